@@ -1,0 +1,1 @@
+//! The plan: configuration to parts to supervised tasks.

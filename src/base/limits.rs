@@ -1,0 +1,144 @@
+//! Every numeric bound of the house, so that no peer, camera or disk can grow us without end.
+//!
+//! Owns: the numbers and what happens at each. Units stand last in the names.
+
+use std::time::Duration;
+
+// Names and configuration.
+
+/// Longest stream name; a longer one is refused when the configuration is read.
+pub const STREAM_NAME_BYTES_MAX: usize = 32;
+/// Streams in one configuration; more are refused.
+pub const STREAMS_MAX: usize = 64;
+/// Largest configuration file read; a larger one is refused.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+// Media.
+
+/// Largest access unit; a larger one is dropped and counted as lost.
+pub const ACCESS_UNIT_BYTES_MAX: usize = 8 << 20;
+/// Largest parameter set (SPS, PPS, VPS, audio config); a larger one ends the run.
+pub const PARAMETER_SET_BYTES_MAX: usize = 4 << 10;
+/// Widest and highest picture accepted, in pixels.
+pub const PICTURE_SIDE_PIXELS_MAX: u32 = 8_192;
+/// Tracks of one stream; further ones are left unread.
+pub const TRACKS_MAX: usize = 4;
+/// Bytes per second one camera may bring, averaged over [`SOURCE_RATE_WINDOW`]; above it the
+/// run is ended and tried again, so that one flooding camera costs the others nothing.
+pub const SOURCE_BYTES_PER_SEC_MAX: u64 = 25 << 20;
+/// Over how long [`SOURCE_BYTES_PER_SEC_MAX`] is averaged.
+pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
+
+// Bus.
+
+/// Bytes of one stream's window; the oldest units leave first.
+pub const BUS_BYTES_MAX: usize = 48 << 20;
+/// Units of one stream's window, against floods of tiny units; the oldest leave first.
+pub const BUS_UNITS_MAX: usize = 8_192;
+/// Age of the oldest unit in a stream's window; the recorder may lag this far.
+pub const BUS_SPAN_MAX: Duration = Duration::from_secs(20);
+/// How far a viewer may lag before it is moved to the newest key frame.
+pub const VIEWER_LAG_MAX: Duration = Duration::from_secs(5);
+
+// RTSP.
+
+/// Longest RTSP start line plus headers; a longer message gets 400 and the connection ends.
+pub const RTSP_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest request URI; a longer one gets 414.
+pub const RTSP_URI_BYTES_MAX: usize = 2 << 10;
+/// Most headers of one message; more get 400.
+pub const RTSP_HEADERS_MAX: usize = 64;
+/// Longest RTSP body; a longer one gets 413 and the connection ends.
+pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
+/// RTSP connections at once; a further one is closed at once.
+pub const RTSP_CONNECTIONS_MAX: usize = 512;
+/// RTSP connections from one address at once; a further one is closed at once.
+pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
+/// Time from the first byte of a request to its last; then the connection ends.
+pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// A connection without a session and without a request ends after this.
+pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// The `timeout` told in every Session header; a UDP reader silent for longer is dropped.
+pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A TCP reader that takes no byte for this long is cut.
+pub const RTSP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Replies queued for a reader that pipelines requests; past it the connection ends.
+pub const RTSP_REPLY_BYTES_MAX: usize = 256 << 10;
+/// How long DESCRIBE waits for a stream's parameters before it answers 503.
+pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
+/// Largest RTP packet including its header, so that Ethernet and tunnels carry it whole.
+pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
+/// Interval of RTCP sender reports.
+pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+// RTSP client.
+
+/// Connecting to a camera.
+pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// DESCRIBE, and then each of SETUP and PLAY.
+pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// From PLAY to the first frame.
+pub const PULL_FIRST_FRAME_TIME_MAX: Duration = Duration::from_secs(15);
+/// Between two frames.
+pub const PULL_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+
+// Supervision.
+
+/// First and shortest pause before a part is started again.
+pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause before a part is started again.
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A part that ran this long starts again at the shortest pause.
+pub const RESTART_RESET_AFTER: Duration = Duration::from_secs(60);
+/// Tries with refused credentials before the pause becomes [`REFUSED_PAUSE`].
+pub const REFUSED_TRIES_MAX: u32 = 3;
+/// The pause after credentials were refused [`REFUSED_TRIES_MAX`] times.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
+/// How long everything together may take to stop.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// A vital task that does not beat for this long stops the watchdog's food.
+pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
+
+// DVR.
+
+/// Longest fragment.
+pub const FRAGMENT_SPAN_MAX: Duration = Duration::from_secs(1);
+/// Largest fragment; a fragment is cut early rather than grow past it.
+pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
+/// Fragments waiting for the storage thread, in bytes over all streams; past it the
+/// newest fragment is refused, the recorder counts it as lost and says so.
+pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
+/// Commands waiting for the storage thread; past it the command is refused as above.
+pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
+/// Interval of the group commit.
+pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Slots of one ring; a larger ring takes larger slots.
+pub const SLOTS_MAX: u32 = 100_000;
+
+// HTTP.
+
+/// HTTP connections at once; a further one waits in the listener's queue.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+/// From a connection's first byte to the end of the request's headers.
+pub const HTTP_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Largest request body; a larger one gets 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 << 10;
+/// WebSocket viewers of one stream; a further one gets 503.
+pub const MSE_VIEWERS_MAX: usize = 64;
+/// Bytes waiting for one WebSocket viewer before units are dropped to the next key frame.
+pub const MSE_QUEUE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of finished HLS segments kept for one stream; the oldest leave first.
+pub const HLS_BYTES_MAX: usize = 64 << 20;
+
+// Pictures.
+
+/// A key frame older than this is not shown as a live picture.
+pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
+/// A decoded picture is served again for this long.
+pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(1_000);
+/// The decoder child is killed after this.
+pub const DECODE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Largest JPEG a decoder child may answer.
+pub const JPEG_BYTES_MAX: usize = 4 << 20;
+/// Address space of a decoder child; past it its allocations fail and one picture is lost.
+pub const DECODE_MEMORY_BYTES_MAX: u64 = 1 << 30;

@@ -1,0 +1,13 @@
+//! Clocks, the stop signal, faults, meters, names and every numeric bound: what all other floors stand on.
+//!
+//! Owns: the vocabulary that no module may define twice. Must never know video.
+
+pub mod fault;
+pub mod limits;
+pub mod meter;
+pub mod name;
+pub mod secret;
+pub mod time;
+
+/// The signal that tells a task to end; cancelling a parent ends its children.
+pub type Stop = tokio_util::sync::CancellationToken;

@@ -1,0 +1,190 @@
+//! The handle by which the house knows one stream, and the directory of all of them.
+//!
+//! Owns: name, tracks, state and counters of a stream. A stream lives as long as the
+//! configuration names it; runs come and go inside.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::window::{Bounds, Bus, Publisher};
+use crate::base::meter::Meter;
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, WallTime};
+use crate::media::{AccessUnit, RunId, Tracks};
+
+/// How a stream is doing, in words that a person can be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Connecting, or connected and waiting for the first key frame.
+    Starting,
+    /// Units arrive.
+    Live,
+    /// Nothing arrives; `reason` says why and what to do.
+    Offline {
+        /// For people, without secrets.
+        reason: String,
+    },
+}
+
+impl State {
+    /// The state as one lower-case word.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Offline { .. } => "offline",
+        }
+    }
+}
+
+/// One stream, shared by its source, its sinks and the doors.
+#[derive(Debug)]
+pub struct Stream {
+    name: StreamName,
+    source_kind: &'static str,
+    bus: Bus<AccessUnit>,
+    /// The one publisher, lent to the run that is on.
+    publisher: Publisher<AccessUnit>,
+    tracks: watch::Sender<Option<Arc<Tracks>>>,
+    state: watch::Sender<(State, WallTime)>,
+    runs: Mutex<u32>,
+    /// What the source counted.
+    pub meter: Meter,
+}
+
+impl Stream {
+    /// A stream that has not begun yet. `source_kind` is the word the configuration uses.
+    #[must_use]
+    pub fn new(name: StreamName, source_kind: &'static str, now: WallTime) -> Arc<Self> {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        Arc::new(Self {
+            name,
+            source_kind,
+            bus,
+            publisher,
+            tracks: watch::Sender::new(None),
+            state: watch::Sender::new((State::Starting, now)),
+            runs: Mutex::new(0),
+            meter: Meter::default(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// The kind of its source, as the configuration says it.
+    #[must_use]
+    pub fn source_kind(&self) -> &'static str {
+        self.source_kind
+    }
+
+    /// The window of its newest units.
+    #[must_use]
+    pub fn bus(&self) -> &Bus<AccessUnit> {
+        &self.bus
+    }
+
+    /// Begins a new run: sources call it once per connection.
+    #[must_use]
+    pub fn begin_run(&self) -> RunId {
+        let mut runs = self.runs();
+        *runs = runs.wrapping_add(1);
+        RunId(*runs)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, u32> {
+        self.runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Says what the tracks are now; to be called before the first unit that needs it.
+    pub fn set_tracks(&self, tracks: Arc<Tracks>) {
+        self.tracks.send_if_modified(|old| {
+            let changed = old.as_deref() != Some(&*tracks);
+            *old = Some(tracks);
+            changed
+        });
+    }
+
+    /// The tracks, as they are and as they become. `None` until the first run knows them; they
+    /// stay when a run ends, so that a description can be given while the camera is away.
+    #[must_use]
+    pub fn tracks(&self) -> watch::Receiver<Option<Arc<Tracks>>> {
+        self.tracks.subscribe()
+    }
+
+    /// Hands one unit to every reader. Never waits.
+    pub fn publish(&self, unit: AccessUnit) {
+        self.meter.unit(unit.data.len());
+        if unit.lost_before > 0 {
+            self.meter.lost(u64::from(unit.lost_before));
+        }
+        self.publisher.publish(Arc::new(unit));
+    }
+
+    /// Changes the state; `now` is remembered only when it really changes.
+    pub fn set_state(&self, state: State, now: WallTime) {
+        self.state.send_if_modified(|old| {
+            let changed = old.0 != state;
+            if changed {
+                *old = (state, now);
+            }
+            changed
+        });
+    }
+
+    /// The state and since when.
+    #[must_use]
+    pub fn state(&self) -> (State, WallTime) {
+        self.state.borrow().clone()
+    }
+
+    /// The state as it changes.
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<(State, WallTime)> {
+        self.state.subscribe()
+    }
+
+    /// When the newest unit arrived.
+    #[must_use]
+    pub fn newest_arrival(&self) -> Option<BootTime> {
+        self.bus.newest().map(|unit| unit.arrived)
+    }
+}
+
+/// All streams, replaced as a whole when the configuration changes. `T` is what the reader
+/// needs of a stream: the stream itself, or its outlets.
+#[derive(Debug)]
+pub struct Directory<T>(ArcSwap<BTreeMap<StreamName, Arc<T>>>);
+
+impl<T> Default for Directory<T> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<T> Directory<T> {
+    /// The entry of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<T>> {
+        let name = StreamName::parse(name).ok()?;
+        self.0.load().get(&name).cloned()
+    }
+
+    /// Every entry, by name.
+    #[must_use]
+    pub fn all(&self) -> Arc<BTreeMap<StreamName, Arc<T>>> {
+        self.0.load_full()
+    }
+
+    /// Replaces all entries at once.
+    pub fn replace(&self, entries: BTreeMap<StreamName, Arc<T>>) {
+        self.0.store(Arc::new(entries));
+    }
+}

@@ -1,0 +1,419 @@
+//! A bounded window of the newest items and the cursors that read it.
+//!
+//! Owns: trimming, joining and the jump of a reader that lags. Generic, because the RTP fan-out
+//! is the same thing one step later: packets instead of units.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::base::limits::{BUS_BYTES_MAX, BUS_SPAN_MAX, BUS_UNITS_MAX, VIEWER_LAG_MAX};
+use crate::base::time::BootTime;
+
+/// What a window can hold.
+pub trait Item: Send + Sync + 'static {
+    /// Bytes it keeps in memory.
+    fn bytes(&self) -> usize;
+    /// Whether a reader can begin here.
+    fn random_access(&self) -> bool;
+    /// When it came to be.
+    fn arrived(&self) -> BootTime;
+}
+
+impl Item for crate::media::AccessUnit {
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+    fn random_access(&self) -> bool {
+        self.random_access
+    }
+    fn arrived(&self) -> BootTime {
+        self.arrived
+    }
+}
+
+/// The bounds of one window.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes over all items.
+    pub bytes_max: usize,
+    /// Number of items.
+    pub units_max: usize,
+    /// Age of the oldest item against the newest.
+    pub span_max: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes_max: BUS_BYTES_MAX, units_max: BUS_UNITS_MAX, span_max: BUS_SPAN_MAX }
+    }
+}
+
+/// How far a reader may fall behind before it is moved to the newest key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// As far as the window reaches: the recorder.
+    Window,
+    /// [`VIEWER_LAG_MAX`]: whoever wants to see now.
+    Viewer,
+}
+
+/// What a reader gets.
+#[derive(Clone, Debug)]
+pub enum Next<T> {
+    /// The next item.
+    Item(Arc<T>),
+    /// So many items were passed over; what comes next is a place to begin.
+    Lagged(u64),
+    /// The publisher is gone for good.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Window<T> {
+    items: VecDeque<Arc<T>>,
+    /// Sequence number of `items[0]`.
+    first: u64,
+    bytes: usize,
+    /// Sequence numbers of the places to begin that are in `items`, oldest first.
+    starts: VecDeque<u64>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    window: Mutex<Window<T>>,
+    bounds: Bounds,
+    grown: Notify,
+    readers: AtomicUsize,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, Window<T>> {
+        // No code that can panic runs under this lock; a poisoned window is still a window.
+        self.window.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The reading end, from which subscribers are made.
+#[derive(Debug)]
+pub struct Bus<T>(Arc<Shared<T>>);
+
+impl<T> Clone for Bus<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// The writing end. There is one, and when it goes its readers are told [`Next::Ended`].
+#[derive(Debug)]
+pub struct Publisher<T>(Arc<Shared<T>>);
+
+impl<T: Item> Bus<T> {
+    /// Makes an empty window and its two ends.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> (Publisher<T>, Self) {
+        let shared = Arc::new(Shared {
+            window: Mutex::new(Window {
+                items: VecDeque::new(),
+                first: 0,
+                bytes: 0,
+                starts: VecDeque::new(),
+                ended: false,
+            }),
+            bounds,
+            grown: Notify::new(),
+            readers: AtomicUsize::new(0),
+        });
+        (Publisher(Arc::clone(&shared)), Self(shared))
+    }
+
+    /// Begins reading at the newest place to begin, or at the next one to come.
+    #[must_use]
+    pub fn subscribe(&self, allowance: Allowance) -> Subscriber<T> {
+        let window = self.0.lock();
+        let next = window.starts.back().copied();
+        drop(window);
+        self.0.readers.fetch_add(1, Relaxed);
+        Subscriber { shared: Arc::clone(&self.0), next, seen: 0, allowance }
+    }
+
+    /// The newest item at which a reader can begin.
+    #[must_use]
+    pub fn newest_start(&self) -> Option<Arc<T>> {
+        let window = self.0.lock();
+        let at = *window.starts.back()?;
+        window.get(at).cloned()
+    }
+
+    /// The newest item.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<T>> {
+        self.0.lock().items.back().cloned()
+    }
+
+    /// Subscribers alive now.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.0.readers.load(Relaxed)
+    }
+}
+
+impl<T: Item> Window<T> {
+    fn get(&self, at: u64) -> Option<&Arc<T>> {
+        let index = usize::try_from(at.checked_sub(self.first)?).ok()?;
+        self.items.get(index)
+    }
+
+    fn end(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+
+    fn push(&mut self, item: Arc<T>, bounds: &Bounds) {
+        if item.random_access() {
+            self.starts.push_back(self.end());
+        }
+        self.bytes += item.bytes();
+        let newest = item.arrived();
+        self.items.push_back(item);
+        while self.is_over(bounds, newest) {
+            self.pop();
+        }
+    }
+
+    fn is_over(&self, bounds: &Bounds, newest: BootTime) -> bool {
+        let Some(oldest) = self.items.front() else { return false };
+        if self.items.len() > bounds.units_max || self.bytes > bounds.bytes_max {
+            return true;
+        }
+        // The newest GOP stays however old it is, so that a joiner can begin at once.
+        newest.since(oldest.arrived()) > bounds.span_max
+            && self.starts.back().is_none_or(|&start| start > self.first)
+    }
+
+    fn pop(&mut self) {
+        if let Some(item) = self.items.pop_front() {
+            self.bytes -= item.bytes();
+        }
+        if self.starts.front() == Some(&self.first) {
+            self.starts.pop_front();
+        }
+        self.first += 1;
+    }
+}
+
+impl<T: Item> Publisher<T> {
+    /// Adds `item` and wakes the readers. Called once per unit; never waits for a reader.
+    pub fn publish(&self, item: Arc<T>) {
+        self.0.lock().push(item, &self.0.bounds);
+        self.0.grown.notify_waiters();
+    }
+
+    /// Another reading end.
+    #[must_use]
+    pub fn bus(&self) -> Bus<T> {
+        Bus(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Drop for Publisher<T> {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.grown.notify_waiters();
+    }
+}
+
+/// One reader's place in the window.
+#[derive(Debug)]
+pub struct Subscriber<T> {
+    shared: Arc<Shared<T>>,
+    /// The next item wanted; `None` while no place to begin has come yet.
+    next: Option<u64>,
+    /// The end of the window as last seen: where to look for a place to begin.
+    seen: u64,
+    allowance: Allowance,
+}
+
+impl<T: Item> Subscriber<T> {
+    /// Waits for the next item. Cancel safe.
+    pub async fn next(&mut self) -> Next<T> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let grown = shared.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            grown.await;
+        }
+    }
+
+    /// The next item if there is one now.
+    pub fn try_next(&mut self) -> Option<Next<T>> {
+        let shared = Arc::clone(&self.shared);
+        let window = shared.lock();
+        let Some(next) = self.next else { return self.begin(&window) };
+        if next < window.first || self.is_too_far_behind(&window, next) {
+            return Some(self.jump(&window, next));
+        }
+        match window.get(next) {
+            Some(item) => {
+                self.next = Some(next + 1);
+                Some(Next::Item(Arc::clone(item)))
+            }
+            None => window.ended.then_some(Next::Ended),
+        }
+    }
+
+    fn begin(&mut self, window: &Window<T>) -> Option<Next<T>> {
+        let start = window.starts.back().copied().filter(|&start| start >= self.seen);
+        self.seen = window.end();
+        match start.and_then(|start| Some((start, window.get(start)?))) {
+            Some((start, item)) => {
+                self.next = Some(start + 1);
+                Some(Next::Item(Arc::clone(item)))
+            }
+            None => window.ended.then_some(Next::Ended),
+        }
+    }
+
+    fn is_too_far_behind(&self, window: &Window<T>, next: u64) -> bool {
+        if self.allowance == Allowance::Window {
+            return false;
+        }
+        let (Some(wanted), Some(newest)) = (window.get(next), window.items.back()) else {
+            return false;
+        };
+        // A jump that lands where the reader stands, or behind it, would gain nothing.
+        newest.arrived().since(wanted.arrived()) > VIEWER_LAG_MAX
+            && window.starts.back().is_some_and(|&start| start > next)
+    }
+
+    fn jump(&mut self, window: &Window<T>, from: u64) -> Next<T> {
+        let start = window.starts.back().copied().filter(|&start| start >= from);
+        self.next = start;
+        self.seen = window.end();
+        let target = start.unwrap_or(window.end());
+        Next::Lagged(target - from)
+    }
+}
+
+impl<T> Drop for Subscriber<T> {
+    fn drop(&mut self) {
+        self.shared.readers.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Unit {
+        id: u64,
+        key: bool,
+        at: BootTime,
+    }
+
+    impl Item for Unit {
+        fn bytes(&self) -> usize {
+            10
+        }
+        fn random_access(&self) -> bool {
+            self.key
+        }
+        fn arrived(&self) -> BootTime {
+            self.at
+        }
+    }
+
+    fn publish(publisher: &Publisher<Unit>, ids: std::ops::Range<u64>, gop: u64) {
+        for id in ids {
+            let at = BootTime::from_millis(id * 100);
+            publisher.publish(Arc::new(Unit { id, key: id % gop == 0, at }));
+        }
+    }
+
+    /// Reads until nothing is there and writes down what came.
+    fn read(subscriber: &mut Subscriber<Unit>) -> Vec<String> {
+        std::iter::from_fn(|| subscriber.try_next())
+            .take(1_000)
+            .map(|next| match next {
+                Next::Item(unit) => unit.id.to_string(),
+                Next::Lagged(n) => format!("lagged {n}"),
+                Next::Ended => "ended".to_owned(),
+            })
+            .take_while(|told| told != "ended")
+            .collect()
+    }
+
+    #[test]
+    fn a_joiner_begins_at_the_newest_key_frame_at_once() {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        publish(&publisher, 0..8, 5);
+        assert_eq!(read(&mut bus.subscribe(Allowance::Viewer)), ["5", "6", "7"]);
+    }
+
+    #[test]
+    fn a_joiner_without_a_key_frame_waits_for_one() {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        publish(&publisher, 1..4, 5);
+        let mut viewer = bus.subscribe(Allowance::Viewer);
+        assert!(read(&mut viewer).is_empty());
+        publish(&publisher, 4..7, 5);
+        assert_eq!(read(&mut viewer), ["5", "6"]);
+    }
+
+    #[test]
+    fn a_slow_viewer_resumes_at_a_key_frame() {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        publish(&publisher, 0..1, 10);
+        let mut viewer = bus.subscribe(Allowance::Viewer);
+        assert_eq!(read(&mut viewer), ["0"]);
+        publish(&publisher, 1..75, 10);
+        assert_eq!(read(&mut viewer), ["lagged 69", "70", "71", "72", "73", "74"]);
+    }
+
+    #[test]
+    fn the_recorder_may_lag_as_far_as_the_window_reaches() {
+        let bounds = Bounds { bytes_max: 1_000, ..Bounds::default() };
+        let (publisher, bus) = Bus::new(bounds);
+        publish(&publisher, 0..1, 10);
+        let mut recorder = bus.subscribe(Allowance::Window);
+        publish(&publisher, 1..100, 10);
+        assert_eq!(read(&mut recorder).len(), 100);
+        publish(&publisher, 100..205, 10);
+        assert_eq!(read(&mut recorder)[..2], ["lagged 100", "200"]);
+    }
+
+    #[test]
+    fn the_window_stays_inside_its_bounds() {
+        let bounds = Bounds { bytes_max: 55, units_max: 100, span_max: Duration::from_secs(60) };
+        let (publisher, bus) = Bus::new(bounds);
+        publish(&publisher, 0..1_000, 1_000_000);
+        assert_eq!(publisher.0.lock().items.len(), 5);
+        assert!(publisher.0.lock().starts.is_empty());
+        assert!(bus.newest_start().is_none());
+    }
+
+    #[test]
+    fn the_newest_gop_stays_however_long_it_is() {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        publish(&publisher, 0..500, 1_000);
+        assert_eq!(read(&mut bus.subscribe(Allowance::Viewer)).len(), 500);
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_told_when_the_publisher_is_gone() {
+        let (publisher, bus) = Bus::<Unit>::new(Bounds::default());
+        let mut viewer = bus.subscribe(Allowance::Viewer);
+        let waiting = tokio::spawn(async move { matches!(viewer.next().await, Next::Ended) });
+        tokio::task::yield_now().await;
+        drop(publisher);
+        assert!(waiting.await.unwrap());
+        assert_eq!(bus.readers(), 0);
+    }
+}

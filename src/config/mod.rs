@@ -1,0 +1,1 @@
+//! The TOML text and its meaning: raw, then checked.

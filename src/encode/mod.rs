@@ -1,0 +1,1 @@
+//! Raw pictures to H.264, and key frames to JPEG.

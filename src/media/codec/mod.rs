@@ -1,0 +1,166 @@
+//! What each codec says of itself: [`CodecParams`].
+//!
+//! Owns: parameter sets, the `codecs=` string, the MP4 sample entry, picture and sound shape.
+//! Recorder, HLS and MSE never match on a codec; they ask here. One file per codec family;
+//! retina's parameter readers, which also serve the pulled cameras, do the bit reading.
+
+mod aac;
+mod g711;
+mod h26x;
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+pub use g711::Law;
+
+/// Video or audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+/// A codec with the out-of-band facts a decoder needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// ITU-T H.264.
+    H264 {
+        /// Sequence parameter set NAL, without start code.
+        sps: Bytes,
+        /// Picture parameter set NAL.
+        pps: Bytes,
+    },
+    /// ITU-T H.265.
+    H265 {
+        /// Video parameter set NAL.
+        vps: Bytes,
+        /// Sequence parameter set NAL.
+        sps: Bytes,
+        /// Picture parameter set NAL.
+        pps: Bytes,
+    },
+    /// AAC in raw frames.
+    Aac {
+        /// AudioSpecificConfig, ISO/IEC 14496-3 §1.6.2.1.
+        config: Bytes,
+    },
+    /// ITU-T G.711, one octet per sample and channel.
+    G711(Law),
+}
+
+/// The shape of the decoded picture or sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Pictures.
+    Video {
+        /// Pixels across, after cropping.
+        width: u16,
+        /// Pixels down, after cropping.
+        height: u16,
+        /// Seconds per frame as (numerator, denominator), if the parameter sets tell it.
+        frame_secs: Option<(u32, u32)>,
+    },
+    /// Sound.
+    Audio {
+        /// Samples per second and channel.
+        sample_rate: u32,
+        /// Channels.
+        channels: u16,
+    },
+}
+
+/// Everything constant about a track until its parameter sets change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecParams {
+    /// The codec and its out-of-band facts.
+    pub codec: Codec,
+    /// Ticks per second of the track's [`MediaTime`](crate::base::time::MediaTime).
+    pub clock_rate: NonZeroU32,
+    /// Value for `codecs=`, RFC 6381; `None` where no such string is registered (G.711).
+    pub rfc6381: Option<String>,
+    /// A complete sample entry box for `stsd`, ISO/IEC 14496-12 §8.5.2.
+    pub sample_entry: Bytes,
+    /// The decoded shape.
+    pub shape: Shape,
+}
+
+/// Why parameters cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ParamsError {
+    /// The codec is one we do not carry.
+    #[error("codec {what} is not carried")]
+    Unsupported {
+        /// Its name.
+        what: String,
+    },
+    /// Longer than any real parameter set.
+    #[error("parameter set of {got_bytes} bytes, at most {max_bytes} are accepted")]
+    TooLong {
+        /// Found.
+        got_bytes: usize,
+        /// Accepted.
+        max_bytes: usize,
+    },
+    /// A picture side of zero or beyond the limit.
+    #[error("picture of {width}x{height}, each side must be 1 to {max}", max = crate::base::limits::PICTURE_SIDE_PIXELS_MAX)]
+    Dimensions {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The record that carries the parameter sets ends early or lacks one.
+    #[error("damaged {record}")]
+    Damaged {
+        /// Which record.
+        record: &'static str,
+    },
+    /// The bits make no sense.
+    #[error("unreadable parameter sets: {0}")]
+    Unreadable(#[source] retina::Error),
+}
+
+impl CodecParams {
+    /// Video or audio.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.shape {
+            Shape::Video { .. } => Kind::Video,
+            Shape::Audio { .. } => Kind::Audio,
+        }
+    }
+
+    /// The codec's name as people write it, such as `H264`.
+    #[must_use]
+    pub fn codec_name(&self) -> &'static str {
+        match self.codec {
+            Codec::H264 { .. } => "H264",
+            Codec::H265 { .. } => "H265",
+            Codec::Aac { .. } => "AAC",
+            Codec::G711(Law::A) => "PCMA",
+            Codec::G711(Law::Mu) => "PCMU",
+        }
+    }
+
+    /// The parameter-set NALs in the order in which a decoder wants them; empty for audio.
+    #[must_use]
+    pub fn parameter_nals(&self) -> Vec<&Bytes> {
+        match &self.codec {
+            Codec::H264 { sps, pps } => vec![sps, pps],
+            Codec::H265 { vps, sps, pps } => vec![vps, sps, pps],
+            Codec::Aac { .. } | Codec::G711(_) => Vec::new(),
+        }
+    }
+}
+
+fn bounded(set: &[u8]) -> Result<Bytes, ParamsError> {
+    let max_bytes = crate::base::limits::PARAMETER_SET_BYTES_MAX;
+    if set.len() > max_bytes {
+        return Err(ParamsError::TooLong { got_bytes: set.len(), max_bytes });
+    }
+    Ok(Bytes::copy_from_slice(set))
+}

@@ -1,0 +1,1 @@
+//! The RTSP door: one listener, one task per connection.

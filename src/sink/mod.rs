@@ -1,0 +1,13 @@
+//! Where streams go: one cursor each, and the stream never waits for any of them.
+//!
+//! Owns: the way from a [`Bus`](crate::bus::Bus) to a reader or a disk. Must never block the
+//! publisher.
+
+pub mod hls;
+pub mod mse;
+mod outlet;
+pub mod recorder;
+pub mod rtsp_play;
+pub mod thumbnail;
+
+pub use outlet::Outlet;

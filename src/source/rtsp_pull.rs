@@ -1,0 +1,1 @@
+//! Pulls an IP camera over RTSP with retina.

@@ -1,0 +1,1 @@
+//! HLS playlists and segments (RFC 8216) as pure state.

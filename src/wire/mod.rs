@@ -1,0 +1,9 @@
+//! Protocols as pure state and bytes: RTSP, RTP, SDP, fMP4, HLS.
+//!
+//! Owns: what goes over a wire or into a file, and when. Never opens a socket or a file, reads a
+//! clock, spawns, or rolls dice: bytes, `now` and seeds come in, bytes and events go out.
+
+pub mod hls;
+pub mod mp4;
+pub mod rtp;
+pub mod rtsp;
