@@ -75,6 +75,8 @@ pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Connecting to a camera.
 pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a new connection waits for sessions of the old one that the camera may still hold.
+pub const PULL_STALE_TIME_MAX: Duration = Duration::from_secs(10);
 /// DESCRIBE, and then each of SETUP and PLAY.
 pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From PLAY to the first frame.
