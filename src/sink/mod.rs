@@ -11,4 +11,4 @@ pub mod rtsp_play;
 pub mod thumbnail;
 mod web_reader;
 
-pub use outlet::Outlet;
+pub use outlet::{Outlet, Readers};

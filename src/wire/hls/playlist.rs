@@ -7,8 +7,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::segmenter::Cut;
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, WallTime};
