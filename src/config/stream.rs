@@ -86,21 +86,14 @@ fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_
         faults.push(section.fault(Some(key), "missing".to_owned(), right));
     }
     let transport = section.parsed("transport", transport, faults).unwrap_or_default();
-    Some(rtsp_pull::Config { url: url?, username, password, transport })
+    rtsp_pull::Config::new(url?, username, password, transport).ok()
 }
 
 fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {
     // The text itself is never repeated: people paste URLs with passwords in them.
     let url = Url::parse(text).map_err(|error| (format!("not a URL ({error})"), PULL_URL))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let right = "the user and the password in keys of their own, `username` and `password`";
-        return Err(("user info in the URL".to_owned(), right));
-    }
-    match (url.scheme(), url.host_str()) {
-        ("rtsp", Some(host)) if !host.is_empty() => Ok(url),
-        ("rtsp", _) => Err(("no host in the URL".to_owned(), PULL_URL)),
-        (scheme, _) => Err((format!("scheme {scheme:?}"), PULL_URL)),
-    }
+    rtsp_pull::Config::check_url(&url).map_err(|error| (error.to_string(), PULL_URL))?;
+    Ok(url)
 }
 
 fn transport(text: &str) -> Result<rtsp_pull::Transport, (String, &'static str)> {

@@ -9,10 +9,12 @@
 pub mod pattern;
 pub mod rtsp_pull;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use crate::bus::Stream;
-use crate::supervise::{Supervisor, TaskSpec};
+use crate::base::fault::{Fault, chain};
+use crate::bus::{State, Stream};
+use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// What a stream's source is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +38,40 @@ impl Config {
 
 /// Keeps the source of `stream` running in `supervisor` until that is stopped.
 pub fn keep(config: Config, stream: Arc<Stream>, supervisor: &Supervisor) {
-    let spec = TaskSpec::new(format!("{}/source", stream.name()));
-    let mut first = true;
-    let mut life = move |stream: &Arc<Stream>| {
-        if !std::mem::take(&mut first) {
-            stream.meter.restarted();
-        }
-        Arc::clone(stream)
-    };
     match config {
-        Config::Pattern(config) => supervisor
-            .keep(spec, move |context| pattern::run(config.clone(), life(&stream), context)),
-        Config::RtspPull(config) => {
-            let camera = rtsp_pull::Camera::new(config);
-            supervisor
-                .keep(spec, move |context| rtsp_pull::run(camera.clone(), life(&stream), context));
-        }
+        Config::Pattern(config) => keep_lives(stream, supervisor, move |stream, context| {
+            pattern::run(config.clone(), stream, context)
+        }),
+        Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
+            let config = config.clone();
+            async move { rtsp_pull::run(&config, stream, context).await }
+        }),
     }
+}
+
+/// Keeps one kind of source alive; between its lives the stream says why it is offline.
+fn keep_lives<L, F, E>(stream: Arc<Stream>, supervisor: &Supervisor, mut life: L)
+where
+    L: FnMut(Arc<Stream>, TaskContext) -> F + Send + 'static,
+    F: Future<Output = Result<Infallible, E>> + Send + 'static,
+    E: Fault,
+{
+    let spec = TaskSpec::new(format!("{}/source", stream.name()));
+    supervisor.keep(spec, move |context| {
+        let (stream, clock) = (Arc::clone(&stream), Arc::clone(&context.clock));
+        if stream.state().0 == State::Live {
+            // The last life panicked and could not say so.
+            stream.set_state(State::Starting, clock.wall());
+        }
+        let stop = context.stop.clone();
+        let ended = life(Arc::clone(&stream), context);
+        async move {
+            let Err(error) = ended.await;
+            if !stop.is_cancelled() {
+                stream.meter.restarted();
+                stream.set_state(State::Offline { reason: chain(&error) }, clock.wall());
+            }
+            Err(error)
+        }
+    });
 }
