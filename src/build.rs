@@ -6,7 +6,7 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Holdfast</tit
     <p>The page was not built into this binary. Run <code>make</code>.\n";
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/build.rs");
     println!("cargo:rerun-if-changed=src/serve/page/dist");
     let dist = Path::new("src/serve/page/dist");
     let index = dist.join("index.html");
