@@ -70,6 +70,16 @@ pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
 pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Interval of RTCP sender reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
+/// units are taken, and the reader lags behind on the bus.
+pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// How long packets are still built after the last RTSP reader of a stream has gone.
+pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
+/// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
+/// receiver's socket buffer of 208 KiB holds about 90.
+pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
+pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 
 // RTSP client.
 

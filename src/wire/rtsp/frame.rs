@@ -23,13 +23,9 @@ pub(super) enum Frame {
     Request(Box<Request<Vec<u8>>>),
     /// A request that could be delimited but not read; the connection stays open.
     Refused(Fault),
-    /// `$`, channel, length, data.
-    Interleaved {
-        /// The channel.
-        channel: u8,
-        /// What it carries, up to 65535 bytes.
-        data: Bytes,
-    },
+    /// What came behind `$`, channel and length: up to 65535 bytes. Over which channel does not
+    /// matter, because only reports come this way.
+    Interleaved(Bytes),
 }
 
 /// Why a message is refused.
@@ -89,14 +85,13 @@ impl Framer {
     }
 
     fn interleaved(&mut self) -> Option<Frame> {
-        let [_, channel, high, low] = *self.buffer.first_chunk::<FRAME_HEAD_BYTES>()?;
+        let [_, _channel, high, low] = *self.buffer.first_chunk::<FRAME_HEAD_BYTES>()?;
         let length = usize::from(u16::from_be_bytes([high, low]));
         if self.buffer.len() < FRAME_HEAD_BYTES + length {
             return None;
         }
         self.buffer.advance(FRAME_HEAD_BYTES);
-        let data = self.buffer.split_to(length).freeze();
-        Some(Frame::Interleaved { channel, data })
+        Some(Frame::Interleaved(self.buffer.split_to(length).freeze()))
     }
 
     fn request(&mut self) -> Result<Option<Frame>, Fault> {

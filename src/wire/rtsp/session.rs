@@ -314,7 +314,7 @@ impl Session {
                 self.reply(now, fault.cseq.as_deref(), reply);
             }
             // Only RTCP is of interest; anything else, in turn or out of it, is let go.
-            Frame::Interleaved { data, .. } => {
+            Frame::Interleaved(data) => {
                 if is_rtcp(&data) {
                     self.alive = now;
                 }
