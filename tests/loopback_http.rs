@@ -110,7 +110,7 @@ async fn the_api_tells_of_streams_and_health() {
     let door = TestBox::plain().await;
     let footage = footage::footage(1, 25, 300);
     door.go_live(&footage);
-    door.publish(&footage, door.clock.boot(), 0, 500);
+    door.publish(&footage, door.clock.boot(), 0, 500).await;
     let json = door.get("/api/v1/streams").await.json();
     let gate = &json["streams"][0];
     assert_eq!((&gate["name"], &gate["state"]), (&"gate".into(), &"live".into()));
@@ -138,7 +138,7 @@ async fn metrics_are_open_metrics() {
     let door = TestBox::plain().await;
     let footage = footage::footage(1, 25, 300);
     door.go_live(&footage);
-    door.publish(&footage, door.clock.boot(), 0, 400);
+    door.publish(&footage, door.clock.boot(), 0, 400).await;
     let reply = door.get("/metrics").await;
     assert!(reply.header("content-type").starts_with("application/openmetrics-text"));
     let text = reply.text();
@@ -178,7 +178,7 @@ async fn a_picture_says_when_it_was_taken() {
     let door = TestBox::open(decoder).await;
     let footage = footage::footage(1, 25, 300);
     door.go_live(&footage);
-    door.publish(&footage, door.clock.boot(), 0, 400);
+    door.publish(&footage, door.clock.boot(), 0, 400).await;
     let reply = door.get("/snap/gate.jpg").await;
     assert_eq!((reply.status, reply.header("content-type")), (200, "image/jpeg"));
     assert!(reply.body.ends_with(b"picture"));

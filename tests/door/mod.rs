@@ -83,11 +83,16 @@ impl TestBox {
 
     /// Publishes what of `footage` lies between two times of its own, as if it had begun at
     /// `base`.
-    pub fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
+    pub async fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
         let own_ms = |unit: &AccessUnit| unit.arrived.since(BEGINS).as_millis() as u64;
         for unit in &footage.units {
             if (from_ms..to_ms).contains(&own_ms(unit)) {
                 self.stream.publish(moved(unit, base));
+            }
+            // Footage comes faster than from a camera; who waits for the first key frame would
+            // begin at the last one.
+            while self.outlet.hls.meter().totals().units == 0 {
+                tokio::task::yield_now().await;
             }
         }
     }
