@@ -159,7 +159,7 @@ async fn the_page_is_served_with_its_headers() {
     let page = door.get("/").await;
     assert_eq!((page.status, page.header("cache-control")), (200, "no-store"));
     assert!(page.header("content-type").starts_with("text/html"));
-    assert!(page.text().contains("<"));
+    assert!(page.text().contains('<'));
     assert!(page.header("content-security-policy").starts_with("default-src 'self';"));
     assert_eq!(page.header("x-frame-options"), "DENY");
     assert!(page.header("access-control-allow-origin").is_empty());

@@ -84,7 +84,7 @@ impl TestBox {
     /// Publishes what of `footage` lies between two times of its own, as if it had begun at
     /// `base`.
     pub async fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
-        let own_ms = |unit: &AccessUnit| unit.arrived.since(BEGINS).as_millis() as u64;
+        let own_ms = |unit: &AccessUnit| millis(unit.arrived.since(BEGINS));
         for unit in &footage.units {
             if (from_ms..to_ms).contains(&own_ms(unit)) {
                 self.stream.publish(moved(unit, base));
@@ -110,6 +110,11 @@ impl TestBox {
         socket.read_to_end(&mut bytes).await.unwrap();
         Reply::parse(&bytes)
     }
+}
+
+/// Whole milliseconds of a short time.
+pub fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap()
 }
 
 /// `unit` as if its footage had begun at `base`.
