@@ -61,15 +61,13 @@ async fn bounded(request: Request, next: Next) -> Response {
 /// Turns a panic into an answer.
 async fn caught(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            // The panic's own text went to the log through the panic hook.
-            error!(part = "http", path, "handler panicked");
-            let message = "Something went wrong inside the box; the log has more.";
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).into_response()
-        }
+    if let Ok(response) = AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        return response;
     }
+    // The panic's own text went to the log through the panic hook.
+    error!(part = "http", path, "handler panicked");
+    let message = "Something went wrong inside the box; the log has more.";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).into_response()
 }
 
 /// The answer to a method that an address does not know.

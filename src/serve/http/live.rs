@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::error::ApiError;
 use super::listener::Slot;
-use super::route::{At, FileName, Named};
+use super::route::{FileName, Named};
 
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
@@ -72,7 +71,6 @@ fn whole(text: &str) -> Option<u64> {
 
 /// `GET init-<n>.mp4` and `GET <n>.m4s`.
 pub(super) async fn file(
-    State(_): At,
     Named(outlet): Named,
     FileName(name): FileName,
 ) -> Result<Response, ApiError> {

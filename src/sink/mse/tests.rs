@@ -52,7 +52,7 @@ impl Camera {
                 present: decode,
                 arrived,
                 captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-                random_access: self.frame % gop == 0,
+                random_access: self.frame.is_multiple_of(gop),
                 lost_before: 0,
                 params: Arc::clone(&self.video),
                 data: Bytes::from(vec![1; self.unit_bytes]),

@@ -55,7 +55,7 @@ impl Live {
     /// Pictures every `frame_ms`, a key frame every `gop`th.
     fn run(&mut self, pictures: u64, frame_ms: u64, gop: u64) -> &mut Self {
         for n in 0..pictures {
-            self.picture(n % gop == 0);
+            self.picture(n.is_multiple_of(gop));
             self.ms += frame_ms;
         }
         self
