@@ -40,14 +40,13 @@ use url::Url;
 
 pub use error::{PullError, Step};
 
-use crate::base::fault::chain;
 use crate::base::limits::{
     PULL_CONNECT_TIME_MAX, PULL_DESCRIBE_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX,
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
 use crate::base::time::BootTime;
-use crate::bus::{State, Stream};
+use crate::bus::Stream;
 use crate::supervise::TaskContext;
 
 /// How media travels from the camera.
@@ -139,17 +138,23 @@ impl Config {
         password: Option<Secret>,
         transport: Transport,
     ) -> Result<Self, UrlError> {
-        if url.scheme() != "rtsp" {
-            return Err(UrlError::Scheme);
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(UrlError::Host);
-        }
+        Self::check_url(&url)?;
+        let (bounds, memory) = (Bounds::default(), Arc::default());
+        Ok(Self { url, username, password, transport, bounds, memory })
+    }
+
+    /// Whether `url` can be the address of a camera.
+    pub fn check_url(url: &Url) -> Result<(), UrlError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlError::UserInfo);
         }
-        let (bounds, memory) = (Bounds::default(), Arc::default());
-        Ok(Self { url, username, password, transport, bounds, memory })
+        if url.scheme() != "rtsp" {
+            return Err(UrlError::Scheme);
+        }
+        match url.host_str() {
+            Some(host) if !host.is_empty() => Ok(()),
+            _ => Err(UrlError::Host),
+        }
     }
 
     /// Host and port, for people.
@@ -182,8 +187,9 @@ impl Eq for Config {}
 
 /// One life: connects, publishes until something ends it, says why.
 ///
-/// The stream is `Live` from the first key frame on and `Offline` with the reason when this
-/// returns; it stays `Offline` while the next life connects, so that a person reads why.
+/// The stream is `Live` from the first key frame on; [`super::keep`] makes it `Offline` with the
+/// error's words when this returns, and it stays so while the next life connects, so that a
+/// person reads why.
 pub async fn run(
     config: &Config,
     stream: Arc<Stream>,
@@ -199,10 +205,6 @@ pub async fn run(
         // The runtime may end with us; the camera is told before, if it listens.
         let goodbye = config.memory.sessions.await_teardown();
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
-    } else {
-        stream.meter.restarted();
-        let state = State::Offline { reason: chain(&error) };
-        stream.set_state(state, context.clock.wall());
     }
     Err(error)
 }
