@@ -77,21 +77,20 @@ impl Camera {
     }
 }
 
-/// The raw AAC frames of `file`, without ADTS headers.
+/// The raw AAC frames of the medium `file`.
 pub fn aac_frames(file: &str) -> Vec<Vec<u8>> {
     let mut command = super::ffmpeg();
-    command
-        .arg("-i")
-        .arg(media().join(file))
-        .args(["-map", "0:a", "-c", "copy", "-f", "adts", "-"]);
-    let adts = run_well(&mut command, Duration::from_secs(60));
+    command.arg("-i").arg(media().join(file)).args(["-map", "0:a", "-c", "copy"]);
+    raw_aac(&run_well(command.args(["-f", "adts", "-"]), Duration::from_secs(60)))
+}
+
+/// The raw frames of an ADTS stream without checksums (ISO/IEC 14496-3 §1.A.2.2).
+pub fn raw_aac(adts: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    let mut rest = &adts[..];
-    // ISO/IEC 14496-3 §1.A.2.2: 7 octets of header without CRC, length in 13 bits.
+    let mut rest = adts;
     while rest.len() > 7 {
-        let length = (usize::from(rest[3] & 3) << 11)
-            | (usize::from(rest[4]) << 3)
-            | usize::from(rest[5] >> 5);
+        let [high, middle, low] = [rest[3] & 3, rest[4], rest[5] >> 5].map(usize::from);
+        let length = (high << 11) | (middle << 3) | low;
         frames.push(rest[7..length].to_vec());
         rest = &rest[length..];
     }

@@ -68,6 +68,10 @@ impl Daemon {
     /// Starts it and waits until it answers on HTTP.
     pub fn start(&mut self) {
         self.launch();
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
         wait_for("the daemon answers", Duration::from_secs(20), || {
             let runs = self.running.as_mut().is_some_and(Running::runs);
             assert!(runs, "the daemon ended at its start:\n{}", self.logs());
@@ -77,13 +81,41 @@ impl Daemon {
 
     /// Starts it without waiting for anything.
     pub fn launch(&mut self) {
-        self.starts += 1;
-        let log = File::create(self.log(self.starts)).unwrap();
         let mut command = Command::new(BINARY);
         command.args(["run", "--config"]).arg(self.config());
+        self.spawn(&mut command);
+    }
+
+    fn spawn(&mut self, command: &mut Command) {
+        self.starts += 1;
+        let log = File::create(self.log(self.starts)).unwrap();
         command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.running = Some(Running::start(&mut command));
+        self.running = Some(Running::start(command));
+    }
+
+    /// As [`Daemon::start`], with a file system of its own for the data: a tmpfs mounted with
+    /// `options` in a mount namespace that nobody else sees.
+    pub fn start_on_tmpfs(&mut self, options: &str) {
+        super::need("unshare", "util-linux");
+        let data = self.data_dir();
+        let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && exec \"$3\" run --config \"$4\"";
+        let mut command = Command::new("unshare");
+        // Who is not root gets a user namespace in which he may mount.
+        let root = rustix::process::geteuid().is_root();
+        command.args(if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+        command.args(["sh", "-c", script, "sh", options]).arg(data).arg(BINARY).arg(self.config());
+        self.spawn(&mut command);
+        self.wait_until_it_answers();
+    }
+
+    /// Whether it ended by itself; then it counts as not started.
+    pub fn ended(&mut self) -> bool {
+        let ended = !self.running.as_mut().expect("it was started").runs();
+        if ended {
+            self.running = None;
+        }
+        ended
     }
 
     /// Its end, within `most`.

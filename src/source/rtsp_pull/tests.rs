@@ -12,8 +12,8 @@ use crate::base::Stop;
 use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
 use crate::base::time::SystemClock;
-use crate::bus::{Allowance, Next, Subscriber};
-use crate::media::AccessUnit;
+use crate::bus::{Allowance, Next, State, Subscriber};
+use crate::media::{AccessUnit, CodecParams, RunId, Shape};
 use crate::supervise::{Supervisor, TaskSpec};
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=control:*\r\n\
@@ -177,13 +177,11 @@ async fn a_refused_connection_is_told_with_its_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let stream = stream();
-    let error = life(&config(&format!("rtsp://127.0.0.1:{port}/x?password=hidden")), &stream).await;
+    let error = ended(&format!("rtsp://127.0.0.1:{port}/x?password=hidden")).await;
     assert_eq!(error.class(), Class::Network);
     let text = error.to_string();
     let wanted = format!("Cannot reach the camera at 127.0.0.1:{port}: Connection refused");
     assert!(text.starts_with(&wanted), "{text}");
-    assert_eq!(stream.state().0, State::Offline { reason: text });
 }
 
 #[tokio::test]
@@ -286,7 +284,7 @@ async fn plain_pictures_are_published_and_a_hang_up_is_told() {
     let error = life(&config(&url), &stream).await;
     assert!(matches!(error, PullError::Closed), "{error}");
     assert!(live.has_changed().unwrap());
-    assert_eq!(live.borrow_and_update().0, State::Offline { reason: error.to_string() });
+    assert_eq!(live.borrow_and_update().0, State::Live);
     let units = drain(&mut reader);
     assert_eq!(units.len(), 10);
     assert!(units[0].random_access && !units[1].random_access);
@@ -355,6 +353,32 @@ async fn a_lost_packet_is_counted_before_the_next_unit() {
     let lost: Vec<_> = drain(&mut reader).iter().map(|unit| unit.lost_before).collect();
     assert_eq!(lost, [0, 0, 0, 1], "{error}");
     assert_eq!(stream.meter.totals().lost, 1);
+}
+
+#[tokio::test]
+async fn a_change_of_resolution_changes_the_tracks_within_the_run() {
+    // x264's sets for 640x360, sent inside the stream before the second key frame.
+    let sps = b"\x67\x64\x00\x1e\xac\xd9\x40\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\
+        \x03\x00\x32\x0f\x16\x2d\x96";
+    let pps = b"\x68\xeb\xe3\xcb\x22\xc0";
+    let mut media = pictures(3, 50);
+    for (seq, last, nal) in [(13, false, &sps[..]), (14, false, pps), (15, true, &[0x65, 0x88])] {
+        media.extend(rtp(seq, 3 * 3_600, last, nal));
+    }
+    let url = camera(polite, media, true).await;
+    let stream = stream();
+    let mut reader = stream.bus().subscribe(Allowance::Window);
+    let error = life(&config(&url), &stream).await;
+    let units = drain(&mut reader); // who begins now begins at the newest key frame
+    assert_eq!(units.len(), 1, "{error}");
+    let width = |params: &CodecParams| match params.shape {
+        Shape::Video { width, .. } => width,
+        Shape::Audio { .. } => 0,
+    };
+    assert_eq!(stream.meter.totals().units, 4);
+    assert_eq!((width(&units[0].params), units[0].run), (640, RunId(1)));
+    let tracks = stream.tracks().borrow().clone().unwrap();
+    assert_eq!(width(&tracks.list[0].params), 640);
 }
 
 #[tokio::test]
