@@ -6,7 +6,7 @@ import type { Track } from './api';
 
 /** A delay: "0.2 s" below ten seconds, "14 s" above. */
 export function delay(secs: number): string {
-  return secs < 9.95 ? `${secs.toFixed(1)} s` : age(secs);
+  return secs < 9.95 ? `${secs.toFixed(1)} s` : age(Math.round(secs));
 }
 
 /** An age, coarser the older: "14 s", "3 min", "5 h 20 min", "13.2 days". */

@@ -65,6 +65,8 @@ export function modeText(mode: Mode): string {
   }
 }
 
+/** Pictures, if the stream can have any: the box takes them from its newest key frame. */
 function stills(sight: Sight, reason: string): Mode {
-  return sight.state === 'offline' ? { kind: 'no-signal' } : { kind: 'pictures', reason };
+  if (sight.state === 'live') return { kind: 'pictures', reason };
+  return { kind: sight.state === 'offline' ? 'no-signal' : 'connecting' };
 }

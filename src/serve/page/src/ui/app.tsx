@@ -34,7 +34,7 @@ export function App() {
 
 function Content({ name }: { name: string | null }) {
   const all = streams.value;
-  if (all === null) return outage.value === null ? <Waiting /> : null;
+  if (all === null) return <Waiting lost={outage.value !== null} />;
   if (name !== null) {
     const stream = all.find((one) => one.name === name);
     return stream === undefined ? <Unknown name={name} /> : <Detail key={name} stream={stream} />;

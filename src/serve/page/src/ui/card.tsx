@@ -5,12 +5,13 @@ import type { StreamInfo } from '../logic/api';
 import { LIVE_TILES_MAX } from '../logic/mode';
 import { addressOf } from '../state/route';
 import { Addresses, Facts } from './facts';
-import { ModeLine, Picture } from './picture';
+import { ModeLine, Picture, useView } from './picture';
 import { RecordingLine, StateLine } from './state';
 
 /** `crowded` is the number of cards on the page: above four, only what is pointed at is live. */
 export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number }) {
   const [pointed, setPointed] = useState(false);
+  const view = useView(stream, crowded <= LIVE_TILES_MAX || pointed);
   return (
     <article
       class="card"
@@ -20,17 +21,20 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
       onFocusIn={() => setPointed(true)}
       onFocusOut={() => setPointed(false)}
     >
-      <a class="enlarge" href={addressOf(stream.name)} aria-label={`Enlarge ${stream.name}`}>
-        <Picture stream={stream} wants_live={crowded <= LIVE_TILES_MAX || pointed}>
-          {(tile) => <ModeLine tile={tile} />}
-        </Picture>
-      </a>
-      <div class="about">
+      <div class="bar">
         <h2>
           <a href={addressOf(stream.name)}>{stream.name}</a>
         </h2>
-        <StateLine stream={stream} />
-        <RecordingLine stream={stream} />
+        <ModeLine tile={view.tile} />
+      </div>
+      <a class="enlarge" href={addressOf(stream.name)} aria-label={`Enlarge ${stream.name}`}>
+        <Picture stream={stream} view={view} />
+      </a>
+      <div class="about">
+        <div class="lines">
+          <StateLine stream={stream} />
+          <RecordingLine stream={stream} />
+        </div>
         <Facts stream={stream} />
         <Addresses stream={stream} />
       </div>

@@ -1,5 +1,6 @@
 // One stream shown large, with its sound, its recordings and its addresses.
 
+import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { readRecordings, type Recordings, type StreamInfo } from '../logic/api';
 import { age, moment, size } from '../logic/format';
@@ -7,7 +8,7 @@ import type { Tile } from '../live/tile';
 import { get, now_ms } from '../state/box';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
-import { ModeLine, Picture } from './picture';
+import { ModeLine, Picture, useView } from './picture';
 import { RecordingLine, StateLine } from './state';
 
 /** Recordings change slowly. */
@@ -16,6 +17,7 @@ const ROWS_MAX = 12;
 
 export function Detail({ stream }: { stream: StreamInfo }) {
   const stage = useRef<HTMLDivElement>(null);
+  const view = useView(stream, true);
   return (
     <article class="detail" aria-labelledby="detail-name">
       <div class="top">
@@ -23,19 +25,15 @@ export function Detail({ stream }: { stream: StreamInfo }) {
           <Icon name="back" /> All streams
         </a>
         <h1 id="detail-name">{stream.name}</h1>
-        <StateLine stream={stream} />
+        <ModeLine tile={view.tile} />
       </div>
       <div class="stage" ref={stage}>
-        <Picture stream={stream} wants_live={true}>
-          {(tile, video) => (
-            <>
-              <ModeLine tile={tile} />
-              <Controls stream={stream} tile={tile} video={video} stage={stage.current} />
-            </>
-          )}
+        <Picture stream={stream} view={view}>
+          {view.tile !== null && <Controls stream={stream} tile={view.tile} video={view.video} stage={stage} />}
         </Picture>
       </div>
       <div class="about">
+        <StateLine stream={stream} />
         <RecordingLine stream={stream} />
         <Facts stream={stream} />
         <Addresses stream={stream} />
@@ -48,15 +46,15 @@ export function Detail({ stream }: { stream: StreamInfo }) {
 interface ControlsProps {
   readonly stream: StreamInfo;
   readonly tile: Tile;
-  readonly video: HTMLVideoElement;
-  readonly stage: HTMLElement | null;
+  readonly video: RefObject<HTMLVideoElement | null>;
+  readonly stage: RefObject<HTMLElement | null>;
 }
 
 function Controls({ stream, tile, video, stage }: ControlsProps) {
   const [muted, setMuted] = useState(true);
   const { playing, dropped } = tile.audio.value;
   const toggle = () => {
-    video.muted = !muted;
+    if (video.current !== null) video.current.muted = !muted;
     setMuted(!muted);
   };
   return (
@@ -70,8 +68,8 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
       <a class="button" href={stream.urls.snapshot} download={`${stream.name}.jpg`}>
         <Icon name="save" /> Picture
       </a>
-      {document.fullscreenEnabled && stage !== null && (
-        <button type="button" onClick={() => void (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen())}>
+      {document.fullscreenEnabled && (
+        <button type="button" onClick={() => void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen())}>
           <Icon name="full" /> Full screen
         </button>
       )}

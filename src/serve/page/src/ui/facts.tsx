@@ -12,14 +12,14 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   if (bps > 0 && stream.state === 'live') parts.push(bitrate(bps));
   const { rtsp, hls, mse } = stream.readers;
   return (
-    <>
-      <p class="facts">{parts.length === 0 ? 'Format not known yet' : parts.join(' · ')}</p>
-      <p class="facts quiet">
+    <div class="lines facts">
+      <p>{parts.length === 0 ? 'Format not known yet' : parts.join(' · ')}</p>
+      <p class="quiet">
         Readers: RTSP {rtsp} · HLS {hls} · browser {mse}
         {stream.totals.lost > 0 && ` · ${stream.totals.lost} units lost`}
         {stream.totals.restarts > 0 && ` · ${stream.totals.restarts} restarts`}
       </p>
-    </>
+    </div>
   );
 }
 

@@ -9,8 +9,14 @@ source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main",
            username = "viewer", password = "…" }
 record = { keep_min = "10GiB", max_age = "30d" }`;
 
-export function Waiting() {
-  return <p class="notice">Asking the box for its streams…</p>;
+/** Nothing is known yet. `lost`: the outage is told already. */
+export function Waiting({ lost }: { lost: boolean }) {
+  return (
+    <>
+      <h1 class="hidden">Streams</h1>
+      {!lost && <p class="notice">Asking the box for its streams…</p>}
+    </>
+  );
 }
 
 /** The box cannot be reached; the page keeps asking. */

@@ -1,29 +1,31 @@
 // The picture of a tile: the video, the still over it, and what must be known about it.
 //
-// Owns: the two elements and the tile that drives them.
+// Owns: the two elements and the tile that drives them. The mode stands beside the picture, not on
+// it: cameras write their own clock into its corners.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { Tile } from '../live/tile';
-import type { StreamInfo } from '../logic/api';
+import { instant, type StreamInfo } from '../logic/api';
 import { age, delay } from '../logic/format';
 import { modeText } from '../logic/mode';
-import { hurry, outage } from '../state/box';
+import { hurry, now_ms, outage } from '../state/box';
 import { Icon, type IconName } from './icon';
 
-interface PictureProps {
-  readonly stream: StreamInfo;
-  readonly wants_live: boolean;
-  /** What lies over the picture, given its tile. */
-  readonly children?: (tile: Tile, video: HTMLVideoElement) => ComponentChildren;
+/** The elements of a picture, and its tile once they are there. */
+export interface View {
+  readonly frame: RefObject<HTMLDivElement | null>;
+  readonly video: RefObject<HTMLVideoElement | null>;
+  readonly image: RefObject<HTMLImageElement | null>;
+  readonly tile: Tile | null;
 }
 
-export function Picture({ stream, wants_live, children }: PictureProps) {
+/** Runs a tile for as long as the component lives. Its picture is drawn by `Picture`. */
+export function useView(stream: StreamInfo, wants_live: boolean): View {
   const frame = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const image = useRef<HTMLImageElement>(null);
   const [tile, setTile] = useState<Tile | null>(null);
-
   useEffect(() => {
     if (frame.current === null || video.current === null || image.current === null) return;
     const made = new Tile(video.current, image.current, stream, hurry);
@@ -37,16 +39,31 @@ export function Picture({ stream, wants_live, children }: PictureProps) {
   }, [stream.name, stream.urls.mse]);
   useEffect(() => tile?.informed(stream), [tile, stream]);
   useEffect(() => tile?.wantsLive(wants_live), [tile, wants_live]);
+  return { frame, video, image, tile };
+}
 
-  const mode = tile?.mode.value ?? { kind: 'paused' as const };
-  const frozen_secs = tile?.frozen_secs.value ?? null;
+interface PictureProps {
+  readonly stream: StreamInfo;
+  readonly view: View;
+  /** What lies over the picture. */
+  readonly children?: ComponentChildren;
+}
+
+export function Picture({ stream, view, children }: PictureProps) {
+  const { tile } = view;
   const surface = tile?.surface.value ?? 'video';
   return (
-    <div class="picture" ref={frame} data-mode={mode.kind} data-surface={surface} data-frozen={frozen_secs !== null}>
-      <video ref={video} muted playsInline aria-label={`Live picture of ${stream.name}`} />
-      <img ref={image} alt={surface === 'image' ? `Latest picture of ${stream.name}` : ''} />
+    <div
+      class="picture"
+      ref={view.frame}
+      data-mode={tile?.mode.value.kind ?? 'paused'}
+      data-surface={surface}
+      data-frozen={(tile?.frozen_secs.value ?? null) !== null}
+    >
+      <video ref={view.video} muted playsInline aria-label={`Live picture of ${stream.name}`} />
+      <img ref={view.image} alt={surface === 'image' ? `Latest picture of ${stream.name}` : ''} />
       {tile !== null && <Overlay stream={stream} tile={tile} />}
-      {tile !== null && video.current !== null && children?.(tile, video.current)}
+      {children}
     </div>
   );
 }
@@ -55,10 +72,12 @@ export function Picture({ stream, wants_live, children }: PictureProps) {
 function Overlay({ stream, tile }: { stream: StreamInfo; tile: Tile }) {
   const mode = tile.mode.value;
   const frozen_secs = tile.frozen_secs.value;
-  const lost = stream.state === 'offline' && mode.kind !== 'live';
-  if (lost) return <Message title="No signal" text={frozen_secs === null ? '' : `picture is ${age(frozen_secs)} old`} />;
+  const since_ms = instant(stream.since);
+  if (stream.state === 'offline' && mode.kind !== 'live' && mode.kind !== 'paused') {
+    return <Message title="No signal" text={since_ms === null ? '' : age((now_ms.value - since_ms) / 1000)} />;
+  }
   if (mode.kind === 'pictures' && tile.missing.value !== null) return <Message title="No picture" text={tile.missing.value} />;
-  if (frozen_secs !== null && mode.kind !== 'paused') return <Message title="Frozen" text={`picture is ${age(frozen_secs)} old`} />;
+  if (frozen_secs !== null && mode.kind !== 'paused' && mode.kind !== 'connecting') return <Message title="Frozen" text={`picture is ${age(frozen_secs)} old`} />;
   if (mode.kind === 'connecting') return <Message title={stream.state === 'starting' ? 'Starting' : 'Connecting'} text="" />;
   if (mode.kind === 'paused') return <Message title="Paused" text="" />;
   return null;
@@ -76,7 +95,8 @@ function Message({ title, text }: { title: string; text: string }) {
 const MODE_ICONS: Record<string, IconName> = { live: 'play', pictures: 'image', connecting: 'wait', paused: 'pause', 'no-signal': 'off' };
 
 /** "Live 0.2 s", "Pictures: this browser cannot play H.265". */
-export function ModeLine({ tile }: { tile: Tile }) {
+export function ModeLine({ tile }: { tile: Tile | null }) {
+  if (tile === null) return null;
   const mode = tile.mode.value;
   const delay_secs = tile.delay_secs.value;
   const stale = outage.value !== null && mode.kind === 'live';
