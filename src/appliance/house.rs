@@ -18,12 +18,8 @@ use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
-use crate::sink::hls::Hls;
-use crate::sink::mse::Mse;
-use crate::sink::recorder::Recorder;
-use crate::sink::rtsp_play::Fanout;
-use crate::sink::thumbnail::Thumbnail;
 use crate::sink::Outlet;
+use crate::sink::recorder::Recorder;
 use crate::source;
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 
@@ -126,18 +122,7 @@ impl House {
         let recorder = config
             .record
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
-        let outlet = Arc::new(Outlet {
-            rtsp: Fanout::new(Arc::clone(&stream), whole.clone()),
-            hls: Hls::new(Arc::clone(&stream), whole.clone()),
-            mse: Mse::new(Arc::clone(&stream), whole.clone()),
-            thumbnail: Thumbnail::new(
-                Arc::clone(&stream),
-                Arc::clone(&self.clock),
-                self.decoder.clone(),
-            ),
-            recorder,
-            stream: Arc::clone(&stream),
-        });
+        let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
         let source = whole.child();
         source::keep(config.source, stream, &source);
         Part { whole, source, outlet }

@@ -3,6 +3,8 @@
 //! Owns: that choice and the filter. `HOLDFAST_LOG` changes the filter, in the form of
 //! tracing's `EnvFilter`.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,6 +22,11 @@ pub(super) fn init() {
         Some(journal) => registry
             .with(journal.with_syslog_identifier("holdfast".into()).with_field_prefix(None))
             .init(),
-        None => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init(),
+        None => {
+            let plain = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal());
+            registry.with(plain).init();
+        }
     }
 }

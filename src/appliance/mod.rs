@@ -100,9 +100,12 @@ fn welcome(config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(http) = config.http_listen.first() {
         lines.push(format!("Page:      http://{http}/"));
-        lines.extend(config.streams.keys().map(|name| {
-            format!("HLS:       http://{http}/live/{name}/index.m3u8")
-        }));
+        lines.extend(
+            config
+                .streams
+                .keys()
+                .map(|name| format!("HLS:       http://{http}/live/{name}/index.m3u8")),
+        );
         lines.extend(
             config.streams.keys().map(|name| format!("Picture:   http://{http}/snap/{name}.jpg")),
         );
@@ -113,7 +116,9 @@ fn welcome(config: &Config) -> Vec<String> {
     lines.push(format!("Data:      {}", config.data_dir.display()));
     let mut listening = config.http_listen.iter().chain(&config.rtsp_listen);
     if listening.any(|address| !address.ip().is_loopback()) {
-        lines.push("There are no accounts yet: whoever reaches these addresses sees everything.".into());
+        lines.push(
+            "There are no accounts yet: whoever reaches these addresses sees everything.".into(),
+        );
     } else {
         lines.push("Listening for this computer only. Stop with Ctrl-C.".into());
     }
@@ -142,7 +147,7 @@ pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let good = match command {
         RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
-        RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?,
+        RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,6 +11,8 @@ use super::rtsp_play::Fanout;
 use super::thumbnail::Thumbnail;
 use crate::base::meter::Totals;
 use crate::bus::Stream;
+use crate::encode::still::StillDecoder;
+use crate::supervise::Supervisor;
 
 /// One stream and its ways out.
 #[derive(Debug)]
@@ -41,19 +43,41 @@ pub struct Readers {
 }
 
 impl Outlet {
+    /// The ways out of `stream`, whose tasks live in `supervisor`.
+    #[must_use]
+    pub fn new(
+        stream: &Arc<Stream>,
+        recorder: Option<Recorder>,
+        decoder: StillDecoder,
+        supervisor: &Supervisor,
+    ) -> Self {
+        let to = || Arc::clone(stream);
+        Self {
+            stream: to(),
+            rtsp: Fanout::new(to(), supervisor.clone()),
+            hls: Hls::new(to(), supervisor.clone()),
+            mse: Mse::new(to(), supervisor.clone()),
+            thumbnail: Thumbnail::new(to(), Arc::clone(supervisor.clock()), decoder),
+            recorder,
+        }
+    }
+
     /// How many read it now.
     #[must_use]
     pub fn readers(&self) -> Readers {
-        Readers { rtsp: 0, hls: self.hls.readers(), mse: self.mse.readers() }
+        Readers { rtsp: self.rtsp.readers(), hls: self.hls.readers(), mse: self.mse.readers() }
     }
 
     /// What each part counted, the source first. Whoever adds a sink adds its line here.
     #[must_use]
     pub fn totals(&self) -> Vec<(&'static str, Totals)> {
-        vec![
+        let mut totals = vec![
             ("source", self.stream.meter.totals()),
+            ("rtsp", self.rtsp.totals()),
             ("hls", self.hls.meter().totals()),
             ("mse", self.mse.meter().totals()),
-        ]
+        ];
+        totals.extend(self.recorder.as_ref().map(|recorder| ("recorder", recorder.totals())));
+        totals
     }
 }

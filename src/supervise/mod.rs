@@ -17,4 +17,4 @@ mod task;
 pub use backoff::Backoff;
 pub use board::{Heartbeat, TaskReport, TaskState};
 pub use notify::{keep_watchdog_fed, say_stopping};
-pub use task::{Supervisor, TaskContext, TaskSpec};
+pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};

@@ -10,14 +10,11 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::bus::{Directory, State, Stream};
+use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::StillDecoder;
 use holdfast::media::AccessUnit;
-use holdfast::serve::http::{self, HttpDoor, Recordings};
+use holdfast::serve::http::{self, HttpDoor};
 use holdfast::sink::Outlet;
-use holdfast::sink::hls::Hls;
-use holdfast::sink::mse::Mse;
-use holdfast::sink::rtsp_play::Fanout;
-use holdfast::sink::thumbnail::Thumbnail;
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +28,7 @@ pub struct TestBox {
     pub outlet: Arc<Outlet>,
     pub supervisor: Supervisor,
     pub clock: SharedClock,
+    _disk: tempfile::TempDir,
 }
 
 impl TestBox {
@@ -40,34 +38,30 @@ impl TestBox {
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
-        let outlet = Arc::new(Outlet {
-            stream: Arc::clone(&stream),
-            rtsp: Fanout::new(Arc::clone(&stream), supervisor.clone()),
-            hls: Hls::new(Arc::clone(&stream), supervisor.clone()),
-            mse: Mse::new(Arc::clone(&stream), supervisor.clone()),
-            thumbnail: Thumbnail::new(
-                Arc::clone(&stream),
-                Arc::clone(&clock),
-                StillDecoder::new(decoder),
-            ),
-            recorder: None,
-        });
+        let outlet = Arc::new(Outlet::new(&stream, None, StillDecoder::new(decoder), &supervisor));
         let streams = Arc::new(Directory::default());
         streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
+        let disk = tempfile::tempdir().unwrap();
+        let ring = dvr::Config {
+            data_dir: disk.path().to_owned(),
+            size: dvr::Size::Bytes(8 << 20),
+            slot_bytes: None,
+        };
+        let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
         let door = Arc::new(HttpDoor {
             streams,
             supervisor: supervisor.clone(),
             clock: Arc::clone(&clock),
             begun: clock.boot(),
             rtsp_port: 8554,
-            recordings: Recordings::default(),
+            dvr,
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
             http::run(Arc::clone(&listener), Arc::clone(&door), context)
         });
-        Self { addr, stream, outlet, supervisor, clock }
+        Self { addr, stream, outlet, supervisor, clock, _disk: disk }
     }
 
     /// A box that makes no pictures.

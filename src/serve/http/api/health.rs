@@ -66,9 +66,12 @@ impl HealthReport {
 
 fn storage(door: &HttpDoor) -> Check {
     let outlets = door.streams.all();
-    let reports: Vec<StreamStatus> =
-        outlets.values().filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status)).collect();
-    let recording = reports.iter().filter(|report| report.state == RecordingState::Recording).count();
+    let reports: Vec<StreamStatus> = outlets
+        .values()
+        .filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status))
+        .collect();
+    let recording =
+        reports.iter().filter(|report| report.state == RecordingState::Recording).count();
     let failed = reports.iter().find(|report| report.state == RecordingState::Failed);
     let (status, message) = match failed {
         Some(report) => {
