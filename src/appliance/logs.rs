@@ -18,15 +18,13 @@ pub(super) fn init() {
     let registry = tracing_subscriber::registry().with(filter);
     // systemd sets JOURNAL_STREAM when standard error goes to the journal, systemd.exec(5).
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    match journal {
-        Some(journal) => registry
-            .with(journal.with_syslog_identifier("holdfast".into()).with_field_prefix(None))
-            .init(),
-        None => {
-            let plain = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal());
-            registry.with(plain).init();
-        }
+    if let Some(journal) = journal {
+        let named = journal.with_syslog_identifier("holdfast".into()).with_field_prefix(None);
+        registry.with(named).init();
+    } else {
+        let plain = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        registry.with(plain).init();
     }
 }

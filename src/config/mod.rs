@@ -80,12 +80,9 @@ pub enum ConfigError {
 
 fn list(faults: &[KeyFault]) -> String {
     let count = faults.len();
-    let mut text =
-        format!("{count} fault{} in the configuration:", if count == 1 { "" } else { "s" });
-    for fault in faults {
-        text.push_str(&format!("\n  {fault}"));
-    }
-    text
+    let told: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} fault{plural} in the configuration:{}", told.concat())
 }
 
 /// Reads and checks the file at `path`.
@@ -179,14 +176,11 @@ mod tests {
 
     /// The example with its commented-out keys made live: prose has a blank behind the `#`.
     fn uncommented() -> String {
-        EXAMPLE
-            .lines()
-            .map(|line| match line.strip_prefix('#') {
-                Some(rest) if rest.starts_with(|c: char| c != ' ' && c != '#') => rest,
-                _ => line,
-            })
-            .map(|line| format!("{line}\n"))
-            .collect()
+        let live = |line: &'static str| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c != ' ' && c != '#') => rest,
+            _ => line,
+        };
+        EXAMPLE.lines().map(live).collect::<Vec<_>>().join("\n")
     }
 
     #[test]

@@ -24,17 +24,13 @@ pub struct StreamConfig {
 }
 
 pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<StreamConfig> {
-    let source = match section.section("source", faults) {
-        Some(source) => check_source(source, faults),
-        None => {
-            let right = format!("a table such as source = {{ kind = … }}, kind being {KINDS}");
-            let missing = section.fault(Some("source"), "missing".to_owned(), right);
-            if faults.last().is_none_or(|last| last.path != missing.path) {
-                faults.push(missing);
-            }
-            None
-        }
-    };
+    let faults_before = faults.len();
+    let source = section.section("source", faults);
+    if source.is_none() && faults.len() == faults_before {
+        let right = format!("a table such as source = {{ kind = … }}, kind being {KINDS}");
+        faults.push(section.fault(Some("source"), "missing".to_owned(), right));
+    }
+    let source = source.and_then(|source| check_source(source, faults));
     let record = check_record(&mut section, faults);
     section.finish(faults);
     Some(StreamConfig { source: source?, record })

@@ -79,7 +79,8 @@ mod tests {
         picture.fill(4, 2, 100, 100, [200, 1, 2]);
         picture.fill(100, 100, 2, 2, [200, 1, 2]);
         let (luma, u, v) = picture.planes();
-        assert_eq!(luma.iter().filter(|&&y| y == 200).count(), 4);
+        let filled: Vec<_> = luma.iter().filter(|&&y| y == 200).collect();
+        assert_eq!(filled.len(), 4);
         assert_eq!((u, v), (&[128, 128, 128, 128, 128, 1][..], &[128, 128, 128, 128, 128, 2][..]));
     }
 }

@@ -18,6 +18,7 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// What a stream's source is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // one per stream
 pub enum Config {
     /// The test picture.
     Pattern(pattern::Config),

@@ -114,7 +114,7 @@ mod tests {
     fn read(picture: &Picture, y: usize) -> u64 {
         let width = picture.width();
         (0..BAR_BITS).fold(0, |value, bit| {
-            let x = (width * bit / BAR_BITS + width * (bit + 1) / BAR_BITS) / 2;
+            let x = width * (2 * bit + 1) / (2 * BAR_BITS);
             value << 1 | u64::from(picture.planes().0[y * width + x] > 125)
         })
     }
