@@ -112,6 +112,25 @@ pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
 /// Interval of the group commit.
 pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Size of a slot; larger ones are refused when the ring is opened.
+pub const SLOT_BYTES_MAX: u64 = 1 << 30;
+/// Smallest slot; a smaller one is refused when the ring is made.
+pub const SLOT_BYTES_MIN: u64 = 64 << 10;
+/// Fewest slots of a ring; a ring too small for them is refused.
+pub const SLOTS_MIN: u32 = 8;
+/// Largest `ftyp` and `moov` of a slot; a slot with a larger one is taken for damaged.
+pub const INIT_BYTES_MAX: usize = 64 << 10;
+/// Pause before a ring that cannot be used is tried again.
+pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
+pub const STORAGE_FAILURES_MAX: u32 = 3;
+/// Opening the index; past it the index is given up for this start and moved aside at the next.
+pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// Commands waiting for the index; past it a record is not kept and is found again by reading
+/// the slot at the next start.
+pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
+/// Hole between two fragments from which on a listing shows a gap.
+pub const GAP_SPAN_MIN: Duration = Duration::from_secs(2);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 

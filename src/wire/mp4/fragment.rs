@@ -60,6 +60,8 @@ pub struct Fragment {
     pub samples: u32,
     /// The times of the first unit that was pushed.
     pub first: FragmentTimes,
+    /// When the unit that was pushed last arrived.
+    pub last_arrived: BootTime,
     /// The run of the first unit.
     pub run: RunId,
     /// How long the longest track plays.
@@ -137,6 +139,7 @@ impl FragmentBuilder {
                 arrived: first.arrived,
                 captured: first.captured,
             },
+            last_arrived: self.units.last().map_or(first.arrived, |unit| unit.arrived),
             run: first.run,
             span: tracks.values().map(|track| span(track)).max().unwrap_or_default(),
             lost: samples().map(|sample| u32::from(sample.unit.lost_before)).sum(),
