@@ -81,6 +81,8 @@ impl OpenSlot {
         contents: Contents,
     ) -> Self {
         let sequence = contents.entries.last().map_or(0, |entry| entry.sequence);
+        let keys = contents.entries.iter().filter(|entry| entry.starts_with_key);
+        let keys: Vec<_> = keys.map(|entry| u64::from(entry.offset)).collect();
         Self {
             log,
             header,
@@ -91,8 +93,8 @@ impl OpenSlot {
             end: contents.end,
             durable_end: contents.end,
             sequence,
-            key_at: None,
-            gop_bytes: 0,
+            key_at: keys.last().copied(),
+            gop_bytes: keys.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
             made: false,
         }
     }
@@ -104,8 +106,10 @@ impl OpenSlot {
     pub(super) fn takes(&self, init: &Bytes, fragment: &Fragment) -> bool {
         let whole = self.gop_bytes + self.gop_bytes / 4;
         let slot_bytes = self.header.slot_bytes;
-        let splits =
-            fragment.starts_with_key && whole < slot_bytes / 2 && self.end + whole > slot_bytes;
+        let begin = u64::from(self.header.init_bytes) + HEADER_BYTES as u64;
+        let splits = fragment.starts_with_key
+            && begin + whole <= slot_bytes
+            && self.end + whole > slot_bytes;
         self.init == *init && !splits && slot::fits(self.end, fragment.len(), slot_bytes)
     }
 

@@ -254,8 +254,10 @@ impl Storage {
 
     fn append(&mut self, append: &Append) {
         let stream = &append.log.name;
+        // Behind a loss nothing can be decoded before the next key frame.
+        let playable = append.fragment.starts_with_key || !append.log.loss_pending.load(Relaxed);
         for attempt in 0..2 {
-            if self.ring.is_none() {
+            if self.ring.is_none() || !playable {
                 break;
             }
             match self.try_append(append) {
@@ -280,10 +282,16 @@ impl Storage {
         let goes_on =
             self.open.get(stream).is_some_and(|open| open.takes(&append.init, &append.fragment));
         if !goes_on {
-            self.end_slot(stream);
-            let open = match self.resume(&ring, append)? {
+            let ended = self.end_slot(stream);
+            let resumed = if ended { None } else { self.resume(&ring, append)? };
+            let open = match resumed {
                 Some(open) if open.takes(&append.init, &append.fragment) => open,
-                _ => self.open_slot(&ring, append)?,
+                other => {
+                    if let Some(full) = other {
+                        self.deactivate(&full);
+                    }
+                    self.open_slot(&ring, append)?
+                }
             };
             if !open.takes(&append.init, &append.fragment) {
                 let slot_bytes = ring.slot_bytes;
@@ -408,14 +416,15 @@ impl Storage {
         error
     }
 
-    /// Makes the stream's slot durable and is done with it.
-    fn end_slot(&mut self, stream: &StreamName) {
+    /// Makes the stream's slot durable and is done with it; returns whether there was one.
+    fn end_slot(&mut self, stream: &StreamName) -> bool {
         self.commit_one(stream);
-        let Some(open) = self.open.remove(stream) else { return };
+        let Some(open) = self.open.remove(stream) else { return false };
         self.deactivate(&open);
         let record =
             Record { generation: open.header.generation, damaged: 0, entries: open.durable };
         self.note(Note::Ended(open.header.slot, record));
+        true
     }
 
     fn with_held(&self, open: &OpenSlot, change: impl FnOnce(&mut Held)) {
