@@ -91,6 +91,42 @@ async fn ffmpeg_reads_hls_without_losing_or_damaging_a_picture() {
     assert_eq!(door.outlet.readers().hls, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_browsers_play_is_carried() {
+    let footage = door::sound::with_aac(footage::footage(12, 25, 300));
+    let door = Arc::new(TestBox::plain().await);
+    feed(&door, footage).await;
+    let url = format!("http://{}/live/gate/index.m3u8", door.addr);
+    let index = door.get("/live/gate/index.m3u8").await;
+    assert!(index.text().contains(",mp4a.40.2\""), "{}", index.text());
+    assert_eq!(index.header("x-audio-dropped"), "");
+    let mut socket = view(&door).await;
+    let hello = json(&mut socket).await;
+    assert_eq!(
+        (&hello["hello"]["audio"], &hello["hello"]["audio_dropped"]),
+        (&true.into(), &Value::Null)
+    );
+    let live = binary(&mut socket, 100).await;
+    assert_eq!(sound(&url, 4).await, 4 * 48_000);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("live.mp4");
+    std::fs::write(&path, &live).unwrap();
+    assert!(sound(path.to_str().unwrap(), 1).await >= 47_000);
+}
+
+/// Samples of sound in the first `secs` of `input`.
+async fn sound(input: &str, secs: u32) -> usize {
+    let out = tokio::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-xerror", "-i", input, "-map", "0:a", "-t"])
+        .args([&secs.to_string(), "-f", "s16le", "-"])
+        .output()
+        .await
+        .expect("ffmpeg must be installed (Debian package ffmpeg)");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.is_empty(), "{said}");
+    out.stdout.len() / 2
+}
+
 #[tokio::test]
 async fn hls_answers_as_players_want_it() {
     let footage = footage::footage(30, 25, 300);

@@ -1,6 +1,8 @@
 //! An HTTP door on a port of its own, one stream behind it, and a client that says what it likes.
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
+pub mod sound;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
