@@ -1,20 +1,11 @@
 //! When the next packet to a UDP reader may leave.
 //!
-//! Owns: the pace. A key frame of 500 packets sent at once overflows the receiver's socket
-//! buffer, so it is spread over half of the time to the next unit; the other half lets a reader
-//! that joined late catch up with live at twice the speed.
+//! Owns: the bucket. How wide the gaps are follows from the stream (`sink::rtsp_play`).
 
 use std::time::Duration;
 
-use crate::base::limits::{UDP_BURST_PACKETS_MAX, UDP_PACKET_GAP_MAX};
+use crate::base::limits::UDP_BURST_PACKETS_MAX;
 use crate::base::time::BootTime;
-
-/// The gap between the packets of a unit of `packets` that comes `interval` after its
-/// predecessor.
-pub(super) fn gap(packets: usize, interval: Duration) -> Duration {
-    let packets = u32::try_from(packets).unwrap_or(u32::MAX).max(1);
-    (interval / 2 / packets).min(UDP_PACKET_GAP_MAX)
-}
 
 /// A leaky bucket.
 #[derive(Debug, Default)]
@@ -45,35 +36,22 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Sends `packets` with a timer of 1 ms and tells how many left in each of its ticks.
-    fn ticks(packets: usize, interval: Duration) -> Vec<usize> {
-        let gap = gap(packets, interval);
+    #[test]
+    fn packets_leave_one_gap_apart() {
+        let (mut pace, gap) = (Pace::default(), Duration::from_micros(250));
         let mut now = BootTime::from_millis(1_000);
-        let mut pace = Pace::default();
         pace.hold(now, Duration::ZERO);
-        let (mut left, mut told) = (packets, Vec::new());
-        while left > 0 {
-            let before = left;
-            while left > 0 && pace.next() <= now {
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let mut sent = 0;
+            while pace.next() <= now {
                 pace.sent(now, gap);
-                left -= 1;
+                sent += 1;
             }
-            told.push(before - left);
+            told.push(sent);
             now = now.after(Duration::from_millis(1));
         }
-        told
-    }
-
-    #[test]
-    fn a_large_unit_is_spread_over_half_its_interval() {
-        let told = ticks(400, Duration::from_millis(40));
-        assert!((20..=21).contains(&told.len()), "{told:?}");
-        assert!(told.iter().all(|&packets| packets <= 21), "{told:?}");
-    }
-
-    #[test]
-    fn small_units_leave_at_the_slowest_pace() {
-        assert_eq!(ticks(3, Duration::from_millis(40)), [1, 1, 1]);
+        assert_eq!(told, [1, 4, 4]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::pace;
 use super::udp::{Datagram, Kind, UdpPair};
 use crate::base::time::BootTime;
 use crate::bus::Next;
@@ -103,7 +102,7 @@ impl Exits<'_> {
         match (route, &mut self.udp) {
             (Route::Tcp { rtcp, .. }, _) => self.tcp.push(now, interleaved(rtcp, &report)),
             (Route::Udp { rtcp, .. }, Some(udp)) => {
-                let gap = pace::gap(1, std::time::Duration::ZERO);
+                let gap = std::time::Duration::ZERO;
                 udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
             }
             (Route::Udp { .. }, None) => {}
@@ -114,7 +113,7 @@ impl Exits<'_> {
         match (routed.route, &mut self.udp) {
             (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, unit)),
             (Route::Udp { rtp, .. }, Some(udp)) => {
-                let gap = pace::gap(unit.packets.len(), unit.interval);
+                let gap = unit.gap;
                 for bytes in unit.packets.datagrams() {
                     udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
                 }

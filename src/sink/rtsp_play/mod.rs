@@ -9,6 +9,7 @@
 //! 3. A reader that lags is counted and goes on at the newest key frame; nobody waits for it.
 
 mod packing;
+mod rate;
 mod unit;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::rate::Rate;
 use super::{Format, RtpUnit, Shared};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{RTP_LINGER_TIME, TRACKS_MAX};
@@ -18,10 +19,6 @@ use crate::wire::rtsp::Start;
 
 /// How often the packer looks whether anybody still reads.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between units as long as it is unknown, and its bounds.
-const INTERVAL: Duration = Duration::from_millis(40);
-const INTERVAL_MIN: Duration = Duration::from_millis(1);
-const INTERVAL_MAX: Duration = Duration::from_millis(200);
 
 /// Why the packer ended; it never fails by itself.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +45,18 @@ struct TrackState {
     packer: Packer,
     /// Decoding time of the newest unit packed by this packer or the one before its restart.
     last_ticks: Option<i64>,
+    rate: Rate,
 }
 
 impl Packing {
     pub(super) fn new(mut seed: impl FnMut() -> u64) -> Self {
         let tracks = (0u8..)
             .take(TRACKS_MAX)
-            .map(|n| TrackState { packer: Packer::new(TrackId(n), seed()), last_ticks: None })
+            .map(|n| TrackState {
+                packer: Packer::new(TrackId(n), seed()),
+                last_ticks: None,
+                rate: Rate::default(),
+            })
             .collect();
         Self { tracks }
     }
@@ -78,13 +80,9 @@ impl Packing {
         if state.last_ticks.is_some_and(|last| last >= ticks) {
             return None;
         }
-        let interval = state.last_ticks.map_or(INTERVAL, |last| {
-            let by = u128::from(ticks.abs_diff(last)) * 1_000_000_000
-                / u128::from(unit.decode.rate.get());
-            let by = Duration::from_nanos(u64::try_from(by).unwrap_or(u64::MAX));
-            by.clamp(INTERVAL_MIN, INTERVAL_MAX)
-        });
         state.last_ticks = Some(ticks);
+        let packets = state.packer.pack(unit);
+        state.rate.count(packets.len(), unit.decode);
         Some(RtpUnit {
             track: unit.track,
             run: unit.run,
@@ -92,10 +90,10 @@ impl Packing {
             present: unit.present,
             timestamp: state.packer.timestamp(unit.present),
             captured: unit.captured,
-            interval,
+            gap: state.rate.gap(),
             format: Format::of(&unit.params),
             starts,
-            packets: state.packer.pack(unit),
+            packets,
         })
     }
 

@@ -41,8 +41,8 @@ pub struct RtpUnit {
     pub timestamp: u32,
     /// When it was taken.
     pub captured: Captured,
-    /// Time since the track's unit before it.
-    pub interval: Duration,
+    /// Time from one packet to the next that suits a receiver over UDP.
+    pub gap: Duration,
     /// Codec and clock.
     pub format: Format,
     /// Where each track begins for a reader that begins here; empty where none can.
