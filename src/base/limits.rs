@@ -70,6 +70,16 @@ pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
 pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Interval of RTCP sender reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
+/// units are taken, and the reader lags behind on the bus.
+pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// How long packets are still built after the last RTSP reader of a stream has gone.
+pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
+/// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
+/// receiver's socket buffer of 208 KiB holds about 90.
+pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
+pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 
 // RTSP client.
 
@@ -131,6 +141,34 @@ pub const MSE_VIEWERS_MAX: usize = 64;
 pub const MSE_QUEUE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of finished HLS segments kept for one stream; the oldest leave first.
 pub const HLS_BYTES_MAX: usize = 64 << 20;
+/// An HLS segment ends at the first key frame after this; a little under two seconds, so that
+/// a camera's jitter does not make three seconds of two.
+pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
+/// Longest HLS segment before the target duration is known; then that is the bound. A segment
+/// is cut early rather than grow past it.
+pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
+/// Largest HLS segment; it is cut early rather than grow past it.
+pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// How long the first HLS answer waits for enough segments before it says 503.
+pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// Addresses counted as HLS readers of one stream; further ones are served but not counted.
+pub const HLS_READERS_COUNTED_MAX: usize = 256;
+/// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.
+pub const MSE_WINDOW_BYTES_MAX: usize = 16 << 20;
+/// Interval of clock messages and pings to a WebSocket viewer.
+pub const MSE_PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A WebSocket viewer that is silent for longer, pongs included, is cut.
+pub const MSE_SILENCE_MAX: Duration = Duration::from_secs(14);
+/// Largest WebSocket message a viewer may send; a larger one ends the connection.
+pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// An HTTP client that takes no byte for this long is cut.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Longest request line plus headers; a longer one gets 431 and the connection ends.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
+/// HTTP connections from one address at once; a further one is closed at once.
+pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 64;
+/// How long open requests may go on once the door was told to stop.
+pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 // Pictures.
 

@@ -1,21 +1,150 @@
 //! RTP packets of one stream, built once per access unit for all RTSP readers.
+//!
+//! Owns: the packer task, which runs only while there are readers; SSRC, sequence and timestamps
+//! of each track, which stay the same for the life of the stream. Does not own: connections.
+//!
+//! Invariants:
+//! 1. Packets are built once, whatever the number of readers; readers share the memory.
+//! 2. A reader begins at a key frame, at once when one is in the window.
+//! 3. A reader that lags is counted and goes on at the newest key frame; nobody waits for it.
 
-use std::sync::Arc;
+mod packing;
+mod unit;
 
-use crate::bus::Stream;
-use crate::supervise::Supervisor;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::base::limits::VIEWER_LAG_MAX;
+use crate::base::meter::{Meter, Totals};
+use crate::bus::{Allowance, Bounds, Bus, Next, Stream, Subscriber};
+use crate::media::TrackId;
+use crate::supervise::{Supervisor, TaskSpec};
+
+use packing::Packing;
+pub use unit::{Format, RtpUnit};
 
 /// RTP packets of one stream, built once per access unit for all RTSP readers.
 #[derive(Debug)]
 pub struct Fanout {
-    stream: Arc<Stream>,
+    shared: Arc<Shared>,
     supervisor: Supervisor,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stream: Arc<Stream>,
+    packing: Mutex<Packing>,
+    /// Packets of the packer that runs; `None` while none does.
+    running: Mutex<Option<Bus<RtpUnit>>>,
+    readers: AtomicUsize,
+    meter: Meter,
+}
+
+impl Shared {
+    // No code that can panic leaves these two half changed; poisoned, they are as good as before.
+    fn packing(&self) -> MutexGuard<'_, Packing> {
+        self.packing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Bus<RtpUnit>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Fanout {
     /// Makes the outlet of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
-        Self { stream, supervisor }
+        let shared = Shared {
+            stream,
+            packing: Mutex::new(Packing::new(|| fastrand::u64(..))),
+            running: Mutex::default(),
+            readers: AtomicUsize::new(0),
+            meter: Meter::default(),
+        };
+        Self { shared: Arc::new(shared), supervisor }
+    }
+
+    /// The synchronisation source of `track`.
+    #[must_use]
+    pub fn ssrc(&self, track: TrackId) -> Option<u32> {
+        self.shared.packing().ssrc(track)
+    }
+
+    /// Begins reading at the newest key frame. The first reader starts the packer.
+    #[must_use]
+    pub fn join(&self) -> Reader {
+        let mut running = self.shared.running();
+        let bus = running.get_or_insert_with(|| self.start());
+        // Counted under the lock, under which the packer looks whether it may end.
+        self.shared.readers.fetch_add(1, Relaxed);
+        Reader { units: bus.subscribe(Allowance::Viewer), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Starts a packer with a window of its own, so that nobody begins with old packets.
+    fn start(&self) -> Bus<RtpUnit> {
+        let span_max = VIEWER_LAG_MAX + Duration::from_secs(1);
+        let (publisher, bus) = Bus::new(Bounds { span_max, ..Bounds::default() });
+        let publisher = Arc::new(publisher);
+        let shared = Arc::clone(&self.shared);
+        shared.packing().begin_anew();
+        let spec = TaskSpec::new(format!("{}/rtsp", shared.stream.name()));
+        self.supervisor.keep(spec, move |context| {
+            packing::run(Arc::clone(&shared), Arc::clone(&publisher), context)
+        });
+        bus
+    }
+
+    /// Readers now.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.shared.readers.load(Relaxed)
+    }
+
+    /// Units and bytes handed to readers, and units lost on the way to them.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.meter.totals()
     }
 }
+
+/// One reader's place among the packets.
+#[derive(Debug)]
+pub struct Reader {
+    units: Subscriber<RtpUnit>,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Waits for the next unit; counts it, and what was passed over. Cancel safe.
+    pub async fn next(&mut self) -> Next<RtpUnit> {
+        let next = self.units.next().await;
+        self.count(&next);
+        next
+    }
+
+    /// The next unit if there is one now.
+    pub fn try_next(&mut self) -> Option<Next<RtpUnit>> {
+        let next = self.units.try_next()?;
+        self.count(&next);
+        Some(next)
+    }
+
+    fn count(&self, next: &Next<RtpUnit>) {
+        match next {
+            Next::Item(unit) => self.shared.meter.unit(unit.packets.octets()),
+            Next::Lagged(units) => self.shared.meter.lost(*units),
+            Next::Ended => {}
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.readers.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

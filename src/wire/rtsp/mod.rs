@@ -1,1 +1,25 @@
-//! RTSP 1.0 (RFC 2326) as a server: messages, the session state machine, SDP.
+//! RTSP 1.0 (RFC 2326) as a server: framing, the session state machine, SDP.
+//!
+//! Owns: everything a connection says and when it must end. Does not own: sockets, streams,
+//! packets; the driver asks [`Session`] what to do and tells it what became of it.
+//!
+//! Invariants:
+//! 1. Nothing is parsed before its length has met a limit; what is kept of a peer is bounded by
+//!    the input limit of [`Session::wants_bytes`] plus one reply.
+//! 2. Every request gets one reply, in order. While a reply waits for the driver, later requests
+//!    stay unread.
+//! 3. A request that cannot be delimited ends the connection; any other refused request leaves
+//!    the state as it was and the connection open.
+//! 4. A session belongs to its connection; its id opens nothing elsewhere.
+
+mod frame;
+mod method;
+mod reply;
+mod sdp;
+mod session;
+mod target;
+mod transport;
+
+pub use session::{Command, Event, Refusal, Routed, Session, Start, Step};
+pub use target::Target;
+pub use transport::Route;

@@ -1,0 +1,178 @@
+//! Everything that runs, and how it changes.
+//!
+//! Owns: one supervised scope per stream and per listening address.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::doors::{self, Door};
+use super::plan::{Changes, Listening, changes};
+use crate::base::Stop;
+use crate::base::name::StreamName;
+use crate::base::time::{SharedClock, SystemClock};
+use crate::bus::{Directory, State, Stream};
+use crate::config::{Config, StreamConfig};
+use crate::dvr::Dvr;
+use crate::encode::still::StillDecoder;
+use crate::sink::hls::Hls;
+use crate::sink::mse::Mse;
+use crate::sink::recorder::Recorder;
+use crate::sink::rtsp_play::Fanout;
+use crate::sink::thumbnail::Thumbnail;
+use crate::sink::Outlet;
+use crate::source;
+use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
+
+/// The running appliance.
+pub(super) struct House {
+    config: Config,
+    supervisor: Supervisor,
+    clock: SharedClock,
+    dvr: Dvr,
+    decoder: StillDecoder,
+    outlets: Arc<Directory<Outlet>>,
+    streams: BTreeMap<StreamName, Part>,
+    doors: BTreeMap<(Door, SocketAddr), Supervisor>,
+    _storage: Enlisted,
+}
+
+/// What one stream keeps alive.
+struct Part {
+    /// Source, sinks and all.
+    whole: Supervisor,
+    source: Supervisor,
+    outlet: Arc<Outlet>,
+}
+
+impl House {
+    /// Opens the ring and starts everything that `config` names.
+    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        let spec = TaskSpec::vital("storage", crate::base::limits::HEARTBEAT_AGE_MAX);
+        let (heartbeat, storage) = supervisor.enlist(spec);
+        let ring = crate::dvr::Config::new(config.data_dir.clone(), config.ring_size);
+        let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
+        let mut house = Self {
+            config: config.clone(),
+            supervisor,
+            clock,
+            dvr,
+            decoder: StillDecoder::this_program()?,
+            outlets: Arc::default(),
+            streams: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            _storage: storage,
+        };
+        house.change(changes(None, &config)).await;
+        let outlets = Arc::clone(&house.outlets);
+        let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
+        house.supervisor.spawn("watchdog", fed);
+        Ok(house)
+    }
+
+    /// Goes over to `config`: what did not change runs on undisturbed.
+    pub(super) async fn apply(&mut self, config: Config) {
+        let changes = changes(Some(&self.config), &config);
+        for key in &changes.restart_keys {
+            warn!(key, "changed key takes effect after a restart");
+        }
+        let (begun, ended) = (changes.begin.len(), changes.end.len());
+        self.change(changes).await;
+        let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
+        self.config = Config { data_dir, ring_size, ..config };
+        info!(begun, ended, "configuration applied");
+    }
+
+    async fn change(&mut self, changes: Changes) {
+        for name in changes.end {
+            if let Some(part) = self.streams.remove(&name) {
+                part.whole.stop().await;
+            }
+        }
+        for (name, config) in changes.begin {
+            let part = self.begin(&name, config);
+            self.streams.insert(name, part);
+        }
+        for (name, config) in changes.resource {
+            if let Some(part) = self.streams.get_mut(&name) {
+                part.source.stop().await;
+                part.source = part.whole.child();
+                source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
+            }
+        }
+        let entries =
+            self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
+        self.outlets.replace(entries.collect());
+        self.listen(Door::Rtsp, changes.rtsp).await;
+        self.listen(Door::Http, changes.http).await;
+    }
+
+    fn begin(&self, name: &StreamName, config: StreamConfig) -> Part {
+        let whole = self.supervisor.child();
+        let stream = Stream::new(name.clone(), config.source.kind(), self.clock.wall());
+        let recorder = config
+            .record
+            .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
+        let outlet = Arc::new(Outlet {
+            rtsp: Fanout::new(Arc::clone(&stream), whole.clone()),
+            hls: Hls::new(Arc::clone(&stream), whole.clone()),
+            mse: Mse::new(Arc::clone(&stream), whole.clone()),
+            thumbnail: Thumbnail::new(
+                Arc::clone(&stream),
+                Arc::clone(&self.clock),
+                self.decoder.clone(),
+            ),
+            recorder,
+            stream: Arc::clone(&stream),
+        });
+        let source = whole.child();
+        source::keep(config.source, stream, &source);
+        Part { whole, source, outlet }
+    }
+
+    async fn listen(&mut self, door: Door, listening: Listening) {
+        for address in listening.close {
+            if let Some(scope) = self.doors.remove(&(door, address)) {
+                scope.stop().await;
+            }
+        }
+        for address in listening.open {
+            let scope = self.supervisor.child();
+            doors::open(door, address, self.view(), &scope);
+            self.doors.insert((door, address), scope);
+        }
+    }
+
+    fn view(&self) -> doors::View {
+        doors::View {
+            outlets: Arc::clone(&self.outlets),
+            dvr: self.dvr.clone(),
+            clock: Arc::clone(&self.clock),
+            rtsp_port: self.config.rtsp_listen.first().map_or(8554, SocketAddr::port),
+        }
+    }
+
+    /// Stops everything: doors and sources first, then what they wrote is put to rest.
+    pub(super) async fn close(self) {
+        say_stopping();
+        for scope in self.doors.values() {
+            scope.stop().await;
+        }
+        for part in self.streams.values() {
+            part.whole.stop().await;
+        }
+        self.supervisor.stop().await;
+        self.dvr.close().await;
+    }
+}
+
+/// The line that `systemctl status` shows.
+fn status(outlets: &Directory<Outlet>) -> String {
+    let all = outlets.all();
+    let live = all.values().filter(|outlet| outlet.stream.state().0 == State::Live).count();
+    format!("{live} of {} streams live", all.len())
+}

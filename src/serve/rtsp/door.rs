@@ -1,0 +1,103 @@
+//! Accepts RTSP connections.
+//!
+//! Owns: the accept loop, which is vital and beats when idle too.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+
+use super::connection::Connection;
+use super::guests::Guests;
+use crate::base::fault::{Class, Fault};
+use crate::base::limits::HEARTBEAT_AGE_MAX;
+use crate::bus::Directory;
+use crate::sink::Outlet;
+use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+
+/// Pause after an accept that failed, which mostly means that descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The RTSP door. Clones share the limits on connections, so one door serves all listeners.
+#[derive(Clone, Debug)]
+pub struct RtspDoor {
+    outlets: Arc<Directory<Outlet>>,
+    supervisor: Supervisor,
+    guests: Guests,
+}
+
+/// Why an accept loop ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// It was told to.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Fault for DoorError {
+    fn class(&self) -> Class {
+        Class::Bug
+    }
+}
+
+impl RtspDoor {
+    /// A door to `outlets`; its connections live in `supervisor`.
+    #[must_use]
+    pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
+        Self { outlets, supervisor, guests: Guests::default() }
+    }
+
+    /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
+    /// `rtsp/<address>`.
+    pub fn keep(&self, listener: TcpListener) {
+        let address = listener.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string());
+        let spec = TaskSpec::vital(format!("rtsp/{address}"), HEARTBEAT_AGE_MAX);
+        let (door, listener) = (self.clone(), Arc::new(listener));
+        self.supervisor.keep(spec, move |context| door.clone().run(Arc::clone(&listener), context));
+    }
+
+    /// One life of the accept loop.
+    async fn run(
+        self,
+        listener: Arc<TcpListener>,
+        context: TaskContext,
+    ) -> Result<Infallible, DoorError> {
+        let mut beat = tokio::time::interval(HEARTBEAT_AGE_MAX / 5);
+        let mut failures = 0u64;
+        loop {
+            tokio::select! {
+                biased;
+                () = context.stop.cancelled() => return Err(DoorError::Stopped),
+                _ = beat.tick() => context.heartbeat.beat(),
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, peer)) => self.welcome(socket, peer, &context),
+                    Err(error) => {
+                        failures += 1;
+                        if failures.is_power_of_two() {
+                            warn!(part = "rtsp", error = %error, lost = failures, "accept failed");
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, socket: TcpStream, peer: SocketAddr, context: &TaskContext) {
+        let Some(guest) = self.guests.enter(peer.ip().to_canonical()) else {
+            debug!(part = "rtsp", peer = %peer, "too many connections, closed");
+            return;
+        };
+        let outlets = Arc::clone(&self.outlets);
+        match Connection::new(socket, peer, outlets, Arc::clone(&context.clock)) {
+            Ok(connection) => self.supervisor.spawn("rtsp", async move {
+                connection.run().await;
+                drop(guest);
+            }),
+            Err(error) => debug!(part = "rtsp", peer = %peer, error = %error, "gone at once"),
+        }
+    }
+}

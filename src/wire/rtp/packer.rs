@@ -1,0 +1,91 @@
+//! The RTP numbers of one track: SSRC, sequence, timestamp base.
+//!
+//! Owns: their continuity, over runs too, because media time goes on over a reconnect.
+
+use std::sync::Arc;
+
+use super::packet::{Head, PacketWriter, Packets};
+use super::payload;
+use crate::base::time::MediaTime;
+use crate::media::{AccessUnit, CodecParams, TrackId};
+
+/// Packs the units of one track.
+#[derive(Debug)]
+pub struct Packer {
+    channel: u8,
+    track: TrackId,
+    ssrc: u32,
+    sequence: u16,
+    timestamp_base: u32,
+    /// Parameters that receivers were last told in-band.
+    told: Option<Arc<CodecParams>>,
+}
+
+impl Packer {
+    /// A packer whose random numbers (RFC 3550 §5.1) come out of `seed`. Packets are framed for
+    /// channel `2 * track`.
+    #[must_use]
+    pub fn new(track: TrackId, seed: u64) -> Self {
+        // Each number from bytes of its own; the seed is random already.
+        let [a, b, c, d, e, f, g, h] = seed.to_be_bytes();
+        Self {
+            channel: Self::channel_of(track),
+            track,
+            ssrc: u32::from_be_bytes([a, b, c, d]).wrapping_add(u32::from(track.0)),
+            sequence: u16::from_be_bytes([e, f]),
+            timestamp_base: u32::from_be_bytes([g, h, e, f]),
+            told: None,
+        }
+    }
+
+    /// The interleaved channel that units of `track` are framed for.
+    #[must_use]
+    pub const fn channel_of(track: TrackId) -> u8 {
+        track.0.wrapping_mul(2)
+    }
+
+    /// The synchronisation source, constant for the life of the packer.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// The number that the next packet will have.
+    #[must_use]
+    pub fn next_sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// The RTP timestamp of `at`, which is in ticks of this track.
+    #[must_use]
+    pub fn timestamp(&self, at: MediaTime) -> u32 {
+        // Only the low 32 bits go on the wire.
+        #[allow(clippy::cast_possible_truncation)]
+        let ticks = at.ticks as u32;
+        self.timestamp_base.wrapping_add(ticks)
+    }
+
+    /// Cuts one unit into packets. Parameter sets are put before every key frame, and before
+    /// the first unit that has new ones. Called once per unit, whatever the number of readers.
+    pub fn pack(&mut self, unit: &AccessUnit) -> Packets {
+        let changed = !self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &unit.params));
+        let head = Head {
+            channel: self.channel,
+            payload_type: payload::payload_type(&unit.params, self.track),
+            ssrc: self.ssrc,
+            timestamp: self.timestamp(unit.present),
+        };
+        let mut writer = PacketWriter::new(head, self.sequence, unit.data.len());
+        payload::cut(unit, unit.random_access || changed, &mut writer);
+        let (packets, next) = writer.finish();
+        self.sequence = next;
+        if changed {
+            self.told = Some(Arc::clone(&unit.params));
+        }
+        packets
+    }
+}
+
+#[cfg(test)]
+#[path = "packer/tests.rs"]
+mod tests;

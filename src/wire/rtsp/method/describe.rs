@@ -1,0 +1,37 @@
+//! DESCRIBE (RFC 2326 §10.2): the stream's SDP, as soon as its parameters are known.
+
+use rtsp_types::{StatusCode, headers};
+
+use super::super::reply::Reply;
+use super::super::sdp;
+use super::super::session::{Ask, Event, Pending, Session};
+use super::super::target::base_url;
+use super::Outcome;
+use crate::media::Tracks;
+
+/// Asks the driver for the tracks. A session that does not play yet is forgotten: some
+/// recorders describe twice and would set up every track twice.
+pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+    let Some(target) = &ask.target else {
+        return Outcome::Done(Reply::refuse(StatusCode::BadRequest, "name a stream"));
+    };
+    let accept = ask.request.header(&headers::ACCEPT).map(|value| value.as_str());
+    if accept.is_some_and(|accept| !(accept.contains("sdp") || accept.contains('*'))) {
+        let text = "only application/sdp is offered";
+        return Outcome::Done(Reply::refuse(StatusCode::NotAcceptable, text));
+    }
+    if session.live.take_if(|live| !live.playing).is_some() {
+        session.event(Event::Ended);
+    }
+    Outcome::Asked(Event::Describe { stream: target.stream.clone() }, Pending::Describe(ask))
+}
+
+/// Answers with the SDP of `tracks`.
+pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks) -> Reply {
+    let name = ask.target.as_ref().map_or("", |target| &target.stream);
+    let reply = Reply::ok().body("application/sdp", sdp::description(name, tracks));
+    match ask.request.request_uri() {
+        Some(url) => reply.header(headers::CONTENT_BASE, base_url(url)),
+        None => reply,
+    }
+}

@@ -1,0 +1,85 @@
+//! One file per RTSP method.
+//!
+//! Owns: what holds for all of them: which exist, required features, session ids.
+
+pub(super) mod describe;
+mod options;
+mod parameter;
+mod pause;
+pub(super) mod play;
+pub(super) mod setup;
+mod teardown;
+
+use rtsp_types::{Method, StatusCode, headers};
+
+use super::reply::Reply;
+use super::session::{Ask, Event, Pending, Session};
+
+/// What is answered to "what can you do".
+pub(super) const PUBLIC: &str =
+    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// What became of a request.
+pub(super) enum Outcome {
+    /// It is answered.
+    Done(Reply),
+    /// It is answered, and the driver is to be told.
+    DoneAnd(Reply, Event),
+    /// The driver has to be asked first.
+    Asked(Event, Pending),
+}
+
+/// Begins to answer `ask`.
+pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+    if let Some(reply) = requires(&ask).or_else(|| foreign_session(session, &ask)) {
+        return Outcome::Done(reply);
+    }
+    match ask.request.method() {
+        Method::Options => Outcome::Done(options::answer(session)),
+        Method::Describe => describe::begin(session, ask),
+        Method::Setup => setup::begin(session, ask),
+        Method::Play => play::begin(session, ask),
+        Method::Pause => pause::answer(session),
+        Method::Teardown => teardown::answer(session, &ask),
+        Method::GetParameter | Method::SetParameter => Outcome::Done(parameter::answer(session)),
+        Method::Announce | Method::Record => Outcome::Done(not_allowed()),
+        _ => Outcome::Done(unknown()),
+    }
+}
+
+/// Refuses what a request requires and we cannot do: everything, ONVIF's back channel
+/// (`www.onvif.org/ver20/backchannel`) included (RFC 2326 §12.32, §12.28).
+fn requires(ask: &Ask) -> Option<Reply> {
+    let (require, proxy) = (&headers::REQUIRE, &headers::PROXY_REQUIRE);
+    let wanted = ask.request.header(require).or_else(|| ask.request.header(proxy))?;
+    let reply = Reply::refuse(StatusCode::OptionNotSupported, "this feature is not supported");
+    Some(reply.header(headers::UNSUPPORTED, wanted.as_str().trim()))
+}
+
+/// Refuses a session id that is not this connection's. A missing one means this connection's.
+fn foreign_session(session: &Session, ask: &Ask) -> Option<Reply> {
+    if matches!(ask.request.method(), Method::Options | Method::Describe) {
+        return None;
+    }
+    let told = ask.request.header(&headers::SESSION)?.as_str();
+    let id = told.split(';').next().unwrap_or_default().trim();
+    let own = session.live.as_ref().is_some_and(|live| live.id == id);
+    (!own).then(|| Reply::refuse(StatusCode::SessionNotFound, "there is no such session"))
+}
+
+/// Answers a method that needs a session when there is none.
+fn no_session() -> Outcome {
+    let text = "SETUP comes first";
+    Outcome::Done(Reply::refuse(StatusCode::MethodNotValidInThisState, text))
+}
+
+fn not_allowed() -> Reply {
+    let text = "publishing over RTSP is not offered";
+    Reply::refuse(StatusCode::MethodNotAllowed, text).header(headers::ALLOW, PUBLIC)
+}
+
+fn unknown() -> Reply {
+    Reply::refuse(StatusCode::NotImplemented, "this method is unknown")
+        .header(headers::ALLOW, PUBLIC)
+        .header(headers::PUBLIC, PUBLIC)
+}

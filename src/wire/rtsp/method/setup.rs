@@ -1,0 +1,74 @@
+//! SETUP (RFC 2326 §10.4): where the packets of one track go.
+
+use rtsp_types::{StatusCode, headers};
+
+use super::super::reply::Reply;
+use super::super::session::{Ask, Event, Live, Pending, Routed, Session};
+use super::super::target::Target;
+use super::super::transport::{self, Asked, Route};
+use super::Outcome;
+
+/// Chooses a transport and asks the driver to prepare it.
+pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+    let refuse = |status, text| Outcome::Done(Reply::refuse(status, text));
+    let Some(target) = ask.target.clone() else {
+        return refuse(StatusCode::BadRequest, "name a track");
+    };
+    let routes: &[Routed] = match &session.live {
+        Some(live) if live.playing => {
+            return refuse(StatusCode::MethodNotValidInThisState, "PAUSE comes first");
+        }
+        Some(live) if live.stream != target.stream => {
+            let text = "a session holds tracks of one stream";
+            return refuse(StatusCode::AggregateOperationNotAllowed, text);
+        }
+        Some(live) => &live.routes,
+        None => &[],
+    };
+    let header = ask.request.header(&headers::TRANSPORT).map(|value| value.as_str());
+    let Some(asked) = transport::choose(header.unwrap_or_default(), session.peer) else {
+        let text = "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up";
+        return refuse(StatusCode::UnsupportedTransport, text);
+    };
+    let route = match asked {
+        Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },
+        Asked::Tcp { channels } => channels_for(&target, channels, routes),
+    };
+    Outcome::Asked(Event::SetUp { target, route }, Pending::SetUp(ask, route))
+}
+
+/// The channels asked for if no other track has them, else ours of the track, else any.
+fn channels_for(target: &Target, asked: Option<(u8, u8)>, routes: &[Routed]) -> Route {
+    let taken = |channel: u8| {
+        routes.iter().any(|routed| match routed.route {
+            Route::Tcp { rtp, rtcp } => {
+                Some(routed.track) != target.track && (rtp == channel || rtcp == channel)
+            }
+            Route::Udp { .. } => false,
+        })
+    };
+    let free = |&(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(rtp) && !taken(rtcp);
+    let own = target.track.map_or(0, |track| track.0.min(127) * 2);
+    let pairs = std::iter::once(own).chain((0..128).map(|n| n * 2)).map(|rtp| (rtp, rtp + 1));
+    let (rtp, rtcp) = asked.filter(free).or_else(|| pairs.clone().find(free)).unwrap_or((0, 1));
+    Route::Tcp { rtp, rtcp }
+}
+
+/// Takes the track into the session, which begins with the first one.
+pub(in super::super) fn finish(
+    session: &mut Session,
+    ask: &Ask,
+    routed: Routed,
+    ssrc: u32,
+    server_port: Option<(u16, u16)>,
+) -> Reply {
+    let id = session.new_id();
+    let stream = ask.target.as_ref().map_or_else(String::new, |target| target.stream.clone());
+    let live =
+        session.live.get_or_insert_with(|| Live { id, stream, routes: Vec::new(), playing: false });
+    live.routes.retain(|old| old.track != routed.track);
+    live.routes.push(routed);
+    Reply::ok()
+        .header(headers::SESSION, live.header())
+        .header(headers::TRANSPORT, transport::answer(routed.route, ssrc, server_port))
+}

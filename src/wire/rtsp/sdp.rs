@@ -1,0 +1,48 @@
+//! The description of a stream (RFC 8866, RFC 2326 appendix C).
+//!
+//! Owns: the session part; what a codec says of itself stands in `wire::rtp::payload`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sdp_types::{Connection, Media, MediaType, Origin, Session, Time, TransportProto};
+
+use super::target::control;
+use crate::media::{Kind, Shape, Track, Tracks};
+use crate::wire::rtp::payload::describe;
+
+/// Describes live `tracks` of the stream called `name`.
+pub(super) fn description(name: &str, tracks: &Tracks) -> Vec<u8> {
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    // The version grows with every run, as RFC 8866 §5.2 wants it to when anything changes.
+    let origin = Origin::with_ip_addr("0", u64::from(tracks.run.0), any);
+    let mut session = Session::new(origin, name);
+    session.connection = Some(Connection::from_ip_addr(any));
+    session.times.push(Time::new(0, 0));
+    session.add_attribute_with_value("control", "*");
+    session.add_attribute_with_value("range", "npt=now-");
+    session.medias = tracks.list.iter().map(media).collect();
+    let mut out = Vec::new();
+    session.write(&mut out).expect("writing to memory does not fail");
+    out
+}
+
+fn media(track: &Track) -> Media {
+    let told = describe(&track.params, track.id);
+    let kind = match told.kind {
+        Kind::Video => MediaType::Video,
+        Kind::Audio => MediaType::Audio,
+    };
+    let mut media = Media::new(kind, 0, TransportProto::RtpAvp, told.payload_type);
+    media.add_attribute_with_value("rtpmap", format!("{} {}", told.payload_type, told.rtpmap));
+    if let Some(fmtp) = told.fmtp {
+        media.add_attribute_with_value("fmtp", format!("{} {fmtp}", told.payload_type));
+    }
+    if let Shape::Video { frame_secs: Some((secs, frames)), .. } = track.params.shape
+        && secs > 0
+    {
+        let rate = (f64::from(frames) / f64::from(secs) * 1_000.0).round() / 1_000.0;
+        media.add_attribute_with_value("framerate", rate);
+    }
+    media.add_attribute_with_value("control", control(track.id));
+    media
+}

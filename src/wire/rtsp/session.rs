@@ -1,0 +1,414 @@
+//! One RTSP connection as a state machine.
+//!
+//! Owns: the session, its tracks and routes, every deadline. The contract: after each input,
+//! [`poll`](Session::poll) until it says [`Step::Wait`].
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rtsp_types::{Request, StatusCode, headers};
+
+use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
+use super::method::{self, Outcome};
+use super::reply::Reply;
+use super::target::Target;
+use super::transport::Route;
+use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT};
+use crate::base::time::{BootTime, WallTime};
+use crate::media::{TrackId, Tracks};
+use crate::wire::rtp::rtcp::is_rtcp;
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send these bytes to the peer.
+    Send(Bytes),
+    /// Something for the driver.
+    Event(Event),
+    /// Nothing until there is input, or until this instant.
+    Wait {
+        /// When to poll again; `None` when only input matters.
+        until: Option<BootTime>,
+    },
+}
+
+/// What the driver is asked or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Answer with [`Command::Described`] or a refusal; may take a while.
+    Describe {
+        /// The stream's name, unchecked.
+        stream: String,
+    },
+    /// Answer with [`Command::SetUp`] or a refusal.
+    SetUp {
+        /// What to set up; without a track only a stream of one track can be meant.
+        target: Target,
+        /// Where its packets shall go.
+        route: Route,
+    },
+    /// Begin sending. Answer with [`Command::Playing`] or a refusal, and send nothing of the
+    /// stream before the reply has gone out.
+    Play {
+        /// The stream's name, as it was set up.
+        stream: String,
+        /// The tracks and where they go.
+        routes: Vec<Routed>,
+    },
+    /// Go on with these tracks only.
+    Reroute {
+        /// The tracks and where they go.
+        routes: Vec<Routed>,
+    },
+    /// Send no more until the next [`Event::Play`].
+    Pause,
+    /// The session is over; its sockets may go. The connection may begin another.
+    Ended,
+    /// Close the connection once everything is sent.
+    Close {
+        /// For the log.
+        reason: &'static str,
+    },
+}
+
+/// What the driver answers or wishes.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The stream has these tracks.
+    Described {
+        /// The tracks.
+        tracks: Arc<Tracks>,
+    },
+    /// The track is ready.
+    SetUp {
+        /// Which it is.
+        track: TrackId,
+        /// Its synchronisation source.
+        ssrc: u32,
+        /// Our RTP and RTCP ports, over UDP.
+        server_port: Option<(u16, u16)>,
+    },
+    /// Packets will follow.
+    Playing {
+        /// Where each track begins; empty when nothing has come of the stream yet.
+        starts: Vec<Start>,
+        /// When the first picture was taken.
+        wall: Option<WallTime>,
+    },
+    /// What was asked for cannot be.
+    Refuse(Refusal),
+    /// RTCP came from the peer over UDP.
+    Alive,
+}
+
+/// Where a track begins: what RTP-Info says (RFC 2326 §12.33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The track.
+    pub track: TrackId,
+    /// Number of its first packet.
+    pub sequence: u16,
+    /// RTP timestamp of the instant at which playing begins.
+    pub timestamp: u32,
+}
+
+/// A track and where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The track.
+    pub track: TrackId,
+    /// Where it goes.
+    pub route: Route,
+}
+
+/// Why the driver cannot do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such stream: 404.
+    NoStream,
+    /// The stream has no such track: 404.
+    NoTrack,
+    /// The URL names a stream of several tracks where one track is needed: 459.
+    WhichTrack,
+    /// Nothing is known of the stream yet: 503 with this reason.
+    NotReady(String),
+    /// No port, no socket: 500.
+    NoPorts,
+}
+
+/// A request with what every method needs of it.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) request: Request<Vec<u8>>,
+    pub(super) cseq: String,
+    pub(super) target: Option<Target>,
+}
+
+/// What is set up.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: String,
+    pub(super) stream: String,
+    pub(super) routes: Vec<Routed>,
+    pub(super) playing: bool,
+}
+
+impl Live {
+    /// Value of the Session header with the timeout, RFC 2326 §12.37.
+    pub(super) fn header(&self) -> String {
+        format!("{};timeout={}", self.id, RTSP_SESSION_TIMEOUT.as_secs())
+    }
+
+    /// A reader over TCP that takes its bytes is alive, whatever it does not say.
+    fn needs_keepalive(&self) -> bool {
+        let udp = |routed: &Routed| matches!(routed.route, Route::Udp { .. });
+        !self.playing || self.routes.iter().any(udp)
+    }
+}
+
+/// A request that waits for the driver.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Describe(Ask),
+    SetUp(Ask, Route),
+    Play(Ask),
+}
+
+/// One connection. Not more than a request and a reply are kept in it.
+#[derive(Debug)]
+pub struct Session {
+    framer: Framer,
+    /// When the oldest byte of the message in the making came.
+    begun: Option<BootTime>,
+    steps: VecDeque<Step>,
+    pending: Option<Pending>,
+    pub(super) live: Option<Live>,
+    pub(super) peer: IpAddr,
+    /// When the peer last showed life.
+    alive: BootTime,
+    seed: u64,
+    birth: (BootTime, WallTime),
+    closed: bool,
+}
+
+impl Session {
+    /// A connection that `peer` opened at `now`. `seed` is for session ids; `wall` for Date.
+    #[must_use]
+    pub fn new(now: BootTime, wall: WallTime, peer: IpAddr, seed: u64) -> Self {
+        Self {
+            framer: Framer::default(),
+            begun: None,
+            steps: VecDeque::new(),
+            pending: None,
+            live: None,
+            peer,
+            alive: now,
+            seed,
+            birth: (now, wall),
+            closed: false,
+        }
+    }
+
+    /// Whether more input may be given. While not, the driver leaves it in the socket.
+    #[must_use]
+    pub fn wants_bytes(&self) -> bool {
+        self.pending.is_none() && !self.closed && self.framer.len() < INPUT_BYTES_MAX
+    }
+
+    /// Takes bytes that arrived at `now`; at most 64 KiB at once.
+    pub fn receive(&mut self, now: BootTime, bytes: &[u8]) {
+        if self.closed {
+            return;
+        }
+        self.begun.get_or_insert(now);
+        self.framer.receive(bytes);
+    }
+
+    /// Takes an answer or a wish of the driver. An answer that nobody waits for is dropped.
+    pub fn command(&mut self, now: BootTime, command: Command) {
+        if matches!(command, Command::Alive) {
+            self.alive = now;
+            return;
+        }
+        let Some(pending) = self.pending.take() else { return };
+        self.alive = now;
+        match (pending, command) {
+            (Pending::Describe(ask), Command::Described { tracks }) => {
+                let reply = method::describe::finish(&ask, &tracks);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
+                let routed = Routed { track, route };
+                let reply = method::setup::finish(self, &ask, routed, ssrc, server_port);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Play(ask), Command::Playing { starts, wall }) => {
+                let reply = method::play::finish(self, &ask, &starts, wall);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (
+                Pending::Describe(ask) | Pending::SetUp(ask, _) | Pending::Play(ask),
+                Command::Refuse(refusal),
+            ) => self.reply(now, Some(&ask.cseq), refused(&refusal)),
+            (pending, _) => self.pending = Some(pending),
+        }
+    }
+
+    /// What is to be done next. Called until it says [`Step::Wait`].
+    pub fn poll(&mut self, now: BootTime) -> Step {
+        loop {
+            if let Some(step) = self.steps.pop_front() {
+                return step;
+            }
+            if self.closed || self.pending.is_some() {
+                return Step::Wait { until: None };
+            }
+            match self.framer.next() {
+                Ok(Some(frame)) => self.take(now, frame),
+                Ok(None) => {
+                    if let Some(until) = self.wait(now) {
+                        return Step::Wait { until };
+                    }
+                }
+                Err(fault) => {
+                    let reply = Reply::refuse(fault.status, fault.text);
+                    self.reply(now, fault.cseq.as_deref(), reply);
+                    self.close(fault.text);
+                }
+            }
+        }
+    }
+
+    /// The next deadline, or nothing when one has passed and steps follow from it.
+    fn wait(&mut self, now: BootTime) -> Option<Option<BootTime>> {
+        if self.framer.len() == 0 {
+            self.begun = None;
+        }
+        let (what, until) = match (self.begun, &self.live) {
+            (Some(begun), _) => (Late::Request, Some(begun.after(RTSP_REQUEST_TIME_MAX))),
+            (None, None) => (Late::Idle, Some(self.alive.after(RTSP_IDLE_TIME_MAX))),
+            (None, Some(live)) => {
+                let until = self.alive.after(RTSP_SESSION_TIMEOUT);
+                (Late::Session, live.needs_keepalive().then_some(until))
+            }
+        };
+        if until.is_none_or(|until| until > now) {
+            return Some(until);
+        }
+        if matches!(what, Late::Request) {
+            self.reply(now, None, Reply::new(StatusCode::RequestTimeout));
+        }
+        self.close(what.reason());
+        None
+    }
+
+    fn take(&mut self, now: BootTime, frame: Frame) {
+        self.begun = (self.framer.len() > 0).then_some(now);
+        match frame {
+            Frame::Request(request) => self.serve(now, *request),
+            Frame::Refused(fault) => {
+                let reply = Reply::refuse(fault.status, fault.text);
+                self.reply(now, fault.cseq.as_deref(), reply);
+            }
+            // Only RTCP is of interest; anything else, in turn or out of it, is let go.
+            Frame::Interleaved(data) => {
+                if is_rtcp(&data) {
+                    self.alive = now;
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, now: BootTime, request: Request<Vec<u8>>) {
+        self.alive = now;
+        let cseq = request.header(&headers::CSEQ).and_then(|v| v.as_str().parse::<u32>().ok());
+        let Some(cseq) = cseq else {
+            let reply = Reply::refuse(StatusCode::BadRequest, "CSeq is missing or no number");
+            return self.reply(now, None, reply);
+        };
+        let target = request.request_uri().map(Target::of);
+        let ask = Ask { request, cseq: cseq.to_string(), target };
+        let cseq = ask.cseq.clone();
+        match method::begin(self, ask) {
+            Outcome::Done(reply) => self.reply(now, Some(&cseq), reply),
+            Outcome::DoneAnd(reply, event) => {
+                self.reply(now, Some(&cseq), reply);
+                self.event(event);
+            }
+            Outcome::Asked(event, pending) => {
+                self.event(event);
+                self.pending = Some(pending);
+            }
+        }
+    }
+
+    fn reply(&mut self, now: BootTime, cseq: Option<&str>, reply: Reply) {
+        let age = i64::try_from(now.since(self.birth.0).as_nanos()).unwrap_or(i64::MAX);
+        let bytes = reply.write(cseq, self.birth.1.offset_nanos(age));
+        self.steps.push_back(Step::Send(bytes));
+    }
+
+    /// Queues an event for the driver.
+    pub(super) fn event(&mut self, event: Event) {
+        self.steps.push_back(Step::Event(event));
+    }
+
+    fn close(&mut self, reason: &'static str) {
+        if self.live.take().is_some() {
+            self.event(Event::Ended);
+        }
+        self.event(Event::Close { reason });
+        self.closed = true;
+        self.framer.clear();
+    }
+
+    /// A new session id: 64 bits that nobody can guess if the seed was random.
+    pub(super) fn new_id(&mut self) -> String {
+        // One round of splitmix64.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut id = self.seed;
+        id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        format!("{:016X}", id ^ (id >> 31))
+    }
+}
+
+/// What has taken too long.
+#[derive(Clone, Copy)]
+enum Late {
+    Request,
+    Idle,
+    Session,
+}
+
+impl Late {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Request => "a request was not finished in time",
+            Self::Idle => "no request came",
+            Self::Session => "the session timed out",
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Reply {
+    match refusal {
+        Refusal::NoStream => Reply::refuse(StatusCode::NotFound, "there is no such stream"),
+        Refusal::NoTrack => Reply::refuse(StatusCode::NotFound, "the stream has no such track"),
+        Refusal::WhichTrack => {
+            Reply::refuse(StatusCode::AggregateOperationNotAllowed, "name one track")
+        }
+        Refusal::NotReady(reason) => Reply::refuse(StatusCode::ServiceUnavailable, reason)
+            .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
+        Refusal::NoPorts => Reply::refuse(StatusCode::InternalServerError, "no port is free"),
+    }
+}
+
+/// When a stream that is not ready is worth another try.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,470 @@
+//! Whole conversations with a session, in virtual time.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::media::{CodecParams, RunId};
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+
+/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000.
+struct Bench {
+    session: Session,
+    now: BootTime,
+    events: Vec<Event>,
+    /// Whether DESCRIBE, SETUP and PLAY are answered by themselves.
+    answers: bool,
+}
+
+fn tracks() -> Arc<Tracks> {
+    let sps = [0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    let video = CodecParams::from_h264_sets(&sps, &[0x68, 0xee, 0x3c, 0xb0]).unwrap();
+    let rate = std::num::NonZeroU32::new(8_000).unwrap();
+    let audio = CodecParams::g711(crate::media::codec::Law::A, rate, 1);
+    Arc::new(Tracks::new(RunId(3), [Arc::new(video), Arc::new(audio)]))
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = BootTime::from_millis(1_000);
+        let wall = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
+        let session = Session::new(now, wall, PEER, 42);
+        Self { session, now, events: Vec::new(), answers: true }
+    }
+
+    /// Gives bytes and returns everything that was sent.
+    fn say(&mut self, bytes: &[u8]) -> String {
+        let mut sent = String::new();
+        for chunk in bytes.chunks(60_000) {
+            if self.session.wants_bytes() {
+                self.session.receive(self.now, chunk);
+            }
+            sent += &self.drain();
+        }
+        sent
+    }
+
+    fn drain(&mut self) -> String {
+        let mut sent = Vec::new();
+        for _ in 0..100_000 {
+            match self.session.poll(self.now) {
+                Step::Send(bytes) => sent.extend_from_slice(&bytes),
+                Step::Event(event) => {
+                    self.events.push(event.clone());
+                    if let (true, Some(answer)) = (self.answers, answer(&event)) {
+                        self.session.command(self.now, answer);
+                    }
+                }
+                Step::Wait { .. } => return String::from_utf8(sent).unwrap(),
+            }
+        }
+        panic!("the session never waits");
+    }
+
+    /// Sends one request and returns its reply.
+    fn ask(&mut self, method: &str, url: &str, headers: &str) -> String {
+        self.say(format!("{method} {url} RTSP/1.0\r\nCSeq: 7\r\n{headers}\r\n").as_bytes())
+    }
+
+    fn later(&mut self, by: Duration) -> String {
+        self.now = self.now.after(by);
+        self.drain()
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.events.last(), Some(Event::Close { .. }))
+    }
+
+    /// Sets up both tracks over TCP and plays; returns the session id.
+    fn play(&mut self) -> String {
+        let reply = self.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
+        let id = header(&reply, "Session").split(';').next().unwrap().to_owned();
+        self.ask("SETUP", "rtsp://h/gate/trackID=1", TCP);
+        self.ask("PLAY", "rtsp://h/gate/", "");
+        id
+    }
+}
+
+const TCP: &str = "Transport: RTP/AVP/TCP;unicast\r\n";
+const UDP: &str = "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n";
+
+fn answer(event: &Event) -> Option<Command> {
+    match event {
+        Event::Describe { stream } | Event::Play { stream, .. } if stream != "gate" => {
+            Some(Command::Refuse(Refusal::NoStream))
+        }
+        Event::Describe { .. } => Some(Command::Described { tracks: tracks() }),
+        Event::SetUp { target, route } => Some(match target.track {
+            Some(track) if track.0 < 2 => {
+                let udp = matches!(route, Route::Udp { .. });
+                let server_port = udp.then_some((6_000, 6_001));
+                Command::SetUp { track, ssrc: 0xab, server_port }
+            }
+            Some(_) => Command::Refuse(Refusal::NoTrack),
+            None => Command::Refuse(Refusal::WhichTrack),
+        }),
+        Event::Play { .. } => {
+            let start = |track| Start { track: TrackId(track), sequence: 65_535, timestamp: 9 };
+            let wall = Some(WallTime::from_unix_nanos(1_795_363_523_480_000_000));
+            Some(Command::Playing { starts: vec![start(0), start(1)], wall })
+        }
+        _ => None,
+    }
+}
+
+fn status(reply: &str) -> u16 {
+    reply.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("{reply:?}"))
+}
+
+fn statuses(replies: &str) -> Vec<u16> {
+    replies.split("RTSP/1.0 ").skip(1).map(|r| r[..3].parse().unwrap()).collect()
+}
+
+fn header<'a>(reply: &'a str, name: &str) -> &'a str {
+    let line = reply.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("no {name} in {reply}"))
+}
+
+#[test]
+fn a_reader_over_tcp_gets_what_it_needs_step_by_step() {
+    let mut bench = Bench::new();
+    let options = bench.ask("OPTIONS", "rtsp://h/gate", "");
+    assert_eq!(
+        options,
+        "RTSP/1.0 200 OK\r\nCSeq: 7\r\nDate: Sun, 22 Nov 2026 16:05:23 GMT\r\n\
+         Public: OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER\r\n\
+         Server: Holdfast\r\n\r\n"
+    );
+    let description = bench.ask("DESCRIBE", "rtsp://u:p@h/gate", "Accept: application/sdp\r\n");
+    assert_eq!(header(&description, "Content-Base"), "rtsp://h/gate/");
+    assert_eq!(header(&description, "Content-Type"), "application/sdp");
+    let sdp = description.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(header(&description, "Content-Length"), sdp.len().to_string());
+    assert_eq!(
+        sdp,
+        "v=0\r\no=- 0 3 IN IP4 0.0.0.0\r\ns=gate\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+         a=control:*\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
+         a=fmtp:96 packetization-mode=1;profile-level-id=640033;\
+         sprop-parameter-sets=Z2QAM6wVFKCgL/lQ,aO48sA==\r\na=control:trackID=0\r\n\
+         m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=control:trackID=1\r\n"
+    );
+    let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
+    assert!(header(&setup, "Session").ends_with(";timeout=60"));
+    let transport = header(&setup, "Transport");
+    assert_eq!(transport, "RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=000000AB");
+    let session = format!("Session: {}\r\n", header(&setup, "Session").split(';').next().unwrap());
+    let second = bench.ask("SETUP", "rtsp://h/gate/trackID=1", &format!("{TCP}{session}"));
+    assert!(header(&second, "Transport").contains("interleaved=2-3"));
+    assert_eq!(header(&second, "Session"), header(&setup, "Session"));
+    let play = bench.ask("PLAY", "rtsp://h/gate/", &format!("{session}Range: npt=0.000-\r\n"));
+    assert_eq!(
+        header(&play, "RTP-Info"),
+        "url=rtsp://h/gate/trackID=0;seq=65535;rtptime=9,\
+         url=rtsp://h/gate/trackID=1;seq=65535;rtptime=9"
+    );
+    assert_eq!(header(&play, "Range"), "npt=now-");
+    assert_eq!(status(&bench.ask("TEARDOWN", "rtsp://h/gate/", &session)), 200);
+    assert_eq!(bench.events.last(), Some(&Event::Ended));
+}
+
+#[test]
+fn the_range_is_answered_in_the_unit_asked_for() {
+    for (asked, wanted) in [
+        ("", "clock=20261122T"),
+        ("Range: clock=20261122T100000Z-\r\n", "clock=20261122T"),
+        ("Range: npt=now-\r\n", "npt=now-"),
+    ] {
+        let mut bench = Bench::new();
+        bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
+        let play = bench.ask("PLAY", "rtsp://h/gate/", asked);
+        assert!(header(&play, "Range").starts_with(wanted), "{play}");
+    }
+}
+
+#[test]
+fn udp_ports_and_source_are_told() {
+    let mut bench = Bench::new();
+    let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", UDP);
+    assert_eq!(
+        header(&setup, "Transport"),
+        "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;ssrc=000000AB"
+    );
+}
+
+#[test]
+fn channels_never_collide() {
+    let mut bench = Bench::new();
+    let same = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
+    let first = bench.ask("SETUP", "rtsp://h/gate/trackID=1", same);
+    let second = bench.ask("SETUP", "rtsp://h/gate/trackID=0", same);
+    let again = bench.ask("SETUP", "rtsp://h/gate/trackID=1", same);
+    let told = [first, second, again]
+        .map(|reply| header(&reply, "Transport").split(';').nth(2).unwrap().to_owned());
+    assert_eq!(told, ["interleaved=0-1", "interleaved=2-3", "interleaved=0-1"]);
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_and_changes_nothing() {
+    let mut bench = Bench::new();
+    for (method, url, headers, wanted) in [
+        ("DESCRIBE", "rtsp://h/none", "", 404),
+        ("DESCRIBE", "*", "", 400),
+        ("DESCRIBE", "rtsp://h/gate", "Accept: text/html\r\n", 406),
+        ("SETUP", "rtsp://h/gate/trackID=0", "", 461),
+        ("SETUP", "rtsp://h/gate/trackID=0", "Transport: RTP/AVP;client_port=80-81\r\n", 461),
+        ("SETUP", "rtsp://h/gate/trackID=9", TCP, 404),
+        ("SETUP", "rtsp://h/gate", TCP, 459),
+        ("PLAY", "rtsp://h/gate", "", 455),
+        ("PAUSE", "rtsp://h/gate", "", 455),
+        ("TEARDOWN", "rtsp://h/gate", "", 455),
+        ("PLAY", "rtsp://h/gate", "Session: 1234\r\n", 454),
+        ("GET_PARAMETER", "rtsp://h/gate", "Session: 1234\r\n", 454),
+        ("OPTIONS", "*", "Require: www.onvif.org/ver20/backchannel\r\n", 551),
+        ("ANNOUNCE", "rtsp://h/gate", "", 405),
+        ("RECORD", "rtsp://h/gate", "", 405),
+        ("BREW", "rtsp://h/gate", "", 501),
+        ("OPTIONS", "/gate", "", 400),
+        ("OPTIONS", "*", "", 200),
+        ("GET_PARAMETER", "rtsp://h/gate", "", 200),
+    ] {
+        let reply = bench.ask(method, url, headers);
+        assert_eq!(status(&reply), wanted, "{method} {url}: {reply}");
+        assert_eq!(header(&reply, "CSeq"), "7");
+        assert!(bench.session.live.is_none() && !bench.session.closed);
+    }
+    let unknown = bench.ask("BREW", "rtsp://h/gate", "");
+    assert!(header(&unknown, "Allow").contains("PLAY"));
+    let required = bench.ask("OPTIONS", "*", "Require: a, b\r\n");
+    assert_eq!(header(&required, "Unsupported"), "a, b");
+}
+
+#[test]
+fn a_stream_without_parameters_is_503_with_the_reason() {
+    let mut bench = Bench::new();
+    bench.answers = false;
+    assert_eq!(bench.ask("DESCRIBE", "rtsp://h/gate", ""), "");
+    let refusal = Refusal::NotReady("the camera does not answer".to_owned());
+    bench.session.command(bench.now, Command::Refuse(refusal));
+    let reply = bench.drain();
+    assert_eq!(status(&reply), 503);
+    assert!(reply.ends_with("the camera does not answer\r\n"), "{reply}");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_while_one_waits_for_the_driver() {
+    let mut bench = Bench::new();
+    bench.answers = false;
+    let request =
+        |n: u32, method: &str| format!("{method} rtsp://h/gate RTSP/1.0\r\nCSeq: {n}\r\n\r\n");
+    let all = request(1, "OPTIONS") + &request(2, "DESCRIBE") + &request(3, "OPTIONS");
+    assert_eq!(statuses(&bench.say(all.as_bytes())), [200]);
+    assert!(!bench.session.wants_bytes());
+    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    let rest = bench.drain();
+    let cseqs: Vec<&str> = rest.lines().filter_map(|l| l.strip_prefix("CSeq: ")).collect();
+    assert_eq!(cseqs, ["2", "3"]);
+}
+
+#[test]
+fn an_answer_that_fits_no_question_is_dropped() {
+    let mut bench = Bench::new();
+    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    bench.answers = false;
+    bench.ask("DESCRIBE", "rtsp://h/gate", "");
+    bench.session.command(bench.now, Command::Playing { starts: Vec::new(), wall: None });
+    assert_eq!(bench.drain(), "");
+    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    assert_eq!(status(&bench.drain()), 200);
+}
+
+#[test]
+fn pause_and_play_and_play_again_work() {
+    let mut bench = Bench::new();
+    bench.play();
+    assert_eq!(status(&bench.ask("PLAY", "rtsp://h/gate", "")), 200);
+    assert_eq!(status(&bench.ask("SETUP", "rtsp://h/gate/trackID=1", TCP)), 455);
+    assert_eq!(status(&bench.ask("PAUSE", "rtsp://h/gate", "")), 200);
+    assert_eq!(bench.events.last(), Some(&Event::Pause));
+    assert_eq!(status(&bench.ask("PAUSE", "rtsp://h/gate", "")), 200);
+    assert_eq!(status(&bench.ask("PLAY", "rtsp://h/gate", "")), 200);
+    let plays = bench.events.iter().filter(|event| matches!(event, Event::Play { .. })).count();
+    assert_eq!(plays, 2);
+}
+
+#[test]
+fn one_track_or_all_can_be_torn_down() {
+    let mut bench = Bench::new();
+    bench.play();
+    assert_eq!(status(&bench.ask("TEARDOWN", "rtsp://h/gate/trackID=0", "")), 200);
+    let left = vec![Routed { track: TrackId(1), route: Route::Tcp { rtp: 2, rtcp: 3 } }];
+    assert_eq!(bench.events.last(), Some(&Event::Reroute { routes: left }));
+    assert_eq!(status(&bench.ask("TEARDOWN", "rtsp://h/gate/trackID=1", "")), 200);
+    assert_eq!(bench.events.last(), Some(&Event::Ended));
+    assert_eq!(status(&bench.ask("DESCRIBE", "rtsp://h/gate", "")), 200);
+}
+
+#[test]
+fn a_second_describe_begins_anew() {
+    let mut bench = Bench::new();
+    bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
+    bench.ask("DESCRIBE", "rtsp://h/gate", "");
+    assert!(bench.events.contains(&Event::Ended));
+    bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
+    assert_eq!(bench.session.live.as_ref().unwrap().routes.len(), 1);
+}
+
+#[test]
+fn bare_lf_and_blank_lines_and_frames_between_are_read() {
+    let mut bench = Bench::new();
+    let mixed = b"\r\n\r\n$\x01\0\0OPTIONS * RTSP/1.0\nCSeq: 1\n\n$\x01\0\x04\x81\xc9\0\0\
+        \r\nOPTIONS * RTSP/1.0\r\ncseq:2\r\n\r\n";
+    assert_eq!(statuses(&bench.say(mixed)), [200, 200]);
+    let mut bench = Bench::new();
+    let sent: String = mixed.iter().map(|byte| bench.say(&[*byte])).collect();
+    assert_eq!(statuses(&sent), [200, 200], "byte by byte");
+}
+
+#[test]
+fn bodies_are_skipped_and_may_come_later() {
+    let mut bench = Bench::new();
+    let head = "SET_PARAMETER rtsp://h/gate RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(bench.say(head.as_bytes()), "");
+    assert_eq!(statuses(&bench.say(b"a:\r\nbOPTIONS * RTSP/1.0\r\nCSeq: 2\r\n\r\n")), [200, 200]);
+}
+
+#[test]
+fn a_long_uri_is_414() {
+    let mut bench = Bench::new();
+    let long = format!("rtsp://h/{}", "x".repeat(3_000));
+    assert_eq!(status(&bench.ask("DESCRIBE", &long, "")), 414);
+    assert_eq!(status(&bench.ask("OPTIONS", "*", "")), 200, "the connection stays");
+    let huge = format!("rtsp://h/{}", "x".repeat(64 << 10));
+    assert_eq!(status(&bench.ask("DESCRIBE", &huge, "")), 414);
+    assert!(bench.is_closed());
+}
+
+#[test]
+fn what_cannot_be_delimited_ends_the_connection() {
+    let many: String = (0..1_000).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let wide = format!("X: {}\r\n", "y".repeat(20_000));
+    for (headers, wanted) in [
+        ("Content-Length: -1\r\n", 400),
+        ("Content-Length: +5\r\n", 400),
+        ("Content-Length: five\r\n", 400),
+        ("Content-Length:\r\n", 400),
+        ("Content-Length: 0x10\r\n", 400),
+        ("Content-Length: 3\r\nContent-length: 3\r\n", 400),
+        ("Content-Length: 70000\r\n", 413),
+        ("Content-Length: 9223372036854775808\r\n", 413),
+        ("X: a\0b\r\n", 400),
+        (&many, 400),
+        (&wide, 400),
+    ] {
+        let mut bench = Bench::new();
+        let reply = bench.ask("OPTIONS", "*", headers);
+        assert_eq!(statuses(&reply), [wanted], "{:.40}", headers);
+        assert!(bench.is_closed(), "{:.40}", headers);
+        assert_eq!(bench.say(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"), "");
+    }
+    for garbage in [&b"\x16\x03\x01\x02\0\x01"[..], b"\0", b" OPTIONS"] {
+        let mut bench = Bench::new();
+        assert_eq!(statuses(&bench.say(garbage)), [400]);
+        assert!(bench.is_closed());
+    }
+}
+
+#[test]
+fn other_protocols_and_odd_heads_get_an_answer() {
+    for (request, wanted) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("OPTIONS * RTSP/2.0\r\nCSeq: 1\r\n\r\n", 505),
+        ("OPTIONS * RTSP/1.0\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nCSeq: abc\r\n\r\n", 400),
+        ("OPTIONS\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: a\r\n folded\r\n\r\n", 200),
+    ] {
+        let mut bench = Bench::new();
+        assert_eq!(statuses(&bench.say(request.as_bytes())), [wanted], "{request}");
+        assert!(!bench.is_closed(), "{request}");
+    }
+    let mut bench = Bench::new();
+    assert_eq!(bench.say(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"), "", "an answer nobody wants");
+}
+
+#[test]
+fn deadlines_end_what_stalls() {
+    let mut bench = Bench::new();
+    bench.say(b"OPTIONS * RTSP/1.0\r\n");
+    assert_eq!(bench.later(RTSP_REQUEST_TIME_MAX / 2), "");
+    assert_eq!(statuses(&bench.later(RTSP_REQUEST_TIME_MAX)), [408]);
+    assert!(bench.is_closed());
+    let mut bench = Bench::new();
+    bench.later(RTSP_IDLE_TIME_MAX);
+    assert!(bench.is_closed());
+}
+
+#[test]
+fn a_tcp_reader_may_be_silent_and_a_udp_reader_may_not() {
+    let mut bench = Bench::new();
+    bench.play();
+    bench.later(RTSP_SESSION_TIMEOUT * 100);
+    assert!(!bench.is_closed());
+    bench.ask("PAUSE", "rtsp://h/gate", "");
+    bench.later(RTSP_SESSION_TIMEOUT);
+    assert!(bench.is_closed(), "a paused session must show life");
+
+    let mut bench = Bench::new();
+    bench.ask("SETUP", "rtsp://h/gate/trackID=0", UDP);
+    bench.ask("PLAY", "rtsp://h/gate", "");
+    for _ in 0..5 {
+        bench.later(RTSP_SESSION_TIMEOUT / 2);
+        bench.session.command(bench.now, Command::Alive);
+    }
+    assert!(!bench.is_closed());
+    bench.later(RTSP_SESSION_TIMEOUT / 2);
+    bench.say(b"$\x01\0\x08\x80\xc9\0\x01\0\0\0\0");
+    bench.later(RTSP_SESSION_TIMEOUT / 2);
+    assert!(!bench.is_closed(), "a receiver report inside the connection is life too");
+    bench.later(RTSP_SESSION_TIMEOUT);
+    assert!(bench.events.contains(&Event::Ended) && bench.is_closed());
+}
+
+#[test]
+fn ids_differ_and_belong_to_their_connection() {
+    let mut bench = Bench::new();
+    let id = bench.play();
+    assert_eq!(id.len(), 16);
+    let own = format!("Session: {id};timeout=60\r\n");
+    assert_eq!(status(&bench.ask("GET_PARAMETER", "rtsp://h/gate", &own)), 200);
+    bench.ask("TEARDOWN", "rtsp://h/gate", &own);
+    assert_eq!(status(&bench.ask("GET_PARAMETER", "rtsp://h/gate", &own)), 454);
+    assert_ne!(bench.play(), id);
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_and_memory_stays_bounded(
+        chunks in proptest::collection::vec(proptest::collection::vec(0u8.., 0..2_000), 0..20)
+    ) {
+        let mut bench = Bench::new();
+        for chunk in chunks {
+            bench.say(&chunk);
+            proptest::prop_assert!(bench.session.framer.len() <= INPUT_BYTES_MAX + 65_536);
+        }
+    }
+
+    #[test]
+    fn arbitrary_requests_never_panic(
+        method in "OPTIONS|DESCRIBE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|[A-Z]{1,9}",
+        url in "rtsp://h/gate(/trackID=[0-9]{1,3})?|\\PC{0,40}",
+        headers in proptest::collection::vec(
+            "(Transport|Session|Range|Require|CSeq|Content-Length|[A-Za-z-]{1,9}): ?\\PC{0,60}",
+            0..6,
+        ),
+    ) {
+        let mut bench = Bench::new();
+        bench.ask(&method, &url, &(headers.join("\r\n") + "\r\n"));
+        bench.later(RTSP_REQUEST_TIME_MAX);
+    }
+}

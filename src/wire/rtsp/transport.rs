@@ -1,0 +1,158 @@
+//! The Transport header (RFC 2326 §12.39): what a peer may have, and what it is told it has.
+//!
+//! Owns: its reading and writing. rtsp-types has a typed form, but that one knows upper case
+//! only and panics on some quoted strings, so it is not asked.
+
+use std::net::IpAddr;
+
+/// Lowest port that media is sent to: nobody may aim us at a system service.
+const CLIENT_PORT_MIN: u16 = 1_024;
+
+/// Where one track's packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Inside the RTSP connection.
+    Tcp {
+        /// Channel of RTP.
+        rtp: u8,
+        /// Channel of RTCP.
+        rtcp: u8,
+    },
+    /// To the address of the connection's peer.
+    Udp {
+        /// Port of RTP there, at least 1024.
+        rtp: u16,
+        /// Port of RTCP there, at least 1024.
+        rtcp: u16,
+    },
+}
+
+/// What a peer asks for, reduced to what can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Tcp { channels: Option<(u8, u8)> },
+    Udp { rtp: u16, rtcp: u16 },
+}
+
+/// The first transport of the list `header` that can be had by the peer at `peer`.
+pub(super) fn choose(header: &str, peer: IpAddr) -> Option<Asked> {
+    split(header, ',').find_map(|spec| read(spec, peer))
+}
+
+/// Reads one transport; `None` when it cannot be had.
+fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
+    let mut parts = split(spec, ';').map(str::trim);
+    let protocol = parts.next()?.to_ascii_uppercase();
+    let params: Vec<(String, &str)> = parts
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"'))
+        })
+        .collect();
+    let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
+    let plays = param("mode").is_none_or(|mode| mode.to_ascii_lowercase().contains("play"));
+    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != peer);
+    if param("multicast").is_some() || !plays || param("destination").is_some_and(elsewhere) {
+        return None;
+    }
+    match protocol.as_str() {
+        "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
+        "RTP/AVP" | "RTP/AVP/UDP" => {
+            let (rtp, rtcp) = param("client_port").and_then(pair::<u16>)?;
+            (rtp.min(rtcp) >= CLIENT_PORT_MIN).then_some(Asked::Udp { rtp, rtcp })
+        }
+        _ => None,
+    }
+}
+
+/// `a-b`, or `a` alone, which means `a` and the one after it.
+fn pair<T: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> Option<(T, T)> {
+    let (first, second) = match text.split_once('-') {
+        Some((first, second)) => (first.trim().parse::<T>().ok()?, Some(second)),
+        None => (text.parse::<T>().ok()?, None),
+    };
+    let second = match second {
+        Some(second) => second.trim().parse().ok()?,
+        None => T::try_from(first.into() + 1).ok()?,
+    };
+    Some((first, second))
+}
+
+/// Splits at `at` outside of quotes.
+fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == at && !quoted
+    })
+}
+
+/// The value for a reply.
+pub(super) fn answer(route: Route, ssrc: u32, server_port: Option<(u16, u16)>) -> String {
+    match route {
+        Route::Tcp { rtp, rtcp } => {
+            format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}")
+        }
+        Route::Udp { rtp, rtcp } => {
+            let ports = server_port.map(|(rtp, rtcp)| format!(";server_port={rtp}-{rtcp}"));
+            let ports = ports.unwrap_or_default();
+            format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};ssrc={ssrc:08X}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    #[test]
+    fn the_first_transport_that_can_be_had_is_taken() {
+        let tcp = |channels| Some(Asked::Tcp { channels });
+        let udp = |rtp, rtcp| Some(Asked::Udp { rtp, rtcp });
+        for (header, wanted) in [
+            ("RTP/AVP/TCP;unicast;interleaved=0-1", tcp(Some((0, 1)))),
+            ("rtp/avp/tcp;UNICAST;Interleaved=4", tcp(Some((4, 5)))),
+            ("RTP/AVP/TCP", tcp(None)),
+            ("RTP/AVP/TCP;interleaved=255", tcp(None)),
+            ("RTP/AVP;unicast;client_port=5000-5001;mode=\"PLAY\"", udp(5000, 5001)),
+            ("RTP/AVP/UDP; unicast; client_port=5000 - 5003", udp(5000, 5003)),
+            ("RTP/AVP;client_port=5000", udp(5000, 5001)),
+            ("RTP/AVP;multicast,RTP/AVP/TCP;interleaved=2-3", tcp(Some((2, 3)))),
+            ("RTP/SAVP;client_port=5000-5001,RTP/AVP;client_port=6000-6001", udp(6000, 6001)),
+            ("RTP/AVP;client_port=5000-5001;mode=\"PLAY,RECORD\",RTP/AVP/TCP", udp(5000, 5001)),
+            ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", udp(5000, 5001)),
+        ] {
+            assert_eq!(choose(header, PEER), wanted, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_or_must_not_be_had_is_refused() {
+        for header in [
+            "",
+            ";;;",
+            "RTP/AVP",
+            "RTP/AVP;multicast;port=5000-5001",
+            "RTP/AVP;client_port=22-23",
+            "RTP/AVP;client_port=5000-1023",
+            "RTP/AVP;client_port=65535",
+            "RTP/AVP;client_port=99999-100000",
+            "RTP/AVP;client_port=-1",
+            "RTP/AVP;unicast;client_port=5000-5001;destination=10.0.0.3",
+            "RTP/AVP/TCP;mode=record",
+            "RTP/AVP/DCCP;client_port=5000-5001",
+            "RTP/AVP;dest_addr=\"\\\"",
+        ] {
+            assert_eq!(choose(header, PEER), None, "{header}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_reading_panic(header: String) {
+            let _ = choose(&header, PEER);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The RTSP door over real sockets, read by ffmpeg, GStreamer and rude clients.
+//!
+//! One synthetic H.264 picture per 40 ms with A-law sound. Every frame that a reader decodes is
+//! compared by checksum with the same frame decoded from the file: one that is missing, damaged
+//! or out of order shows.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast::base::Stop;
+use holdfast::base::name::StreamName;
+use holdfast::base::time::{Clock, MediaTime, SystemClock};
+use holdfast::bus::{Directory, Stream};
+use holdfast::media::codec::Law;
+use holdfast::media::nal::{annex_b, length_prefixed};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::serve::rtsp::RtspDoor;
+use holdfast::sink::hls::Hls;
+use holdfast::sink::mse::Mse;
+use holdfast::sink::rtsp_play::Fanout;
+use holdfast::sink::thumbnail::Thumbnail;
+use holdfast::sink::Outlet;
+use holdfast::supervise::Supervisor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+const FRAME: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A clip, played round and round.
+struct Clip {
+    params: Arc<CodecParams>,
+    /// Per picture: whether it is a key frame, and its NAL units without parameter sets.
+    pictures: Vec<(bool, Bytes)>,
+    /// The checksum of each decoded picture.
+    checksums: Vec<String>,
+}
+
+/// Runs a foreign program to its end; panics when it is missing, fails or takes too long.
+async fn run(program: &str, args: &[&str], input: Vec<u8>) -> (Vec<u8>, String) {
+    let mut child = tokio::process::Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} cannot be started, is it installed? {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let feed = async move {
+        let _ = stdin.write_all(&input).await;
+    };
+    let both = async { tokio::join!(feed, child.wait_with_output()).1.unwrap() };
+    let output = tokio::time::timeout(PATIENCE, both).await;
+    let output = output.unwrap_or_else(|_| panic!("{program} {args:?} does not end"));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {told}");
+    (output.stdout, told)
+}
+
+fn checksums(framemd5: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(framemd5)
+        .lines()
+        .filter(|line| line.starts_with("0,"))
+        .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
+        .collect()
+}
+
+impl Clip {
+    /// Fifty pictures of `size`; the smaller `crf`, the larger they are.
+    async fn make(size: &str, crf: &str) -> Self {
+        let source = format!("testsrc2=size={size}:rate=25,noise=alls=20:allf=t");
+        let args = [
+            "-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", "50", "-c:v", "libx264",
+            "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-crf", crf, "-bf", "0", "-g", "25",
+            "-x264-params", "aud=1:sliced-threads=0", "-f", "h264", "-",
+        ];
+        let (stream, _) = run("ffmpeg", &args, Vec::new()).await;
+        let args = ["-v", "error", "-f", "h264", "-i", "-", "-f", "framemd5", "-"];
+        let (sums, _) = run("ffmpeg", &args, stream.clone()).await;
+        let nals: Vec<&[u8]> = annex_b(&stream).collect();
+        let of = |kind: u8| *nals.iter().find(|nal| nal[0] & 0x1f == kind).unwrap();
+        let params = Arc::new(CodecParams::from_h264_sets(of(7), of(8)).unwrap());
+        let pictures: Vec<(bool, Bytes)> = nals
+            .split(|nal| nal[0] & 0x1f == 9)
+            .skip(1)
+            .map(|nals| {
+                let kept = nals.iter().copied().filter(|nal| !matches!(nal[0] & 0x1f, 7 | 8));
+                (nals.iter().any(|nal| nal[0] & 0x1f == 5), length_prefixed(kept))
+            })
+            .collect();
+        let checksums = checksums(&sums);
+        assert_eq!((pictures.len(), checksums.len()), (50, 50));
+        Self { params, pictures, checksums }
+    }
+
+    fn bytes_max(&self) -> usize {
+        self.pictures.iter().map(|(_, data)| data.len()).max().unwrap()
+    }
+
+    /// Checks that `seen` is a stretch of the clip, round and round, that begins at a key frame.
+    fn assert_stretch(&self, seen: &[String], frames: usize) {
+        assert_eq!(seen.len(), frames);
+        let begin = self.checksums.iter().position(|sum| *sum == seen[0]);
+        let begin = begin.expect("the first picture is not one of the clip's");
+        assert!(self.pictures[begin].0, "begins at picture {begin}, which is no key frame");
+        for (at, sum) in seen.iter().enumerate() {
+            let wanted = &self.checksums[(begin + at) % self.checksums.len()];
+            assert_eq!(sum, wanted, "picture {at} is missing or damaged");
+        }
+    }
+}
+
+/// A door with one stream, `gate`.
+struct Bench {
+    clip: Arc<Clip>,
+    address: SocketAddr,
+    outlet: Arc<Outlet>,
+    supervisor: Supervisor,
+}
+
+impl Bench {
+    async fn open(clip: Clip) -> Self {
+        let clip = Arc::new(clip);
+        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
+        let outlet = Arc::new(Outlet {
+            stream: Arc::clone(&stream),
+            rtsp: Fanout::new(Arc::clone(&stream), supervisor.child()),
+            hls: Hls::new(Arc::clone(&stream), supervisor.child()),
+            mse: Mse::new(Arc::clone(&stream), supervisor.child()),
+            thumbnail: Thumbnail::new(Arc::clone(&stream), supervisor.child()),
+            recorder: None,
+        });
+        let directory = Arc::new(Directory::default());
+        directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        RtspDoor::new(directory, supervisor.child()).keep(listener);
+        supervisor.spawn("camera", film(stream, Arc::clone(&clip)));
+        Self { clip, address, outlet, supervisor }
+    }
+
+    fn url(&self) -> String {
+        format!("rtsp://{}/gate", self.address)
+    }
+
+    /// Lets ffmpeg read `frames` pictures and checks every one of them.
+    async fn read(&self, transport: &str, frames: usize) {
+        let (url, count) = (self.url(), frames.to_string());
+        let args = [
+            "-v", "warning", "-rtsp_transport", transport, "-i", &url, "-map", "0:v",
+            "-fps_mode", "passthrough", "-frames:v", &count, "-f", "framemd5", "-",
+        ];
+        let (sums, told) = run("ffmpeg", &args, Vec::new()).await;
+        self.clip.assert_stretch(&checksums(&sums), frames);
+        for bad in ["missed", "error", "corrupt", "conceal", "jitter buffer", "max delay"] {
+            assert!(!told.to_lowercase().contains(bad), "{told}");
+        }
+    }
+
+    async fn readers_become(&self, wanted: usize) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.outlet.rtsp.readers() != wanted {
+                tokio::time::sleep(FRAME).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{} readers", self.outlet.rtsp.readers());
+    }
+
+    /// A client that has played over TCP and reads no further than the reply to PLAY.
+    async fn player(&self, socket: TcpStream) -> TcpStream {
+        let mut socket = socket;
+        for (n, (method, track, headers)) in [
+            ("SETUP", "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=8-9\r\n"),
+            ("PLAY", "", ""),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let url = self.url() + track;
+            let ask = format!("{method} {url} RTSP/1.0\r\nCSeq: {n}\r\n{headers}\r\n");
+            socket.write_all(ask.as_bytes()).await.unwrap();
+            let mut reply = Vec::new();
+            while !reply.ends_with(b"\r\n\r\n") {
+                reply.push(socket.read_u8().await.unwrap());
+            }
+            assert!(reply.starts_with(b"RTSP/1.0 200 OK\r\n"), "{reply:?}");
+        }
+        socket
+    }
+}
+
+/// Publishes pictures and sound at the pace of life.
+async fn film(stream: Arc<Stream>, clip: Arc<Clip>) {
+    let audio = CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1);
+    let run = stream.begin_run();
+    let params = [Arc::clone(&clip.params), Arc::new(audio)];
+    stream.set_tracks(Arc::new(Tracks::new(run, params.clone())));
+    let begun = SystemClock.boot();
+    let mut tick = tokio::time::interval(FRAME);
+    for (n, (key, picture)) in (0u32..).zip(clip.pictures.iter().cycle()) {
+        tick.tick().await;
+        let at = begun.after(FRAME * n);
+        let nanos = i64::try_from(at.as_nanos()).unwrap();
+        let silence = Bytes::from(vec![0xd5; 320]);
+        for (id, data) in [(0, picture.clone()), (1, silence)] {
+            let time = MediaTime::from_nanos(nanos, params[usize::from(id)].clock_rate);
+            stream.publish(AccessUnit {
+                track: TrackId(id),
+                run: RunId(run.0),
+                decode: time,
+                present: time,
+                arrived: SystemClock.boot(),
+                captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
+                random_access: *key && id == 0,
+                lost_before: 0,
+                params: Arc::clone(&params[usize::from(id)]),
+                data,
+            });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ffmpeg_reads_every_picture_over_tcp_and_udp() {
+    let bench = Bench::open(Clip::make("640x360", "23").await).await;
+    tokio::join!(bench.read("tcp", 75), bench.read("udp", 75));
+    bench.readers_become(0).await;
+    bench.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_pictures_are_paced_over_udp_so_that_none_is_lost() {
+    let clip = Clip::make("1280x720", "12").await;
+    assert!(clip.bytes_max() > 300_000, "only {} bytes", clip.bytes_max());
+    let bench = Bench::open(clip).await;
+    bench.read("udp", 75).await;
+    bench.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ffprobe_sees_both_tracks() {
+    let bench = Bench::open(Clip::make("640x360", "23").await).await;
+    let url = bench.url();
+    let entries = "stream=codec_name,width,height,avg_frame_rate,sample_rate";
+    let args = ["-v", "error", "-rtsp_transport", "tcp", "-show_entries", entries, "-of", "csv=p=0"];
+    let (told, errors) = run("ffprobe", &[&args[..], &[&url]].concat(), Vec::new()).await;
+    assert_eq!(String::from_utf8(told).unwrap(), "h264,640,360,25/1\npcm_alaw,8000,0/0\n");
+    assert_eq!(errors, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gstreamer_reads_over_tcp_and_udp() {
+    let bench = Bench::open(Clip::make("640x360", "23").await).await;
+    let read = async |protocol: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("got.h264");
+        let line = format!(
+            "-q rtspsrc location={} protocols={protocol} ! rtph264depay ! h264parse ! \
+             video/x-h264,stream-format=byte-stream,alignment=au ! identity eos-after=60 ! \
+             filesink location={}",
+            bench.url(),
+            file.display()
+        );
+        let args: Vec<&str> = line.split_whitespace().collect();
+        run("gst-launch-1.0", &args, Vec::new()).await;
+        let args = ["-v", "error", "-f", "h264", "-i", "-", "-f", "framemd5", "-"];
+        let (sums, errors) = run("ffmpeg", &args, std::fs::read(&file).unwrap()).await;
+        assert_eq!(errors, "");
+        let sums = checksums(&sums);
+        assert!(sums.len() >= 58, "{} pictures", sums.len());
+        bench.clip.assert_stretch(&sums, sums.len());
+    };
+    tokio::join!(read("tcp"), read("udp"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_stops_reading_is_cut_and_nobody_else_notices() {
+    let bench = Bench::open(Clip::make("1280x720", "12").await).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8_192).unwrap();
+    let stuck = bench.player(socket.connect(bench.address).await.unwrap()).await;
+    bench.readers_become(1).await;
+    bench.read("tcp", 150).await;
+    bench.readers_become(0).await;
+    drop(stuck);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_vanishes_frees_its_place() {
+    let bench = Bench::open(Clip::make("320x240", "30").await).await;
+    let socket = TcpStream::connect(bench.address).await.unwrap();
+    let client = bench.player(socket).await;
+    bench.readers_become(1).await;
+    drop(client);
+    bench.readers_become(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rude_clients_get_an_answer_and_their_connection_ends() {
+    let bench = Bench::open(Clip::make("320x240", "30").await).await;
+    let huge = format!("DESCRIBE rtsp://h/{} RTSP/1.0\r\nCSeq: 1\r\n\r\n", "x".repeat(64 << 10));
+    for (bytes, wanted) in [
+        (huge.as_bytes(), "RTSP/1.0 414 "),
+        (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: -1\r\n\r\n", "RTSP/1.0 400 "),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "RTSP/1.0 400 "),
+    ] {
+        let mut socket = TcpStream::connect(bench.address).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        let mut reply = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut reply));
+        read.await.unwrap().unwrap();
+        assert!(reply.starts_with(wanted.as_bytes()), "{}", String::from_utf8_lossy(&reply));
+    }
+    bench.read("tcp", 10).await;
+}
