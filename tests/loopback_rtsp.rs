@@ -20,11 +20,11 @@ use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use holdfast::serve::rtsp::RtspDoor;
+use holdfast::sink::Outlet;
 use holdfast::sink::hls::Hls;
 use holdfast::sink::mse::Mse;
 use holdfast::sink::rtsp_play::Fanout;
 use holdfast::sink::thumbnail::Thumbnail;
-use holdfast::sink::Outlet;
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -76,9 +76,31 @@ impl Clip {
     async fn make(size: &str, crf: &str) -> Self {
         let source = format!("testsrc2=size={size}:rate=25,noise=alls=20:allf=t");
         let args = [
-            "-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", "50", "-c:v", "libx264",
-            "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-crf", crf, "-bf", "0", "-g", "25",
-            "-x264-params", "aud=1:sliced-threads=0", "-f", "h264", "-",
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            &source,
+            "-frames:v",
+            "50",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-pix_fmt",
+            "yuv420p",
+            "-crf",
+            crf,
+            "-bf",
+            "0",
+            "-g",
+            "25",
+            "-x264-params",
+            "aud=1:sliced-threads=0",
+            "-f",
+            "h264",
+            "-",
         ];
         let (stream, _) = run("ffmpeg", &args, Vec::new()).await;
         let args = ["-v", "error", "-f", "h264", "-i", "-", "-f", "framemd5", "-"];
@@ -155,8 +177,21 @@ impl Bench {
     async fn read(&self, transport: &str, frames: usize) {
         let (url, count) = (self.url(), frames.to_string());
         let args = [
-            "-v", "warning", "-rtsp_transport", transport, "-i", &url, "-map", "0:v",
-            "-fps_mode", "passthrough", "-frames:v", &count, "-f", "framemd5", "-",
+            "-v",
+            "warning",
+            "-rtsp_transport",
+            transport,
+            "-i",
+            &url,
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+            "-frames:v",
+            &count,
+            "-f",
+            "framemd5",
+            "-",
         ];
         let (sums, told) = run("ffmpeg", &args, Vec::new()).await;
         self.clip.assert_stretch(&checksums(&sums), frames);
@@ -250,7 +285,8 @@ async fn ffprobe_sees_both_tracks() {
     let bench = Bench::open(Clip::make("640x360", "23").await).await;
     let url = bench.url();
     let entries = "stream=codec_name,width,height,avg_frame_rate,sample_rate";
-    let args = ["-v", "error", "-rtsp_transport", "tcp", "-show_entries", entries, "-of", "csv=p=0"];
+    let args =
+        ["-v", "error", "-rtsp_transport", "tcp", "-show_entries", entries, "-of", "csv=p=0"];
     let (told, errors) = run("ffprobe", &[&args[..], &[&url]].concat(), Vec::new()).await;
     assert_eq!(String::from_utf8(told).unwrap(), "h264,640,360,25/1\npcm_alaw,8000,0/0\n");
     assert_eq!(errors, "");
