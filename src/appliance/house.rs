@@ -11,11 +11,12 @@ use tracing::{info, warn};
 use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
+use crate::base::limits::STOP_TIME_MAX;
 use crate::base::name::StreamName;
-use crate::base::time::{SharedClock, SystemClock};
+use crate::base::time::{BootTime, SharedClock, SystemClock};
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
-use crate::dvr::Dvr;
+use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
 use crate::sink::hls::Hls;
 use crate::sink::mse::Mse;
@@ -31,6 +32,7 @@ pub(super) struct House {
     config: Config,
     supervisor: Supervisor,
     clock: SharedClock,
+    begun: BootTime,
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
@@ -52,13 +54,19 @@ impl House {
     pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
-        let spec = TaskSpec::vital("storage", crate::base::limits::HEARTBEAT_AGE_MAX);
+        // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
+        let spec = TaskSpec::new("storage");
         let (heartbeat, storage) = supervisor.enlist(spec);
-        let ring = crate::dvr::Config::new(config.data_dir.clone(), config.ring_size);
+        let ring = dvr::Config {
+            data_dir: config.data_dir.clone(),
+            size: config.ring_size,
+            slot_bytes: None,
+        };
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
         let mut house = Self {
             config: config.clone(),
             supervisor,
+            begun: clock.boot(),
             clock,
             dvr,
             decoder: StillDecoder::this_program()?,
@@ -91,6 +99,7 @@ impl House {
         for name in changes.end {
             if let Some(part) = self.streams.remove(&name) {
                 part.whole.stop().await;
+                self.dvr.forget(&name);
             }
         }
         for (name, config) in changes.begin {
@@ -151,7 +160,9 @@ impl House {
         doors::View {
             outlets: Arc::clone(&self.outlets),
             dvr: self.dvr.clone(),
+            supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
+            begun: self.begun,
             rtsp_port: self.config.rtsp_listen.first().map_or(8554, SocketAddr::port),
         }
     }
@@ -166,7 +177,11 @@ impl House {
             part.whole.stop().await;
         }
         self.supervisor.stop().await;
-        self.dvr.close().await;
+        let dvr = self.dvr.clone();
+        let closed = tokio::task::spawn_blocking(move || dvr.close(STOP_TIME_MAX)).await;
+        if !matches!(closed, Ok(true)) {
+            warn!("the disk did not take the last second in time");
+        }
     }
 }
 

@@ -117,8 +117,8 @@ fn check_record(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rec
         }
     };
     let config = recorder::Config {
-        keep_min: record.parsed("keep_min", unit::size, faults).unwrap_or(0),
-        keep_max: record.parsed("keep_max", unit::size, faults),
+        min_bytes: record.parsed("keep_min", unit::size, faults).unwrap_or(0),
+        max_bytes: record.parsed("keep_max", unit::size, faults),
         max_age: record.parsed("max_age", unit::duration, faults),
     };
     record.finish(faults);

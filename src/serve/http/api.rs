@@ -14,9 +14,9 @@ use serde::Serialize;
 use self::health::HealthReport;
 use self::stream::StreamReport;
 use super::error::ApiError;
-use super::recording::RecordingList;
 use super::route::At;
 use crate::base::name::StreamName;
+use crate::dvr::Listing;
 
 /// Answers change with every frame.
 const NO_STORE: [(HeaderName, HeaderValue); 1] =
@@ -47,7 +47,7 @@ pub(super) async fn health(State(door): At) -> Response {
 struct Recorded {
     stream: StreamName,
     #[serde(flatten)]
-    list: RecordingList,
+    list: Listing,
 }
 
 /// `GET /api/v1/recordings/{stream}`: also for streams that the configuration no longer names.
@@ -57,15 +57,11 @@ pub(super) async fn recordings(
 ) -> Result<Response, ApiError> {
     let Ok(Path(name)) = name else { return Err(ApiError::not_found()) };
     let stream = StreamName::parse(&name).map_err(|_| ApiError::stream_unknown(&name))?;
-    match (door.recordings.listing)(&stream) {
-        Some(list) => Ok((NO_STORE, Json(Recorded { stream, list })).into_response()),
-        None if door.streams.get(&name).is_some() => Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "not_recorded",
-            format!("Stream '{name}' is not recorded."),
-        )),
-        None => Err(ApiError::stream_unknown(&name)),
+    let list = door.dvr.listing(&stream);
+    if list.runs.is_empty() && door.streams.get(&name).is_none() {
+        return Err(ApiError::stream_unknown(&name));
     }
+    Ok((NO_STORE, Json(Recorded { stream, list })).into_response())
 }
 
 /// The host by which the client reached us, without port; loopback when it does not say.

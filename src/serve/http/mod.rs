@@ -17,7 +17,6 @@ mod listener;
 mod live;
 mod metrics;
 mod page;
-mod recording;
 mod route;
 mod snapshot;
 mod stall;
@@ -26,11 +25,11 @@ mod ws;
 use std::sync::Arc;
 
 pub use listener::{HttpError, run};
-pub use recording::{Gap, RecordedRun, RecordingList, RecordingReport, Recordings};
 
 use crate::base::Stop;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
+use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::supervise::Supervisor;
 
@@ -47,8 +46,8 @@ pub struct HttpDoor {
     pub begun: BootTime,
     /// Port of the RTSP door, for the URLs that the API tells.
     pub rtsp_port: u16,
-    /// What the recorder and the ring say.
-    pub recordings: Recordings,
+    /// The ring.
+    pub dvr: Dvr,
 }
 
 /// What every handler is given.

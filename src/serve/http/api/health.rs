@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::base::time::WallTime;
 use crate::bus::State;
-use crate::serve::http::{HttpDoor, RecordingReport};
+use crate::dvr::{RecordingState, StreamStatus};
+use crate::serve::http::HttpDoor;
+use crate::sink::recorder::Recorder;
 use crate::supervise::{TaskReport, TaskState};
 
 /// How bad it is.
@@ -64,10 +66,10 @@ impl HealthReport {
 
 fn storage(door: &HttpDoor) -> Check {
     let outlets = door.streams.all();
-    let reports: Vec<RecordingReport> =
-        outlets.values().filter_map(|outlet| (door.recordings.report)(outlet)).collect();
-    let recording = reports.iter().filter(|report| report.state == "recording").count();
-    let failed = reports.iter().find(|report| report.state == "failed");
+    let reports: Vec<StreamStatus> =
+        outlets.values().filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status)).collect();
+    let recording = reports.iter().filter(|report| report.state == RecordingState::Recording).count();
+    let failed = reports.iter().find(|report| report.state == RecordingState::Failed);
     let (status, message) = match failed {
         Some(report) => {
             let reason = report.reason.as_deref().unwrap_or("the log has more");

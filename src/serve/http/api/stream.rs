@@ -6,8 +6,10 @@ use crate::base::meter::Totals;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::bus::State;
+use crate::dvr::StreamStatus;
 use crate::media::{Kind, Shape, Track};
-use crate::serve::http::{HttpDoor, RecordingReport};
+use crate::serve::http::HttpDoor;
+use crate::sink::recorder::Recorder;
 use crate::sink::{Outlet, Readers};
 
 /// One stream.
@@ -20,7 +22,7 @@ pub(super) struct StreamReport {
     source: &'static str,
     tracks: Vec<TrackReport>,
     last_frame_age_ms: Option<u64>,
-    recording: Option<RecordingReport>,
+    recording: Option<StreamStatus>,
     readers: Readers,
     totals: Totals,
     urls: Urls,
@@ -74,7 +76,7 @@ impl StreamReport {
             tracks: tracks
                 .map_or_else(Vec::new, |tracks| tracks.list.iter().map(TrackReport::new).collect()),
             last_frame_age_ms: age.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-            recording: (door.recordings.report)(outlet),
+            recording: outlet.recorder.as_ref().map(Recorder::status),
             readers: outlet.readers(),
             totals: stream.meter.totals(),
             urls: Urls::new(stream.name(), host, door.rtsp_port),
