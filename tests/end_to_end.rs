@@ -62,6 +62,7 @@ fn assert_recorded_whole(daemon: &Daemon, medium: &[String]) {
 
 #[test]
 fn a_camera_is_served_and_recorded_whole_for_a_minute() {
+    let _alone = harness::alone();
     let camera = Camera::start();
     let medium = frames::of_medium("h264.mp4");
     let mut daemon = Daemon::start_new("512MiB", &pulled("gate", &camera, "h264", "tcp"));
@@ -98,6 +99,7 @@ fn a_camera_is_served_and_recorded_whole_for_a_minute() {
 
 #[test]
 fn h265_b_frames_and_g711_come_through_as_well() {
+    let _alone = harness::alone();
     let camera = Camera::start();
     let streams = pulled("hevc", &camera, "h265", "tcp")
         + &pulled("order", &camera, "bframes", "udp")
@@ -135,6 +137,7 @@ fn h265_b_frames_and_g711_come_through_as_well() {
 
 #[test]
 fn gstreamer_reads_what_it_sent() {
+    let _alone = harness::alone();
     harness::need("gst-launch-1.0", "gstreamer1.0-tools");
     let camera = Camera::start();
     let daemon = Daemon::start_new("256MiB", &pulled("gate", &camera, "h264", "tcp"));
@@ -150,6 +153,7 @@ fn gstreamer_reads_what_it_sent() {
 
 #[test]
 fn readers_and_recording_go_on_when_the_camera_comes_back() {
+    let _alone = harness::alone();
     let camera = Camera::start();
     let port = camera.port();
     let mut daemon = Daemon::start_new("256MiB", &pulled("gate", &camera, "h264", "tcp"));

@@ -15,6 +15,9 @@ const KILLS: u32 = 20;
 /// The fragment in the making (1 s) and what waits for the bus and the disk.
 const LOSS_MAX: SignedDuration = SignedDuration::from_millis(2_000);
 
+/// Between the look at the clock and the kill.
+const SLACK: SignedDuration = SignedDuration::from_millis(300);
+
 const STREAMS: &str = "[stream.demo]\n\
     source = { kind = \"pattern\", width = 320, height = 240, fps = 25 }\n\
     [stream.yard]\n\
@@ -66,13 +69,15 @@ fn twenty_kills_cost_at_most_one_fragment_each() {
 
         daemon.start();
         for (stream, durable) in ["demo", "yard"].into_iter().zip(durable) {
-            let what = format!("kill {kill}: what {stream} recorded before is listed");
+            // What was being read at the start is listed soon after it.
+            let what = format!("kill {kill} at {killed}: {stream} lacks at most a fragment");
             let end = wait_for(&what, Duration::from_secs(10), || {
-                run_ends(&daemon, stream).into_iter().rfind(|end| *end <= killed)
+                run_ends(&daemon, stream).into_iter().rfind(|end| {
+                    let missing = killed.duration_since(*end);
+                    (-SLACK..=LOSS_MAX).contains(&missing)
+                })
             });
-            let listed = format!("{stream} ends at {end}, killed at {killed}\n{}", daemon.logs());
-            assert!(end >= durable, "kill {kill}: durable until {durable} but {listed}");
-            assert!(killed.duration_since(end) <= LOSS_MAX, "kill {kill}: {listed}");
+            assert!(end >= durable, "kill {kill}: {stream} told {durable}, ends at {end}");
         }
         daemon.kill();
     }

@@ -14,8 +14,9 @@ use holdfast::base::secret::Secret;
 use holdfast::base::time::{Clock, SystemClock};
 use holdfast::bus::{Allowance, Next, State, Stream, Subscriber};
 use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
-use holdfast::source::rtsp_pull::{Config, Transport, run};
-use holdfast::supervise::{Supervisor, TaskSpec};
+use holdfast::source::rtsp_pull::{Config, Transport};
+use holdfast::source::{self, keep};
+use holdfast::supervise::Supervisor;
 
 /// A stream that is pulled until this is dropped or stopped.
 struct Pull {
@@ -33,11 +34,7 @@ impl Pull {
         let url = url::Url::parse(url).unwrap();
         let config = Config::new(url, Some(USER.into()), password, transport).unwrap();
         let reader = stream.bus().subscribe(Allowance::Window);
-        let pulled = Arc::clone(&stream);
-        supervisor.keep(TaskSpec::new("gate/source"), move |context| {
-            let (config, stream) = (config.clone(), Arc::clone(&pulled));
-            async move { run(&config, stream, context).await }
-        });
+        keep(source::Config::RtspPull(config), Arc::clone(&stream), &supervisor);
         Self { stream, supervisor, reader }
     }
 
@@ -186,11 +183,7 @@ async fn a_wrong_password_is_told_in_plain_words() {
     let password = Some(Secret::new("wrong"));
     let config = Config::new(url, Some(USER.into()), password, Transport::Tcp).unwrap();
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    let pulled = Arc::clone(&stream);
-    supervisor.keep(TaskSpec::new("gate/source"), move |context| {
-        let (config, stream) = (config.clone(), Arc::clone(&pulled));
-        async move { run(&config, stream, context).await }
-    });
+    keep(source::Config::RtspPull(config), Arc::clone(&stream), &supervisor);
     let mut state = stream.watch_state();
     let told = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();

@@ -12,7 +12,7 @@ pub mod frames;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at while waiting for it.
@@ -23,6 +23,13 @@ pub fn need(program: &str, package: &str) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     assert!(found, "{program} is missing: apt-get install {package}");
+}
+
+/// Lets the tests of one file that hold this run one after the other: what they measure suffers
+/// when they share two cores.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A TCP port of 127.0.0.1 on which nobody listens now.

@@ -276,6 +276,29 @@ async fn garbage_in_place_of_media_ends_the_run_only() {
 }
 
 #[tokio::test]
+async fn no_rtp_makes_the_run_panic() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..60 {
+        let media: Vec<u8> =
+            (0..random.u16(1..40)).flat_map(|n| scribbled(n, &mut random)).collect();
+        // A panic would drop the sender that `life` waits for, and fail here.
+        let error = ended(&camera(polite, media, true).await).await;
+        assert!(matches!(error.class(), Class::Peer | Class::Network), "{error}");
+    }
+}
+
+/// A packet whose header is right and whose payload is of a random kind and filling.
+fn scribbled(n: u16, random: &mut fastrand::Rng) -> Vec<u8> {
+    // Single NAL, SPS, PPS, IDR, STAP-A, FU-A with its begin, middle and end, STAP-B, reserved.
+    let kinds = [0x41, 0x67, 0x68, 0x65, 0x78, 0x7c, 0x7c, 0x7c, 0x79, 0x7f];
+    let kind = kinds[random.usize(..kinds.len())];
+    let mut payload = vec![kind, [0x85, 0x05, 0x45, 0x87, 0x00][random.usize(..5)]];
+    payload.truncate(random.usize(1..=2));
+    payload.extend((0..random.usize(..60)).map(|_| random.u8(..)));
+    rtp(n, u32::from(n) * random.u32(..5_000), random.bool(), &payload)
+}
+
+#[tokio::test]
 async fn plain_pictures_are_published_and_a_hang_up_is_told() {
     let url = camera(polite, pictures(10, 500), true).await;
     let stream = stream();
