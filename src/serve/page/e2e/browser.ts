@@ -9,7 +9,13 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from 'playwright-core';
 import { expect } from 'vitest';
 
 const HOST = 'box.test';
@@ -18,6 +24,9 @@ const target = new URL(process.env['HOLDFAST_URL'] ?? 'http://127.0.0.1:8080');
 
 /** Where the page is, as the browser sees it. */
 export const BASE = `http://${HOST}:${target.port || '80'}/`;
+
+/** Where the daemon is, for requests that do not come from the page. */
+export const DIRECT = target.origin;
 
 /** Pictures of the page; git ignores them. */
 export const RESULTS = join(dirname(dirname(fileURLToPath(import.meta.url))), 'test-results');
@@ -35,7 +44,10 @@ const FLAGS = [
 ];
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
+  return chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: FLAGS,
+  });
 }
 
 /** What was seen that must not be; empty at the end of each test. */
@@ -57,7 +69,10 @@ interface OpenOptions extends BrowserContextOptions {
 }
 
 /** Opens the page in a browser context of its own. */
-export async function open(browser: Browser, { hash = '', prepare, ...options }: OpenOptions = {}): Promise<Opened> {
+export async function open(
+  browser: Browser,
+  { hash = '', prepare, ...options }: OpenOptions = {},
+): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   const watch = await watchOver(page);
@@ -90,7 +105,9 @@ async function watchOver(page: Page): Promise<Watch> {
   await page.exposeFunction('tellFault', (fault: string) => void faults.push(fault));
   await page.addInitScript(() => {
     const tell = (globalThis as unknown as { tellFault(fault: string): void }).tellFault;
-    document.addEventListener('securitypolicyviolation', (event) => tell(`CSP ${event.violatedDirective} ${event.blockedURI}`));
+    document.addEventListener('securitypolicyviolation', (event) =>
+      tell(`CSP ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
   return { faults, sockets: () => sockets };
 }
@@ -102,7 +119,16 @@ export function streamOf(page: Page, name = 'demo'): Locator {
 
 /** Waits until the stream's mode reads so. */
 export async function mode(stream: Locator, words: RegExp, timeout = 15_000): Promise<void> {
-  await expect.poll(() => stream.locator('.mode').textContent({ timeout: 1_000 }).catch(() => ''), { timeout }).toMatch(words);
+  await expect
+    .poll(
+      () =>
+        stream
+          .locator('.mode')
+          .textContent({ timeout: 1_000 })
+          .catch(() => ''),
+      { timeout },
+    )
+    .toMatch(words);
 }
 
 /** The frames that reach the screen in `ms` milliseconds. */

@@ -3,7 +3,18 @@
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { BASE, close, framesIn, launch, mode, open, type Opened, pixels, RESULTS, streamOf } from './browser';
+import {
+  DIRECT,
+  close,
+  framesIn,
+  launch,
+  mode,
+  open,
+  type Opened,
+  pixels,
+  RESULTS,
+  streamOf,
+} from './browser';
 
 let browser: Browser;
 let opened: Opened;
@@ -13,7 +24,7 @@ beforeEach(async () => void (opened = await open(browser)));
 afterEach(() => close(opened));
 
 test('is served with a strict policy and is no secure context', async () => {
-  const answer = await opened.page.request.get(new URL(BASE).href.replace('box.test', '127.0.0.1'));
+  const answer = await opened.page.request.get(DIRECT);
   const policy = answer.headers()['content-security-policy'] ?? '';
   expect(policy).toContain("default-src 'self'");
   expect(policy).not.toMatch(/unsafe|\*/);
@@ -47,7 +58,10 @@ test('says in words what the box and the stream do', async () => {
   await expect.poll(() => demo.textContent()).toMatch(/Live since \d\d:\d\d:\d\d/);
   expect(await demo.textContent()).toMatch(/H\.264 1280×720/);
   await expect.poll(() => demo.textContent()).toMatch(/\d (k|M)bit\/s/);
-  await page.getByText(/All well|Needs attention/).first().click();
+  await page
+    .getByText(/All well|Needs attention/)
+    .first()
+    .click();
   expect(await page.locator('.checks li').count()).toBeGreaterThan(0);
 });
 
@@ -55,7 +69,9 @@ test('copies an address without a secure context', async () => {
   const { page } = opened;
   await page.getByRole('button', { name: 'Copy RTSP address of demo' }).click();
   await page.getByText('Copied').waitFor();
-  await page.evaluate(() => document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' })));
+  await page.evaluate(() =>
+    document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' })),
+  );
   await page.locator('#paste').focus();
   await page.keyboard.press('Control+V');
   expect(await page.locator('#paste').inputValue()).toMatch(/^rtsp:\/\/box\.test:\d+\/demo$/);
@@ -78,7 +94,9 @@ test('the buffer behind the live edge stays short', async () => {
   const demo = streamOf(opened.page);
   await mode(demo, /^Live/);
   await opened.page.waitForTimeout(18_000);
-  const behind = await demo.locator('video').evaluate((video: HTMLVideoElement) => video.currentTime - video.buffered.start(0));
+  const behind = await demo
+    .locator('video')
+    .evaluate((video: HTMLVideoElement) => video.currentTime - video.buffered.start(0));
   expect(behind).toBeGreaterThan(5);
   expect(behind).toBeLessThan(17);
 });

@@ -3,7 +3,17 @@
 import { join } from 'node:path';
 import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { BASE, close, framesIn, launch, mode, open, type Opened, RESULTS, streamOf } from './browser';
+import {
+  DIRECT,
+  close,
+  framesIn,
+  launch,
+  mode,
+  open,
+  type Opened,
+  RESULTS,
+  streamOf,
+} from './browser';
 
 let browser: Browser;
 let opened: Opened;
@@ -28,7 +38,8 @@ test('a hidden page has no media socket, and plays again when it is shown', asyn
 test('a lost socket is opened again by itself', async () => {
   const routes: WebSocketRoute[] = [];
   opened = await open(browser, {
-    prepare: (page) => page.routeWebSocket(MEDIA, (route) => void (routes.push(route), route.connectToServer())),
+    prepare: (page) =>
+      page.routeWebSocket(MEDIA, (route) => void (routes.push(route), route.connectToServer())),
   });
   const demo = streamOf(opened.page);
   for (let cut = 1; cut <= 3; cut += 1) {
@@ -55,7 +66,9 @@ test('a stalled stream looks frozen within 3 s, falls back with a reason, and co
   // Without still pictures there is nothing else to show: the old frame must look old.
   await opened.page.route('**/snap/**', (route) => route.abort());
   stalled = true;
-  await expect.poll(() => demo.locator('.picture').getAttribute('data-frozen'), { timeout: 3_500 }).toBe('true');
+  await expect
+    .poll(() => demo.locator('.picture').getAttribute('data-frozen'), { timeout: 3_500 })
+    .toBe('true');
   await mode(demo, /^Pictures: no live frame for 3 s/, 4_000);
   await opened.page.screenshot({ path: join(RESULTS, 'frozen.png') });
   await opened.page.unroute('**/snap/**');
@@ -69,7 +82,9 @@ test('new parameters on the same socket do not stop the picture', async () => {
   opened = await open(browser, { prepare: (page) => page.addInitScript(replaceSocketMidway) });
   const demo = streamOf(opened.page);
   await mode(demo, /^Live/);
-  await expect.poll(() => opened.page.evaluate(() => (globalThis as { hellos?: number }).hellos)).toBe(2);
+  await expect
+    .poll(() => opened.page.evaluate(() => (globalThis as { hellos?: number }).hellos))
+    .toBe(2);
   expect(await framesIn(demo, 2_000)).toBeGreaterThan(15);
   await mode(demo, /^Live/);
 });
@@ -101,7 +116,16 @@ test('a box that cannot be reached is said to be so, until it is back', async ()
   const { page } = opened;
   await mode(streamOf(page), /^Live/);
   await page.route('**/api/**', (route) => route.abort());
-  await expect.poll(() => page.getByRole('alert').textContent({ timeout: 1_000 }).catch(() => ''), { timeout: 10_000 }).toContain('cannot be reached');
+  await expect
+    .poll(
+      () =>
+        page
+          .getByRole('alert')
+          .textContent({ timeout: 1_000 })
+          .catch(() => ''),
+      { timeout: 10_000 },
+    )
+    .toContain('cannot be reached');
   await page.getByText('No contact').waitFor();
   await page.unroute('**/api/**');
   await expect.poll(() => page.getByRole('alert').count(), { timeout: 10_000 }).toBe(0);
@@ -112,7 +136,12 @@ test('a stream without a camera says so, since when and why', async () => {
     prepare: async (page) => {
       await page.routeWebSocket(MEDIA, (route) => route.close());
       await streams(page, (demo) => [
-        { ...demo, state: 'offline', reason: '10.0.0.7 does not answer', since: new Date(Date.now() - 14_000).toISOString() },
+        {
+          ...demo,
+          state: 'offline',
+          reason: '10.0.0.7 does not answer',
+          since: new Date(Date.now() - 14_000).toISOString(),
+        },
       ]);
     },
   });
@@ -129,10 +158,12 @@ test('a box without streams tells how to add one', async () => {
 });
 
 test('of nine tiles only the one pointed at is live', async () => {
-  const named = (demo: object) => Array.from({ length: 9 }, (_, i) => ({ ...demo, name: `cam-${i + 1}` }));
+  const named = (demo: object) =>
+    Array.from({ length: 9 }, (_, i) => ({ ...demo, name: `cam-${i + 1}` }));
   opened = await open(browser, { prepare: (page) => streams(page, named) });
   const { page, watch } = opened;
-  for (const name of ['cam-1', 'cam-2', 'cam-3']) await mode(streamOf(page, name), /^Pictures: more than 4 streams/);
+  for (const name of ['cam-1', 'cam-2', 'cam-3'])
+    await mode(streamOf(page, name), /^Pictures: more than 4 streams/);
   await page.mouse.move(0, 0);
   await expect.poll(watch.sockets, { timeout: 5_000 }).toBe(0);
   await page.screenshot({ path: join(RESULTS, 'nine.png') });
@@ -154,15 +185,19 @@ async function show(page: Page, state: 'visible' | 'hidden'): Promise<void> {
 /** Answers the list of streams with what `change` makes of the real demo stream. */
 async function streams(page: Page, change: (demo: object) => object[]): Promise<void> {
   await page.route('**/api/v1/streams', async (route) => {
-    const real = new URL('/api/v1/streams', BASE.replace('box.test', '127.0.0.1'));
-    const answer = (await (await page.request.get(real.href)).json()) as { streams: { name: string }[] };
+    const real = new URL('/api/v1/streams', DIRECT);
+    const answer = (await (await page.request.get(real.href)).json()) as {
+      streams: { name: string }[];
+    };
     const demo = answer.streams.find((one) => one.name === 'demo');
     await route.fulfill({ json: { streams: change(demo ?? {}) } }).catch(() => undefined);
   });
 }
 
 async function picturesMove(image: ReturnType<Page['locator']>): Promise<void> {
-  await expect.poll(() => image.evaluate((one: HTMLImageElement) => one.naturalWidth), { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect
+    .poll(() => image.evaluate((one: HTMLImageElement) => one.naturalWidth), { timeout: 10_000 })
+    .toBeGreaterThan(0);
   const before = await image.getAttribute('src');
   await expect.poll(() => image.getAttribute('src'), { timeout: 10_000 }).not.toBe(before);
 }

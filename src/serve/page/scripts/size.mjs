@@ -19,7 +19,12 @@ function files(directory) {
   });
 }
 
-const sizes = new Map(files(dist).map((path) => [relative(dist, path), gzipSync(readFileSync(path), { level: 9 }).length]));
+const sizes = new Map(
+  files(dist).map((path) => [
+    relative(dist, path),
+    gzipSync(readFileSync(path), { level: 9 }).length,
+  ]),
+);
 const index = readFileSync(join(dist, 'index.html'), 'utf8');
 
 // The first load is index.html and all that it names.

@@ -56,7 +56,10 @@ export class PicturePoll {
     stop.addEventListener('abort', cancel);
     try {
       const answer = await fetch(this.path, { cache: 'no-store', signal: attempt.signal });
-      if (!answer.ok) throw new Error(readError(await answer.json().catch(() => null)) ?? `answer ${answer.status}`);
+      if (!answer.ok)
+        throw new Error(
+          readError(await answer.json().catch(() => null)) ?? `answer ${answer.status}`,
+        );
       await this.#show(await answer.blob());
       if (!stop.aborted) this.listener.picture(Number(answer.headers.get('x-frame-age')) || 0);
     } catch (error) {
@@ -82,15 +85,19 @@ export class PicturePoll {
 
 function reason(error: unknown): string {
   if (error instanceof Error && error.name === 'Error') return error.message;
-  return 'the box does not answer';
+  return 'The box does not answer.';
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    stop.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
+    stop.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

@@ -26,6 +26,8 @@ export interface PlayerListener {
 const TICK_MS = 100;
 /** A socket that says nothing for this long is dead (a cable was pulled). */
 const SILENCE_MS_MAX = 8_000;
+/** Before its hello a socket may be silent for longer: the stream has no picture yet. */
+const GREETING_MS_MAX = 30_000;
 /** Frames this far before the end of what was played belong to a new timeline, in seconds. */
 const REWIND_SECS_MAX = 2;
 
@@ -173,7 +175,9 @@ export class LivePlayer {
     const Source = mediaSource();
     if (Source === null || !Source.isTypeSupported(hello.mime)) {
       this.stop();
-      this.listener.unplayable(Source === null ? NO_MEDIA_SOURCE : `this browser cannot play ${hello.codecs}`);
+      this.listener.unplayable(
+        Source === null ? NO_MEDIA_SOURCE : `this browser cannot play ${hello.codecs}`,
+      );
       return;
     }
     this.#clock.reset();
@@ -192,7 +196,8 @@ export class LivePlayer {
   #continues(hello: Hello): boolean {
     if (this.#source?.readyState !== 'open' || this.video.error !== null) return false;
     const end = this.#ranges().at(-1)?.end ?? 0;
-    const can_change = this.#buffer === null || this.#buffer_mime === hello.mime || 'changeType' in this.#buffer;
+    const can_change =
+      this.#buffer === null || this.#buffer_mime === hello.mime || 'changeType' in this.#buffer;
     return can_change && hello.clock !== null && hello.clock.media_secs >= end - REWIND_SECS_MAX;
   }
 
@@ -224,7 +229,8 @@ export class LivePlayer {
 
   /** Gives the SourceBuffer its next piece of work if it is idle. Called at each chance. */
   #pump(): void {
-    if (this.#source?.readyState !== 'open' || this.#buffer?.updating || this.video.error !== null) return;
+    if (this.#source?.readyState !== 'open' || this.#buffer?.updating || this.video.error !== null)
+      return;
     const stale = trim(this.video.currentTime, this.#ranges());
     if (stale !== null) {
       this.#buffer?.remove(stale.start, stale.end);
@@ -237,7 +243,9 @@ export class LivePlayer {
       else this.#append(step.bytes);
     } catch (error) {
       this.#dropSource();
-      this.#fail(`the video could not be read (${error instanceof Error ? error.name : 'unknown'}), trying again`);
+      this.#fail(
+        `the video could not be read (${error instanceof Error ? error.name : 'unknown'}), trying again`,
+      );
       return;
     }
     // A type change is done at once and fires no event.
@@ -275,17 +283,25 @@ export class LivePlayer {
   #ranges(): Range[] {
     const buffered = this.#buffer?.buffered;
     if (buffered === undefined) return [];
-    return Array.from({ length: buffered.length }, (_, i) => ({ start: buffered.start(i), end: buffered.end(i) }));
+    return Array.from({ length: buffered.length }, (_, i) => ({
+      start: buffered.start(i),
+      end: buffered.end(i),
+    }));
   }
 
   #steer(): void {
-    const { seek_to, rate } = decide(this.video.currentTime, this.#ranges(), this.#cushion.secs(performance.now()));
+    const { seek_to, rate } = decide(
+      this.video.currentTime,
+      this.#ranges(),
+      this.#cushion.secs(performance.now()),
+    );
     if (seek_to !== null && !this.video.seeking) this.video.currentTime = seek_to;
     if (this.video.playbackRate !== rate) this.video.playbackRate = rate;
   }
 
   #tick(): void {
-    if (this.#socket !== null && performance.now() - this.#heard_ms > SILENCE_MS_MAX) {
+    const silence_ms_max = this.#greeted ? SILENCE_MS_MAX : GREETING_MS_MAX;
+    if (this.#socket !== null && performance.now() - this.#heard_ms > silence_ms_max) {
       this.#fail('the box sends nothing, trying again');
       return;
     }
@@ -306,7 +322,11 @@ export class LivePlayer {
   }
 
   #shown(media_secs: number, local_ms: number): void {
-    if (media_secs === this.#shown_secs || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    if (
+      media_secs === this.#shown_secs ||
+      this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA
+    )
+      return;
     this.#shown_secs = media_secs;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#backoff.reset();
     this.listener.frame(this.#clock.delay_secs(media_secs, local_ms));

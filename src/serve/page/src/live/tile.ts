@@ -25,7 +25,10 @@ export class Tile {
   readonly missing = signal<string | null>(null);
   /** Which of the two elements holds the newest picture. */
   readonly surface = signal<'video' | 'image'>('video');
-  readonly audio = signal<{ playing: boolean; dropped: string | null }>({ playing: false, dropped: null });
+  readonly audio = signal<{ playing: boolean; dropped: string | null }>({
+    playing: false,
+    dropped: null,
+  });
 
   readonly #player: LivePlayer;
   readonly #pictures: PicturePoll;
@@ -114,7 +117,8 @@ export class Tile {
     this.#changed_ms = now_ms;
     this.#taken_ms = now_ms - (delay_secs ?? 0) * 1000;
     const before = this.delay_secs.peek();
-    this.delay_secs.value = before === null || delay_secs === null ? delay_secs : before * 0.9 + delay_secs * 0.1;
+    this.delay_secs.value =
+      before === null || delay_secs === null ? delay_secs : before * 0.9 + delay_secs * 0.1;
     if (this.mode.peek().kind !== 'live') this.#update();
   }
 
@@ -163,16 +167,22 @@ export class Tile {
 
   #publish(mode: Mode, now_ms: number): void {
     const before = this.mode.peek();
-    const same = before.kind === mode.kind && (mode.kind !== 'pictures' || before.kind !== 'pictures' || before.reason === mode.reason);
+    const same =
+      before.kind === mode.kind &&
+      (mode.kind !== 'pictures' || before.kind !== 'pictures' || before.reason === mode.reason);
     if (!same) this.mode.value = mode;
     const age_secs = (now_ms - this.#taken_ms) / 1000;
-    this.frozen_secs.value = this.#isFrozen(now_ms) && Number.isFinite(age_secs) ? Math.floor(age_secs) : null;
+    this.frozen_secs.value =
+      this.#isFrozen(now_ms) && Number.isFinite(age_secs) ? Math.floor(age_secs) : null;
   }
 
   /** A still is as old as its GOP, so its age alone says nothing: frozen is what no longer changes. */
   #isFrozen(now_ms: number): boolean {
     if (now_ms - this.#changed_ms > FROZEN_SECS * 1000) return true;
-    return this.mode.peek().kind === 'pictures' && (this.stream.last_frame_age_ms ?? 0) > SOURCE_AGE_MS_MAX;
+    return (
+      this.mode.peek().kind === 'pictures' &&
+      (this.stream.last_frame_age_ms ?? 0) > SOURCE_AGE_MS_MAX
+    );
   }
 }
 

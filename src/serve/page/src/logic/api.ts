@@ -9,7 +9,7 @@ export type StreamState = 'live' | 'starting' | 'offline';
 
 export interface Track {
   readonly kind: 'video' | 'audio';
-  /** Name as the daemon writes it: H264, H265, AAC, G711... */
+  /** Name as the daemon writes it: H264, H265, AAC, PCMA, PCMU. */
   readonly codec: string;
   /** RFC 6381 name, for MediaSource. */
   readonly codecs: string | null;
@@ -38,8 +38,18 @@ export interface StreamInfo {
   readonly last_frame_age_ms: number | null;
   readonly recording: Recording | null;
   readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
-  readonly totals: { readonly units: number; readonly bytes: number; readonly lost: number; readonly restarts: number };
-  readonly urls: { readonly rtsp: string; readonly hls: string; readonly snapshot: string; readonly mse: string };
+  readonly totals: {
+    readonly units: number;
+    readonly bytes: number;
+    readonly lost: number;
+    readonly restarts: number;
+  };
+  readonly urls: {
+    readonly rtsp: string;
+    readonly hls: string;
+    readonly snapshot: string;
+    readonly mse: string;
+  };
 }
 
 export interface Check {
@@ -86,7 +96,9 @@ export function readHealth(value: unknown): Health | null {
     status,
     time_ms: instant(fields['time']),
     version: string(fields['version']),
-    checks: list(fields['checks']).map(check).filter((one) => one !== null),
+    checks: list(fields['checks'])
+      .map(check)
+      .filter((one) => one !== null),
   };
 }
 
@@ -94,7 +106,10 @@ export function readHealth(value: unknown): Health | null {
 export function readRecordings(value: unknown): Recordings | null {
   const fields = record(value);
   if (!Array.isArray(fields?.['runs'])) return null;
-  const stretches = (from: unknown) => list(from).map(stretch).filter((one) => one !== null);
+  const stretches = (from: unknown) =>
+    list(from)
+      .map(stretch)
+      .filter((one) => one !== null);
   return { runs: stretches(fields['runs']), gaps: stretches(fields['gaps']) };
 }
 
@@ -121,7 +136,9 @@ function stream(value: unknown): StreamInfo | null {
     reason: string(fields['reason']),
     since: string(fields['since']),
     source: string(fields['source']) ?? '',
-    tracks: list(fields['tracks']).map(track).filter((one) => one !== null),
+    tracks: list(fields['tracks'])
+      .map(track)
+      .filter((one) => one !== null),
     last_frame_age_ms: number(fields['last_frame_age_ms']),
     recording: recording(fields['recording']),
     readers: counts(fields['readers'], ['rtsp', 'hls', 'mse']),
@@ -181,7 +198,10 @@ function stretch(value: unknown): Stretch | null {
 
 function counts<K extends string>(value: unknown, names: readonly K[]): Record<K, number> {
   const fields = record(value);
-  return Object.fromEntries(names.map((name) => [name, number(fields?.[name]) ?? 0])) as Record<K, number>;
+  return Object.fromEntries(names.map((name) => [name, number(fields?.[name]) ?? 0])) as Record<
+    K,
+    number
+  >;
 }
 
 function list(value: unknown): readonly unknown[] {

@@ -5,7 +5,9 @@ const LIMITS = { first_ms: 250, max_ms: 4_000 };
 
 test('doubles the ceiling up to the maximum', () => {
   const backoff = new Backoff(LIMITS, () => 1);
-  expect([1, 2, 3, 4, 5, 6, 7].map(() => backoff.next())).toEqual([250, 500, 1000, 2000, 4000, 4000, 4000]);
+  expect([1, 2, 3, 4, 5, 6, 7].map(() => backoff.next())).toEqual([
+    250, 500, 1000, 2000, 4000, 4000, 4000,
+  ]);
 });
 
 test('never spins, however the dice fall', () => {

@@ -12,7 +12,8 @@ test('follows a change within the window', () => {
   const rates = new Bitrates();
   for (let s = 0; s <= 10; s += 1) rates.add('gate', s * 250_000, s * 1_000);
   let bps = 0;
-  for (let s = 11; s <= 20; s += 1) bps = rates.add('gate', 2_500_000 + (s - 10) * 500_000, s * 1_000);
+  for (let s = 11; s <= 20; s += 1)
+    bps = rates.add('gate', 2_500_000 + (s - 10) * 500_000, s * 1_000);
   expect(bps).toBe(4_000_000);
 });
 

@@ -19,7 +19,10 @@ export class Bitrates {
   add(name: string, bytes: number, at_ms: number): number {
     const before = this.#counts.get(name) ?? [];
     // A count that went down was restarted.
-    const kept = (before.at(-1)?.bytes ?? 0) > bytes ? [] : before.filter((one) => at_ms - one.at_ms <= WINDOW_MS);
+    const kept =
+      (before.at(-1)?.bytes ?? 0) > bytes
+        ? []
+        : before.filter((one) => at_ms - one.at_ms <= WINDOW_MS);
     kept.push({ at_ms, bytes });
     this.#counts.set(name, kept);
     const first = kept[0];

@@ -3,7 +3,11 @@ import { BoxClock } from './clock';
 
 /** A box whose Unix time is `BOX` when our monotonic clock reads 0, on whatever wall clock we have. */
 const BOX = 1_795_363_523_000;
-const mark = (media_secs: number, wall_ms: number, now_ms: number) => ({ media_secs, wall_ms: BOX + wall_ms, now_ms: BOX + now_ms });
+const mark = (media_secs: number, wall_ms: number, now_ms: number) => ({
+  media_secs,
+  wall_ms: BOX + wall_ms,
+  now_ms: BOX + now_ms,
+});
 
 test('knows nothing before the first mark', () => {
   expect(new BoxClock().delay_secs(1, 0)).toBeNull();

@@ -51,7 +51,8 @@ describe('decide', () => {
 
 describe('trim', () => {
   test('keeps up to 15 s', () => expect(trim(100, one(85, 101))).toBeNull());
-  test('cuts to 10 s above that', () => expect(trim(100, one(84.9, 101))).toEqual({ start: 84.9, end: 90 }));
+  test('cuts to 10 s above that', () =>
+    expect(trim(100, one(84.9, 101))).toEqual({ start: 84.9, end: 90 }));
   test('leaves an empty buffer alone', () => expect(trim(100, [])).toBeNull());
 });
 

@@ -21,7 +21,9 @@ test('gives out in the order it took in, joining what waits', () => {
 test('joins no more than a mebibyte', () => {
   const feed = new Feed();
   for (let i = 0; i < 5; i += 1) feed.push(new Uint8Array(400_000));
-  const sizes = [feed.next(), feed.next(), feed.next()].map((step) => (step?.kind === 'append' ? step.bytes.length : 0));
+  const sizes = [feed.next(), feed.next(), feed.next()].map((step) =>
+    step?.kind === 'append' ? step.bytes.length : 0,
+  );
   expect(sizes).toEqual([800_000, 800_000, 400_000]);
 });
 

@@ -31,18 +31,18 @@ test('bit rates', () => {
   expect(format.bitrate(64_000)).toBe('64 kbit/s');
 });
 
-test('a track reads as on a camera\'s box', () => {
+test("a track reads as on a camera's box", () => {
   const tracks = [
     { kind: 'video', codec: 'H265', width: 3840, height: 2160, frame_rate: 29.97002997 },
     { kind: 'audio', codec: 'AAC', sample_rate: 44100, channels: 2 },
-    { kind: 'audio', codec: 'G711', sample_rate: 8000, channels: 1 },
+    { kind: 'audio', codec: 'PCMA', sample_rate: 8000, channels: 1 },
     { kind: 'video', codec: 'H264', frame_rate: null },
   ];
   const stream = readStreams({ streams: [{ name: 'gate', tracks }] })?.[0];
   expect(stream?.tracks.map(format.track)).toEqual([
     'H.265 3840×2160 29.97 fps',
     'AAC 44.1 kHz stereo',
-    'G.711 8 kHz mono',
+    'G.711 A-law 8 kHz mono',
     'H.264',
   ]);
 });

@@ -39,11 +39,16 @@ export function bitrate(bps: number): string {
   return `${Math.round(bps / 1000)} kbit/s`;
 }
 
-const CODECS: Record<string, string> = { H264: 'H.264', H265: 'H.265', G711: 'G.711' };
+const CODECS: Record<string, string> = {
+  H264: 'H.264',
+  H265: 'H.265',
+  PCMA: 'G.711 A-law',
+  PCMU: 'G.711 µ-law',
+};
 
 /** A codec by the name people know. */
 export function codec(name: string): string {
-  return CODECS[name.toUpperCase()] ?? name;
+  return CODECS[name] ?? name;
 }
 
 /** One track in a line: "H.264 1280×720 25 fps", "AAC 48 kHz stereo". */
@@ -52,7 +57,10 @@ export function track(one: Track): string {
   if (one.width && one.height) parts.push(`${one.width}×${one.height}`);
   if (one.frame_rate) parts.push(`${rounded(one.frame_rate)} fps`);
   if (one.sample_rate) parts.push(`${rounded(one.sample_rate / 1000)} kHz`);
-  if (one.channels) parts.push(one.channels === 1 ? 'mono' : one.channels === 2 ? 'stereo' : `${one.channels} channels`);
+  if (one.channels)
+    parts.push(
+      one.channels === 1 ? 'mono' : one.channels === 2 ? 'stereo' : `${one.channels} channels`,
+    );
   return parts.join(' ');
 }
 

@@ -30,13 +30,14 @@ export interface Sight {
 
 export type Mode =
   | { readonly kind: 'paused' | 'no-signal' | 'connecting' | 'live' }
-  | { readonly kind: 'pictures'; readonly reason: string };
+  /** `chosen`: a rule of the page, nothing is wrong. */
+  | { readonly kind: 'pictures'; readonly reason: string; readonly chosen: boolean };
 
 /** The mode to be in now. */
 export function choose(sight: Sight): Mode {
   if (!sight.visible) return { kind: 'paused' };
   if (sight.unplayable !== null) return stills(sight, sight.unplayable);
-  if (!sight.wants_live) return stills(sight, `more than ${LIVE_TILES_MAX} streams on view`);
+  if (!sight.wants_live) return stills(sight, `more than ${LIVE_TILES_MAX} streams on view`, true);
   if (sight.waited_secs >= FALLBACK_SECS) {
     return stills(sight, sight.trouble ?? `no live frame for ${FALLBACK_SECS} s, trying again`);
   }
@@ -66,7 +67,7 @@ export function modeText(mode: Mode): string {
 }
 
 /** Pictures, if the stream can have any: the box takes them from its newest key frame. */
-function stills(sight: Sight, reason: string): Mode {
-  if (sight.state === 'live') return { kind: 'pictures', reason };
+function stills(sight: Sight, reason: string, chosen = false): Mode {
+  if (sight.state === 'live') return { kind: 'pictures', reason, chosen };
   return { kind: sight.state === 'offline' ? 'no-signal' : 'connecting' };
 }

@@ -21,7 +21,10 @@ test('reads a hello', () => {
 
 test('a hello may lack all but its type', () => {
   const message = parse('{"hello":{"mime":"video/mp4"}}');
-  expect(message).toMatchObject({ kind: 'hello', hello: { mime: 'video/mp4', clock: null, audio: false } });
+  expect(message).toMatchObject({
+    kind: 'hello',
+    hello: { mime: 'video/mp4', clock: null, audio: false },
+  });
 });
 
 test('reads a clock', () => {

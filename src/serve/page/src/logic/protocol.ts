@@ -95,7 +95,9 @@ function state(value: unknown): Message | null {
 
 /** The value as an object with named fields, or null. */
 export function record(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Fields)
+    : null;
 }
 
 /** The value as a finite number, or null. */

@@ -22,9 +22,15 @@ export const bitrates = signal<ReadonlyMap<string, number>>(new Map());
 /** The clock of the box, in Unix milliseconds; it advances once a second. */
 export const now_ms = signal<number>(Date.now());
 
-export const live_count = computed(() => streams.value?.filter((one) => one.state === 'live').length ?? 0);
-export const recorded_count = computed(() => streams.value?.filter((one) => one.recording !== null).length ?? 0);
-export const recording_count = computed(() => streams.value?.filter((one) => one.recording?.state === 'recording').length ?? 0);
+export const live_count = computed(
+  () => streams.value?.filter((one) => one.state === 'live').length ?? 0,
+);
+export const recorded_count = computed(
+  () => streams.value?.filter((one) => one.recording !== null).length ?? 0,
+);
+export const recording_count = computed(
+  () => streams.value?.filter((one) => one.recording?.state === 'recording').length ?? 0,
+);
 
 const backoff = new Backoff({ first_ms: 1_000, max_ms: 4_000 });
 const rates = new Bitrates();
@@ -67,7 +73,8 @@ export async function get(path: string): Promise<unknown> {
   const limit = window.setTimeout(() => attempt.abort(), TIMEOUT_MS);
   try {
     const answer = await fetch(path, { cache: 'no-store', signal: attempt.signal });
-    if (!answer.ok && answer.status !== 503) throw new Error(`it answers with error ${answer.status}`);
+    if (!answer.ok && answer.status !== 503)
+      throw new Error(`it answers with error ${answer.status}`);
     return await answer.json();
   } finally {
     clearTimeout(limit);
@@ -75,13 +82,16 @@ export async function get(path: string): Promise<unknown> {
 }
 
 function take(list: StreamInfo[] | null, state: Health | null): void {
-  if (list === null || state === null) throw new Error('it answers something this page does not understand');
+  if (list === null || state === null)
+    throw new Error('it answers something this page does not understand');
   failures = 0;
   backoff.reset();
   outage.value = null;
   if (state.time_ms !== null) offset_ms = state.time_ms - performance.now();
   const local_ms = performance.now();
-  bitrates.value = new Map(list.map((one) => [one.name, rates.add(one.name, one.totals.bytes, local_ms)]));
+  bitrates.value = new Map(
+    list.map((one) => [one.name, rates.add(one.name, one.totals.bytes, local_ms)]),
+  );
   streams.value = list;
   health.value = state;
 }

@@ -15,7 +15,8 @@ export function App() {
   const name = enlarged.value;
   const count = streams.value?.length ?? 0;
   useEffect(() => {
-    document.title = name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
+    document.title =
+      name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
   }, [name, count, live_count.value]);
   return (
     <>
@@ -24,7 +25,9 @@ export function App() {
       </a>
       <Header />
       <main id="main" tabIndex={-1}>
-        {outage.value !== null && <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />}
+        {outage.value !== null && (
+          <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
+        )}
         <Content name={name} />
       </main>
       <Announcer />

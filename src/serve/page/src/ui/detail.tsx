@@ -28,9 +28,10 @@ export function Detail({ stream }: { stream: StreamInfo }) {
         <ModeLine tile={view.tile} />
       </div>
       <div class="stage" ref={stage}>
-        <Picture stream={stream} view={view}>
-          {view.tile !== null && <Controls stream={stream} tile={view.tile} video={view.video} stage={stage} />}
-        </Picture>
+        <Picture stream={stream} view={view} />
+        {view.tile !== null && (
+          <Controls stream={stream} tile={view.tile} video={view.video} stage={stage} />
+        )}
       </div>
       <div class="about">
         <StateLine stream={stream} />
@@ -69,7 +70,14 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
         <Icon name="save" /> Picture
       </a>
       {document.fullscreenEnabled && (
-        <button type="button" onClick={() => void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen())}>
+        <button
+          type="button"
+          onClick={() =>
+            void (document.fullscreenElement
+              ? document.exitFullscreen()
+              : stage.current?.requestFullscreen())
+          }
+        >
           <Icon name="full" /> Full screen
         </button>
       )}
@@ -83,7 +91,10 @@ function RecordingList({ name }: { name: string }) {
   useEffect(() => {
     const ask = () => {
       if (document.visibilityState !== 'visible') return;
-      get(`/api/v1/recordings/${encodeURIComponent(name)}`).then((value) => setHeld(readRecordings(value)), () => setHeld(null));
+      get(`/api/v1/recordings/${encodeURIComponent(name)}`).then(
+        (value) => setHeld(readRecordings(value)),
+        () => setHeld(null),
+      );
     };
     ask();
     const timer = setInterval(ask, RECORDINGS_PERIOD_MS);

@@ -27,7 +27,11 @@ export function Addresses({ stream }: { stream: StreamInfo }) {
   return (
     <div class="addresses">
       <Address label="RTSP" stream={stream.name} url={stream.urls.rtsp} />
-      <Address label="HLS" stream={stream.name} url={new URL(stream.urls.hls, location.href).href} />
+      <Address
+        label="HLS"
+        stream={stream.name}
+        url={new URL(stream.urls.hls, location.href).href}
+      />
     </div>
   );
 }
@@ -48,9 +52,19 @@ function Address({ label, stream, url }: { label: string; stream: string; url: s
     <div class="address">
       <label>
         <span>{label}</span>
-        <input ref={field} readOnly value={url} aria-label={`${label} address of ${stream}`} onFocus={(event) => event.currentTarget.select()} />
+        <input
+          ref={field}
+          readOnly
+          value={url}
+          aria-label={`${label} address of ${stream}`}
+          onFocus={(event) => event.currentTarget.select()}
+        />
       </label>
-      <button type="button" onClick={() => void act()} aria-label={`${COPY_WORDS[copied]} ${label} address of ${stream}`}>
+      <button
+        type="button"
+        onClick={() => void act()}
+        aria-label={`${COPY_WORDS[copied]} ${label} address of ${stream}`}
+      >
         {COPY_WORDS[copied]}
       </button>
     </div>

@@ -4,7 +4,15 @@
 
 import type { Check, HealthStatus } from '../logic/api';
 import { clock, zone } from '../logic/format';
-import { health, live_count, now_ms, outage, recorded_count, recording_count, streams } from '../state/box';
+import {
+  health,
+  live_count,
+  now_ms,
+  outage,
+  recorded_count,
+  recording_count,
+  streams,
+} from '../state/box';
 import { Icon, Mark } from './icon';
 
 type Verdict = HealthStatus | 'unreachable' | 'unknown';
@@ -76,7 +84,9 @@ function Counts() {
         {live_count.value}/{total} live
       </span>
       <span>
-        {recorded_count.value === 0 ? 'Not recording' : `REC ${recording_count.value}/${recorded_count.value}`}
+        {recorded_count.value === 0
+          ? 'Not recording'
+          : `REC ${recording_count.value}/${recorded_count.value}`}
       </span>
     </p>
   );
@@ -85,7 +95,11 @@ function Counts() {
 function Clock() {
   if (health.value === null) return null;
   return (
-    <time class="clock" dateTime={new Date(now_ms.value).toISOString()} title="The clock of the box, in the zone of this browser">
+    <time
+      class="clock"
+      dateTime={new Date(now_ms.value).toISOString()}
+      title="The clock of the box, in the zone of this browser"
+    >
       {clock(now_ms.value)} <span class="quiet">{zone(now_ms.value)}</span>
     </time>
   );

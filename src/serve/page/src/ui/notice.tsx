@@ -30,7 +30,8 @@ export function Outage({ since_ms, reason }: { since_ms: number; reason: string 
           <b>The box cannot be reached:</b> {reason}. Trying again by itself.
         </p>
         <p>
-          Since {age((now_ms.value - since_ms) / 1000)}. What is shown below is the last that was known.{' '}
+          Since {age((now_ms.value - since_ms) / 1000)}. What is shown below is the last that was
+          known.{' '}
           <button type="button" onClick={hurry}>
             Try now
           </button>
@@ -49,8 +50,8 @@ export function Empty() {
         {EXAMPLE}
       </pre>
       <p>
-        Check it with <code>holdfast check-config holdfast.toml</code>, then tell the running daemon to read it with{' '}
-        <code>kill -HUP</code>. This page shows the camera by itself.
+        Check it with <code>holdfast check-config holdfast.toml</code>, then tell the running daemon
+        to read it with <code>kill -HUP</code>. This page shows the camera by itself.
       </p>
     </section>
   );

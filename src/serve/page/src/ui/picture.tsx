@@ -4,7 +4,7 @@
 // it: cameras write their own clock into its corners.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ComponentChildren, RefObject } from 'preact';
+import type { RefObject } from 'preact';
 import { Tile } from '../live/tile';
 import { instant, type StreamInfo } from '../logic/api';
 import { age, delay } from '../logic/format';
@@ -29,7 +29,10 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
   useEffect(() => {
     if (frame.current === null || video.current === null || image.current === null) return;
     const made = new Tile(video.current, image.current, stream, hurry);
-    const observer = new IntersectionObserver((seen) => made.shown(seen.at(-1)?.isIntersecting ?? false), { rootMargin: '64px' });
+    const observer = new IntersectionObserver(
+      (seen) => made.shown(seen.at(-1)?.isIntersecting ?? false),
+      { rootMargin: '64px' },
+    );
     observer.observe(frame.current);
     setTile(made);
     return () => {
@@ -45,11 +48,9 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
 interface PictureProps {
   readonly stream: StreamInfo;
   readonly view: View;
-  /** What lies over the picture. */
-  readonly children?: ComponentChildren;
 }
 
-export function Picture({ stream, view, children }: PictureProps) {
+export function Picture({ stream, view }: PictureProps) {
   const { tile } = view;
   const surface = tile?.surface.value ?? 'video';
   return (
@@ -63,7 +64,6 @@ export function Picture({ stream, view, children }: PictureProps) {
       <video ref={view.video} muted playsInline aria-label={`Live picture of ${stream.name}`} />
       <img ref={view.image} alt={surface === 'image' ? `Latest picture of ${stream.name}` : ''} />
       {tile !== null && <Overlay stream={stream} tile={tile} />}
-      {children}
     </div>
   );
 }
@@ -74,11 +74,22 @@ function Overlay({ stream, tile }: { stream: StreamInfo; tile: Tile }) {
   const frozen_secs = tile.frozen_secs.value;
   const since_ms = instant(stream.since);
   if (stream.state === 'offline' && mode.kind !== 'live' && mode.kind !== 'paused') {
-    return <Message title="No signal" text={since_ms === null ? '' : age((now_ms.value - since_ms) / 1000)} />;
+    return (
+      <Message
+        title="No signal"
+        text={since_ms === null ? '' : age((now_ms.value - since_ms) / 1000)}
+      />
+    );
   }
-  if (mode.kind === 'pictures' && tile.missing.value !== null) return <Message title="No picture" text={tile.missing.value} />;
-  if (frozen_secs !== null && mode.kind !== 'paused' && mode.kind !== 'connecting') return <Message title="Frozen" text={`picture is ${age(frozen_secs)} old`} />;
-  if (mode.kind === 'connecting') return <Message title={stream.state === 'starting' ? 'Starting' : 'Connecting'} text="" />;
+  const missing = mode.kind === 'pictures' ? tile.missing.value : null;
+  if (frozen_secs !== null && (mode.kind === 'live' || mode.kind === 'pictures')) {
+    return (
+      <Message title="Frozen" text={`This picture is ${age(frozen_secs)} old. ${missing ?? ''}`} />
+    );
+  }
+  if (missing !== null) return <Message title="No picture" text={missing} />;
+  if (mode.kind === 'connecting')
+    return <Message title={stream.state === 'starting' ? 'Starting' : 'Connecting'} text="" />;
   if (mode.kind === 'paused') return <Message title="Paused" text="" />;
   return null;
 }
@@ -92,7 +103,13 @@ function Message({ title, text }: { title: string; text: string }) {
   );
 }
 
-const MODE_ICONS: Record<string, IconName> = { live: 'play', pictures: 'image', connecting: 'wait', paused: 'pause', 'no-signal': 'off' };
+const MODE_ICONS: Record<string, IconName> = {
+  live: 'play',
+  pictures: 'image',
+  connecting: 'wait',
+  paused: 'pause',
+  'no-signal': 'off',
+};
 
 /** "Live 0.2 s", "Pictures: this browser cannot play H.265". */
 export function ModeLine({ tile }: { tile: Tile | null }) {
@@ -101,10 +118,14 @@ export function ModeLine({ tile }: { tile: Tile | null }) {
   const delay_secs = tile.delay_secs.value;
   const stale = outage.value !== null && mode.kind === 'live';
   return (
-    <p class="mode" data-mode={mode.kind}>
+    <p class="mode" data-mode={mode.kind === 'pictures' && mode.chosen ? 'chosen' : mode.kind}>
       <Icon name={MODE_ICONS[mode.kind] ?? 'wait'} />
       <span>{modeText(mode)}</span>
-      {delay_secs !== null && <span class="delay" title="How long ago, by the clock of the box, this frame was taken">{delay(delay_secs)}</span>}
+      {delay_secs !== null && (
+        <span class="delay" title="How long ago, by the clock of the box, this frame was taken">
+          {delay(delay_secs)}
+        </span>
+      )}
       {stale && <span class="quiet">(facts are old)</span>}
     </p>
   );

@@ -19,12 +19,24 @@ export function StateLine({ stream }: { stream: StreamInfo }) {
   const held = since_ms === null ? '' : age((now_ms.value - since_ms) / 1000);
   return (
     <p class="state" data-state={stream.state}>
-      <Icon name={stream.state === 'live' ? 'play' : stream.state === 'starting' ? 'wait' : 'off'} />
+      <Icon
+        name={stream.state === 'live' ? 'play' : stream.state === 'starting' ? 'wait' : 'off'}
+      />
       <span>
         {stream.state === 'live' && <b>Live</b>}
         {stream.state === 'live' && since_ms !== null && ` since ${moment(since_ms, now_ms.value)}`}
-        {stream.state === 'starting' && <><b>Starting</b>{` ${held}${reason}`}</>}
-        {stream.state === 'offline' && <><b>No signal</b>{` ${held}${reason}`}</>}
+        {stream.state === 'starting' && (
+          <>
+            <b>Starting</b>
+            {` ${held}${reason}`}
+          </>
+        )}
+        {stream.state === 'offline' && (
+          <>
+            <b>No signal</b>
+            {` ${held}${reason}`}
+          </>
+        )}
       </span>
     </p>
   );
@@ -47,13 +59,16 @@ export function RecordingLine({ stream }: { stream: StreamInfo }) {
     size(recording.bytes),
     ...(recording.lost > 0 ? [`${recording.lost} units lost`] : []),
   ];
-  const words = { recording: 'REC', waiting: 'REC waiting', failed: 'Not recording' }[recording.state];
+  const words = { recording: 'REC', waiting: 'REC waiting', failed: 'Not recording' }[
+    recording.state
+  ];
   return (
     <p class="recording" data-state={recording.state}>
       <Icon name={recording.state === 'failed' ? 'warn' : 'record'} />
       <span>
         <b>{words}</b>
-        {recording.reason !== null && `: ${recording.reason}`} <span class="quiet">{facts.join(' · ')}</span>
+        {recording.reason !== null && `: ${recording.reason}`}{' '}
+        <span class="quiet">{facts.join(' · ')}</span>
       </span>
     </p>
   );
