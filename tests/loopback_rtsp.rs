@@ -30,6 +30,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const FRAME: Duration = Duration::from_millis(40);
+const TCP: &str = "Transport: RTP/AVP/TCP;unicast;interleaved=8-9\r\n";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A clip, played round and round.
@@ -195,7 +196,6 @@ impl Bench {
             "-",
         ];
         let (sums, told) = run("ffmpeg", &args, Vec::new()).await;
-        println!("{transport}: {told}");
         self.clip.assert_stretch(&checksums(&sums), frames);
         for bad in ["missed", "error", "corrupt", "conceal", "jitter buffer", "max delay"] {
             assert!(!told.to_lowercase().contains(bad), "{told}");
@@ -211,15 +211,10 @@ impl Bench {
         assert!(waited.await.is_ok(), "{} readers", self.outlet.rtsp.readers());
     }
 
-    /// A client that has played over TCP and reads no further than the reply to PLAY.
-    async fn player(&self, socket: TcpStream) -> TcpStream {
-        let mut socket = socket;
-        for (n, (method, track, headers)) in [
-            ("SETUP", "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=8-9\r\n"),
-            ("PLAY", "", ""),
-        ]
-        .into_iter()
-        .enumerate()
+    /// A client that plays the pictures over `transport` and reads no further than the reply.
+    async fn player(&self, mut socket: TcpStream, transport: &str) -> TcpStream {
+        for (n, (method, track, headers)) in
+            [("SETUP", "/trackID=0", transport), ("PLAY", "", "")].into_iter().enumerate()
         {
             let url = self.url() + track;
             let ask = format!("{method} {url} RTSP/1.0\r\nCSeq: {n}\r\n{headers}\r\n");
@@ -246,14 +241,14 @@ async fn film(stream: Arc<Stream>, clip: Arc<Clip>) {
         tick.tick().await;
         let at = begun.after(FRAME * n);
         let nanos = i64::try_from(at.as_nanos()).unwrap();
-        let silence = Bytes::from(vec![0xd5; 320]);
-        for (id, data) in [(0, picture.clone()), (1, silence)] {
-            let time = MediaTime::from_nanos(nanos, params[usize::from(id)].clock_rate);
+        let hush = Bytes::from(vec![0xd5; 320]);
+        for (id, data) in [(0, picture.clone()), (1, hush)] {
+            let when = MediaTime::from_nanos(nanos, params[usize::from(id)].clock_rate);
             stream.publish(AccessUnit {
                 track: TrackId(id),
                 run: RunId(run.0),
-                decode: time,
-                present: time,
+                decode: when,
+                present: when,
                 arrived: SystemClock.boot(),
                 captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
                 random_access: *key && id == 0,
@@ -281,6 +276,42 @@ async fn large_pictures_are_paced_over_udp_so_that_none_is_lost() {
     let bench = Bench::open(clip).await;
     bench.read("udp", 75).await;
     bench.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_with_a_small_buffer_may_look_away() {
+    let bench = Bench::open(Clip::make("1280x720", "33").await).await;
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    // The default of most systems, 208 KiB as the kernel counts: about 90 packets.
+    socket2::SockRef::from(&receiver).set_recv_buffer_size(106_496).unwrap();
+    let port = receiver.local_addr().unwrap().port();
+    let transport = format!("Transport: RTP/AVP;unicast;client_port={port}-{port}\r\n");
+    let socket = TcpStream::connect(bench.address).await.unwrap();
+    let client = bench.player(socket, &transport).await;
+    let count = tokio::task::spawn_blocking(move || {
+        let (mut next, mut buffer) = (None, [0; 2_000]);
+        let mut count = 0;
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(4) {
+            std::thread::sleep(Duration::from_millis(15));
+            while let Ok(length) = receiver.recv(&mut buffer) {
+                if buffer[1] & 0x7f != 96 {
+                    continue; // a sender report
+                }
+                assert!(length <= 1_400, "{length}");
+                let sequence = u16::from_be_bytes([buffer[2], buffer[3]]);
+                assert_eq!(*next.get_or_insert(sequence), sequence, "lost after {count}");
+                next = Some(sequence.wrapping_add(1));
+                count += 1;
+            }
+        }
+        count
+    });
+    let count = count.await.unwrap();
+    assert!(count > 1_500, "only {count} packets");
+    drop(client);
+    bench.readers_become(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,7 +356,7 @@ async fn a_client_that_stops_reading_is_cut_and_nobody_else_notices() {
     let bench = Bench::open(Clip::make("1280x720", "12").await).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8_192).unwrap();
-    let stuck = bench.player(socket.connect(bench.address).await.unwrap()).await;
+    let stuck = bench.player(socket.connect(bench.address).await.unwrap(), TCP).await;
     bench.readers_become(1).await;
     bench.read("tcp", 150).await;
     bench.readers_become(0).await;
@@ -336,7 +367,7 @@ async fn a_client_that_stops_reading_is_cut_and_nobody_else_notices() {
 async fn a_client_that_vanishes_frees_its_place() {
     let bench = Bench::open(Clip::make("320x240", "30").await).await;
     let socket = TcpStream::connect(bench.address).await.unwrap();
-    let client = bench.player(socket).await;
+    let client = bench.player(socket, TCP).await;
     bench.readers_become(1).await;
     drop(client);
     bench.readers_become(0).await;
