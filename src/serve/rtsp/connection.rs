@@ -402,7 +402,7 @@ async fn tracks_changed(asked: Option<&mut Asked>) {
         return;
     }
     // Nothing to wait for, or the stream is gone: then the timer answers.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn report(udp: Option<&UdpPair>) {
