@@ -19,7 +19,7 @@ use holdfast::bus::{Directory, Stream};
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, Codec, CodecParams, Shape, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, Codec, CodecParams, RunId, Shape, TrackId, Tracks,
 };
 use holdfast::serve::rtsp::RtspDoor;
 use holdfast::sink::Outlet;
@@ -231,7 +231,20 @@ struct Bench {
 }
 
 impl Bench {
+    /// A camera that films.
     async fn open(clip: Clip) -> Self {
+        let bench = Self::dark(clip).await;
+        bench.film();
+        bench
+    }
+
+    fn film(&self) {
+        let (stream, clip) = (Arc::clone(&self.outlet.stream), Arc::clone(&self.clip));
+        self.supervisor.spawn("camera", film(stream, clip));
+    }
+
+    /// A camera that has not come yet.
+    async fn dark(clip: Clip) -> Self {
         let turn = TURN.lock().await;
         // RUST_LOG=holdfast=debug tells why connections end.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
@@ -253,7 +266,6 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         RtspDoor::new(directory, supervisor.child()).keep(listener);
-        supervisor.spawn("camera", film(stream, Arc::clone(&clip)));
         Self { _turn: turn, clip, address, outlet, supervisor }
     }
 
@@ -299,19 +311,24 @@ impl Bench {
 
     /// A client that plays the pictures over `transport` and reads no further than the reply.
     async fn player(&self, mut socket: TcpStream, transport: &str) -> TcpStream {
-        for (n, (method, track, headers)) in
-            [("SETUP", "/trackID=0", transport), ("PLAY", "", "")].into_iter().enumerate()
-        {
-            let url = self.url() + track;
-            let ask = format!("{method} {url} RTSP/1.0\r\nCSeq: {n}\r\n{headers}\r\n");
-            socket.write_all(ask.as_bytes()).await.unwrap();
-            let mut reply = Vec::new();
-            while !reply.ends_with(b"\r\n\r\n") {
-                reply.push(socket.read_u8().await.unwrap());
-            }
-            assert!(reply.starts_with(b"RTSP/1.0 200 OK\r\n"), "{reply:?}");
+        let setup = self.ask(&mut socket, "SETUP", "/trackID=0", transport).await;
+        let play = self.ask(&mut socket, "PLAY", "", "").await;
+        for reply in [setup, play] {
+            assert!(reply.starts_with("RTSP/1.0 200 OK\r\n"), "{reply}");
         }
         socket
+    }
+
+    /// Sends one request and reads the head of its reply.
+    async fn ask(&self, socket: &mut TcpStream, method: &str, track: &str, more: &str) -> String {
+        let ask = format!("{method} {}{track} RTSP/1.0\r\nCSeq: 1\r\n{more}\r\n", self.url());
+        socket.write_all(ask.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\r\n\r\n") {
+            let byte = tokio::time::timeout(PATIENCE, socket.read_u8()).await;
+            reply.push(byte.unwrap().unwrap());
+        }
+        String::from_utf8(reply).unwrap()
     }
 }
 
@@ -494,4 +511,55 @@ async fn rude_clients_get_an_answer_and_their_connection_ends() {
         assert!(reply.starts_with(wanted.as_bytes()), "{}", String::from_utf8_lossy(&reply));
     }
     bench.read("tcp", 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn describe_and_play_wait_for_the_camera_and_not_for_ever() {
+    let bench = Bench::dark(Clip::make("320x240", "30").await).await;
+    let mut socket = TcpStream::connect(bench.address).await.unwrap();
+    let early = bench.ask(&mut socket, "DESCRIBE", "", "").await;
+    assert!(early.starts_with("RTSP/1.0 503 "), "{early}");
+    let mut second = TcpStream::connect(bench.address).await.unwrap();
+    let (in_time, ()) = tokio::join!(bench.ask(&mut second, "DESCRIBE", "", ""), async {
+        tokio::time::sleep(FRAME * 10).await;
+        let tracks = [&bench.clip.params, &bench.clip.audio].map(Arc::clone);
+        bench.outlet.stream.set_tracks(Arc::new(Tracks::new(RunId(0), tracks)));
+    });
+    assert!(in_time.starts_with("RTSP/1.0 200 "), "{in_time}");
+    // The tracks are known, and nothing comes: PLAY is answered without numbers.
+    let mut third = TcpStream::connect(bench.address).await.unwrap();
+    let setup = bench.ask(&mut third, "SETUP", "/trackID=0", TCP).await;
+    assert!(setup.starts_with("RTSP/1.0 200 "), "{setup}");
+    let play = bench.ask(&mut third, "PLAY", "", "").await;
+    assert!(play.contains("/trackID=0\r\n"), "{play}");
+    bench.film();
+    let first = tokio::time::timeout(PATIENCE, third.read_u16()).await.unwrap().unwrap();
+    assert_eq!(first, u16::from_be_bytes([b'$', 9]), "a sender report goes first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_readers_get_the_same_bytes() {
+    let bench = Bench::open(Clip::make("320x240", "30").await).await;
+    let read = async || {
+        let socket = TcpStream::connect(bench.address).await.unwrap();
+        let own = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
+        let mut socket = bench.player(socket, own).await;
+        let (mut next, mut count) = (None, 0);
+        while count < 200 {
+            let (head, length) =
+                (socket.read_u16().await.unwrap(), socket.read_u16().await.unwrap());
+            let mut packet = vec![0; usize::from(length)];
+            socket.read_exact(&mut packet).await.unwrap();
+            if head == u16::from_be_bytes([b'$', 0]) {
+                let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+                assert_eq!(*next.get_or_insert(sequence), sequence);
+                next = Some(sequence.wrapping_add(1));
+                count += 1;
+            }
+        }
+    };
+    let readers = futures::future::join_all((0..40).map(|_| read()));
+    tokio::time::timeout(PATIENCE, readers).await.unwrap();
+    bench.readers_become(0).await;
+    assert_eq!(bench.outlet.rtsp.totals().lost, 0);
 }
