@@ -16,6 +16,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
 use holdfast::bus::{Directory, Stream};
+use holdfast::encode::still::StillDecoder;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
@@ -23,10 +24,6 @@ use holdfast::media::{
 };
 use holdfast::serve::rtsp::RtspDoor;
 use holdfast::sink::Outlet;
-use holdfast::sink::hls::Hls;
-use holdfast::sink::mse::Mse;
-use holdfast::sink::rtsp_play::Fanout;
-use holdfast::sink::thumbnail::Thumbnail;
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -253,14 +250,8 @@ impl Bench {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let outlet = Arc::new(Outlet {
-            stream: Arc::clone(&stream),
-            rtsp: Fanout::new(Arc::clone(&stream), supervisor.child()),
-            hls: Hls::new(Arc::clone(&stream), supervisor.child()),
-            mse: Mse::new(Arc::clone(&stream), supervisor.child()),
-            thumbnail: Thumbnail::new(Arc::clone(&stream), supervisor.child()),
-            recorder: None,
-        });
+        let decoder = StillDecoder::new(env!("CARGO_BIN_EXE_holdfast").into());
+        let outlet = Arc::new(Outlet::new(&stream, None, decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

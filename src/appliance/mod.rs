@@ -1,1 +1,153 @@
 //! The plan: configuration to parts to supervised tasks.
+//!
+//! Owns: what runs. A start is a reload from nothing, so there is one path for both. Holds no
+//! protocol and no loop of its own but the one that waits for signals.
+
+mod doors;
+mod house;
+mod logs;
+mod plan;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use crate::config::{self, Config, ConfigError};
+use crate::dvr;
+use house::House;
+
+/// Exit code of a faulty configuration.
+const EXIT_CONFIG: u8 = 2;
+/// Worker threads at most: media is moved, not computed.
+const WORKERS_MAX: usize = 4;
+/// Threads for blocking calls at most.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// Runs the daemon until it is told to stop.
+pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    logs::init();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(WORKERS_MAX))
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    runtime.block_on(live(config, path))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says every fault of a configuration file.
+pub fn check_config(path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    println!("{}: no faults, {} streams", path.display(), config.streams.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration, or `None` after its faults were printed.
+fn load_or_say(path: &Path) -> anyhow::Result<Option<Config>> {
+    match config::load(path) {
+        Ok(config) => Ok(Some(config)),
+        Err(error @ ConfigError::Read { .. }) => Err(error.into()),
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            Ok(None)
+        }
+    }
+}
+
+async fn live(config: Config, path: &Path) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("no SIGHUP")?;
+    let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT")?;
+    for line in welcome(&config) {
+        println!("{line}");
+    }
+    let mut house = House::open(config).await?;
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&mut house, path).await,
+        }
+    }
+    info!("stopping");
+    house.close().await;
+    Ok(())
+}
+
+async fn reload(house: &mut House, path: &Path) {
+    match config::load(path) {
+        Ok(config) => house.apply(config).await,
+        Err(ConfigError::Faults { faults }) => {
+            for fault in faults {
+                error!(error = %fault, "configuration fault");
+            }
+            error!("configuration not changed, the old one goes on");
+        }
+        Err(fault) => error!(error = %fault, "configuration not changed, the old one goes on"),
+    }
+}
+
+/// What a person who started it by hand wants to open.
+fn welcome(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(http) = config.http_listen.first() {
+        lines.push(format!("Page:      http://{http}/"));
+        lines.extend(
+            config
+                .streams
+                .keys()
+                .map(|name| format!("HLS:       http://{http}/live/{name}/index.m3u8")),
+        );
+        lines.extend(
+            config.streams.keys().map(|name| format!("Picture:   http://{http}/snap/{name}.jpg")),
+        );
+    }
+    if let Some(rtsp) = config.rtsp_listen.first() {
+        lines.extend(config.streams.keys().map(|name| format!("RTSP:      rtsp://{rtsp}/{name}")));
+    }
+    lines.push(format!("Data:      {}", config.data_dir.display()));
+    let mut listening = config.http_listen.iter().chain(&config.rtsp_listen);
+    if listening.any(|address| !address.ip().is_loopback()) {
+        lines.push(
+            "There are no accounts yet: whoever reaches these addresses sees everything.".into(),
+        );
+    } else {
+        lines.push("Listening for this computer only. Stop with Ctrl-C.".into());
+    }
+    lines
+}
+
+/// What can be asked of a ring on disk.
+#[derive(Debug, Subcommand)]
+pub enum RingCommand {
+    /// Lists what is recorded: runs and gaps of each stream.
+    Ls {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
+    /// Checks every seal of every slot; fails if anything but a torn tail is damaged.
+    Verify {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
+}
+
+/// Looks into a ring whose daemon is not running.
+pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let good = match command {
+        RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
+        RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -88,6 +88,8 @@ pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 
 /// Connecting to a camera.
 pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a new connection waits for sessions of the old one that the camera may still hold.
+pub const PULL_STALE_TIME_MAX: Duration = Duration::from_secs(10);
 /// DESCRIBE, and then each of SETUP and PLAY.
 pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From PLAY to the first frame.
@@ -125,6 +127,25 @@ pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
 /// Interval of the group commit.
 pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Size of a slot; larger ones are refused when the ring is opened.
+pub const SLOT_BYTES_MAX: u64 = 1 << 30;
+/// Smallest slot; a smaller one is refused when the ring is made.
+pub const SLOT_BYTES_MIN: u64 = 64 << 10;
+/// Fewest slots of a ring; a ring too small for them is refused.
+pub const SLOTS_MIN: u32 = 8;
+/// Largest `ftyp` and `moov` of a slot; a slot with a larger one is taken for damaged.
+pub const INIT_BYTES_MAX: usize = 64 << 10;
+/// Pause before a ring that cannot be used is tried again.
+pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
+pub const STORAGE_FAILURES_MAX: u32 = 3;
+/// Opening the index; past it the index is given up for this start and moved aside at the next.
+pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// Commands waiting for the index; past it a record is not kept and is found again by reading
+/// the slot at the next start.
+pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
+/// Hole between two fragments from which on a listing shows a gap.
+pub const GAP_SPAN_MIN: Duration = Duration::from_secs(2);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
@@ -142,6 +163,34 @@ pub const MSE_VIEWERS_MAX: usize = 64;
 pub const MSE_QUEUE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of finished HLS segments kept for one stream; the oldest leave first.
 pub const HLS_BYTES_MAX: usize = 64 << 20;
+/// An HLS segment ends at the first key frame after this; a little under two seconds, so that
+/// a camera's jitter does not make three seconds of two.
+pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
+/// Longest HLS segment before the target duration is known; then that is the bound. A segment
+/// is cut early rather than grow past it.
+pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
+/// Largest HLS segment; it is cut early rather than grow past it.
+pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// How long the first HLS answer waits for enough segments before it says 503.
+pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// Addresses counted as HLS readers of one stream; further ones are served but not counted.
+pub const HLS_READERS_COUNTED_MAX: usize = 256;
+/// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.
+pub const MSE_WINDOW_BYTES_MAX: usize = 16 << 20;
+/// Interval of clock messages and pings to a WebSocket viewer.
+pub const MSE_PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A WebSocket viewer that is silent for longer, pongs included, is cut.
+pub const MSE_SILENCE_MAX: Duration = Duration::from_secs(14);
+/// Largest WebSocket message a viewer may send; a larger one ends the connection.
+pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// An HTTP client that takes no byte for this long is cut.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Longest request line plus headers; a longer one gets 431 and the connection ends.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
+/// HTTP connections from one address at once; a further one is closed at once.
+pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 64;
+/// How long open requests may go on once the door was told to stop.
+pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 // Pictures.
 

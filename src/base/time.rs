@@ -216,11 +216,7 @@ mod tests {
     #[test]
     fn a_wall_time_prints_as_rfc_3339() {
         let t = WallTime::from_unix_nanos(1_795_363_523_480_999_999);
-        assert_eq!(
-            t.to_rfc3339(),
-            "2026-11-22T13:25:23.480Z".replace("13:25:23", &t.to_rfc3339()[11..19])
-        );
-        assert!(t.to_rfc3339().ends_with(".480Z"));
+        assert_eq!(t.to_rfc3339(), "2026-11-22T16:05:23.480Z");
     }
 
     #[test]

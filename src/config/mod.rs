@@ -1,1 +1,260 @@
-//! The TOML text and its meaning: raw, then checked.
+//! The TOML text and its meaning.
+//!
+//! Owns: the keys, their units and every check; [`read`] reports all faults at once, each with
+//! its key path, what is wrong and what would be right. Each part owns its own `Config` struct;
+//! no part imports this module. `example.toml` beside this file documents every key with its
+//! default, and a test holds it to that.
+
+mod reader;
+mod stream;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::base::limits::{CONFIG_BYTES_MAX, STREAMS_MAX};
+use crate::base::name::StreamName;
+use crate::dvr;
+
+pub use reader::KeyFault;
+pub use stream::StreamConfig;
+
+use reader::Section;
+
+/// The file that documents every key, as shipped.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where everything that lasts is kept.
+    pub data_dir: PathBuf,
+    /// How large the ring is.
+    pub ring_size: dvr::Size,
+    /// Where the RTSP door listens.
+    pub rtsp_listen: Vec<SocketAddr>,
+    /// Where the HTTP door listens.
+    pub http_listen: Vec<SocketAddr>,
+    /// The streams by name.
+    pub streams: BTreeMap<StreamName, StreamConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("/data"),
+            ring_size: dvr::Size::Percent(80),
+            rtsp_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8554))],
+            http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            streams: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is larger than any real configuration.
+    #[error("{} is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is read, and wrong.
+    #[error("{}", list(faults))]
+    Faults {
+        /// Every fault, in the order of the file's keys.
+        faults: Vec<KeyFault>,
+    },
+}
+
+fn list(faults: &[KeyFault]) -> String {
+    let count = faults.len();
+    let told: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} fault{plural} in the configuration:{}", told.concat())
+}
+
+/// Reads and checks the file at `path`.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let at = || path.to_owned();
+    let read = |source| ConfigError::Read { path: at(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
+        return Err(ConfigError::TooLarge { path: at() });
+    }
+    parse(&std::fs::read_to_string(path).map_err(read)?)
+}
+
+/// Checks a configuration text.
+pub fn parse(text: &str) -> Result<Config, ConfigError> {
+    let mut faults = Vec::new();
+    let config = match text.parse::<toml::Table>() {
+        Ok(table) => check(Section::root(table), &mut faults),
+        Err(error) => {
+            faults.push(KeyFault::syntax(&error, text));
+            Config::default()
+        }
+    };
+    if faults.is_empty() { Ok(config) } else { Err(ConfigError::Faults { faults }) }
+}
+
+fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
+    let mut config = Config::default();
+    if let Some(dir) = root.text("data_dir", faults) {
+        config.data_dir = PathBuf::from(dir);
+    }
+    if let Some(mut ring) = root.section("ring", faults) {
+        if let Some(size) = ring.parsed("size", unit::ring_size, faults) {
+            config.ring_size = size;
+        }
+        ring.finish(faults);
+    }
+    for (key, listen) in [("rtsp", &mut config.rtsp_listen), ("http", &mut config.http_listen)] {
+        if let Some(mut door) = root.section(key, faults) {
+            if let Some(addresses) = door.parsed_list("listen", unit::address, faults) {
+                *listen = addresses;
+            }
+            door.finish(faults);
+        }
+    }
+    if let Some(streams) = root.section("stream", faults) {
+        config.streams = check_streams(streams, faults);
+    }
+    root.finish(faults);
+    config
+}
+
+fn check_streams(
+    mut streams: Section,
+    faults: &mut Vec<KeyFault>,
+) -> BTreeMap<StreamName, StreamConfig> {
+    let keys = streams.keys();
+    if keys.len() > STREAMS_MAX {
+        let wrong = format!("{} streams", keys.len());
+        faults.push(streams.fault(None, wrong, format!("at most {STREAMS_MAX}")));
+    }
+    let mut checked = BTreeMap::new();
+    for key in keys {
+        let Some(section) = streams.section(&key, faults) else { continue };
+        match StreamName::parse(&key) {
+            Ok(name) => {
+                if let Some(stream) = stream::check(section, faults) {
+                    checked.insert(name, stream);
+                }
+            }
+            Err(error) => faults.push(section.fault(
+                None,
+                error.to_string(),
+                "a name such as \"gate\" or \"yard-2\"".to_owned(),
+            )),
+        }
+    }
+    checked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        match parse(text) {
+            Ok(config) => panic!("accepted: {config:?}"),
+            Err(ConfigError::Faults { faults }) => faults.iter().map(ToString::to_string).collect(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// The example with its commented-out keys made live: prose has a blank behind the `#`.
+    fn uncommented() -> String {
+        let live = |line: &'static str| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c != ' ' && c != '#') => rest,
+            _ => line,
+        };
+        EXAMPLE.lines().map(live).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_example_says_the_defaults() {
+        assert_eq!(parse(EXAMPLE).unwrap(), Config::default());
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_key_in_the_example_is_known_and_every_default_true() {
+        let told = parse(&uncommented()).unwrap();
+        let bare = parse(
+            r#"
+            [stream.demo]
+            source = { kind = "pattern" }
+            [stream.gate]
+            source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            "#,
+        );
+        assert_eq!(told.streams, bare.unwrap().streams);
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_key_path() {
+        let told = faults(
+            r#"
+            data_dri = "/data"
+            [ring]
+            size = "200 bananas"
+            [rtsp]
+            listen = ["localhost"]
+            [stream.gate]
+            source = { kind = "rtsp_pull", url = "http://10.0.0.7/main" }
+            record = { max_age = "-3d" }
+            [stream."Yard 2"]
+            source = { kind = "pattern" }
+            [stream.x]
+            "#,
+        );
+        let paths: Vec<_> = told.iter().map(|t| t.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "ring.size",
+                "rtsp.listen[0]",
+                "stream.\"Yard 2\"",
+                "stream.gate.source.url",
+                "stream.gate.record.max_age",
+                "stream.x.source",
+                "data_dri"
+            ],
+            "{told:#?}"
+        );
+        assert!(told[6].contains("did you mean \"data_dir\""), "{}", told[6]);
+    }
+
+    #[test]
+    fn secrets_in_urls_are_refused_and_never_repeated() {
+        let told = faults(
+            r#"
+            [stream.gate]
+            source = { kind = "rtsp_pull", url = "rtsp://viewer:hunter2@10.0.0.7/main" }
+            "#,
+        );
+        assert!(told[0].contains("`username` and `password`"), "{told:?}");
+        assert!(!told[0].contains("hunter2"), "{told:?}");
+    }
+
+    #[test]
+    fn bad_toml_is_one_fault_with_its_line() {
+        assert!(
+            faults("a = 1\nb = = 2")[0].starts_with("line 2"),
+            "{:?}",
+            faults("a = 1\nb = = 2")
+        );
+    }
+}

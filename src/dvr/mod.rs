@@ -1,1 +1,272 @@
-//! The ring-buffer DVR.
+#![doc = include_str!("README.md")]
+
+mod disk;
+mod error;
+mod index;
+mod keeper;
+mod listing;
+mod open_slot;
+mod reader;
+mod ring;
+mod seal;
+mod slot;
+mod state;
+mod storage;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod tool;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
+pub use self::error::DvrError;
+pub use self::listing::{Gap, Listing, Run};
+pub use self::reader::{Lap, Reader};
+pub use self::seal::{Entry, Identity, SlotHeader};
+pub use self::slot::{Contents, Strictness, Tail};
+pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
+
+use self::keeper::Keeper;
+use self::state::{Shared, StreamLog};
+use self::storage::{Append, Command, Storage};
+use crate::base::limits::{INDEX_QUEUE_LEN_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX};
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, SharedClock};
+use crate::supervise::Heartbeat;
+use crate::wire::mp4::Fragment;
+
+/// How large the ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// So many bytes.
+    Bytes(u64),
+    /// A share of the volume, 1 to 100; never more than is free when the ring is made, and 2 %
+    /// of the volume (at least 64 MiB) are left to others.
+    Percent(u8),
+}
+
+/// Where the ring is and how large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The directory that holds `ring/` and `index/`.
+    pub data_dir: PathBuf,
+    /// How large the ring is made, or grown to.
+    pub size: Size,
+    /// Size of a slot when the ring is made; chosen from the ring's size when `None`.
+    pub slot_bytes: Option<u64>,
+}
+
+/// What a stream is granted of the ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Bytes that other streams do not take from it.
+    pub min_bytes: u64,
+    /// Bytes that it does not exceed, rounded up to a slot.
+    pub max_bytes: Option<u64>,
+    /// Age that footage does not exceed. Not honoured yet: it needs to be known whether the
+    /// clock can be trusted, which is the next step.
+    pub max_age: Option<Duration>,
+}
+
+/// The ring, its threads and what is known of it. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Dvr {
+    shared: Arc<Shared>,
+    commands: SyncSender<Command>,
+    ended: Arc<Mutex<Option<Receiver<()>>>>,
+}
+
+/// One stream's way into the ring.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    commands: SyncSender<Command>,
+    log: Arc<StreamLog>,
+}
+
+/// A fragment was not taken because too much waits for the disk already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the storage queue is full, {units} units are lost")]
+pub struct Refused {
+    /// Units that are lost with it.
+    pub units: u64,
+}
+
+impl Dvr {
+    /// Starts the storage and index threads and returns at once; the ring is opened behind it.
+    ///
+    /// A disk that is missing, full or read-only is no error here: it is told in
+    /// [`Dvr::status`] and tried again until it works. `heartbeat` beats as long as the storage
+    /// thread goes round; it stands still while the disk does.
+    pub fn open(
+        config: Config,
+        clock: SharedClock,
+        heartbeat: Option<Heartbeat>,
+    ) -> Result<Self, DvrError> {
+        Self::open_on(Arc::new(RealDisk), disk::boot_identity(), config, clock, heartbeat)
+    }
+
+    /// As [`Dvr::open`], on any disk and in any boot.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        boot: Identity,
+        config: Config,
+        clock: SharedClock,
+        heartbeat: Option<Heartbeat>,
+    ) -> Result<Self, DvrError> {
+        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
+        let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
+        let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
+        let (end, ended) = sync_channel::<()>(2);
+        let keeper = Keeper { shared: Arc::clone(&shared), notes, storage: commands.clone() };
+        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        // Each holds a sender: `ended` hears of the last one's end by its disconnection.
+        let other = end.clone();
+        spawn("dvr-index", move || {
+            keeper.run();
+            drop(other);
+        })?;
+        spawn("dvr-storage", move || {
+            storage.run();
+            drop(end);
+        })?;
+        Ok(Self { shared, commands, ended: Arc::new(Mutex::new(Some(ended))) })
+    }
+
+    /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
+    #[must_use]
+    pub fn writer(&self, stream: &StreamName, keep: Keep) -> Writer {
+        Writer {
+            shared: Arc::clone(&self.shared),
+            commands: self.commands.clone(),
+            log: self.shared.stream(stream, keep),
+        }
+    }
+
+    /// No longer counts `stream` among those that are recorded; its footage stays until its
+    /// slots are needed.
+    pub fn forget(&self, stream: &StreamName) {
+        self.shared.forget(stream);
+    }
+
+    /// The durable runs of `stream` and the gaps between them, without opening a file.
+    #[must_use]
+    pub fn listing(&self, stream: &StreamName) -> Listing {
+        let table = self.shared.table();
+        let mut slots: Vec<_> =
+            table.held().map(|(_, held)| held).filter(|held| held.stream == *stream).collect();
+        slots.sort_by_key(|held| held.generation);
+        let complete = slots.iter().all(|held| held.known);
+        listing::join(slots.iter().map(|held| (held.boot, &held.stretches[..])), complete)
+    }
+
+    /// The streams of which the ring holds anything, configured or not.
+    #[must_use]
+    pub fn recorded_streams(&self) -> Vec<StreamName> {
+        let table = self.shared.table();
+        let mut names: Vec<_> = table.held().map(|(_, held)| held.stream.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// How everything does.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// Writes and syncs what waits, then ends the threads; blocks for at most `limit`.
+    /// Returns whether they ended in time. What is appended afterwards is refused.
+    pub fn close(&self, limit: Duration) -> bool {
+        self.shared.closing.store(true, Relaxed);
+        let _ = self.commands.try_send(Command::Wake);
+        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        ended.is_none_or(|ended| {
+            ended.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+        })
+    }
+}
+
+impl Writer {
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamName {
+        &self.log.name
+    }
+
+    /// Media bytes from which on a fragment should be cut, so that slots of this ring hold
+    /// several.
+    #[must_use]
+    pub fn fragment_bytes_max(&self) -> usize {
+        self.shared.fragment_bytes_max.load(Relaxed)
+    }
+
+    /// Hands a fragment over; never waits.
+    ///
+    /// `init` is the init segment that it needs: another than before begins a new slot.
+    /// `run_start` says that it is the first of a run, `loss_before` that something before it
+    /// is missing. When too much waits for the disk the fragment is refused and counted.
+    pub fn append(
+        &self,
+        init: &Bytes,
+        fragment: Fragment,
+        run_start: bool,
+        loss_before: bool,
+    ) -> Result<(), Refused> {
+        let (bytes, units) = (fragment.len(), u64::from(fragment.samples));
+        let taken_until = fragment.last_arrived.as_nanos();
+        let waiting = self.shared.queue_bytes.fetch_add(bytes, Relaxed);
+        let log = Arc::clone(&self.log);
+        let append = Append { log, init: init.clone(), fragment, run_start, loss_before };
+        self.log.taken_until_nanos.fetch_max(taken_until, Relaxed);
+        let room = waiting + bytes <= STORAGE_QUEUE_BYTES_MAX && !self.shared.is_closing();
+        if room {
+            self.log.wait(self.shared.clock.boot());
+            if self.commands.try_send(Command::Append(Box::new(append))).is_ok() {
+                return Ok(());
+            }
+        }
+        self.shared.queue_bytes.fetch_sub(bytes, Relaxed);
+        self.log.lose(units);
+        Err(Refused { units })
+    }
+
+    /// Arrival of the newest unit that was handed over since the process started, by this
+    /// writer or one before it: units up to here would be recorded twice.
+    #[must_use]
+    pub fn taken_until(&self) -> BootTime {
+        BootTime::from_nanos(self.log.taken_until_nanos.load(Relaxed))
+    }
+
+    /// How far the stream is durable, as it grows.
+    #[must_use]
+    pub fn durable(&self) -> watch::Receiver<Option<Durable>> {
+        self.log.durable.subscribe()
+    }
+
+    /// How the recording goes.
+    #[must_use]
+    pub fn status(&self) -> StreamStatus {
+        self.shared.stream_status(&self.log)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Without room the slot stays open until the next writer of the stream, or the end.
+        let _ = self.commands.try_send(Command::Rest(self.log.name.clone()));
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), DvrError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(DvrError::Thread)
+}

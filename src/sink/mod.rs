@@ -9,5 +9,6 @@ mod outlet;
 pub mod recorder;
 pub mod rtsp_play;
 pub mod thumbnail;
+mod web_reader;
 
-pub use outlet::Outlet;
+pub use outlet::{Outlet, Readers};

@@ -9,7 +9,10 @@ use super::mse::Mse;
 use super::recorder::Recorder;
 use super::rtsp_play::Fanout;
 use super::thumbnail::Thumbnail;
+use crate::base::meter::Totals;
 use crate::bus::Stream;
+use crate::encode::still::StillDecoder;
+use crate::supervise::Supervisor;
 
 /// One stream and its ways out.
 #[derive(Debug)]
@@ -26,4 +29,55 @@ pub struct Outlet {
     pub thumbnail: Thumbnail,
     /// The recorder, if the stream is recorded.
     pub recorder: Option<Recorder>,
+}
+
+/// How many read a stream, by door.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct Readers {
+    /// RTSP sessions that play.
+    pub rtsp: usize,
+    /// Addresses that lately asked for the HLS playlist.
+    pub hls: usize,
+    /// WebSocket viewers.
+    pub mse: usize,
+}
+
+impl Outlet {
+    /// The ways out of `stream`, whose tasks live in `supervisor`.
+    #[must_use]
+    pub fn new(
+        stream: &Arc<Stream>,
+        recorder: Option<Recorder>,
+        decoder: StillDecoder,
+        supervisor: &Supervisor,
+    ) -> Self {
+        let to = || Arc::clone(stream);
+        Self {
+            stream: to(),
+            rtsp: Fanout::new(to(), supervisor.clone()),
+            hls: Hls::new(to(), supervisor.clone()),
+            mse: Mse::new(to(), supervisor.clone()),
+            thumbnail: Thumbnail::new(to(), Arc::clone(supervisor.clock()), decoder),
+            recorder,
+        }
+    }
+
+    /// How many read it now.
+    #[must_use]
+    pub fn readers(&self) -> Readers {
+        Readers { rtsp: self.rtsp.readers(), hls: self.hls.readers(), mse: self.mse.readers() }
+    }
+
+    /// What each part counted, the source first. Whoever adds a sink adds its line here.
+    #[must_use]
+    pub fn totals(&self) -> Vec<(&'static str, Totals)> {
+        let mut totals = vec![
+            ("source", self.stream.meter.totals()),
+            ("rtsp", self.rtsp.totals()),
+            ("hls", self.hls.meter().totals()),
+            ("mse", self.mse.meter().totals()),
+        ];
+        totals.extend(self.recorder.as_ref().map(|recorder| ("recorder", recorder.totals())));
+        totals
+    }
 }

@@ -16,5 +16,5 @@ mod task;
 
 pub use backoff::Backoff;
 pub use board::{Heartbeat, TaskReport, TaskState};
-pub use notify::keep_watchdog_fed;
-pub use task::{Supervisor, TaskContext, TaskSpec};
+pub use notify::{keep_watchdog_fed, say_stopping};
+pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};

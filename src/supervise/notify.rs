@@ -11,13 +11,12 @@ use super::task::Supervisor;
 
 /// Says READY, then feeds the watchdog at half its interval while every vital task beats.
 ///
-/// Ends when the supervisor is stopped, after saying STOPPING. `status` is the line that
-/// `systemctl status` shows; it is asked anew every time.
+/// Runs until it is dropped. `status` is the line that `systemctl status` shows; it is asked
+/// anew every time.
 pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> String) {
     let pace = sd_notify::watchdog_enabled().map_or(Duration::from_secs(5), |limit| limit / 2);
     let mut healthy = true;
     send(&[NotifyState::Ready, NotifyState::Status(&status())]);
-    let stop = supervisor.stop_signal().clone();
     loop {
         let late: Vec<_> = supervisor.report().into_iter().filter(|task| !task.beating).collect();
         if late.is_empty() {
@@ -27,12 +26,12 @@ pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> Stri
             error!(part = names.join(" "), "vital task does not beat, watchdog is not fed");
         }
         healthy = late.is_empty();
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(pace) => {}
-        }
+        tokio::time::sleep(pace).await;
     }
+}
+
+/// Says STOPPING, so that systemd does not take the silence that follows for a hang.
+pub fn say_stopping() {
     send(&[NotifyState::Stopping]);
 }
 

@@ -7,3 +7,4 @@ pub mod hls;
 pub mod mp4;
 pub mod rtp;
 pub mod rtsp;
+pub mod web;

@@ -146,6 +146,23 @@ impl CodecParams {
         }
     }
 
+    /// How long a unit of `bytes` lasts, in ticks, when no neighbour tells: one frame, 1,024
+    /// samples of AAC, one octet per G.711 sample. At least one.
+    #[must_use]
+    pub fn typical_ticks(&self, bytes: usize) -> u32 {
+        let ticks = match (&self.codec, self.shape) {
+            (Codec::G711(_), Shape::Audio { channels, .. }) => {
+                bytes as u64 / u64::from(channels.max(1))
+            }
+            (_, Shape::Audio { .. }) => 1_024,
+            (_, Shape::Video { frame_secs: Some((over, under)), .. }) if under > 0 => {
+                u64::from(self.clock_rate.get()) * u64::from(over) / u64::from(under)
+            }
+            (_, Shape::Video { .. }) => u64::from(self.clock_rate.get()) / 25,
+        };
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    }
+
     /// The parameter-set NALs in the order in which a decoder wants them; empty for audio.
     #[must_use]
     pub fn parameter_nals(&self) -> Vec<&Bytes> {

@@ -1,1 +1,69 @@
-//! The HTTP door: page, API, HLS, pictures, metrics.
+//! The HTTP door: page, API, HLS, fMP4 over WebSocket, pictures, metrics.
+//!
+//! Owns: routes, what each answers in which words, and the bounds of a connection. Media comes
+//! from the outlets; a group of routes is a file.
+//!
+//! Invariants:
+//! 1. Every answer that is no success is JSON, `{"error": {"code", "message"}}`, except where
+//!    hyper itself refuses bytes that are no HTTP request (400 or 431, empty).
+//! 2. A client costs at most its connection: headers have a deadline, bodies and heads a
+//!    largest size, a client that takes nothing is cut, connections are counted.
+//! 3. Nothing here can stop another door: a panic in a handler is one 500.
+
+mod api;
+mod error;
+mod layer;
+mod listener;
+mod live;
+mod metrics;
+mod page;
+mod route;
+mod snapshot;
+mod stall;
+mod ws;
+
+use std::sync::Arc;
+
+pub use listener::{HttpError, run};
+
+use crate::base::Stop;
+use crate::base::time::{BootTime, SharedClock};
+use crate::bus::Directory;
+use crate::dvr::Dvr;
+use crate::sink::Outlet;
+use crate::supervise::Supervisor;
+
+/// What the door opens on.
+#[derive(Debug)]
+pub struct HttpDoor {
+    /// The streams and their ways out.
+    pub streams: Arc<Directory<Outlet>>,
+    /// Whose tasks the health page tells.
+    pub supervisor: Supervisor,
+    /// The clock.
+    pub clock: SharedClock,
+    /// When the daemon began.
+    pub begun: BootTime,
+    /// Port of the RTSP door, for the URLs that the API tells.
+    pub rtsp_port: u16,
+    /// The ring.
+    pub dvr: Dvr,
+}
+
+/// What every handler is given.
+#[derive(Debug)]
+struct Door {
+    open: Arc<HttpDoor>,
+    /// Where tasks live that outlast a request: WebSocket viewers.
+    connections: Supervisor,
+    /// Tells connections to finish.
+    closing: Stop,
+}
+
+impl std::ops::Deref for Door {
+    type Target = HttpDoor;
+
+    fn deref(&self) -> &HttpDoor {
+        &self.open
+    }
+}

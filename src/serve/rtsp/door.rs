@@ -59,8 +59,8 @@ impl RtspDoor {
         self.supervisor.keep(spec, move |context| door.clone().run(Arc::clone(&listener), context));
     }
 
-    /// One life of the accept loop.
-    async fn run(
+    /// One life of the accept loop; ends only when it is told to.
+    pub async fn run(
         self,
         listener: Arc<TcpListener>,
         context: TaskContext,

@@ -1,5 +1,206 @@
 //! Records one stream into the ring.
+//!
+//! Owns: where fragments end ([`cutter`]) and the way from the bus to the DVR's queue. Does not
+//! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
+//! same is counted, told, and marked in the seal.
+
+mod cutter;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use self::cutter::{Cut, Cutter};
+use crate::base::fault::{Class, Fault};
+use crate::base::limits::{FRAGMENT_SPAN_MAX, HEARTBEAT_AGE_MAX};
+use crate::base::meter::{Meter, Totals};
+use crate::base::time::BootTime;
+use crate::bus::{Allowance, Next, Stream, Subscriber};
+use crate::dvr::{Durable, Dvr, Keep, StreamStatus, Writer};
+use crate::media::AccessUnit;
+use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+
+/// What a stream is granted of the ring.
+pub type Config = Keep;
 
 /// The recorder of one stream.
 #[derive(Debug)]
-pub struct Recorder {}
+pub struct Recorder {
+    writer: Arc<Writer>,
+    meter: Arc<Meter>,
+}
+
+/// Why a recorder's life ended.
+#[derive(Debug, thiserror::Error)]
+enum RecorderError {
+    /// The stream itself is gone; its recorder goes with it when the plan says so.
+    #[error("the stream ended")]
+    Ended,
+}
+
+impl Fault for RecorderError {
+    fn class(&self) -> Class {
+        Class::Bug
+    }
+}
+
+impl Recorder {
+    /// Records `stream` into `dvr` until `supervisor` stops.
+    #[must_use]
+    pub fn keep(stream: Arc<Stream>, dvr: &Dvr, supervisor: &Supervisor, config: Config) -> Self {
+        let writer = Arc::new(dvr.writer(stream.name(), config));
+        let meter = Arc::new(Meter::default());
+        let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);
+        let (kept, counted) = (Arc::clone(&writer), Arc::clone(&meter));
+        let mut lives = 0u64;
+        supervisor.keep(spec, move |context| {
+            if lives > 0 {
+                counted.restarted();
+            }
+            lives += 1;
+            let (stream, writer) = (Arc::clone(&stream), Arc::clone(&kept));
+            let life = Life::new(stream, writer, Arc::clone(&counted), lives > 1);
+            life.run(context)
+        });
+        Self { writer, meter }
+    }
+
+    /// How the recording goes.
+    #[must_use]
+    pub fn status(&self) -> StreamStatus {
+        self.writer.status()
+    }
+
+    /// What was recorded, handed over to the disk's queue, and what was lost on the way.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.meter.totals()
+    }
+
+    /// How far the stream is durable, as it grows.
+    #[must_use]
+    pub fn durable(&self) -> watch::Receiver<Option<Durable>> {
+        self.writer.durable()
+    }
+}
+
+/// One life of the recorder's task.
+struct Life {
+    stream: Arc<Stream>,
+    writer: Arc<Writer>,
+    meter: Arc<Meter>,
+    cutter: Cutter,
+    /// Units that arrived up to here were handed over by a recorder before this life.
+    taken_until: BootTime,
+    /// Whether the last fragment was refused: told once per stretch.
+    refusing: bool,
+}
+
+/// What the bus brought.
+enum Input {
+    Unit(Arc<AccessUnit>),
+    Lagged(u64),
+    Ended,
+    /// Nothing came for as long as a fragment may last.
+    Quiet,
+}
+
+impl Life {
+    fn new(stream: Arc<Stream>, writer: Arc<Writer>, meter: Arc<Meter>, after: bool) -> Self {
+        let mut cutter = Cutter::default();
+        if after {
+            // The life before took units with it.
+            let _ = cutter.lose();
+        }
+        let taken_until = writer.taken_until();
+        Self { stream, writer, meter, cutter, taken_until, refusing: false }
+    }
+
+    async fn run(mut self, context: TaskContext) -> Result<Infallible, RecorderError> {
+        let mut units = self.stream.bus().subscribe(Allowance::Window);
+        loop {
+            context.heartbeat.beat();
+            let input = tokio::select! {
+                biased;
+                () = context.stop.cancelled() => {
+                    self.drain(&mut units);
+                    // The supervisor asked for the end and does not start another life.
+                    Input::Ended
+                }
+                input = next(&mut units) => input,
+            };
+            self.apply(input)?;
+        }
+    }
+
+    /// At the end: what is on the bus already is recorded, then the last fragment is closed.
+    fn drain(&mut self, units: &mut Subscriber<AccessUnit>) {
+        while let Some(Next::Item(unit)) = units.try_next() {
+            self.take(unit);
+        }
+        let last = self.cutter.flush(None);
+        self.store(last);
+    }
+
+    fn apply(&mut self, input: Input) -> Result<(), RecorderError> {
+        match input {
+            Input::Unit(unit) => self.take(unit),
+            Input::Lagged(units) => {
+                self.meter.lost(units);
+                warn!(stream = %self.stream.name(), lag_units = units,
+                    "recorder lagged, footage is lost");
+                let cut = self.cutter.lose();
+                self.store(cut);
+            }
+            Input::Quiet => {
+                let cut = self.cutter.flush(None);
+                self.store(cut);
+            }
+            Input::Ended => {
+                let cut = self.cutter.flush(None);
+                self.store(cut);
+                return Err(RecorderError::Ended);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, unit: Arc<AccessUnit>) {
+        if unit.arrived <= self.taken_until {
+            return;
+        }
+        self.meter.unit(unit.data.len());
+        self.cutter.set_bytes_max(self.writer.fragment_bytes_max());
+        let tracks = self.stream.tracks().borrow().clone();
+        let cut = self.cutter.push(unit, tracks.as_deref());
+        self.store(cut);
+    }
+
+    fn store(&mut self, cut: Option<Cut>) {
+        let Some(Cut { init, fragment, run_start, loss_before }) = cut else { return };
+        let stored = self.writer.append(&init, fragment, run_start, loss_before);
+        let refused = stored.is_err();
+        if let Err(refused) = stored {
+            self.meter.lost(refused.units);
+            if !self.refusing {
+                warn!(stream = %self.stream.name(), lost = refused.units,
+                    "the disk does not keep up, footage is lost");
+            }
+        }
+        self.refusing = refused;
+    }
+}
+
+/// Waits for the bus, at most as long as a fragment may last.
+async fn next(units: &mut Subscriber<AccessUnit>) -> Input {
+    match tokio::time::timeout(FRAGMENT_SPAN_MAX, units.next()).await {
+        Ok(Next::Item(unit)) => Input::Unit(unit),
+        Ok(Next::Lagged(units)) => Input::Lagged(units),
+        Ok(Next::Ended) => Input::Ended,
+        Err(_) => Input::Quiet,
+    }
+}

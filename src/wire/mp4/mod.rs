@@ -1,1 +1,31 @@
 //! Fragmented MP4 (ISO/IEC 14496-12): init segments, fragments, and the boxes around them.
+//!
+//! Owns: the bytes that the ring, HLS and the page's player all carry. The same fragment serves
+//! all three. Does not own: what follows a fragment on disk (`dvr`) or a playlist (`wire::hls`).
+//!
+//! Invariants:
+//! 1. `mp4 track_ID = TrackId + 1`; a track's timescale is its clock rate.
+//! 2. A fragment depends on nothing but the init segment: `default-base-is-moof`, and `tfdt`
+//!    carries the decode time since boot, so fragments may be dropped, joined and moved.
+//! 3. Samples are the bytes of the access units, unchanged, grouped by track.
+
+mod boxes;
+mod fragment;
+mod init;
+#[cfg(test)]
+mod tests;
+
+pub use boxes::{put_box, put_full_box};
+pub use fragment::{Fragment, FragmentBuilder, FragmentTimes};
+pub use init::init_segment;
+
+/// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).
+fn track_id(track: crate::media::TrackId) -> u32 {
+    u32::from(track.0) + 1
+}
+
+/// `sample_flags` of a sample at which decoding can begin (ISO/IEC 14496-12 §8.8.3.1):
+/// depends on no other.
+const SAMPLE_FLAGS_SYNC: u32 = 0x0200_0000;
+/// `sample_flags` of any other sample: depends on others, is not a sync sample.
+const SAMPLE_FLAGS_DELTA: u32 = 0x0101_0000;

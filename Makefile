@@ -1,0 +1,56 @@
+# make run    builds everything and runs the demo (or CONFIG=holdfast.toml) on loopback
+# make test   formatting, lints, all tests; what CI runs
+# make bench  benchmarks (cargo bench, divan)
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+PAGE := src/serve/page
+CONFIG ?= tests/demo.toml
+
+# g++ and nasm build the H.264 library; the rest of the daemon is Rust.
+BUILD_PACKAGES := ca-certificates g++ nasm
+# The real peers of the tests: a camera server, readers, a browser.
+TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
+	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
+	chromium fonts-dejavu-core
+
+.PHONY: run test bench page packages-build packages-test check-tools clean
+
+run: packages-build page
+	cargo build --release --locked
+	@exec ./target/release/holdfast run --config $(CONFIG)
+
+test: packages-build packages-test page
+	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked
+
+bench: packages-build page
+	cargo bench --locked
+
+page: $(PAGE)/node_modules/.built
+
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json | check-tools
+	cd $(PAGE) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(PAGE)/node_modules/.built: $(PAGE)/node_modules/.package-lock.json $(shell find $(PAGE) -path $(PAGE)/node_modules -prune -o -path $(PAGE)/dist -prune -o -path $(PAGE)/test-results -prune -o -type f -print)
+	cd $(PAGE) && npm run --silent build
+	@touch $@   # a stamp of our own: cargo alone puts a placeholder into dist
+
+packages-build: check-tools
+	@.ci/packages $(BUILD_PACKAGES)
+
+packages-test:
+	@.ci/packages $(TEST_PACKAGES)
+
+check-tools:
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "Node.js with npm is missing: install Node.js 20 or later, then try again." >&2; exit 1; }
+
+clean:
+	cargo clean
+	rm -rf $(PAGE)/dist $(PAGE)/node_modules tests/data/made

@@ -1,0 +1,178 @@
+//! Everything that runs, and how it changes.
+//!
+//! Owns: one supervised scope per stream and per listening address.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::doors::{self, Door};
+use super::plan::{Changes, Listening, changes};
+use crate::base::Stop;
+use crate::base::limits::STOP_TIME_MAX;
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, SharedClock, SystemClock};
+use crate::bus::{Directory, State, Stream};
+use crate::config::{Config, StreamConfig};
+use crate::dvr::{self, Dvr};
+use crate::encode::still::StillDecoder;
+use crate::sink::Outlet;
+use crate::sink::recorder::Recorder;
+use crate::source;
+use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
+
+/// The running appliance.
+pub(super) struct House {
+    config: Config,
+    supervisor: Supervisor,
+    clock: SharedClock,
+    begun: BootTime,
+    dvr: Dvr,
+    decoder: StillDecoder,
+    outlets: Arc<Directory<Outlet>>,
+    streams: BTreeMap<StreamName, Part>,
+    doors: BTreeMap<(Door, SocketAddr), Supervisor>,
+    _storage: Enlisted,
+}
+
+/// What one stream keeps alive.
+struct Part {
+    /// Source, sinks and all.
+    whole: Supervisor,
+    source: Supervisor,
+    outlet: Arc<Outlet>,
+}
+
+impl House {
+    /// Opens the ring and starts everything that `config` names.
+    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
+        let spec = TaskSpec::new("storage");
+        let (heartbeat, storage) = supervisor.enlist(spec);
+        let ring = dvr::Config {
+            data_dir: config.data_dir.clone(),
+            size: config.ring_size,
+            slot_bytes: None,
+        };
+        let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
+        let mut house = Self {
+            config: config.clone(),
+            supervisor,
+            begun: clock.boot(),
+            clock,
+            dvr,
+            decoder: StillDecoder::this_program()?,
+            outlets: Arc::default(),
+            streams: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            _storage: storage,
+        };
+        house.change(changes(None, &config)).await;
+        let outlets = Arc::clone(&house.outlets);
+        let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
+        house.supervisor.spawn("watchdog", fed);
+        Ok(house)
+    }
+
+    /// Goes over to `config`: what did not change runs on undisturbed.
+    pub(super) async fn apply(&mut self, config: Config) {
+        let changes = changes(Some(&self.config), &config);
+        for key in &changes.restart_keys {
+            warn!(key, "changed key takes effect after a restart");
+        }
+        let (begun, ended) = (changes.begin.len(), changes.end.len());
+        self.change(changes).await;
+        let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
+        self.config = Config { data_dir, ring_size, ..config };
+        info!(begun, ended, "configuration applied");
+    }
+
+    async fn change(&mut self, changes: Changes) {
+        for name in changes.end {
+            if let Some(part) = self.streams.remove(&name) {
+                part.whole.stop().await;
+                self.dvr.forget(&name);
+            }
+        }
+        for (name, config) in changes.begin {
+            let part = self.begin(&name, config);
+            self.streams.insert(name, part);
+        }
+        for (name, config) in changes.resource {
+            if let Some(part) = self.streams.get_mut(&name) {
+                part.source.stop().await;
+                part.source = part.whole.child();
+                source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
+            }
+        }
+        let entries =
+            self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
+        self.outlets.replace(entries.collect());
+        self.listen(Door::Rtsp, changes.rtsp).await;
+        self.listen(Door::Http, changes.http).await;
+    }
+
+    fn begin(&self, name: &StreamName, config: StreamConfig) -> Part {
+        let whole = self.supervisor.child();
+        let stream = Stream::new(name.clone(), config.source.kind(), self.clock.wall());
+        let recorder = config
+            .record
+            .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
+        let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
+        let source = whole.child();
+        source::keep(config.source, stream, &source);
+        Part { whole, source, outlet }
+    }
+
+    async fn listen(&mut self, door: Door, listening: Listening) {
+        for address in listening.close {
+            if let Some(scope) = self.doors.remove(&(door, address)) {
+                scope.stop().await;
+            }
+        }
+        for address in listening.open {
+            let scope = self.supervisor.child();
+            doors::open(door, address, self.view(), &scope);
+            self.doors.insert((door, address), scope);
+        }
+    }
+
+    fn view(&self) -> doors::View {
+        doors::View {
+            outlets: Arc::clone(&self.outlets),
+            dvr: self.dvr.clone(),
+            supervisor: self.supervisor.clone(),
+            clock: Arc::clone(&self.clock),
+            begun: self.begun,
+            rtsp_port: self.config.rtsp_listen.first().map_or(8554, SocketAddr::port),
+        }
+    }
+
+    /// Stops everything: doors and sources first, then what they wrote is put to rest.
+    pub(super) async fn close(self) {
+        say_stopping();
+        for scope in self.doors.values() {
+            scope.stop().await;
+        }
+        for part in self.streams.values() {
+            part.whole.stop().await;
+        }
+        self.supervisor.stop().await;
+        let dvr = self.dvr.clone();
+        let closed = tokio::task::spawn_blocking(move || dvr.close(STOP_TIME_MAX)).await;
+        if !matches!(closed, Ok(true)) {
+            warn!("the disk did not take the last second in time");
+        }
+    }
+}
+
+/// The line that `systemctl status` shows.
+fn status(outlets: &Directory<Outlet>) -> String {
+    let all = outlets.all();
+    let live = all.values().filter(|outlet| outlet.stream.state().0 == State::Live).count();
+    format!("{live} of {} streams live", all.len())
+}

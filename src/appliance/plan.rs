@@ -1,0 +1,127 @@
+//! What changes between two configurations.
+//!
+//! Owns: the decision. Pure: a start is the diff from nothing, a reload the diff from what runs.
+
+use std::net::SocketAddr;
+
+use crate::base::name::StreamName;
+use crate::config::{Config, StreamConfig};
+use crate::source;
+
+/// What has to happen, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    /// Streams that end, because they are gone or changed too much to go on.
+    pub(super) end: Vec<StreamName>,
+    /// Streams that begin.
+    pub(super) begin: Vec<(StreamName, StreamConfig)>,
+    /// Streams whose source alone is exchanged; their readers stay.
+    pub(super) resource: Vec<(StreamName, source::Config)>,
+    /// Addresses where the RTSP door closes, and where it opens.
+    pub(super) rtsp: Listening,
+    /// Addresses where the HTTP door closes, and where it opens.
+    pub(super) http: Listening,
+    /// Keys that changed but take effect only after a restart.
+    pub(super) restart_keys: Vec<&'static str>,
+}
+
+/// Where a door closes and opens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Listening {
+    pub(super) close: Vec<SocketAddr>,
+    pub(super) open: Vec<SocketAddr>,
+}
+
+/// The changes from `old` (`None`: nothing runs) to `new`.
+pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
+    let nothing = Config {
+        rtsp_listen: Vec::new(),
+        http_listen: Vec::new(),
+        data_dir: new.data_dir.clone(),
+        ring_size: new.ring_size,
+        ..Config::default()
+    };
+    let old = old.unwrap_or(&nothing);
+    let mut changes = Changes {
+        rtsp: listening(&old.rtsp_listen, &new.rtsp_listen),
+        http: listening(&old.http_listen, &new.http_listen),
+        ..Changes::default()
+    };
+    if old.data_dir != new.data_dir {
+        changes.restart_keys.push("data_dir");
+    }
+    if old.ring_size != new.ring_size {
+        changes.restart_keys.push("ring.size");
+    }
+    changes.end.extend(old.streams.keys().filter(|name| !new.streams.contains_key(*name)).cloned());
+    for (name, wanted) in &new.streams {
+        match old.streams.get(name) {
+            Some(running) if running == wanted => {}
+            Some(running) if keeps_readers(running, wanted) => {
+                changes.resource.push((name.clone(), wanted.source.clone()));
+            }
+            running => {
+                changes.end.extend(running.map(|_| name.clone()));
+                changes.begin.push((name.clone(), wanted.clone()));
+            }
+        }
+    }
+    changes
+}
+
+/// Whether only the source's settings changed: then it is a new run of the same stream.
+fn keeps_readers(running: &StreamConfig, wanted: &StreamConfig) -> bool {
+    running.record == wanted.record && running.source.kind() == wanted.source.kind()
+}
+
+fn listening(old: &[SocketAddr], new: &[SocketAddr]) -> Listening {
+    let missing_in = |list: &[SocketAddr], other: &[SocketAddr]| {
+        list.iter().filter(|address| !other.contains(address)).copied().collect()
+    };
+    Listening { close: missing_in(old, new), open: missing_in(new, old) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn names<T>(list: &[(StreamName, T)]) -> Vec<&str> {
+        list.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_start_is_a_reload_from_nothing() {
+        let config = parse("[stream.a]\nsource = { kind = \"pattern\" }").unwrap();
+        let changes = changes(None, &config);
+        assert_eq!(names(&changes.begin), ["a"]);
+        assert_eq!(changes.rtsp.open, config.rtsp_listen);
+        assert!(changes.end.is_empty() && changes.restart_keys.is_empty());
+    }
+
+    #[test]
+    fn what_did_not_change_is_left_alone() {
+        let config = parse("[stream.a]\nsource = { kind = \"pattern\" }").unwrap();
+        assert_eq!(changes(Some(&config), &config), Changes::default());
+    }
+
+    #[test]
+    fn only_what_changed_is_touched() {
+        let old = parse(
+            "[stream.a]\nsource = { kind = \"pattern\" }\n[stream.b]\nsource = { kind = \"pattern\" }\n\
+             [stream.c]\nsource = { kind = \"pattern\" }\n[stream.d]\nsource = { kind = \"pattern\" }",
+        );
+        let new = parse(
+            "[ring]\nsize = \"1GiB\"\n[http]\nlisten = [\"127.0.0.1:9\"]\n\
+             [stream.a]\nsource = { kind = \"pattern\" }\n[stream.b]\nsource = { kind = \"pattern\", fps = 5 }\n\
+             [stream.c]\nsource = { kind = \"pattern\" }\nrecord = false\n[stream.e]\nsource = { kind = \"pattern\" }",
+        );
+        let changes = changes(Some(&old.unwrap()), &new.unwrap());
+        assert_eq!(names(&changes.resource), ["b"]);
+        assert_eq!(names(&changes.begin), ["c", "e"]);
+        assert_eq!(changes.end.iter().map(StreamName::as_str).collect::<Vec<_>>(), ["d", "c"]);
+        assert_eq!(changes.restart_keys, ["ring.size"]);
+        assert_eq!((changes.http.close.len(), changes.http.open.len()), (1, 1));
+        assert_eq!(changes.rtsp, Listening::default());
+    }
+}

@@ -1,0 +1,122 @@
+//! One `[stream.<name>]` section.
+//!
+//! Owns: the keys of each kind of source and of recording.
+
+use toml::Value;
+use url::Url;
+
+use super::reader::{KeyFault, Section};
+use super::unit;
+use crate::base::secret::Secret;
+use crate::sink::recorder;
+use crate::source::{self, pattern, rtsp_pull};
+
+const KINDS: &str = "\"rtsp_pull\" or \"pattern\"";
+const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
+
+/// What a stream is made from and how it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamConfig {
+    /// Where it comes from.
+    pub source: source::Config,
+    /// How it is recorded; `None`: not at all.
+    pub record: Option<recorder::Config>,
+}
+
+pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<StreamConfig> {
+    let faults_before = faults.len();
+    let source = section.section("source", faults);
+    if source.is_none() && faults.len() == faults_before {
+        let right = format!("a table such as source = {{ kind = … }}, kind being {KINDS}");
+        faults.push(section.fault(Some("source"), "missing".to_owned(), right));
+    }
+    let source = source.and_then(|source| check_source(source, faults));
+    let record = check_record(&mut section, faults);
+    section.finish(faults);
+    Some(StreamConfig { source: source?, record })
+}
+
+fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<source::Config> {
+    let Some(kind) = section.text("kind", faults) else {
+        faults.push(section.fault(Some("kind"), "missing".to_owned(), KINDS.to_owned()));
+        return None;
+    };
+    let source = match kind.as_str() {
+        "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
+        "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
+        _ => {
+            let wrong = format!("{kind:?} is no kind of source");
+            faults.push(section.fault(Some("kind"), wrong, KINDS.to_owned()));
+            return None;
+        }
+    };
+    section.finish(faults);
+    source
+}
+
+fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::Config {
+    let default = pattern::Config::default();
+    let mut number = |key, range: std::ops::RangeInclusive<i64>, default: u32| {
+        let number = section.number(key, range, faults);
+        number.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
+    };
+    pattern::Config {
+        width: number("width", 160..=3_840, default.width),
+        height: number("height", 120..=2_160, default.height),
+        fps: u16::try_from(number("fps", 1..=60, u32::from(default.fps))).unwrap_or(default.fps),
+        bitrate_bps: number("bitrate_bps", 50_000..=50_000_000, default.bitrate_bps),
+    }
+}
+
+fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::Config> {
+    let before = faults.len();
+    let url = section.parsed("url", pull_url, faults);
+    if url.is_none() && faults.len() == before {
+        faults.push(section.fault(Some("url"), "missing".to_owned(), PULL_URL.to_owned()));
+    }
+    let username = section.text("username", faults);
+    let password = section.text("password", faults).map(Secret::new);
+    if username.is_some() != password.is_some() {
+        let key = if username.is_some() { "password" } else { "username" };
+        let right = "`username` and `password` together, or neither".to_owned();
+        faults.push(section.fault(Some(key), "missing".to_owned(), right));
+    }
+    let transport = section.parsed("transport", transport, faults).unwrap_or_default();
+    rtsp_pull::Config::new(url?, username, password, transport).ok()
+}
+
+fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {
+    // The text itself is never repeated: people paste URLs with passwords in them.
+    let url = Url::parse(text).map_err(|error| (format!("not a URL ({error})"), PULL_URL))?;
+    rtsp_pull::Config::check_url(&url).map_err(|error| (error.to_string(), PULL_URL))?;
+    Ok(url)
+}
+
+fn transport(text: &str) -> Result<rtsp_pull::Transport, (String, &'static str)> {
+    match text {
+        "tcp" => Ok(rtsp_pull::Transport::Tcp),
+        "udp" => Ok(rtsp_pull::Transport::Udp),
+        _ => Err((format!("{text:?} is no transport"), "\"tcp\" or \"udp\"")),
+    }
+}
+
+fn check_record(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<recorder::Config> {
+    // `record = false` switches recording off; a table changes how it is done.
+    let mut record = match section.take("record") {
+        None | Some(Value::Boolean(true)) => return Some(recorder::Config::default()),
+        Some(Value::Boolean(false)) => return None,
+        Some(Value::Table(table)) => section.inner("record", table),
+        Some(other) => {
+            let wrong = format!("{} found", other.type_str());
+            faults.push(section.fault(Some("record"), wrong, "true, false or a table".to_owned()));
+            return None;
+        }
+    };
+    let config = recorder::Config {
+        min_bytes: record.parsed("keep_min", unit::size, faults).unwrap_or(0),
+        max_bytes: record.parsed("keep_max", unit::size, faults),
+        max_age: record.parsed("max_age", unit::duration, faults),
+    };
+    record.finish(faults);
+    Some(config)
+}

@@ -1,0 +1,103 @@
+//! Values with units: sizes, durations, shares, addresses.
+//!
+//! Owns: which units exist. Every parser answers (what is wrong, what would be right).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::dvr;
+
+type Parsed<T> = Result<T, (String, &'static str)>;
+
+const SIZE: &str = "a size with a unit, such as \"200GiB\" or \"500MB\"";
+const DURATION: &str = "a duration with a unit, such as \"30d\", \"12h\" or \"90s\"";
+const RING_SIZE: &str = "a size such as \"200GiB\", or a share of the disk such as \"80%\"";
+
+/// Splits "200GiB" into 200 and "GiB"; no sign, no blank inside the number.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+/// Bytes: `B`, powers of 1000 (`KB` to `TB`), powers of 1024 (`KiB` to `TiB`).
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let wrong = || (format!("{text:?} is not a size"), SIZE);
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let factor: u64 = match unit {
+        "B" => 1,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
+/// The ring's size: a size, or 1 % to 95 % of the volume.
+pub(super) fn ring_size(text: &str) -> Parsed<dvr::Size> {
+    let Some(share) = text.trim().strip_suffix('%') else {
+        return size(text)
+            .map(dvr::Size::Bytes)
+            .map_err(|_| (format!("{text:?} is not a ring size"), RING_SIZE));
+    };
+    match share.trim().parse::<u8>() {
+        Ok(percent @ 1..=95) => Ok(dvr::Size::Percent(percent)),
+        _ => Err((format!("{text:?} is not a share"), "1% to 95%")),
+    }
+}
+
+/// A duration: `ms`, `s`, `m`, `h`, `d`.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let wrong = || (format!("{text:?} is not a duration"), DURATION);
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let secs = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => secs(1),
+        "m" => secs(60),
+        "h" => secs(3_600),
+        "d" => secs(86_400),
+        _ => None,
+    }
+    .ok_or_else(wrong)
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    text.parse().map_err(|_| {
+        (
+            format!("{text:?} is not an address"),
+            "an IP address and a port, such as \"0.0.0.0:8554\" or \"[::]:8554\"",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_need_units() {
+        assert_eq!(size("200GiB"), Ok(200 << 30));
+        assert_eq!(size("5 MB"), Ok(5_000_000));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(ring_size("80%"), Ok(dvr::Size::Percent(80)));
+        for bad in ["", "5", "GiB", "-1GiB", "5gib", "99999999999TiB", "1e3MB"] {
+            assert!(size(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "5", "d", "-1d", "5 days", "18446744073709551615d"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["0%", "96%", "%", "200"] {
+            assert!(ring_size(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What can go wrong with the ring, in words that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::base::fault::{Class, Fault};
+
+/// Why the ring, or one write to it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DvrError {
+    /// A file or directory could not be used.
+    #[error("cannot {doing} {path}: {told}", path = path.display(), told = told(source))]
+    Disk {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `ring.toml` is there but makes no sense.
+    #[error("{path} cannot be read: {why}; if the ring is to be made anew, move {dir} away",
+        path = path.display(), dir = path.parent().unwrap_or(path).display())]
+    RingFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The ring that was in use has gone from its place.
+    #[error("{path} is not there any more; is the volume mounted?", path = path.display())]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// Another ring stands where ours was, or the ring was made on another volume.
+    #[error("{path} belongs to {what}; nothing is written to it", path = path.display())]
+    Foreign {
+        /// Where it is.
+        path: PathBuf,
+        /// What it belongs to.
+        what: &'static str,
+    },
+    /// The configured size cannot be a ring.
+    #[error("a ring of {bytes} bytes is too small: it needs {slots_min} slots of {slot_bytes}")]
+    TooSmall {
+        /// Configured.
+        bytes: u64,
+        /// Size of a slot.
+        slot_bytes: u64,
+        /// Fewest slots.
+        slots_min: u32,
+    },
+    /// The configured slot size is outside what is accepted.
+    #[error("a slot of {bytes} bytes is not accepted: {min} to {max}")]
+    SlotSize {
+        /// Configured.
+        bytes: u64,
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// One fragment is larger than a slot.
+    #[error("a fragment of {bytes} bytes does not fit into a slot of {slot_bytes}")]
+    FragmentTooLong {
+        /// Of the fragment.
+        bytes: usize,
+        /// Of the slot.
+        slot_bytes: u64,
+    },
+    /// Every slot is being written, or failed.
+    #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
+    NoSlot,
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The index cannot be used.
+    #[error("the index cannot be used: {0}")]
+    Index(String),
+}
+
+impl DvrError {
+    /// An [`io::Error`] with what was tried.
+    pub(super) fn disk(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Disk { doing, path, source }
+    }
+
+    /// Whether the disk said that there is no space left.
+    pub(super) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+}
+
+impl Fault for DvrError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Disk { .. } | Self::Gone { .. } | Self::Foreign { .. } | Self::Index(_) => {
+                Class::Disk
+            }
+            Self::RingFile { .. } | Self::NoSlot | Self::Thread(_) => Class::Disk,
+            Self::TooSmall { .. } | Self::SlotSize { .. } => Class::Config,
+            Self::FragmentTooLong { .. } => Class::Peer,
+        }
+    }
+}
+
+/// What the system said, in words for people where it is something they can mend.
+fn told(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    match error.kind() {
+        StorageFull => "the disk is full".to_owned(),
+        QuotaExceeded => "the disk quota is used up".to_owned(),
+        ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        PermissionDenied => "permission denied".to_owned(),
+        NotFound => "it is not there; is the volume mounted?".to_owned(),
+        _ if error.raw_os_error() == Some(5) => "the disk reports an error (EIO)".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads a ring from its files alone: no daemon, no index.
+//!
+//! Owns: the walk over all slots for `ls`, `verify` and whoever holds only the disk. Writes
+//! nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::disk::{Disk, Open, RealDisk};
+use super::error::DvrError;
+use super::ring::Ring;
+use super::seal::{Entry, SlotHeader};
+use super::slot::{self, Contents, Front, Strictness};
+use super::table::SlotView;
+
+/// A ring on a disk, opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    disk: Arc<dyn Disk>,
+    ring: Ring,
+    laps: Vec<Lap>,
+    blank: u64,
+    damaged: Vec<u32>,
+    bad: Vec<u32>,
+    foreign: u64,
+}
+
+/// A slot that holds footage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lap {
+    /// The slot's number.
+    pub slot: u32,
+    /// Which lap of the ring.
+    pub generation: u64,
+    /// How its end is to be read.
+    pub strictness: Strictness,
+}
+
+impl Reader {
+    /// Opens the ring under `data_dir` and reads the front of every slot.
+    pub fn open(data_dir: &Path) -> Result<Self, DvrError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
+        let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
+        let newest = |held: &super::table::Held| {
+            found.table.newest_of(&held.stream).map(|(_, newest)| newest.generation)
+        };
+        let mut laps: Vec<_> = found
+            .table
+            .held()
+            .map(|(slot, held)| {
+                let last = newest(held) == Some(held.generation);
+                let strictness = if last { Strictness::Tail } else { Strictness::Finished };
+                Lap { slot, generation: held.generation, strictness }
+            })
+            .collect();
+        laps.sort_by_key(|lap| lap.generation);
+        let of = |kind: fn(&SlotView) -> bool| {
+            let of_kind = found.table.slots.iter().filter(|(_, view)| kind(view));
+            of_kind.map(|(&slot, _)| slot).collect::<Vec<_>>()
+        };
+        Ok(Self {
+            blank: of(|view| matches!(view, SlotView::Blank)).len() as u64,
+            damaged: of(|view| matches!(view, SlotView::Damaged)),
+            bad: of(|view| matches!(view, SlotView::Bad)),
+            disk,
+            ring: found.ring,
+            laps,
+            foreign: found.foreign,
+        })
+    }
+
+    /// Slots that hold footage, oldest lap first.
+    #[must_use]
+    pub fn laps(&self) -> &[Lap] {
+        &self.laps
+    }
+
+    /// Slots that were made and never used.
+    #[must_use]
+    pub fn blank(&self) -> u64 {
+        self.blank
+    }
+
+    /// Slots whose front is neither a lap's nor blank: a torn opening, or worse.
+    #[must_use]
+    pub fn damaged(&self) -> &[u32] {
+        &self.damaged
+    }
+
+    /// Slots that cannot be read or belong to another ring.
+    #[must_use]
+    pub fn bad(&self) -> &[u32] {
+        &self.bad
+    }
+
+    /// Files beside the slots that are none of the ring's.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Size of a slot and number of slots.
+    #[must_use]
+    pub fn geometry(&self) -> (u64, u32) {
+        (self.ring.slot_bytes, self.ring.slots)
+    }
+
+    /// Checks every seal of a lap. `None` when the slot was reused since the ring was opened.
+    pub fn contents(&self, lap: Lap) -> Result<Option<(SlotHeader, Contents)>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, lap.slot, Open::Read)?;
+        let failed = DvrError::disk("read", self.ring.slot_path(lap.slot));
+        let read = || match slot::read_front(&*file, self.ring.slot_bytes)? {
+            Front::Held { header, .. } if header.generation == lap.generation => {
+                let contents = slot::scan(&*file, &header, lap.strictness)?;
+                Ok(Some((header, contents)))
+            }
+            _ => Ok(None),
+        };
+        read().map_err(failed)
+    }
+
+    /// The `moof` and `mdat` that `entry` names. `None` when the bytes are not there any more:
+    /// never those of another lap, because the seal is checked after reading.
+    pub fn fragment(&self, header: &SlotHeader, entry: &Entry) -> Result<Option<Bytes>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        slot::read_fragment(&*file, header, entry)
+            .map_err(DvrError::disk("read", self.ring.slot_path(header.slot)))
+    }
+}

@@ -1,0 +1,330 @@
+//! A slot as bytes: how it is opened, grown and closed, and how it is read back.
+//!
+//! Owns: the layout `ftyp moov header (moof mdat seal)* free`. Reads through a [`DiskFile`];
+//! what to do about what it finds is decided in `ring` and `storage`.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::disk::DiskFile;
+use super::seal::{Entry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader};
+use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
+
+/// Bytes of a box header, and so of the smallest `free` box.
+pub(super) const BOX_HEADER_BYTES: u64 = 8;
+/// Read at once at the front of a slot; what most init segments and the header need.
+const FRONT_BYTES: u64 = 4 << 10;
+/// Read at once when looking for the next seal behind damage.
+const SEARCH_BYTES: u64 = 256 << 10;
+
+/// What stands at the front of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// A lap of a stream.
+    Held {
+        /// Its header.
+        header: SlotHeader,
+        /// Its `ftyp` and `moov`.
+        init: Bytes,
+    },
+    /// It was never used.
+    Blank,
+    /// Something else: a torn opening, or a file that is none of ours.
+    Damaged,
+}
+
+/// How a slot's fragments end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// With the `free` box that the next fragment overwrites.
+    Free,
+    /// With a `skip` box, or exactly at the end: nothing may be added.
+    Closed,
+    /// With something that is neither a whole fragment nor a `free` box.
+    Torn,
+}
+
+/// What to make of a fragment that does not match its seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// The slot was the last one being written: the first mismatch is its end.
+    Tail,
+    /// The slot was finished: a damaged fragment is passed over if a good one follows.
+    Finished,
+}
+
+/// The fragments of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The good ones, in order.
+    pub entries: Vec<Entry>,
+    /// Where the last good one ends, its seal included.
+    pub end: u64,
+    /// What stands there.
+    pub tail: Tail,
+    /// Stretches of bytes (from, to) that were passed over.
+    pub damaged: Vec<(u64, u64)>,
+}
+
+/// The bytes that stand at the front of a slot's lap, without the `free` box behind them.
+pub(super) fn opening(header: &SlotHeader, init: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(init.len() + HEADER_BYTES);
+    out.extend_from_slice(init);
+    out.extend_from_slice(&header.encode(init));
+    out
+}
+
+/// The header of the `free` box from `at` to the end of the slot; nothing at the very end.
+pub(super) fn free_box(at: u64, slot_bytes: u64) -> Vec<u8> {
+    filler(at, slot_bytes, *b"free")
+}
+
+/// As [`free_box`], of the type that says "nothing is added here".
+pub(super) fn skip_box(at: u64, slot_bytes: u64) -> Vec<u8> {
+    filler(at, slot_bytes, *b"skip")
+}
+
+fn filler(at: u64, slot_bytes: u64, kind: [u8; 4]) -> Vec<u8> {
+    let length = slot_bytes.saturating_sub(at);
+    if length == 0 {
+        return Vec::new();
+    }
+    let length = u32::try_from(length).expect("a slot is at most SLOT_BYTES_MAX");
+    [length.to_be_bytes(), kind].concat()
+}
+
+/// Whether a fragment of `length` bytes with its seal fits at `at` with room for a `free` box.
+pub(super) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
+    at + length as u64 + SEAL_BYTES as u64 + BOX_HEADER_BYTES <= slot_bytes
+}
+
+/// Reads the front of a slot of `slot_bytes`.
+pub(super) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
+    if slot_bytes > SLOT_BYTES_MAX || file.length()? < slot_bytes {
+        return Ok(Front::Damaged);
+    }
+    let mut front = vec![0; to_usize(slot_bytes.min(FRONT_BYTES))];
+    file.read_at(0, &mut front)?;
+    if front.iter().all(|&byte| byte == 0) {
+        return Ok(Front::Blank);
+    }
+    let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
+    if matches!(&kind, b"free" | b"skip") {
+        return Ok(Front::Blank);
+    }
+    if &kind != b"ftyp" || length > FRONT_BYTES - BOX_HEADER_BYTES {
+        return Ok(Front::Damaged);
+    }
+    let Some((movie, b"moov")) =
+        box_head(&front[to_usize(length)..]).as_ref().map(|(l, k)| (*l, k))
+    else {
+        return Ok(Front::Damaged);
+    };
+    let init_bytes = length + movie;
+    let whole = init_bytes + HEADER_BYTES as u64;
+    if init_bytes > INIT_BYTES_MAX as u64 || whole > slot_bytes {
+        return Ok(Front::Damaged);
+    }
+    if whole > FRONT_BYTES {
+        front.resize(to_usize(whole), 0);
+        file.read_at(0, &mut front)?;
+    }
+    let (init, header) = front[..to_usize(whole)].split_at(to_usize(init_bytes));
+    Ok(match SlotHeader::parse(init, header).filter(|header| header.slot_bytes == slot_bytes) {
+        Some(header) => Front::Held { header, init: Bytes::copy_from_slice(init) },
+        None => Front::Damaged,
+    })
+}
+
+/// Reads and checks every fragment of the lap that `header` begins.
+pub(super) fn scan(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    strictness: Strictness,
+) -> io::Result<Contents> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
+    let mut found =
+        Contents { entries: Vec::new(), end: begin, tail: Tail::Torn, damaged: Vec::new() };
+    loop {
+        match walk.next()? {
+            Step::Fragment(entry) => {
+                found.entries.push(entry);
+                found.end = walk.at;
+            }
+            Step::End(tail) => {
+                found.tail = tail;
+                return Ok(found);
+            }
+            Step::Mismatch => {
+                let from = walk.at;
+                if strictness == Strictness::Tail {
+                    return Ok(found);
+                }
+                let Some(entry) = walk.search()? else { return Ok(found) };
+                found.damaged.push((from, u64::from(entry.offset)));
+                found.entries.push(entry);
+                found.end = walk.at;
+            }
+        }
+    }
+}
+
+/// Reads the fragment that `entry` names and checks it against its seal.
+///
+/// `None` when it is not there any more: the slot was reused, or the bytes are damaged.
+pub(super) fn read_fragment(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    entry: &Entry,
+) -> io::Result<Option<Bytes>> {
+    let at = u64::from(entry.offset);
+    let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    let found = walk.check(at, u64::from(entry.length))?;
+    if found != Some(*entry) {
+        return Ok(None);
+    }
+    let mut bytes = walk.buffer;
+    bytes.truncate(entry.length as usize);
+    Ok(Some(bytes.into()))
+}
+
+enum Step {
+    Fragment(Entry),
+    End(Tail),
+    Mismatch,
+}
+
+struct Walk<'a> {
+    file: &'a dyn DiskFile,
+    header: &'a SlotHeader,
+    at: u64,
+    /// Sequence number of the last good fragment: they only grow, so that what a torn write
+    /// left behind is not taken for what came later.
+    sequence: u64,
+    buffer: Vec<u8>,
+}
+
+impl Walk<'_> {
+    fn next(&mut self) -> io::Result<Step> {
+        let slot_bytes = self.header.slot_bytes;
+        if self.at == slot_bytes {
+            return Ok(Step::End(Tail::Closed));
+        }
+        let Some((length, kind)) = self.head(self.at)? else { return Ok(Step::Mismatch) };
+        let to_the_end = self.at + length == slot_bytes;
+        match &kind {
+            b"free" if to_the_end => return Ok(Step::End(Tail::Free)),
+            b"skip" if to_the_end => return Ok(Step::End(Tail::Closed)),
+            b"moof" => {}
+            _ => return Ok(Step::Mismatch),
+        }
+        let Some((data, b"mdat")) =
+            self.head(self.at + length)?.as_ref().map(|(length, kind)| (*length, kind))
+        else {
+            return Ok(Step::Mismatch);
+        };
+        Ok(match self.check(self.at, length + data)? {
+            Some(entry) => self.pass(entry),
+            None => Step::Mismatch,
+        })
+    }
+
+    fn pass(&mut self, entry: Entry) -> Step {
+        self.at = end(&entry);
+        self.sequence = entry.sequence;
+        Step::Fragment(entry)
+    }
+
+    /// The fragment of `length` bytes at `at`, if its seal stands behind it and matches.
+    fn check(&mut self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+        let whole = length + SEAL_BYTES as u64;
+        if at + whole > self.header.slot_bytes {
+            return Ok(None);
+        }
+        self.buffer.resize(to_usize(whole), 0);
+        self.file.read_at(at, &mut self.buffer)?;
+        let (media, seal) = self.buffer.split_at(to_usize(length));
+        let Some(seal) = Seal::peek(seal).and_then(|_| Seal::parse(crc32c::crc32c(media), seal))
+        else {
+            return Ok(None);
+        };
+        let right = self.header.owns(&seal)
+            && u64::from(seal.entry.offset) == at
+            && u64::from(seal.entry.length) == length
+            && seal.entry.sequence > self.sequence;
+        Ok(right.then_some(seal.entry))
+    }
+
+    /// Looks for the next good fragment behind damage, by its seal, and passes it.
+    fn search(&mut self) -> io::Result<Option<Entry>> {
+        let from = self.at;
+        let mut window = Vec::new();
+        let mut at = self.at;
+        while at + SEAL_BYTES as u64 <= self.header.slot_bytes {
+            // Windows overlap by a seal, so that none is cut in two.
+            let length = (self.header.slot_bytes - at).min(SEARCH_BYTES + SEAL_BYTES as u64);
+            window.resize(to_usize(length), 0);
+            self.file.read_at(at, &mut window)?;
+            for seal_at in seals(&window) {
+                let Some(seal) = Seal::peek(&window[seal_at..]) else { continue };
+                let offset = u64::from(seal.entry.offset);
+                let stands = offset + u64::from(seal.entry.length) == at + seal_at as u64;
+                if !stands || offset < from || !self.header.owns(&seal) {
+                    continue;
+                }
+                if let Some(entry) = self.check(offset, u64::from(seal.entry.length))? {
+                    self.pass(entry);
+                    return Ok(Some(entry));
+                }
+            }
+            at += SEARCH_BYTES;
+        }
+        Ok(None)
+    }
+
+    /// Length and type of the box at `at`; `None` when none can stand there.
+    fn head(&self, at: u64) -> io::Result<Option<(u64, [u8; 4])>> {
+        if at + BOX_HEADER_BYTES > self.header.slot_bytes {
+            return Ok(None);
+        }
+        let mut head = [0; 8];
+        self.file.read_at(at, &mut head)?;
+        let fits = |(length, _): &(u64, [u8; 4])| at + length <= self.header.slot_bytes;
+        Ok(box_head(&head).filter(fits))
+    }
+}
+
+/// Where a fragment with its seal ends.
+pub(super) fn end(entry: &Entry) -> u64 {
+    u64::from(entry.offset) + u64::from(entry.length) + SEAL_BYTES as u64
+}
+
+/// Where seals may begin in `window`.
+fn seals(window: &[u8]) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = window.get(from..)?;
+            let at = from + rest.iter().position(|&byte| byte == SEAL_TYPE[0])?;
+            from = at + 1;
+            if window[at..].starts_with(&SEAL_TYPE) && at >= 8 {
+                return Some(at - 8);
+            }
+        }
+    })
+}
+
+/// Length and type of the box that `bytes` begins with; `None` for the special lengths 0 and 1,
+/// which nothing here writes.
+fn box_head(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let kind = rest.first_chunk::<4>()?;
+    let length = u64::from(u32::from_be_bytes(*length));
+    (length >= BOX_HEADER_BYTES).then_some((length, *kind))
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("bounded by SLOT_BYTES_MAX")
+}

@@ -1,0 +1,297 @@
+//! What the threads of the DVR and the rest of the house share.
+//!
+//! Owns: the table's lock, the queue's byte count, and what is known of each stream's recording.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::Keep;
+use super::disk::Disk;
+use super::table::SlotTable;
+use crate::base::limits::FRAGMENT_BYTES_MAX;
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, SharedClock, WallTime};
+
+/// From this age on the newest durable fragment no longer counts as "recording".
+const RECORDING_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// How far a stream is safe on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Durable {
+    /// Date at which the newest durable fragment ends.
+    pub until: WallTime,
+    /// When that became known here.
+    pub since: BootTime,
+    /// Fragments made durable since the process started.
+    pub fragments: u64,
+}
+
+/// How recording goes, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingState {
+    /// Fragments become durable.
+    Recording,
+    /// Nothing comes to be recorded, or the ring is being opened.
+    Waiting,
+    /// Footage is being lost; the reason says why.
+    Failed,
+}
+
+/// How the recording of one stream goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StreamStatus {
+    /// In one word.
+    pub state: RecordingState,
+    /// For people: why it is not recording.
+    pub reason: Option<String>,
+    /// Everything up to this date is on the medium.
+    pub durable_until: Option<WallTime>,
+    /// Bytes of footage in the ring.
+    pub bytes: u64,
+    /// Units that came to be recorded and were not, since the process started.
+    pub lost: u64,
+}
+
+/// How the ring does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum RingState {
+    /// It is being opened.
+    Opening,
+    /// It takes footage.
+    Ready,
+    /// It cannot be used; it is tried again every few seconds.
+    Failed {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// How everything does.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The ring.
+    pub ring: RingState,
+    /// Bytes that the ring has.
+    pub size_bytes: u64,
+    /// Bytes of the slots that hold footage.
+    pub used_bytes: u64,
+    /// Size of one slot.
+    pub slot_bytes: u64,
+    /// Files in the ring's directory that are none of its own.
+    pub foreign_files: u64,
+    /// Slots that cannot be used: unreadable, failed, or of another ring.
+    pub bad_slots: u64,
+    /// Damaged stretches of bytes that were passed over in finished slots.
+    pub damaged: u64,
+    /// Slots whose content is known, of those that hold footage.
+    pub indexed_slots: u64,
+    /// Slots that hold footage.
+    pub held_slots: u64,
+    /// Every stream that is being recorded.
+    pub streams: BTreeMap<StreamName, StreamStatus>,
+}
+
+/// What does not change while a ring is open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Geometry {
+    pub(super) slots: u32,
+    pub(super) slot_bytes: u64,
+    pub(super) foreign: u64,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: SharedClock,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) data_dir: PathBuf,
+    pub(super) closing: AtomicBool,
+    pub(super) queue_bytes: AtomicUsize,
+    pub(super) fragment_bytes_max: AtomicUsize,
+    table: Mutex<SlotTable>,
+    ring: Mutex<(RingState, Geometry)>,
+    streams: Mutex<BTreeMap<StreamName, Arc<StreamLog>>>,
+}
+
+/// What is known of one stream's recording.
+#[derive(Debug)]
+pub(super) struct StreamLog {
+    pub(super) name: StreamName,
+    pub(super) durable: watch::Sender<Option<Durable>>,
+    pub(super) lost: AtomicU64,
+    /// Something was lost since the last fragment that was written.
+    pub(super) loss_pending: AtomicBool,
+    /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
+    pub(super) taken_until_nanos: AtomicU64,
+    keep: Mutex<Keep>,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    reason: Option<String>,
+    /// Since when a fragment waits to become durable.
+    waiting_since: Option<BootTime>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What stands under these locks is whole after every statement that changes it.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(data_dir: PathBuf, disk: Arc<dyn Disk>, clock: SharedClock) -> Self {
+        Self {
+            clock,
+            disk,
+            data_dir,
+            closing: AtomicBool::new(false),
+            queue_bytes: AtomicUsize::new(0),
+            fragment_bytes_max: AtomicUsize::new(FRAGMENT_BYTES_MAX),
+            table: Mutex::default(),
+            ring: Mutex::new((RingState::Opening, Geometry::default())),
+            streams: Mutex::default(),
+        }
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, SlotTable> {
+        lock(&self.table)
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    pub(super) fn ring_state(&self) -> RingState {
+        lock(&self.ring).0.clone()
+    }
+
+    /// Returns whether this is news.
+    pub(super) fn set_ring(&self, state: RingState, geometry: Option<Geometry>) -> bool {
+        let mut ring = lock(&self.ring);
+        let news = ring.0 != state;
+        ring.0 = state;
+        if let Some(geometry) = geometry {
+            ring.1 = geometry;
+        }
+        news
+    }
+
+    /// What is known of `name`; begins with nothing.
+    pub(super) fn stream(&self, name: &StreamName, keep: Keep) -> Arc<StreamLog> {
+        let mut streams = lock(&self.streams);
+        let log = streams.entry(name.clone()).or_insert_with(|| Arc::new(StreamLog::new(name)));
+        *lock(&log.keep) = keep;
+        Arc::clone(log)
+    }
+
+    /// The shares that streams are granted now.
+    pub(super) fn keeps(&self) -> BTreeMap<StreamName, Keep> {
+        lock(&self.streams).iter().map(|(name, log)| (name.clone(), *lock(&log.keep))).collect()
+    }
+
+    pub(super) fn forget(&self, name: &StreamName) {
+        lock(&self.streams).remove(name);
+    }
+
+    pub(super) fn stream_status(&self, log: &StreamLog) -> StreamStatus {
+        let bytes =
+            self.table().held().filter(|(_, h)| h.stream == log.name).map(|(_, h)| h.bytes).sum();
+        let (state, reason) = log.state(&self.ring_state(), self.clock.boot());
+        StreamStatus {
+            state,
+            reason,
+            durable_until: log.durable.borrow().map(|durable| durable.until),
+            bytes,
+            lost: log.lost.load(Relaxed),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let logs: Vec<_> = lock(&self.streams).values().cloned().collect();
+        let streams = logs.iter().map(|log| (log.name.clone(), self.stream_status(log))).collect();
+        let (ring, geometry) = lock(&self.ring).clone();
+        let table = self.table();
+        let held = || table.held().map(|(_, held)| held);
+        let bad = |view: &&_| matches!(view, super::table::SlotView::Bad);
+        Status {
+            ring,
+            size_bytes: geometry.slot_bytes * u64::from(geometry.slots),
+            used_bytes: held().count() as u64 * geometry.slot_bytes,
+            slot_bytes: geometry.slot_bytes,
+            foreign_files: geometry.foreign,
+            bad_slots: table.slots.values().filter(bad).count() as u64,
+            damaged: held().map(|held| held.damaged).sum(),
+            indexed_slots: held().filter(|held| held.known).count() as u64,
+            held_slots: held().count() as u64,
+            streams,
+        }
+    }
+}
+
+impl StreamLog {
+    fn new(name: &StreamName) -> Self {
+        Self {
+            name: name.clone(),
+            durable: watch::Sender::new(None),
+            lost: AtomicU64::new(0),
+            loss_pending: AtomicBool::new(false),
+            taken_until_nanos: AtomicU64::new(0),
+            keep: Mutex::default(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Counts `units` that did not reach the medium; what comes next says so in its seal.
+    pub(super) fn lose(&self, units: u64) {
+        self.lost.fetch_add(units, Relaxed);
+        self.loss_pending.store(true, Relaxed);
+    }
+
+    /// Something waits to become durable from `now` on.
+    pub(super) fn wait(&self, now: BootTime) {
+        lock(&self.trouble).waiting_since.get_or_insert(now);
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn settle(&self) {
+        lock(&self.trouble).waiting_since = None;
+    }
+
+    /// Recording failed for `reason`, or goes on.
+    pub(super) fn set_reason(&self, reason: Option<String>) {
+        lock(&self.trouble).reason = reason;
+    }
+
+    fn state(&self, ring: &RingState, now: BootTime) -> (RecordingState, Option<String>) {
+        use RecordingState::{Failed, Recording, Waiting};
+        match ring {
+            RingState::Failed { reason } => return (Failed, Some(reason.clone())),
+            RingState::Opening => return (Waiting, Some("The ring is being opened.".to_owned())),
+            RingState::Ready => {}
+        }
+        let trouble = lock(&self.trouble);
+        if let Some(reason) = &trouble.reason {
+            return (Failed, Some(reason.clone()));
+        }
+        let waited = trouble.waiting_since.map(|since| now.since(since));
+        if let Some(waited) = waited.filter(|&waited| waited > RECORDING_AGE_MAX) {
+            let secs = waited.as_secs();
+            return (Failed, Some(format!("The disk has taken no data for {secs} seconds.")));
+        }
+        let age = self.durable.borrow().map(|durable| now.since(durable.since));
+        if waited.is_some() || age.is_some_and(|age| age <= RECORDING_AGE_MAX) {
+            (Recording, None)
+        } else {
+            (Waiting, Some("No picture arrives from this stream.".to_owned()))
+        }
+    }
+}

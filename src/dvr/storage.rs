@@ -1,0 +1,548 @@
+//! The storage thread: the only one that writes to the ring.
+//!
+//! Owns: the open slots, the group commit, and what is done when the disk fails. Recorders hand
+//! fragments over through a bounded queue and never wait.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::Config;
+use super::disk::Open;
+use super::error::DvrError;
+use super::index::Record;
+use super::keeper::{self, Note};
+use super::open_slot::OpenSlot;
+use super::ring::Ring;
+use super::seal::{Identity, SlotHeader};
+use super::slot::{self, Front, Strictness, Tail};
+use super::state::{Durable, Geometry, RingState, Shared, StreamLog};
+use super::table::{Choice, Held, SlotView};
+use crate::base::fault::{Fault, chain};
+use crate::base::limits::{
+    COMMIT_INTERVAL, FRAGMENT_BYTES_MAX, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
+};
+use crate::base::name::StreamName;
+use crate::base::time::BootTime;
+use crate::supervise::Heartbeat;
+use crate::wire::mp4::Fragment;
+
+/// Longest sleep of the thread, so that it beats and sees the end.
+const SLEEP_MAX: Duration = Duration::from_millis(250);
+/// Pause before the ring tries again to take space that was not there.
+const GROWTH_PAUSE: Duration = Duration::from_secs(60);
+/// A slot holds at least this many of the largest fragments.
+const FRAGMENTS_PER_SLOT_MIN: u64 = 4;
+
+/// What the storage thread is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Write a fragment.
+    Append(Box<Append>),
+    /// Cut off the torn end of a slot that is not being written.
+    Repair { slot: u32, generation: u64, end: u64 },
+    /// Nothing more comes from this stream for now.
+    Rest(StreamName),
+    /// Look at the flags again.
+    Wake,
+}
+
+/// A fragment to be written.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) log: Arc<StreamLog>,
+    pub(super) init: Bytes,
+    pub(super) fragment: Fragment,
+    pub(super) run_start: bool,
+    pub(super) loss_before: bool,
+}
+
+/// The thread's own state.
+pub(super) struct Storage {
+    shared: Arc<Shared>,
+    config: Config,
+    boot: Identity,
+    commands: Receiver<Command>,
+    keeper: SyncSender<Note>,
+    heartbeat: Option<Heartbeat>,
+    ring: Option<Ring>,
+    /// The ring that was in use: no other takes its place while the process lives.
+    expected: Option<Identity>,
+    open: BTreeMap<StreamName, OpenSlot>,
+    /// Failures since the last commit that worked.
+    failures: u32,
+    /// False after the first failure: what the page cache shows of a slot may not be on the
+    /// medium, so old slots are not gone on with.
+    may_resume: bool,
+    retry_at: BootTime,
+    commit_at: BootTime,
+    growth_at: BootTime,
+}
+
+impl Storage {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        config: Config,
+        boot: Identity,
+        commands: Receiver<Command>,
+        keeper: SyncSender<Note>,
+        heartbeat: Option<Heartbeat>,
+    ) -> Self {
+        Self {
+            shared,
+            config,
+            boot,
+            commands,
+            keeper,
+            heartbeat,
+            ring: None,
+            expected: None,
+            open: BTreeMap::new(),
+            failures: 0,
+            may_resume: true,
+            retry_at: BootTime::default(),
+            commit_at: BootTime::default(),
+            growth_at: BootTime::default(),
+        }
+    }
+
+    /// Runs until told to close. A panic costs the open slots, which are opened anew.
+    pub(super) fn run(mut self) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            let text = panic.downcast_ref::<String>().map_or("no message", String::as_str);
+            error!(error = text, "the storage thread panicked, opening the ring anew");
+            self.unmount("The storage thread failed and starts again.".to_owned());
+        }
+    }
+
+    fn serve(&mut self) {
+        loop {
+            let now = self.shared.clock.boot();
+            if let Some(heartbeat) = &self.heartbeat {
+                heartbeat.beat();
+            }
+            if self.ring.is_none() && now >= self.retry_at {
+                self.mount();
+            }
+            let rest = self.take_commands(now);
+            if self.shared.clock.boot() >= self.commit_at {
+                self.commit();
+                self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
+            }
+            if !rest {
+                continue;
+            }
+            if self.shared.is_closing() {
+                self.commit();
+                return;
+            }
+            self.take_space();
+        }
+    }
+
+    /// Works off the queue until the next commit is due; returns whether it is empty.
+    fn take_commands(&mut self, now: BootTime) -> bool {
+        let wait = self.commit_at.since(now).min(SLEEP_MAX);
+        let wait = if self.shared.is_closing() { Duration::ZERO } else { wait };
+        match self.commands.recv_timeout(wait) {
+            Ok(command) => self.apply(command),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
+        }
+        while self.shared.clock.boot() < self.commit_at {
+            match self.commands.try_recv() {
+                Ok(command) => self.apply(command),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            }
+        }
+        false
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Append(append) => {
+                let bytes = append.fragment.len();
+                self.append(&append);
+                self.shared.queue_bytes.fetch_sub(bytes, Relaxed);
+            }
+            Command::Repair { slot, generation, end } => self.repair(slot, generation, end),
+            Command::Rest(stream) => {
+                self.commit_one(&stream);
+                if let Some(open) = self.open.remove(&stream) {
+                    self.deactivate(&open);
+                }
+            }
+            Command::Wake => {}
+        }
+    }
+
+    // Opening the ring.
+
+    fn mount(&mut self) {
+        match Ring::open(&*self.shared.disk, &self.config, self.expected) {
+            Ok(found) => {
+                let ring = found.ring;
+                self.expected = Some(ring.identity);
+                let largest = ring.slot_bytes / FRAGMENTS_PER_SLOT_MIN;
+                let largest = usize::try_from(largest).unwrap_or(usize::MAX);
+                self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
+                let checks = keeper::checks(&found.table);
+                let mut table = self.shared.table();
+                let next_generation = found.table.next_generation.max(table.next_generation);
+                *table = found.table;
+                table.next_generation = next_generation;
+                drop(table);
+                info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
+                self.note(Note::Mounted(ring.clone(), checks));
+                let geometry = Geometry {
+                    slots: ring.slots,
+                    slot_bytes: ring.slot_bytes,
+                    foreign: found.foreign,
+                };
+                self.shared.set_ring(RingState::Ready, Some(geometry));
+                (self.ring, self.failures) = (Some(ring), 0);
+            }
+            Err(error) => self.fail_ring(&error),
+        }
+    }
+
+    fn fail_ring(&mut self, error: &DvrError) {
+        let reason = sentence(error);
+        if self.shared.set_ring(RingState::Failed { reason: reason.clone() }, None) {
+            let class = error.class().as_str();
+            error!(class, error = reason, "nothing can be recorded, trying again");
+        }
+        self.retry_at = self.shared.clock.boot().after(RING_RETRY_PAUSE);
+    }
+
+    fn unmount(&mut self, reason: String) {
+        for (_, open) in std::mem::take(&mut self.open) {
+            open.log.lose(open.pending_samples());
+            open.log.settle();
+        }
+        self.ring = None;
+        self.may_resume = false;
+        self.shared.set_ring(RingState::Failed { reason }, None);
+        self.retry_at = self.shared.clock.boot().after(RING_RETRY_PAUSE);
+    }
+
+    /// Takes the space of one slot that is not there yet, while there is nothing else to do.
+    fn take_space(&mut self) {
+        let now = self.shared.clock.boot();
+        let Some(ring) = self.ring.clone().filter(|_| now >= self.growth_at) else { return };
+        let Some(number) = self.shared.table().missing(ring.slots) else { return };
+        let disk = Arc::clone(&self.shared.disk);
+        match ring.is_still_there(&*disk).and_then(|()| ring.make_slot(&*disk, number)) {
+            Ok(_) => {
+                self.shared.table().slots.insert(number, SlotView::Blank);
+            }
+            Err(error) => self.stop_growing(&error),
+        }
+    }
+
+    fn stop_growing(&mut self, error: &DvrError) {
+        warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
+        self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
+    }
+
+    // Writing.
+
+    fn append(&mut self, append: &Append) {
+        let stream = &append.log.name;
+        // Behind a loss nothing can be decoded before the next key frame.
+        let playable = append.fragment.starts_with_key || !append.log.loss_pending.load(Relaxed);
+        for attempt in 0..2 {
+            if self.ring.is_none() || !playable {
+                break;
+            }
+            match self.try_append(append) {
+                Ok(()) => return,
+                Err(error) => {
+                    self.fail_slot(stream, &error);
+                    if attempt == 1 || matches!(error, DvrError::FragmentTooLong { .. }) {
+                        append.log.set_reason(Some(sentence(&error)));
+                    }
+                }
+            }
+        }
+        append.log.lose(u64::from(append.fragment.samples));
+        if !self.open.get(stream).is_some_and(OpenSlot::is_dirty) {
+            append.log.settle();
+        }
+    }
+
+    fn try_append(&mut self, append: &Append) -> Result<(), DvrError> {
+        let ring = self.ring.clone().ok_or(DvrError::NoSlot)?;
+        let (stream, length) = (&append.log.name, append.fragment.len());
+        let goes_on =
+            self.open.get(stream).is_some_and(|open| open.takes(&append.init, &append.fragment));
+        if !goes_on {
+            let ended = self.end_slot(stream);
+            let resumed = if ended { None } else { self.resume(&ring, append)? };
+            let open = match resumed {
+                Some(open) if open.takes(&append.init, &append.fragment) => open,
+                other => {
+                    if let Some(full) = other {
+                        self.deactivate(&full);
+                    }
+                    self.open_slot(&ring, append)?
+                }
+            };
+            if !open.takes(&append.init, &append.fragment) {
+                let slot_bytes = ring.slot_bytes;
+                self.deactivate(&open);
+                return Err(DvrError::FragmentTooLong { bytes: length, slot_bytes });
+            }
+            self.open.insert(stream.clone(), open);
+        }
+        let Some(open) = self.open.get_mut(stream) else { return Err(DvrError::NoSlot) };
+        let loss = append.loss_before || append.log.loss_pending.swap(false, Relaxed);
+        open.write(&append.fragment, append.run_start, loss)
+            .map_err(DvrError::disk("write to", ring.slot_path(open.header.slot)))
+    }
+
+    /// Goes on with the slot that the stream wrote last, if that was in this boot, with the
+    /// same parameters, and ended whole.
+    fn resume(&mut self, ring: &Ring, append: &Append) -> Result<Option<OpenSlot>, DvrError> {
+        let newest = self.shared.table().newest_of(&append.log.name).and_then(|(slot, held)| {
+            (held.boot == self.boot && self.may_resume).then_some((slot, held.generation))
+        });
+        let Some((number, generation)) = newest else { return Ok(None) };
+        let disk = Arc::clone(&self.shared.disk);
+        let file = ring.open_slot(&*disk, number, Open::Write)?;
+        let failed = DvrError::disk("read", ring.slot_path(number));
+        let found = slot::read_front(&*file, ring.slot_bytes).and_then(|front| match front {
+            Front::Held { header, init }
+                if header.generation == generation && init == append.init =>
+            {
+                let contents = slot::scan(&*file, &header, Strictness::Tail)?;
+                Ok(Some((header, contents)))
+            }
+            _ => Ok(None),
+        });
+        let Some((header, contents)) = found.map_err(failed)? else { return Ok(None) };
+        if contents.tail != Tail::Free {
+            self.repair(number, generation, contents.end);
+            return Ok(None);
+        }
+        if let Some(held) = self.shared.table().lap_mut(number, generation) {
+            held.learn(&contents.entries, 0);
+            held.active = true;
+        }
+        self.note(Note::Began(number));
+        let log = Arc::clone(&append.log);
+        Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
+    }
+
+    /// Begins a new lap of the slot whose turn it is.
+    fn open_slot(&mut self, ring: &Ring, append: &Append) -> Result<OpenSlot, DvrError> {
+        ring.is_still_there(&*self.shared.disk)?;
+        let choice = self.choose(ring, &append.log.name).ok_or(DvrError::NoSlot)?;
+        let opened = self.begin_lap(ring, append, choice);
+        match (opened, choice) {
+            // Space that is not there cannot be taken: the oldest goes instead.
+            (Err(error), Choice::Make(_)) if error.is_full() => {
+                self.stop_growing(&error);
+                let choice = self.choose(ring, &append.log.name).ok_or(error)?;
+                self.begin_lap(ring, append, choice)
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    fn choose(&self, ring: &Ring, stream: &StreamName) -> Option<Choice> {
+        let keeps = self.shared.keeps();
+        let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
+        let table = self.shared.table();
+        let may_grow = self.shared.clock.boot() >= self.growth_at;
+        let missing = table.missing(ring.slots).filter(|_| may_grow);
+        table.choose(stream, keep_of, ring.slot_bytes, missing)
+    }
+
+    fn begin_lap(
+        &mut self,
+        ring: &Ring,
+        append: &Append,
+        choice: Choice,
+    ) -> Result<OpenSlot, DvrError> {
+        let disk = Arc::clone(&self.shared.disk);
+        let (Choice::Make(number) | Choice::Reuse(number)) = choice;
+        let file = match choice {
+            Choice::Make(_) => ring.make_slot(&*disk, number)?,
+            Choice::Reuse(_) => match ring.open_slot(&*disk, number, Open::Write) {
+                Ok(file) => file,
+                Err(error) => return Err(self.set_bad(number, error)),
+            },
+        };
+        let header = SlotHeader {
+            ring: ring.identity,
+            slot: number,
+            slot_bytes: ring.slot_bytes,
+            generation: self.next_generation(),
+            stream: append.log.name.clone(),
+            boot: self.boot,
+            opened: self.shared.clock.boot(),
+            opened_wall: self.shared.clock.wall(),
+            init_bytes: u32::try_from(append.init.len()).unwrap_or(u32::MAX),
+        };
+        // From here on what the slot held is gone, whether the write works or not.
+        self.note(Note::Began(number));
+        let log = Arc::clone(&append.log);
+        let made = choice == Choice::Make(number);
+        let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), made);
+        let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
+        let open = open.map_err(|error| self.set_bad(number, error))?;
+        let mut view = SlotView::unread(header);
+        if let SlotView::Held(held) = &mut view {
+            (held.active, held.known) = (true, true);
+        }
+        self.shared.table().slots.insert(number, view);
+        Ok(open)
+    }
+
+    fn next_generation(&self) -> u64 {
+        let mut table = self.shared.table();
+        table.next_generation += 1;
+        table.next_generation
+    }
+
+    fn set_bad(&self, number: u32, error: DvrError) -> DvrError {
+        self.shared.table().slots.insert(number, SlotView::Bad);
+        error
+    }
+
+    /// Makes the stream's slot durable and is done with it; returns whether there was one.
+    fn end_slot(&mut self, stream: &StreamName) -> bool {
+        self.commit_one(stream);
+        let Some(open) = self.open.remove(stream) else { return false };
+        self.deactivate(&open);
+        let record =
+            Record { generation: open.header.generation, damaged: 0, entries: open.durable };
+        self.note(Note::Ended(open.header.slot, record));
+        true
+    }
+
+    fn with_held(&self, open: &OpenSlot, change: impl FnOnce(&mut Held)) {
+        let mut table = self.shared.table();
+        if let Some(held) = table.lap_mut(open.header.slot, open.header.generation) {
+            change(held);
+        }
+    }
+
+    fn deactivate(&self, open: &OpenSlot) {
+        self.with_held(open, |held| held.active = false);
+    }
+
+    // Making durable.
+
+    /// The group commit: every slot with news is synced, then it is said how far it is durable.
+    fn commit(&mut self) {
+        let dirty: Vec<_> =
+            self.open.iter().filter(|(_, open)| open.is_dirty()).map(|(n, _)| n.clone()).collect();
+        for stream in dirty {
+            self.commit_one(&stream);
+        }
+    }
+
+    fn commit_one(&mut self, stream: &StreamName) {
+        let Some(ring) = self.ring.clone() else { return };
+        let disk = Arc::clone(&self.shared.disk);
+        let Some(open) = self.open.get_mut(stream).filter(|open| open.is_dirty()) else { return };
+        let path = ring.slot_path(open.header.slot);
+        match open.sync(&*disk, ring.dir()) {
+            Ok(entries) => {
+                let log = Arc::clone(&open.log);
+                let (slot, generation) = (open.header.slot, open.header.generation);
+                if let Some(held) = self.shared.table().lap_mut(slot, generation) {
+                    for entry in &entries {
+                        held.add(entry);
+                    }
+                }
+                if let Some(last) = entries.last() {
+                    let span = i64::try_from(last.span_nanos).unwrap_or(i64::MAX);
+                    let before = log.durable.borrow().map_or(0, |durable| durable.fragments);
+                    log.durable.send_replace(Some(Durable {
+                        until: last.wall.offset_nanos(span),
+                        since: self.shared.clock.boot(),
+                        fragments: before + entries.len() as u64,
+                    }));
+                }
+                log.settle();
+                log.set_reason(None);
+                self.failures = 0;
+            }
+            Err(source) => {
+                self.fail_slot(stream, &DvrError::Disk { doing: "sync", path, source });
+            }
+        }
+    }
+
+    // When the disk fails.
+
+    /// Leaves the stream's slot at its last durable fragment: after a failed sync the kernel
+    /// calls the lost pages clean, so syncing again would only seem to work.
+    fn fail_slot(&mut self, stream: &StreamName, error: &DvrError) {
+        if matches!(error, DvrError::FragmentTooLong { .. }) {
+            return;
+        }
+        self.failures += 1;
+        self.may_resume = false;
+        warn!(stream = %stream, class = error.class().as_str(), error = chain(error),
+            "slot given up at its last durable fragment");
+        if let Some(open) = self.open.remove(stream) {
+            open.log.lose(open.pending_samples());
+            open.log.settle();
+            open.log.set_reason(Some(sentence(error)));
+            open.cut();
+            if open.durable.is_empty() {
+                self.shared.table().slots.insert(open.header.slot, SlotView::Bad);
+            } else {
+                self.deactivate(&open);
+            }
+        }
+        let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
+        if self.failures >= STORAGE_FAILURES_MAX || lost_place {
+            let reason = sentence(error);
+            error!(error = reason, "the ring failed, opening it anew");
+            self.unmount(reason);
+        }
+    }
+
+    /// Cuts off the torn end of a finished lap, so that its file plays to the end.
+    fn repair(&mut self, number: u32, generation: u64, end: u64) {
+        let Some(ring) = &self.ring else { return };
+        let idle = |held: &mut Held| !held.active;
+        if !self.shared.table().lap_mut(number, generation).is_some_and(idle) {
+            return;
+        }
+        let repaired = ring.open_slot(&*self.shared.disk, number, Open::Write).and_then(|file| {
+            file.write_at(end, &[&slot::skip_box(end, ring.slot_bytes)])
+                .and_then(|()| file.sync_data())
+                .map_err(DvrError::disk("mend", ring.slot_path(number)))
+        });
+        match repaired {
+            Ok(()) => info!(seq = number, bytes = end, "torn end of a slot cut off"),
+            // It is tried again at the next start; readers stop at the last seal anyway.
+            Err(error) => warn!(seq = number, error = chain(&error), "torn end stays"),
+        }
+    }
+
+    fn note(&self, note: Note) {
+        // Without room the index misses a record and finds it again by reading the slot.
+        let _ = self.keeper.try_send(note);
+    }
+}
+
+/// The error as a sentence for people.
+fn sentence(error: &DvrError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}

@@ -1,0 +1,152 @@
+//! `holdfast ring ls` and `holdfast ring verify`: the ring told from its slots alone.
+//!
+//! Owns: what the two print. Both work while no daemon runs, and on another computer.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::error::DvrError;
+use super::listing::{Listing, Stretch, absorb, join};
+use super::reader::{Lap, Reader};
+use super::seal::{Entry, Identity};
+use super::slot::Tail;
+use crate::base::name::StreamName;
+
+/// Why a tool ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The ring.
+    #[error(transparent)]
+    Ring(#[from] DvrError),
+    /// The output.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// What `verify` found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Fragments whose seal matches.
+    pub fragments: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Slots whose last write was cut short: what a power cut leaves, not damage.
+    pub torn_tails: u64,
+    /// Stretches of damaged bytes, damaged fronts, and slots that cannot be read.
+    pub damaged: u64,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong beyond what a power cut leaves.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damaged == 0
+    }
+}
+
+/// Prints the runs and gaps of every stream in the ring under `data_dir`.
+pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
+    for (stream, listing) in listings(&Reader::open(data_dir)?)? {
+        writeln!(out, "{stream}")?;
+        for (at, run) in listing.runs.iter().enumerate() {
+            let secs = (run.end.as_unix_millis() - run.start.as_unix_millis()) / 1_000;
+            writeln!(
+                out,
+                "  run  {} to {}  {secs} s  {} fragments  {} bytes",
+                run.start.to_rfc3339(),
+                run.end.to_rfc3339(),
+                run.fragments,
+                run.bytes
+            )?;
+            if let Some(gap) = listing.gaps.get(at) {
+                let ms = gap.end.as_unix_millis() - gap.start.as_unix_millis();
+                writeln!(out, "  gap  {ms} ms")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The listings of every stream, from the slots alone.
+pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
+    let mut found: BTreeMap<StreamName, Vec<(Identity, Vec<Stretch>)>> = BTreeMap::new();
+    for &lap in reader.laps() {
+        let Some((header, contents)) = reader.contents(lap)? else { continue };
+        let slots = found.entry(header.stream).or_default();
+        slots.push((header.boot, stretches(&contents.entries)));
+    }
+    let joined = |slots: Vec<(Identity, Vec<Stretch>)>| {
+        join(slots.iter().map(|(boot, list)| (*boot, &list[..])), true)
+    };
+    Ok(found.into_iter().map(|(stream, slots)| (stream, joined(slots))).collect())
+}
+
+fn stretches(entries: &[Entry]) -> Vec<Stretch> {
+    let mut list = Vec::new();
+    for entry in entries {
+        absorb(&mut list, Stretch::of(entry), true);
+    }
+    list
+}
+
+/// Checks every seal of every slot of the ring under `data_dir` and prints what is wrong.
+pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError> {
+    let reader = Reader::open(data_dir)?;
+    let mut verdict = Verdict::default();
+    for &lap in reader.laps() {
+        verify_lap(&reader, lap, &mut verdict, out)?;
+    }
+    for (slots, what) in [
+        (reader.damaged(), "its front is damaged"),
+        (reader.bad(), "it cannot be read, or belongs to another ring"),
+    ] {
+        for slot in slots {
+            verdict.damaged += 1;
+            writeln!(out, "slot {slot:06}: {what}")?;
+        }
+    }
+    let (slot_bytes, slots) = reader.geometry();
+    writeln!(
+        out,
+        "{slots} slots of {slot_bytes} bytes: {} with footage, {} blank; {} fragments with {} \
+         bytes are whole; {} torn tails, {} faults, {} foreign files",
+        reader.laps().len(),
+        reader.blank(),
+        verdict.fragments,
+        verdict.bytes,
+        verdict.torn_tails,
+        verdict.damaged,
+        reader.foreign(),
+    )?;
+    Ok(verdict)
+}
+
+fn verify_lap(
+    reader: &Reader,
+    lap: Lap,
+    verdict: &mut Verdict,
+    out: &mut dyn Write,
+) -> Result<(), ToolError> {
+    let slot = lap.slot;
+    let contents = match reader.contents(lap) {
+        Ok(Some((_, contents))) => contents,
+        Ok(None) => return Ok(writeln!(out, "slot {slot:06}: reused while it was being read")?),
+        Err(error) => {
+            verdict.damaged += 1;
+            return Ok(writeln!(out, "slot {slot:06}: {error}")?);
+        }
+    };
+    verdict.fragments += contents.entries.len() as u64;
+    verdict.bytes += contents.entries.iter().map(|entry| u64::from(entry.length)).sum::<u64>();
+    verdict.damaged += contents.damaged.len() as u64;
+    for (from, to) in contents.damaged {
+        writeln!(out, "slot {slot:06}: bytes {from} to {to} are damaged")?;
+    }
+    if contents.tail == Tail::Torn {
+        verdict.torn_tails += 1;
+        let end = contents.end;
+        writeln!(out, "slot {slot:06}: torn tail at byte {end}, as a power cut leaves it")?;
+    }
+    Ok(())
+}

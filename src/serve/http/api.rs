@@ -1,0 +1,102 @@
+//! `/api/v1`: streams, health, recordings.
+//!
+//! Owns: the JSON shapes of streams and health.
+
+mod health;
+mod stream;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use self::health::HealthReport;
+use self::stream::StreamReport;
+use super::error::ApiError;
+use super::route::At;
+use crate::base::name::StreamName;
+use crate::dvr::Listing;
+
+/// Answers change with every frame.
+const NO_STORE: [(HeaderName, HeaderValue); 1] =
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+
+#[derive(Serialize)]
+struct Streams {
+    streams: Vec<StreamReport>,
+}
+
+/// `GET /api/v1/streams`.
+pub(super) async fn streams(State(door): At, headers: HeaderMap) -> impl IntoResponse {
+    let host = host_of(&headers);
+    let outlets = door.streams.all();
+    let streams = outlets.values().map(|outlet| StreamReport::new(&door, outlet, &host)).collect();
+    (NO_STORE, Json(Streams { streams }))
+}
+
+/// `GET /api/v1/health`: 200 while the box does its work, even if a camera is away; 503 when
+/// something that must never stop has stopped.
+pub(super) async fn health(State(door): At) -> Response {
+    let report = HealthReport::new(&door);
+    let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (status, NO_STORE, Json(report)).into_response()
+}
+
+#[derive(Serialize)]
+struct Recorded {
+    stream: StreamName,
+    #[serde(flatten)]
+    list: Listing,
+}
+
+/// `GET /api/v1/recordings/{stream}`: also for streams that the configuration no longer names.
+pub(super) async fn recordings(
+    State(door): At,
+    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, ApiError> {
+    let Ok(Path(name)) = name else { return Err(ApiError::not_found()) };
+    let stream = StreamName::parse(&name).map_err(|_| ApiError::stream_unknown(&name))?;
+    let list = door.dvr.listing(&stream);
+    match door.streams.get(&name) {
+        None if list.runs.is_empty() => return Err(ApiError::stream_unknown(&name)),
+        Some(outlet) if list.runs.is_empty() && outlet.recorder.is_none() => {
+            return Err(ApiError::new(
+                StatusCode::NOT_FOUND,
+                "not_recorded",
+                format!("Stream '{name}' is not recorded."),
+            ));
+        }
+        _ => {}
+    }
+    Ok((NO_STORE, Json(Recorded { stream, list })).into_response())
+}
+
+/// The host by which the client reached us, without port; loopback when it does not say.
+fn host_of(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    // A full URI makes the parser check the characters.
+    let uri = host.and_then(|host| format!("http://{host}/").parse::<Uri>().ok());
+    uri.and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_else(|| "127.0.0.1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(value: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        host_of(&headers)
+    }
+
+    #[test]
+    fn the_host_is_taken_without_port_and_without_tricks() {
+        assert_eq!(host("box.local:8080"), "box.local");
+        assert_eq!(host("10.0.0.7"), "10.0.0.7");
+        assert_eq!(host("[fe80::1]:8080"), "[fe80::1]");
+        assert_eq!(host("user:secret@box"), "box");
+        assert_eq!(host("a b"), "127.0.0.1");
+        assert_eq!(host_of(&HeaderMap::new()), "127.0.0.1");
+    }
+}

@@ -1,0 +1,116 @@
+//! Is the box doing its work?
+//!
+//! Owns: the verdict. A silent camera is degraded; a recording that failed, or a vital task
+//! that hangs, is failed.
+
+use serde::Serialize;
+
+use crate::base::time::WallTime;
+use crate::bus::State;
+use crate::dvr::{RecordingState, StreamStatus};
+use crate::serve::http::HttpDoor;
+use crate::sink::recorder::Recorder;
+use crate::supervise::{TaskReport, TaskState};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Degraded,
+    Failed,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: String,
+    status: Status,
+    message: String,
+}
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+pub(super) struct HealthReport {
+    status: Status,
+    time: WallTime,
+    uptime_secs: f64,
+    version: &'static str,
+    checks: Vec<Check>,
+    tasks: Vec<TaskReport>,
+}
+
+impl HealthReport {
+    /// Looks at everything.
+    pub(super) fn new(door: &HttpDoor) -> Self {
+        let tasks = door.supervisor.report();
+        let mut checks = vec![storage(door), running(&tasks)];
+        checks.extend(streams(door));
+        let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
+        let uptime_ms = door.clock.boot().since(door.begun).as_millis();
+        Self {
+            status,
+            time: door.clock.wall(),
+            uptime_secs: f64::from(u32::try_from(uptime_ms / 100).unwrap_or(u32::MAX)) / 10.0,
+            version: env!("CARGO_PKG_VERSION"),
+            checks,
+            tasks,
+        }
+    }
+
+    /// Whether something that must never stop has stopped.
+    pub(super) fn has_failed(&self) -> bool {
+        self.status == Status::Failed
+    }
+}
+
+fn storage(door: &HttpDoor) -> Check {
+    let outlets = door.streams.all();
+    let reports: Vec<StreamStatus> = outlets
+        .values()
+        .filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status))
+        .collect();
+    let recording =
+        reports.iter().filter(|report| report.state == RecordingState::Recording).count();
+    let failed = reports.iter().find(|report| report.state == RecordingState::Failed);
+    let (status, message) = match failed {
+        Some(report) => {
+            let reason = report.reason.as_deref().unwrap_or("the log has more");
+            (Status::Failed, format!("A recording has failed: {reason}"))
+        }
+        None if reports.is_empty() => (Status::Ok, "No stream is to be recorded.".to_owned()),
+        None => (Status::Ok, format!("Recording {recording} of {} streams.", reports.len())),
+    };
+    Check { name: "storage".to_owned(), status, message }
+}
+
+fn running(tasks: &[TaskReport]) -> Check {
+    let hanging: Vec<&str> =
+        tasks.iter().filter(|task| !task.beating).map(|task| task.name.as_str()).collect();
+    let waiting: Vec<&str> = tasks
+        .iter()
+        .filter(|task| task.state == TaskState::Waiting)
+        .map(|task| task.name.as_str())
+        .collect();
+    let (status, message) = if !hanging.is_empty() {
+        (Status::Failed, format!("Without a sign of life: {}.", hanging.join(", ")))
+    } else if !waiting.is_empty() {
+        (Status::Degraded, format!("Waiting to be started again: {}.", waiting.join(", ")))
+    } else {
+        (Status::Ok, format!("{} tasks run.", tasks.len()))
+    };
+    Check { name: "tasks".to_owned(), status, message }
+}
+
+fn streams(door: &HttpDoor) -> Vec<Check> {
+    let outlets = door.streams.all();
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
+        let (status, message) = match outlet.stream.state().0 {
+            State::Live => (Status::Ok, "Live.".to_owned()),
+            State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),
+            State::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
+        };
+        Check { name: format!("stream/{name}"), status, message }
+    };
+    outlets.iter().map(check).collect()
+}

@@ -1,0 +1,120 @@
+//! What the API tells of one stream.
+
+use serde::Serialize;
+
+use crate::base::meter::Totals;
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::bus::State;
+use crate::dvr::StreamStatus;
+use crate::media::{Kind, Shape, Track};
+use crate::serve::http::HttpDoor;
+use crate::sink::recorder::Recorder;
+use crate::sink::{Outlet, Readers};
+
+/// One stream.
+#[derive(Debug, Serialize)]
+pub(super) struct StreamReport {
+    name: StreamName,
+    state: &'static str,
+    reason: Option<String>,
+    since: WallTime,
+    source: &'static str,
+    tracks: Vec<TrackReport>,
+    last_frame_age_ms: Option<u64>,
+    recording: Option<StreamStatus>,
+    readers: Readers,
+    totals: Totals,
+    urls: Urls,
+}
+
+/// One of its tracks.
+#[derive(Debug, Serialize)]
+struct TrackReport {
+    id: u8,
+    kind: Kind,
+    codec: &'static str,
+    /// `None` where no such string is registered.
+    codecs: Option<String>,
+    #[serde(flatten)]
+    shape: ShapeReport,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ShapeReport {
+    Video { width: u16, height: u16, frame_rate: Option<f64> },
+    Audio { sample_rate: u32, channels: u16 },
+}
+
+/// Where to find it.
+#[derive(Debug, Serialize)]
+struct Urls {
+    rtsp: String,
+    hls: String,
+    snapshot: String,
+    mse: String,
+}
+
+impl StreamReport {
+    /// What is known now; `host` is the one by which the client reached us.
+    pub(super) fn new(door: &HttpDoor, outlet: &Outlet, host: &str) -> Self {
+        let stream = &outlet.stream;
+        let (state, since) = stream.state();
+        let tracks = stream.tracks().borrow().clone();
+        let now = door.clock.boot();
+        let age = stream.newest_arrival().map(|at| now.since(at).as_millis());
+        Self {
+            name: stream.name().clone(),
+            state: state.as_str(),
+            reason: match state {
+                State::Offline { reason } => Some(reason),
+                State::Starting | State::Live => None,
+            },
+            since,
+            source: stream.source_kind(),
+            tracks: tracks
+                .map_or_else(Vec::new, |tracks| tracks.list.iter().map(TrackReport::new).collect()),
+            last_frame_age_ms: age.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            recording: outlet.recorder.as_ref().map(Recorder::status),
+            readers: outlet.readers(),
+            totals: stream.meter.totals(),
+            urls: Urls::new(stream.name(), host, door.rtsp_port),
+        }
+    }
+}
+
+impl TrackReport {
+    fn new(track: &Track) -> Self {
+        let params = &track.params;
+        Self {
+            id: track.id.0,
+            kind: params.kind(),
+            codec: params.codec_name(),
+            codecs: params.rfc6381.clone(),
+            shape: match params.shape {
+                Shape::Video { width, height, frame_secs } => ShapeReport::Video {
+                    width,
+                    height,
+                    frame_rate: frame_secs
+                        .filter(|&(over, _)| over > 0)
+                        .map(|(over, under)| f64::from(under) / f64::from(over)),
+                },
+                Shape::Audio { sample_rate, channels } => {
+                    ShapeReport::Audio { sample_rate, channels }
+                }
+            },
+        }
+    }
+}
+
+impl Urls {
+    fn new(name: &StreamName, host: &str, rtsp_port: u16) -> Self {
+        Self {
+            rtsp: format!("rtsp://{host}:{rtsp_port}/{name}"),
+            hls: format!("/live/{name}/index.m3u8"),
+            snapshot: format!("/snap/{name}.jpg"),
+            mse: format!("/live/{name}/ws"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Errors as the API tells them.
+//!
+//! Owns: the JSON form, and the words for what no handler is asked about.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::sink::hls::HlsError;
+use crate::sink::mse::MseError;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    /// For programs; never changes.
+    pub(super) code: &'static str,
+    /// For people.
+    pub(super) message: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+    }
+
+    pub(super) fn stream_unknown(name: &str) -> Self {
+        // Bounded, because the name is the client's.
+        let name: String = name.chars().take(64).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "stream_unknown",
+            format!(
+                "There is no stream named '{name}'. GET /api/v1/streams lists those there are."
+            ),
+        )
+    }
+
+    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Body { error: Inner { code: self.code, message: &self.message } };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
+    }
+}
+
+impl From<HlsError> for ApiError {
+    fn from(error: HlsError) -> Self {
+        let (status, code) = match error {
+            HlsError::TooEarly => (StatusCode::SERVICE_UNAVAILABLE, "stream_starting"),
+            HlsError::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "stream_offline"),
+            HlsError::Expired => (StatusCode::GONE, "segment_expired"),
+            HlsError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<MseError> for ApiError {
+    fn from(error: MseError) -> Self {
+        Self::unavailable("viewers_full", error.to_string())
+    }
+}

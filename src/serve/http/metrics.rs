@@ -1,0 +1,151 @@
+//! `/metrics`: what the parts count, for Prometheus (OpenMetrics text).
+//!
+//! Owns: names and labels; one label value per stream, door or task, never per client. Nothing
+//! is kept: each scrape walks the outlets, whose parts all count the same four.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Door;
+use super::error::ApiError;
+use super::route::At;
+use crate::base::meter::Totals;
+use crate::bus::State as StreamState;
+use crate::sink::Outlet;
+
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// The four that every part counts.
+type Count = (&'static str, &'static str, fn(&Totals) -> u64);
+const COUNTS: [Count; 4] = [
+    ("units", "Access units handled", |totals| totals.units),
+    ("bytes", "Media bytes handled", |totals| totals.bytes),
+    ("lost", "Access units lost", |totals| totals.lost),
+    ("restarts", "Restarts of the part", |totals| totals.restarts),
+];
+
+/// `GET /metrics`.
+pub(super) async fn text(State(door): At) -> Result<Response, ApiError> {
+    let mut registry = Registry::with_prefix("holdfast");
+    registry.register_collector(Box::new(Scrape(door)));
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|_| {
+        ApiError::unavailable("metrics_unavailable", "The metrics could not be written.")
+    })?;
+    let headers = [
+        (header::CONTENT_TYPE, OPEN_METRICS),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// One walk over everything.
+#[derive(Debug)]
+struct Scrape(Arc<Door>);
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let outlets = self.0.streams.all();
+        let outlets: Vec<&Outlet> = outlets.values().map(AsRef::as_ref).collect();
+        counts(&mut encoder, &outlets)?;
+        self.streams(&mut encoder, &outlets)?;
+        self.tasks(&mut encoder)
+    }
+}
+
+/// The four of each part of each stream.
+fn counts(encoder: &mut DescriptorEncoder, outlets: &[&Outlet]) -> fmt::Result {
+    let all: Vec<_> =
+        outlets.iter().map(|outlet| (outlet.stream.name().as_str(), outlet.totals())).collect();
+    let mut parts: Vec<&'static str> = Vec::new();
+    for (part, _) in all.iter().flat_map(|(_, totals)| totals) {
+        if !parts.contains(part) {
+            parts.push(part);
+        }
+    }
+    for part in parts {
+        for (name, help, get) in COUNTS {
+            let values = all.iter().flat_map(|(stream, totals)| {
+                totals
+                    .iter()
+                    .filter(|(of, _)| *of == part)
+                    .map(|(_, totals)| ([("stream", *stream)], ConstCounter::new(get(totals))))
+            });
+            family(encoder, &format!("{part}_{name}"), help, MetricType::Counter, values)?;
+        }
+    }
+    Ok(())
+}
+
+impl Scrape {
+    fn streams(&self, encoder: &mut DescriptorEncoder, outlets: &[&Outlet]) -> fmt::Result {
+        let live = outlets.iter().map(|outlet| {
+            let live = outlet.stream.state().0 == StreamState::Live;
+            ([("stream", outlet.stream.name().as_str())], ConstGauge::new(i64::from(live)))
+        });
+        let help = "Whether units arrive";
+        family(encoder, "stream_live", help, MetricType::Gauge, live)?;
+        let now = self.0.clock.boot();
+        let age = outlets.iter().filter_map(|outlet| {
+            let age = now.since(outlet.stream.newest_arrival()?).as_secs_f64();
+            Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(age)))
+        });
+        let help = "Seconds since the newest unit";
+        family(encoder, "stream_last_frame_age_seconds", help, MetricType::Gauge, age)?;
+        let readers = outlets.iter().flat_map(|outlet| {
+            let readers = outlet.readers();
+            [("rtsp", readers.rtsp), ("hls", readers.hls), ("mse", readers.mse)].map(
+                |(door, count)| {
+                    let count = i64::try_from(count).unwrap_or(i64::MAX);
+                    let name = outlet.stream.name().as_str();
+                    ([("stream", name), ("door", door)], ConstGauge::new(count))
+                },
+            )
+        });
+        family(encoder, "readers", "Readers of a stream", MetricType::Gauge, readers)
+    }
+
+    fn tasks(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let tasks = self.0.supervisor.report();
+        let restarts = tasks
+            .iter()
+            .map(|task| ([("task", task.name.as_str())], ConstCounter::new(task.restarts)));
+        let help = "Restarts of a task";
+        family(encoder, "task_restarts", help, MetricType::Counter, restarts)?;
+        let beating = tasks
+            .iter()
+            .map(|task| ([("task", task.name.as_str())], ConstGauge::new(i64::from(task.beating))));
+        let help = "Whether a task gives signs of life";
+        family(encoder, "task_beating", help, MetricType::Gauge, beating)?;
+        let uptime = self.0.clock.boot().since(self.0.begun).as_secs_f64();
+        let uptime = [([("version", env!("CARGO_PKG_VERSION"))], ConstGauge::new(uptime))];
+        family(encoder, "uptime_seconds", "Since the daemon began", MetricType::Gauge, uptime)
+    }
+}
+
+/// One metric with a value per set of labels.
+fn family<'a, M: EncodeMetric, const N: usize>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    values: impl IntoIterator<Item = ([(&'a str, &'a str); N], M)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in values {
+        value.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

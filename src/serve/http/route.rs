@@ -1,0 +1,65 @@
+//! The table of routes, and how a path becomes a stream.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, RawPathParams, State};
+use axum::http::request::Parts;
+use axum::routing::get;
+
+use super::error::ApiError;
+use super::{Door, api, layer, live, metrics, page, snapshot, ws};
+use crate::sink::Outlet;
+
+/// All routes with everything around them.
+pub(super) fn router(door: Arc<Door>) -> Router {
+    let routes = Router::new()
+        .route("/", get(page::index))
+        .route("/api/v1/streams", get(api::streams))
+        .route("/api/v1/health", get(api::health))
+        .route("/api/v1/recordings/{stream}", get(api::recordings))
+        .route("/live/{stream}/index.m3u8", get(live::multivariant))
+        .route("/live/{stream}/media.m3u8", get(live::media))
+        .route("/live/{stream}/ws", get(ws::upgrade))
+        .route("/live/{stream}/{file}", get(live::file))
+        .route("/snap/{file}", get(snapshot::picture))
+        .route("/metrics", get(metrics::text))
+        .fallback(page::asset)
+        .method_not_allowed_fallback(layer::method_not_allowed)
+        .with_state(door);
+    layer::around(routes)
+}
+
+/// The stream that the path names as `{stream}`.
+pub(super) struct Named(pub(super) Arc<Outlet>);
+
+impl FromRequestParts<Arc<Door>> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
+        let name = parameter(parts, door, "stream").await?;
+        door.streams.get(&name).map(Self).ok_or_else(|| ApiError::stream_unknown(&name))
+    }
+}
+
+/// The last part of the path, named `{file}`.
+pub(super) struct FileName(pub(super) String);
+
+impl FromRequestParts<Arc<Door>> for FileName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
+        parameter(parts, door, "file").await.map(Self)
+    }
+}
+
+async fn parameter(parts: &mut Parts, door: &Arc<Door>, name: &str) -> Result<String, ApiError> {
+    // A path that is no UTF-8 behind its percent signs names nothing here.
+    let params = RawPathParams::from_request_parts(parts, door).await;
+    let params = params.map_err(|_| ApiError::not_found())?;
+    let found = params.iter().find(|(key, _)| *key == name);
+    found.map(|(_, value)| value.to_owned()).ok_or_else(ApiError::not_found)
+}
+
+/// The door, as handlers take it.
+pub(super) type At = State<Arc<Door>>;

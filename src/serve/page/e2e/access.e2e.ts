@@ -1,0 +1,115 @@
+// The page for everybody: axe's rules (WCAG 2.2 AA and good practice), narrow screens, keyboard.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type axe from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { close, launch, mode, open, type Opened, RESULTS, streamOf } from './browser';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+let browser: Browser;
+let opened: Opened;
+beforeAll(async () => void (browser = await launch()));
+afterAll(() => browser.close());
+afterEach(() => close(opened));
+
+const SCREENS = [
+  { width: 1440, height: 900 },
+  { width: 360, height: 740 },
+];
+
+describe.each(SCREENS)('at $width x $height', (viewport) => {
+  describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
+    test.each(['', '#/demo', '#/nobody'])('axe finds nothing on /%s', async (hash) => {
+      opened = await open(browser, { hash, viewport, colorScheme, reducedMotion: 'reduce' });
+      const { page } = opened;
+      if (hash === '#/nobody')
+        await page.getByRole('heading', { name: 'No stream named' }).waitFor();
+      else await mode(streamOf(page), /^Live/);
+      expect(await violations(page)).toEqual([]);
+      await page.locator('.health summary').click();
+      expect(await violations(page)).toEqual([]);
+      await page.locator('.health summary').click();
+      const name = hash === '' ? 'all' : hash.slice(2);
+      await page.screenshot({
+        path: join(RESULTS, `${name}-${viewport.width}-${colorScheme}.png`),
+        fullPage: viewport.width < 500,
+      });
+    });
+  });
+});
+
+test('axe finds nothing while the box cannot be reached', async () => {
+  opened = await open(browser, {
+    prepare: (page) => page.route('**/api/**', (route) => route.abort()),
+  });
+  await opened.page.getByRole('alert').waitFor({ timeout: 10_000 });
+  expect(await violations(opened.page)).toEqual([]);
+});
+
+test('axe finds nothing on a box without streams', async () => {
+  opened = await open(browser, {
+    viewport: { width: 360, height: 740 },
+    prepare: (page) =>
+      page.route('**/api/v1/streams', (route) => route.fulfill({ json: { streams: [] } })),
+  });
+  await opened.page.getByRole('heading', { name: 'No streams yet' }).waitFor();
+  expect(await violations(opened.page)).toEqual([]);
+});
+
+test.each(['', '#/demo'])('320 px is wide enough for /%s', async (hash) => {
+  opened = await open(browser, { hash, viewport: { width: 320, height: 640 } });
+  await mode(streamOf(opened.page), /^Live/);
+  const [page, screen] = await opened.page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+  ]);
+  expect(page).toBeLessThanOrEqual(screen ?? 0);
+});
+
+test('everything is reached by keyboard, and where one is can be seen', async () => {
+  opened = await open(browser);
+  const { page } = opened;
+  await mode(streamOf(page), /^Live/);
+  const seen: string[] = [];
+  for (;;) {
+    await page.keyboard.press('Tab');
+    if (await page.evaluate(() => document.activeElement === document.body)) break;
+    const [name, outlined] = await page.evaluate(() => {
+      const at = document.activeElement;
+      const marked = (one: Element | null | undefined) =>
+        one && getComputedStyle(one).outlineStyle !== 'none';
+      return [
+        at?.getAttribute('aria-label') ?? at?.textContent ?? '',
+        Boolean(marked(at) || marked(at?.closest('label'))),
+      ] as const;
+    });
+    expect.soft(outlined, `focus on ${name} can be seen`).toBe(true);
+    seen.push(name.trim());
+  }
+  expect(seen).toEqual(
+    expect.arrayContaining([
+      'Skip to the streams',
+      'Enlarge demo',
+      'Copy RTSP address of demo',
+      'Copy HLS address of demo',
+    ]),
+  );
+});
+
+async function violations(page: Page): Promise<string[]> {
+  // Through the debugger, because the page's own policy would refuse a script tag.
+  await page.evaluate(AXE);
+  const found = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run({
+      rules: { 'target-size': { enabled: true } },
+    }),
+  );
+  return found.violations.map(
+    (one) =>
+      `${one.id}: ${one.help} at ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`,
+  );
+}

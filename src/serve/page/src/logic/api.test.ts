@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { readError, readHealth, readRecordings, readStreams } from './api';
+
+const STREAM = {
+  name: 'demo',
+  state: 'live',
+  reason: null,
+  since: '2026-11-22T17:00:00.000Z',
+  source: 'pattern',
+  tracks: [
+    {
+      id: 0,
+      kind: 'video',
+      codec: 'H264',
+      codecs: 'avc1.42c01f',
+      width: 1280,
+      height: 720,
+      frame_rate: 25,
+    },
+  ],
+  last_frame_age_ms: 40,
+  recording: {
+    state: 'recording',
+    reason: null,
+    durable_until: '2026-11-22T17:00:01.000Z',
+    bytes: 123,
+    lost: 0,
+  },
+  readers: { rtsp: 1, hls: 0, mse: 2 },
+  totals: { units: 1, bytes: 1, lost: 0, restarts: 0 },
+  urls: {
+    rtsp: 'rtsp://box:8554/demo',
+    hls: '/live/demo/index.m3u8',
+    snapshot: '/snap/demo.jpg',
+    mse: '/live/demo/ws',
+  },
+};
+
+test('reads a stream as the box writes it', () => {
+  const { tracks, ...rest } = STREAM;
+  expect(readStreams({ streams: [STREAM] })).toMatchObject([
+    { ...rest, tracks: [{ codec: 'H264', frame_rate: 25 }] },
+  ]);
+  expect(tracks).toHaveLength(1);
+});
+
+test('a stream may lack all but its name', () => {
+  expect(readStreams({ streams: [{ name: 'north gate' }] })).toMatchObject([
+    {
+      state: 'offline',
+      recording: null,
+      tracks: [],
+      urls: { mse: '/live/north%20gate/ws', snapshot: '/snap/north%20gate.jpg' },
+    },
+  ]);
+});
+
+test('what has no name is no stream', () => {
+  expect(readStreams({ streams: [null, 7, {}, { name: '' }] })).toEqual([]);
+});
+
+test.each([null, 7, [], {}, { streams: {} }])('%o is no list of streams', (value) => {
+  expect(readStreams(value)).toBeNull();
+});
+
+test('reads the health', () => {
+  const checks = [{ name: 'storage', status: 'ok', message: 'Recording 1 of 1 streams.' }];
+  expect(
+    readHealth({ status: 'degraded', time: '2026-11-22T17:00:00Z', version: '0.1.0', checks }),
+  ).toEqual({
+    status: 'degraded',
+    time_ms: Date.UTC(2026, 10, 22, 17),
+    version: '0.1.0',
+    checks,
+  });
+});
+
+test('an unknown health is not taken for a good one', () => {
+  expect(readHealth({ status: 'fine' })).toBeNull();
+  expect(
+    readHealth({ status: 'ok', checks: [{ name: 'x', status: 'fine' }] })?.checks[0]?.status,
+  ).toBe('degraded');
+});
+
+test('reads recordings and leaves out what has no times', () => {
+  const run = {
+    start: '2026-11-22T17:00:00Z',
+    end: '2026-11-22T17:00:10Z',
+    bytes: 9,
+    fragments: 10,
+  };
+  const start_ms = Date.UTC(2026, 10, 22, 17);
+  expect(
+    readRecordings({ stream: 'demo', runs: [run, {}], gaps: [{ start: 'x', end: 'y' }] }),
+  ).toEqual({
+    runs: [{ start_ms, end_ms: start_ms + 10_000, bytes: 9 }],
+    gaps: [],
+  });
+});
+
+test('reads the message of an error', () => {
+  expect(
+    readError({ error: { code: 'stream_unknown', message: 'There is no stream named x.' } }),
+  ).toBe('There is no stream named x.');
+  expect(readError('oops')).toBeNull();
+});

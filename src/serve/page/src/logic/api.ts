@@ -1,0 +1,213 @@
+// Reads what the box's HTTP API says.
+//
+// Owns: the shapes and their checks. A missing or odd field becomes null or a plain default, so
+// that a page older or newer than the daemon still shows what it can.
+
+import { number, record, string } from './protocol';
+
+export type StreamState = 'live' | 'starting' | 'offline';
+
+export interface Track {
+  readonly kind: 'video' | 'audio';
+  /** Name as the daemon writes it: H264, H265, AAC, PCMA, PCMU. */
+  readonly codec: string;
+  /** RFC 6381 name, for MediaSource. */
+  readonly codecs: string | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly frame_rate: number | null;
+  readonly sample_rate: number | null;
+  readonly channels: number | null;
+}
+
+export interface Recording {
+  readonly state: 'recording' | 'waiting' | 'failed';
+  readonly reason: string | null;
+  readonly durable_until: string | null;
+  readonly bytes: number;
+  readonly lost: number;
+}
+
+export interface StreamInfo {
+  readonly name: string;
+  readonly state: StreamState;
+  readonly reason: string | null;
+  readonly since: string | null;
+  readonly source: string;
+  readonly tracks: readonly Track[];
+  readonly last_frame_age_ms: number | null;
+  readonly recording: Recording | null;
+  readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
+  readonly totals: {
+    readonly units: number;
+    readonly bytes: number;
+    readonly lost: number;
+    readonly restarts: number;
+  };
+  readonly urls: {
+    readonly rtsp: string;
+    readonly hls: string;
+    readonly snapshot: string;
+    readonly mse: string;
+  };
+}
+
+export interface Check {
+  readonly name: string;
+  readonly status: HealthStatus;
+  readonly message: string;
+}
+
+export type HealthStatus = 'ok' | 'degraded' | 'failed';
+
+export interface Health {
+  readonly status: HealthStatus;
+  /** The clock of the box, in Unix milliseconds. */
+  readonly time_ms: number | null;
+  readonly version: string | null;
+  readonly checks: readonly Check[];
+}
+
+/** A stretch of footage, or of none. */
+export interface Stretch {
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly bytes: number | null;
+}
+
+export interface Recordings {
+  readonly runs: readonly Stretch[];
+  readonly gaps: readonly Stretch[];
+}
+
+/** Reads `GET /api/v1/streams`; null when it is no such answer. */
+export function readStreams(value: unknown): StreamInfo[] | null {
+  const streams = record(value)?.['streams'];
+  if (!Array.isArray(streams)) return null;
+  return streams.map(stream).filter((one) => one !== null);
+}
+
+/** Reads `GET /api/v1/health`; null when it is no such answer. */
+export function readHealth(value: unknown): Health | null {
+  const fields = record(value);
+  const status = oneOf(fields?.['status'], ['ok', 'degraded', 'failed'] as const);
+  if (fields === null || status === null) return null;
+  return {
+    status,
+    time_ms: instant(fields['time']),
+    version: string(fields['version']),
+    checks: list(fields['checks'])
+      .map(check)
+      .filter((one) => one !== null),
+  };
+}
+
+/** Reads `GET /api/v1/recordings/NAME`; null when it is no such answer. */
+export function readRecordings(value: unknown): Recordings | null {
+  const fields = record(value);
+  if (!Array.isArray(fields?.['runs'])) return null;
+  const stretches = (from: unknown) =>
+    list(from)
+      .map(stretch)
+      .filter((one) => one !== null);
+  return { runs: stretches(fields['runs']), gaps: stretches(fields['gaps']) };
+}
+
+/** Reads the text for people out of an error answer; null when there is none. */
+export function readError(value: unknown): string | null {
+  return string(record(record(value)?.['error'])?.['message']);
+}
+
+/** Unix milliseconds of an RFC 3339 time, or null. */
+export function instant(value: unknown): number | null {
+  const text = string(value);
+  return text === null ? null : number(Date.parse(text));
+}
+
+function stream(value: unknown): StreamInfo | null {
+  const fields = record(value);
+  const name = fields && string(fields['name']);
+  if (!fields || !name) return null;
+  const path = encodeURIComponent(name);
+  const urls = record(fields['urls']);
+  return {
+    name,
+    state: oneOf(fields['state'], ['live', 'starting', 'offline'] as const) ?? 'offline',
+    reason: string(fields['reason']),
+    since: string(fields['since']),
+    source: string(fields['source']) ?? '',
+    tracks: list(fields['tracks'])
+      .map(track)
+      .filter((one) => one !== null),
+    last_frame_age_ms: number(fields['last_frame_age_ms']),
+    recording: recording(fields['recording']),
+    readers: counts(fields['readers'], ['rtsp', 'hls', 'mse']),
+    totals: counts(fields['totals'], ['units', 'bytes', 'lost', 'restarts']),
+    urls: {
+      rtsp: string(urls?.['rtsp']) ?? '',
+      hls: string(urls?.['hls']) ?? `/live/${path}/index.m3u8`,
+      snapshot: string(urls?.['snapshot']) ?? `/snap/${path}.jpg`,
+      mse: string(urls?.['mse']) ?? `/live/${path}/ws`,
+    },
+  };
+}
+
+function track(value: unknown): Track | null {
+  const fields = record(value);
+  const kind = oneOf(fields?.['kind'], ['video', 'audio'] as const);
+  if (fields === null || kind === null) return null;
+  return {
+    kind,
+    codec: string(fields['codec']) ?? '?',
+    codecs: string(fields['codecs']),
+    width: number(fields['width']),
+    height: number(fields['height']),
+    frame_rate: number(fields['frame_rate']),
+    sample_rate: number(fields['sample_rate']),
+    channels: number(fields['channels']),
+  };
+}
+
+function recording(value: unknown): Recording | null {
+  const fields = record(value);
+  if (fields === null) return null;
+  return {
+    state: oneOf(fields['state'], ['recording', 'waiting', 'failed'] as const) ?? 'waiting',
+    reason: string(fields['reason']),
+    durable_until: string(fields['durable_until']),
+    bytes: number(fields['bytes']) ?? 0,
+    lost: number(fields['lost']) ?? 0,
+  };
+}
+
+function check(value: unknown): Check | null {
+  const fields = record(value);
+  const name = fields && string(fields['name']);
+  if (!fields || !name) return null;
+  const status = oneOf(fields['status'], ['ok', 'degraded', 'failed'] as const) ?? 'degraded';
+  return { name, status, message: string(fields['message']) ?? '' };
+}
+
+function stretch(value: unknown): Stretch | null {
+  const fields = record(value);
+  const start_ms = instant(fields?.['start']);
+  const end_ms = instant(fields?.['end']);
+  if (fields === null || start_ms === null || end_ms === null) return null;
+  return { start_ms, end_ms, bytes: number(fields['bytes']) };
+}
+
+function counts<K extends string>(value: unknown, names: readonly K[]): Record<K, number> {
+  const fields = record(value);
+  return Object.fromEntries(names.map((name) => [name, number(fields?.[name]) ?? 0])) as Record<
+    K,
+    number
+  >;
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function oneOf<T extends string>(value: unknown, known: readonly T[]): T | null {
+  return known.find((one) => one === value) ?? null;
+}

@@ -1,0 +1,14 @@
+// Starts the page.
+
+import { render } from 'preact';
+import { App } from './ui/app';
+import { watch } from './state/box';
+import './style/base.css';
+import './style/frame.css';
+import './style/card.css';
+
+const root = document.getElementById('page');
+if (root !== null) {
+  watch();
+  render(<App />, root);
+}

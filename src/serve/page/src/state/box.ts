@@ -1,0 +1,103 @@
+// What the box says of itself, asked once a second while somebody looks.
+//
+// Owns: the poll and the signals the components read. Does not own: media; each tile has its own.
+
+import { computed, signal } from '@preact/signals';
+import { type Health, readHealth, readStreams, type StreamInfo } from '../logic/api';
+import { Backoff } from '../logic/backoff';
+import { Bitrates } from '../logic/bitrate';
+
+const PERIOD_MS = 1_000;
+const TIMEOUT_MS = 4_000;
+/** One lost answer is nothing to speak of. */
+const FAILURES_TOLD = 2;
+
+/** The streams; null until the first answer. */
+export const streams = signal<readonly StreamInfo[] | null>(null);
+export const health = signal<Health | null>(null);
+/** The box cannot be reached: since when (by our clock, Unix ms) and why; null when it can. */
+export const outage = signal<{ since_ms: number; reason: string } | null>(null);
+/** Media bits per second of each stream, over the last seconds. */
+export const bitrates = signal<ReadonlyMap<string, number>>(new Map());
+/** The clock of the box, in Unix milliseconds; it advances once a second. */
+export const now_ms = signal<number>(Date.now());
+
+export const live_count = computed(
+  () => streams.value?.filter((one) => one.state === 'live').length ?? 0,
+);
+export const recorded_count = computed(
+  () => streams.value?.filter((one) => one.recording !== null).length ?? 0,
+);
+export const recording_count = computed(
+  () => streams.value?.filter((one) => one.recording?.state === 'recording').length ?? 0,
+);
+
+const backoff = new Backoff({ first_ms: 1_000, max_ms: 4_000 });
+const rates = new Bitrates();
+let failures = 0;
+let timer = 0;
+let busy = false;
+/** Clock of the box minus our monotonic clock, in milliseconds. */
+let offset_ms = Date.now() - performance.now();
+
+/** Starts asking, for as long as the page lives. */
+export function watch(): void {
+  setInterval(() => (now_ms.value = performance.now() + offset_ms), 1_000);
+  document.addEventListener('visibilitychange', hurry);
+  window.addEventListener('online', hurry);
+  hurry();
+}
+
+/** Asks now instead of at the end of the second. */
+export function hurry(): void {
+  clearTimeout(timer);
+  if (!busy && document.visibilityState === 'visible') void ask();
+}
+
+async function ask(): Promise<void> {
+  busy = true;
+  try {
+    const [list, state] = await Promise.all([get('/api/v1/streams'), get('/api/v1/health')]);
+    take(readStreams(list), readHealth(state));
+  } catch (error) {
+    missed(error instanceof Error && error.name === 'Error' ? error.message : 'it does not answer');
+  } finally {
+    busy = false;
+    timer = window.setTimeout(hurry, failures === 0 ? PERIOD_MS : backoff.next());
+  }
+}
+
+/** The JSON of an answer. Health answers 503 when the box has failed, and that is an answer too. */
+export async function get(path: string): Promise<unknown> {
+  const attempt = new AbortController();
+  const limit = window.setTimeout(() => attempt.abort(), TIMEOUT_MS);
+  try {
+    const answer = await fetch(path, { cache: 'no-store', signal: attempt.signal });
+    if (!answer.ok && answer.status !== 503)
+      throw new Error(`it answers with error ${answer.status}`);
+    return await answer.json();
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
+function take(list: StreamInfo[] | null, state: Health | null): void {
+  if (list === null || state === null)
+    throw new Error('it answers something this page does not understand');
+  failures = 0;
+  backoff.reset();
+  outage.value = null;
+  if (state.time_ms !== null) offset_ms = state.time_ms - performance.now();
+  const local_ms = performance.now();
+  bitrates.value = new Map(
+    list.map((one) => [one.name, rates.add(one.name, one.totals.bytes, local_ms)]),
+  );
+  streams.value = list;
+  health.value = state;
+}
+
+function missed(reason: string): void {
+  failures += 1;
+  if (failures < FAILURES_TOLD) return;
+  outage.value = { since_ms: outage.value?.since_ms ?? now_ms.value, reason };
+}

@@ -1,0 +1,58 @@
+// The page: header, notices, and either all streams or one of them.
+//
+// Owns: the landmarks and which of the states (waiting, empty, unreachable, streams) is shown.
+
+import { useEffect } from 'preact/hooks';
+import { live_count, outage, streams } from '../state/box';
+import { enlarged } from '../state/route';
+import { Announcer } from './announcer';
+import { Card } from './card';
+import { Header } from './header';
+import { Detail } from './detail';
+import { Empty, Outage, Unknown, Waiting } from './notice';
+
+export function App() {
+  const name = enlarged.value;
+  const count = streams.value?.length ?? 0;
+  useEffect(() => {
+    document.title =
+      name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
+  }, [name, count, live_count.value]);
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the streams
+      </a>
+      <Header />
+      <main id="main" tabIndex={-1}>
+        {outage.value !== null && (
+          <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
+        )}
+        <Content name={name} />
+      </main>
+      <Announcer />
+    </>
+  );
+}
+
+function Content({ name }: { name: string | null }) {
+  const all = streams.value;
+  if (all === null) return <Waiting lost={outage.value !== null} />;
+  if (name !== null) {
+    const stream = all.find((one) => one.name === name);
+    return stream === undefined ? <Unknown name={name} /> : <Detail key={name} stream={stream} />;
+  }
+  if (all.length === 0) return <Empty />;
+  return (
+    <>
+      <h1 class="hidden">Streams</h1>
+      <ul class="grid" data-count={Math.min(all.length, 5)}>
+        {all.map((stream) => (
+          <li key={stream.name}>
+            <Card stream={stream} crowded={all.length} />
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

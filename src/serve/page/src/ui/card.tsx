@@ -1,0 +1,43 @@
+// One stream in the grid: its picture and the line of facts that people glance at.
+
+import { useState } from 'preact/hooks';
+import type { StreamInfo } from '../logic/api';
+import { LIVE_TILES_MAX } from '../logic/mode';
+import { addressOf } from '../state/route';
+import { Addresses, Facts } from './facts';
+import { ModeLine, Picture, useView } from './picture';
+import { RecordingLine, StateLine } from './state';
+
+/** `crowded` is the number of cards on the page: above four, only what is pointed at is live. */
+export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number }) {
+  const [pointed, setPointed] = useState(false);
+  const view = useView(stream, crowded <= LIVE_TILES_MAX || pointed);
+  return (
+    <article
+      class="card"
+      aria-label={stream.name}
+      onMouseEnter={() => setPointed(true)}
+      onMouseLeave={() => setPointed(false)}
+      onFocusIn={() => setPointed(true)}
+      onFocusOut={() => setPointed(false)}
+    >
+      <div class="bar">
+        <h2>
+          <a href={addressOf(stream.name)}>{stream.name}</a>
+        </h2>
+        <ModeLine tile={view.tile} />
+      </div>
+      <a class="enlarge" href={addressOf(stream.name)} aria-label={`Enlarge ${stream.name}`}>
+        <Picture stream={stream} view={view} />
+      </a>
+      <div class="about">
+        <div class="lines">
+          <StateLine stream={stream} />
+          <RecordingLine stream={stream} />
+        </div>
+        <Facts stream={stream} />
+        <Addresses stream={stream} />
+      </div>
+    </article>
+  );
+}

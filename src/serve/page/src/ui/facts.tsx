@@ -1,0 +1,87 @@
+// The technical line of a stream and the addresses to copy.
+
+import { useRef, useState } from 'preact/hooks';
+import type { StreamInfo } from '../logic/api';
+import { bitrate, track } from '../logic/format';
+import { bitrates } from '../state/box';
+
+/** "H.264 1280×720 25 fps · AAC 48 kHz stereo · 2.1 Mbit/s · 3 viewers". */
+export function Facts({ stream }: { stream: StreamInfo }) {
+  const bps = bitrates.value.get(stream.name) ?? 0;
+  const parts = stream.tracks.map(track);
+  if (bps > 0 && stream.state === 'live') parts.push(bitrate(bps));
+  const { rtsp, hls, mse } = stream.readers;
+  return (
+    <div class="lines facts">
+      <p>{parts.length === 0 ? 'Format not known yet' : parts.join(' · ')}</p>
+      <p class="quiet">
+        Readers: RTSP {rtsp} · HLS {hls} · browser {mse}
+        {stream.totals.lost > 0 && ` · ${stream.totals.lost} units lost`}
+        {stream.totals.restarts > 0 && ` · ${stream.totals.restarts} restarts`}
+      </p>
+    </div>
+  );
+}
+
+export function Addresses({ stream }: { stream: StreamInfo }) {
+  return (
+    <div class="addresses">
+      <Address label="RTSP" stream={stream.name} url={stream.urls.rtsp} />
+      <Address
+        label="HLS"
+        stream={stream.name}
+        url={new URL(stream.urls.hls, location.href).href}
+      />
+    </div>
+  );
+}
+
+type Copied = 'no' | 'yes' | 'failed';
+
+const COPY_WORDS: Record<Copied, string> = { no: 'Copy', yes: 'Copied', failed: 'Select' };
+
+function Address({ label, stream, url }: { label: string; stream: string; url: string }) {
+  const field = useRef<HTMLInputElement>(null);
+  const [copied, setCopied] = useState<Copied>('no');
+  const act = async () => {
+    if (field.current === null) return;
+    setCopied((await copy(field.current)) ? 'yes' : 'failed');
+    setTimeout(() => setCopied('no'), 2_000);
+  };
+  return (
+    <div class="address">
+      <label>
+        <span>{label}</span>
+        <input
+          ref={field}
+          readOnly
+          value={url}
+          aria-label={`${label} address of ${stream}`}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+      </label>
+      <button
+        type="button"
+        onClick={() => void act()}
+        aria-label={`${COPY_WORDS[copied]} ${label} address of ${stream}`}
+      >
+        {COPY_WORDS[copied]}
+      </button>
+    </div>
+  );
+}
+
+/** Copies the field's text. The clipboard API is missing on plain http, where the old way works. */
+async function copy(field: HTMLInputElement): Promise<boolean> {
+  if (isSecureContext) {
+    try {
+      await navigator.clipboard.writeText(field.value);
+      return true;
+    } catch {
+      // Permission was refused: the old way is left.
+    }
+  }
+  field.focus();
+  field.select();
+  return document.execCommand('copy');
+}

@@ -1,0 +1,154 @@
+//! Decides where a fragment ends and what its seal has to tell.
+//!
+//! Owns: the units of the fragment in the making. Pure: units and losses come in, fragments go
+//! out; the driver reads the bus and the clock.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::limits::FRAGMENT_SPAN_MAX;
+use crate::media::{AccessUnit, CodecParams, Kind, RunId, Tracks};
+use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
+
+/// A finished fragment with what the ring is to know of it.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// The init segment that it needs.
+    pub(super) init: Bytes,
+    /// The fragment.
+    pub(super) fragment: Fragment,
+    /// It is the first of a run.
+    pub(super) run_start: bool,
+    /// Something before it is missing.
+    pub(super) loss_before: bool,
+}
+
+/// Cuts one stream into fragments of at most a second.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    bytes_max: usize,
+    tracks: Vec<Arc<CodecParams>>,
+    init: Bytes,
+    run: Option<RunId>,
+    builder: FragmentBuilder,
+    sequence: u32,
+    run_start: bool,
+    loss_before: bool,
+    /// Units are passed over until one comes at which a reader can begin.
+    begun: bool,
+}
+
+impl Default for Cutter {
+    fn default() -> Self {
+        Self {
+            bytes_max: usize::MAX,
+            tracks: Vec::new(),
+            init: Bytes::new(),
+            run: None,
+            builder: FragmentBuilder::new(1),
+            sequence: 1,
+            run_start: false,
+            loss_before: false,
+            begun: false,
+        }
+    }
+}
+
+impl Cutter {
+    /// Cuts from now on before a fragment has more than `bytes_max` of media.
+    pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Takes the next unit; `tracks` are those of the stream as it is now.
+    ///
+    /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters,
+    /// ends it whatever it is; then units are passed over until one at which a reader can begin.
+    pub(super) fn push(&mut self, unit: Arc<AccessUnit>, tracks: Option<&Tracks>) -> Option<Cut> {
+        let mut cut = None;
+        if self.run != Some(unit.run) {
+            cut = self.flush(None);
+            self.run = Some(unit.run);
+            (self.run_start, self.begun) = (true, false);
+            // What the run before had may not be there any more, a camera may lose a track.
+            self.tracks.clear();
+        }
+        if self.changes_params(&unit) {
+            cut = cut.or_else(|| self.flush(None));
+            self.adopt(&unit, tracks);
+            self.begun = false;
+        }
+        let known = usize::from(unit.track.0) < self.tracks.len();
+        if !known || !self.begun && !unit.random_access {
+            return cut;
+        }
+        self.begun = true;
+        let cut =
+            cut.or_else(|| if self.ends_before(&unit) { self.flush(Some(&unit)) } else { None });
+        self.builder.push(unit);
+        cut
+    }
+
+    /// So many units were passed over: what comes next begins at a key frame.
+    pub(super) fn lose(&mut self) -> Option<Cut> {
+        let cut = self.flush(None);
+        (self.loss_before, self.begun) = (true, false);
+        cut
+    }
+
+    /// Ends the fragment in the making; `next` is the unit that follows it, if known.
+    pub(super) fn flush(&mut self, next: Option<&AccessUnit>) -> Option<Cut> {
+        if self.builder.is_empty() {
+            return None;
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        let fresh = FragmentBuilder::new(self.sequence);
+        let fragment = std::mem::replace(&mut self.builder, fresh).build(next);
+        let run_start = std::mem::take(&mut self.run_start);
+        let loss_before = std::mem::take(&mut self.loss_before);
+        Some(Cut { init: self.init.clone(), fragment, run_start, loss_before })
+    }
+
+    /// Whether the fragment in the making must end before `unit`: at a key frame, when it
+    /// would last too long, and when it would grow too large.
+    fn ends_before(&self, unit: &AccessUnit) -> bool {
+        let Some(first) = self.builder.first() else { return false };
+        let is_key = unit.random_access && self.has_video();
+        // On the stream's own timeline, so that a burst over the network is not one fragment.
+        let span_nanos = unit.decode.as_nanos().saturating_sub(first.decode.as_nanos());
+        let span_max = i64::try_from(FRAGMENT_SPAN_MAX.as_nanos()).unwrap_or(i64::MAX);
+        is_key || span_nanos >= span_max || self.builder.bytes() + unit.data.len() > self.bytes_max
+    }
+
+    fn has_video(&self) -> bool {
+        self.tracks.iter().any(|params| params.kind() == Kind::Video)
+    }
+
+    fn changes_params(&self, unit: &AccessUnit) -> bool {
+        self.tracks
+            .get(usize::from(unit.track.0))
+            .is_none_or(|known| !Arc::ptr_eq(known, &unit.params) && **known != *unit.params)
+    }
+
+    /// Takes over the parameters of `unit`, and those of the other tracks as the stream has
+    /// them now.
+    fn adopt(&mut self, unit: &AccessUnit, tracks: Option<&Tracks>) {
+        let mut params: Vec<_> = match tracks.filter(|tracks| tracks.run == unit.run) {
+            Some(tracks) => tracks.list.iter().map(|track| Arc::clone(&track.params)).collect(),
+            None => std::mem::take(&mut self.tracks),
+        };
+        // The unit is of this moment; the stream may be further on, or not as far.
+        let at = usize::from(unit.track.0);
+        if at > params.len() {
+            // A track that nobody announced cannot be written until somebody does.
+            return;
+        }
+        match params.get_mut(at) {
+            Some(known) => *known = Arc::clone(&unit.params),
+            None => params.push(Arc::clone(&unit.params)),
+        }
+        self.init = init_segment(&Tracks::new(unit.run, params.iter().cloned()));
+        self.tracks = params;
+    }
+}

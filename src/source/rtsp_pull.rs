@@ -1,1 +1,0 @@
-//! Pulls an IP camera over RTSP with retina.

@@ -1,0 +1,153 @@
+//! Bad surroundings, against the real binary: each gets a clear error, and what is sound goes on.
+
+mod harness;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use harness::daemon::Daemon;
+use harness::{Running, ffmpeg, frames, run, run_well, wait_for};
+
+const DEMO: &str = "[stream.demo]\n\
+    source = { kind = \"pattern\", width = 320, height = 240, fps = 25 }\n";
+
+fn told(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+const THREE_FAULTS: &str = "data_dir = \"/data\"\n\
+    [ring]\nsize = \"many\"\n\
+    [http]\nlisten = [\"nowhere\"]\n\
+    [stream.gate]\n\
+    source = { kind = \"rtsp_pull\", url = \"rtsp://viewer:hunter2@10.0.0.7/main\" }\n";
+
+#[test]
+fn every_fault_of_a_configuration_is_told_with_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("holdfast.toml");
+    std::fs::write(&file, THREE_FAULTS).unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [&["check-config", file][..], &["run", "--config", file]] {
+        let output = Daemon::holdfast(arguments);
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        for key in ["ring.size", "http.listen", "stream.gate.source.url"] {
+            assert!(told.contains(key), "{key} is missing in: {told}");
+        }
+        assert!(!told.contains("hunter2"), "a password was told: {told}");
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_readers_of_what_did_not_change() {
+    let other = DEMO.replace("demo", "yard");
+    let daemon = Daemon::start_new("128MiB", &(DEMO.to_owned() + &other));
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let sums = tempfile::NamedTempFile::new().unwrap();
+    let mut reader = ffmpeg();
+    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("demo"), "-t", "14"]);
+    reader.args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]);
+    reader.stdout(sums.reopen().unwrap()).stderr(Stdio::null());
+    let mut reader = Running::start(&mut reader);
+    std::thread::sleep(Duration::from_secs(4));
+
+    daemon.configure("128MiB", &(DEMO.to_owned() + &other.replace("fps = 25", "fps = 10")));
+    daemon.reload();
+    std::thread::sleep(Duration::from_secs(3));
+    daemon.configure("many", DEMO);
+    daemon.reload();
+    std::thread::sleep(Duration::from_secs(1));
+
+    assert!(reader.ended_within(Duration::from_secs(40)).success());
+    let text = std::fs::read_to_string(sums.path()).unwrap();
+    let times: Vec<i64> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(',').nth(1).unwrap().trim().parse().unwrap())
+        .collect();
+    assert!(times.len() > 300, "only {} pictures in 14 s", times.len());
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(longest < 2 * 3_600 + 900, "pictures are missing: a step of {longest} ticks");
+    // The faulty file changed nothing.
+    daemon.wait_state("demo", "live", Duration::from_secs(1));
+    daemon.wait_state("yard", "live", Duration::from_secs(10));
+    assert!(daemon.logs().contains("ring.size"), "{}", daemon.logs());
+}
+
+#[test]
+fn a_port_in_use_is_told_with_its_address() {
+    let mut daemon = Daemon::new("128MiB", DEMO);
+    let taken = TcpListener::bind(("127.0.0.1", daemon.rtsp_port)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    daemon.launch();
+    wait_for("the log names the address", Duration::from_secs(20), || {
+        daemon.logs().contains(&address).then_some(())
+    });
+    // Once the port is free the door opens by itself, or a supervisor starts the daemon again.
+    drop(taken);
+    std::thread::sleep(Duration::from_secs(1));
+    if daemon.ended() {
+        daemon.start();
+    }
+    assert_live_goes_on(&daemon);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_costs_the_recording_only() {
+    let mut daemon = Daemon::new("128MiB", DEMO);
+    std::fs::remove_dir_all(daemon.data_dir()).unwrap();
+    std::fs::write(daemon.data_dir(), "a file where the directory should be").unwrap();
+    daemon.start();
+    assert_live_goes_on(&daemon);
+    assert_recording_says_why(&daemon);
+}
+
+#[test]
+fn a_read_only_data_directory_costs_the_recording_only() {
+    let mut daemon = Daemon::new("128MiB", DEMO);
+    daemon.start_on_tmpfs("size=64m,ro");
+    assert_live_goes_on(&daemon);
+    assert_recording_says_why(&daemon);
+}
+
+#[test]
+fn a_full_disk_costs_the_recording_only() {
+    let mut daemon = Daemon::new("128MiB", DEMO);
+    daemon.start_on_tmpfs("size=3m");
+    assert_live_goes_on(&daemon);
+    assert_recording_says_why(&daemon);
+}
+
+/// A viewer sees the test picture, whole.
+fn assert_live_goes_on(daemon: &Daemon) {
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let mut reader = ffmpeg();
+    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("demo"), "-t", "3"]);
+    let seen = frames::parse(&run_well(reader.args(frames::SUMS), Duration::from_secs(30)));
+    assert!(seen.len() >= 50, "only {} pictures in 3 s", seen.len());
+}
+
+/// The API says that nothing is recorded and what is wrong, in words.
+fn assert_recording_says_why(daemon: &Daemon) {
+    let stream = wait_for("the recording is not on", Duration::from_secs(15), || {
+        let stream = daemon.stream("demo");
+        (stream["recording"]["state"] != "recording").then_some(stream)
+    });
+    let reason = stream["recording"]["reason"].as_str().unwrap_or_default();
+    assert!(!reason.is_empty(), "no reason: {stream}");
+    let health = daemon.get("/api/v1/health");
+    assert_ne!(health["status"], "ok", "{health}");
+}
+
+#[test]
+fn a_daemon_without_a_configuration_says_so() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    let output = run(
+        command.args(["run", "--config", "/nonexistent/holdfast.toml"]),
+        Duration::from_secs(10),
+    );
+    assert!(!output.status.success());
+    assert!(told(&output).contains("/nonexistent/holdfast.toml"), "{}", told(&output));
+}

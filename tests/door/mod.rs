@@ -1,0 +1,168 @@
+//! An HTTP door on a port of its own, one stream behind it, and a client that says what it likes.
+#![allow(dead_code, unreachable_pub)] // each test takes what it needs
+
+pub mod sound;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use holdfast::base::Stop;
+use holdfast::base::name::StreamName;
+use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
+use holdfast::bus::{Directory, State, Stream};
+use holdfast::dvr::{self, Dvr};
+use holdfast::encode::still::StillDecoder;
+use holdfast::media::AccessUnit;
+use holdfast::serve::http::{self, HttpDoor};
+use holdfast::sink::Outlet;
+use holdfast::supervise::{Supervisor, TaskSpec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::footage::{BEGINS, Footage};
+
+/// A box with the stream `gate`.
+pub struct TestBox {
+    pub addr: SocketAddr,
+    pub stream: Arc<Stream>,
+    pub outlet: Arc<Outlet>,
+    pub supervisor: Supervisor,
+    pub clock: SharedClock,
+    _disk: tempfile::TempDir,
+}
+
+impl TestBox {
+    /// Opens the door. `decoder` is the program that makes pictures.
+    pub async fn open(decoder: PathBuf) -> Self {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name.clone(), "pattern", clock.wall());
+        let outlet = Arc::new(Outlet::new(&stream, None, StillDecoder::new(decoder), &supervisor));
+        let streams = Arc::new(Directory::default());
+        streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
+        let disk = tempfile::tempdir().unwrap();
+        let ring = dvr::Config {
+            data_dir: disk.path().to_owned(),
+            size: dvr::Size::Bytes(8 << 20),
+            slot_bytes: None,
+        };
+        let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
+        let door = Arc::new(HttpDoor {
+            streams,
+            supervisor: supervisor.clone(),
+            clock: Arc::clone(&clock),
+            begun: clock.boot(),
+            rtsp_port: 8554,
+            dvr,
+        });
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let addr = listener.local_addr().unwrap();
+        supervisor.keep(TaskSpec::new("http"), move |context| {
+            http::run(Arc::clone(&listener), Arc::clone(&door), context)
+        });
+        Self { addr, stream, outlet, supervisor, clock, _disk: disk }
+    }
+
+    /// A box that makes no pictures.
+    pub async fn plain() -> Self {
+        Self::open(PathBuf::from("/nonexistent/decoder")).await
+    }
+
+    /// Makes the stream live with the tracks of `footage`.
+    pub fn go_live(&self, footage: &Footage) {
+        self.stream.set_tracks(Arc::clone(&footage.tracks));
+        self.stream.set_state(State::Live, self.clock.wall());
+    }
+
+    /// Publishes what of `footage` lies between two times of its own, as if it had begun at
+    /// `base`.
+    pub async fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
+        let run = footage.tracks.run;
+        let own_ms = |unit: &AccessUnit| millis(unit.arrived.since(BEGINS));
+        for unit in &footage.units {
+            if (from_ms..to_ms).contains(&own_ms(unit)) {
+                self.stream.publish(AccessUnit { run, ..moved(unit, base) });
+            }
+            // Footage comes faster than from a camera; who waits for the first key frame would
+            // begin at the last one.
+            while self.outlet.hls.meter().totals().units == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: box.test\r\nConnection: close\r\n\r\n"))
+            .await
+    }
+
+    /// Sends `text` as it is and reads to the end.
+    pub async fn ask(&self, text: &str) -> Reply {
+        let mut socket = TcpStream::connect(self.addr).await.unwrap();
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).await.unwrap();
+        Reply::parse(&bytes)
+    }
+}
+
+/// Whole milliseconds of a short time.
+pub fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap()
+}
+
+/// `unit` as if its footage had begun at `base`.
+fn moved(unit: &AccessUnit, base: BootTime) -> AccessUnit {
+    let by = i64::try_from(base.as_nanos()).unwrap() - i64::try_from(BEGINS.as_nanos()).unwrap();
+    let time = |at: MediaTime| MediaTime {
+        ticks: at.ticks + MediaTime::from_nanos(by, at.rate).ticks,
+        rate: at.rate,
+    };
+    let arrived = base.after(unit.arrived.since(BEGINS));
+    AccessUnit { decode: time(unit.decode), present: time(unit.present), arrived, ..unit.clone() }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(bytes)));
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap());
+        let headers = headers.map(|(k, v)| (k.to_lowercase(), v.to_owned())).collect();
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The error code of an answer that is no success.
+    pub fn code(&self) -> String {
+        let json = self.json();
+        assert!(json["error"]["message"].as_str().unwrap().len() > 10, "{json}");
+        json["error"]["code"].as_str().unwrap().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,251 @@
+//! The daemon: the real binary with a configuration of its own and free ports.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use super::{Running, free_port, run, wait_for};
+
+/// The real binary.
+const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
+
+/// A directory with a configuration, and the daemon that runs on it from time to time.
+#[derive(Debug)]
+pub struct Daemon {
+    dir: tempfile::TempDir,
+    running: Option<Running>,
+    starts: u32,
+    /// Where RTSP is served.
+    pub rtsp_port: u16,
+    /// Where HTTP is served.
+    pub http_port: u16,
+}
+
+impl Daemon {
+    /// Writes a configuration with `streams` (TOML tables) and a ring of `ring_size`.
+    pub fn new(ring_size: &str, streams: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon =
+            Self { dir, running: None, starts: 0, rtsp_port: free_port(), http_port: free_port() };
+        daemon.configure(ring_size, streams);
+        daemon
+    }
+
+    /// As [`Daemon::new`], and starts it.
+    pub fn start_new(ring_size: &str, streams: &str) -> Self {
+        let mut daemon = Self::new(ring_size, streams);
+        daemon.start();
+        daemon
+    }
+
+    /// Writes the configuration anew; a running daemon reads it at [`Daemon::reload`].
+    pub fn configure(&self, ring_size: &str, streams: &str) {
+        let text = format!(
+            "data_dir = \"{data}\"\n\
+             [ring]\nsize = \"{ring_size}\"\n\
+             [rtsp]\nlisten = [\"127.0.0.1:{rtsp}\"]\n\
+             [http]\nlisten = [\"127.0.0.1:{http}\"]\n\
+             {streams}\n",
+            data = self.data_dir().display(),
+            rtsp = self.rtsp_port,
+            http = self.http_port,
+        );
+        std::fs::create_dir_all(self.data_dir()).unwrap();
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("holdfast.toml")
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Starts it and waits until it answers on HTTP.
+    pub fn start(&mut self) {
+        self.launch();
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        wait_for("the daemon answers", Duration::from_secs(20), || {
+            let runs = self.running.as_mut().is_some_and(Running::runs);
+            assert!(runs, "the daemon ended at its start:\n{}", self.logs());
+            self.try_get("/api/v1/health")
+        });
+    }
+
+    /// Starts it without waiting for anything.
+    pub fn launch(&mut self) {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--config"]).arg(self.config());
+        self.spawn(&mut command);
+    }
+
+    fn spawn(&mut self, command: &mut Command) {
+        self.starts += 1;
+        let log = File::create(self.log(self.starts)).unwrap();
+        command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.running = Some(Running::start(command));
+    }
+
+    /// As [`Daemon::start`], with a file system of its own for the data: a tmpfs mounted with
+    /// `options` in a mount namespace that nobody else sees.
+    pub fn start_on_tmpfs(&mut self, options: &str) {
+        super::need("unshare", "util-linux");
+        let data = self.data_dir();
+        let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && exec \"$3\" run --config \"$4\"";
+        let mut command = Command::new("unshare");
+        // Who is not root gets a user namespace in which he may mount.
+        let root = rustix::process::geteuid().is_root();
+        command.args(if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+        command.args(["sh", "-c", script, "sh", options]).arg(data).arg(BINARY).arg(self.config());
+        self.spawn(&mut command);
+        self.wait_until_it_answers();
+    }
+
+    /// Whether it ended by itself; then it counts as not started.
+    pub fn ended(&mut self) -> bool {
+        let ended = !self.running.as_mut().expect("it was started").runs();
+        if ended {
+            self.running = None;
+        }
+        ended
+    }
+
+    /// Its end, within `most`.
+    pub fn ended_within(&mut self, most: Duration) -> ExitStatus {
+        let status = self.running.as_mut().expect("it was started").ended_within(most);
+        self.running = None;
+        status
+    }
+
+    /// Kills it where it stands.
+    pub fn kill(&mut self) {
+        self.running.take().expect("it runs").kill();
+    }
+
+    /// Tells it to stop, as systemd does, and waits.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.running.as_ref().expect("it runs").signal(rustix::process::Signal::TERM);
+        self.ended_within(Duration::from_secs(15))
+    }
+
+    /// Tells it to read its configuration again.
+    pub fn reload(&self) {
+        self.running.as_ref().expect("it runs").signal(rustix::process::Signal::HUP);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("it runs").pid()
+    }
+
+    fn log(&self, start: u32) -> PathBuf {
+        self.dir.path().join(format!("log-{start}"))
+    }
+
+    /// What it has said since its newest start.
+    pub fn logs(&self) -> String {
+        let bytes = std::fs::read(self.log(self.starts)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// `rtsp://…/stream`.
+    pub fn rtsp(&self, stream: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{stream}", self.rtsp_port)
+    }
+
+    /// `http://…path`.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http_port)
+    }
+
+    fn try_get(&self, path: &str) -> Option<serde_json::Value> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(5)))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let mut answer = agent.get(&self.http(path)).call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The JSON at `path`, whatever its status.
+    pub fn get(&self, path: &str) -> serde_json::Value {
+        self.try_get(path).unwrap_or_else(|| panic!("no JSON at {path}\n{}", self.logs()))
+    }
+
+    /// What `/api/v1/streams` says of `stream`.
+    pub fn stream(&self, stream: &str) -> serde_json::Value {
+        let all = self.get("/api/v1/streams");
+        let list = all["streams"].as_array().unwrap_or_else(|| panic!("no streams in {all}"));
+        let found = list.iter().find(|entry| entry["name"] == stream);
+        found.unwrap_or_else(|| panic!("no {stream} in {all}")).clone()
+    }
+
+    /// Waits until `stream` is in `state`.
+    pub fn wait_state(&self, stream: &str, state: &str, most: Duration) {
+        wait_for(&format!("{stream} is {state}"), most, || {
+            (self.stream(stream)["state"] == state).then_some(())
+        });
+    }
+
+    /// `holdfast` with `arguments`.
+    pub fn holdfast(arguments: &[&str]) -> Output {
+        run(Command::new(BINARY).args(arguments), Duration::from_secs(30))
+    }
+
+    /// What `holdfast ring ls` says of its data.
+    pub fn ring_ls(&self) -> String {
+        let data = self.data_dir();
+        let output = Self::holdfast(&["ring", "ls", "--data-dir", data.to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "ring ls: {}\n{told}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The slot files that hold footage.
+    pub fn slots(&self) -> Vec<PathBuf> {
+        slots_in(&self.data_dir())
+    }
+}
+
+/// The slot files under `data_dir` that hold footage: those that begin with `ftyp`.
+pub fn slots_in(data_dir: &Path) -> Vec<PathBuf> {
+    let ring = data_dir.join("ring");
+    let entries =
+        std::fs::read_dir(&ring).unwrap_or_else(|error| panic!("{}: {error}", ring.display()));
+    let mut slots: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "mp4"))
+        .filter(|path| {
+            use std::io::Read;
+            let mut head = [0; 8];
+            File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
+                && &head[4..] == b"ftyp"
+        })
+        .collect();
+    slots.sort();
+    slots
+}
+
+/// Fails unless every slot that holds footage decodes without a single error.
+pub fn assert_slots_decode(slots: &[PathBuf]) {
+    assert!(!slots.is_empty(), "no slot holds footage");
+    for slot in slots {
+        let mut command = super::ffmpeg();
+        command.args(["-xerror", "-err_detect", "explode", "-i"]).arg(slot);
+        command.args(["-f", "null", "-"]);
+        let output = run(&mut command, Duration::from_secs(120));
+        let told = String::from_utf8_lossy(&output.stderr);
+        let (name, status) = (slot.display(), output.status);
+        assert!(status.success() && told.is_empty(), "{name}: {status}\n{told}");
+    }
+}

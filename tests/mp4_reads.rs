@@ -1,0 +1,41 @@
+//! What `wire::mp4` writes, read by ffmpeg.
+
+mod footage;
+
+use holdfast::wire::mp4::{FragmentBuilder, init_segment};
+
+#[test]
+fn ffmpeg_decodes_every_frame_of_init_and_fragments() {
+    let footage = footage::footage(5, 25, 400);
+    let mut file = init_segment(&footage.tracks).to_vec();
+    for (sequence, units) in (1u32..).zip(footage.units.chunks(70)) {
+        let mut fragment = FragmentBuilder::new(sequence);
+        for unit in units {
+            fragment.push(unit.clone());
+        }
+        let fragment = fragment.build(None);
+        assert_eq!(fragment.len(), fragment.to_bytes().len());
+        file.extend_from_slice(&fragment.to_bytes());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("footage.mp4");
+    std::fs::write(&path, &file).unwrap();
+    footage::decodes(&path).unwrap();
+    assert_eq!(footage::count_frames(&path), footage.frames);
+}
+
+#[test]
+fn ffmpeg_decodes_one_fragment_per_unit() {
+    let footage = footage::footage(2, 25, 400);
+    let mut file = init_segment(&footage.tracks).to_vec();
+    for (sequence, unit) in (1u32..).zip(&footage.units) {
+        let mut fragment = FragmentBuilder::new(sequence);
+        fragment.push(unit.clone());
+        file.extend_from_slice(&fragment.build(None).to_bytes());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("footage.mp4");
+    std::fs::write(&path, &file).unwrap();
+    footage::decodes(&path).unwrap();
+    assert_eq!(footage::count_frames(&path), footage.frames);
+}
