@@ -44,7 +44,7 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        if how == Open::Create {
+        if how != Open::Read {
             self.write_fault()?;
         }
         let file = RealDisk.open(path, how)?;

@@ -47,7 +47,7 @@ fn fragment(at: u32, bytes: usize) -> Fragment {
     };
     let mut builder = FragmentBuilder::new(at + 1);
     // Bytes that no other fragment has in the same place.
-    let data: Vec<u8> = (0..bytes).map(|i| (i as u32 ^ (at * 31)).to_be_bytes()[3]).collect();
+    let data: Vec<u8> = (0u32..).take(bytes).map(|i| (i ^ (at * 31)).to_be_bytes()[3]).collect();
     builder.push(Arc::new(unit(data.into(), decode)));
     let next = MediaTime { ticks: decode.ticks + i64::from(RATE.get()), rate: RATE };
     builder.build(Some(&unit(Bytes::new(), next)))
