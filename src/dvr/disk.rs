@@ -67,6 +67,10 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
 }
 
+/// `f_type` of ext2, ext3 and ext4, and of btrfs (statfs(2)).
+const EXT4_MAGIC: i128 = 0xef53;
+const BTRFS_MAGIC: i128 = 0x9123_683e;
+
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -123,8 +127,12 @@ impl Disk for RealDisk {
 
     fn volume(&self, dir: &Path) -> io::Result<Volume> {
         let stat = rustix::fs::statvfs(dir)?;
+        let kind = rustix::fs::statfs(dir)?.f_type;
+        // These derive it from the UUID that they were made with. Others take the number of the
+        // device, which may be another one after the next boot.
+        let lasting = [EXT4_MAGIC, BTRFS_MAGIC].iter().any(|&magic| i128::from(kind) == magic);
         Ok(Volume {
-            identity: stat.f_fsid,
+            identity: if lasting { stat.f_fsid } else { 0 },
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         })

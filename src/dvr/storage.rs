@@ -192,11 +192,7 @@ impl Storage {
                 let largest = usize::try_from(largest).unwrap_or(usize::MAX);
                 self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
                 let checks = keeper::checks(&found.table);
-                let mut table = self.shared.table();
-                let next_generation = found.table.next_generation.max(table.next_generation);
-                *table = found.table;
-                table.next_generation = next_generation;
-                drop(table);
+                self.shared.table().replace(found.table);
                 info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
                 self.note(Note::Mounted(ring.clone(), checks));
                 let geometry = Geometry {
