@@ -11,6 +11,7 @@ use door::TestBox;
 use footage::Footage;
 use futures::{SinkExt, StreamExt};
 use holdfast::bus::State;
+use holdfast::media::{AccessUnit, RunId, TrackId, Tracks};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -42,8 +43,13 @@ async fn feed(door: &Arc<TestBox>, footage: Footage) {
 
 /// What each decoded picture of `input` hashes to, in order; `frames`: stop after so many.
 async fn pictures(input: &str, frames: Option<usize>) -> Vec<String> {
+    pictures_from(&[], input, frames).await
+}
+
+async fn pictures_from(options: &[&str], input: &str, frames: Option<usize>) -> Vec<String> {
     let mut command = tokio::process::Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-xerror", "-i", input, "-map", "0:v"]);
+    command.args(["-v", "error", "-nostdin", "-xerror"]).args(options);
+    command.args(["-i", input, "-map", "0:v"]);
     if let Some(frames) = frames {
         command.args(["-frames:v", &frames.to_string()]);
     }
@@ -89,6 +95,36 @@ async fn ffmpeg_reads_hls_without_losing_or_damaging_a_picture() {
     assert_eq!(read.len(), 200);
     assert!(stands_in(&read, &originals));
     assert_eq!(door.outlet.readers().hls, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_player_survives_a_reconnect() {
+    let mut footage = footage::footage(14, 25, 300);
+    let originals = originals(&footage).await;
+    let door = Arc::new(TestBox::plain().await);
+    door.go_live(&footage);
+    let base = door.clock.boot().before(Duration::from_secs(17));
+    door.publish(&footage, base, 0, 6_500).await;
+    let params = footage.tracks.list.iter().map(|track| Arc::clone(&track.params));
+    footage.tracks = Arc::new(Tracks::new(RunId(2), params));
+    door.go_live(&footage);
+    // Three seconds away, and back in the middle of a GOP.
+    door.publish(&footage, base.after(Duration::from_secs(3)), 6_600, 13_500).await;
+    let index = door.get("/live/gate/index.m3u8").await;
+    assert_eq!(index.status, 200);
+    let media = door.get("/live/gate/media.m3u8").await;
+    let count = |tag: &str| media.text().matches(tag).count();
+    assert_eq!(
+        (count("#EXTINF"), count("#EXT-X-MAP:"), count("#EXT-X-DISCONTINUITY\n")),
+        (6, 2, 1),
+        "{}",
+        media.text()
+    );
+    // All that is listed: from 2 s to the break, and from the next key frame to 13 s.
+    let listed = [&originals[50..163], &originals[175..325]].concat();
+    let url = format!("http://{}/live/gate/media.m3u8", door.addr);
+    let read = pictures_from(&["-live_start_index", "0"], &url, Some(listed.len())).await;
+    assert!(read == listed, "{} of {}", read.len(), listed.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,10 +257,11 @@ async fn a_viewer_gets_hello_init_the_gop_and_then_every_unit() {
 
 #[tokio::test]
 async fn a_new_run_and_a_lost_camera_are_told() {
-    let footage = footage::footage(2, 25, 300);
+    let mut footage = footage::footage(2, 25, 300);
     let door = TestBox::plain().await;
     door.go_live(&footage);
-    door.publish(&footage, door.clock.boot(), 0, 400).await;
+    let base = door.clock.boot();
+    door.publish(&footage, base, 0, 400).await;
     let mut socket = view(&door).await;
     assert!(json(&mut socket).await["hello"].is_object());
     binary(&mut socket, 1 + 10).await;
@@ -235,8 +272,51 @@ async fn a_new_run_and_a_lost_camera_are_told() {
     assert_eq!(told["state"]["reason"], "no answer");
     door.stream.set_state(State::Live, door.clock.wall());
     assert_eq!(json(&mut socket).await["state"]["state"], "live");
+    let params = footage.tracks.list.iter().map(|track| Arc::clone(&track.params));
+    footage.tracks = Arc::new(Tracks::new(RunId(2), params));
+    door.go_live(&footage);
+    // The rest of a GOP is of no use; the next one comes with a hello and an init of its own.
+    door.publish(&footage, base.after(Duration::from_secs(1)), 400, 1_400).await;
+    assert!(json(&mut socket).await["hello"].is_object());
+    let init = next(&mut socket).await.into_data();
+    assert_eq!(&init[4..8], b"ftyp");
+    binary(&mut socket, 10).await;
     socket.close(None).await.unwrap();
     until(|| door.outlet.readers().mse == 0).await;
+}
+
+#[tokio::test]
+async fn a_viewer_that_stops_reading_is_passed_over_to_a_key_frame() {
+    let mut footage = footage::footage(4, 25, 300);
+    // 200 kB a picture: 5 MB a GOP, more than any socket buffer takes.
+    for unit in &mut footage.units {
+        if unit.track == TrackId(0) {
+            let data = vec![0; 200_000].into();
+            *unit = Arc::new(AccessUnit { data, ..AccessUnit::clone(unit) });
+        }
+    }
+    let door = TestBox::plain().await;
+    door.go_live(&footage);
+    let base = door.clock.boot();
+    door.publish(&footage, base, 0, 40).await;
+    let mut socket = view(&door).await;
+    assert!(json(&mut socket).await["hello"].is_object());
+    binary(&mut socket, 2).await;
+    door.publish(&footage, base, 40, 4_000).await;
+    until(|| door.outlet.mse.meter().totals().units == 100).await;
+    let mut parts = 1;
+    let dropped = loop {
+        match next(&mut socket).await {
+            Message::Binary(_) => parts += 1,
+            Message::Text(text) => {
+                let told: Value = serde_json::from_str(&text).unwrap();
+                break told["drop"].as_u64().unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(dropped > 10 && parts + dropped == 75, "{parts} + {dropped}");
+    assert_eq!(binary(&mut socket, 25).await.len() / 200_000, 25);
 }
 
 #[tokio::test]

@@ -73,6 +73,9 @@ pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
 pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes that the kernel keeps for one TCP reader (it books twice as many); without this it would
+/// take up to 4 MiB for each of them, and a slow reader would see old pictures.
+pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
 /// How long packets are still built after the last RTSP reader of a stream has gone.
 pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a

@@ -30,7 +30,7 @@ struct Decoded {
     jpeg: Bytes,
     arrived: BootTime,
     captured: WallTime,
-    decoded: BootTime,
+    made: BootTime,
 }
 
 /// A picture and when it was taken.
@@ -94,7 +94,7 @@ impl Thumbnail {
         let unit = self.newest_key_frame()?;
         let now = self.clock.boot();
         let fresh = newest.as_ref().filter(|old| {
-            old.arrived == unit.arrived || now.since(old.decoded) < SNAPSHOT_CACHE_TIME
+            old.arrived == unit.arrived || now.since(old.made) < SNAPSHOT_CACHE_TIME
         });
         let decoded = match fresh {
             Some(decoded) => decoded.clone(),
@@ -139,6 +139,6 @@ impl Thumbnail {
         annex_b.extend_from_slice(&nal::to_annex_b(&unit.data));
         let jpeg = self.decoder.jpeg(&annex_b).await?;
         let (arrived, captured) = (unit.arrived, unit.captured.wall);
-        Ok(Decoded { jpeg, arrived, captured, decoded: self.clock.boot() })
+        Ok(Decoded { jpeg, arrived, captured, made: self.clock.boot() })
     }
 }

@@ -80,10 +80,11 @@ impl TestBox {
     /// Publishes what of `footage` lies between two times of its own, as if it had begun at
     /// `base`.
     pub async fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
+        let run = footage.tracks.run;
         let own_ms = |unit: &AccessUnit| millis(unit.arrived.since(BEGINS));
         for unit in &footage.units {
             if (from_ms..to_ms).contains(&own_ms(unit)) {
-                self.stream.publish(moved(unit, base));
+                self.stream.publish(AccessUnit { run, ..moved(unit, base) });
             }
             // Footage comes faster than from a camera; who waits for the first key frame would
             // begin at the last one.

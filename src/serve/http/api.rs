@@ -58,8 +58,16 @@ pub(super) async fn recordings(
     let Ok(Path(name)) = name else { return Err(ApiError::not_found()) };
     let stream = StreamName::parse(&name).map_err(|_| ApiError::stream_unknown(&name))?;
     let list = door.dvr.listing(&stream);
-    if list.runs.is_empty() && door.streams.get(&name).is_none() {
-        return Err(ApiError::stream_unknown(&name));
+    match door.streams.get(&name) {
+        None if list.runs.is_empty() => return Err(ApiError::stream_unknown(&name)),
+        Some(outlet) if list.runs.is_empty() && outlet.recorder.is_none() => {
+            return Err(ApiError::new(
+                StatusCode::NOT_FOUND,
+                "not_recorded",
+                format!("Stream '{name}' is not recorded."),
+            ));
+        }
+        _ => {}
     }
     Ok((NO_STORE, Json(Recorded { stream, list })).into_response())
 }

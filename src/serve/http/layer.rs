@@ -75,3 +75,26 @@ pub(super) async fn method_not_allowed() -> ApiError {
     let message = "This address is for reading: use GET or HEAD.";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn broken() {
+        panic!("a test of the catch");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_one_500() {
+        let routes = around(Router::new().route("/", get(broken)));
+        let response = routes.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = to_bytes(response.into_body(), 1_000).await.unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json["error"]["code"], "internal");
+    }
+}

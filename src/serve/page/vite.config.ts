@@ -24,7 +24,8 @@ export default defineConfig({
       '/api': proxied,
       '/snap': proxied,
       '/metrics': proxied,
-      '/live': { ...proxied, ws: true },
+      // The box refuses a socket that another host's page asks for.
+      '/live': { ...proxied, ws: true, rewriteWsOrigin: true },
     },
   },
   test: {

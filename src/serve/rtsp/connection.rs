@@ -18,7 +18,8 @@ use super::outgoing::Outgoing;
 use super::play::{Exits, Play};
 use super::udp::UdpPair;
 use crate::base::limits::{
-    RTSP_BATCH_BYTES_MAX, RTSP_DESCRIBE_WAIT_MAX, RTSP_REPLY_BYTES_MAX, RTSP_WRITE_STALL_MAX,
+    RTSP_BATCH_BYTES_MAX, RTSP_DESCRIBE_WAIT_MAX, RTSP_REPLY_BYTES_MAX, RTSP_SEND_BUFFER_BYTES,
+    RTSP_WRITE_STALL_MAX,
 };
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::{Directory, Next, State};
@@ -90,8 +91,10 @@ impl Connection {
         clock: SharedClock,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
+        let options = socket2::SockRef::from(&socket);
         // A peer that vanished without a word is gone after this, not after 15 minutes.
-        socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(RTSP_WRITE_STALL_MAX))?;
+        options.set_tcp_user_timeout(Some(RTSP_WRITE_STALL_MAX))?;
+        options.set_send_buffer_size(RTSP_SEND_BUFFER_BYTES)?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         Ok(Self {
@@ -402,7 +405,7 @@ async fn tracks_changed(asked: Option<&mut Asked>) {
         return;
     }
     // Nothing to wait for, or the stream is gone: then the timer answers.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn report(udp: Option<&UdpPair>) {

@@ -162,8 +162,8 @@ mod tests {
     async fn a_pair_is_even_and_odd_and_knows_its_peer() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         let mut pair = UdpPair::open(loopback, loopback).unwrap();
-        let (rtp, rtcp) = pair.ports();
-        assert!(rtp.is_multiple_of(2) && rtcp == rtp + 1);
+        let ports = pair.ports();
+        assert!(ports.0.is_multiple_of(2) && ports.1 == ports.0 + 1);
         let peer = std::net::UdpSocket::bind((loopback, 0)).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let port = peer.local_addr().unwrap().port();
@@ -181,9 +181,9 @@ mod tests {
         }
         let mut buffer = [0; 64];
         let from = [(); 2].map(|()| peer.recv_from(&mut buffer).unwrap().1.port());
-        assert_eq!(from, [rtp, rtcp]);
-        peer.send_to(b"garbage", (loopback, rtcp)).unwrap();
-        peer.send_to(b"\x80\xc9\0\x01\0\0\0\0", (loopback, rtcp)).unwrap();
+        assert_eq!(from, [ports.0, ports.1]);
+        peer.send_to(b"garbage", (loopback, ports.1)).unwrap();
+        peer.send_to(b"\x80\xc9\0\x01\0\0\0\0", (loopback, ports.1)).unwrap();
         tokio::time::timeout(Duration::from_secs(10), pair.report()).await.unwrap();
     }
 }

@@ -11,12 +11,15 @@ use tracing::{info, warn};
 
 use super::Shared;
 use crate::base::fault::{Class, Fault};
+use crate::base::time::BootTime;
 use crate::bus::{Allowance, Stream};
 use crate::sink::web_reader::{WebNext, WebReader};
 use crate::supervise::TaskContext;
 use crate::wire::hls::{Cut, Segmenter};
 use crate::wire::web::WebFormat;
 
+/// The open segment ends when nothing came for so long, so that what was seen last can be seen.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// How often the task beats, and lets old segments go, while no unit comes.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,7 @@ pub(super) async fn run(
     let mut cutter = Cutter {
         segmenter: Segmenter::new(restarted),
         format: None,
+        newest: context.clock.boot(),
         stream: Arc::clone(&stream),
         shared,
         context,
@@ -67,21 +71,29 @@ struct Cutter {
     segmenter: Segmenter,
     /// The format told last, so that a left-out track is told once.
     format: Option<Arc<WebFormat>>,
+    /// When the newest unit was taken.
+    newest: BootTime,
     stream: Arc<Stream>,
     shared: Arc<Shared>,
     context: TaskContext,
 }
 
 impl Cutter {
-    fn idle(&self) {
+    fn idle(&mut self) {
         self.context.heartbeat.beat();
-        self.shared.playlist().sweep(self.context.clock.boot());
+        let now = self.context.clock.boot();
+        if now.since(self.newest) > SILENCE_MAX {
+            let cut = self.segmenter.interrupt();
+            self.list(cut);
+        }
+        self.shared.playlist().sweep(now);
     }
 
     fn take(&mut self, next: WebNext) -> Result<(), CutterError> {
         match next {
             WebNext::Unit(unit, format) => {
                 self.tell(&format);
+                self.newest = self.context.clock.boot();
                 let target = self.shared.playlist().target();
                 let cut = self.segmenter.push(&unit, &format, target);
                 self.shared.meter.unit(unit.data.len());

@@ -26,9 +26,10 @@ use crate::bus::{State, Stream};
 use crate::supervise::{Supervisor, TaskSpec};
 use crate::wire::hls::{Found, Init, Playlist, Segment};
 
-/// A stream whose newest segment ended longer ago than so many target durations is not offered
-/// to new players: old footage must not pass for live.
-const STALE_TARGETS: u32 = 3;
+/// A new player would begin with a segment; if that was listed longer ago than so many target
+/// durations the stream is not offered to it: old footage must not pass for live. In a stream
+/// that runs it is two.
+const STALE_TARGETS: u32 = 5;
 
 /// The HLS output of one stream.
 #[derive(Debug)]
@@ -154,7 +155,7 @@ impl Hls {
     /// Whether the list is long enough and new enough to begin with.
     fn is_current(&self) -> bool {
         let playlist = self.shared.playlist();
-        let age = playlist.age(self.clock.boot());
+        let age = playlist.start_age(self.clock.boot());
         let limit = playlist.target().map(|target| target * STALE_TARGETS);
         age.zip(limit).is_some_and(|(age, limit)| age <= limit)
     }

@@ -47,6 +47,7 @@ pub struct Segment {
     discontinuity: bool,
     independent: bool,
     units: u32,
+    listed_at: BootTime,
 }
 
 impl Segment {
@@ -81,7 +82,6 @@ pub struct Playlist {
     discontinuities_left: u64,
     bytes: usize,
     peak_bps: u64,
-    newest_at: Option<BootTime>,
 }
 
 impl Playlist {
@@ -100,7 +100,6 @@ impl Playlist {
             discontinuities_left: first_number,
             bytes: 0,
             peak_bps: 0,
-            newest_at: None,
         }
     }
 
@@ -122,11 +121,11 @@ impl Playlist {
             discontinuity: cut.discontinuity,
             independent: cut.independent,
             units: cut.units,
+            listed_at: now,
         });
         self.bytes += segment.fragment.len();
         self.peak_bps = self.peak_bps.max(segment.bits_per_sec());
         self.listed.push_back(segment);
-        self.newest_at = Some(now);
         self.settle_target();
         self.let_go(now);
     }
@@ -196,13 +195,13 @@ impl Playlist {
     /// Whether anything was listed yet.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.newest_at.is_some()
+        !self.listed.is_empty()
     }
 
-    /// How long ago the newest segment ended; `None` before the first.
+    /// How long ago the segment was listed with which a new player begins: the third newest.
     #[must_use]
-    pub fn age(&self, now: BootTime) -> Option<Duration> {
-        self.newest_at.map(|at| now.since(at))
+    pub fn start_age(&self, now: BootTime) -> Option<Duration> {
+        self.listed.iter().rev().nth(FIRST_SEGMENTS - 1).map(|start| now.since(start.listed_at))
     }
 
     /// The tracks of the newest segment.

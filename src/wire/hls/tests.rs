@@ -227,6 +227,21 @@ fn a_reconnect_is_a_discontinuity_with_a_new_map() {
 }
 
 #[test]
+fn old_footage_is_not_where_a_new_player_begins() {
+    let mut live = Live::new();
+    live.run(300, 40, 25);
+    let age = |live: &Live| live.list.start_age(BootTime::from_millis(live.ms)).unwrap();
+    assert!(age(&live) <= Duration::from_secs(6));
+    // The camera falls silent, and what was open is listed.
+    let cut = live.segmenter.interrupt().unwrap();
+    live.list.push(BootTime::from_millis(live.ms + 3_000), cut);
+    live.reconnect(3_600_000).run(101, 40, 25);
+    assert!(age(&live) > Duration::from_secs(3_600), "two new segments are not enough");
+    live.run(150, 40, 25);
+    assert!(age(&live) <= Duration::from_secs(8), "{:?}", age(&live));
+}
+
+#[test]
 fn a_hole_in_the_media_is_a_discontinuity_not_a_long_segment() {
     let mut live = Live::new();
     live.run(300, 40, 25);

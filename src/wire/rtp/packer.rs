@@ -26,16 +26,11 @@ impl Packer {
     /// channel `2 * track`.
     #[must_use]
     pub fn new(track: TrackId, seed: u64) -> Self {
-        // Each number from bytes of its own; the seed is random already.
-        let [a, b, c, d, e, f, g, h] = seed.to_be_bytes();
-        Self {
-            channel: Self::channel_of(track),
-            track,
-            ssrc: u32::from_be_bytes([a, b, c, d]).wrapping_add(u32::from(track.0)),
-            sequence: u16::from_be_bytes([e, f]),
-            timestamp_base: u32::from_be_bytes([g, h, e, f]),
-            told: None,
-        }
+        // Each number from bits of its own; the seed is random already.
+        #[allow(clippy::cast_possible_truncation)]
+        let (ssrc, timestamp_base, sequence) =
+            ((seed >> 32) as u32, seed as u32, (seed >> 8) as u16);
+        Self { channel: Self::channel_of(track), track, ssrc, sequence, timestamp_base, told: None }
     }
 
     /// The interleaved channel that units of `track` are framed for.
@@ -60,7 +55,7 @@ impl Packer {
     #[must_use]
     pub fn timestamp(&self, at: MediaTime) -> u32 {
         // Only the low 32 bits go on the wire.
-        #[allow(clippy::cast_possible_truncation)]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let ticks = at.ticks as u32;
         self.timestamp_base.wrapping_add(ticks)
     }

@@ -269,8 +269,12 @@ impl Session {
             match self.framer.next() {
                 Ok(Some(frame)) => self.take(now, frame),
                 Ok(None) => {
-                    if let Some(until) = self.wait(now) {
-                        return Step::Wait { until };
+                    if self.framer.len() == 0 {
+                        self.begun = None;
+                    }
+                    match self.deadline() {
+                        Some((late, until)) if until <= now => self.expire(now, late),
+                        other => return Step::Wait { until: other.map(|(_, until)| until) },
                     }
                 }
                 Err(fault) => {
@@ -282,27 +286,23 @@ impl Session {
         }
     }
 
-    /// The next deadline, or nothing when one has passed and steps follow from it.
-    fn wait(&mut self, now: BootTime) -> Option<Option<BootTime>> {
-        if self.framer.len() == 0 {
-            self.begun = None;
-        }
-        let (what, until) = match (self.begun, &self.live) {
-            (Some(begun), _) => (Late::Request, Some(begun.after(RTSP_REQUEST_TIME_MAX))),
-            (None, None) => (Late::Idle, Some(self.alive.after(RTSP_IDLE_TIME_MAX))),
-            (None, Some(live)) => {
-                let until = self.alive.after(RTSP_SESSION_TIMEOUT);
-                (Late::Session, live.needs_keepalive().then_some(until))
+    /// What may not last longer, and until when; `None` when nothing is limited.
+    fn deadline(&self) -> Option<(Late, BootTime)> {
+        match (self.begun, &self.live) {
+            (Some(begun), _) => Some((Late::Request, begun.after(RTSP_REQUEST_TIME_MAX))),
+            (None, None) => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
+            (None, Some(live)) if live.needs_keepalive() => {
+                Some((Late::Session, self.alive.after(RTSP_SESSION_TIMEOUT)))
             }
-        };
-        if until.is_none_or(|until| until > now) {
-            return Some(until);
+            (None, Some(_)) => None,
         }
-        if matches!(what, Late::Request) {
+    }
+
+    fn expire(&mut self, now: BootTime, late: Late) {
+        if matches!(late, Late::Request) {
             self.reply(now, None, Reply::new(StatusCode::RequestTimeout));
         }
-        self.close(what.reason());
-        None
+        self.close(late.reason());
     }
 
     fn take(&mut self, now: BootTime, frame: Frame) {

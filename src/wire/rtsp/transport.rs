@@ -58,8 +58,9 @@ fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
     match protocol.as_str() {
         "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
         "RTP/AVP" | "RTP/AVP/UDP" => {
-            let (rtp, rtcp) = param("client_port").and_then(pair::<u16>)?;
-            (rtp.min(rtcp) >= CLIENT_PORT_MIN).then_some(Asked::Udp { rtp, rtcp })
+            let client = param("client_port").and_then(pair::<u16>)?;
+            let asked = Asked::Udp { rtp: client.0, rtcp: client.1 };
+            (client.0.min(client.1) >= CLIENT_PORT_MIN).then_some(asked)
         }
         _ => None,
     }

@@ -185,12 +185,11 @@ async function show(page: Page, state: 'visible' | 'hidden'): Promise<void> {
 /** Answers the list of streams with what `change` makes of the real demo stream. */
 async function streams(page: Page, change: (demo: object) => object[]): Promise<void> {
   await page.route('**/api/v1/streams', async (route) => {
-    const real = new URL('/api/v1/streams', DIRECT);
-    const answer = (await (await page.request.get(real.href)).json()) as {
-      streams: { name: string }[];
-    };
-    const demo = answer.streams.find((one) => one.name === 'demo');
-    await route.fulfill({ json: { streams: change(demo ?? {}) } }).catch(() => undefined);
+    const answer = await fetch(new URL('/api/v1/streams', DIRECT));
+    const { streams } = (await answer.json()) as { streams: { name: string }[] };
+    const demo = streams.find((one) => one.name === 'demo') ?? {};
+    // The page may have been closed in the meantime.
+    await route.fulfill({ json: { streams: change(demo) } }).catch(() => undefined);
   });
 }
 

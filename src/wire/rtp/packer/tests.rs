@@ -50,7 +50,8 @@ fn unit(params: &Arc<CodecParams>, ticks: i64, key: bool, data: Bytes) -> Access
 
 /// A NAL of `bytes` with `head` in front and nothing in it that looks like a start code.
 fn nal(head: &[u8], bytes: usize) -> Vec<u8> {
-    head.iter().copied().chain((head.len()..bytes).map(|at| (at % 251) as u8 | 4)).collect()
+    let filler = (0u8..=250).map(|byte| byte | 4).cycle().skip(head.len());
+    head.iter().copied().chain(filler).take(bytes).collect()
 }
 
 /// Checks what holds for every packet and gives back (sequence, timestamp, marker, payload).
@@ -168,7 +169,7 @@ fn sequence_and_timestamp_go_on_from_unit_to_unit_and_wrap() {
             sequences.push(sequence);
         }
     }
-    let wanted: Vec<u16> = (0..sequences.len() as u16).map(|n| first.wrapping_add(n)).collect();
+    let wanted: Vec<u16> = (0u16..).take(sequences.len()).map(|n| first.wrapping_add(n)).collect();
     assert_eq!(sequences, wanted);
     let later = MediaTime { ticks: (1 << 32) + 5, rate: params.clock_rate };
     let now = MediaTime { ticks: 5, rate: params.clock_rate };

@@ -15,7 +15,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(target) = &ask.target else {
         return Outcome::Done(Reply::refuse(StatusCode::BadRequest, "name a stream"));
     };
-    let accept = ask.request.header(&headers::ACCEPT).map(|value| value.as_str());
+    let accept = ask.request.header(&headers::ACCEPT).map(rtsp_types::HeaderValue::as_str);
     if accept.is_some_and(|accept| !(accept.contains("sdp") || accept.contains('*'))) {
         let text = "only application/sdp is offered";
         return Outcome::Done(Reply::refuse(StatusCode::NotAcceptable, text));

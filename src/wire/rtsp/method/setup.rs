@@ -25,7 +25,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         Some(live) => &live.routes,
         None => &[],
     };
-    let header = ask.request.header(&headers::TRANSPORT).map(|value| value.as_str());
+    let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
     let Some(asked) = transport::choose(header.unwrap_or_default(), session.peer) else {
         let text = "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up";
         return refuse(StatusCode::UnsupportedTransport, text);
@@ -50,8 +50,8 @@ fn channels_for(target: &Target, asked: Option<(u8, u8)>, routes: &[Routed]) -> 
     let free = |&(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(rtp) && !taken(rtcp);
     let own = target.track.map_or(0, |track| track.0.min(127) * 2);
     let pairs = std::iter::once(own).chain((0..128).map(|n| n * 2)).map(|rtp| (rtp, rtp + 1));
-    let (rtp, rtcp) = asked.filter(free).or_else(|| pairs.clone().find(free)).unwrap_or((0, 1));
-    Route::Tcp { rtp, rtcp }
+    let pair = asked.filter(free).or_else(|| pairs.clone().find(free)).unwrap_or((0, 1));
+    Route::Tcp { rtp: pair.0, rtcp: pair.1 }
 }
 
 /// Takes the track into the session, which begins with the first one.

@@ -67,7 +67,8 @@ export class LivePlayer {
     video.playsInline = true;
     video.disableRemotePlayback = true;
     video.addEventListener('waiting', () => {
-      if (this.#shown_secs >= 0) this.#cushion.starved(performance.now());
+      // A seek waits too, but not for want of bytes.
+      if (this.#shown_secs >= 0 && !video.seeking) this.#cushion.starved(performance.now());
     });
     video.addEventListener('error', () => {
       if (this.#source !== null) this.#fail('this browser could not decode the video');

@@ -15,6 +15,16 @@ const HIDE_GRACE_MS = 1_000;
 /** The API polls each second: a stream whose newest frame at the box is older has stopped. */
 const SOURCE_AGE_MS_MAX = 3_000;
 
+/** What a tile is made of. */
+export interface TileParts {
+  readonly video: HTMLVideoElement;
+  readonly image: HTMLImageElement;
+  readonly stream: StreamInfo;
+  readonly wants_live: boolean;
+  /** Asks for fresh facts of the API, because the box has just said that something changed. */
+  readonly hurry: () => void;
+}
+
 export class Tile {
   readonly mode = signal<Mode>({ kind: 'paused' });
   /** The age of the live picture in seconds, smoothed; null when it is not known. */
@@ -35,7 +45,8 @@ export class Tile {
   readonly #timer: number;
   #on_screen = false;
   #seen_ms = -Infinity;
-  #wants_live = false;
+  #stream: StreamInfo;
+  #wants_live: boolean;
   #unplayable: string | null = null;
   #playing = false;
   #trouble: string | null = null;
@@ -45,13 +56,9 @@ export class Tile {
   /** When the picture on the screen last changed. */
   #changed_ms = -Infinity;
 
-  constructor(
-    video: HTMLVideoElement,
-    image: HTMLImageElement,
-    private stream: StreamInfo,
-    /** Asks for fresh facts of the API, because the box has just said that something changed. */
-    hurry: () => void,
-  ) {
+  constructor({ video, image, stream, wants_live, hurry }: TileParts) {
+    this.#stream = stream;
+    this.#wants_live = wants_live;
     this.#player = new LivePlayer(video, stream.urls.mse, {
       frame: (delay_secs) => this.#frame(delay_secs),
       hello: (hello) => {
@@ -83,11 +90,14 @@ export class Tile {
 
   /** Takes the newest that the API says of this stream. */
   informed(stream: StreamInfo): void {
-    const came_back = this.stream.state !== 'live' && stream.state === 'live';
-    const changed = codecsOf(this.stream) !== codecsOf(stream);
-    this.stream = stream;
+    const came_back = this.#stream.state !== 'live' && stream.state === 'live';
+    const changed = codecsOf(this.#stream) !== codecsOf(stream);
+    this.#stream = stream;
     if (changed) this.#judge();
-    if (came_back) this.#player.retry();
+    if (came_back) {
+      this.#player.retry();
+      this.#waiting_since_ms = performance.now();
+    }
     this.#update();
   }
 
@@ -125,7 +135,7 @@ export class Tile {
   /** Judges by the API's codec names whether this browser can play the stream at all. */
   #judge(): void {
     const Source = mediaSource();
-    const video = this.stream.tracks.find((track) => track.kind === 'video');
+    const video = this.#stream.tracks.find((track) => track.kind === 'video');
     if (Source === null) this.#unplayable = NO_MEDIA_SOURCE;
     else if (video?.codecs && !Source.isTypeSupported(`video/mp4; codecs="${video.codecs}"`)) {
       this.#unplayable = `this browser cannot play ${codec(video.codec)}`;
@@ -137,7 +147,7 @@ export class Tile {
     if (visible) this.#seen_ms = now_ms;
     return {
       visible: now_ms - this.#seen_ms < HIDE_GRACE_MS,
-      state: this.stream.state,
+      state: this.#stream.state,
       wants_live: this.#wants_live,
       unplayable: this.#unplayable,
       waited_secs: (now_ms - this.#waiting_since_ms) / 1000,
@@ -181,7 +191,7 @@ export class Tile {
     if (now_ms - this.#changed_ms > FROZEN_SECS * 1000) return true;
     return (
       this.mode.peek().kind === 'pictures' &&
-      (this.stream.last_frame_age_ms ?? 0) > SOURCE_AGE_MS_MAX
+      (this.#stream.last_frame_age_ms ?? 0) > SOURCE_AGE_MS_MAX
     );
   }
 }

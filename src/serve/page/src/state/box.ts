@@ -5,7 +5,7 @@
 import { computed, signal } from '@preact/signals';
 import { type Health, readHealth, readStreams, type StreamInfo } from '../logic/api';
 import { Backoff } from '../logic/backoff';
-import { Bitrates } from '../logic/bitrate';
+import { Rates } from '../logic/rate';
 
 const PERIOD_MS = 1_000;
 const TIMEOUT_MS = 4_000;
@@ -19,6 +19,8 @@ export const health = signal<Health | null>(null);
 export const outage = signal<{ since_ms: number; reason: string } | null>(null);
 /** Media bits per second of each stream, over the last seconds. */
 export const bitrates = signal<ReadonlyMap<string, number>>(new Map());
+/** Access units (pictures, and audio frames) per second of each stream. */
+export const unit_rates = signal<ReadonlyMap<string, number>>(new Map());
 /** The clock of the box, in Unix milliseconds; it advances once a second. */
 export const now_ms = signal<number>(Date.now());
 
@@ -33,7 +35,8 @@ export const recording_count = computed(
 );
 
 const backoff = new Backoff({ first_ms: 1_000, max_ms: 4_000 });
-const rates = new Bitrates();
+const byte_counts = new Rates();
+const unit_counts = new Rates();
 let failures = 0;
 let timer = 0;
 let busy = false;
@@ -89,9 +92,8 @@ function take(list: StreamInfo[] | null, state: Health | null): void {
   outage.value = null;
   if (state.time_ms !== null) offset_ms = state.time_ms - performance.now();
   const local_ms = performance.now();
-  bitrates.value = new Map(
-    list.map((one) => [one.name, rates.add(one.name, one.totals.bytes, local_ms)]),
-  );
+  bitrates.value = rated(list, (one) => byte_counts.add(one.name, one.totals.bytes, local_ms) * 8);
+  unit_rates.value = rated(list, (one) => unit_counts.add(one.name, one.totals.units, local_ms));
   streams.value = list;
   health.value = state;
 }
@@ -100,4 +102,11 @@ function missed(reason: string): void {
   failures += 1;
   if (failures < FAILURES_TOLD) return;
   outage.value = { since_ms: outage.value?.since_ms ?? now_ms.value, reason };
+}
+
+function rated(
+  list: readonly StreamInfo[],
+  rate: (one: StreamInfo) => number,
+): ReadonlyMap<string, number> {
+  return new Map(list.map((one) => [one.name, rate(one)]));
 }

@@ -65,7 +65,7 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
           <Icon name={muted ? 'mute' : 'sound'} /> Sound
         </button>
       )}
-      {dropped !== null && <span class="chip">No sound: {dropped}</span>}
+      {dropped !== null && <span class="chip">{dropped}</span>}
       <a class="button" href={stream.urls.snapshot} download={`${stream.name}.jpg`}>
         <Icon name="save" /> Picture
       </a>

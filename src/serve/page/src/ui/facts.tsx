@@ -3,12 +3,18 @@
 import { useRef, useState } from 'preact/hooks';
 import type { StreamInfo } from '../logic/api';
 import { bitrate, track } from '../logic/format';
-import { bitrates } from '../state/box';
+import { bitrates, unit_rates } from '../state/box';
 
 /** "H.264 1280×720 25 fps · AAC 48 kHz stereo · 2.1 Mbit/s · 3 viewers". */
 export function Facts({ stream }: { stream: StreamInfo }) {
   const bps = bitrates.value.get(stream.name) ?? 0;
+  const units_per_sec = unit_rates.value.get(stream.name) ?? 0;
   const parts = stream.tracks.map(track);
+  // A stream that does not say its frame rate, and has nothing but pictures, is counted.
+  const only = stream.tracks.length === 1 ? stream.tracks[0] : undefined;
+  if (only?.kind === 'video' && !only.frame_rate && units_per_sec > 0 && stream.state === 'live') {
+    parts.push(`${Math.round(units_per_sec)} fps`);
+  }
   if (bps > 0 && stream.state === 'live') parts.push(bitrate(bps));
   const { rtsp, hls, mse } = stream.readers;
   return (

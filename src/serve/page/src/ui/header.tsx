@@ -44,7 +44,13 @@ function HealthBox() {
   const state = health.value;
   const verdict: Verdict = outage.value !== null ? 'unreachable' : (state?.status ?? 'unknown');
   return (
-    <details class="health" data-status={verdict}>
+    <details
+      class="health"
+      data-status={verdict}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') event.currentTarget.open = false;
+      }}
+    >
       <summary>
         <Icon name={verdict === 'ok' ? 'check' : verdict === 'unknown' ? 'wait' : 'warn'} />
         <span class="hidden">Health of the box: </span>

@@ -28,7 +28,8 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
   const [tile, setTile] = useState<Tile | null>(null);
   useEffect(() => {
     if (frame.current === null || video.current === null || image.current === null) return;
-    const made = new Tile(video.current, image.current, stream, hurry);
+    const parts = { video: video.current, image: image.current };
+    const made = new Tile({ ...parts, stream, wants_live, hurry });
     const observer = new IntersectionObserver(
       (seen) => made.shown(seen.at(-1)?.isIntersecting ?? false),
       { rootMargin: '64px' },
