@@ -45,3 +45,7 @@ pub mod sink;
 pub mod source;
 pub mod supervise;
 pub mod wire;
+
+/// Counts what retina holds while a camera sends, see [`base::held`].
+#[global_allocator]
+static ALLOCATOR: base::held::Counting = base::held::Counting;

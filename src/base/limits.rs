@@ -90,6 +90,9 @@ pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a new connection waits for sessions of the old one that the camera may still hold.
 pub const PULL_STALE_TIME_MAX: Duration = Duration::from_secs(10);
+/// What a connection may hold in memory while one frame or one RTSP message is arriving; past it
+/// the run ends. An access unit stands in it twice, in pieces and whole.
+pub const PULL_HELD_BYTES_MAX: i64 = 32 << 20;
 /// DESCRIBE, and then each of SETUP and PLAY.
 pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From PLAY to the first frame.

@@ -147,6 +147,9 @@ pub enum PullError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
+    /// One message or frame that does not end.
+    #[error("The camera sends a message or a frame that is larger than any may be.")]
+    Overfull,
     /// Parameter sets that cannot be used.
     #[error("The camera describes its stream in a way that cannot be used")]
     Params(#[from] ParamsError),

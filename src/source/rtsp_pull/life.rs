@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use retina::client::Demuxed;
 use retina::codec::{CodecItem, ParametersRef};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,6 +17,7 @@ use super::clock::{Now, RunClock, Stamp, WALL_TRUST};
 use super::decode_time::DecodeTimes;
 use super::error::{PullError, Step, Whom, from_retina};
 use super::flood::FloodGate;
+use super::ledger::{Ledger, Overfull};
 use super::session::{Link, Wanted};
 use super::{Bounds, Config, Memory, reorder};
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -27,29 +29,46 @@ use crate::supervise::TaskContext;
 /// Reads frames and publishes them until the run ends.
 pub(super) async fn read(
     link: Link,
+    ledger: Ledger,
     config: &Config,
     stream: &Arc<Stream>,
     context: &TaskContext,
     whom: &Whom,
 ) -> Result<Infallible, PullError> {
     let Link { mut frames, wanted } = link;
-    let mut life = Life::new(stream, &wanted, config);
-    let mut deadline = Instant::now() + config.bounds.first_frame;
+    let life = Life::new(stream, &wanted, config);
+    let Err(error) = pump(&mut frames, ledger, life, context, whom).await;
+    if matches!(error, PullError::Overfull | PullError::Flooded { .. }) {
+        config.memory.sever(frames);
+    }
+    Err(error)
+}
+
+async fn pump(
+    frames: &mut Demuxed,
+    mut ledger: Ledger,
+    mut life: Life<'_>,
+    context: &TaskContext,
+    whom: &Whom,
+) -> Result<Infallible, PullError> {
+    let mut deadline = Instant::now() + life.bounds.first_frame;
     loop {
         let next = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Err(PullError::Stopped),
-            next = tokio::time::timeout_at(deadline, frames.next()) => next,
+            next = tokio::time::timeout_at(deadline, ledger.watch(frames.next())) => next,
         };
         let item = match next {
             Err(_) => return Err(life.overdue()),
-            Ok(None) => return Err(PullError::Closed),
-            Ok(Some(item)) => item.map_err(|error| from_retina(&error, Step::Read, whom))?,
+            Ok(Err(Overfull)) => return Err(PullError::Overfull),
+            Ok(Ok(None)) => return Err(PullError::Closed),
+            Ok(Ok(Some(item))) => item.map_err(|error| from_retina(&error, Step::Read, whom))?,
         };
         context.heartbeat.beat();
         let now = Now { boot: context.clock.boot(), wall: context.clock.wall() };
+        ledger.left(weight(&item), life.is_first_track(&item));
         if life.apply(item, frames.streams(), now)? == Progress::Frame {
-            deadline = Instant::now() + config.bounds.idle;
+            deadline = Instant::now() + life.bounds.idle;
         }
     }
 }
@@ -109,6 +128,16 @@ impl<'a> Life<'a> {
             begun: false,
             heard: false,
         }
+    }
+
+    /// Whether `item` is a frame of the first track.
+    fn is_first_track(&self, item: &CodecItem) -> bool {
+        let source = match item {
+            CodecItem::VideoFrame(video) => video.stream_id(),
+            CodecItem::AudioFrame(audio) => audio.stream_id(),
+            _ => return false,
+        };
+        self.lane(source) == Some(0)
     }
 
     /// What a deadline that passed means.
@@ -290,6 +319,17 @@ impl Lane {
             times: DecodeTimes::new(depth, ticks, Some(floor)),
             lost: 0,
         }
+    }
+}
+
+/// The bytes that leave with `item`.
+fn weight(item: &CodecItem) -> usize {
+    match item {
+        CodecItem::VideoFrame(video) => video.data().len(),
+        CodecItem::AudioFrame(audio) => audio.data().len(),
+        CodecItem::MessageFrame(message) => message.data().len(),
+        CodecItem::Rtcp(packets) => packets.raw().len(),
+        _ => 0,
     }
 }
 

@@ -16,15 +16,15 @@
 //! 4. A frame that is too large or not whole is dropped and counted; it does not end the run.
 //! 5. The password goes to retina and nowhere else; a URL's path and query are never told,
 //!    because some cameras want the password there.
-//!
-//! retina 0.4.21 puts no bound on one RTSP message or one access unit while it is arriving; what
-//! bounds it here is time ([`PULL_IDLE_TIME_MAX`](crate::base::limits::PULL_IDLE_TIME_MAX)): a
-//! frame that is not complete by then ends the run.
+//! 6. While a message or frame is arriving, a connection holds at most
+//!    [`PULL_HELD_BYTES_MAX`](crate::base::limits::PULL_HELD_BYTES_MAX) and what one poll can
+//!    read (see `ledger`); retina 0.4.21 itself knows no such bound.
 
 mod clock;
 mod decode_time;
 mod error;
 mod flood;
+mod ledger;
 mod life;
 mod reorder;
 mod session;
@@ -120,11 +120,30 @@ impl Default for Bounds {
 /// Shared by the clones of a [`Config`], which all mean the same camera.
 #[derive(Default)]
 struct Memory {
-    sessions: Arc<SessionGroup>,
+    sessions: Mutex<Arc<SessionGroup>>,
     end: Mutex<BootTime>,
 }
 
 impl Memory {
+    fn sessions(&self) -> Arc<SessionGroup> {
+        Arc::clone(&self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Drops `session` and hangs up without a goodbye.
+    ///
+    /// retina says TEARDOWN in a task of its own and reads on for five seconds to hear the
+    /// answer, with no bound. A camera that floods is not given that: the task goes to a runtime
+    /// that ends before it runs, and the connection with it.
+    fn sever<T>(&self, session: T) {
+        *self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::default();
+        let Ok(nowhere) = tokio::runtime::Builder::new_current_thread().build() else { return };
+        {
+            let _inside = nowhere.enter();
+            drop(session);
+        }
+        nowhere.shutdown_background();
+    }
+
     fn end(&self) -> MutexGuard<'_, BootTime> {
         self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -203,7 +222,8 @@ pub async fn run(
     let Err(error) = connected(config, &stream, &context, &whom).await;
     if matches!(error, PullError::Stopped) {
         // The runtime may end with us; the camera is told before, if it listens.
-        let goodbye = config.memory.sessions.await_teardown();
+        let goodbye = config.memory.sessions();
+        let goodbye = goodbye.await_teardown();
         let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
     }
     Err(error)
@@ -215,10 +235,16 @@ async fn connected(
     context: &TaskContext,
     whom: &error::Whom,
 ) -> Result<Infallible, PullError> {
+    let mut ledger = ledger::Ledger::default();
+    let mut opening = Box::pin(session::open(config, whom, &context.heartbeat));
     let link = tokio::select! {
         biased;
         () = context.stop.cancelled() => return Err(PullError::Stopped),
-        link = session::open(config, whom, &context.heartbeat) => link?,
+        link = ledger.watch(&mut opening) => link,
     };
-    life::read(link, config, stream, context, whom).await
+    let Ok(link) = link else {
+        config.memory.sever(opening);
+        return Err(PullError::Overfull);
+    };
+    life::read(link?, ledger, config, stream, context, whom).await
 }

@@ -45,9 +45,10 @@ pub(super) async fn open(
     whom: &Whom,
     heartbeat: &Heartbeat,
 ) -> Result<Link, PullError> {
-    let stale = config.memory.sessions.stale_sessions();
+    let sessions = config.memory.sessions();
+    let stale = sessions.stale_sessions();
     if stale.num_sessions > 0 {
-        let gone = config.memory.sessions.await_stale_sessions(&stale);
+        let gone = sessions.await_stale_sessions(&stale);
         let _ = tokio::time::timeout(PULL_STALE_TIME_MAX, gone).await;
     }
     let mut session = describe(config, whom).await?;
@@ -80,7 +81,7 @@ fn session_options(config: &Config) -> SessionOptions {
     SessionOptions::default()
         .creds(creds)
         .user_agent(concat!("Holdfast/", env!("CARGO_PKG_VERSION")).to_owned())
-        .session_group(Arc::clone(&config.memory.sessions))
+        .session_group(config.memory.sessions())
         .session_id(SessionIdPolicy::UseFirst)
         .unassigned_channel_data(UnassignedChannelDataPolicy::Ignore)
         .teardown(TeardownPolicy::Auto)

@@ -1,6 +1,7 @@
 //! Hostile and plain cameras over loopback, spoken by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -353,6 +354,61 @@ async fn an_access_unit_that_never_ends_ends_the_run() {
         .flat_map(|seq| rtp(seq, 0, false, &[[0x7c, 0x05].as_slice(), &[0; 900]].concat()));
     let error = ended(&camera(polite, begin.into_iter().chain(more).collect(), false).await).await;
     assert!(matches!(error, PullError::NoFirstFrame { .. }), "{error}");
+}
+
+/// A camera that answers `method` with `head` and then sends `filling` for ever.
+async fn endless(
+    method: &'static str,
+    head: &'static str,
+    filling: Vec<u8>,
+) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let hush =
+                move |asked: &str| if asked == method { Reply::HangUp } else { polite(asked) };
+            let _ = serve(&mut socket, &hush, &[], false).await;
+            let mut goes_on = socket.write_all(head.as_bytes()).await.is_ok();
+            while goes_on {
+                for chunk in filling.chunks(1 << 16) {
+                    goes_on &= socket.write_all(chunk).await.is_ok();
+                    counted.fetch_add(chunk.len() as u64, Relaxed);
+                }
+            }
+        }
+    });
+    (format!("rtsp://127.0.0.1:{port}/main"), sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_cut_before_it_fills_the_memory() {
+    let play = "RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: 1\r\n\r\n";
+    let body = "RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 4000000000\r\n\r\n";
+    // An FU-A that begins and, in the 86 MB that follow, does not end.
+    let unit = (0..u16::MAX)
+        .flat_map(|seq| {
+            let fragment = [0x7c, if seq == 0 { 0x85 } else { 0x05 }];
+            rtp(seq, 0, false, &[fragment.as_slice(), &[0; 1_300]].concat())
+        })
+        .collect();
+    let cases = [
+        ("DESCRIBE", "RTSP/1.0 200 OK\r\nX: ", vec![b'x'; 1 << 16]),
+        ("DESCRIBE", body, vec![b'x'; 1 << 16]),
+        ("PLAY", play, unit),
+    ];
+    for (method, head, filling) in cases {
+        let (url, sent) = endless(method, head, filling).await;
+        let mut config = config(&url);
+        config.bounds = Bounds::default();
+        let error = life(&config, &stream()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await; // a goodbye would read on
+        let sent = sent.load(Relaxed);
+        assert!(matches!(error, PullError::Overfull), "{method}: {error}");
+        assert!(sent < 256 << 20, "{method}: {sent} bytes were taken");
+    }
 }
 
 #[tokio::test]
