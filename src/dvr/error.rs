@@ -110,6 +110,15 @@ impl Fault for DvrError {
     }
 }
 
+/// The error as a sentence for people.
+pub(super) fn sentence(error: &DvrError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
 /// What the system said, in words for people where it is something they can mend.
 fn told(error: &io::Error) -> String {
     use io::ErrorKind::{

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::disk::{Disk, Open, RealDisk};
 use super::error::DvrError;
+use super::journal::{self, Facts, Parsed};
 use super::ring::Ring;
 use super::seal::{Entry, SlotHeader};
 use super::slot::{self, Contents, Front, Strictness};
@@ -20,6 +21,8 @@ use super::table::SlotView;
 pub struct Reader {
     disk: Arc<dyn Disk>,
     ring: Ring,
+    facts: Facts,
+    journal: Parsed,
     laps: Vec<Lap>,
     blank: u64,
     damaged: Vec<u32>,
@@ -44,6 +47,7 @@ impl Reader {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
         let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
+        let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
         let newest = |held: &super::table::Held| {
             found.table.newest_of(&held.stream).map(|(_, newest)| newest.generation)
         };
@@ -67,9 +71,23 @@ impl Reader {
             bad: of(|view| matches!(view, SlotView::Bad)),
             disk,
             ring: found.ring,
+            facts,
+            journal,
             laps,
             foreign: found.foreign,
         })
+    }
+
+    /// What the journal beside the ring says; nothing where there is none.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How the journal was found. Its records are in [`Reader::facts`].
+    #[must_use]
+    pub fn journal(&self) -> &Parsed {
+        &self.journal
     }
 
     /// Slots that hold footage, oldest lap first.

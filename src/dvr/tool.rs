@@ -61,7 +61,7 @@ pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
             )?;
             if let Some(gap) = listing.gaps.get(at) {
                 let ms = gap.end.as_unix_millis() - gap.start.as_unix_millis();
-                writeln!(out, "  gap  {ms} ms")?;
+                writeln!(out, "  gap  {ms} ms  {}", gap.message)?;
             }
         }
     }
@@ -76,10 +76,15 @@ pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolEr
         let slots = found.entry(header.stream).or_default();
         slots.push((header.boot, stretches(&contents.entries)));
     }
-    let joined = |slots: Vec<(Identity, Vec<Stretch>)>| {
-        join(slots.iter().map(|(boot, list)| (*boot, &list[..])), true)
+    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Stretch>)>| {
+        let slots = slots.iter().map(|(boot, list)| (*boot, &list[..]));
+        join(slots, stream, reader.facts(), true)
     };
-    Ok(found.into_iter().map(|(stream, slots)| (stream, joined(slots))).collect())
+    let listings = found.into_iter().map(|(stream, slots)| {
+        let listing = joined(&stream, slots);
+        (stream, listing)
+    });
+    Ok(listings.collect())
 }
 
 fn stretches(entries: &[Entry]) -> Vec<Stretch> {

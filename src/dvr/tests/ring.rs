@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::faulty::FaultyDisk;
-use super::{fragment, init};
+use super::{TestClock, fragment, init};
 use crate::base::name::StreamName;
-use crate::base::time::SystemClock;
 use crate::dvr::{
     Config, Dvr, Keep, Listing, Reader, RecordingState, RingState, Size, Writer, tool,
 };
@@ -45,14 +44,14 @@ fn open(dir: &Path, disk: &FaultyDisk, boot: [u8; 16]) -> Dvr {
         size: Size::Bytes(SLOT_BYTES * 8),
         slot_bytes: Some(SLOT_BYTES),
     };
-    Dvr::open_on(Arc::new(disk.clone()), boot, config, Arc::new(SystemClock), None).unwrap()
+    Dvr::open_on(Arc::new(disk.clone()), boot, config, TestClock::right(), None).unwrap()
 }
 
-fn gate() -> StreamName {
+pub(super) fn gate() -> StreamName {
     StreamName::parse("gate").unwrap()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
@@ -65,26 +64,26 @@ fn writer(dvr: &Dvr) -> Writer {
     dvr.writer(&gate(), Keep::default())
 }
 
-fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
+pub(super) fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
     for at in seconds {
         writer.append(&init(), fragment(at, bytes), at == 0, false).unwrap();
     }
 }
 
-fn durable(writer: &Writer) -> u64 {
+pub(super) fn durable(writer: &Writer) -> u64 {
     writer.durable().borrow().map_or(0, |durable| durable.fragments)
 }
 
-fn close(dvr: Dvr, writer: Writer) {
+pub(super) fn close(dvr: Dvr, writer: Writer) {
     drop(writer);
     assert!(dvr.close(PATIENCE));
 }
 
-fn fragments(listing: &Listing) -> u64 {
+pub(super) fn fragments(listing: &Listing) -> u64 {
     listing.runs.iter().map(|run| run.fragments).sum()
 }
 
-fn verified(dir: &Path) -> tool::Verdict {
+pub(super) fn verified(dir: &Path) -> tool::Verdict {
     let mut said = Vec::new();
     let verdict = tool::verify(dir, &mut said).unwrap();
     assert!(verdict.is_sound(), "{}", String::from_utf8_lossy(&said));
