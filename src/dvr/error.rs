@@ -72,6 +72,12 @@ pub enum DvrError {
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
+    /// The slot was given to newer footage while it was being read.
+    #[error("the footage in slot {slot} was given to newer footage while it was being read")]
+    Reused {
+        /// Which slot.
+        slot: u32,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -100,10 +106,14 @@ impl DvrError {
 impl Fault for DvrError {
     fn class(&self) -> Class {
         match self {
-            Self::Disk { .. } | Self::Gone { .. } | Self::Foreign { .. } | Self::Index(_) => {
-                Class::Disk
-            }
-            Self::RingFile { .. } | Self::NoSlot | Self::Thread(_) => Class::Disk,
+            Self::Disk { .. }
+            | Self::Gone { .. }
+            | Self::Foreign { .. }
+            | Self::Index(_)
+            | Self::RingFile { .. }
+            | Self::NoSlot
+            | Self::Reused { .. }
+            | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } => Class::Config,
             Self::FragmentTooLong { .. } => Class::Peer,
         }

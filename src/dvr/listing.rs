@@ -200,7 +200,7 @@ impl Stretch {
     }
 
     /// Whether `next` goes on where this one ends, both being of one boot.
-    fn goes_on_in(&self, next: &Self) -> bool {
+    pub(super) fn goes_on_in(&self, next: &Self) -> bool {
         let hole_nanos = next.from_nanos.saturating_sub(self.until_nanos);
         let gap_nanos = nanos(GAP_SPAN_MIN);
         let shown_nanos = if next.loss_before { LOSS_GAP_NANOS_MIN } else { gap_nanos };

@@ -1,15 +1,19 @@
 #![doc = include_str!("README.md")]
 
 mod clock;
+mod days;
 mod disk;
 mod error;
+mod extract;
 mod index;
 mod journal;
 mod keeper;
 mod listing;
 mod open_slot;
+mod outlook;
 mod pin;
 mod reader;
+mod replay;
 mod ring;
 mod seal;
 mod slot;
@@ -30,12 +34,15 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 pub use self::clock::{ClockRow, ClockTable, Step};
+pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 pub use self::error::DvrError;
 pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Session, Trouble};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::pin::{Pin, PinError, PinWish};
 pub use self::reader::{Lap, Reader};
+pub use self::replay::{Piece, Replay};
 pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
@@ -253,6 +260,22 @@ impl Dvr {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Opens what `stream` has between two dates for reading; blocks on nothing but locks.
+    pub fn replay(
+        &self,
+        stream: &StreamName,
+        from: WallTime,
+        until: WallTime,
+    ) -> Result<Replay, DvrError> {
+        Replay::open(Arc::clone(&self.shared), stream, from, until)
+    }
+
+    /// Everything about the storage, with the forecast.
+    #[must_use]
+    pub fn storage(&self) -> outlook::Storage {
+        outlook::storage(&self.shared)
     }
 
     /// How everything does.

@@ -140,6 +140,16 @@ impl Reader {
         read().map_err(failed)
     }
 
+    /// The `ftyp` and `moov` of the lap that `header` begins.
+    pub fn init(&self, header: &SlotHeader) -> Result<Bytes, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        let failed = DvrError::disk("read", self.ring.slot_path(header.slot));
+        match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
+            Front::Held { header: found, init } if found == *header => Ok(init),
+            _ => Err(DvrError::Reused { slot: header.slot }),
+        }
+    }
+
     /// The `moof` and `mdat` that `entry` names. `None` when the bytes are not there any more:
     /// never those of another lap, because the seal is checked after reading.
     pub fn fragment(&self, header: &SlotHeader, entry: &Entry) -> Result<Option<Bytes>, DvrError> {

@@ -215,6 +215,11 @@ impl Shared {
         lock(&self.journal)
     }
 
+    /// The ring, once it was opened.
+    pub(super) fn ring(&self) -> Option<super::ring::Ring> {
+        self.journal().ring.clone()
+    }
+
     pub(super) fn evicted(&self) -> MutexGuard<'_, BTreeMap<StreamName, (u64, u64)>> {
         lock(&self.evicted)
     }

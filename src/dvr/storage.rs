@@ -203,6 +203,8 @@ impl Storage {
                 // What is protected must be known before any slot is chosen.
                 journal::mounted(&self.shared, &ring);
                 info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
+                self.shared.set_short(None);
+                self.growth_at = self.shared.clock.boot();
                 self.note(Note::Mounted(ring.clone(), checks));
                 let geometry = Geometry {
                     slots: ring.slots,
@@ -253,7 +255,9 @@ impl Storage {
 
     fn stop_growing(&mut self, error: &DvrError) {
         warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
-        self.shared.set_short(Some(sentence(error)));
+        // A ring that is not in its place tells so itself.
+        let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
+        self.shared.set_short((!lost_place).then(|| sentence(error)));
         self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
     }
 

@@ -89,7 +89,7 @@ pub(super) struct SlotTable {
     pub(super) next_generation: u64,
     /// What is protected.
     pub(super) protections: Vec<Protection>,
-    /// Laps that are being read, and by how many: taken only when nothing else is left.
+    /// Laps that are being read, and by how many: passed over among the older half.
     leases: BTreeMap<u64, u32>,
 }
 
@@ -210,7 +210,7 @@ impl SlotTable {
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
     /// than its guaranteed share; else its own oldest; else the oldest, because footage of now
     /// is worth more than a share that cannot be met. What is protected never goes, and what is
-    /// being read only when nothing else is left. `missing` is a slot whose file may be made.
+    /// being read only when all of the older half is. `missing` is a slot whose file may be made.
     pub(super) fn choose(
         &self,
         stream: &StreamName,
@@ -224,11 +224,14 @@ impl SlotTable {
         }
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
         let oldest = |eligible: &dyn Fn(&Held) -> bool| {
-            let idle = self
-                .held()
-                .filter(|(_, held)| !held.active && eligible(held) && !self.is_protected(held));
-            let is_read = |held: &Held| self.leases.contains_key(&held.generation);
-            let (number, _) = idle.min_by_key(|(_, held)| (is_read(held), held.generation))?;
+            let may_go = |held: &Held| !held.active && eligible(held) && !self.is_protected(held);
+            let mut idle: Vec<_> = self.held().filter(|(_, held)| may_go(held)).collect();
+            idle.sort_unstable_by_key(|(_, held)| held.generation);
+            // What is read is passed over, but never so far that new footage goes instead.
+            let unread = |(_, held): &&(u32, &Held)| !self.leases.contains_key(&held.generation);
+            let older_half = idle.iter().take(idle.len().div_ceil(2));
+            let (number, _) =
+                older_half.copied().find(|one| unread(&one)).or(idle.first().copied())?;
             Some(Choice::Reuse(number))
         };
         let own = |held: &Held| held.stream == *stream;
@@ -354,18 +357,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_protected_never_goes_and_what_is_read_goes_last() {
-        let mut table = table([held("a", 1, false), held("a", 2, false), held("a", 3, false)]);
+    fn what_is_protected_never_goes_and_what_is_read_goes_later() {
+        let mut table = table((1..=5).map(|lap| held("a", lap, false)));
         let none = |_: &StreamName| Keep::default();
+        let next = |table: &SlotTable| table.choose(&name("b"), none, SLOT_BYTES, None);
         table.protections = vec![Protection { stream: name("a"), laps: (1, 1) }];
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
         table.lease(2);
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(2)));
-        table.slots.remove(&2);
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(1)));
-        table.slots.remove(&1);
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), None);
+        assert_eq!(next(&table), Some(Choice::Reuse(2)));
+        // Somebody reads all of the older half: the oldest goes all the same.
+        table.lease(3);
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        table.release(2);
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        table.protections[0].laps = (1, 5);
+        assert_eq!(next(&table), None);
         table.protections[0].stream = name("c");
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(0)));
+        assert_eq!(next(&table), Some(Choice::Reuse(0)));
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(super) enum Change {
 #[derive(Debug, Default)]
 pub(super) struct JournalState {
     /// The ring beside which the journal stands, once it was opened.
-    ring: Option<Ring>,
+    pub(super) ring: Option<Ring>,
     /// How often it was opened.
     mounts: u64,
     /// Number of the last record that was found.
@@ -351,12 +351,11 @@ impl Journal {
         let data_dir = &self.shared.data_dir;
         let failed = DvrError::disk("write", data_dir.join(file::JOURNAL_FILE));
         ring.is_still_there(&*disk)?;
-        let file = match self.file.take().filter(|_| !anew) {
-            Some(mut file) => file.append(&self.pending).map(|()| file),
-            None => {
-                let records = self.shared.facts().records();
-                JournalFile::rewrite(&*disk, data_dir, &records, self.number)
-            }
+        let file = if let Some(mut file) = self.file.take().filter(|_| !anew) {
+            file.append(&self.pending).map(|()| file)
+        } else {
+            let records = self.shared.facts().records();
+            JournalFile::rewrite(&*disk, data_dir, &records, self.number)
         };
         let file = file.map_err(failed)?;
         self.number = file.number();

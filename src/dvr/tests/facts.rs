@@ -87,12 +87,12 @@ fn a_protected_range_is_never_given_to_newer_footage() {
     close(dvr, writer);
     // It holds over a start, from the first slot on.
     let (dvr, writer) = house.open(2);
-    assert_eq!(dvr.pins(), [pin.clone()]);
+    assert_eq!(dvr.pins(), std::slice::from_ref(&pin));
     append(&writer, 100..150, 20_000);
     until("the commit", || durable(&writer) == 50);
     until("the index", || dvr.listing(&gate()).complete);
     assert_eq!(kept(&dvr), held);
-    assert_eq!(dvr.listing(&gate()).pins, [pin.clone()]);
+    assert_eq!(dvr.listing(&gate()).pins, std::slice::from_ref(&pin));
     // When it is removed the ring turns over it.
     wait(dvr.unpin(u64::from_str_radix(&pin.id, 16).unwrap())).unwrap();
     append(&writer, 150..200, 20_000);
@@ -343,4 +343,48 @@ fn an_age_limit_is_honoured_while_the_clock_is_trusted() {
     assert_eq!(fragments(&dvr.listing(&gate())), 1);
     close(dvr, writer);
     assert_eq!(verified(house.dir.path()).fragments, 1);
+}
+
+#[test]
+fn a_reader_gets_its_range_from_a_key_frame_on() {
+    let house = House::new(TestClock::right());
+    let (dvr, writer) = house.open(1);
+    append(&writer, 0..10, 20_000);
+    until("the commit", || durable(&writer) == 10);
+    let mut replay = dvr.replay(&gate(), date(3), date(6)).unwrap();
+    let mut starts = Vec::new();
+    while let Some(piece) = replay.next_piece().unwrap() {
+        let second = u32::try_from(piece.entry.boot_time.as_nanos() / 1_000_000_000).unwrap();
+        assert_eq!(piece.bytes, fragment(second, 20_000).to_bytes());
+        assert_eq!(piece.init, init());
+        starts.push(piece.start);
+    }
+    assert_eq!(starts, [date(3), date(4), date(5)]);
+    close(dvr, writer);
+}
+
+#[test]
+fn a_slot_that_is_reused_under_a_reader_is_an_error_and_never_other_bytes() {
+    let house = House::new(TestClock::right());
+    let (dvr, writer) = house.open(1);
+    append(&writer, 0..16, 20_000);
+    until("the commit", || durable(&writer) == 16);
+    // Two slots are leased; the others turn over around them.
+    let mut replay = dvr.replay(&gate(), date(0), date(4)).unwrap();
+    append(&writer, 16..40, 20_000);
+    until("the commit", || durable(&writer) == 40);
+    assert!(replay.next_piece().unwrap().is_some());
+    // A reader of everything leaves nothing else to take, and newer footage goes before it.
+    let all = dvr.replay(&gate(), date(-100), date(1_000)).unwrap();
+    append(&writer, 40..100, 20_000);
+    until("the commit", || durable(&writer) == 100);
+    assert_eq!(writer.status().lost, 0, "readers never stop recording");
+    let error = replay.next_piece().unwrap_err();
+    assert!(error.to_string().contains("given to newer footage"), "{error}");
+    assert!(replay.next_piece().is_err(), "of the second slot as well");
+    assert!(replay.next_piece().unwrap().is_none());
+    drop((replay, all));
+    let newest = dvr.listing(&gate()).runs.last().unwrap().clone();
+    assert!(newest.end == date(100) && newest.fragments >= 8, "{newest:?}");
+    close(dvr, writer);
 }
