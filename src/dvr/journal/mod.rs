@@ -125,6 +125,8 @@ pub(super) struct Journal {
     asks: Receiver<Ask>,
     storage: SyncSender<storage::Command>,
     file: Option<JournalFile>,
+    /// When this life began: before anything could be recorded in it.
+    begun: (BootTime, WallTime),
     /// Number of the last record, also of a file that is not used any more.
     number: u64,
     /// Applied and not yet written.
@@ -145,7 +147,9 @@ impl Journal {
         storage: SyncSender<storage::Command>,
     ) -> Self {
         let now = shared.clock.boot();
+        let begun = (now, shared.clock.wall());
         Self {
+            begun,
             shared,
             boot,
             asks,
@@ -196,8 +200,8 @@ impl Journal {
             self.number = number;
             let session = Session {
                 boot: self.boot,
-                at: self.shared.clock.boot(),
-                utc: self.shared.clock.wall(),
+                at: self.begun.0,
+                utc: self.begun.1,
                 stopped: None,
             };
             self.note(Record::Start(session));

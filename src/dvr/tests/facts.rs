@@ -192,6 +192,16 @@ fn a_stop_a_crash_and_another_boot_are_told_apart() {
 }
 
 #[test]
+fn a_life_begins_before_anything_is_recorded_in_it() {
+    let house = House::new(TestClock::right());
+    let (dvr, writer) = house.open(1);
+    let opened = SystemClock.boot();
+    until("the start", || !dvr.facts().sessions.is_empty());
+    assert!(dvr.facts().sessions[0].at <= opened);
+    close(dvr, writer);
+}
+
+#[test]
 fn why_a_camera_was_away_is_told_of_the_gap() {
     let house = House::new(TestClock::right());
     let (dvr, writer) = house.open(1);
