@@ -198,12 +198,8 @@ impl Journal {
         }
         if self.mounts == 0 {
             self.number = number;
-            let session = Session {
-                boot: self.boot,
-                at: self.begun.0,
-                utc: self.begun.1,
-                stopped: None,
-            };
+            let session =
+                Session { boot: self.boot, at: self.begun.0, utc: self.begun.1, stopped: None };
             self.note(Record::Start(session));
         }
         if self.mounts != mounts {

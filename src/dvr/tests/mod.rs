@@ -4,6 +4,7 @@ mod facts;
 mod faulty;
 mod ring;
 mod torn;
+mod trouble;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};

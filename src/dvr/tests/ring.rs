@@ -15,21 +15,21 @@ const SLOT_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 const BOOT: [u8; 16] = [1; 16];
 
-struct House {
+pub(super) struct House {
     dir: tempfile::TempDir,
-    disk: FaultyDisk,
+    pub(super) disk: FaultyDisk,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), disk: FaultyDisk::default() }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn open(&self) -> Dvr {
+    pub(super) fn open(&self) -> Dvr {
         self.open_in(BOOT)
     }
 
@@ -59,7 +59,7 @@ pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn writer(dvr: &Dvr) -> Writer {
+pub(super) fn writer(dvr: &Dvr) -> Writer {
     until("opening", || dvr.status().ring == RingState::Ready);
     dvr.writer(&gate(), Keep::default())
 }
