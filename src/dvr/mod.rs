@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod index;
 mod keeper;
+mod lap;
 mod listing;
 mod open_slot;
 mod reader;

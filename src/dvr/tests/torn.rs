@@ -103,6 +103,16 @@ fn a_slot_comes_back_as_it_was_written() {
 }
 
 #[test]
+fn fault_2_a_file_whose_making_was_cut_short_is_blank() {
+    for length in [0, 1, 4_095, 9_000] {
+        let file = MemoryFile::of(vec![0; length]);
+        assert_eq!(slot::read_front(&*file, SLOT_BYTES).unwrap(), Front::Blank);
+        lap(&file, 1);
+        assert_eq!(file.length().unwrap(), SLOT_BYTES);
+    }
+}
+
+#[test]
 fn the_last_write_torn_at_each_offset_costs_that_fragment_only() {
     // An old lap lies below, as in a ring that has turned.
     let old = written(empty(), 4, 10);
