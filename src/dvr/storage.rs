@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use super::Config;
-use super::disk::Open;
+use super::disk::{self, DiskFile, Open};
 use super::error::DvrError;
 use super::index::Record;
 use super::keeper::{self, Note};
@@ -71,6 +71,8 @@ pub(super) struct Storage {
     commands: Receiver<Command>,
     keeper: SyncSender<Note>,
     heartbeat: Option<Heartbeat>,
+    /// Keeps other processes away; taken once and held to the end.
+    lock: Option<Arc<dyn DiskFile>>,
     ring: Option<Ring>,
     /// The ring that was in use: no other takes its place while the process lives.
     expected: Option<Identity>,
@@ -101,6 +103,7 @@ impl Storage {
             commands,
             keeper,
             heartbeat,
+            lock: None,
             ring: None,
             expected: None,
             open: BTreeMap::new(),
@@ -184,7 +187,10 @@ impl Storage {
     // Opening the ring.
 
     fn mount(&mut self) {
-        match Ring::open(&*self.shared.disk, &self.config, self.expected) {
+        let opened = self
+            .lock_directory()
+            .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
+        match opened {
             Ok(found) => {
                 let ring = found.ring;
                 self.expected = Some(ring.identity);
@@ -205,6 +211,15 @@ impl Storage {
             }
             Err(error) => self.fail_ring(&error),
         }
+    }
+
+    fn lock_directory(&mut self) -> Result<(), DvrError> {
+        if self.lock.is_none() {
+            let dir = &self.config.data_dir;
+            self.lock = disk::lock(&*self.shared.disk, dir).map_err(DvrError::disk("lock", dir))?;
+        }
+        let path = self.config.data_dir.clone();
+        self.lock.is_some().then_some(()).ok_or(DvrError::InUse { path })
     }
 
     fn fail_ring(&mut self, error: &DvrError) {

@@ -46,6 +46,9 @@ impl DiskFile for MemoryFile {
         self.0.lock().unwrap().resize(usize::try_from(bytes).unwrap(), 0);
         Ok(())
     }
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     fn sync_data(&self) -> io::Result<()> {
         Ok(())
     }
