@@ -68,7 +68,7 @@ mod tests {
         let before = held_bytes();
         let mut block = vec![0u8; 10_000];
         assert!(held_bytes() - before >= 10_000);
-        block.extend_from_slice(&[1; 90_000]);
+        block.resize(100_000, 1);
         assert!(held_bytes() - before >= 100_000);
         drop(block);
         assert_eq!(held_bytes(), before);
