@@ -39,3 +39,30 @@ fn ffmpeg_decodes_one_fragment_per_unit() {
     footage::decodes(&path).unwrap();
     assert_eq!(footage::count_frames(&path), footage.frames);
 }
+
+#[test]
+fn pictures_out_of_order_come_out_as_they_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (footage, source) = footage::reordered(dir.path());
+    assert!(footage.units.iter().any(|unit| unit.present.ticks > unit.decode.ticks + 3_600));
+    let mut file = init_segment(&footage.tracks).to_vec();
+    let mut units = footage.units.iter().peekable();
+    for sequence in 1u32.. {
+        let mut fragment = FragmentBuilder::new(sequence);
+        while let Some(unit) = units.next_if(|u| fragment.is_empty() || !u.random_access) {
+            fragment.push(unit.clone());
+        }
+        if fragment.is_empty() {
+            break;
+        }
+        let fragment = fragment.build(units.peek().map(|next| &***next));
+        assert!(fragment.starts_with_key);
+        file.extend_from_slice(&fragment.to_bytes());
+    }
+    let path = dir.path().join("footage.mp4");
+    std::fs::write(&path, &file).unwrap();
+    footage::decodes(&path).unwrap();
+    let sums = footage::picture_sums(&path);
+    assert_eq!(sums.len(), footage.frames);
+    assert_eq!(sums, footage::picture_sums(&source));
+}

@@ -128,12 +128,14 @@ impl Stream {
         self.publisher.publish(Arc::new(unit));
     }
 
-    /// Changes the state; `now` is remembered only when it really changes.
+    /// Changes the state. Since when is remembered from the first of a row of the same kind: a
+    /// camera that is away for another reason than before has been away all the time.
     pub fn set_state(&self, state: State, now: WallTime) {
         self.state.send_if_modified(|old| {
             let changed = old.0 != state;
             if changed {
-                *old = (state, now);
+                let since = if old.0.as_str() == state.as_str() { old.1 } else { now };
+                *old = (state, since);
             }
             changed
         });
@@ -186,5 +188,22 @@ impl<T> Directory<T> {
     /// Replaces all entries at once.
     pub fn replace(&self, entries: BTreeMap<StreamName, Arc<T>>) {
         self.0.store(Arc::new(entries));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_reason_does_not_make_an_outage_younger() {
+        let at = WallTime::from_unix_nanos;
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "rtsp_pull", at(1));
+        let offline = |reason: &str| State::Offline { reason: reason.to_owned() };
+        stream.set_state(offline("silent"), at(2));
+        stream.set_state(offline("refused"), at(3));
+        assert_eq!(stream.state(), (offline("refused"), at(2)));
+        stream.set_state(State::Live, at(4));
+        assert_eq!(stream.state(), (State::Live, at(4)));
     }
 }

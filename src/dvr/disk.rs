@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +63,16 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn write_at(&self, at: u64, pieces: &[&[u8]]) -> io::Result<()>;
     /// Takes space so that the file has `bytes`; fails with `StorageFull` when there is none.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Keeps other processes from doing the same until the file is closed; false when one
+    /// does it already.
+    fn try_lock(&self) -> io::Result<bool>;
     /// `fdatasync`: returns when what was written is on the medium.
     fn sync_data(&self) -> io::Result<()>;
 }
+
+/// `f_type` of ext2, ext3 and ext4, and of btrfs (statfs(2)).
+const EXT4_MAGIC: i128 = 0xef53;
+const BTRFS_MAGIC: i128 = 0x9123_683e;
 
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,8 +130,12 @@ impl Disk for RealDisk {
 
     fn volume(&self, dir: &Path) -> io::Result<Volume> {
         let stat = rustix::fs::statvfs(dir)?;
+        let kind = rustix::fs::statfs(dir)?.f_type;
+        // These derive it from the UUID that they were made with. Others take the number of the
+        // device, which may be another one after the next boot.
+        let lasting = [EXT4_MAGIC, BTRFS_MAGIC].iter().any(|&magic| i128::from(kind) == magic);
         Ok(Volume {
-            identity: stat.f_fsid,
+            identity: if lasting { stat.f_fsid } else { 0 },
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
@@ -172,6 +183,14 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -202,6 +221,17 @@ pub(super) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) 
     file.sync_data()?;
     disk.rename(&fresh, &path)?;
     disk.sync_dir(dir)
+}
+
+/// Locks the directory for this process, by a file in it that stays.
+pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+    disk.make_dir(dir)?;
+    let path = dir.join("lock");
+    let file = match disk.open(&path, Open::Create) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, Open::Write),
+        opened => opened,
+    }?;
+    Ok(file.try_lock()?.then_some(file))
 }
 
 /// Identity of this boot; all zero where the kernel does not tell it.

@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod index;
 mod keeper;
+mod lap;
 mod listing;
 mod open_slot;
 mod reader;
@@ -81,7 +82,20 @@ pub struct Keep {
 pub struct Dvr {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
-    ended: Arc<Mutex<Option<Receiver<()>>>>,
+    threads: Arc<Threads>,
+}
+
+/// The threads of one [`Dvr`]: they end when its last handle goes.
+#[derive(Debug)]
+struct Threads {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<Receiver<()>>>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Relaxed);
+    }
 }
 
 /// One stream's way into the ring.
@@ -138,7 +152,8 @@ impl Dvr {
             storage.run();
             drop(end);
         })?;
-        Ok(Self { shared, commands, ended: Arc::new(Mutex::new(Some(ended))) })
+        let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::new(Some(ended)) };
+        Ok(Self { shared, commands, threads: Arc::new(threads) })
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
@@ -189,7 +204,8 @@ impl Dvr {
     pub fn close(&self, limit: Duration) -> bool {
         self.shared.closing.store(true, Relaxed);
         let _ = self.commands.try_send(Command::Wake);
-        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let ended =
+            self.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         ended.is_none_or(|ended| {
             ended.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
         })

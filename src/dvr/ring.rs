@@ -47,6 +47,8 @@ struct RingFile {
 pub(super) struct Ring {
     dir: PathBuf,
     pub(super) identity: Identity,
+    /// The volume that it was made on; 0 where that has no lasting identity.
+    volume: u64,
     pub(super) slot_bytes: u64,
     pub(super) slots: u32,
 }
@@ -68,7 +70,11 @@ impl Ring {
         config: &Config,
         expected: Option<Identity>,
     ) -> Result<Found, DvrError> {
-        let ring = match Self::find(disk, &config.data_dir)? {
+        let found = Self::find(disk, &config.data_dir)?;
+        if let Some(ring) = &found {
+            ring.check_place(disk)?;
+        }
+        let ring = match found {
             Some(ring) if expected.is_some_and(|expected| expected != ring.identity) => {
                 return Err(DvrError::Foreign { path: ring.dir, what: "another ring" });
             }
@@ -105,11 +111,19 @@ impl Ring {
         if !(1..=SLOTS_MAX).contains(&file.slots) {
             return Err(wrong(format!("{} slots", file.slots)));
         }
-        let here = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?.identity;
-        if volume != 0 && here != 0 && volume != here {
-            return Err(DvrError::Foreign { path: dir, what: "another volume" });
+        Ok(Some(Self { dir, identity, volume, slot_bytes: file.slot_bytes, slots: file.slots }))
+    }
+
+    /// Checks that the ring may be written where it stands: it was made on this volume, and the
+    /// volume takes writes. A reader need not ask.
+    fn check_place(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        let here = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?.identity;
+        if self.volume != 0 && here != 0 && self.volume != here {
+            let what = "another volume (if it was copied here, set volume = \"0\" in ring.toml)";
+            return Err(DvrError::Foreign { path: self.dir.clone(), what });
         }
-        Ok(Some(Self { dir, identity, slot_bytes: file.slot_bytes, slots: file.slots }))
+        let path = self.dir.join(RING_FILE);
+        disk.open(&path, Open::Write).map(drop).map_err(DvrError::disk("write to", path))
     }
 
     fn make(disk: &dyn Disk, config: &Config) -> Result<Self, DvrError> {
@@ -123,7 +137,8 @@ impl Ring {
         check_slot_bytes(slot_bytes)?;
         let slots = slots_for(bytes, slot_bytes)?;
         let identity = fastrand::u128(..).to_be_bytes();
-        let ring = Self { dir, identity, slot_bytes, slots };
+        let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?.identity;
+        let ring = Self { dir, identity, volume, slot_bytes, slots };
         ring.write_file(disk)?;
         disk.sync_dir(&config.data_dir).map_err(DvrError::disk("sync", &config.data_dir))?;
         tracing::info!(bytes = slot_bytes * u64::from(slots), units = slots, "ring made");
@@ -136,7 +151,7 @@ impl Ring {
         // A share of the volume is measured against what is free beside the ring, which moves;
         // only a fixed size grows a ring that is there.
         let Size::Bytes(bytes) = config.size else { return Ok(self) };
-        let wanted = slots_for(bytes, self.slot_bytes)?;
+        let wanted = u32::try_from(bytes / self.slot_bytes).unwrap_or(u32::MAX).min(SLOTS_MAX);
         if wanted > self.slots {
             tracing::info!(units = wanted - self.slots, "ring grows");
             self.slots = wanted;
@@ -151,13 +166,12 @@ impl Ring {
     }
 
     fn write_file(&self, disk: &dyn Disk) -> Result<(), DvrError> {
-        let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
         let file = RingFile {
             format: FORMAT,
             ring: format!("{:032x}", u128::from_be_bytes(self.identity)),
             slot_bytes: self.slot_bytes,
             slots: self.slots,
-            volume: format!("{:x}", volume.identity),
+            volume: format!("{:x}", self.volume),
         };
         let text = toml::to_string(&file).map_err(|error| DvrError::RingFile {
             path: self.dir.join(RING_FILE),
@@ -207,7 +221,7 @@ impl Ring {
     pub(super) fn is_still_there(&self, disk: &dyn Disk) -> Result<(), DvrError> {
         let data_dir = self.dir.parent().unwrap_or(&self.dir);
         match Self::find(disk, data_dir)? {
-            Some(found) if found.identity == self.identity => Ok(()),
+            Some(found) if found.identity == self.identity => found.check_place(disk),
             Some(_) => Err(DvrError::Foreign { path: self.dir.clone(), what: "another ring" }),
             None => Err(DvrError::Gone { path: self.dir.clone() }),
         }
@@ -326,8 +340,10 @@ mod tests {
         assert_eq!(made.slots, 16);
         let grown = Ring::open(&RealDisk, &config(dir.path(), 2 << 20), None).unwrap().ring;
         assert_eq!((grown.slots, grown.identity), (32, made.identity));
-        let kept = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
-        assert_eq!(kept.slots, 32);
+        for bytes in [1 << 20, 1] {
+            let kept = Ring::open(&RealDisk, &config(dir.path(), bytes), None).unwrap().ring;
+            assert_eq!(kept.slots, 32);
+        }
     }
 
     #[test]
@@ -350,8 +366,16 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let at = text.find("volume").unwrap();
         std::fs::write(&path, format!("{}volume = \"1\"\n", &text[..at])).unwrap();
-        let error = Ring::open(&RealDisk, &config, None).unwrap_err();
+        let opened = Ring::open(&RealDisk, &config, None);
+        if RealDisk.volume(dir.path()).unwrap().identity == 0 {
+            // Here nothing tells volumes apart, and a ring is not refused for it.
+            assert!(opened.is_ok());
+            return;
+        }
+        let error = opened.unwrap_err();
         assert!(error.to_string().contains("another volume"), "{error}");
+        // A reader does not mind: the disk of another computer can be looked at.
+        assert!(Ring::find(&RealDisk, dir.path()).unwrap().is_some());
     }
 
     #[test]

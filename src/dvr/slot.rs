@@ -101,13 +101,15 @@ pub(super) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
 
 /// Reads the front of a slot of `slot_bytes`.
 pub(super) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
-    if slot_bytes > SLOT_BYTES_MAX || file.length()? < slot_bytes {
-        return Ok(Front::Damaged);
-    }
-    let mut front = vec![0; to_usize(slot_bytes.min(FRONT_BYTES))];
+    let length = file.length()?;
+    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
     if front.iter().all(|&byte| byte == 0) {
+        // Among these are files whose making was cut short: empty ones, or without their space.
         return Ok(Front::Blank);
+    }
+    if slot_bytes > SLOT_BYTES_MAX || length < slot_bytes {
+        return Ok(Front::Damaged);
     }
     let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
     if matches!(&kind, b"free" | b"skip") {

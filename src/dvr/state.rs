@@ -238,7 +238,7 @@ impl Shared {
 }
 
 impl StreamLog {
-    fn new(name: &StreamName) -> Self {
+    pub(super) fn new(name: &StreamName) -> Self {
         Self {
             name: name.clone(),
             durable: watch::Sender::new(None),

@@ -95,6 +95,19 @@ impl SlotTable {
         })
     }
 
+    /// Takes over what was just read from the fronts of all slots, and keeps what is known of
+    /// laps that are still there.
+    pub(super) fn replace(&mut self, read: Self) {
+        let next_generation = self.next_generation.max(read.next_generation);
+        let old = std::mem::replace(self, read);
+        self.next_generation = next_generation;
+        for (number, known) in old.held().filter(|(_, held)| held.known) {
+            if let Some(held) = self.lap_mut(number, known.generation) {
+                *held = Held { active: false, ..known.clone() };
+            }
+        }
+    }
+
     /// The slot if it holds this lap.
     pub(super) fn lap_mut(&mut self, number: u32, generation: u64) -> Option<&mut Held> {
         match self.slots.get_mut(&number)? {

@@ -93,9 +93,9 @@ impl Thumbnail {
         let mut newest = self.newest.lock().await;
         let unit = self.newest_key_frame()?;
         let now = self.clock.boot();
-        let fresh = newest.as_ref().filter(|old| {
-            old.arrived == unit.arrived || now.since(old.made) < SNAPSHOT_CACHE_TIME
-        });
+        let fresh = newest
+            .as_ref()
+            .filter(|old| old.arrived == unit.arrived || now.since(old.made) < SNAPSHOT_CACHE_TIME);
         let decoded = match fresh {
             Some(decoded) => decoded.clone(),
             None => newest.insert(self.decode(&unit).await?).clone(),

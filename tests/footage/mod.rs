@@ -1,5 +1,5 @@
 //! Footage for tests: access units out of what ffmpeg encodes while the test runs.
-#![allow(dead_code, unreachable_pub)] // each test takes what it needs
+#![allow(dead_code, unreachable_pub, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // each test takes what it needs
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -99,6 +99,65 @@ pub fn footage(secs: u32, gop: u32, kbit: u32) -> Footage {
         "-",
     ]);
     assemble(&annex_b, &sound)
+}
+
+/// H.264 with B-frames, and the file from which it was taken.
+pub fn reordered(dir: &Path) -> (Footage, std::path::PathBuf) {
+    let path = dir.join("source.mp4");
+    let file = path.to_str().expect("a plain path");
+    let input = "testsrc2=size=320x240:rate=25:duration=4";
+    ffmpeg(&[
+        "-f",
+        "lavfi",
+        "-i",
+        input,
+        "-pix_fmt",
+        "yuv420p",
+        "-c:v",
+        "libx264",
+        "-bf",
+        "3",
+        "-g",
+        "25",
+        "-video_track_timescale",
+        "90000",
+        file,
+    ]);
+    let annex_b =
+        ffmpeg(&["-i", file, "-c", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "h264", "-"]);
+    let set = |kind| nal::annex_b(&annex_b).find(|nal| nal[0] & 0x1f == kind).expect("a set");
+    let params = Arc::new(CodecParams::from_h264_sets(set(7), set(8)).unwrap());
+    let bytes = std::fs::read(&path).unwrap();
+    let out = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "packet=pts,dts,size,pos,flags", "-of", "csv=p=0"])
+        .arg(&path)
+        .output()
+        .expect("ffprobe must be installed (Debian package ffmpeg)");
+    let mut units = Vec::new();
+    for line in String::from_utf8(out.stdout).unwrap().lines() {
+        let fields: Vec<_> = line.split(',').collect();
+        let number = |at: usize| fields[at].parse::<i64>().unwrap();
+        let (size, at) = (number(2) as usize, number(3) as usize);
+        let data = Bytes::copy_from_slice(&bytes[at..at + size]);
+        let mut unit = unit(0, &params, 0, fields[4].starts_with('K'), data);
+        // An hour after boot; the source begins below zero.
+        unit.decode.ticks = 90_000 * 3_600 + number(1);
+        unit.present.ticks = 90_000 * 3_600 + number(0);
+        units.push(Arc::new(unit));
+    }
+    let tracks = Arc::new(Tracks::new(RunId(1), [params]));
+    let frames = units.len();
+    (Footage { tracks, units, frames }, path)
+}
+
+/// A checksum of each decoded picture of `file`, as they are shown.
+pub fn picture_sums(file: &Path) -> Vec<String> {
+    let file = file.to_str().expect("a plain path");
+    let sums =
+        ffmpeg(&["-i", file, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-"]);
+    let lines = String::from_utf8(sums).unwrap();
+    let sum = |line: &str| line.rsplit(',').next().map(|sum| sum.trim().to_owned());
+    lines.lines().filter(|line| !line.starts_with('#')).filter_map(sum).collect()
 }
 
 fn assemble(annex_b: &[u8], sound: &[u8]) -> Footage {

@@ -131,8 +131,13 @@ export async function mode(stream: Locator, words: RegExp, timeout = 15_000): Pr
     .toMatch(words);
 }
 
+/** Waits until the video flows: more than seven frames a second over two seconds. */
+export async function flows(stream: Locator): Promise<void> {
+  await expect.poll(() => framesIn(stream, 2_000), { timeout: 20_000 }).toBeGreaterThan(15);
+}
+
 /** The frames that reach the screen in `ms` milliseconds. */
-export function framesIn(stream: Locator, ms: number): Promise<number> {
+function framesIn(stream: Locator, ms: number): Promise<number> {
   return stream.locator('video').evaluate((video: HTMLVideoElement, ms) => {
     let frames = 0;
     const count = () => {
