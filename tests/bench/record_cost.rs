@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use harness::camera::{Camera, PASSWORD, USER};
 use harness::daemon::Daemon;
-use harness::{Running, media, need, run_well};
+use harness::{Running, media, need, run_well, wait_for};
 
 const STREAMS: u32 = 8;
 const ROUNDS: u32 = 3;
@@ -72,8 +72,16 @@ fn holdfast() -> Turn {
              username = \"{USER}\", password = \"{PASSWORD}\" }}\n"
         )
     };
+    // The camera makes its medium for the first client; two at once can crash it.
+    let daemon = Daemon::start_new("1GiB", &stream(0));
+    daemon.wait_state("cam0", "live", Duration::from_secs(30));
     let streams: String = (0..STREAMS).map(stream).collect();
-    let daemon = Daemon::start_new("1GiB", &streams);
+    daemon.configure("1GiB", &streams);
+    daemon.reload();
+    wait_for("the reload", Duration::from_secs(10), || {
+        let all = daemon.get("/api/v1/streams");
+        (all["streams"].as_array()?.len() == STREAMS as usize).then_some(())
+    });
     for number in 0..STREAMS {
         daemon.wait_state(&format!("cam{number}"), "live", Duration::from_secs(30));
     }
@@ -92,7 +100,11 @@ fn ffmpeg() -> Turn {
             command.args(["-segment_time", "60", "-segment_format", "mp4"]);
             command.arg(dir.path().join(format!("cam{number}-%03d.mp4")));
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            Running::start(&mut command)
+            let running = Running::start(&mut command);
+            if number == 0 {
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            running
         })
         .collect();
     measure(&recorders.iter().map(Running::pid).collect::<Vec<_>>())
