@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod index;
 mod keeper;
+mod lap;
 mod listing;
 mod open_slot;
 mod reader;
@@ -82,7 +83,20 @@ pub struct Keep {
 pub struct Dvr {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
-    ended: Arc<Mutex<Option<Receiver<()>>>>,
+    threads: Arc<Threads>,
+}
+
+/// The threads of one [`Dvr`]: they end when its last handle goes.
+#[derive(Debug)]
+struct Threads {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<Receiver<()>>>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Relaxed);
+    }
 }
 
 /// One stream's way into the ring.
@@ -125,9 +139,8 @@ impl Dvr {
     ) -> Result<Self, DvrError> {
         let (end, ended) = sync_channel::<()>(2);
         let open_index = Box::new(IndexHandle::open);
-        let (mut dvr, storage, keeper) =
-            Self::parts(disk, boot, config, clock, heartbeat, open_index);
-        dvr.ended = Arc::new(Mutex::new(Some(ended)));
+        let (dvr, storage, keeper) = Self::parts(disk, boot, config, clock, heartbeat, open_index);
+        *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
         let other = end.clone();
         spawn("dvr-index", move || {
@@ -155,7 +168,8 @@ impl Dvr {
         let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let keeper = Keeper::new(Arc::clone(&shared), notes, commands.clone(), open_index);
         let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
-        (Self { shared, commands, ended: Arc::default() }, storage, keeper)
+        let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
+        (Self { shared, commands, threads: Arc::new(threads) }, storage, keeper)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
@@ -206,7 +220,8 @@ impl Dvr {
     pub fn close(&self, limit: Duration) -> bool {
         self.shared.closing.store(true, Relaxed);
         let _ = self.commands.try_send(Command::Wake);
-        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let ended =
+            self.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         ended.is_none_or(|ended| {
             ended.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
         })

@@ -109,20 +109,14 @@ pub(super) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
 /// Reads the front of a slot of `slot_bytes`.
 pub(super) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
     let length = file.length()?;
-    if slot_bytes > SLOT_BYTES_MAX {
-        return Ok(Front::Damaged);
-    }
-    if length < slot_bytes {
-        // A file whose making was cut short holds nothing yet.
-        let mut head = vec![0; to_usize(length.min(BOX_HEADER_BYTES))];
-        file.read_at(0, &mut head)?;
-        let blank = head.iter().all(|&byte| byte == 0) || head.ends_with(b"free");
-        return Ok(if blank { Front::Blank } else { Front::Damaged });
-    }
-    let mut front = vec![0; to_usize(slot_bytes.min(FRONT_BYTES))];
+    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
     if front.iter().all(|&byte| byte == 0) {
+        // Among these are files whose making was cut short: empty ones, or without their space.
         return Ok(Front::Blank);
+    }
+    if slot_bytes > SLOT_BYTES_MAX || (length < slot_bytes && front.get(4..8) != Some(b"free")) {
+        return Ok(Front::Damaged);
     }
     let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
     if matches!(&kind, b"free" | b"skip") {

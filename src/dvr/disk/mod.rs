@@ -64,6 +64,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn write_at(&self, at: u64, pieces: &[&[u8]]) -> io::Result<()>;
     /// Takes space so that the file has `bytes`; fails with `StorageFull` when there is none.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Keeps other processes from doing the same until the file is closed; false when one
+    /// does it already.
+    fn try_lock(&self) -> io::Result<bool>;
     /// `fdatasync`: returns when what was written is on the medium.
     fn sync_data(&self) -> io::Result<()>;
     /// Forgets what is remembered of the file and is not waiting to be written: what is read
@@ -98,6 +101,17 @@ pub(super) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) 
     file.sync_data()?;
     disk.rename(&fresh, &path)?;
     disk.sync_dir(dir)
+}
+
+/// Locks the directory for this process, by a file in it that stays.
+pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+    disk.make_dir(dir)?;
+    let path = dir.join("lock");
+    let file = match disk.open(&path, Open::Create) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, Open::Write),
+        opened => opened,
+    }?;
+    Ok(file.try_lock()?.then_some(file))
 }
 
 /// Identity of this boot; all zero where the kernel does not tell it.

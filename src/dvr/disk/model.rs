@@ -798,6 +798,10 @@ impl DiskFile for ModelFile {
         Ok(())
     }
 
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.world();
         world.change()?;

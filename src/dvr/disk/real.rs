@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 
 use super::{Disk, DiskFile, Open, Volume};
 
@@ -121,6 +121,14 @@ impl DiskFile for RealFile {
             // Some file systems cannot reserve; there the space is taken as it is written, and
             // a full disk is met then.
             Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(bytes),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -323,6 +323,23 @@ fn a_missing_directory_is_waited_for() {
 }
 
 #[test]
+fn a_second_process_does_not_write() {
+    let house = House::new();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    append(&writer, 0..1, 1_000);
+    until("the commit", || durable(&writer) == 1);
+    let other = house.open();
+    until("the refusal", || matches!(other.status().ring, RingState::Failed { .. }));
+    let RingState::Failed { reason } = other.status().ring else { panic!("it opened") };
+    assert!(reason.contains("in use by another process"), "{reason}");
+    close(dvr, writer);
+    // It is tried again, and works as soon as the first is gone.
+    until("opening", || other.status().ring == RingState::Ready);
+    assert!(other.close(PATIENCE));
+}
+
+#[test]
 fn a_torn_tail_is_cut_off_at_the_next_start() {
     let house = House::new();
     let dvr = house.open();

@@ -46,6 +46,9 @@ impl DiskFile for MemoryFile {
         self.0.lock().unwrap().resize(usize::try_from(bytes).unwrap(), 0);
         Ok(())
     }
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     fn sync_data(&self) -> io::Result<()> {
         Ok(())
     }
@@ -100,6 +103,16 @@ fn a_slot_comes_back_as_it_was_written() {
     assert_eq!(contents.entries[3].decode_nanos, 3_000_000_000);
     assert_eq!(contents.entries[3].span_nanos, 1_000_000_000);
     assert_eq!(read(&empty(), Strictness::Tail), None);
+}
+
+#[test]
+fn fault_2_a_file_whose_making_was_cut_short_is_blank() {
+    for length in [0, 1, 4_095, 9_000] {
+        let file = MemoryFile::of(vec![0; length]);
+        assert_eq!(slot::read_front(&*file, SLOT_BYTES).unwrap(), Front::Blank);
+        lap(&file, 1);
+        assert_eq!(file.length().unwrap(), SLOT_BYTES);
+    }
 }
 
 #[test]
