@@ -30,7 +30,10 @@ impl Storage {
         let disk = Arc::clone(&self.shared.disk);
         let file = ring.open_slot(&*disk, number, Open::Write)?;
         let failed = DvrError::disk("read", ring.slot_path(number));
-        let found = slot::read_front(&*file, ring.slot_bytes).and_then(|front| match front {
+        // What a failed write left in memory only must not be taken for what is on the medium.
+        let read = file.sync_data().and_then(|()| file.forget_cached());
+        let read = read.and_then(|()| slot::read_front(&*file, ring.slot_bytes));
+        let found = read.and_then(|front| match front {
             Front::Held { header, init }
                 if header.generation == generation && init == append.init =>
             {
@@ -107,8 +110,8 @@ impl Storage {
         // From here on what the slot held is gone, whether the write works or not.
         self.note(Note::Began(number));
         let log = Arc::clone(&append.log);
-        let made = choice == Choice::Make(number);
-        let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), made);
+        let is_fresh = choice == Choice::Make(number);
+        let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), is_fresh);
         let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
         let open = open.map_err(|error| self.set_bad(number, error))?;
         let mut view = SlotView::unread(header);

@@ -35,7 +35,8 @@ pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
-use self::keeper::Keeper;
+use self::index::IndexHandle;
+use self::keeper::{Keeper, OpenIndex};
 use self::state::{Shared, StreamLog};
 use self::storage::{Append, Command, Storage};
 use crate::base::limits::{INDEX_QUEUE_LEN_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX};
@@ -136,12 +137,10 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
-        let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
-        let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (end, ended) = sync_channel::<()>(2);
-        let keeper = Keeper { shared: Arc::clone(&shared), notes, storage: commands.clone() };
-        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        let open_index = Box::new(IndexHandle::open);
+        let (dvr, storage, keeper) = Self::parts(disk, boot, config, clock, heartbeat, open_index);
+        *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
         let other = end.clone();
         spawn("dvr-index", move || {
@@ -152,8 +151,25 @@ impl Dvr {
             storage.run();
             drop(end);
         })?;
-        let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::new(Some(ended)) };
-        Ok(Self { shared, commands, threads: Arc::new(threads) })
+        Ok(dvr)
+    }
+
+    /// The parts without their threads; a simulation drives them itself.
+    fn parts(
+        disk: Arc<dyn Disk>,
+        boot: Identity,
+        config: Config,
+        clock: SharedClock,
+        heartbeat: Option<Heartbeat>,
+        open_index: OpenIndex,
+    ) -> (Self, Storage, Keeper) {
+        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
+        let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
+        let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
+        let keeper = Keeper::new(Arc::clone(&shared), notes, commands.clone(), open_index);
+        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
+        (Self { shared, commands, threads: Arc::new(threads) }, storage, keeper)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +51,15 @@ pub(super) enum Command {
     Rest(StreamName),
     /// Look at the flags again.
     Wake,
+}
+
+/// What follows a turn of the storage thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Another one.
+    Goes,
+    /// Nothing: it was told to close, and all is written and synced.
+    Ended,
 }
 
 /// A fragment to be written.
@@ -126,37 +135,51 @@ impl Storage {
 
     fn serve(&mut self) {
         loop {
-            let now = self.shared.clock.boot();
-            if let Some(heartbeat) = &self.heartbeat {
-                heartbeat.beat();
-            }
-            if self.ring.is_none() && now >= self.retry_at {
-                self.mount();
-            }
-            let rest = self.take_commands(now);
-            if self.shared.clock.boot() >= self.commit_at {
-                self.commit();
-                self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
-            }
-            if !rest {
-                continue;
-            }
-            if self.shared.is_closing() {
-                self.commit();
+            let first = self.commands.recv_timeout(self.patience()).ok();
+            if self.turn(first) == Turn::Ended {
                 return;
             }
-            self.take_space();
         }
     }
 
-    /// Works off the queue until the next commit is due; returns whether it is empty.
-    fn take_commands(&mut self, now: BootTime) -> bool {
-        let wait = self.commit_at.since(now).min(SLEEP_MAX);
-        let wait = if self.shared.is_closing() { Duration::ZERO } else { wait };
-        match self.commands.recv_timeout(wait) {
-            Ok(command) => self.apply(command),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
+    /// How long the thread may wait for a command before its next turn.
+    pub(super) fn patience(&self) -> Duration {
+        if self.shared.is_closing() {
+            return Duration::ZERO;
         }
+        self.commit_at.since(self.shared.clock.boot()).min(SLEEP_MAX)
+    }
+
+    /// Does what is due and works off the queue, `first` before it; waits for nothing but the
+    /// disk. Called again and again by the thread, or by a simulation in its own time.
+    pub(super) fn turn(&mut self, first: Option<Command>) -> Turn {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat();
+        }
+        if self.ring.is_none() && self.shared.clock.boot() >= self.retry_at {
+            self.mount();
+        }
+        if let Some(command) = first {
+            self.apply(command);
+        }
+        let rest = self.drain();
+        if self.shared.clock.boot() >= self.commit_at {
+            self.commit();
+            self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
+        }
+        if !rest {
+            return Turn::Goes;
+        }
+        if self.shared.is_closing() {
+            self.commit();
+            return Turn::Ended;
+        }
+        self.take_space();
+        Turn::Goes
+    }
+
+    /// Works off the queue until the next commit is due; returns whether it is empty.
+    fn drain(&mut self) -> bool {
         while self.shared.clock.boot() < self.commit_at {
             match self.commands.try_recv() {
                 Ok(command) => self.apply(command),
@@ -352,10 +375,9 @@ impl Storage {
 
     fn commit_one(&mut self, stream: &StreamName) {
         let Some(ring) = self.ring.clone() else { return };
-        let disk = Arc::clone(&self.shared.disk);
         let Some(open) = self.open.get_mut(stream).filter(|open| open.is_dirty()) else { return };
         let path = ring.slot_path(open.header.slot);
-        match open.sync(&*disk, ring.dir()) {
+        match open.sync() {
             Ok(entries) => {
                 let log = Arc::clone(&open.log);
                 let (slot, generation) = (open.header.slot, open.header.generation);

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod ring;
+mod sim;
 mod torn;
 
 use std::num::NonZeroU32;

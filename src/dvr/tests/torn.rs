@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::disk::{DiskFile, RealDisk};
+use crate::dvr::disk::DiskFile;
 use crate::dvr::open_slot::OpenSlot;
 use crate::dvr::seal::{Entry, SlotHeader};
 use crate::dvr::slot::{self, Front, Strictness, Tail};
@@ -78,7 +78,7 @@ fn written(before: Vec<u8>, generation: u64, fragments: u32) -> Vec<u8> {
     for at in 0..fragments {
         open.write(&fragment(at, 700 + 13 * at as usize), at == 0, false).unwrap();
     }
-    open.sync(&RealDisk, std::path::Path::new("/")).unwrap();
+    open.sync().unwrap();
     file.bytes()
 }
 
@@ -201,7 +201,7 @@ fn a_cut_slot_is_closed() {
     let file = MemoryFile::of(empty());
     let mut open = lap(&file, 5);
     open.write(&fragment(0, 500), true, false).unwrap();
-    open.sync(&RealDisk, std::path::Path::new("/")).unwrap();
+    open.sync().unwrap();
     open.write(&fragment(1, 500), false, false).unwrap();
     open.cut();
     let found = read(&file.bytes(), Strictness::Tail).unwrap();
