@@ -1,4 +1,4 @@
-# make run    builds everything and runs the demo (or CONFIG=holdfast.toml) on loopback
+# make run    builds everything and runs holdfast.toml if it is there, else the demo, on loopback
 # make test   formatting, lints, all tests; what CI runs
 # make bench  benchmarks (cargo bench, divan)
 
@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PAGE := src/serve/page
-CONFIG ?= tests/demo.toml
+# Your own file is used when it is there; else one test picture.
+CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 
 # g++ and nasm build the H.264 library; the rest of the daemon is Rust.
 BUILD_PACKAGES := ca-certificates g++ nasm

@@ -2,7 +2,8 @@
 
 mod harness;
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -61,19 +62,72 @@ fn a_reload_keeps_the_readers_of_what_did_not_change() {
     std::thread::sleep(Duration::from_secs(1));
 
     assert!(reader.ended_within(Duration::from_secs(40)).success());
-    let text = std::fs::read_to_string(sums.path()).unwrap();
-    let times: Vec<i64> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split(',').nth(1).unwrap().trim().parse().unwrap())
-        .collect();
-    assert!(times.len() > 300, "only {} pictures in 14 s", times.len());
-    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-    assert!(longest < 2 * 3_600 + 900, "pictures are missing: a step of {longest} ticks");
+    assert_no_step(&std::fs::read_to_string(sums.path()).unwrap(), 300);
     // The faulty file changed nothing.
     daemon.wait_state("demo", "live", Duration::from_secs(1));
     daemon.wait_state("yard", "live", Duration::from_secs(10));
     assert!(daemon.logs().contains("ring.size"), "{}", daemon.logs());
+}
+
+/// Fails if a picture of 25 per second is missing in what ffmpeg's framecrc wrote.
+fn assert_no_step(framecrc: &str, pictures_min: usize) {
+    let times: Vec<i64> = framecrc
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(',').nth(1).unwrap().trim().parse().unwrap())
+        .collect();
+    assert!(times.len() >= pictures_min, "only {} pictures", times.len());
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(longest < 2 * 3_600 + 900, "pictures are missing: a step of {longest} ticks");
+}
+
+/// A camera that treats every connection as `how` does; its port.
+fn hostile(how: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            how(connection);
+        }
+    });
+    port
+}
+
+#[test]
+fn hostile_cameras_cost_the_others_nothing() {
+    let silent = hostile(std::mem::forget);
+    let slams = hostile(drop);
+    let floods = hostile(|mut connection| {
+        let _ = connection.write_all(b"RTSP/1.0 200 OK\r\nX: ");
+        while connection.write_all(&[b'x'; 16_384]).is_ok() {}
+    });
+    let cameras: String = [("silent", silent), ("slams", slams), ("floods", floods)]
+        .map(|(name, port)| {
+            let url = format!("rtsp://127.0.0.1:{port}/main");
+            format!("[stream.{name}]\nsource = {{ kind = \"rtsp_pull\", url = \"{url}\" }}\n")
+        })
+        .concat();
+    let daemon = Daemon::start_new("128MiB", &(DEMO.to_owned() + &cameras));
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let mut reader = ffmpeg();
+    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("demo"), "-t", "15"]);
+    reader.args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]);
+    let read = run_well(&mut reader, Duration::from_secs(60));
+    assert_no_step(&String::from_utf8(read).unwrap(), 350);
+    for camera in ["silent", "slams", "floods"] {
+        daemon.wait_state(camera, "offline", Duration::from_secs(20));
+        let reason = daemon.stream(camera)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("The camera "), "{camera}: {reason}");
+    }
+    let peak_kib = peak_memory_kib(daemon.pid());
+    assert!(peak_kib < 400 << 10, "the daemon held {peak_kib} KiB");
+}
+
+/// The most memory that a process held so far (`VmHWM`, proc(5)).
+fn peak_memory_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]

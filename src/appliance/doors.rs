@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 use tokio::net::TcpListener;
 
@@ -43,7 +44,7 @@ pub(super) struct View {
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
-    pub(super) rtsp_port: u16,
+    pub(super) rtsp_port: Arc<AtomicU16>,
 }
 
 #[derive(Debug, thiserror::Error)]

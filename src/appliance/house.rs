@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use tracing::{info, warn};
 
@@ -29,6 +30,8 @@ pub(super) struct House {
     supervisor: Supervisor,
     clock: SharedClock,
     begun: BootTime,
+    /// The port that the API tells, whichever door it was asked at.
+    rtsp_port: Arc<AtomicU16>,
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
@@ -43,6 +46,14 @@ struct Part {
     whole: Supervisor,
     source: Supervisor,
     outlet: Arc<Outlet>,
+}
+
+impl Part {
+    /// Stops it: the source first, so that the sinks have all of it when they end.
+    async fn stop(&self) {
+        self.source.stop().await;
+        self.whole.stop().await;
+    }
 }
 
 impl House {
@@ -63,6 +74,7 @@ impl House {
             config: config.clone(),
             supervisor,
             begun: clock.boot(),
+            rtsp_port: Arc::default(),
             clock,
             dvr,
             decoder: StillDecoder::this_program()?,
@@ -71,6 +83,7 @@ impl House {
             doors: BTreeMap::new(),
             _storage: storage,
         };
+        house.tell_rtsp_port(&config);
         house.change(changes(None, &config)).await;
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
@@ -81,6 +94,7 @@ impl House {
     /// Goes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
         let changes = changes(Some(&self.config), &config);
+        self.tell_rtsp_port(&config);
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
         }
@@ -94,7 +108,7 @@ impl House {
     async fn change(&mut self, changes: Changes) {
         for name in changes.end {
             if let Some(part) = self.streams.remove(&name) {
-                part.whole.stop().await;
+                part.stop().await;
                 self.dvr.forget(&name);
             }
         }
@@ -141,6 +155,11 @@ impl House {
         }
     }
 
+    fn tell_rtsp_port(&self, config: &Config) {
+        let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
+        self.rtsp_port.store(port, Relaxed);
+    }
+
     fn view(&self) -> doors::View {
         doors::View {
             outlets: Arc::clone(&self.outlets),
@@ -148,7 +167,7 @@ impl House {
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,
-            rtsp_port: self.config.rtsp_listen.first().map_or(8554, SocketAddr::port),
+            rtsp_port: Arc::clone(&self.rtsp_port),
         }
     }
 
@@ -159,7 +178,7 @@ impl House {
             scope.stop().await;
         }
         for part in self.streams.values() {
-            part.whole.stop().await;
+            part.stop().await;
         }
         self.supervisor.stop().await;
         let dvr = self.dvr.clone();

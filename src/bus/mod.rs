@@ -4,7 +4,8 @@
 //! rest of the house knows a stream ([`Stream`]). Parses nothing.
 //!
 //! Invariants:
-//! 1. The window is bounded in bytes, in units and in time; the oldest leave first.
+//! 1. The window holds what somebody still needs (a joiner: the newest GOP; a reader: what it has
+//!    not read, within its allowance), bounded in bytes, in units and in time.
 //! 2. Publishing never awaits and never fails; a lock is held for a few pushes only.
 //! 3. A joiner begins at the newest place where a reader can begin, at once if there is one.
 //! 4. A reader that fell out of the window, or behind its own allowance, is told

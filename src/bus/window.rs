@@ -1,10 +1,12 @@
 //! A bounded window of the newest items and the cursors that read it.
 //!
+//! What nobody needs any more is let go at once: a window whose readers keep up holds the newest
+//! GOP, for those who join, and grows towards its bounds only while a reader lags.
+//!
 //! Owns: trimming, joining and the jump of a reader that lags. Generic, because the RTP fan-out
 //! is the same thing one step later: packets instead of units.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -80,7 +82,18 @@ struct Window<T> {
     bytes: usize,
     /// Sequence numbers of the places to begin that are in `items`, oldest first.
     starts: VecDeque<u64>,
+    readers: BTreeMap<u64, Cursor>,
+    /// Names the next reader.
+    reader_next: u64,
     ended: bool,
+}
+
+/// How far one reader has come.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    /// The next item wanted; `None` while no place to begin has come yet.
+    next: Option<u64>,
+    allowance: Allowance,
 }
 
 #[derive(Debug)]
@@ -88,7 +101,6 @@ struct Shared<T> {
     window: Mutex<Window<T>>,
     bounds: Bounds,
     grown: Notify,
-    readers: AtomicUsize,
 }
 
 impl<T> Shared<T> {
@@ -122,11 +134,12 @@ impl<T: Item> Bus<T> {
                 first: 0,
                 bytes: 0,
                 starts: VecDeque::new(),
+                readers: BTreeMap::new(),
+                reader_next: 0,
                 ended: false,
             }),
             bounds,
             grown: Notify::new(),
-            readers: AtomicUsize::new(0),
         });
         (Publisher(Arc::clone(&shared)), Self(shared))
     }
@@ -134,11 +147,13 @@ impl<T: Item> Bus<T> {
     /// Begins reading at the newest place to begin, or at the next one to come.
     #[must_use]
     pub fn subscribe(&self, allowance: Allowance) -> Subscriber<T> {
-        let window = self.0.lock();
+        let mut window = self.0.lock();
+        let id = window.reader_next;
+        window.reader_next += 1;
         let next = window.starts.back().copied();
+        window.readers.insert(id, Cursor { next, allowance });
         drop(window);
-        self.0.readers.fetch_add(1, Relaxed);
-        Subscriber { shared: Arc::clone(&self.0), next, seen: 0, allowance }
+        Subscriber { shared: Arc::clone(&self.0), id, seen: 0 }
     }
 
     /// The newest item at which a reader can begin.
@@ -158,7 +173,7 @@ impl<T: Item> Bus<T> {
     /// Subscribers alive now.
     #[must_use]
     pub fn readers(&self) -> usize {
-        self.0.readers.load(Relaxed)
+        self.0.lock().readers.len()
     }
 }
 
@@ -179,9 +194,33 @@ impl<T: Item> Window<T> {
         self.bytes += item.bytes();
         let newest = item.arrived();
         self.items.push_back(item);
-        while self.is_over(bounds, newest) {
+        let needed_from = self.needed_from();
+        while self.first < needed_from || self.is_over(bounds, newest) {
             self.pop();
         }
+    }
+
+    /// The oldest item that somebody may still want: the place to begin for a joiner, what each
+    /// reader reads next unless it is to be moved on anyway, and always the newest item.
+    fn needed_from(&self) -> u64 {
+        let last = self.end().saturating_sub(1);
+        let start = self.starts.back().copied().unwrap_or(last);
+        let wanted = self.readers.values().filter(|cursor| !self.is_too_far_behind(cursor));
+        // One that has fallen out already is moved on at its next look.
+        let wanted = wanted.filter_map(|cursor| cursor.next).filter(|&next| next >= self.first);
+        wanted.fold(start.min(last), u64::min)
+    }
+
+    /// Whether a reader has used up its allowance, and a jump would bring it forward.
+    fn is_too_far_behind(&self, cursor: &Cursor) -> bool {
+        let Some(next) = cursor.next.filter(|_| cursor.allowance == Allowance::Viewer) else {
+            return false;
+        };
+        let (Some(wanted), Some(newest)) = (self.get(next), self.items.back()) else {
+            return false;
+        };
+        newest.arrived().since(wanted.arrived()) > VIEWER_LAG_MAX
+            && self.starts.back().is_some_and(|&start| start > next)
     }
 
     fn is_over(&self, bounds: &Bounds, newest: BootTime) -> bool {
@@ -230,11 +269,10 @@ impl<T> Drop for Publisher<T> {
 #[derive(Debug)]
 pub struct Subscriber<T> {
     shared: Arc<Shared<T>>,
-    /// The next item wanted; `None` while no place to begin has come yet.
-    next: Option<u64>,
+    /// Names its cursor in the window.
+    id: u64,
     /// The end of the window as last seen: where to look for a place to begin.
     seen: u64,
-    allowance: Allowance,
 }
 
 impl<T: Item> Subscriber<T> {
@@ -255,56 +293,48 @@ impl<T: Item> Subscriber<T> {
     /// The next item if there is one now.
     pub fn try_next(&mut self) -> Option<Next<T>> {
         let shared = Arc::clone(&self.shared);
-        let window = shared.lock();
-        let Some(next) = self.next else { return self.begin(&window) };
-        if next < window.first || self.is_too_far_behind(&window, next) {
-            return Some(self.jump(&window, next));
-        }
-        match window.get(next) {
-            Some(item) => {
-                self.next = Some(next + 1);
-                Some(Next::Item(Arc::clone(item)))
+        let mut window = shared.lock();
+        let mut cursor = *window.readers.get(&self.id)?;
+        let got = match cursor.next {
+            None => self.begin(&window, &mut cursor),
+            Some(next) if next < window.first || window.is_too_far_behind(&cursor) => {
+                Some(self.jump(&window, &mut cursor, next))
             }
-            None => window.ended.then_some(Next::Ended),
-        }
+            Some(next) => read(&window, &mut cursor, next),
+        };
+        window.readers.insert(self.id, cursor);
+        got
     }
 
-    fn begin(&mut self, window: &Window<T>) -> Option<Next<T>> {
+    fn begin(&mut self, window: &Window<T>, cursor: &mut Cursor) -> Option<Next<T>> {
         let start = window.starts.back().copied().filter(|&start| start >= self.seen);
         self.seen = window.end();
-        match start.and_then(|start| Some((start, window.get(start)?))) {
-            Some((start, item)) => {
-                self.next = Some(start + 1);
-                Some(Next::Item(Arc::clone(item)))
-            }
+        match start {
+            Some(start) => read(window, cursor, start),
             None => window.ended.then_some(Next::Ended),
         }
     }
 
-    fn is_too_far_behind(&self, window: &Window<T>, next: u64) -> bool {
-        if self.allowance == Allowance::Window {
-            return false;
-        }
-        let (Some(wanted), Some(newest)) = (window.get(next), window.items.back()) else {
-            return false;
-        };
-        // A jump that lands where the reader stands, or behind it, would gain nothing.
-        newest.arrived().since(wanted.arrived()) > VIEWER_LAG_MAX
-            && window.starts.back().is_some_and(|&start| start > next)
-    }
-
-    fn jump(&mut self, window: &Window<T>, from: u64) -> Next<T> {
-        let start = window.starts.back().copied().filter(|&start| start >= from);
-        self.next = start;
+    fn jump(&mut self, window: &Window<T>, cursor: &mut Cursor, from: u64) -> Next<T> {
+        cursor.next = window.starts.back().copied().filter(|&start| start >= from);
         self.seen = window.end();
-        let target = start.unwrap_or(window.end());
-        Next::Lagged(target - from)
+        Next::Lagged(cursor.next.unwrap_or(window.end()) - from)
+    }
+}
+
+fn read<T: Item>(window: &Window<T>, cursor: &mut Cursor, next: u64) -> Option<Next<T>> {
+    match window.get(next) {
+        Some(item) => {
+            cursor.next = Some(next + 1);
+            Some(Next::Item(Arc::clone(item)))
+        }
+        None => window.ended.then_some(Next::Ended),
     }
 }
 
 impl<T> Drop for Subscriber<T> {
     fn drop(&mut self) {
-        self.shared.readers.fetch_sub(1, Relaxed);
+        self.shared.lock().readers.remove(&self.id);
     }
 }
 
@@ -393,10 +423,31 @@ mod tests {
     fn the_window_stays_inside_its_bounds() {
         let bounds = Bounds { bytes_max: 55, units_max: 100, span_max: Duration::from_secs(60) };
         let (publisher, bus) = Bus::new(bounds);
-        publish(&publisher, 0..1_000, 1_000_000);
-        assert_eq!(publisher.0.lock().items.len(), 5);
+        publish(&publisher, 0..1, 1_000_000);
+        let _stuck = bus.subscribe(Allowance::Window);
+        let held = (1..1_000).map(|id| {
+            publish(&publisher, id..id + 1, 1_000_000);
+            publisher.0.lock().items.len()
+        });
+        assert_eq!(held.max(), Some(5));
         assert!(publisher.0.lock().starts.is_empty());
         assert!(bus.newest_start().is_none());
+    }
+
+    #[test]
+    fn what_nobody_needs_is_let_go() {
+        let (publisher, bus) = Bus::new(Bounds::default());
+        publish(&publisher, 0..95, 10);
+        assert_eq!(publisher.0.lock().items.len(), 5, "no reader: the newest GOP");
+        let mut viewer = bus.subscribe(Allowance::Viewer);
+        publish(&publisher, 95..125, 10);
+        assert_eq!(publisher.0.lock().items.len(), 35, "a reader that lags keeps what it wants");
+        assert_eq!(read(&mut viewer).len(), 35);
+        publish(&publisher, 125..126, 10);
+        assert_eq!(publisher.0.lock().items.len(), 6, "a reader that keeps up keeps nothing");
+        publish(&publisher, 126..195, 10);
+        assert_eq!(publisher.0.lock().items.len(), 5, "a reader past its allowance keeps nothing");
+        assert_eq!(read(&mut viewer)[0], "lagged 65");
     }
 
     #[test]

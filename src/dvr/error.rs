@@ -41,6 +41,12 @@ pub enum DvrError {
         /// What it belongs to.
         what: &'static str,
     },
+    /// Another process records here.
+    #[error("{path} is in use by another process", path = path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The configured size cannot be a ring.
     #[error("a ring of {bytes} bytes is too small: it needs {slots_min} slots of {slot_bytes}")]
     TooSmall {
@@ -114,7 +120,7 @@ impl Fault for DvrError {
             | Self::NoSlot
             | Self::Reused { .. }
             | Self::Thread(_) => Class::Disk,
-            Self::TooSmall { .. } | Self::SlotSize { .. } => Class::Config,
+            Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,
             Self::FragmentTooLong { .. } => Class::Peer,
         }
     }

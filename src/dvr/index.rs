@@ -166,16 +166,24 @@ enum Ask {
 }
 
 /// The store on its own thread, behind a limit on time and a catch for panics.
-#[derive(Debug)]
 pub(super) struct IndexHandle {
     asks: Option<SyncSender<Ask>>,
     done: Option<Receiver<()>>,
+    /// A store that is asked here and now, without a thread.
+    direct: Option<Box<dyn Index>>,
 }
 
 impl IndexHandle {
     /// No store: nothing is kept.
     pub(super) fn none() -> Self {
-        Self { asks: None, done: None }
+        Self { asks: None, done: None, direct: None }
+    }
+
+    /// A store that neither hangs nor panics, and its readable records.
+    #[cfg(test)]
+    pub(super) fn direct(mut index: Box<dyn Index>) -> (Self, Vec<(u32, Record)>) {
+        let records = readable(index.load().unwrap_or_default());
+        (Self { direct: Some(index), ..Self::none() }, records)
     }
 
     /// Opens the store under `data_dir` and returns its readable records.
@@ -243,9 +251,7 @@ impl IndexHandle {
             Ok(Err(error)) => return Err(Failed::Refused(error)),
             Err(_) => return Err(Failed::Hung),
         };
-        let parsed = |(slot, bytes): (u32, Vec<u8>)| Some((slot, Record::parse(&bytes)?));
-        let records = records.into_iter().filter_map(parsed).collect();
-        Ok((Self { asks: Some(asks), done: Some(done) }, records))
+        Ok((Self { asks: Some(asks), done: Some(done), direct: None }, readable(records)))
     }
 
     /// Sets a record. Does not wait: a record that finds no room is found by reading the slot.
@@ -260,6 +266,10 @@ impl IndexHandle {
 
     fn ask(&mut self, ask: Ask) {
         use std::sync::mpsc::TrySendError;
+        if let Some(index) = &mut self.direct {
+            let _ = put(&mut **index, ask);
+            return;
+        }
         if let Some(asks) = &self.asks
             && let Err(TrySendError::Disconnected(_)) = asks.try_send(ask)
         {
@@ -282,13 +292,22 @@ enum Failed {
     Refused(String),
 }
 
+fn readable(records: Vec<(u32, Vec<u8>)>) -> Vec<(u32, Record)> {
+    let parsed = |(slot, bytes): (u32, Vec<u8>)| Some((slot, Record::parse(&bytes)?));
+    records.into_iter().filter_map(parsed).collect()
+}
+
+fn put(index: &mut dyn Index, ask: Ask) -> Result<(), DvrError> {
+    match ask {
+        Ask::Put(slot, record) => index.put(slot, &record),
+        Ask::Remove(slot) => index.remove(slot),
+    }
+}
+
 fn serve(mut index: Box<dyn Index>, queue: &Receiver<Ask>) {
     let served = catch_unwind(AssertUnwindSafe(move || {
         for ask in queue {
-            match ask {
-                Ask::Put(slot, record) => index.put(slot, &record)?,
-                Ask::Remove(slot) => index.remove(slot)?,
-            }
+            put(&mut *index, ask)?;
         }
         Ok::<_, DvrError>(())
     }));

@@ -3,19 +3,21 @@
 //! Owns: the order of the background reading, and the index. Recording never waits for it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::disk::Open;
+use super::disk::{Disk, Open};
 use super::index::{IndexHandle, Record};
 use super::ring::Ring;
+use super::seal::Entry;
 use super::slot::{self, Contents, Front, Strictness, Tail};
 use super::state::Shared;
 use super::storage::Command;
-use super::table::SlotTable;
+use super::table::{Held, SlotTable, SlotView};
 
 /// How long the index may take to close.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -37,60 +39,83 @@ pub(super) struct Check {
     slot: u32,
     generation: u64,
     strictness: Strictness,
+    /// The stream may go on in it.
+    is_newest: bool,
 }
 
-/// What is to be learnt of every lap in `table`: the newest of each stream may have a torn end.
+/// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
 pub(super) fn checks(table: &SlotTable) -> Vec<Check> {
-    let mut newest = BTreeMap::new();
-    for (_, held) in table.held() {
-        let latest = newest.entry(&held.stream).or_insert(0);
-        *latest = held.generation.max(*latest);
-    }
-    let mut checks: Vec<_> = table
-        .held()
-        .map(|(slot, held)| {
-            let last = newest.get(&held.stream) == Some(&held.generation);
-            let strictness = if last { Strictness::Tail } else { Strictness::Finished };
-            Check { slot, generation: held.generation, strictness }
-        })
-        .collect();
+    let (last, newest) = (table.last_of_boots(), table.newest_laps());
+    let check = |(slot, held): (u32, &Held)| {
+        let generation = held.generation;
+        let strictness = Strictness::of_lap(last.contains(&generation));
+        Check { slot, generation, strictness, is_newest: newest.contains(&generation) }
+    };
+    let mut checks: Vec<_> = table.held().map(check).collect();
     // The newest first: torn ends are mended soon, and people look at the last hours.
     checks.sort_by_key(|check| std::cmp::Reverse(check.generation));
     checks
 }
 
+/// How the index is opened: the store on its own thread, or one that a simulation brings.
+pub(super) type OpenIndex =
+    Box<dyn FnMut(&dyn Disk, &Path) -> (IndexHandle, Vec<(u32, Record)>) + Send>;
+
 /// The thread's own state.
 pub(super) struct Keeper {
-    pub(super) shared: Arc<Shared>,
-    pub(super) notes: Receiver<Note>,
-    pub(super) storage: SyncSender<Command>,
+    shared: Arc<Shared>,
+    notes: Receiver<Note>,
+    storage: SyncSender<Command>,
+    open_index: OpenIndex,
+    index: Option<IndexHandle>,
 }
 
 impl Keeper {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        notes: Receiver<Note>,
+        storage: SyncSender<Command>,
+        open_index: OpenIndex,
+    ) -> Self {
+        Self { shared, notes, storage, open_index, index: None }
+    }
+
     /// Runs until the storage thread goes.
-    pub(super) fn run(self) {
-        let mut index: Option<IndexHandle> = None;
-        for note in &self.notes {
-            match note {
-                Note::Mounted(ring, checks) => {
-                    let (handle, records) = match index.take() {
-                        Some(handle) => (handle, Vec::new()),
-                        None => IndexHandle::open(&*self.shared.disk, &self.shared.data_dir),
-                    };
-                    let handle = index.insert(handle);
-                    self.learn(&ring, &checks, handle, records.into_iter().collect());
-                }
-                Note::Ended(slot, record) => {
-                    index.get_or_insert_with(IndexHandle::none).put(slot, &record);
-                }
-                Note::Began(slot) => {
-                    index.get_or_insert_with(IndexHandle::none).remove(slot);
-                }
-            }
+    pub(super) fn run(mut self) {
+        while let Ok(note) = self.notes.recv() {
+            self.handle(note);
         }
-        if let Some(mut index) = index {
+        if let Some(mut index) = self.index {
             index.close(CLOSE_TIME_MAX);
         }
+    }
+
+    /// Works off what is there, without waiting: for a simulation in its own time.
+    #[cfg(test)]
+    pub(super) fn turn(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            self.handle(note);
+        }
+    }
+
+    fn handle(&mut self, note: Note) {
+        let mut index = match (self.index.take(), &note) {
+            (Some(index), _) => index,
+            (None, Note::Mounted(ring, checks)) => {
+                let shared = Arc::clone(&self.shared);
+                let (mut index, records) = (self.open_index)(&*shared.disk, &shared.data_dir);
+                self.learn(ring, checks, &mut index, records.into_iter().collect());
+                self.index = Some(index);
+                return;
+            }
+            (None, _) => IndexHandle::none(),
+        };
+        match note {
+            Note::Mounted(ring, checks) => self.learn(&ring, &checks, &mut index, BTreeMap::new()),
+            Note::Ended(slot, record) => index.put(slot, &record),
+            Note::Began(slot) => index.remove(slot),
+        }
+        self.index = Some(index);
     }
 
     fn learn(
@@ -107,11 +132,16 @@ impl Keeper {
             }
             let record = records.remove(&check.slot);
             // The last slot of a stream may have grown since its record was written.
-            let usable = record.filter(|record| {
-                record.generation == check.generation && check.strictness == Strictness::Finished
-            });
-            if let Some(record) = usable {
+            let usable =
+                record.filter(|record| record.generation == check.generation && !check.is_newest);
+            if let Some(record) = usable
+                && self.ends_with(ring, check, record.entries.last())
+            {
                 self.know(check, &record);
+            } else if let Some(last) = self.remembered(check)
+                && self.ends_with(ring, check, Some(&last))
+            {
+                self.confirm(check);
             } else if self.is_wanted(check) {
                 read += 1;
                 self.read(ring, check, index);
@@ -122,6 +152,34 @@ impl Keeper {
         }
         if read > 0 {
             info!(units = read, "slots were read to complete the index");
+        }
+    }
+
+    /// How a lap ended that was known before the ring was opened again.
+    fn remembered(&self, check: &Check) -> Option<Entry> {
+        let mut table = self.shared.table();
+        let held = table.lap_mut(check.slot, check.generation)?;
+        held.last.filter(|_| !held.active && !held.known)
+    }
+
+    /// Whether the lap still ends so: an index may have lost its newest record, and a volume
+    /// may come back older than it went.
+    fn ends_with(&self, ring: &Ring, check: &Check, last: Option<&Entry>) -> bool {
+        let read = || {
+            let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
+            match slot::read_front(&*file, ring.slot_bytes).ok()? {
+                Front::Held { header, .. } if header.generation == check.generation => {
+                    slot::ends_with(&*file, &header, last).ok()
+                }
+                _ => None,
+            }
+        };
+        read().unwrap_or(false)
+    }
+
+    fn confirm(&self, check: &Check) {
+        if let Some(held) = self.shared.table().lap_mut(check.slot, check.generation) {
+            held.known = true;
         }
     }
 
@@ -141,10 +199,9 @@ impl Keeper {
     }
 
     fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
-        let contents = match self.scan(ring, check) {
-            Ok(Some(contents)) => contents,
-            // Reused meanwhile: nothing to know.
-            Ok(None) => return,
+        let (contents, is_durable) = match self.scan(ring, check) {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.lost(check),
             Err(error) => {
                 warn!(seq = check.slot, error = error.to_string(), "slot cannot be read");
                 return;
@@ -169,18 +226,33 @@ impl Keeper {
             entries: contents.entries,
         };
         self.know(check, &record);
-        if check.strictness == Strictness::Finished {
+        if !check.is_newest && is_durable {
             index.put(check.slot, &record);
         }
     }
 
-    fn scan(&self, ring: &Ring, check: &Check) -> Result<Option<Contents>, super::DvrError> {
+    /// The lap is not there: its slot was reused meanwhile, or its front was in memory only.
+    fn lost(&self, check: &Check) {
+        let mut table = self.shared.table();
+        if table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active) {
+            table.slots.insert(check.slot, SlotView::Damaged);
+        }
+    }
+
+    /// What is in a lap, and whether all of it is on the medium: a process that was killed may
+    /// have left it in memory only, and then the index must not outlive it.
+    fn scan(
+        &self,
+        ring: &Ring,
+        check: &Check,
+    ) -> Result<Option<(Contents, bool)>, super::DvrError> {
         let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read)?;
         let failed = super::DvrError::disk("read", ring.slot_path(check.slot));
+        let is_durable = file.sync_data().and_then(|()| file.forget_cached()).is_ok();
         let read = || {
             Ok(match slot::read_front(&*file, ring.slot_bytes)? {
                 Front::Held { header, .. } if header.generation == check.generation => {
-                    Some(slot::scan(&*file, &header, check.strictness)?)
+                    Some((slot::scan(&*file, &header, check.strictness)?, is_durable))
                 }
                 _ => None,
             })

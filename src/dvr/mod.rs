@@ -8,6 +8,7 @@ mod extract;
 mod index;
 mod journal;
 mod keeper;
+mod lap;
 mod listing;
 mod open_slot;
 mod outlook;
@@ -47,8 +48,9 @@ pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
+use self::index::IndexHandle;
 use self::journal::{Ask, Change, Journal};
-use self::keeper::Keeper;
+use self::keeper::{Keeper, OpenIndex};
 use self::state::{Shared, StreamLog};
 use self::storage::{Append, Command, Storage};
 use crate::base::limits::{
@@ -98,7 +100,20 @@ pub struct Dvr {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
     asks: SyncSender<Ask>,
-    ended: Arc<Mutex<Option<Receiver<()>>>>,
+    threads: Arc<Threads>,
+}
+
+/// The threads of one [`Dvr`]: they end when its last handle goes.
+#[derive(Debug)]
+struct Threads {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<Receiver<()>>>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Relaxed);
+    }
 }
 
 /// One stream's way into the ring.
@@ -139,14 +154,11 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
-        let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
-        let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (end, ended) = sync_channel::<()>(3);
-        let keeper = Keeper { shared: Arc::clone(&shared), notes, storage: commands.clone() };
-        let (asks, asked) = sync_channel(JOURNAL_QUEUE_LEN_MAX);
-        let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
-        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        let open_index = Box::new(IndexHandle::open);
+        let (dvr, storage, keeper, journal) =
+            Self::parts(disk, boot, config, clock, heartbeat, open_index);
+        *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
         let (other, third) = (end.clone(), end.clone());
         spawn("dvr-index", move || {
@@ -157,13 +169,34 @@ impl Dvr {
             journal.run();
             drop(third);
         })?;
-        let told = Arc::clone(&shared);
+        let told = Arc::clone(&dvr.shared);
         spawn("dvr-storage", move || {
             storage.run();
             told.storage_ended.store(true, Relaxed);
             drop(end);
         })?;
-        Ok(Self { shared, commands, asks, ended: Arc::new(Mutex::new(Some(ended))) })
+        Ok(dvr)
+    }
+
+    /// The parts without their threads; a simulation drives them itself.
+    fn parts(
+        disk: Arc<dyn Disk>,
+        boot: Identity,
+        config: Config,
+        clock: SharedClock,
+        heartbeat: Option<Heartbeat>,
+        open_index: OpenIndex,
+    ) -> (Self, Storage, Keeper, Journal) {
+        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
+        let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
+        let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
+        let (asks, asked) = sync_channel(JOURNAL_QUEUE_LEN_MAX);
+        let keeper = Keeper::new(Arc::clone(&shared), notes, commands.clone(), open_index);
+        let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
+        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
+        let dvr = Self { shared, commands, asks, threads: Arc::new(threads) };
+        (dvr, storage, keeper, journal)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
@@ -289,7 +322,8 @@ impl Dvr {
     pub fn close(&self, limit: Duration) -> bool {
         self.shared.closing.store(true, Relaxed);
         let _ = self.commands.try_send(Command::Wake);
-        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let ended =
+            self.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         ended.is_none_or(|ended| {
             ended.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
         })

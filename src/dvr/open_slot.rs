@@ -4,16 +4,18 @@
 //! fragment, which carries the fragment, its seal and the header of the `free` box behind it.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::DiskFile;
 use super::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use super::slot::{self, Contents};
 use super::state::StreamLog;
 use crate::wire::mp4::Fragment;
+
+/// What is written last of a new front: the header of its first box, which no disk tears.
+const FRONT_HEAD_BYTES: usize = 8;
 
 /// An open slot.
 #[derive(Debug)]
@@ -33,18 +35,21 @@ pub(super) struct OpenSlot {
     key_at: Option<u64>,
     /// The longest way from one such fragment to the next.
     gop_bytes: u64,
-    /// Its name is not on the medium yet.
-    made: bool,
 }
 
 impl OpenSlot {
-    /// Begins a lap: `init`, the header and one `free` box over the rest, in one write.
+    /// Begins a lap: `init`, the header and one `free` box over the rest.
+    ///
+    /// The old lap is gone from the medium before the new one begins, and the new front is on
+    /// it before the eight bytes that turn the slot into a file with footage: whatever a power
+    /// cut leaves is the old lap whole, a blank slot, or the new lap. Only a slot that `is_fresh`,
+    /// whose space was just taken, is blank already.
     pub(super) fn begun(
         log: Arc<StreamLog>,
         file: Arc<dyn DiskFile>,
         header: SlotHeader,
         init: Bytes,
-        made: bool,
+        is_fresh: bool,
     ) -> io::Result<Self> {
         if file.length()? < header.slot_bytes {
             // A file whose making was cut short.
@@ -54,8 +59,16 @@ impl OpenSlot {
         if !slot::fits(end, 0, header.slot_bytes) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "slot too small for its moov"));
         }
+        if !is_fresh {
+            file.write_at(0, &[&slot::free_box(0, header.slot_bytes)])?;
+            file.sync_data()?;
+        }
+        let front = slot::opening(&header, &init);
+        let (head, rest) = front.split_at(FRONT_HEAD_BYTES);
         let free = slot::free_box(end, header.slot_bytes);
-        file.write_at(0, &[&slot::opening(&header, &init), &free])?;
+        file.write_at(FRONT_HEAD_BYTES as u64, &[rest, &free])?;
+        file.sync_data()?;
+        file.write_at(0, &[head])?;
         Ok(Self {
             log,
             header,
@@ -68,7 +81,6 @@ impl OpenSlot {
             sequence: 0,
             key_at: None,
             gop_bytes: 0,
-            made,
         })
     }
 
@@ -95,7 +107,6 @@ impl OpenSlot {
             sequence,
             key_at: keys.last().copied(),
             gop_bytes: keys.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
-            made: false,
         }
     }
 
@@ -172,12 +183,8 @@ impl OpenSlot {
     }
 
     /// Makes all of it durable; returns the fragments that became so.
-    pub(super) fn sync(&mut self, disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Entry>> {
+    pub(super) fn sync(&mut self) -> io::Result<Vec<Entry>> {
         self.file.sync_data()?;
-        if self.made {
-            disk.sync_dir(dir)?;
-            self.made = false;
-        }
         self.durable_end = self.end;
         let entries = std::mem::take(&mut self.pending);
         self.durable.extend_from_slice(&entries);

@@ -14,7 +14,7 @@ use super::journal::{self, Facts, Parsed};
 use super::ring::Ring;
 use super::seal::{Entry, SlotHeader};
 use super::slot::{self, Contents, Front, Strictness};
-use super::table::SlotView;
+use super::table::{Held, SlotView};
 
 /// A ring on a disk, opened for reading.
 #[derive(Debug)]
@@ -44,22 +44,20 @@ pub struct Lap {
 impl Reader {
     /// Opens the ring under `data_dir` and reads the front of every slot.
     pub fn open(data_dir: &Path) -> Result<Self, DvrError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        Self::open_on(Arc::new(RealDisk), data_dir)
+    }
+
+    /// As [`Reader::open`], on any disk.
+    pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
         let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
         let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
-        let newest = |held: &super::table::Held| {
-            found.table.newest_of(&held.stream).map(|(_, newest)| newest.generation)
+        let last = found.table.last_of_boots();
+        let lap = |(slot, held): (u32, &Held)| {
+            let generation = held.generation;
+            Lap { slot, generation, strictness: Strictness::of_lap(last.contains(&generation)) }
         };
-        let mut laps: Vec<_> = found
-            .table
-            .held()
-            .map(|(slot, held)| {
-                let last = newest(held) == Some(held.generation);
-                let strictness = if last { Strictness::Tail } else { Strictness::Finished };
-                Lap { slot, generation: held.generation, strictness }
-            })
-            .collect();
+        let mut laps: Vec<_> = found.table.held().map(lap).collect();
         laps.sort_by_key(|lap| lap.generation);
         let of = |kind: fn(&SlotView) -> bool| {
             let of_kind = found.table.slots.iter().filter(|(_, view)| kind(view));

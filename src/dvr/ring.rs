@@ -84,6 +84,7 @@ impl Ring {
             }
             None => Self::make(disk, config)?,
         };
+        ring.sync_names(disk)?;
         ring.read_fronts(disk)
     }
 
@@ -140,9 +141,21 @@ impl Ring {
         let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?.identity;
         let ring = Self { dir, identity, volume, slot_bytes, slots };
         ring.write_file(disk)?;
-        disk.sync_dir(&config.data_dir).map_err(DvrError::disk("sync", &config.data_dir))?;
         tracing::info!(bytes = slot_bytes * u64::from(slots), units = slots, "ring made");
         Ok(ring)
+    }
+
+    /// Makes all names from the one of the data directory to those of the slots durable: a
+    /// process that was killed may have given them and not have come that far.
+    fn sync_names(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        for dir in self.dir.ancestors().take(3) {
+            match disk.sync_dir(dir) {
+                // Somebody else's directory that may not be read: its names were there before.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                synced => synced.map_err(DvrError::disk("sync", dir))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes more slots when the configuration asks for more. Fewer are the next step: taking
@@ -204,14 +217,18 @@ impl Ring {
 
     fn read_view(&self, disk: &dyn Disk, number: u32) -> SlotView {
         match self.open_slot(disk, number, Open::Read) {
-            Ok(file) => match slot::read_front(&*file, self.slot_bytes) {
-                Ok(Front::Held { header, .. }) if header.ring != self.identity => SlotView::Bad,
-                Ok(Front::Held { header, .. }) if header.slot != number => SlotView::Damaged,
-                Ok(Front::Held { header, .. }) => SlotView::unread(header),
-                Ok(Front::Blank) => SlotView::Blank,
-                Ok(Front::Damaged) => SlotView::Damaged,
-                Err(_) => SlotView::Bad,
-            },
+            // What a failed write left in memory only is not what is on the medium.
+            Ok(file) => {
+                match file.forget_cached().and_then(|()| slot::read_front(&*file, self.slot_bytes))
+                {
+                    Ok(Front::Held { header, .. }) if header.ring != self.identity => SlotView::Bad,
+                    Ok(Front::Held { header, .. }) if header.slot != number => SlotView::Damaged,
+                    Ok(Front::Held { header, .. }) => SlotView::unread(header),
+                    Ok(Front::Blank) => SlotView::Blank,
+                    Ok(Front::Damaged) => SlotView::Damaged,
+                    Err(_) => SlotView::Bad,
+                }
+            }
             Err(_) => SlotView::Bad,
         }
     }
@@ -238,7 +255,9 @@ impl Ring {
         disk.open(&path, how).map_err(DvrError::disk("open", path))
     }
 
-    /// Makes the file of slot `number` and takes its space; leaves nothing behind on failure.
+    /// Makes the file of slot `number` and takes its space, all of it durable when this returns:
+    /// a fragment may be told durable after a sync of its file alone. Leaves nothing behind on
+    /// failure.
     pub(super) fn make_slot(
         &self,
         disk: &dyn Disk,
@@ -248,7 +267,9 @@ impl Ring {
         let file = self.open_slot(disk, number, Open::Create)?;
         let taken = file
             .allocate(self.slot_bytes)
-            .and_then(|()| file.write_at(0, &[&slot::free_box(0, self.slot_bytes)]));
+            .and_then(|()| file.write_at(0, &[&slot::free_box(0, self.slot_bytes)]))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| disk.sync_dir(&self.dir));
         if let Err(error) = taken {
             // Should this fail too, the file is a damaged slot, which is the same as a free one.
             let _ = disk.remove(&path);
@@ -259,10 +280,6 @@ impl Ring {
 
     pub(super) fn slot_path(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{number:06}.mp4"))
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -48,10 +48,17 @@ pub enum Tail {
 /// What to make of a fragment that does not match its seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// The slot was the last one being written: the first mismatch is its end.
+    /// The slot was the last one being written in its boot: the first mismatch is its end.
     Tail,
     /// The slot was finished: a damaged fragment is passed over if a good one follows.
     Finished,
+}
+
+impl Strictness {
+    /// How a lap is read that is or is not the last of its stream in its boot.
+    pub(super) fn of_lap(is_last_of_boot: bool) -> Self {
+        if is_last_of_boot { Self::Tail } else { Self::Finished }
+    }
 }
 
 /// The fragments of a slot.
@@ -101,13 +108,15 @@ pub(super) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
 
 /// Reads the front of a slot of `slot_bytes`.
 pub(super) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
-    if slot_bytes > SLOT_BYTES_MAX || file.length()? < slot_bytes {
-        return Ok(Front::Damaged);
-    }
-    let mut front = vec![0; to_usize(slot_bytes.min(FRONT_BYTES))];
+    let length = file.length()?;
+    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
     if front.iter().all(|&byte| byte == 0) {
+        // Among these are files whose making was cut short: empty ones, or without their space.
         return Ok(Front::Blank);
+    }
+    if slot_bytes > SLOT_BYTES_MAX || (length < slot_bytes && front.get(4..8) != Some(b"free")) {
+        return Ok(Front::Damaged);
     }
     let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
     if matches!(&kind, b"free" | b"skip") {
@@ -169,6 +178,33 @@ pub(super) fn scan(
             }
         }
     }
+}
+
+/// Whether the lap still ends with the fragment `last`, or with none, and the filler behind it:
+/// then what was known of it is what is there, as far as a look at its end can say.
+pub(super) fn ends_with(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    last: Option<&Entry>,
+) -> io::Result<bool> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let at = last.map_or(begin, end);
+    if let Some(last) = last {
+        let seal_at = at - SEAL_BYTES as u64;
+        if at > header.slot_bytes {
+            return Ok(false);
+        }
+        let mut seal = [0; SEAL_BYTES];
+        file.read_at(seal_at, &mut seal)?;
+        if !Seal::peek(&seal).is_some_and(|seal| header.owns(&seal) && seal.entry == *last) {
+            return Ok(false);
+        }
+    }
+    let walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    Ok(at == header.slot_bytes
+        || walk.head(at)?.is_some_and(|(length, kind)| {
+            matches!(&kind, b"free" | b"skip") && at + length == header.slot_bytes
+        }))
 }
 
 /// Reads the fragment that `entry` names and checks it against its seal.

@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use super::Config;
-use super::disk::Open;
+use super::disk::{self, DiskFile, Open};
 use super::error::{DvrError, sentence};
 use super::index::Record;
 use super::journal;
 use super::keeper::{self, Note};
 use super::open_slot::OpenSlot;
 use super::ring::Ring;
-use super::seal::{Identity, SlotHeader};
-use super::slot::{self, Front, Strictness, Tail};
+use super::seal::Identity;
+use super::slot;
 use super::state::{Durable, Geometry, RingState, Shared, StreamLog};
-use super::table::{Choice, Held, SlotView};
+use super::table::{Held, SlotView};
 use crate::base::fault::{Fault, chain};
 use crate::base::limits::{
     COMMIT_INTERVAL, FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
@@ -56,6 +56,15 @@ pub(super) enum Command {
     Wake,
 }
 
+/// What follows a turn of the storage thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Another one.
+    Goes,
+    /// Nothing: it was told to close, and all is written and synced.
+    Ended,
+}
+
 /// A fragment to be written.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -68,12 +77,14 @@ pub(super) struct Append {
 
 /// The thread's own state.
 pub(super) struct Storage {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     config: Config,
-    boot: Identity,
+    pub(super) boot: Identity,
     commands: Receiver<Command>,
     keeper: SyncSender<Note>,
     heartbeat: Option<Heartbeat>,
+    /// Keeps other processes away; taken once and held to the end.
+    lock: Option<Arc<dyn DiskFile>>,
     ring: Option<Ring>,
     /// The ring that was in use: no other takes its place while the process lives.
     expected: Option<Identity>,
@@ -82,10 +93,10 @@ pub(super) struct Storage {
     failures: u32,
     /// False after the first failure: what the page cache shows of a slot may not be on the
     /// medium, so old slots are not gone on with.
-    may_resume: bool,
+    pub(super) may_resume: bool,
     retry_at: BootTime,
     commit_at: BootTime,
-    growth_at: BootTime,
+    pub(super) growth_at: BootTime,
     place_at: BootTime,
 }
 
@@ -105,6 +116,7 @@ impl Storage {
             commands,
             keeper,
             heartbeat,
+            lock: None,
             ring: None,
             expected: None,
             open: BTreeMap::new(),
@@ -128,38 +140,52 @@ impl Storage {
 
     fn serve(&mut self) {
         loop {
-            let now = self.shared.clock.boot();
-            if let Some(heartbeat) = &self.heartbeat {
-                heartbeat.beat();
-            }
-            if self.ring.is_none() && now >= self.retry_at {
-                self.mount();
-            }
-            let rest = self.take_commands(now);
-            if self.shared.clock.boot() >= self.commit_at {
-                self.commit();
-                self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
-                self.check_place();
-            }
-            if !rest {
-                continue;
-            }
-            if self.shared.is_closing() {
-                self.commit();
+            let first = self.commands.recv_timeout(self.patience()).ok();
+            if self.turn(first) == Turn::Ended {
                 return;
             }
-            self.take_space();
         }
     }
 
-    /// Works off the queue until the next commit is due; returns whether it is empty.
-    fn take_commands(&mut self, now: BootTime) -> bool {
-        let wait = self.commit_at.since(now).min(SLEEP_MAX);
-        let wait = if self.shared.is_closing() { Duration::ZERO } else { wait };
-        match self.commands.recv_timeout(wait) {
-            Ok(command) => self.apply(command),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
+    /// How long the thread may wait for a command before its next turn.
+    pub(super) fn patience(&self) -> Duration {
+        if self.shared.is_closing() {
+            return Duration::ZERO;
         }
+        self.commit_at.since(self.shared.clock.boot()).min(SLEEP_MAX)
+    }
+
+    /// Does what is due and works off the queue, `first` before it; waits for nothing but the
+    /// disk. Called again and again by the thread, or by a simulation in its own time.
+    pub(super) fn turn(&mut self, first: Option<Command>) -> Turn {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat();
+        }
+        if self.ring.is_none() && self.shared.clock.boot() >= self.retry_at {
+            self.mount();
+        }
+        if let Some(command) = first {
+            self.apply(command);
+        }
+        let rest = self.drain();
+        if self.shared.clock.boot() >= self.commit_at {
+            self.commit();
+            self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
+            self.check_place();
+        }
+        if !rest {
+            return Turn::Goes;
+        }
+        if self.shared.is_closing() {
+            self.commit();
+            return Turn::Ended;
+        }
+        self.take_space();
+        Turn::Goes
+    }
+
+    /// Works off the queue until the next commit is due; returns whether it is empty.
+    fn drain(&mut self) -> bool {
         while self.shared.clock.boot() < self.commit_at {
             match self.commands.try_recv() {
                 Ok(command) => self.apply(command),
@@ -191,7 +217,10 @@ impl Storage {
     // Opening the ring.
 
     fn mount(&mut self) {
-        match Ring::open(&*self.shared.disk, &self.config, self.expected) {
+        let opened = self
+            .lock_directory()
+            .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
+        match opened {
             Ok(found) => {
                 let ring = found.ring;
                 self.expected = Some(ring.identity);
@@ -216,6 +245,15 @@ impl Storage {
             }
             Err(error) => self.fail_ring(&error),
         }
+    }
+
+    fn lock_directory(&mut self) -> Result<(), DvrError> {
+        if self.lock.is_none() {
+            let dir = &self.config.data_dir;
+            self.lock = disk::lock(&*self.shared.disk, dir).map_err(DvrError::disk("lock", dir))?;
+        }
+        let path = self.config.data_dir.clone();
+        self.lock.is_some().then_some(()).ok_or(DvrError::InUse { path })
     }
 
     fn fail_ring(&mut self, error: &DvrError) {
@@ -253,7 +291,7 @@ impl Storage {
         }
     }
 
-    fn stop_growing(&mut self, error: &DvrError) {
+    pub(super) fn stop_growing(&mut self, error: &DvrError) {
         warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
         // A ring that is not in its place tells so itself.
         let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
@@ -317,119 +355,6 @@ impl Storage {
             .map_err(DvrError::disk("write to", ring.slot_path(open.header.slot)))
     }
 
-    /// Goes on with the slot that the stream wrote last, if that was in this boot, with the
-    /// same parameters, and ended whole.
-    fn resume(&mut self, ring: &Ring, append: &Append) -> Result<Option<OpenSlot>, DvrError> {
-        let newest = self.shared.table().newest_of(&append.log.name).and_then(|(slot, held)| {
-            (held.boot == self.boot && self.may_resume).then_some((slot, held.generation))
-        });
-        let Some((number, generation)) = newest else { return Ok(None) };
-        let disk = Arc::clone(&self.shared.disk);
-        let file = ring.open_slot(&*disk, number, Open::Write)?;
-        let failed = DvrError::disk("read", ring.slot_path(number));
-        let found = slot::read_front(&*file, ring.slot_bytes).and_then(|front| match front {
-            Front::Held { header, init }
-                if header.generation == generation && init == append.init =>
-            {
-                let contents = slot::scan(&*file, &header, Strictness::Tail)?;
-                Ok(Some((header, contents)))
-            }
-            _ => Ok(None),
-        });
-        let Some((header, contents)) = found.map_err(failed)? else { return Ok(None) };
-        if contents.tail != Tail::Free {
-            self.repair(number, generation, contents.end);
-            return Ok(None);
-        }
-        if let Some(held) = self.shared.table().lap_mut(number, generation) {
-            held.learn(&contents.entries, 0);
-            held.active = true;
-        }
-        self.note(Note::Began(number));
-        let log = Arc::clone(&append.log);
-        Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
-    }
-
-    /// Begins a new lap of the slot whose turn it is.
-    fn open_slot(&mut self, ring: &Ring, append: &Append) -> Result<OpenSlot, DvrError> {
-        ring.is_still_there(&*self.shared.disk)?;
-        let choice = self.choose(ring, &append.log.name).ok_or(DvrError::NoSlot)?;
-        let opened = self.begin_lap(ring, append, choice);
-        match (opened, choice) {
-            // Space that is not there cannot be taken: the oldest goes instead.
-            (Err(error), Choice::Make(_)) if error.is_full() => {
-                self.stop_growing(&error);
-                let choice = self.choose(ring, &append.log.name).ok_or(error)?;
-                self.begin_lap(ring, append, choice)
-            }
-            (opened, _) => opened,
-        }
-    }
-
-    fn choose(&self, ring: &Ring, stream: &StreamName) -> Option<Choice> {
-        let keeps = self.shared.keeps();
-        let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
-        let table = self.shared.table();
-        let may_grow = self.shared.clock.boot() >= self.growth_at;
-        let missing = table.missing(ring.slots).filter(|_| may_grow);
-        table.choose(stream, keep_of, ring.slot_bytes, missing)
-    }
-
-    fn begin_lap(
-        &mut self,
-        ring: &Ring,
-        append: &Append,
-        choice: Choice,
-    ) -> Result<OpenSlot, DvrError> {
-        let disk = Arc::clone(&self.shared.disk);
-        let (Choice::Make(number) | Choice::Reuse(number)) = choice;
-        let file = match choice {
-            Choice::Make(_) => ring.make_slot(&*disk, number)?,
-            Choice::Reuse(_) => match ring.open_slot(&*disk, number, Open::Write) {
-                Ok(file) => file,
-                Err(error) => return Err(self.set_bad(number, error)),
-            },
-        };
-        let header = SlotHeader {
-            ring: ring.identity,
-            slot: number,
-            slot_bytes: ring.slot_bytes,
-            generation: self.next_generation(),
-            stream: append.log.name.clone(),
-            boot: self.boot,
-            opened: self.shared.clock.boot(),
-            opened_wall: self.shared.clock.wall(),
-            init_bytes: u32::try_from(append.init.len()).unwrap_or(u32::MAX),
-        };
-        // From here on what the slot held is gone, whether the write works or not.
-        self.note(Note::Began(number));
-        let log = Arc::clone(&append.log);
-        let made = choice == Choice::Make(number);
-        let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), made);
-        let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
-        let open = open.map_err(|error| self.set_bad(number, error))?;
-        let mut view = SlotView::unread(header);
-        if let SlotView::Held(held) = &mut view {
-            (held.active, held.known) = (true, true);
-        }
-        let gone = self.shared.table().slots.insert(number, view);
-        if let Some(SlotView::Held(gone)) = gone {
-            self.shared.count_evicted(&gone.stream, gone.bytes);
-        }
-        Ok(open)
-    }
-
-    fn next_generation(&self) -> u64 {
-        let mut table = self.shared.table();
-        table.next_generation += 1;
-        table.next_generation
-    }
-
-    fn set_bad(&self, number: u32, error: DvrError) -> DvrError {
-        self.shared.table().slots.insert(number, SlotView::Bad);
-        error
-    }
-
     /// Makes the stream's slot durable and is done with it; returns whether there was one.
     fn end_slot(&mut self, stream: &StreamName) -> bool {
         self.commit_one(stream);
@@ -448,7 +373,7 @@ impl Storage {
         }
     }
 
-    fn deactivate(&self, open: &OpenSlot) {
+    pub(super) fn deactivate(&self, open: &OpenSlot) {
         self.with_held(open, |held| held.active = false);
     }
 
@@ -465,10 +390,9 @@ impl Storage {
 
     fn commit_one(&mut self, stream: &StreamName) {
         let Some(ring) = self.ring.clone() else { return };
-        let disk = Arc::clone(&self.shared.disk);
         let Some(open) = self.open.get_mut(stream).filter(|open| open.is_dirty()) else { return };
         let path = ring.slot_path(open.header.slot);
-        match open.sync(&*disk, ring.dir()) {
+        match open.sync() {
             Ok(entries) => {
                 let log = Arc::clone(&open.log);
                 let (slot, generation) = (open.header.slot, open.header.generation);
@@ -527,7 +451,7 @@ impl Storage {
     }
 
     /// Cuts off the torn end of a finished lap, so that its file plays to the end.
-    fn repair(&mut self, number: u32, generation: u64, end: u64) {
+    pub(super) fn repair(&mut self, number: u32, generation: u64, end: u64) {
         let Some(ring) = &self.ring else { return };
         let idle = |held: &mut Held| !held.active;
         if !self.shared.table().lap_mut(number, generation).is_some_and(idle) {
@@ -563,9 +487,7 @@ impl Storage {
             return;
         }
         let gone = self.shared.table().slots.insert(number, SlotView::Blank);
-        if let Some(SlotView::Held(gone)) = gone {
-            self.shared.count_evicted(&gone.stream, gone.bytes);
-        }
+        self.shared.count_evicted(gone);
         self.note(Note::Began(number));
     }
 
@@ -583,7 +505,7 @@ impl Storage {
         }
     }
 
-    fn note(&self, note: Note) {
+    pub(super) fn note(&self, note: Note) {
         // Without room the index misses a record and finds it again by reading the slot.
         let _ = self.keeper.try_send(note);
     }

@@ -3,7 +3,7 @@
 //! Owns: the view that listings, status and the choice are made from. Written by the storage and
 //! index threads, under one lock that is held for moments only; files are never read under it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Keep;
@@ -39,6 +39,8 @@ pub(super) struct Held {
     pub(super) bytes: u64,
     pub(super) damaged: u64,
     pub(super) stretches: Vec<Stretch>,
+    /// The newest good fragment.
+    pub(super) last: Option<Entry>,
 }
 
 impl SlotView {
@@ -52,6 +54,7 @@ impl SlotView {
             bytes: 0,
             damaged: 0,
             stretches: Vec::new(),
+            last: None,
         }))
     }
 }
@@ -60,12 +63,13 @@ impl Held {
     /// Takes note of one more good fragment.
     pub(super) fn add(&mut self, entry: &Entry) {
         self.bytes += u64::from(entry.length);
+        self.last = Some(*entry);
         absorb(&mut self.stretches, Stretch::of(entry), true);
     }
 
     /// Takes note of all good fragments at once.
     pub(super) fn learn(&mut self, entries: &[Entry], damaged: u64) {
-        (self.bytes, self.damaged, self.known) = (0, damaged, true);
+        (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
         self.stretches.clear();
         for entry in entries {
             self.add(entry);
@@ -110,8 +114,8 @@ impl SlotTable {
         })
     }
 
-    /// Takes over what was just read from the fronts of all slots, and keeps what is known of
-    /// laps that are still there.
+    /// Takes over what was just read from the fronts of all slots, and keeps what was known of
+    /// laps that are still there; the keeper has to look whether it is still so.
     pub(super) fn replace(&mut self, read: Self) {
         let next_generation = self.next_generation.max(read.next_generation);
         let protections = std::mem::take(&mut self.protections);
@@ -121,7 +125,7 @@ impl SlotTable {
             (next_generation, protections, leases);
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
-                *held = Held { active: false, ..known.clone() };
+                *held = Held { active: false, known: false, ..known.clone() };
             }
         }
     }
@@ -195,6 +199,27 @@ impl SlotTable {
 
     pub(super) fn newest_generation(&self) -> u64 {
         self.held().map(|(_, held)| held.generation).max().unwrap_or(0)
+    }
+
+    /// The last lap of each stream in each boot: the only ones that power can have cut off in
+    /// a write.
+    pub(super) fn last_of_boots(&self) -> BTreeSet<u64> {
+        let mut last = BTreeMap::new();
+        for (_, held) in self.held() {
+            let newest = last.entry((&held.stream, held.boot)).or_insert(0);
+            *newest = held.generation.max(*newest);
+        }
+        last.into_values().collect()
+    }
+
+    /// The newest lap of each stream.
+    pub(super) fn newest_laps(&self) -> BTreeSet<u64> {
+        let mut last = BTreeMap::new();
+        for (_, held) in self.held() {
+            let newest = last.entry(&held.stream).or_insert(0);
+            *newest = held.generation.max(*newest);
+        }
+        last.into_values().collect()
     }
 
     /// The slot that `stream` wrote last.
@@ -278,6 +303,7 @@ mod tests {
             bytes: 0,
             damaged: 0,
             stretches: Vec::new(),
+            last: None,
         }))
     }
 

@@ -161,15 +161,75 @@ fn limit_myself() -> std::io::Result<()> {
 
 fn to_jpeg(picture: &DecodedYUV<'_>) -> Result<Vec<u8>, ChildError> {
     let (width, height) = picture.dimensions();
-    let mut rgb = vec![0; width * height * 3];
-    picture.write_rgb8(&mut rgb);
     let side = |pixels: usize| u16::try_from(pixels).map_err(|_| ChildError::NoPicture);
+    let (across, down) = (side(width)?, side(height)?);
+    let mut rgb = Vec::with_capacity(width * height * 3);
+    let matrix = Matrix::of(height);
+    let (luma_stride, chroma_stride, _) = picture.strides();
+    for row in 0..height {
+        let luma = &picture.y()[row * luma_stride..][..width];
+        let chroma = row / 2 * chroma_stride;
+        let (u, v) = (&picture.u()[chroma..], &picture.v()[chroma..]);
+        for (column, &y) in luma.iter().enumerate() {
+            rgb.extend_from_slice(&matrix.rgb(y, u[column / 2], v[column / 2]));
+        }
+    }
     let mut jpeg = Vec::new();
     jpeg_encoder::Encoder::new(&mut jpeg, JPEG_QUALITY).encode(
         &rgb,
-        side(width)?,
-        side(height)?,
+        across,
+        down,
         jpeg_encoder::ColorType::Rgb,
     )?;
     Ok(jpeg)
+}
+
+/// From video-range YCbCr to RGB, in 1/65536.
+///
+/// The library's own conversion knows the matrix of standard definition only, which turns an HD
+/// camera's greens yellow.
+struct Matrix {
+    red_v: i32,
+    green_u: i32,
+    green_v: i32,
+    blue_u: i32,
+}
+
+impl Matrix {
+    /// What players assume when a stream does not say: ITU-R BT.709 from 720 lines, else BT.601.
+    fn of(height: usize) -> Self {
+        if height >= 720 {
+            Self { red_v: 117_489, green_u: -13_975, green_v: -34_925, blue_u: 138_438 }
+        } else {
+            Self { red_v: 104_597, green_u: -25_675, green_v: -53_279, blue_u: 132_201 }
+        }
+    }
+
+    fn rgb(&self, y: u8, u: u8, v: u8) -> [u8; 3] {
+        let luma = (i32::from(y) - 16) * 76_309 + (1 << 15);
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        let eight_bits = |value: i32| u8::try_from((value >> 16).clamp(0, 255)).unwrap_or(255);
+        [
+            eight_bits(luma + self.red_v * v),
+            eight_bits(luma + self.green_u * u + self.green_v * v),
+            eight_bits(luma + self.blue_u * u),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_keep_their_colours_in_both_definitions() {
+        // 75 % green and white of BT.709 and of BT.601.
+        let near = |got: [u8; 3], want: [u8; 3]| {
+            got.iter().zip(want).all(|(&got, want)| got.abs_diff(want) <= 2)
+        };
+        assert!(near(Matrix::of(720).rgb(133, 63, 52), [0, 191, 0]));
+        assert!(near(Matrix::of(576).rgb(112, 72, 58), [0, 191, 0]));
+        assert!(near(Matrix::of(720).rgb(180, 128, 128), [191, 191, 191]));
+        assert_eq!(Matrix::of(720).rgb(255, 128, 128), [255, 255, 255]);
+    }
 }

@@ -52,6 +52,9 @@ pub enum PatternError {
     /// What the encoder says of itself cannot be read.
     #[error("the encoder's parameter sets are unusable")]
     Params(#[from] ParamsError),
+    /// It was told to.
+    #[error("stopped")]
+    Stopped,
     /// The drawing thread ended by itself.
     #[error("the drawing thread ended")]
     ThreadEnded,
@@ -97,7 +100,7 @@ pub async fn run(
     loop {
         let picture = tokio::select! {
             biased;
-            () = context.stop.cancelled() => return std::future::pending().await,
+            () = context.stop.cancelled() => return Err(PatternError::Stopped),
             picture = drawn.recv() => picture.ok_or(PatternError::ThreadEnded)??,
         };
         context.heartbeat.beat();

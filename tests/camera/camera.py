@@ -29,6 +29,7 @@ MOUNTS = {
     "/h264": ("h264.mp4", H264, "aacparse ! rtpmp4gpay name=pay1 pt=97"),
     "/h265": ("h265.mp4", "h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1", None),
     "/bframes": ("bframes.mp4", H264, None),
+    "/bulk": ("bulk.mp4", H264, None),
     "/g711": ("g711.mov", H264, "rtppcmapay name=pay1 pt=8"),
 }
 

@@ -56,7 +56,7 @@ impl TestBox {
             supervisor: supervisor.clone(),
             clock: Arc::clone(&clock),
             begun: clock.boot(),
-            rtsp_port: 8554,
+            rtsp_port: Arc::new(8554.into()),
             dvr: dvr.clone(),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());

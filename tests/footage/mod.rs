@@ -43,7 +43,8 @@ pub fn decodes(file: &Path) -> Result<(), String> {
     let out = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-xerror", "-err_detect", "explode", "-i"])
         .arg(file)
-        .args(["-f", "null", "-"])
+        // In the file's own ticks, not in those of a frame rate guessed over gaps.
+        .args(["-enc_time_base", "-1", "-f", "null", "-"])
         .output()
         .expect("ffmpeg must be installed (Debian package ffmpeg)");
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

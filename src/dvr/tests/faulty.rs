@@ -105,6 +105,9 @@ impl DiskFile for FaultyFile {
         drop(faults);
         self.file.allocate(bytes)
     }
+    fn try_lock(&self) -> io::Result<bool> {
+        self.file.try_lock()
+    }
     fn sync_data(&self) -> io::Result<()> {
         let mut faults = self.disk.0.0.lock().unwrap();
         if let Some(known) = faults.failed.iter_mut().find(|(path, _)| *path == self.path) {

@@ -240,6 +240,9 @@ fn fault_14_a_slot_whose_sync_failed_is_never_synced_again() {
     let writer = writer(&dvr);
     append(&writer, 0..2, 3_000);
     until("the commit", || durable(&writer) == 2);
+    // The making of slots syncs as well, and is not meant.
+    let ring = house.path().join("ring");
+    until("the space", || std::fs::read_dir(&ring).unwrap().count() == 8 + 1);
     house.disk.set(|faults| faults.syncs = 1);
     append(&writer, 2..4, 3_000);
     until("the failure", || writer.status().lost == 2);
@@ -316,6 +319,23 @@ fn a_missing_directory_is_waited_for() {
     append(&writer, 0..1, 1_000);
     until("the commit", || durable(&writer) == 1);
     close(dvr, writer);
+}
+
+#[test]
+fn a_second_process_does_not_write() {
+    let house = House::new();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    append(&writer, 0..1, 1_000);
+    until("the commit", || durable(&writer) == 1);
+    let other = house.open();
+    until("the refusal", || matches!(other.status().ring, RingState::Failed { .. }));
+    let RingState::Failed { reason } = other.status().ring else { panic!("it opened") };
+    assert!(reason.contains("in use by another process"), "{reason}");
+    close(dvr, writer);
+    // It is tried again, and works as soon as the first is gone.
+    until("opening", || other.status().ring == RingState::Ready);
+    assert!(other.close(PATIENCE));
 }
 
 #[test]

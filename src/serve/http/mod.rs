@@ -23,6 +23,7 @@ mod stall;
 mod ws;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 pub use listener::{HttpError, run};
 
@@ -44,8 +45,8 @@ pub struct HttpDoor {
     pub clock: SharedClock,
     /// When the daemon began.
     pub begun: BootTime,
-    /// Port of the RTSP door, for the URLs that the API tells.
-    pub rtsp_port: u16,
+    /// Port of the RTSP door, for the URLs that the API tells; a reload may change it.
+    pub rtsp_port: Arc<AtomicU16>,
     /// The ring.
     pub dvr: Dvr,
 }

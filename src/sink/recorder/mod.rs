@@ -1,6 +1,6 @@
 //! Records one stream into the ring.
 //!
-//! Owns: where fragments end ([`cutter`]) and the way from the bus to the DVR's queue. Does not
+//! Owns: where fragments end (`cutter`) and the way from the bus to the DVR's queue. Does not
 //! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
 //! same is counted, told, and marked in the seal.
 

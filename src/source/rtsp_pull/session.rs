@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retina::client::{
-    Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionIdPolicy,
-    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
-    UnassignedChannelDataPolicy, UnknownRtcpSsrcPolicy,
+    Credentials, Demuxed, Described, InitialSequenceNumberPolicy, InitialTimestampPolicy,
+    PlayOptions, Session, SessionIdPolicy, SessionOptions, SetupOptions, TcpTransportOptions,
+    TeardownPolicy, UdpTransportOptions, UnassignedChannelDataPolicy, UnknownRtcpSsrcPolicy,
 };
 use retina::codec::{FrameFormat, ParametersRef};
 
@@ -67,6 +67,9 @@ pub(super) async fn open(
     }
     let options = PlayOptions::default()
         .initial_timestamp(InitialTimestampPolicy::Permissive)
+        // GStreamer 1.22 tells a joiner of a shared medium the number of another client's moment;
+        // the first packet knows better. Seen with tests/camera, eight clients at once.
+        .initial_seq(InitialSequenceNumberPolicy::Ignore)
         .unknown_rtcp_ssrc(UnknownRtcpSsrcPolicy::DropPackets);
     let session = within(session.play(options), Step::Play, config.bounds.describe, whom).await?;
     let frames = session.demuxed().map_err(|error| from_retina(&error, Step::Play, whom))?;

@@ -1,5 +1,7 @@
 //! What the API tells of one stream.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde::Serialize;
 
 use crate::base::meter::Totals;
@@ -79,7 +81,7 @@ impl StreamReport {
             recording: outlet.recorder.as_ref().map(Recorder::status),
             readers: outlet.readers(),
             totals: stream.meter.totals(),
-            urls: Urls::new(stream.name(), host, door.rtsp_port),
+            urls: Urls::new(stream.name(), host, door.rtsp_port.load(Relaxed)),
         }
     }
 }

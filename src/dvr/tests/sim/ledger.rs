@@ -1,0 +1,290 @@
+//! What was handed over, written, synced and acknowledged, and whether a disk keeps its word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::time::{BootTime, WallTime};
+use crate::dvr::disk::Disk;
+use crate::dvr::disk::model::{Event, ModelDisk};
+use crate::dvr::seal::{Entry, SEAL_BYTES, Seal, SlotHeader};
+use crate::dvr::{Durable, Reader, tool};
+
+/// What the payload of every fragment begins with; its number follows.
+pub(super) const MARK: &[u8; 8] = b"\x01footage";
+
+/// How far a fragment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// Handed over, or written: it may be there.
+    Taken,
+    /// Written, and its file was synced: it may be there.
+    Synced,
+    /// "Durable until" covers it: it is there.
+    Acknowledged,
+    /// It was, and its slot was taken for something else, or a fault took it: it may be there.
+    Excused,
+}
+
+/// One fragment.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) stream: usize,
+    pub(super) state: State,
+    pub(super) taken_at: BootTime,
+    pub(super) life: u32,
+    pub(super) end: WallTime,
+    /// The life in which it was there.
+    seen: u32,
+    bytes: Bytes,
+    /// Its file and lap, as the writes said: more than one when a write failed.
+    laps: Vec<(PathBuf, u64)>,
+}
+
+/// A fragment found on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) slot: u32,
+    pub(super) header: SlotHeader,
+    pub(super) entry: Entry,
+    pub(super) id: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    fragments: BTreeMap<u64, Written>,
+    next_id: u64,
+    /// Acknowledged fragments when the medium was kept.
+    kept: BTreeSet<u64>,
+    pub(super) acknowledged: u64,
+    pub(super) evicted: u64,
+}
+
+impl Ledger {
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn take(
+        &mut self,
+        id: u64,
+        stream: usize,
+        life: u32,
+        taken_at: BootTime,
+        end: WallTime,
+        bytes: Bytes,
+    ) {
+        let state = State::Taken;
+        let (seen, laps) = (life, Vec::new());
+        self.fragments
+            .insert(id, Written { stream, state, taken_at, life, end, seen, bytes, laps });
+    }
+
+    pub(super) fn of_life(&self, life: u32) -> impl Iterator<Item = (&u64, &Written)> {
+        self.fragments.iter().filter(move |(_, fragment)| fragment.life == life)
+    }
+
+    /// Follows what the disk saw.
+    pub(super) fn observe(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Wrote { path, at: 0, .. } => self.evict(&path),
+                Event::Wrote { path, bytes, .. } => {
+                    if let Some(id) = id_of(&bytes) {
+                        // The seal, and the header of the `free` box behind it.
+                        let seal = bytes.len() - SEAL_BYTES - 8;
+                        let generation = Seal::peek(&bytes[seal..]).expect("a seal").generation;
+                        let fragment = self.fragments.get_mut(&id).expect("it was handed over");
+                        fragment.laps.push((path, generation));
+                    }
+                }
+                Event::Synced { path } => {
+                    for fragment in self.in_file(&path) {
+                        fragment.state = fragment.state.max(State::Synced);
+                    }
+                }
+                Event::CameBackOlder => {
+                    let kept = std::mem::take(&mut self.kept);
+                    for (id, fragment) in &mut self.fragments {
+                        if !kept.contains(id) {
+                            fragment.state = State::Excused;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn in_file<'a>(&'a mut self, path: &'a Path) -> impl Iterator<Item = &'a mut Written> {
+        let here = move |fragment: &&mut Written| {
+            fragment.laps.last().is_some_and(|(file, _)| file == path)
+        };
+        self.fragments.values_mut().filter(here)
+    }
+
+    fn evict(&mut self, path: &Path) {
+        let mut evicted = 0;
+        for fragment in self.in_file(path) {
+            evicted += u64::from(fragment.state == State::Acknowledged);
+            fragment.state = State::Excused;
+        }
+        self.evicted += evicted;
+    }
+
+    /// A bit of `path` was flipped: what the hit takes is not asked for.
+    pub(super) fn excuse(&mut self, found: &[Found], path: &Path, bit: u64) {
+        let at = bit / 8;
+        let hit = |found: &&Found| {
+            let (from, end) = (u64::from(found.entry.offset), crate::dvr::slot::end(&found.entry));
+            // The front names all of them; the tail of the newest slot ends at a mismatch.
+            (from..end).contains(&at) || at < u64::from(found.header.init_bytes) + 148
+        };
+        let slot = format!("{}", path.display());
+        let in_slot = || found.iter().filter(|f| slot.ends_with(&format!("{:06}.mp4", f.slot)));
+        let first = in_slot().find(hit).map(|found| found.entry.sequence);
+        for found in
+            in_slot().filter(|found| Some(found.entry.sequence) >= first && first.is_some())
+        {
+            self.fragments.get_mut(&found.id).unwrap().state = State::Excused;
+        }
+    }
+
+    /// Remembers what [`ModelDisk::keep`] keeps.
+    pub(super) fn keep(&mut self) {
+        let acknowledged =
+            |(id, f): (&u64, &Written)| (f.state == State::Acknowledged).then_some(*id);
+        self.kept = self.fragments.iter().filter_map(acknowledged).collect();
+    }
+
+    /// "Durable until" of `stream` grew by `count` fragments.
+    pub(super) fn acknowledge(&mut self, stream: usize, life: u32, durable: Durable, count: u64) {
+        let mine = |(_, f): &(&u64, &Written)| f.stream == stream && f.life == life;
+        let newest = self.fragments.iter().filter(mine).rfind(|(_, f)| f.end == durable.until);
+        let (&newest, found) = newest.expect("what is acknowledged was handed over");
+        assert!(found.state >= State::Synced, "{newest} was acknowledged before it was synced");
+        let wait = |(id, f): &(&u64, &mut Written)| {
+            **id <= newest && f.stream == stream && f.life == life && f.state == State::Synced
+        };
+        let waiting = self.fragments.iter_mut().filter(wait).count() as u64;
+        // Some of a slot that was given up after its sync may be among them: then only the
+        // newest is known to be meant.
+        let all = waiting == count;
+        for (id, fragment) in self.fragments.iter_mut().filter(wait) {
+            if all || *id == newest {
+                fragment.state = State::Acknowledged;
+                self.acknowledged += 1;
+            }
+        }
+    }
+
+    /// Reads `disk` with nothing but its slots and checks every promise about what is there.
+    pub(super) fn check(&mut self, disk: &ModelDisk, data_dir: &Path, fronts: bool) -> Vec<Found> {
+        let arc: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut found = Vec::new();
+        match Reader::open_on(arc, data_dir) {
+            Ok(reader) => {
+                let damaged = reader.damaged();
+                assert!(!fronts || damaged.is_empty(), "fronts of slots {damaged:?} are damaged");
+                for &lap in reader.laps() {
+                    let (header, contents) = reader.contents(lap).unwrap().expect("it is there");
+                    let mended = &contents.damaged;
+                    assert!(!fronts || mended.is_empty(), "slot {}: damaged {mended:?}", lap.slot);
+                    for entry in contents.entries {
+                        let bytes = reader.fragment(&header, &entry).unwrap().expect("it is there");
+                        let id = self.known(lap.slot, &header, &bytes);
+                        found.push(Found { slot: lap.slot, header: header.clone(), entry, id });
+                    }
+                }
+            }
+            Err(error) => assert!(
+                matches!(error, crate::dvr::DvrError::Gone { .. }),
+                "the ring cannot be opened: {error}"
+            ),
+        }
+        self.check_order(&found);
+        self.check_presence(&found);
+        found
+    }
+
+    /// The number of a fragment that was found; fails unless it was written just so, there.
+    fn known(&self, slot: u32, header: &SlotHeader, bytes: &Bytes) -> u64 {
+        let id = id_of(bytes).unwrap_or_else(|| panic!("slot {slot}: never written"));
+        let written =
+            self.fragments.get(&id).unwrap_or_else(|| panic!("{id} in slot {slot}: long gone"));
+        assert_eq!(written.bytes, bytes, "{id} in slot {slot} has other bytes");
+        let name = format!("{slot:06}.mp4");
+        let laps = &written.laps;
+        let is_this =
+            |(path, lap): &(PathBuf, u64)| path.ends_with(&name) && *lap == header.generation;
+        assert!(laps.iter().any(is_this), "{id} of {laps:?} shows in slot {slot} as {header:?}");
+        id
+    }
+
+    /// No fragment twice, none before an earlier one of its stream.
+    fn check_order(&self, found: &[Found]) {
+        let mut newest = BTreeMap::new();
+        for Found { id, slot, .. } in found {
+            let stream = self.fragments[id].stream;
+            let before = newest.insert(stream, *id).unwrap_or(0);
+            // After a write that failed it is written again elsewhere, and both may be there.
+            let again = before == *id && self.fragments[id].laps.len() > 1;
+            assert!(before < *id || again, "{id} in slot {slot} comes behind {before}");
+        }
+        // Where fragments of one life are missing between two, the second one says so.
+        for pair in found.windows(2) {
+            let [a, b] = [&pair[0], &pair[1]].map(|found| &self.fragments[&found.id]);
+            let (from, to) = (pair[0].id, pair[1].id);
+            let missing =
+                |(_, f): (&u64, &Written)| f.stream == a.stream && f.state != State::Excused;
+            // A hole in the slot tells of itself.
+            let adjoin = u64::from(pair[1].entry.offset) == crate::dvr::slot::end(&pair[0].entry);
+            if pair[0].slot == pair[1].slot
+                && adjoin
+                && a.life == b.life
+                && self.fragments.range(from + 1..to).any(missing)
+            {
+                let told = pair[1].entry.loss_before || pair[1].entry.run_start;
+                assert!(told, "a loss between {from} and {to} is not told");
+            }
+        }
+    }
+
+    fn check_presence(&self, found: &[Found]) {
+        let there: BTreeSet<_> = found.iter().map(|found| found.id).collect();
+        for (id, fragment) in &self.fragments {
+            let is_missing = fragment.state == State::Acknowledged && !there.contains(id);
+            assert!(!is_missing, "{id} was acknowledged and is gone: {:?}", fragment.laps);
+        }
+    }
+
+    /// Forgets what has not been there for long and is not owed. What a kill left only in
+    /// memory may go, and show what was there before, some ends later.
+    pub(super) fn prune(&mut self, found: &[Found], life: u32) {
+        for Found { id, .. } in found {
+            self.fragments.get_mut(id).unwrap().seen = life;
+        }
+        let owed = |f: &mut Written| f.state == State::Acknowledged || f.seen + 16 > life;
+        self.fragments.retain(|_, fragment| owed(fragment));
+    }
+}
+
+/// The listings of every stream, from the slots alone.
+pub(super) fn listings(disk: &ModelDisk, data_dir: &Path) -> BTreeMap<String, crate::dvr::Listing> {
+    let reader = Reader::open_on(Arc::new(disk.clone()), data_dir).unwrap();
+    let listings = tool::listings(&reader).unwrap();
+    listings.into_iter().map(|(stream, listing)| (stream.as_str().to_owned(), listing)).collect()
+}
+
+/// The number in a fragment's payload.
+fn id_of(bytes: &[u8]) -> Option<u64> {
+    if bytes.get(4..8)? != b"moof" {
+        return None;
+    }
+    let moof = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+    let payload = bytes.get(moof + 8..)?;
+    let number = payload.strip_prefix(MARK)?.first_chunk()?;
+    Some(u64::from_be_bytes(*number))
+}
