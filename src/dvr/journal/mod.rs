@@ -186,8 +186,9 @@ impl Journal {
         if let Some(ask) = ask {
             self.answer(ask);
         }
+        let is_mounted = self.remount();
         let now = self.shared.clock.boot();
-        if self.remount() && (ended || now >= self.look_at) {
+        if is_mounted && (ended || now >= self.look_at) {
             self.look(now, ended);
             self.look_at = now.after(LOOK_PAUSE);
         }

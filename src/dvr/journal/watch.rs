@@ -18,6 +18,8 @@ use crate::dvr::pin;
 use crate::dvr::state::StreamLog;
 use crate::dvr::storage::Command;
 
+/// A longer reading of the clocks is not believed.
+const READING_TIME_MAX: Duration = Duration::from_millis(50);
 /// Failures are seen at most this long after they happened.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -25,7 +27,10 @@ impl Journal {
     /// Looks at everything and writes what is new.
     pub(super) fn look(&mut self, now: BootTime, last: bool) {
         let (utc, quality) = (self.shared.clock.wall(), self.shared.clock.quality());
-        self.look_at_clock(now, utc, quality);
+        // A reading between whose two halves the machine did other things tells of no leap.
+        if self.shared.clock.boot().since(now) < READING_TIME_MAX {
+            self.look_at_clock(now, utc, quality);
+        }
         self.look_at_streams(now, last);
         self.grow_pins(utc);
         if quality.trust > Trust::None {
