@@ -170,3 +170,63 @@ async fn nothing_is_lost_between_source_and_ring() {
     let gap_ms = gap.end.as_unix_millis() - gap.start.as_unix_millis();
     assert!((9_900..=10_100).contains(&gap_ms), "{gap_ms} ms");
 }
+
+/// Extracts with the real program, as somebody with nothing but the disk would; returns what
+/// it says.
+fn extract(dir: &Path, from: WallTime, to: WallTime, target: &Path) -> (bool, String) {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["ring", "extract", "--stream", "gate", "--data-dir"])
+        .arg(dir)
+        .args(["--from", &from.to_rfc3339(), "--to", &to.to_rfc3339()])
+        .arg(target)
+        .output()
+        .unwrap();
+    let said = [&out.stdout[..], &out.stderr[..]].concat();
+    (out.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_is_copied_into_files_that_play() {
+    let dir = tempfile::tempdir().unwrap();
+    let footage = footage::footage(10, 25, 1_500);
+    let clock = Arc::new(SystemClock);
+    let dvr = Dvr::open(config(dir.path(), 512 << 10), clock.clone(), None).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), clock);
+    let stream = stream();
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Keep::default());
+    publish(&stream, &recorder, &footage, 0..2, Duration::from_secs(16)).await;
+    supervisor.stop().await;
+    drop(recorder);
+    assert!(dvr.close(CLOSE));
+    let reader = Reader::open(dir.path()).unwrap();
+    let runs = tool::listings(&reader).unwrap().pop_first().unwrap().1.runs;
+    assert_eq!(runs.len(), 2);
+    assert!(reader.laps().len() > 4, "the range goes over slots");
+    let at = |run: usize, ms: i64| runs[run].start.offset_nanos(ms * 1_000_000);
+    let out = tempfile::tempdir().unwrap();
+    let file = |name: &str| out.path().join(name);
+
+    // Whole fragments, from the key frame at 3 s on.
+    let (done, said) = extract(dir.path(), at(0, 3_500), at(0, 6_500), &file("part.mp4"));
+    assert!(done, "{said}");
+    footage::decodes(&file("part.mp4")).unwrap();
+    let frames = footage::count_frames(&file("part.mp4"));
+    assert!((88..=100).contains(&frames), "{frames} frames of 3 to at least 6.5 s");
+    // Over the gap: a file for each side.
+    let (done, said) = extract(dir.path(), at(0, 0), at(1, 20_000), &file("all.mp4"));
+    assert!(done && said.contains("several files"), "{said}");
+    for name in ["all.mp4", "all-2.mp4"] {
+        footage::decodes(&file(name)).unwrap();
+        assert_eq!(footage::count_frames(&file(name)), footage.frames, "{name}");
+    }
+    // Nothing is overwritten, and nothing is made of nothing.
+    let (done, said) = extract(dir.path(), at(0, 0), at(0, 2_000), &file("part.mp4"));
+    assert!(!done && said.contains("part.mp4"), "{said}");
+    let (done, said) = extract(dir.path(), at(0, -9_000), at(0, -5_000), &file("none.mp4"));
+    assert!(!done && said.contains("nothing of this stream"), "{said}");
+    assert!(!file("none.mp4").exists());
+    let mut status = Vec::new();
+    tool::status(dir.path(), &mut status).unwrap();
+    let status = String::from_utf8(status).unwrap();
+    assert!(status.contains("2 runs") && status.contains("ended cleanly"), "{status}");
+}

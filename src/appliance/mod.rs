@@ -16,6 +16,8 @@ use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
 use house::House;
@@ -128,6 +130,12 @@ fn welcome(config: &Config) -> Vec<String> {
 /// What can be asked of a ring on disk.
 #[derive(Debug, Subcommand)]
 pub enum RingCommand {
+    /// Says what the ring is and holds, and what its journal notes.
+    Status {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
     /// Lists what is recorded: runs and gaps of each stream.
     Ls {
         /// The directory that `data_dir` of the configuration names.
@@ -140,12 +148,57 @@ pub enum RingCommand {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Copies the whole fragments of a range into a fragmented MP4. A gap, or parameters that
+    /// change, begin a further file: FILE-2.mp4 and so on.
+    Extract {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// The stream.
+        #[arg(long, value_name = "NAME")]
+        stream: String,
+        /// From when, such as 2026-11-22T14:05:00Z.
+        #[arg(long, value_name = "TIME")]
+        from: String,
+        /// Until when.
+        #[arg(long, value_name = "TIME")]
+        to: String,
+        /// The file to write; one that is there is not overwritten.
+        #[arg(value_name = "FILE.mp4")]
+        target: PathBuf,
+    },
+}
+
+/// Copies a range of a stream into files that play.
+fn extract(
+    data_dir: &Path,
+    stream: &str,
+    (from, to): (&str, &str),
+    target: &Path,
+    out: &mut dyn std::io::Write,
+) -> anyhow::Result<()> {
+    let date = |text: &str, name: &str| {
+        let date = WallTime::parse_rfc3339(text);
+        date.with_context(|| format!("--{name} is no time such as 2026-11-22T14:05:00Z: {text}"))
+    };
+    let wish = dvr::tool::Extract {
+        stream: StreamName::parse(stream)?,
+        from: date(from, "from")?,
+        until: date(to, "to")?,
+        target: target.to_owned(),
+    };
+    dvr::tool::extract(data_dir, &wish, out)?;
+    Ok(())
 }
 
 /// Looks into a ring whose daemon is not running.
 pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let good = match command {
+        RingCommand::Status { data_dir } => dvr::tool::status(data_dir, &mut out).map(|()| true)?,
+        RingCommand::Extract { data_dir, stream, from, to, target } => {
+            extract(data_dir, stream, (from, to), target, &mut out).map(|()| true)?
+        }
         RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
         RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
     };

@@ -149,6 +149,61 @@ pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
 /// Hole between two fragments from which on a listing shows a gap.
 pub const GAP_SPAN_MIN: Duration = Duration::from_secs(2);
+/// Longest record of the journal; a longer one is not written, and is damage when it is read.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 8 << 10;
+/// Largest journal that is read; a larger one is moved aside. It is written anew long before.
+pub const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+/// From this size on a journal is written anew once it has doubled.
+pub const JOURNAL_COMPACT_BYTES_MIN: u64 = 256 << 10;
+/// Notes waiting for the journal; past it a note is dropped and counted.
+pub const JOURNAL_QUEUE_LEN_MAX: usize = 1_024;
+/// How long somebody who asks the journal waits for the disk; then the answer is "not now".
+pub const JOURNAL_ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pause before a journal that could not be written is tried again.
+pub const JOURNAL_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Lives of the process that the journal keeps; the oldest leave first.
+pub const SESSIONS_MAX: usize = 2_048;
+/// Rows of the clock table; the oldest boots leave first, and their footage keeps the date
+/// that was believed when it was recorded.
+pub const CLOCK_ROWS_MAX: usize = 4_096;
+/// Leap of the date from which on the clock table gets a new row.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(500);
+/// A capture that is dated further than this from its arrival is placed by its arrival: its
+/// date comes from another clock than ours.
+pub const CAPTURE_SKEW_MAX: Duration = Duration::from_secs(12);
+/// Marked moments; the oldest leave first.
+pub const MARKS_MAX: usize = 10_000;
+/// Longest text of a mark; a longer one is refused.
+pub const MARK_TEXT_BYTES_MAX: usize = 200;
+/// Reasons of gaps that the journal keeps; the oldest leave first and their gaps have none.
+pub const TROUBLES_MAX: usize = 10_000;
+/// Longest text noted of a gap's reason; a longer one is cut.
+pub const TROUBLE_TEXT_BYTES_MAX: usize = 200;
+/// Pause between two notes on one stream's trouble of one kind; what changes meanwhile is told
+/// then, so that a camera that flaps does not wear the disk.
+pub const TROUBLE_NOTE_PAUSE: Duration = Duration::from_secs(30);
+/// A trouble that comes back within this goes on as the same.
+pub const TROUBLE_MERGE_TIME: Duration = Duration::from_secs(60);
+/// Protected ranges; a further one is refused.
+pub const PINS_MAX: usize = 1_024;
+/// Share of the ring that may be protected, in percent; what would exceed it is refused.
+pub const PIN_SHARE_PERCENT_MAX: u64 = 50;
+/// How far ahead a protected range may end; one that ends later is refused.
+pub const PIN_AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Longest reason of a protected range; a longer one is refused.
+pub const PIN_REASON_BYTES_MAX: usize = 200;
+/// Longest owner of a protected range; a longer one is refused.
+pub const PIN_OWNER_BYTES_MAX: usize = 64;
+/// Share of the ring that one pass of the age limit frees at most, in percent.
+pub const AGE_PASS_PERCENT_MAX: u64 = 10;
+/// Pause between two passes of the age limit.
+pub const AGE_PASS_PAUSE: Duration = Duration::from_secs(600);
+/// Evictions are added up this long before they are written down.
+pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
+/// A disk that takes nothing for this long is said to hang.
+pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
+/// How often it is looked whether the ring is still in its place.
+pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 

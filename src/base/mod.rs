@@ -9,6 +9,7 @@ pub mod meter;
 pub mod name;
 pub mod secret;
 pub mod time;
+mod trust;
 
 /// The signal that tells a task to end; cancelling a parent ends its children.
 pub type Stop = tokio_util::sync::CancellationToken;

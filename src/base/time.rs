@@ -8,8 +8,25 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::trust::{ClockQuality, Trust};
+
+use super::trust;
+
 /// Nanoseconds of `CLOCK_BOOTTIME`: monotonic, counts through suspend, restarts at boot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct BootTime(u64);
 
 impl BootTime {
@@ -102,6 +119,13 @@ impl WallTime {
         Self(secs.saturating_mul(1_000_000_000).saturating_add(frac_nanos.cast_signed()))
     }
 
+    /// From RFC 3339 with any offset; `None` when it is none.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let nanos = text.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
+        i64::try_from(nanos).ok().map(Self)
+    }
+
     /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T14:05:23.480Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
@@ -164,6 +188,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn boot(&self) -> BootTime;
     /// The date as the machine believes it.
     fn wall(&self) -> WallTime;
+    /// How far that date can be believed. A clock that does not know says so.
+    fn quality(&self) -> ClockQuality {
+        ClockQuality::default()
+    }
 }
 
 /// A clock that can be handed round.
@@ -182,6 +210,10 @@ impl Clock for SystemClock {
     fn wall(&self) -> WallTime {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         WallTime(t.tv_sec * 1_000_000_000 + t.tv_nsec)
+    }
+
+    fn quality(&self) -> ClockQuality {
+        trust::of_this_machine()
     }
 }
 
@@ -217,6 +249,13 @@ mod tests {
     fn a_wall_time_prints_as_rfc_3339() {
         let t = WallTime::from_unix_nanos(1_795_363_523_480_999_999);
         assert_eq!(t.to_rfc3339(), "2026-11-22T16:05:23.480Z");
+    }
+
+    #[test]
+    fn rfc_3339_is_read_with_any_offset() {
+        let t = WallTime::parse_rfc3339("2026-11-22T17:05:23.480+01:00").unwrap();
+        assert_eq!(t.to_rfc3339(), "2026-11-22T16:05:23.480Z");
+        assert_eq!(WallTime::parse_rfc3339("yesterday"), None);
     }
 
     #[test]

@@ -78,6 +78,12 @@ pub enum DvrError {
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
+    /// The slot was given to newer footage while it was being read.
+    #[error("the footage in slot {slot} was given to newer footage while it was being read")]
+    Reused {
+        /// Which slot.
+        slot: u32,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -106,14 +112,27 @@ impl DvrError {
 impl Fault for DvrError {
     fn class(&self) -> Class {
         match self {
-            Self::Disk { .. } | Self::Gone { .. } | Self::Foreign { .. } | Self::Index(_) => {
-                Class::Disk
-            }
-            Self::RingFile { .. } | Self::NoSlot | Self::Thread(_) => Class::Disk,
+            Self::Disk { .. }
+            | Self::Gone { .. }
+            | Self::Foreign { .. }
+            | Self::Index(_)
+            | Self::RingFile { .. }
+            | Self::NoSlot
+            | Self::Reused { .. }
+            | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,
             Self::FragmentTooLong { .. } => Class::Peer,
         }
     }
+}
+
+/// The error as a sentence for people.
+pub(super) fn sentence(error: &DvrError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// What the system said, in words for people where it is something they can mend.

@@ -118,7 +118,10 @@ impl Storage {
         if let SlotView::Held(held) = &mut view {
             (held.active, held.known) = (true, true);
         }
-        self.shared.table().slots.insert(number, view);
+        let gone = self.shared.table().slots.insert(number, view);
+        if let Some(SlotView::Held(gone)) = gone {
+            self.shared.count_evicted(&gone.stream, gone.bytes);
+        }
         Ok(open)
     }
 

@@ -1,16 +1,27 @@
-//! What is recorded of a stream: runs, and the gaps between them.
+//! What is recorded of a stream: runs, and the gaps between them with the reason of each.
 //!
-//! Owns: when two fragments belong together. Does not own: why a gap is there; that is a fact
-//! for the journal, which is the next step.
+//! Owns: when two fragments belong together, and where they stand by the clock table. Pure.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::clock::ClockTable;
+use super::journal::{Cause, End, Facts};
+use super::pin::Pin;
 use super::seal::{Entry, Identity};
-use crate::base::limits::GAP_SPAN_MIN;
-use crate::base::time::WallTime;
+use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN};
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, WallTime};
 
 /// Behind a fragment that tells of a loss, a shorter hole shows as a gap.
 const LOSS_GAP_NANOS_MIN: i64 = 250_000_000;
+/// A leap of the clock is seen within this, unless the disk hangs.
+const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
+/// Units that arrive together were not held back for longer than this.
+const HELD_BACK_MAX: Duration = Duration::from_secs(60);
+/// Reasons told of one gap at most; the first ones count.
+const REASONS_MAX: usize = 8;
 
 /// An uninterrupted stretch of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,24 +43,122 @@ pub struct Gap {
     pub start: WallTime,
     /// Where the run behind begins.
     pub end: WallTime,
+    /// Why, for programs; the first of `reasons`.
+    pub reason: Cause,
+    /// Why, for people.
+    pub message: String,
+    /// All that is known about why, in the order in which it happened.
+    pub reasons: Vec<Reason>,
 }
 
-/// What is recorded of one stream, oldest first.
+/// One reason of a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// For programs.
+    pub reason: Cause,
+    /// For people.
+    pub message: String,
+}
+
+/// A moment at which the date leapt while recording went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Seam {
+    /// The date behind it.
+    pub at: WallTime,
+    /// How far the date leapt in milliseconds; negative when it went back, so that the runs
+    /// on both sides overlap.
+    pub step_ms: i64,
+}
+
+/// A marked moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MarkView {
+    /// Its name for programs.
+    pub id: String,
+    /// The moment.
+    pub at: WallTime,
+    /// Of one stream, or of all.
+    pub stream: Option<StreamName>,
+    /// What it is.
+    pub text: String,
+}
+
+/// A protected range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PinView {
+    /// Its name for programs.
+    pub id: String,
+    /// The stream.
+    pub stream: StreamName,
+    /// From when.
+    pub from: WallTime,
+    /// Until when.
+    pub to: WallTime,
+    /// Why.
+    pub reason: String,
+    /// Who wanted it.
+    pub owner: String,
+    /// When it ends by itself.
+    pub expires: Option<WallTime>,
+    /// When it was made.
+    pub made: WallTime,
+}
+
+impl From<&Pin> for PinView {
+    fn from(pin: &Pin) -> Self {
+        Self {
+            id: format!("{:016x}", pin.id),
+            stream: pin.stream.clone(),
+            from: pin.from,
+            to: pin.until,
+            reason: pin.reason.clone(),
+            owner: pin.owner.clone(),
+            expires: pin.expires,
+            made: pin.made,
+        }
+    }
+}
+
+/// What is recorded of one stream, in the order in which it was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Listing {
     /// The uninterrupted stretches.
     pub runs: Vec<Run>,
     /// What lies between them.
     pub gaps: Vec<Gap>,
+    /// Where the date leapt.
+    pub seams: Vec<Seam>,
+    /// Marked moments.
+    pub marks: Vec<MarkView>,
+    /// Protected ranges.
+    pub pins: Vec<PinView>,
     /// False while slots are still being read after a start: what they hold comes later.
     pub complete: bool,
+}
+
+impl Listing {
+    /// Leaves only what lies between two dates, at least in part.
+    #[must_use]
+    pub fn between(mut self, from: WallTime, until: WallTime) -> Self {
+        let meets = |start: WallTime, end: WallTime| start < until && end > from;
+        self.runs.retain(|run| meets(run.start, run.end));
+        self.gaps.retain(|gap| meets(gap.start, gap.end));
+        self.seams.retain(|seam| from <= seam.at && seam.at < until);
+        self.marks.retain(|mark| from <= mark.at && mark.at < until);
+        self.pins.retain(|pin| meets(pin.from, pin.to));
+        self
+    }
 }
 
 /// A run, or the part of one that one slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
+    /// Dates as they were believed when it was recorded.
     start: WallTime,
     end: WallTime,
+    /// When its first unit arrived, and the first unit of its last fragment.
+    first: BootTime,
+    last: BootTime,
     /// Media time since boot, in nanoseconds.
     from_nanos: i64,
     until_nanos: i64,
@@ -66,6 +175,8 @@ impl Stretch {
         Self {
             start: entry.wall,
             end: entry.wall.offset_nanos(span),
+            first: entry.boot_time,
+            last: entry.boot_time,
             from_nanos: entry.decode_nanos,
             until_nanos: entry.decode_nanos.saturating_add(span),
             bytes: u64::from(entry.length),
@@ -75,99 +186,179 @@ impl Stretch {
         }
     }
 
+    /// Its dates by what is known of the clock now.
+    pub(super) fn placed(&self, clock: &ClockTable, boot: Identity) -> (WallTime, WallTime) {
+        let start = clock.place(boot, self.first, self.start);
+        let span = self.end.as_unix_nanos().saturating_sub(self.start.as_unix_nanos());
+        (start, start.offset_nanos(span))
+    }
+
+    /// Bytes, and seconds that they play.
+    pub(super) fn measure(&self) -> (u64, f64) {
+        let nanos = self.until_nanos.saturating_sub(self.from_nanos).max(0);
+        (self.bytes, Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64())
+    }
+
     /// Whether `next` goes on where this one ends, both being of one boot.
-    fn goes_on_in(&self, next: &Self) -> bool {
+    pub(super) fn goes_on_in(&self, next: &Self) -> bool {
         let hole_nanos = next.from_nanos.saturating_sub(self.until_nanos);
-        let gap_nanos = i64::try_from(GAP_SPAN_MIN.as_nanos()).unwrap_or(i64::MAX);
+        let gap_nanos = nanos(GAP_SPAN_MIN);
         let shown_nanos = if next.loss_before { LOSS_GAP_NANOS_MIN } else { gap_nanos };
         !next.run_start && hole_nanos < shown_nanos && hole_nanos > -gap_nanos
+    }
+
+    /// Whether the believed date leapt between this one and `next`.
+    fn leaps_to(&self, next: &Self) -> bool {
+        let media_nanos = next.from_nanos.saturating_sub(self.until_nanos);
+        let date_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
+        let leap_nanos = date_nanos.saturating_sub(media_nanos);
+        leap_nanos.unsigned_abs() > nanos(CLOCK_STEP_MIN).unsigned_abs()
+    }
+
+    fn swallow(&mut self, next: &Self) {
+        (self.end, self.last, self.until_nanos) = (next.end, next.last, next.until_nanos);
+        self.bytes += next.bytes;
+        self.fragments += next.fragments;
     }
 }
 
 /// Puts `next` behind the last of `list`: as part of it, or as a stretch of its own.
 pub(super) fn absorb(list: &mut Vec<Stretch>, next: Stretch, same_boot: bool) {
-    match list.last_mut().filter(|newest| same_boot && newest.goes_on_in(&next)) {
-        Some(newest) => {
-            newest.end = next.end;
-            newest.until_nanos = next.until_nanos;
-            newest.bytes += next.bytes;
-            newest.fragments += next.fragments;
-        }
+    let goes_on = |newest: &Stretch| newest.goes_on_in(&next) && !newest.leaps_to(&next);
+    match list.last_mut().filter(|newest| same_boot && goes_on(newest)) {
+        Some(newest) => newest.swallow(&next),
         None => list.push(next),
     }
 }
 
-/// Joins what the slots of one stream hold, oldest lap first.
+/// A stretch where the clock table puts it.
+struct Placed {
+    boot: Identity,
+    start: WallTime,
+    end: WallTime,
+    stretch: Stretch,
+}
+
+impl Placed {
+    /// Whether `next` is of the same run. What a camera or network held back for seconds moves
+    /// the dates as well, so a leap counts only where the clock is known to have leapt, or by
+    /// more than anything could hold back.
+    fn goes_on_in(&self, next: &Self, clock: &ClockTable) -> bool {
+        if self.boot != next.boot || !self.stretch.goes_on_in(&next.stretch) {
+            return false;
+        }
+        let hole_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
+        let is_longer = |than| hole_nanos.unsigned_abs() > nanos(than).unsigned_abs();
+        let from = self.stretch.last.before(STEP_SEEN_WITHIN);
+        let until = next.stretch.first.after(STEP_SEEN_WITHIN);
+        let stepped =
+            || clock.steps(self.boot).iter().any(|step| from <= step.at && step.at <= until);
+        !(is_longer(HELD_BACK_MAX) || is_longer(GAP_SPAN_MIN) && stepped())
+    }
+
+    fn run(&self) -> Run {
+        let (bytes, fragments) = (self.stretch.bytes, self.stretch.fragments);
+        Run { start: self.start, end: self.end, bytes, fragments }
+    }
+}
+
+/// Joins what the slots of `stream` hold, oldest lap first.
 pub(super) fn join<'a>(
     slots: impl IntoIterator<Item = (Identity, &'a [Stretch])>,
+    stream: &StreamName,
+    facts: &Facts,
     complete: bool,
 ) -> Listing {
-    let mut joined: Vec<Stretch> = Vec::new();
-    let mut last_boot = None;
+    let mut joined: Vec<Placed> = Vec::new();
     for (boot, stretches) in slots {
         for stretch in stretches {
-            absorb(&mut joined, stretch.clone(), last_boot == Some(boot));
-            last_boot = Some(boot);
+            let (start, end) = stretch.placed(&facts.clock, boot);
+            let next = Placed { boot, start, end, stretch: stretch.clone() };
+            match joined.last_mut().filter(|newest| newest.goes_on_in(&next, &facts.clock)) {
+                Some(newest) => {
+                    newest.end = next.end;
+                    newest.stretch.swallow(&next.stretch);
+                }
+                None => joined.push(next),
+            }
         }
     }
-    let gaps = joined.windows(2).map(|pair| Gap { start: pair[0].end, end: pair[1].start });
-    let gaps = gaps.collect();
-    let run =
-        |s: Stretch| Run { start: s.start, end: s.end, bytes: s.bytes, fragments: s.fragments };
-    Listing { runs: joined.into_iter().map(run).collect(), gaps, complete }
+    let mut listing = Listing { complete, ..Listing::default() };
+    for pair in joined.windows(2) {
+        between(&pair[0], &pair[1], stream, facts, &mut listing);
+    }
+    listing.runs = joined.iter().map(Placed::run).collect();
+    let of_stream = |of: &Option<StreamName>| of.as_ref().is_none_or(|of| of == stream);
+    listing.marks = facts.marks.iter().filter(|mark| of_stream(&mark.stream)).map(mark).collect();
+    let pins = facts.pins.values().filter(|pin| pin.stream == *stream);
+    listing.pins = pins.map(PinView::from).collect();
+    listing
+}
+
+pub(super) fn mark(mark: &super::journal::Mark) -> MarkView {
+    let (id, text) = (format!("{:016x}", mark.id), mark.text.clone());
+    MarkView { id, at: mark.at, stream: mark.stream.clone(), text }
+}
+
+/// Tells the gap or the seam between two runs.
+fn between(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, listing: &mut Listing) {
+    let by_nanos = b.start.as_unix_nanos().saturating_sub(a.end.as_unix_nanos());
+    let leap = a.boot == b.boot && a.stretch.goes_on_in(&b.stretch);
+    if leap {
+        listing.seams.push(Seam { at: b.start, step_ms: by_nanos / 1_000_000 });
+    }
+    if by_nanos <= -nanos(GAP_SPAN_MIN) {
+        if !leap {
+            listing.seams.push(Seam { at: b.start, step_ms: by_nanos / 1_000_000 });
+        }
+        return;
+    }
+    let mut reasons = if leap { vec![told(Cause::ClockStep, "")] } else { Vec::new() };
+    if !leap {
+        reasons_of(a, b, stream, facts, &mut reasons);
+    }
+    let (reason, message) = (reasons[0].reason, reasons[0].message.clone());
+    listing.gaps.push(Gap { start: a.end, end: b.start.max(a.end), reason, message, reasons });
+}
+
+/// All that the journal knows about why nothing stands between `a` and `b`.
+fn reasons_of(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, out: &mut Vec<Reason>) {
+    let ends = BootTime::from_nanos(u64::MAX);
+    let (before, behind) = (a.stretch.last, b.stretch.first);
+    let until = if a.boot == b.boot { behind } else { ends };
+    let mut push = |cause: Cause, text: &str| {
+        let reason = told(cause, text);
+        if out.len() < REASONS_MAX && !out.contains(&reason) {
+            out.push(reason);
+        }
+    };
+    // A trouble that goes on was going on when the life ended, so it comes first.
+    for trouble in facts.troubles_between(stream, a.boot, before, until) {
+        push(trouble.cause, &trouble.text);
+    }
+    match facts.end_between((a.boot, before), (b.boot, behind)) {
+        Some(End::Clean) => push(Cause::Restarted, ""),
+        Some(End::Crashed) => push(Cause::Crashed, ""),
+        Some(End::PowerLost) => push(Cause::PowerLost, ""),
+        None => {}
+    }
+    if a.boot != b.boot {
+        for trouble in facts.troubles_between(stream, b.boot, BootTime::default(), behind) {
+            push(trouble.cause, &trouble.text);
+        }
+    }
+    if out.is_empty() {
+        out.push(told(Cause::Unknown, ""));
+    }
+}
+
+fn told(cause: Cause, text: &str) -> Reason {
+    Reason { reason: cause, message: cause.sentence(text) }
+}
+
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::time::BootTime;
-
-    fn entry(at_ms: i64, span_ms: u64) -> Entry {
-        Entry {
-            offset: 0,
-            length: 10,
-            sequence: 1,
-            boot_time: BootTime::default(),
-            wall: WallTime::from_unix_nanos(at_ms * 1_000_000),
-            decode_nanos: at_ms * 1_000_000,
-            span_nanos: span_ms * 1_000_000,
-            samples: 1,
-            starts_with_key: true,
-            loss_before: false,
-            run_start: false,
-        }
-    }
-
-    fn listed(entries: &[Entry]) -> (usize, usize) {
-        let mut list = Vec::new();
-        for entry in entries {
-            absorb(&mut list, Stretch::of(entry), true);
-        }
-        let listing = join([([1; 16], &list[..])], true);
-        (listing.runs.len(), listing.gaps.len())
-    }
-
-    #[test]
-    fn fragments_that_follow_each_other_are_one_run() {
-        assert_eq!(listed(&[entry(0, 1_000), entry(1_000, 1_000), entry(2_300, 1_000)]), (1, 0));
-    }
-
-    #[test]
-    fn a_hole_a_new_run_and_a_loss_are_gaps() {
-        assert_eq!(listed(&[entry(0, 1_000), entry(4_000, 1_000)]), (2, 1));
-        let run = Entry { run_start: true, ..entry(1_000, 1_000) };
-        assert_eq!(listed(&[entry(0, 1_000), run]), (2, 1));
-        let loss = Entry { loss_before: true, ..entry(1_500, 1_000) };
-        assert_eq!(listed(&[entry(0, 1_000), loss]), (2, 1));
-        let counted = Entry { loss_before: true, ..entry(1_000, 1_000) };
-        assert_eq!(listed(&[entry(0, 1_000), counted]), (1, 0));
-    }
-
-    #[test]
-    fn a_run_goes_on_in_the_next_slot_but_not_over_a_boot() {
-        let (a, b) = (vec![Stretch::of(&entry(0, 1_000))], vec![Stretch::of(&entry(1_000, 1_000))]);
-        assert_eq!(join([([1; 16], &a[..]), ([1; 16], &b[..])], true).runs.len(), 1);
-        let over_boot = join([([1; 16], &a[..]), ([2; 16], &b[..])], true);
-        assert_eq!((over_boot.runs.len(), over_boot.gaps.len()), (2, 1));
-    }
-}
+mod tests;

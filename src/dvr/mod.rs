@@ -1,13 +1,20 @@
 #![doc = include_str!("README.md")]
 
+mod clock;
+mod days;
 mod disk;
 mod error;
+mod extract;
 mod index;
+mod journal;
 mod keeper;
 mod lap;
 mod listing;
 mod open_slot;
+mod outlook;
+mod pin;
 mod reader;
+mod replay;
 mod ring;
 mod seal;
 mod slot;
@@ -25,23 +32,33 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+pub use self::clock::{ClockRow, ClockTable, Step};
+pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 pub use self::error::DvrError;
-pub use self::listing::{Gap, Listing, Run};
+pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Session, Trouble};
+pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
+pub use self::pin::{Pin, PinError, PinWish};
 pub use self::reader::{Lap, Reader};
+pub use self::replay::{Piece, Replay};
 pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
 use self::index::IndexHandle;
+use self::journal::{Ask, Change, Journal};
 use self::keeper::{Keeper, OpenIndex};
 use self::state::{Shared, StreamLog};
 use self::storage::{Append, Command, Storage};
-use crate::base::limits::{INDEX_QUEUE_LEN_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX};
+use crate::base::limits::{
+    INDEX_QUEUE_LEN_MAX, JOURNAL_ANSWER_TIME_MAX, JOURNAL_QUEUE_LEN_MAX, MARK_TEXT_BYTES_MAX,
+    STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX,
+};
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SharedClock};
+use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::supervise::Heartbeat;
 use crate::wire::mp4::Fragment;
 
@@ -73,8 +90,7 @@ pub struct Keep {
     pub min_bytes: u64,
     /// Bytes that it does not exceed, rounded up to a slot.
     pub max_bytes: Option<u64>,
-    /// Age that footage does not exceed. Not honoured yet: it needs to be known whether the
-    /// clock can be trusted, which is the next step.
+    /// Age that footage does not exceed, by whole slots and while the clock is trusted.
     pub max_age: Option<Duration>,
 }
 
@@ -83,6 +99,7 @@ pub struct Keep {
 pub struct Dvr {
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
+    asks: SyncSender<Ask>,
     threads: Arc<Threads>,
 }
 
@@ -137,18 +154,25 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        let (end, ended) = sync_channel::<()>(2);
+        let (end, ended) = sync_channel::<()>(3);
         let open_index = Box::new(IndexHandle::open);
-        let (dvr, storage, keeper) = Self::parts(disk, boot, config, clock, heartbeat, open_index);
+        let (dvr, storage, keeper, journal) =
+            Self::parts(disk, boot, config, clock, heartbeat, open_index);
         *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
-        let other = end.clone();
+        let (other, third) = (end.clone(), end.clone());
         spawn("dvr-index", move || {
             keeper.run();
             drop(other);
         })?;
+        spawn("dvr-journal", move || {
+            journal.run();
+            drop(third);
+        })?;
+        let told = Arc::clone(&dvr.shared);
         spawn("dvr-storage", move || {
             storage.run();
+            told.storage_ended.store(true, Relaxed);
             drop(end);
         })?;
         Ok(dvr)
@@ -162,14 +186,16 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
         open_index: OpenIndex,
-    ) -> (Self, Storage, Keeper) {
+    ) -> (Self, Storage, Keeper, Journal) {
         let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
         let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
         let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
+        let (asks, asked) = sync_channel(JOURNAL_QUEUE_LEN_MAX);
         let keeper = Keeper::new(Arc::clone(&shared), notes, commands.clone(), open_index);
+        let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
         let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
         let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
-        (Self { shared, commands, threads: Arc::new(threads) }, storage, keeper)
+        (Self { shared, commands, asks, threads: Arc::new(threads) }, storage, keeper, journal)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
@@ -191,12 +217,71 @@ impl Dvr {
     /// The durable runs of `stream` and the gaps between them, without opening a file.
     #[must_use]
     pub fn listing(&self, stream: &StreamName) -> Listing {
+        let facts = self.shared.facts();
         let table = self.shared.table();
         let mut slots: Vec<_> =
             table.held().map(|(_, held)| held).filter(|held| held.stream == *stream).collect();
         slots.sort_by_key(|held| held.generation);
         let complete = slots.iter().all(|held| held.known);
-        listing::join(slots.iter().map(|held| (held.boot, &held.stretches[..])), complete)
+        let slots = slots.iter().map(|held| (held.boot, &held.stretches[..]));
+        listing::join(slots, stream, &facts, complete)
+    }
+
+    /// Protects a range; returns when that is on the medium.
+    pub async fn pin(&self, wish: PinWish) -> Result<PinView, PinError> {
+        match self.ask(Change::Pin(wish)).await? {
+            Record::Pin(pin) => Ok(PinView::from(&pin)),
+            _ => Err(not_answered()),
+        }
+    }
+
+    /// Protects it no more; returns when that is on the medium.
+    pub async fn unpin(&self, id: u64) -> Result<(), PinError> {
+        self.ask(Change::Unpin(id)).await.map(drop)
+    }
+
+    /// Marks a moment of one stream, or of all; returns when that is on the medium.
+    pub async fn mark(
+        &self,
+        stream: Option<StreamName>,
+        at: WallTime,
+        text: String,
+    ) -> Result<MarkView, PinError> {
+        if text.is_empty() || text.len() > MARK_TEXT_BYTES_MAX {
+            let text = format!("`text` must have 1 to {MARK_TEXT_BYTES_MAX} bytes.");
+            return Err(PinError::Wrong(text));
+        }
+        match self.ask(Change::Mark { stream, at, text }).await? {
+            Record::Mark(mark) => Ok(listing::mark(&mark)),
+            _ => Err(not_answered()),
+        }
+    }
+
+    async fn ask(&self, change: Change) -> Result<Record, PinError> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.try_send(Ask { change, reply }).map_err(|_| not_answered())?;
+        match tokio::time::timeout(JOURNAL_ANSWER_TIME_MAX, answer).await {
+            Ok(Ok(done)) => done,
+            _ => Err(not_answered()),
+        }
+    }
+
+    /// Every protected range.
+    #[must_use]
+    pub fn pins(&self) -> Vec<PinView> {
+        self.shared.facts().pins.values().map(PinView::from).collect()
+    }
+
+    /// Lets the next pass of the age limit come at once.
+    #[cfg(test)]
+    fn pass_age_limit(&self) {
+        self.shared.age_due.store(true, Relaxed);
+    }
+
+    /// What the journal says.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.shared.facts().clone()
     }
 
     /// The streams of which the ring holds anything, configured or not.
@@ -207,6 +292,22 @@ impl Dvr {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Opens what `stream` has between two dates for reading; blocks on nothing but locks.
+    pub fn replay(
+        &self,
+        stream: &StreamName,
+        from: WallTime,
+        until: WallTime,
+    ) -> Result<Replay, DvrError> {
+        Replay::open(Arc::clone(&self.shared), stream, from, until)
+    }
+
+    /// Everything about the storage, with the forecast.
+    #[must_use]
+    pub fn storage(&self) -> outlook::Storage {
+        outlook::storage(&self.shared)
     }
 
     /// How everything does.
@@ -285,6 +386,17 @@ impl Writer {
         self.log.durable.subscribe()
     }
 
+    /// From now on `cause` keeps the stream from being recorded: the journal will tell it of the
+    /// gap. `text` says more about it; empty when there is nothing more to say.
+    pub fn begin_trouble(&self, cause: Cause, text: &str) {
+        self.log.begin(cause, text, self.shared.clock.boot());
+    }
+
+    /// `cause` is over.
+    pub fn end_trouble(&self, cause: Cause) {
+        self.log.end(cause, self.shared.clock.boot());
+    }
+
     /// How the recording goes.
     #[must_use]
     pub fn status(&self) -> StreamStatus {
@@ -297,6 +409,10 @@ impl Drop for Writer {
         // Without room the slot stays open until the next writer of the stream, or the end.
         let _ = self.commands.try_send(Command::Rest(self.log.name.clone()));
     }
+}
+
+fn not_answered() -> PinError {
+    PinError::NotNow("The disk has not taken the note in time; try again.".to_owned())
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), DvrError> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::disk::{Disk, Open, RealDisk};
 use super::error::DvrError;
+use super::journal::{self, Facts, Parsed};
 use super::ring::Ring;
 use super::seal::{Entry, SlotHeader};
 use super::slot::{self, Contents, Front, Strictness};
@@ -20,6 +21,8 @@ use super::table::{Held, SlotView};
 pub struct Reader {
     disk: Arc<dyn Disk>,
     ring: Ring,
+    facts: Facts,
+    journal: Parsed,
     laps: Vec<Lap>,
     blank: u64,
     damaged: Vec<u32>,
@@ -48,6 +51,7 @@ impl Reader {
     pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
         let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
+        let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
         let last = found.table.last_of_boots();
         let lap = |(slot, held): (u32, &Held)| {
             let generation = held.generation;
@@ -65,9 +69,23 @@ impl Reader {
             bad: of(|view| matches!(view, SlotView::Bad)),
             disk,
             ring: found.ring,
+            facts,
+            journal,
             laps,
             foreign: found.foreign,
         })
+    }
+
+    /// What the journal beside the ring says; nothing where there is none.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How the journal was found. Its records are in [`Reader::facts`].
+    #[must_use]
+    pub fn journal(&self) -> &Parsed {
+        &self.journal
     }
 
     /// Slots that hold footage, oldest lap first.
@@ -118,6 +136,16 @@ impl Reader {
             _ => Ok(None),
         };
         read().map_err(failed)
+    }
+
+    /// The `ftyp` and `moov` of the lap that `header` begins.
+    pub fn init(&self, header: &SlotHeader) -> Result<Bytes, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        let failed = DvrError::disk("read", self.ring.slot_path(header.slot));
+        match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
+            Front::Held { header: found, init } if found == *header => Ok(init),
+            _ => Err(DvrError::Reused { slot: header.slot }),
+        }
     }
 
     /// The `moof` and `mdat` that `entry` names. `None` when the bytes are not there any more:

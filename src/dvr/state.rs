@@ -13,8 +13,13 @@ use tokio::sync::watch;
 
 use super::Keep;
 use super::disk::Disk;
-use super::table::SlotTable;
-use crate::base::limits::FRAGMENT_BYTES_MAX;
+use super::journal::{Cause, Facts, JournalState, Trouble};
+use super::seal::{Entry, Identity};
+use super::table::{Protection, SlotTable};
+use crate::base::limits::{
+    DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
+    TROUBLE_TEXT_BYTES_MAX,
+};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 
@@ -95,6 +100,10 @@ pub struct Status {
     pub indexed_slots: u64,
     /// Slots that hold footage.
     pub held_slots: u64,
+    /// Why the ring has less space than it should, for people.
+    pub short: Option<String>,
+    /// Why the journal cannot be written, for people.
+    pub journal: Option<String>,
     /// Every stream that is being recorded.
     pub streams: BTreeMap<StreamName, StreamStatus>,
 }
@@ -118,6 +127,16 @@ pub(super) struct Shared {
     pub(super) fragment_bytes_max: AtomicUsize,
     table: Mutex<SlotTable>,
     ring: Mutex<(RingState, Geometry)>,
+    /// Locked before `table` where both are needed.
+    facts: Mutex<Facts>,
+    journal: Mutex<JournalState>,
+    /// Slots and bytes that went since that was last noted.
+    evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
+    short: Mutex<Option<String>>,
+    /// The age limit is to be looked at now.
+    pub(super) age_due: AtomicBool,
+    /// The storage thread has put everything to rest.
+    pub(super) storage_ended: AtomicBool,
     streams: Mutex<BTreeMap<StreamName, Arc<StreamLog>>>,
 }
 
@@ -132,14 +151,30 @@ pub(super) struct StreamLog {
     /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
     pub(super) taken_until_nanos: AtomicU64,
     keep: Mutex<Keep>,
-    trouble: Mutex<Trouble>,
+    trouble: Mutex<Disturbance>,
+    /// What kept it from being recorded, by cause: the last stretch of each.
+    noted: Mutex<BTreeMap<Cause, Noted>>,
 }
 
 #[derive(Debug, Default)]
-struct Trouble {
+struct Disturbance {
     reason: Option<String>,
+    /// The last reason that nobody took note of yet.
+    news: Option<String>,
     /// Since when a fragment waits to become durable.
     waiting_since: Option<BootTime>,
+}
+
+/// A stretch of time in which something kept a stream from being recorded.
+#[derive(Debug)]
+struct Noted {
+    from: BootTime,
+    until: Option<BootTime>,
+    text: String,
+    /// Not in the journal as it is.
+    is_news: bool,
+    /// When it was last written.
+    told_at: Option<BootTime>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -158,12 +193,72 @@ impl Shared {
             fragment_bytes_max: AtomicUsize::new(FRAGMENT_BYTES_MAX),
             table: Mutex::default(),
             ring: Mutex::new((RingState::Opening, Geometry::default())),
+            facts: Mutex::default(),
+            journal: Mutex::default(),
+            evicted: Mutex::default(),
+            short: Mutex::default(),
+            age_due: AtomicBool::new(false),
+            storage_ended: AtomicBool::new(false),
             streams: Mutex::default(),
         }
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, SlotTable> {
         lock(&self.table)
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        lock(&self.facts)
+    }
+
+    pub(super) fn journal(&self) -> MutexGuard<'_, JournalState> {
+        lock(&self.journal)
+    }
+
+    /// The ring, once it was opened.
+    pub(super) fn ring(&self) -> Option<super::ring::Ring> {
+        self.journal().ring.clone()
+    }
+
+    pub(super) fn evicted(&self) -> MutexGuard<'_, BTreeMap<StreamName, (u64, u64)>> {
+        lock(&self.evicted)
+    }
+
+    /// Adds up what a slot held that is given to newer footage.
+    pub(super) fn count_evicted(&self, stream: &StreamName, bytes: u64) {
+        let mut evicted = self.evicted();
+        let sum = evicted.entry(stream.clone()).or_default();
+        *sum = (sum.0 + 1, sum.1 + bytes);
+    }
+
+    /// Why the ring has less space than it should; `None` when it has all of it.
+    pub(super) fn set_short(&self, why: Option<String>) {
+        *lock(&self.short) = why;
+    }
+
+    /// Tells the choice of slots what is protected.
+    pub(super) fn share_pins(&self) {
+        let facts = self.facts();
+        let protection = |pin: &super::pin::Pin| {
+            pin.laps.map(|laps| Protection { stream: pin.stream.clone(), laps })
+        };
+        let protections = facts.pins.values().filter_map(protection).collect();
+        self.table().protections = protections;
+    }
+
+    /// The date of a fragment's end by what is known of the clock.
+    pub(super) fn end_of(&self, boot: Identity, entry: &Entry) -> WallTime {
+        let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
+        self.facts().clock.place(boot, entry.boot_time, entry.wall).offset_nanos(span)
+    }
+
+    pub(super) fn geometry(&self) -> Geometry {
+        lock(&self.ring).1.clone()
+    }
+
+    /// Every stream that is being recorded.
+    pub(super) fn logs(&self) -> Vec<Arc<StreamLog>> {
+        lock(&self.streams).values().cloned().collect()
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -216,8 +311,10 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> Status {
-        let logs: Vec<_> = lock(&self.streams).values().cloned().collect();
-        let streams = logs.iter().map(|log| (log.name.clone(), self.stream_status(log))).collect();
+        let (short, journal) = (lock(&self.short).clone(), self.journal().trouble.clone());
+        let streams = self.logs();
+        let streams =
+            streams.iter().map(|log| (log.name.clone(), self.stream_status(log))).collect();
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
         let held = || table.held().map(|(_, held)| held);
@@ -232,6 +329,8 @@ impl Shared {
             damaged: held().map(|held| held.damaged).sum(),
             indexed_slots: held().filter(|held| held.known).count() as u64,
             held_slots: held().count() as u64,
+            short,
+            journal,
             streams,
         }
     }
@@ -247,6 +346,7 @@ impl StreamLog {
             taken_until_nanos: AtomicU64::new(0),
             keep: Mutex::default(),
             trouble: Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
@@ -268,7 +368,63 @@ impl StreamLog {
 
     /// Recording failed for `reason`, or goes on.
     pub(super) fn set_reason(&self, reason: Option<String>) {
-        lock(&self.trouble).reason = reason;
+        let mut trouble = lock(&self.trouble);
+        trouble.news = reason.clone().or(trouble.news.take());
+        trouble.reason = reason;
+    }
+
+    /// Why recording fails, or failed since this was last asked.
+    pub(super) fn take_failure(&self) -> Option<String> {
+        let mut trouble = lock(&self.trouble);
+        let news = trouble.news.take();
+        trouble.reason.clone().or(news)
+    }
+
+    /// Since when something waits to become durable.
+    pub(super) fn waits_since(&self) -> Option<BootTime> {
+        lock(&self.trouble).waiting_since
+    }
+
+    /// From `now` on `cause` keeps the stream from being recorded. One that was over for moments
+    /// only goes on, so that a camera that flaps is one fact.
+    pub(super) fn begin(&self, cause: Cause, text: &str, now: BootTime) {
+        let cut = text.char_indices().map(|(at, c)| at + c.len_utf8());
+        let end = cut.take_while(|&end| end <= TROUBLE_TEXT_BYTES_MAX).last().unwrap_or(0);
+        let text = text[..end].to_owned();
+        let mut noted = lock(&self.noted);
+        match noted.get_mut(&cause) {
+            Some(known) if known.until.is_none() => {}
+            Some(known) if known.until.is_some_and(|end| now.since(end) < TROUBLE_MERGE_TIME) => {
+                (known.until, known.is_news) = (None, true);
+            }
+            _ => {
+                let fresh = Noted { from: now, until: None, text, is_news: true, told_at: None };
+                noted.insert(cause, fresh);
+            }
+        }
+    }
+
+    /// `cause` is over.
+    pub(super) fn end(&self, cause: Cause, now: BootTime) {
+        let mut noted = lock(&self.noted);
+        if let Some(known) = noted.get_mut(&cause).filter(|known| known.until.is_none()) {
+            (known.until, known.is_news) = (Some(now), true);
+        }
+    }
+
+    /// What is to be written down, not more often than the pause unless `all`.
+    pub(super) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<Trouble> {
+        let mut noted = lock(&self.noted);
+        let rested = |at: BootTime| now.since(at) >= TROUBLE_NOTE_PAUSE;
+        let due = noted
+            .iter_mut()
+            .filter(|(_, known)| known.is_news && (all || known.told_at.is_none_or(rested)));
+        let told = due.map(|(&cause, known)| {
+            (known.is_news, known.told_at) = (false, Some(now));
+            let (stream, text) = (self.name.clone(), known.text.clone());
+            Trouble { stream, boot, from: known.from, until: known.until, cause, text }
+        });
+        told.collect()
     }
 
     fn state(&self, ring: &RingState, now: BootTime) -> (RecordingState, Option<String>) {
@@ -283,7 +439,7 @@ impl StreamLog {
             return (Failed, Some(reason.clone()));
         }
         let waited = trouble.waiting_since.map(|since| now.since(since));
-        if let Some(waited) = waited.filter(|&waited| waited > RECORDING_AGE_MAX) {
+        if let Some(waited) = waited.filter(|&waited| waited > DISK_STALL_SHOWN) {
             let secs = waited.as_secs();
             return (Failed, Some(format!("The disk has taken no data for {secs} seconds.")));
         }

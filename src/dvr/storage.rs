@@ -15,8 +15,9 @@ use tracing::{error, info, warn};
 
 use super::Config;
 use super::disk::{self, DiskFile, Open};
-use super::error::DvrError;
+use super::error::{DvrError, sentence};
 use super::index::Record;
+use super::journal;
 use super::keeper::{self, Note};
 use super::open_slot::OpenSlot;
 use super::ring::Ring;
@@ -26,7 +27,7 @@ use super::state::{Durable, Geometry, RingState, Shared, StreamLog};
 use super::table::{Held, SlotView};
 use crate::base::fault::{Fault, chain};
 use crate::base::limits::{
-    COMMIT_INTERVAL, FRAGMENT_BYTES_MAX, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
+    COMMIT_INTERVAL, FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
 };
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
@@ -47,6 +48,8 @@ pub(super) enum Command {
     Append(Box<Append>),
     /// Cut off the torn end of a slot that is not being written.
     Repair { slot: u32, generation: u64, end: u64 },
+    /// Give up a slot whose footage is older than its stream may keep.
+    Expire { slot: u32, generation: u64 },
     /// Nothing more comes from this stream for now.
     Rest(StreamName),
     /// Look at the flags again.
@@ -94,6 +97,7 @@ pub(super) struct Storage {
     retry_at: BootTime,
     commit_at: BootTime,
     pub(super) growth_at: BootTime,
+    place_at: BootTime,
 }
 
 impl Storage {
@@ -121,6 +125,7 @@ impl Storage {
             retry_at: BootTime::default(),
             commit_at: BootTime::default(),
             growth_at: BootTime::default(),
+            place_at: BootTime::default(),
         }
     }
 
@@ -166,6 +171,7 @@ impl Storage {
         if self.shared.clock.boot() >= self.commit_at {
             self.commit();
             self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
+            self.check_place();
         }
         if !rest {
             return Turn::Goes;
@@ -197,6 +203,7 @@ impl Storage {
                 self.shared.queue_bytes.fetch_sub(bytes, Relaxed);
             }
             Command::Repair { slot, generation, end } => self.repair(slot, generation, end),
+            Command::Expire { slot, generation } => self.expire(slot, generation),
             Command::Rest(stream) => {
                 self.commit_one(&stream);
                 if let Some(open) = self.open.remove(&stream) {
@@ -222,7 +229,11 @@ impl Storage {
                 self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
                 let checks = keeper::checks(&found.table);
                 self.shared.table().replace(found.table);
+                // What is protected must be known before any slot is chosen.
+                journal::mounted(&self.shared, &ring);
                 info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
+                self.shared.set_short(None);
+                self.growth_at = self.shared.clock.boot();
                 self.note(Note::Mounted(ring.clone(), checks));
                 let geometry = Geometry {
                     slots: ring.slots,
@@ -273,6 +284,7 @@ impl Storage {
         let disk = Arc::clone(&self.shared.disk);
         match ring.is_still_there(&*disk).and_then(|()| ring.make_slot(&*disk, number)) {
             Ok(_) => {
+                self.shared.set_short(None);
                 self.shared.table().slots.insert(number, SlotView::Blank);
             }
             Err(error) => self.stop_growing(&error),
@@ -281,6 +293,9 @@ impl Storage {
 
     pub(super) fn stop_growing(&mut self, error: &DvrError) {
         warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
+        // A ring that is not in its place tells so itself.
+        let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
+        self.shared.set_short((!lost_place).then(|| sentence(error)));
         self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
     }
 
@@ -387,10 +402,9 @@ impl Storage {
                     }
                 }
                 if let Some(last) = entries.last() {
-                    let span = i64::try_from(last.span_nanos).unwrap_or(i64::MAX);
                     let before = log.durable.borrow().map_or(0, |durable| durable.fragments);
                     log.durable.send_replace(Some(Durable {
-                        until: last.wall.offset_nanos(span),
+                        until: self.shared.end_of(self.boot, last),
                         since: self.shared.clock.boot(),
                         fragments: before + entries.len() as u64,
                     }));
@@ -455,17 +469,46 @@ impl Storage {
         }
     }
 
+    /// Ends a lap by making its slot blank. The bytes stay until the slot is reused, and nothing
+    /// finds them any more.
+    fn expire(&mut self, number: u32, generation: u64) {
+        let Some(ring) = &self.ring else { return };
+        if !self.shared.table().may_expire(number, generation) {
+            return;
+        }
+        let blank = slot::free_box(0, ring.slot_bytes);
+        let done = ring.open_slot(&*self.shared.disk, number, Open::Write).and_then(|file| {
+            file.write_at(0, &[&blank])
+                .and_then(|()| file.sync_data())
+                .map_err(DvrError::disk("clear", ring.slot_path(number)))
+        });
+        if let Err(error) = done {
+            warn!(seq = number, error = chain(&error), "old footage cannot be given up");
+            return;
+        }
+        let gone = self.shared.table().slots.insert(number, SlotView::Blank);
+        if let Some(SlotView::Held(gone)) = gone {
+            self.shared.count_evicted(&gone.stream, gone.bytes);
+        }
+        self.note(Note::Began(number));
+    }
+
+    /// Looks now and then whether the ring is still in its place, so that a disk that went away
+    /// is told and left alone before the next slot is needed.
+    fn check_place(&mut self) {
+        let now = self.shared.clock.boot();
+        let Some(ring) = self.ring.as_ref().filter(|_| now >= self.place_at) else { return };
+        let place = ring.is_still_there(&*self.shared.disk);
+        self.place_at = now.after(PLACE_CHECK_PAUSE);
+        if let Err(error) = place {
+            let reason = sentence(&error);
+            error!(error = reason, "the ring is not to be used any more, trying again");
+            self.unmount(reason);
+        }
+    }
+
     pub(super) fn note(&self, note: Note) {
         // Without room the index misses a record and finds it again by reading the slot.
         let _ = self.keeper.try_send(note);
     }
-}
-
-/// The error as a sentence for people.
-fn sentence(error: &DvrError) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }

@@ -4,11 +4,14 @@
 //! index threads, under one lock that is held for moments only; files are never read under it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Keep;
+use super::clock::ClockTable;
 use super::listing::{Stretch, absorb};
 use super::seal::{Entry, Identity, SlotHeader};
 use crate::base::name::StreamName;
+use crate::base::time::WallTime;
 
 /// What is known of one slot.
 #[derive(Clone, Debug)]
@@ -74,12 +77,24 @@ impl Held {
     }
 }
 
+/// Laps of a stream that are never given to newer footage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Protection {
+    pub(super) stream: StreamName,
+    /// The first and the last.
+    pub(super) laps: (u64, u64),
+}
+
 /// Every slot that has a file.
 #[derive(Debug, Default)]
 pub(super) struct SlotTable {
     pub(super) slots: BTreeMap<u32, SlotView>,
     /// The lap that the next opened slot gets.
     pub(super) next_generation: u64,
+    /// What is protected.
+    pub(super) protections: Vec<Protection>,
+    /// Laps that are being read, and by how many: passed over among the older half.
+    leases: BTreeMap<u64, u32>,
 }
 
 /// A slot to write to.
@@ -103,8 +118,11 @@ impl SlotTable {
     /// laps that are still there; the keeper has to look whether it is still so.
     pub(super) fn replace(&mut self, read: Self) {
         let next_generation = self.next_generation.max(read.next_generation);
+        let protections = std::mem::take(&mut self.protections);
+        let leases = std::mem::take(&mut self.leases);
         let old = std::mem::replace(self, read);
-        self.next_generation = next_generation;
+        (self.next_generation, self.protections, self.leases) =
+            (next_generation, protections, leases);
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
                 *held = Held { active: false, known: false, ..known.clone() };
@@ -118,6 +136,65 @@ impl SlotTable {
             SlotView::Held(held) if held.generation == generation => Some(held),
             _ => None,
         }
+    }
+
+    /// Whether the lap is protected.
+    pub(super) fn is_protected(&self, held: &Held) -> bool {
+        self.protections.iter().any(|protection| {
+            let (first, last) = protection.laps;
+            protection.stream == held.stream && (first..=last).contains(&held.generation)
+        })
+    }
+
+    /// Somebody reads the lap.
+    pub(super) fn lease(&mut self, generation: u64) {
+        *self.leases.entry(generation).or_default() += 1;
+    }
+
+    /// Somebody who read the lap is done.
+    pub(super) fn release(&mut self, generation: u64) {
+        if let Some(count) = self.leases.get_mut(&generation) {
+            *count -= 1;
+            if *count == 0 {
+                self.leases.remove(&generation);
+            }
+        }
+    }
+
+    /// Whether the slot holds this lap and it may be given up for its age.
+    pub(super) fn may_expire(&self, number: u32, generation: u64) -> bool {
+        let Some(SlotView::Held(held)) = self.slots.get(&number) else { return false };
+        held.generation == generation
+            && !held.active
+            && !self.is_protected(held)
+            && !self.leases.contains_key(&generation)
+    }
+
+    /// Slots, oldest lap first and at most `most`, whose whole footage is older than its stream
+    /// may keep. The date of footage is the clock table's; a lap whose content is not known yet
+    /// stays, and so does one that seems to lie in the future.
+    pub(super) fn older(
+        &self,
+        now: WallTime,
+        age_max: impl Fn(&StreamName) -> Option<Duration>,
+        clock: &ClockTable,
+        most: usize,
+    ) -> Vec<(u32, u64)> {
+        let is_older = |held: &Held| {
+            let Some(age_max) = age_max(&held.stream) else { return false };
+            let age_nanos = i64::try_from(age_max.as_nanos()).unwrap_or(i64::MAX);
+            let oldest_kept = now.offset_nanos(age_nanos.saturating_neg());
+            let mut ends = held.stretches.iter().map(|s| s.placed(clock, held.boot).1);
+            held.known && !held.stretches.is_empty() && ends.all(|end| end < oldest_kept)
+        };
+        let mut old: Vec<_> = self
+            .held()
+            .filter(|&(slot, held)| self.may_expire(slot, held.generation) && is_older(held))
+            .map(|(slot, held)| (slot, held.generation))
+            .collect();
+        old.sort_by_key(|&(_, generation)| generation);
+        old.truncate(most);
+        old
     }
 
     pub(super) fn newest_generation(&self) -> u64 {
@@ -157,8 +234,8 @@ impl SlotTable {
 
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
     /// than its guaranteed share; else its own oldest; else the oldest, because footage of now
-    /// is worth more than a share that cannot be met. `missing` is
-    /// a slot whose file may be made.
+    /// is worth more than a share that cannot be met. What is protected never goes, and what is
+    /// being read only when all of the older half is. `missing` is a slot whose file may be made.
     pub(super) fn choose(
         &self,
         stream: &StreamName,
@@ -172,8 +249,14 @@ impl SlotTable {
         }
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
         let oldest = |eligible: &dyn Fn(&Held) -> bool| {
-            let idle = self.held().filter(|(_, held)| !held.active && eligible(held));
-            let (number, _) = idle.min_by_key(|(_, held)| held.generation)?;
+            let may_go = |held: &Held| !held.active && eligible(held) && !self.is_protected(held);
+            let mut idle: Vec<_> = self.held().filter(|(_, held)| may_go(held)).collect();
+            idle.sort_unstable_by_key(|(_, held)| held.generation);
+            // What is read is passed over, but never so far that new footage goes instead.
+            let unread = |(_, held): &&(u32, &Held)| !self.leases.contains_key(&held.generation);
+            let older_half = idle.iter().take(idle.len().div_ceil(2));
+            let (number, _) =
+                older_half.copied().find(|one| unread(&one)).or(idle.first().copied())?;
             Some(Choice::Reuse(number))
         };
         let own = |held: &Held| held.stream == *stream;
@@ -202,6 +285,7 @@ impl SlotTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::BootTime;
 
     const SLOT_BYTES: u64 = 100;
 
@@ -224,7 +308,11 @@ mod tests {
     }
 
     fn table(slots: impl IntoIterator<Item = SlotView>) -> SlotTable {
-        SlotTable { slots: (0u32..).zip(slots).collect(), next_generation: 100 }
+        SlotTable {
+            slots: (0u32..).zip(slots).collect(),
+            next_generation: 100,
+            ..SlotTable::default()
+        }
     }
 
     fn keep(min_bytes: u64) -> Keep {
@@ -273,5 +361,58 @@ mod tests {
         let keeps = |_: &StreamName| Keep { max_bytes: Some(250), ..Keep::default() };
         assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Reuse(1)));
         assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Make(9)));
+    }
+
+    fn footage(generation: u64, at_secs: u64) -> SlotView {
+        let entry = Entry {
+            offset: 0,
+            length: 10,
+            sequence: 1,
+            boot_time: BootTime::from_millis(at_secs * 1_000),
+            wall: WallTime::from_unix_nanos(i64::try_from(at_secs).unwrap() * 1_000_000_000),
+            decode_nanos: 0,
+            span_nanos: 1_000_000_000,
+            samples: 1,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: true,
+        };
+        let SlotView::Held(mut held) = held("a", generation, false) else { unreachable!() };
+        held.learn(&[entry], 0);
+        SlotView::Held(held)
+    }
+
+    #[test]
+    fn what_is_protected_never_goes_and_what_is_read_goes_later() {
+        let mut table = table((1..=5).map(|lap| held("a", lap, false)));
+        let none = |_: &StreamName| Keep::default();
+        let next = |table: &SlotTable| table.choose(&name("b"), none, SLOT_BYTES, None);
+        table.protections = vec![Protection { stream: name("a"), laps: (1, 1) }];
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        table.lease(2);
+        assert_eq!(next(&table), Some(Choice::Reuse(2)));
+        // Somebody reads all of the older half: the oldest goes all the same.
+        table.lease(3);
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        table.release(2);
+        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        table.protections[0].laps = (1, 5);
+        assert_eq!(next(&table), None);
+        table.protections[0].stream = name("c");
+        assert_eq!(next(&table), Some(Choice::Reuse(0)));
+    }
+
+    #[test]
+    fn an_age_limit_takes_the_oldest_and_no_more_than_it_may() {
+        let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
+        let limit = |_: &StreamName| Some(Duration::from_secs(300));
+        let (clock, now) = (ClockTable::default(), WallTime::from_unix_nanos(1_000_000_000_000));
+        let old = |table: &SlotTable, most| table.older(now, limit, &clock, most);
+        assert_eq!(old(&table, 9).len(), 7);
+        assert_eq!(old(&table, 2), [(0, 1), (1, 2)]);
+        table.protections = vec![Protection { stream: name("a"), laps: (1, 2) }];
+        table.lease(3);
+        assert_eq!(old(&table, 2), [(3, 4), (4, 5)]);
+        assert!(table.older(now, |_: &StreamName| None, &clock, 9).is_empty());
     }
 }

@@ -1,12 +1,13 @@
-//! `holdfast ring ls` and `holdfast ring verify`: the ring told from its slots alone.
+//! `holdfast ring status`, `ls` and `verify`: the ring told from its files alone.
 //!
-//! Owns: what the two print. Both work while no daemon runs, and on another computer.
+//! Owns: what they print. They work while no daemon runs, and on another computer.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::DvrError;
+pub use super::extract::{Extract, Part, extract};
 use super::listing::{Listing, Stretch, absorb, join};
 use super::reader::{Lap, Reader};
 use super::seal::{Entry, Identity};
@@ -19,6 +20,17 @@ pub enum ToolError {
     /// The ring.
     #[error(transparent)]
     Ring(#[from] DvrError),
+    /// A file that is to be written.
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Target {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is nothing to copy.
+    #[error("nothing of this stream is recorded between these times; `ring ls` tells what is")]
+    Nothing,
     /// The output.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
@@ -61,9 +73,62 @@ pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
             )?;
             if let Some(gap) = listing.gaps.get(at) {
                 let ms = gap.end.as_unix_millis() - gap.start.as_unix_millis();
-                writeln!(out, "  gap  {ms} ms")?;
+                writeln!(out, "  gap  {ms} ms  {}", gap.message)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Prints what the ring under `data_dir` is and holds, and what its journal says.
+pub fn status(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
+    let reader = Reader::open(data_dir)?;
+    let (slot_bytes, slots) = reader.geometry();
+    let held = reader.laps().len();
+    writeln!(
+        out,
+        "ring: {slots} slots of {slot_bytes} bytes, {held} with footage, {} blank, {} damaged, {} \
+         unusable, {} foreign files",
+        reader.blank(),
+        reader.damaged().len(),
+        reader.bad().len(),
+        reader.foreign()
+    )?;
+    for (stream, listing) in listings(&reader)? {
+        let bytes: u64 = listing.runs.iter().map(|run| run.bytes).sum();
+        let oldest = listing.runs.iter().map(|run| run.start).min().unwrap_or_default();
+        let newest = listing.runs.iter().map(|run| run.end).max().unwrap_or_default();
+        writeln!(
+            out,
+            "{stream}: {} to {}, {bytes} bytes, {} runs",
+            oldest.to_rfc3339(),
+            newest.to_rfc3339(),
+            listing.runs.len()
+        )?;
+    }
+    journal(&reader, out)
+}
+
+fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
+    let facts = reader.facts();
+    let clean = match facts.sessions.last() {
+        None => "no life of the program noted",
+        Some(last) if last.stopped.is_some() => "the last life ended cleanly",
+        Some(_) => "the last life goes on, or was cut off",
+    };
+    writeln!(
+        out,
+        "journal: {clean}; {} lives, {} clock rows, {} marks, {} torn bytes, {} damaged records",
+        facts.sessions.len(),
+        facts.clock.rows().count(),
+        facts.marks.len(),
+        reader.journal().torn_bytes,
+        reader.journal().damaged
+    )?;
+    for pin in facts.pins.values() {
+        let (from, until) = (pin.from.to_rfc3339(), pin.until.to_rfc3339());
+        let (stream, reason) = (&pin.stream, &pin.reason);
+        writeln!(out, "protected: {stream} {from} to {until} by {}: {reason}", pin.owner)?;
     }
     Ok(())
 }
@@ -76,10 +141,15 @@ pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolEr
         let slots = found.entry(header.stream).or_default();
         slots.push((header.boot, stretches(&contents.entries)));
     }
-    let joined = |slots: Vec<(Identity, Vec<Stretch>)>| {
-        join(slots.iter().map(|(boot, list)| (*boot, &list[..])), true)
+    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Stretch>)>| {
+        let slots = slots.iter().map(|(boot, list)| (*boot, &list[..]));
+        join(slots, stream, reader.facts(), true)
     };
-    Ok(found.into_iter().map(|(stream, slots)| (stream, joined(slots))).collect())
+    let listings = found.into_iter().map(|(stream, slots)| {
+        let listing = joined(&stream, slots);
+        (stream, listing)
+    });
+    Ok(listings.collect())
 }
 
 fn stretches(entries: &[Entry]) -> Vec<Stretch> {
@@ -105,6 +175,14 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError
             verdict.damaged += 1;
             writeln!(out, "slot {slot:06}: {what}")?;
         }
+    }
+    let journal = reader.journal();
+    if journal.damaged > 0 {
+        verdict.damaged += journal.damaged;
+        writeln!(out, "journal: {} damaged stretches", journal.damaged)?;
+    }
+    if journal.torn_bytes > 0 {
+        writeln!(out, "journal: torn tail of {} bytes", journal.torn_bytes)?;
     }
     let (slot_bytes, slots) = reader.geometry();
     writeln!(

@@ -30,7 +30,8 @@ pub struct TestBox {
     pub outlet: Arc<Outlet>,
     pub supervisor: Supervisor,
     pub clock: SharedClock,
-    _disk: tempfile::TempDir,
+    pub dvr: Dvr,
+    pub disk: tempfile::TempDir,
 }
 
 impl TestBox {
@@ -56,14 +57,14 @@ impl TestBox {
             clock: Arc::clone(&clock),
             begun: clock.boot(),
             rtsp_port: Arc::new(8554.into()),
-            dvr,
+            dvr: dvr.clone(),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
             http::run(Arc::clone(&listener), Arc::clone(&door), context)
         });
-        Self { addr, stream, outlet, supervisor, clock, _disk: disk }
+        Self { addr, stream, outlet, supervisor, clock, dvr, disk }
     }
 
     /// A box that makes no pictures.
@@ -96,6 +97,22 @@ impl TestBox {
 
     pub async fn get(&self, path: &str) -> Reply {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: box.test\r\nConnection: close\r\n\r\n"))
+            .await
+    }
+
+    /// Sends `json` to `path`.
+    pub async fn post(&self, path: &str, json: &serde_json::Value) -> Reply {
+        let body = json.to_string();
+        let head = "Host: box.test\r\nConnection: close\r\nContent-Type: application/json";
+        let length = body.len();
+        self.ask(&format!(
+            "POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.ask(&format!("DELETE {path} HTTP/1.1\r\nHost: box.test\r\nConnection: close\r\n\r\n"))
             .await
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Faults {
     /// Slots whose space can still be taken; `None` for any number.
     pub(super) room: Option<u32>,
     pub(super) stalled: bool,
+    /// Identity of the volume, if not the real one.
+    pub(super) volume: Option<u64>,
     /// Files whose sync failed, and how often they were synced afterwards.
     pub(super) failed: Vec<(PathBuf, u32)>,
 }
@@ -68,7 +70,9 @@ impl Disk for FaultyDisk {
         RealDisk.sync_dir(dir)
     }
     fn volume(&self, dir: &Path) -> io::Result<Volume> {
-        RealDisk.volume(dir)
+        let real = RealDisk.volume(dir)?;
+        let identity = self.0.0.lock().unwrap().volume.unwrap_or(real.identity);
+        Ok(Volume { identity, ..real })
     }
 }
 

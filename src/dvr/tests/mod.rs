@@ -1,16 +1,19 @@
 //! The ring under faults: torn writes, old laps, full and failing disks, a lost index.
 
+mod facts;
 mod faulty;
 mod ring;
 mod sim;
 mod torn;
+mod trouble;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::base::time::{BootTime, MediaTime, WallTime};
+use crate::base::time::{BootTime, Clock, ClockQuality, MediaTime, SystemClock, Trust, WallTime};
 use crate::media::codec::Law;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
@@ -52,4 +55,43 @@ fn fragment(at: u32, bytes: usize) -> Fragment {
     builder.push(Arc::new(unit(data.into(), decode)));
     let next = MediaTime { ticks: decode.ticks + i64::from(RATE.get()), rate: RATE };
     builder.build(Some(&unit(Bytes::new(), next)))
+}
+
+/// A clock whose date can be set. The time since boot is the machine's.
+#[derive(Debug)]
+pub(super) struct TestClock {
+    wall_minus_boot_nanos: AtomicI64,
+    trust: Mutex<Trust>,
+}
+
+impl TestClock {
+    /// A clock that agrees with the dates of [`fragment`].
+    pub(super) fn right() -> Arc<Self> {
+        Self::of(BEGINS_UNIX_NANOS, Trust::Ntp)
+    }
+
+    pub(super) fn of(offset_nanos: i64, trust: Trust) -> Arc<Self> {
+        Arc::new(Self {
+            wall_minus_boot_nanos: AtomicI64::new(offset_nanos),
+            trust: Mutex::new(trust),
+        })
+    }
+
+    pub(super) fn set(&self, offset_nanos: i64, trust: Trust) {
+        self.wall_minus_boot_nanos.store(offset_nanos, Relaxed);
+        *self.trust.lock().unwrap() = trust;
+    }
+}
+
+impl Clock for TestClock {
+    fn boot(&self) -> BootTime {
+        SystemClock.boot()
+    }
+    fn wall(&self) -> WallTime {
+        let boot = i64::try_from(self.boot().as_nanos()).unwrap();
+        WallTime::from_unix_nanos(self.wall_minus_boot_nanos.load(Relaxed) + boot)
+    }
+    fn quality(&self) -> ClockQuality {
+        ClockQuality { trust: *self.trust.lock().unwrap(), error_max: None }
+    }
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::faulty::FaultyDisk;
-use super::{fragment, init};
+use super::{TestClock, fragment, init};
 use crate::base::name::StreamName;
-use crate::base::time::SystemClock;
 use crate::dvr::{
     Config, Dvr, Keep, Listing, Reader, RecordingState, RingState, Size, Writer, tool,
 };
@@ -16,21 +15,21 @@ const SLOT_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 const BOOT: [u8; 16] = [1; 16];
 
-struct House {
+pub(super) struct House {
     dir: tempfile::TempDir,
-    disk: FaultyDisk,
+    pub(super) disk: FaultyDisk,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), disk: FaultyDisk::default() }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn open(&self) -> Dvr {
+    pub(super) fn open(&self) -> Dvr {
         self.open_in(BOOT)
     }
 
@@ -45,14 +44,14 @@ fn open(dir: &Path, disk: &FaultyDisk, boot: [u8; 16]) -> Dvr {
         size: Size::Bytes(SLOT_BYTES * 8),
         slot_bytes: Some(SLOT_BYTES),
     };
-    Dvr::open_on(Arc::new(disk.clone()), boot, config, Arc::new(SystemClock), None).unwrap()
+    Dvr::open_on(Arc::new(disk.clone()), boot, config, TestClock::right(), None).unwrap()
 }
 
-fn gate() -> StreamName {
+pub(super) fn gate() -> StreamName {
     StreamName::parse("gate").unwrap()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
@@ -60,31 +59,31 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn writer(dvr: &Dvr) -> Writer {
+pub(super) fn writer(dvr: &Dvr) -> Writer {
     until("opening", || dvr.status().ring == RingState::Ready);
     dvr.writer(&gate(), Keep::default())
 }
 
-fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
+pub(super) fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
     for at in seconds {
         writer.append(&init(), fragment(at, bytes), at == 0, false).unwrap();
     }
 }
 
-fn durable(writer: &Writer) -> u64 {
+pub(super) fn durable(writer: &Writer) -> u64 {
     writer.durable().borrow().map_or(0, |durable| durable.fragments)
 }
 
-fn close(dvr: Dvr, writer: Writer) {
+pub(super) fn close(dvr: Dvr, writer: Writer) {
     drop(writer);
     assert!(dvr.close(PATIENCE));
 }
 
-fn fragments(listing: &Listing) -> u64 {
+pub(super) fn fragments(listing: &Listing) -> u64 {
     listing.runs.iter().map(|run| run.fragments).sum()
 }
 
-fn verified(dir: &Path) -> tool::Verdict {
+pub(super) fn verified(dir: &Path) -> tool::Verdict {
     let mut said = Vec::new();
     let verdict = tool::verify(dir, &mut said).unwrap();
     assert!(verdict.is_sound(), "{}", String::from_utf8_lossy(&said));

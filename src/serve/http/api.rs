@@ -1,22 +1,21 @@
-//! `/api/v1`: streams, health, recordings.
+//! `/api/v1`: streams, health, storage, recordings, pins and marks.
 //!
 //! Owns: the JSON shapes of streams and health.
 
 mod health;
+pub(super) mod note;
+pub(super) mod recordings;
 mod stream;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use self::health::HealthReport;
 use self::stream::StreamReport;
-use super::error::ApiError;
 use super::route::At;
-use crate::base::name::StreamName;
-use crate::dvr::Listing;
 
 /// Answers change with every frame.
 const NO_STORE: [(HeaderName, HeaderValue); 1] =
@@ -43,33 +42,9 @@ pub(super) async fn health(State(door): At) -> Response {
     (status, NO_STORE, Json(report)).into_response()
 }
 
-#[derive(Serialize)]
-struct Recorded {
-    stream: StreamName,
-    #[serde(flatten)]
-    list: Listing,
-}
-
-/// `GET /api/v1/recordings/{stream}`: also for streams that the configuration no longer names.
-pub(super) async fn recordings(
-    State(door): At,
-    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
-) -> Result<Response, ApiError> {
-    let Ok(Path(name)) = name else { return Err(ApiError::not_found()) };
-    let stream = StreamName::parse(&name).map_err(|_| ApiError::stream_unknown(&name))?;
-    let list = door.dvr.listing(&stream);
-    match door.streams.get(&name) {
-        None if list.runs.is_empty() => return Err(ApiError::stream_unknown(&name)),
-        Some(outlet) if list.runs.is_empty() && outlet.recorder.is_none() => {
-            return Err(ApiError::new(
-                StatusCode::NOT_FOUND,
-                "not_recorded",
-                format!("Stream '{name}' is not recorded."),
-            ));
-        }
-        _ => {}
-    }
-    Ok((NO_STORE, Json(Recorded { stream, list })).into_response())
+/// `GET /api/v1/storage`: the ring, what it holds and for how long.
+pub(super) async fn storage(State(door): At) -> impl IntoResponse {
+    (NO_STORE, Json(door.dvr.storage()))
 }
 
 /// The host by which the client reached us, without port; loopback when it does not say.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
 use super::{Door, api, layer, live, metrics, page, snapshot, ws};
@@ -17,7 +17,12 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
-        .route("/api/v1/recordings/{stream}", get(api::recordings))
+        .route("/api/v1/storage", get(api::storage))
+        .route("/api/v1/recordings/{stream}", get(api::recordings::listing))
+        .route("/api/v1/recordings/{stream}/days", get(api::recordings::by_day))
+        .route("/api/v1/pins", get(api::note::pins).post(api::note::pin))
+        .route("/api/v1/pins/{id}", delete(api::note::unpin))
+        .route("/api/v1/marks", post(api::note::mark))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
         .route("/live/{stream}/ws", get(ws::upgrade))

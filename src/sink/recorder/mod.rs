@@ -19,8 +19,8 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_SPAN_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
 use crate::base::time::BootTime;
-use crate::bus::{Allowance, Next, Stream, Subscriber};
-use crate::dvr::{Durable, Dvr, Keep, StreamStatus, Writer};
+use crate::bus::{Allowance, Next, State, Stream, Subscriber};
+use crate::dvr::{Cause, Durable, Dvr, Keep, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -105,6 +105,8 @@ enum Input {
     Unit(Arc<AccessUnit>),
     Lagged(u64),
     Ended,
+    /// The source tells how it does.
+    State(State),
     /// Nothing came for as long as a fragment may last.
     Quiet,
 }
@@ -122,6 +124,8 @@ impl Life {
 
     async fn run(mut self, context: TaskContext) -> Result<Infallible, RecorderError> {
         let mut units = self.stream.bus().subscribe(Allowance::Window);
+        let mut state = self.stream.watch_state();
+        state.mark_changed();
         loop {
             context.heartbeat.beat();
             let input = tokio::select! {
@@ -130,6 +134,10 @@ impl Life {
                     self.drain(&mut units);
                     // The supervisor asked for the end and does not start another life.
                     Input::Ended
+                }
+                Ok(()) = state.changed() => {
+                    let (state, _) = state.borrow_and_update().clone();
+                    Input::State(state)
                 }
                 input = next(&mut units) => input,
             };
@@ -153,9 +161,16 @@ impl Life {
                 self.meter.lost(units);
                 warn!(stream = %self.stream.name(), lag_units = units,
                     "recorder lagged, footage is lost");
+                self.writer.begin_trouble(Cause::RecorderLagged, "");
+                self.writer.end_trouble(Cause::RecorderLagged);
                 let cut = self.cutter.lose();
                 self.store(cut);
             }
+            Input::State(State::Offline { reason }) => {
+                self.writer.begin_trouble(Cause::CameraUnreachable, &reason);
+            }
+            Input::State(State::Live) => self.writer.end_trouble(Cause::CameraUnreachable),
+            Input::State(State::Starting) => {}
             Input::Quiet => {
                 let cut = self.cutter.flush(None);
                 self.store(cut);
@@ -189,6 +204,8 @@ impl Life {
             if !self.refusing {
                 warn!(stream = %self.stream.name(), lost = refused.units,
                     "the disk does not keep up, footage is lost");
+                // The disk's own state ends it.
+                self.writer.begin_trouble(Cause::DiskStalled, "");
             }
         }
         self.refusing = refused;

@@ -157,6 +157,12 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     }
     // Nothing follows, and nobody stops the recorder.
     until("durability", || recorder.durable().borrow().is_some()).await;
+    // Why nothing follows is noted for the gap.
+    let reason = "connection refused".to_owned();
+    stream.set_state(crate::bus::State::Offline { reason }, WallTime::default());
+    until("the note", || !dvr.facts().troubles.is_empty()).await;
+    assert_eq!(dvr.facts().troubles[0].cause, Cause::CameraUnreachable);
+    assert!(dvr.facts().troubles[0].text.contains("refused"));
     assert_eq!(recorder.status().state, RecordingState::Recording);
     assert_eq!(dvr.listing(&name).runs.len(), 1);
     assert_eq!(recorder.totals().lost, 0);

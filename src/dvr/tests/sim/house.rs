@@ -15,6 +15,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
 use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::index::IndexHandle;
+use crate::dvr::journal::Journal;
 use crate::dvr::keeper::Keeper;
 use crate::dvr::storage::{Storage, Turn};
 use crate::dvr::tests::{RATE, init, params};
@@ -102,6 +103,8 @@ struct Process {
     dvr: Dvr,
     storage: Storage,
     keeper: Keeper,
+    /// Its thread is not driven here: what is asked of it waits in its queue.
+    _journal: Journal,
     writers: Vec<Writer>,
     began: BootTime,
     /// Trouble was planned: what is promised of a healthy disk is not asked for.
@@ -259,7 +262,7 @@ impl House {
             slot_bytes: Some(SLOT_BYTES),
         };
         let shelf = self.shelf.clone();
-        let (dvr, storage, keeper) = Dvr::parts(
+        let (dvr, storage, keeper, journal) = Dvr::parts(
             Arc::new(self.disk.clone()),
             self.boot,
             config,
@@ -273,7 +276,8 @@ impl House {
             (camera.begun, camera.run_start) = (began, true);
             camera.due = began.after(camera.period);
         }
-        Process { dvr, storage, keeper, writers: Vec::new(), began, is_troubled: false }
+        let writers = Vec::new();
+        Process { dvr, storage, keeper, _journal: journal, writers, began, is_troubled: false }
     }
 
     /// Reads the disk bare, starts on it and compares; `None` when the recovery was cut off too.

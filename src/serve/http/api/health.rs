@@ -5,9 +5,9 @@
 
 use serde::Serialize;
 
-use crate::base::time::WallTime;
+use crate::base::time::{Trust, WallTime};
 use crate::bus::State;
-use crate::dvr::{RecordingState, StreamStatus};
+use crate::dvr::{self, RecordingState, RingState, StreamStatus};
 use crate::serve::http::HttpDoor;
 use crate::sink::recorder::Recorder;
 use crate::supervise::{TaskReport, TaskState};
@@ -44,7 +44,8 @@ impl HealthReport {
     /// Looks at everything.
     pub(super) fn new(door: &HttpDoor) -> Self {
         let tasks = door.supervisor.report();
-        let mut checks = vec![storage(door), running(&tasks)];
+        let mut checks =
+            vec![storage(door), ring(&door.dvr.status()), clock(door), running(&tasks)];
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let uptime_ms = door.clock.boot().since(door.begun).as_millis();
@@ -82,6 +83,47 @@ fn storage(door: &HttpDoor) -> Check {
         None => (Status::Ok, format!("Recording {recording} of {} streams.", reports.len())),
     };
     Check { name: "storage".to_owned(), status, message }
+}
+
+/// The ring itself: also when nothing comes to be recorded, so that a disk that went away is
+/// told before it is missed.
+fn ring(storage: &dvr::Status) -> Check {
+    let (status, message) = match (&storage.ring, &storage.short, &storage.journal) {
+        (RingState::Failed { reason }, ..) => (Status::Failed, reason.clone()),
+        (RingState::Opening, ..) => (Status::Degraded, "The ring is being opened.".to_owned()),
+        (_, Some(why), _) => (
+            Status::Degraded,
+            format!("The ring goes on with less space than it should have. {why}"),
+        ),
+        (_, _, Some(why)) => (
+            Status::Degraded,
+            format!("Marks, protected ranges and reasons of gaps cannot be written. {why}"),
+        ),
+        _ if storage.bad_slots > 0 => (
+            Status::Degraded,
+            format!("{} slots of the ring cannot be used; is the disk failing?", storage.bad_slots),
+        ),
+        _ if storage.indexed_slots < storage.held_slots => {
+            let (known, held) = (storage.indexed_slots, storage.held_slots);
+            (Status::Ok, format!("Reading the ring after a start: {known} of {held} slots."))
+        }
+        _ => (Status::Ok, "The ring takes footage.".to_owned()),
+    };
+    Check { name: "ring".to_owned(), status, message }
+}
+
+/// The date: footage is placed by it, and age limits wait until it can be trusted.
+fn clock(door: &HttpDoor) -> Check {
+    let trust = door.clock.quality().trust;
+    let (status, message) = match trust {
+        Trust::Ntp => (Status::Ok, "The date comes from a time server."),
+        Trust::Rtc => (Status::Ok, "The date comes from the battery clock."),
+        Trust::None => (
+            Status::Ok,
+            "Nobody vouches for the date; footage moves to its right place when it is known.",
+        ),
+    };
+    Check { name: "clock".to_owned(), status, message: message.to_owned() }
 }
 
 fn running(tasks: &[TaskReport]) -> Check {

@@ -1,0 +1,91 @@
+//! How far this machine's date can be believed.
+//!
+//! Owns: the three grades, and asking the kernel which one it is.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who vouches for the date, from nobody to a time server.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Nobody: a board without a battery clock, or one set by hand.
+    #[default]
+    None,
+    /// A battery clock, from which the kernel took the date at boot.
+    Rtc,
+    /// The kernel says that something disciplines its clock now.
+    Ntp,
+}
+
+impl Trust {
+    /// The grade as one lower-case word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Rtc => "rtc",
+            Self::Ntp => "ntp",
+        }
+    }
+}
+
+/// What is known of the date's quality.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockQuality {
+    /// Who vouches for it.
+    pub trust: Trust,
+    /// Largest error that the kernel knows of, where somebody disciplines the clock.
+    pub error_max: Option<Duration>,
+}
+
+/// Asks the kernel (adjtimex(2)) and, when nobody disciplines the clock, whether it was set
+/// from a battery clock at boot (`hctosys` of sysfs-class-rtc).
+pub(super) fn of_this_machine() -> ClockQuality {
+    if let Some(error_max) = disciplined() {
+        return ClockQuality { trust: Trust::Ntp, error_max: Some(error_max) };
+    }
+    let trust = if has_battery_clock() { Trust::Rtc } else { Trust::None };
+    ClockQuality { trust, error_max: None }
+}
+
+fn disciplined() -> Option<Duration> {
+    // SAFETY: all fields of `timex` are integers, for which zero is a value.
+    #[allow(unsafe_code)] // no safe wrapper of adjtimex is among our dependencies
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `modes` is 0, so that the call only reads, into a struct that is ours.
+    #[allow(unsafe_code)]
+    let state = unsafe { libc::adjtimex(&raw mut timex) };
+    let synchronised =
+        state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
+    #[allow(clippy::useless_conversion)] // 32 bits on 32-bit machines
+    let micros = u64::try_from(i64::from(timex.maxerror)).unwrap_or(0);
+    synchronised.then(|| Duration::from_micros(micros))
+}
+
+fn has_battery_clock() -> bool {
+    let Ok(clocks) = std::fs::read_dir("/sys/class/rtc") else { return false };
+    let set_from = |dir: std::path::PathBuf| {
+        std::fs::read_to_string(dir.join("hctosys")).is_ok_and(|text| text.trim() == "1")
+    };
+    clocks.flatten().any(|clock| set_from(clock.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_answers() {
+        let quality = of_this_machine();
+        assert_eq!(quality.error_max.is_some(), quality.trust == Trust::Ntp);
+    }
+
+    #[test]
+    fn grades_are_ordered() {
+        assert!(Trust::None < Trust::Rtc && Trust::Rtc < Trust::Ntp);
+    }
+}
