@@ -28,7 +28,8 @@ test: packages-build packages-test page
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked
+	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
+	cargo test --locked -- --skip dvr::tests::sim
 
 bench: packages-build page
 	cargo bench --locked
