@@ -119,9 +119,7 @@ impl Storage {
             (held.active, held.known) = (true, true);
         }
         let gone = self.shared.table().slots.insert(number, view);
-        if let Some(SlotView::Held(gone)) = gone {
-            self.shared.count_evicted(&gone.stream, gone.bytes);
-        }
+        self.shared.count_evicted(gone);
         Ok(open)
     }
 

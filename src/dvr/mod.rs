@@ -195,7 +195,8 @@ impl Dvr {
         let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
         let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
         let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
-        (Self { shared, commands, asks, threads: Arc::new(threads) }, storage, keeper, journal)
+        let dvr = Self { shared, commands, asks, threads: Arc::new(threads) };
+        (dvr, storage, keeper, journal)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.

@@ -15,7 +15,7 @@ use super::Keep;
 use super::disk::Disk;
 use super::journal::{Cause, Facts, JournalState, Trouble};
 use super::seal::{Entry, Identity};
-use super::table::{Protection, SlotTable};
+use super::table::{Protection, SlotTable, SlotView};
 use crate::base::limits::{
     DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
     TROUBLE_TEXT_BYTES_MAX,
@@ -225,10 +225,11 @@ impl Shared {
     }
 
     /// Adds up what a slot held that is given to newer footage.
-    pub(super) fn count_evicted(&self, stream: &StreamName, bytes: u64) {
+    pub(super) fn count_evicted(&self, gone: Option<SlotView>) {
+        let Some(SlotView::Held(gone)) = gone else { return };
         let mut evicted = self.evicted();
-        let sum = evicted.entry(stream.clone()).or_default();
-        *sum = (sum.0 + 1, sum.1 + bytes);
+        let sum = evicted.entry(gone.stream).or_default();
+        *sum = (sum.0 + 1, sum.1 + gone.bytes);
     }
 
     /// Why the ring has less space than it should; `None` when it has all of it.

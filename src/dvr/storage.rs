@@ -487,9 +487,7 @@ impl Storage {
             return;
         }
         let gone = self.shared.table().slots.insert(number, SlotView::Blank);
-        if let Some(SlotView::Held(gone)) = gone {
-            self.shared.count_evicted(&gone.stream, gone.bytes);
-        }
+        self.shared.count_evicted(gone);
         self.note(Note::Began(number));
     }
 

@@ -168,21 +168,31 @@ impl Journal {
     /// Runs until everything else has ended, and notes that as the last fact.
     pub(super) fn run(mut self) {
         loop {
-            match self.asks.recv_timeout(SLEEP_MAX) {
-                Ok(ask) => self.answer(ask),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(SLEEP_MAX),
+            let ask = self.asks.recv_timeout(SLEEP_MAX);
+            if matches!(ask, Err(RecvTimeoutError::Disconnected)) {
+                std::thread::sleep(SLEEP_MAX);
             }
-            let now = self.shared.clock.boot();
             let ended = self.shared.storage_ended.load(Relaxed);
-            if self.remount() && (ended || now >= self.look_at) {
-                self.look(now, ended);
-                self.look_at = now.after(LOOK_PAUSE);
-            }
+            self.turn(ask.ok(), ended);
             if ended {
-                self.stop(now);
                 return;
             }
+        }
+    }
+
+    /// Does what is due, `ask` before it; the last time when everything else has `ended`.
+    /// Called again and again by the thread, or by a simulation in its own time.
+    pub(super) fn turn(&mut self, ask: Option<Ask>, ended: bool) {
+        if let Some(ask) = ask {
+            self.answer(ask);
+        }
+        let now = self.shared.clock.boot();
+        if self.remount() && (ended || now >= self.look_at) {
+            self.look(now, ended);
+            self.look_at = now.after(LOOK_PAUSE);
+        }
+        if ended {
+            self.stop(now);
         }
     }
 
