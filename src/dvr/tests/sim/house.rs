@@ -262,7 +262,7 @@ impl House {
             slot_bytes: Some(SLOT_BYTES),
         };
         let shelf = self.shelf.clone();
-        let (dvr, storage, keeper, _) = Dvr::parts(
+        let (dvr, storage, keeper, journal) = Dvr::parts(
             Arc::new(self.disk.clone()),
             self.boot,
             config,
