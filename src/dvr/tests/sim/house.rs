@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use tokio::sync::oneshot;
 
 use super::ledger::{Found, Ledger, MARK, State, listings};
 use super::shelf::Shelf;
@@ -15,7 +16,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
 use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::index::IndexHandle;
-use crate::dvr::journal::Journal;
+use crate::dvr::journal::{Ask, Change, Journal, read_facts};
 use crate::dvr::keeper::Keeper;
 use crate::dvr::storage::{Storage, Turn};
 use crate::dvr::tests::{RATE, init, params};
@@ -103,8 +104,7 @@ struct Process {
     dvr: Dvr,
     storage: Storage,
     keeper: Keeper,
-    /// Its thread is not driven here: what is asked of it waits in its queue.
-    _journal: Journal,
+    journal: Journal,
     writers: Vec<Writer>,
     began: BootTime,
     /// Trouble was planned: what is promised of a healthy disk is not asked for.
@@ -129,6 +129,8 @@ pub(super) struct House {
     /// slots that were given up may have holes.
     is_scarred: bool,
     last_cut: Option<Cut>,
+    /// Marks that were answered: they are in the journal from then on.
+    marks: Vec<String>,
     tally: Tally,
 }
 
@@ -161,6 +163,7 @@ impl House {
             is_flipped: false,
             is_scarred: false,
             last_cut: None,
+            marks: Vec::new(),
             tally: Tally { seeds: 1, ..Tally::default() },
         }
     }
@@ -276,8 +279,7 @@ impl House {
             (camera.begun, camera.run_start) = (began, true);
             camera.due = began.after(camera.period);
         }
-        let writers = Vec::new();
-        Process { dvr, storage, keeper, _journal: journal, writers, began, is_troubled: false }
+        Process { dvr, storage, keeper, journal, writers: Vec::new(), began, is_troubled: false }
     }
 
     /// Reads the disk bare, starts on it and compares; `None` when the recovery was cut off too.
@@ -285,6 +287,7 @@ impl House {
         let bare =
             self.ledger.check(&self.disk, &self.data_dir, !self.is_flipped && !self.is_scarred);
         self.ledger.prune(&bare, self.life);
+        self.check_journal();
         let cut = (self.random.u8(0..5) == 0).then(|| self.draw_cut());
         if let Some(cut) = cut {
             self.disk.cut_at(self.random.u64(1..=10), cut);
@@ -311,7 +314,9 @@ impl House {
             let image = self.disk.image();
             process = self.settled();
             let again = self.disk.image();
-            let same = image.iter().all(|(path, bytes)| again.get(path) == Some(bytes));
+            // The journal notes every start.
+            let mut image = image.iter().filter(|(path, _)| !is_journal(path));
+            let same = image.all(|(path, bytes)| again.get(path) == Some(bytes));
             assert!(same, "a second recovery changed what the first one left");
             self.compare_listings(&process);
         }
@@ -324,6 +329,7 @@ impl House {
         for _ in 0..SETTLE_TURNS {
             process.storage.turn(None);
             process.keeper.turn();
+            process.journal.turn(None, false);
             self.clock.advance(Duration::from_millis(100));
         }
         if !self.disk.has_ended() {
@@ -357,7 +363,9 @@ impl House {
             assert!(told.complete, "the listing of {} is not complete", camera.name);
             assert_eq!(told.runs, wanted, "the listing of {} is not what is there", camera.name);
         }
-        let bytes: usize = self.disk.image().values().map(Vec::len).sum();
+        let image = self.disk.image();
+        let slots = image.iter().filter(|(path, _)| !is_journal(path));
+        let bytes: usize = slots.map(|(_, bytes)| bytes.len()).sum();
         let most = usize::try_from(SLOT_BYTES * self.slots).unwrap() + 4_096;
         assert!(bytes <= most, "{bytes} bytes are more than the ring's {most}");
     }
@@ -462,10 +470,45 @@ impl House {
         if self.random.u8(0..4) != 0 {
             process.keeper.turn();
         }
+        if self.random.u8(0..4) == 0 {
+            process.journal.turn(None, false);
+        }
+        if self.random.u16(0..200) == 0 {
+            self.mark(process);
+        }
         if self.random.u16(0..400) == 0 {
             self.disk.squeeze();
         }
         self.observe(process);
+    }
+
+    /// Somebody marks a moment; what is answered is kept.
+    fn mark(&mut self, process: &mut Process) {
+        let text = format!("mark {}", self.random.u64(..));
+        let change = Change::Mark { stream: None, at: self.clock.wall(), text: text.clone() };
+        let (reply, mut answer) = oneshot::channel();
+        process.journal.turn(Some(Ask { change, reply }), false);
+        if matches!(answer.try_recv(), Ok(Ok(_))) && !self.disk.has_ended() {
+            self.marks.push(text);
+        }
+    }
+
+    /// Every mark that was answered is in the journal, and nothing in it is damaged.
+    fn check_journal(&mut self) {
+        let Ok((facts, parsed)) = read_facts(&self.disk, &self.data_dir) else {
+            assert!(self.is_scarred, "the journal cannot be read");
+            return;
+        };
+        if self.is_scarred || self.is_flipped {
+            // A disk that came back older, or dropped what it had, has older notes.
+            self.marks.retain(|text| facts.marks.iter().any(|mark| mark.text == *text));
+            return;
+        }
+        assert_eq!(parsed.damaged, 0, "the journal is damaged");
+        for text in &self.marks {
+            let is_there = facts.marks.iter().any(|mark| mark.text == *text);
+            assert!(is_there, "{text} was answered and is not in the journal");
+        }
     }
 
     fn hand_over(&mut self, process: &mut Process, at: usize) {
@@ -476,12 +519,13 @@ impl House {
         let key = camera.count.is_multiple_of(camera.keys_every);
         let span = i64::try_from(now.since(camera.begun).as_nanos()).unwrap();
         let decode = MediaTime::from_nanos(i64::try_from(camera.begun.as_nanos()).unwrap(), RATE);
+        let begun = camera.begun;
         let unit = |data: Vec<u8>, decode: MediaTime| AccessUnit {
             track: TrackId(0),
             run: RunId(camera.run),
             decode,
             present: decode,
-            arrived: now,
+            arrived: begun,
             captured: Captured { wall: wall.offset_nanos(-span), source: ClockSource::Arrival },
             random_access: key,
             lost_before: 0,
@@ -590,4 +634,8 @@ fn camera(name: &str, random: &mut Rng) -> Camera {
         count: 0,
         acknowledged: 0,
     }
+}
+
+fn is_journal(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("journal."))
 }
