@@ -1,6 +1,7 @@
 # make run    builds everything and runs holdfast.toml if it is there, else the demo, on loopback
 # make test   formatting, lints, all tests; what CI runs
 # make bench  benchmarks (cargo bench, divan)
+# make soak   simulated crashes and real kills until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -17,7 +18,7 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core
 
-.PHONY: run test bench page packages-build packages-test check-tools clean
+.PHONY: run test bench soak page packages-build packages-test check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
@@ -27,10 +28,14 @@ test: packages-build packages-test page
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked
+	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
+	cargo test --locked -- --skip dvr::tests::sim
 
 bench: packages-build page
 	cargo bench --locked
+
+soak: packages-build packages-test page
+	@.ci/soak
 
 page: $(PAGE)/node_modules/.built
 
