@@ -72,6 +72,8 @@ pub(in crate::dvr) enum Trouble {
     ShortWrite,
     /// Syncs fail and drop what they should have written.
     Sync,
+    /// Writes fail and change nothing, syncs fail and drop what they should have written.
+    Dying,
     /// Syncs of directories fail.
     SyncDir,
     /// Reads fail.
@@ -334,7 +336,7 @@ impl ModelDisk {
         let whole = bytes.len();
         let (mut arrives, mut answer) = (whole, Ok(()));
         match world.struck() {
-            Some(Trouble::Write) => (arrives, answer) = (0, Err(eio())),
+            Some(Trouble::Write | Trouble::Dying) => (arrives, answer) = (0, Err(eio())),
             Some(Trouble::ShortWrite) => {
                 (arrives, answer) = (world.part(at, whole, SECTOR_BYTES), Err(eio()));
             }
@@ -643,6 +645,10 @@ impl Disk for ModelDisk {
         let inode = if how == Open::Create {
             world.change()?;
             if world.is_away {
+                // Of the volume only the mount point shows, and that can be written to.
+                if path.ancestors().count() > 3 {
+                    return Err(ErrorKind::NotFound.into());
+                }
                 world.strays.push(path.to_owned());
             }
             if world.names.contains_key(path) {
@@ -806,7 +812,7 @@ impl DiskFile for ModelFile {
         let mut world = self.disk.world();
         world.change()?;
         world.alive(self)?;
-        if world.struck() == Some(Trouble::Sync) {
+        if matches!(world.struck(), Some(Trouble::Sync | Trouble::Dying)) {
             // As Linux does: the pages count as clean, and show what is not on the medium.
             let World { inodes, random, .. } = &mut *world;
             let inode = &mut inodes[self.inode];

@@ -223,31 +223,27 @@ impl Ledger {
         id
     }
 
-    /// No fragment twice, none before an earlier one of its stream.
+    /// No fragment twice, none before an earlier one of its stream, and where fragments of one
+    /// process are missing between two, the second one says so.
     fn check_order(&self, found: &[Found]) {
-        let mut newest = BTreeMap::new();
-        for Found { id, slot, .. } in found {
-            let stream = self.fragments[id].stream;
-            let before = newest.insert(stream, *id).unwrap_or(0);
+        let mut newest: BTreeMap<usize, &Found> = BTreeMap::new();
+        for this in found {
+            let (id, fragment) = (this.id, &self.fragments[&this.id]);
+            let Some(last) = newest.insert(fragment.stream, this) else { continue };
             // After a write that failed it is written again elsewhere, and both may be there.
-            let again = before == *id && self.fragments[id].laps.len() > 1;
-            assert!(before < *id || again, "{id} in slot {slot} comes behind {before}");
-        }
-        // Where fragments of one life are missing between two, the second one says so.
-        for pair in found.windows(2) {
-            let [a, b] = [&pair[0], &pair[1]].map(|found| &self.fragments[&found.id]);
-            let (from, to) = (pair[0].id, pair[1].id);
-            let missing =
-                |(_, f): (&u64, &Written)| f.stream == a.stream && f.state != State::Excused;
+            let again = last.id == id && fragment.laps.len() > 1;
+            assert!(last.id < id || again, "{id} in slot {} comes behind {}", this.slot, last.id);
             // A hole in the slot tells of itself.
-            let adjoin = u64::from(pair[1].entry.offset) == crate::dvr::slot::end(&pair[0].entry);
-            if pair[0].slot == pair[1].slot
-                && adjoin
-                && a.life == b.life
-                && self.fragments.range(from + 1..to).any(missing)
+            let adjoin = u64::from(this.entry.offset) == crate::dvr::slot::end(&last.entry);
+            // The one before, whichever of the stream was handed over before this one.
+            let mut before = self.fragments.range(..id).rev();
+            let before = before.find(|(_, f)| f.stream == fragment.stream);
+            if (this.slot != last.slot || adjoin)
+                && self.fragments[&last.id].life == fragment.life
+                && before.is_some_and(|(at, f)| *at > last.id && f.state != State::Excused)
             {
-                let told = pair[1].entry.loss_before || pair[1].entry.run_start;
-                assert!(told, "a loss between {from} and {to} is not told");
+                let told = this.entry.loss_before || this.entry.run_start;
+                assert!(told, "a loss between {} and {id} is not told", last.id);
             }
         }
     }
