@@ -1,0 +1,365 @@
+//! The index is damaged in every way that a disk and sled have, and every time recording starts
+//! within 5 s, nothing of the ring is lost, and the index is filled again.
+//!
+//! `SEED=` replays the bits that are flipped; `FLIPS=` sets how many.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use holdfast::base::name::StreamName;
+use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
+use holdfast::dvr::{Config, Dvr, Keep, Reader, Run, Size, Writer, tool};
+use holdfast::media::codec::Law;
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
+
+/// As many as a ring of 16 GiB has, and the smallest that there are.
+const SLOTS: u64 = 256;
+const SLOT_BYTES: u64 = 64 << 10;
+/// Some fifteen fragments a slot.
+const FRAGMENT_BYTES: usize = 4_000;
+/// Into each stream; the ring has turned when they are in it.
+const FRAGMENTS: u32 = 2_200;
+const STREAMS: [&str; 2] = ["gate", "yard"];
+const FLIPS: u64 = 2_000;
+/// Recording is a promise of 5 s, the rest a bound for a test that shall end.
+const START_MAX: Duration = Duration::from_secs(5);
+const COMPLETE_MAX: Duration = Duration::from_secs(60);
+/// Most of a case is waiting for the next commit.
+const WORKERS: usize = 16;
+
+#[derive(Clone, Debug)]
+enum Damage {
+    None,
+    Missing,
+    Zeroed,
+    Cut { file: PathBuf, at: u64 },
+    Flip { file: PathBuf, bit: u64 },
+}
+
+/// How a case went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    /// From opening to the first durable fragment, if one was recorded.
+    started: Option<Duration>,
+    /// From opening to the whole ring being known.
+    complete: Duration,
+    moved_aside: bool,
+}
+
+/// A ring that has turned, with its index, never opened again.
+struct Master {
+    dir: tempfile::TempDir,
+    /// Path below `index/`, and what is in it.
+    index: Vec<(PathBuf, Vec<u8>)>,
+    /// What the slots hold.
+    runs: Vec<Vec<Run>>,
+    /// How many slots the index knows: all but the last one of each stream.
+    records: usize,
+}
+
+fn name(stream: &str) -> StreamName {
+    StreamName::parse(stream).unwrap()
+}
+
+fn scratch() -> tempfile::TempDir {
+    // In memory where that is to be had: thousands of rings are copied and synced.
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn open(dir: &Path) -> Dvr {
+    let config = Config {
+        data_dir: dir.to_owned(),
+        size: Size::Bytes(SLOT_BYTES * SLOTS),
+        slot_bytes: Some(SLOT_BYTES),
+    };
+    Dvr::open(config, Arc::new(SystemClock), None).unwrap()
+}
+
+fn params() -> Arc<CodecParams> {
+    Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1))
+}
+
+fn init() -> Bytes {
+    init_segment(&Tracks::new(RunId(1), [params()]))
+}
+
+/// The `at`-th second of a stream.
+fn fragment(at: u32) -> Fragment {
+    let params = params();
+    let nanos = i64::from(at) * 1_000_000_000;
+    let decode = MediaTime::from_nanos(nanos, params.clock_rate);
+    let unit = |decode, data: Vec<u8>| AccessUnit {
+        track: TrackId(0),
+        run: RunId(1),
+        decode,
+        present: decode,
+        arrived: BootTime::from_nanos(nanos.unsigned_abs()),
+        captured: Captured {
+            wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000 + nanos),
+            source: ClockSource::Arrival,
+        },
+        random_access: true,
+        lost_before: 0,
+        params: params.clone(),
+        data: data.into(),
+    };
+    let mut builder = FragmentBuilder::new(at + 1);
+    builder.push(Arc::new(unit(decode, at.to_be_bytes().repeat(FRAGMENT_BYTES / 4))));
+    let next = MediaTime { ticks: decode.ticks + 8_000, rate: decode.rate };
+    builder.build(Some(&unit(next, Vec::new())))
+}
+
+fn durable(writer: &Writer) -> u64 {
+    writer.durable().borrow().map_or(0, |durable| durable.fragments)
+}
+
+fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < limit, "{what} did not come within {limit:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn is_complete(dvr: &Dvr) -> bool {
+    let status = dvr.status();
+    status.held_slots > 0
+        && status.indexed_slots == status.held_slots
+        && STREAMS.iter().all(|stream| dvr.listing(&name(stream)).complete)
+}
+
+impl Master {
+    fn make() -> Self {
+        let dir = scratch();
+        let dvr = open(dir.path());
+        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Keep::default()));
+        let init = init();
+        for at in 0..FRAGMENTS {
+            for writer in &writers {
+                // Half of the queue at most: nothing is refused.
+                until("the commit", COMPLETE_MAX, || u64::from(at) < durable(writer) + 400);
+                writer.append(&init, fragment(at), at == 0, false).unwrap();
+            }
+        }
+        for writer in &writers {
+            until("the commit", COMPLETE_MAX, || durable(writer) == u64::from(FRAGMENTS));
+        }
+        drop(writers);
+        assert!(dvr.close(COMPLETE_MAX));
+        // Once more, as a box that was restarted: sled goes over what it has.
+        let dvr = open(dir.path());
+        until("the index", COMPLETE_MAX, || is_complete(&dvr));
+        assert!(dvr.close(COMPLETE_MAX));
+        let mut index = Vec::new();
+        collect(&dir.path().join("index"), Path::new(""), &mut index);
+        let runs = scan(dir.path());
+        let records = records_in(&dir.path().join("index"));
+        assert_eq!(records, usize::try_from(SLOTS).unwrap() - STREAMS.len());
+        Self { dir, index, runs, records }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.index.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// A bit of any byte, or of any file: the small ones would hardly ever be hit otherwise.
+    fn flip(&self, random: &mut fastrand::Rng) -> Damage {
+        let of_file = random.u8(0..4) == 0;
+        loop {
+            let (file, bytes) = random.choice(&self.index).unwrap();
+            let bits = bytes.len() as u64 * 8;
+            let largest = self.index.iter().map(|(_, bytes)| bytes.len() as u64 * 8).max();
+            let bit = random.u64(0..if of_file { bits.max(1) } else { largest.unwrap() });
+            if bit < bits {
+                return Damage::Flip { file: file.clone(), bit };
+            }
+        }
+    }
+
+    /// Everything but the index, to `dir`.
+    fn copy_ring(&self, dir: &Path) {
+        let ring = dir.join("ring");
+        let _ = std::fs::remove_dir_all(&ring);
+        std::fs::create_dir_all(&ring).unwrap();
+        for entry in std::fs::read_dir(self.dir.path().join("ring")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), ring.join(entry.file_name())).unwrap();
+        }
+        std::fs::copy(self.dir.path().join("journal.log"), dir.join("journal.log")).unwrap();
+    }
+
+    /// The index as `damage` leaves it, to `dir`.
+    fn put_index(&self, dir: &Path, damage: &Damage) {
+        for old in ["index", "index.bad"] {
+            let _ = std::fs::remove_dir_all(dir.join(old));
+        }
+        let _ = std::fs::remove_file(dir.join("index.opening"));
+        if matches!(damage, Damage::Missing) {
+            return;
+        }
+        for (file, bytes) in &self.index {
+            let mut bytes = bytes.clone();
+            match damage {
+                Damage::Zeroed => bytes.fill(0),
+                Damage::Cut { file: cut, at } if cut == file => {
+                    bytes.truncate(usize::try_from(*at).unwrap());
+                }
+                Damage::Flip { file: flipped, bit } if flipped == file => {
+                    bytes[usize::try_from(bit / 8).unwrap()] ^= 1 << (bit % 8);
+                }
+                _ => {}
+            }
+            let path = dir.join("index").join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        std::fs::create_dir_all(dir.join("index/blobs")).unwrap();
+    }
+}
+
+fn collect(dir: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()).collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = below.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            collect(&entry.path(), &name, files);
+        } else {
+            files.push((name, std::fs::read(entry.path()).unwrap()));
+        }
+    }
+}
+
+/// Records that another reader of sled's files finds.
+fn records_in(index: &Path) -> usize {
+    sled::open(index).unwrap().iter().flatten().count()
+}
+
+/// What the slots themselves say, without an index.
+fn scan(dir: &Path) -> Vec<Vec<Run>> {
+    let reader = Reader::open(dir).unwrap();
+    let mut listings = tool::listings(&reader).unwrap();
+    STREAMS.map(|stream| listings.remove(&name(stream)).unwrap().runs).into()
+}
+
+fn count(runs: &[Vec<Run>]) -> usize {
+    runs.iter().flatten().map(|run| usize::try_from(run.fragments).unwrap()).sum()
+}
+
+/// One start over a damaged index; with `records` a fragment of each stream is recorded.
+fn live(master: &Master, dir: &Path, damage: &Damage, records: bool) -> Outcome {
+    master.put_index(dir, damage);
+    let begun = Instant::now();
+    let dvr = open(dir);
+    let mut outcome = Outcome::default();
+    if records {
+        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Keep::default()));
+        let init = init();
+        until("the ring", START_MAX, || dvr.status().slot_bytes > 0);
+        for writer in &writers {
+            writer.append(&init, fragment(FRAGMENTS), false, false).unwrap();
+        }
+        for writer in &writers {
+            until("the first durable fragment", START_MAX, || durable(writer) == 1);
+        }
+        outcome.started = Some(begun.elapsed());
+        assert!(begun.elapsed() < START_MAX, "started after {:?}", begun.elapsed());
+    }
+    until("the whole index", COMPLETE_MAX, || is_complete(&dvr));
+    outcome.complete = begun.elapsed();
+    let listed = STREAMS.map(|stream| dvr.listing(&name(stream)).runs);
+    assert!(dvr.close(COMPLETE_MAX), "it does not close");
+    if records {
+        let slots = scan(dir);
+        assert_eq!(&listed[..], &slots[..]);
+        assert_eq!(count(&slots), count(&master.runs) + STREAMS.len(), "fragments");
+    } else {
+        assert_eq!(&listed[..], &master.runs[..]);
+    }
+    assert!(!dir.join("index.opening").exists(), "the marker stayed");
+    assert_eq!(records_in(&dir.join("index")), master.records, "records in the index");
+    outcome.moved_aside = dir.join("index.bad").exists();
+    outcome
+}
+
+/// Lives through `cases` with several workers; what one says is about which damage.
+fn live_all(master: &Master, cases: &[(Damage, bool)]) -> Vec<Outcome> {
+    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        let dir = scratch();
+        master.copy_ring(dir.path());
+        while let Some((damage, records)) = cases.get(next.fetch_add(1, Relaxed)) {
+            let case = || live(master, dir.path(), damage, *records);
+            let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(case));
+            let outcome = lived.unwrap_or_else(|_| panic!("with {damage:?}"));
+            outcomes.lock().unwrap().push(outcome);
+            if *records {
+                master.copy_ring(dir.path());
+            }
+        }
+        // Starts without recording leave the slots as they are.
+        assert_eq!(scan(dir.path()), master.runs);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(work);
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+fn tell(what: &str, begun: Instant, outcomes: &[Outcome]) {
+    let started = outcomes.iter().filter_map(|outcome| outcome.started).max();
+    let complete = outcomes.iter().map(|outcome| outcome.complete).max();
+    let moved = outcomes.iter().filter(|outcome| outcome.moved_aside).count();
+    println!(
+        "{what}: {} starts in {:.1} s, {moved} times moved aside; slowest first durable \
+         fragment {:?}, slowest whole index {:?}",
+        outcomes.len(),
+        begun.elapsed().as_secs_f64(),
+        started.unwrap_or_default(),
+        complete.unwrap_or_default(),
+    );
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn whatever_the_index_holds_recording_starts_and_nothing_is_lost() {
+    let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("SEED={seed}");
+    let begun = Instant::now();
+    let master = Master::make();
+    println!("ring: {:.1} s, index of {} bytes", begun.elapsed().as_secs_f64(), master.bytes());
+
+    let begun = Instant::now();
+    let whole = live_all(&master, &[(Damage::None, true), (Damage::None, false)]);
+    tell("undamaged", begun, &whole);
+    assert!(whole.iter().all(|outcome| !outcome.moved_aside), "a good index was moved aside");
+
+    let mut cases = vec![(Damage::Missing, true), (Damage::Zeroed, true)];
+    for (file, bytes) in &master.index {
+        let cut = |at| (Damage::Cut { file: file.clone(), at }, true);
+        cases.extend((0..bytes.len() as u64).step_by(4 << 10).map(cut));
+    }
+    let begun = Instant::now();
+    let cut = live_all(&master, &cases);
+    tell("missing, zeroed, cut at every 4 KiB", begun, &cut);
+    assert!(cut.iter().any(|outcome| outcome.moved_aside), "no cut was noticed");
+
+    let mut random = fastrand::Rng::with_seed(seed);
+    let flips: Vec<_> = (0..number("FLIPS").unwrap_or(FLIPS))
+        .map(|at| (master.flip(&mut random), at % 20 == 0))
+        .collect();
+    let begun = Instant::now();
+    let flipped = live_all(&master, &flips);
+    tell("one bit flipped", begun, &flipped);
+    assert!(flipped.iter().any(|outcome| outcome.moved_aside), "no flip was noticed");
+}
