@@ -1,5 +1,5 @@
-//! The index is damaged in every way that a disk and sled have, and every time recording starts
-//! within 5 s, nothing of the ring is lost, and the index is filled again.
+//! The index is damaged in every way that a disk has, and every time recording starts within 5 s,
+//! nothing of the ring is lost, and the index is filled again.
 //!
 //! `SEED=` replays the bits that are flipped; `FLIPS=` sets how many.
 
@@ -26,9 +26,12 @@ const FRAGMENT_BYTES: usize = 4_000;
 const FRAGMENTS: u32 = 2_200;
 const STREAMS: [&str; 2] = ["gate", "yard"];
 const FLIPS: u64 = 2_000;
+const NOISES: u64 = 200;
 /// Recording is a promise of 5 s, the rest a bound for a test that shall end.
 const START_MAX: Duration = Duration::from_secs(5);
 const COMPLETE_MAX: Duration = Duration::from_secs(60);
+/// As long as the next start waits for it.
+const LOCK_MAX: Duration = Duration::from_secs(10);
 /// Most of a case is waiting for the next commit.
 const WORKERS: usize = 16;
 
@@ -37,8 +40,24 @@ enum Damage {
     None,
     Missing,
     Zeroed,
-    Cut { file: PathBuf, at: u64 },
-    Flip { file: PathBuf, bit: u64 },
+    Cut {
+        file: PathBuf,
+        at: u64,
+    },
+    Flip {
+        file: PathBuf,
+        bit: u64,
+    },
+    /// Sectors of noise from here on: more than a checksum of eight bytes has to find.
+    Noise {
+        file: PathBuf,
+        sector: u64,
+        sectors: u64,
+    },
+    /// One file is as it was before the last start: a write that never came, or a reordered one.
+    Old {
+        file: PathBuf,
+    },
 }
 
 /// How a case went.
@@ -56,6 +75,8 @@ struct Master {
     dir: tempfile::TempDir,
     /// Path below `index/`, and what is in it.
     index: Vec<(PathBuf, Vec<u8>)>,
+    /// The same one start before.
+    index_before: Vec<(PathBuf, Vec<u8>)>,
     /// What the slots hold.
     runs: Vec<Vec<Run>>,
     /// How many slots the index knows: all but the last one of each stream.
@@ -151,6 +172,8 @@ impl Master {
         }
         drop(writers);
         assert!(dvr.close(COMPLETE_MAX));
+        let mut index_before = Vec::new();
+        collect(&dir.path().join("index"), Path::new(""), &mut index_before);
         // Once more, as a box that was restarted: sled goes over what it has.
         let dvr = open(dir.path());
         until("the index", COMPLETE_MAX, || is_complete(&dvr));
@@ -160,7 +183,7 @@ impl Master {
         let runs = scan(dir.path());
         let records = records_in(&dir.path().join("index"));
         assert_eq!(records, usize::try_from(SLOTS).unwrap() - STREAMS.len());
-        Self { dir, index, runs, records }
+        Self { dir, index, index_before, runs, records }
     }
 
     fn bytes(&self) -> u64 {
@@ -179,6 +202,12 @@ impl Master {
                 return Damage::Flip { file: file.clone(), bit };
             }
         }
+    }
+
+    fn noise(&self, random: &mut fastrand::Rng) -> Damage {
+        let (file, bytes) = random.choice(&self.index).unwrap();
+        let sector = random.u64(0..(bytes.len() as u64).div_ceil(512).max(1));
+        Damage::Noise { file: file.clone(), sector, sectors: random.u64(1..17) }
     }
 
     /// Everything but the index, to `dir`.
@@ -212,6 +241,18 @@ impl Master {
                 Damage::Flip { file: flipped, bit } if flipped == file => {
                     bytes[usize::try_from(bit / 8).unwrap()] ^= 1 << (bit % 8);
                 }
+                Damage::Noise { file: noisy, sector, sectors } if noisy == file => {
+                    let mut random = fastrand::Rng::with_seed(sector ^ sectors);
+                    let at = usize::try_from(sector * 512).unwrap();
+                    let bytes = bytes.iter_mut().skip(at);
+                    bytes.take(usize::try_from(sectors * 512).unwrap()).for_each(|byte| {
+                        *byte = random.u8(..);
+                    });
+                }
+                Damage::Old { file: old } if old == file => {
+                    let before = self.index_before.iter().find(|(before, _)| before == file);
+                    bytes = before.map(|(_, bytes)| bytes.clone()).unwrap_or_default();
+                }
                 _ => {}
             }
             let path = dir.join("index").join(file);
@@ -235,9 +276,19 @@ fn collect(dir: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-/// Records that another reader of sled's files finds.
+/// Records that another reader of sled's files finds. sled's own threads may hold the lock for a
+/// moment longer than the store.
 fn records_in(index: &Path) -> usize {
-    sled::open(index).unwrap().iter().flatten().count()
+    let begun = Instant::now();
+    loop {
+        match sled::open(index) {
+            Ok(db) => return db.iter().flatten().count(),
+            Err(sled::Error::Io(_)) if begun.elapsed() < LOCK_MAX => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => panic!("the index cannot be read: {error}"),
+        }
+    }
 }
 
 /// What the slots themselves say, without an index.
@@ -354,6 +405,11 @@ fn whatever_the_index_holds_recording_starts_and_nothing_is_lost() {
     tell("missing, zeroed, cut at every 4 KiB", begun, &cut);
     assert!(cut.iter().any(|outcome| outcome.moved_aside), "no cut was noticed");
 
+    let old = |(file, _): &(PathBuf, _)| (Damage::Old { file: file.clone() }, true);
+    let cases: Vec<_> = master.index.iter().map(old).collect();
+    let begun = Instant::now();
+    tell("one file from the start before", begun, &live_all(&master, &cases));
+
     let mut random = fastrand::Rng::with_seed(seed);
     let flips: Vec<_> = (0..number("FLIPS").unwrap_or(FLIPS))
         .map(|at| (master.flip(&mut random), at % 20 == 0))
@@ -362,4 +418,9 @@ fn whatever_the_index_holds_recording_starts_and_nothing_is_lost() {
     let flipped = live_all(&master, &flips);
     tell("one bit flipped", begun, &flipped);
     assert!(flipped.iter().any(|outcome| outcome.moved_aside), "no flip was noticed");
+
+    let noise = |at| (master.noise(&mut random), at % 20 == 0);
+    let noises: Vec<_> = (0..NOISES).map(noise).collect();
+    let begun = Instant::now();
+    tell("noise", begun, &live_all(&master, &noises));
 }

@@ -111,6 +111,9 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
+/// How a store is opened; runs on the store's thread, where it may hang and panic.
+type OpenStore = fn(&Path) -> Result<Box<dyn Index>, DvrError>;
+
 /// The store in sled.
 struct SledIndex(sled::Db);
 
@@ -191,6 +194,17 @@ impl IndexHandle {
     /// A marker stands beside it while it is being opened and read: found at a start, it says
     /// that the last try hung or took the process with it, and the store is moved aside.
     pub(super) fn open(disk: &dyn Disk, data_dir: &Path) -> (Self, Vec<(u32, Record)>) {
+        let sled = |dir: &Path| Ok(Box::new(SledIndex::open(dir)?) as Box<dyn Index>);
+        Self::open_with(disk, data_dir, sled, INDEX_OPEN_TIME_MAX)
+    }
+
+    /// As [`IndexHandle::open`], any store, which may take `limit` to open and be read.
+    fn open_with(
+        disk: &dyn Disk,
+        data_dir: &Path,
+        open_store: OpenStore,
+        limit: Duration,
+    ) -> (Self, Vec<(u32, Record)>) {
         let dir = data_dir.join("index");
         let marker = data_dir.join("index.opening");
         if disk.open(&marker, Open::Read).is_ok() {
@@ -203,7 +217,7 @@ impl IndexHandle {
                 // Read-only or full: recording has the same trouble and tells of it.
                 return (Self::none(), Vec::new());
             }
-            match Self::start(dir.clone()) {
+            match Self::start(dir.clone(), open_store, limit) {
                 Ok((handle, records)) => {
                     let _ = disk.remove(&marker);
                     return (handle, records);
@@ -222,13 +236,17 @@ impl IndexHandle {
         (Self::none(), Vec::new())
     }
 
-    fn start(dir: PathBuf) -> Result<(Self, Vec<(u32, Record)>), Failed> {
+    fn start(
+        dir: PathBuf,
+        open_store: OpenStore,
+        limit: Duration,
+    ) -> Result<(Self, Vec<(u32, Record)>), Failed> {
         let (opened, wait) = sync_channel(1);
         let (asks, queue) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (done_sender, done) = sync_channel(1);
         let serve = move || {
             let index = catch_unwind(AssertUnwindSafe(|| {
-                let mut index = SledIndex::open(&dir)?;
+                let mut index = open_store(&dir)?;
                 let records = index.load()?;
                 Ok::<_, DvrError>((index, records))
             }));
@@ -238,7 +256,7 @@ impl IndexHandle {
                 Err(_) => return drop(opened.send(Err("it panicked".to_owned()))),
             };
             if opened.send(Ok(records)).is_ok() {
-                serve(Box::new(index), &queue);
+                serve(index, &queue);
             }
             let _ = done_sender.send(());
         };
@@ -246,7 +264,7 @@ impl IndexHandle {
             .name("dvr-index-store".to_owned())
             .spawn(serve)
             .map_err(|error| Failed::Refused(error.to_string()))?;
-        let records = match wait.recv_timeout(INDEX_OPEN_TIME_MAX) {
+        let records = match wait.recv_timeout(limit) {
             Ok(Ok(records)) => records,
             Ok(Err(error)) => return Err(Failed::Refused(error)),
             Err(_) => return Err(Failed::Hung),
@@ -394,5 +412,82 @@ mod tests {
         let (mut index, records) = IndexHandle::open(&RealDisk, dir.path());
         assert_eq!(records, [(1, record())]);
         index.close(Duration::from_secs(10));
+    }
+
+    /// A store that panics where its directory says so: `open`, `load` or `put`; `hang` hangs.
+    struct Moody(PathBuf);
+
+    impl Moody {
+        #[expect(clippy::unnecessary_wraps, reason = "as a store is opened")]
+        fn open(dir: &Path) -> Result<Box<dyn Index>, DvrError> {
+            std::fs::create_dir_all(dir).unwrap();
+            let moody = Self(dir.join("mood"));
+            moody.at("open");
+            Ok(Box::new(moody))
+        }
+
+        fn at(&self, moment: &str) {
+            let mood = std::fs::read_to_string(&self.0).unwrap_or_default();
+            assert_ne!(mood, moment, "as the test wants it");
+            if mood == "hang" {
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+    }
+
+    impl Index for Moody {
+        fn load(&mut self) -> Result<Vec<(u32, Vec<u8>)>, DvrError> {
+            self.at("load");
+            Ok(vec![(7, record().encode())])
+        }
+        fn put(&mut self, _: u32, _: &[u8]) -> Result<(), DvrError> {
+            self.at("put");
+            Ok(())
+        }
+        fn remove(&mut self, _: u32) -> Result<(), DvrError> {
+            Ok(())
+        }
+    }
+
+    fn moody(dir: &Path, mood: &str) -> (IndexHandle, Vec<(u32, Record)>) {
+        std::fs::create_dir_all(dir.join("index")).unwrap();
+        std::fs::write(dir.join("index/mood"), mood).unwrap();
+        IndexHandle::open_with(&RealDisk, dir, Moody::open, Duration::from_millis(300))
+    }
+
+    #[test]
+    fn a_store_that_panics_is_moved_aside_and_nothing_else_notices() {
+        for mood in ["open", "load"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut index, records) = moody(dir.path(), mood);
+            assert_eq!(records.len(), 1, "the new one is read");
+            let bad = std::fs::read_to_string(dir.path().join("index.bad/mood")).unwrap();
+            assert_eq!(bad, mood);
+            assert!(!dir.path().join("index.opening").exists());
+            index.close(Duration::from_secs(10));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (mut index, _) = moody(dir.path(), "put");
+        for _ in 0..10 {
+            index.put(1, &record());
+        }
+        index.close(Duration::from_secs(10));
+        assert!(index.asks.is_none());
+    }
+
+    #[test]
+    fn a_store_that_hangs_is_left_alone_and_moved_aside_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut index, records) = moody(dir.path(), "hang");
+        assert!(records.is_empty() && index.asks.is_none(), "going on without it");
+        index.put(1, &record());
+        assert!(dir.path().join("index.opening").exists());
+        let (mut index, records) = IndexHandle::open(&RealDisk, dir.path());
+        assert!(records.is_empty() && dir.path().join("index.bad/mood").exists());
+        index.put(1, &record());
+        index.close(Duration::from_secs(10));
+        assert!(!dir.path().join("index.opening").exists());
     }
 }
