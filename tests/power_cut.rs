@@ -303,26 +303,26 @@ impl Recording {
             (verdict.is_sound() && verdict.torn_tails == 0).then_some(())
         });
         self.check(at, data, &mut Seen::default()).map_err(|fault| format!("started: {fault}"))?;
-        self.decode_some(data, random)?;
+        decode_some(data, random)?;
         recorder.record_until_durable();
         assert!(recorder.dvr.close(Duration::from_secs(5)), "the recorder does not end");
         Ok(())
     }
+}
 
-    /// Decodes two slots: of those that play on their own, as one without a key frame does not.
-    fn decode_some(&self, data: &Path, random: &mut Rng) -> Result<(), String> {
-        let found = Found::read(data)?.unwrap_or_default();
-        let first = found.fragments.iter().filter(|((_, sequence), _)| *sequence == 1);
-        let plays = first.filter(|(_, known)| known.entry.starts_with_key);
-        let mut slots: Vec<_> =
-            plays.map(|(_, known)| data.join(format!("ring/{:06}.mp4", known.slot))).collect();
-        random.shuffle(&mut slots);
-        slots.truncate(2);
-        if !slots.is_empty() {
-            assert_slots_decode(&slots);
-        }
-        Ok(())
+/// Decodes two slots: of those that play on their own, as one without a key frame does not.
+fn decode_some(data: &Path, random: &mut Rng) -> Result<(), String> {
+    let found = Found::read(data)?.unwrap_or_default();
+    let first = found.fragments.iter().filter(|((_, sequence), _)| *sequence == 1);
+    let plays = first.filter(|(_, known)| known.entry.starts_with_key);
+    let mut slots: Vec<_> =
+        plays.map(|(_, known)| data.join(format!("ring/{:06}.mp4", known.slot))).collect();
+    random.shuffle(&mut slots);
+    slots.truncate(2);
+    if !slots.is_empty() {
+        assert_slots_decode(&slots);
     }
+    Ok(())
 }
 
 /// The recorder alone, in this process.
