@@ -1,7 +1,7 @@
 # make run    builds everything and runs holdfast.toml if it is there, else the demo, on loopback
 # make test   formatting, lints, all tests; what CI runs
 # make bench  benchmarks (cargo bench, divan)
-# make soak   simulated crashes and real kills until stopped; MINUTES and SEED are heard
+# make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -16,7 +16,7 @@ BUILD_PACKAGES := ca-certificates g++ nasm
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
-	chromium fonts-dejavu-core
+	chromium fonts-dejavu-core qemu-utils e2fsprogs mount
 
 .PHONY: run test bench soak page packages-build packages-test check-tools clean
 
