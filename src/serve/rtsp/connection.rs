@@ -248,6 +248,10 @@ impl Connection {
                     play.reroute(&routes);
                 }
             }
+            Event::Announce { .. } | Event::SetUpRecord { .. } | Event::Record { .. } => {
+                self.refuse(now, Refusal::NotPublished);
+            }
+            Event::Media { .. } => {}
             Event::Pause => self.silence(),
             Event::Ended => {
                 self.silence();
