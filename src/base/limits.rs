@@ -60,6 +60,10 @@ pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// The `timeout` told in every Session header; a UDP reader silent for longer is dropped.
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A publisher that sends no media for this long is dropped.
+pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Media of one announced description; more get 400. Those that are not carried are let go.
+pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
 pub const RTSP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Replies queued for a reader that pipelines requests; past it the connection ends.
