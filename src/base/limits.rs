@@ -51,7 +51,7 @@ pub const RTSP_HEADERS_MAX: usize = 64;
 /// Longest RTSP body; a longer one gets 413 and the connection ends.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
 /// RTSP connections at once; a further one is closed at once.
-pub const RTSP_CONNECTIONS_MAX: usize = 512;
+pub const RTSP_CONNECTIONS_MAX: usize = 1_280;
 /// RTSP connections from one address at once; a further one is closed at once.
 pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// Time from the first byte of a request to its last; then the connection ends.
