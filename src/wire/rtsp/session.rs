@@ -191,6 +191,8 @@ pub struct Session {
     alive: BootTime,
     seed: u64,
     birth: (BootTime, WallTime),
+    /// Nobody on the way can read along.
+    pub(super) secure: bool,
     closed: bool,
 }
 
@@ -208,8 +210,15 @@ impl Session {
             alive: now,
             seed,
             birth: (now, wall),
+            secure: false,
             closed: false,
         }
+    }
+
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.

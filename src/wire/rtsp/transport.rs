@@ -34,13 +34,32 @@ pub(super) enum Asked {
     Udp { rtp: u16, rtcp: u16 },
 }
 
-/// The first transport of the list `header` that can be had by the peer at `peer`.
-pub(super) fn choose(header: &str, peer: IpAddr) -> Option<Asked> {
-    split(header, ',').find_map(|spec| read(spec, peer))
+/// What a connection can be offered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    pub(super) peer: IpAddr,
+    /// The connection is encrypted; what went beside it would not be, so nothing does.
+    pub(super) secure: bool,
+}
+
+impl Offer {
+    /// For a peer that asked for something else.
+    pub(super) fn text(self) -> &'static str {
+        if self.secure {
+            "offered is RTP/AVP/TCP, which is encrypted with this connection"
+        } else {
+            "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up"
+        }
+    }
+}
+
+/// The first transport of the list `header` that can be had.
+pub(super) fn choose(header: &str, offer: Offer) -> Option<Asked> {
+    split(header, ',').find_map(|spec| read(spec, offer))
 }
 
 /// Reads one transport; `None` when it cannot be had.
-fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
+fn read(spec: &str, offer: Offer) -> Option<Asked> {
     let mut parts = split(spec, ';').map(str::trim);
     let protocol = parts.next()?.to_ascii_uppercase();
     let params: Vec<(String, &str)> = parts
@@ -51,13 +70,13 @@ fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
         .collect();
     let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
     let plays = param("mode").is_none_or(|mode| mode.to_ascii_lowercase().contains("play"));
-    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != peer);
+    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != offer.peer);
     if param("multicast").is_some() || !plays || param("destination").is_some_and(elsewhere) {
         return None;
     }
     match protocol.as_str() {
         "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
-        "RTP/AVP" | "RTP/AVP/UDP" => {
+        "RTP/AVP" | "RTP/AVP/UDP" if !offer.secure => {
             let client = param("client_port").and_then(pair::<u16>)?;
             let asked = Asked::Udp { rtp: client.0, rtcp: client.1 };
             (client.0.min(client.1) >= CLIENT_PORT_MIN).then_some(asked)
@@ -106,7 +125,16 @@ pub(super) fn answer(route: Route, ssrc: u32, server_port: Option<(u16, u16)>) -
 mod tests {
     use super::*;
 
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const OFFER: Offer =
+        Offer { peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), secure: false };
+
+    #[test]
+    fn nothing_goes_beside_an_encrypted_connection() {
+        let secure = Offer { secure: true, ..OFFER };
+        assert_eq!(choose("RTP/AVP;unicast;client_port=5000-5001", secure), None);
+        let list = "RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1";
+        assert_eq!(choose(list, secure), Some(Asked::Tcp { channels: Some((0, 1)) }));
+    }
 
     #[test]
     fn the_first_transport_that_can_be_had_is_taken() {
@@ -125,7 +153,7 @@ mod tests {
             ("RTP/AVP;client_port=5000-5001;mode=\"PLAY,RECORD\",RTP/AVP/TCP", udp(5000, 5001)),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", udp(5000, 5001)),
         ] {
-            assert_eq!(choose(header, PEER), wanted, "{header}");
+            assert_eq!(choose(header, OFFER), wanted, "{header}");
         }
     }
 
@@ -146,14 +174,14 @@ mod tests {
             "RTP/AVP/DCCP;client_port=5000-5001",
             "RTP/AVP;dest_addr=\"\\\"",
         ] {
-            assert_eq!(choose(header, PEER), None, "{header}");
+            assert_eq!(choose(header, OFFER), None, "{header}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_header_makes_reading_panic(header: String) {
-            let _ = choose(&header, PEER);
+            let _ = choose(&header, OFFER);
         }
     }
 }

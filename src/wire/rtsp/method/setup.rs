@@ -5,7 +5,7 @@ use rtsp_types::{StatusCode, headers};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Live, Pending, Routed, Session};
 use super::super::target::Target;
-use super::super::transport::{self, Asked, Route};
+use super::super::transport::{self, Asked, Offer, Route};
 use super::Outcome;
 
 /// Chooses a transport and asks the driver to prepare it.
@@ -26,9 +26,9 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    let Some(asked) = transport::choose(header.unwrap_or_default(), session.peer) else {
-        let text = "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up";
-        return refuse(StatusCode::UnsupportedTransport, text);
+    let offer = Offer { peer: session.peer, secure: session.secure };
+    let Some(asked) = transport::choose(header.unwrap_or_default(), offer) else {
+        return refuse(StatusCode::UnsupportedTransport, offer.text());
     };
     let route = match asked {
         Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },
