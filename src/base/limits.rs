@@ -87,6 +87,10 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
+/// From a connection to the end of its TLS handshake; then it is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
 
 // RTSP client.
 

@@ -199,6 +199,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// CSeq of our next own request.
     own_cseq: u32,
+    /// Nobody on the way can read along.
+    pub(super) secure: bool,
     closed: bool,
 }
 
@@ -218,8 +220,15 @@ impl Session {
             seed,
             birth: (now, wall),
             own_cseq: 1,
+            secure: false,
             closed: false,
         }
+    }
+
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.
