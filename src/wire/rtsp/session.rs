@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
 
+use super::auth::{Admitted, Asking, Gate, Guard};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::method::{self, Outcome};
 use super::reply::Reply;
@@ -187,6 +188,9 @@ pub struct Session {
     pending: Option<Pending>,
     pub(super) live: Option<Live>,
     pub(super) peer: IpAddr,
+    gate: Gate,
+    /// Whose the session is: the account that asked last before it began.
+    owner: Option<Arc<str>>,
     /// When the peer last showed life.
     alive: BootTime,
     seed: u64,
@@ -205,11 +209,32 @@ impl Session {
             pending: None,
             live: None,
             peer,
+            gate: Gate::new(Arc::new(Guard::open()), peer, seed),
+            owner: None,
             alive: now,
             seed,
             birth: (now, wall),
             closed: false,
         }
+    }
+
+    /// The same with a guard; without one everybody is let in.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { gate: self.gate.guarded(guard), ..self }
+    }
+
+    /// The same where nobody can listen in (RTSPS): then passwords may be said.
+    #[must_use]
+    pub fn secure(mut self) -> Self {
+        self.gate.secure = true;
+        self
+    }
+
+    /// The account that asks; `None` where there are none, or none has asked yet.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.
@@ -332,6 +357,9 @@ impl Session {
         let target = request.request_uri().map(Target::of);
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
+        if let Err(reply) = self.admit(now, &ask) {
+            return self.reply(now, Some(&cseq), reply);
+        }
         match method::begin(self, ask) {
             Outcome::Done(reply) => self.reply(now, Some(&cseq), reply),
             Outcome::DoneAnd(reply, event) => {
@@ -342,6 +370,27 @@ impl Session {
                 self.event(event);
                 self.pending = Some(pending);
             }
+        }
+    }
+
+    /// Lets `ask` through, or says what it lacks. A session of another account is none.
+    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Reply> {
+        let authorization = ask.request.header(&headers::AUTHORIZATION);
+        let asking = Asking {
+            method: ask.request.method(),
+            target: ask.target.as_ref(),
+            authorization: authorization.map(rtsp_types::HeaderValue::as_str),
+            stream: self.live.as_ref().map(|live| live.stream.as_str()),
+        };
+        match self.gate.admit(now, asking)? {
+            Admitted::As(user) if self.live.is_some() && user != self.owner => {
+                Err(Reply::refuse(StatusCode::SessionNotFound, "the session is somebody else's"))
+            }
+            Admitted::As(user) => {
+                self.owner = user;
+                Ok(())
+            }
+            Admitted::Anyone => Ok(()),
         }
     }
 
