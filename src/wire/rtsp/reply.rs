@@ -66,8 +66,10 @@ impl Reply {
         let mut out = Vec::new();
         reply.builder.build(reply.body).write(&mut out).expect("writing to memory does not fail");
         let headers = out.windows(2).position(|at| at == b"\r\n").map_or(out.len(), |at| at + 2);
-        let lines: String =
-            reply.challenges.iter().map(|value| format!("WWW-Authenticate: {value}\r\n")).collect();
+        let mut lines = String::new();
+        for value in &reply.challenges {
+            lines.extend(["WWW-Authenticate: ", value, "\r\n"]);
+        }
         out.splice(headers..headers, lines.into_bytes());
         out.into()
     }

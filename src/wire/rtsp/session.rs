@@ -195,6 +195,8 @@ pub struct Session {
     alive: BootTime,
     seed: u64,
     birth: (BootTime, WallTime),
+    /// Nobody on the way can read along.
+    pub(super) secure: bool,
     closed: bool,
 }
 
@@ -214,6 +216,7 @@ impl Session {
             alive: now,
             seed,
             birth: (now, wall),
+            secure: false,
             closed: false,
         }
     }
@@ -224,11 +227,10 @@ impl Session {
         Self { gate: self.gate.guarded(guard), ..self }
     }
 
-    /// The same where nobody can listen in (RTSPS): then passwords may be said.
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
     #[must_use]
-    pub fn secure(mut self) -> Self {
-        self.gate.secure = true;
-        self
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
     }
 
     /// The account that asks; `None` where there are none, or none has asked yet.
@@ -358,7 +360,7 @@ impl Session {
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
         if let Err(reply) = self.admit(now, &ask) {
-            return self.reply(now, Some(&cseq), reply);
+            return self.reply(now, Some(&cseq), *reply);
         }
         match method::begin(self, ask) {
             Outcome::Done(reply) => self.reply(now, Some(&cseq), reply),
@@ -374,17 +376,19 @@ impl Session {
     }
 
     /// Lets `ask` through, or says what it lacks. A session of another account is none.
-    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Reply> {
+    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
         let authorization = ask.request.header(&headers::AUTHORIZATION);
         let asking = Asking {
             method: ask.request.method(),
             target: ask.target.as_ref(),
             authorization: authorization.map(rtsp_types::HeaderValue::as_str),
             stream: self.live.as_ref().map(|live| live.stream.as_str()),
+            secure: self.secure,
         };
         match self.gate.admit(now, asking)? {
             Admitted::As(user) if self.live.is_some() && user != self.owner => {
-                Err(Reply::refuse(StatusCode::SessionNotFound, "the session is somebody else's"))
+                let text = "the session is somebody else's";
+                Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
             }
             Admitted::As(user) => {
                 self.owner = user;

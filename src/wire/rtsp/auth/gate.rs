@@ -36,6 +36,17 @@ pub(in crate::wire::rtsp) struct Asking<'a> {
     pub(in crate::wire::rtsp) authorization: Option<&'a str>,
     /// The stream that the session on this connection is of.
     pub(in crate::wire::rtsp) stream: Option<&'a str>,
+    /// Whether nobody on the way can read along, so that a password may be said.
+    pub(in crate::wire::rtsp) secure: bool,
+}
+
+impl Asking<'_> {
+    /// Whether `account` has one of `rights` on everything that is meant.
+    fn is_for(&self, account: &Account, rights: &[Right]) -> bool {
+        let named = self.target.map(|target| &target.stream[..]);
+        let mut streams = named.into_iter().chain(self.stream);
+        streams.all(|stream| rights.iter().any(|right| account.may(*right, stream)))
+    }
 }
 
 /// One connection's gate.
@@ -43,8 +54,6 @@ pub(in crate::wire::rtsp) struct Asking<'a> {
 pub(in crate::wire::rtsp) struct Gate {
     guard: Arc<Guard>,
     holder: Holder,
-    /// Whether nobody can listen in, so that a password may be said.
-    pub(in crate::wire::rtsp) secure: bool,
     accepted: Option<Accepted>,
 }
 
@@ -92,7 +101,7 @@ enum Lack {
 
 impl Gate {
     pub(in crate::wire::rtsp) fn new(guard: Arc<Guard>, peer: IpAddr, connection: u64) -> Self {
-        Self { guard, holder: Holder { peer, connection }, secure: false, accepted: None }
+        Self { guard, holder: Holder { peer, connection }, accepted: None }
     }
 
     /// The same with another guard.
@@ -105,7 +114,7 @@ impl Gate {
         &mut self,
         now: BootTime,
         asking: Asking<'_>,
-    ) -> Result<Admitted, Reply> {
+    ) -> Result<Admitted, Box<Reply>> {
         let need = Need::of(asking.method);
         if matches!(need, Need::Nothing) {
             return Ok(Admitted::Anyone);
@@ -117,7 +126,7 @@ impl Gate {
                 return Ok(Admitted::As(None));
             }
             Access::ThisComputer => {
-                return Err(forbidden("there is no account, so only this computer may read"));
+                return forbidden("there is no account, so only this computer may read");
             }
             Access::Accounts(_) => {}
         }
@@ -126,17 +135,13 @@ impl Gate {
             Some(shown) => self.prove(now, &rules, &shown, asking),
             None => Err(Lack::Proof { stale: false }),
         };
-        let username = proved.map_err(|lack| self.refusal(now, &rules, &lack))?;
-        let may = |rights: &[Right]| {
-            let account = rules.account(&username);
-            let streams = asking.target.map(|target| &target.stream[..]).into_iter();
-            account.is_some_and(|account| {
-                let mut streams = streams.chain(asking.stream);
-                streams.all(|stream| rights.iter().any(|right| account.may(*right, stream)))
-            })
-        };
+        let username = proved.map_err(|lack| {
+            let basic = asking.secure || rules.basic;
+            Box::new(self.refusal(now, &rules, basic, &lack))
+        })?;
+        let may = |rights| rules.account(&username).is_some_and(|own| asking.is_for(own, rights));
         match need {
-            Need::Right(rights) if !may(rights) => Err(forbidden("this account may not do that")),
+            Need::Right(rights) if !may(rights) => forbidden("this account may not do that"),
             _ => Ok(Admitted::As(Some(username))),
         }
     }
@@ -151,7 +156,7 @@ impl Gate {
     ) -> Result<Arc<str>, Lack> {
         let (username, offered) = match shown {
             Shown::Digest(digest) => (&digest.username, rules.offers(digest.algorithm)),
-            Shown::Basic { username, .. } => (username, self.secure || rules.basic),
+            Shown::Basic { username, .. } => (username, asking.secure || rules.basic),
         };
         if !offered {
             return Err(Lack::Proof { stale: false });
@@ -221,9 +226,9 @@ impl Gate {
         good.then_some(count)
     }
 
-    fn refusal(&self, now: BootTime, rules: &Rules, lack: &Lack) -> Reply {
+    fn refusal(&self, now: BootTime, rules: &Rules, basic: bool, lack: &Lack) -> Reply {
         match lack {
-            Lack::Proof { stale } => self.challenge(now, rules, *stale),
+            Lack::Proof { stale } => self.challenge(now, rules, basic, *stale),
             Lack::Patience { secs } => {
                 let text = format!("too many wrong passwords; the next is looked at in {secs} s");
                 Reply::refuse(StatusCode::ServiceUnavailable, &text)
@@ -234,7 +239,7 @@ impl Gate {
 
     /// 401 with everything that is offered, the best first, each on a line of its own: players
     /// that know Digest take the first line, and some stumble over a list (RFC 7616 §3.7).
-    fn challenge(&self, now: BootTime, rules: &Rules, stale: bool) -> Reply {
+    fn challenge(&self, now: BootTime, rules: &Rules, basic: bool, stale: bool) -> Reply {
         let nonce = self.guard.nonces.make(now, self.holder);
         let stale = if stale { ", stale=true" } else { "" };
         let mut reply = Reply::new(StatusCode::Unauthorized);
@@ -246,15 +251,15 @@ impl Gate {
                 ));
             }
         }
-        if self.secure || rules.basic {
+        if basic {
             reply = reply.challenge(format!("Basic realm=\"{REALM}\""));
         }
         reply
     }
 }
 
-fn forbidden(text: &str) -> Reply {
-    Reply::refuse(StatusCode::Forbidden, text)
+fn forbidden<T>(text: &str) -> Result<T, Box<Reply>> {
+    Err(Box::new(Reply::refuse(StatusCode::Forbidden, text)))
 }
 
 /// Whether a response was made with the account's HA1. As long for an account that is not there.

@@ -53,7 +53,7 @@ pub enum Access {
 pub struct Rules {
     /// Who is let in.
     pub access: Access,
-    /// Whether a password may be said where others can listen in.
+    /// Whether a password may be said where others can read along.
     pub basic: bool,
 }
 

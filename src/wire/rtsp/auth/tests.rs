@@ -37,6 +37,7 @@ fn guard(access: Access) -> Arc<Guard> {
 /// A connection and its client.
 struct Bench {
     gate: Gate,
+    secure: bool,
     now: BootTime,
     nonce: String,
     count: u32,
@@ -46,15 +47,21 @@ impl Bench {
     fn new(guard: &Arc<Guard>, connection: u64) -> Self {
         let now = BootTime::from_millis(100_000);
         let gate = Gate::new(Arc::clone(guard), PEER, connection);
-        let mut bench = Self { gate, now, nonce: String::new(), count: 0 };
+        let mut bench = Self { gate, secure: false, now, nonce: String::new(), count: 0 };
         bench.nonce = bench.new_nonce();
         bench
     }
 
     fn ask(&mut self, method: &Method, url: &str, shown: Option<&str>) -> String {
         let target = Target::of(&Url::parse(url).unwrap());
-        let (target, authorization, stream) = (Some(&target), shown, None);
-        match self.gate.admit(self.now, Asking { method, target, authorization, stream }) {
+        let asking = Asking {
+            method,
+            target: Some(&target),
+            authorization: shown,
+            stream: None,
+            secure: self.secure,
+        };
+        match self.gate.admit(self.now, asking) {
             Ok(Admitted::Anyone) => "anyone".to_owned(),
             Ok(Admitted::As(user)) => format!("as {}", user.as_deref().unwrap_or("nobody")),
             Err(reply) => {
@@ -155,7 +162,7 @@ fn every_form_of_digest_opens_the_gate() {
 fn the_challenge_is_one_line_each_the_best_first() {
     let guard = guard(Access::Accounts(accounts()));
     let mut bench = Bench::new(&guard, 1);
-    bench.gate.secure = true;
+    bench.secure = true;
     let reply = bench.ask(&Method::Describe, URL, None);
     let nonce = nonce_of(&reply);
     let lines: Vec<_> = reply.lines().filter(|line| line.starts_with("WWW-")).collect();
@@ -195,10 +202,10 @@ fn a_password_is_looked_at_only_where_it_may_be_said() {
     let mut bench = Bench::new(&guard, 1);
     let (right, wrong) = (basic("nvr:nvr's"), basic("nvr:guess"));
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&right))));
-    bench.gate.secure = true;
+    bench.secure = true;
     assert_eq!(bench.ask(&Method::Describe, URL, Some(&right)), "as nvr");
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&wrong))));
-    bench.gate.secure = false;
+    bench.secure = false;
     guard.change(Rules { access: Access::Accounts(accounts()), basic: true });
     assert_eq!(bench.ask(&Method::Describe, URL, Some(&right)), "as nvr");
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&basic("nobody:x")))));
@@ -278,6 +285,7 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
         target: Some(&target),
         authorization: Some(&shown),
         stream: Some("yard"),
+        secure: false,
     };
     assert!(bench.gate.admit(bench.now, asking).is_err());
 }
@@ -305,7 +313,7 @@ fn without_accounts_only_this_computer_is_let_in() {
     let now = BootTime::from_millis(1);
     let told = |peer: IpAddr, method: &Method| {
         let (target, authorization, stream) = (None, None, None);
-        let asking = Asking { method, target, authorization, stream };
+        let asking = Asking { method, target, authorization, stream, secure: false };
         Gate::new(Arc::clone(&guard), peer, 1).admit(now, asking).map_err(|_| ())
     };
     assert_eq!(told(PEER, &Method::Describe), Err(()));
