@@ -32,10 +32,13 @@ pub(in crate::wire::rtsp) enum Admitted {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::wire::rtsp) struct Asking<'a> {
     pub(in crate::wire::rtsp) method: &'a Method,
+    /// What the URL names.
     pub(in crate::wire::rtsp) target: Option<&'a Target>,
-    pub(in crate::wire::rtsp) authorization: Option<&'a str>,
     /// The stream that the session on this connection is of.
-    pub(in crate::wire::rtsp) stream: Option<&'a str>,
+    pub(in crate::wire::rtsp) session: Option<&'a str>,
+    /// Whether the request is about that stream whatever its URL names.
+    pub(in crate::wire::rtsp) session_only: bool,
+    pub(in crate::wire::rtsp) authorization: Option<&'a str>,
     /// Whether nobody on the way can read along, so that a password may be said.
     pub(in crate::wire::rtsp) secure: bool,
 }
@@ -43,9 +46,19 @@ pub(in crate::wire::rtsp) struct Asking<'a> {
 impl Asking<'_> {
     /// Whether `account` has one of `rights` on everything that is meant.
     fn is_for(&self, account: &Account, rights: &[Right]) -> bool {
-        let named = self.target.map(|target| &target.stream[..]);
-        let mut streams = named.into_iter().chain(self.stream);
+        let named = self.target.filter(|_| !self.session_only).map(|target| &target.stream[..]);
+        let mut streams = named.into_iter().chain(self.session);
         streams.all(|stream| rights.iter().any(|right| account.may(*right, stream)))
+    }
+
+    /// Whether the `uri` of a response means the stream that the request does. Players write it
+    /// absolute or relative, with and without a slash at the end, with and without the track.
+    fn is_at(&self, uri: &str) -> bool {
+        let Some(target) = self.target else { return true };
+        let base = || Url::parse("rtsp://holdfast/").and_then(|base| base.join(uri));
+        let Ok(url) = Url::parse(uri).or_else(|_| base()) else { return false };
+        let stream = Target::of(&url).stream;
+        stream == target.stream || self.session == Some(&stream)
     }
 }
 
@@ -171,7 +184,7 @@ impl Gate {
             self.guard.failures().failed(now, self.holder.peer);
             return Err(Lack::Proof { stale: false });
         }
-        let username = self.accept(now, shown, asking.target)?;
+        let username = self.accept(now, shown, asking)?;
         self.guard.failures().succeeded(now, self.holder.peer);
         Ok(username)
     }
@@ -192,12 +205,12 @@ impl Gate {
         &mut self,
         now: BootTime,
         shown: &Shown,
-        target: Option<&Target>,
+        asking: Asking<'_>,
     ) -> Result<Arc<str>, Lack> {
         let (username, nonce, count) = match shown {
             Shown::Basic { username, .. } => (username, "", 0),
             Shown::Digest(digest) => {
-                if !names_same_stream(&digest.proof.uri, target) {
+                if !asking.is_at(&digest.proof.uri) {
                     return Err(Lack::Proof { stale: false });
                 }
                 let count = self.count(now, digest).ok_or(Lack::Proof { stale: true })?;
@@ -276,13 +289,4 @@ fn knows_password(account: Option<&Account>, username: &str, password: &Secret) 
     let nobody = Secret::new("");
     let wanted = account.map_or(&nobody, |account| &account.ha1);
     same(told.reveal(), wanted.reveal()) & account.is_some()
-}
-
-/// Whether the `uri` of a response means the stream that the request does. Players write it
-/// absolute or relative, with and without a slash at the end, with and without the track.
-fn names_same_stream(uri: &str, target: Option<&Target>) -> bool {
-    let Some(target) = target else { return true };
-    let base = || Url::parse("rtsp://holdfast/").and_then(|base| base.join(uri));
-    let url = Url::parse(uri).or_else(|_| base());
-    url.is_ok_and(|url| Target::of(&url).stream == target.stream)
 }

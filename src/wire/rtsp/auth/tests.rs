@@ -57,8 +57,9 @@ impl Bench {
         let asking = Asking {
             method,
             target: Some(&target),
+            session: None,
+            session_only: false,
             authorization: shown,
-            stream: None,
             secure: self.secure,
         };
         match self.gate.admit(self.now, asking) {
@@ -283,11 +284,22 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     let asking = Asking {
         method: &Method::Record,
         target: Some(&target),
+        session: Some("yard"),
+        session_only: false,
         authorization: Some(&shown),
-        stream: Some("yard"),
         secure: false,
     };
     assert!(bench.gate.admit(bench.now, asking).is_err());
+    let shown = bench.proof("cam", "cam's", &form);
+    let other = Target { stream: "gate/streamid=1".to_owned(), track: None };
+    let asking = Asking {
+        target: Some(&other),
+        session: Some("gate"),
+        session_only: true,
+        authorization: Some(&shown),
+        ..asking
+    };
+    assert_eq!(bench.gate.admit(bench.now, asking).unwrap(), Admitted::As(Some("cam".into())));
 }
 
 #[test]
@@ -312,8 +324,9 @@ fn without_accounts_only_this_computer_is_let_in() {
     let guard = guard(Access::ThisComputer);
     let now = BootTime::from_millis(1);
     let told = |peer: IpAddr, method: &Method| {
-        let (target, authorization, stream) = (None, None, None);
-        let asking = Asking { method, target, authorization, stream, secure: false };
+        let (target, session, authorization) = (None, None, None);
+        let (session_only, secure) = (false, false);
+        let asking = Asking { method, target, session, session_only, authorization, secure };
         Gate::new(Arc::clone(&guard), peer, 1).admit(now, asking).map_err(|_| ())
     };
     assert_eq!(told(PEER, &Method::Describe), Err(()));
