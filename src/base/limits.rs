@@ -92,6 +92,24 @@ pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
 
+// Stream accounts.
+
+/// Accounts in one configuration; more are refused.
+pub const ACCOUNTS_MAX: usize = 256;
+/// How long after it was made a nonce may be used first; later it is answered `stale=true`.
+pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Wrong passwords from one address that cost nothing; then it waits.
+pub const AUTH_FAILURES_MAX: u32 = 10;
+/// How long one wrong password counts against its address.
+pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
+/// Wrong passwords from all addresses together that cost nothing; then addresses that were never
+/// right wait.
+pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
+/// How long one wrong password counts against all.
+pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
+/// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
+pub const AUTH_ADDRESSES_MAX: usize = 1_024;
+
 // RTSP client.
 
 /// Connecting to a camera.
