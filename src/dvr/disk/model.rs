@@ -173,6 +173,8 @@ struct World {
     /// What was made where the volume should be.
     strays: Vec<PathBuf>,
     free_bytes: u64,
+    /// What a sync takes at most.
+    sync_time_max: Duration,
 }
 
 /// The disk. Clones are handles to the same.
@@ -216,11 +218,17 @@ impl ModelDisk {
             events: Vec::new(),
             strays: Vec::new(),
             free_bytes: bytes,
+            sync_time_max: Duration::ZERO,
         })))
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
+    }
+
+    /// From now on each sync takes up to `sync_time_max`, as on a healthy card.
+    pub(in crate::dvr) fn set_pace(&self, sync_time_max: Duration) {
+        self.world().sync_time_max = sync_time_max;
     }
 
     /// The `nth` changing call from now on is the last.
@@ -500,6 +508,12 @@ impl World {
         }
     }
 
+    /// A sync takes its time.
+    fn pass_sync_time(&mut self) {
+        let micros = self.random.u64(0..=u64::try_from(self.sync_time_max.as_micros()).unwrap());
+        self.clock.advance(Duration::from_micros(micros));
+    }
+
     /// Whether this changing call is the last one.
     fn ends_here(&mut self) -> bool {
         match self.cut_at {
@@ -739,6 +753,7 @@ impl Disk for ModelDisk {
         if world.is_away {
             return Err(ErrorKind::NotFound.into());
         }
+        world.pass_sync_time();
         if world.struck() == Some(Trouble::SyncDir) || world.ends_here() {
             return Err(eio());
         }
@@ -812,6 +827,7 @@ impl DiskFile for ModelFile {
         let mut world = self.disk.world();
         world.change()?;
         world.alive(self)?;
+        world.pass_sync_time();
         if matches!(world.struck(), Some(Trouble::Sync | Trouble::Dying)) {
             // As Linux does: the pages count as clean, and show what is not on the medium.
             let World { inodes, random, .. } = &mut *world;
