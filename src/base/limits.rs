@@ -154,8 +154,15 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
-/// Interval of the group commit.
-pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// A fragment is ended when its first unit arrived this long ago, however slow its timeline is:
+/// a little more than [`FRAGMENT_SPAN_MAX`], so that the unit that should end it may be late.
+pub const FRAGMENT_AGE_MAX: Duration = Duration::from_millis(1_200);
+/// What was written is made durable when its first unit arrived this long ago. With the time
+/// that a healthy disk takes for it, a power cut costs no more than two seconds of footage.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(1_250);
+/// Shortest pause between two commits of one stream, for fragments that come late in a crowd,
+/// as behind a stall of the disk.
+pub const COMMIT_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Size of a slot; larger ones are refused when the ring is opened.
 pub const SLOT_BYTES_MAX: u64 = 1 << 30;
 /// Smallest slot; a smaller one is refused when the ring is made.
