@@ -12,14 +12,20 @@
 //!    the state as it was and the connection open.
 //! 4. A session belongs to its connection; its id opens nothing elsewhere.
 
+mod channel;
 mod frame;
 mod method;
+mod range;
 mod reply;
 mod sdp;
 mod session;
 mod target;
 mod transport;
+mod wish;
 
+pub use channel::Channel;
+pub use range::{Span, Unreadable};
 pub use session::{Command, Event, Refusal, Routed, Session, Start, Step};
 pub use target::Target;
 pub use transport::Route;
+pub use wish::{Frames, Onvif, Scale, What, Wish};

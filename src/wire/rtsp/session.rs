@@ -13,9 +13,11 @@ use rtsp_types::{Request, StatusCode, headers};
 
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::method::{self, Outcome};
+use super::range::Span;
 use super::reply::Reply;
 use super::target::Target;
 use super::transport::Route;
+use super::wish::{Scale, Wish};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
@@ -43,6 +45,13 @@ pub enum Event {
         /// The stream's name, unchecked.
         stream: String,
     },
+    /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
+    DescribePast {
+        /// The stream's name, unchecked.
+        stream: String,
+        /// The dates that the URL names.
+        span: Span,
+    },
     /// Answer with [`Command::SetUp`] or a refusal.
     SetUp {
         /// What to set up; without a track only a stream of one track can be meant.
@@ -50,20 +59,23 @@ pub enum Event {
         /// Where its packets shall go.
         route: Route,
     },
-    /// Begin sending. Answer with [`Command::Playing`] or a refusal, and send nothing of the
-    /// stream before the reply has gone out.
+    /// Begin sending, or go over to sending something else. Answer with [`Command::Playing`],
+    /// [`Command::Replaying`] or a refusal, which leaves everything as it was, and send nothing
+    /// of the new before the reply has gone out.
     Play {
         /// The stream's name, as it was set up.
         stream: String,
         /// The tracks and where they go.
         routes: Vec<Routed>,
+        /// From where, and how.
+        wish: Wish,
     },
     /// Go on with these tracks only.
     Reroute {
         /// The tracks and where they go.
         routes: Vec<Routed>,
     },
-    /// Send no more until the next [`Event::Play`].
+    /// Send no more until the next [`Event::Play`]; the past goes on where it stopped.
     Pause,
     /// The session is over; its sockets may go. The connection may begin another.
     Ended,
@@ -82,6 +94,13 @@ pub enum Command {
         /// The tracks.
         tracks: Arc<Tracks>,
     },
+    /// The recording has these tracks.
+    DescribedPast {
+        /// The tracks.
+        tracks: Arc<Tracks>,
+        /// What of it there is.
+        span: Span,
+    },
     /// The track is ready.
     SetUp {
         /// Which it is.
@@ -97,6 +116,15 @@ pub enum Command {
         starts: Vec<Start>,
         /// When the first picture was taken.
         wall: Option<WallTime>,
+    },
+    /// Packets of the past will follow.
+    Replaying {
+        /// Where each track begins.
+        starts: Vec<Start>,
+        /// What will be played: the date of the first picture, and the end.
+        span: Span,
+        /// How fast.
+        scale: Scale,
     },
     /// What was asked for cannot be.
     Refuse(Refusal),
@@ -135,6 +163,10 @@ pub enum Refusal {
     WhichTrack,
     /// Nothing is known of the stream yet: 503 with this reason.
     NotReady(String),
+    /// Nothing is recorded where playing was to begin: 457 with this reason.
+    NothingThere(String),
+    /// Too many play the past already: 453.
+    TooMany,
     /// No port, no socket: 500.
     NoPorts,
 }
@@ -154,6 +186,10 @@ pub(super) struct Live {
     pub(super) stream: String,
     pub(super) routes: Vec<Routed>,
     pub(super) playing: bool,
+    /// The dates that its URL named.
+    pub(super) span: Option<Span>,
+    /// What plays, or was paused, is the past; `None` when nothing has played.
+    pub(super) in_past: Option<bool>,
 }
 
 impl Live {
@@ -186,6 +222,9 @@ pub struct Session {
     steps: VecDeque<Step>,
     pending: Option<Pending>,
     pub(super) live: Option<Live>,
+    /// The stream that was described last, and the dates in its URL, which the URLs of its
+    /// tracks do not repeat.
+    pub(super) described: Option<(String, Option<Span>)>,
     pub(super) peer: IpAddr,
     /// When the peer last showed life.
     alive: BootTime,
@@ -204,6 +243,7 @@ impl Session {
             steps: VecDeque::new(),
             pending: None,
             live: None,
+            described: None,
             peer,
             alive: now,
             seed,
@@ -237,7 +277,11 @@ impl Session {
         self.alive = now;
         match (pending, command) {
             (Pending::Describe(ask), Command::Described { tracks }) => {
-                let reply = method::describe::finish(&ask, &tracks);
+                let reply = method::describe::finish(&ask, &tracks, None);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Describe(ask), Command::DescribedPast { tracks, span }) => {
+                let reply = method::describe::finish(&ask, &tracks, Some(span));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
@@ -247,6 +291,10 @@ impl Session {
             }
             (Pending::Play(ask), Command::Playing { starts, wall }) => {
                 let reply = method::play::finish(self, &ask, &starts, wall);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Play(ask), Command::Replaying { starts, span, scale }) => {
+                let reply = method::play::finish_past(self, &ask, &starts, span, scale);
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (
@@ -403,6 +451,11 @@ fn refused(refusal: &Refusal) -> Reply {
         }
         Refusal::NotReady(reason) => Reply::refuse(StatusCode::ServiceUnavailable, reason)
             .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
+        Refusal::NothingThere(reason) => Reply::refuse(StatusCode::InvalidRange, reason),
+        Refusal::TooMany => {
+            let text = "too many play recordings already; try again later";
+            Reply::refuse(StatusCode::NotEnoughBandwidth, text)
+        }
         Refusal::NoPorts => Reply::refuse(StatusCode::InternalServerError, "no port is free"),
     }
 }

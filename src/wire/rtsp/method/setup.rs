@@ -6,7 +6,7 @@ use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Live, Pending, Routed, Session};
 use super::super::target::Target;
 use super::super::transport::{self, Asked, Route};
-use super::Outcome;
+use super::{DATES, Outcome};
 
 /// Chooses a transport and asks the driver to prepare it.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
@@ -14,6 +14,9 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(target) = ask.target.clone() else {
         return refuse(StatusCode::BadRequest, "name a track");
     };
+    if target.span.is_err() {
+        return refuse(StatusCode::BadRequest, DATES);
+    }
     let routes: &[Routed] = match &session.live {
         Some(live) if live.playing => {
             return refuse(StatusCode::MethodNotValidInThisState, "PAUSE comes first");
@@ -64,8 +67,17 @@ pub(in super::super) fn finish(
 ) -> Reply {
     let id = session.new_id();
     let stream = ask.target.as_ref().map_or_else(String::new, |target| target.stream.clone());
-    let live =
-        session.live.get_or_insert_with(|| Live { id, stream, routes: Vec::new(), playing: false });
+    let named = ask.target.as_ref().and_then(|target| target.span.ok().flatten());
+    let described = session.described.as_ref().filter(|(name, _)| *name == stream);
+    let span = named.or(described.and_then(|(_, span)| *span));
+    let live = session.live.get_or_insert_with(|| Live {
+        id,
+        stream,
+        routes: Vec::new(),
+        playing: false,
+        span,
+        in_past: None,
+    });
     live.routes.retain(|old| old.track != routed.track);
     live.routes.push(routed);
     Reply::ok()
