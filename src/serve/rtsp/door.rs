@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::connection::Connection;
 use super::guests::Guests;
+use super::link::Link;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -92,7 +93,10 @@ impl RtspDoor {
             return;
         };
         let outlets = Arc::clone(&self.outlets);
-        match Connection::new(socket, peer, outlets, Arc::clone(&context.clock)) {
+        let clock = Arc::clone(&context.clock);
+        let connection =
+            Link::plain(socket).and_then(|link| Connection::new(link, peer, outlets, clock));
+        match connection {
             Ok(connection) => self.supervisor.spawn("rtsp", async move {
                 connection.run().await;
                 drop(guest);

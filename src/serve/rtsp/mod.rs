@@ -14,6 +14,7 @@
 mod connection;
 mod door;
 mod guests;
+mod link;
 mod outgoing;
 mod pace;
 mod play;

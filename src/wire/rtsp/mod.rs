@@ -14,8 +14,11 @@
 
 mod channel;
 mod frame;
+mod live;
 mod method;
+mod offer;
 mod range;
+mod refusal;
 mod reply;
 mod sdp;
 mod session;
@@ -24,8 +27,11 @@ mod transport;
 mod wish;
 
 pub use channel::Channel;
+pub use live::{Medium, Routed};
+pub use offer::{Offer, OfferedMedium};
 pub use range::{Span, Unreadable};
-pub use session::{Command, Event, Refusal, Routed, Session, Start, Step};
+pub use refusal::Refusal;
+pub use session::{Command, Event, Session, Start, Step};
 pub use target::Target;
 pub use transport::Route;
 pub use wish::{Frames, Onvif, Scale, What, Wish};

@@ -27,6 +27,24 @@ pub enum Route {
     },
 }
 
+/// Which way media flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Play,
+    Record,
+}
+
+impl Flow {
+    /// Whether `mode`, the parameter in lower case, asks for this. Publishers that announced are
+    /// taken at that word whatever they say here: some say `receive`, some nothing.
+    fn suits(self, mode: Option<&str>) -> bool {
+        match self {
+            Self::Play => mode.is_none_or(|mode| mode.contains("play")),
+            Self::Record => true,
+        }
+    }
+}
+
 /// What a peer asks for, reduced to what can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -35,12 +53,12 @@ pub(super) enum Asked {
 }
 
 /// The first transport of the list `header` that can be had by the peer at `peer`.
-pub(super) fn choose(header: &str, peer: IpAddr) -> Option<Asked> {
-    split(header, ',').find_map(|spec| read(spec, peer))
+pub(super) fn choose(header: &str, peer: IpAddr, flow: Flow) -> Option<Asked> {
+    split(header, ',').find_map(|spec| read(spec, peer, flow))
 }
 
 /// Reads one transport; `None` when it cannot be had.
-fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
+fn read(spec: &str, peer: IpAddr, flow: Flow) -> Option<Asked> {
     let mut parts = split(spec, ';').map(str::trim);
     let protocol = parts.next()?.to_ascii_uppercase();
     let params: Vec<(String, &str)> = parts
@@ -50,9 +68,9 @@ fn read(spec: &str, peer: IpAddr) -> Option<Asked> {
         })
         .collect();
     let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
-    let plays = param("mode").is_none_or(|mode| mode.to_ascii_lowercase().contains("play"));
+    let suits = flow.suits(param("mode").map(str::to_ascii_lowercase).as_deref());
     let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != peer);
-    if param("multicast").is_some() || !plays || param("destination").is_some_and(elsewhere) {
+    if param("multicast").is_some() || !suits || param("destination").is_some_and(elsewhere) {
         return None;
     }
     match protocol.as_str() {
@@ -89,15 +107,25 @@ fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
 }
 
 /// The value for a reply.
-pub(super) fn answer(route: Route, ssrc: u32, server_port: Option<(u16, u16)>) -> String {
+/// The source is ours to tell only when we send.
+pub(super) fn answer(
+    route: Route,
+    flow: Flow,
+    ssrc: u32,
+    server_port: Option<(u16, u16)>,
+) -> String {
+    let end = match flow {
+        Flow::Play => format!("ssrc={ssrc:08X}"),
+        Flow::Record => "mode=record".to_owned(),
+    };
     match route {
         Route::Tcp { rtp, rtcp } => {
-            format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}")
+            format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};{end}")
         }
         Route::Udp { rtp, rtcp } => {
             let ports = server_port.map(|(rtp, rtcp)| format!(";server_port={rtp}-{rtcp}"));
             let ports = ports.unwrap_or_default();
-            format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};ssrc={ssrc:08X}")
+            format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};{end}")
         }
     }
 }
@@ -125,7 +153,7 @@ mod tests {
             ("RTP/AVP;client_port=5000-5001;mode=\"PLAY,RECORD\",RTP/AVP/TCP", udp(5000, 5001)),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", udp(5000, 5001)),
         ] {
-            assert_eq!(choose(header, PEER), wanted, "{header}");
+            assert_eq!(choose(header, PEER, Flow::Play), wanted, "{header}");
         }
     }
 
@@ -146,14 +174,27 @@ mod tests {
             "RTP/AVP/DCCP;client_port=5000-5001",
             "RTP/AVP;dest_addr=\"\\\"",
         ] {
-            assert_eq!(choose(header, PEER), None, "{header}");
+            assert_eq!(choose(header, PEER, Flow::Play), None, "{header}");
         }
+    }
+
+    #[test]
+    fn a_publisher_may_name_its_mode_as_it_likes() {
+        for mode in ["", ";mode=record", ";mode=\"RECEIVE\"", ";mode=PLAY"] {
+            let asked = choose(&format!("RTP/AVP/TCP;unicast{mode}"), PEER, Flow::Record);
+            assert_eq!(asked, Some(Asked::Tcp { channels: None }), "{mode}");
+        }
+        let route = Route::Udp { rtp: 5_000, rtcp: 5_001 };
+        assert_eq!(
+            answer(route, Flow::Record, 7, Some((6_000, 6_001))),
+            "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;mode=record"
+        );
     }
 
     proptest::proptest! {
         #[test]
         fn no_header_makes_reading_panic(header: String) {
-            let _ = choose(&header, PEER);
+            let _ = choose(&header, PEER, Flow::Record);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use rtsp_types::{StatusCode, headers};
 
+use super::super::live::Live;
 use super::super::range::Span;
 use super::super::reply::Reply;
 use super::super::sdp;
@@ -11,7 +12,7 @@ use super::super::wish::requires_replay;
 use super::{DATES, Outcome};
 use crate::media::Tracks;
 
-/// Asks the driver for the tracks. A session that does not play yet is forgotten: some
+/// Asks the driver for the tracks. A session in which nothing flows yet is forgotten: some
 /// recorders describe twice and would set up every track twice.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(target) = &ask.target else {
@@ -27,8 +28,8 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     };
     let stream = target.stream.clone();
     session.described = Some((stream.clone(), span));
-    if session.live.take_if(|live| !live.playing).is_some() {
-        session.event(Event::Ended);
+    if !session.live.as_ref().is_some_and(Live::is_active) {
+        session.end();
     }
     let event = match span {
         None => Event::Describe { stream },

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use rtsp_types::{HeaderValue, StatusCode, headers};
 
+use super::super::live::Live;
 use super::super::range::{Range, Span};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Live, Pending, Session, Start};
+use super::super::session::{Ask, Event, Pending, Session, Start};
 use super::super::target::{base_url, control};
 use super::super::wish::{Onvif, Scale, What, Wish};
 use super::{DATES, Outcome, no_session};
@@ -16,6 +17,10 @@ use crate::base::time::WallTime;
 /// and not after what is playing; else it changes nothing and is answered at once.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(live) = &session.live else { return no_session() };
+    if session.announced.is_some() {
+        let text = "this session publishes";
+        return Outcome::Done(Reply::refuse(StatusCode::MethodNotValidInThisState, text));
+    }
     let wish = match wish(live, &ask) {
         Ok(wish) => wish,
         Err(reply) => return Outcome::Done(reply),
