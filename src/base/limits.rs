@@ -110,6 +110,16 @@ pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
+/// RTSP sessions that play recordings at once; a further one gets 453.
+pub const REPLAY_SESSIONS_MAX: usize = 16;
+/// Bytes of one group of pictures that is played backwards; what does not fit is left out at
+/// its end.
+pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
+/// How far packets of the past may leave before their time.
+pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
+/// How long the end of the recording is waited behind before live goes on without it.
+pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
+
 // RTSP client.
 
 /// Connecting to a camera.
