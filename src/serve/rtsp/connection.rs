@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::outgoing::Outgoing;
 use super::play::{Exits, Play};
+use super::record::{self, Arrival, Record};
 use super::udp::UdpPair;
 use crate::base::limits::{
     RTSP_BATCH_BYTES_MAX, RTSP_DESCRIBE_WAIT_MAX, RTSP_REPLY_BYTES_MAX, RTSP_SEND_BUFFER_BYTES,
@@ -26,7 +27,9 @@ use crate::bus::{Directory, Next, State};
 use crate::media::Tracks;
 use crate::sink::Outlet;
 use crate::sink::rtsp_play::RtpUnit;
-use crate::wire::rtsp::{Command, Event, Refusal, Route, Routed, Session, Step, Target};
+use crate::source::Entrance;
+use crate::source::rtsp_push::{PushError, Seat};
+use crate::wire::rtsp::{Command, Event, Medium, Refusal, Route, Routed, Session, Step, Target};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -42,6 +45,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
     out: Outgoing,
@@ -53,6 +57,7 @@ pub(super) struct Connection {
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
     udp: Option<UdpPair>,
+    record: Record,
     end: Option<&'static str>,
 }
 
@@ -79,6 +84,7 @@ enum Input {
     Unit(Next<RtpUnit>),
     Tracks,
     Report,
+    Arrival(Arrival),
     Timer,
 }
 
@@ -88,6 +94,7 @@ impl Connection {
         socket: TcpStream,
         peer: SocketAddr,
         outlets: Arc<Directory<Outlet>>,
+        entrances: Arc<Directory<Entrance>>,
         clock: SharedClock,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
@@ -107,10 +114,12 @@ impl Connection {
             outlet: None,
             play: None,
             udp: None,
+            record: Record::default(),
             end: None,
             socket,
             peer,
             outlets,
+            entrances,
             clock,
         })
     }
@@ -127,6 +136,8 @@ impl Connection {
             if let Some(udp) = &mut self.udp {
                 udp.send(now);
             }
+            let ticked = self.record.tick(now, &mut self.out);
+            self.recorded(ticked);
             if let Some(reason) = self.end.filter(|_| self.out.is_empty()) {
                 self.part().await;
                 break reason.to_owned();
@@ -150,6 +161,7 @@ impl Connection {
         let takes = self.takes_units();
         let until = self.deadline();
         let (play, udp, asked) = (&mut self.play, &self.udp, &mut self.asked);
+        let record = &mut self.record;
         tokio::select! {
             biased;
             ready = ready(&self.socket, interest) => {
@@ -158,6 +170,7 @@ impl Connection {
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             () = tracks_changed(asked.as_mut()) => Input::Tracks,
             () = report(udp.as_ref()) => Input::Report,
+            arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
     }
@@ -182,7 +195,8 @@ impl Connection {
     fn deadline(&self) -> Option<BootTime> {
         let udp = self.udp.as_ref().and_then(UdpPair::deadline);
         let asked = self.asked.as_ref().map(Asked::until);
-        [self.wake, self.out.deadline(), udp, asked].into_iter().flatten().min()
+        let record = self.record.deadline();
+        [self.wake, self.out.deadline(), udp, asked, record].into_iter().flatten().min()
     }
 
     fn apply(&mut self, input: Input) -> io::Result<()> {
@@ -193,6 +207,7 @@ impl Connection {
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
             Input::Report => self.session.command(now, Command::Alive),
+            Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
         }
         Ok(())
@@ -229,9 +244,9 @@ impl Connection {
 
     fn on(&mut self, now: BootTime, event: Event) {
         match event {
-            Event::Describe { stream } => match self.outlets.get(&stream) {
-                None => self.refuse(now, Refusal::NoStream),
-                Some(outlet) => {
+            Event::Describe { stream } => match self.readable(&stream) {
+                Err(refusal) => self.refuse(now, refusal),
+                Ok(outlet) => {
                     let tracks = outlet.stream.tracks();
                     let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
                     self.asked = Some(Asked::Tracks { outlet, tracks, until });
@@ -239,8 +254,8 @@ impl Connection {
                 }
             },
             Event::SetUp { target, route } => {
-                let answer = self.set_up(&target, route).unwrap_or_else(Command::Refuse);
-                self.session.command(now, answer);
+                let ready = self.set_up(&target, route);
+                self.answer(now, ready);
             }
             Event::Play { stream, routes } => self.play(now, &stream, &routes),
             Event::Reroute { routes } => {
@@ -248,13 +263,34 @@ impl Connection {
                     play.reroute(&routes);
                 }
             }
-            Event::Announce { .. } | Event::SetUpRecord { .. } | Event::Record { .. } => {
-                self.refuse(now, Refusal::NotPublished);
+            Event::Announce { stream, offer } => {
+                let seat = self.seat(&stream);
+                let checked = seat.and_then(|seat| seat.check(&offer).map_err(record::refusal));
+                self.answer(now, checked.map(|()| Command::Announced));
             }
-            Event::Media { .. } => {}
-            Event::Pause => self.silence(),
+            Event::SetUpRecord { track, route } => {
+                let peer = self.peer.ip().to_canonical();
+                let ports = self.record.set_up(track, route, self.local, peer);
+                let ready = |server_port| Command::SetUp { track, ssrc: 0, server_port };
+                self.answer(now, ports.map(ready));
+            }
+            Event::Record { stream, offer, routes } => {
+                let (seat, seed) = (self.seat(&stream), fastrand::u64(..));
+                let begun = seat.and_then(|seat| self.record.begin(&seat, &offer, routes, seed));
+                self.answer(now, begun.map(|()| Command::Recording));
+            }
+            Event::Media { track, medium, packet } => {
+                let taken = self.record.take(track, medium, packet);
+                self.recorded(taken);
+            }
+            Event::Silent => self.record.pause(PushError::Silent),
+            Event::Pause => {
+                self.silence();
+                self.record.pause(PushError::Paused);
+            }
             Event::Ended => {
                 self.silence();
+                self.record.end();
                 (self.outlet, self.udp) = (None, None);
             }
             Event::Close { reason } => self.end = Some(reason),
@@ -263,6 +299,58 @@ impl Connection {
 
     fn refuse(&mut self, now: BootTime, refusal: Refusal) {
         self.session.command(now, Command::Refuse(refusal));
+    }
+
+    fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
+        self.session.command(now, answer.unwrap_or_else(Command::Refuse));
+    }
+
+    /// The stream that a peer wants to read.
+    fn readable(&self, stream: &str) -> Result<Arc<Outlet>, Refusal> {
+        if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
+            return Err(Refusal::Elsewhere(url.to_string()));
+        }
+        self.outlets.get(stream).ok_or(Refusal::NoStream)
+    }
+
+    /// Where a peer may publish.
+    fn seat(&self, stream: &str) -> Result<Arc<Seat>, Refusal> {
+        self.readable(stream)?;
+        match self.entrances.get(stream).as_deref() {
+            Some(Entrance::Seat(seat)) => Ok(Arc::clone(seat)),
+            _ => Err(Refusal::NotPublished),
+        }
+    }
+
+    /// Takes what came of a publisher, and all that is there behind it.
+    fn arrived(&mut self, now: BootTime, arrival: Arrival) {
+        match arrival {
+            Arrival::Displaced(why) => self.recorded(Err(why)),
+            Arrival::Datagram(track, medium, packet) => {
+                let rest = self.record.try_next();
+                for (track, medium, packet) in std::iter::once((track, medium, packet)).chain(rest)
+                {
+                    self.session.command(
+                        now,
+                        match medium {
+                            Medium::Rtp => Command::Heard,
+                            Medium::Rtcp => Command::Alive,
+                        },
+                    );
+                    let taken = self.record.take(track, medium, packet);
+                    self.recorded(taken);
+                }
+            }
+        }
+    }
+
+    /// A publisher that cannot go on takes its connection with it; who reads the stream's state
+    /// sees why.
+    fn recorded(&mut self, done: Result<(), PushError>) {
+        if let Err(why) = done {
+            self.record.pause(why);
+            self.end = Some("the publisher cannot go on");
+        }
     }
 
     fn silence(&mut self) {
@@ -283,7 +371,7 @@ impl Connection {
     fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
         let outlet = match &self.outlet {
             Some(outlet) => Arc::clone(outlet),
-            None => self.outlets.get(&target.stream).ok_or(Refusal::NoStream)?,
+            None => self.readable(&target.stream)?,
         };
         let tracks = outlet.stream.tracks().borrow().clone();
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
@@ -324,13 +412,23 @@ impl Connection {
                 Next::Item(unit) => self.send(now, &unit),
                 // The reader is counted as lagging where it lags; the next unit is a key frame.
                 Next::Lagged(_) => {}
-                Next::Ended => self.end = Some("the stream ended"),
+                Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)
                 && self.end.is_none();
             next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
         }
+    }
+
+    /// Takes leave of a reader, and tells it where the stream is now if it moved.
+    fn stream_ended(&mut self, now: BootTime) {
+        let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let entrance = name.and_then(|name| self.entrances.get(&name));
+        if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
+            self.session.command(now, Command::Redirect { url: url.to_string() });
+        }
+        self.end = Some("the stream ended");
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {

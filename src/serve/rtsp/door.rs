@@ -16,6 +16,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -27,6 +28,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    entrances: Arc<Directory<Entrance>>,
 }
 
 /// Why an accept loop ended.
@@ -47,7 +49,13 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default() }
+        Self { outlets, supervisor, guests: Guests::default(), entrances: Arc::default() }
+    }
+
+    /// With streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -92,7 +100,8 @@ impl RtspDoor {
             return;
         };
         let outlets = Arc::clone(&self.outlets);
-        match Connection::new(socket, peer, outlets, Arc::clone(&context.clock)) {
+        let entrances = Arc::clone(&self.entrances);
+        match Connection::new(socket, peer, outlets, entrances, Arc::clone(&context.clock)) {
             Ok(connection) => self.supervisor.spawn("rtsp", async move {
                 connection.run().await;
                 drop(guest);

@@ -17,6 +17,7 @@ mod guests;
 mod outgoing;
 mod pace;
 mod play;
+mod record;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};
