@@ -51,7 +51,7 @@ pub const RTSP_HEADERS_MAX: usize = 64;
 /// Longest RTSP body; a longer one gets 413 and the connection ends.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
 /// RTSP connections at once; a further one is closed at once.
-pub const RTSP_CONNECTIONS_MAX: usize = 512;
+pub const RTSP_CONNECTIONS_MAX: usize = 1_280;
 /// RTSP connections from one address at once; a further one is closed at once.
 pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// Time from the first byte of a request to its last; then the connection ends.
@@ -91,6 +91,28 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
+/// From a connection to the end of its TLS handshake; then it is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
+
+// Stream accounts.
+
+/// Accounts in one configuration; more are refused.
+pub const ACCOUNTS_MAX: usize = 256;
+/// How long after it was made a nonce may be used first; later it is answered `stale=true`.
+pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Wrong passwords from one address that cost nothing; then it waits.
+pub const AUTH_FAILURES_MAX: u32 = 10;
+/// How long one wrong password counts against its address.
+pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
+/// Wrong passwords from all addresses together that cost nothing; then addresses that were never
+/// right wait.
+pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
+/// How long one wrong password counts against all.
+pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
+/// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
+pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
 // RTSP client.
 
@@ -136,8 +158,15 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
-/// Interval of the group commit.
-pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// A fragment is ended when its first unit arrived this long ago, however slow its timeline is:
+/// a little more than [`FRAGMENT_SPAN_MAX`], so that the unit that should end it may be late.
+pub const FRAGMENT_AGE_MAX: Duration = Duration::from_millis(1_200);
+/// What was written is made durable when its first unit arrived this long ago. With the time
+/// that a healthy disk takes for it, a power cut costs no more than two seconds of footage.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(1_250);
+/// Shortest pause between two commits of one stream, for fragments that come late in a crowd,
+/// as behind a stall of the disk.
+pub const COMMIT_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Size of a slot; larger ones are refused when the ring is opened.
 pub const SLOT_BYTES_MAX: u64 = 1 << 30;
 /// Smallest slot; a smaller one is refused when the ring is made.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-use super::connection::Connection;
+use super::super::tls::Tls;
+use super::arrival::Arrival;
 use super::guests::Guests;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
@@ -29,6 +30,7 @@ pub struct RtspDoor {
     supervisor: Supervisor,
     guests: Guests,
     entrances: Arc<Directory<Entrance>>,
+    tls: Option<Tls>,
 }
 
 /// Why an accept loop ended.
@@ -49,13 +51,25 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default(), entrances: Arc::default() }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            entrances: Arc::default(),
+            tls: None,
+        }
     }
 
-    /// With streams that may be published, or are to be had elsewhere.
+    /// The same door with streams that may be published, or are to be had elsewhere.
     #[must_use]
     pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
         Self { entrances, ..self }
+    }
+
+    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -99,14 +113,22 @@ impl RtspDoor {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
-        let outlets = Arc::clone(&self.outlets);
+        let settings = self.tls.as_ref().map(Tls::settings).transpose();
+        let tls = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                debug!(part = "rtsp", peer = %peer, error = %error, "no certificate, closed");
+                return;
+            }
+        };
+        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
         let entrances = Arc::clone(&self.entrances);
-        match Connection::new(socket, peer, outlets, entrances, Arc::clone(&context.clock)) {
-            Ok(connection) => self.supervisor.spawn("rtsp", async move {
-                connection.run().await;
-                drop(guest);
-            }),
-            Err(error) => debug!(part = "rtsp", peer = %peer, error = %error, "gone at once"),
-        }
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock };
+        self.supervisor.spawn("rtsp", async move {
+            if let Err(error) = arrival.serve().await {
+                debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
+            }
+            drop(guest);
+        });
     }
 }
