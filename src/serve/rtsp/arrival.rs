@@ -14,6 +14,7 @@ use super::link::{Link, Socket};
 use crate::base::time::SharedClock;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 
 /// A connection that was accepted just now.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(super) struct Arrival {
     /// The settings of a listener that speaks TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) clock: SharedClock,
 }
 
@@ -34,7 +36,7 @@ impl Arrival {
             socket = socket.secured(config).await?;
         }
         let link = Link::Direct(socket);
-        Connection::new(link, self.peer, self.outlets, self.clock)?.run().await;
+        Connection::new(link, self.peer, self.outlets, self.entrances, self.clock)?.run().await;
         Ok(())
     }
 }

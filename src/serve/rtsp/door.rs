@@ -17,6 +17,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -28,6 +29,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
 }
 
@@ -49,7 +51,19 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default(), tls: None }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            entrances: Arc::default(),
+            tls: None,
+        }
+    }
+
+    /// The same door with streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -108,7 +122,8 @@ impl RtspDoor {
             }
         };
         let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
-        let arrival = Arrival { socket, peer, tls, outlets, clock };
+        let entrances = Arc::clone(&self.entrances);
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

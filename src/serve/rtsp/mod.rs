@@ -21,6 +21,7 @@ mod link;
 mod outgoing;
 mod pace;
 mod play;
+mod record;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};
