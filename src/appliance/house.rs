@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
+use crate::base::fault::chain;
 use crate::base::limits::STOP_TIME_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
@@ -19,6 +20,7 @@ use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
+use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
 use crate::source;
@@ -32,6 +34,7 @@ pub(super) struct House {
     begun: BootTime,
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
+    tls: Tls,
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
@@ -75,6 +78,7 @@ impl House {
             supervisor,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
+            tls: Tls::new(config.data_dir.join("tls")),
             clock,
             dvr,
             decoder: StillDecoder::this_program()?,
@@ -84,6 +88,11 @@ impl House {
             _storage: storage,
         };
         house.tell_rtsp_port(&config);
+        house.tls.want(config.tls.clone());
+        if !config.rtsps_listen.is_empty() {
+            // Whoever needs it and has none tries again, and says why.
+            let _ = house.tls.load();
+        }
         house.change(changes(None, &config)).await;
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
@@ -91,10 +100,17 @@ impl House {
         Ok(house)
     }
 
+    /// The certificate in use.
+    pub(super) fn certificate(&self) -> Option<Fingerprint> {
+        self.tls.fingerprint()
+    }
+
     /// Goes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
+        self.tls.want(config.tls.clone());
+        self.renew_certificate();
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
         }
@@ -127,6 +143,7 @@ impl House {
             self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
         self.outlets.replace(entries.collect());
         self.listen(Door::Rtsp, changes.rtsp).await;
+        self.listen(Door::Rtsps, changes.rtsps).await;
         self.listen(Door::Http, changes.http).await;
     }
 
@@ -155,6 +172,20 @@ impl House {
         }
     }
 
+    /// Reads the certificate anew where one is in use; its files may have changed under their
+    /// names.
+    fn renew_certificate(&self) {
+        if self.tls.fingerprint().is_some()
+            && let Err(error) = self.tls.load()
+        {
+            error!(
+                part = "tls",
+                error = chain(&error),
+                "certificate not changed, the old one goes on"
+            );
+        }
+    }
+
     fn tell_rtsp_port(&self, config: &Config) {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
         self.rtsp_port.store(port, Relaxed);
@@ -168,6 +199,7 @@ impl House {
             clock: Arc::clone(&self.clock),
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
+            tls: self.tls.clone(),
         }
     }
 

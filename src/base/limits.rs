@@ -87,6 +87,10 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
+/// From a connection to the end of its TLS handshake; then it is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
 
 // Stream accounts.
 
@@ -119,6 +123,16 @@ pub const AUTH_LEDGER_BYTES_MAX: u64 = 256 << 10;
 pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
+
+/// RTSP sessions that play recordings at once; a further one gets 453.
+pub const REPLAY_SESSIONS_MAX: usize = 16;
+/// Bytes of one group of pictures that is played backwards; what does not fit is left out at
+/// its end.
+pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
+/// How far packets of the past may leave before their time.
+pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
+/// How long the end of the recording is waited behind before live goes on without it.
+pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
 
 // RTSP client.
 
@@ -164,8 +178,15 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
-/// Interval of the group commit.
-pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// A fragment is ended when its first unit arrived this long ago, however slow its timeline is:
+/// a little more than [`FRAGMENT_SPAN_MAX`], so that the unit that should end it may be late.
+pub const FRAGMENT_AGE_MAX: Duration = Duration::from_millis(1_200);
+/// What was written is made durable when its first unit arrived this long ago. With the time
+/// that a healthy disk takes for it, a power cut costs no more than two seconds of footage.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(1_250);
+/// Shortest pause between two commits of one stream, for fragments that come late in a crowd,
+/// as behind a stall of the disk.
+pub const COMMIT_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Size of a slot; larger ones are refused when the ring is opened.
 pub const SLOT_BYTES_MAX: u64 = 1 << 30;
 /// Smallest slot; a smaller one is refused when the ring is made.

@@ -21,6 +21,7 @@ mod slot;
 mod state;
 mod storage;
 mod table;
+mod tape;
 #[cfg(test)]
 mod tests;
 pub mod tool;
@@ -47,6 +48,7 @@ pub use self::replay::{Piece, Replay};
 pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
+pub use self::tape::{Clip, Tape, Way};
 
 use self::index::IndexHandle;
 use self::journal::{Ask, Change, Journal};
@@ -98,6 +100,7 @@ pub struct Keep {
 #[derive(Clone, Debug)]
 pub struct Dvr {
     shared: Arc<Shared>,
+    boot: Identity,
     commands: SyncSender<Command>,
     asks: SyncSender<Ask>,
     threads: Arc<Threads>,
@@ -195,7 +198,7 @@ impl Dvr {
         let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
         let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
         let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
-        let dvr = Self { shared, commands, asks, threads: Arc::new(threads) };
+        let dvr = Self { shared, boot, commands, asks, threads: Arc::new(threads) };
         (dvr, storage, keeper, journal)
     }
 
@@ -303,6 +306,11 @@ impl Dvr {
         until: WallTime,
     ) -> Result<Replay, DvrError> {
         Replay::open(Arc::clone(&self.shared), stream, from, until)
+    }
+
+    /// A cursor over what `stream` has recorded; blocks on nothing but locks.
+    pub fn tape(&self, stream: &StreamName) -> Result<Tape, DvrError> {
+        Tape::open(Arc::clone(&self.shared), self.boot, stream)
     }
 
     /// Everything about the storage, with the forecast.

@@ -5,6 +5,7 @@
 //! retina's parameter readers, which also serve the pulled cameras, do the bit reading.
 
 mod aac;
+mod entry;
 mod g711;
 mod h26x;
 
@@ -12,6 +13,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
+pub use entry::boxes;
 pub use g711::Law;
 
 /// Video or audio.

@@ -14,10 +14,12 @@
 //!    elsewhere.
 
 pub mod auth;
+mod channel;
 mod frame;
 mod live;
 mod method;
 mod offer;
+mod range;
 mod refusal;
 mod reply;
 mod sdp;
@@ -25,11 +27,15 @@ mod session;
 mod target;
 mod transcript;
 mod transport;
+mod wish;
 
+pub use channel::Channel;
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferedMedium};
+pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
 pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
 pub use transcript::Failure;
 pub use transport::Route;
+pub use wish::{Frames, Onvif, Scale, What, Wish};

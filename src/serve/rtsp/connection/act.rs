@@ -67,7 +67,8 @@ impl Connection {
                 let answer = self.set_up(&target, route).unwrap_or_else(Command::Refuse);
                 self.session.command(now, answer);
             }
-            Event::Play { stream, routes } => self.play(now, &stream, &routes),
+            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
+            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
             Event::Reroute { routes } => {
                 if let Some(play) = &mut self.play {
                     play.reroute(&routes);

@@ -34,6 +34,8 @@ pub(super) struct Connection {
     clock: SharedClock,
     session: Session,
     out: Outgoing,
+    /// Nothing waits between `out` and the peer's socket.
+    flushed: bool,
     /// When the session wants to be polled again.
     wake: Option<BootTime>,
     /// The peer has closed its direction.
@@ -57,8 +59,9 @@ impl Connection {
         let ip = peer.ip().to_canonical();
         Ok(Self {
             local: link.local_ip()?,
-            session: Session::new(now, wall, ip, fastrand::u64(..)),
+            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
             out: Outgoing::new(now),
+            flushed: true,
             wake: None,
             half_closed: false,
             asked: None,
@@ -79,8 +82,10 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
-            if let Err(error) = self.out.write(now, &mut self.link) {
-                break error.to_string();
+            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            match written {
+                Ok(flushed) => self.flushed = flushed,
+                Err(error) => break error.to_string(),
             }
             if let Some(udp) = &mut self.udp {
                 udp.send(now);

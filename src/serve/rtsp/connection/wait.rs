@@ -47,7 +47,7 @@ impl Connection {
     fn interest(&self) -> Option<Interest> {
         let room = self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX;
         let reads = room && !self.half_closed && self.end.is_none() && self.session.wants_bytes();
-        match (reads, !self.out.is_empty()) {
+        match (reads, !self.out.is_empty() || !self.flushed) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
             (false, true) => Some(Interest::WRITABLE),
