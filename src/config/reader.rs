@@ -152,6 +152,18 @@ impl Section {
         }
     }
 
+    /// Whether the key says yes.
+    pub(super) fn flag(&mut self, key: &str, faults: &mut Vec<KeyFault>) -> Option<bool> {
+        match self.take(key)? {
+            Value::Boolean(flag) => Some(flag),
+            other => {
+                let wrong = format!("{} found", other.type_str());
+                faults.push(self.fault(Some(key), wrong, "true or false".to_owned()));
+                None
+            }
+        }
+    }
+
     /// Reports every key that nobody asked for.
     pub(super) fn finish(self, faults: &mut Vec<KeyFault>) {
         for key in self.rest.keys() {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::link::{Link, Socket};
+use super::reception::Reception;
 use crate::base::time::SharedClock;
 use crate::bus::Directory;
 use crate::sink::Outlet;
@@ -24,6 +25,7 @@ pub(super) struct Arrival {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) clock: SharedClock,
+    pub(super) reception: Reception,
 }
 
 impl Arrival {
@@ -34,7 +36,8 @@ impl Arrival {
             socket = socket.secured(config).await?;
         }
         let link = Link::Direct(socket);
-        Connection::new(link, self.peer, self.outlets, self.clock)?.run().await;
+        let (outlets, clock) = (self.outlets, self.clock);
+        Connection::new(link, self.peer, outlets, clock, &self.reception)?.run().await;
         Ok(())
     }
 }

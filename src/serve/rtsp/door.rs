@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::super::tls::Tls;
 use super::arrival::Arrival;
 use super::guests::Guests;
+use super::reception::Reception;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -29,6 +30,7 @@ pub struct RtspDoor {
     supervisor: Supervisor,
     guests: Guests,
     tls: Option<Tls>,
+    reception: Reception,
 }
 
 /// Why an accept loop ended.
@@ -46,10 +48,22 @@ impl Fault for DoorError {
 }
 
 impl RtspDoor {
-    /// A door to `outlets`; its connections live in `supervisor`.
+    /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default(), tls: None }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            tls: None,
+            reception: Reception::default(),
+        }
+    }
+
+    /// The same door with a guard, and with a list of who is here.
+    #[must_use]
+    pub fn received_by(self, reception: Reception) -> Self {
+        Self { reception, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -108,7 +122,8 @@ impl RtspDoor {
             }
         };
         let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
-        let arrival = Arrival { socket, peer, tls, outlets, clock };
+        let reception = self.reception.clone();
+        let arrival = Arrival { socket, peer, tls, outlets, clock, reception };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
