@@ -75,12 +75,11 @@ fn scope(section: &mut Section, key: &str, faults: &mut Vec<KeyFault>) -> Option
         Value::Array(names) => {
             let mut streams = BTreeSet::new();
             for name in names {
-                match name.as_str().and_then(|name| StreamName::parse(name).ok()) {
-                    Some(name) => drop(streams.insert(name)),
-                    None => {
-                        let wrong = format!("{name} is no name of a stream");
-                        faults.push(section.fault(Some(key), wrong, SCOPE.to_owned()));
-                    }
+                if let Some(name) = name.as_str().and_then(|name| StreamName::parse(name).ok()) {
+                    streams.insert(name);
+                } else {
+                    let wrong = format!("{name} is no name of a stream");
+                    faults.push(section.fault(Some(key), wrong, SCOPE.to_owned()));
                 }
             }
             Some(Scope::Only(streams))
