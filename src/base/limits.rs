@@ -72,7 +72,11 @@ pub const RTSP_REPLY_BYTES_MAX: usize = 256 << 10;
 pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
 /// Largest RTP packet including its header, so that Ethernet and tunnels carry it whole.
 pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
-/// Interval of RTCP sender reports.
+/// Packets of one track held back until those before them come; past it what is missing is lost.
+pub const RTP_REORDER_PACKETS_MAX: usize = 128;
+/// How long a packet is held back for those before it.
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+/// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
@@ -261,6 +265,16 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
+/// follow the recording.
+pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);
+/// Fragments of a stream that are kept in mind so, where every picture is one; the oldest leave.
+pub const RECENT_FRAGMENTS_MAX: usize = 2_048;
+/// Reads for players at once over all streams; further ones wait.
+pub const DISK_READS_MAX: usize = 8;
+/// How long a player waits for one of [`DISK_READS_MAX`], and again for the disk; then it is told
+/// that the disk does not answer.
+pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
@@ -288,6 +302,8 @@ pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long segments are still cut in memory, where nothing is recorded, after the last request.
+pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
 pub const HLS_READERS_COUNTED_MAX: usize = 256;
 /// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.

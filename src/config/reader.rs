@@ -152,13 +152,12 @@ impl Section {
         }
     }
 
-    /// Whether the key says yes.
+    /// The yes or no under `key`.
     pub(super) fn flag(&mut self, key: &str, faults: &mut Vec<KeyFault>) -> Option<bool> {
         match self.take(key)? {
             Value::Boolean(flag) => Some(flag),
             other => {
-                let wrong = format!("{} found", other.type_str());
-                faults.push(self.fault(Some(key), wrong, "true or false".to_owned()));
+                faults.push(self.fault(Some(key), shown(&other), "true or false".to_owned()));
                 None
             }
         }

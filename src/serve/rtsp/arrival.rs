@@ -15,6 +15,7 @@ use super::reception::Reception;
 use crate::base::time::SharedClock;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 
 /// A connection that was accepted just now.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Arrival {
     /// The settings of a listener that speaks TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) clock: SharedClock,
     pub(super) reception: Reception,
 }
@@ -36,8 +38,10 @@ impl Arrival {
             socket = socket.secured(config).await?;
         }
         let link = Link::Direct(socket);
-        let (outlets, clock) = (self.outlets, self.clock);
-        Connection::new(link, self.peer, outlets, clock, &self.reception)?.run().await;
+        let (outlets, entrances) = (self.outlets, self.entrances);
+        Connection::new(link, self.peer, outlets, entrances, self.clock, &self.reception)?
+            .run()
+            .await;
         Ok(())
     }
 }

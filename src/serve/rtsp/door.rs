@@ -18,6 +18,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -29,6 +30,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     reception: Reception,
 }
@@ -55,6 +57,7 @@ impl RtspDoor {
             outlets,
             supervisor,
             guests: Guests::default(),
+            entrances: Arc::default(),
             tls: None,
             reception: Reception::default(),
         }
@@ -64,6 +67,12 @@ impl RtspDoor {
     #[must_use]
     pub fn received_by(self, reception: Reception) -> Self {
         Self { reception, ..self }
+    }
+
+    /// The same door with streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -122,8 +131,9 @@ impl RtspDoor {
             }
         };
         let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
+        let entrances = Arc::clone(&self.entrances);
         let reception = self.reception.clone();
-        let arrival = Arrival { socket, peer, tls, outlets, clock, reception };
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, reception };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

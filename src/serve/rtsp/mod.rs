@@ -24,6 +24,7 @@ mod outgoing;
 mod pace;
 mod play;
 pub mod reception;
+mod record;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};

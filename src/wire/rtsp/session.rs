@@ -117,6 +117,8 @@ pub enum Event {
         /// The packet, unchecked: at most 65535 bytes.
         packet: Bytes,
     },
+    /// The peer brought no media for too long; [`Event::Ended`] follows.
+    Silent,
     /// The session is over; its sockets may go. The connection may begin another.
     Ended,
     /// Close the connection once everything is sent.
@@ -385,8 +387,10 @@ impl Session {
     }
 
     fn expire(&mut self, now: BootTime, late: Late) {
-        if matches!(late, Late::Request) {
-            self.reply(now, None, Reply::new(StatusCode::RequestTimeout));
+        match late {
+            Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
+            Late::Publisher => self.event(Event::Silent),
+            Late::Idle | Late::Session => {}
         }
         if !matches!(late, Late::Idle) {
             self.transcript.ended(now.since(self.birth.0), late.reason());

@@ -2,9 +2,10 @@
 //! [`Session`] says.
 //!
 //! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
-//! stream in `setup`; what carries the bytes is the [`Link`]'s affair.
+//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod publish;
 mod setup;
 mod wait;
 
@@ -18,10 +19,12 @@ use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
 use super::reception::{Reception, Visit};
+use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::wire::rtsp::Session;
 use setup::Asked;
 
@@ -32,6 +35,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
     visit: Visit,
@@ -46,6 +50,7 @@ pub(super) struct Connection {
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
     udp: Option<UdpPair>,
+    record: Record,
     end: Option<&'static str>,
 }
 
@@ -55,6 +60,7 @@ impl Connection {
         link: Link,
         peer: SocketAddr,
         outlets: Arc<Directory<Outlet>>,
+        entrances: Arc<Directory<Entrance>>,
         clock: SharedClock,
         reception: &Reception,
     ) -> io::Result<Self> {
@@ -75,10 +81,12 @@ impl Connection {
             outlet: None,
             play: None,
             udp: None,
+            record: Record::default(),
             end: None,
             link,
             peer,
             outlets,
+            entrances,
             clock,
         })
     }
@@ -96,6 +104,7 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
+            self.tick(now);
             let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,
