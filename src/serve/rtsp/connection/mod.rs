@@ -95,7 +95,9 @@ impl Connection {
     pub(super) async fn run(self) {
         let (peer, end) = (self.peer, self.visit.end());
         debug!(part = "rtsp", %peer, "connected");
-        if end.run_until_cancelled(self.serve()).await.is_none() {
+        // A task is as large as its future, twice; a connection is large.
+        let served = Box::pin(self.serve());
+        if end.run_until_cancelled(served).await.is_none() {
             debug!(part = "rtsp", %peer, "disconnected on request");
         }
     }
