@@ -98,6 +98,12 @@ pub enum DvrError {
         /// Which slot.
         slot: u32,
     },
+    /// The disk did not answer in time.
+    #[error("the disk has not answered for {secs} seconds")]
+    Stalled {
+        /// How long it was waited.
+        secs: u64,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -139,6 +145,7 @@ impl Fault for DvrError {
             | Self::NoRoom { .. }
             | Self::Removed { .. }
             | Self::Reused { .. }
+            | Self::Stalled { .. }
             | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,
             Self::FragmentTooLong { .. } => Class::Peer,

@@ -27,7 +27,7 @@ impl Storage {
     /// medium; the files go in the turns that follow.
     pub(in crate::dvr) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
         // A disk that refuses costs the ring what is not durable yet, so nothing waits.
-        self.commit();
+        self.commit_all();
         let not_now = |text: &str| ShrinkError::NotNow(text.to_owned());
         let ring = self.ring.clone().ok_or_else(|| not_now("The ring is not open."))?;
         if !ring.leaving.is_empty() {

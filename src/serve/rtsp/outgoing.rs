@@ -1,4 +1,4 @@
-//! Bytes on their way into one TCP connection.
+//! Bytes on their way into one connection.
 //!
 //! Owns: the queue, vectored writes, and the knowledge of when the peer last took a byte.
 
@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
 
+use super::link::Link;
 use crate::base::limits::RTSP_WRITE_STALL_MAX;
 use crate::base::time::BootTime;
 
@@ -51,12 +51,12 @@ impl Outgoing {
         (!self.is_empty()).then(|| self.progress.after(RTSP_WRITE_STALL_MAX))
     }
 
-    /// Writes as much as the socket takes at once.
-    pub(super) fn write(&mut self, now: BootTime, socket: &TcpStream) -> io::Result<()> {
+    /// Writes as much as `link` takes at once.
+    pub(super) fn write(&mut self, now: BootTime, link: &mut Link) -> io::Result<()> {
         while !self.is_empty() {
             let slices: Vec<IoSlice<'_>> =
                 self.queue.iter().take(SLICES_MAX).map(|bytes| IoSlice::new(bytes)).collect();
-            match socket.try_write_vectored(&slices) {
+            match link.try_write_vectored(&slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(now, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

@@ -2,11 +2,15 @@
 //!
 //! Owns: what holds for all of them: which exist, required features, session ids.
 
+mod announce;
 pub(super) mod describe;
+mod get_parameter;
 mod options;
-mod parameter;
 mod pause;
 pub(super) mod play;
+pub(super) mod record;
+pub(super) mod redirect;
+mod set_parameter;
 pub(super) mod setup;
 mod teardown;
 
@@ -14,10 +18,14 @@ use rtsp_types::{Method, StatusCode, headers};
 
 use super::reply::Reply;
 use super::session::{Ask, Event, Pending, Session};
+use super::wish::ONVIF_REPLAY;
 
 /// What is answered to "what can you do".
-pub(super) const PUBLIC: &str =
-    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, \
+    TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// Why dates in a URL are refused.
+const DATES: &str = "start and end are RFC 3339 or Unix seconds; an end needs a start";
 
 /// What became of a request.
 pub(super) enum Outcome {
@@ -41,24 +49,32 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         Method::Play => play::begin(session, ask),
         Method::Pause => pause::answer(session),
         Method::Teardown => teardown::answer(session, &ask),
-        Method::GetParameter | Method::SetParameter => Outcome::Done(parameter::answer(session)),
-        Method::Announce | Method::Record => Outcome::Done(not_allowed()),
-        _ => Outcome::Done(unknown()),
+        Method::Announce => announce::begin(session, ask),
+        Method::Record => record::begin(session, ask),
+        Method::GetParameter => Outcome::Done(get_parameter::answer(session)),
+        Method::SetParameter => Outcome::Done(set_parameter::answer(session)),
+        Method::Redirect | Method::PlayNotify => Outcome::Done(not_allowed()),
+        Method::Extension(_) => Outcome::Done(unknown()),
     }
 }
 
-/// Refuses what a request requires and we cannot do: everything, ONVIF's back channel
-/// (`www.onvif.org/ver20/backchannel`) included (RFC 2326 §12.32, §12.28).
+/// Refuses what a request requires and we cannot do: everything but ONVIF's replay, its back
+/// channel (`www.onvif.org/ver20/backchannel`) included (RFC 2326 §12.32, §12.28).
 fn requires(ask: &Ask) -> Option<Reply> {
     let (require, proxy) = (&headers::REQUIRE, &headers::PROXY_REQUIRE);
     let wanted = ask.request.header(require).or_else(|| ask.request.header(proxy))?;
+    let tags = wanted.as_str().split(',').map(str::trim);
+    let unknown: Vec<&str> = tags.filter(|tag| *tag != ONVIF_REPLAY).collect();
+    if unknown.is_empty() {
+        return None;
+    }
     let reply = Reply::refuse(StatusCode::OptionNotSupported, "this feature is not supported");
-    Some(reply.header(headers::UNSUPPORTED, wanted.as_str().trim()))
+    Some(reply.header(headers::UNSUPPORTED, unknown.join(", ")))
 }
 
 /// Refuses a session id that is not this connection's. A missing one means this connection's.
 fn foreign_session(session: &Session, ask: &Ask) -> Option<Reply> {
-    if matches!(ask.request.method(), Method::Options | Method::Describe) {
+    if matches!(ask.request.method(), Method::Options | Method::Describe | Method::Announce) {
         return None;
     }
     let told = ask.request.header(&headers::SESSION)?.as_str();
@@ -74,7 +90,7 @@ fn no_session() -> Outcome {
 }
 
 fn not_allowed() -> Reply {
-    let text = "publishing over RTSP is not offered";
+    let text = "only servers say this";
     Reply::refuse(StatusCode::MethodNotAllowed, text).header(headers::ALLOW, PUBLIC)
 }
 

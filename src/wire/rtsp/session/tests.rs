@@ -1,13 +1,17 @@
 //! Whole conversations with a session, in virtual time.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::*;
 use crate::media::{CodecParams, RunId};
 
+mod publish;
+
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
-/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000.
+/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000; it
+/// may also be published.
 struct Bench {
     session: Session,
     now: BootTime,
@@ -93,6 +97,18 @@ fn answer(event: &Event) -> Option<Command> {
         Event::Describe { stream } | Event::Play { stream, .. } if stream != "gate" => {
             Some(Command::Refuse(Refusal::NoStream))
         }
+        Event::Announce { stream, .. } => Some(match stream.as_str() {
+            "gate" => Command::Announced,
+            "other" => Command::Refuse(Refusal::NotPublished),
+            "moved" => Command::Refuse(Refusal::Elsewhere("rtsp://h2/gate".to_owned())),
+            _ => Command::Refuse(Refusal::NoStream),
+        }),
+        Event::SetUpRecord { track, route } => {
+            let udp = matches!(route, Route::Udp { .. });
+            let server_port = udp.then_some((6_000, 6_001));
+            Some(Command::SetUp { track: *track, ssrc: 0, server_port })
+        }
+        Event::Record { .. } => Some(Command::Recording),
         Event::Describe { .. } => Some(Command::Described { tracks: tracks() }),
         Event::SetUp { target, route } => Some(match target.track {
             Some(track) if track.0 < 2 => {
@@ -132,7 +148,8 @@ fn a_reader_over_tcp_gets_what_it_needs_step_by_step() {
     assert_eq!(
         options,
         "RTSP/1.0 200 OK\r\nCSeq: 7\r\nDate: Sun, 22 Nov 2026 16:05:23 GMT\r\n\
-         Public: OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER\r\n\
+         Public: OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, \
+         GET_PARAMETER, SET_PARAMETER\r\n\
          Server: Holdfast\r\n\r\n"
     );
     let description = bench.ask("DESCRIBE", "rtsp://u:p@h/gate", "Accept: application/sdp\r\n");
@@ -220,8 +237,11 @@ fn what_cannot_be_had_is_refused_and_changes_nothing() {
         ("PLAY", "rtsp://h/gate", "Session: 1234\r\n", 454),
         ("GET_PARAMETER", "rtsp://h/gate", "Session: 1234\r\n", 454),
         ("OPTIONS", "*", "Require: www.onvif.org/ver20/backchannel\r\n", 551),
-        ("ANNOUNCE", "rtsp://h/gate", "", 405),
-        ("RECORD", "rtsp://h/gate", "", 405),
+        ("ANNOUNCE", "rtsp://h/gate", "", 400),
+        ("ANNOUNCE", "*", "", 400),
+        ("ANNOUNCE", "rtsp://h/gate", "Content-Type: text/html\r\n", 415),
+        ("RECORD", "rtsp://h/gate", "", 455),
+        ("REDIRECT", "rtsp://h/gate", "", 405),
         ("BREW", "rtsp://h/gate", "", 501),
         ("OPTIONS", "/gate", "", 400),
         ("OPTIONS", "*", "", 200),
@@ -440,6 +460,67 @@ fn ids_differ_and_belong_to_their_connection() {
     bench.ask("TEARDOWN", "rtsp://h/gate", &own);
     assert_eq!(status(&bench.ask("GET_PARAMETER", "rtsp://h/gate", &own)), 454);
     assert_ne!(bench.play(), id);
+}
+
+/// A Basic header of `name` with the password `x`, to a session that lets passwords be said.
+fn as_user(name: &str) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("{name}:x"));
+    format!("Authorization: Basic {text}\r\n")
+}
+
+fn guarded() -> Bench {
+    use crate::base::secret::Secret;
+    use crate::wire::rtsp::auth::{Account, Algorithm, Guard, REALM, Rules, Scope};
+    let account = |name: &str| {
+        let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
+        let account = Account { ha1, ha1_sha256: None, read: Scope::All, publish: Scope::none() };
+        (name.to_owned(), account)
+    };
+    let rules = Rules::new([account("anna"), account("bert")].into(), false);
+    let mut bench = Bench::new();
+    bench.session = bench.session.guarded(Arc::new(Guard::new(&[7; 32], rules))).secured(true);
+    bench
+}
+
+#[test]
+fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
+    let mut bench = guarded();
+    assert_eq!(status(&bench.ask("OPTIONS", "rtsp://h/gate", "")), 200);
+    for method in ["DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD", "GET_PARAMETER", "X"] {
+        let reply = bench.ask(method, "rtsp://h/gate", TCP);
+        assert_eq!(status(&reply), 401, "{method}");
+        let lines: Vec<_> = reply.lines().filter(|line| line.starts_with("WWW-")).collect();
+        assert!(lines[0].starts_with("WWW-Authenticate: Digest realm=\"holdfast\", "), "{reply}");
+        assert_eq!(lines[1..], ["WWW-Authenticate: Basic realm=\"holdfast\""]);
+        assert!(reply.ends_with("\r\n\r\n"), "{reply}");
+        assert_eq!(header(&reply, "CSeq"), "7");
+    }
+    assert!(bench.events.is_empty() && bench.session.user().is_none());
+}
+
+#[test]
+fn a_session_belongs_to_the_account_that_began_it() {
+    let mut bench = guarded();
+    let (anna, bert) = (as_user("anna"), as_user("bert"));
+    let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", &format!("{TCP}{anna}"));
+    let id = header(&setup, "Session").split(';').next().unwrap().to_owned();
+    let session = format!("Session: {id}\r\n");
+    for (method, who, wanted) in [
+        ("PLAY", "", 401),
+        ("PLAY", &bert[..], 454),
+        ("DESCRIBE", &bert, 454),
+        ("TEARDOWN", &bert, 454),
+        ("PLAY", &anna, 200),
+        ("TEARDOWN", "", 401),
+        ("OPTIONS", "", 200),
+        ("TEARDOWN", &anna, 200),
+    ] {
+        let reply = bench.ask(method, "rtsp://h/gate", &format!("{session}{who}"));
+        assert_eq!(status(&reply), wanted, "{method} {who}");
+    }
+    assert_eq!(bench.session.user().map(|user| &**user), Some("anna"));
+    assert_eq!(status(&bench.ask("DESCRIBE", "rtsp://h/gate", &bert)), 200, "no session any more");
 }
 
 proptest::proptest! {

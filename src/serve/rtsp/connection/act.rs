@@ -1,0 +1,155 @@
+//! What a connection does with what came: the session decides, this obeys.
+
+use std::io;
+
+use super::super::play::{Exits, Play};
+use super::super::udp::UdpPair;
+use super::Connection;
+use super::setup::Asked;
+use super::wait::Input;
+use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
+use crate::base::time::BootTime;
+use crate::bus::Next;
+use crate::sink::rtsp_play::RtpUnit;
+use crate::source::Entrance;
+use crate::source::rtsp_push::PushError;
+use crate::wire::rtsp::{Command, Event, Step};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 << 10;
+
+impl Connection {
+    /// Takes what came.
+    pub(super) fn apply(&mut self, input: Input) -> io::Result<()> {
+        let now = self.clock.boot();
+        match input {
+            Input::Socket { readable: true } => self.read(now)?,
+            Input::Socket { readable: false } => {}
+            Input::Unit(next) => self.take(now, next),
+            Input::Tracks => self.describe(now),
+            Input::Report => self.session.command(now, Command::Alive),
+            Input::Arrival(arrival) => self.arrived(now, arrival),
+            Input::Timer => self.late(now),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, now: BootTime) -> io::Result<()> {
+        let mut buffer = [0; READ_BYTES];
+        match self.link.try_read(&mut buffer) {
+            // A reader over TCP may close its own direction and go on reading.
+            Ok(0) if self.play.is_some() && self.udp.is_none() => self.half_closed = true,
+            Ok(0) => self.end = Some("the peer closed"),
+            Ok(length) => self.session.receive(now, &buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Polls the session until it waits, or until enough replies wait for the socket.
+    pub(super) fn settle(&mut self) {
+        self.wake = None;
+        while self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX {
+            let now = self.clock.boot();
+            match self.session.poll(now) {
+                Step::Send(bytes) => self.out.push(now, bytes),
+                Step::Event(event) => self.on(now, event),
+                Step::Wait { until } => {
+                    self.wake = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on(&mut self, now: BootTime, event: Event) {
+        match event {
+            Event::Describe { stream } => self.ask_tracks(now, &stream),
+            Event::SetUp { target, route } => {
+                let ready = self.set_up(&target, route);
+                self.answer(now, ready);
+            }
+            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
+            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
+            Event::Reroute { routes } => {
+                if let Some(play) = &mut self.play {
+                    play.reroute(&routes);
+                }
+            }
+            Event::Announce { stream, offer } => {
+                let checked = self.announce(&stream, &offer);
+                self.answer(now, checked);
+            }
+            Event::SetUpRecord { track, route } => {
+                let ready = self.set_up_record(track, route);
+                self.answer(now, ready);
+            }
+            Event::Record { stream, offer, routes } => {
+                let begun = self.record(&stream, &offer, routes);
+                self.answer(now, begun);
+            }
+            Event::Media { track, medium, packet } => self.publish(track, medium, packet),
+            Event::Silent => self.record.pause(PushError::Silent),
+            Event::Pause => {
+                self.silence();
+                self.record.pause(PushError::Paused);
+            }
+            Event::Ended => {
+                self.silence();
+                self.record.end();
+                (self.outlet, self.udp) = (None, None);
+            }
+            Event::Close { reason } => self.end = Some(reason),
+        }
+    }
+
+    fn silence(&mut self) {
+        self.play = None;
+        if let Some(udp) = &mut self.udp {
+            udp.clear();
+        }
+    }
+
+    /// Takes a unit, and all that are there behind it, up to a batch.
+    fn take(&mut self, now: BootTime, next: Next<RtpUnit>) {
+        let mut next = Some(next);
+        while let Some(came) = next {
+            match came {
+                Next::Item(unit) => self.send(now, &unit),
+                // The reader is counted as lagging where it lags; the next unit is a key frame.
+                Next::Lagged(_) => {}
+                Next::Ended => self.stream_ended(now),
+            }
+            let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
+                && self.udp.as_ref().is_none_or(UdpPair::is_empty)
+                && self.end.is_none();
+            next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
+        }
+    }
+
+    /// Takes leave of a reader, and tells it where the stream is now if it moved.
+    fn stream_ended(&mut self, now: BootTime) {
+        let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let entrance = name.and_then(|name| self.entrances.get(&name));
+        if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
+            self.session.command(now, Command::Redirect { url: url.to_string() });
+        }
+        self.end = Some("the stream ended");
+    }
+
+    fn send(&mut self, now: BootTime, unit: &RtpUnit) {
+        if matches!(self.asked, Some(Asked::FirstUnit { .. })) {
+            self.asked = None;
+            let wall = Some(unit.captured.wall);
+            self.session.command(now, Command::Playing { starts: unit.starts.clone(), wall });
+            // The reply goes out before the first packet.
+            self.settle();
+        }
+        let Some(play) = &mut self.play else { return };
+        let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
+        if play.send(now, unit, exits).is_err() {
+            self.end = Some("the codec changed");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One RTSP connection: waits for socket, stream, reports and timer, and does what its
+//! [`Session`] says.
+//!
+//! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
+//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
+
+mod act;
+mod publish;
+mod setup;
+mod wait;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::link::Link;
+use super::outgoing::Outgoing;
+use super::play::Play;
+use super::record::Record;
+use super::udp::UdpPair;
+use crate::base::time::{BootTime, SharedClock};
+use crate::bus::Directory;
+use crate::sink::Outlet;
+use crate::source::Entrance;
+use crate::wire::rtsp::Session;
+use setup::Asked;
+
+/// One RTSP connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    link: Link,
+    peer: SocketAddr,
+    local: IpAddr,
+    outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
+    clock: SharedClock,
+    session: Session,
+    out: Outgoing,
+    /// Nothing waits between `out` and the peer's socket.
+    flushed: bool,
+    /// When the session wants to be polled again.
+    wake: Option<BootTime>,
+    /// The peer has closed its direction.
+    half_closed: bool,
+    asked: Option<Asked>,
+    outlet: Option<Arc<Outlet>>,
+    play: Option<Play>,
+    udp: Option<UdpPair>,
+    record: Record,
+    end: Option<&'static str>,
+}
+
+impl Connection {
+    /// A connection that `peer` opened.
+    pub(super) fn new(
+        link: Link,
+        peer: SocketAddr,
+        outlets: Arc<Directory<Outlet>>,
+        entrances: Arc<Directory<Entrance>>,
+        clock: SharedClock,
+    ) -> io::Result<Self> {
+        let (now, wall) = (clock.boot(), clock.wall());
+        let ip = peer.ip().to_canonical();
+        Ok(Self {
+            local: link.local_ip()?,
+            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
+            out: Outgoing::new(now),
+            flushed: true,
+            wake: None,
+            half_closed: false,
+            asked: None,
+            outlet: None,
+            play: None,
+            udp: None,
+            record: Record::default(),
+            end: None,
+            link,
+            peer,
+            outlets,
+            entrances,
+            clock,
+        })
+    }
+
+    /// Serves the peer until one of both sides ends it.
+    pub(super) async fn run(mut self) {
+        debug!(part = "rtsp", peer = %self.peer, "connected");
+        let reason = loop {
+            self.settle();
+            let now = self.clock.boot();
+            self.tick(now);
+            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            match written {
+                Ok(flushed) => self.flushed = flushed,
+                Err(error) => break error.to_string(),
+            }
+            if let Some(udp) = &mut self.udp {
+                udp.send(now);
+            }
+            if let Some(reason) = self.end.filter(|_| self.out.is_empty()) {
+                self.link.part().await;
+                break reason.to_owned();
+            }
+            if self.out.deadline().is_some_and(|at| at <= now) {
+                self.link.cut();
+                break "the peer takes nothing".to_owned();
+            }
+            let input = self.next(now).await;
+            if let Err(error) = self.apply(input) {
+                break error.to_string();
+            }
+        };
+        let lost = self.udp.as_ref().map_or(0, UdpPair::refused);
+        debug!(part = "rtsp", peer = %self.peer, lost, error = reason, "disconnected");
+    }
+}

@@ -1,0 +1,130 @@
+//! DESCRIBE, SETUP and PLAY: what the session asks the stream, and the answers that take a while.
+//!
+//! Owns: what an answer waits for, and until when.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::super::play::Play;
+use super::super::udp::UdpPair;
+use super::Connection;
+use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
+use crate::base::time::BootTime;
+use crate::bus::State;
+use crate::media::Tracks;
+use crate::sink::Outlet;
+use crate::source::Entrance;
+use crate::wire::rtsp::{Command, Refusal, Route, Routed, Target};
+
+/// What an answer to the session waits for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The tracks of a stream.
+    Tracks { outlet: Arc<Outlet>, tracks: watch::Receiver<Option<Arc<Tracks>>>, until: BootTime },
+    /// The first unit after PLAY.
+    FirstUnit { until: BootTime },
+}
+
+impl Asked {
+    pub(super) fn until(&self) -> BootTime {
+        match self {
+            Self::Tracks { until, .. } | Self::FirstUnit { until } => *until,
+        }
+    }
+}
+
+impl Connection {
+    /// Asks for the tracks of `stream`, which may take a while to be known.
+    pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
+        let outlet = match self.readable(stream) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return self.refuse(now, refusal),
+        };
+        let tracks = outlet.stream.tracks();
+        let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
+        self.asked = Some(Asked::Tracks { outlet, tracks, until });
+        self.describe(now);
+    }
+
+    /// Answers DESCRIBE if the tracks are known by now.
+    pub(super) fn describe(&mut self, now: BootTime) {
+        let Some(Asked::Tracks { tracks, .. }) = &mut self.asked else { return };
+        let Some(tracks) = tracks.borrow_and_update().clone() else { return };
+        self.asked = None;
+        self.session.command(now, Command::Described { tracks });
+    }
+
+    /// Prepares what SETUP asks for.
+    pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
+        let outlet = match &self.outlet {
+            Some(outlet) => Arc::clone(outlet),
+            None => self.readable(&target.stream)?,
+        };
+        let tracks = outlet.stream.tracks().borrow().clone();
+        let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
+        let track = match (target.track, &tracks.list[..]) {
+            (Some(track), _) => tracks.get(track).ok_or(Refusal::NoTrack)?.id,
+            (None, [only]) => only.id,
+            (None, _) => return Err(Refusal::WhichTrack),
+        };
+        let ssrc = outlet.rtsp.ssrc(track).ok_or(Refusal::NoTrack)?;
+        let server_port = match route {
+            Route::Tcp { .. } => None,
+            Route::Udp { .. } => Some(self.ports()?),
+        };
+        self.outlet = Some(outlet);
+        Ok(Command::SetUp { track, ssrc, server_port })
+    }
+
+    fn ports(&mut self) -> Result<(u16, u16), Refusal> {
+        if self.udp.is_none() {
+            let pair = UdpPair::open(self.local, self.peer.ip().to_canonical());
+            self.udp = Some(pair.map_err(|_| Refusal::NoPorts)?);
+        }
+        self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
+    }
+
+    /// Joins the stream; PLAY is answered when its first unit is there.
+    pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed]) {
+        let Some(outlet) = &self.outlet else { return self.refuse(now, Refusal::NoStream) };
+        self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
+        self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
+    }
+
+    /// The stream that a peer asks for.
+    pub(super) fn readable(&self, stream: &str) -> Result<Arc<Outlet>, Refusal> {
+        if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
+            return Err(Refusal::Elsewhere(url.to_string()));
+        }
+        self.outlets.get(stream).ok_or(Refusal::NoStream)
+    }
+
+    pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
+        self.session.command(now, answer.unwrap_or_else(Command::Refuse));
+    }
+
+    pub(super) fn refuse(&mut self, now: BootTime, refusal: Refusal) {
+        self.session.command(now, Command::Refuse(refusal));
+    }
+
+    /// Answers what has waited long enough.
+    pub(super) fn late(&mut self, now: BootTime) {
+        match self.asked.take_if(|asked| asked.until() <= now) {
+            None => {}
+            Some(Asked::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
+            Some(Asked::FirstUnit { .. }) => {
+                let answer = Command::Playing { starts: Vec::new(), wall: None };
+                self.session.command(now, answer);
+            }
+        }
+    }
+}
+
+/// Why a stream cannot be described or set up now.
+fn not_ready(outlet: &Outlet) -> Refusal {
+    Refusal::NotReady(match outlet.stream.state().0 {
+        State::Offline { reason } => format!("the stream is offline: {reason}"),
+        State::Starting | State::Live => "nothing has come of this stream yet".to_owned(),
+    })
+}
