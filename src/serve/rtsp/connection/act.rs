@@ -13,7 +13,7 @@ use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
 use crate::source::Entrance;
 use crate::source::rtsp_push::PushError;
-use crate::wire::rtsp::{Command, Event, Step};
+use crate::wire::rtsp::{Command, Event, Refusal, Step};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
