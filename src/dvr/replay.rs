@@ -88,7 +88,7 @@ impl Replay {
     pub fn next_piece(&mut self) -> Result<Option<Piece>, DvrError> {
         loop {
             let Some(&(slot, generation)) = self.laps.front() else { return Ok(None) };
-            if self.is_removed(slot) {
+            if self.shared.table().is_removed(slot) {
                 self.pass();
                 return Err(DvrError::Removed { slot });
             }
@@ -117,12 +117,6 @@ impl Replay {
             let start = self.shared.facts().clock.place(boot, entry.boot_time, entry.wall);
             return Ok(Some(Piece { init, bytes, entry, start }));
         }
-    }
-
-    /// Whether the slot was given up when the ring was made smaller. What is open of it could
-    /// still be read, and its space would not be free until then.
-    fn is_removed(&self, slot: u32) -> bool {
-        !self.shared.table().slots.contains_key(&slot)
     }
 
     fn open_lap(&self, slot: u32, generation: u64) -> Result<OpenLap, DvrError> {

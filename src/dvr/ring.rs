@@ -211,7 +211,7 @@ impl Ring {
 
     /// Takes more slots when it should have more. Fewer are taken only when somebody agrees,
     /// because that deletes footage.
-    fn grown(mut self, disk: &dyn Disk) -> Result<Self, DvrError> {
+    pub(super) fn grown(mut self, disk: &dyn Disk) -> Result<Self, DvrError> {
         // What leaves goes first; numbers are given again when it is gone.
         if self.wanted_slots > self.slots && self.leaving.is_empty() {
             tracing::info!(units = self.wanted_slots - self.slots, "ring grows");

@@ -138,6 +138,12 @@ impl SlotTable {
         }
     }
 
+    /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
+    /// can still be read, but takes its space until it is closed.
+    pub(super) fn is_removed(&self, number: u32) -> bool {
+        !self.slots.contains_key(&number)
+    }
+
     /// Whether the lap is protected.
     pub(super) fn is_protected(&self, held: &Held) -> bool {
         self.protections.iter().any(|protection| {

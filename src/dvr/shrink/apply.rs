@@ -26,6 +26,8 @@ impl Storage {
     /// Carries out the plan that `token` was told for. When this returns it is decided on the
     /// medium; the files go in the turns that follow.
     pub(in crate::dvr) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
+        let told = self.shared.plans().iter().find(|(known, _)| *known == token).cloned();
+        let (_, plan) = told.ok_or(ShrinkError::Changed)?;
         // A disk that refuses costs the ring what is not durable yet, so nothing waits.
         self.commit_all();
         let not_now = |text: &str| ShrinkError::NotNow(text.to_owned());
@@ -33,8 +35,6 @@ impl Storage {
         if !ring.leaving.is_empty() {
             return Err(not_now("The ring is being made smaller already."));
         }
-        let told = self.shared.plans().iter().find(|(known, _)| *known == token).cloned();
-        let (_, plan) = told.ok_or(ShrinkError::Changed)?;
         if plan.extent != ring.extent() {
             return Err(ShrinkError::Changed);
         }
@@ -101,8 +101,17 @@ impl Storage {
             return Ok(());
         }
         let highest = self.shared.table().slots.keys().next_back().copied();
-        self.ring = Some(ring.left(&*disk, highest)?);
+        let rest = ring.left(&*disk, highest)?;
         info!(units = ring.leaving.len(), "slots that were given up are deleted");
+        self.ring = Some(rest.clone());
+        // A larger size may have been configured since.
+        let grown = rest.grown(&*disk)?;
+        if grown.slots != ring.slots {
+            self.shared.note_resize(&grown, ring.slots, grown.slots);
+            let foreign = self.shared.geometry().foreign;
+            self.shared.set_ring(RingState::Ready, Some(grown.geometry(foreign)));
+        }
+        self.ring = Some(grown);
         Ok(())
     }
 }

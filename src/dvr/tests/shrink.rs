@@ -18,7 +18,8 @@ use crate::dvr::keeper::Keeper;
 use crate::dvr::shrink::offline::shrink_on;
 use crate::dvr::storage::{Command, Storage, Turn};
 use crate::dvr::{
-    Config, Dvr, DvrError, Keep, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Writer,
+    Clip, Config, Dvr, DvrError, Keep, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Way,
+    Writer,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -299,6 +300,11 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     let all = (WallTime::from_unix_nanos(0), house.clock.wall().offset_nanos(1 << 50));
     let mut replay = house.dvr.replay(&gate(), all.0, all.1).unwrap();
     assert!(replay.next_piece().unwrap().is_some());
+    let mut tape = house.dvr.tape(&gate()).unwrap();
+    assert!(tape.seek(all.0, Way::Forward).unwrap());
+    assert!(tape.forward(false).unwrap().is_some());
+    // Into the lap that is not protected.
+    assert!((0..3).all(|_| tape.forward(false).unwrap().is_some()));
     let token = house.token().unwrap();
     house.agree(&token).unwrap();
     let error = replay.next_piece().unwrap_err();
@@ -312,8 +318,30 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
             Err(error) => assert!(matches!(error, DvrError::Removed { .. }), "{error}"),
         }
     }
+    let next = tape.forward(false).unwrap().unwrap();
+    assert!(next.seam, "it goes on behind what went, and says so");
+    assert!(tape.seek(all.0, Way::Forward).unwrap());
+    let seconds = |clip: Clip| clip.entry.boot_time.as_nanos() / 1_000_000_000;
+    let first = tape.forward(false).unwrap().map(seconds);
+    assert_eq!(first, house.laps().values().flatten().min().copied());
     let left: usize = house.laps().values().map(Vec::len).sum();
     assert_eq!(pieces, left);
+}
+
+#[test]
+fn a_larger_size_counts_once_a_shrink_that_was_cut_off_is_done() {
+    let (disk, clock) = full_ring();
+    let mut house = Life::start(&disk, &clock, FEWER);
+    let token = house.token().unwrap();
+    house.agree(&token).unwrap();
+    drop(house);
+    disk.cut_now(Cut::Power);
+    disk.restart();
+    clock.reboot(super::BEGINS_UNIX_NANOS);
+    let house = Life::start(&disk, &clock, SLOTS);
+    assert_eq!((files(&disk), house.laps().len() as u64), (SLOTS, FEWER));
+    let sizes = house.dvr.facts().resizes;
+    assert_eq!(sizes.iter().map(|r| r.to_slots).collect::<Vec<_>>(), [10, 16]);
 }
 
 /// What a shrink did, at whatever moment it ended.
