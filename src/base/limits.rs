@@ -265,6 +265,12 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Proposals to make the ring smaller that somebody may still agree to; the oldest leave first.
+pub const SHRINK_PLANS_MAX: usize = 8;
+/// How long somebody who agrees to a smaller ring waits for the disk.
+pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Changes of the ring's size that the journal keeps; the oldest leave first.
+pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
 /// follow the recording.
 pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);

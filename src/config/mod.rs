@@ -110,6 +110,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     parse(&std::fs::read_to_string(path).map_err(read)?)
 }
 
+/// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.
+pub fn ring_size(text: &str) -> Result<dvr::Size, KeyFault> {
+    let fault = |(wrong, right): (String, &str)| KeyFault {
+        path: "ring.size".to_owned(),
+        wrong,
+        right: right.to_owned(),
+    };
+    unit::ring_size(text).map_err(fault)
+}
+
 /// Checks a configuration text.
 pub fn parse(text: &str) -> Result<Config, ConfigError> {
     let mut faults = Vec::new();
