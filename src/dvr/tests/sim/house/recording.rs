@@ -19,10 +19,12 @@ impl House {
         self.disk.keep();
         self.ledger.keep();
         let cut = self.draw_cut();
-        // Mostly short lives, so that many begin; some turn the whole ring.
-        let magnitude = self.random.u32(2..9);
-        self.disk.cut_at(self.random.u64(1..=1 << magnitude), cut);
         let plan = (self.random.u8(0..4) == 0).then(|| self.draw_trouble());
+        // Mostly short lives, so that many begin; some turn the whole ring, or see the end of
+        // their trouble.
+        let is_long = plan.is_some() && self.random.u8(0..4) == 0;
+        let magnitude = if is_long { 10 } else { self.random.u32(2..9) };
+        self.disk.cut_at(self.random.u64(1..=1 << magnitude), cut);
         if let Some(plan) = plan {
             self.disk.plan(plan);
             self.tally.troubles += 1;
