@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::base::limits::{
     TROUBLE_TEXT_BYTES_MAX,
 };
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SharedClock, WallTime};
+use crate::base::time::{BootTime, SharedClock, Trust, WallTime};
 
 /// From this age on the newest durable fragment no longer counts as "recording".
 const RECORDING_AGE_MAX: Duration = Duration::from_secs(5);
@@ -133,6 +133,8 @@ pub(super) struct Shared {
     pub(super) closing: AtomicBool,
     pub(super) queue_bytes: AtomicUsize,
     pub(super) fragment_bytes_max: AtomicUsize,
+    /// Who vouched for the date when somebody last looked, as an octet.
+    trust: AtomicU8,
     table: Mutex<SlotTable>,
     ring: Mutex<(RingState, Geometry)>,
     /// Locked before `table` where both are needed.
@@ -206,6 +208,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             queue_bytes: AtomicUsize::new(0),
             fragment_bytes_max: AtomicUsize::new(FRAGMENT_BYTES_MAX),
+            trust: AtomicU8::new(Trust::to_octet(None)),
             table: Mutex::default(),
             ring: Mutex::new((RingState::Opening, Geometry::default())),
             facts: Mutex::default(),
@@ -231,6 +234,16 @@ impl Shared {
 
     pub(super) fn journal(&self) -> MutexGuard<'_, JournalState> {
         lock(&self.journal)
+    }
+
+    /// Who vouched for the date when the journal's thread last looked, about a second ago.
+    pub(super) fn trust(&self) -> Option<Trust> {
+        Trust::from_octet(self.trust.load(Relaxed))
+    }
+
+    /// Somebody looked who vouches for the date.
+    pub(super) fn set_trust(&self, trust: Trust) {
+        self.trust.store(Trust::to_octet(Some(trust)), Relaxed);
     }
 
     /// The ring, once it was opened.

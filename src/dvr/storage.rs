@@ -268,7 +268,8 @@ impl Storage {
         }
         let Some(open) = self.open.get_mut(stream) else { return Err(DvrError::NoSlot) };
         let loss = append.loss_before || append.log.loss_pending.swap(false, Relaxed);
-        open.write(self.shared.clock.boot(), &append.fragment, append.run_start, loss)
+        let seen = (self.shared.clock.boot(), self.shared.trust());
+        open.write(seen, &append.fragment, append.run_start, loss)
             .map_err(DvrError::disk("write to", ring.slot_path(open.header.slot)))
     }
 

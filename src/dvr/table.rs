@@ -178,7 +178,9 @@ impl SlotTable {
 
     /// Slots, oldest lap first and at most `most`, whose whole footage is older than its stream
     /// may keep. The date of footage is the clock table's; a lap whose content is not known yet
-    /// stays, and so does one that seems to lie in the future.
+    /// stays, and so does one that seems to lie in the future. A date for which nobody vouches
+    /// makes nothing old: such footage is older than its stream may keep when a later lap of the
+    /// stream is.
     pub(super) fn older(
         &self,
         now: WallTime,
@@ -186,12 +188,26 @@ impl SlotTable {
         clock: &ClockTable,
         most: usize,
     ) -> Vec<(u32, u64)> {
+        let vouched = |held: &Held, stretch: &Stretch| stretch.is_vouched(clock, held.boot);
+        // All of it of which the date is known is older.
         let is_older = |held: &Held| {
             let Some(age_max) = age_max(&held.stream) else { return false };
             let age_nanos = i64::try_from(age_max.as_nanos()).unwrap_or(i64::MAX);
             let oldest_kept = now.offset_nanos(age_nanos.saturating_neg());
-            let mut ends = held.stretches.iter().map(|s| s.placed(clock, held.boot).1);
-            held.known && !held.stretches.is_empty() && ends.all(|end| end < oldest_kept)
+            let mut dated = held.stretches.iter().filter(|stretch| vouched(held, stretch));
+            held.known && dated.all(|stretch| stretch.placed(clock, held.boot).1 < oldest_kept)
+        };
+        let mut newest_old: BTreeMap<&StreamName, u64> = BTreeMap::new();
+        for (_, held) in self.held() {
+            let is_dated = held.stretches.last().is_some_and(|last| vouched(held, last));
+            if is_dated && is_older(held) {
+                let newest = newest_old.entry(&held.stream).or_default();
+                *newest = held.generation.max(*newest);
+            }
+        }
+        let is_older = |held: &Held| {
+            let newest = newest_old.get(&held.stream);
+            newest.is_some_and(|&newest| held.generation <= newest) && is_older(held)
         };
         let mut old: Vec<_> = self
             .held()
@@ -329,7 +345,8 @@ impl SlotTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::BootTime;
+    use crate::base::time::{BootTime, Trust};
+    use crate::dvr::clock::ClockRow;
 
     const SLOT_BYTES: u64 = 100;
 
@@ -450,7 +467,7 @@ mod tests {
     fn an_age_limit_takes_the_oldest_and_no_more_than_it_may() {
         let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
         let limit = |_: &StreamName| Some(Duration::from_secs(300));
-        let (clock, now) = (ClockTable::default(), WallTime::from_unix_nanos(1_000_000_000_000));
+        let (clock, now) = (vouched(Trust::Ntp), WallTime::from_unix_nanos(1_000_000_000_000));
         let old = |table: &SlotTable, most| table.older(now, limit, &clock, most);
         assert_eq!(old(&table, 9).len(), 7);
         assert_eq!(old(&table, 2), [(0, 1), (1, 2)]);
@@ -458,5 +475,29 @@ mod tests {
         table.lease(3);
         assert_eq!(old(&table, 2), [(3, 4), (4, 5)]);
         assert!(table.older(now, |_: &StreamName| None, &clock, 9).is_empty());
+    }
+
+    #[test]
+    fn a_date_for_which_nobody_vouches_makes_nothing_old() {
+        let mut table = table((0..4).map(|at| footage(at + 1, at * 100)));
+        let limit = |_: &StreamName| Some(Duration::from_secs(300));
+        let now = WallTime::from_unix_nanos(1_000_000_000_000);
+        assert!(table.older(now, limit, &ClockTable::default(), 9).is_empty());
+        assert!(table.older(now, limit, &vouched(Trust::None), 9).is_empty());
+        assert_eq!(table.older(now, limit, &vouched(Trust::Rtc), 9).len(), 4);
+        // The second boot knows its date, and the first was before it.
+        for generation in [1, 2, 4] {
+            let slot = u32::try_from(generation).unwrap() - 1;
+            table.lap_mut(slot, generation).unwrap().boot = [9; 16];
+        }
+        assert_eq!(table.older(now, limit, &vouched(Trust::Ntp), 9), [(0, 1), (1, 2), (2, 3)]);
+    }
+
+    /// A boot whose date is the time since boot.
+    fn vouched(trust: Trust) -> ClockTable {
+        let mut clock = ClockTable::default();
+        let (at, utc) = (BootTime::default(), WallTime::default());
+        clock.add(ClockRow { boot: [0; 16], at, utc, trust, error_ms: None });
+        clock
     }
 }
