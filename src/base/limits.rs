@@ -51,7 +51,7 @@ pub const RTSP_HEADERS_MAX: usize = 64;
 /// Longest RTSP body; a longer one gets 413 and the connection ends.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
 /// RTSP connections at once; a further one is closed at once.
-pub const RTSP_CONNECTIONS_MAX: usize = 512;
+pub const RTSP_CONNECTIONS_MAX: usize = 1_280;
 /// RTSP connections from one address at once; a further one is closed at once.
 pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// Time from the first byte of a request to its last; then the connection ends.
@@ -60,6 +60,10 @@ pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// The `timeout` told in every Session header; a UDP reader silent for longer is dropped.
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A publisher that sends no media for this long is dropped.
+pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Media of one announced description; more get 400. Those that are not carried are let go.
+pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
 pub const RTSP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Replies queued for a reader that pipelines requests; past it the connection ends.

@@ -23,9 +23,10 @@ pub(super) enum Frame {
     Request(Box<Request<Vec<u8>>>),
     /// A request that could be delimited but not read; the connection stays open.
     Refused(Fault),
-    /// What came behind `$`, channel and length: up to 65535 bytes. Over which channel does not
-    /// matter, because only reports come this way.
-    Interleaved(Bytes),
+    /// A reply to a request of ours, or to none; nothing in it matters but that the peer lives.
+    Reply,
+    /// What came behind `$`, channel and length: the channel, and up to 65535 bytes.
+    Interleaved(u8, Bytes),
 }
 
 /// Why a message is refused.
@@ -85,13 +86,13 @@ impl Framer {
     }
 
     fn interleaved(&mut self) -> Option<Frame> {
-        let [_, _channel, high, low] = *self.buffer.first_chunk::<FRAME_HEAD_BYTES>()?;
+        let [_, channel, high, low] = *self.buffer.first_chunk::<FRAME_HEAD_BYTES>()?;
         let length = usize::from(u16::from_be_bytes([high, low]));
         if self.buffer.len() < FRAME_HEAD_BYTES + length {
             return None;
         }
         self.buffer.advance(FRAME_HEAD_BYTES);
-        Some(Frame::Interleaved(self.buffer.split_to(length).freeze()))
+        Some(Frame::Interleaved(channel, self.buffer.split_to(length).freeze()))
     }
 
     fn request(&mut self) -> Result<Option<Frame>, Fault> {
@@ -103,7 +104,7 @@ impl Framer {
         }
         let bytes = self.buffer.split_to(whole);
         self.searched = 0;
-        Ok(head.message(&bytes[head_bytes..]))
+        Ok(Some(head.message(&bytes[head_bytes..])))
     }
 
     /// Where the head ends, just behind its empty line.
@@ -166,19 +167,19 @@ impl Head {
         Ok(read)
     }
 
-    /// The message as rtsp-types reads it; `None` for a response, which nobody asked for.
-    fn message(mut self, body: &[u8]) -> Option<Frame> {
+    /// The message as rtsp-types reads it.
+    fn message(mut self, body: &[u8]) -> Frame {
         let refuse = |status, text| Fault { status, cseq: self.cseq.clone(), text };
         if let Some(fault) = self.fault {
-            return Some(Frame::Refused(refuse(fault.status, fault.text)));
+            return Frame::Refused(refuse(fault.status, fault.text));
         }
         self.text.extend_from_slice(body);
         match Message::<Vec<u8>>::parse(&self.text) {
-            Ok((Message::Request(request), _)) => Some(Frame::Request(Box::new(request))),
-            Ok(_) => None,
+            Ok((Message::Request(request), _)) => Frame::Request(Box::new(request)),
+            Ok(_) => Frame::Reply,
             Err(_) => {
                 let text = "the request cannot be read";
-                Some(Frame::Refused(refuse(StatusCode::BadRequest, text)))
+                Frame::Refused(refuse(StatusCode::BadRequest, text))
             }
         }
     }

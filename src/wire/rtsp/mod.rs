@@ -13,13 +13,19 @@
 //! 4. A session belongs to its connection; its id opens nothing elsewhere.
 
 mod frame;
+mod live;
 mod method;
+mod offer;
+mod refusal;
 mod reply;
 mod sdp;
 mod session;
 mod target;
 mod transport;
 
-pub use session::{Command, Event, Refusal, Routed, Session, Start, Step};
+pub use live::{Medium, Routed};
+pub use offer::{Offer, OfferedMedium};
+pub use refusal::Refusal;
+pub use session::{Command, Event, Session, Start, Step};
 pub use target::Target;
 pub use transport::Route;

@@ -6,17 +6,21 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
 
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
+use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
+use super::offer::{Announced, Offer};
+use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
 use super::transport::Route;
-use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT};
+use crate::base::limits::{
+    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
+};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
 use crate::wire::rtp::rtcp::is_rtcp;
@@ -63,8 +67,41 @@ pub enum Event {
         /// The tracks and where they go.
         routes: Vec<Routed>,
     },
-    /// Send no more until the next [`Event::Play`].
+    /// Send or take no more until the next [`Event::Play`] or [`Event::Record`].
     Pause,
+    /// The peer wants to publish. Answer with [`Command::Announced`] or a refusal.
+    Announce {
+        /// The stream's name, unchecked.
+        stream: String,
+        /// What it brings.
+        offer: Arc<Offer>,
+    },
+    /// One medium of the offer is to come by `route`. Answer with [`Command::SetUp`] or a
+    /// refusal.
+    SetUpRecord {
+        /// Which medium, by its place in the offer.
+        track: TrackId,
+        /// How it comes.
+        route: Route,
+    },
+    /// The peer begins to send. Answer with [`Command::Recording`] or a refusal.
+    Record {
+        /// The stream's name, as it was announced.
+        stream: String,
+        /// What was announced.
+        offer: Arc<Offer>,
+        /// The media that were set up and how they come.
+        routes: Vec<Routed>,
+    },
+    /// A packet of a peer that records, out of the connection.
+    Media {
+        /// Of which medium.
+        track: TrackId,
+        /// RTP or RTCP.
+        medium: Medium,
+        /// The packet, unchecked: at most 65535 bytes.
+        packet: Bytes,
+    },
     /// The session is over; its sockets may go. The connection may begin another.
     Ended,
     /// Close the connection once everything is sent.
@@ -98,10 +135,21 @@ pub enum Command {
         /// When the first picture was taken.
         wall: Option<WallTime>,
     },
+    /// The stream may be published.
+    Announced,
+    /// What comes from now on is taken.
+    Recording,
     /// What was asked for cannot be.
     Refuse(Refusal),
     /// RTCP came from the peer over UDP.
     Alive,
+    /// RTP came over UDP from a peer that records.
+    Heard,
+    /// Send the peer elsewhere (RFC 2326 §10.10); no answer comes.
+    Redirect {
+        /// Where to.
+        url: String,
+    },
 }
 
 /// Where a track begins: what RTP-Info says (RFC 2326 §12.33).
@@ -115,30 +163,6 @@ pub struct Start {
     pub timestamp: u32,
 }
 
-/// A track and where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Routed {
-    /// The track.
-    pub track: TrackId,
-    /// Where it goes.
-    pub route: Route,
-}
-
-/// Why the driver cannot do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No such stream: 404.
-    NoStream,
-    /// The stream has no such track: 404.
-    NoTrack,
-    /// The URL names a stream of several tracks where one track is needed: 459.
-    WhichTrack,
-    /// Nothing is known of the stream yet: 503 with this reason.
-    NotReady(String),
-    /// No port, no socket: 500.
-    NoPorts,
-}
-
 /// A request with what every method needs of it.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -147,34 +171,14 @@ pub(super) struct Ask {
     pub(super) target: Option<Target>,
 }
 
-/// What is set up.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) id: String,
-    pub(super) stream: String,
-    pub(super) routes: Vec<Routed>,
-    pub(super) playing: bool,
-}
-
-impl Live {
-    /// Value of the Session header with the timeout, RFC 2326 §12.37.
-    pub(super) fn header(&self) -> String {
-        format!("{};timeout={}", self.id, RTSP_SESSION_TIMEOUT.as_secs())
-    }
-
-    /// A reader over TCP that takes its bytes is alive, whatever it does not say.
-    fn needs_keepalive(&self) -> bool {
-        let udp = |routed: &Routed| matches!(routed.route, Route::Udp { .. });
-        !self.playing || self.routes.iter().any(udp)
-    }
-}
-
 /// A request that waits for the driver.
 #[derive(Debug)]
 pub(super) enum Pending {
     Describe(Ask),
     SetUp(Ask, Route),
     Play(Ask),
+    Announce(Ask, Announced),
+    Record(Ask),
 }
 
 /// One connection. Not more than a request and a reply are kept in it.
@@ -186,6 +190,8 @@ pub struct Session {
     steps: VecDeque<Step>,
     pending: Option<Pending>,
     pub(super) live: Option<Live>,
+    /// What the peer wants to publish; the tracks it sets up are of this.
+    pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
     /// When the peer last showed life.
     alive: BootTime,
@@ -193,6 +199,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// Nobody on the way can read along.
     pub(super) secure: bool,
+    /// CSeq of our next own request.
+    own_cseq: u32,
     closed: bool,
 }
 
@@ -206,11 +214,13 @@ impl Session {
             steps: VecDeque::new(),
             pending: None,
             live: None,
+            announced: None,
             peer,
             alive: now,
             seed,
             birth: (now, wall),
             secure: false,
+            own_cseq: 1,
             closed: false,
         }
     }
@@ -238,9 +248,11 @@ impl Session {
 
     /// Takes an answer or a wish of the driver. An answer that nobody waits for is dropped.
     pub fn command(&mut self, now: BootTime, command: Command) {
-        if matches!(command, Command::Alive) {
-            self.alive = now;
-            return;
+        match command {
+            Command::Alive => return self.alive = now,
+            Command::Heard => return self.heard(now),
+            Command::Redirect { url } => return self.redirect(&url),
+            _ => {}
         }
         let Some(pending) = self.pending.take() else { return };
         self.alive = now;
@@ -258,10 +270,22 @@ impl Session {
                 let reply = method::play::finish(self, &ask, &starts, wall);
                 self.reply(now, Some(&ask.cseq), reply);
             }
+            (Pending::Announce(ask, announced), Command::Announced) => {
+                self.announced = Some(announced);
+                self.reply(now, Some(&ask.cseq), Reply::ok());
+            }
+            (Pending::Record(ask), Command::Recording) => {
+                let reply = method::record::finish(self, now);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
             (
-                Pending::Describe(ask) | Pending::SetUp(ask, _) | Pending::Play(ask),
+                Pending::Describe(ask)
+                | Pending::SetUp(ask, _)
+                | Pending::Play(ask)
+                | Pending::Announce(ask, _)
+                | Pending::Record(ask),
                 Command::Refuse(refusal),
-            ) => self.reply(now, Some(&ask.cseq), refused(&refusal)),
+            ) => self.reply(now, Some(&ask.cseq), refusal.reply()),
             (pending, _) => self.pending = Some(pending),
         }
     }
@@ -297,13 +321,21 @@ impl Session {
 
     /// What may not last longer, and until when; `None` when nothing is limited.
     fn deadline(&self) -> Option<(Late, BootTime)> {
-        match (self.begun, &self.live) {
-            (Some(begun), _) => Some((Late::Request, begun.after(RTSP_REQUEST_TIME_MAX))),
-            (None, None) => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
-            (None, Some(live)) if live.needs_keepalive() => {
+        let request = self.begun.map(|at| (Late::Request, at.after(RTSP_REQUEST_TIME_MAX)));
+        let rest = match &self.live {
+            None => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
+            Some(Live { recording: Some(heard), .. }) => {
+                Some((Late::Publisher, heard.after(RTSP_PUBLISH_SILENCE_MAX)))
+            }
+            Some(live) if live.needs_keepalive() => {
                 Some((Late::Session, self.alive.after(RTSP_SESSION_TIMEOUT)))
             }
-            (None, Some(_)) => None,
+            Some(_) => None,
+        };
+        // A request in the making is a sign of life, so only its own time counts then.
+        match (request, rest) {
+            (Some(request), Some(rest @ (Late::Publisher, _))) if rest.1 < request.1 => Some(rest),
+            (request, rest) => request.or(rest),
         }
     }
 
@@ -322,12 +354,40 @@ impl Session {
                 let reply = Reply::refuse(fault.status, fault.text);
                 self.reply(now, fault.cseq.as_deref(), reply);
             }
-            // Only RTCP is of interest; anything else, in turn or out of it, is let go.
-            Frame::Interleaved(data) => {
-                if is_rtcp(&data) {
-                    self.alive = now;
-                }
-            }
+            Frame::Reply => self.alive = now,
+            Frame::Interleaved(channel, packet) => self.interleaved(now, channel, packet),
+        }
+    }
+
+    /// Hands on what belongs to a medium that is recorded. Of anything else only RTCP is of
+    /// interest, as a sign of life.
+    fn interleaved(&mut self, now: BootTime, channel: u8, packet: Bytes) {
+        if is_rtcp(&packet) {
+            self.alive = now;
+        }
+        let Some((track, medium)) = self.live.as_ref().and_then(|live| live.comes_by(channel))
+        else {
+            return;
+        };
+        if medium == Medium::Rtp {
+            self.heard(now);
+        }
+        self.event(Event::Media { track, medium, packet });
+    }
+
+    /// Media came of a peer that records.
+    fn heard(&mut self, now: BootTime) {
+        self.alive = now;
+        if let Some(heard) = self.live.as_mut().and_then(|live| live.recording.as_mut()) {
+            *heard = now;
+        }
+    }
+
+    fn redirect(&mut self, url: &str) {
+        if !self.closed {
+            let bytes = method::redirect::request(self, self.own_cseq, url);
+            self.own_cseq = self.own_cseq.wrapping_add(1);
+            self.steps.push_back(Step::Send(bytes));
         }
     }
 
@@ -365,10 +425,24 @@ impl Session {
         self.steps.push_back(Step::Event(event));
     }
 
-    fn close(&mut self, reason: &'static str) {
+    /// Ends the session, if there is one, and forgets what was announced.
+    pub(super) fn end(&mut self) {
+        self.announced = None;
         if self.live.take().is_some() {
             self.event(Event::Ended);
         }
+    }
+
+    /// 200, with the session if there is one.
+    pub(super) fn acknowledge(&self) -> Reply {
+        match &self.live {
+            Some(live) => Reply::ok().header(headers::SESSION, live.header()),
+            None => Reply::ok(),
+        }
+    }
+
+    fn close(&mut self, reason: &'static str) {
+        self.end();
         self.event(Event::Close { reason });
         self.closed = true;
         self.framer.clear();
@@ -391,6 +465,7 @@ enum Late {
     Request,
     Idle,
     Session,
+    Publisher,
 }
 
 impl Late {
@@ -399,25 +474,10 @@ impl Late {
             Self::Request => "a request was not finished in time",
             Self::Idle => "no request came",
             Self::Session => "the session timed out",
+            Self::Publisher => "the publisher sent no media for 10 s",
         }
     }
 }
-
-fn refused(refusal: &Refusal) -> Reply {
-    match refusal {
-        Refusal::NoStream => Reply::refuse(StatusCode::NotFound, "there is no such stream"),
-        Refusal::NoTrack => Reply::refuse(StatusCode::NotFound, "the stream has no such track"),
-        Refusal::WhichTrack => {
-            Reply::refuse(StatusCode::AggregateOperationNotAllowed, "name one track")
-        }
-        Refusal::NotReady(reason) => Reply::refuse(StatusCode::ServiceUnavailable, reason)
-            .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
-        Refusal::NoPorts => Reply::refuse(StatusCode::InternalServerError, "no port is free"),
-    }
-}
-
-/// When a stream that is not ready is worth another try.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

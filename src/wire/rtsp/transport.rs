@@ -27,6 +27,24 @@ pub enum Route {
     },
 }
 
+/// Which way media flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Play,
+    Record,
+}
+
+impl Flow {
+    /// Whether `mode`, the parameter in lower case, asks for this. Publishers that announced are
+    /// taken at that word whatever they say here: some say `receive`, some nothing.
+    fn suits(self, mode: Option<&str>) -> bool {
+        match self {
+            Self::Play => mode.is_none_or(|mode| mode.contains("play")),
+            Self::Record => true,
+        }
+    }
+}
+
 /// What a peer asks for, reduced to what can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -34,15 +52,16 @@ pub(super) enum Asked {
     Udp { rtp: u16, rtcp: u16 },
 }
 
-/// What a connection can be offered.
+/// What a connection can have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
+pub(super) struct Terms {
     pub(super) peer: IpAddr,
+    pub(super) flow: Flow,
     /// The connection is encrypted; what went beside it would not be, so nothing does.
     pub(super) secure: bool,
 }
 
-impl Offer {
+impl Terms {
     /// For a peer that asked for something else.
     pub(super) fn text(self) -> &'static str {
         if self.secure {
@@ -54,12 +73,12 @@ impl Offer {
 }
 
 /// The first transport of the list `header` that can be had.
-pub(super) fn choose(header: &str, offer: Offer) -> Option<Asked> {
-    split(header, ',').find_map(|spec| read(spec, offer))
+pub(super) fn choose(header: &str, terms: Terms) -> Option<Asked> {
+    split(header, ',').find_map(|spec| read(spec, terms))
 }
 
 /// Reads one transport; `None` when it cannot be had.
-fn read(spec: &str, offer: Offer) -> Option<Asked> {
+fn read(spec: &str, terms: Terms) -> Option<Asked> {
     let mut parts = split(spec, ';').map(str::trim);
     let protocol = parts.next()?.to_ascii_uppercase();
     let params: Vec<(String, &str)> = parts
@@ -69,14 +88,14 @@ fn read(spec: &str, offer: Offer) -> Option<Asked> {
         })
         .collect();
     let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
-    let plays = param("mode").is_none_or(|mode| mode.to_ascii_lowercase().contains("play"));
-    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != offer.peer);
-    if param("multicast").is_some() || !plays || param("destination").is_some_and(elsewhere) {
+    let suits = terms.flow.suits(param("mode").map(str::to_ascii_lowercase).as_deref());
+    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != terms.peer);
+    if param("multicast").is_some() || !suits || param("destination").is_some_and(elsewhere) {
         return None;
     }
     match protocol.as_str() {
         "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
-        "RTP/AVP" | "RTP/AVP/UDP" if !offer.secure => {
+        "RTP/AVP" | "RTP/AVP/UDP" if !terms.secure => {
             let client = param("client_port").and_then(pair::<u16>)?;
             let asked = Asked::Udp { rtp: client.0, rtcp: client.1 };
             (client.0.min(client.1) >= CLIENT_PORT_MIN).then_some(asked)
@@ -108,15 +127,25 @@ fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
 }
 
 /// The value for a reply.
-pub(super) fn answer(route: Route, ssrc: u32, server_port: Option<(u16, u16)>) -> String {
+/// The source is ours to tell only when we send.
+pub(super) fn answer(
+    route: Route,
+    flow: Flow,
+    ssrc: u32,
+    server_port: Option<(u16, u16)>,
+) -> String {
+    let end = match flow {
+        Flow::Play => format!("ssrc={ssrc:08X}"),
+        Flow::Record => "mode=record".to_owned(),
+    };
     match route {
         Route::Tcp { rtp, rtcp } => {
-            format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}")
+            format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};{end}")
         }
         Route::Udp { rtp, rtcp } => {
             let ports = server_port.map(|(rtp, rtcp)| format!(";server_port={rtp}-{rtcp}"));
             let ports = ports.unwrap_or_default();
-            format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};ssrc={ssrc:08X}")
+            format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};{end}")
         }
     }
 }
@@ -125,12 +154,12 @@ pub(super) fn answer(route: Route, ssrc: u32, server_port: Option<(u16, u16)>) -
 mod tests {
     use super::*;
 
-    const OFFER: Offer =
-        Offer { peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), secure: false };
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const TERMS: Terms = Terms { peer: PEER, flow: Flow::Play, secure: false };
 
     #[test]
     fn nothing_goes_beside_an_encrypted_connection() {
-        let secure = Offer { secure: true, ..OFFER };
+        let secure = Terms { secure: true, ..TERMS };
         assert_eq!(choose("RTP/AVP;unicast;client_port=5000-5001", secure), None);
         let list = "RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1";
         assert_eq!(choose(list, secure), Some(Asked::Tcp { channels: Some((0, 1)) }));
@@ -153,7 +182,7 @@ mod tests {
             ("RTP/AVP;client_port=5000-5001;mode=\"PLAY,RECORD\",RTP/AVP/TCP", udp(5000, 5001)),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", udp(5000, 5001)),
         ] {
-            assert_eq!(choose(header, OFFER), wanted, "{header}");
+            assert_eq!(choose(header, TERMS), wanted, "{header}");
         }
     }
 
@@ -174,14 +203,30 @@ mod tests {
             "RTP/AVP/DCCP;client_port=5000-5001",
             "RTP/AVP;dest_addr=\"\\\"",
         ] {
-            assert_eq!(choose(header, OFFER), None, "{header}");
+            assert_eq!(choose(header, TERMS), None, "{header}");
         }
+    }
+
+    #[test]
+    fn a_publisher_may_name_its_mode_as_it_likes() {
+        for mode in ["", ";mode=record", ";mode=\"RECEIVE\"", ";mode=PLAY"] {
+            let asked = choose(
+                &format!("RTP/AVP/TCP;unicast{mode}"),
+                Terms { flow: Flow::Record, ..TERMS },
+            );
+            assert_eq!(asked, Some(Asked::Tcp { channels: None }), "{mode}");
+        }
+        let route = Route::Udp { rtp: 5_000, rtcp: 5_001 };
+        assert_eq!(
+            answer(route, Flow::Record, 7, Some((6_000, 6_001))),
+            "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;mode=record"
+        );
     }
 
     proptest::proptest! {
         #[test]
         fn no_header_makes_reading_panic(header: String) {
-            let _ = choose(&header, OFFER);
+            let _ = choose(&header, Terms { flow: Flow::Record, ..TERMS });
         }
     }
 }

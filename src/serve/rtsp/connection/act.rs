@@ -11,7 +11,7 @@ use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
-use crate::wire::rtsp::{Command, Event, Step};
+use crate::wire::rtsp::{Command, Event, Refusal, Step};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -73,6 +73,10 @@ impl Connection {
                     play.reroute(&routes);
                 }
             }
+            Event::Announce { .. } | Event::SetUpRecord { .. } | Event::Record { .. } => {
+                self.refuse(now, Refusal::NotPublished);
+            }
+            Event::Media { .. } => {}
             Event::Pause => self.silence(),
             Event::Ended => {
                 self.silence();

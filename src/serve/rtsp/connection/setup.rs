@@ -90,7 +90,7 @@ impl Connection {
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
 
-    fn refuse(&mut self, now: BootTime, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, now: BootTime, refusal: Refusal) {
         self.session.command(now, Command::Refuse(refusal));
     }
 

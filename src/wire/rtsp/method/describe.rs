@@ -2,6 +2,7 @@
 
 use rtsp_types::{StatusCode, headers};
 
+use super::super::live::Live;
 use super::super::reply::Reply;
 use super::super::sdp;
 use super::super::session::{Ask, Event, Pending, Session};
@@ -9,7 +10,7 @@ use super::super::target::base_url;
 use super::Outcome;
 use crate::media::Tracks;
 
-/// Asks the driver for the tracks. A session that does not play yet is forgotten: some
+/// Asks the driver for the tracks. A session in which nothing flows yet is forgotten: some
 /// recorders describe twice and would set up every track twice.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(target) = &ask.target else {
@@ -20,8 +21,8 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         let text = "only application/sdp is offered";
         return Outcome::Done(Reply::refuse(StatusCode::NotAcceptable, text));
     }
-    if session.live.take_if(|live| !live.playing).is_some() {
-        session.event(Event::Ended);
+    if !session.live.as_ref().is_some_and(Live::is_active) {
+        session.end();
     }
     Outcome::Asked(Event::Describe { stream: target.stream.clone() }, Pending::Describe(ask))
 }

@@ -2,11 +2,15 @@
 //!
 //! Owns: what holds for all of them: which exist, required features, session ids.
 
+mod announce;
 pub(super) mod describe;
+mod get_parameter;
 mod options;
-mod parameter;
 mod pause;
 pub(super) mod play;
+pub(super) mod record;
+pub(super) mod redirect;
+mod set_parameter;
 pub(super) mod setup;
 mod teardown;
 
@@ -16,8 +20,8 @@ use super::reply::Reply;
 use super::session::{Ask, Event, Pending, Session};
 
 /// What is answered to "what can you do".
-pub(super) const PUBLIC: &str =
-    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, \
+    TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
 /// What became of a request.
 pub(super) enum Outcome {
@@ -41,9 +45,12 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         Method::Play => play::begin(session, ask),
         Method::Pause => pause::answer(session),
         Method::Teardown => teardown::answer(session, &ask),
-        Method::GetParameter | Method::SetParameter => Outcome::Done(parameter::answer(session)),
-        Method::Announce | Method::Record => Outcome::Done(not_allowed()),
-        _ => Outcome::Done(unknown()),
+        Method::Announce => announce::begin(session, ask),
+        Method::Record => record::begin(session, ask),
+        Method::GetParameter => Outcome::Done(get_parameter::answer(session)),
+        Method::SetParameter => Outcome::Done(set_parameter::answer(session)),
+        Method::Redirect | Method::PlayNotify => Outcome::Done(not_allowed()),
+        Method::Extension(_) => Outcome::Done(unknown()),
     }
 }
 
@@ -58,7 +65,7 @@ fn requires(ask: &Ask) -> Option<Reply> {
 
 /// Refuses a session id that is not this connection's. A missing one means this connection's.
 fn foreign_session(session: &Session, ask: &Ask) -> Option<Reply> {
-    if matches!(ask.request.method(), Method::Options | Method::Describe) {
+    if matches!(ask.request.method(), Method::Options | Method::Describe | Method::Announce) {
         return None;
     }
     let told = ask.request.header(&headers::SESSION)?.as_str();
@@ -74,7 +81,7 @@ fn no_session() -> Outcome {
 }
 
 fn not_allowed() -> Reply {
-    let text = "publishing over RTSP is not offered";
+    let text = "only servers say this";
     Reply::refuse(StatusCode::MethodNotAllowed, text).header(headers::ALLOW, PUBLIC)
 }
 

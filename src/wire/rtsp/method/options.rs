@@ -8,9 +8,5 @@ use super::PUBLIC;
 
 /// Answers always, inside and outside of a session.
 pub(super) fn answer(session: &Session) -> Reply {
-    let reply = Reply::ok().header(headers::PUBLIC, PUBLIC);
-    match &session.live {
-        Some(live) => reply.header(headers::SESSION, live.header()),
-        None => reply,
-    }
+    session.acknowledge().header(headers::PUBLIC, PUBLIC)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use rtsp_types::headers;
+use rtsp_types::{StatusCode, headers};
 
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session, Start};
@@ -13,6 +13,10 @@ use crate::base::time::WallTime;
 /// Asks the driver to begin. PLAY while playing changes nothing and is answered at once.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(live) = &session.live else { return no_session() };
+    if session.announced.is_some() {
+        let text = "this session publishes";
+        return Outcome::Done(Reply::refuse(StatusCode::MethodNotValidInThisState, text));
+    }
     if live.playing {
         let reply = Reply::ok().header(headers::SESSION, live.header());
         return Outcome::Done(reply.header(headers::RANGE, "npt=now-"));

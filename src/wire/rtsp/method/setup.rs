@@ -2,20 +2,29 @@
 
 use rtsp_types::{StatusCode, headers};
 
+use super::super::live::{Live, Routed};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Live, Pending, Routed, Session};
+use super::super::session::{Ask, Event, Pending, Session};
 use super::super::target::Target;
-use super::super::transport::{self, Asked, Offer, Route};
+use super::super::transport::{self, Asked, Flow, Route, Terms};
 use super::Outcome;
 
 /// Chooses a transport and asks the driver to prepare it.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let refuse = |status, text| Outcome::Done(Reply::refuse(status, text));
-    let Some(target) = ask.target.clone() else {
+    let Some(mut target) = ask.target.clone() else {
         return refuse(StatusCode::BadRequest, "name a track");
     };
+    let announced = session.announced.as_ref().zip(ask.request.request_uri());
+    let flow = if announced.is_some() { Flow::Record } else { Flow::Play };
+    if let Some((announced, url)) = announced {
+        let Some(track) = announced.track_of(url) else {
+            return refuse(StatusCode::NotFound, "no such track was announced");
+        };
+        target = Target { stream: announced.stream.clone(), track: Some(track) };
+    }
     let routes: &[Routed] = match &session.live {
-        Some(live) if live.playing => {
+        Some(live) if live.is_active() => {
             return refuse(StatusCode::MethodNotValidInThisState, "PAUSE comes first");
         }
         Some(live) if live.stream != target.stream => {
@@ -26,15 +35,19 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    let offer = Offer { peer: session.peer, secure: session.secure };
-    let Some(asked) = transport::choose(header.unwrap_or_default(), offer) else {
-        return refuse(StatusCode::UnsupportedTransport, offer.text());
+    let terms = Terms { peer: session.peer, secure: session.secure, flow };
+    let Some(asked) = transport::choose(header.unwrap_or_default(), terms) else {
+        return refuse(StatusCode::UnsupportedTransport, terms.text());
     };
     let route = match asked {
         Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },
         Asked::Tcp { channels } => channels_for(&target, channels, routes),
     };
-    Outcome::Asked(Event::SetUp { target, route }, Pending::SetUp(ask, route))
+    let event = match (flow, target.track) {
+        (Flow::Record, Some(track)) => Event::SetUpRecord { track, route },
+        _ => Event::SetUp { target, route },
+    };
+    Outcome::Asked(event, Pending::SetUp(ask, route))
 }
 
 /// The channels asked for if no other track has them, else ours of the track, else any.
@@ -63,12 +76,21 @@ pub(in super::super) fn finish(
     server_port: Option<(u16, u16)>,
 ) -> Reply {
     let id = session.new_id();
-    let stream = ask.target.as_ref().map_or_else(String::new, |target| target.stream.clone());
-    let live =
-        session.live.get_or_insert_with(|| Live { id, stream, routes: Vec::new(), playing: false });
+    let (stream, flow) = match (&session.announced, &ask.target) {
+        (Some(announced), _) => (announced.stream.clone(), Flow::Record),
+        (None, target) => (target.as_ref().map_or("", |t| &t.stream).to_owned(), Flow::Play),
+    };
+    let (playing, recording) = (false, None);
+    let live = session.live.get_or_insert_with(|| Live {
+        id,
+        stream,
+        routes: Vec::new(),
+        playing,
+        recording,
+    });
     live.routes.retain(|old| old.track != routed.track);
     live.routes.push(routed);
     Reply::ok()
         .header(headers::SESSION, live.header())
-        .header(headers::TRANSPORT, transport::answer(routed.route, ssrc, server_port))
+        .header(headers::TRANSPORT, transport::answer(routed.route, flow, ssrc, server_port))
 }

@@ -6,13 +6,18 @@ use super::{Outcome, no_session};
 
 /// Ends what the URL names. The last track takes the session with it; the connection stays.
 pub(super) fn answer(session: &mut Session, ask: &Ask) -> Outcome {
+    let announced = session.announced.as_ref().zip(ask.request.request_uri());
+    let track = match announced {
+        Some((announced, url)) => announced.track_of(url).filter(|_| !announced.is_whole(url)),
+        None => ask.target.as_ref().and_then(|target| target.track),
+    };
     let Some(live) = &mut session.live else { return no_session() };
-    if let Some(track) = ask.target.as_ref().and_then(|target| target.track) {
+    if let Some(track) = track {
         live.routes.retain(|routed| routed.track != track);
         if !live.routes.is_empty() {
             return Outcome::DoneAnd(Reply::ok(), Event::Reroute { routes: live.routes.clone() });
         }
     }
-    session.live = None;
+    (session.live, session.announced) = (None, None);
     Outcome::DoneAnd(Reply::ok(), Event::Ended)
 }

@@ -1,13 +1,17 @@
 //! Whole conversations with a session, in virtual time.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::*;
 use crate::media::{CodecParams, RunId};
 
+mod publish;
+
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
-/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000.
+/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000; it
+/// may also be published.
 struct Bench {
     session: Session,
     now: BootTime,
@@ -93,6 +97,18 @@ fn answer(event: &Event) -> Option<Command> {
         Event::Describe { stream } | Event::Play { stream, .. } if stream != "gate" => {
             Some(Command::Refuse(Refusal::NoStream))
         }
+        Event::Announce { stream, .. } => Some(match stream.as_str() {
+            "gate" => Command::Announced,
+            "other" => Command::Refuse(Refusal::NotPublished),
+            "moved" => Command::Refuse(Refusal::Elsewhere("rtsp://h2/gate".to_owned())),
+            _ => Command::Refuse(Refusal::NoStream),
+        }),
+        Event::SetUpRecord { track, route } => {
+            let udp = matches!(route, Route::Udp { .. });
+            let server_port = udp.then_some((6_000, 6_001));
+            Some(Command::SetUp { track: *track, ssrc: 0, server_port })
+        }
+        Event::Record { .. } => Some(Command::Recording),
         Event::Describe { .. } => Some(Command::Described { tracks: tracks() }),
         Event::SetUp { target, route } => Some(match target.track {
             Some(track) if track.0 < 2 => {
@@ -132,7 +148,8 @@ fn a_reader_over_tcp_gets_what_it_needs_step_by_step() {
     assert_eq!(
         options,
         "RTSP/1.0 200 OK\r\nCSeq: 7\r\nDate: Sun, 22 Nov 2026 16:05:23 GMT\r\n\
-         Public: OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER\r\n\
+         Public: OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, \
+         GET_PARAMETER, SET_PARAMETER\r\n\
          Server: Holdfast\r\n\r\n"
     );
     let description = bench.ask("DESCRIBE", "rtsp://u:p@h/gate", "Accept: application/sdp\r\n");
@@ -220,8 +237,11 @@ fn what_cannot_be_had_is_refused_and_changes_nothing() {
         ("PLAY", "rtsp://h/gate", "Session: 1234\r\n", 454),
         ("GET_PARAMETER", "rtsp://h/gate", "Session: 1234\r\n", 454),
         ("OPTIONS", "*", "Require: www.onvif.org/ver20/backchannel\r\n", 551),
-        ("ANNOUNCE", "rtsp://h/gate", "", 405),
-        ("RECORD", "rtsp://h/gate", "", 405),
+        ("ANNOUNCE", "rtsp://h/gate", "", 400),
+        ("ANNOUNCE", "*", "", 400),
+        ("ANNOUNCE", "rtsp://h/gate", "Content-Type: text/html\r\n", 415),
+        ("RECORD", "rtsp://h/gate", "", 455),
+        ("REDIRECT", "rtsp://h/gate", "", 405),
         ("BREW", "rtsp://h/gate", "", 501),
         ("OPTIONS", "/gate", "", 400),
         ("OPTIONS", "*", "", 200),

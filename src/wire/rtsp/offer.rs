@@ -1,0 +1,247 @@
+//! What a publisher announces: its session description, read with tolerance (RFC 8866).
+//!
+//! Owns: the few lines that matter to a receiver. Encoders leave out lines that the RFC demands
+//! (`v=`, `o=`, `s=`, `t=`), so no strict reader is asked.
+
+use std::sync::Arc;
+
+use rtsp_types::Url;
+
+use super::target::Target;
+use crate::base::limits::OFFER_MEDIA_MAX;
+use crate::media::TrackId;
+
+/// What a publisher brings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Its media, in order; never empty, at most [`OFFER_MEDIA_MAX`].
+    pub media: Vec<OfferedMedium>,
+}
+
+/// One `m=` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfferedMedium {
+    /// `video`, `audio` or something else, in lower case.
+    pub kind: String,
+    /// The first payload type it names.
+    pub payload_type: u8,
+    /// The encoding's name in lower case; empty when nothing tells it.
+    pub encoding: String,
+    /// Ticks per second; zero when nothing tells it.
+    pub clock_rate: u32,
+    /// Channels, if told.
+    pub channels: Option<u16>,
+    /// Format parameters as they stand behind the payload type.
+    pub fmtp: Option<String>,
+    /// The control URL, relative or absolute.
+    control: Option<String>,
+}
+
+/// Why a description cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OfferError {
+    #[error("the description is not text")]
+    NotText,
+    #[error("the description names no media")]
+    NoMedia,
+    #[error("the description names more than {OFFER_MEDIA_MAX} media")]
+    TooMany,
+    #[error("line {line} of the description cannot be read")]
+    Unreadable { line: usize },
+}
+
+impl Offer {
+    /// Reads `text`, whose length has met its limit already. Lines end in CRLF, LF or CR.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, OfferError> {
+        let text = std::str::from_utf8(text).map_err(|_| OfferError::NotText)?;
+        let mut offer = Self::default();
+        for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
+            let Some((kind, value)) = line.split_once('=') else { continue };
+            let unreadable = OfferError::Unreadable { line: at + 1 };
+            match kind {
+                "m" if offer.media.len() == OFFER_MEDIA_MAX => return Err(OfferError::TooMany),
+                "m" => offer.media.push(OfferedMedium::parse(value).ok_or(unreadable)?),
+                "a" => {
+                    if let Some(medium) = offer.media.last_mut() {
+                        medium.attribute(value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if offer.media.is_empty() { Err(OfferError::NoMedia) } else { Ok(offer) }
+    }
+}
+
+impl OfferedMedium {
+    /// Reads what stands behind `m=`: media, port, transport, payload types (RFC 8866 §5.14).
+    fn parse(value: &str) -> Option<Self> {
+        let mut words = value.split_ascii_whitespace();
+        let kind = words.next()?.to_ascii_lowercase();
+        let payload_type = words.nth(2)?.parse().ok().filter(|pt| *pt < 128)?;
+        // RFC 3551 §6; the two that encoders leave without a=rtpmap.
+        let (encoding, clock_rate) = match payload_type {
+            0 => ("pcmu", 8_000),
+            8 => ("pcma", 8_000),
+            _ => ("", 0),
+        };
+        let encoding = encoding.to_owned();
+        Some(Self { kind, payload_type, encoding, clock_rate, ..Self::default() })
+    }
+
+    /// Takes one `a=` line. A line about another payload type, or one that cannot be read, says
+    /// nothing.
+    fn attribute(&mut self, value: &str) {
+        let (name, value) = value.split_once(':').unwrap_or((value, ""));
+        let own = |value: &str| {
+            let (payload_type, rest) = value.trim().split_once(char::is_whitespace)?;
+            (payload_type.parse() == Ok(self.payload_type)).then(|| rest.trim().to_owned())
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "rtpmap" => {
+                let Some(map) = own(value) else { return };
+                let mut parts = map.split('/').map(str::trim);
+                self.encoding = parts.next().unwrap_or_default().to_ascii_lowercase();
+                self.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
+                self.channels = parts.next().and_then(|channels| channels.parse().ok());
+            }
+            "fmtp" => self.fmtp = own(value).or_else(|| self.fmtp.take()),
+            "control" => self.control = Some(value.trim().to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// An offer that was accepted, and what SETUP finds its media by.
+#[derive(Clone, Debug)]
+pub(super) struct Announced {
+    pub(super) stream: String,
+    pub(super) offer: Arc<Offer>,
+}
+
+impl Announced {
+    /// Whether `url` names the stream itself, and so all of its media.
+    pub(super) fn is_whole(&self, url: &Url) -> bool {
+        let target = Target::of(url);
+        target.track.is_none() && target.stream == self.stream
+    }
+
+    /// Which medium `url` names: by its control URL, else by the number at its end, else the
+    /// only one.
+    pub(super) fn track_of(&self, url: &Url) -> Option<TrackId> {
+        let media = &self.offer.media;
+        let asked = url.as_str().trim_end_matches('/');
+        let named = media.iter().position(|medium| {
+            let control = medium.control.as_deref().unwrap_or_default();
+            let control = path(control).trim_matches('/');
+            let before = asked.strip_suffix(control);
+            !control.is_empty() && control != "*" && before.is_some_and(|b| b.ends_with('/'))
+        });
+        let numbered = || {
+            let (_, number) = asked.rsplit_once('=')?;
+            number.parse().ok().filter(|&number: &usize| number < media.len())
+        };
+        let only = || (media.len() == 1).then_some(0);
+        let place = named.or_else(numbered).or_else(only)?;
+        u8::try_from(place).ok().map(TrackId)
+    }
+}
+
+/// A control URL without scheme and host: encoders name the host as they see it.
+fn path(control: &str) -> &str {
+    match control.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => control,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What ffmpeg 5.1 announces for H.264 and AAC.
+    const FFMPEG: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=No Name\r\nc=IN IP4 127.0.0.1\r\n\
+        t=0 0\r\na=tool:libavformat 59.27.100\r\nm=video 0 RTP/AVP 96\r\nb=AS:2000\r\n\
+        a=rtpmap:96 H264/90000\r\n\
+        a=fmtp:96 packetization-mode=1; sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg==\r\n\
+        a=control:streamid=0\r\nm=audio 0 RTP/AVP 97\r\nb=AS:128\r\n\
+        a=rtpmap:97 MPEG4-GENERIC/48000/2\r\na=control:streamid=1\r\n";
+
+    fn announced(text: &str) -> Announced {
+        let offer = Arc::new(Offer::parse(text.as_bytes()).unwrap());
+        Announced { stream: "gate".to_owned(), offer }
+    }
+
+    fn track(announced: &Announced, url: &str) -> Option<u8> {
+        announced.track_of(&Url::parse(url).unwrap()).map(|track| track.0)
+    }
+
+    #[test]
+    fn what_ffmpeg_says_is_read() {
+        let announced = announced(FFMPEG);
+        let told: Vec<_> = announced
+            .offer
+            .media
+            .iter()
+            .map(|m| {
+                (m.kind.as_str(), m.payload_type, m.encoding.as_str(), m.clock_rate, m.channels)
+            })
+            .collect();
+        let video = ("video", 96, "h264", 90_000, None);
+        assert_eq!(told, [video, ("audio", 97, "mpeg4-generic", 48_000, Some(2))]);
+        assert!(announced.offer.media[0].fmtp.as_ref().unwrap().ends_with("aMuMsg=="));
+        assert_eq!(track(&announced, "rtsp://h:8554/gate/streamid=1"), Some(1));
+        assert_eq!(track(&announced, "rtsp://h:8554/gate/streamid=1/"), Some(1));
+        assert_eq!(track(&announced, "rtsp://h:8554/gate/streamid=7"), None);
+        assert_eq!(track(&announced, "rtsp://h:8554/gate"), None);
+    }
+
+    #[test]
+    fn lines_that_are_missing_odd_or_ended_otherwise_are_forgiven() {
+        for text in [
+            "m=audio 0 RTP/AVP 8",
+            "v=0\nm=audio 5004 RTP/AVP 8 0\na=rtpmap:0 X/1\na=control\n",
+            "\r\n\r\nno line\rm=AUDIO 0 RTP/AVP 8\rA=x\r",
+        ] {
+            let offer = Offer::parse(text.as_bytes()).unwrap();
+            assert_eq!((offer.media.len(), &*offer.media[0].encoding), (1, "pcma"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn urls_name_media_by_control_number_or_because_there_is_one() {
+        let absolute = "m=video 0 RTP/AVP 96\na=control:rtsp://10.0.0.9/gate/trackID=0\n\
+            m=audio 0 RTP/AVP 8\na=control:rtsp://10.0.0.9/gate/trackID=1\n";
+        assert_eq!(track(&announced(absolute), "rtsp://h/gate/trackID=1"), Some(1));
+        let silent = "m=video 0 RTP/AVP 96\nm=audio 0 RTP/AVP 8\n";
+        assert_eq!(track(&announced(silent), "rtsp://h/gate/trackID=1"), Some(1));
+        assert_eq!(track(&announced(silent), "rtsp://h/gate/trackID=2"), None);
+        let one = announced("m=video 0 RTP/AVP 96\na=control:*\n");
+        assert_eq!(track(&one, "rtsp://h/gate"), Some(0));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        let many = "m=video 0 RTP/AVP 96\n".repeat(1_000);
+        for (text, wanted) in [
+            (&b""[..], OfferError::NoMedia),
+            (b"v=0\r\ns=x\r\n", OfferError::NoMedia),
+            (b"m=video 0 RTP/AVP \xff", OfferError::NotText),
+            (b"m=video\n", OfferError::Unreadable { line: 1 }),
+            (b"v=0\nm=video 0 RTP/AVP 400\n", OfferError::Unreadable { line: 2 }),
+            (many.as_bytes(), OfferError::TooMany),
+        ] {
+            assert_eq!(Offer::parse(text), Err(wanted));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text: String, url in "rtsp://h/\\PC{0,40}") {
+            if let (Ok(offer), Ok(url)) = (Offer::parse(text.as_bytes()), Url::parse(&url)) {
+                let announced = Announced { stream: String::new(), offer: Arc::new(offer) };
+                let _ = announced.track_of(&url);
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why the driver cannot do what was asked, and what the peer is told then.
+
+use std::time::Duration;
+
+use rtsp_types::{StatusCode, headers};
+
+use super::method::PUBLIC;
+use super::reply::Reply;
+
+/// When a stream that is not ready is worth another try.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why the driver cannot do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such stream: 404.
+    NoStream,
+    /// The stream has no such track: 404.
+    NoTrack,
+    /// The URL names a stream of several tracks where one track is needed: 459.
+    WhichTrack,
+    /// Nothing is known of the stream yet: 503 with this reason.
+    NotReady(String),
+    /// No port, no socket: 500.
+    NoPorts,
+    /// The stream is to be had elsewhere: 302 with this URL.
+    Elsewhere(String),
+    /// The stream is not made by publishing to it: 405.
+    NotPublished,
+    /// Somebody publishes it already: 453.
+    Taken,
+    /// Nothing of what the publisher brings can be carried: 415 with this reason.
+    NotCarried(String),
+}
+
+impl Refusal {
+    /// The reply that says so.
+    pub(super) fn reply(&self) -> Reply {
+        let refuse = Reply::refuse;
+        match self {
+            Self::NoStream => refuse(StatusCode::NotFound, "there is no such stream"),
+            Self::NoTrack => refuse(StatusCode::NotFound, "the stream has no such track"),
+            Self::WhichTrack => refuse(StatusCode::AggregateOperationNotAllowed, "name one track"),
+            Self::NotReady(reason) => refuse(StatusCode::ServiceUnavailable, reason)
+                .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
+            Self::NoPorts => refuse(StatusCode::InternalServerError, "no port is free"),
+            Self::Elsewhere(url) => refuse(StatusCode::Found, "the stream is to be had elsewhere")
+                .header(headers::LOCATION, url.as_str()),
+            Self::NotPublished => {
+                let text = "nobody may publish to this stream: its source is another";
+                refuse(StatusCode::MethodNotAllowed, text).header(headers::ALLOW, PUBLIC)
+            }
+            Self::Taken => {
+                let text = "somebody publishes to this stream already";
+                refuse(StatusCode::NotEnoughBandwidth, text)
+            }
+            Self::NotCarried(reason) => refuse(StatusCode::UnsupportedMediaType, reason),
+        }
+    }
+}
