@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::super::tls::Tls;
 use super::arrival::Arrival;
 use super::guests::Guests;
+use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -29,6 +30,7 @@ pub struct RtspDoor {
     supervisor: Supervisor,
     guests: Guests,
     tls: Option<Tls>,
+    tunnels: Tunnels,
 }
 
 /// Why an accept loop ended.
@@ -49,7 +51,13 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default(), tls: None }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            tls: None,
+            tunnels: Tunnels::default(),
+        }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -107,13 +115,19 @@ impl RtspDoor {
                 return;
             }
         };
-        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
-        let arrival = Arrival { socket, peer, tls, outlets, clock };
+        let arrival = Arrival {
+            socket,
+            peer,
+            tls,
+            outlets: Arc::clone(&self.outlets),
+            tunnels: self.tunnels.clone(),
+            clock: Arc::clone(&context.clock),
+            guest,
+        };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
             }
-            drop(guest);
         });
     }
 }

@@ -1,4 +1,5 @@
-//! The RTSP door: one listener, one task per connection.
+//! The RTSP door: one listener, one task per connection. What a connection is, RTSP or one half
+//! of an HTTP tunnel, is found out by `arrival`.
 //!
 //! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
 //! packets (`sink::rtsp_play`).
@@ -21,6 +22,7 @@ mod link;
 mod outgoing;
 mod pace;
 mod play;
+mod tunnels;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};

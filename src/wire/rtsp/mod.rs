@@ -1,4 +1,4 @@
-//! RTSP 1.0 (RFC 2326) as a server: framing, the session state machine, SDP.
+//! RTSP 1.0 (RFC 2326) as a server: framing, the HTTP tunnel, the session state machine, SDP.
 //!
 //! Owns: everything a connection says and when it must end. Does not own: sockets, streams,
 //! packets; the driver asks [`Session`] what to do and tells it what became of it.
@@ -22,6 +22,7 @@ mod sdp;
 mod session;
 mod target;
 mod transport;
+pub mod tunnel;
 
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferedMedium};

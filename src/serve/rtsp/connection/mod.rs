@@ -76,9 +76,10 @@ impl Connection {
         })
     }
 
-    /// Serves the peer until one of both sides ends it.
-    pub(super) async fn run(mut self) {
+    /// Serves the peer, of whom `first` was read already, until one of both sides ends it.
+    pub(super) async fn run(mut self, first: &[u8]) {
         debug!(part = "rtsp", peer = %self.peer, "connected");
+        self.session.receive(self.clock.boot(), first);
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
