@@ -19,6 +19,7 @@ use crate::serve::http::{self, HttpDoor, HttpError};
 use crate::serve::rtsp::{self, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Which door.
@@ -52,6 +53,7 @@ impl Door {
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
@@ -93,11 +95,13 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     let spec = TaskSpec::vital(format!("{}/{address}", door.as_str()), HEARTBEAT_AGE_MAX);
     match door {
         Door::Rtsp => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone());
+            let rtsp = RtspDoor::new(view.outlets, scope.clone()).with_entrances(view.entrances);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }
         Door::Rtsps => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone()).secured(view.tls.clone());
+            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+                .with_entrances(view.entrances)
+                .secured(view.tls.clone());
             scope.keep(spec, move |context| {
                 serve_rtsps(address, rtsp.clone(), view.tls.clone(), context)
             });

@@ -23,7 +23,7 @@ use crate::encode::still::StillDecoder;
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
-use crate::source;
+use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 
 /// The running appliance.
@@ -38,6 +38,7 @@ pub(super) struct House {
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     streams: BTreeMap<StreamName, Part>,
     doors: BTreeMap<(Door, SocketAddr), Supervisor>,
     _storage: Enlisted,
@@ -49,6 +50,7 @@ struct Part {
     whole: Supervisor,
     source: Supervisor,
     outlet: Arc<Outlet>,
+    entrance: Arc<Entrance>,
 }
 
 impl Part {
@@ -83,6 +85,7 @@ impl House {
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
+            entrances: Arc::default(),
             streams: BTreeMap::new(),
             doors: BTreeMap::new(),
             _storage: storage,
@@ -122,6 +125,8 @@ impl House {
     }
 
     async fn change(&mut self, changes: Changes) {
+        // Before a stream ends, so that its readers can be told where it is now.
+        self.tell_entrances(&changes);
         for name in changes.end {
             if let Some(part) = self.streams.remove(&name) {
                 part.stop().await;
@@ -136,15 +141,30 @@ impl House {
             if let Some(part) = self.streams.get_mut(&name) {
                 part.source.stop().await;
                 part.source = part.whole.child();
+                part.entrance = Arc::new(config.entrance());
                 source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
             }
         }
         let entries =
             self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
         self.outlets.replace(entries.collect());
+        self.tell_entrances(&Changes::default());
         self.listen(Door::Rtsp, changes.rtsp).await;
         self.listen(Door::Rtsps, changes.rtsps).await;
         self.listen(Door::Http, changes.http).await;
+    }
+
+    /// Says how to get to the streams that are there, and to those of `changes` that move away.
+    fn tell_entrances(&self, changes: &Changes) {
+        let there = self.streams.iter();
+        let mut all: BTreeMap<_, _> =
+            there.map(|(name, part)| (name.clone(), Arc::clone(&part.entrance))).collect();
+        for (name, config) in &changes.begin {
+            if let entrance @ Entrance::Elsewhere(_) = config.source.entrance() {
+                all.insert(name.clone(), Arc::new(entrance));
+            }
+        }
+        self.entrances.replace(all);
     }
 
     fn begin(&self, name: &StreamName, config: StreamConfig) -> Part {
@@ -155,8 +175,9 @@ impl House {
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
         let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
         let source = whole.child();
+        let entrance = Arc::new(config.source.entrance());
         source::keep(config.source, stream, &source);
-        Part { whole, source, outlet }
+        Part { whole, source, outlet, entrance }
     }
 
     async fn listen(&mut self, door: Door, listening: Listening) {
@@ -194,6 +215,7 @@ impl House {
     fn view(&self) -> doors::View {
         doors::View {
             outlets: Arc::clone(&self.outlets),
+            entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),

@@ -12,16 +12,12 @@ use rustls::ServerConfig;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::debug;
 
-use super::connection::Connection;
+use super::connection::{Connection, House};
 use super::guests::Guest;
 use super::link::{Link, Socket, Tunnel};
 use super::tunnels::{Key, Place, Post, Tunnels};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_TUNNEL_JOIN_TIME_MAX};
-use crate::base::time::SharedClock;
-use crate::bus::Directory;
-use crate::sink::Outlet;
 use crate::wire::rtsp::tunnel::{self, Ask, Half, Opening};
 
 /// Bytes read at once.
@@ -36,24 +32,15 @@ pub(super) struct Arrival {
     pub(super) peer: SocketAddr,
     /// The settings of a listener that speaks TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) house: House,
     pub(super) tunnels: Tunnels,
-    pub(super) clock: SharedClock,
     pub(super) guest: Guest,
-}
-
-/// What a connection needs of the house.
-#[derive(Debug)]
-struct House {
-    outlets: Arc<Directory<Outlet>>,
-    clock: SharedClock,
 }
 
 impl Arrival {
     /// Serves the peer until one of both sides ends it. An error means that it never got so far.
     pub(super) async fn serve(self) -> io::Result<()> {
-        let Self { socket, peer, tls, outlets, tunnels, clock, guest } = self;
-        let house = House { outlets, clock };
+        let Self { socket, peer, tls, house, tunnels, guest } = self;
         let mut socket = Socket::plain(socket)?;
         if let Some(config) = tls {
             socket = socket.secured(config).await?;
@@ -63,10 +50,13 @@ impl Arrival {
         match opening {
             Opening::Unclear => {}
             Opening::Refused(text) => refuse(socket, text).await,
-            Opening::Rtsp => house.connect(Link::Direct(socket), peer, &first).await?,
+            Opening::Rtsp => Connection::new(Link::Direct(socket), peer, house)?.run(&first).await,
             Opening::Tunnel(Ask { half: Half::Down, cookie, .. }) => {
                 match tunnels.open(key(cookie)) {
-                    Some(place) => house.tunnel(socket, peer, place).await?,
+                    Some(place) => {
+                        let tunnel = joined(socket, place).await?;
+                        Connection::new(tunnel, peer, house)?.run(&[]).await;
+                    }
                     None => refuse(socket, "the session cookie is taken").await,
                 }
             }
@@ -83,23 +73,14 @@ impl Arrival {
     }
 }
 
-impl House {
-    async fn connect(self, link: Link, peer: SocketAddr, first: &[u8]) -> io::Result<()> {
-        Connection::new(link, peer, self.outlets, self.clock)?.run(first).await;
-        Ok(())
-    }
-
-    /// Waits for the POST that belongs to the GET `down`.
-    async fn tunnel(self, mut down: Socket, peer: SocketAddr, mut place: Place) -> io::Result<()> {
-        let joined = async {
-            down.say(&tunnel::welcome()).await?;
-            io::Result::Ok(place.next_post().await)
-        };
-        let post = timeout(RTSP_TUNNEL_JOIN_TIME_MAX, joined).await??;
-        debug!(part = "rtsp", peer = %peer, "tunnel joined");
-        let tunnel = Tunnel::new(down, place, post);
-        self.connect(Link::Tunnel(Box::new(tunnel)), peer, &[]).await
-    }
+/// Waits for the POST that belongs to the GET `down`.
+async fn joined(mut down: Socket, mut place: Place) -> io::Result<Link> {
+    let joined = async {
+        down.say(&tunnel::welcome()).await?;
+        io::Result::Ok(place.next_post().await)
+    };
+    let post = timeout(RTSP_TUNNEL_JOIN_TIME_MAX, joined).await??;
+    Ok(Link::Tunnel(Box::new(Tunnel::new(down, place, post))))
 }
 
 /// Reads until it is clear what the connection is. What is read by then is part of the answer.

@@ -12,12 +12,14 @@ use tracing::{debug, warn};
 
 use super::super::tls::Tls;
 use super::arrival::Arrival;
+use super::connection::House;
 use super::guests::Guests;
 use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -29,6 +31,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     tunnels: Tunnels,
 }
@@ -55,9 +58,16 @@ impl RtspDoor {
             outlets,
             supervisor,
             guests: Guests::default(),
+            entrances: Arc::default(),
             tls: None,
             tunnels: Tunnels::default(),
         }
+    }
+
+    /// The same door with streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -115,15 +125,12 @@ impl RtspDoor {
                 return;
             }
         };
-        let arrival = Arrival {
-            socket,
-            peer,
-            tls,
+        let house = House {
             outlets: Arc::clone(&self.outlets),
-            tunnels: self.tunnels.clone(),
+            entrances: Arc::clone(&self.entrances),
             clock: Arc::clone(&context.clock),
-            guest,
         };
+        let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

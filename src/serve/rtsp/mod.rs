@@ -22,6 +22,7 @@ mod link;
 mod outgoing;
 mod pace;
 mod play;
+mod record;
 mod tunnels;
 mod udp;
 

@@ -52,13 +52,14 @@ pub(super) enum Asked {
     Udp { rtp: u16, rtcp: u16 },
 }
 
-/// What a connection can have.
+/// What a connection can be offered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) peer: IpAddr,
-    pub(super) flow: Flow,
     /// The connection is encrypted; what went beside it would not be, so nothing does.
     pub(super) secure: bool,
+    /// Which way media shall go.
+    pub(super) flow: Flow,
 }
 
 impl Terms {
@@ -154,8 +155,12 @@ pub(super) fn answer(
 mod tests {
     use super::*;
 
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
-    const TERMS: Terms = Terms { peer: PEER, flow: Flow::Play, secure: false };
+    const TERMS: Terms = Terms {
+        peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
+        secure: false,
+        flow: Flow::Play,
+    };
+    const RECORD: Terms = Terms { flow: Flow::Record, ..TERMS };
 
     #[test]
     fn nothing_goes_beside_an_encrypted_connection() {
@@ -210,10 +215,7 @@ mod tests {
     #[test]
     fn a_publisher_may_name_its_mode_as_it_likes() {
         for mode in ["", ";mode=record", ";mode=\"RECEIVE\"", ";mode=PLAY"] {
-            let asked = choose(
-                &format!("RTP/AVP/TCP;unicast{mode}"),
-                Terms { flow: Flow::Record, ..TERMS },
-            );
+            let asked = choose(&format!("RTP/AVP/TCP;unicast{mode}"), RECORD);
             assert_eq!(asked, Some(Asked::Tcp { channels: None }), "{mode}");
         }
         let route = Route::Udp { rtp: 5_000, rtcp: 5_001 };
@@ -226,7 +228,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_header_makes_reading_panic(header: String) {
-            let _ = choose(&header, Terms { flow: Flow::Record, ..TERMS });
+            let _ = choose(&header, RECORD);
         }
     }
 }

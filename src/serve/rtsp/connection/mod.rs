@@ -2,9 +2,10 @@
 //! [`Session`] says.
 //!
 //! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
-//! stream in `setup`; what carries the bytes is the [`Link`]'s affair.
+//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod publish;
 mod setup;
 mod wait;
 
@@ -17,12 +18,22 @@ use tracing::debug;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
+use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::wire::rtsp::Session;
 use setup::Asked;
+
+/// What every connection needs of the house.
+#[derive(Clone, Debug)]
+pub(super) struct House {
+    pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
+    pub(super) clock: SharedClock,
+}
 
 /// One RTSP connection.
 #[derive(Debug)]
@@ -31,6 +42,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
     out: Outgoing,
@@ -44,17 +56,14 @@ pub(super) struct Connection {
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
     udp: Option<UdpPair>,
+    record: Record,
     end: Option<&'static str>,
 }
 
 impl Connection {
     /// A connection that `peer` opened.
-    pub(super) fn new(
-        link: Link,
-        peer: SocketAddr,
-        outlets: Arc<Directory<Outlet>>,
-        clock: SharedClock,
-    ) -> io::Result<Self> {
+    pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
+        let House { outlets, entrances, clock } = house;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         Ok(Self {
@@ -68,10 +77,12 @@ impl Connection {
             outlet: None,
             play: None,
             udp: None,
+            record: Record::default(),
             end: None,
             link,
             peer,
             outlets,
+            entrances,
             clock,
         })
     }
@@ -83,6 +94,7 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
+            self.tick(now);
             let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,

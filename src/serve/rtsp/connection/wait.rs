@@ -8,6 +8,7 @@ use tokio::io::Interest;
 
 use super::super::link::Link;
 use super::super::play::Play;
+use super::super::record::Arrival;
 use super::super::udp::UdpPair;
 use super::Connection;
 use super::setup::Asked;
@@ -22,6 +23,7 @@ pub(super) enum Input {
     Unit(Next<RtpUnit>),
     Tracks,
     Report,
+    Arrival(Arrival),
     Timer,
 }
 
@@ -32,6 +34,7 @@ impl Connection {
         let takes = self.takes_units();
         let until = self.deadline();
         let (link, play, udp, asked) = (&mut self.link, &mut self.play, &self.udp, &mut self.asked);
+        let record = &mut self.record;
         tokio::select! {
             biased;
             ready = ready(link, interest) => {
@@ -40,6 +43,7 @@ impl Connection {
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             () = tracks_changed(asked.as_mut()) => Input::Tracks,
             () = report(udp.as_ref()) => Input::Report,
+            arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
     }
@@ -64,7 +68,8 @@ impl Connection {
     fn deadline(&self) -> Option<BootTime> {
         let udp = self.udp.as_ref().and_then(UdpPair::deadline);
         let asked = self.asked.as_ref().map(Asked::until);
-        [self.wake, self.out.deadline(), udp, asked].into_iter().flatten().min()
+        let record = self.record.deadline();
+        [self.wake, self.out.deadline(), udp, asked, record].into_iter().flatten().min()
     }
 }
 
