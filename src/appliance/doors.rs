@@ -16,6 +16,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::serve::http::{self, HttpDoor, HttpError};
+use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
@@ -60,6 +61,7 @@ pub(super) struct View {
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
+    pub(super) multicast: Multicast,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +97,9 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     let spec = TaskSpec::vital(format!("{}/{address}", door.as_str()), HEARTBEAT_AGE_MAX);
     match door {
         Door::Rtsp => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone()).with_entrances(view.entrances);
+            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+                .with_multicast(view.multicast)
+                .with_entrances(view.entrances);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }
         Door::Rtsps => {

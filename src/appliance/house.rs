@@ -20,6 +20,7 @@ use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
+use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
@@ -35,6 +36,7 @@ pub(super) struct House {
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
     tls: Tls,
+    multicast: Multicast,
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
@@ -81,6 +83,7 @@ impl House {
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
+            multicast: Multicast::default(),
             clock,
             dvr,
             decoder: StillDecoder::this_program()?,
@@ -92,6 +95,7 @@ impl House {
         };
         house.tell_rtsp_port(&config);
         house.tls.want(config.tls.clone());
+        house.multicast.configure(config.multicast);
         if !config.rtsps_listen.is_empty() {
             // Whoever needs it and has none tries again, and says why.
             let _ = house.tls.load();
@@ -113,6 +117,7 @@ impl House {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
         self.tls.want(config.tls.clone());
+        self.multicast.configure(config.multicast);
         self.renew_certificate();
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
@@ -222,6 +227,7 @@ impl House {
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
             tls: self.tls.clone(),
+            multicast: self.multicast.clone(),
         }
     }
 

@@ -131,6 +131,8 @@ pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
 pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
 /// How long the end of the recording is waited behind before live goes on without it.
 pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
+/// Multicast groups that can be configured; one per stream is used.
+pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 
 // RTSP client.
 

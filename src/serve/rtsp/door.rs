@@ -14,6 +14,7 @@ use super::super::tls::Tls;
 use super::arrival::Arrival;
 use super::connection::House;
 use super::guests::Guests;
+use super::multicast::Multicast;
 use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
@@ -34,6 +35,7 @@ pub struct RtspDoor {
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     tunnels: Tunnels,
+    multicast: Multicast,
 }
 
 /// Why an accept loop ended.
@@ -61,6 +63,7 @@ impl RtspDoor {
             entrances: Arc::default(),
             tls: None,
             tunnels: Tunnels::default(),
+            multicast: Multicast::default(),
         }
     }
 
@@ -68,6 +71,12 @@ impl RtspDoor {
     #[must_use]
     pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
         Self { entrances, ..self }
+    }
+
+    /// The same door with multicast groups, which all doors share.
+    #[must_use]
+    pub fn with_multicast(self, multicast: Multicast) -> Self {
+        Self { multicast, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -128,6 +137,8 @@ impl RtspDoor {
         let house = House {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
+            multicast: self.multicast.clone(),
+            supervisor: self.supervisor.clone(),
             clock: Arc::clone(&context.clock),
         };
         let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };

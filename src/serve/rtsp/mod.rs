@@ -19,6 +19,7 @@ mod connection;
 mod door;
 mod guests;
 mod link;
+pub mod multicast;
 mod outgoing;
 mod pace;
 mod play;

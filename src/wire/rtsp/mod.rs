@@ -36,5 +36,5 @@ pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
 pub use session::{Command, Event, Session, Start, Step};
 pub use target::Target;
-pub use transport::Route;
+pub use transport::{Group, Route};
 pub use wish::{Frames, Onvif, Scale, What, Wish};

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use super::link::Link;
+use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
 use super::play::Play;
 use super::record::Record;
@@ -24,6 +25,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::source::Entrance;
+use crate::supervise::Supervisor;
 use crate::wire::rtsp::Session;
 use setup::Asked;
 
@@ -32,6 +34,8 @@ use setup::Asked;
 pub(super) struct House {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
+    pub(super) multicast: Multicast,
+    pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Connection {
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
+    multicast: Multicast,
+    supervisor: Supervisor,
     clock: SharedClock,
     session: Session,
     out: Outgoing,
@@ -55,6 +61,8 @@ pub(super) struct Connection {
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
+    /// Plays by multicast instead.
+    member: Option<Membership>,
     udp: Option<UdpPair>,
     record: Record,
     end: Option<&'static str>,
@@ -63,12 +71,15 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that `peer` opened.
     pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, clock } = house;
+        let House { outlets, entrances, multicast, supervisor, clock } = house;
+        let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         Ok(Self {
-            local: link.local_ip()?,
-            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
+            local,
+            session: Session::new(now, wall, ip, fastrand::u64(..))
+                .secured(link.is_secure())
+                .with_multicast(multicast.is_on() && local.is_ipv4()),
             out: Outgoing::new(now),
             flushed: true,
             wake: None,
@@ -76,6 +87,7 @@ impl Connection {
             asked: None,
             outlet: None,
             play: None,
+            member: None,
             udp: None,
             record: Record::default(),
             end: None,
@@ -83,6 +95,8 @@ impl Connection {
             peer,
             outlets,
             entrances,
+            multicast,
+            supervisor,
             clock,
         })
     }
