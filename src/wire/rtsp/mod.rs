@@ -1,4 +1,4 @@
-//! RTSP 1.0 (RFC 2326) as a server: framing, the session state machine, SDP.
+//! RTSP 1.0 (RFC 2326) as a server: framing, the HTTP tunnel, the session state machine, SDP.
 //!
 //! Owns: everything a connection says and when it must end. Does not own: sockets, streams,
 //! packets; the driver asks [`Session`] what to do and tells it what became of it.
@@ -27,6 +27,7 @@ mod session;
 mod target;
 mod transcript;
 mod transport;
+pub mod tunnel;
 mod wish;
 
 pub use channel::Channel;
@@ -37,5 +38,5 @@ pub use refusal::Refusal;
 pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
 pub use transcript::Failure;
-pub use transport::Route;
+pub use transport::{Group, Route};
 pub use wish::{Frames, Onvif, Scale, What, Wish};
