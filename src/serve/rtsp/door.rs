@@ -12,7 +12,11 @@ use tracing::{debug, warn};
 
 use super::super::tls::Tls;
 use super::arrival::Arrival;
+use super::connection::House;
 use super::guests::Guests;
+use super::multicast::Multicast;
+use super::reception::Reception;
+use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -31,6 +35,9 @@ pub struct RtspDoor {
     guests: Guests,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
+    reception: Reception,
+    tunnels: Tunnels,
+    multicast: Multicast,
 }
 
 /// Why an accept loop ended.
@@ -48,7 +55,7 @@ impl Fault for DoorError {
 }
 
 impl RtspDoor {
-    /// A door to `outlets`; its connections live in `supervisor`.
+    /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
         Self {
@@ -57,13 +64,28 @@ impl RtspDoor {
             guests: Guests::default(),
             entrances: Arc::default(),
             tls: None,
+            reception: Reception::default(),
+            tunnels: Tunnels::default(),
+            multicast: Multicast::default(),
         }
+    }
+
+    /// The same door with a guard, and with a list of who is here.
+    #[must_use]
+    pub fn received_by(self, reception: Reception) -> Self {
+        Self { reception, ..self }
     }
 
     /// The same door with streams that may be published, or are to be had elsewhere.
     #[must_use]
     pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
         Self { entrances, ..self }
+    }
+
+    /// The same door with multicast groups, which all doors share.
+    #[must_use]
+    pub fn with_multicast(self, multicast: Multicast) -> Self {
+        Self { multicast, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -121,14 +143,19 @@ impl RtspDoor {
                 return;
             }
         };
-        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
-        let entrances = Arc::clone(&self.entrances);
-        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock };
+        let house = House {
+            outlets: Arc::clone(&self.outlets),
+            entrances: Arc::clone(&self.entrances),
+            multicast: self.multicast.clone(),
+            supervisor: self.supervisor.clone(),
+            reception: self.reception.clone(),
+            clock: Arc::clone(&context.clock),
+        };
+        let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
             }
-            drop(guest);
         });
     }
 }

@@ -53,6 +53,11 @@ impl Play {
         self.tracks.retain(|out| routes.contains(&out.routed));
     }
 
+    /// Whether the peer gets `track`.
+    pub(super) fn carries(&self, track: TrackId) -> bool {
+        self.tracks.iter().any(|out| out.routed.track == track)
+    }
+
     /// Waits for the next unit. Cancel safe.
     pub(super) async fn next(&mut self) -> Next<RtpUnit> {
         self.reader.next().await
@@ -105,7 +110,7 @@ impl Exits<'_> {
                 let gap = std::time::Duration::ZERO;
                 udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 
@@ -118,7 +123,7 @@ impl Exits<'_> {
                     udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
                 }
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 }
