@@ -129,7 +129,8 @@ async fn a_player_survives_a_reconnect() {
     // Until all of it is on the disk, and what was open is listed for the silence.
     let mut media = door.get("/live/gate/media.m3u8").await;
     for _ in 0..300 {
-        if media.text().contains("#EXTINF:0.520000,") {
+        // Both runs end with half a second.
+        if media.text().matches("#EXTINF:0.5").count() == 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,11 +143,12 @@ async fn a_player_survives_a_reconnect() {
         (6, 2, 1),
         "{text}"
     );
-    // All that is listed: from 4 s to the break, and from the next key frame on.
-    let listed = [&originals[100..163], &originals[175..338]].concat();
+    // What is listed: from 4 s to the break, and from the next key frame on, but for the last
+    // pictures, which a decoder keeps back while it waits for more.
+    let listed = [&originals[100..163], &originals[175..325]].concat();
     let url = format!("http://{}/live/gate/media.m3u8", door.addr);
     let read = pictures_from(&["-live_start_index", "0"], &url, Some(listed.len())).await;
-    assert!(read == listed, "{} of {}", read.len(), listed.len());
+    assert!(read == listed, "{} of {}: {text}", read.len(), listed.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

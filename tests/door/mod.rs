@@ -80,7 +80,12 @@ impl TestBox {
 
     /// A box that makes no pictures and records.
     pub async fn recording() -> Self {
-        Self::open(PathBuf::from("/nonexistent/decoder"), true).await
+        let open = Self::open(PathBuf::from("/nonexistent/decoder"), true).await;
+        // Before the clock was looked at footage is dated as it was believed.
+        while open.dvr.facts().clock.rows().next().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        open
     }
 
     /// Makes the stream live with the tracks of `footage`.

@@ -25,6 +25,8 @@ pub(super) struct Recorded {
     gather: Gather,
     /// The fragment taken last, and its date.
     last: Option<(Stored, WallTime)>,
+    /// When something new was found last.
+    heard_at: BootTime,
     /// What is before this on the stream's timeline was listed from memory.
     from_nanos: i64,
     /// What comes next joins what was listed from memory.
@@ -34,7 +36,8 @@ pub(super) struct Recorded {
 impl Recorded {
     pub(super) fn new(footage: Footage) -> Self {
         let gather = Gather::default();
-        Self { footage, gather, last: None, from_nanos: i64::MIN, joins: false }
+        let heard_at = BootTime::default();
+        Self { footage, gather, last: None, heard_at, from_nanos: i64::MIN, joins: false }
     }
 
     /// Whether the disk takes what comes.
@@ -61,14 +64,13 @@ impl Recorded {
         {
             self.leap(playlist, first);
         }
+        if !fresh.is_empty() {
+            self.heard_at = now;
+        }
         for stored in fresh {
             self.take(stored, playlist);
         }
-        let is_silent = |(last, _): &(Stored, WallTime)| {
-            let end = last.entry.boot_time.after(Duration::from_nanos(last.entry.span_nanos));
-            now.since(end) > SILENCE_MAX
-        };
-        if self.last.as_ref().is_some_and(is_silent)
+        if now.since(self.heard_at) > SILENCE_MAX
             && let Some(cut) = self.gather.interrupt(playlist.target())
         {
             playlist.push(now, cut);
