@@ -75,7 +75,7 @@ pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Packets of one track held back until those before them come; past it what is missing is lost.
 pub const RTP_REORDER_PACKETS_MAX: usize = 128;
 /// How long a packet is held back for those before it.
-pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(200);
 /// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more

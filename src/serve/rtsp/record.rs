@@ -21,6 +21,9 @@ use crate::wire::rtsp::{Medium, Offer, Refusal, Route, Routed};
 /// Datagrams taken at once, before anything else gets its turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
 
+/// How often what waits at the ports is looked at when a publisher takes leave.
+const DRAIN_ROUNDS_MAX: usize = 32;
+
 /// What publishing needs of a connection. Empty for readers.
 #[derive(Debug, Default)]
 pub(super) struct Record {
@@ -86,8 +89,21 @@ impl Record {
         Ok(())
     }
 
-    /// Lets no more packets in, for this reason; the ports stay.
+    /// Lets no more packets in, for this reason; the ports stay. What the peer sent before it
+    /// said so may still wait at them, because nobody says in which order sockets are read.
     pub(super) fn pause(&mut self, why: PushError) {
+        let said_so = matches!(why, PushError::Left | PushError::Paused);
+        for _ in 0..if said_so { DRAIN_ROUNDS_MAX } else { 0 } {
+            let rest = self.try_next();
+            let is_last = rest.is_empty();
+            for (track, medium, packet) in rest {
+                // It ends in any case.
+                let _ = self.take(track, medium, packet);
+            }
+            if is_last {
+                break;
+            }
+        }
         if let Some(mut publisher) = self.publisher.take() {
             publisher.ends(why);
         }
@@ -161,16 +177,14 @@ impl Record {
     }
 
     /// Datagrams that are there already, up to a fair share.
-    pub(super) fn try_next(&self) -> impl Iterator<Item = (TrackId, Medium, Bytes)> + use<> {
-        let there: Vec<_> = self
-            .ports
+    pub(super) fn try_next(&self) -> Vec<(TrackId, Medium, Bytes)> {
+        self.ports
             .iter()
             .flat_map(|(track, pair)| {
                 let media = std::iter::from_fn(|| pair.try_receive());
                 media.take(DATAGRAMS_AT_ONCE).map(|(medium, packet)| (*track, medium, packet))
             })
-            .collect();
-        there.into_iter()
+            .collect()
     }
 }
 
