@@ -114,6 +114,16 @@ pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
+/// RTSP sessions that play recordings at once; a further one gets 453.
+pub const REPLAY_SESSIONS_MAX: usize = 16;
+/// Bytes of one group of pictures that is played backwards; what does not fit is left out at
+/// its end.
+pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
+/// How far packets of the past may leave before their time.
+pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
+/// How long the end of the recording is waited behind before live goes on without it.
+pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
+
 // RTSP client.
 
 /// Connecting to a camera.
@@ -241,6 +251,16 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
+/// follow the recording.
+pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);
+/// Fragments of a stream that are kept in mind so, where every picture is one; the oldest leave.
+pub const RECENT_FRAGMENTS_MAX: usize = 2_048;
+/// Reads for players at once over all streams; further ones wait.
+pub const DISK_READS_MAX: usize = 8;
+/// How long a player waits for one of [`DISK_READS_MAX`], and again for the disk; then it is told
+/// that the disk does not answer.
+pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
@@ -268,6 +288,8 @@ pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long segments are still cut in memory, where nothing is recorded, after the last request.
+pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
 pub const HLS_READERS_COUNTED_MAX: usize = 256;
 /// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.

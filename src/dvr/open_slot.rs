@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::DiskFile;
+use super::footage::Stored;
 use super::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use super::slot::{self, Contents};
 use super::state::StreamLog;
@@ -211,6 +212,15 @@ impl OpenSlot {
         let entries = std::mem::take(&mut self.pending);
         self.durable.extend_from_slice(&entries);
         Ok(entries)
+    }
+
+    /// Tells those who follow the stream of fragments that are durable.
+    pub(super) fn tell(&self, entries: &[Entry]) {
+        let (lap, boot) = (self.header.generation, self.header.boot);
+        let mut recent = self.log.recent();
+        for &entry in entries {
+            recent.push(Stored { lap, boot, init: self.init.clone(), entry });
+        }
     }
 
     /// Ends the file at its last durable fragment, as far as the disk still allows. It is not

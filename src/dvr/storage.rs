@@ -408,6 +408,7 @@ impl Storage {
                         held.add(entry);
                     }
                 }
+                open.tell(&entries);
                 if let Some(last) = entries.last() {
                     let before = log.durable.borrow().map_or(0, |durable| durable.fragments);
                     log.durable.send_replace(Some(Durable {

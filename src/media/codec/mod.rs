@@ -5,6 +5,7 @@
 //! retina's parameter readers, which also serve the pulled cameras, do the bit reading.
 
 mod aac;
+mod entry;
 mod g711;
 mod h26x;
 mod opus;
@@ -13,6 +14,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
+pub use entry::boxes;
 pub use g711::Law;
 pub use opus::packet_ticks as opus_packet_ticks;
 

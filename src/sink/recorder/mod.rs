@@ -21,7 +21,7 @@ use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
 use crate::base::time::BootTime;
 use crate::bus::{Allowance, Next, State, Stream, Subscriber};
-use crate::dvr::{Cause, Durable, Dvr, Keep, StreamStatus, Writer};
+use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -74,6 +74,12 @@ impl Recorder {
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.writer.status()
+    }
+
+    /// What of it is on the medium.
+    #[must_use]
+    pub fn footage(&self) -> Footage {
+        self.writer.footage()
     }
 
     /// What was recorded, handed over to the disk's queue, and what was lost on the way.

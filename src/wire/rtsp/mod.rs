@@ -14,20 +14,26 @@
 //!    elsewhere.
 
 pub mod auth;
+mod channel;
 mod frame;
 mod live;
 mod method;
 mod offer;
+mod range;
 mod refusal;
 mod reply;
 mod sdp;
 mod session;
 mod target;
 mod transport;
+mod wish;
 
+pub use channel::Channel;
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferedMedium};
+pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
 pub use session::{Command, Event, Session, Start, Step};
 pub use target::Target;
 pub use transport::Route;
+pub use wish::{Frames, Onvif, Scale, What, Wish};

@@ -15,10 +15,12 @@ use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
 use super::offer::{Announced, Offer};
+use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
 use super::transport::Route;
+use super::wish::{Scale, Wish};
 use crate::base::limits::{
     RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
 };
@@ -48,6 +50,13 @@ pub enum Event {
         /// The stream's name, unchecked.
         stream: String,
     },
+    /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
+    DescribePast {
+        /// The stream's name, unchecked.
+        stream: String,
+        /// The dates that the URL names.
+        span: Span,
+    },
     /// Answer with [`Command::SetUp`] or a refusal.
     SetUp {
         /// What to set up; without a track only a stream of one track can be meant.
@@ -55,20 +64,24 @@ pub enum Event {
         /// Where its packets shall go.
         route: Route,
     },
-    /// Begin sending. Answer with [`Command::Playing`] or a refusal, and send nothing of the
-    /// stream before the reply has gone out.
+    /// Begin sending, or go over to sending something else. Answer with [`Command::Playing`],
+    /// [`Command::Replaying`] or a refusal, which leaves everything as it was, and send nothing
+    /// of the new before the reply has gone out.
     Play {
         /// The stream's name, as it was set up.
         stream: String,
         /// The tracks and where they go.
         routes: Vec<Routed>,
+        /// From where, and how.
+        wish: Wish,
     },
     /// Go on with these tracks only.
     Reroute {
         /// The tracks and where they go.
         routes: Vec<Routed>,
     },
-    /// Send or take no more until the next [`Event::Play`] or [`Event::Record`].
+    /// Send or take no more until the next [`Event::Play`], for which the past goes on where it
+    /// stopped, or [`Event::Record`].
     Pause,
     /// The peer wants to publish. Answer with [`Command::Announced`] or a refusal.
     Announce {
@@ -122,6 +135,13 @@ pub enum Command {
         /// The tracks.
         tracks: Arc<Tracks>,
     },
+    /// The recording has these tracks.
+    DescribedPast {
+        /// The tracks.
+        tracks: Arc<Tracks>,
+        /// What of it there is.
+        span: Span,
+    },
     /// The track is ready.
     SetUp {
         /// Which it is.
@@ -137,6 +157,15 @@ pub enum Command {
         starts: Vec<Start>,
         /// When the first picture was taken.
         wall: Option<WallTime>,
+    },
+    /// Packets of the past will follow.
+    Replaying {
+        /// Where each track begins.
+        starts: Vec<Start>,
+        /// What will be played: the date of the first picture, and the end.
+        span: Span,
+        /// How fast.
+        scale: Scale,
     },
     /// The stream may be published.
     Announced,
@@ -193,6 +222,9 @@ pub struct Session {
     steps: VecDeque<Step>,
     pending: Option<Pending>,
     pub(super) live: Option<Live>,
+    /// The stream that was described last, and the dates in its URL, which the URLs of its
+    /// tracks do not repeat.
+    pub(super) described: Option<(String, Option<Span>)>,
     /// What the peer wants to publish; the tracks it sets up are of this.
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
@@ -220,6 +252,7 @@ impl Session {
             steps: VecDeque::new(),
             pending: None,
             live: None,
+            described: None,
             announced: None,
             peer,
             gate: Gate::new(Arc::new(Guard::open()), peer, seed),
@@ -278,7 +311,11 @@ impl Session {
         self.alive = now;
         match (pending, command) {
             (Pending::Describe(ask), Command::Described { tracks }) => {
-                let reply = method::describe::finish(&ask, &tracks);
+                let reply = method::describe::finish(&ask, &tracks, None);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Describe(ask), Command::DescribedPast { tracks, span }) => {
+                let reply = method::describe::finish(&ask, &tracks, Some(span));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
@@ -288,6 +325,10 @@ impl Session {
             }
             (Pending::Play(ask), Command::Playing { starts, wall }) => {
                 let reply = method::play::finish(self, &ask, &starts, wall);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Play(ask), Command::Replaying { starts, span, scale }) => {
+                let reply = method::play::finish_past(self, &ask, &starts, span, scale);
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Announce(ask, announced), Command::Announced) => {

@@ -13,7 +13,7 @@ use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
 use crate::source::Entrance;
 use crate::source::rtsp_push::PushError;
-use crate::wire::rtsp::{Command, Event, Step};
+use crate::wire::rtsp::{Command, Event, Refusal, Step};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -70,7 +70,8 @@ impl Connection {
                 let ready = self.set_up(&target, route);
                 self.answer(now, ready);
             }
-            Event::Play { stream, routes } => self.play(now, &stream, &routes),
+            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
+            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
             Event::Reroute { routes } => {
                 if let Some(play) = &mut self.play {
                     play.reroute(&routes);

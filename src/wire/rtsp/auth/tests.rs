@@ -291,7 +291,7 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     };
     assert!(bench.gate.admit(bench.now, asking).is_err());
     let shown = bench.proof("cam", "cam's", &form);
-    let other = Target { stream: "gate/streamid=1".to_owned(), track: None };
+    let other = Target { stream: "gate/streamid=1".to_owned(), track: None, span: Ok(None) };
     let asking = Asking {
         target: Some(&other),
         session: Some("gate"),
