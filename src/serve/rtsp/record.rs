@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{Datagram, Kind, UdpPair};
+use super::udp::{DATAGRAM_BYTES_MAX, Datagram, Kind, UdpPair};
 use crate::base::time::BootTime;
 use crate::media::TrackId;
 use crate::source::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
@@ -31,6 +31,8 @@ pub(super) struct Record {
     routes: Vec<Routed>,
     /// Ports of our own, a pair per track over UDP.
     ports: Vec<(TrackId, UdpPair)>,
+    /// Room for one datagram, once there are ports.
+    buffer: Vec<u8>,
 }
 
 /// What a publisher's sockets had.
@@ -66,6 +68,7 @@ impl Record {
         }
         let pair = UdpPair::open(local, peer).map_err(|_| Refusal::NoPorts)?;
         pair.make_room_for_input();
+        self.buffer.resize(DATAGRAM_BYTES_MAX, 0);
         let ports = pair.ports();
         self.ports.push((track, pair));
         Ok(Some(ports))
@@ -81,7 +84,7 @@ impl Record {
     ) -> Result<(), Refusal> {
         let carriage = |routed: &Routed| match routed.route {
             Route::Udp { .. } => Carriage::Udp,
-            _ => Carriage::Tcp,
+            Route::Tcp { .. } => Carriage::Tcp,
         };
         let tracks: Vec<_> = routes.iter().map(|r| (r.track, carriage(r))).collect();
         self.publisher = Some(seat.sit(offer, &tracks, seed).map_err(refusal)?);
@@ -168,29 +171,33 @@ impl Record {
     /// Waits for a datagram, or for the loss of the seat. Cancel safe.
     pub(super) async fn next(&mut self) -> Arrival {
         let Some(publisher) = &mut self.publisher else { return std::future::pending().await };
-        let ports = &self.ports;
+        let (ports, buffer) = (&self.ports, &mut self.buffer);
         tokio::select! {
             biased;
             why = publisher.displaced() => Arrival::Displaced(why),
-            arrival = std::future::poll_fn(|cx| poll_ports(ports, cx)) => arrival,
+            arrival = std::future::poll_fn(|cx| poll_ports(ports, cx, buffer)) => arrival,
         }
     }
 
     /// Datagrams that are there already, up to a fair share.
-    pub(super) fn try_next(&self) -> Vec<(TrackId, Medium, Bytes)> {
-        self.ports
-            .iter()
-            .flat_map(|(track, pair)| {
-                let media = std::iter::from_fn(|| pair.try_receive());
-                media.take(DATAGRAMS_AT_ONCE).map(|(medium, packet)| (*track, medium, packet))
-            })
-            .collect()
+    pub(super) fn try_next(&mut self) -> Vec<(TrackId, Medium, Bytes)> {
+        let mut there = Vec::new();
+        for (track, pair) in &self.ports {
+            let media = std::iter::from_fn(|| pair.try_receive(&mut self.buffer));
+            let media = media.take(DATAGRAMS_AT_ONCE);
+            there.extend(media.map(|(medium, packet)| (*track, medium, packet)));
+        }
+        there
     }
 }
 
-fn poll_ports(ports: &[(TrackId, UdpPair)], cx: &mut Context<'_>) -> Poll<Arrival> {
+fn poll_ports(
+    ports: &[(TrackId, UdpPair)],
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<Arrival> {
     for (track, pair) in ports {
-        if let Poll::Ready((medium, packet)) = pair.poll_receive(cx) {
+        if let Poll::Ready((medium, packet)) = pair.poll_receive(cx, buffer) {
             return Poll::Ready(Arrival::Datagram(*track, medium, packet));
         }
     }

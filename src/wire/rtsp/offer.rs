@@ -39,20 +39,27 @@ pub struct OfferedMedium {
 
 /// Why a description cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OfferError {
+pub enum OfferError {
+    /// It is not UTF-8.
     #[error("the description is not text")]
     NotText,
+    /// It has no `m=` line.
     #[error("the description names no media")]
     NoMedia,
+    /// It has more `m=` lines than are read.
     #[error("the description names more than {OFFER_MEDIA_MAX} media")]
     TooMany,
+    /// An `m=` line is none.
     #[error("line {line} of the description cannot be read")]
-    Unreadable { line: usize },
+    Unreadable {
+        /// Its number, from 1.
+        line: usize,
+    },
 }
 
 impl Offer {
     /// Reads `text`, whose length has met its limit already. Lines end in CRLF, LF or CR.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, OfferError> {
+    pub fn parse(text: &[u8]) -> Result<Self, OfferError> {
         let text = std::str::from_utf8(text).map_err(|_| OfferError::NotText)?;
         let mut offer = Self::default();
         for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
