@@ -18,11 +18,8 @@ const RATE: usize = 25;
 
 /// A daemon with a stream to publish of each name.
 fn daemon(names: &[&str], keys: &str) -> Daemon {
-    let streams: String = names
-        .iter()
-        .map(|name| format!("[stream.{name}]\nsource = {{ kind = \"rtsp_push\"{keys} }}\n"))
-        .collect();
-    Daemon::start_new("512MiB", &streams)
+    let stream = |name| format!("[stream.{name}]\nsource = {{ kind = \"rtsp_push\"{keys} }}\n");
+    Daemon::start_new("512MiB", &names.iter().map(stream).collect::<Vec<_>>().concat())
 }
 
 /// ffmpeg publishing `secs` of the medium `file` as fast as it plays.
@@ -238,10 +235,11 @@ impl Encoder {
         let (url, cseq, length) = (&self.url, self.cseq, body.len());
         let mut request = format!("{method} {url}{path} RTSP/1.0\r\nCSeq: {cseq}\r\n{headers}");
         if !self.session.is_empty() {
-            request += &format!("Session: {}\r\n", self.session);
+            request = format!("{request}Session: {}\r\n", self.session);
         }
         if !body.is_empty() {
-            request += &format!("Content-Type: application/sdp\r\nContent-Length: {length}\r\n");
+            let kind = "Content-Type: application/sdp";
+            request = format!("{request}{kind}\r\nContent-Length: {length}\r\n");
         }
         self.send(format!("{request}\r\n{body}").as_bytes());
         self.reply()
@@ -280,7 +278,7 @@ impl Encoder {
         let (status, headers) = self.ask("SETUP", "/trackID=0", &transport, "");
         assert_eq!(status, 200, "{headers}");
         let session = headers.lines().find_map(|line| line.strip_prefix("Session: ")).unwrap();
-        self.session = session.split(';').next().unwrap().to_owned();
+        session.split(';').next().unwrap().clone_into(&mut self.session);
         assert_eq!(self.ask("RECORD", "", "Range: npt=0.000-\r\n", "").0, 200);
         headers
     }
@@ -298,7 +296,7 @@ impl Encoder {
             for (at, piece) in pieces.iter().enumerate() {
                 let start = if at == 0 { 0x80 } else { 0 };
                 let end = if at + 1 == pieces.len() { 0x40 } else { 0 };
-                let head = [nal[0] & 0xe0 | 28, start | end | nal[0] & 0x1f];
+                let head = [nal[0] & 0xe0 | 0x1c, start | end | nal[0] & 0x1f];
                 payloads.push([&head[..], piece].concat());
             }
         }

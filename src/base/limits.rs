@@ -62,6 +62,9 @@ pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A publisher that sends no media for this long is dropped.
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest format parameters of an announced medium; longer ones are not read, and parameter sets
+/// have to come with the pictures.
+pub const OFFER_FMTP_BYTES_MAX: usize = 8 << 10;
 /// Media of one announced description; more get 400. Those that are not carried are let go.
 pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
