@@ -12,6 +12,7 @@ mod reply;
 mod sdp;
 mod session;
 mod target;
+mod transcript;
 mod transport;
 mod wish;
 
@@ -20,7 +21,8 @@ pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferError, OfferedMedium};
 pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
-pub use session::{Command, Event, Session, Start, Step};
+pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
+pub use transcript::Failure;
 pub use transport::Route;
 pub use wish::{Frames, Onvif, Scale, What, Wish};

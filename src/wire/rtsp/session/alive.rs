@@ -59,6 +59,9 @@ impl Session {
             Late::Publisher => self.event(Event::Silent),
             Late::Idle | Late::Session => {}
         }
+        if !matches!(late, Late::Idle) {
+            self.transcript.ended(now.since(self.birth.0), late.reason());
+        }
         self.close(late.reason());
     }
 
