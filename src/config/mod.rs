@@ -289,6 +289,10 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            [stream.door]
+            source = { kind = "rtsp_push" }
+            [stream.yard]
+            source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
         );
         assert_eq!(told.streams, bare.unwrap().streams);
