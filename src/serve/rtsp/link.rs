@@ -16,6 +16,11 @@ use crate::base::limits::{RTSP_SEND_BUFFER_BYTES, RTSP_WRITE_STALL_MAX};
 const PART_BYTES_MAX: u64 = 256 << 10;
 const PART_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The kernel asks a silent peer whether it is there after this, and again; how often in vain
+/// follows from [`RTSP_WRITE_STALL_MAX`].
+const KEEPALIVE_TIME: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// What carries the bytes of one connection.
 #[derive(Debug)]
 pub(super) enum Link {
@@ -31,6 +36,9 @@ impl Link {
         // A peer that vanished without a word is gone after this, not after 15 minutes.
         options.set_tcp_user_timeout(Some(RTSP_WRITE_STALL_MAX))?;
         options.set_send_buffer_size(RTSP_SEND_BUFFER_BYTES)?;
+        // Neither is one noticed that has nothing to acknowledge, such as a reader over UDP.
+        let alive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+        options.set_tcp_keepalive(&alive.with_interval(KEEPALIVE_INTERVAL))?;
         Ok(Self::Plain(socket))
     }
 
@@ -38,6 +46,14 @@ impl Link {
     pub(super) fn local_ip(&self) -> io::Result<IpAddr> {
         match self {
             Self::Plain(socket) => Ok(socket.local_addr()?.ip().to_canonical()),
+        }
+    }
+
+    /// A second handle on the socket, for who writes to it while the connection sleeps; none when
+    /// bytes do not go out as they are.
+    pub(super) fn writer(&self) -> Option<socket2::Socket> {
+        match self {
+            Self::Plain(socket) => socket2::SockRef::from(socket).try_clone().ok(),
         }
     }
 

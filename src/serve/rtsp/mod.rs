@@ -14,6 +14,7 @@
 mod connection;
 mod door;
 mod guests;
+mod lane;
 mod link;
 mod outgoing;
 mod pace;

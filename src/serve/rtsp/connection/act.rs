@@ -27,6 +27,7 @@ impl Connection {
             Input::Tracks => self.describe(now),
             Input::Report => self.session.command(now, Command::Alive),
             Input::Timer => self.late(now),
+            Input::Lane => {}
         }
         Ok(())
     }
@@ -87,7 +88,7 @@ impl Connection {
     }
 
     fn silence(&mut self) {
-        self.play = None;
+        (self.play, self.lane) = (None, None);
         if let Some(udp) = &mut self.udp {
             udp.clear();
         }

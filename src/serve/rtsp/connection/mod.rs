@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::lane::Lender;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
+    /// Where `play` goes while this task sleeps.
+    lane: Option<Lender>,
     udp: Option<UdpPair>,
     end: Option<&'static str>,
 }
@@ -64,6 +67,7 @@ impl Connection {
             asked: None,
             outlet: None,
             play: None,
+            lane: None,
             udp: None,
             end: None,
             link,
@@ -79,7 +83,7 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
-            if let Err(error) = self.out.write(now, &mut self.link) {
+            if let Err(error) = self.out.write(now, |slices| self.link.try_write_vectored(slices)) {
                 break error.to_string();
             }
             if let Some(udp) = &mut self.udp {
