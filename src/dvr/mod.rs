@@ -5,6 +5,7 @@ mod days;
 mod disk;
 mod error;
 mod extract;
+mod footage;
 mod index;
 mod journal;
 mod keeper;
@@ -21,6 +22,7 @@ mod slot;
 mod state;
 mod storage;
 mod table;
+mod tape;
 #[cfg(test)]
 mod tests;
 pub mod tool;
@@ -38,6 +40,7 @@ pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 pub use self::error::DvrError;
+pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Session, Trouble};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
@@ -47,6 +50,7 @@ pub use self::replay::{Piece, Replay};
 pub use self::seal::{Entry, Identity, SlotHeader};
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
+pub use self::tape::{Clip, Tape, Way};
 
 use self::index::IndexHandle;
 use self::journal::{Ask, Change, Journal};
@@ -98,6 +102,7 @@ pub struct Keep {
 #[derive(Clone, Debug)]
 pub struct Dvr {
     shared: Arc<Shared>,
+    boot: Identity,
     commands: SyncSender<Command>,
     asks: SyncSender<Ask>,
     threads: Arc<Threads>,
@@ -195,7 +200,7 @@ impl Dvr {
         let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
         let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
         let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
-        let dvr = Self { shared, commands, asks, threads: Arc::new(threads) };
+        let dvr = Self { shared, boot, commands, asks, threads: Arc::new(threads) };
         (dvr, storage, keeper, journal)
     }
 
@@ -305,6 +310,11 @@ impl Dvr {
         Replay::open(Arc::clone(&self.shared), stream, from, until)
     }
 
+    /// A cursor over what `stream` has recorded; blocks on nothing but locks.
+    pub fn tape(&self, stream: &StreamName) -> Result<Tape, DvrError> {
+        Tape::open(Arc::clone(&self.shared), self.boot, stream)
+    }
+
     /// Everything about the storage, with the forecast.
     #[must_use]
     pub fn storage(&self) -> outlook::Storage {
@@ -402,6 +412,12 @@ impl Writer {
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.shared.stream_status(&self.log)
+    }
+
+    /// What of it is on the medium.
+    #[must_use]
+    pub fn footage(&self) -> Footage {
+        Footage::new(Arc::clone(&self.shared), Arc::clone(&self.log))
     }
 }
 

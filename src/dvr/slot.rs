@@ -180,6 +180,42 @@ pub(super) fn scan(
     }
 }
 
+/// Adds to `entries`, the first fragments of the lap, those behind them up to number `until`,
+/// by their seals alone: no media is read, and nothing may be believed of a fragment before
+/// [`read_fragment`] agreed. Returns whether the walk came to the end of the lap, or to `until`.
+pub(super) fn outline(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    until: u64,
+    entries: &mut Vec<Entry>,
+) -> io::Result<bool> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
+    if let Some(last) = entries.last() {
+        let _ = walk.pass(*last);
+    }
+    while walk.sequence < until && walk.at < header.slot_bytes {
+        let Some((length, kind)) = walk.head(walk.at)? else { return Ok(false) };
+        match &kind {
+            b"moof" => {}
+            b"free" | b"skip" => return Ok(walk.at + length == header.slot_bytes),
+            _ => return Ok(false),
+        }
+        let Some((data, b"mdat")) =
+            walk.head(walk.at + length)?.as_ref().map(|(length, kind)| (*length, kind))
+        else {
+            return Ok(false);
+        };
+        let Some(entry) = walk.sealed(walk.at, length + data)? else { return Ok(false) };
+        if entry.sequence > until {
+            return Ok(true);
+        }
+        let _ = walk.pass(entry);
+        entries.push(entry);
+    }
+    Ok(true)
+}
+
 /// Whether the lap still ends with the fragment `last`, or with none, and the filler behind it:
 /// then what was known of it is what is there, as far as a look at its end can say.
 pub(super) fn ends_with(
@@ -226,6 +262,27 @@ pub(super) fn read_fragment(
     Ok(Some(bytes.into()))
 }
 
+/// Reads the fragment that begins at `at` with its seal, and checks it.
+///
+/// `None` when none of this lap begins there, or when it does not end at `until` or before.
+pub(super) fn fragment_at(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    at: u64,
+    until: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    if at > until || until > header.slot_bytes {
+        return Ok(None);
+    }
+    let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    // What a box claims is believed only as far as the caller's own bound.
+    let length = walk.length_of_fragment()?;
+    let Some(length) = length.filter(|length| at + length + SEAL_BYTES as u64 <= until) else {
+        return Ok(None);
+    };
+    Ok(walk.check(at, length)?.is_some().then_some(walk.buffer))
+}
+
 enum Step {
     Fragment(Entry),
     End(Tail),
@@ -253,18 +310,25 @@ impl Walk<'_> {
         match &kind {
             b"free" if to_the_end => return Ok(Step::End(Tail::Free)),
             b"skip" if to_the_end => return Ok(Step::End(Tail::Closed)),
-            b"moof" => {}
-            _ => return Ok(Step::Mismatch),
+            _ => {}
         }
-        let Some((data, b"mdat")) =
-            self.head(self.at + length)?.as_ref().map(|(length, kind)| (*length, kind))
-        else {
-            return Ok(Step::Mismatch);
-        };
-        Ok(match self.check(self.at, length + data)? {
+        let Some(length) = self.length_of_fragment()? else { return Ok(Step::Mismatch) };
+        Ok(match self.check(self.at, length)? {
             Some(entry) => self.pass(entry),
             None => Step::Mismatch,
         })
+    }
+
+    /// Bytes of the `moof` and `mdat` that stand here; `None` when others do.
+    fn length_of_fragment(&self) -> io::Result<Option<u64>> {
+        let Some((movie, b"moof")) = self.head(self.at)?.as_ref().map(|(l, k)| (*l, k)) else {
+            return Ok(None);
+        };
+        let Some((data, b"mdat")) = self.head(self.at + movie)?.as_ref().map(|(l, k)| (*l, k))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(movie + data))
     }
 
     fn pass(&mut self, entry: Entry) -> Step {
@@ -291,6 +355,22 @@ impl Walk<'_> {
             && u64::from(seal.entry.length) == length
             && seal.entry.sequence > self.sequence;
         Ok(right.then_some(seal.entry))
+    }
+
+    /// What the seal behind the fragment of `length` bytes at `at` says, if it is of this lap.
+    fn sealed(&self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+        if at + length + SEAL_BYTES as u64 > self.header.slot_bytes {
+            return Ok(None);
+        }
+        let mut seal = [0; SEAL_BYTES];
+        self.file.read_at(at + length, &mut seal)?;
+        let right = |seal: &Seal| {
+            self.header.owns(seal)
+                && u64::from(seal.entry.offset) == at
+                && u64::from(seal.entry.length) == length
+                && seal.entry.sequence > self.sequence
+        };
+        Ok(Seal::peek(&seal).filter(right).map(|seal| seal.entry))
     }
 
     /// Looks for the next good fragment behind damage, by its seal, and passes it.

@@ -57,7 +57,7 @@ impl CodecParams {
 }
 
 /// SPS and PPS of an AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3.1.
-fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
+pub(super) fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
     const DAMAGED: ParamsError = ParamsError::Damaged { record: "avcC" };
     let count = record.get(5).ok_or(DAMAGED)? & 0x1f;
     let (sps, rest) = sets(&record[6..], usize::from(count)).ok_or(DAMAGED)?;
@@ -67,7 +67,7 @@ fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
 }
 
 /// VPS, SPS and PPS of an HEVCDecoderConfigurationRecord, ISO/IEC 14496-15 §8.3.3.1.
-fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
+pub(super) fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
     const DAMAGED: ParamsError = ParamsError::Damaged { record: "hvcC" };
     let arrays = *record.get(22).ok_or(DAMAGED)?;
     let mut rest = &record[23..];

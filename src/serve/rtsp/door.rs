@@ -10,13 +10,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-use super::connection::Connection;
+use super::super::tls::Tls;
+use super::arrival::Arrival;
 use super::guests::Guests;
-use super::link::Link;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -28,6 +29,8 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    entrances: Arc<Directory<Entrance>>,
+    tls: Option<Tls>,
 }
 
 /// Why an accept loop ended.
@@ -48,7 +51,25 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default() }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            entrances: Arc::default(),
+            tls: None,
+        }
+    }
+
+    /// The same door with streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
+    }
+
+    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -92,16 +113,22 @@ impl RtspDoor {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
-        let outlets = Arc::clone(&self.outlets);
-        let clock = Arc::clone(&context.clock);
-        let connection =
-            Link::plain(socket).and_then(|link| Connection::new(link, peer, outlets, clock));
-        match connection {
-            Ok(connection) => self.supervisor.spawn("rtsp", async move {
-                connection.run().await;
-                drop(guest);
-            }),
-            Err(error) => debug!(part = "rtsp", peer = %peer, error = %error, "gone at once"),
-        }
+        let settings = self.tls.as_ref().map(Tls::settings).transpose();
+        let tls = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                debug!(part = "rtsp", peer = %peer, error = %error, "no certificate, closed");
+                return;
+            }
+        };
+        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
+        let entrances = Arc::clone(&self.entrances);
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock };
+        self.supervisor.spawn("rtsp", async move {
+            if let Err(error) = arrival.serve().await {
+                debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
+            }
+            drop(guest);
+        });
     }
 }

@@ -96,7 +96,8 @@ impl Lent {
                 None => return Turn::Done,
                 // Counted where it lags; the next unit is a key frame.
                 Some(Next::Lagged(_)) => {}
-                Some(Next::Ended) => self.end = Some("the stream ended"),
+                // The connection will be told so too.
+                Some(Next::Ended) => return Turn::Stuck,
                 Some(Next::Item(unit)) => {
                     let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
                     if self.play.send(now, &unit, exits).is_err() {

@@ -64,7 +64,9 @@ impl Lanes {
 
     pub(super) fn wake_all(&self) {
         let lanes: Vec<_> = self.lock().lanes.values().cloned().collect();
-        lanes.iter().for_each(|lane| lane.wake());
+        for lane in lanes {
+            lane.wake();
+        }
     }
 }
 

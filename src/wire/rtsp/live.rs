@@ -1,5 +1,6 @@
 //! What is set up on a connection: tracks and where they go, or where they come from.
 
+use super::range::Span;
 use super::transport::Route;
 use crate::base::limits::RTSP_SESSION_TIMEOUT;
 use crate::base::time::BootTime;
@@ -32,6 +33,10 @@ pub(super) struct Live {
     pub(super) playing: bool,
     /// When media last came of a peer that records; `None` while it does not.
     pub(super) recording: Option<BootTime>,
+    /// The dates that its URL named.
+    pub(super) span: Option<Span>,
+    /// What plays, or was paused, is the past; `None` when nothing has played.
+    pub(super) in_past: Option<bool>,
 }
 
 impl Live {

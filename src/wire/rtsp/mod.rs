@@ -10,22 +10,30 @@
 //!    stay unread.
 //! 3. A request that cannot be delimited ends the connection; any other refused request leaves
 //!    the state as it was and the connection open.
-//! 4. A session belongs to its connection; its id opens nothing elsewhere.
+//! 4. A session belongs to its connection and to the account that began it; its id opens nothing
+//!    elsewhere.
 
+pub mod auth;
+mod channel;
 mod frame;
 mod live;
 mod method;
 mod offer;
+mod range;
 mod refusal;
 mod reply;
 mod sdp;
 mod session;
 mod target;
 mod transport;
+mod wish;
 
+pub use channel::Channel;
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferedMedium};
+pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
 pub use session::{Command, Event, Session, Start, Step};
 pub use target::Target;
 pub use transport::Route;
+pub use wish::{Frames, Onvif, Scale, What, Wish};

@@ -21,6 +21,10 @@ pub enum Refusal {
     WhichTrack,
     /// Nothing is known of the stream yet: 503 with this reason.
     NotReady(String),
+    /// Nothing is recorded where playing was to begin: 457 with this reason.
+    NothingThere(String),
+    /// Too many play the past already: 453.
+    TooMany,
     /// No port, no socket: 500.
     NoPorts,
     /// The stream is to be had elsewhere: 302 with this URL.
@@ -43,6 +47,11 @@ impl Refusal {
             Self::WhichTrack => refuse(StatusCode::AggregateOperationNotAllowed, "name one track"),
             Self::NotReady(reason) => refuse(StatusCode::ServiceUnavailable, reason)
                 .header(headers::RETRY_AFTER, RETRY_AFTER.as_secs().to_string()),
+            Self::NothingThere(reason) => refuse(StatusCode::InvalidRange, reason),
+            Self::TooMany => {
+                let text = "too many play recordings already; try again later";
+                refuse(StatusCode::NotEnoughBandwidth, text)
+            }
             Self::NoPorts => refuse(StatusCode::InternalServerError, "no port is free"),
             Self::Elsewhere(url) => refuse(StatusCode::Found, "the stream is to be had elsewhere")
                 .header(headers::LOCATION, url.as_str()),

@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sdp_types::{Connection, Media, MediaType, Origin, Session, Time, TransportProto};
 
+use super::range::Span;
 use super::target::control;
 use crate::media::{Kind, Shape, Track, Tracks};
 use crate::wire::rtp::payload::describe;
 
-/// Describes live `tracks` of the stream called `name`.
-pub(super) fn description(name: &str, tracks: &Tracks) -> Vec<u8> {
+/// Describes `tracks` of the stream called `name`: live, or of `past`. `onvif` names the tracks
+/// as ONVIF's replay wants it (Streaming Specification §6.3).
+pub(super) fn description(name: &str, tracks: &Tracks, past: Option<Span>, onvif: bool) -> Vec<u8> {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     // The version grows with every run, as RFC 8866 §5.2 wants it to when anything changes.
     let origin = Origin::with_ip_addr("0", u64::from(tracks.run.0), any);
@@ -19,11 +21,34 @@ pub(super) fn description(name: &str, tracks: &Tracks) -> Vec<u8> {
     session.connection = Some(Connection::from_ip_addr(any));
     session.times.push(Time::new(0, 0));
     session.add_attribute_with_value("control", "*");
-    session.add_attribute_with_value("range", "npt=now-");
+    match past {
+        None => session.add_attribute_with_value("range", "npt=now-"),
+        Some(span) => {
+            session.add_attribute_with_value("range", span.to_header());
+            // Players that know no dates seek by this.
+            session.add_attribute_with_value("range", span.to_npt(span.from));
+        }
+    }
     session.medias = tracks.list.iter().map(media).collect();
+    if onvif {
+        name_tracks(&mut session.medias);
+    }
     let mut out = Vec::new();
     session.write(&mut out).expect("writing to memory does not fail");
     out
+}
+
+/// `VIDEO001`, `AUDIO001` and so on.
+fn name_tracks(medias: &mut [Media]) {
+    let (mut videos, mut audios) = (0, 0);
+    for media in medias {
+        let (word, count) = match media.media.as_str() {
+            "video" => ("VIDEO", &mut videos),
+            _ => ("AUDIO", &mut audios),
+        };
+        *count += 1;
+        media.add_attribute_with_value("x-onvif-track", format!("{word}{count:03}"));
+    }
 }
 
 fn media(track: &Track) -> Media {

@@ -8,16 +8,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rtsp_types::{Request, StatusCode, headers};
+use rtsp_types::{Method, Request, StatusCode, headers};
 
+use super::auth::{Admitted, Asking, Gate, Guard};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
 use super::offer::{Announced, Offer};
+use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
 use super::transport::Route;
+use super::wish::{Scale, Wish};
 use crate::base::limits::{
     RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
 };
@@ -47,6 +50,13 @@ pub enum Event {
         /// The stream's name, unchecked.
         stream: String,
     },
+    /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
+    DescribePast {
+        /// The stream's name, unchecked.
+        stream: String,
+        /// The dates that the URL names.
+        span: Span,
+    },
     /// Answer with [`Command::SetUp`] or a refusal.
     SetUp {
         /// What to set up; without a track only a stream of one track can be meant.
@@ -54,20 +64,24 @@ pub enum Event {
         /// Where its packets shall go.
         route: Route,
     },
-    /// Begin sending. Answer with [`Command::Playing`] or a refusal, and send nothing of the
-    /// stream before the reply has gone out.
+    /// Begin sending, or go over to sending something else. Answer with [`Command::Playing`],
+    /// [`Command::Replaying`] or a refusal, which leaves everything as it was, and send nothing
+    /// of the new before the reply has gone out.
     Play {
         /// The stream's name, as it was set up.
         stream: String,
         /// The tracks and where they go.
         routes: Vec<Routed>,
+        /// From where, and how.
+        wish: Wish,
     },
     /// Go on with these tracks only.
     Reroute {
         /// The tracks and where they go.
         routes: Vec<Routed>,
     },
-    /// Send or take no more until the next [`Event::Play`] or [`Event::Record`].
+    /// Send or take no more until the next [`Event::Play`], for which the past goes on where it
+    /// stopped, or [`Event::Record`].
     Pause,
     /// The peer wants to publish. Answer with [`Command::Announced`] or a refusal.
     Announce {
@@ -102,6 +116,8 @@ pub enum Event {
         /// The packet, unchecked: at most 65535 bytes.
         packet: Bytes,
     },
+    /// The peer brought no media for too long; [`Event::Ended`] follows.
+    Silent,
     /// The session is over; its sockets may go. The connection may begin another.
     Ended,
     /// Close the connection once everything is sent.
@@ -119,6 +135,13 @@ pub enum Command {
         /// The tracks.
         tracks: Arc<Tracks>,
     },
+    /// The recording has these tracks.
+    DescribedPast {
+        /// The tracks.
+        tracks: Arc<Tracks>,
+        /// What of it there is.
+        span: Span,
+    },
     /// The track is ready.
     SetUp {
         /// Which it is.
@@ -134,6 +157,15 @@ pub enum Command {
         starts: Vec<Start>,
         /// When the first picture was taken.
         wall: Option<WallTime>,
+    },
+    /// Packets of the past will follow.
+    Replaying {
+        /// Where each track begins.
+        starts: Vec<Start>,
+        /// What will be played: the date of the first picture, and the end.
+        span: Span,
+        /// How fast.
+        scale: Scale,
     },
     /// The stream may be published.
     Announced,
@@ -190,13 +222,21 @@ pub struct Session {
     steps: VecDeque<Step>,
     pending: Option<Pending>,
     pub(super) live: Option<Live>,
+    /// The stream that was described last, and the dates in its URL, which the URLs of its
+    /// tracks do not repeat.
+    pub(super) described: Option<(String, Option<Span>)>,
     /// What the peer wants to publish; the tracks it sets up are of this.
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
+    gate: Gate,
+    /// Whose the session is: the account that asked last before it began.
+    owner: Option<Arc<str>>,
     /// When the peer last showed life.
     alive: BootTime,
     seed: u64,
     birth: (BootTime, WallTime),
+    /// Nobody on the way can read along.
+    pub(super) secure: bool,
     /// CSeq of our next own request.
     own_cseq: u32,
     closed: bool,
@@ -212,14 +252,36 @@ impl Session {
             steps: VecDeque::new(),
             pending: None,
             live: None,
+            described: None,
             announced: None,
             peer,
+            gate: Gate::new(Arc::new(Guard::open()), peer, seed),
+            owner: None,
             alive: now,
             seed,
             birth: (now, wall),
+            secure: false,
             own_cseq: 1,
             closed: false,
         }
+    }
+
+    /// The same with a guard; without one everybody is let in.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { gate: self.gate.guarded(guard), ..self }
+    }
+
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+
+    /// The account that asks; `None` where there are none, or none has asked yet.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.
@@ -249,7 +311,11 @@ impl Session {
         self.alive = now;
         match (pending, command) {
             (Pending::Describe(ask), Command::Described { tracks }) => {
-                let reply = method::describe::finish(&ask, &tracks);
+                let reply = method::describe::finish(&ask, &tracks, None);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Describe(ask), Command::DescribedPast { tracks, span }) => {
+                let reply = method::describe::finish(&ask, &tracks, Some(span));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
@@ -259,6 +325,10 @@ impl Session {
             }
             (Pending::Play(ask), Command::Playing { starts, wall }) => {
                 let reply = method::play::finish(self, &ask, &starts, wall);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::Play(ask), Command::Replaying { starts, span, scale }) => {
+                let reply = method::play::finish_past(self, &ask, &starts, span, scale);
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Announce(ask, announced), Command::Announced) => {
@@ -331,8 +401,10 @@ impl Session {
     }
 
     fn expire(&mut self, now: BootTime, late: Late) {
-        if matches!(late, Late::Request) {
-            self.reply(now, None, Reply::new(StatusCode::RequestTimeout));
+        match late {
+            Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
+            Late::Publisher => self.event(Event::Silent),
+            Late::Idle | Late::Session => {}
         }
         self.close(late.reason());
     }
@@ -392,6 +464,9 @@ impl Session {
         let target = request.request_uri().map(Target::of);
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
+        if let Err(reply) = self.admit(now, &ask) {
+            return self.reply(now, Some(&cseq), *reply);
+        }
         match method::begin(self, ask) {
             Outcome::Done(reply) => self.reply(now, Some(&cseq), reply),
             Outcome::DoneAnd(reply, event) => {
@@ -402,6 +477,34 @@ impl Session {
                 self.event(event);
                 self.pending = Some(pending);
             }
+        }
+    }
+
+    /// Lets `ask` through, or says what it lacks. A session of another account is none.
+    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
+        let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
+        let announced = self.announced.as_ref().map(|announced| &announced.stream[..]);
+        let begins = matches!(method, Method::Describe | Method::Announce);
+        let asking = Asking {
+            method,
+            target: ask.target.as_ref(),
+            session: self.live.as_ref().map(|live| &live.stream[..]).or(announced),
+            // Tracks of a publisher have URLs of its own making.
+            session_only: announced.is_some() && !begins,
+            authorization: header.map(rtsp_types::HeaderValue::as_str),
+            secure: self.secure,
+        };
+        let begun = asking.session.is_some();
+        match self.gate.admit(now, asking)? {
+            Admitted::As(user) if begun && user != self.owner => {
+                let text = "the session is somebody else's";
+                Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
+            }
+            Admitted::As(user) => {
+                self.owner = user;
+                Ok(())
+            }
+            Admitted::Anyone => Ok(()),
         }
     }
 

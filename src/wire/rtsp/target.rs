@@ -1,9 +1,12 @@
-//! Which stream and track a URL names.
+//! Which stream, which track and which time a URL names.
 //!
-//! Owns: the shape of our URLs: `rtsp://host/<stream>`, `/<stream>/main`, `/<stream>/trackID=N`.
+//! Owns: the shape of our URLs: `rtsp://host/<stream>`, `/<stream>/main`, `/<stream>/trackID=N`,
+//! `?start=…&end=…` behind them, and the other makers' names of [`Channel`].
 
 use rtsp_types::Url;
 
+use super::channel::Channel;
+use super::range::{Span, Unreadable, any_date};
 use crate::media::TrackId;
 
 /// What control URLs of tracks end in.
@@ -12,15 +15,18 @@ const TRACK: &str = "trackID=";
 /// What a URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The stream's name as the peer wrote it; not yet checked against anything.
+    /// The stream's name as the peer wrote it, not yet checked against anything; of a numbered
+    /// channel the name that [`Channel::of_stream`] reads.
     pub stream: String,
     /// The track, if the URL names one.
     pub track: Option<TrackId>,
+    /// The dates, if the URL names any.
+    pub span: Result<Option<Span>, Unreadable>,
 }
 
 impl Target {
-    /// Reads `url`. Query and user info are left aside; a track that some clients append behind
-    /// the query is found there too.
+    /// Reads `url`. User info is left aside, and so is a query without dates; a track that some
+    /// clients append behind the query is found there too.
     #[must_use]
     pub fn of(url: &Url) -> Self {
         let whole = url.as_str();
@@ -31,18 +37,56 @@ impl Target {
             Some((before, end)) if strip_prefix_ignoring_case(end, TRACK).is_some() => before,
             _ => path,
         };
-        let stream = path.strip_suffix("/main").unwrap_or(path);
-        Self { stream: stream.to_owned(), track: track.map(TrackId) }
+        let stream = match channel(url) {
+            Some(channel) => channel.stream(),
+            None => path.strip_suffix("/main").unwrap_or(path).to_owned(),
+        };
+        Self { stream, track: track.map(TrackId), span: span(url) }
     }
 }
 
+/// The dates that the query names.
+fn span(url: &Url) -> Result<Option<Span>, Unreadable> {
+    let either = |ours, theirs| query(url, ours).or_else(|| query(url, theirs));
+    let date =
+        |text: Option<String>| text.map(|text| any_date(&text).ok_or(Unreadable)).transpose();
+    let from = date(either("start", "starttime"))?;
+    let until = date(either("end", "endtime"))?;
+    match (from, until) {
+        (Some(from), until) => Ok(Some(Span { from, until })),
+        (None, Some(_)) => Err(Unreadable),
+        (None, None) => Ok(None),
+    }
+}
+
+fn channel(url: &Url) -> Option<Channel> {
+    let path = url.path().trim_matches('/');
+    let path = match path.rsplit_once('/') {
+        Some((before, end)) if strip_prefix_ignoring_case(end, TRACK).is_some() => before,
+        _ => path,
+    };
+    Channel::of(path, |key| query(url, key))
+}
+
+/// The value of `key` in the query, without a track that stands behind it.
+fn query(url: &Url, key: &str) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+    // A form would turn the plus of a time zone into a blank.
+    let value = value.replace(' ', "+");
+    Some(value.split('/').next().unwrap_or_default().to_owned())
+}
+
 /// The URL that track URLs are relative to: without user info and query, with a slash at the end
-/// (RFC 2326 §C.1.1).
+/// (RFC 2326 §C.1.1). That of a numbered channel names it without a query.
 pub(super) fn base_url(url: &Url) -> String {
     let mut base = url.clone();
     // These fail only for URLs without a host, which then have nothing to hide.
     let _ = base.set_username("");
     let _ = base.set_password(None);
+    if let Some(channel) = channel(url) {
+        base.set_path(&channel.stream());
+    }
     base.set_query(None);
     base.set_fragment(None);
     let text = base.as_str().trim_end_matches('/');
@@ -88,6 +132,59 @@ mod tests {
             ("rtsp://h", " None rtsp://h/"),
         ] {
             assert_eq!(told(url), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_makers_urls_name_channels_and_dates() {
+        let dates = "starttime=2026_01_02_00_00_00&endtime=2026_01_02_00_01_00";
+        let hik = "starttime=20260102T000000Z&endtime=20260102T000100Z";
+        for (url, wanted) in [
+            ("rtsp://h/Streaming/Channels/102".to_owned(), "Streaming/Channels/102 None 0"),
+            (format!("rtsp://h/Streaming/tracks/101/?{hik}"), "Streaming/Channels/101 None 60"),
+            (
+                "rtsp://h/cam/realmonitor?channel=2&subtype=1/trackID=1".to_owned(),
+                "Streaming/Channels/202 Some(1) 0",
+            ),
+            (
+                format!("rtsp://h/cam/playback?channel=1&subtype=0&{dates}/trackID=0"),
+                "Streaming/Channels/101 Some(0) 60",
+            ),
+            ("rtsp://h/gate?start=1767312000&end=1767312060".to_owned(), "gate None 60"),
+            (
+                "rtsp://h/gate?start=2026-01-02T01:00:00+01:00&end=2026-01-02T00:01:00Z/trackID=1"
+                    .to_owned(),
+                "gate Some(1) 60",
+            ),
+            ("rtsp://h/gate?start=soon".to_owned(), "gate None -1"),
+            ("rtsp://h/gate?end=5".to_owned(), "gate None -1"),
+        ] {
+            let url = Url::parse(&url).unwrap();
+            let target = Target::of(&url);
+            let secs = match target.span {
+                Ok(None) => 0,
+                Err(Unreadable) => -1,
+                Ok(Some(Span { from, until })) => {
+                    let until = until.unwrap();
+                    assert_eq!(from.to_rfc3339(), "2026-01-02T00:00:00.000Z", "{url}");
+                    (until.as_unix_nanos() - from.as_unix_nanos()) / 1_000_000_000
+                }
+            };
+            let track = target.track.map(|track| track.0);
+            assert_eq!(format!("{} {track:?} {secs}", target.stream), wanted, "{url}");
+        }
+        let url = Url::parse("rtsp://u:p@h/cam/playback?channel=1&subtype=0").unwrap();
+        assert_eq!(base_url(&url), "rtsp://h/Streaming/Channels/101/");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_url_makes_the_reader_panic(rest in "[a-zA-Z0-9/?&=_:.%+ -]*") {
+            for url in [format!("rtsp://h/{rest}"), format!("rtsp://h/cam/playback?{rest}")] {
+                if let Ok(url) = Url::parse(&url) {
+                    let _ = (Target::of(&url), base_url(&url));
+                }
+            }
         }
     }
 }

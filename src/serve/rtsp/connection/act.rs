@@ -11,6 +11,8 @@ use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
+use crate::source::Entrance;
+use crate::source::rtsp_push::PushError;
 use crate::wire::rtsp::{Command, Event, Refusal, Step};
 
 /// Bytes read at once.
@@ -26,8 +28,9 @@ impl Connection {
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
             Input::Report => self.session.command(now, Command::Alive),
+            Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
-            Input::Lane => {}
+            Input::Lane => self.catch_up(now),
         }
         Ok(())
     }
@@ -65,22 +68,37 @@ impl Connection {
         match event {
             Event::Describe { stream } => self.ask_tracks(now, &stream),
             Event::SetUp { target, route } => {
-                let answer = self.set_up(&target, route).unwrap_or_else(Command::Refuse);
-                self.session.command(now, answer);
+                let ready = self.set_up(&target, route);
+                self.answer(now, ready);
             }
-            Event::Play { stream, routes } => self.play(now, &stream, &routes),
+            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
+            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
             Event::Reroute { routes } => {
                 if let Some(play) = &mut self.play {
                     play.reroute(&routes);
                 }
             }
-            Event::Announce { .. } | Event::SetUpRecord { .. } | Event::Record { .. } => {
-                self.refuse(now, Refusal::NotPublished);
+            Event::Announce { stream, offer } => {
+                let checked = self.announce(&stream, &offer);
+                self.answer(now, checked);
             }
-            Event::Media { .. } => {}
-            Event::Pause => self.silence(),
+            Event::SetUpRecord { track, route } => {
+                let ready = self.set_up_record(track, route);
+                self.answer(now, ready);
+            }
+            Event::Record { stream, offer, routes } => {
+                let begun = self.record(&stream, &offer, routes);
+                self.answer(now, begun);
+            }
+            Event::Media { track, medium, packet } => self.publish(track, medium, packet),
+            Event::Silent => self.record.pause(PushError::Silent),
+            Event::Pause => {
+                self.silence();
+                self.record.pause(PushError::Paused);
+            }
             Event::Ended => {
                 self.silence();
+                self.record.end();
                 (self.outlet, self.udp) = (None, None);
             }
             Event::Close { reason } => self.end = Some(reason),
@@ -94,6 +112,15 @@ impl Connection {
         }
     }
 
+    /// Goes on where the lane could not.
+    fn catch_up(&mut self, now: BootTime) {
+        if self.takes_units()
+            && let Some(next) = self.play.as_mut().and_then(Play::try_next)
+        {
+            self.take(now, next);
+        }
+    }
+
     /// Takes a unit, and all that are there behind it, up to a batch.
     fn take(&mut self, now: BootTime, next: Next<RtpUnit>) {
         let mut next = Some(next);
@@ -102,13 +129,23 @@ impl Connection {
                 Next::Item(unit) => self.send(now, &unit),
                 // The reader is counted as lagging where it lags; the next unit is a key frame.
                 Next::Lagged(_) => {}
-                Next::Ended => self.end = Some("the stream ended"),
+                Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)
                 && self.end.is_none();
             next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
         }
+    }
+
+    /// Takes leave of a reader, and tells it where the stream is now if it moved.
+    fn stream_ended(&mut self, now: BootTime) {
+        let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let entrance = name.and_then(|name| self.entrances.get(&name));
+        if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
+            self.session.command(now, Command::Redirect { url: url.to_string() });
+        }
+        self.end = Some("the stream ended");
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {

@@ -2,9 +2,10 @@
 //! [`Session`] says.
 //!
 //! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
-//! stream in `setup`; what carries the bytes is the [`Link`]'s affair.
+//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod publish;
 mod setup;
 mod wait;
 
@@ -18,10 +19,12 @@ use super::lane::Lender;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
+use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::wire::rtsp::Session;
 use setup::Asked;
 
@@ -32,9 +35,12 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
     out: Outgoing,
+    /// Nothing waits between `out` and the peer's socket.
+    flushed: bool,
     /// When the session wants to be polled again.
     wake: Option<BootTime>,
     /// The peer has closed its direction.
@@ -45,6 +51,7 @@ pub(super) struct Connection {
     /// Where `play` goes while this task sleeps.
     lane: Option<Lender>,
     udp: Option<UdpPair>,
+    record: Record,
     end: Option<&'static str>,
 }
 
@@ -54,14 +61,16 @@ impl Connection {
         link: Link,
         peer: SocketAddr,
         outlets: Arc<Directory<Outlet>>,
+        entrances: Arc<Directory<Entrance>>,
         clock: SharedClock,
     ) -> io::Result<Self> {
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         Ok(Self {
             local: link.local_ip()?,
-            session: Session::new(now, wall, ip, fastrand::u64(..)),
+            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
             out: Outgoing::new(now),
+            flushed: true,
             wake: None,
             half_closed: false,
             asked: None,
@@ -69,10 +78,12 @@ impl Connection {
             play: None,
             lane: None,
             udp: None,
+            record: Record::default(),
             end: None,
             link,
             peer,
             outlets,
+            entrances,
             clock,
         })
     }
@@ -83,8 +94,12 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
-            if let Err(error) = self.out.write(now, |slices| self.link.try_write_vectored(slices)) {
-                break error.to_string();
+            self.tick(now);
+            let written = self.out.write(now, |slices| self.link.try_write_vectored(slices));
+            let written = written.and_then(|()| self.link.flush());
+            match written {
+                Ok(flushed) => self.flushed = flushed,
+                Err(error) => break error.to_string(),
             }
             if let Some(udp) = &mut self.udp {
                 udp.send(now);

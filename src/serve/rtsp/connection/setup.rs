@@ -14,6 +14,7 @@ use crate::base::time::BootTime;
 use crate::bus::State;
 use crate::media::Tracks;
 use crate::sink::Outlet;
+use crate::source::Entrance;
 use crate::wire::rtsp::{Command, Refusal, Route, Routed, Target};
 
 /// What an answer to the session waits for.
@@ -36,8 +37,9 @@ impl Asked {
 impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
-        let Some(outlet) = self.outlets.get(stream) else {
-            return self.refuse(now, Refusal::NoStream);
+        let outlet = match self.readable(stream) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return self.refuse(now, refusal),
         };
         let tracks = outlet.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
@@ -57,7 +59,7 @@ impl Connection {
     pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
         let outlet = match &self.outlet {
             Some(outlet) => Arc::clone(outlet),
-            None => self.outlets.get(&target.stream).ok_or(Refusal::NoStream)?,
+            None => self.readable(&target.stream)?,
         };
         let tracks = outlet.stream.tracks().borrow().clone();
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
@@ -89,6 +91,18 @@ impl Connection {
         self.lane = None;
         self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
+    }
+
+    /// The stream that a peer asks for.
+    pub(super) fn readable(&self, stream: &str) -> Result<Arc<Outlet>, Refusal> {
+        if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
+            return Err(Refusal::Elsewhere(url.to_string()));
+        }
+        self.outlets.get(stream).ok_or(Refusal::NoStream)
+    }
+
+    pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
+        self.session.command(now, answer.unwrap_or_else(Command::Refuse));
     }
 
     pub(super) fn refuse(&mut self, now: BootTime, refusal: Refusal) {

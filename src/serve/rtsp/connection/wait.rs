@@ -10,6 +10,7 @@ use super::super::lane::{Lender, Lent};
 use super::super::link::Link;
 use super::super::outgoing::Outgoing;
 use super::super::play::Play;
+use super::super::record::Arrival;
 use super::super::udp::{Reports, UdpPair};
 use super::Connection;
 use super::setup::Asked;
@@ -26,6 +27,7 @@ pub(super) enum Input {
     Unit(Next<RtpUnit>),
     Tracks,
     Report,
+    Arrival(Arrival),
     Timer,
     /// What was lent needs its owner.
     Lane,
@@ -42,6 +44,7 @@ impl Connection {
         let until = self.deadline();
         let reports = self.udp.as_ref().map(UdpPair::reports);
         let (link, play, asked) = (&mut self.link, &mut self.play, &mut self.asked);
+        let record = &mut self.record;
         tokio::select! {
             biased;
             ready = ready(link, interest) => {
@@ -50,14 +53,15 @@ impl Connection {
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             () = tracks_changed(asked.as_mut()) => Input::Tracks,
             () = report(reports.as_ref()) => Input::Report,
+            arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
     }
 
     /// Whether the packer can serve the reader while this task sleeps.
     fn lends(&self) -> bool {
-        let quiet = self.asked.is_none() && self.end.is_none() && self.out.is_empty();
-        quiet && self.play.is_some()
+        let quiet = self.asked.is_none() && self.end.is_none();
+        quiet && self.out.is_empty() && self.flushed && self.play.is_some()
     }
 
     /// Sleeps while the packer sends, until something else is to be done.
@@ -94,7 +98,7 @@ impl Connection {
     fn interest(&self) -> Option<Interest> {
         let room = self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX;
         let reads = room && !self.half_closed && self.end.is_none() && self.session.wants_bytes();
-        match (reads, !self.out.is_empty()) {
+        match (reads, !self.out.is_empty() || !self.flushed) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
             (false, true) => Some(Interest::WRITABLE),
@@ -104,14 +108,15 @@ impl Connection {
 
     /// Units are taken when what was taken before has left; until then the reader lags on the
     /// bus, where it is bounded and told.
-    fn takes_units(&self) -> bool {
+    pub(super) fn takes_units(&self) -> bool {
         self.end.is_none() && self.out.is_empty() && self.udp.as_ref().is_none_or(UdpPair::is_empty)
     }
 
     fn deadline(&self) -> Option<BootTime> {
         let udp = self.udp.as_ref().and_then(UdpPair::deadline);
         let asked = self.asked.as_ref().map(Asked::until);
-        [self.wake, self.out.deadline(), udp, asked].into_iter().flatten().min()
+        let record = self.record.deadline();
+        [self.wake, self.out.deadline(), udp, asked, record].into_iter().flatten().min()
     }
 }
 

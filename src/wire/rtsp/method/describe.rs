@@ -3,11 +3,13 @@
 use rtsp_types::{StatusCode, headers};
 
 use super::super::live::Live;
+use super::super::range::Span;
 use super::super::reply::Reply;
 use super::super::sdp;
 use super::super::session::{Ask, Event, Pending, Session};
 use super::super::target::base_url;
-use super::Outcome;
+use super::super::wish::requires_replay;
+use super::{DATES, Outcome};
 use crate::media::Tracks;
 
 /// Asks the driver for the tracks. A session in which nothing flows yet is forgotten: some
@@ -21,16 +23,27 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         let text = "only application/sdp is offered";
         return Outcome::Done(Reply::refuse(StatusCode::NotAcceptable, text));
     }
+    let Ok(span) = target.span else {
+        return Outcome::Done(Reply::refuse(StatusCode::BadRequest, DATES));
+    };
+    let stream = target.stream.clone();
+    session.described = Some((stream.clone(), span));
     if !session.live.as_ref().is_some_and(Live::is_active) {
         session.end();
     }
-    Outcome::Asked(Event::Describe { stream: target.stream.clone() }, Pending::Describe(ask))
+    let event = match span {
+        None => Event::Describe { stream },
+        Some(span) => Event::DescribePast { stream, span },
+    };
+    Outcome::Asked(event, Pending::Describe(ask))
 }
 
-/// Answers with the SDP of `tracks`.
-pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks) -> Reply {
+/// Answers with the SDP of `tracks`, live or of `past`.
+pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks, past: Option<Span>) -> Reply {
     let name = ask.target.as_ref().map_or("", |target| &target.stream);
-    let reply = Reply::ok().body("application/sdp", sdp::description(name, tracks));
+    let onvif = past.is_some() || requires_replay(&ask.request);
+    let sdp = sdp::description(name, tracks, past, onvif);
+    let reply = Reply::ok().body("application/sdp", sdp);
     match ask.request.request_uri() {
         Some(url) => reply.header(headers::CONTENT_BASE, base_url(url)),
         None => reply,

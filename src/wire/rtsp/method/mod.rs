@@ -18,10 +18,14 @@ use rtsp_types::{Method, StatusCode, headers};
 
 use super::reply::Reply;
 use super::session::{Ask, Event, Pending, Session};
+use super::wish::ONVIF_REPLAY;
 
 /// What is answered to "what can you do".
 pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, \
     TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// Why dates in a URL are refused.
+const DATES: &str = "start and end are RFC 3339 or Unix seconds; an end needs a start";
 
 /// What became of a request.
 pub(super) enum Outcome {
@@ -54,13 +58,18 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     }
 }
 
-/// Refuses what a request requires and we cannot do: everything, ONVIF's back channel
-/// (`www.onvif.org/ver20/backchannel`) included (RFC 2326 §12.32, §12.28).
+/// Refuses what a request requires and we cannot do: everything but ONVIF's replay, its back
+/// channel (`www.onvif.org/ver20/backchannel`) included (RFC 2326 §12.32, §12.28).
 fn requires(ask: &Ask) -> Option<Reply> {
     let (require, proxy) = (&headers::REQUIRE, &headers::PROXY_REQUIRE);
     let wanted = ask.request.header(require).or_else(|| ask.request.header(proxy))?;
+    let tags = wanted.as_str().split(',').map(str::trim);
+    let unknown: Vec<&str> = tags.filter(|tag| *tag != ONVIF_REPLAY).collect();
+    if unknown.is_empty() {
+        return None;
+    }
     let reply = Reply::refuse(StatusCode::OptionNotSupported, "this feature is not supported");
-    Some(reply.header(headers::UNSUPPORTED, wanted.as_str().trim()))
+    Some(reply.header(headers::UNSUPPORTED, unknown.join(", ")))
 }
 
 /// Refuses a session id that is not this connection's. A missing one means this connection's.

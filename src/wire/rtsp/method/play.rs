@@ -1,28 +1,65 @@
-//! PLAY (RFC 2326 §10.5): from the newest key frame on.
+//! PLAY (RFC 2326 §10.5): from the newest key frame on, or from a date.
 
 use std::fmt::Write;
 
-use rtsp_types::{StatusCode, headers};
+use rtsp_types::{HeaderValue, StatusCode, headers};
 
+use super::super::live::Live;
+use super::super::range::{Range, Span};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session, Start};
 use super::super::target::{base_url, control};
-use super::{Outcome, no_session};
+use super::super::wish::{Onvif, Scale, What, Wish};
+use super::{DATES, Outcome, no_session};
 use crate::base::time::WallTime;
 
-/// Asks the driver to begin. PLAY while playing changes nothing and is answered at once.
+/// Asks the driver to begin. PLAY while playing seeks when it names a range or a scale, at once
+/// and not after what is playing; else it changes nothing and is answered at once.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(live) = &session.live else { return no_session() };
     if session.announced.is_some() {
         let text = "this session publishes";
         return Outcome::Done(Reply::refuse(StatusCode::MethodNotValidInThisState, text));
     }
+    let wish = match wish(live, &ask) {
+        Ok(wish) => wish,
+        Err(reply) => return Outcome::Done(reply),
+    };
     if live.playing {
-        let reply = Reply::ok().header(headers::SESSION, live.header());
-        return Outcome::Done(reply.header(headers::RANGE, "npt=now-"));
+        let goes_on = wish.what == What::GoOn && ask.request.header(&headers::SCALE).is_none();
+        let stays_live = wish.what == What::Live && live.in_past == Some(false);
+        if goes_on || stays_live {
+            let reply = Reply::ok().header(headers::SESSION, live.header());
+            let range = if live.in_past == Some(true) { None } else { Some("npt=now-") };
+            return Outcome::Done(
+                range.into_iter().fold(reply, |reply, range| reply.header(headers::RANGE, range)),
+            );
+        }
     }
-    let event = Event::Play { stream: live.stream.clone(), routes: live.routes.clone() };
-    Outcome::Asked(event, Pending::Play(ask))
+    let (stream, routes) = (live.stream.clone(), live.routes.clone());
+    Outcome::Asked(Event::Play { stream, routes, wish }, Pending::Play(ask))
+}
+
+/// What `ask` wants played.
+fn wish(live: &Live, ask: &Ask) -> Result<Wish, Reply> {
+    let range = ask.request.header(&headers::RANGE).map(HeaderValue::as_str);
+    let range = range.map(Range::parse).transpose().map_err(|_| {
+        let text = "a range is npt=SECONDS- or clock=YYYYMMDDThhmmss.fZ-";
+        Reply::refuse(StatusCode::InvalidRange, text)
+    })?;
+    let scale = ask.request.header(&headers::SCALE).map(HeaderValue::as_str);
+    let scale = scale.map(|text| Scale::parse(text).ok_or("a scale is a number"));
+    let scale = scale.transpose().map_err(|why| Reply::refuse(StatusCode::BadRequest, why))?;
+    let named = ask.target.as_ref().map_or(Ok(None), |target| target.span);
+    let named = named.map_err(|_| Reply::refuse(StatusCode::BadRequest, DATES))?.or(live.span);
+    let what = match (range.flatten(), named, live.in_past) {
+        (Some(range), _, _) => range.resolve(named).map_or(What::Live, What::Past),
+        (None, Some(span), None) => What::Past(span),
+        (None, ..) => What::GoOn,
+    };
+    let cseq = ask.cseq.parse().unwrap_or(0);
+    let onvif = Onvif::of(&ask.request, cseq);
+    Ok(Wish { what, scale: scale.unwrap_or(Scale::ONE), onvif })
 }
 
 /// Answers with where each track begins.
@@ -34,7 +71,38 @@ pub(in super::super) fn finish(
 ) -> Reply {
     // The session cannot end while its PLAY waits for the driver.
     let Some(live) = &mut session.live else { return Reply::ok() };
-    live.playing = true;
+    (live.playing, live.in_past) = (true, Some(false));
+    let reply = begun(live, ask, starts).header(headers::RANGE, live_range(ask, wall));
+    if ask.request.header(&headers::SCALE).is_none() {
+        return reply;
+    }
+    reply.header(headers::SCALE, Scale::ONE.to_string())
+}
+
+/// Answers with where each track begins in the past, and with what will be played. In the unit
+/// that the request speaks, if the URL says where normal play time begins.
+pub(in super::super) fn finish_past(
+    session: &mut Session,
+    ask: &Ask,
+    starts: &[Start],
+    span: Span,
+    scale: Scale,
+) -> Reply {
+    let Some(live) = &mut session.live else { return Reply::ok() };
+    (live.playing, live.in_past) = (true, Some(true));
+    let asked = ask.request.header(&headers::RANGE).map(|value| value.as_str().trim());
+    let named = ask.target.as_ref().and_then(|target| target.span.ok().flatten()).or(live.span);
+    let range = match named {
+        Some(named) if asked.is_some_and(|asked| asked.starts_with("npt")) => {
+            span.to_npt(named.from)
+        }
+        _ => span.to_header(),
+    };
+    begun(live, ask, starts).header(headers::RANGE, range).header(headers::SCALE, scale.to_string())
+}
+
+/// The reply with Session and RTP-Info.
+fn begun(live: &Live, ask: &Ask, starts: &[Start]) -> Reply {
     let base = ask.request.request_uri().map(base_url).unwrap_or_default();
     let mut info = String::new();
     for routed in &live.routes {
@@ -45,25 +113,16 @@ pub(in super::super) fn finish(
             let _ = write!(info, ";seq={};rtptime={}", start.sequence, start.timestamp);
         }
     }
-    Reply::ok()
-        .header(headers::SESSION, live.header())
-        .header(headers::RTP_INFO, info)
-        .header(headers::RANGE, range(ask, wall))
+    Reply::ok().header(headers::SESSION, live.header()).header(headers::RTP_INFO, info)
 }
 
 /// In the unit that the request speaks; the wall clock when it names none (RFC 2326 §12.29).
-fn range(ask: &Ask, wall: Option<WallTime>) -> String {
+fn live_range(ask: &Ask, wall: Option<WallTime>) -> String {
     let asked = ask.request.header(&headers::RANGE).map(|value| value.as_str().trim());
-    match wall.and_then(utc) {
-        Some(utc) if asked.is_none_or(|asked| asked.starts_with("clock")) => {
-            format!("clock={utc}-")
+    match wall {
+        Some(from) if asked.is_none_or(|asked| asked.starts_with("clock")) => {
+            Span { from, until: None }.to_header()
         }
         _ => "npt=now-".to_owned(),
     }
-}
-
-/// RFC 2326 §3.7, such as `20261122T172523.480Z`.
-fn utc(wall: WallTime) -> Option<String> {
-    let at = jiff::Timestamp::from_millisecond(wall.as_unix_millis()).ok()?;
-    Some(at.strftime("%Y%m%dT%H%M%S.%3fZ").to_string())
 }

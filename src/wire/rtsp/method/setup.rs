@@ -6,8 +6,8 @@ use super::super::live::{Live, Routed};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session};
 use super::super::target::Target;
-use super::super::transport::{self, Asked, Flow, Route};
-use super::Outcome;
+use super::super::transport::{self, Asked, Flow, Route, Terms};
+use super::{DATES, Outcome};
 
 /// Chooses a transport and asks the driver to prepare it.
 pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
@@ -15,13 +15,16 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     let Some(mut target) = ask.target.clone() else {
         return refuse(StatusCode::BadRequest, "name a track");
     };
+    if target.span.is_err() {
+        return refuse(StatusCode::BadRequest, DATES);
+    }
     let announced = session.announced.as_ref().zip(ask.request.request_uri());
     let flow = if announced.is_some() { Flow::Record } else { Flow::Play };
     if let Some((announced, url)) = announced {
         let Some(track) = announced.track_of(url) else {
             return refuse(StatusCode::NotFound, "no such track was announced");
         };
-        target = Target { stream: announced.stream.clone(), track: Some(track) };
+        target = Target { stream: announced.stream.clone(), track: Some(track), span: Ok(None) };
     }
     let routes: &[Routed] = match &session.live {
         Some(live) if live.is_active() => {
@@ -35,9 +38,9 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    let Some(asked) = transport::choose(header.unwrap_or_default(), session.peer, flow) else {
-        let text = "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up";
-        return refuse(StatusCode::UnsupportedTransport, text);
+    let terms = Terms { peer: session.peer, secure: session.secure, flow };
+    let Some(asked) = transport::choose(header.unwrap_or_default(), terms) else {
+        return refuse(StatusCode::UnsupportedTransport, terms.text());
     };
     let route = match asked {
         Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },
@@ -81,12 +84,17 @@ pub(in super::super) fn finish(
         (None, target) => (target.as_ref().map_or("", |t| &t.stream).to_owned(), Flow::Play),
     };
     let (playing, recording) = (false, None);
+    let named = ask.target.as_ref().and_then(|target| target.span.ok().flatten());
+    let described = session.described.as_ref().filter(|(name, _)| *name == stream);
+    let span = named.or(described.and_then(|(_, span)| *span));
     let live = session.live.get_or_insert_with(|| Live {
         id,
         stream,
         routes: Vec::new(),
         playing,
         recording,
+        span,
+        in_past: None,
     });
     live.routes.retain(|old| old.track != routed.track);
     live.routes.push(routed);

@@ -1,0 +1,153 @@
+//! Sample entries read back: what a recording says of its codec.
+//!
+//! Owns: the way from the box in `stsd` to [`CodecParams`]; the other way is each codec's own.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+use super::h26x::{h264_record, h265_record};
+use super::{Codec, CodecParams, Law, ParamsError, Shape, bounded};
+
+/// Bytes of a VisualSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.1.3.
+const VISUAL_BYTES: usize = 86;
+/// Bytes of an AudioSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.2.3.
+const AUDIO_BYTES: usize = 36;
+/// Descriptor tags, ISO/IEC 14496-1 §7.2.2.1.
+const ES: u8 = 3;
+const DECODER_CONFIG: u8 = 4;
+const DECODER_SPECIFIC: u8 = 5;
+
+/// The boxes that `bytes` is made of: type and content. Ends at the first that does not fit.
+pub fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, _) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (whole, behind) = rest.split_at_checked(length)?;
+        let kind = *whole.get(4..8)?.first_chunk()?;
+        rest = behind;
+        Some((kind, &whole[8..]))
+    })
+}
+
+impl CodecParams {
+    /// Reads a sample entry as it stands in our own recordings; `clock_rate` is the track's
+    /// timescale. What only the entry does not tell is left out: the `codecs=` string and the
+    /// frame rate of H.265.
+    pub fn from_sample_entry(entry: &[u8], clock_rate: NonZeroU32) -> Result<Self, ParamsError> {
+        const DAMAGED: ParamsError = ParamsError::Damaged { record: "sample entry" };
+        let kind = entry.get(4..8).ok_or(DAMAGED)?;
+        let child = |skip: usize, wanted: &[u8; 4]| {
+            let inside = entry.get(skip..)?;
+            boxes(inside).find(|(kind, _)| kind == wanted).map(|(_, content)| content)
+        };
+        let u16_at = |at: usize| Some(u16::from_be_bytes(*entry.get(at..)?.first_chunk()?));
+        let channels = || u16_at(24).ok_or(DAMAGED);
+        let (codec, shape) = match kind {
+            b"avc1" => {
+                let record = child(VISUAL_BYTES, b"avcC").ok_or(DAMAGED)?;
+                let Codec::H264 { sps, pps } = h264_record(record)? else { return Err(DAMAGED) };
+                return Self::from_h264_sets(&sps, &pps);
+            }
+            b"hvc1" => {
+                let record = child(VISUAL_BYTES, b"hvcC").ok_or(DAMAGED)?;
+                let (width, height) = u16_at(32).zip(u16_at(34)).ok_or(DAMAGED)?;
+                (h265_record(record)?, Shape::Video { width, height, frame_secs: None })
+            }
+            b"mp4a" => {
+                let config = child(AUDIO_BYTES, b"esds").and_then(audio_config).ok_or(DAMAGED)?;
+                let codec = Codec::Aac { config: bounded(config)? };
+                let sample_rate = clock_rate.get();
+                (codec, Shape::Audio { sample_rate, channels: channels()? })
+            }
+            b"alaw" => return Ok(Self::g711(Law::A, clock_rate, channels()?)),
+            b"ulaw" => return Ok(Self::g711(Law::Mu, clock_rate, channels()?)),
+            other => {
+                let what = String::from_utf8_lossy(other).into_owned();
+                return Err(ParamsError::Unsupported { what });
+            }
+        };
+        let sample_entry = Bytes::copy_from_slice(entry);
+        Ok(Self { codec, clock_rate, rfc6381: None, sample_entry, shape })
+    }
+}
+
+/// The AudioSpecificConfig in the content of an `esds`, ISO/IEC 14496-14 §6.7.2.
+fn audio_config(esds: &[u8]) -> Option<&[u8]> {
+    let es = descriptor(esds.get(4..)?, ES)?;
+    let flags = *es.get(2)?;
+    // A stream that depends on another, has a URL or a clock of its own is none of ours.
+    if flags & 0xe0 != 0 {
+        return None;
+    }
+    let decoder = descriptor(es.get(3..)?, DECODER_CONFIG)?;
+    descriptor(decoder.get(13..)?, DECODER_SPECIFIC)
+}
+
+/// The content of the descriptor that `bytes` begins with, ISO/IEC 14496-1 §8.3.3.
+fn descriptor(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    let (&found, mut rest) = bytes.split_first()?;
+    let mut length = 0usize;
+    for _ in 0..4 {
+        let (&byte, behind) = rest.split_first()?;
+        rest = behind;
+        length = length << 7 | usize::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    (found == tag).then(|| rest.get(..length))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+    fn rate(hz: u32) -> NonZeroU32 {
+        NonZeroU32::new(hz).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        for params in [
+            CodecParams::from_h264_sets(SPS, PPS).unwrap(),
+            CodecParams::g711(Law::A, rate(8_000), 2),
+            CodecParams::g711(Law::Mu, rate(16_000), 1),
+        ] {
+            let again = CodecParams::from_sample_entry(&params.sample_entry, params.clock_rate);
+            assert_eq!(again.unwrap(), params);
+        }
+    }
+
+    #[test]
+    fn a_descriptor_may_have_a_long_length() {
+        let esds = [
+            &[0, 0, 0, 0, 3, 0x80, 0x80, 0x80, 25, 0, 1, 0][..],
+            &[4, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 2, 0x11, 0x90, 6, 1, 2],
+        ];
+        assert_eq!(audio_config(&esds.concat()), Some(&[0x11, 0x90][..]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_entry_makes_the_reader_panic(
+            kind in "avc1|hvc1|mp4a|alaw", bytes: Vec<u8>, record: Vec<u8>,
+        ) {
+            let mut entry = vec![0; 4];
+            entry.extend_from_slice(kind.as_bytes());
+            let plain = [&entry[..], &bytes].concat();
+            let _ = CodecParams::from_sample_entry(&plain, rate(1));
+            let skip = if kind == "mp4a" { AUDIO_BYTES } else { VISUAL_BYTES };
+            entry.resize(skip, 0);
+            let inner: &[u8] = match kind.as_str() { "avc1" => b"avcC", "hvc1" => b"hvcC", _ => b"esds" };
+            entry.extend_from_slice(&u32::try_from(record.len() + 8).unwrap().to_be_bytes());
+            entry.extend_from_slice(inner);
+            entry.extend_from_slice(&record);
+            let _ = CodecParams::from_sample_entry(&entry, rate(1));
+        }
+    }
+}
