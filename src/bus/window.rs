@@ -192,6 +192,12 @@ impl<T: Item> Bus<T> {
         self.0.lock().items.back().map(|held| Arc::clone(&held.item))
     }
 
+    /// Bytes that the window holds now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+
     /// Subscribers alive now.
     #[must_use]
     pub fn readers(&self) -> usize {

@@ -115,6 +115,12 @@ impl Fanout {
         self.shared.readers.load(Relaxed)
     }
 
+    /// Bytes of packets in memory, shared by all readers.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.shared.running().as_ref().map_or(0, Bus::bytes)
+    }
+
     /// Units and bytes handed to readers, and units lost on the way to them.
     #[must_use]
     pub fn totals(&self) -> Totals {
