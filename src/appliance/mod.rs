@@ -3,11 +3,13 @@
 //! Owns: what runs. A start is a reload from nothing, so there is one path for both. Holds no
 //! protocol and no loop of its own but the one that waits for signals.
 
+mod account;
 mod doors;
 mod house;
 mod logs;
 mod plan;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +22,7 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
+pub use account::{AccountCommand, account};
 use house::House;
 
 /// Exit code of a faulty configuration.
@@ -123,16 +126,24 @@ fn welcome(config: &Config) -> Vec<String> {
             .extend(config.streams.keys().map(|name| format!("RTSPS:     rtsps://{rtsps}/{name}")));
     }
     lines.push(format!("Data:      {}", config.data_dir.display()));
-    let mut listening =
-        config.http_listen.iter().chain(&config.rtsp_listen).chain(&config.rtsps_listen);
-    if listening.any(|address| !address.ip().is_loopback()) {
-        lines.push(
-            "There are no accounts yet: whoever reaches these addresses sees everything.".into(),
-        );
-    } else {
-        lines.push("Listening for this computer only. Stop with Ctrl-C.".into());
-    }
+    lines.extend(warnings(config).map(str::to_owned));
     lines
+}
+
+/// Who reaches what.
+fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
+    let wide = |addresses: &[SocketAddr]| addresses.iter().any(|at| !at.ip().is_loopback());
+    let http = wide(&config.http_listen);
+    let rtsp = wide(&config.rtsp_listen) || wide(&config.rtsps_listen);
+    let accounts = !config.accounts.is_empty();
+    [
+        (http, "HTTP has no accounts yet: whoever reaches its address sees everything."),
+        (accounts, "RTSP asks for an account."),
+        (!accounts, "RTSP lets only this computer in, because there is no account for it."),
+        (!http && !rtsp, "Listening for this computer only. Stop with Ctrl-C."),
+    ]
+    .into_iter()
+    .filter_map(|(true_now, line)| true_now.then_some(line))
 }
 
 /// What can be asked of a ring on disk.

@@ -116,6 +116,20 @@ pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
 /// How long one wrong password counts against all.
 pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
+/// Bytes kept of what one RTSP connection said and was told; the oldest messages leave first.
+pub const RTSP_TRANSCRIPT_BYTES_MAX: usize = 8 << 10;
+/// Bytes kept of one message of it; the rest is left out.
+pub const RTSP_TRANSCRIPT_MESSAGE_BYTES_MAX: usize = 2 << 10;
+/// RTSP clients that failed whose transcripts are kept; the oldest leave first.
+pub const RTSP_FAILURES_MAX: usize = 32;
+/// Longest name of its program that is kept of an RTSP client.
+pub const RTSP_USER_AGENT_BYTES_MAX: usize = 128;
+/// Pause between two looks whether the ledger of wrong passwords has to be written down.
+pub const AUTH_LEDGER_PAUSE: Duration = Duration::from_secs(5);
+/// Largest ledger of wrong passwords that is read; a larger one counts as none.
+pub const AUTH_LEDGER_BYTES_MAX: u64 = 256 << 10;
+/// How long reading that ledger may hold up the start; then it counts as none.
+pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 

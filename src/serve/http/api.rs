@@ -1,10 +1,11 @@
-//! `/api/v1`: streams, health, storage, recordings, pins and marks.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks and RTSP sessions.
 //!
 //! Owns: the JSON shapes of streams and health.
 
 mod health;
 pub(super) mod note;
 pub(super) mod recordings;
+pub(super) mod rtsp;
 mod stream;
 
 use axum::Json;
