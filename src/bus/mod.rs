@@ -15,4 +15,4 @@ mod stream;
 mod window;
 
 pub use stream::{Directory, State, Stream};
-pub use window::{Allowance, Bounds, Bus, Item, Lag, Next, Place, Publisher, Subscriber};
+pub use window::{Allowance, Bounds, Bus, Item, Next, Publisher, Subscriber};

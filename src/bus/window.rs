@@ -7,7 +7,7 @@
 //! is the same thing one step later: packets instead of units.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -75,15 +75,6 @@ pub enum Next<T> {
     Lagged(u64),
     /// The publisher is gone for good.
     Ended,
-}
-
-/// What a reader has not read yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Items.
-    pub units: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 #[derive(Debug)]
@@ -215,14 +206,6 @@ impl<T: Item> Window<T> {
         self.items.get(index)
     }
 
-    /// What a reader that wants `next` has before it.
-    fn lag(&self, next: u64) -> Lag {
-        let units = self.end().saturating_sub(next);
-        let bytes =
-            self.held(next.max(self.first)).map_or(0, |held| self.came_bytes - held.before_bytes);
-        Lag { units, bytes }
-    }
-
     fn end(&self) -> u64 {
         self.first + self.items.len() as u64
     }
@@ -349,30 +332,6 @@ impl<T: Item> Subscriber<T> {
         window.readers.insert(*id, cursor);
         got
     }
-
-    /// Tells how far it lags, to whoever wants to know; does not keep the window alive.
-    #[must_use]
-    pub fn place(&self) -> Place<T> {
-        Place { shared: Arc::downgrade(&self.shared), id: self.id }
-    }
-}
-
-/// Where a subscriber stands, seen from outside.
-#[derive(Debug)]
-pub struct Place<T> {
-    shared: Weak<Shared<T>>,
-    id: u64,
-}
-
-impl<T: Item> Place<T> {
-    /// What the subscriber has not read yet; nothing once it is gone or before it has begun.
-    #[must_use]
-    pub fn lag(&self) -> Lag {
-        let Some(shared) = self.shared.upgrade() else { return Lag::default() };
-        let window = shared.lock();
-        let next = window.readers.get(&self.id).and_then(|cursor| cursor.next);
-        next.map_or(Lag::default(), |next| window.lag(next))
-    }
 }
 
 fn begin<T: Item>(window: &Window<T>, cursor: &mut Cursor, seen: &mut u64) -> Option<Next<T>> {
@@ -476,23 +435,19 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_with_too_much_unread_is_moved_on_and_its_lag_is_told() {
+    fn a_viewer_with_too_much_unread_is_moved_on() {
         let bounds = Bounds { lag_bytes_max: 150, ..Bounds::default() };
         let (publisher, bus) = Bus::new(bounds);
         publish(&publisher, 0..1, 10);
         let mut viewer = bus.subscribe(Allowance::Viewer);
-        let place = viewer.place();
-        assert_eq!(place.lag(), Lag { units: 1, bytes: 10 });
         assert_eq!(read(&mut viewer), ["0"]);
         publish(&publisher, 1..16, 10);
-        assert_eq!(place.lag(), Lag { units: 15, bytes: 150 });
-        publish(&publisher, 16..17, 10);
-        assert_eq!(read(&mut viewer)[..2], ["lagged 9", "10"]);
+        assert_eq!(read(&mut viewer).len(), 15);
+        publish(&publisher, 16..32, 10);
+        assert_eq!(read(&mut viewer)[..2], ["lagged 14", "30"]);
         // No key frame to go on with: nothing would be won by a jump.
-        publish(&publisher, 17..38, 1_000);
+        publish(&publisher, 32..53, 1_000);
         assert_eq!(read(&mut viewer).len(), 21);
-        drop(viewer);
-        assert_eq!(place.lag(), Lag::default());
     }
 
     #[test]

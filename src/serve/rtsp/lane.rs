@@ -11,10 +11,11 @@ use tokio::sync::Notify;
 
 use super::outgoing::Outgoing;
 use super::play::{Exits, Play};
+use super::reception::Visitor;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
 use crate::bus::Next;
-use crate::sink::rtsp_play::{Enrolled, Lane};
+use crate::sink::rtsp_play::{Enrolled, Lane, RtpUnit};
 
 /// What sending takes.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ enum Turn {
 #[derive(Debug)]
 struct PlayLane {
     held: Mutex<Held>,
+    /// Who counts what is sent.
+    visitor: Arc<Visitor>,
     woken: Notify,
 }
 
@@ -64,7 +67,7 @@ impl PlayLane {
 impl Lane for PlayLane {
     fn serve(&self, now: BootTime) -> Option<BootTime> {
         let Held { writer, lent } = &mut *self.lock();
-        match lent.as_mut()?.turn(now, writer.as_ref()) {
+        match lent.as_mut()?.turn(now, writer.as_ref(), &self.visitor) {
             Turn::Done => None,
             Turn::Until(at) => Some(at),
             Turn::Stuck => {
@@ -81,7 +84,7 @@ impl Lane for PlayLane {
 
 impl Lent {
     /// Sends what there is, unit by unit.
-    fn turn(&mut self, now: BootTime, writer: Option<&Socket>) -> Turn {
+    fn turn(&mut self, now: BootTime, writer: Option<&Socket>, visitor: &Visitor) -> Turn {
         loop {
             if !self.write(now, writer) {
                 return Turn::Stuck;
@@ -94,17 +97,23 @@ impl Lent {
             }
             match self.play.try_next() {
                 None => return Turn::Done,
-                // Counted where it lags; the next unit is a key frame.
-                Some(Next::Lagged(_)) => {}
+                // The stream counts it where it lags; the next unit is a key frame.
+                Some(Next::Lagged(units)) => visitor.dropped(units),
                 // The connection will be told so too.
                 Some(Next::Ended) => return Turn::Stuck,
-                Some(Next::Item(unit)) => {
-                    let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
-                    if self.play.send(now, &unit, exits).is_err() {
-                        self.end = Some("the codec changed");
-                    }
-                }
+                Some(Next::Item(unit)) => self.send(now, &unit, visitor),
             }
+        }
+    }
+
+    fn send(&mut self, now: BootTime, unit: &RtpUnit, visitor: &Visitor) {
+        let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
+        match self.play.send(now, unit, exits) {
+            Ok(()) if self.play.carries(unit.track) => {
+                visitor.handed(now, unit.arrived, unit.packets.framed().len());
+            }
+            Ok(()) => {}
+            Err(_) => self.end = Some("the codec changed"),
         }
     }
 
@@ -124,9 +133,9 @@ impl Lent {
 
 impl Lender {
     /// A lane for `play`. Without a `writer` the connection is woken for every write.
-    pub(super) fn new(play: &Play, writer: Option<Socket>) -> Self {
+    pub(super) fn new(play: &Play, writer: Option<Socket>, visitor: Arc<Visitor>) -> Self {
         let held = Mutex::new(Held { writer, lent: None });
-        let lane = Arc::new(PlayLane { held, woken: Notify::new() });
+        let lane = Arc::new(PlayLane { held, visitor, woken: Notify::new() });
         Self { _enrolled: play.enrol(Arc::clone(&lane) as Arc<dyn Lane>), lane }
     }
 

@@ -13,7 +13,6 @@
 mod lane;
 mod packing;
 mod rate;
-mod tally;
 mod unit;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -29,7 +28,6 @@ use crate::supervise::{Supervisor, TaskSpec};
 use lane::Lanes;
 pub use lane::{Enrolled, Lane};
 use packing::Packing;
-pub use tally::{Tallied, Tally};
 pub use unit::{Format, RtpUnit};
 
 /// RTP packets of one stream, built once per access unit for all RTSP readers.
@@ -90,8 +88,7 @@ impl Fanout {
         // Counted under the lock, under which the packer looks whether it may end.
         self.shared.readers.fetch_add(1, Relaxed);
         let units = bus.subscribe(Allowance::Viewer);
-        let tally = Arc::new(Tally::new(units.place()));
-        Reader { units, tally, shared: Arc::clone(&self.shared) }
+        Reader { units, shared: Arc::clone(&self.shared) }
     }
 
     /// Starts a packer with a window of its own, so that nobody begins with old packets.
@@ -154,7 +151,6 @@ impl Drop for Exit {
 #[derive(Debug)]
 pub struct Reader {
     units: Subscriber<RtpUnit>,
-    tally: Arc<Tally>,
     shared: Arc<Shared>,
 }
 
@@ -173,12 +169,6 @@ impl Reader {
         Some(next)
     }
 
-    /// What it was given and what it lost, for whoever wants to know.
-    #[must_use]
-    pub fn tally(&self) -> &Arc<Tally> {
-        &self.tally
-    }
-
     /// Lets the packer serve `lane` whenever it has packed a unit, until the place is given up.
     /// Whoever enrols serves the lane once himself, for what came before.
     #[must_use]
@@ -189,14 +179,8 @@ impl Reader {
 
     fn count(&self, next: &Next<RtpUnit>) {
         match next {
-            Next::Item(unit) => {
-                self.shared.meter.unit(unit.packets.octets());
-                self.tally.given(unit.packets.octets());
-            }
-            Next::Lagged(units) => {
-                self.shared.meter.lost(*units);
-                self.tally.dropped(*units);
-            }
+            Next::Item(unit) => self.shared.meter.unit(unit.packets.octets()),
+            Next::Lagged(units) => self.shared.meter.lost(*units),
             Next::Ended => {}
         }
     }

@@ -134,7 +134,7 @@ impl Connection {
             match came {
                 Next::Item(unit) => self.send(now, &unit),
                 // The stream counts it where it lags; the next unit is a key frame.
-                Next::Lagged(units) => self.visit.dropped(units),
+                Next::Lagged(units) => self.visit.visitor().dropped(units),
                 Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
@@ -166,7 +166,7 @@ impl Connection {
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
         match play.send(now, unit, exits) {
             Ok(()) if play.carries(unit.track) => {
-                self.visit.handed(now, unit.arrived, unit.packets.framed().len());
+                self.visit.visitor().handed(now, unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

@@ -2,6 +2,7 @@
 //!
 //! Owns: nothing but the waiting; cancelling it loses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -84,7 +85,9 @@ impl Connection {
     /// Hands over what sending takes; when it has to be served again before the next unit.
     fn lend(&mut self, now: BootTime) -> Option<BootTime> {
         let play = self.play.take()?;
-        let lane = self.lane.get_or_insert_with(|| Lender::new(&play, self.link.writer()));
+        let visitor = self.visit.visitor();
+        let new = || Lender::new(&play, self.link.writer(), Arc::clone(visitor));
+        let lane = self.lane.get_or_insert_with(new);
         let out = std::mem::replace(&mut self.out, Outgoing::new(now));
         lane.lend(now, Lent { play, out, udp: self.udp.take(), end: None })
     }
