@@ -98,6 +98,14 @@ pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Longest `x-sessioncookie` of an HTTP tunnel; a longer one is refused.
+pub const RTSP_TUNNEL_COOKIE_BYTES_MAX: usize = 128;
+/// From a tunnel's GET to its first POST; then it is closed.
+pub const RTSP_TUNNEL_JOIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Tunnels of one listener that wait for their first POST; a further one is refused.
+pub const RTSP_TUNNELS_HALF_OPEN_MAX: usize = 64;
+/// POSTs of one tunnel that wait for their turn; a further one is refused.
+pub const RTSP_TUNNEL_POSTS_MAX: usize = 2;
 
 // Stream accounts.
 
@@ -140,6 +148,8 @@ pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
 pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
 /// How long the end of the recording is waited behind before live goes on without it.
 pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
+/// Multicast groups that can be configured; one per stream is used.
+pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 
 // RTSP client.
 
@@ -268,6 +278,12 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Proposals to make the ring smaller that somebody may still agree to; the oldest leave first.
+pub const SHRINK_PLANS_MAX: usize = 8;
+/// How long somebody who agrees to a smaller ring waits for the disk.
+pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Changes of the ring's size that the journal keeps; the oldest leave first.
+pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
 /// follow the recording.
 pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);

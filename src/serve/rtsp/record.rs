@@ -83,7 +83,8 @@ impl Record {
         seed: u64,
     ) -> Result<(), Refusal> {
         let carriage = |routed: &Routed| match routed.route {
-            Route::Udp { .. } => Carriage::Udp,
+            // Nobody is offered to publish by multicast.
+            Route::Udp { .. } | Route::Multicast => Carriage::Udp,
             Route::Tcp { .. } => Carriage::Tcp,
         };
         let tracks: Vec<_> = routes.iter().map(|r| (r.track, carriage(r))).collect();

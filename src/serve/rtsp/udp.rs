@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -83,6 +83,17 @@ impl UdpPair {
             }
         }
         Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Opens two neighbouring ports that send to `group` through the interface of `local`.
+    pub(super) fn open_multicast(local: Ipv4Addr, group: Ipv4Addr, ttl: u8) -> io::Result<Self> {
+        let pair = Self::open(local.into(), group.into())?;
+        for socket in [&pair.rtp, &pair.rtcp] {
+            let options = socket2::SockRef::from(socket);
+            options.set_multicast_if_v4(&local)?;
+            options.set_multicast_ttl_v4(ttl.into())?;
+        }
+        Ok(pair)
     }
 
     /// Our RTP and RTCP ports.

@@ -14,6 +14,7 @@ mod session;
 mod target;
 mod transcript;
 mod transport;
+pub mod tunnel;
 mod wish;
 
 pub use channel::Channel;
@@ -24,5 +25,5 @@ pub use refusal::Refusal;
 pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
 pub use transcript::Failure;
-pub use transport::Route;
+pub use transport::{Group, Route};
 pub use wish::{Frames, Onvif, Scale, What, Wish};

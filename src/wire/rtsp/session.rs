@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
 use super::transcript::Transcript;
-use super::transport::Route;
+use super::transport::{Group, Route};
 use super::wish::{Scale, Wish};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
@@ -148,6 +148,13 @@ pub enum Command {
         /// Our RTP and RTCP ports, over UDP.
         server_port: Option<(u16, u16)>,
     },
+    /// The track goes out, or will, to a group.
+    SetUpGroup {
+        /// Which it is.
+        track: TrackId,
+        /// Where it goes.
+        group: Group,
+    },
     /// Packets will follow.
     Playing {
         /// Where each track begins; empty when nothing has come of the stream yet.
@@ -235,6 +242,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// Nobody on the way can read along.
     pub(super) secure: bool,
+    /// There are multicast groups here.
+    pub(super) multicast: bool,
     /// CSeq of our next own request.
     own_cseq: u32,
     closed: bool,
@@ -260,6 +269,7 @@ impl Session {
             seed,
             birth: (now, wall),
             secure: false,
+            multicast: false,
             own_cseq: 1,
             closed: false,
         }
@@ -302,6 +312,11 @@ impl Session {
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
                 let routed = Routed { track, route };
                 let reply = method::setup::finish(self, &ask, routed, ssrc, server_port);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::SetUp(ask, route), Command::SetUpGroup { track, group }) => {
+                let routed = Routed { track, route };
+                let reply = method::setup::finish_group(self, &ask, routed, group);
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Play(ask), Command::Playing { starts, wall }) => {
