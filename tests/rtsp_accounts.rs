@@ -37,7 +37,9 @@ fn account(arguments: &[&str]) -> (String, String) {
 fn guarded_box() -> (Daemon, String, String) {
     let (nvr, nvr_password) = account(&["--name", "nvr"]);
     let (cam, cam_password) = account(&["--name", "cam", "--read", "yard", "--publish", "drone"]);
-    let daemon = Daemon::start_new("64MiB", &format!("{STREAMS}{nvr}{cam}"));
+    let mut daemon = Daemon::new("64MiB", &format!("{STREAMS}{nvr}{cam}"));
+    daemon.verbose = true;
+    daemon.start();
     for stream in ["gate", "yard"] {
         daemon.wait_state(stream, "live", PATIENCE);
     }
@@ -315,6 +317,45 @@ fn clients_that_fail_leave_a_transcript_without_secrets() {
         }
     }
     assert_eq!(daemon.get("/api/v1/rtsp/failures/0")["error"]["code"], "failure_unknown");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_seen_to_lag_and_leaves_a_transcript() {
+    let daemon = Daemon::start_new("64MiB", STREAMS);
+    // Noise does not compress: a megabyte and more a second.
+    let mut publisher = ffmpeg();
+    publisher.args(["-re", "-f", "lavfi", "-i"]);
+    publisher.arg("testsrc2=size=320x240:rate=25,noise=alls=100:allf=t");
+    publisher.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]);
+    publisher.args(["-qp", "10", "-g", "25", "-pix_fmt", "yuv420p", "-f", "rtsp"]);
+    publisher.args(["-rtsp_transport", "tcp", &daemon.rtsp("drone")]);
+    let _publisher = Running::start(publisher.stdin(Stdio::null()).stderr(Stdio::null()));
+    daemon.wait_state("drone", "live", PATIENCE);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], daemon.rtsp_port));
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut socket = TcpStream::from(socket);
+    let rtsp = daemon.rtsp("drone");
+    let requests = format!(
+        "SETUP {rtsp}/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast\r\n\r\n\
+         PLAY {rtsp} RTSP/1.0\r\nCSeq: 2\r\n\r\n"
+    );
+    socket.write_all(requests.as_bytes()).unwrap();
+    let lag = || {
+        let list = sessions(&daemon);
+        list.iter().find(|session| session["state"] == "playing")?["lag_ms"].as_u64()
+    };
+    wait_for("it is seen to lag", PATIENCE, || lag().filter(|lag| *lag > 2_000));
+    let told = wait_for("it is cut", PATIENCE, || {
+        let told = daemon.get("/api/v1/rtsp/failures")["failures"].clone();
+        told.as_array().unwrap().first().cloned()
+    });
+    assert_eq!(told["reason"], "the peer takes nothing");
+    wait_for("only the publisher is left", PATIENCE, || {
+        let list = sessions(&daemon);
+        (list.len() == 1 && list[0]["state"] == "recording").then_some(())
+    });
 }
 
 #[test]

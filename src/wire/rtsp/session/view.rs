@@ -84,6 +84,11 @@ impl Session {
         self.transcript.take_failure()
     }
 
+    /// The driver ends the connection for what the client did.
+    pub fn cut(&mut self, now: BootTime, reason: &str) {
+        self.transcript.ended(now.since(self.birth.0), reason);
+    }
+
     /// Whether media has flowed on this connection.
     #[must_use]
     pub fn has_flowed(&self) -> bool {
