@@ -9,6 +9,7 @@ mod house;
 mod logs;
 mod plan;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,7 +39,12 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     logs::init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(WORKERS_MAX))
+        .worker_threads(
+            std::env::var("HF_WORKERS")
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(cores.min(WORKERS_MAX)),
+        )
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
@@ -186,6 +192,18 @@ pub enum RingCommand {
         #[arg(value_name = "FILE.mp4")]
         target: PathBuf,
     },
+    /// Makes the ring smaller: says what footage that deletes, and asks.
+    Shrink {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// How large it shall be, such as "200GiB" or "40%" of its volume.
+        #[arg(long, value_name = "SIZE")]
+        size: String,
+        /// Deletes without asking.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Copies a range of a stream into files that play.
@@ -210,6 +228,31 @@ fn extract(
     Ok(())
 }
 
+/// Makes a ring smaller once somebody agreed; says whether it is.
+fn shrink(
+    data_dir: &Path,
+    size: &str,
+    yes: bool,
+    out: &mut dyn std::io::Write,
+) -> anyhow::Result<bool> {
+    let size = config::ring_size(size)
+        .map_err(|fault| anyhow::anyhow!("--size: {}; expected {}", fault.wrong, fault.right))?;
+    let mut agree = || {
+        if yes {
+            return true;
+        }
+        if !std::io::stdin().is_terminal() {
+            eprintln!("There is no terminal to ask at; --yes deletes it without asking.");
+            return false;
+        }
+        eprint!("Delete this footage for good? Type yes to do so: ");
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        read.is_ok() && answer.trim() == "yes"
+    };
+    Ok(dvr::tool::shrink(data_dir, size, &mut agree, out)?)
+}
+
 /// Looks into a ring whose daemon is not running.
 pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
@@ -219,6 +262,7 @@ pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
             extract(data_dir, stream, (from, to), target, &mut out).map(|()| true)?
         }
         RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
+        RingCommand::Shrink { data_dir, size, yes } => shrink(data_dir, size, *yes, &mut out)?,
         RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -110,7 +110,7 @@ impl Exits<'_> {
                 let gap = std::time::Duration::ZERO;
                 udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 
@@ -123,7 +123,7 @@ impl Exits<'_> {
                     udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
                 }
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 
 use super::super::link::Link;
+use super::super::multicast::Membership;
 use super::super::play::Play;
 use super::super::record::Arrival;
 use super::super::udp::UdpPair;
@@ -19,9 +20,13 @@ use crate::sink::rtsp_play::RtpUnit;
 
 /// What there was to wait for.
 pub(super) enum Input {
-    Socket { readable: bool },
+    Socket {
+        readable: bool,
+    },
     Unit(Next<RtpUnit>),
     Tracks,
+    /// The group of a member gets nothing more.
+    GroupEnded,
     Report,
     Arrival(Arrival),
     Timer,
@@ -34,7 +39,7 @@ impl Connection {
         let takes = self.takes_units();
         let until = self.deadline();
         let (link, play, udp, asked) = (&mut self.link, &mut self.play, &self.udp, &mut self.asked);
-        let record = &mut self.record;
+        let (record, member) = (&mut self.record, self.member.as_ref());
         tokio::select! {
             biased;
             ready = ready(link, interest) => {
@@ -42,6 +47,7 @@ impl Connection {
             }
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             () = tracks_changed(asked.as_mut()) => Input::Tracks,
+            () = group_ended(member) => Input::GroupEnded,
             () = report(udp.as_ref()) => Input::Report,
             arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
@@ -95,6 +101,13 @@ async fn tracks_changed(asked: Option<&mut Asked>) {
     }
     // Nothing to wait for, or the stream is gone: then the timer answers.
     std::future::pending::<()>().await;
+}
+
+async fn group_ended(member: Option<&Membership>) {
+    match member {
+        Some(member) => member.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn report(udp: Option<&UdpPair>) {

@@ -61,7 +61,7 @@ pub struct SessionReport {
     pub user: Option<String>,
     /// Of which stream.
     pub stream: String,
-    /// `tcp` (inside the connection) or `udp`.
+    /// `tcp` (inside the connection), `udp` or `multicast`.
     pub transport: &'static str,
     /// Whether the connection is encrypted.
     pub secure: bool,
