@@ -119,7 +119,7 @@ pub const ACCOUNTS_MAX: usize = 256;
 /// How long after it was made a nonce may be used first; later it is answered `stale=true`.
 pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Wrong passwords from one address that cost nothing; then it waits.
-pub const AUTH_FAILURES_MAX: u32 = 10;
+pub const AUTH_FAILURES_MAX: u32 = 20;
 /// How long one wrong password counts against its address.
 pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 /// Wrong passwords from all addresses together that cost nothing; then addresses that were never

@@ -143,8 +143,11 @@ impl Connection {
                 break reason.to_owned();
             }
             if self.out.deadline().is_some_and(|at| at <= now) {
+                let reason = "the peer takes nothing";
                 self.link.cut();
-                break "the peer takes nothing".to_owned();
+                self.session.cut(now, reason);
+                self.visit.see(self.clock.wall(), &mut self.session);
+                break reason.to_owned();
             }
             let input = self.next(now).await;
             if let Err(error) = self.apply(input) {
