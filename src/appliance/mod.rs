@@ -39,12 +39,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     logs::init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(
-            std::env::var("HF_WORKERS")
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(cores.min(WORKERS_MAX)),
-        )
+        .worker_threads(cores.min(WORKERS_MAX))
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
