@@ -9,6 +9,7 @@ mod house;
 mod logs;
 mod plan;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ use house::House;
 const EXIT_CONFIG: u8 = 2;
 /// Worker threads at most: media is moved, not computed.
 const WORKERS_MAX: usize = 4;
+/// Descriptors at most: connections of all doors, two for an RTSP reader over TCP, four over UDP.
+const DESCRIPTORS_MAX: u64 = 16_384;
 /// Threads for blocking calls at most.
 const BLOCKING_THREADS_MAX: usize = 16;
 
@@ -37,14 +40,29 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(WORKERS_MAX))
+        .worker_threads(
+            std::env::var("HF_WORKERS")
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(cores.min(WORKERS_MAX)),
+        )
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
         .context("no runtime")?;
     runtime.block_on(live(config, path))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A thousand readers need more descriptors than a process is given at first; it may take more.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(DESCRIPTORS_MAX, |most| most.min(DESCRIPTORS_MAX)));
+    // Fewer serve fewer readers.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// Says every fault of a configuration file.
@@ -186,6 +204,18 @@ pub enum RingCommand {
         #[arg(value_name = "FILE.mp4")]
         target: PathBuf,
     },
+    /// Makes the ring smaller: says what footage that deletes, and asks.
+    Shrink {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// How large it shall be, such as "200GiB" or "40%" of its volume.
+        #[arg(long, value_name = "SIZE")]
+        size: String,
+        /// Deletes without asking.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Copies a range of a stream into files that play.
@@ -210,6 +240,31 @@ fn extract(
     Ok(())
 }
 
+/// Makes a ring smaller once somebody agreed; says whether it is.
+fn shrink(
+    data_dir: &Path,
+    size: &str,
+    yes: bool,
+    out: &mut dyn std::io::Write,
+) -> anyhow::Result<bool> {
+    let size = config::ring_size(size)
+        .map_err(|fault| anyhow::anyhow!("--size: {}; expected {}", fault.wrong, fault.right))?;
+    let mut agree = || {
+        if yes {
+            return true;
+        }
+        if !std::io::stdin().is_terminal() {
+            eprintln!("There is no terminal to ask at; --yes deletes it without asking.");
+            return false;
+        }
+        eprint!("Delete this footage for good? Type yes to do so: ");
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        read.is_ok() && answer.trim() == "yes"
+    };
+    Ok(dvr::tool::shrink(data_dir, size, &mut agree, out)?)
+}
+
 /// Looks into a ring whose daemon is not running.
 pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
@@ -219,6 +274,7 @@ pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
             extract(data_dir, stream, (from, to), target, &mut out).map(|()| true)?
         }
         RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
+        RingCommand::Shrink { data_dir, size, yes } => shrink(data_dir, size, *yes, &mut out)?,
         RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -115,7 +115,7 @@ impl Exits<'_> {
             (Route::Udp { rtcp, .. }, Some(udp)) => {
                 udp.push_report(report, rtcp);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 
@@ -125,7 +125,7 @@ impl Exits<'_> {
             (Route::Udp { rtp, .. }, Some(udp)) => {
                 udp.push(unit.packets.clone(), rtp, unit.gap);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 }

@@ -27,6 +27,7 @@ impl Connection {
             Input::Socket { readable: false } => {}
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
+            Input::GroupEnded => self.stream_ended(now),
             Input::Report => self.session.command(now, Command::Alive),
             Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
@@ -112,7 +113,7 @@ impl Connection {
     }
 
     fn silence(&mut self) {
-        (self.play, self.lane) = (None, None);
+        (self.play, self.lane, self.member) = (None, None, None);
         if let Some(udp) = &mut self.udp {
             udp.clear();
         }

@@ -17,6 +17,7 @@ use tracing::debug;
 
 use super::lane::Lender;
 use super::link::Link;
+use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
 use super::play::Play;
 use super::reception::{Reception, Visit};
@@ -26,8 +27,20 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::source::Entrance;
+use crate::supervise::Supervisor;
 use crate::wire::rtsp::Session;
 use setup::Asked;
+
+/// What every connection needs of the house.
+#[derive(Clone, Debug)]
+pub(super) struct House {
+    pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
+    pub(super) multicast: Multicast,
+    pub(super) supervisor: Supervisor,
+    pub(super) reception: Reception,
+    pub(super) clock: SharedClock,
+}
 
 /// One RTSP connection.
 #[derive(Debug)]
@@ -37,6 +50,8 @@ pub(super) struct Connection {
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
+    multicast: Multicast,
+    supervisor: Supervisor,
     clock: SharedClock,
     session: Session,
     visit: Visit,
@@ -52,6 +67,8 @@ pub(super) struct Connection {
     play: Option<Play>,
     /// Where `play` goes while this task sleeps.
     lane: Option<Lender>,
+    /// Plays by multicast instead.
+    member: Option<Membership>,
     udp: Option<UdpPair>,
     record: Record,
     end: Option<&'static str>,
@@ -59,21 +76,17 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that `peer` opened.
-    pub(super) fn new(
-        link: Link,
-        peer: SocketAddr,
-        outlets: Arc<Directory<Outlet>>,
-        entrances: Arc<Directory<Entrance>>,
-        clock: SharedClock,
-        reception: &Reception,
-    ) -> io::Result<Self> {
+    pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
+        let House { outlets, entrances, multicast, supervisor, reception, clock } = house;
+        let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(link.is_secure())
-            .guarded(Arc::clone(reception.guard()));
+            .guarded(Arc::clone(reception.guard()))
+            .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
-            local: link.local_ip()?,
+            local,
             session,
             visit: reception.enter(peer, link.is_secure()),
             out: Outgoing::new(now),
@@ -84,6 +97,7 @@ impl Connection {
             outlet: None,
             play: None,
             lane: None,
+            member: None,
             udp: None,
             record: Record::default(),
             end: None,
@@ -91,14 +105,18 @@ impl Connection {
             peer,
             outlets,
             entrances,
+            multicast,
+            supervisor,
             clock,
         })
     }
 
-    /// Serves the peer until one of both sides, or somebody at the API, ends it.
-    pub(super) async fn run(self) {
+    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody at
+    /// the API, ends it.
+    pub(super) async fn run(mut self, first: &[u8]) {
         let (peer, end) = (self.peer, self.visit.end());
         debug!(part = "rtsp", %peer, "connected");
+        self.session.receive(self.clock.boot(), first);
         // A task is as large as its future, twice; a connection is large.
         let served = Box::pin(self.serve());
         if end.run_until_cancelled(served).await.is_none() {

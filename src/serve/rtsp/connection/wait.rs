@@ -9,6 +9,7 @@ use tokio::io::Interest;
 
 use super::super::lane::{Lender, Lent};
 use super::super::link::Link;
+use super::super::multicast::Membership;
 use super::super::outgoing::Outgoing;
 use super::super::play::Play;
 use super::super::record::Arrival;
@@ -27,6 +28,8 @@ pub(super) enum Input {
     },
     Unit(Next<RtpUnit>),
     Tracks,
+    /// The group of a member gets nothing more.
+    GroupEnded,
     Report,
     Arrival(Arrival),
     Timer,
@@ -45,7 +48,7 @@ impl Connection {
         let until = self.deadline();
         let reports = self.udp.as_ref().map(UdpPair::reports);
         let (link, play, asked) = (&mut self.link, &mut self.play, &mut self.asked);
-        let record = &mut self.record;
+        let (record, member) = (&mut self.record, self.member.as_ref());
         tokio::select! {
             biased;
             ready = ready(link, interest) => {
@@ -53,6 +56,7 @@ impl Connection {
             }
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             () = tracks_changed(asked.as_mut()) => Input::Tracks,
+            () = group_ended(member) => Input::GroupEnded,
             () = report(reports.as_ref()) => Input::Report,
             arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
@@ -152,6 +156,13 @@ async fn tracks_changed(asked: Option<&mut Asked>) {
     }
     // Nothing to wait for, or the stream is gone: then the timer answers.
     std::future::pending::<()>().await;
+}
+
+async fn group_ended(member: Option<&Membership>) {
+    match member {
+        Some(member) => member.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn report(reports: Option<&Reports>) {

@@ -119,8 +119,22 @@ impl Socket {
             && interest.is_readable()
     }
 
+    /// Sends all of `bytes`.
+    pub(in super::super) async fn say(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() || !self.flush()? {
+            match self.try_write_vectored(&[IoSlice::new(bytes)]) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready(Interest::WRITABLE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Says good-bye and reads on until the peer does so too.
-    pub(super) async fn part(&mut self) -> io::Result<()> {
+    pub(in super::super) async fn part(&mut self) -> io::Result<()> {
         if let Self::Tls(tls) = self {
             tls.close();
             while !tls.flush()? {
