@@ -95,12 +95,12 @@ impl Connection {
     /// Joins the stream; PLAY is answered when its first unit is there.
     pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed]) {
         let Some(outlet) = &self.outlet else { return self.refuse(now, Refusal::NoStream) };
-        self.lane = None;
         if routes.iter().any(|routed| routed.route == Route::Multicast) {
             let outlet = Arc::clone(outlet);
             let joined = self.join_group(&outlet);
             return self.answer(now, joined);
         }
+        self.lane = None;
         self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }

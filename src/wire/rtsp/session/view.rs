@@ -75,7 +75,7 @@ impl Session {
         let transport = match live.routes.first()?.route {
             Route::Tcp { .. } => "tcp",
             Route::Udp { .. } => "udp",
-            Route::Multicast { .. } => "multicast",
+            Route::Multicast => "multicast",
         };
         let flow = match (live.playing, live.recording) {
             (true, _) => Flowing::Playing,
