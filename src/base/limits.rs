@@ -95,6 +95,9 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: most
+/// first pictures leave at once.
+pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
 /// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
 pub const UDP_GROUP_PACKETS: u32 = 8;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
