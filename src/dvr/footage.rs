@@ -174,6 +174,9 @@ impl OpenLap {
     pub async fn fragment(&self, at: u64, until: u64) -> Result<Option<Vec<u8>>, DvrError> {
         let lap = Arc::clone(&self.0);
         read(&self.0.lease.shared, move || {
+            if lap.lease.shared.table().is_removed(lap.header.slot) {
+                return Ok(None);
+            }
             let found = slot::fragment_at(&*lap.file, &lap.header, at, until);
             found.map_err(DvrError::disk("read", lap.path.clone()))
         })

@@ -79,7 +79,7 @@ impl Storage {
         let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
         let table = self.shared.table();
         let may_grow = self.shared.clock.boot() >= self.growth_at;
-        let missing = table.missing(ring.slots).filter(|_| may_grow);
+        let missing = table.missing(ring.slots_to_make()).filter(|_| may_grow);
         table.choose(stream, keep_of, ring.slot_bytes, missing)
     }
 

@@ -138,6 +138,12 @@ impl SlotTable {
         }
     }
 
+    /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
+    /// can still be read, but takes its space until it is closed.
+    pub(super) fn is_removed(&self, number: u32) -> bool {
+        !self.slots.contains_key(&number)
+    }
+
     /// Whether the lap is protected.
     pub(super) fn is_protected(&self, held: &Held) -> bool {
         self.protections.iter().any(|protection| {
@@ -243,9 +249,52 @@ impl SlotTable {
         self.held().filter(|(_, h)| h.stream == *stream).max_by_key(|(_, h)| h.generation)
     }
 
-    /// The lowest number below `slots` that has no file.
+    /// The lowest number that has no file, as long as fewer than `slots` have one.
     pub(super) fn missing(&self, slots: u32) -> Option<u32> {
-        (0..slots).find(|number| !self.slots.contains_key(number))
+        let made = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let is_free = |number: &u32| !self.slots.contains_key(number);
+        if made < slots { (0..slots).find(is_free) } else { None }
+    }
+
+    /// Laps that may go, the oldest first: those that are neither being written nor protected.
+    fn idle(&self) -> Vec<(u32, &Held)> {
+        let may_go = |(_, held): &(u32, &Held)| !held.active && !self.is_protected(held);
+        let mut idle: Vec<_> = self.held().filter(may_go).collect();
+        idle.sort_unstable_by_key(|(_, held)| held.generation);
+        idle
+    }
+
+    fn slots_by_stream(&self) -> BTreeMap<&StreamName, u64> {
+        let mut slots_of: BTreeMap<&StreamName, u64> = BTreeMap::new();
+        for (_, held) in self.held() {
+            *slots_of.entry(&held.stream).or_default() += 1;
+        }
+        slots_of
+    }
+
+    /// The `count` slots that go when the ring is made smaller, with the laps in them: first
+    /// those without footage, the highest number first; then, as in [`SlotTable::choose`], the
+    /// oldest laps of streams that hold more than their shares, and the oldest of all. What is
+    /// protected or being written stays, so there may be fewer; what is being read does not.
+    pub(super) fn first_to_go(
+        &self,
+        count: u32,
+        keep_of: impl Fn(&StreamName) -> Keep,
+        slot_bytes: u64,
+    ) -> Vec<(u32, Option<u64>)> {
+        let is_free = |view: &SlotView| matches!(view, SlotView::Blank | SlotView::Damaged);
+        let free = self.slots.iter().rev().filter(|(_, view)| is_free(view));
+        let free = free.map(|(&number, _)| (number, None));
+        let mut left = self.slots_by_stream();
+        let (mut spare, mut shares) = (Vec::new(), Vec::new());
+        for (number, held) in self.idle() {
+            let left = left.entry(&held.stream).or_default();
+            let is_spare = (*left - 1) * slot_bytes >= keep_of(&held.stream).min_bytes;
+            *left -= u64::from(is_spare);
+            let list = if is_spare { &mut spare } else { &mut shares };
+            list.push((number, Some(held.generation)));
+        }
+        free.chain(spare).chain(shares).take(count as usize).collect()
     }
 
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
@@ -259,15 +308,10 @@ impl SlotTable {
         slot_bytes: u64,
         missing: Option<u32>,
     ) -> Option<Choice> {
-        let mut slots_of: BTreeMap<&StreamName, u64> = BTreeMap::new();
-        for (_, held) in self.held() {
-            *slots_of.entry(&held.stream).or_default() += 1;
-        }
+        let (slots_of, idle) = (self.slots_by_stream(), self.idle());
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
         let oldest = |eligible: &dyn Fn(&Held) -> bool| {
-            let may_go = |held: &Held| !held.active && eligible(held) && !self.is_protected(held);
-            let mut idle: Vec<_> = self.held().filter(|(_, held)| may_go(held)).collect();
-            idle.sort_unstable_by_key(|(_, held)| held.generation);
+            let idle: Vec<_> = idle.iter().copied().filter(|(_, held)| eligible(held)).collect();
             // What is read is passed over, but never so far that new footage goes instead.
             let unread = |(_, held): &&(u32, &Held)| !self.leases.contains_key(&held.generation);
             let older_half = idle.iter().take(idle.len().div_ceil(2));

@@ -4,6 +4,7 @@ mod audit;
 mod facts;
 mod faulty;
 mod ring;
+mod shrink;
 mod sim;
 mod torn;
 mod trouble;

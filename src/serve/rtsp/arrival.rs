@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::link::{Link, Socket};
+use super::reception::Reception;
 use crate::base::time::SharedClock;
 use crate::bus::Directory;
 use crate::sink::Outlet;
@@ -26,6 +27,7 @@ pub(super) struct Arrival {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) clock: SharedClock,
+    pub(super) reception: Reception,
 }
 
 impl Arrival {
@@ -36,7 +38,10 @@ impl Arrival {
             socket = socket.secured(config).await?;
         }
         let link = Link::Direct(socket);
-        Connection::new(link, self.peer, self.outlets, self.entrances, self.clock)?.run().await;
+        let (outlets, entrances) = (self.outlets, self.entrances);
+        Connection::new(link, self.peer, outlets, entrances, self.clock, &self.reception)?
+            .run()
+            .await;
         Ok(())
     }
 }
