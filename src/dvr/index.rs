@@ -354,14 +354,12 @@ impl IndexHandle {
         if !self.ask(ask) {
             return None;
         }
-        match answered.recv_timeout(INDEX_ANSWER_TIME_MAX) {
-            Ok(answer) => Some(answer),
-            Err(_) => {
-                warn!("the index does not answer, going on without it until the next start");
-                self.asks = None;
-                None
-            }
+        let answer = answered.recv_timeout(INDEX_ANSWER_TIME_MAX).ok();
+        if answer.is_none() {
+            warn!("the index does not answer, going on without it until the next start");
+            self.asks = None;
         }
+        answer
     }
 
     /// Closes the store for good and moves it aside.
