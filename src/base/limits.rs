@@ -226,6 +226,17 @@ pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
 pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// Size of the index on the disk from which on it is built again, for a small ring: a store that
+/// does not give back what it freed must not fill the volume.
+pub const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// As [`INDEX_BYTES_MAX`] for a large ring: bytes on the disk per byte of the records in it.
+pub const INDEX_BYTES_PER_RECORD_BYTE_MAX: u64 = 8;
+/// Pause between two looks whether the index says of a slot what the slot says: 360 an hour.
+pub const INDEX_LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// Pause between two looks at the size of the index.
+pub const INDEX_SIZE_PAUSE: Duration = Duration::from_secs(3_600);
+/// How long the index may take for one answer; past it the process goes on without it.
+pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Commands waiting for the index; past it a record is not kept and is found again by reading
 /// the slot at the next start.
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
