@@ -26,7 +26,7 @@ use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
-use crate::wire::rtsp::Session;
+use crate::wire::rtsp::{Command, Session};
 use setup::Asked;
 
 /// What every connection needs of the house.
@@ -106,6 +106,9 @@ impl Connection {
         debug!(part = "rtsp", peer = %self.peer, "connected");
         self.session.receive(self.clock.boot(), first);
         let reason = loop {
+            if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
+                self.session.command(heard, Command::Alive);
+            }
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
