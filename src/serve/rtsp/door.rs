@@ -15,6 +15,7 @@ use super::arrival::Arrival;
 use super::connection::House;
 use super::guests::Guests;
 use super::multicast::Multicast;
+use super::reception::Reception;
 use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
@@ -36,6 +37,7 @@ pub struct RtspDoor {
     tls: Option<Tls>,
     tunnels: Tunnels,
     multicast: Multicast,
+    reception: Reception,
 }
 
 /// Why an accept loop ended.
@@ -53,7 +55,7 @@ impl Fault for DoorError {
 }
 
 impl RtspDoor {
-    /// A door to `outlets`; its connections live in `supervisor`.
+    /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
         Self {
@@ -64,7 +66,14 @@ impl RtspDoor {
             tls: None,
             tunnels: Tunnels::default(),
             multicast: Multicast::default(),
+            reception: Reception::default(),
         }
+    }
+
+    /// The same door with a guard, and with a list of who is here.
+    #[must_use]
+    pub fn received_by(self, reception: Reception) -> Self {
+        Self { reception, ..self }
     }
 
     /// The same door with streams that may be published, or are to be had elsewhere.
@@ -138,6 +147,7 @@ impl RtspDoor {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
             multicast: self.multicast.clone(),
+            reception: self.reception.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&context.clock),
         };

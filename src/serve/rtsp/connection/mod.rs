@@ -19,6 +19,7 @@ use super::link::Link;
 use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
 use super::play::Play;
+use super::reception::{Reception, Visit};
 use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
@@ -35,6 +36,7 @@ pub(super) struct House {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) multicast: Multicast,
+    pub(super) reception: Reception,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
 }
@@ -51,6 +53,7 @@ pub(super) struct Connection {
     supervisor: Supervisor,
     clock: SharedClock,
     session: Session,
+    visit: Visit,
     out: Outgoing,
     /// Nothing waits between `out` and the peer's socket.
     flushed: bool,
@@ -71,15 +74,18 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that `peer` opened.
     pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, multicast, supervisor, clock } = house;
+        let House { outlets, entrances, multicast, reception, supervisor, clock } = house;
         let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
+        let session = Session::new(now, wall, ip, fastrand::u64(..))
+            .secured(link.is_secure())
+            .with_multicast(multicast.is_on() && local.is_ipv4())
+            .guarded(Arc::clone(reception.guard()));
         Ok(Self {
             local,
-            session: Session::new(now, wall, ip, fastrand::u64(..))
-                .secured(link.is_secure())
-                .with_multicast(multicast.is_on() && local.is_ipv4()),
+            session,
+            visit: reception.enter(peer, link.is_secure()),
             out: Outgoing::new(now),
             flushed: true,
             wake: None,
@@ -101,10 +107,20 @@ impl Connection {
         })
     }
 
-    /// Serves the peer, of whom `first` was read already, until one of both sides ends it.
+    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody
+    /// at the API, ends it.
     pub(super) async fn run(mut self, first: &[u8]) {
-        debug!(part = "rtsp", peer = %self.peer, "connected");
+        let (peer, end) = (self.peer, self.visit.end());
+        debug!(part = "rtsp", %peer, "connected");
         self.session.receive(self.clock.boot(), first);
+        // A task is as large as its future, twice; a connection is large.
+        let served = Box::pin(self.serve());
+        if end.run_until_cancelled(served).await.is_none() {
+            debug!(part = "rtsp", %peer, "disconnected on request");
+        }
+    }
+
+    async fn serve(mut self) {
         let reason = loop {
             if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
                 self.session.command(heard, Command::Alive);
