@@ -61,8 +61,8 @@ pub(super) struct View {
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
-    pub(super) multicast: Multicast,
     pub(super) reception: Reception,
+    pub(super) multicast: Multicast,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +99,8 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     match door {
         Door::Rtsp => {
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
-                .with_entrances(view.entrances)
                 .with_multicast(view.multicast)
+                .with_entrances(view.entrances)
                 .received_by(view.reception);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }

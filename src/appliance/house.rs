@@ -41,8 +41,8 @@ pub(super) struct House {
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
     tls: Tls,
-    multicast: Multicast,
     reception: Reception,
+    multicast: Multicast,
     dvr: Dvr,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
@@ -93,8 +93,8 @@ impl House {
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
-            multicast: Multicast::default(),
             reception,
+            multicast: Multicast::default(),
             clock,
             dvr,
             decoder: StillDecoder::this_program()?,
@@ -240,8 +240,8 @@ impl House {
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
             tls: self.tls.clone(),
-            multicast: self.multicast.clone(),
             reception: self.reception.clone(),
+            multicast: self.multicast.clone(),
         }
     }
 

@@ -62,6 +62,9 @@ pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A publisher that sends no media for this long is dropped.
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest format parameters of an announced medium; longer ones are not read, and parameter sets
+/// have to come with the pictures.
+pub const OFFER_FMTP_BYTES_MAX: usize = 8 << 10;
 /// Media of one announced description; more get 400. Those that are not carried are let go.
 pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
@@ -75,7 +78,7 @@ pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Packets of one track held back until those before them come; past it what is missing is lost.
 pub const RTP_REORDER_PACKETS_MAX: usize = 128;
 /// How long a packet is held back for those before it.
-pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(200);
 /// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more

@@ -151,10 +151,10 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(mut rtsp) = root.section("rtsp", faults) {
         check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
         check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
+        config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
         if let Some(groups) = rtsp.section("multicast", faults) {
             config.multicast = check_multicast(groups, faults);
         }
-        config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
         rtsp.finish(faults);
     }
     if let Some(mut http) = root.section("http", faults) {
@@ -289,6 +289,10 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            [stream.door]
+            source = { kind = "rtsp_push" }
+            [stream.yard]
+            source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
         );
         assert_eq!(told.streams, bare.unwrap().streams);

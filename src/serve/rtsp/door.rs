@@ -35,9 +35,9 @@ pub struct RtspDoor {
     guests: Guests,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
+    reception: Reception,
     tunnels: Tunnels,
     multicast: Multicast,
-    reception: Reception,
 }
 
 /// Why an accept loop ended.
@@ -64,9 +64,9 @@ impl RtspDoor {
             guests: Guests::default(),
             entrances: Arc::default(),
             tls: None,
+            reception: Reception::default(),
             tunnels: Tunnels::default(),
             multicast: Multicast::default(),
-            reception: Reception::default(),
         }
     }
 
@@ -147,8 +147,8 @@ impl RtspDoor {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
             multicast: self.multicast.clone(),
-            reception: self.reception.clone(),
             supervisor: self.supervisor.clone(),
+            reception: self.reception.clone(),
             clock: Arc::clone(&context.clock),
         };
         let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };

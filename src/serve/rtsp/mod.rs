@@ -1,8 +1,8 @@
 //! The RTSP door: one listener, one task per connection. What a connection is, RTSP or one half
 //! of an HTTP tunnel, is found out by `arrival`.
 //!
-//! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not
-//! own: the protocol (`wire::rtsp`), packets (`sink::rtsp_play`).
+//! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
+//! packets (`sink::rtsp_play`).
 //!
 //! Invariants:
 //! 1. No reader can hold up another one or the stream: what it does not take stays on the bus.
@@ -12,7 +12,7 @@
 //! 4. What a peer may do is for the [`Reception`]'s guard to say, before anything is asked of a
 //!    stream; who lost a right is cut.
 //! 5. Media over UDP goes to the connection's peer or to the stream's own group, nowhere else, at
-//!    a pace that a socket buffer can take.
+//!    a pace its socket buffer can take.
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX

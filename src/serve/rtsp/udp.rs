@@ -23,7 +23,7 @@ const SEND_BUFFER_BYTES: usize = 512 << 10;
 /// Room asked of the kernel for packets of a publisher: a key frame comes all at once.
 const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 /// Longest datagram there is.
-const DATAGRAM_BYTES_MAX: usize = 65_536;
+pub(super) const DATAGRAM_BYTES_MAX: usize = 65_536;
 /// When a socket that took nothing is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
 /// Longest report read; what is longer is cut, and only its head is looked at.
@@ -153,15 +153,18 @@ impl UdpPair {
         let _ = socket2::SockRef::from(&self.rtp).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     }
 
-    /// A datagram of the peer, media before reports.
-    pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<(Medium, Bytes)> {
+    /// A datagram of the peer, media before reports. `buffer` has room for
+    /// [`DATAGRAM_BYTES_MAX`]; what does not fit is cut.
+    pub(super) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<(Medium, Bytes)> {
         for (socket, medium) in [(&self.rtp, Medium::Rtp), (&self.rtcp, Medium::Rtcp)] {
             while socket.poll_recv_ready(cx).is_ready() {
-                match self.receive(socket) {
-                    Ok(Some(packet)) => return Poll::Ready((medium, packet)),
-                    // A stranger's packet, or an echo of one that could not be delivered.
-                    Ok(None) => {}
-                    Err(()) => continue, // not ready after all: asks to be woken
+                // Nothing: not ready after all, then it asks to be woken; or a stranger's.
+                if let Ok(Some(packet)) = self.receive(socket, buffer) {
+                    return Poll::Ready((medium, packet));
                 }
             }
         }
@@ -169,9 +172,9 @@ impl UdpPair {
     }
 
     /// A datagram of the peer that is there already.
-    pub(super) fn try_receive(&self) -> Option<(Medium, Bytes)> {
+    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> Option<(Medium, Bytes)> {
         for (socket, medium) in [(&self.rtp, Medium::Rtp), (&self.rtcp, Medium::Rtcp)] {
-            while let Ok(packet) = self.receive(socket) {
+            while let Ok(packet) = self.receive(socket, buffer) {
                 if let Some(packet) = packet {
                     return Some((medium, packet));
                 }
@@ -180,10 +183,10 @@ impl UdpPair {
         None
     }
 
-    /// One datagram; `None` for a stranger's. An error: there is none.
-    fn receive(&self, socket: &UdpSocket) -> Result<Option<Bytes>, ()> {
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        match socket.try_recv_from(&mut buffer) {
+    /// One datagram; `None` for a stranger's, or for an echo of one that could not be
+    /// delivered. An error: there is none.
+    fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> Result<Option<Bytes>, ()> {
+        match socket.try_recv_from(buffer) {
             Ok((length, from)) if from.ip().to_canonical() == self.peer => {
                 Ok(Some(Bytes::copy_from_slice(&buffer[..length])))
             }

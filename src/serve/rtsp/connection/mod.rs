@@ -36,8 +36,8 @@ pub(super) struct House {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) multicast: Multicast,
-    pub(super) reception: Reception,
     pub(super) supervisor: Supervisor,
+    pub(super) reception: Reception,
     pub(super) clock: SharedClock,
 }
 
@@ -74,14 +74,14 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that `peer` opened.
     pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, multicast, reception, supervisor, clock } = house;
+        let House { outlets, entrances, multicast, supervisor, reception, clock } = house;
         let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(link.is_secure())
-            .with_multicast(multicast.is_on() && local.is_ipv4())
-            .guarded(Arc::clone(reception.guard()));
+            .guarded(Arc::clone(reception.guard()))
+            .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
             local,
             session,
@@ -107,8 +107,8 @@ impl Connection {
         })
     }
 
-    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody
-    /// at the API, ends it.
+    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody at
+    /// the API, ends it.
     pub(super) async fn run(mut self, first: &[u8]) {
         let (peer, end) = (self.peer, self.visit.end());
         debug!(part = "rtsp", %peer, "connected");

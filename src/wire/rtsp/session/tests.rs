@@ -4,6 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
+use crate::base::limits::{
+    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
+};
 use crate::media::{CodecParams, RunId};
 
 mod dialects;
