@@ -84,6 +84,9 @@ pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
 pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes of media that may wait for one RTSP reader besides those in its socket; past it the reader
+/// is moved on to the newest key frame. They are shared with the other readers.
+pub const RTSP_LAG_BYTES_MAX: u64 = 4 << 20;
 /// Bytes that the kernel keeps for one TCP reader (it books twice as many); without this it would
 /// take up to 4 MiB for each of them, and a slow reader would see old pictures.
 pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
@@ -92,6 +95,8 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
+pub const UDP_GROUP_PACKETS: u32 = 8;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 /// From a connection to the end of its TLS handshake; then it is closed.

@@ -21,6 +21,7 @@ mod arrival;
 mod connection;
 mod door;
 mod guests;
+mod lane;
 mod link;
 pub mod multicast;
 mod outgoing;

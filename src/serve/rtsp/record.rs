@@ -6,12 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{DATAGRAM_BYTES_MAX, Datagram, Kind, UdpPair};
+use super::udp::{DATAGRAM_BYTES_MAX, UdpPair};
 use crate::base::time::BootTime;
 use crate::media::TrackId;
 use crate::source::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
@@ -156,8 +155,7 @@ impl Record {
                         out.push(now, interleaved(rtcp, &report));
                     }
                     (Some(Route::Udp { rtcp, .. }), Some((_, pair))) => {
-                        let (kind, gap) = (Kind::Rtcp, Duration::ZERO);
-                        pair.push(Datagram { bytes: report, port: rtcp, kind, gap });
+                        pair.push_report(report, rtcp);
                     }
                     _ => {}
                 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::lane::Lender;
 use super::link::Link;
 use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
@@ -64,6 +65,8 @@ pub(super) struct Connection {
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
     play: Option<Play>,
+    /// Where `play` goes while this task sleeps.
+    lane: Option<Lender>,
     /// Plays by multicast instead.
     member: Option<Membership>,
     udp: Option<UdpPair>,
@@ -93,6 +96,7 @@ impl Connection {
             asked: None,
             outlet: None,
             play: None,
+            lane: None,
             member: None,
             udp: None,
             record: Record::default(),
@@ -128,7 +132,8 @@ impl Connection {
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
-            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            let written = self.out.write(now, |slices| self.link.try_write_vectored(slices));
+            let written = written.and_then(|()| self.link.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,
                 Err(error) => break error.to_string(),

@@ -100,6 +100,7 @@ impl Connection {
             let joined = self.join_group(&outlet);
             return self.answer(now, joined);
         }
+        self.lane = None;
         self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
