@@ -28,7 +28,7 @@ use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
-use crate::wire::rtsp::Session;
+use crate::wire::rtsp::{Command, Session};
 use setup::Asked;
 
 /// What every connection needs of the house.
@@ -126,6 +126,9 @@ impl Connection {
 
     async fn serve(mut self) {
         let reason = loop {
+            if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
+                self.session.command(heard, Command::Alive);
+            }
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
