@@ -53,9 +53,7 @@ impl Storage {
         }
         self.note(Note::Began(number));
         let log = Arc::clone(&append.log);
-        let open = OpenSlot::resumed(log, file, header, append.init.clone(), contents);
-        open.tell(&open.durable);
-        Ok(Some(open))
+        Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
     }
 
     /// Begins a new lap of the slot whose turn it is.

@@ -22,6 +22,8 @@ pub struct Daemon {
     pub rtsps_port: u16,
     /// Where HTTP is served.
     pub http_port: u16,
+    /// Whether it says everything it can.
+    pub verbose: bool,
 }
 
 impl Daemon {
@@ -29,7 +31,15 @@ impl Daemon {
     pub fn new(ring_size: &str, streams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [rtsp_port, rtsps_port, http_port] = [(); 3].map(|()| free_port());
-        let daemon = Self { dir, running: None, starts: 0, rtsp_port, rtsps_port, http_port };
+        let daemon = Self {
+            dir,
+            running: None,
+            starts: 0,
+            rtsp_port,
+            rtsps_port,
+            http_port,
+            verbose: false,
+        };
         daemon.configure(ring_size, streams);
         daemon
     }
@@ -93,6 +103,9 @@ impl Daemon {
         self.starts += 1;
         let log = File::create(self.log(self.starts)).unwrap();
         command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+        if self.verbose {
+            command.env("HOLDFAST_LOG", "trace");
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.running = Some(Running::start(command));
     }
@@ -110,6 +123,30 @@ impl Daemon {
         command.args(["sh", "-c", script, "sh", options]).arg(data).arg(BINARY).arg(self.config());
         self.spawn(&mut command);
         self.wait_until_it_answers();
+    }
+
+    /// Starts it on a network of its own: loopback alone, which carries multicast there. Only
+    /// programs that [`Daemon::beside`] makes reach it.
+    pub fn start_on_island(&mut self) {
+        super::need("unshare", "util-linux");
+        super::need("ip", "iproute2");
+        let script = "ip link set lo up multicast on && ip route add 239.0.0.0/8 dev lo && \
+                      exec \"$1\" run --config \"$2\"";
+        let mut command = Command::new("unshare");
+        let root = rustix::process::geteuid().is_root();
+        command.args(if root { &["--net"][..] } else { &["--map-root-user", "--net"] });
+        command.args(["sh", "-c", script, "sh", BINARY]).arg(self.config());
+        self.spawn(&mut command);
+    }
+
+    /// `program` on the network of a daemon that was started on an island.
+    pub fn beside(&self, program: &str) -> Command {
+        super::need("nsenter", "util-linux");
+        let mut command = Command::new("nsenter");
+        let root = rustix::process::geteuid().is_root();
+        let user: &[&str] = if root { &[] } else { &["--user", "--preserve-credentials"] };
+        command.args(["--target", &self.pid().to_string(), "--net"]).args(user).arg(program);
+        command
     }
 
     /// Whether it ended by itself; then it counts as not started.

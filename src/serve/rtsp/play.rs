@@ -2,14 +2,16 @@
 //!
 //! Owns: routes and report state. Does not own: sockets.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{Datagram, Kind, UdpPair};
+use super::udp::UdpPair;
 use crate::base::time::BootTime;
 use crate::bus::Next;
 use crate::media::TrackId;
-use crate::sink::rtsp_play::{Format, Reader, RtpUnit};
+use crate::sink::rtsp_play::{Enrolled, Format, Lane, Reader, RtpUnit};
 use crate::wire::rtp::rtcp::{NtpBase, Sent};
 use crate::wire::rtp::{HEADER_BYTES, Packer, interleaved};
 use crate::wire::rtsp::{Route, Routed};
@@ -68,6 +70,11 @@ impl Play {
         self.reader.try_next()
     }
 
+    /// Lets the packer serve `lane`, which holds this from time to time.
+    pub(super) fn enrol(&self, lane: Arc<dyn Lane>) -> Enrolled {
+        self.reader.enrol(lane)
+    }
+
     /// Sends `unit`, behind a sender report when one is due.
     pub(super) fn send(
         &mut self,
@@ -97,8 +104,7 @@ impl Play {
 
 /// The synchronisation source, as it stands in the packets.
 fn ssrc(unit: &RtpUnit) -> u32 {
-    let packet = unit.packets.datagrams().next();
-    let bytes = packet.as_deref().and_then(|packet| packet.get(8..HEADER_BYTES));
+    let bytes = unit.packets.datagram(0).get(8..HEADER_BYTES);
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
@@ -107,10 +113,9 @@ impl Exits<'_> {
         match (route, &mut self.udp) {
             (Route::Tcp { rtcp, .. }, _) => self.tcp.push(now, interleaved(rtcp, &report)),
             (Route::Udp { rtcp, .. }, Some(udp)) => {
-                let gap = std::time::Duration::ZERO;
-                udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
+                udp.push_report(report, rtcp);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 
@@ -118,12 +123,9 @@ impl Exits<'_> {
         match (routed.route, &mut self.udp) {
             (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, unit)),
             (Route::Udp { rtp, .. }, Some(udp)) => {
-                let gap = unit.gap;
-                for bytes in unit.packets.datagrams() {
-                    udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
-                }
+                udp.push(unit.packets.clone(), rtp, unit.gap);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 }

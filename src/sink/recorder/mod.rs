@@ -1,15 +1,18 @@
 //! Records one stream into the ring.
 //!
-//! Owns: where fragments end (`cutter`) and the way from the bus to the DVR's queue. Does not
+//! Owns: where fragments end (`cutter`), the way from the bus to the DVR's queue, and the way back
+//! of what a stream was when it is not there (`recall`). Does not
 //! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
 //! same is counted, told, and marked in the seal.
 
 mod cutter;
+mod recall;
 #[cfg(test)]
 mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +27,10 @@ use crate::bus::{Allowance, Next, State, Stream, Subscriber};
 use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+
+/// How long the recorder does not listen for units after it has taken all there were: short
+/// against the age at which a fragment is made durable.
+const REST: Duration = Duration::from_millis(100);
 
 /// What a stream is granted of the ring.
 pub type Config = Keep;
@@ -57,6 +64,7 @@ impl Recorder {
         let meter = Arc::new(Meter::default());
         let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);
         let (kept, counted) = (Arc::clone(&writer), Arc::clone(&meter));
+        supervisor.spawn("recall", recall::recall(Arc::clone(&stream), dvr.clone()));
         let mut lives = 0u64;
         supervisor.keep(spec, move |context| {
             if lives > 0 {
@@ -151,6 +159,9 @@ impl Life {
                 input = next(&mut units, self.due) => input,
             };
             self.apply(input)?;
+            while let Some(next) = units.try_next() {
+                self.apply(next.into())?;
+            }
         }
     }
 
@@ -208,7 +219,7 @@ impl Life {
         }
         self.store(cut);
         if !self.cutter.is_empty() {
-            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX);
+            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX - REST);
         }
     }
 
@@ -230,12 +241,23 @@ impl Life {
 }
 
 /// Waits for the bus until the fragment in the making is due; now and then also without one.
+///
+/// At first it does not listen for a while, so that it is woken for some units at once: nothing
+/// is done with one before its fragment ends.
 async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> Input {
-    let due = due.unwrap_or_else(|| Instant::now() + FRAGMENT_AGE_MAX);
-    match tokio::time::timeout_at(due, units.next()).await {
-        Ok(Next::Item(unit)) => Input::Unit(unit),
-        Ok(Next::Lagged(units)) => Input::Lagged(units),
-        Ok(Next::Ended) => Input::Ended,
-        Err(_) => Input::Due,
+    let now = Instant::now();
+    let due = due.unwrap_or(now + FRAGMENT_AGE_MAX);
+    tokio::time::sleep_until(due.min(now + REST)).await;
+    let next = tokio::time::timeout_at(due, units.next()).await;
+    next.map_or(Input::Due, Input::from)
+}
+
+impl From<Next<AccessUnit>> for Input {
+    fn from(next: Next<AccessUnit>) -> Self {
+        match next {
+            Next::Item(unit) => Self::Unit(unit),
+            Next::Lagged(units) => Self::Lagged(units),
+            Next::Ended => Self::Ended,
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::wire::rtsp::transport::Route;
 pub struct View<'a> {
     /// The stream.
     pub stream: &'a str,
-    /// How its packets go: `tcp` or `udp`.
+    /// How its packets go: `tcp`, `udp` or `multicast`.
     pub transport: &'static str,
     /// Whether they go now, and which way.
     pub flow: Flowing,
@@ -50,6 +50,12 @@ impl Session {
         Self { secure, ..self }
     }
 
+    /// The same where there are multicast groups, or not.
+    #[must_use]
+    pub fn with_multicast(self, multicast: bool) -> Self {
+        Self { multicast, ..self }
+    }
+
     /// The account that asks; `None` where there are none, or none has asked yet.
     #[must_use]
     pub fn user(&self) -> Option<&Arc<str>> {
@@ -69,6 +75,7 @@ impl Session {
         let transport = match live.routes.first()?.route {
             Route::Tcp { .. } => "tcp",
             Route::Udp { .. } => "udp",
+            Route::Multicast => "multicast",
         };
         let flow = match (live.playing, live.recording) {
             (true, _) => Flowing::Playing,
@@ -82,6 +89,11 @@ impl Session {
     /// refused, or the connection was ended for what the client did.
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.transcript.take_failure()
+    }
+
+    /// The driver ends the connection for what the client did.
+    pub fn cut(&mut self, now: BootTime, reason: &str) {
+        self.transcript.ended(now.since(self.birth.0), reason);
     }
 
     /// Whether media has flowed on this connection.
