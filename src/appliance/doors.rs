@@ -18,6 +18,7 @@ use crate::dvr::Dvr;
 use crate::serve::http::{self, HttpDoor, HttpError};
 use crate::serve::rtsp::{self, RtspDoor};
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Which door.
@@ -41,6 +42,7 @@ impl Door {
 pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) dvr: Dvr,
+    pub(super) archive: Archive,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
@@ -75,7 +77,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     let spec = TaskSpec::vital(format!("{}/{address}", door.as_str()), HEARTBEAT_AGE_MAX);
     match door {
         Door::Rtsp => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone());
+            let rtsp = RtspDoor::new(view.outlets, scope.clone()).with_archive(view.archive);
             scope.keep(spec, move |context| serve_rtsp(address, rtsp.clone(), context));
         }
         Door::Http => {

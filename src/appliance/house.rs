@@ -21,6 +21,7 @@ use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
+use crate::sink::replay::Archive;
 use crate::source;
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 
@@ -33,6 +34,7 @@ pub(super) struct House {
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
     dvr: Dvr,
+    archive: Archive,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
     streams: BTreeMap<StreamName, Part>,
@@ -76,6 +78,7 @@ impl House {
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             clock,
+            archive: Archive::new(dvr.clone()),
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
@@ -164,6 +167,7 @@ impl House {
         doors::View {
             outlets: Arc::clone(&self.outlets),
             dvr: self.dvr.clone(),
+            archive: self.archive.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,

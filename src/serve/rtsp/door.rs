@@ -17,6 +17,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -28,6 +29,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    archive: Option<Archive>,
 }
 
 /// Why an accept loop ended.
@@ -48,7 +50,13 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default() }
+        Self { outlets, supervisor, guests: Guests::default(), archive: None }
+    }
+
+    /// Plays what is recorded too. Doors with clones of `archive` share its places.
+    #[must_use]
+    pub fn with_archive(self, archive: Archive) -> Self {
+        Self { archive: Some(archive), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -94,11 +102,12 @@ impl RtspDoor {
         };
         let outlets = Arc::clone(&self.outlets);
         let clock = Arc::clone(&context.clock);
+        let archive = self.archive.clone();
         let connection =
             Link::plain(socket).and_then(|link| Connection::new(link, peer, outlets, clock));
         match connection {
             Ok(connection) => self.supervisor.spawn("rtsp", async move {
-                connection.run().await;
+                connection.with_archive(archive).run().await;
                 drop(guest);
             }),
             Err(error) => debug!(part = "rtsp", peer = %peer, error = %error, "gone at once"),

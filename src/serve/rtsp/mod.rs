@@ -11,6 +11,7 @@
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
 
+mod channel;
 mod connection;
 mod door;
 mod guests;

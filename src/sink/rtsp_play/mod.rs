@@ -23,6 +23,7 @@ use crate::media::TrackId;
 use crate::supervise::{Supervisor, TaskSpec};
 
 use packing::Packing;
+pub(super) use rate::Rate;
 pub use unit::{Format, RtpUnit};
 
 /// RTP packets of one stream, built once per access unit for all RTSP readers.

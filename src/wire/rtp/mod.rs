@@ -5,10 +5,12 @@
 //! connection (`$`, channel, length), all of one access unit in one piece of memory, so that a
 //! reader over TCP costs one write and a reader over UDP costs slices.
 
+mod extension;
 mod packer;
 mod packet;
 pub mod payload;
 pub mod rtcp;
 
+pub use extension::ReplayExtension;
 pub use packer::Packer;
 pub use packet::{FRAME_HEAD_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, Packets, interleaved};

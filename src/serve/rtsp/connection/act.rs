@@ -25,6 +25,7 @@ impl Connection {
             Input::Socket { readable: false } => {}
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
+            Input::Past(answer) => self.past(now, answer),
             Input::Report => self.session.command(now, Command::Alive),
             Input::Timer => self.late(now),
         }
@@ -67,8 +68,8 @@ impl Connection {
                 let answer = self.set_up(&target, route).unwrap_or_else(Command::Refuse);
                 self.session.command(now, answer);
             }
-            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
-            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
+            Event::DescribePast { stream, span } => self.ask_past_tracks(now, &stream, span),
+            Event::Play { stream, routes, wish } => self.play(now, &stream, &routes, &wish),
             Event::Reroute { routes } => {
                 if let Some(play) = &mut self.play {
                     play.reroute(&routes);
@@ -78,16 +79,16 @@ impl Connection {
                 self.refuse(now, Refusal::NotPublished);
             }
             Event::Media { .. } => {}
-            Event::Pause => self.silence(),
+            Event::Pause => self.pause(),
             Event::Ended => {
                 self.silence();
-                (self.outlet, self.udp) = (None, None);
+                (self.outlet, self.udp, self.described) = (None, None, None);
             }
             Event::Close { reason } => self.end = Some(reason),
         }
     }
 
-    fn silence(&mut self) {
+    pub(super) fn silence(&mut self) {
         self.play = None;
         if let Some(udp) = &mut self.udp {
             udp.clear();
@@ -102,7 +103,7 @@ impl Connection {
                 Next::Item(unit) => self.send(now, &unit),
                 // The reader is counted as lagging where it lags; the next unit is a key frame.
                 Next::Lagged(_) => {}
-                Next::Ended => self.end = Some("the stream ended"),
+                Next::Ended => self.end = self.play.as_ref().map(Play::ended),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)

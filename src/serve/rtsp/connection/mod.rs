@@ -5,6 +5,7 @@
 //! stream in `setup`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod past;
 mod setup;
 mod wait;
 
@@ -20,7 +21,9 @@ use super::play::Play;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
+use crate::media::Tracks;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::wire::rtsp::Session;
 use setup::Asked;
 
@@ -40,6 +43,9 @@ pub(super) struct Connection {
     half_closed: bool,
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
+    archive: Option<Archive>,
+    /// The tracks of a recording, as they were described.
+    described: Option<Arc<Tracks>>,
     play: Option<Play>,
     udp: Option<UdpPair>,
     end: Option<&'static str>,
@@ -63,6 +69,8 @@ impl Connection {
             half_closed: false,
             asked: None,
             outlet: None,
+            archive: None,
+            described: None,
             play: None,
             udp: None,
             end: None,
@@ -71,6 +79,11 @@ impl Connection {
             outlets,
             clock,
         })
+    }
+
+    /// Plays the past too, out of `archive`.
+    pub(super) fn with_archive(self, archive: Option<Archive>) -> Self {
+        Self { archive, ..self }
     }
 
     /// Serves the peer until one of both sides ends it.

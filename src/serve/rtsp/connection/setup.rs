@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::super::play::Play;
+use super::super::channel;
 use super::super::udp::UdpPair;
 use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
@@ -14,7 +14,8 @@ use crate::base::time::BootTime;
 use crate::bus::State;
 use crate::media::Tracks;
 use crate::sink::Outlet;
-use crate::wire::rtsp::{Command, Refusal, Route, Routed, Target};
+use crate::sink::replay::{Described, Replay};
+use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
@@ -23,12 +24,19 @@ pub(super) enum Asked {
     Tracks { outlet: Arc<Outlet>, tracks: watch::Receiver<Option<Arc<Tracks>>>, until: BootTime },
     /// The first unit after PLAY.
     FirstUnit { until: BootTime },
+    /// The tracks of a recording.
+    Past { described: Described, span: Span, until: BootTime },
+    /// The first unit of the past.
+    Replay { replay: Box<Replay>, routes: Vec<Routed>, cname: String, until: BootTime },
 }
 
 impl Asked {
     pub(super) fn until(&self) -> BootTime {
         match self {
-            Self::Tracks { until, .. } | Self::FirstUnit { until } => *until,
+            Self::Tracks { until, .. }
+            | Self::FirstUnit { until }
+            | Self::Past { until, .. }
+            | Self::Replay { until, .. } => *until,
         }
     }
 }
@@ -36,7 +44,8 @@ impl Asked {
 impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
-        let Some(outlet) = self.outlets.get(stream) else {
+        self.described = None;
+        let Some(outlet) = channel::find(&self.outlets, stream) else {
             return self.refuse(now, Refusal::NoStream);
         };
         let tracks = outlet.stream.tracks();
@@ -57,9 +66,9 @@ impl Connection {
     pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
         let outlet = match &self.outlet {
             Some(outlet) => Arc::clone(outlet),
-            None => self.outlets.get(&target.stream).ok_or(Refusal::NoStream)?,
+            None => channel::find(&self.outlets, &target.stream).ok_or(Refusal::NoStream)?,
         };
-        let tracks = outlet.stream.tracks().borrow().clone();
+        let tracks = self.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
         let track = match (target.track, &tracks.list[..]) {
             (Some(track), _) => tracks.get(track).ok_or(Refusal::NoTrack)?.id,
@@ -83,13 +92,6 @@ impl Connection {
         self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
     }
 
-    /// Joins the stream; PLAY is answered when its first unit is there.
-    pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed]) {
-        let Some(outlet) = &self.outlet else { return self.refuse(now, Refusal::NoStream) };
-        self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
-        self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
-    }
-
     pub(super) fn refuse(&mut self, now: BootTime, refusal: Refusal) {
         self.session.command(now, Command::Refuse(refusal));
     }
@@ -99,12 +101,21 @@ impl Connection {
         match self.asked.take_if(|asked| asked.until() <= now) {
             None => {}
             Some(Asked::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
+            Some(Asked::Past { .. } | Asked::Replay { .. }) => {
+                let text = "the disk has not told in time; try again".to_owned();
+                self.refuse(now, Refusal::NotReady(text));
+            }
             Some(Asked::FirstUnit { .. }) => {
                 let answer = Command::Playing { starts: Vec::new(), wall: None };
                 self.session.command(now, answer);
             }
         }
     }
+}
+
+/// The name in reports.
+pub(super) fn cname(stream: &str) -> String {
+    format!("{stream}@holdfast")
 }
 
 /// Why a stream cannot be described or set up now.

@@ -10,17 +10,23 @@ use super::super::link::Link;
 use super::super::play::Play;
 use super::super::udp::UdpPair;
 use super::Connection;
+use super::past::Answer;
 use super::setup::Asked;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::bus::Next;
+use crate::sink::replay::Refused;
 use crate::sink::rtsp_play::RtpUnit;
 
 /// What there was to wait for.
 pub(super) enum Input {
-    Socket { readable: bool },
+    Socket {
+        readable: bool,
+    },
     Unit(Next<RtpUnit>),
     Tracks,
+    /// What was asked of the recordings is answered.
+    Past(Answer),
     Report,
     Timer,
 }
@@ -38,7 +44,7 @@ impl Connection {
                 Input::Socket { readable: ready }
             }
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
-            () = tracks_changed(asked.as_mut()) => Input::Tracks,
+            input = answer(asked.as_mut()) => input,
             () = report(udp.as_ref()) => Input::Report,
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
@@ -82,14 +88,21 @@ async fn next_unit(play: Option<&mut Play>) -> Next<RtpUnit> {
     }
 }
 
-async fn tracks_changed(asked: Option<&mut Asked>) {
-    if let Some(Asked::Tracks { tracks, .. }) = asked
-        && tracks.changed().await.is_ok()
-    {
-        return;
+async fn answer(asked: Option<&mut Asked>) -> Input {
+    match asked {
+        Some(Asked::Tracks { tracks, .. }) => match tracks.changed().await {
+            Ok(()) => Input::Tracks,
+            Err(_) => std::future::pending().await,
+        },
+        Some(Asked::Past { described, .. }) => {
+            // A reader that panicked read nothing.
+            let tracks = described.await.unwrap_or(Err(Refused::Unreadable));
+            Input::Past(Answer::Described(tracks))
+        }
+        Some(Asked::Replay { replay, .. }) => Input::Past(Answer::Ready(replay.ready().await)),
+        // Nothing to wait for, or the stream is gone: then the timer answers.
+        _ => std::future::pending().await,
     }
-    // Nothing to wait for, or the stream is gone: then the timer answers.
-    std::future::pending::<()>().await;
 }
 
 async fn report(udp: Option<&UdpPair>) {
