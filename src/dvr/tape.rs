@@ -41,6 +41,8 @@ pub struct Tape {
     ring: Ring,
     stream: StreamName,
     open: Vec<OpenLap>,
+    /// Laps that were there since it last went somewhere: one that is not any more is missed.
+    seen: Vec<(u64, u32)>,
     /// The fragment that comes next.
     next: Option<Place>,
     /// The one that was read last, or passed over.
@@ -105,6 +107,7 @@ impl Tape {
             boot,
             stream: stream.clone(),
             open: Vec::new(),
+            seen: Vec::new(),
             next: None,
             last: None,
             seam: true,
@@ -130,6 +133,7 @@ impl Tape {
     /// next in this way. A place before which no key frame stands is passed over forwards.
     pub fn seek(&mut self, at: WallTime, way: Way) -> Result<bool, DvrError> {
         (self.next, self.last, self.seam, self.needs_key) = (None, None, true, true);
+        self.seen = if way == Way::Forward { self.laps(|_| true) } else { Vec::new() };
         let mut laps = self.laps(|dates| match way {
             Way::Forward => dates.iter().any(|(_, end)| *end > at),
             Way::Backward => dates.iter().any(|(start, _)| *start <= at),
@@ -286,8 +290,12 @@ impl Tape {
             Ok(_) | Err(DvrError::Reused { .. }) => {}
             Err(error) => return Err(error),
         }
-        for (generation, slot) in self.laps(|_| true) {
-            if generation > place.generation && !self.lap(generation, slot)?.entries.is_empty() {
+        self.seen.extend(self.laps(|_| true));
+        self.seen.retain(|(generation, _)| *generation > place.generation);
+        self.seen.sort_unstable();
+        self.seen.dedup();
+        for (generation, slot) in self.seen.clone() {
+            if !self.lap(generation, slot)?.entries.is_empty() {
                 return Ok(Some(Place { generation, slot, at: 0 }));
             }
         }

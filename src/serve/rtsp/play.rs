@@ -11,7 +11,7 @@ use crate::bus::Next;
 use crate::media::{RunId, TrackId};
 use crate::sink::replay::{Beginning, Came, Replay, Voices};
 use crate::sink::rtsp_play::{Format, Reader, RtpUnit};
-use crate::wire::rtp::rtcp::{NtpBase, Sent};
+use crate::wire::rtp::rtcp::{NtpBase, Sent, farewell};
 use crate::wire::rtp::{HEADER_BYTES, Packer, interleaved};
 use crate::wire::rtsp::{Route, Routed};
 
@@ -115,6 +115,8 @@ impl Play {
             Source::Live(reader) => reader.next().await,
             Source::Past(replay) => match replay.next().await {
                 Came::Unit(unit) => Next::Item(unit),
+                // Nothing to send, but to say so: see `part`.
+                Came::Over => Next::Lagged(0),
                 Came::Ended(reason) => {
                     self.ended = reason;
                     Next::Ended
@@ -130,6 +132,19 @@ impl Play {
             Source::Live(reader) => reader.try_next(),
             Source::Past(replay) => replay.try_next().map(Next::Item),
             Source::Nothing => None,
+        }
+    }
+
+    /// Says once that nothing more comes, when nothing does: the range was closed and is over.
+    pub(super) fn part(&mut self, now: BootTime, mut exits: Exits<'_>) {
+        let Source::Past(replay) = &mut self.source else { return };
+        if !replay.takes_leave() {
+            return;
+        }
+        for (out, ssrc) in
+            self.tracks.iter().filter_map(|out| Some((out, replay.ssrc(out.routed.track)?)))
+        {
+            exits.report(now, out.routed.route, farewell(ssrc, &self.cname));
         }
     }
 

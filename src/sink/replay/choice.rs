@@ -66,9 +66,12 @@ impl Choice {
             let wall = shot.unit.captured.wall;
             let ahead = shot.unit.present.as_nanos().saturating_sub(shot.unit.decode.as_nanos());
             if wall < until {
-                shots.append(&mut self.held);
+                if self.held.first().is_some_and(|held| held.unit.track == shot.unit.track) {
+                    shots.append(&mut self.held);
+                }
                 shots.push(shot);
             } else if wall.offset_nanos(ahead.saturating_neg()) < until {
+                // Only pictures are shown in another order than they are decoded in.
                 self.held.push(shot);
             } else {
                 finished = true;

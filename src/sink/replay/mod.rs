@@ -70,6 +70,8 @@ pub struct Beginning {
 pub enum Came {
     /// The next unit.
     Unit(Arc<RtpUnit>),
+    /// All was given.
+    Over,
     /// The session is over, for this reason.
     Ended(&'static str),
 }

@@ -3,6 +3,7 @@
 //! Owns: where the session is. Everything that waits can be cancelled and loses nothing.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::base::limits::{REPLAY_HANDOVER_TIME_MAX, REPLAY_LEAD, TRACKS_MAX};
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
 use crate::bus::{Allowance, Next, State, Stream, Subscriber};
 use crate::dvr::{Clip, DvrError, Tape, Way};
-use crate::media::{AccessUnit, Kind, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Kind, RunId, TrackId};
 use crate::sink::rtsp_play::RtpUnit;
 use crate::wire::rtp::ReplayExtension;
 use crate::wire::rtsp::{Frames, Onvif, Scale, Span, Wish};
@@ -67,6 +68,8 @@ pub struct Replay {
     /// Something was taken.
     begun: bool,
     paused: bool,
+    /// It was said that nothing more comes.
+    left: bool,
     /// It was live, was paused, and reads out of the recording what it had already.
     rewound: bool,
     /// Something is missing before what comes next.
@@ -95,6 +98,12 @@ struct Timed {
     /// Play time in ticks of its track, and when it is due.
     ticks: i64,
     due_nanos: i64,
+}
+
+impl Timed {
+    fn rate(&self) -> NonZeroU32 {
+        self.shot.unit.present.rate
+    }
 }
 
 /// What the source gave.
@@ -148,6 +157,7 @@ impl Replay {
             sent: None,
             begun: false,
             paused: false,
+            left: false,
             rewound: false,
             lagged: false,
             live_run: None,
@@ -181,10 +191,14 @@ impl Replay {
         let (mut starts, mut from) = (Vec::new(), self.span.from);
         if let Some(next) = self.queue.front() {
             let unit = &next.shot.unit;
-            let backwards = self.way == Way::Backward && !self.is_unpaced();
-            let at = if backwards { next.shot.due_nanos } else { unit.present.as_nanos() };
-            let nanos = self.timeline.play_nanos(at) + self.offset_nanos;
-            starts = self.voices.starts(nanos, |track| self.rate_of(track, unit));
+            let nanos = self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos;
+            starts = self.voices.starts(|track| {
+                let mut queued = self.queue.iter().filter(|timed| timed.shot.unit.track == track);
+                match queued.next() {
+                    Some(first) => Some(first.ticks + self.offset_ticks(first.rate())),
+                    None => Some(MediaTime::from_nanos(nanos, self.rate_of(track)?).ticks),
+                }
+            });
             from = match self.way {
                 Way::Forward => unit.captured.wall,
                 Way::Backward => self.newest_queued().min(self.span.from),
@@ -198,14 +212,15 @@ impl Replay {
         dates.max().unwrap_or(self.span.from)
     }
 
-    fn rate_of(&self, track: TrackId, first: &AccessUnit) -> Option<u32> {
-        if track == first.track {
-            return Some(first.present.rate.get());
-        }
+    /// Play time that the session had before, in ticks of a track.
+    fn offset_ticks(&self, rate: NonZeroU32) -> i64 {
+        MediaTime::from_nanos(self.offset_nanos, rate).ticks
+    }
+
+    fn rate_of(&self, track: TrackId) -> Option<NonZeroU32> {
         let live = self.stream.tracks().borrow().clone();
-        let known = self.unpacker.known().or(live);
-        let rate = |tracks: Arc<Tracks>| Some(tracks.get(track)?.params.clock_rate.get());
-        known.and_then(rate)
+        let known = self.unpacker.known().or(live)?;
+        Some(known.get(track)?.params.clock_rate)
     }
 
     /// Sends nothing until it is told to go on. What comes live meanwhile is not kept: it is read
@@ -260,6 +275,9 @@ impl Replay {
             if let Some(unit) = self.try_next() {
                 return Came::Unit(unit);
             }
+            if self.is_over() && !self.left {
+                return Came::Over;
+            }
             let wait = self.due_in();
             let hungry = self.is_hungry();
             if self.paused {
@@ -286,6 +304,22 @@ impl Replay {
             }
         }
         None
+    }
+
+    /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,
+    /// for whom the session goes on.
+    pub fn takes_leave(&mut self) -> bool {
+        self.is_over() && !std::mem::replace(&mut self.left, true)
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.source, Source::Over) && self.queue.is_empty() && self.onvif.is_none()
+    }
+
+    /// The synchronisation source of `track`.
+    #[must_use]
+    pub fn ssrc(&self, track: TrackId) -> Option<u32> {
+        self.voices.ssrc(track)
     }
 
     /// Until the next unit is due; `None` when there is none.
@@ -518,7 +552,7 @@ impl Replay {
             terminal: timed.shot.terminal,
             cseq: onvif.cseq,
         });
-        let offset = MediaTime::from_nanos(self.offset_nanos, unit.present.rate).ticks;
+        let offset = self.offset_ticks(unit.present.rate);
         self.voices
             .play_until(self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos);
         self.voices.pack(&timed.shot, timed.ticks.saturating_add(offset), extension)

@@ -44,16 +44,20 @@ impl Voices {
         self.played_nanos
     }
 
+    /// The synchronisation source of `track`.
+    pub(super) fn ssrc(&self, track: TrackId) -> Option<u32> {
+        self.list.iter().find(|voice| voice.track == track).map(|voice| voice.packer.ssrc())
+    }
+
     /// Takes note of play time that will have been sent.
     pub(super) fn play_until(&mut self, nanos: i64) {
         self.played_nanos = self.played_nanos.max(nanos);
     }
 
-    /// Where each track begins when `at` is played next, whose play time is `nanos`.
-    pub(super) fn starts(&self, nanos: i64, rates: impl Fn(TrackId) -> Option<u32>) -> Vec<Start> {
+    /// Where each track begins, when `ticks` is the play time at which it does.
+    pub(super) fn starts(&self, ticks: impl Fn(TrackId) -> Option<i64>) -> Vec<Start> {
         let start = |voice: &Voice| {
-            let rate = rates(voice.track).and_then(std::num::NonZeroU32::new)?;
-            let timestamp = voice.stamp(MediaTime::from_nanos(nanos, rate).ticks);
+            let timestamp = voice.stamp(ticks(voice.track)?);
             Some(Start { track: voice.track, sequence: voice.packer.next_sequence(), timestamp })
         };
         self.list.iter().filter_map(start).collect()

@@ -110,6 +110,9 @@ impl Connection {
                 && self.end.is_none();
             next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
         }
+        if let Some(play) = &mut self.play {
+            play.part(now, Exits { tcp: &mut self.out, udp: self.udp.as_mut() });
+        }
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {
