@@ -146,7 +146,7 @@ async fn metrics_are_open_metrics() {
         "holdfast_source_units_total{stream=\"gate\"} 30",
         "holdfast_stream_live{stream=\"gate\"} 1",
         "holdfast_readers{stream=\"gate\",door=\"mse\"} 0",
-        "holdfast_task_restarts_total{task=\"gate/hls\"} 0",
+        "holdfast_task_restarts_total{task=\"http\"} 0",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
@@ -175,7 +175,7 @@ async fn a_picture_says_when_it_was_taken() {
     std::fs::write(&decoder, "#!/bin/sh\n/bin/cat >/dev/null\nprintf '\\377\\330picture'\n")
         .unwrap();
     std::fs::set_permissions(&decoder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let door = TestBox::open(decoder).await;
+    let door = TestBox::open(decoder, false).await;
     let footage = footage::footage(1, 25, 300);
     door.go_live(&footage);
     door.publish(&footage, door.clock.boot(), 0, 400).await;

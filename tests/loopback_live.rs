@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use door::TestBox;
+use door::{Reply, TestBox};
 use footage::Footage;
 use futures::{SinkExt, StreamExt};
 use holdfast::bus::State;
@@ -88,20 +88,36 @@ fn stands_in(part: &[String], whole: &[String]) -> bool {
 async fn ffmpeg_reads_hls_without_losing_or_damaging_a_picture() {
     let footage = footage::footage(20, 25, 800);
     let originals = originals(&footage).await;
-    let door = Arc::new(TestBox::plain().await);
+    let door = Arc::new(TestBox::recording().await);
     feed(&door, footage).await;
     let url = format!("http://{}/live/gate/index.m3u8", door.addr);
     let read = pictures(&url, Some(200)).await;
     assert_eq!(read.len(), 200);
     assert!(stands_in(&read, &originals));
     assert_eq!(door.outlet.readers().hls, 1);
+    assert_eq!(door.outlet.hls.meter().totals().units, 0, "nothing was cut in memory");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_not_recorded_is_cut_in_memory_while_somebody_watches() {
+    let footage = footage::footage(30, 25, 800);
+    let originals = originals(&footage).await;
+    let door = Arc::new(TestBox::plain().await);
+    feed(&door, footage).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(door.outlet.hls.meter().totals().units, 0, "nobody watches");
+    let url = format!("http://{}/live/gate/index.m3u8", door.addr);
+    let read = pictures(&url, Some(150)).await;
+    assert_eq!(read.len(), 150);
+    assert!(stands_in(&read, &originals));
+    assert!(door.outlet.hls.meter().totals().units > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_player_survives_a_reconnect() {
     let mut footage = footage::footage(14, 25, 300);
     let originals = originals(&footage).await;
-    let door = Arc::new(TestBox::plain().await);
+    let door = Arc::new(TestBox::recording().await);
     door.go_live(&footage);
     let base = door.clock.boot().before(Duration::from_secs(17));
     door.publish(&footage, base, 0, 6_500).await;
@@ -112,14 +128,20 @@ async fn a_player_survives_a_reconnect() {
     door.publish(&footage, base.after(Duration::from_secs(3)), 6_600, 13_500).await;
     let index = door.get("/live/gate/index.m3u8").await;
     assert_eq!(index.status, 200);
-    let media = door.get("/live/gate/media.m3u8").await;
-    let count = |tag: &str| media.text().matches(tag).count();
-    assert_eq!(
-        (count("#EXTINF"), count("#EXT-X-MAP:"), count("#EXT-X-DISCONTINUITY\n")),
-        (6, 2, 1),
-        "{}",
-        media.text()
-    );
+    // Until all of it is on the disk.
+    let mut media = door.get("/live/gate/media.m3u8").await;
+    let count = |media: &Reply, tag: &str| media.text().matches(tag).count();
+    for _ in 0..40 {
+        if count(&media, "#EXTINF") == 6 && media.text().contains("#EXT-X-DISCONTINUITY\n") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        media = door.get("/live/gate/media.m3u8").await;
+    }
+    let text = media.text();
+    assert_eq!(count(&media, "#EXTINF"), 6, "{text}");
+    assert_eq!(count(&media, "#EXT-X-MAP:"), 2, "{text}");
+    assert_eq!(count(&media, "#EXT-X-DISCONTINUITY\n"), 1, "{text}");
     // All that is listed: from 2 s to the break, and from the next key frame to 13 s.
     let listed = [&originals[50..163], &originals[175..325]].concat();
     let url = format!("http://{}/live/gate/media.m3u8", door.addr);
@@ -130,7 +152,7 @@ async fn a_player_survives_a_reconnect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sound_that_browsers_play_is_carried() {
     let footage = door::sound::with_aac(footage::footage(12, 25, 300));
-    let door = Arc::new(TestBox::plain().await);
+    let door = Arc::new(TestBox::recording().await);
     feed(&door, footage).await;
     let url = format!("http://{}/live/gate/index.m3u8", door.addr);
     let index = door.get("/live/gate/index.m3u8").await;
@@ -166,9 +188,9 @@ async fn sound(input: &str, secs: u32) -> usize {
 #[tokio::test]
 async fn hls_answers_as_players_want_it() {
     let footage = footage::footage(30, 25, 300);
-    let door = Arc::new(TestBox::plain().await);
+    let door = Arc::new(TestBox::recording().await);
     door.go_live(&footage);
-    let base = door.clock.boot().before(Duration::from_secs(30));
+    let base = door.clock.boot().before(Duration::from_secs(12));
     // Asked before there is anything: the answer waits.
     let (index, ()) = tokio::join!(door.get("/live/gate/index.m3u8"), async {
         door.publish(&footage, base, 0, 12_000).await;
@@ -185,6 +207,10 @@ async fn hls_answers_as_players_want_it() {
     assert_eq!((segment.status, segment.header("content-type")), (200, "video/mp4"));
     assert_eq!(segment.header("content-length"), segment.body.len().to_string());
     assert!(segment.header("cache-control").contains("immutable"));
+    let map = media.text().lines().find_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\"")).unwrap();
+    let init = door.get(&format!("/live/gate/{}", map.trim_end_matches('"'))).await;
+    assert_eq!((init.status, &init.body[4..8]), (200, &b"ftyp"[..]));
+    assert!(!decoded(&[&init.body[..], &segment.body].concat()).await.is_empty());
     let ask = |method: &str, path: &str| {
         format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
@@ -198,6 +224,47 @@ async fn hls_answers_as_players_want_it() {
     let plain = door.ask(&ask("GET", &path)).await;
     assert_eq!(plain.header("content-encoding"), "", "media is not worth it");
     assert_eq!(plain.body, segment.body);
+    let part = |range: &str| {
+        let head = format!("Host: x\r\nRange: bytes={range}\r\nConnection: close");
+        format!("GET {path} HTTP/1.1\r\n{head}\r\n\r\n")
+    };
+    let middle = door.ask(&part("1000-150000")).await;
+    let until = segment.body.len().min(150_001);
+    assert_eq!((middle.status, &middle.body[..]), (206, &segment.body[1_000..until]));
+    assert_eq!(middle.header("content-type"), "video/mp4");
+    let behind = door.ask(&part("99999999-")).await;
+    assert_eq!(behind.status, 416);
+    assert_eq!(behind.header("content-range"), format!("bytes */{}", segment.body.len()));
+}
+
+#[tokio::test]
+async fn only_whole_fragments_of_the_stream_are_given_out_of_the_ring() {
+    let footage = footage::footage(12, 25, 300);
+    let door = Arc::new(TestBox::recording().await);
+    door.go_live(&footage);
+    let base = door.clock.boot().before(Duration::from_secs(12));
+    door.publish(&footage, base, 0, 12_000).await;
+    assert_eq!(door.get("/live/gate/index.m3u8").await.status, 200);
+    let media = door.get("/live/gate/media.m3u8").await;
+    let name = media.text().lines().find(|line| !line.starts_with('#')).unwrap();
+    let numbers: Vec<u64> =
+        name.trim_end_matches(".m4s").split('-').map(|n| n.parse().unwrap()).collect();
+    let (lap, from, until) = (numbers[0], numbers[1], numbers[2]);
+    let ask = async |name: String| {
+        let reply = door.get(&format!("/live/gate/{name}")).await;
+        (reply.status, reply.code())
+    };
+    let unknown = (404, "segment_unknown".to_owned());
+    for (from, until) in
+        [(0, until), (from + 1, until), (from, from + 50), (from, from + 1), (1, u64::MAX)]
+    {
+        assert_eq!(ask(format!("{lap}-{from}-{until}.m4s")).await, unknown, "{from} {until}");
+    }
+    assert_eq!(ask(format!("{}-{from}-{until}.m4s", lap + 100_000)).await, unknown);
+    assert_eq!(ask(format!("{}.mp4", lap + 100_000)).await, unknown);
+    let gone = (410, "segment_expired".to_owned());
+    assert_eq!(ask(format!("{}-{from}-{until}.m4s", lap - 1)).await, gone);
+    assert_eq!(ask(format!("{}.mp4", lap - 1)).await, gone);
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

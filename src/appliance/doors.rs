@@ -17,14 +17,17 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::serve::http::{self, HttpDoor, HttpError};
 use crate::serve::rtsp::{self, RtspDoor};
+use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Which door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Door {
     Rtsp,
+    Rtsps,
     Http,
 }
 
@@ -32,7 +35,17 @@ impl Door {
     fn as_str(self) -> &'static str {
         match self {
             Self::Rtsp => "rtsp",
+            Self::Rtsps => "rtsps",
             Self::Http => "http",
+        }
+    }
+
+    /// The key of the configuration that says where it listens.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Rtsp => "`listen` in [rtsp]",
+            Self::Rtsps => "`listen_tls` in [rtsp]",
+            Self::Http => "`listen` in [http]",
         }
     }
 }
@@ -41,20 +54,26 @@ impl Door {
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
     pub(super) archive: Archive,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
+    pub(super) tls: Tls,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum DoorError {
     #[error(
-        "{door} cannot listen on {address}; stop what listens there, or change `listen` in [{door}]"
+        "{} cannot listen on {address}; stop what listens there, or change {}",
+        door.as_str(),
+        door.key()
     )]
-    Listen { door: &'static str, address: SocketAddr, source: io::Error },
+    Listen { door: Door, address: SocketAddr, source: io::Error },
+    #[error("rtsps has no certificate")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -65,6 +84,7 @@ impl Fault for DoorError {
     fn class(&self) -> Class {
         match self {
             Self::Listen { .. } => Class::Config,
+            Self::Tls(error) => error.class(),
             Self::Http(error) => error.class(),
             Self::Rtsp(error) => error.class(),
         }
@@ -77,8 +97,19 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     let spec = TaskSpec::vital(format!("{}/{address}", door.as_str()), HEARTBEAT_AGE_MAX);
     match door {
         Door::Rtsp => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone()).with_archive(view.archive);
-            scope.keep(spec, move |context| serve_rtsp(address, rtsp.clone(), context));
+            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+                .with_entrances(view.entrances)
+                .with_archive(view.archive);
+            scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
+        }
+        Door::Rtsps => {
+            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+                .with_entrances(view.entrances)
+                .with_archive(view.archive)
+                .secured(view.tls.clone());
+            scope.keep(spec, move |context| {
+                serve_rtsps(address, rtsp.clone(), view.tls.clone(), context)
+            });
         }
         Door::Http => {
             let http = Arc::new(HttpDoor {
@@ -96,20 +127,27 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
 
 async fn listen(door: Door, address: SocketAddr) -> Result<Arc<TcpListener>, DoorError> {
     let listener = TcpListener::bind(address).await;
-    listener.map(Arc::new).map_err(|source| DoorError::Listen {
-        door: door.as_str(),
-        address,
-        source,
-    })
+    listener.map(Arc::new).map_err(|source| DoorError::Listen { door, address, source })
 }
 
 async fn serve_rtsp(
+    door: Door,
     address: SocketAddr,
-    door: RtspDoor,
+    rtsp: RtspDoor,
     context: TaskContext,
 ) -> Result<Infallible, DoorError> {
-    let listener = listen(Door::Rtsp, address).await?;
-    Ok(door.run(listener, context).await?)
+    let listener = listen(door, address).await?;
+    Ok(rtsp.run(listener, context).await?)
+}
+
+async fn serve_rtsps(
+    address: SocketAddr,
+    rtsp: RtspDoor,
+    tls: Tls,
+    context: TaskContext,
+) -> Result<Infallible, DoorError> {
+    tls.settings()?;
+    serve_rtsp(Door::Rtsps, address, rtsp, context).await
 }
 
 async fn serve_http(

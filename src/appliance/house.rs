@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
+use crate::base::fault::chain;
 use crate::base::limits::STOP_TIME_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
@@ -19,10 +20,11 @@ use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
+use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
-use crate::source;
+use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 
 /// The running appliance.
@@ -33,10 +35,12 @@ pub(super) struct House {
     begun: BootTime,
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
+    tls: Tls,
     dvr: Dvr,
     archive: Archive,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     streams: BTreeMap<StreamName, Part>,
     doors: BTreeMap<(Door, SocketAddr), Supervisor>,
     _storage: Enlisted,
@@ -48,6 +52,7 @@ struct Part {
     whole: Supervisor,
     source: Supervisor,
     outlet: Arc<Outlet>,
+    entrance: Arc<Entrance>,
 }
 
 impl Part {
@@ -77,16 +82,23 @@ impl House {
             supervisor,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
+            tls: Tls::new(config.data_dir.join("tls")),
             clock,
             archive: Archive::new(dvr.clone()),
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
+            entrances: Arc::default(),
             streams: BTreeMap::new(),
             doors: BTreeMap::new(),
             _storage: storage,
         };
         house.tell_rtsp_port(&config);
+        house.tls.want(config.tls.clone());
+        if !config.rtsps_listen.is_empty() {
+            // Whoever needs it and has none tries again, and says why.
+            let _ = house.tls.load();
+        }
         house.change(changes(None, &config)).await;
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
@@ -94,10 +106,17 @@ impl House {
         Ok(house)
     }
 
+    /// The certificate in use.
+    pub(super) fn certificate(&self) -> Option<Fingerprint> {
+        self.tls.fingerprint()
+    }
+
     /// Goes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
+        self.tls.want(config.tls.clone());
+        self.renew_certificate();
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
         }
@@ -109,6 +128,8 @@ impl House {
     }
 
     async fn change(&mut self, changes: Changes) {
+        // Before a stream ends, so that its readers can be told where it is now.
+        self.tell_entrances(&changes);
         for name in changes.end {
             if let Some(part) = self.streams.remove(&name) {
                 part.stop().await;
@@ -123,14 +144,30 @@ impl House {
             if let Some(part) = self.streams.get_mut(&name) {
                 part.source.stop().await;
                 part.source = part.whole.child();
+                part.entrance = Arc::new(config.entrance());
                 source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
             }
         }
         let entries =
             self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
         self.outlets.replace(entries.collect());
+        self.tell_entrances(&Changes::default());
         self.listen(Door::Rtsp, changes.rtsp).await;
+        self.listen(Door::Rtsps, changes.rtsps).await;
         self.listen(Door::Http, changes.http).await;
+    }
+
+    /// Says how to get to the streams that are there, and to those of `changes` that move away.
+    fn tell_entrances(&self, changes: &Changes) {
+        let there = self.streams.iter();
+        let mut all: BTreeMap<_, _> =
+            there.map(|(name, part)| (name.clone(), Arc::clone(&part.entrance))).collect();
+        for (name, config) in &changes.begin {
+            if let entrance @ Entrance::Elsewhere(_) = config.source.entrance() {
+                all.insert(name.clone(), Arc::new(entrance));
+            }
+        }
+        self.entrances.replace(all);
     }
 
     fn begin(&self, name: &StreamName, config: StreamConfig) -> Part {
@@ -141,8 +178,9 @@ impl House {
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
         let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
         let source = whole.child();
+        let entrance = Arc::new(config.source.entrance());
         source::keep(config.source, stream, &source);
-        Part { whole, source, outlet }
+        Part { whole, source, outlet, entrance }
     }
 
     async fn listen(&mut self, door: Door, listening: Listening) {
@@ -158,6 +196,20 @@ impl House {
         }
     }
 
+    /// Reads the certificate anew where one is in use; its files may have changed under their
+    /// names.
+    fn renew_certificate(&self) {
+        if self.tls.fingerprint().is_some()
+            && let Err(error) = self.tls.load()
+        {
+            error!(
+                part = "tls",
+                error = chain(&error),
+                "certificate not changed, the old one goes on"
+            );
+        }
+    }
+
     fn tell_rtsp_port(&self, config: &Config) {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
         self.rtsp_port.store(port, Relaxed);
@@ -166,12 +218,14 @@ impl House {
     fn view(&self) -> doors::View {
         doors::View {
             outlets: Arc::clone(&self.outlets),
+            entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
             archive: self.archive.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
+            tls: self.tls.clone(),
         }
     }
 

@@ -71,6 +71,9 @@ async fn live(config: Config, path: &Path) -> anyhow::Result<()> {
         println!("{line}");
     }
     let mut house = House::open(config).await?;
+    if let Some(fingerprint) = house.certificate() {
+        println!("Certificate: SHA-256 {fingerprint}");
+    }
     loop {
         tokio::select! {
             biased;
@@ -115,8 +118,13 @@ fn welcome(config: &Config) -> Vec<String> {
     if let Some(rtsp) = config.rtsp_listen.first() {
         lines.extend(config.streams.keys().map(|name| format!("RTSP:      rtsp://{rtsp}/{name}")));
     }
+    if let Some(rtsps) = config.rtsps_listen.first() {
+        lines
+            .extend(config.streams.keys().map(|name| format!("RTSPS:     rtsps://{rtsps}/{name}")));
+    }
     lines.push(format!("Data:      {}", config.data_dir.display()));
-    let mut listening = config.http_listen.iter().chain(&config.rtsp_listen);
+    let mut listening =
+        config.http_listen.iter().chain(&config.rtsp_listen).chain(&config.rtsps_listen);
     if listening.any(|address| !address.ip().is_loopback()) {
         lines.push(
             "There are no accounts yet: whoever reaches these addresses sees everything.".into(),

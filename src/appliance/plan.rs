@@ -19,6 +19,8 @@ pub(super) struct Changes {
     pub(super) resource: Vec<(StreamName, source::Config)>,
     /// Addresses where the RTSP door closes, and where it opens.
     pub(super) rtsp: Listening,
+    /// The same with TLS.
+    pub(super) rtsps: Listening,
     /// Addresses where the HTTP door closes, and where it opens.
     pub(super) http: Listening,
     /// Keys that changed but take effect only after a restart.
@@ -36,6 +38,7 @@ pub(super) struct Listening {
 pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     let nothing = Config {
         rtsp_listen: Vec::new(),
+        rtsps_listen: Vec::new(),
         http_listen: Vec::new(),
         data_dir: new.data_dir.clone(),
         ring_size: new.ring_size,
@@ -44,6 +47,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     let old = old.unwrap_or(&nothing);
     let mut changes = Changes {
         rtsp: listening(&old.rtsp_listen, &new.rtsp_listen),
+        rtsps: listening(&old.rtsps_listen, &new.rtsps_listen),
         http: listening(&old.http_listen, &new.http_listen),
         ..Changes::default()
     };

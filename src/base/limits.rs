@@ -72,7 +72,11 @@ pub const RTSP_REPLY_BYTES_MAX: usize = 256 << 10;
 pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
 /// Largest RTP packet including its header, so that Ethernet and tunnels carry it whole.
 pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
-/// Interval of RTCP sender reports.
+/// Packets of one track held back until those before them come; past it what is missing is lost.
+pub const RTP_REORDER_PACKETS_MAX: usize = 128;
+/// How long a packet is held back for those before it.
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+/// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
@@ -87,6 +91,28 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
+/// From a connection to the end of its TLS handshake; then it is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
+
+// Stream accounts.
+
+/// Accounts in one configuration; more are refused.
+pub const ACCOUNTS_MAX: usize = 256;
+/// How long after it was made a nonce may be used first; later it is answered `stale=true`.
+pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Wrong passwords from one address that cost nothing; then it waits.
+pub const AUTH_FAILURES_MAX: u32 = 10;
+/// How long one wrong password counts against its address.
+pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
+/// Wrong passwords from all addresses together that cost nothing; then addresses that were never
+/// right wait.
+pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
+/// How long one wrong password counts against all.
+pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
+/// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
+pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
 /// RTSP sessions that play recordings at once; a further one gets 453.
 pub const REPLAY_SESSIONS_MAX: usize = 16;
@@ -142,8 +168,15 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
-/// Interval of the group commit.
-pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// A fragment is ended when its first unit arrived this long ago, however slow its timeline is:
+/// a little more than [`FRAGMENT_SPAN_MAX`], so that the unit that should end it may be late.
+pub const FRAGMENT_AGE_MAX: Duration = Duration::from_millis(1_200);
+/// What was written is made durable when its first unit arrived this long ago. With the time
+/// that a healthy disk takes for it, a power cut costs no more than two seconds of footage.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(1_250);
+/// Shortest pause between two commits of one stream, for fragments that come late in a crowd,
+/// as behind a stall of the disk.
+pub const COMMIT_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Size of a slot; larger ones are refused when the ring is opened.
 pub const SLOT_BYTES_MAX: u64 = 1 << 30;
 /// Smallest slot; a smaller one is refused when the ring is made.
@@ -218,6 +251,16 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
+/// follow the recording.
+pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);
+/// Fragments of a stream that are kept in mind so, where every picture is one; the oldest leave.
+pub const RECENT_FRAGMENTS_MAX: usize = 2_048;
+/// Reads for players at once over all streams; further ones wait.
+pub const DISK_READS_MAX: usize = 8;
+/// How long a player waits for one of [`DISK_READS_MAX`], and again for the disk; then it is told
+/// that the disk does not answer.
+pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
@@ -245,6 +288,8 @@ pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long segments are still cut in memory, where nothing is recorded, after the last request.
+pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
 pub const HLS_READERS_COUNTED_MAX: usize = 256;
 /// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::base::limits::{CONFIG_BYTES_MAX, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
+use crate::serve::tls;
 
 pub use reader::KeyFault;
 pub use stream::StreamConfig;
@@ -34,6 +35,10 @@ pub struct Config {
     pub ring_size: dvr::Size,
     /// Where the RTSP door listens.
     pub rtsp_listen: Vec<SocketAddr>,
+    /// Where the RTSP door listens for TLS.
+    pub rtsps_listen: Vec<SocketAddr>,
+    /// The certificate that it shows; without one the box makes its own.
+    pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
     /// The streams by name.
@@ -46,6 +51,8 @@ impl Default for Config {
             data_dir: PathBuf::from("/data"),
             ring_size: dvr::Size::Percent(80),
             rtsp_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8554))],
+            rtsps_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8322))],
+            tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             streams: BTreeMap::new(),
         }
@@ -119,19 +126,50 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         }
         ring.finish(faults);
     }
-    for (key, listen) in [("rtsp", &mut config.rtsp_listen), ("http", &mut config.http_listen)] {
-        if let Some(mut door) = root.section(key, faults) {
-            if let Some(addresses) = door.parsed_list("listen", unit::address, faults) {
-                *listen = addresses;
-            }
-            door.finish(faults);
-        }
+    if let Some(mut rtsp) = root.section("rtsp", faults) {
+        check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
+        check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
+        rtsp.finish(faults);
+    }
+    if let Some(mut http) = root.section("http", faults) {
+        check_listen(&mut http, "listen", &mut config.http_listen, faults);
+        http.finish(faults);
+    }
+    if let Some(tls) = root.section("tls", faults) {
+        config.tls = check_tls(tls, faults);
     }
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
     }
     root.finish(faults);
     config
+}
+
+fn check_listen(
+    door: &mut Section,
+    key: &str,
+    listen: &mut Vec<SocketAddr>,
+    faults: &mut Vec<KeyFault>,
+) {
+    if let Some(addresses) = door.parsed_list(key, unit::address, faults) {
+        *listen = addresses;
+    }
+}
+
+/// Certificate and key go together.
+fn check_tls(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<tls::Config> {
+    let [cert, key] = ["cert", "key"].map(|key| section.text(key, faults).map(PathBuf::from));
+    let missing = match (&cert, &key) {
+        (Some(_), None) => Some("key"),
+        (None, Some(_)) => Some("cert"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        let right = "`cert` and `key` together, or neither".to_owned();
+        faults.push(section.fault(Some(missing), "missing".to_owned(), right));
+    }
+    section.finish(faults);
+    Some(tls::Config { cert: cert?, key: key? })
 }
 
 fn check_streams(
@@ -212,6 +250,8 @@ mod tests {
             size = "200 bananas"
             [rtsp]
             listen = ["localhost"]
+            [tls]
+            cert = "/etc/box.pem"
             [stream.gate]
             source = { kind = "rtsp_pull", url = "http://10.0.0.7/main" }
             record = { max_age = "-3d" }
@@ -226,6 +266,7 @@ mod tests {
             [
                 "ring.size",
                 "rtsp.listen[0]",
+                "tls.key",
                 "stream.\"Yard 2\"",
                 "stream.gate.source.url",
                 "stream.gate.record.max_age",
@@ -234,7 +275,7 @@ mod tests {
             ],
             "{told:#?}"
         );
-        assert!(told[6].contains("did you mean \"data_dir\""), "{}", told[6]);
+        assert!(told[7].contains("did you mean \"data_dir\""), "{}", told[7]);
     }
 
     #[test]

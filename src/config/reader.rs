@@ -152,6 +152,17 @@ impl Section {
         }
     }
 
+    /// The yes or no under `key`.
+    pub(super) fn flag(&mut self, key: &str, faults: &mut Vec<KeyFault>) -> Option<bool> {
+        match self.take(key)? {
+            Value::Boolean(flag) => Some(flag),
+            other => {
+                faults.push(self.fault(Some(key), shown(&other), "true or false".to_owned()));
+                None
+            }
+        }
+    }
+
     /// Reports every key that nobody asked for.
     pub(super) fn finish(self, faults: &mut Vec<KeyFault>) {
         for key in self.rest.keys() {

@@ -9,9 +9,9 @@ use super::reader::{KeyFault, Section};
 use super::unit;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
-use crate::source::{self, pattern, rtsp_pull};
+use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push};
 
-const KINDS: &str = "\"rtsp_pull\" or \"pattern\"";
+const KINDS: &str = "\"rtsp_pull\", \"rtsp_push\", \"redirect\" or \"pattern\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -44,6 +44,12 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
+        "rtsp_push" => {
+            let take_over = section.flag("take_over", faults).unwrap_or(false);
+            Some(source::Config::RtspPush(rtsp_push::Config::new(take_over)))
+        }
+        "redirect" => check_url(&mut section, faults)
+            .map(|url| source::Config::Redirect(redirect::Config { url })),
         _ => {
             let wrong = format!("{kind:?} is no kind of source");
             faults.push(section.fault(Some("kind"), wrong, KINDS.to_owned()));
@@ -69,11 +75,7 @@ fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::
 }
 
 fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::Config> {
-    let before = faults.len();
-    let url = section.parsed("url", pull_url, faults);
-    if url.is_none() && faults.len() == before {
-        faults.push(section.fault(Some("url"), "missing".to_owned(), PULL_URL.to_owned()));
-    }
+    let url = check_url(section, faults);
     let username = section.text("username", faults);
     let password = section.text("password", faults).map(Secret::new);
     if username.is_some() != password.is_some() {
@@ -83,6 +85,15 @@ fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_
     }
     let transport = section.parsed("transport", transport, faults).unwrap_or_default();
     rtsp_pull::Config::new(url?, username, password, transport).ok()
+}
+
+fn check_url(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Url> {
+    let before = faults.len();
+    let url = section.parsed("url", pull_url, faults);
+    if url.is_none() && faults.len() == before {
+        faults.push(section.fault(Some("url"), "missing".to_owned(), PULL_URL.to_owned()));
+    }
+    url
 }
 
 fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {

@@ -84,6 +84,12 @@ pub enum DvrError {
         /// Which slot.
         slot: u32,
     },
+    /// The disk did not answer in time.
+    #[error("the disk has not answered for {secs} seconds")]
+    Stalled {
+        /// How long it was waited.
+        secs: u64,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -119,6 +125,7 @@ impl Fault for DvrError {
             | Self::RingFile { .. }
             | Self::NoSlot
             | Self::Reused { .. }
+            | Self::Stalled { .. }
             | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,
             Self::FragmentTooLong { .. } => Class::Peer,

@@ -53,7 +53,9 @@ impl Storage {
         }
         self.note(Note::Began(number));
         let log = Arc::clone(&append.log);
-        Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
+        let open = OpenSlot::resumed(log, file, header, append.init.clone(), contents);
+        open.tell(&open.durable);
+        Ok(Some(open))
     }
 
     /// Begins a new lap of the slot whose turn it is.

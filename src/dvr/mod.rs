@@ -5,6 +5,7 @@ mod days;
 mod disk;
 mod error;
 mod extract;
+mod footage;
 mod index;
 mod journal;
 mod keeper;
@@ -39,6 +40,7 @@ pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 pub use self::error::DvrError;
+pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Session, Trouble};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
@@ -410,6 +412,12 @@ impl Writer {
     #[must_use]
     pub fn status(&self) -> StreamStatus {
         self.shared.stream_status(&self.log)
+    }
+
+    /// What of it is on the medium.
+    #[must_use]
+    pub fn footage(&self) -> Footage {
+        Footage::new(Arc::clone(&self.shared), Arc::clone(&self.log))
     }
 }
 

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::DiskFile;
+use super::footage::Stored;
 use super::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use super::slot::{self, Contents};
 use super::state::StreamLog;
+use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
+use crate::base::time::BootTime;
 use crate::wire::mp4::Fragment;
 
 /// What is written last of a new front: the header of its first box, which no disk tears.
@@ -28,6 +31,10 @@ pub(super) struct OpenSlot {
     init: Bytes,
     /// Its fragments that are written and not yet on the medium.
     pending: Vec<Entry>,
+    /// When the first unit of these arrived.
+    pending_since: BootTime,
+    /// When the last commit ended.
+    pub(super) synced_at: BootTime,
     end: u64,
     durable_end: u64,
     sequence: u64,
@@ -76,6 +83,8 @@ impl OpenSlot {
             file,
             init,
             pending: Vec::new(),
+            pending_since: BootTime::default(),
+            synced_at: BootTime::default(),
             end,
             durable_end: end,
             sequence: 0,
@@ -102,6 +111,8 @@ impl OpenSlot {
             file,
             init,
             pending: Vec::new(),
+            pending_since: BootTime::default(),
+            synced_at: BootTime::default(),
             end: contents.end,
             durable_end: contents.end,
             sequence,
@@ -128,14 +139,22 @@ impl OpenSlot {
         !self.pending.is_empty()
     }
 
+    /// When what is written is to be made durable; `None` when all of it is.
+    pub(super) fn commit_due(&self) -> Option<BootTime> {
+        let due = self.pending_since.after(COMMIT_AGE_MAX);
+        let due = due.max(self.synced_at.after(COMMIT_PAUSE_MIN));
+        self.is_dirty().then_some(due)
+    }
+
     /// Samples that would be lost with what is not durable.
     pub(super) fn pending_samples(&self) -> u64 {
         self.pending.iter().map(|entry| u64::from(entry.samples)).sum()
     }
 
-    /// Writes one fragment. After an error nothing of it counts.
+    /// Writes one fragment, at `now`. After an error nothing of it counts.
     pub(super) fn write(
         &mut self,
+        now: BootTime,
         fragment: &Fragment,
         run_start: bool,
         loss_before: bool,
@@ -178,6 +197,10 @@ impl OpenSlot {
             self.gop_bytes = self.gop_bytes.max(self.end - key_at);
         }
         (self.end, self.sequence) = (end, entry.sequence);
+        if self.pending.is_empty() {
+            // Units that claim to come from the future wait no longer than others.
+            self.pending_since = entry.boot_time.min(now);
+        }
         self.pending.push(entry);
         Ok(())
     }
@@ -189,6 +212,15 @@ impl OpenSlot {
         let entries = std::mem::take(&mut self.pending);
         self.durable.extend_from_slice(&entries);
         Ok(entries)
+    }
+
+    /// Tells those who follow the stream of fragments that are durable.
+    pub(super) fn tell(&self, entries: &[Entry]) {
+        let (lap, boot) = (self.header.generation, self.header.boot);
+        let mut recent = self.log.recent();
+        for &entry in entries {
+            recent.push(Stored { lap, boot, init: self.init.clone(), entry });
+        }
     }
 
     /// Ends the file at its last durable fragment, as far as the disk still allows. It is not

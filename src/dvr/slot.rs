@@ -262,6 +262,27 @@ pub(super) fn read_fragment(
     Ok(Some(bytes.into()))
 }
 
+/// Reads the fragment that begins at `at` with its seal, and checks it.
+///
+/// `None` when none of this lap begins there, or when it does not end at `until` or before.
+pub(super) fn fragment_at(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    at: u64,
+    until: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    if at > until || until > header.slot_bytes {
+        return Ok(None);
+    }
+    let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    // What a box claims is believed only as far as the caller's own bound.
+    let length = walk.length_of_fragment()?;
+    let Some(length) = length.filter(|length| at + length + SEAL_BYTES as u64 <= until) else {
+        return Ok(None);
+    };
+    Ok(walk.check(at, length)?.is_some().then_some(walk.buffer))
+}
+
 enum Step {
     Fragment(Entry),
     End(Tail),
@@ -289,18 +310,25 @@ impl Walk<'_> {
         match &kind {
             b"free" if to_the_end => return Ok(Step::End(Tail::Free)),
             b"skip" if to_the_end => return Ok(Step::End(Tail::Closed)),
-            b"moof" => {}
-            _ => return Ok(Step::Mismatch),
+            _ => {}
         }
-        let Some((data, b"mdat")) =
-            self.head(self.at + length)?.as_ref().map(|(length, kind)| (*length, kind))
-        else {
-            return Ok(Step::Mismatch);
-        };
-        Ok(match self.check(self.at, length + data)? {
+        let Some(length) = self.length_of_fragment()? else { return Ok(Step::Mismatch) };
+        Ok(match self.check(self.at, length)? {
             Some(entry) => self.pass(entry),
             None => Step::Mismatch,
         })
+    }
+
+    /// Bytes of the `moof` and `mdat` that stand here; `None` when others do.
+    fn length_of_fragment(&self) -> io::Result<Option<u64>> {
+        let Some((movie, b"moof")) = self.head(self.at)?.as_ref().map(|(l, k)| (*l, k)) else {
+            return Ok(None);
+        };
+        let Some((data, b"mdat")) = self.head(self.at + movie)?.as_ref().map(|(l, k)| (*l, k))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(movie + data))
     }
 
     fn pass(&mut self, entry: Entry) -> Step {

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::Keep;
 use super::disk::Disk;
+use super::footage::Recent;
 use super::journal::{Cause, Facts, JournalState, Trouble};
 use super::seal::{Entry, Identity};
 use super::table::{Protection, SlotTable, SlotView};
 use crate::base::limits::{
-    DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
+    DISK_READS_MAX, DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
     TROUBLE_TEXT_BYTES_MAX,
 };
 use crate::base::name::StreamName;
@@ -137,6 +138,8 @@ pub(super) struct Shared {
     pub(super) age_due: AtomicBool,
     /// The storage thread has put everything to rest.
     pub(super) storage_ended: AtomicBool,
+    /// Permits to read for players.
+    pub(super) reads: Arc<Semaphore>,
     streams: Mutex<BTreeMap<StreamName, Arc<StreamLog>>>,
 }
 
@@ -151,6 +154,7 @@ pub(super) struct StreamLog {
     /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
     pub(super) taken_until_nanos: AtomicU64,
     keep: Mutex<Keep>,
+    recent: Mutex<Recent>,
     trouble: Mutex<Disturbance>,
     /// What kept it from being recorded, by cause: the last stretch of each.
     noted: Mutex<BTreeMap<Cause, Noted>>,
@@ -199,6 +203,7 @@ impl Shared {
             short: Mutex::default(),
             age_due: AtomicBool::new(false),
             storage_ended: AtomicBool::new(false),
+            reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
             streams: Mutex::default(),
         }
     }
@@ -346,9 +351,15 @@ impl StreamLog {
             loss_pending: AtomicBool::new(false),
             taken_until_nanos: AtomicU64::new(0),
             keep: Mutex::default(),
+            recent: Mutex::default(),
             trouble: Mutex::default(),
             noted: Mutex::default(),
         }
+    }
+
+    /// Its newest fragments.
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        lock(&self.recent)
     }
 
     /// Counts `units` that did not reach the medium; what comes next says so in its seal.
@@ -426,6 +437,11 @@ impl StreamLog {
             Trouble { stream, boot, from: known.from, until: known.until, cause, text }
         });
         told.collect()
+    }
+
+    /// Whether what comes now is lost.
+    pub(super) fn is_failing(&self, ring: &RingState, now: BootTime) -> bool {
+        self.state(ring, now).0 == RecordingState::Failed
     }
 
     fn state(&self, ring: &RingState, now: BootTime) -> (RecordingState, Option<String>) {

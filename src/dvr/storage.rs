@@ -27,7 +27,7 @@ use super::state::{Durable, Geometry, RingState, Shared, StreamLog};
 use super::table::{Held, SlotView};
 use crate::base::fault::{Fault, chain};
 use crate::base::limits::{
-    COMMIT_INTERVAL, FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
+    FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
 };
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
@@ -95,7 +95,6 @@ pub(super) struct Storage {
     /// medium, so old slots are not gone on with.
     pub(super) may_resume: bool,
     retry_at: BootTime,
-    commit_at: BootTime,
     pub(super) growth_at: BootTime,
     place_at: BootTime,
 }
@@ -123,7 +122,6 @@ impl Storage {
             failures: 0,
             may_resume: true,
             retry_at: BootTime::default(),
-            commit_at: BootTime::default(),
             growth_at: BootTime::default(),
             place_at: BootTime::default(),
         }
@@ -152,7 +150,8 @@ impl Storage {
         if self.shared.is_closing() {
             return Duration::ZERO;
         }
-        self.commit_at.since(self.shared.clock.boot()).min(SLEEP_MAX)
+        let now = self.shared.clock.boot();
+        self.commit_due().map_or(SLEEP_MAX, |due| due.since(now)).min(SLEEP_MAX)
     }
 
     /// Does what is due and works off the queue, `first` before it; waits for nothing but the
@@ -168,16 +167,13 @@ impl Storage {
             self.apply(command);
         }
         let rest = self.drain();
-        if self.shared.clock.boot() >= self.commit_at {
-            self.commit();
-            self.commit_at = self.shared.clock.boot().after(COMMIT_INTERVAL);
-            self.check_place();
-        }
+        self.commit_until(self.shared.clock.boot());
+        self.check_place();
         if !rest {
             return Turn::Goes;
         }
         if self.shared.is_closing() {
-            self.commit();
+            self.commit_until(BootTime::from_nanos(u64::MAX));
             return Turn::Ended;
         }
         self.take_space();
@@ -186,7 +182,7 @@ impl Storage {
 
     /// Works off the queue until the next commit is due; returns whether it is empty.
     fn drain(&mut self) -> bool {
-        while self.shared.clock.boot() < self.commit_at {
+        while self.commit_due().is_none_or(|due| self.shared.clock.boot() < due) {
             match self.commands.try_recv() {
                 Ok(command) => self.apply(command),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
@@ -351,7 +347,7 @@ impl Storage {
         }
         let Some(open) = self.open.get_mut(stream) else { return Err(DvrError::NoSlot) };
         let loss = append.loss_before || append.log.loss_pending.swap(false, Relaxed);
-        open.write(&append.fragment, append.run_start, loss)
+        open.write(self.shared.clock.boot(), &append.fragment, append.run_start, loss)
             .map_err(DvrError::disk("write to", ring.slot_path(open.header.slot)))
     }
 
@@ -379,11 +375,21 @@ impl Storage {
 
     // Making durable.
 
-    /// The group commit: every slot with news is synced, then it is said how far it is durable.
-    fn commit(&mut self) {
-        let dirty: Vec<_> =
-            self.open.iter().filter(|(_, open)| open.is_dirty()).map(|(n, _)| n.clone()).collect();
-        for stream in dirty {
+    /// When the next commit is due.
+    fn commit_due(&self) -> Option<BootTime> {
+        self.open.values().filter_map(OpenSlot::commit_due).min()
+    }
+
+    /// Syncs every slot whose commit is due by `now`, the oldest news first. Each is synced in
+    /// its own time: once per fragment of a second, as often as all together once a second, but
+    /// no footage waits for that of other cameras.
+    fn commit_until(&mut self, now: BootTime) {
+        let due = |(stream, open): (&StreamName, &OpenSlot)| {
+            Some((open.commit_due().filter(|&due| due <= now)?, stream.clone()))
+        };
+        let mut due: Vec<_> = self.open.iter().filter_map(due).collect();
+        due.sort();
+        for (_, stream) in due {
             self.commit_one(&stream);
         }
     }
@@ -394,6 +400,7 @@ impl Storage {
         let path = ring.slot_path(open.header.slot);
         match open.sync() {
             Ok(entries) => {
+                open.synced_at = self.shared.clock.boot();
                 let log = Arc::clone(&open.log);
                 let (slot, generation) = (open.header.slot, open.header.generation);
                 if let Some(held) = self.shared.table().lap_mut(slot, generation) {
@@ -401,6 +408,7 @@ impl Storage {
                         held.add(entry);
                     }
                 }
+                open.tell(&entries);
                 if let Some(last) = entries.last() {
                     let before = log.durable.borrow().map_or(0, |durable| durable.fragments);
                     log.durable.send_replace(Some(Durable {

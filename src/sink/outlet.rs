@@ -55,7 +55,7 @@ impl Outlet {
         Self {
             stream: to(),
             rtsp: Fanout::new(to(), supervisor.clone()),
-            hls: Hls::new(to(), supervisor.clone()),
+            hls: Hls::new(to(), recorder.as_ref().map(Recorder::footage), supervisor.clone()),
             mse: Mse::new(to(), supervisor.clone()),
             thumbnail: Thumbnail::new(to(), Arc::clone(supervisor.clock()), decoder),
             recorder,

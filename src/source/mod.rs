@@ -7,7 +7,10 @@
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
 pub mod pattern;
+pub mod redirect;
+mod rtp;
 pub mod rtsp_pull;
+pub mod rtsp_push;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,6 +27,10 @@ pub enum Config {
     Pattern(pattern::Config),
     /// An IP camera, pulled over RTSP.
     RtspPull(rtsp_pull::Config),
+    /// An encoder that pushes over RTSP.
+    RtspPush(rtsp_push::Config),
+    /// Nothing here: the stream is to be had elsewhere.
+    Redirect(redirect::Config),
 }
 
 impl Config {
@@ -33,8 +40,32 @@ impl Config {
         match self {
             Self::Pattern(_) => "pattern",
             Self::RtspPull(_) => "rtsp_pull",
+            Self::RtspPush(_) => "rtsp_push",
+            Self::Redirect(_) => "redirect",
         }
     }
+
+    /// What the RTSP door has to know of it besides its pictures.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        match self {
+            Self::Pattern(_) | Self::RtspPull(_) => Entrance::Closed,
+            Self::RtspPush(config) => Entrance::Seat(config.seat()),
+            Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
+        }
+    }
+}
+
+/// How a peer that is no reader gets to a stream, or where else it has to go.
+#[derive(Clone, Debug, Default)]
+pub enum Entrance {
+    /// Not at all.
+    #[default]
+    Closed,
+    /// It may publish there.
+    Seat(Arc<rtsp_push::Seat>),
+    /// Everybody is sent there.
+    Elsewhere(url::Url),
 }
 
 /// Keeps the source of `stream` running in `supervisor` until that is stopped.
@@ -46,6 +77,13 @@ pub fn keep(config: Config, stream: Arc<Stream>, supervisor: &Supervisor) {
         Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }
+        }),
+        Config::RtspPush(config) => keep_lives(stream, supervisor, move |stream, context| {
+            let config = config.clone();
+            async move { rtsp_push::run(&config, stream, context).await }
+        }),
+        Config::Redirect(config) => keep_lives(stream, supervisor, move |stream, context| {
+            redirect::run(config.clone(), stream, context)
         }),
     }
 }

@@ -17,13 +17,14 @@ use holdfast::encode::still::StillDecoder;
 use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpDoor};
 use holdfast::sink::Outlet;
+use holdfast::sink::recorder::Recorder;
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::footage::{BEGINS, Footage};
 
-/// A box with the stream `gate`.
+/// A box with the stream `gate`, recorded or not.
 pub struct TestBox {
     pub addr: SocketAddr,
     pub stream: Arc<Stream>,
@@ -36,21 +37,24 @@ pub struct TestBox {
 
 impl TestBox {
     /// Opens the door. `decoder` is the program that makes pictures.
-    pub async fn open(decoder: PathBuf) -> Self {
+    pub async fn open(decoder: PathBuf, recorded: bool) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
-        let outlet = Arc::new(Outlet::new(&stream, None, StillDecoder::new(decoder), &supervisor));
-        let streams = Arc::new(Directory::default());
-        streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let disk = tempfile::tempdir().unwrap();
         let ring = dvr::Config {
             data_dir: disk.path().to_owned(),
-            size: dvr::Size::Bytes(8 << 20),
+            size: dvr::Size::Bytes(64 << 20),
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
+        let recorder = recorded
+            .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
+        let decoder = StillDecoder::new(decoder);
+        let outlet = Arc::new(Outlet::new(&stream, recorder, decoder, &supervisor));
+        let streams = Arc::new(Directory::default());
+        streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let door = Arc::new(HttpDoor {
             streams,
             supervisor: supervisor.clone(),
@@ -67,9 +71,14 @@ impl TestBox {
         Self { addr, stream, outlet, supervisor, clock, dvr, disk }
     }
 
-    /// A box that makes no pictures.
+    /// A box that makes no pictures and records nothing.
     pub async fn plain() -> Self {
-        Self::open(PathBuf::from("/nonexistent/decoder")).await
+        Self::open(PathBuf::from("/nonexistent/decoder"), false).await
+    }
+
+    /// A box that makes no pictures and records.
+    pub async fn recording() -> Self {
+        Self::open(PathBuf::from("/nonexistent/decoder"), true).await
     }
 
     /// Makes the stream live with the tracks of `footage`.
@@ -89,7 +98,7 @@ impl TestBox {
             }
             // Footage comes faster than from a camera; who waits for the first key frame would
             // begin at the last one.
-            while self.outlet.hls.meter().totals().units == 0 {
+            while self.outlet.recorder.as_ref().is_some_and(|it| it.totals().units == 0) {
                 tokio::task::yield_now().await;
             }
         }

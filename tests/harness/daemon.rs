@@ -18,6 +18,8 @@ pub struct Daemon {
     starts: u32,
     /// Where RTSP is served.
     pub rtsp_port: u16,
+    /// Where RTSP is served with TLS.
+    pub rtsps_port: u16,
     /// Where HTTP is served.
     pub http_port: u16,
 }
@@ -26,8 +28,8 @@ impl Daemon {
     /// Writes a configuration with `streams` (TOML tables) and a ring of `ring_size`.
     pub fn new(ring_size: &str, streams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let daemon =
-            Self { dir, running: None, starts: 0, rtsp_port: free_port(), http_port: free_port() };
+        let [rtsp_port, rtsps_port, http_port] = [(); 3].map(|()| free_port());
+        let daemon = Self { dir, running: None, starts: 0, rtsp_port, rtsps_port, http_port };
         daemon.configure(ring_size, streams);
         daemon
     }
@@ -44,11 +46,12 @@ impl Daemon {
         let text = format!(
             "data_dir = \"{data}\"\n\
              [ring]\nsize = \"{ring_size}\"\n\
-             [rtsp]\nlisten = [\"127.0.0.1:{rtsp}\"]\n\
+             [rtsp]\nlisten = [\"127.0.0.1:{rtsp}\"]\nlisten_tls = [\"127.0.0.1:{rtsps}\"]\n\
              [http]\nlisten = [\"127.0.0.1:{http}\"]\n\
              {streams}\n",
             data = self.data_dir().display(),
             rtsp = self.rtsp_port,
+            rtsps = self.rtsps_port,
             http = self.http_port,
         );
         std::fs::create_dir_all(self.data_dir()).unwrap();

@@ -8,6 +8,7 @@ mod aac;
 mod entry;
 mod g711;
 mod h26x;
+mod opus;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use entry::boxes;
 pub use g711::Law;
+pub use opus::packet_ticks as opus_packet_ticks;
 
 /// Video or audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -52,6 +54,8 @@ pub enum Codec {
     },
     /// ITU-T G.711, one octet per sample and channel.
     G711(Law),
+    /// Opus in packets as the encoder gives them (RFC 6716 §3).
+    Opus,
 }
 
 /// The shape of the decoded picture or sound.
@@ -145,17 +149,19 @@ impl CodecParams {
             Codec::Aac { .. } => "AAC",
             Codec::G711(Law::A) => "PCMA",
             Codec::G711(Law::Mu) => "PCMU",
+            Codec::Opus => "Opus",
         }
     }
 
     /// How long a unit of `bytes` lasts, in ticks, when no neighbour tells: one frame, 1,024
-    /// samples of AAC, one octet per G.711 sample. At least one.
+    /// samples of AAC, 20 ms of Opus, one octet per G.711 sample. At least one.
     #[must_use]
     pub fn typical_ticks(&self, bytes: usize) -> u32 {
         let ticks = match (&self.codec, self.shape) {
             (Codec::G711(_), Shape::Audio { channels, .. }) => {
                 bytes as u64 / u64::from(channels.max(1))
             }
+            (Codec::Opus, _) => 960,
             (_, Shape::Audio { .. }) => 1_024,
             (_, Shape::Video { frame_secs: Some((over, under)), .. }) if under > 0 => {
                 u64::from(self.clock_rate.get()) * u64::from(over) / u64::from(under)
@@ -171,7 +177,7 @@ impl CodecParams {
         match &self.codec {
             Codec::H264 { sps, pps } => vec![sps, pps],
             Codec::H265 { vps, sps, pps } => vec![vps, sps, pps],
-            Codec::Aac { .. } | Codec::G711(_) => Vec::new(),
+            Codec::Aac { .. } | Codec::G711(_) | Codec::Opus => Vec::new(),
         }
     }
 }

@@ -75,6 +75,7 @@ impl From<HlsError> for ApiError {
         let (status, code) = match error {
             HlsError::TooEarly => (StatusCode::SERVICE_UNAVAILABLE, "stream_starting"),
             HlsError::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "stream_offline"),
+            HlsError::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk_failing"),
             HlsError::Expired => (StatusCode::GONE, "segment_expired"),
             HlsError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
         };

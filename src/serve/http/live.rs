@@ -5,30 +5,31 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::error::ApiError;
 use super::listener::Slot;
+use super::range;
 use super::route::{FileName, Named};
+use crate::sink::hls::HlsError;
+use crate::wire::hls::{Body, Place};
 
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// A live playlist is old after a second.
 const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
-/// Numbers are never used twice, so what stands behind one never changes.
+/// Numbers and places are never used twice, so what stands behind one never changes.
 const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
 /// Says why a stream's sound is left out.
 const AUDIO_DROPPED: HeaderName = HeaderName::from_static("x-audio-dropped");
 
 /// `GET index.m3u8`: the multivariant playlist.
 pub(super) async fn multivariant(Named(outlet): Named) -> Result<Response, ApiError> {
-    let text = outlet.hls.multivariant().await?;
+    let (text, audio_dropped) = outlet.hls.multivariant().await?;
     let mut response = playlist(text);
-    let reason = outlet.hls.audio_dropped();
-    if let Some(value) = reason.and_then(|reason| HeaderValue::from_str(&reason).ok()) {
+    if let Some(value) = audio_dropped.and_then(|reason| HeaderValue::from_str(&reason).ok()) {
         response.headers_mut().insert(AUDIO_DROPPED, value);
     }
     Ok(response)
@@ -50,16 +51,33 @@ fn playlist(text: String) -> Response {
 /// What a file name asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
-    Init(u64),
-    Segment(u64),
+    /// `init-<n>.mp4`, held in memory.
+    HeldInit(u64),
+    /// `<n>.m4s`, held in memory.
+    Held(u64),
+    /// `<lap>.mp4`, at the front of a lap.
+    StoredInit(u64),
+    /// `<lap>-<from>-<until>.m4s`, in a lap.
+    Stored(Place),
 }
 
 impl Asked {
     fn parse(name: &str) -> Option<Self> {
-        if let Some(number) = name.strip_prefix("init-") {
-            return number.strip_suffix(".mp4").and_then(whole).map(Self::Init);
+        if let Some(name) = name.strip_suffix(".mp4") {
+            return match name.strip_prefix("init-") {
+                Some(number) => whole(number).map(Self::HeldInit),
+                None => whole(name).map(Self::StoredInit),
+            };
         }
-        name.strip_suffix(".m4s").and_then(whole).map(Self::Segment)
+        let mut numbers = name.strip_suffix(".m4s")?.splitn(3, '-').map(whole);
+        match (numbers.next()??, numbers.next(), numbers.next()) {
+            (number, None, None) => Some(Self::Held(number)),
+            (lap, Some(from), Some(until)) => {
+                let (from, until) = (from?, until?);
+                (from < until).then_some(Self::Stored(Place { lap, from, until }))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -69,34 +87,40 @@ fn whole(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// `GET init-<n>.mp4` and `GET <n>.m4s`.
+/// `GET` of what a media playlist names.
 pub(super) async fn file(
     Named(outlet): Named,
     FileName(name): FileName,
+    request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    match Asked::parse(&name).ok_or_else(ApiError::not_found)? {
-        Asked::Init(number) => {
-            let init = outlet.hls.init(number)?.format.init.clone();
-            Ok(sent(init.len(), Body::from(init)))
-        }
-        Asked::Segment(number) => {
-            let segment = outlet.hls.segment(number)?;
-            let bytes = segment.fragment.len();
+    let hls = &outlet.hls;
+    let mut response = match Asked::parse(&name).ok_or_else(ApiError::not_found)? {
+        Asked::HeldInit(number) => init(&request, hls.held_init(number)?),
+        Asked::StoredInit(lap) => init(&request, hls.stored_init(lap).await?),
+        Asked::Held(number) => {
+            let segment = hls.held(number)?;
+            let length = segment.cut.body.bytes();
+            let Body::Held(fragment) = &segment.cut.body else {
+                return Err(HlsError::Unknown.into());
+            };
             // Without a copy: the pieces are the bytes that the bus holds.
-            let pieces: Vec<Bytes> = segment.fragment.pieces().cloned().collect();
-            let pieces = pieces.into_iter().map(Ok::<_, std::convert::Infallible>);
-            Ok(sent(bytes, Body::from_stream(futures::stream::iter(pieces))))
+            range::answer(&request, length, range::held(fragment.pieces().cloned().collect()))
         }
+        Asked::Stored(place) => {
+            let segment = hls.stored(place).await?;
+            range::answer(&request, segment.len(), segment.read())
+        }
+    };
+    if response.status().is_success() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        headers.insert(header::CACHE_CONTROL, MEDIA_CACHE);
     }
+    Ok(response)
 }
 
-fn sent(bytes: usize, body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, MEDIA_TYPE),
-        (header::CACHE_CONTROL, MEDIA_CACHE),
-        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
-    ];
-    (headers, body).into_response()
+fn init(request: &HeaderMap, bytes: Bytes) -> Response {
+    range::answer(request, bytes.len() as u64, range::held(vec![bytes]))
 }
 
 #[cfg(test)]
@@ -105,9 +129,26 @@ mod tests {
 
     #[test]
     fn only_names_that_a_playlist_writes_are_known() {
-        assert_eq!(Asked::parse("17.m4s"), Some(Asked::Segment(17)));
-        assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::Init(17)));
-        for name in ["017.m4s", "+1.m4s", "-1.m4s", ".m4s", "1.mp4", "99999999999999999999.m4s"] {
+        assert_eq!(Asked::parse("17.m4s"), Some(Asked::Held(17)));
+        assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::HeldInit(17)));
+        assert_eq!(Asked::parse("17.mp4"), Some(Asked::StoredInit(17)));
+        let place = Place { lap: 17, from: 900, until: 1_000 };
+        assert_eq!(Asked::parse("17-900-1000.m4s"), Some(Asked::Stored(place)));
+        for name in [
+            "017.m4s",
+            "+1.m4s",
+            "-1.m4s",
+            ".m4s",
+            "99999999999999999999.m4s",
+            "init-.mp4",
+            "1-2.m4s",
+            "1-2-3-4.m4s",
+            "1-3-2.m4s",
+            "1-2-2.m4s",
+            "1-2-03.m4s",
+            "1--2.m4s",
+            "1-2-3.mp4",
+        ] {
             assert_eq!(Asked::parse(name), None, "{name}");
         }
     }

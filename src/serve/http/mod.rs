@@ -17,6 +17,7 @@ mod listener;
 mod live;
 mod metrics;
 mod page;
+mod range;
 mod route;
 mod snapshot;
 mod stall;

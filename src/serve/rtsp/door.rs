@@ -10,14 +10,15 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-use super::connection::Connection;
+use super::super::tls::Tls;
+use super::arrival::Arrival;
 use super::guests::Guests;
-use super::link::Link;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
+use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
@@ -30,6 +31,8 @@ pub struct RtspDoor {
     supervisor: Supervisor,
     guests: Guests,
     archive: Option<Archive>,
+    entrances: Arc<Directory<Entrance>>,
+    tls: Option<Tls>,
 }
 
 /// Why an accept loop ended.
@@ -50,13 +53,32 @@ impl RtspDoor {
     /// A door to `outlets`; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
-        Self { outlets, supervisor, guests: Guests::default(), archive: None }
+        Self {
+            outlets,
+            supervisor,
+            guests: Guests::default(),
+            entrances: Arc::default(),
+            tls: None,
+            archive: None,
+        }
+    }
+
+    /// The same door with streams that may be published, or are to be had elsewhere.
+    #[must_use]
+    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
+        Self { entrances, ..self }
     }
 
     /// Plays what is recorded too. Doors with clones of `archive` share its places.
     #[must_use]
     pub fn with_archive(self, archive: Archive) -> Self {
         Self { archive: Some(archive), ..self }
+    }
+
+    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -100,17 +122,23 @@ impl RtspDoor {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
-        let outlets = Arc::clone(&self.outlets);
-        let clock = Arc::clone(&context.clock);
+        let settings = self.tls.as_ref().map(Tls::settings).transpose();
+        let tls = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                debug!(part = "rtsp", peer = %peer, error = %error, "no certificate, closed");
+                return;
+            }
+        };
+        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
+        let entrances = Arc::clone(&self.entrances);
         let archive = self.archive.clone();
-        let connection =
-            Link::plain(socket).and_then(|link| Connection::new(link, peer, outlets, clock));
-        match connection {
-            Ok(connection) => self.supervisor.spawn("rtsp", async move {
-                connection.with_archive(archive).run().await;
-                drop(guest);
-            }),
-            Err(error) => debug!(part = "rtsp", peer = %peer, error = %error, "gone at once"),
-        }
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, archive };
+        self.supervisor.spawn("rtsp", async move {
+            if let Err(error) = arrival.serve().await {
+                debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
+            }
+            drop(guest);
+        });
     }
 }

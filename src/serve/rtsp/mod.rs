@@ -1,16 +1,19 @@
 //! The RTSP door: one listener, one task per connection.
 //!
-//! Owns: sockets, limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
+//! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
 //! packets (`sink::rtsp_play`).
 //!
 //! Invariants:
 //! 1. No reader can hold up another one or the stream: what it does not take stays on the bus.
 //! 2. A reader that takes no byte for [`RTSP_WRITE_STALL_MAX`] is cut; one that vanishes too,
 //!    by the kernel's user timeout of the same length.
-//! 3. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
+//! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
+//! 4. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
+//! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
 
+mod arrival;
 mod channel;
 mod connection;
 mod door;
@@ -19,6 +22,7 @@ mod link;
 mod outgoing;
 mod pace;
 mod play;
+mod record;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};

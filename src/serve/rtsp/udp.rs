@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +14,16 @@ use tokio::net::UdpSocket;
 use super::pace::Pace;
 use crate::base::time::BootTime;
 use crate::wire::rtp::rtcp::is_rtcp;
+use crate::wire::rtsp::Medium;
 
 /// Tries to find two neighbouring free ports.
 const PORT_TRIES_MAX: usize = 64;
 /// Room asked of the kernel for packets on their way out.
 const SEND_BUFFER_BYTES: usize = 512 << 10;
+/// Room asked of the kernel for packets of a publisher: a key frame comes all at once.
+const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
+/// Longest datagram there is.
+const DATAGRAM_BYTES_MAX: usize = 65_536;
 /// When a socket that took nothing is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
 /// Longest report read; what is longer is cut, and only its head is looked at.
@@ -128,6 +134,50 @@ impl UdpPair {
             }
             self.pace.sent(now, datagram.gap);
             self.queue.pop_front();
+        }
+    }
+
+    /// Asks the kernel for more room for what comes in; less room is still room.
+    pub(super) fn make_room_for_input(&self) {
+        let _ = socket2::SockRef::from(&self.rtp).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+    }
+
+    /// A datagram of the peer, media before reports.
+    pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<(Medium, Bytes)> {
+        for (socket, medium) in [(&self.rtp, Medium::Rtp), (&self.rtcp, Medium::Rtcp)] {
+            while socket.poll_recv_ready(cx).is_ready() {
+                match self.receive(socket) {
+                    Ok(Some(packet)) => return Poll::Ready((medium, packet)),
+                    // A stranger's packet, or an echo of one that could not be delivered.
+                    Ok(None) => {}
+                    Err(()) => continue, // not ready after all: asks to be woken
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// A datagram of the peer that is there already.
+    pub(super) fn try_receive(&self) -> Option<(Medium, Bytes)> {
+        for (socket, medium) in [(&self.rtp, Medium::Rtp), (&self.rtcp, Medium::Rtcp)] {
+            while let Ok(packet) = self.receive(socket) {
+                if let Some(packet) = packet {
+                    return Some((medium, packet));
+                }
+            }
+        }
+        None
+    }
+
+    /// One datagram; `None` for a stranger's. An error: there is none.
+    fn receive(&self, socket: &UdpSocket) -> Result<Option<Bytes>, ()> {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        match socket.try_recv_from(&mut buffer) {
+            Ok((length, from)) if from.ip().to_canonical() == self.peer => {
+                Ok(Some(Bytes::copy_from_slice(&buffer[..length])))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(()),
+            Ok(_) | Err(_) => Ok(None),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why a player gets no playlist or no segment.
 
+use crate::dvr::DvrError;
+
 /// Why there is no answer, in words for people.
 #[derive(Debug, thiserror::Error)]
 pub enum HlsError {
@@ -15,6 +17,9 @@ pub enum HlsError {
     /// The segment has left the list and its grace is over.
     #[error("This segment has left the live list; reload the playlist.")]
     Expired,
+    /// The disk that holds it cannot be read.
+    #[error("The recording cannot be read: {0}.")]
+    Disk(#[from] DvrError),
     /// There was never a segment of that name.
     #[error("There is no such segment.")]
     Unknown,

@@ -1,57 +1,79 @@
 //! The HLS output of one stream.
 //!
-//! Owns: the task that cuts the stream into segments, from its first unit on and whether or not
-//! anybody watches, so that a player begins at once; and the answers to players. The segments'
-//! samples are the bytes that the bus holds, so that what HLS adds to memory is what is older
-//! than the bus window: at most [`HLS_BYTES_MAX`](crate::base::limits::HLS_BYTES_MAX). Nothing
-//! is written to disk.
+//! Owns: the live list and the answers to players. Nothing runs while nobody watches. The
+//! segments of a recorded stream are byte ranges of the ring: the list is brought up to date
+//! when somebody asks for it (`recorded`), and what a segment names is read from the disk
+//! (`stored`). Only where nothing is recorded, or the disk fails, a task cuts segments that are
+//! held in memory (`memory`), from the first request until nobody has asked for a while. Both
+//! feed the same list, so that a player passes from one to the other by a discontinuity.
 
-mod cutter;
 mod error;
+mod memory;
 mod readers;
+mod recorded;
+mod stored;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use bytes::Bytes;
 
 pub use error::HlsError;
 use readers::Readers;
+use recorded::Recorded;
+pub use stored::StoredSegment;
 
+use crate::base::Stop;
 use crate::base::limits::HLS_FIRST_ANSWER_TIME_MAX;
 use crate::base::meter::Meter;
-use crate::base::time::SharedClock;
+use crate::base::time::{BootTime, SharedClock};
 use crate::bus::{State, Stream};
-use crate::supervise::{Supervisor, TaskSpec};
-use crate::wire::hls::{Found, Init, Playlist, Segment};
+use crate::dvr::Footage;
+use crate::supervise::Supervisor;
+use crate::wire::hls::{Body, Found, Place, Playlist, Segment};
+use crate::wire::mp4;
+use crate::wire::web::WebFormat;
 
 /// A new player would begin with a segment; if that was listed longer ago than so many target
 /// durations the stream is not offered to it: old footage must not pass for live. In a stream
-/// that runs it is two.
+/// that runs it is two, and a little more where the segment had to reach the disk first.
 const STALE_TARGETS: u32 = 5;
+/// How often it is looked whether there are segments enough for a first answer.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The HLS output of one stream.
 #[derive(Debug)]
 pub struct Hls {
     stream: Arc<Stream>,
     clock: SharedClock,
+    supervisor: Supervisor,
+    footage: Option<Footage>,
     shared: Arc<Shared>,
 }
 
-/// What the cutting task and the answers share.
+/// What the answers and the task that cuts in memory share.
 #[derive(Debug)]
 struct Shared {
-    playlist: Mutex<Playlist>,
+    list: Mutex<List>,
     readers: Mutex<Readers>,
-    /// Changes with every segment.
-    grown: watch::Sender<u64>,
     meter: Meter,
 }
 
+/// The list and what feeds it.
+#[derive(Debug)]
+struct List {
+    playlist: Playlist,
+    recorded: Option<Recorded>,
+    /// Ends the task that cuts in memory; cancelled when there is none.
+    memory: Stop,
+    /// When a player last asked.
+    asked_at: BootTime,
+}
+
 impl Shared {
-    fn playlist(&self) -> MutexGuard<'_, Playlist> {
-        self.playlist.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn readers(&self) -> MutexGuard<'_, Readers> {
@@ -60,24 +82,23 @@ impl Shared {
 }
 
 impl Hls {
-    /// Makes the outlet of `stream`; its task lives in `supervisor` and begins at once.
+    /// Makes the outlet of `stream`, of which `footage` is recorded.
     #[must_use]
-    pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
+    pub fn new(stream: Arc<Stream>, footage: Option<Footage>, supervisor: Supervisor) -> Self {
         let clock = Arc::clone(supervisor.clock());
+        let (memory, asked_at) = (Stop::new(), clock.boot());
+        memory.cancel();
+        let recorded = footage.clone().map(Recorded::new);
+        let list = List { playlist: Playlist::default(), recorded, memory, asked_at };
         let shared = Arc::new(Shared {
-            playlist: Mutex::new(Playlist::new(clock.wall())),
+            list: Mutex::new(list),
             readers: Mutex::default(),
-            grown: watch::Sender::new(0),
             meter: Meter::default(),
         });
-        let (cut, into) = (Arc::clone(&stream), Arc::clone(&shared));
-        supervisor.keep(TaskSpec::new(format!("{}/hls", stream.name())), move |context| {
-            cutter::run(Arc::clone(&cut), Arc::clone(&into), context)
-        });
-        Self { stream, clock, shared }
+        Self { stream, clock, supervisor, footage, shared }
     }
 
-    /// Units and bytes put into segments, units passed over, restarts of the cutting task.
+    /// Units and bytes put into segments in memory, and units passed over there.
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
@@ -86,65 +107,116 @@ impl Hls {
     /// Addresses that asked for the media playlist while it was current.
     #[must_use]
     pub fn readers(&self) -> usize {
-        self.shared.readers().count(self.clock.boot(), self.reader_span())
+        let target = self.shared.list().playlist.target().unwrap_or(HLS_FIRST_ANSWER_TIME_MAX);
+        self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
     }
 
-    fn reader_span(&self) -> Duration {
-        self.shared.playlist().target().unwrap_or(HLS_FIRST_ANSWER_TIME_MAX) * STALE_TARGETS
-    }
-
-    /// Why the sound is left out, if it is.
-    #[must_use]
-    pub fn audio_dropped(&self) -> Option<String> {
-        self.shared.playlist().format().and_then(|format| format.audio_dropped.clone())
-    }
-
-    /// The multivariant playlist. Waits until enough segments are there for a player to begin,
-    /// at most [`HLS_FIRST_ANSWER_TIME_MAX`].
-    pub async fn multivariant(&self) -> Result<String, HlsError> {
+    /// The multivariant playlist, and why the sound is left out of it, if it is. Waits until
+    /// enough segments are there for a player to begin, at most [`HLS_FIRST_ANSWER_TIME_MAX`].
+    pub async fn multivariant(&self) -> Result<(String, Option<String>), HlsError> {
         self.ready().await?;
-        self.shared.playlist().multivariant().ok_or(HlsError::TooEarly)
+        let format = self.format().ok_or(HlsError::TooEarly)?;
+        let newest = self.shared.list().playlist.newest().cloned();
+        let rate = match newest {
+            Some(segment) => self.frame_rate(&segment, &format).await,
+            None => None,
+        };
+        let text = self.shared.list().playlist.multivariant(&format, rate);
+        text.map(|text| (text, format.audio_dropped.clone())).ok_or(HlsError::TooEarly)
+    }
+
+    fn format(&self) -> Option<WebFormat> {
+        let tracks = self.stream.tracks().borrow().clone()?;
+        WebFormat::new((*tracks).clone())
+    }
+
+    /// Pictures per second of a segment; `None` when it cannot be read.
+    async fn frame_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
+        let pictures = match &segment.cut.body {
+            Body::Held(fragment) => mp4::samples(&fragment.head, format.lead()),
+            Body::Stored(place) => self.stored(*place).await.ok()?.samples(format.lead()).await?,
+        };
+        let secs = segment.cut.span.as_secs_f64();
+        (pictures > 0 && secs > 0.0).then(|| f64::from(pictures) / secs)
     }
 
     /// The media playlist, for a player at `peer`. Waits like [`Hls::multivariant`] while the
     /// stream is new; later it goes on also while the camera is away, so that a player that
     /// waits is not thrown out.
     pub async fn media(&self, peer: IpAddr) -> Result<String, HlsError> {
-        if !self.shared.playlist().is_ready() {
+        self.feed();
+        let is_ready = self.shared.list().playlist.is_ready();
+        if !is_ready {
             self.ready().await?;
         }
         self.shared.readers().saw(peer, self.clock.boot());
-        self.shared.playlist().media().ok_or(HlsError::TooEarly)
+        self.shared.list().playlist.media().ok_or(HlsError::TooEarly)
     }
 
-    /// A segment.
-    pub fn segment(&self, number: u64) -> Result<Arc<Segment>, HlsError> {
-        found(self.shared.playlist().segment(number))
+    /// A segment that is held in memory.
+    pub fn held(&self, number: u64) -> Result<Arc<Segment>, HlsError> {
+        found(self.shared.list().playlist.segment(number))
     }
 
-    /// An initialisation section.
-    pub fn init(&self, number: u64) -> Result<Arc<Init>, HlsError> {
-        found(self.shared.playlist().init(number))
+    /// The initialisation section of segments that are held in memory.
+    pub fn held_init(&self, number: u64) -> Result<Bytes, HlsError> {
+        found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
+    }
+
+    /// A segment of the ring.
+    pub async fn stored(&self, place: Place) -> Result<StoredSegment, HlsError> {
+        let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
+        StoredSegment::open(footage, place).await
+    }
+
+    /// The initialisation section of a lap of the ring.
+    pub async fn stored_init(&self, lap: u64) -> Result<Bytes, HlsError> {
+        let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
+        // As long as it is listed it need not be on the disk any more.
+        let listed = self.shared.list().playlist.init_of_lap(lap);
+        match listed {
+            Some(init) => Ok(stored::shown(&init)),
+            None => stored::init(footage, lap).await,
+        }
+    }
+
+    /// Brings the list up to date, from the ring if that works; else sees to it that a task
+    /// cuts in memory.
+    fn feed(&self) {
+        let now = self.clock.boot();
+        let mut list = self.shared.list();
+        let List { playlist, recorded, memory, asked_at } = &mut *list;
+        *asked_at = now;
+        if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
+            memory.cancel();
+            recorded.feed(playlist, now);
+            return;
+        }
+        if !memory.is_cancelled() {
+            return;
+        }
+        let goes_on = playlist.newest().is_some();
+        if !goes_on {
+            playlist.leap(Playlist::number_at(self.clock.wall()));
+        }
+        *memory = self.supervisor.stop_signal().child_token();
+        let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, goes_on);
+        // A life that cannot begin any more takes the lock.
+        drop(list);
+        self.supervisor.spawn("hls", life.run());
     }
 
     async fn ready(&self) -> Result<(), HlsError> {
-        let mut grown = self.shared.grown.subscribe();
-        let mut state = self.stream.watch_state();
         let wait = async {
             loop {
-                grown.mark_unchanged();
-                state.mark_unchanged();
+                self.feed();
                 if self.is_current() {
                     return Ok(());
                 }
                 if let State::Offline { reason } = self.stream.state().0 {
                     return Err(HlsError::Offline { reason });
                 }
-                // The senders live in `self`.
-                tokio::select! {
-                    _ = grown.changed() => {}
-                    _ = state.changed() => {}
-                }
+                tokio::time::sleep(READY_POLL_INTERVAL).await;
             }
         };
         tokio::time::timeout(HLS_FIRST_ANSWER_TIME_MAX, wait)
@@ -154,9 +226,9 @@ impl Hls {
 
     /// Whether the list is long enough and new enough to begin with.
     fn is_current(&self) -> bool {
-        let playlist = self.shared.playlist();
-        let age = playlist.start_age(self.clock.boot());
-        let limit = playlist.target().map(|target| target * STALE_TARGETS);
+        let list = self.shared.list();
+        let age = list.playlist.start_age(self.clock.boot());
+        let limit = list.playlist.target().map(|target| target * STALE_TARGETS);
         age.zip(limit).is_some_and(|(age, limit)| age <= limit)
     }
 }

@@ -110,6 +110,11 @@ impl Cutter {
         Some(Cut { init: self.init.clone(), fragment, run_start, loss_before })
     }
 
+    /// Whether no fragment is in the making.
+    pub(super) fn is_empty(&self) -> bool {
+        self.builder.is_empty()
+    }
+
     /// Whether the fragment in the making must end before `unit`: at a key frame, when it
     /// would last too long, and when it would grow too large.
     fn ends_before(&self, unit: &AccessUnit) -> bool {

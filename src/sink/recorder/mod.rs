@@ -12,15 +12,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 use self::cutter::{Cut, Cutter};
 use crate::base::fault::{Class, Fault};
-use crate::base::limits::{FRAGMENT_SPAN_MAX, HEARTBEAT_AGE_MAX};
+use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
 use crate::base::time::BootTime;
 use crate::bus::{Allowance, Next, State, Stream, Subscriber};
-use crate::dvr::{Cause, Durable, Dvr, Keep, StreamStatus, Writer};
+use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -75,6 +76,12 @@ impl Recorder {
         self.writer.status()
     }
 
+    /// What of it is on the medium.
+    #[must_use]
+    pub fn footage(&self) -> Footage {
+        self.writer.footage()
+    }
+
     /// What was recorded, handed over to the disk's queue, and what was lost on the way.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -94,6 +101,8 @@ struct Life {
     writer: Arc<Writer>,
     meter: Arc<Meter>,
     cutter: Cutter,
+    /// When the fragment in the making is ended at the latest.
+    due: Option<Instant>,
     /// Units that arrived up to here were handed over by a recorder before this life.
     taken_until: BootTime,
     /// Whether the last fragment was refused: told once per stretch.
@@ -107,8 +116,8 @@ enum Input {
     Ended,
     /// The source tells how it does.
     State(State),
-    /// Nothing came for as long as a fragment may last.
-    Quiet,
+    /// The fragment in the making, if there is one, is as old as it may become.
+    Due,
 }
 
 impl Life {
@@ -119,7 +128,7 @@ impl Life {
             let _ = cutter.lose();
         }
         let taken_until = writer.taken_until();
-        Self { stream, writer, meter, cutter, taken_until, refusing: false }
+        Self { stream, writer, meter, cutter, due: None, taken_until, refusing: false }
     }
 
     async fn run(mut self, context: TaskContext) -> Result<Infallible, RecorderError> {
@@ -139,7 +148,7 @@ impl Life {
                     let (state, _) = state.borrow_and_update().clone();
                     Input::State(state)
                 }
-                input = next(&mut units) => input,
+                input = next(&mut units, self.due) => input,
             };
             self.apply(input)?;
         }
@@ -163,6 +172,7 @@ impl Life {
                     "recorder lagged, footage is lost");
                 self.writer.begin_trouble(Cause::RecorderLagged, "");
                 self.writer.end_trouble(Cause::RecorderLagged);
+                self.due = None;
                 let cut = self.cutter.lose();
                 self.store(cut);
             }
@@ -171,7 +181,8 @@ impl Life {
             }
             Input::State(State::Live) => self.writer.end_trouble(Cause::CameraUnreachable),
             Input::State(State::Starting) => {}
-            Input::Quiet => {
+            Input::Due => {
+                self.due = None;
                 let cut = self.cutter.flush(None);
                 self.store(cut);
             }
@@ -192,7 +203,13 @@ impl Life {
         self.cutter.set_bytes_max(self.writer.fragment_bytes_max());
         let tracks = self.stream.tracks().borrow().clone();
         let cut = self.cutter.push(unit, tracks.as_deref());
+        if cut.is_some() {
+            self.due = None;
+        }
         self.store(cut);
+        if !self.cutter.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX);
+        }
     }
 
     fn store(&mut self, cut: Option<Cut>) {
@@ -212,12 +229,13 @@ impl Life {
     }
 }
 
-/// Waits for the bus, at most as long as a fragment may last.
-async fn next(units: &mut Subscriber<AccessUnit>) -> Input {
-    match tokio::time::timeout(FRAGMENT_SPAN_MAX, units.next()).await {
+/// Waits for the bus until the fragment in the making is due; now and then also without one.
+async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> Input {
+    let due = due.unwrap_or_else(|| Instant::now() + FRAGMENT_AGE_MAX);
+    match tokio::time::timeout_at(due, units.next()).await {
         Ok(Next::Item(unit)) => Input::Unit(unit),
         Ok(Next::Lagged(units)) => Input::Lagged(units),
         Ok(Next::Ended) => Input::Ended,
-        Err(_) => Input::Quiet,
+        Err(_) => Input::Due,
     }
 }

@@ -136,6 +136,36 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A camera that counts its ticks too slowly never fills a second by its own timeline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_timeline_does_not_hold_footage_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::dvr::Config {
+        data_dir: dir.path().to_owned(),
+        size: Size::Bytes(1 << 20),
+        slot_bytes: Some(64 << 10),
+    };
+    let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+    until("subscribing", || stream.bus().readers() == 1).await;
+    let params = video(0x33);
+    stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
+    let mut ms = 0;
+    // Never silent: a unit each five milliseconds, a fifth of a millisecond apart on its timeline.
+    until("durability", || {
+        stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params, ms / 5, ms == 0)));
+        ms += 1;
+        recorder.durable().borrow().is_some()
+    })
+    .await;
+    assert!(ms / 5 < 1_000, "the stream's own second is over");
+    supervisor.stop().await;
+    drop(recorder);
+    assert!(dvr.close(Duration::from_secs(20)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_second_of_a_dead_camera_becomes_durable() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,8 +5,7 @@
 //!
 //! ```text
 //! session   DESCRIBE, SETUP, PLAY, each within its time ─► frames
-//! life      frame ─► clock (where on the timeline, which date)
-//!                 ─► decode_time (reorder: how deep) ─► AccessUnit ─► Stream::publish
+//! life      frame ─► source::rtp (timeline, decoding times) ─► Stream::publish
 //! ```
 //!
 //! Invariants:
@@ -20,19 +19,15 @@
 //!    [`PULL_HELD_BYTES_MAX`](crate::base::limits::PULL_HELD_BYTES_MAX) and what one poll can
 //!    read (see `ledger`); retina 0.4.21 itself knows no such bound.
 
-mod clock;
-mod decode_time;
 mod error;
-mod flood;
 mod ledger;
 mod life;
-mod reorder;
 mod session;
 #[cfg(test)]
 mod tests;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use retina::client::SessionGroup;
@@ -45,8 +40,8 @@ use crate::base::limits::{
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
-use crate::base::time::BootTime;
 use crate::bus::Stream;
+use crate::source::rtp::TimelineEnd;
 use crate::supervise::TaskContext;
 
 /// How media travels from the camera.
@@ -121,7 +116,7 @@ impl Default for Bounds {
 #[derive(Default)]
 struct Memory {
     sessions: Mutex<Arc<SessionGroup>>,
-    end: Mutex<BootTime>,
+    end: Arc<TimelineEnd>,
 }
 
 impl Memory {
@@ -144,8 +139,8 @@ impl Memory {
         nowhere.shutdown_background();
     }
 
-    fn end(&self) -> MutexGuard<'_, BootTime> {
-        self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn end(&self) -> Arc<TimelineEnd> {
+        Arc::clone(&self.end)
     }
 }
 

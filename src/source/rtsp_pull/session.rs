@@ -19,6 +19,7 @@ use super::{Config, Transport};
 use crate::base::limits::{PULL_STALE_TIME_MAX, TRACKS_MAX};
 use crate::media::codec::Law;
 use crate::media::{CodecParams, Kind};
+use crate::source::rtp::LaneSpec;
 use crate::supervise::Heartbeat;
 
 /// A playing session and the tracks that were set up.
@@ -33,10 +34,8 @@ pub(super) struct Link {
 pub(super) struct Wanted {
     /// Its index in retina's list.
     pub(super) source: usize,
-    pub(super) kind: Kind,
-    pub(super) clock_rate: NonZeroU32,
-    /// Known at once for audio, and for video whose description carries parameter sets.
-    pub(super) params: Option<Arc<CodecParams>>,
+    /// Its parameters are known at once for audio, and for video whose description has the sets.
+    pub(super) spec: LaneSpec,
 }
 
 /// Opens a session on `config`'s camera.
@@ -170,5 +169,5 @@ fn carried(
     if params.as_ref().is_some_and(|params| params.clock_rate != clock_rate) {
         return Ok(None);
     }
-    Ok(Some(Wanted { source, kind, clock_rate, params: params.map(Arc::new) }))
+    Ok(Some(Wanted { source, spec: LaneSpec { kind, clock_rate, params: params.map(Arc::new) } }))
 }

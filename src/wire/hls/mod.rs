@@ -7,19 +7,25 @@
 //! 1. `EXT-X-TARGETDURATION` never changes once it was told: it is the longest of the first
 //!    segments, rounded up, plus one second. A segment that would grow past it is cut early, if
 //!    need be without a key frame; the playlist then stops promising independent segments.
-//! 2. Media sequence and discontinuity sequence never decrease, also over a restart: both begin
-//!    at the seconds since 2024 of the wall clock, and segments come slower than seconds. (A
-//!    clock that was set back between two starts breaks this; players then reload once.)
-//! 3. A live list holds at least three target durations; a removed segment stays downloadable
-//!    for its own duration plus that of the list. Only [`HLS_BYTES_MAX`] shortens either.
+//! 2. Media sequence and discontinuity sequence never decrease, also over a restart. In a
+//!    recorded stream they begin with a number made of the lap and place in the ring, of which
+//!    each start of the daemon counts on; in another at the seconds since 2024 of the wall clock,
+//!    and segments come slower than seconds. (A clock that was set back between two starts
+//!    breaks the latter; players then reload once.)
+//! 3. A live list holds at least three target durations. A removed segment of the ring stays
+//!    downloadable while its lap lives; one in memory for its own duration plus that of the
+//!    list. Only [`HLS_BYTES_MAX`] shortens the latter, and the list then.
 //! 4. A new run, new parameters, a hole in the media and a step of the capture clock each begin
-//!    with `EXT-X-DISCONTINUITY`; new parameters with a new `EXT-X-MAP`, too.
-//! 5. One segment is one `moof` + `mdat` whose samples are the very bytes that the bus holds.
+//!    with `EXT-X-DISCONTINUITY` and `EXT-X-MAP`.
+//! 5. A segment is whole fragments of the ring with their seals, as they stand in a slot; in
+//!    memory one `moof` + `mdat` whose samples are the very bytes that the bus holds.
 //!
 //! [`HLS_BYTES_MAX`]: crate::base::limits::HLS_BYTES_MAX
 
+mod gather;
 mod playlist;
 mod segmenter;
 
-pub use playlist::{Found, Init, Playlist, Segment};
-pub use segmenter::{Cut, Segmenter};
+pub use gather::{Gather, Piece};
+pub use playlist::{Body, Cut, Found, Init, Place, Playlist, Segment};
+pub use segmenter::Segmenter;

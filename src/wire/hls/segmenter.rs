@@ -1,14 +1,16 @@
 //! Decides where a segment ends.
 //!
-//! Owns: the open segment. Fed with every unit of a stream that fMP4 can carry.
+//! Owns: the open segment. Fed with every unit of a stream that fMP4 can carry, where there is
+//! no recording that could be shown instead.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Body, Cut};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 use crate::media::AccessUnit;
-use crate::wire::mp4::{Fragment, FragmentBuilder};
+use crate::wire::mp4::FragmentBuilder;
 use crate::wire::web::WebFormat;
 
 /// Stands in for the distance of two pictures while only one is known.
@@ -17,25 +19,6 @@ const FRAME_SPAN_DEFAULT: Duration = Duration::from_millis(40);
 const WALL_STEP_MAX: Duration = Duration::from_millis(500);
 /// How far the sound may run ahead of a picture that does not come before the segment ends.
 const LEAD_SILENCE_MAX: Duration = Duration::from_secs(5);
-
-/// A segment that has ended.
-#[derive(Debug)]
-pub struct Cut {
-    /// The tracks it was made for; a pointer other than its predecessor's means a new map.
-    pub format: Arc<WebFormat>,
-    /// Its bytes.
-    pub fragment: Fragment,
-    /// Media time that it covers.
-    pub span: Duration,
-    /// When its first unit was captured.
-    pub wall: WallTime,
-    /// Its times, or its tracks, do not continue those of its predecessor.
-    pub discontinuity: bool,
-    /// It can be decoded without its predecessor.
-    pub independent: bool,
-    /// Units of the leading track: pictures, if there are any.
-    pub units: u32,
-}
 
 /// Collects units into segments.
 #[derive(Debug)]
@@ -147,13 +130,13 @@ impl Segmenter {
         let span = between(open.first_nanos, end);
         self.wall_expected = Some(open.wall.offset_nanos(nanos(span)));
         Some(Cut {
-            fragment: open.builder.build(next),
-            format: open.format,
+            init: open.format.init.clone(),
+            body: Body::Held(open.builder.build(next)),
             span,
+            from_nanos: open.first_nanos,
             wall: open.wall,
             discontinuity: open.discontinuity,
             independent: open.independent,
-            units: open.units,
         })
     }
 }

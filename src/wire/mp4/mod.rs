@@ -12,6 +12,7 @@
 mod boxes;
 mod fragment;
 mod init;
+mod look;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod tests;
 pub use boxes::{put_box, put_full_box};
 pub use fragment::{Fragment, FragmentBuilder, FragmentTimes};
 pub use init::init_segment;
+pub use look::{hidden_tracks, hide, samples};
 pub use read::{ReadError, Sample, read_fragment, read_init};
 
 /// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).

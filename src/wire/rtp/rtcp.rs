@@ -1,7 +1,7 @@
-//! RTCP: sender reports going out, and the sign of life that comes in (RFC 3550 §6).
+//! RTCP: sender reports going out and coming in, and signs of life (RFC 3550 §6).
 //!
 //! Owns: the mapping from media time to NTP that one reader is told, which never jumps while a
-//! run goes on. Receivers' statistics are not read.
+//! run goes on. Receivers' statistics are not read; ours are in `reception`.
 
 use bytes::Bytes;
 use rtcp_types::{
@@ -123,6 +123,38 @@ pub fn is_rtcp(packet: &[u8]) -> bool {
     matches!(packet, [first, 200..=207, _, _, ..] if first >> 6 == 2)
 }
 
+/// What a sender says of its clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderTime {
+    /// Who says so.
+    pub ssrc: u32,
+    /// A moment in NTP format; zero when the sender has no clock.
+    pub ntp: u64,
+    /// The same moment in ticks of the track, wrapping.
+    pub timestamp: u32,
+}
+
+/// The first sender report of a compound packet (RFC 3550 §6.4.1). A packet in it that says to be
+/// longer than what is there ends the search.
+#[must_use]
+pub fn sender_time(compound: &[u8]) -> Option<SenderTime> {
+    let mut rest = compound;
+    loop {
+        let [first, kind, high, low] = *rest.first_chunk()?;
+        let bytes = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
+        let (packet, behind) = rest.split_at_checked(bytes)?;
+        if first >> 6 != 2 {
+            return None;
+        }
+        if kind == 200 {
+            let word = |at: usize| Some(u32::from_be_bytes(*packet.get(at..)?.first_chunk()?));
+            let ntp = u64::from(word(8)?) << 32 | u64::from(word(12)?);
+            return Some(SenderTime { ssrc: word(4)?, ntp, timestamp: word(16)? });
+        }
+        rest = behind;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -179,6 +211,26 @@ mod tests {
             })
             .collect();
         assert_eq!(kinds, ["sr", "gate@holdfast"]);
+    }
+
+    #[test]
+    fn a_report_is_found_behind_others_and_lies_are_not_believed() {
+        let mut sent = Sent::default();
+        let wall = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
+        let report = sent.report(BootTime::default(), 7, 77, wall, "gate");
+        let told = SenderTime { ssrc: 7, ntp: wall.to_ntp(), timestamp: 77 };
+        assert_eq!(sender_time(&report), Some(told));
+        let behind = [b"\x80\xc9\0\x01\0\0\0\x07", &report[..]].concat();
+        assert_eq!(sender_time(&behind), Some(told));
+        for lie in [
+            &b""[..],
+            b"\x80\xc8\0\x06",
+            b"\x80\xc8\0\0",
+            b"\x81\xcb\xff\xff\0\0\0\x07",
+            b"\x80\xcb\0\0\x40\xc8\0\0",
+        ] {
+            assert_eq!(sender_time(lie), None, "{lie:?}");
+        }
     }
 
     #[test]

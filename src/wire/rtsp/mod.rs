@@ -10,8 +10,10 @@
 //!    stay unread.
 //! 3. A request that cannot be delimited ends the connection; any other refused request leaves
 //!    the state as it was and the connection open.
-//! 4. A session belongs to its connection; its id opens nothing elsewhere.
+//! 4. A session belongs to its connection and to the account that began it; its id opens nothing
+//!    elsewhere.
 
+pub mod auth;
 mod channel;
 mod frame;
 mod live;

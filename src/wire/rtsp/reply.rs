@@ -15,19 +15,21 @@ const SERVER: &str = "Holdfast";
 pub(super) struct Reply {
     builder: ResponseBuilder,
     body: Vec<u8>,
+    challenges: Vec<String>,
 }
 
 impl Reply {
     /// A reply without body.
     pub(super) fn new(status: StatusCode) -> Self {
-        Self { builder: Response::builder(Version::V1_0, status), body: Vec::new() }
+        let builder = Response::builder(Version::V1_0, status);
+        Self { builder, body: Vec::new(), challenges: Vec::new() }
     }
 
     /// 200.
     pub(super) fn ok() -> Self {
         // rtsp-types would say "Ok"; some readers compare letters.
         let builder = Response::builder(Version::V1_0, StatusCode::Ok).reason_phrase("OK");
-        Self { builder, body: Vec::new() }
+        Self { builder, ..Self::new(StatusCode::Ok) }
     }
 
     /// A refusal whose reason stands in the body, for the person who reads a trace.
@@ -45,6 +47,13 @@ impl Reply {
         Self { body, ..self.header(headers::CONTENT_TYPE, kind) }
     }
 
+    /// Adds a WWW-Authenticate header. Each stands on a line of its own: of a list in one line
+    /// some players understand nothing.
+    pub(super) fn challenge(mut self, value: String) -> Self {
+        self.challenges.push(value);
+        self
+    }
+
     /// The bytes of the reply to request `cseq`, sent at `date`.
     pub(super) fn write(self, cseq: Option<&str>, date: WallTime) -> Bytes {
         let mut reply = self.header(headers::SERVER, SERVER);
@@ -56,6 +65,12 @@ impl Reply {
         }
         let mut out = Vec::new();
         reply.builder.build(reply.body).write(&mut out).expect("writing to memory does not fail");
+        let headers = out.windows(2).position(|at| at == b"\r\n").map_or(out.len(), |at| at + 2);
+        let mut lines = String::new();
+        for value in &reply.challenges {
+            lines.extend(["WWW-Authenticate: ", value, "\r\n"]);
+        }
+        out.splice(headers..headers, lines.into_bytes());
         out.into()
     }
 }

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rtsp_types::{Request, StatusCode, headers};
+use rtsp_types::{Method, Request, StatusCode, headers};
 
+use super::auth::{Admitted, Asking, Gate, Guard};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
@@ -115,6 +116,8 @@ pub enum Event {
         /// The packet, unchecked: at most 65535 bytes.
         packet: Bytes,
     },
+    /// The peer brought no media for too long; [`Event::Ended`] follows.
+    Silent,
     /// The session is over; its sockets may go. The connection may begin another.
     Ended,
     /// Close the connection once everything is sent.
@@ -225,10 +228,15 @@ pub struct Session {
     /// What the peer wants to publish; the tracks it sets up are of this.
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
+    gate: Gate,
+    /// Whose the session is: the account that asked last before it began.
+    owner: Option<Arc<str>>,
     /// When the peer last showed life.
     alive: BootTime,
     seed: u64,
     birth: (BootTime, WallTime),
+    /// Nobody on the way can read along.
+    pub(super) secure: bool,
     /// CSeq of our next own request.
     own_cseq: u32,
     closed: bool,
@@ -247,12 +255,33 @@ impl Session {
             described: None,
             announced: None,
             peer,
+            gate: Gate::new(Arc::new(Guard::open()), peer, seed),
+            owner: None,
             alive: now,
             seed,
             birth: (now, wall),
+            secure: false,
             own_cseq: 1,
             closed: false,
         }
+    }
+
+    /// The same with a guard; without one everybody is let in.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { gate: self.gate.guarded(guard), ..self }
+    }
+
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+
+    /// The account that asks; `None` where there are none, or none has asked yet.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.
@@ -372,8 +401,10 @@ impl Session {
     }
 
     fn expire(&mut self, now: BootTime, late: Late) {
-        if matches!(late, Late::Request) {
-            self.reply(now, None, Reply::new(StatusCode::RequestTimeout));
+        match late {
+            Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
+            Late::Publisher => self.event(Event::Silent),
+            Late::Idle | Late::Session => {}
         }
         self.close(late.reason());
     }
@@ -433,6 +464,9 @@ impl Session {
         let target = request.request_uri().map(Target::of);
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
+        if let Err(reply) = self.admit(now, &ask) {
+            return self.reply(now, Some(&cseq), *reply);
+        }
         match method::begin(self, ask) {
             Outcome::Done(reply) => self.reply(now, Some(&cseq), reply),
             Outcome::DoneAnd(reply, event) => {
@@ -443,6 +477,34 @@ impl Session {
                 self.event(event);
                 self.pending = Some(pending);
             }
+        }
+    }
+
+    /// Lets `ask` through, or says what it lacks. A session of another account is none.
+    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
+        let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
+        let announced = self.announced.as_ref().map(|announced| &announced.stream[..]);
+        let begins = matches!(method, Method::Describe | Method::Announce);
+        let asking = Asking {
+            method,
+            target: ask.target.as_ref(),
+            session: self.live.as_ref().map(|live| &live.stream[..]).or(announced),
+            // Tracks of a publisher have URLs of its own making.
+            session_only: announced.is_some() && !begins,
+            authorization: header.map(rtsp_types::HeaderValue::as_str),
+            secure: self.secure,
+        };
+        let begun = asking.session.is_some();
+        match self.gate.admit(now, asking)? {
+            Admitted::As(user) if begun && user != self.owner => {
+                let text = "the session is somebody else's";
+                Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
+            }
+            Admitted::As(user) => {
+                self.owner = user;
+                Ok(())
+            }
+            Admitted::Anyone => Ok(()),
         }
     }
 

@@ -52,13 +52,34 @@ pub(super) enum Asked {
     Udp { rtp: u16, rtcp: u16 },
 }
 
-/// The first transport of the list `header` that can be had by the peer at `peer`.
-pub(super) fn choose(header: &str, peer: IpAddr, flow: Flow) -> Option<Asked> {
-    split(header, ',').find_map(|spec| read(spec, peer, flow))
+/// What a connection can be offered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) peer: IpAddr,
+    /// The connection is encrypted; what went beside it would not be, so nothing does.
+    pub(super) secure: bool,
+    /// Which way media shall go.
+    pub(super) flow: Flow,
+}
+
+impl Terms {
+    /// For a peer that asked for something else.
+    pub(super) fn text(self) -> &'static str {
+        if self.secure {
+            "offered is RTP/AVP/TCP, which is encrypted with this connection"
+        } else {
+            "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up"
+        }
+    }
+}
+
+/// The first transport of the list `header` that can be had.
+pub(super) fn choose(header: &str, terms: Terms) -> Option<Asked> {
+    split(header, ',').find_map(|spec| read(spec, terms))
 }
 
 /// Reads one transport; `None` when it cannot be had.
-fn read(spec: &str, peer: IpAddr, flow: Flow) -> Option<Asked> {
+fn read(spec: &str, terms: Terms) -> Option<Asked> {
     let mut parts = split(spec, ';').map(str::trim);
     let protocol = parts.next()?.to_ascii_uppercase();
     let params: Vec<(String, &str)> = parts
@@ -68,14 +89,14 @@ fn read(spec: &str, peer: IpAddr, flow: Flow) -> Option<Asked> {
         })
         .collect();
     let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
-    let suits = flow.suits(param("mode").map(str::to_ascii_lowercase).as_deref());
-    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != peer);
+    let suits = terms.flow.suits(param("mode").map(str::to_ascii_lowercase).as_deref());
+    let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != terms.peer);
     if param("multicast").is_some() || !suits || param("destination").is_some_and(elsewhere) {
         return None;
     }
     match protocol.as_str() {
         "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
-        "RTP/AVP" | "RTP/AVP/UDP" => {
+        "RTP/AVP" | "RTP/AVP/UDP" if !terms.secure => {
             let client = param("client_port").and_then(pair::<u16>)?;
             let asked = Asked::Udp { rtp: client.0, rtcp: client.1 };
             (client.0.min(client.1) >= CLIENT_PORT_MIN).then_some(asked)
@@ -134,7 +155,20 @@ pub(super) fn answer(
 mod tests {
     use super::*;
 
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const TERMS: Terms = Terms {
+        peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
+        secure: false,
+        flow: Flow::Play,
+    };
+    const RECORD: Terms = Terms { flow: Flow::Record, ..TERMS };
+
+    #[test]
+    fn nothing_goes_beside_an_encrypted_connection() {
+        let secure = Terms { secure: true, ..TERMS };
+        assert_eq!(choose("RTP/AVP;unicast;client_port=5000-5001", secure), None);
+        let list = "RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1";
+        assert_eq!(choose(list, secure), Some(Asked::Tcp { channels: Some((0, 1)) }));
+    }
 
     #[test]
     fn the_first_transport_that_can_be_had_is_taken() {
@@ -153,7 +187,7 @@ mod tests {
             ("RTP/AVP;client_port=5000-5001;mode=\"PLAY,RECORD\",RTP/AVP/TCP", udp(5000, 5001)),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", udp(5000, 5001)),
         ] {
-            assert_eq!(choose(header, PEER, Flow::Play), wanted, "{header}");
+            assert_eq!(choose(header, TERMS), wanted, "{header}");
         }
     }
 
@@ -174,14 +208,14 @@ mod tests {
             "RTP/AVP/DCCP;client_port=5000-5001",
             "RTP/AVP;dest_addr=\"\\\"",
         ] {
-            assert_eq!(choose(header, PEER, Flow::Play), None, "{header}");
+            assert_eq!(choose(header, TERMS), None, "{header}");
         }
     }
 
     #[test]
     fn a_publisher_may_name_its_mode_as_it_likes() {
         for mode in ["", ";mode=record", ";mode=\"RECEIVE\"", ";mode=PLAY"] {
-            let asked = choose(&format!("RTP/AVP/TCP;unicast{mode}"), PEER, Flow::Record);
+            let asked = choose(&format!("RTP/AVP/TCP;unicast{mode}"), RECORD);
             assert_eq!(asked, Some(Asked::Tcp { channels: None }), "{mode}");
         }
         let route = Route::Udp { rtp: 5_000, rtcp: 5_001 };
@@ -194,7 +228,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_header_makes_reading_panic(header: String) {
-            let _ = choose(&header, PEER, Flow::Record);
+            let _ = choose(&header, RECORD);
         }
     }
 }

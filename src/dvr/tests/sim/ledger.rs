@@ -33,6 +33,7 @@ pub(super) enum State {
 pub(super) struct Written {
     pub(super) stream: usize,
     pub(super) state: State,
+    pub(super) begun: BootTime,
     pub(super) taken_at: BootTime,
     pub(super) life: u32,
     pub(super) end: WallTime,
@@ -68,19 +69,19 @@ impl Ledger {
         self.next_id
     }
 
+    /// Takes note of a fragment that is handed over: its number, stream and life, when its first
+    /// unit arrived, when it is handed over, and the date at which it ends.
     pub(super) fn take(
         &mut self,
-        id: u64,
-        stream: usize,
-        life: u32,
+        (id, stream, life): (u64, usize, u32),
+        begun: BootTime,
         taken_at: BootTime,
         end: WallTime,
         bytes: Bytes,
     ) {
-        let state = State::Taken;
-        let (seen, laps) = (life, Vec::new());
-        self.fragments
-            .insert(id, Written { stream, state, taken_at, life, end, seen, bytes, laps });
+        let (state, seen, laps) = (State::Taken, life, Vec::new());
+        let written = Written { stream, state, begun, taken_at, life, end, seen, bytes, laps };
+        self.fragments.insert(id, written);
     }
 
     pub(super) fn of_life(&self, life: u32) -> impl Iterator<Item = (&u64, &Written)> {

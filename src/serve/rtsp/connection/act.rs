@@ -11,7 +11,9 @@ use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
-use crate::wire::rtsp::{Command, Event, Refusal, Step};
+use crate::source::Entrance;
+use crate::source::rtsp_push::PushError;
+use crate::wire::rtsp::{Command, Event, Step};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -27,6 +29,7 @@ impl Connection {
             Input::Tracks => self.describe(now),
             Input::Past(answer) => self.past(now, answer),
             Input::Report => self.session.command(now, Command::Alive),
+            Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
         }
         Ok(())
@@ -65,8 +68,8 @@ impl Connection {
         match event {
             Event::Describe { stream } => self.ask_tracks(now, &stream),
             Event::SetUp { target, route } => {
-                let answer = self.set_up(&target, route).unwrap_or_else(Command::Refuse);
-                self.session.command(now, answer);
+                let ready = self.set_up(&target, route);
+                self.answer(now, ready);
             }
             Event::DescribePast { stream, span } => self.ask_past_tracks(now, &stream, span),
             Event::Play { stream, routes, wish } => self.play(now, &stream, &routes, &wish),
@@ -75,13 +78,27 @@ impl Connection {
                     play.reroute(&routes);
                 }
             }
-            Event::Announce { .. } | Event::SetUpRecord { .. } | Event::Record { .. } => {
-                self.refuse(now, Refusal::NotPublished);
+            Event::Announce { stream, offer } => {
+                let checked = self.announce(&stream, &offer);
+                self.answer(now, checked);
             }
-            Event::Media { .. } => {}
-            Event::Pause => self.pause(),
+            Event::SetUpRecord { track, route } => {
+                let ready = self.set_up_record(track, route);
+                self.answer(now, ready);
+            }
+            Event::Record { stream, offer, routes } => {
+                let begun = self.record(&stream, &offer, routes);
+                self.answer(now, begun);
+            }
+            Event::Media { track, medium, packet } => self.publish(track, medium, packet),
+            Event::Silent => self.record.pause(PushError::Silent),
+            Event::Pause => {
+                self.pause();
+                self.record.pause(PushError::Paused);
+            }
             Event::Ended => {
                 self.silence();
+                self.record.end();
                 (self.outlet, self.udp, self.described) = (None, None, None);
             }
             Event::Close { reason } => self.end = Some(reason),
@@ -103,7 +120,7 @@ impl Connection {
                 Next::Item(unit) => self.send(now, &unit),
                 // The reader is counted as lagging where it lags; the next unit is a key frame.
                 Next::Lagged(_) => {}
-                Next::Ended => self.end = self.play.as_ref().map(Play::ended),
+                Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)
@@ -113,6 +130,16 @@ impl Connection {
         if let Some(play) = &mut self.play {
             play.part(now, Exits { tcp: &mut self.out, udp: self.udp.as_mut() });
         }
+    }
+
+    /// Takes leave of a reader, and tells it where the stream is now if it moved.
+    fn stream_ended(&mut self, now: BootTime) {
+        let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let entrance = name.and_then(|name| self.entrances.get(&name));
+        if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
+            self.session.command(now, Command::Redirect { url: url.to_string() });
+        }
+        self.end = self.play.as_ref().map(Play::ended);
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {

@@ -2,10 +2,11 @@
 //! [`Session`] says.
 //!
 //! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
-//! stream in `setup`; what carries the bytes is the [`Link`]'s affair.
+//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
 mod past;
+mod publish;
 mod setup;
 mod wait;
 
@@ -18,12 +19,14 @@ use tracing::debug;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
+use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::media::Tracks;
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
+use crate::source::Entrance;
 use crate::wire::rtsp::Session;
 use setup::Asked;
 
@@ -34,9 +37,12 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
     out: Outgoing,
+    /// Nothing waits between `out` and the peer's socket.
+    flushed: bool,
     /// When the session wants to be polled again.
     wake: Option<BootTime>,
     /// The peer has closed its direction.
@@ -48,6 +54,7 @@ pub(super) struct Connection {
     described: Option<Arc<Tracks>>,
     play: Option<Play>,
     udp: Option<UdpPair>,
+    record: Record,
     end: Option<&'static str>,
 }
 
@@ -57,14 +64,16 @@ impl Connection {
         link: Link,
         peer: SocketAddr,
         outlets: Arc<Directory<Outlet>>,
+        entrances: Arc<Directory<Entrance>>,
         clock: SharedClock,
     ) -> io::Result<Self> {
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         Ok(Self {
             local: link.local_ip()?,
-            session: Session::new(now, wall, ip, fastrand::u64(..)),
+            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
             out: Outgoing::new(now),
+            flushed: true,
             wake: None,
             half_closed: false,
             asked: None,
@@ -73,10 +82,12 @@ impl Connection {
             described: None,
             play: None,
             udp: None,
+            record: Record::default(),
             end: None,
             link,
             peer,
             outlets,
+            entrances,
             clock,
         })
     }
@@ -92,8 +103,11 @@ impl Connection {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();
-            if let Err(error) = self.out.write(now, &mut self.link) {
-                break error.to_string();
+            self.tick(now);
+            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            match written {
+                Ok(flushed) => self.flushed = flushed,
+                Err(error) => break error.to_string(),
             }
             if let Some(udp) = &mut self.udp {
                 udp.send(now);

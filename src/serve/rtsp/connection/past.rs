@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::channel;
 use super::super::play::{Play, Source};
 use super::Connection;
 use super::setup::{Asked, cname};
@@ -24,8 +23,9 @@ pub(super) enum Answer {
 impl Connection {
     /// Asks the disk for the tracks that `stream` had.
     pub(super) fn ask_past_tracks(&mut self, now: BootTime, stream: &str, span: Span) {
-        let Some(outlet) = channel::find(&self.outlets, stream) else {
-            return self.refuse(now, Refusal::NoStream);
+        let outlet = match self.readable(stream) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return self.refuse(now, refusal),
         };
         let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
         match archive.describe(outlet.stream.name(), span) {

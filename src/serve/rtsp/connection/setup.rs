@@ -15,6 +15,7 @@ use crate::bus::State;
 use crate::media::Tracks;
 use crate::sink::Outlet;
 use crate::sink::replay::{Described, Replay};
+use crate::source::Entrance;
 use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
@@ -45,8 +46,9 @@ impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
         self.described = None;
-        let Some(outlet) = channel::find(&self.outlets, stream) else {
-            return self.refuse(now, Refusal::NoStream);
+        let outlet = match self.readable(stream) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return self.refuse(now, refusal),
         };
         let tracks = outlet.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
@@ -66,7 +68,7 @@ impl Connection {
     pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
         let outlet = match &self.outlet {
             Some(outlet) => Arc::clone(outlet),
-            None => channel::find(&self.outlets, &target.stream).ok_or(Refusal::NoStream)?,
+            None => self.readable(&target.stream)?,
         };
         let tracks = self.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
@@ -90,6 +92,18 @@ impl Connection {
             self.udp = Some(pair.map_err(|_| Refusal::NoPorts)?);
         }
         self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
+    }
+
+    /// The stream that a peer asks for.
+    pub(super) fn readable(&self, stream: &str) -> Result<Arc<Outlet>, Refusal> {
+        if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
+            return Err(Refusal::Elsewhere(url.to_string()));
+        }
+        channel::find(&self.outlets, stream).ok_or(Refusal::NoStream)
+    }
+
+    pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
+        self.session.command(now, answer.unwrap_or_else(Command::Refuse));
     }
 
     pub(super) fn refuse(&mut self, now: BootTime, refusal: Refusal) {

@@ -8,6 +8,7 @@ use tokio::io::Interest;
 
 use super::super::link::Link;
 use super::super::play::Play;
+use super::super::record::Arrival;
 use super::super::udp::UdpPair;
 use super::Connection;
 use super::past::Answer;
@@ -28,6 +29,7 @@ pub(super) enum Input {
     /// What was asked of the recordings is answered.
     Past(Answer),
     Report,
+    Arrival(Arrival),
     Timer,
 }
 
@@ -38,6 +40,7 @@ impl Connection {
         let takes = self.takes_units();
         let until = self.deadline();
         let (link, play, udp, asked) = (&mut self.link, &mut self.play, &self.udp, &mut self.asked);
+        let record = &mut self.record;
         tokio::select! {
             biased;
             ready = ready(link, interest) => {
@@ -46,6 +49,7 @@ impl Connection {
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
             input = answer(asked.as_mut()) => input,
             () = report(udp.as_ref()) => Input::Report,
+            arrival = record.next() => Input::Arrival(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
     }
@@ -53,7 +57,7 @@ impl Connection {
     fn interest(&self) -> Option<Interest> {
         let room = self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX;
         let reads = room && !self.half_closed && self.end.is_none() && self.session.wants_bytes();
-        match (reads, !self.out.is_empty()) {
+        match (reads, !self.out.is_empty() || !self.flushed) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
             (false, true) => Some(Interest::WRITABLE),
@@ -70,7 +74,8 @@ impl Connection {
     fn deadline(&self) -> Option<BootTime> {
         let udp = self.udp.as_ref().and_then(UdpPair::deadline);
         let asked = self.asked.as_ref().map(Asked::until);
-        [self.wake, self.out.deadline(), udp, asked].into_iter().flatten().min()
+        let record = self.record.deadline();
+        [self.wake, self.out.deadline(), udp, asked, record].into_iter().flatten().min()
     }
 }
 

@@ -213,6 +213,17 @@ fn g711_is_split_with_timestamps_that_go_on() {
 }
 
 #[test]
+fn an_opus_packet_is_sent_whole_or_not_at_all() {
+    let params = Arc::new(CodecParams::opus(2));
+    for (bytes, packets) in [(1, 1), (1_388, 1), (1_389, 0)] {
+        let unit = unit(&params, 960, true, Bytes::from(nal(&[0xfc], bytes)));
+        let packed = Packer::new(TrackId(1), 1).pack(&unit);
+        assert_eq!(packed.len(), packets, "{bytes}");
+        assert!(opened(&packed).iter().all(|(_, _, marked, _)| !marked));
+    }
+}
+
+#[test]
 fn sdp_says_what_each_codec_needs() {
     let told = |params: &CodecParams| {
         let d = describe(params, TrackId(1));
@@ -228,6 +239,8 @@ fn sdp_says_what_each_codec_needs() {
     assert_eq!(told(&audio(Codec::G711(Law::A), 8_000, 1)), "8 PCMA/8000 ");
     assert_eq!(told(&audio(Codec::G711(Law::Mu), 8_000, 1)), "0 PCMU/8000 ");
     assert_eq!(told(&audio(Codec::G711(Law::Mu), 16_000, 2)), "97 PCMU/16000/2 ");
+    assert_eq!(told(&CodecParams::opus(2)), "97 opus/48000/2 sprop-stereo=1");
+    assert_eq!(told(&CodecParams::opus(1)), "97 opus/48000/2 ");
 }
 
 /// H.265 with stand-ins for parameter sets: packing looks at NAL headers only.

@@ -7,6 +7,7 @@ mod g711;
 mod h264;
 mod h265;
 mod nal;
+mod opus;
 
 use super::packet::PacketWriter;
 use crate::media::codec::Law;
@@ -55,6 +56,7 @@ pub fn describe(params: &CodecParams, track: TrackId) -> Description {
             (format!("mpeg4-generic/{rate}/{channels}"), Some(aac::fmtp(config)))
         }
         Codec::G711(law) => (g711::rtpmap(*law, rate, channels), None),
+        Codec::Opus => (opus::RTPMAP.to_owned(), opus::fmtp(channels)),
     };
     Description { kind: params.kind(), payload_type: payload_type(params, track), rtpmap, fmtp }
 }
@@ -66,6 +68,7 @@ pub(super) fn cut(unit: &AccessUnit, sets: bool, out: &mut PacketWriter) {
         (Codec::H265 { .. }, _) => nal::cut::<h265::H265>(unit, sets, out),
         (Codec::Aac { .. }, _) => aac::cut(&unit.data, out),
         (Codec::G711(_), Shape::Audio { channels, .. }) => g711::cut(&unit.data, channels, out),
+        (Codec::Opus, _) => opus::cut(&unit.data, out),
         (Codec::G711(_), Shape::Video { .. }) => {}
     }
 }

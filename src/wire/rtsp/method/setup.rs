@@ -6,7 +6,7 @@ use super::super::live::{Live, Routed};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session};
 use super::super::target::Target;
-use super::super::transport::{self, Asked, Flow, Route};
+use super::super::transport::{self, Asked, Flow, Route, Terms};
 use super::{DATES, Outcome};
 
 /// Chooses a transport and asks the driver to prepare it.
@@ -38,9 +38,9 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    let Some(asked) = transport::choose(header.unwrap_or_default(), session.peer, flow) else {
-        let text = "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up";
-        return refuse(StatusCode::UnsupportedTransport, text);
+    let terms = Terms { peer: session.peer, secure: session.secure, flow };
+    let Some(asked) = transport::choose(header.unwrap_or_default(), terms) else {
+        return refuse(StatusCode::UnsupportedTransport, terms.text());
     };
     let route = match asked {
         Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },

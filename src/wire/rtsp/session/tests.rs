@@ -462,6 +462,67 @@ fn ids_differ_and_belong_to_their_connection() {
     assert_ne!(bench.play(), id);
 }
 
+/// A Basic header of `name` with the password `x`, to a session that lets passwords be said.
+fn as_user(name: &str) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("{name}:x"));
+    format!("Authorization: Basic {text}\r\n")
+}
+
+fn guarded() -> Bench {
+    use crate::base::secret::Secret;
+    use crate::wire::rtsp::auth::{Account, Algorithm, Guard, REALM, Rules, Scope};
+    let account = |name: &str| {
+        let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
+        let account = Account { ha1, ha1_sha256: None, read: Scope::All, publish: Scope::none() };
+        (name.to_owned(), account)
+    };
+    let rules = Rules::new([account("anna"), account("bert")].into(), false);
+    let mut bench = Bench::new();
+    bench.session = bench.session.guarded(Arc::new(Guard::new(&[7; 32], rules))).secured(true);
+    bench
+}
+
+#[test]
+fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
+    let mut bench = guarded();
+    assert_eq!(status(&bench.ask("OPTIONS", "rtsp://h/gate", "")), 200);
+    for method in ["DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD", "GET_PARAMETER", "X"] {
+        let reply = bench.ask(method, "rtsp://h/gate", TCP);
+        assert_eq!(status(&reply), 401, "{method}");
+        let lines: Vec<_> = reply.lines().filter(|line| line.starts_with("WWW-")).collect();
+        assert!(lines[0].starts_with("WWW-Authenticate: Digest realm=\"holdfast\", "), "{reply}");
+        assert_eq!(lines[1..], ["WWW-Authenticate: Basic realm=\"holdfast\""]);
+        assert!(reply.ends_with("\r\n\r\n"), "{reply}");
+        assert_eq!(header(&reply, "CSeq"), "7");
+    }
+    assert!(bench.events.is_empty() && bench.session.user().is_none());
+}
+
+#[test]
+fn a_session_belongs_to_the_account_that_began_it() {
+    let mut bench = guarded();
+    let (anna, bert) = (as_user("anna"), as_user("bert"));
+    let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", &format!("{TCP}{anna}"));
+    let id = header(&setup, "Session").split(';').next().unwrap().to_owned();
+    let session = format!("Session: {id}\r\n");
+    for (method, who, wanted) in [
+        ("PLAY", "", 401),
+        ("PLAY", &bert[..], 454),
+        ("DESCRIBE", &bert, 454),
+        ("TEARDOWN", &bert, 454),
+        ("PLAY", &anna, 200),
+        ("TEARDOWN", "", 401),
+        ("OPTIONS", "", 200),
+        ("TEARDOWN", &anna, 200),
+    ] {
+        let reply = bench.ask(method, "rtsp://h/gate", &format!("{session}{who}"));
+        assert_eq!(status(&reply), wanted, "{method} {who}");
+    }
+    assert_eq!(bench.session.user().map(|user| &**user), Some("anna"));
+    assert_eq!(status(&bench.ask("DESCRIBE", "rtsp://h/gate", &bert)), 200, "no session any more");
+}
+
 proptest::proptest! {
     #[test]
     fn arbitrary_bytes_never_panic_and_memory_stays_bounded(

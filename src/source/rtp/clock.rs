@@ -23,44 +23,44 @@ const ALIGNED_NANOS: i64 = 15_000_000;
 /// A track slides by at most one tick in so many.
 const SLIDE_ONE_IN: i64 = 128;
 /// A date that is further than this from the arrival is not believed.
-pub(super) const WALL_TRUST: Duration = Duration::from_secs(10);
+pub(in crate::source) const WALL_TRUST: Duration = Duration::from_secs(10);
 /// RTP time that runs ahead of the arrival by more than this between two units is a leap.
 const LEAP_AHEAD_NANOS: i64 = 10_000_000_000;
 /// RTP time that goes back by more than this between two units is a leap; B-frames stay inside.
 const LEAP_BACK_NANOS: i64 = 2_000_000_000;
 
-/// An RTP time as retina hands it out.
+/// An RTP time that no longer wraps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp {
+pub(in crate::source) struct Stamp {
     /// Unwrapped RTP time, in ticks of the track.
-    pub(super) ticks: i64,
-    /// Ticks since the place that RTP-Info names, or since the track's first packet.
-    pub(super) elapsed: i64,
+    pub(in crate::source) ticks: i64,
+    /// Ticks since the place that RTP-Info names; zero when there is none.
+    pub(in crate::source) elapsed: i64,
 }
 
 /// A moment on both clocks of this machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
+pub(in crate::source) struct Now {
     /// For order.
-    pub(super) boot: BootTime,
+    pub(in crate::source) boot: BootTime,
     /// For the date.
-    pub(super) wall: WallTime,
+    pub(in crate::source) wall: WallTime,
 }
 
 /// Where a unit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(in crate::source) struct Placed {
     /// Presentation time on the stream's timeline, in ticks of the track.
-    pub(super) present: i64,
+    pub(in crate::source) present: i64,
     /// When it was captured.
-    pub(super) captured: Captured,
+    pub(in crate::source) captured: Captured,
     /// The camera's clock leapt directly before this unit.
-    pub(super) leapt: bool,
+    pub(in crate::source) leapt: bool,
 }
 
 /// The clock of one run.
 #[derive(Debug)]
-pub(super) struct RunClock {
+pub(in crate::source) struct RunClock {
     /// Where the run before ended; this one stays behind it.
     floor: BootTime,
     tracks: Vec<TrackClock>,
@@ -88,13 +88,16 @@ struct Report {
 
 impl RunClock {
     /// The clock of a run whose tracks have these rates, behind `floor`.
-    pub(super) fn new(floor: BootTime, rates: impl IntoIterator<Item = NonZeroU32>) -> Self {
+    pub(in crate::source) fn new(
+        floor: BootTime,
+        rates: impl IntoIterator<Item = NonZeroU32>,
+    ) -> Self {
         let tracks = rates.into_iter().map(TrackClock::new).collect();
         Self { floor, tracks, wall_refused: false }
     }
 
     /// Places a unit of `track` that arrived at `now`.
-    pub(super) fn place(&mut self, track: usize, stamp: Stamp, now: Now) -> Placed {
+    pub(in crate::source) fn place(&mut self, track: usize, stamp: Stamp, now: Now) -> Placed {
         let mut leapt = false;
         if self.tracks[track].offset.is_none() {
             self.tracks[track].offset = Some(self.first_offset(track, stamp, now.boot));
@@ -112,7 +115,7 @@ impl RunClock {
     }
 
     /// Takes a sender report: RTP time `ticks` of `track` is the date `ntp`.
-    pub(super) fn report(&mut self, track: usize, ticks: i64, ntp: u64, now: Now) {
+    pub(in crate::source) fn report(&mut self, track: usize, ticks: i64, ntp: u64, now: Now) {
         if ntp == 0 {
             return; // a sender without a clock says zero, RFC 3550 §6.4.1
         }
@@ -122,7 +125,7 @@ impl RunClock {
     }
 
     /// Whether a sender's date was refused for the first time since the last call.
-    pub(super) fn take_wall_refused(&mut self) -> bool {
+    pub(in crate::source) fn take_wall_refused(&mut self) -> bool {
         std::mem::take(&mut self.wall_refused)
     }
 

@@ -13,18 +13,18 @@ use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, decode_nal};
 use crate::media::{Codec, CodecParams, Shape};
 
 /// The reordering depth that `params` announce, in pictures.
-pub(super) fn depth(params: &CodecParams) -> usize {
+pub(in crate::source) fn depth(params: &CodecParams) -> usize {
     let depth = match &params.codec {
         Codec::H264 { sps, .. } => h264(sps),
         Codec::H265 { sps, .. } => h265(sps),
-        Codec::Aac { .. } | Codec::G711(_) => None,
+        Codec::Aac { .. } | Codec::G711(_) | Codec::Opus => None,
     };
     depth.map_or(0, |depth| depth as usize)
 }
 
 /// Distance of two pictures that `params` announce, in ticks of the track; else that of 25
 /// pictures per second.
-pub(super) fn frame_ticks(params: &CodecParams) -> i64 {
+pub(in crate::source) fn frame_ticks(params: &CodecParams) -> i64 {
     let rate = u64::from(params.clock_rate.get());
     let ticks = match params.shape {
         Shape::Video { frame_secs: Some((num, den)), .. } if num > 0 && den > 0 => {

@@ -8,7 +8,7 @@ use crate::base::time::BootTime;
 
 /// The bytes of the window that is on.
 #[derive(Debug)]
-pub(super) struct FloodGate {
+pub(in crate::source) struct FloodGate {
     bytes_per_sec_max: u64,
     window: Duration,
     begun: Option<BootTime>,
@@ -17,13 +17,13 @@ pub(super) struct FloodGate {
 
 impl FloodGate {
     /// Lets `bytes_per_sec_max` pass, averaged over `window`.
-    pub(super) fn new(bytes_per_sec_max: u64, window: Duration) -> Self {
+    pub(in crate::source) fn new(bytes_per_sec_max: u64, window: Duration) -> Self {
         Self { bytes_per_sec_max, window, begun: None, bytes: 0 }
     }
 
     /// Counts `bytes` that arrived at `now`; `false` when the window brought too much.
     #[must_use]
-    pub(super) fn pass(&mut self, now: BootTime, bytes: usize) -> bool {
+    pub(in crate::source) fn pass(&mut self, now: BootTime, bytes: usize) -> bool {
         let begun = *self.begun.get_or_insert(now);
         if now.since(begun) >= self.window {
             self.begun = Some(now);

@@ -9,20 +9,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Deepest reordering that H.264 and H.265 allow (ITU-T H.264 §A.3.1, H.265 §A.4.2), in pictures.
-pub(super) const DEPTH_MAX: usize = 16;
+pub(in crate::source) const DEPTH_MAX: usize = 16;
 
 /// The two times of a unit, in ticks of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Times {
+pub(in crate::source) struct Times {
     /// Grows with every unit.
-    pub(super) decode: i64,
+    pub(in crate::source) decode: i64,
     /// Never before `decode`.
-    pub(super) present: i64,
+    pub(in crate::source) present: i64,
 }
 
 /// The reordering window of one track.
 #[derive(Debug)]
-pub(super) struct DecodeTimes {
+pub(in crate::source) struct DecodeTimes {
     depth: usize,
     /// Distance of two pictures, for the first `depth` units, which have nobody before them.
     frame_ticks: i64,
@@ -35,7 +35,7 @@ pub(super) struct DecodeTimes {
 impl DecodeTimes {
     /// A window for pictures `frame_ticks` apart that are reordered by at most `depth` places.
     /// No decoding time will be at or before `floor`.
-    pub(super) fn new(depth: usize, frame_ticks: i64, floor: Option<i64>) -> Self {
+    pub(in crate::source) fn new(depth: usize, frame_ticks: i64, floor: Option<i64>) -> Self {
         Self {
             depth: depth.min(DEPTH_MAX),
             frame_ticks: frame_ticks.max(1),
@@ -46,7 +46,7 @@ impl DecodeTimes {
     }
 
     /// Takes over what new parameter sets say; what was given out stays.
-    pub(super) fn reshape(&mut self, depth: usize, frame_ticks: i64) {
+    pub(in crate::source) fn reshape(&mut self, depth: usize, frame_ticks: i64) {
         self.depth = depth.min(DEPTH_MAX);
         self.frame_ticks = frame_ticks.max(1);
     }
@@ -55,7 +55,7 @@ impl DecodeTimes {
     ///
     /// A picture that comes later than `depth` allows shows that the parameter sets said too
     /// little: it is shown a few ticks late and the window grows by one place.
-    pub(super) fn place(&mut self, present: i64) -> Times {
+    pub(in crate::source) fn place(&mut self, present: i64) -> Times {
         self.waiting.push(Reverse(present));
         let wished = self.wished();
         let decode = self.last_decode.map_or(wished, |last| wished.max(last.saturating_add(1)));
@@ -83,7 +83,7 @@ impl DecodeTimes {
     }
 
     /// Forgets the window after a leap of the camera's clock; times go on growing.
-    pub(super) fn leap(&mut self) {
+    pub(in crate::source) fn leap(&mut self) {
         self.waiting.clear();
         self.highest = None;
     }

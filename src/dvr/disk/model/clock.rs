@@ -1,0 +1,38 @@
+//! Time that moves when it is told to.
+//!
+//! Owns: the time since boot and the date. Who vouches for the date is set, as the date is.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::base::time::{BootTime, Clock, WallTime};
+
+/// Time that moves when it is told to.
+#[derive(Debug, Default)]
+pub(in crate::dvr) struct VirtualClock {
+    boot_nanos: AtomicU64,
+    wall_minus_boot_nanos: AtomicI64,
+}
+
+impl VirtualClock {
+    pub(in crate::dvr) fn advance(&self, by: Duration) {
+        self.boot_nanos.fetch_add(u64::try_from(by.as_nanos()).unwrap(), Relaxed);
+    }
+
+    /// Begins a boot: some seconds after power came, at the date `wall_nanos`.
+    pub(in crate::dvr) fn reboot(&self, wall_nanos: i64) {
+        let boot_nanos = 3_000_000_000;
+        self.boot_nanos.store(boot_nanos, Relaxed);
+        self.wall_minus_boot_nanos.store(wall_nanos - boot_nanos.cast_signed(), Relaxed);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn boot(&self) -> BootTime {
+        BootTime::from_nanos(self.boot_nanos.load(Relaxed))
+    }
+    fn wall(&self) -> WallTime {
+        let boot = self.boot_nanos.load(Relaxed).cast_signed();
+        WallTime::from_unix_nanos(boot + self.wall_minus_boot_nanos.load(Relaxed))
+    }
+}

@@ -1,0 +1,59 @@
+//! A file's bytes: what reads show, what is on the medium, and the writes between the two.
+//!
+//! Owns: the way of a write onto the medium, or not.
+
+use fastrand::Rng;
+
+use super::survival::Survives;
+
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub(super) stamp: u64,
+    pub(super) at: usize,
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inode {
+    /// What reads show.
+    pub(super) cache: Vec<u8>,
+    pub(super) medium: Vec<u8>,
+    /// Written and not synced.
+    pub(super) dirty: Vec<Write>,
+}
+
+impl Inode {
+    /// All that was written reaches the medium.
+    pub(super) fn flush(&mut self) {
+        self.medium.resize(self.cache.len(), 0);
+        for write in std::mem::take(&mut self.dirty) {
+            self.medium[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
+        }
+    }
+
+    /// What is clean is read from the medium again.
+    pub(super) fn forget(&mut self) {
+        let length = self.cache.len();
+        self.cache.clone_from(&self.medium);
+        self.cache.resize(length, 0);
+        for write in &self.dirty {
+            self.cache[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
+        }
+    }
+
+    pub(super) fn lose(&mut self, random: &mut Rng, survives: Survives) {
+        let dirty = std::mem::take(&mut self.dirty);
+        let keeps_length = match survives {
+            Survives::Nothing => false,
+            Survives::Everything => true,
+            _ => random.bool(),
+        };
+        if keeps_length {
+            self.medium.resize(self.cache.len(), 0);
+        }
+        for write in &dirty {
+            survives.put(random, write, &mut self.medium);
+        }
+        self.cache.clone_from(&self.medium);
+    }
+}

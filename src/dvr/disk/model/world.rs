@@ -1,0 +1,225 @@
+//! The disk's state: files, names, and the trouble that calls meet.
+//!
+//! Owns: when trouble begins and ends, the end itself, and what a power cut leaves.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::calls::eio;
+use super::clock::VirtualClock;
+use super::inode::Inode;
+use super::survival::Survives;
+use super::{Cut, Event, Plan, Trouble};
+use crate::base::time::{BootTime, Clock};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Dir,
+    File(usize),
+}
+
+/// A name that was given or taken and is not durable. A rename is two with one stamp.
+#[derive(Clone, Debug)]
+pub(super) struct NameChange {
+    pub(super) stamp: u64,
+    pub(super) path: PathBuf,
+    pub(super) node: Option<Node>,
+}
+
+pub(super) type Names = BTreeMap<PathBuf, Node>;
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) random: Rng,
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) inodes: Vec<Inode>,
+    pub(super) names: Names,
+    pub(super) durable: Names,
+    pub(super) changes: Vec<NameChange>,
+    pub(super) kept: (Vec<Inode>, Names),
+    pub(super) stamp: u64,
+    /// Calls so far, and of them those that change something.
+    pub(super) calls: u64,
+    pub(super) changing: u64,
+    pub(super) cut_at: Option<(u64, Cut)>,
+    pub(super) ended: Option<Cut>,
+    pub(super) plan: Option<Plan>,
+    pub(super) trouble_until: Option<BootTime>,
+    pub(super) is_away: bool,
+    /// Handles of an older one are dead.
+    pub(super) epoch: u32,
+    pub(super) events: Vec<Event>,
+    /// What was made where the volume should be.
+    pub(super) strays: Vec<PathBuf>,
+    pub(super) free_bytes: u64,
+    /// What a sync takes at most.
+    pub(super) sync_time_max: Duration,
+}
+
+impl World {
+    pub(super) fn stamp(&mut self) -> u64 {
+        self.stamp += 1;
+        self.stamp
+    }
+
+    /// How many of `whole` bytes at `at` a write gets done that ends early, between two units.
+    pub(super) fn part(&mut self, at: usize, whole: usize, unit: usize) -> usize {
+        let units = self.random.usize(0..=whole.div_ceil(unit));
+        ((at / unit + units) * unit).saturating_sub(at).min(whole)
+    }
+
+    /// Counts a call. Refuses it when all has ended.
+    pub(super) fn call(&mut self) -> io::Result<()> {
+        if self.ended.is_some() {
+            return Err(eio());
+        }
+        self.calls += 1;
+        self.begin_or_end_trouble();
+        Ok(())
+    }
+
+    pub(super) fn change(&mut self) -> io::Result<()> {
+        self.call()?;
+        self.changing += 1;
+        match self.struck() {
+            Some(Trouble::ReadOnly) => Err(ErrorKind::ReadOnlyFilesystem.into()),
+            Some(Trouble::Stall) => {
+                let millis = self.random.u64(1..4_000);
+                self.clock.advance(Duration::from_millis(millis));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A sync takes its time.
+    pub(super) fn pass_sync_time(&mut self) {
+        let micros = self.random.u64(0..=u64::try_from(self.sync_time_max.as_micros()).unwrap());
+        self.clock.advance(Duration::from_micros(micros));
+    }
+
+    /// Whether this changing call is the last one.
+    pub(super) fn ends_here(&mut self) -> bool {
+        match self.cut_at {
+            Some((at, cut)) if self.changing >= at => {
+                self.ended = Some(cut);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn begin_or_end_trouble(&mut self) {
+        let Some(plan) = self.plan.filter(|plan| self.calls >= plan.from_call) else { return };
+        let now = self.clock.boot();
+        match self.trouble_until {
+            None => {
+                self.trouble_until = Some(now.after(plan.lasts));
+                if matches!(plan.trouble, Trouble::Away | Trouble::AwayThenOlder) {
+                    self.lose();
+                    (self.is_away, self.epoch) = (true, self.epoch + 1);
+                }
+            }
+            Some(until) if now >= until => {
+                self.come_back();
+                self.plan = None;
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn come_back(&mut self) {
+        if !std::mem::take(&mut self.is_away) {
+            return;
+        }
+        if self.plan.is_some_and(|plan| plan.trouble == Trouble::AwayThenOlder) {
+            (self.inodes, self.durable) = self.kept.clone();
+            self.inodes.iter_mut().for_each(|inode| {
+                inode.dirty.clear();
+                inode.cache.clone_from(&inode.medium);
+            });
+            self.names = self.durable.clone();
+            self.events.push(Event::CameBackOlder);
+        }
+    }
+
+    /// The trouble that this call meets.
+    pub(super) fn struck(&mut self) -> Option<Trouble> {
+        let plan = self.plan.filter(|_| self.trouble_until.is_some())?;
+        (self.random.f32() < plan.odds).then_some(plan.trouble)
+    }
+
+    pub(super) fn alive(&self, epoch: u32) -> io::Result<()> {
+        if self.is_away || self.epoch != epoch { Err(eio()) } else { Ok(()) }
+    }
+
+    /// The power goes: of the un-synced a part survives.
+    pub(super) fn lose(&mut self) {
+        let stamps = || self.inodes.iter().flat_map(|i| &i.dirty).map(|write| write.stamp);
+        let first = stamps().min().unwrap_or(0);
+        let last = stamps().max().unwrap_or(0).max(first);
+        let survives = Survives::draw(&mut self.random, first, last);
+        let from = self.changes.iter().map(|change| change.stamp).min().unwrap_or(0);
+        let names = Survives::draw(&mut self.random, from, self.stamp.max(from));
+        self.lose_but(survives, names);
+    }
+
+    pub(super) fn lose_but(&mut self, survives: Survives, names: Survives) {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.sort_by_key(|change| change.stamp);
+        let mut decided = None;
+        for change in changes {
+            let spared = match decided {
+                Some((stamp, spared)) if stamp == change.stamp => spared,
+                _ => names.spares(&mut self.random, change.stamp),
+            };
+            decided = Some((change.stamp, spared));
+            if spared {
+                set(&mut self.durable, change.path, change.node);
+            }
+        }
+        for inode in &mut self.inodes {
+            inode.lose(&mut self.random, survives);
+        }
+        self.drop_orphans();
+        self.names = self.durable.clone();
+    }
+
+    /// What lies in a directory whose name is gone is gone with it.
+    pub(super) fn drop_orphans(&mut self) {
+        let root = self.durable.keys().next().cloned();
+        let known = self.durable.clone();
+        let reached = |path: &Path| {
+            path.ancestors()
+                .skip(1)
+                .take_while(|above| root.as_deref().is_some_and(|root| above.starts_with(root)))
+                .all(|above| known.contains_key(above))
+        };
+        self.durable.retain(|path, _| reached(path));
+    }
+
+    pub(super) fn rename(&mut self, path: &Path, node: Option<Node>, stamp: u64) {
+        set(&mut self.names, path.to_owned(), node);
+        self.changes.push(NameChange { stamp, path: path.to_owned(), node });
+    }
+
+    pub(super) fn file(&self, path: &Path) -> io::Result<usize> {
+        match self.names.get(path) {
+            Some(&Node::File(inode)) if !self.is_away => Ok(inode),
+            Some(Node::Dir) if !self.is_away => Err(ErrorKind::InvalidInput.into()),
+            _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+pub(super) fn set(names: &mut Names, path: PathBuf, node: Option<Node>) {
+    match node {
+        Some(node) => drop(names.insert(path, node)),
+        None => drop(names.remove(&path)),
+    }
+}

@@ -1,0 +1,120 @@
+//! Cameras: what they send, and how they come and go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::super::ledger::MARK;
+use super::{House, Process, SLOT_BYTES};
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, Clock, MediaTime};
+use crate::dvr::Keep;
+use crate::dvr::tests::{RATE, params};
+use crate::media::{AccessUnit, Captured, ClockSource, RunId, TrackId};
+use crate::wire::mp4::{Fragment, FragmentBuilder};
+
+/// A camera and how it behaves.
+#[derive(Clone)]
+pub(super) struct Camera {
+    pub(super) name: StreamName,
+    pub(super) period: Duration,
+    pub(super) bytes_min: usize,
+    pub(super) bytes_max: usize,
+    pub(super) keys_every: u64,
+    pub(super) keep: Keep,
+    pub(super) due: BootTime,
+    pub(super) begun: BootTime,
+    pub(super) wide: bool,
+    pub(super) run: u32,
+    pub(super) run_start: bool,
+    pub(super) count: u64,
+    /// Fragments that the process has acknowledged so far.
+    pub(super) acknowledged: u64,
+}
+
+impl Camera {
+    /// A camera of any kind.
+    pub(super) fn draw(name: &str, random: &mut Rng) -> Self {
+        let bytes_max = random.usize(200..9_000);
+        Self {
+            name: StreamName::parse(name).unwrap(),
+            period: Duration::from_millis(random.u64(200..=1_200)),
+            // Of one size, an old lap's fragments stand just where the new lap's end.
+            bytes_min: if random.bool() { bytes_max } else { 40 },
+            bytes_max,
+            keys_every: random.u64(1..4),
+            keep: Keep {
+                min_bytes: random.u64(0..3) * SLOT_BYTES,
+                max_bytes: (random.u8(0..4) == 0).then(|| random.u64(3..6) * SLOT_BYTES),
+                max_age: None,
+            },
+            due: BootTime::default(),
+            begun: BootTime::default(),
+            wide: false,
+            run: 1,
+            run_start: true,
+            count: 0,
+            acknowledged: 0,
+        }
+    }
+}
+
+impl House {
+    pub(super) fn hand_over(&mut self, process: &mut Process, at: usize) {
+        let camera = &mut self.cameras[at];
+        let now = self.clock.boot();
+        let (id, wall) = (self.ledger.next_id(), self.clock.wall());
+        let bytes = self.random.usize(camera.bytes_min..=camera.bytes_max);
+        let key = camera.count.is_multiple_of(camera.keys_every);
+        let span = i64::try_from(now.since(camera.begun).as_nanos()).unwrap();
+        let decode = MediaTime::from_nanos(i64::try_from(camera.begun.as_nanos()).unwrap(), RATE);
+        let begun = camera.begun;
+        let unit = |data: Vec<u8>, decode: MediaTime| AccessUnit {
+            track: TrackId(0),
+            run: RunId(camera.run),
+            decode,
+            present: decode,
+            arrived: begun,
+            captured: Captured { wall: wall.offset_nanos(-span), source: ClockSource::Arrival },
+            random_access: key,
+            lost_before: 0,
+            params: params(),
+            data: data.into(),
+        };
+        let mut payload = [&MARK[..], &id.to_be_bytes()].concat();
+        payload.resize(bytes, u8::try_from(id % 251).unwrap());
+        let mut builder = FragmentBuilder::new(u32::try_from(id).unwrap());
+        builder.push(Arc::new(unit(payload, decode)));
+        let end = MediaTime::from_nanos(i64::try_from(now.as_nanos()).unwrap(), RATE);
+        let fragment: Fragment = builder.build(Some(&unit(Vec::new(), end)));
+        let until = fragment.first.captured.wall;
+        let until = until.offset_nanos(i64::try_from(fragment.span.as_nanos()).unwrap());
+        self.ledger.take((id, at, self.life), begun, now, until, fragment.to_bytes());
+        let init = &self.inits[usize::from(camera.wide)];
+        let _ = process.writers[at].append(init, fragment, camera.run_start, false);
+        (camera.run_start, camera.begun) = (false, now);
+        camera.count += 1;
+        camera.due = now.after(camera.period);
+        self.behave(process, at);
+    }
+
+    /// Cameras reconnect, change their parameters, and go away for a while.
+    pub(super) fn behave(&mut self, process: &mut Process, at: usize) {
+        let camera = &mut self.cameras[at];
+        match self.random.u8(0..100) {
+            0 => camera.wide = !camera.wide,
+            1 | 2 => {
+                let outage = Duration::from_millis(self.random.u64(1..9_000));
+                camera.begun = camera.begun.after(outage);
+                camera.due = camera.due.after(outage);
+                (camera.run_start, camera.run, camera.count) = (true, camera.run + 1, 0);
+                // Its recorder ends with it, at times.
+                if self.random.bool() {
+                    process.writers[at] = process.dvr.writer(&camera.name, camera.keep);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A life between a start and its end.
+
+use std::time::Duration;
+
+use super::super::ledger::State;
+use super::{House, LOSS_MAX, Process};
+use crate::base::time::Clock;
+use crate::dvr::disk::model::{Cut, Plan, Trouble};
+use crate::dvr::storage::Turn;
+
+impl House {
+    pub(super) fn record(&mut self, mut process: Process) {
+        self.disk.keep();
+        self.ledger.keep();
+        let cut = self.draw_cut();
+        // Mostly short lives, so that many begin; some turn the whole ring.
+        let magnitude = self.random.u32(2..9);
+        self.disk.cut_at(self.random.u64(1..=1 << magnitude), cut);
+        let plan = (self.random.u8(0..4) == 0).then(|| self.draw_trouble());
+        if let Some(plan) = plan {
+            self.disk.plan(plan);
+            self.tally.troubles += 1;
+            process.is_troubled = true;
+            self.is_scarred = true;
+        }
+        for camera in &self.cameras {
+            process.writers.push(process.dvr.writer(&camera.name, camera.keep));
+        }
+        let in_order = self.random.u8(0..40) == 0;
+        let limit = self.clock.boot().after(Duration::from_secs(self.random.u64(20..400)));
+        while !self.disk.has_ended() {
+            if self.clock.boot() > limit {
+                if in_order {
+                    self.close(process);
+                    return;
+                }
+                self.disk.cut_now(cut);
+                break;
+            }
+            self.step(&mut process);
+        }
+        self.check_loss(&process);
+        let in_health = !process.is_troubled && cut == Cut::Power;
+        self.cut_in_health = in_health.then(|| self.clock.boot());
+        drop(process);
+        self.end(cut);
+        self.maybe_flip();
+    }
+
+    pub(super) fn close(&mut self, mut process: Process) {
+        process.dvr.close(Duration::ZERO);
+        for _ in 0..100 {
+            let turn = process.storage.turn(None);
+            self.clock.advance(Duration::from_millis(100));
+            if turn == Turn::Ended || self.disk.has_ended() {
+                break;
+            }
+        }
+        self.observe(&mut process);
+        process.keeper.turn();
+        drop(process);
+        let cut = self.draw_cut();
+        self.disk.cut_now(cut);
+        self.end(cut);
+    }
+
+    pub(super) fn draw_trouble(&mut self) -> Plan {
+        use Trouble::{
+            Away, AwayThenOlder, Dying, Full, LyingFree, Read, ReadOnly, ShortWrite, Stall, Sync,
+            SyncDir, Write,
+        };
+        let all = [
+            Write,
+            ShortWrite,
+            Sync,
+            Dying,
+            SyncDir,
+            Read,
+            Full,
+            LyingFree,
+            ReadOnly,
+            Stall,
+            Away,
+            AwayThenOlder,
+        ];
+        let odds = [1.0, 0.5, 0.1][self.random.usize(0..3)];
+        let trouble = all[self.random.usize(0..all.len())];
+        Plan {
+            trouble,
+            from_call: self.random.u64(0..200),
+            lasts: Duration::from_millis(self.random.u64(1..20_000)),
+            odds,
+        }
+    }
+
+    /// Until the next thing happens.
+    pub(super) fn step(&mut self, process: &mut Process) {
+        let now = self.clock.boot();
+        let due = self.cameras.iter().map(|camera| camera.due).min().unwrap();
+        let wait = process.storage.patience().min(due.since(now));
+        // A machine that does other things as well.
+        let late = if self.random.u8(0..8) == 0 { self.random.u64(0..100) } else { 1 };
+        self.clock.advance(wait.max(Duration::from_millis(late)));
+        for at in 0..self.cameras.len() {
+            if self.cameras[at].due <= self.clock.boot() {
+                self.hand_over(process, at);
+            }
+        }
+        process.storage.turn(None);
+        if self.random.u8(0..4) != 0 {
+            process.keeper.turn();
+        }
+        if self.random.u8(0..4) == 0 {
+            process.journal.turn(None, false);
+        }
+        if self.random.u16(0..200) == 0 {
+            self.mark(process);
+        }
+        if self.random.u16(0..400) == 0 {
+            self.disk.squeeze();
+        }
+        self.observe(process);
+    }
+
+    pub(super) fn observe(&mut self, process: &mut Process) {
+        self.ledger.observe(self.disk.take_events());
+        for (at, camera) in self.cameras.iter_mut().enumerate() {
+            let Some(writer) = process.writers.get(at) else { return };
+            let Some(durable) = *writer.durable().borrow() else { continue };
+            let news = durable.fragments - camera.acknowledged;
+            if news > 0 {
+                self.ledger.acknowledge(at, self.life, durable, news);
+                camera.acknowledged = durable.fragments;
+            }
+        }
+    }
+
+    /// On a healthy disk all but the last two seconds is acknowledged, and nothing is refused.
+    pub(super) fn check_loss(&mut self, process: &Process) {
+        let now = self.clock.boot();
+        if process.is_troubled {
+            return;
+        }
+        for (id, fragment) in self.ledger.of_life(self.life) {
+            let age = now.since(fragment.begun);
+            let late = age > LOSS_MAX && fragment.state < State::Acknowledged;
+            assert!(!late, "{id} began {age:?} ago and is not durable");
+        }
+        for writer in &process.writers {
+            let status = writer.status();
+            assert!(status.lost == 0 || self.disk.has_ended(), "{status:?}");
+        }
+    }
+}

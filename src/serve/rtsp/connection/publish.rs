@@ -1,0 +1,88 @@
+//! ANNOUNCE, SETUP and RECORD of a peer that publishes, and its packets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::super::record::{self, Arrival};
+use super::Connection;
+use crate::base::time::BootTime;
+use crate::media::TrackId;
+use crate::source::Entrance;
+use crate::source::rtsp_push::{PushError, Seat};
+use crate::wire::rtsp::{Command, Medium, Offer, Refusal, Route, Routed};
+
+impl Connection {
+    /// Whether `offer` may be published as `stream`.
+    pub(super) fn announce(&self, stream: &str, offer: &Offer) -> Result<Command, Refusal> {
+        self.seat(stream)?.check(offer).map_err(record::refusal)?;
+        Ok(Command::Announced)
+    }
+
+    /// Where a peer may publish.
+    fn seat(&self, stream: &str) -> Result<Arc<Seat>, Refusal> {
+        self.readable(stream)?;
+        match self.entrances.get(stream).as_deref() {
+            Some(Entrance::Seat(seat)) => Ok(Arc::clone(seat)),
+            _ => Err(Refusal::NotPublished),
+        }
+    }
+
+    pub(super) fn set_up_record(
+        &mut self,
+        track: TrackId,
+        route: Route,
+    ) -> Result<Command, Refusal> {
+        let peer = self.peer.ip().to_canonical();
+        let server_port = self.record.set_up(track, route, self.local, peer)?;
+        Ok(Command::SetUp { track, ssrc: 0, server_port })
+    }
+
+    pub(super) fn record(
+        &mut self,
+        stream: &str,
+        offer: &Offer,
+        routes: Vec<Routed>,
+    ) -> Result<Command, Refusal> {
+        let seat = self.seat(stream)?;
+        self.record.begin(&seat, offer, routes, fastrand::u64(..))?;
+        Ok(Command::Recording)
+    }
+
+    /// Hands a packet to the source.
+    pub(super) fn publish(&mut self, track: TrackId, medium: Medium, packet: Bytes) {
+        let taken = self.record.take(track, medium, packet);
+        self.published(taken);
+    }
+
+    /// Takes what came of a publisher by other sockets, and all that is there behind it.
+    pub(super) fn arrived(&mut self, now: BootTime, arrival: Arrival) {
+        let (track, medium, packet) = match arrival {
+            Arrival::Displaced(why) => return self.published(Err(why)),
+            Arrival::Datagram(track, medium, packet) => (track, medium, packet),
+        };
+        let rest = self.record.try_next();
+        for (track, medium, packet) in std::iter::once((track, medium, packet)).chain(rest) {
+            let heard = match medium {
+                Medium::Rtp => Command::Heard,
+                Medium::Rtcp => Command::Alive,
+            };
+            self.session.command(now, heard);
+            self.publish(track, medium, packet);
+        }
+    }
+
+    /// Does what a publisher's time has come for.
+    pub(super) fn tick(&mut self, now: BootTime) {
+        let ticked = self.record.tick(now, &mut self.out);
+        self.published(ticked);
+    }
+
+    /// A publisher that cannot go on takes its connection with it; the stream's state says why.
+    fn published(&mut self, done: Result<(), PushError>) {
+        if let Err(why) = done {
+            self.record.pause(why);
+            self.end = Some("the publisher cannot go on");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What carries the bytes of one RTSP connection.
+//!
+//! Owns: the sockets of one peer and their options. Does not own: what the bytes say. A new kind
+//! of carrier is a variant here, or of [`Socket`] if it is one socket that reads and writes.
+
+mod socket;
+mod tls;
+
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::io::Interest;
+
+pub(super) use socket::Socket;
+
+/// How long the last bytes may take to the peer, and its own to us.
+const PART_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What carries the bytes of one connection.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// One socket for both directions.
+    Direct(Socket),
+}
+
+impl Link {
+    /// Our address as the peer sees it.
+    pub(super) fn local_ip(&self) -> io::Result<IpAddr> {
+        match self {
+            Self::Direct(socket) => socket.local_ip(),
+        }
+    }
+
+    /// Whether nobody on the way can read along.
+    pub(super) fn is_secure(&self) -> bool {
+        match self {
+            Self::Direct(socket) => socket.is_secure(),
+        }
+    }
+
+    /// Reads what is there; `Ok(0)` is the end of what the peer says.
+    pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct(socket) => socket.try_read(buffer),
+        }
+    }
+
+    /// Writes as much of `slices` as is taken at once, at least one byte.
+    pub(super) fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Direct(socket) => socket.try_write_vectored(slices),
+        }
+    }
+
+    /// Sends what was taken and has not left yet, as far as it goes now; whether all has left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Direct(socket) => socket.flush(),
+        }
+    }
+
+    /// Waits until there is what `interest` asks for; whether it is something to read. An error
+    /// shows at the read or write that follows. Cancel safe.
+    pub(super) async fn ready(&mut self, interest: Interest) -> bool {
+        match self {
+            Self::Direct(socket) => socket.ready(interest).await,
+        }
+    }
+
+    /// Takes leave: closing a socket with unread input would make the kernel send a reset, which
+    /// overtakes the last reply.
+    pub(super) async fn part(&mut self) {
+        let parted = async {
+            match self {
+                Self::Direct(socket) => socket.part().await,
+            }
+        };
+        // Whatever happens now, the connection is over.
+        let _ = tokio::time::timeout(PART_TIME_MAX, parted).await;
+    }
+
+    /// Lets the kernel forget what it still holds for a peer that takes nothing.
+    pub(super) fn cut(&self) {
+        match self {
+            Self::Direct(socket) => socket.cut(),
+        }
+    }
+}

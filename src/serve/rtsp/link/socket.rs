@@ -1,0 +1,129 @@
+//! One socket of a peer, with or without TLS.
+//!
+//! Owns: the socket and its options.
+
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+
+use super::tls::TlsSocket;
+use crate::base::limits::{RTSP_SEND_BUFFER_BYTES, RTSP_WRITE_STALL_MAX, TLS_HANDSHAKE_TIME_MAX};
+
+/// What is read and dropped of a peer after its last reply.
+const PART_BYTES_MAX: u64 = 256 << 10;
+
+/// One socket of a peer.
+#[derive(Debug)]
+pub(in super::super) enum Socket {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsSocket>),
+}
+
+impl Socket {
+    /// Takes over a TCP connection.
+    pub(in super::super) fn plain(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let options = socket2::SockRef::from(&socket);
+        // A peer that vanished without a word is gone after this, not after 15 minutes.
+        options.set_tcp_user_timeout(Some(RTSP_WRITE_STALL_MAX))?;
+        options.set_send_buffer_size(RTSP_SEND_BUFFER_BYTES)?;
+        Ok(Self::Plain(socket))
+    }
+
+    /// Puts TLS on a TCP connection; the peer has [`TLS_HANDSHAKE_TIME_MAX`] for its part.
+    pub(in super::super) async fn secured(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let Self::Plain(socket) = self else { return Ok(self) };
+        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);
+        let shaken = tokio::time::timeout(TLS_HANDSHAKE_TIME_MAX, handshake).await;
+        let (socket, tls) = shaken.map_err(|_| io::ErrorKind::TimedOut)??.into_inner();
+        Ok(Self::Tls(Box::new(TlsSocket::new(socket, tls))))
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.tcp(),
+        }
+    }
+
+    /// Our address as the peer sees it.
+    pub(super) fn local_ip(&self) -> io::Result<IpAddr> {
+        Ok(self.tcp().local_addr()?.ip().to_canonical())
+    }
+
+    /// Whether nobody on the way can read along.
+    pub(in super::super) fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Reads what is there; `Ok(0)` is the end of what the peer says.
+    pub(in super::super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_read(buffer),
+            Self::Tls(tls) => tls.try_read(buffer),
+        }
+    }
+
+    /// Writes as much of `slices` as is taken at once, at least one byte.
+    pub(in super::super) fn try_write_vectored(
+        &mut self,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_write_vectored(slices),
+            Self::Tls(tls) => tls.try_write_vectored(slices),
+        }
+    }
+
+    /// Sends what was taken and has not left yet, as far as it goes now; whether all has left.
+    pub(in super::super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+
+    /// Waits until there is what `interest` asks for; whether it is something to read. Cancel
+    /// safe.
+    pub(in super::super) async fn ready(&self, interest: Interest) -> bool {
+        if let Self::Tls(tls) = self
+            && tls.has_unread()
+            && interest.is_readable()
+        {
+            return true;
+        }
+        let ready = self.tcp().ready(interest).await;
+        ready.is_ok_and(|ready| ready.is_readable() || ready.is_read_closed())
+            && interest.is_readable()
+    }
+
+    /// Says good-bye and reads on until the peer does so too.
+    pub(super) async fn part(&mut self) -> io::Result<()> {
+        if let Self::Tls(tls) = self {
+            tls.close();
+            while !tls.flush()? {
+                tls.tcp().writable().await?;
+            }
+        }
+        let tcp = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.tcp_mut(),
+        };
+        tcp.shutdown().await?;
+        tokio::io::copy(&mut tcp.take(PART_BYTES_MAX), &mut tokio::io::sink()).await?;
+        Ok(())
+    }
+
+    /// Lets the kernel forget what it still holds for the peer.
+    pub(super) fn cut(&self) {
+        // A socket that refuses this is closed in the ordinary way.
+        let _ = socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,184 @@
+//! One peer that publishes: its seat, and the ports its packets come to.
+//!
+//! Owns: the way of packets from the sockets to the source, and of receiver reports back. Does
+//! not own: what becomes of the packets (`source::rtsp_push`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::outgoing::Outgoing;
+use super::udp::{Datagram, Kind, UdpPair};
+use crate::base::time::BootTime;
+use crate::media::TrackId;
+use crate::source::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
+use crate::wire::rtp::interleaved;
+use crate::wire::rtsp::{Medium, Offer, Refusal, Route, Routed};
+
+/// Datagrams taken at once, before anything else gets its turn.
+const DATAGRAMS_AT_ONCE: usize = 64;
+
+/// What publishing needs of a connection. Empty for readers.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    publisher: Option<Publisher>,
+    routes: Vec<Routed>,
+    /// Ports of our own, a pair per track over UDP.
+    ports: Vec<(TrackId, UdpPair)>,
+}
+
+/// What a publisher's sockets had.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// A datagram of this track; more may wait.
+    Datagram(TrackId, Medium, Bytes),
+    /// The publisher has its seat no more.
+    Displaced(PushError),
+}
+
+/// What a peer is told that gets no seat.
+pub(super) fn refusal(why: Unseated) -> Refusal {
+    match why {
+        Unseated::Taken => Refusal::Taken,
+        Unseated::Closed => Refusal::NotReady(why.to_string()),
+        Unseated::NotCarried { .. } => Refusal::NotCarried(why.to_string()),
+    }
+}
+
+impl Record {
+    /// Opens ports of our own for `track` over UDP.
+    pub(super) fn set_up(
+        &mut self,
+        track: TrackId,
+        route: Route,
+        local: IpAddr,
+        peer: IpAddr,
+    ) -> Result<Option<(u16, u16)>, Refusal> {
+        self.ports.retain(|(other, _)| *other != track);
+        if !matches!(route, Route::Udp { .. }) {
+            return Ok(None);
+        }
+        let pair = UdpPair::open(local, peer).map_err(|_| Refusal::NoPorts)?;
+        pair.make_room_for_input();
+        let ports = pair.ports();
+        self.ports.push((track, pair));
+        Ok(Some(ports))
+    }
+
+    /// Takes the seat and lets packets in.
+    pub(super) fn begin(
+        &mut self,
+        seat: &Arc<Seat>,
+        offer: &Offer,
+        routes: Vec<Routed>,
+        seed: u64,
+    ) -> Result<(), Refusal> {
+        let carriage = |routed: &Routed| match routed.route {
+            Route::Udp { .. } => Carriage::Udp,
+            _ => Carriage::Tcp,
+        };
+        let tracks: Vec<_> = routes.iter().map(|r| (r.track, carriage(r))).collect();
+        self.publisher = Some(seat.sit(offer, &tracks, seed).map_err(refusal)?);
+        self.routes = routes;
+        Ok(())
+    }
+
+    /// Lets no more packets in, for this reason; the ports stay.
+    pub(super) fn pause(&mut self, why: PushError) {
+        if let Some(mut publisher) = self.publisher.take() {
+            publisher.ends(why);
+        }
+    }
+
+    /// Ends it all.
+    pub(super) fn end(&mut self) {
+        self.pause(PushError::Left);
+        *self = Self::default();
+    }
+
+    /// Hands a packet on. An error ends the publisher.
+    pub(super) fn take(
+        &mut self,
+        track: TrackId,
+        medium: Medium,
+        packet: Bytes,
+    ) -> Result<(), PushError> {
+        let Some(publisher) = &mut self.publisher else { return Ok(()) };
+        let packet = match medium {
+            Medium::Rtp => Came::Rtp(packet),
+            Medium::Rtcp => Came::Rtcp(packet),
+        };
+        publisher.receive(track, packet)
+    }
+
+    /// When [`tick`](Self::tick) wants to be called.
+    pub(super) fn deadline(&self) -> Option<BootTime> {
+        let own = self.publisher.as_ref().map(Publisher::deadline);
+        let unsent = self.ports.iter().filter_map(|(_, pair)| pair.deadline()).min();
+        own.into_iter().chain(unsent).min()
+    }
+
+    /// Does what is due: late packets, deadlines, receiver reports.
+    pub(super) fn tick(&mut self, now: BootTime, out: &mut Outgoing) -> Result<(), PushError> {
+        if self.deadline().is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.advance()?;
+            for (track, report) in publisher.reports() {
+                let route = self.routes.iter().find(|routed| routed.track == track);
+                let pair = self.ports.iter_mut().find(|(own, _)| *own == track);
+                match (route.map(|routed| routed.route), pair) {
+                    (Some(Route::Tcp { rtcp, .. }), _) => {
+                        out.push(now, interleaved(rtcp, &report));
+                    }
+                    (Some(Route::Udp { rtcp, .. }), Some((_, pair))) => {
+                        let (kind, gap) = (Kind::Rtcp, Duration::ZERO);
+                        pair.push(Datagram { bytes: report, port: rtcp, kind, gap });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (_, pair) in &mut self.ports {
+            pair.send(now);
+        }
+        Ok(())
+    }
+
+    /// Waits for a datagram, or for the loss of the seat. Cancel safe.
+    pub(super) async fn next(&mut self) -> Arrival {
+        let Some(publisher) = &mut self.publisher else { return std::future::pending().await };
+        let ports = &self.ports;
+        tokio::select! {
+            biased;
+            why = publisher.displaced() => Arrival::Displaced(why),
+            arrival = std::future::poll_fn(|cx| poll_ports(ports, cx)) => arrival,
+        }
+    }
+
+    /// Datagrams that are there already, up to a fair share.
+    pub(super) fn try_next(&self) -> impl Iterator<Item = (TrackId, Medium, Bytes)> + use<> {
+        let there: Vec<_> = self
+            .ports
+            .iter()
+            .flat_map(|(track, pair)| {
+                let media = std::iter::from_fn(|| pair.try_receive());
+                media.take(DATAGRAMS_AT_ONCE).map(|(medium, packet)| (*track, medium, packet))
+            })
+            .collect();
+        there.into_iter()
+    }
+}
+
+fn poll_ports(ports: &[(TrackId, UdpPair)], cx: &mut Context<'_>) -> Poll<Arrival> {
+    for (track, pair) in ports {
+        if let Poll::Ready((medium, packet)) = pair.poll_receive(cx) {
+            return Poll::Ready(Arrival::Datagram(*track, medium, packet));
+        }
+    }
+    Poll::Pending
+}

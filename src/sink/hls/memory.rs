@@ -1,0 +1,140 @@
+//! The task that feeds the list from the stream itself, where no recording can.
+//!
+//! Owns: the segmenter while somebody watches. What it listed leaves with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::Shared;
+use crate::base::Stop;
+use crate::base::limits::HLS_LINGER_TIME;
+use crate::base::time::{BootTime, SharedClock};
+use crate::bus::{Allowance, Stream};
+use crate::sink::web_reader::{WebNext, WebReader};
+use crate::wire::hls::{Cut, Segmenter};
+use crate::wire::web::WebFormat;
+
+/// The open segment ends when nothing came for so long, so that what was seen last can be seen.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// How often old segments go, and it is looked whether anybody still asks.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One life of the task.
+pub(super) struct Life {
+    segmenter: Segmenter,
+    /// The format told last, so that a left-out track is told once.
+    format: Option<Arc<WebFormat>>,
+    /// When the newest unit was taken.
+    newest: BootTime,
+    stream: Arc<Stream>,
+    shared: Arc<Shared>,
+    clock: SharedClock,
+    stop: Stop,
+}
+
+impl Life {
+    /// A life that begins where the list ends.
+    pub(super) fn new(
+        stream: &Arc<Stream>,
+        shared: &Arc<Shared>,
+        clock: &SharedClock,
+        stop: &Stop,
+        goes_on: bool,
+    ) -> Self {
+        Self {
+            segmenter: Segmenter::new(goes_on),
+            format: None,
+            newest: clock.boot(),
+            stream: Arc::clone(stream),
+            shared: Arc::clone(shared),
+            clock: Arc::clone(clock),
+            stop: stop.clone(),
+        }
+    }
+
+    /// Cuts until told to stop, or until nobody has asked for [`HLS_LINGER_TIME`].
+    pub(super) async fn run(mut self) {
+        let mut units = WebReader::new(&self.stream, Allowance::Window);
+        let mut idle = tokio::time::interval(IDLE_INTERVAL);
+        let stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = idle.tick() => {
+                    if self.is_idle() {
+                        return;
+                    }
+                }
+                next = units.next() => match next {
+                    WebNext::Unit(unit, format) => {
+                        self.tell(&format);
+                        self.newest = self.clock.boot();
+                        let target = self.shared.list().playlist.target();
+                        let cut = self.segmenter.push(&unit, &format, target);
+                        self.shared.meter.unit(unit.data.len());
+                        self.list(cut);
+                    }
+                    WebNext::Lagged(units) => self.lose(units),
+                    WebNext::Ended => return,
+                },
+            }
+        }
+    }
+
+    /// What is due once a second; returns whether nobody asks any more.
+    fn is_idle(&mut self) -> bool {
+        let now = self.clock.boot();
+        if now.since(self.newest) > SILENCE_MAX {
+            let cut = self.segmenter.interrupt();
+            self.list(cut);
+        }
+        let mut list = self.shared.list();
+        list.playlist.sweep(now);
+        now.since(list.asked_at) > HLS_LINGER_TIME
+    }
+
+    fn lose(&mut self, units: u64) {
+        warn!(stream = %self.stream.name(), part = "hls", units, "reader lagged, resuming at next key frame");
+        self.shared.meter.lost(units);
+        let cut = self.segmenter.interrupt();
+        self.list(cut);
+    }
+
+    fn tell(&mut self, format: &Arc<WebFormat>) {
+        if self.format.as_ref().is_some_and(|told| Arc::ptr_eq(told, format)) {
+            return;
+        }
+        let told_before = self.format.as_ref().and_then(|told| told.audio_dropped.as_ref());
+        if let Some(reason) = &format.audio_dropped
+            && told_before != Some(reason)
+        {
+            info!(stream = %self.stream.name(), part = "hls", reason, "sound is left out");
+        }
+        self.format = Some(Arc::clone(format));
+    }
+
+    fn list(&self, cut: Option<Cut>) {
+        let Some(cut) = cut else { return };
+        let now = self.clock.boot();
+        let mut list = self.shared.list();
+        // Told to stop means that the ring feeds the list again.
+        if !self.stop.is_cancelled() {
+            list.playlist.push(now, cut);
+            list.playlist.settle(now);
+        }
+    }
+}
+
+impl Drop for Life {
+    /// However it ends, what it held goes, unless the list belongs to the ring again.
+    fn drop(&mut self) {
+        let mut list = self.shared.list();
+        if !self.stop.is_cancelled() {
+            self.stop.cancel();
+            list.playlist.leap(0);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Puts the packets of one track in order and tells what is missing.
+//!
+//! Owns: the reorder buffer, and when another sender or a leap of the numbers is believed
+//! (RFC 3550 §A.1). Bounded by [`RTP_REORDER_PACKETS_MAX`] and [`RTP_REORDER_TIME_MAX`].
+
+use std::collections::BTreeMap;
+
+use super::received::Received;
+use crate::base::limits::{RTP_REORDER_PACKETS_MAX, RTP_REORDER_TIME_MAX};
+use crate::base::time::BootTime;
+
+/// Numbers that run ahead by more than this are a leap, not a loss.
+const AHEAD_MAX: i16 = 3_000;
+/// Numbers that lie back by more than this are a leap, not a late packet.
+const BACK_MAX: i16 = -300;
+
+/// How packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Travel {
+    /// In order: what is missing never comes.
+    InOrder,
+    /// As the network likes.
+    AnyOrder,
+}
+
+/// A packet in its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// The packet.
+    pub packet: Received,
+    /// Packets missing directly before it.
+    pub lost: u16,
+    /// It is the first of another sender, or behind a leap of the numbers.
+    pub fresh: bool,
+}
+
+/// The order of one track.
+#[derive(Debug)]
+pub struct Order {
+    travel: Travel,
+    ssrc: Option<u32>,
+    /// The number that is next, counted on without a wrap.
+    next: i64,
+    waiting: BTreeMap<i64, (BootTime, Received)>,
+    /// Missing before what is next.
+    lost: u16,
+    fresh: bool,
+    /// Sender and number that would prove that a leap is meant.
+    proof: Option<(u32, u16)>,
+}
+
+impl Order {
+    /// The order of packets that travel so.
+    #[must_use]
+    pub fn new(travel: Travel) -> Self {
+        Self {
+            travel,
+            ssrc: None,
+            next: 0,
+            waiting: BTreeMap::new(),
+            lost: 0,
+            fresh: false,
+            proof: None,
+        }
+    }
+
+    /// Takes a packet; whether it belongs to the track. Late ones and doubles are dropped; what
+    /// claims to be from elsewhere is believed when a second one follows it.
+    pub fn receive(&mut self, now: BootTime, packet: Received) -> bool {
+        let Some(ssrc) = self.ssrc else {
+            self.begin(&packet);
+            self.fresh = false; // nothing was before
+            self.waiting.insert(self.next, (now, packet));
+            return true;
+        };
+        // Only the low 16 bits were on the wire.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let by = packet.sequence.wrapping_sub(self.next as u16).cast_signed();
+        if ssrc != packet.ssrc || !(BACK_MAX..=AHEAD_MAX).contains(&by) {
+            if self.proof != Some((packet.ssrc, packet.sequence)) {
+                self.proof = Some((packet.ssrc, packet.sequence.wrapping_add(1)));
+                return false;
+            }
+            self.begin(&packet);
+            self.waiting.insert(self.next, (now, packet));
+            return true;
+        }
+        self.proof = None;
+        if by >= 0 {
+            self.waiting.entry(self.next + i64::from(by)).or_insert((now, packet));
+        }
+        true
+    }
+
+    fn begin(&mut self, packet: &Received) {
+        self.waiting.clear();
+        self.ssrc = Some(packet.ssrc);
+        self.next = i64::from(packet.sequence);
+        (self.fresh, self.proof) = (true, None);
+    }
+
+    /// The next packet whose turn it is. Called until there is none.
+    pub fn poll(&mut self, now: BootTime) -> Option<Ordered> {
+        let late = self.deadline().is_some_and(|at| at <= now);
+        let full = self.waiting.len() > RTP_REORDER_PACKETS_MAX;
+        let entry = self.waiting.first_entry()?;
+        let missing = *entry.key() - self.next;
+        if missing > 0 && self.travel == Travel::AnyOrder && !late && !full {
+            return None;
+        }
+        self.next = *entry.key() + 1;
+        let (_, packet) = entry.remove();
+        let missing = u16::try_from(missing).unwrap_or(u16::MAX);
+        let lost = std::mem::take(&mut self.lost).saturating_add(missing);
+        Some(Ordered { packet, lost, fresh: std::mem::take(&mut self.fresh) })
+    }
+
+    /// When the oldest packet is no longer held back.
+    #[must_use]
+    pub fn deadline(&self) -> Option<BootTime> {
+        let oldest = self.waiting.values().map(|(at, _)| *at).min()?;
+        Some(oldest.after(RTP_REORDER_TIME_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const START: BootTime = BootTime::from_millis(1_000);
+
+    fn packet(sequence: u16, ssrc: u32) -> Received {
+        let (payload_type, marker, payload) = (96, false, Bytes::new());
+        Received { sequence, timestamp: 0, ssrc, payload_type, marker, payload }
+    }
+
+    /// Feeds numbers and tells each packet that came out as number-lost, `!` when fresh.
+    fn told(order: &mut Order, now: BootTime, numbers: &[u16], ssrc: u32) -> String {
+        let mut told = Vec::new();
+        for &number in numbers {
+            order.receive(now, packet(number, ssrc));
+            while let Some(Ordered { packet, lost, fresh }) = order.poll(now) {
+                let fresh = if fresh { "!" } else { "" };
+                told.push(format!("{}-{lost}{fresh}", packet.sequence));
+            }
+        }
+        told.join(" ")
+    }
+
+    #[test]
+    fn what_comes_in_order_leaves_at_once_and_gaps_are_told() {
+        let mut order = Order::new(Travel::InOrder);
+        let numbers = [65_534, 65_535, 0, 3, 3, 2, 4];
+        assert_eq!(told(&mut order, START, &numbers, 7), "65534-0 65535-0 0-0 3-2 4-0");
+    }
+
+    #[test]
+    fn what_comes_out_of_order_is_put_back() {
+        let mut order = Order::new(Travel::AnyOrder);
+        let numbers = [65_535, 2, 1, 1, 0, 3];
+        assert_eq!(told(&mut order, START, &numbers, 7), "65535-0 0-0 1-0 2-0 3-0");
+    }
+
+    #[test]
+    fn what_is_missing_is_waited_for_within_bounds() {
+        let mut order = Order::new(Travel::AnyOrder);
+        assert_eq!(told(&mut order, START, &[10, 13, 12], 7), "10-0");
+        assert_eq!(order.deadline(), Some(START.after(RTP_REORDER_TIME_MAX)));
+        let later = START.after(RTP_REORDER_TIME_MAX);
+        assert_eq!(told(&mut order, later, &[14], 7), "12-1 13-0 14-0");
+        assert_eq!(order.deadline(), None);
+        let many: Vec<u16> = (16..400).collect();
+        let told = told(&mut order, later, &many, 7);
+        assert!(told.starts_with("16-1 17-0"), "{told}");
+    }
+
+    #[test]
+    fn one_stray_packet_changes_nothing_and_two_in_a_row_begin_anew() {
+        let mut order = Order::new(Travel::InOrder);
+        told(&mut order, START, &[10, 11], 7);
+        assert_eq!(told(&mut order, START, &[40_000, 12, 40_000, 13], 7), "12-0 13-0");
+        assert_eq!(told(&mut order, START, &[500], 8), "");
+        assert_eq!(told(&mut order, START, &[14], 7), "14-0");
+        assert_eq!(told(&mut order, START, &[500, 501, 502], 8), "501-0! 502-0");
+        assert_eq!(told(&mut order, START, &[40_000, 40_001, 40_002], 8), "40001-0! 40002-0");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_numbers_leave_it_bounded_and_in_order(
+            numbers in proptest::collection::vec((0u16.., 0u32..3, 0u64..200), 0..2_000),
+        ) {
+            let mut order = Order::new(Travel::AnyOrder);
+            let mut now = START;
+            for (number, ssrc, millis) in numbers {
+                now = now.after(std::time::Duration::from_millis(millis));
+                order.receive(now, packet(number, ssrc));
+                while order.poll(now).is_some() {}
+                proptest::prop_assert!(order.waiting.len() <= RTP_REORDER_PACKETS_MAX);
+            }
+        }
+
+        #[test]
+        fn a_shuffle_within_the_window_loses_nothing(
+            first: u16, seeds in proptest::collection::vec(0usize..16, 1..300),
+        ) {
+            // Each packet is exchanged with one at most 16 behind it.
+            let mut numbers: Vec<u16> =
+                (0..seeds.len()).map(|n| first.wrapping_add(u16::try_from(n).unwrap())).collect();
+            for (at, by) in seeds.iter().enumerate().skip(1) {
+                let other = (at + by).min(numbers.len() - 1);
+                numbers.swap(at, other);
+            }
+            let mut order = Order::new(Travel::AnyOrder);
+            let mut expected = first;
+            let mut came = 0;
+            for number in numbers {
+                order.receive(START, packet(number, 7));
+                while let Some(ordered) = order.poll(START) {
+                    proptest::prop_assert_eq!((ordered.packet.sequence, ordered.lost), (expected, 0));
+                    expected = expected.wrapping_add(1);
+                    came += 1;
+                }
+            }
+            proptest::prop_assert_eq!(came, seeds.len());
+        }
+    }
+}

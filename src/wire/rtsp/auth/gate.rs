@@ -1,0 +1,292 @@
+//! Lets the requests of one connection through, or says what they lack.
+//!
+//! Owns: who this connection has proved to be, and the nonce it did so with. That nonce stays
+//! good on it for as long as it lasts, because many players never ask for another one; with
+//! `qop` its counter must rise.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rtsp_types::{Method, StatusCode, Url, headers};
+
+use super::account::{Account, Right};
+use super::digest::{Algorithm, same};
+use super::header::{self, Digest, Shown};
+use super::nonce::Holder;
+use super::{Access, Guard, REALM, Rules};
+use crate::base::secret::Secret;
+use crate::base::time::BootTime;
+use crate::wire::rtsp::reply::Reply;
+use crate::wire::rtsp::target::Target;
+
+/// Who asks, as far as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::wire::rtsp) enum Admitted {
+    /// The request is for everybody; it says nothing of who sent it.
+    Anyone,
+    /// An account, or `None` where there are no accounts.
+    As(Option<Arc<str>>),
+}
+
+/// A request, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::wire::rtsp) struct Asking<'a> {
+    pub(in crate::wire::rtsp) method: &'a Method,
+    /// What the URL names.
+    pub(in crate::wire::rtsp) target: Option<&'a Target>,
+    /// The stream that the session on this connection is of.
+    pub(in crate::wire::rtsp) session: Option<&'a str>,
+    /// Whether the request is about that stream whatever its URL names.
+    pub(in crate::wire::rtsp) session_only: bool,
+    pub(in crate::wire::rtsp) authorization: Option<&'a str>,
+    /// Whether nobody on the way can read along, so that a password may be said.
+    pub(in crate::wire::rtsp) secure: bool,
+}
+
+impl Asking<'_> {
+    /// Whether `account` has one of `rights` on everything that is meant.
+    fn is_for(&self, account: &Account, rights: &[Right]) -> bool {
+        let named = self.target.filter(|_| !self.session_only).map(|target| &target.stream[..]);
+        let mut streams = named.into_iter().chain(self.session);
+        streams.all(|stream| rights.iter().any(|right| account.may(*right, stream)))
+    }
+
+    /// Whether the `uri` of a response means the stream that the request does. Players write it
+    /// absolute or relative, with and without a slash at the end, with and without the track.
+    fn is_at(&self, uri: &str) -> bool {
+        let Some(target) = self.target else { return true };
+        let base = || Url::parse("rtsp://holdfast/").and_then(|base| base.join(uri));
+        let Ok(url) = Url::parse(uri).or_else(|_| base()) else { return false };
+        let stream = Target::of(&url).stream;
+        stream == target.stream || self.session == Some(&stream)
+    }
+}
+
+/// One connection's gate.
+#[derive(Debug)]
+pub(in crate::wire::rtsp) struct Gate {
+    guard: Arc<Guard>,
+    holder: Holder,
+    accepted: Option<Accepted>,
+}
+
+/// The last proof that was accepted here.
+#[derive(Debug)]
+struct Accepted {
+    username: Arc<str>,
+    /// Empty when it was a password.
+    nonce: String,
+    /// The counter of `qop`.
+    count: u32,
+}
+
+/// What a method asks of an account.
+enum Need {
+    Nothing,
+    /// To be one.
+    Account,
+    /// One of these rights.
+    Right(&'static [Right]),
+}
+
+impl Need {
+    fn of(method: &Method) -> Self {
+        match method {
+            Method::Options => Self::Nothing,
+            Method::Describe | Method::Play => Self::Right(&[Right::Read]),
+            Method::Announce | Method::Record => Self::Right(&[Right::Publish]),
+            Method::Setup => Self::Right(&[Right::Read, Right::Publish]),
+            _ => Self::Account,
+        }
+    }
+}
+
+/// What a request lacks.
+enum Lack {
+    /// Credentials, or right ones; or a newer nonce.
+    Proof {
+        stale: bool,
+    },
+    Patience {
+        secs: u64,
+    },
+}
+
+impl Gate {
+    pub(in crate::wire::rtsp) fn new(guard: Arc<Guard>, peer: IpAddr, connection: u64) -> Self {
+        Self { guard, holder: Holder { peer, connection }, accepted: None }
+    }
+
+    /// The same with another guard.
+    pub(in crate::wire::rtsp) fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Who asks; or the reply to somebody who may not.
+    pub(in crate::wire::rtsp) fn admit(
+        &mut self,
+        now: BootTime,
+        asking: Asking<'_>,
+    ) -> Result<Admitted, Box<Reply>> {
+        let need = Need::of(asking.method);
+        if matches!(need, Need::Nothing) {
+            return Ok(Admitted::Anyone);
+        }
+        let rules = self.guard.rules();
+        match &rules.access {
+            Access::Everybody => return Ok(Admitted::As(None)),
+            Access::ThisComputer if self.holder.peer.is_loopback() => {
+                return Ok(Admitted::As(None));
+            }
+            Access::ThisComputer => {
+                return forbidden("there is no account, so only this computer may read");
+            }
+            Access::Accounts(_) => {}
+        }
+        let shown = asking.authorization.and_then(header::read);
+        let proved = match shown {
+            Some(shown) => self.prove(now, &rules, &shown, asking),
+            None => Err(Lack::Proof { stale: false }),
+        };
+        let username = proved.map_err(|lack| {
+            let basic = asking.secure || rules.basic;
+            Box::new(self.refusal(now, &rules, basic, &lack))
+        })?;
+        let may = |rights| rules.account(&username).is_some_and(|own| asking.is_for(own, rights));
+        match need {
+            Need::Right(rights) if !may(rights) => forbidden("this account may not do that"),
+            _ => Ok(Admitted::As(Some(username))),
+        }
+    }
+
+    /// The account whose password is known to whoever sent `shown`.
+    fn prove(
+        &mut self,
+        now: BootTime,
+        rules: &Rules,
+        shown: &Shown,
+        asking: Asking<'_>,
+    ) -> Result<Arc<str>, Lack> {
+        let (username, offered) = match shown {
+            Shown::Digest(digest) => (&digest.username, rules.offers(digest.algorithm)),
+            Shown::Basic { username, .. } => (username, asking.secure || rules.basic),
+        };
+        if !offered {
+            return Err(Lack::Proof { stale: false });
+        }
+        self.have_patience(now, username)?;
+        let account = rules.account(username);
+        let right = match shown {
+            Shown::Digest(digest) => knows_hash(account, digest, asking.method),
+            Shown::Basic { username, password } => knows_password(account, username, password),
+        };
+        if !right {
+            self.guard.failures().failed(now, self.holder.peer);
+            return Err(Lack::Proof { stale: false });
+        }
+        let username = self.accept(now, shown, asking)?;
+        self.guard.failures().succeeded(now, self.holder.peer);
+        Ok(username)
+    }
+
+    /// Makes whoever guesses wait. Who is known on this connection guesses nothing.
+    fn have_patience(&self, now: BootTime, username: &str) -> Result<(), Lack> {
+        if self.accepted.as_ref().is_some_and(|accepted| &*accepted.username == username) {
+            return Ok(());
+        }
+        match self.guard.failures().wait(now, self.holder.peer) {
+            Some(wait) => Err(Lack::Patience { secs: wait.as_secs() + 1 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Accepts a right proof unless it was made for something else.
+    fn accept(
+        &mut self,
+        now: BootTime,
+        shown: &Shown,
+        asking: Asking<'_>,
+    ) -> Result<Arc<str>, Lack> {
+        let (username, nonce, count) = match shown {
+            Shown::Basic { username, .. } => (username, "", 0),
+            Shown::Digest(digest) => {
+                if !asking.is_at(&digest.proof.uri) {
+                    return Err(Lack::Proof { stale: false });
+                }
+                let count = self.count(now, digest).ok_or(Lack::Proof { stale: true })?;
+                (&digest.username, &digest.proof.nonce[..], count)
+            }
+        };
+        let known = self.accepted.take().filter(|accepted| &*accepted.username == username);
+        let username = known.map_or_else(|| username.as_str().into(), |accepted| accepted.username);
+        let accepted = Accepted { username: Arc::clone(&username), nonce: nonce.to_owned(), count };
+        self.accepted = Some(accepted);
+        Ok(username)
+    }
+
+    /// The counter of a proof whose nonce is good; `None` when a new nonce is needed.
+    fn count(&self, now: BootTime, digest: &Digest) -> Option<u32> {
+        let nonce = &digest.proof.nonce;
+        let known = self.accepted.as_ref().filter(|accepted| &accepted.nonce == nonce);
+        let count = match &digest.proof.qop {
+            Some(qop) => u32::from_str_radix(&qop.nc, 16).ok()?,
+            None => 0,
+        };
+        let good = match known {
+            Some(accepted) => digest.proof.qop.is_none() || count > accepted.count,
+            None => self.guard.nonces.is_fresh(now, self.holder, nonce),
+        };
+        good.then_some(count)
+    }
+
+    fn refusal(&self, now: BootTime, rules: &Rules, basic: bool, lack: &Lack) -> Reply {
+        match lack {
+            Lack::Proof { stale } => self.challenge(now, rules, basic, *stale),
+            Lack::Patience { secs } => {
+                let text = format!("too many wrong passwords; the next is looked at in {secs} s");
+                Reply::refuse(StatusCode::ServiceUnavailable, &text)
+                    .header(headers::RETRY_AFTER, secs.to_string())
+            }
+        }
+    }
+
+    /// 401 with everything that is offered, the best first, each on a line of its own: players
+    /// that know Digest take the first line, and some stumble over a list (RFC 7616 §3.7).
+    fn challenge(&self, now: BootTime, rules: &Rules, basic: bool, stale: bool) -> Reply {
+        let nonce = self.guard.nonces.make(now, self.holder);
+        let stale = if stale { ", stale=true" } else { "" };
+        let mut reply = Reply::new(StatusCode::Unauthorized);
+        for (algorithm, named) in [(Algorithm::Sha256, ", algorithm=SHA-256"), (Algorithm::Md5, "")]
+        {
+            if rules.offers(algorithm) {
+                reply = reply.challenge(format!(
+                    "Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\"{named}{stale}"
+                ));
+            }
+        }
+        if basic {
+            reply = reply.challenge(format!("Basic realm=\"{REALM}\""));
+        }
+        reply
+    }
+}
+
+fn forbidden<T>(text: &str) -> Result<T, Box<Reply>> {
+    Err(Box::new(Reply::refuse(StatusCode::Forbidden, text)))
+}
+
+/// Whether a response was made with the account's HA1. As long for an account that is not there.
+fn knows_hash(account: Option<&Account>, digest: &Digest, method: &Method) -> bool {
+    let nobody = Secret::new("");
+    let ha1 = account.and_then(|account| account.ha1(digest.algorithm));
+    let method: &str = method.into();
+    let wanted = digest.proof.response(digest.algorithm, ha1.unwrap_or(&nobody), method);
+    same(&digest.response, &wanted) & ha1.is_some()
+}
+
+fn knows_password(account: Option<&Account>, username: &str, password: &Secret) -> bool {
+    let told = Algorithm::Md5.ha1(username, REALM, password);
+    let nobody = Secret::new("");
+    let wanted = account.map_or(&nobody, |account| &account.ha1);
+    same(told.reveal(), wanted.reveal()) & account.is_some()
+}

@@ -1,0 +1,141 @@
+//! Who may do what over RTSP: Digest and Basic, accounts and their rights, wrong passwords.
+//!
+//! Owns: the [`Guard`], shared by all connections of all doors. Does not own: where accounts come
+//! from and where the ledger of wrong passwords is kept; key and time come in.
+//!
+//! Invariants:
+//! 1. OPTIONS is for everybody, as players need it; everything else needs an account as soon as
+//!    there is one. There is no way around it for loopback.
+//! 2. Of a password only HA1 is kept. Digests are compared in constant time, and an account that
+//!    is not there takes as long as a wrong password.
+//! 3. A nonce is good on its own connection only: 60 s until it is used first, then for as long
+//!    as the connection lasts. A right proof with another nonce is told `stale=true`.
+//! 4. A password is looked at only while few wrong ones came, from its address and in all.
+//!    Addresses that were right before do not wait for what others do.
+//! 5. A refusal says the same whether or not there is such a stream or such an account.
+
+mod account;
+mod digest;
+mod failures;
+mod gate;
+mod header;
+mod nonce;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+pub use account::{
+    Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope, is_account_name,
+};
+pub use digest::Algorithm;
+pub use failures::{Failures, Ledger};
+pub(super) use gate::{Admitted, Asking, Gate};
+
+use nonce::Nonces;
+
+/// The realm of every account. One plain word: some recorders mix up others.
+pub const REALM: &str = "holdfast";
+
+/// Who is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever comes, for tests.
+    Everybody,
+    /// Whoever comes from loopback.
+    ThisComputer,
+    /// These accounts.
+    Accounts(Accounts),
+}
+
+/// What the guard goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Who is let in.
+    pub access: Access,
+    /// Whether a password may be said where others can read along.
+    pub basic: bool,
+}
+
+impl Rules {
+    /// These accounts; without any, this computer only.
+    #[must_use]
+    pub fn new(accounts: Accounts, basic: bool) -> Self {
+        let none = accounts.is_empty();
+        let access = if none { Access::ThisComputer } else { Access::Accounts(accounts) };
+        Self { access, basic }
+    }
+
+    fn account(&self, username: &str) -> Option<&Account> {
+        match &self.access {
+            Access::Accounts(accounts) => accounts.get(username),
+            Access::Everybody | Access::ThisComputer => None,
+        }
+    }
+
+    /// Whether a Digest of `algorithm` is offered: SHA-256 when all accounts can be asked for it.
+    fn offers(&self, algorithm: Algorithm) -> bool {
+        match (&self.access, algorithm) {
+            (_, Algorithm::Md5) => true,
+            (Access::Accounts(accounts), Algorithm::Sha256) => {
+                accounts.values().all(|account| account.ha1_sha256.is_some())
+            }
+            (Access::Everybody | Access::ThisComputer, Algorithm::Sha256) => false,
+        }
+    }
+}
+
+/// Guards the doors.
+#[derive(Debug)]
+pub struct Guard {
+    rules: ArcSwap<Rules>,
+    nonces: Nonces,
+    failures: Mutex<Failures>,
+}
+
+impl Guard {
+    /// Goes by `rules`. `key` must be unguessable, and another one at every start.
+    #[must_use]
+    pub fn new(key: &[u8; 32], rules: Rules) -> Self {
+        Self {
+            rules: ArcSwap::from_pointee(rules),
+            nonces: Nonces::new(key),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Lets everybody in.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::new(&[0; 32], Rules { access: Access::Everybody, basic: false })
+    }
+
+    /// Goes by other rules from now on.
+    pub fn change(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Whether `username`, who was let in before, may still do what `right` says with `stream`;
+    /// `None` is whoever was let in without an account.
+    #[must_use]
+    pub fn still_lets(&self, username: Option<&str>, right: Right, stream: &str) -> bool {
+        let rules = self.rules();
+        match (&rules.access, username) {
+            (Access::Everybody | Access::ThisComputer, None) => true,
+            (_, None) => false,
+            (_, Some(name)) => rules.account(name).is_some_and(|known| known.may(right, stream)),
+        }
+    }
+
+    /// The ledger of wrong passwords.
+    pub fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
