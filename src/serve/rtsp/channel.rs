@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::base::name::StreamName;
 use crate::bus::Directory;
 use crate::sink::Outlet;
 use crate::wire::rtsp::Channel;
@@ -15,7 +16,7 @@ const SUB: &str = "-sub";
 pub(super) fn find(outlets: &Directory<Outlet>, stream: &str) -> Option<Arc<Outlet>> {
     let Some(channel) = Channel::of_stream(stream) else { return outlets.get(stream) };
     let all = outlets.all();
-    let names: Vec<&str> = all.keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = all.keys().map(StreamName::as_str).collect();
     outlets.get(&named(&names, channel)?)
 }
 

@@ -14,20 +14,38 @@ pub(super) struct Shot {
     pub(super) unit: AccessUnit,
     /// Media time at which it is due, in nanoseconds since boot.
     pub(super) due_nanos: i64,
+    /// How it stands to what was sent before it.
+    pub(super) lead: Lead,
+    /// What ends with it.
+    pub(super) end: End,
+}
+
+/// How a unit stands to the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lead {
+    /// It goes on where that ended.
+    Follows,
+    /// It does not, but is of the same section.
+    Jumps,
     /// It begins a section: what was before does not lead up to it.
-    pub(super) seam: bool,
-    /// It does not go on where the one sent before it ended.
-    pub(super) jump: bool,
-    /// Its section ends with it.
-    pub(super) ends: bool,
-    /// Nothing is sent behind it.
-    pub(super) terminal: bool,
+    Begins,
+}
+
+/// What ends with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    /// Nothing.
+    Open,
+    /// Its section.
+    Section,
+    /// All that is sent.
+    Range,
 }
 
 impl Shot {
     pub(super) fn of(unit: AccessUnit) -> Self {
         let due_nanos = unit.decode.as_nanos();
-        Self { unit, due_nanos, seam: false, jump: false, ends: false, terminal: false }
+        Self { unit, due_nanos, lead: Lead::Follows, end: End::Open }
     }
 }
 
@@ -83,7 +101,7 @@ impl Choice {
         if clip.seam
             && let Some(first) = shots.first_mut()
         {
-            (first.seam, first.jump) = (true, true);
+            first.lead = Lead::Begins;
         }
         mark_last(&mut shots, clip.ends_section, finished);
         (shots, finished)
@@ -100,7 +118,7 @@ impl Choice {
             shot.due_nanos = shown_last.unwrap_or(shot.due_nanos);
         }
         if let Some(begin) = shots.first_mut() {
-            (begin.seam, begin.jump) = (first.seam, true);
+            begin.lead = if first.seam { Lead::Begins } else { Lead::Jumps };
         }
         mark_last(&mut shots, first.ends_section, finished);
         (shots, finished)
@@ -129,12 +147,17 @@ impl Choice {
 }
 
 /// Flags the last unit of each track.
-fn mark_last(shots: &mut [Shot], ends: bool, terminal: bool) {
+fn mark_last(shots: &mut [Shot], ends_section: bool, finished: bool) {
+    let end = match (finished, ends_section) {
+        (true, _) => End::Range,
+        (false, true) => End::Section,
+        (false, false) => return,
+    };
     let mut seen: Vec<TrackId> = Vec::new();
-    for shot in shots.iter_mut().rev().filter(|_| ends || terminal) {
+    for shot in shots.iter_mut().rev() {
         if !seen.contains(&shot.unit.track) {
             seen.push(shot.unit.track);
-            (shot.ends, shot.terminal) = (ends || terminal, terminal);
+            shot.end = end;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! One session that plays the past: reads ahead, keeps the pace, and goes over to live.
 //!
-//! Owns: where the session is. Everything that waits can be cancelled and loses nothing.
+//! Owns: where the session is. Everything that waits can be cancelled and loses nothing. Where
+//! its units come from is told in `feed`.
+
+mod feed;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -8,19 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::warn;
 
-use super::choice::{Choice, Shot};
-use super::reel::{Reel, Wound};
+use super::choice::{Choice, End, Lead, Shot};
+use super::reel::Reel;
 use super::timeline::Timeline;
 use super::unpack::Unpacker;
 use super::voices::Voices;
 use super::{Beginning, Came, Order, Refused};
-use crate::base::fault::chain;
-use crate::base::limits::{REPLAY_HANDOVER_TIME_MAX, REPLAY_LEAD, TRACKS_MAX};
+use crate::base::limits::{REPLAY_LEAD, TRACKS_MAX};
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
-use crate::bus::{Allowance, Next, State, Stream, Subscriber};
-use crate::dvr::{Clip, DvrError, Tape, Way};
+use crate::bus::{Allowance, Stream, Subscriber};
+use crate::dvr::{Tape, Way};
 use crate::media::{AccessUnit, Kind, RunId, TrackId};
 use crate::sink::rtsp_play::RtpUnit;
 use crate::wire::rtp::ReplayExtension;
@@ -65,18 +66,20 @@ pub struct Replay {
     taken: [Option<i64>; TRACKS_MAX],
     /// Date of the unit that was sent last.
     sent: Option<WallTime>,
-    /// Something was taken.
-    begun: bool,
-    paused: bool,
-    /// It was said that nothing more comes.
-    left: bool,
-    /// It was live, was paused, and reads out of the recording what it had already.
-    rewound: bool,
+    stage: Stage,
     /// Something is missing before what comes next.
     lagged: bool,
-    /// The run of the newest unit that came live, and whether any did.
+    /// The run of the newest unit that came live.
     live_run: Option<RunId>,
-    ran_live: bool,
+}
+
+/// What it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Playing,
+    Paused,
+    /// It was said that nothing more comes.
+    Left,
 }
 
 /// Where units come from.
@@ -104,14 +107,6 @@ impl Timed {
     fn rate(&self) -> NonZeroU32 {
         self.shot.unit.present.rate
     }
-}
-
-/// What the source gave.
-enum Fed {
-    Wound(Result<Wound, DvrError>),
-    Live(Next<AccessUnit>),
-    /// The recording does not come as far as what is live.
-    Late,
 }
 
 impl Replay {
@@ -155,13 +150,9 @@ impl Replay {
             run: RunId(0),
             taken: [None; TRACKS_MAX],
             sent: None,
-            begun: false,
-            paused: false,
-            left: false,
-            rewound: false,
+            stage: Stage::Playing,
             lagged: false,
             live_run: None,
-            ran_live: false,
             stream,
             clock,
         }
@@ -226,17 +217,17 @@ impl Replay {
     /// Sends nothing until it is told to go on. What comes live meanwhile is not kept: it is read
     /// out of the recording again.
     pub fn pause(&mut self) {
-        self.paused = true;
+        self.stage = Stage::Paused;
         if matches!(self.source, Source::Seam { .. } | Source::Live(_)) {
             let newest = self.queue.back().map(|timed| timed.shot.unit.captured.wall);
             self.reel.restart(newest.or(self.sent).unwrap_or_else(|| self.clock.wall()));
-            (self.source, self.rewound) = (Source::Tape, true);
+            self.source = Source::Tape;
         }
     }
 
     /// Goes on where it was paused, exactly.
     pub fn resume(&mut self) -> Beginning {
-        (self.paused, self.pace) = (false, None);
+        (self.stage, self.pace) = (Stage::Playing, None);
         self.beginning()
     }
 
@@ -275,12 +266,12 @@ impl Replay {
             if let Some(unit) = self.try_next() {
                 return Came::Unit(unit);
             }
-            if self.is_over() && !self.left {
+            if self.is_over() && self.stage == Stage::Playing {
                 return Came::Over;
             }
             let wait = self.due_in();
             let hungry = self.is_hungry();
-            if self.paused {
+            if self.stage == Stage::Paused {
                 return std::future::pending().await;
             }
             tokio::select! {
@@ -295,7 +286,7 @@ impl Replay {
 
     /// What comes next, if it is due now.
     pub fn try_next(&mut self) -> Option<Arc<RtpUnit>> {
-        while !self.paused && self.due_in().is_some_and(|wait| wait.is_zero()) {
+        while self.stage == Stage::Playing && self.due_in().is_some_and(|wait| wait.is_zero()) {
             let timed = self.queue.pop_front()?;
             self.sent = Some(timed.shot.unit.captured.wall);
             self.queue_bytes -= timed.shot.unit.data.len();
@@ -309,7 +300,11 @@ impl Replay {
     /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,
     /// for whom the session goes on.
     pub fn takes_leave(&mut self) -> bool {
-        self.is_over() && !std::mem::replace(&mut self.left, true)
+        let leaves = self.is_over() && self.stage == Stage::Playing;
+        if leaves {
+            self.stage = Stage::Left;
+        }
+        leaves
     }
 
     fn is_over(&self) -> bool {
@@ -344,212 +339,14 @@ impl Replay {
             && span_nanos < AHEAD_NANOS_MAX
     }
 
-    /// Waits for the source. Cancel safe.
-    async fn feed(&mut self) -> Fed {
-        match &mut self.source {
-            Source::Tape => Fed::Wound(self.reel.next().await),
-            Source::Seam { units, first, since } => {
-                let until = since.after(REPLAY_HANDOVER_TIME_MAX);
-                let rest = until.since(self.clock.boot());
-                tokio::select! {
-                    biased;
-                    wound = self.reel.next() => Fed::Wound(wound),
-                    unit = units.next(), if first.is_none() => Fed::Live(unit),
-                    () = tokio::time::sleep(rest), if first.is_some() => Fed::Late,
-                }
-            }
-            Source::Live(units) => Fed::Live(units.next().await),
-            Source::Over => std::future::pending().await,
-        }
-    }
-
-    fn absorb(&mut self, fed: Fed) -> Result<(), Refused> {
-        match fed {
-            Fed::Wound(Ok(Wound::Clips(clips))) => self.take_clips(&clips)?,
-            Fed::Wound(Ok(Wound::Nowhere(extent))) => {
-                let now = self.clock.wall();
-                let ahead = self.way == Way::Backward || self.span.until.is_some();
-                if !self.begun && (ahead || self.span.from > now || !self.is_live()) {
-                    return Err(self.nothing(extent));
-                }
-                // Nothing is recorded behind it yet: what comes live comes at once.
-                self.paced &= self.begun;
-                self.end_tape()?;
-            }
-            Fed::Wound(Ok(Wound::End)) => self.end_tape()?,
-            Fed::Wound(Err(DvrError::Reused { .. })) => return Err(Refused::Reused),
-            Fed::Wound(Err(error)) => {
-                let (stream, error) = (self.stream.name(), chain(&error));
-                warn!(stream = %stream, error, "a recording cannot be read");
-                return Err(Refused::Unreadable);
-            }
-            Fed::Live(Next::Item(unit)) => match &mut self.source {
-                Source::Seam { first, since, .. } => {
-                    *since = self.clock.boot();
-                    *first = Some(unit);
-                    self.go_live_if(|replay, first| replay.has_taken(first));
-                }
-                _ => self.take_live(&unit),
-            },
-            Fed::Live(Next::Lagged(_)) => self.lagged = true,
-            Fed::Live(Next::Ended) => return Err(Refused::StreamEnded),
-            Fed::Late => {
-                self.lagged = true;
-                self.go_live_if(|_, _| true);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_clips(&mut self, clips: &[Clip]) -> Result<(), Refused> {
-        // The recording has come to where live begins: a fragment begins with its key frame.
-        if let Some(clip) = clips.first().filter(|clip| clip.this_boot && self.way == Way::Forward)
-        {
-            let begins = clip.entry.decode_nanos;
-            self.go_live_if(|_, first| begins >= first.decode.as_nanos());
-            if matches!(self.source, Source::Live(_)) {
-                return Ok(());
-            }
-        }
-        let mut units = Vec::new();
-        for clip in clips {
-            match self.unpacker.units(clip) {
-                Ok(more) => units.extend(more),
-                Err(error) => {
-                    let (stream, error) = (self.stream.name(), chain(&error));
-                    warn!(stream = %stream, error, "a fragment cannot be unpacked");
-                    return Err(Refused::Unreadable);
-                }
-            }
-        }
-        let Some(clip) = clips.first() else { return Ok(()) };
-        let (shots, finished) = match self.way {
-            Way::Forward => self.choice.forward(clip, units),
-            Way::Backward => self.choice.backward(clips, units),
-        };
-        for shot in shots {
-            // What was taken out of live before it was paused comes again.
-            if !(self.rewound && clip.this_boot && self.has_taken(&shot.unit)) {
-                self.push(shot, clip.this_boot);
-            }
-        }
-        if finished {
-            self.finish()?;
-        }
-        Ok(())
-    }
-
-    /// The recording has ended, for now or for good.
-    fn end_tape(&mut self) -> Result<(), Refused> {
-        let now = self.clock.boot();
-        match (self.way, self.span.until) {
-            (Way::Backward, _) => self.finish(),
-            // What is to come of the range is in the ring a while behind its end.
-            (Way::Forward, Some(until)) => {
-                let grace = i64::try_from(REPLAY_HANDOVER_TIME_MAX.as_nanos()).unwrap_or(i64::MAX);
-                if self.clock.wall() > until.offset_nanos(grace) {
-                    return self.finish();
-                }
-                Ok(())
-            }
-            (Way::Forward, None) => {
-                if matches!(self.source, Source::Tape) {
-                    let units = self.stream.bus().subscribe(Allowance::Window);
-                    self.source = Source::Seam { units, first: None, since: now };
-                } else if !self.begun {
-                    self.go_live_if(|_, _| true);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), Refused> {
-        self.source = Source::Over;
-        if self.begun { Ok(()) } else { Err(self.nothing(None)) }
-    }
-
-    fn nothing(&self, extent: Option<(WallTime, WallTime)>) -> Refused {
-        Refused::NothingThere { from: self.span.from, extent }
-    }
-
-    fn is_live(&self) -> bool {
-        self.stream.state().0 == State::Live
-    }
-
-    /// Whether `unit` is of what was taken already.
-    fn has_taken(&self, unit: &AccessUnit) -> bool {
-        let taken = self.taken.get(usize::from(unit.track.0)).copied().flatten();
-        taken.is_some_and(|taken| taken >= unit.decode.ticks)
-    }
-
-    /// Goes over to live if it was joined and `may`.
-    fn go_live_if(&mut self, may: impl Fn(&Self, &AccessUnit) -> bool) {
-        let Source::Seam { first: Some(first), .. } = &self.source else { return };
-        let first = Arc::clone(first);
-        if !may(self, &first) {
-            return;
-        }
-        let Source::Seam { units, .. } = std::mem::replace(&mut self.source, Source::Over) else {
-            return;
-        };
-        self.source = Source::Live(units);
-        if self.scale != Scale::ONE && !self.is_unpaced() {
-            self.timeline.bend(first.present.as_nanos(), Scale::ONE.factor());
-            self.scale = Scale::ONE;
-            self.choice = Choice::new(self.onvif.map_or(Frames::All, |o| o.frames), true, None);
-        }
-        self.take_live(&first);
-    }
-
-    fn take_live(&mut self, unit: &AccessUnit) {
-        let new_run = self.live_run.replace(unit.run) != Some(unit.run);
-        let jump = std::mem::take(&mut self.lagged);
-        if self.has_taken(unit) {
-            self.lagged = jump;
-            return;
-        }
-        if self.choice.is_wanted(unit) {
-            let mut shot = Shot::of(unit.clone());
-            // Media time goes on over runs; a seam is only where some of it is missing.
-            (shot.seam, shot.jump) = (jump, jump || (new_run && self.begun && self.ran_live));
-            self.ran_live = true;
-            self.push(shot, true);
-        }
-    }
-
-    /// Puts `shot` in line: from now on it has its play time.
-    fn push(&mut self, mut shot: Shot, this_boot: bool) {
-        let unit = &mut shot.unit;
-        let present_nanos = unit.present.as_nanos();
-        if shot.seam || !self.timeline.is_anchored() {
-            self.run = RunId(self.run.0.wrapping_add(1));
-            let begins = if self.way == Way::Backward { shot.due_nanos } else { present_nanos };
-            if self.is_unpaced() {
-                self.timeline.anchor_at(present_nanos, unit.captured.wall.as_unix_nanos());
-            } else {
-                self.timeline.anchor(begins, self.scale.factor());
-            }
-        }
-        unit.run = self.run;
-        if let Some(taken) = self.taken.get_mut(usize::from(unit.track.0)).filter(|_| this_boot) {
-            *taken = Some(unit.decode.ticks);
-        }
-        let ticks = self.timeline.play_ticks(unit.present);
-        let due_nanos = self.timeline.play_nanos(shot.due_nanos);
-        self.begun = true;
-        self.queue_bytes += unit.data.len();
-        self.queue.push_back(Timed { shot, ticks, due_nanos });
-    }
-
     fn pack(&mut self, timed: &Timed) -> Option<RtpUnit> {
         let unit = &timed.shot.unit;
         let extension = self.onvif.map(|onvif| ReplayExtension {
             captured: unit.captured.wall,
             clean_point: unit.random_access || unit.params.kind() == Kind::Audio,
-            section_end: timed.shot.ends,
-            discontinuity: timed.shot.jump,
-            terminal: timed.shot.terminal,
+            section_end: timed.shot.end >= End::Section,
+            discontinuity: timed.shot.lead >= Lead::Jumps,
+            terminal: timed.shot.end == End::Range,
             cseq: onvif.cseq,
         });
         let offset = self.offset_ticks(unit.present.rate);
