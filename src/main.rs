@@ -34,6 +34,11 @@ enum Command {
         #[command(subcommand)]
         command: appliance::RingCommand,
     },
+    /// Makes accounts for players and recorders.
+    Account {
+        #[command(subcommand)]
+        command: appliance::AccountCommand,
+    },
     /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill,
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run { config } => appliance::run(&config),
         Command::CheckConfig { file } => appliance::check_config(&file),
         Command::Ring { command } => appliance::ring(&command),
+        Command::Account { command } => appliance::account(&command),
         Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

@@ -16,7 +16,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::serve::http::{self, HttpDoor, HttpError};
-use crate::serve::rtsp::{self, RtspDoor};
+use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
@@ -62,6 +62,7 @@ pub(super) struct View {
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
+    pub(super) reception: Reception,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,14 +100,16 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
         Door::Rtsp => {
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
                 .with_entrances(view.entrances)
-                .with_archive(view.archive);
+                .with_archive(view.archive)
+                .received_by(view.reception);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }
         Door::Rtsps => {
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
-                .secured(view.tls.clone());
+                .secured(view.tls.clone())
+                .received_by(view.reception);
             scope.keep(spec, move |context| {
                 serve_rtsps(address, rtsp.clone(), view.tls.clone(), context)
             });
@@ -118,6 +121,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 clock: view.clock,
                 begun: view.begun,
                 rtsp_port: view.rtsp_port,
+                rtsp: view.reception,
                 dvr: view.dvr,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
+use anyhow::Context;
 use tracing::{error, info, warn};
 
 use super::doors::{self, Door};
@@ -15,17 +16,21 @@ use crate::base::Stop;
 use crate::base::fault::chain;
 use crate::base::limits::STOP_TIME_MAX;
 use crate::base::name::StreamName;
+use crate::base::random;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
+use crate::serve::rtsp::Reception;
+use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
+use crate::wire::rtsp::auth::{Guard, Rules};
 
 /// The running appliance.
 pub(super) struct House {
@@ -36,6 +41,7 @@ pub(super) struct House {
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
     tls: Tls,
+    reception: Reception,
     dvr: Dvr,
     archive: Archive,
     decoder: StillDecoder,
@@ -77,12 +83,17 @@ impl House {
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
+        let key = random::bytes().context("no random bytes")?;
+        let reception = Reception::new(Guard::new(&key, rules(&config)));
+        read_ledger(reception.guard(), &config.data_dir, &*clock).await;
+        keep_ledger(reception.guard(), &config.data_dir, &supervisor);
         let mut house = Self {
             config: config.clone(),
             supervisor,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
+            reception,
             clock,
             archive: Archive::new(dvr.clone()),
             dvr,
@@ -115,6 +126,8 @@ impl House {
     pub(super) async fn apply(&mut self, config: Config) {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
+        self.reception.guard().change(rules(&config));
+        self.reception.end_strangers();
         self.tls.want(config.tls.clone());
         self.renew_certificate();
         for key in &changes.restart_keys {
@@ -226,6 +239,7 @@ impl House {
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
             tls: self.tls.clone(),
+            reception: self.reception.clone(),
         }
     }
 
@@ -245,6 +259,11 @@ impl House {
             warn!("the disk did not take the last second in time");
         }
     }
+}
+
+/// Who may do what over RTSP.
+fn rules(config: &Config) -> Rules {
+    Rules::new(config.accounts.clone(), config.rtsp_basic)
 }
 
 /// The line that `systemctl status` shows.

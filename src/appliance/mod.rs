@@ -3,11 +3,14 @@
 //! Owns: what runs. A start is a reload from nothing, so there is one path for both. Holds no
 //! protocol and no loop of its own but the one that waits for signals.
 
+mod account;
 mod doors;
 mod house;
 mod logs;
 mod plan;
 
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +23,7 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
+pub use account::{AccountCommand, account};
 use house::House;
 
 /// Exit code of a faulty configuration.
@@ -35,7 +39,12 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     logs::init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(WORKERS_MAX))
+        .worker_threads(
+            std::env::var("HF_WORKERS")
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(cores.min(WORKERS_MAX)),
+        )
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
@@ -123,16 +132,24 @@ fn welcome(config: &Config) -> Vec<String> {
             .extend(config.streams.keys().map(|name| format!("RTSPS:     rtsps://{rtsps}/{name}")));
     }
     lines.push(format!("Data:      {}", config.data_dir.display()));
-    let mut listening =
-        config.http_listen.iter().chain(&config.rtsp_listen).chain(&config.rtsps_listen);
-    if listening.any(|address| !address.ip().is_loopback()) {
-        lines.push(
-            "There are no accounts yet: whoever reaches these addresses sees everything.".into(),
-        );
-    } else {
-        lines.push("Listening for this computer only. Stop with Ctrl-C.".into());
-    }
+    lines.extend(warnings(config).map(str::to_owned));
     lines
+}
+
+/// Who reaches what.
+fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
+    let wide = |addresses: &[SocketAddr]| addresses.iter().any(|at| !at.ip().is_loopback());
+    let http = wide(&config.http_listen);
+    let rtsp = wide(&config.rtsp_listen) || wide(&config.rtsps_listen);
+    let accounts = !config.accounts.is_empty();
+    [
+        (http, "HTTP has no accounts yet: whoever reaches its address sees everything."),
+        (accounts, "RTSP asks for an account."),
+        (!accounts, "RTSP lets only this computer in, because there is no account for it."),
+        (!http && !rtsp, "Listening for this computer only. Stop with Ctrl-C."),
+    ]
+    .into_iter()
+    .filter_map(|(true_now, line)| true_now.then_some(line))
 }
 
 /// What can be asked of a ring on disk.
@@ -175,6 +192,18 @@ pub enum RingCommand {
         #[arg(value_name = "FILE.mp4")]
         target: PathBuf,
     },
+    /// Makes the ring smaller: says what footage that deletes, and asks.
+    Shrink {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// How large it shall be, such as "200GiB" or "40%" of its volume.
+        #[arg(long, value_name = "SIZE")]
+        size: String,
+        /// Deletes without asking.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Copies a range of a stream into files that play.
@@ -199,6 +228,31 @@ fn extract(
     Ok(())
 }
 
+/// Makes a ring smaller once somebody agreed; says whether it is.
+fn shrink(
+    data_dir: &Path,
+    size: &str,
+    yes: bool,
+    out: &mut dyn std::io::Write,
+) -> anyhow::Result<bool> {
+    let size = config::ring_size(size)
+        .map_err(|fault| anyhow::anyhow!("--size: {}; expected {}", fault.wrong, fault.right))?;
+    let mut agree = || {
+        if yes {
+            return true;
+        }
+        if !std::io::stdin().is_terminal() {
+            eprintln!("There is no terminal to ask at; --yes deletes it without asking.");
+            return false;
+        }
+        eprint!("Delete this footage for good? Type yes to do so: ");
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        read.is_ok() && answer.trim() == "yes"
+    };
+    Ok(dvr::tool::shrink(data_dir, size, &mut agree, out)?)
+}
+
 /// Looks into a ring whose daemon is not running.
 pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
@@ -208,6 +262,7 @@ pub fn ring(command: &RingCommand) -> anyhow::Result<ExitCode> {
             extract(data_dir, stream, (from, to), target, &mut out).map(|()| true)?
         }
         RingCommand::Ls { data_dir } => dvr::tool::ls(data_dir, &mut out).map(|()| true)?,
+        RingCommand::Shrink { data_dir, size, yes } => shrink(data_dir, size, *yes, &mut out)?,
         RingCommand::Verify { data_dir } => dvr::tool::verify(data_dir, &mut out)?.is_sound(),
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

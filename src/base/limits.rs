@@ -111,6 +111,20 @@ pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
 /// How long one wrong password counts against all.
 pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
+/// Bytes kept of what one RTSP connection said and was told; the oldest messages leave first.
+pub const RTSP_TRANSCRIPT_BYTES_MAX: usize = 8 << 10;
+/// Bytes kept of one message of it; the rest is left out.
+pub const RTSP_TRANSCRIPT_MESSAGE_BYTES_MAX: usize = 2 << 10;
+/// RTSP clients that failed whose transcripts are kept; the oldest leave first.
+pub const RTSP_FAILURES_MAX: usize = 32;
+/// Longest name of its program that is kept of an RTSP client.
+pub const RTSP_USER_AGENT_BYTES_MAX: usize = 128;
+/// Pause between two looks whether the ledger of wrong passwords has to be written down.
+pub const AUTH_LEDGER_PAUSE: Duration = Duration::from_secs(5);
+/// Largest ledger of wrong passwords that is read; a larger one counts as none.
+pub const AUTH_LEDGER_BYTES_MAX: u64 = 256 << 10;
+/// How long reading that ledger may hold up the start; then it counts as none.
+pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
@@ -251,6 +265,12 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
+/// Proposals to make the ring smaller that somebody may still agree to; the oldest leave first.
+pub const SHRINK_PLANS_MAX: usize = 8;
+/// How long somebody who agrees to a smaller ring waits for the disk.
+pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Changes of the ring's size that the journal keeps; the oldest leave first.
+pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
 /// follow the recording.
 pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);

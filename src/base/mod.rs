@@ -7,6 +7,7 @@ pub mod held;
 pub mod limits;
 pub mod meter;
 pub mod name;
+pub mod random;
 pub mod secret;
 pub mod time;
 mod trust;

@@ -31,6 +31,28 @@ impl Trust {
             Self::Ntp => "ntp",
         }
     }
+
+    /// The grade as one octet, from 1; 0 stands for "nobody judged it".
+    #[must_use]
+    pub fn to_octet(grade: Option<Self>) -> u8 {
+        match grade {
+            None => 0,
+            Some(Self::None) => 1,
+            Some(Self::Rtc) => 2,
+            Some(Self::Ntp) => 3,
+        }
+    }
+
+    /// The grade of an octet; an octet that is not known says no more than 0 does.
+    #[must_use]
+    pub fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            1 => Some(Self::None),
+            2 => Some(Self::Rtc),
+            3 => Some(Self::Ntp),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of the date's quality.
@@ -82,6 +104,14 @@ mod tests {
     fn the_kernel_answers() {
         let quality = of_this_machine();
         assert_eq!(quality.error_max.is_some(), quality.trust == Trust::Ntp);
+    }
+
+    #[test]
+    fn a_grade_comes_back_from_its_octet() {
+        for grade in [None, Some(Trust::None), Some(Trust::Rtc), Some(Trust::Ntp)] {
+            assert_eq!(Trust::from_octet(Trust::to_octet(grade)), grade);
+        }
+        assert_eq!(Trust::from_octet(4), None);
     }
 
     #[test]

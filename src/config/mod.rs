@@ -5,6 +5,7 @@
 //! no part imports this module. `example.toml` beside this file documents every key with its
 //! default, and a test holds it to that.
 
+mod account;
 mod reader;
 mod stream;
 mod unit;
@@ -17,6 +18,7 @@ use crate::base::limits::{CONFIG_BYTES_MAX, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
 use crate::serve::tls;
+use crate::wire::rtsp::auth::Accounts;
 
 pub use reader::KeyFault;
 pub use stream::StreamConfig;
@@ -41,6 +43,10 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// The stream accounts by name.
+    pub accounts: Accounts,
+    /// Whether a password may be said over plain RTSP.
+    pub rtsp_basic: bool,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -54,6 +60,8 @@ impl Default for Config {
             rtsps_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8322))],
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            accounts: Accounts::new(),
+            rtsp_basic: false,
             streams: BTreeMap::new(),
         }
     }
@@ -102,6 +110,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     parse(&std::fs::read_to_string(path).map_err(read)?)
 }
 
+/// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.
+pub fn ring_size(text: &str) -> Result<dvr::Size, KeyFault> {
+    let fault = |(wrong, right): (String, &str)| KeyFault {
+        path: "ring.size".to_owned(),
+        wrong,
+        right: right.to_owned(),
+    };
+    unit::ring_size(text).map_err(fault)
+}
+
 /// Checks a configuration text.
 pub fn parse(text: &str) -> Result<Config, ConfigError> {
     let mut faults = Vec::new();
@@ -129,6 +147,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(mut rtsp) = root.section("rtsp", faults) {
         check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
         check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
+        config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
         rtsp.finish(faults);
     }
     if let Some(mut http) = root.section("http", faults) {
@@ -141,6 +160,12 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
     }
+    let before = faults.len();
+    if let Some(accounts) = root.section("account", faults) {
+        config.accounts = account::check(accounts, faults);
+    }
+    let trusted = faults.len() == before;
+    account::check_whole(&config, trusted, faults);
     root.finish(faults);
     config
 }

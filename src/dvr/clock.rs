@@ -127,7 +127,26 @@ impl ClockTable {
     /// stays as believed.
     #[must_use]
     pub fn place(&self, boot: Identity, at: BootTime, believed: WallTime) -> WallTime {
-        let Some(rows) = self.rows.get(&boot) else { return believed };
+        let Some((row, skew)) = self.speaking(boot, at, believed) else { return believed };
+        let offset = row.offset_nanos();
+        WallTime::from_unix_nanos(signed(at).saturating_add(offset).saturating_add(skew))
+    }
+
+    /// Whether anybody vouches for where [`ClockTable::place`] puts it.
+    #[must_use]
+    pub fn is_vouched(&self, boot: Identity, at: BootTime, believed: WallTime) -> bool {
+        let row = self.speaking(boot, at, believed);
+        row.is_some_and(|(row, _)| row.trust > Trust::None)
+    }
+
+    /// The row that speaks for footage, and how long after its arrival it was captured.
+    fn speaking(
+        &self,
+        boot: Identity,
+        at: BootTime,
+        believed: WallTime,
+    ) -> Option<(&ClockRow, i64)> {
+        let rows = self.rows.get(&boot)?;
         let skew = |row: &ClockRow| {
             let arrived = signed(at).saturating_add(row.offset_nanos());
             believed.as_unix_nanos().saturating_sub(arrived)
@@ -138,8 +157,7 @@ impl ClockTable {
         let skew = skew(&rows[nearest]);
         let (made_with, skew) =
             if is_longer(skew, CAPTURE_SKEW_MAX) { (by_time, 0) } else { (nearest, skew) };
-        let offset = better(rows, made_with).offset_nanos();
-        WallTime::from_unix_nanos(signed(at).saturating_add(offset).saturating_add(skew))
+        Some((better(rows, made_with), skew))
     }
 
     /// Leaps of the date within `boot`.

@@ -78,6 +78,20 @@ pub enum DvrError {
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
+    /// The ring is a share of its volume, and the rest of that is somebody else's.
+    #[error("{free_bytes} bytes are free on the disk, and {left_bytes} are left to others")]
+    NoRoom {
+        /// Free.
+        free_bytes: u64,
+        /// Left to others.
+        left_bytes: u64,
+    },
+    /// The slot was given up when the ring was made smaller.
+    #[error("the footage in slot {slot} was deleted when the ring was made smaller")]
+    Removed {
+        /// Which slot.
+        slot: u32,
+    },
     /// The slot was given to newer footage while it was being read.
     #[error("the footage in slot {slot} was given to newer footage while it was being read")]
     Reused {
@@ -108,10 +122,14 @@ impl DvrError {
         move |source| Self::Disk { doing, path, source }
     }
 
-    /// Whether the disk said that there is no space left.
+    /// Whether there is no space left.
     pub(super) fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        match self {
+            Self::Disk { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            Self::NoRoom { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -124,6 +142,8 @@ impl Fault for DvrError {
             | Self::Index(_)
             | Self::RingFile { .. }
             | Self::NoSlot
+            | Self::NoRoom { .. }
+            | Self::Removed { .. }
             | Self::Reused { .. }
             | Self::Stalled { .. }
             | Self::Thread(_) => Class::Disk,

@@ -51,17 +51,15 @@ impl Stored {
     }
 }
 
-/// The newest fragments of a stream, oldest first: those of [`RECENT_SPAN_MAX`], at most
+/// The newest fragments of a stream that became durable since the process started, oldest
+/// first: those of [`RECENT_SPAN_MAX`], at most
 /// [`RECENT_FRAGMENTS_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Recent(VecDeque<Stored>);
 
 impl Recent {
-    /// Takes note of a fragment that became durable, or was found so.
+    /// Takes note of a fragment that became durable.
     pub(super) fn push(&mut self, stored: Stored) {
-        if self.0.back().is_some_and(|newest| newest.position() >= stored.position()) {
-            return;
-        }
         let newest = stored.entry.boot_time;
         self.0.push_back(stored);
         let is_old = |one: &Stored| newest.since(one.entry.boot_time) > RECENT_SPAN_MAX;
@@ -174,6 +172,9 @@ impl OpenLap {
     pub async fn fragment(&self, at: u64, until: u64) -> Result<Option<Vec<u8>>, DvrError> {
         let lap = Arc::clone(&self.0);
         read(&self.0.lease.shared, move || {
+            if lap.lease.shared.table().is_removed(lap.header.slot) {
+                return Ok(None);
+            }
             let found = slot::fragment_at(&*lap.file, &lap.header, at, until);
             found.map_err(DvrError::disk("read", lap.path.clone()))
         })
@@ -240,8 +241,6 @@ mod tests {
         for n in 1..=100 {
             recent.push(stored(1, n, n));
         }
-        // Found again by a slot that is gone on with.
-        recent.push(stored(1, 50, 50));
         recent.push(stored(2, 1, 101));
         let positions: Vec<_> = recent.after((0, 0)).iter().map(Stored::position).collect();
         assert_eq!((positions.len(), positions[0]), (61, (1, 41)));

@@ -14,6 +14,7 @@ use super::disk::{Disk, Open};
 use super::index::{IndexHandle, Record};
 use super::ring::Ring;
 use super::seal::Entry;
+use super::shrink;
 use super::slot::{self, Contents, Front, Strictness, Tail};
 use super::state::Shared;
 use super::storage::Command;
@@ -111,7 +112,9 @@ impl Keeper {
             (None, _) => IndexHandle::none(),
         };
         match note {
-            Note::Mounted(ring, checks) => self.learn(&ring, &checks, &mut index, BTreeMap::new()),
+            Note::Mounted(ring, checks) => {
+                self.learn(&ring, &checks, &mut index, BTreeMap::new());
+            }
             Note::Ended(slot, record) => index.put(slot, &record),
             Note::Began(slot) => index.remove(slot),
         }
@@ -152,6 +155,10 @@ impl Keeper {
         }
         if read > 0 {
             info!(units = read, "slots were read to complete the index");
+        }
+        if let Some(proposal) = shrink::propose(&self.shared) {
+            let (bytes, reason) = (proposal.footage_bytes, proposal.message);
+            warn!(bytes, reason, "the ring is larger than configured and stays so");
         }
     }
 

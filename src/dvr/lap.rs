@@ -53,9 +53,7 @@ impl Storage {
         }
         self.note(Note::Began(number));
         let log = Arc::clone(&append.log);
-        let open = OpenSlot::resumed(log, file, header, append.init.clone(), contents);
-        open.tell(&open.durable);
-        Ok(Some(open))
+        Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
     }
 
     /// Begins a new lap of the slot whose turn it is.
@@ -79,7 +77,7 @@ impl Storage {
         let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
         let table = self.shared.table();
         let may_grow = self.shared.clock.boot() >= self.growth_at;
-        let missing = table.missing(ring.slots).filter(|_| may_grow);
+        let missing = table.missing(ring.slots_to_make()).filter(|_| may_grow);
         table.choose(stream, keep_of, ring.slot_bytes, missing)
     }
 

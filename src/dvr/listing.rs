@@ -193,6 +193,11 @@ impl Stretch {
         (start, start.offset_nanos(span))
     }
 
+    /// Whether anybody vouches for these dates.
+    pub(super) fn is_vouched(&self, clock: &ClockTable, boot: Identity) -> bool {
+        clock.is_vouched(boot, self.first, self.start)
+    }
+
     /// Bytes, and seconds that they play.
     pub(super) fn measure(&self) -> (u64, f64) {
         let nanos = self.until_nanos.saturating_sub(self.from_nanos).max(0);

@@ -11,6 +11,7 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod mount;
 mod open_slot;
 mod outlook;
 mod pin;
@@ -18,6 +19,8 @@ mod reader;
 mod replay;
 mod ring;
 mod seal;
+mod shrink;
+mod size;
 mod slot;
 mod state;
 mod storage;
@@ -41,13 +44,15 @@ pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
-pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Session, Trouble};
+pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::pin::{Pin, PinError, PinWish};
 pub use self::reader::{Lap, Reader};
 pub use self::replay::{Piece, Replay};
 pub use self::seal::{Entry, Identity, SlotHeader};
+pub use self::shrink::{Loss, Proposal, ShrinkError, Shrunk};
+pub use self::size::Size;
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 pub use self::tape::{Clip, Tape, Way};
@@ -59,22 +64,12 @@ use self::state::{Shared, StreamLog};
 use self::storage::{Append, Command, Storage};
 use crate::base::limits::{
     INDEX_QUEUE_LEN_MAX, JOURNAL_ANSWER_TIME_MAX, JOURNAL_QUEUE_LEN_MAX, MARK_TEXT_BYTES_MAX,
-    STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX,
+    SHRINK_ANSWER_TIME_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX,
 };
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::supervise::Heartbeat;
 use crate::wire::mp4::Fragment;
-
-/// How large the ring is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// So many bytes.
-    Bytes(u64),
-    /// A share of the volume, 1 to 100; never more than is free when the ring is made, and 2 %
-    /// of the volume (at least 64 MiB) are left to others.
-    Percent(u8),
-}
 
 /// Where the ring is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -319,6 +314,27 @@ impl Dvr {
     #[must_use]
     pub fn storage(&self) -> outlook::Storage {
         outlook::storage(&self.shared)
+    }
+
+    /// What making the ring as small as it is configured would delete; `None` when it is not
+    /// larger.
+    #[must_use]
+    pub fn shrink_proposal(&self) -> Option<Proposal> {
+        shrink::propose(&self.shared)
+    }
+
+    /// Carries out the proposal of this token; returns when that is decided on the medium.
+    pub async fn shrink(&self, token: &str) -> Result<Shrunk, ShrinkError> {
+        let whole = (token.len() == 16).then(|| u64::from_str_radix(token, 16).ok()).flatten();
+        let token = whole.ok_or(ShrinkError::Changed)?;
+        let late = "The disk has not taken it in time; /api/v1/storage tells whether it was done.";
+        let not_now = || ShrinkError::NotNow(late.to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(Command::Shrink { token, reply }).map_err(|_| not_now())?;
+        match tokio::time::timeout(SHRINK_ANSWER_TIME_MAX, answer).await {
+            Ok(Ok(done)) => done,
+            _ => Err(not_now()),
+        }
     }
 
     /// How everything does.

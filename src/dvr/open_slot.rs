@@ -14,7 +14,7 @@ use super::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use super::slot::{self, Contents};
 use super::state::StreamLog;
 use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
-use crate::base::time::BootTime;
+use crate::base::time::{BootTime, Trust};
 use crate::wire::mp4::Fragment;
 
 /// What is written last of a new front: the header of its first box, which no disk tears.
@@ -151,10 +151,11 @@ impl OpenSlot {
         self.pending.iter().map(|entry| u64::from(entry.samples)).sum()
     }
 
-    /// Writes one fragment, at `now`. After an error nothing of it counts.
+    /// Writes one fragment, at `now`; `trust` is who vouches for the date. After an error nothing
+    /// of it counts.
     pub(super) fn write(
         &mut self,
-        now: BootTime,
+        (now, trust): (BootTime, Option<Trust>),
         fragment: &Fragment,
         run_start: bool,
         loss_before: bool,
@@ -182,6 +183,7 @@ impl OpenSlot {
             run: fragment.run.0,
             lost: fragment.lost,
             wall_source: fragment.first.captured.source,
+            wall_trust: trust,
             entry,
         };
         let crc = fragment.pieces().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::pin;
+use super::shrink::{self, Proposal};
 use super::state::{Shared, Status};
 use super::table::Held;
 use crate::base::name::StreamName;
@@ -33,6 +34,9 @@ pub struct Storage {
     pub holdings: BTreeMap<StreamName, Holding>,
     /// How far the date is believed.
     pub clock: ClockView,
+    /// What making the ring as small as it is configured would delete; `None` when it is not
+    /// larger.
+    pub shrink: Option<Proposal>,
 }
 
 /// How far the content of the slots is known.
@@ -96,7 +100,7 @@ pub struct ClockView {
 
 /// Looks at everything.
 pub(super) fn storage(shared: &Shared) -> Storage {
-    let status = shared.status();
+    let (status, shrink) = (shared.status(), shrink::propose(shared));
     let (facts, table) = (shared.facts(), shared.table());
     let mut held: BTreeMap<&StreamName, Vec<&Held>> = BTreeMap::new();
     for (_, lap) in table.held() {
@@ -136,7 +140,7 @@ pub(super) fn storage(shared: &Shared) -> Storage {
         complete: status.indexed_slots == status.held_slots,
     };
     let clock = ClockView { trust: quality.trust, error_ms };
-    Storage { status, index, protected, forecast, holdings, clock }
+    Storage { status, index, protected, forecast, holdings, clock, shrink }
 }
 
 /// Bits per second of the newest footage; `laps` are in order.

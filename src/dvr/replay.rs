@@ -83,11 +83,15 @@ impl Replay {
 
     /// The next fragment, beginning with one that starts with a key frame; `None` at the end.
     ///
-    /// [`DvrError::Reused`] says that the slot was given to newer footage meanwhile; the call
-    /// after that goes on behind it.
+    /// [`DvrError::Reused`] says that the slot was given to newer footage meanwhile, and
+    /// [`DvrError::Removed`] that the ring was made smaller; the call after that goes on behind it.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, DvrError> {
         loop {
             let Some(&(slot, generation)) = self.laps.front() else { return Ok(None) };
+            if self.shared.table().is_removed(slot) {
+                self.pass();
+                return Err(DvrError::Removed { slot });
+            }
             if self.open.is_none() {
                 match self.open_lap(slot, generation) {
                     Ok(open) => self.open = Some(open),

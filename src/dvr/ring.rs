@@ -1,30 +1,30 @@
-//! The ring: its file, its geometry, and which slot comes next.
+//! The ring: its file, its geometry, and the files of its slots.
 //!
-//! Owns: `ring.toml`, the names of slots and the choice. What stands in the slots is kept in
-//! `table`; writing them is the business of `storage`.
+//! Owns: `ring.toml`, the names of slots, and how their number changes. What stands in the slots
+//! is kept in `table`; writing them is the business of `storage`.
+//!
+//! Slots are a set of numbers: a ring that was made smaller keeps its newest laps in whatever
+//! slots they are, and a slot that is made later takes the lowest number that is free.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Config;
 use super::disk::{self, Disk, DiskFile, Open};
 use super::error::DvrError;
 use super::seal::Identity;
+use super::size::{self, Present, Size};
 use super::slot::{self, Front};
+use super::state::Geometry;
 use super::table::{SlotTable, SlotView};
-use super::{Config, Size};
-use crate::base::limits::{SLOT_BYTES_MAX, SLOT_BYTES_MIN, SLOTS_MAX, SLOTS_MIN};
+use crate::base::limits::SLOTS_MAX;
 
 const FORMAT: u32 = 1;
 const RING_FILE: &str = "ring.toml";
-const RING_FILE_BYTES_MAX: u64 = 4 << 10;
-/// Slots are chosen so that a ring has about this many, within the two sizes below.
-const SLOTS_AIM: u64 = 256;
-const SLOT_BYTES_SMALL: u64 = 4 << 20;
-const SLOT_BYTES_LARGE: u64 = 64 << 20;
-/// Slot sizes are whole multiples of this, as file systems and cards like it.
-const SLOT_BYTES_STEP: u64 = 4 << 10;
+/// Longest `ring.toml`: one that names all of [`SLOTS_MAX`] as leaving.
+const RING_FILE_BYTES_MAX: u64 = 1 << 20;
 /// How far laps are counted on at each start, so that a lap whose header was torn off by a
 /// power cut is never given out again: more than one commit interval can open.
 const GENERATIONS_SKIPPED: u64 = 1 << 10;
@@ -38,6 +38,12 @@ struct RingFile {
     ring: String,
     slot_bytes: u64,
     slots: u32,
+    /// Numbers of slots are below this; left out where it is `slots`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<u32>,
+    /// Slots that somebody agreed to delete, and that may still have files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<u32>,
     /// The file system's identity in hexadecimal; 0 where it has none.
     volume: String,
 }
@@ -50,7 +56,16 @@ pub(super) struct Ring {
     /// The volume that it was made on; 0 where that has no lasting identity.
     volume: u64,
     pub(super) slot_bytes: u64,
+    /// How many slots it has, or takes as space is found.
     pub(super) slots: u32,
+    /// Their numbers are below this.
+    numbers: u32,
+    /// Slots that are being deleted, in order: none of the ring any more.
+    pub(super) leaving: Arc<[u32]>,
+    /// How many slots it should have: fewer than `slots` when a shrink is to be agreed to.
+    pub(super) wanted_slots: u32,
+    /// Bytes of the volume that are left to others when slots are made.
+    left_bytes: u64,
 }
 
 /// What was found in a ring when it was opened.
@@ -60,6 +75,8 @@ pub(super) struct Found {
     pub(super) table: SlotTable,
     /// Files in the ring's directory that are none of its own.
     pub(super) foreign: u64,
+    /// From how many slots to how many it goes: it just grew, or a shrink goes on.
+    pub(super) resized: Option<(u32, u32)>,
 }
 
 impl Ring {
@@ -78,14 +95,17 @@ impl Ring {
             Some(ring) if expected.is_some_and(|expected| expected != ring.identity) => {
                 return Err(DvrError::Foreign { path: ring.dir, what: "another ring" });
             }
-            Some(ring) => ring.grown(disk, config)?,
+            Some(ring) => ring,
             None if expected.is_some() => {
                 return Err(DvrError::Gone { path: config.data_dir.join("ring") });
             }
             None => Self::make(disk, config)?,
         };
         ring.sync_names(disk)?;
-        ring.read_fronts(disk)
+        let before = ring.slots_with_leaving();
+        let ring = ring.measured(disk, config.size)?.grown(disk)?;
+        let resized = (before != ring.slots).then_some((before, ring.slots));
+        Ok(Found { resized, ..ring.read_fronts(disk)? })
     }
 
     /// The ring under `data_dir`, if there is one.
@@ -108,16 +128,29 @@ impl Ring {
         if file.format != FORMAT {
             return Err(wrong(format!("format {} is not known here", file.format)));
         }
-        check_slot_bytes(file.slot_bytes)?;
-        if !(1..=SLOTS_MAX).contains(&file.slots) {
-            return Err(wrong(format!("{} slots", file.slots)));
+        size::check_slot_bytes(file.slot_bytes)?;
+        let numbers = file.numbers.unwrap_or(file.slots);
+        if file.slots < 1 || !(file.slots..=SLOTS_MAX).contains(&numbers) {
+            return Err(wrong(format!("{} slots with numbers below {numbers}", file.slots)));
         }
-        Ok(Some(Self { dir, identity, volume, slot_bytes: file.slot_bytes, slots: file.slots }))
+        let mut leaving = file.leaving;
+        leaving.sort_unstable();
+        Ok(Some(Self {
+            dir,
+            identity,
+            volume,
+            slot_bytes: file.slot_bytes,
+            slots: file.slots,
+            numbers,
+            leaving: leaving.into(),
+            wanted_slots: file.slots,
+            left_bytes: 0,
+        }))
     }
 
     /// Checks that the ring may be written where it stands: it was made on this volume, and the
     /// volume takes writes. A reader need not ask.
-    fn check_place(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+    pub(super) fn check_place(&self, disk: &dyn Disk) -> Result<(), DvrError> {
         let here = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?.identity;
         if self.volume != 0 && here != 0 && self.volume != here {
             let what = "another volume (if it was copied here, set volume = \"0\" in ring.toml)";
@@ -130,16 +163,22 @@ impl Ring {
     fn make(disk: &dyn Disk, config: &Config) -> Result<Self, DvrError> {
         let dir = config.data_dir.join("ring");
         disk.make_dir(&dir).map_err(DvrError::disk("make", &dir))?;
-        let bytes = wanted_bytes(disk, &dir, config.size)?;
-        let slot_bytes = match config.slot_bytes {
-            Some(slot_bytes) => slot_bytes,
-            None => slot_bytes_for(bytes),
+        let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?;
+        let bytes = config.size.made_bytes(&volume);
+        let slot_bytes = config.slot_bytes.unwrap_or_else(|| size::slot_bytes_for(bytes));
+        size::check_slot_bytes(slot_bytes)?;
+        let slots = size::slots_for(bytes, slot_bytes)?;
+        let ring = Self {
+            dir,
+            identity: fastrand::u128(..).to_be_bytes(),
+            volume: volume.identity,
+            slot_bytes,
+            slots,
+            numbers: slots,
+            leaving: Arc::default(),
+            wanted_slots: slots,
+            left_bytes: 0,
         };
-        check_slot_bytes(slot_bytes)?;
-        let slots = slots_for(bytes, slot_bytes)?;
-        let identity = fastrand::u128(..).to_be_bytes();
-        let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?.identity;
-        let ring = Self { dir, identity, volume, slot_bytes, slots };
         ring.write_file(disk)?;
         tracing::info!(bytes = slot_bytes * u64::from(slots), units = slots, "ring made");
         Ok(ring)
@@ -158,24 +197,75 @@ impl Ring {
         Ok(())
     }
 
-    /// Takes more slots when the configuration asks for more. Fewer are the next step: taking
-    /// slots away deletes footage, and that is to be asked first.
-    fn grown(mut self, disk: &dyn Disk, config: &Config) -> Result<Self, DvrError> {
-        // A share of the volume is measured against what is free beside the ring, which moves;
-        // only a fixed size grows a ring that is there.
-        let Size::Bytes(bytes) = config.size else { return Ok(self) };
-        let wanted = u32::try_from(bytes / self.slot_bytes).unwrap_or(u32::MAX).min(SLOTS_MAX);
-        if wanted > self.slots {
-            tracing::info!(units = wanted - self.slots, "ring grows");
-            self.slots = wanted;
+    /// Learns how large it should be.
+    pub(super) fn measured(mut self, disk: &dyn Disk, size: Size) -> Result<Self, DvrError> {
+        let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
+        let names = disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))?;
+        let files = names.iter().filter(|name| self.slot_of(name).is_some()).count();
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        let ring = Present { slot_bytes: self.slot_bytes, slots: self.slots, files };
+        self.wanted_slots = size.wanted_slots(&volume, ring);
+        self.left_bytes = size.left_bytes(&volume);
+        Ok(self)
+    }
+
+    /// Takes more slots when it should have more. Fewer are taken only when somebody agrees,
+    /// because that deletes footage.
+    pub(super) fn grown(mut self, disk: &dyn Disk) -> Result<Self, DvrError> {
+        // What leaves goes first; numbers are given again when it is gone.
+        if self.wanted_slots > self.slots && self.leaving.is_empty() {
+            tracing::info!(units = self.wanted_slots - self.slots, "ring grows");
+            self.slots = self.wanted_slots;
+            self.numbers = self.numbers.max(self.slots);
             self.write_file(disk)?;
-        } else if wanted < self.slots {
-            tracing::warn!(
-                units = self.slots - wanted,
-                "the ring is larger than configured and stays so: shrinking would delete footage"
-            );
         }
         Ok(self)
+    }
+
+    /// Has `slots` slots from now on and deletes those of `leaving`. When this returns that is
+    /// on the medium, and they are none of the ring whatever comes between.
+    pub(super) fn without(
+        &self,
+        disk: &dyn Disk,
+        slots: u32,
+        mut leaving: Vec<u32>,
+    ) -> Result<Self, DvrError> {
+        leaving.sort_unstable();
+        let smaller = Self { slots, leaving: leaving.into(), ..self.clone() };
+        smaller.write_file(disk)?;
+        Ok(smaller)
+    }
+
+    /// Deletes the file of a slot that leaves; one that is gone already is fine.
+    pub(super) fn remove_slot(&self, disk: &dyn Disk, number: u32) -> Result<(), DvrError> {
+        let path = self.slot_path(number);
+        match disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DvrError::disk("delete", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets those that left, once all their files are deleted; `highest` is the highest
+    /// number of a slot that stays.
+    pub(super) fn left(&self, disk: &dyn Disk, highest: Option<u32>) -> Result<Self, DvrError> {
+        disk.sync_dir(&self.dir).map_err(DvrError::disk("sync", &self.dir))?;
+        let numbers = highest.map_or(0, |highest| highest + 1).max(self.slots);
+        let rest = Self { numbers, leaving: Arc::default(), ..self.clone() };
+        rest.write_file(disk)?;
+        Ok(rest)
+    }
+
+    /// Slots before those that are leaving left.
+    pub(super) fn slots_with_leaving(&self) -> u32 {
+        self.slots.saturating_add(u32::try_from(self.leaving.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Slots that may have files now: none is made that a shrink would take away again, nor
+    /// while others leave.
+    pub(super) fn slots_to_make(&self) -> u32 {
+        if self.leaving.is_empty() { self.slots.min(self.wanted_slots) } else { 0 }
     }
 
     fn write_file(&self, disk: &dyn Disk) -> Result<(), DvrError> {
@@ -184,6 +274,8 @@ impl Ring {
             ring: format!("{:032x}", u128::from_be_bytes(self.identity)),
             slot_bytes: self.slot_bytes,
             slots: self.slots,
+            numbers: (self.numbers != self.slots).then_some(self.numbers),
+            leaving: self.leaving.to_vec(),
             volume: format!("{:x}", self.volume),
         };
         let text = toml::to_string(&file).map_err(|error| DvrError::RingFile {
@@ -199,12 +291,12 @@ impl Ring {
         let mut table = SlotTable::default();
         let mut foreign = 0;
         for name in disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))? {
-            match slot_number(&name).filter(|&number| number < self.slots) {
+            match self.slot_of(&name) {
                 Some(number) => {
                     let view = self.read_view(disk, number);
                     table.slots.insert(number, view);
                 }
-                None if name == RING_FILE => {}
+                None if name == RING_FILE || self.is_leaving(&name) => {}
                 None => foreign += 1,
             }
         }
@@ -212,7 +304,16 @@ impl Ring {
         if foreign > 0 {
             tracing::warn!(units = foreign, "foreign files in the ring's directory are ignored");
         }
-        Ok(Found { ring: self, table, foreign })
+        Ok(Found { ring: self, table, foreign, resized: None })
+    }
+
+    /// The number of the slot in the file `name`, if it is one of this ring.
+    fn slot_of(&self, name: &str) -> Option<u32> {
+        slot_number(name).filter(|&number| number < self.numbers && !self.is_leaving(name))
+    }
+
+    fn is_leaving(&self, name: &str) -> bool {
+        slot_number(name).is_some_and(|number| self.leaving.binary_search(&number).is_ok())
     }
 
     fn read_view(&self, disk: &dyn Disk, number: u32) -> SlotView {
@@ -263,6 +364,7 @@ impl Ring {
         disk: &dyn Disk,
         number: u32,
     ) -> Result<Arc<dyn DiskFile>, DvrError> {
+        self.leave_room(disk)?;
         let path = self.slot_path(number);
         let file = self.open_slot(disk, number, Open::Create)?;
         let taken = file
@@ -278,8 +380,25 @@ impl Ring {
         Ok(file)
     }
 
+    /// Whether the volume has room for one more slot beside what is left to others.
+    fn leave_room(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        if self.left_bytes == 0 {
+            return Ok(());
+        }
+        let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
+        if volume.free_bytes >= self.left_bytes + self.slot_bytes {
+            return Ok(());
+        }
+        Err(DvrError::NoRoom { free_bytes: volume.free_bytes, left_bytes: self.left_bytes })
+    }
+
     pub(super) fn slot_path(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{number:06}.mp4"))
+    }
+
+    /// What is told of it.
+    pub(super) fn geometry(&self, foreign: u64) -> Geometry {
+        Geometry { extent: self.extent(), foreign }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -294,43 +413,6 @@ fn slot_number(name: &str) -> Option<u32> {
     digits.parse().ok().filter(|_| plain)
 }
 
-fn wanted_bytes(disk: &dyn Disk, dir: &Path, size: Size) -> Result<u64, DvrError> {
-    Ok(match size {
-        Size::Bytes(bytes) => bytes,
-        Size::Percent(percent) => {
-            let volume = disk.volume(dir).map_err(DvrError::disk("look at", dir))?;
-            let share = volume.total_bytes / 100 * u64::from(percent.min(100));
-            // What others hold already cannot be ours, and 2 % (at least 64 MiB) stays free.
-            let floor = (volume.total_bytes / 50).max(64 << 20);
-            share.min(volume.free_bytes.saturating_sub(floor))
-        }
-    })
-}
-
-/// 4 to 64 MiB for rings as they are used; smaller only where the ring could not turn else.
-fn slot_bytes_for(ring_bytes: u64) -> u64 {
-    let aim = ring_bytes / SLOTS_AIM;
-    let small = SLOT_BYTES_SMALL.min(ring_bytes / u64::from(2 * SLOTS_MIN));
-    let large = SLOT_BYTES_LARGE.max(ring_bytes / u64::from(SLOTS_MAX) + SLOT_BYTES_STEP);
-    (aim.clamp(small, large) / SLOT_BYTES_STEP * SLOT_BYTES_STEP).max(SLOT_BYTES_MIN)
-}
-
-fn check_slot_bytes(bytes: u64) -> Result<(), DvrError> {
-    if (SLOT_BYTES_MIN..=SLOT_BYTES_MAX).contains(&bytes) {
-        Ok(())
-    } else {
-        Err(DvrError::SlotSize { bytes, min: SLOT_BYTES_MIN, max: SLOT_BYTES_MAX })
-    }
-}
-
-fn slots_for(bytes: u64, slot_bytes: u64) -> Result<u32, DvrError> {
-    let slots = u32::try_from(bytes / slot_bytes).unwrap_or(u32::MAX).min(SLOTS_MAX);
-    if slots < SLOTS_MIN {
-        return Err(DvrError::TooSmall { bytes, slot_bytes, slots_min: SLOTS_MIN });
-    }
-    Ok(slots)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,16 +420,6 @@ mod tests {
 
     fn config(dir: &Path, bytes: u64) -> Config {
         Config { data_dir: dir.to_owned(), size: Size::Bytes(bytes), slot_bytes: Some(64 << 10) }
-    }
-
-    #[test]
-    fn slot_sizes_follow_the_ring() {
-        assert_eq!(slot_bytes_for(200 << 30), 64 << 20);
-        assert_eq!(slot_bytes_for(8 << 30), 32 << 20);
-        assert_eq!(slot_bytes_for(512 << 20), 4 << 20);
-        assert_eq!(slot_bytes_for(16 << 20), 1 << 20);
-        assert!(slots_for(1 << 44, slot_bytes_for(1 << 44)).unwrap() <= SLOTS_MAX);
-        assert!(slots_for(1 << 20, 1 << 20).is_err());
     }
 
     #[test]
@@ -361,6 +433,48 @@ mod tests {
             let kept = Ring::open(&RealDisk, &config(dir.path(), bytes), None).unwrap().ring;
             assert_eq!(kept.slots, 32);
         }
+    }
+
+    #[test]
+    fn a_ring_of_many_numbers_is_read_back_and_old_files_mean_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
+        let path = dir.path().join("ring/ring.toml");
+        let old = std::fs::read_to_string(&path).unwrap();
+        assert!(!old.contains("numbers") && !old.contains("leaving"), "{old}");
+        let smaller = made.without(&RealDisk, 9, vec![5, 3, 4]).unwrap();
+        let found = Ring::find(&RealDisk, dir.path()).unwrap().unwrap();
+        assert_eq!((found.slots, found.numbers, &*found.leaving), (9, 16, &[3, 4, 5][..]));
+        for name in ["000004.mp4", "000015.mp4"] {
+            std::fs::write(dir.path().join("ring").join(name), "").unwrap();
+        }
+        let found = smaller.clone().read_fronts(&RealDisk).unwrap();
+        assert_eq!((found.table.slots.len(), found.foreign), (1, 0), "{found:?}");
+        smaller.remove_slot(&RealDisk, 4).unwrap();
+        smaller.remove_slot(&RealDisk, 4).unwrap();
+        let rest = smaller.left(&RealDisk, Some(12)).unwrap();
+        assert_eq!((rest.numbers, rest.leaving.len()), (13, 0));
+        // All numbers that there can be are read back.
+        let all = (0..SLOTS_MAX).collect();
+        made.without(&RealDisk, 8, all).unwrap();
+        assert!(Ring::find(&RealDisk, dir.path()).unwrap().is_some());
+        for text in ["numbers = 7", "numbers = 2000000", "leaving = [-1]"] {
+            let at = old.find("volume").unwrap();
+            std::fs::write(&path, format!("{}{text}\n{}", &old[..at], &old[at..])).unwrap();
+            assert!(Ring::find(&RealDisk, dir.path()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_leaves_room_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ring = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
+        ring.left_bytes = 1 << 60;
+        let error = ring.make_slot(&RealDisk, 3).unwrap_err();
+        assert!(error.is_full() && error.to_string().contains("left to others"), "{error}");
+        assert!(!dir.path().join("ring/000003.mp4").exists());
+        ring.left_bytes = 1;
+        assert!(ring.make_slot(&RealDisk, 3).is_ok());
     }
 
     #[test]

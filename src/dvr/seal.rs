@@ -6,7 +6,7 @@
 use bytes::BufMut;
 
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, WallTime};
+use crate::base::time::{BootTime, Trust, WallTime};
 use crate::media::ClockSource;
 
 /// Bytes of a slot's header box.
@@ -94,6 +94,8 @@ pub struct Seal {
     pub lost: u32,
     /// Who said what the wall time is.
     pub wall_source: ClockSource,
+    /// Who vouched for this machine's date when it was written; `None` when nobody had looked.
+    pub wall_trust: Option<Trust>,
     /// The fragment.
     pub entry: Entry,
 }
@@ -183,8 +185,7 @@ impl Seal {
             ClockSource::Arrival => 1,
             ClockSource::Sender => 2,
         };
-        // The fourth octet is how far the date was trusted: 0, nobody judged it.
-        out.put_slice(&[VERSION, flags, source, 0]);
+        out.put_slice(&[VERSION, flags, source, Trust::to_octet(self.wall_trust)]);
         out.put_slice(&self.ring);
         out.put_u64(self.stream);
         out.put_u64(self.generation);
@@ -212,7 +213,7 @@ impl Seal {
         if !is_box(bytes, SEAL_BYTES, &SEAL_TYPE) {
             return None;
         }
-        let (flags, source) = (bytes[25], bytes[26]);
+        let (flags, source, wall_trust) = (bytes[25], bytes[26], Trust::from_octet(bytes[27]));
         let mut fields = Fields(&bytes[28..]);
         let ring = fields.take()?;
         let stream = u64::from_be_bytes(fields.take()?);
@@ -242,7 +243,7 @@ impl Seal {
             loss_before: flags & LOSS_BEFORE != 0,
             run_start: flags & RUN_START != 0,
         };
-        Some(Self { ring, stream, generation, boot, run, lost, wall_source, entry })
+        Some(Self { ring, stream, generation, boot, run, lost, wall_source, wall_trust, entry })
     }
 
     /// Reads a seal behind media of this CRC; `None` when anything about it is wrong.
@@ -314,6 +315,7 @@ mod tests {
             run: 4,
             lost: 2,
             wall_source: ClockSource::Sender,
+            wall_trust: Some(Trust::Rtc),
             entry: Entry {
                 offset: 1_000,
                 length: 5,
@@ -344,6 +346,19 @@ mod tests {
         let bytes = seal().encode(media);
         assert_eq!(bytes.len(), SEAL_BYTES);
         assert_eq!(Seal::parse(media, &bytes), Some(seal()));
+    }
+
+    #[test]
+    fn a_seal_says_who_vouched_for_the_date_and_an_old_one_that_nobody_looked() {
+        let media = crc32c::crc32c(b"media");
+        for (octet, wall_trust) in
+            [(0, None), (1, Some(Trust::None)), (2, Some(Trust::Rtc)), (3, Some(Trust::Ntp))]
+        {
+            let seal = Seal { wall_trust, ..seal() };
+            let bytes = seal.encode(media);
+            assert_eq!(bytes[27], octet);
+            assert_eq!(Seal::parse(media, &bytes), Some(seal));
+        }
     }
 
     #[test]

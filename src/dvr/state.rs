@@ -2,9 +2,9 @@
 //!
 //! Owns: the table's lock, the queue's byte count, and what is known of each stream's recording.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use tokio::sync::{Semaphore, watch};
 use super::Keep;
 use super::disk::Disk;
 use super::footage::Recent;
-use super::journal::{Cause, Facts, JournalState, Trouble};
+use super::journal::{Cause, Facts, JournalState, Resize, Trouble};
 use super::seal::{Entry, Identity};
-use super::table::{Protection, SlotTable, SlotView};
+use super::shrink::{Extent, Plan};
+use super::table::{SlotTable, SlotView};
 use crate::base::limits::{
     DISK_READS_MAX, DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
     TROUBLE_TEXT_BYTES_MAX,
 };
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SharedClock, WallTime};
+use crate::base::time::{BootTime, SharedClock, Trust, WallTime};
 
 /// From this age on the newest durable fragment no longer counts as "recording".
 const RECORDING_AGE_MAX: Duration = Duration::from_secs(5);
@@ -112,9 +113,15 @@ pub struct Status {
 /// What does not change while a ring is open.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Geometry {
-    pub(super) slots: u32,
-    pub(super) slot_bytes: u64,
+    pub(super) extent: Extent,
     pub(super) foreign: u64,
+}
+
+impl Geometry {
+    /// Bytes of the ring.
+    pub(super) fn bytes(&self) -> u64 {
+        self.extent.slot_bytes * u64::from(self.extent.slots)
+    }
 }
 
 /// What the threads share.
@@ -126,6 +133,8 @@ pub(super) struct Shared {
     pub(super) closing: AtomicBool,
     pub(super) queue_bytes: AtomicUsize,
     pub(super) fragment_bytes_max: AtomicUsize,
+    /// Who vouched for the date when somebody last looked, as an octet.
+    trust: AtomicU8,
     table: Mutex<SlotTable>,
     ring: Mutex<(RingState, Geometry)>,
     /// Locked before `table` where both are needed.
@@ -133,6 +142,10 @@ pub(super) struct Shared {
     journal: Mutex<JournalState>,
     /// Slots and bytes that went since that was last noted.
     evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
+    /// Changes of the ring's size that are not in the journal yet.
+    resized: Mutex<Vec<Resize>>,
+    /// What was told to whoever may agree to a smaller ring, with its tokens.
+    plans: Mutex<VecDeque<(u64, Plan)>>,
     short: Mutex<Option<String>>,
     /// The age limit is to be looked at now.
     pub(super) age_due: AtomicBool,
@@ -195,11 +208,14 @@ impl Shared {
             closing: AtomicBool::new(false),
             queue_bytes: AtomicUsize::new(0),
             fragment_bytes_max: AtomicUsize::new(FRAGMENT_BYTES_MAX),
+            trust: AtomicU8::new(Trust::to_octet(None)),
             table: Mutex::default(),
             ring: Mutex::new((RingState::Opening, Geometry::default())),
             facts: Mutex::default(),
             journal: Mutex::default(),
             evicted: Mutex::default(),
+            resized: Mutex::default(),
+            plans: Mutex::default(),
             short: Mutex::default(),
             age_due: AtomicBool::new(false),
             storage_ended: AtomicBool::new(false),
@@ -220,6 +236,16 @@ impl Shared {
         lock(&self.journal)
     }
 
+    /// Who vouched for the date when the journal's thread last looked, about a second ago.
+    pub(super) fn trust(&self) -> Option<Trust> {
+        Trust::from_octet(self.trust.load(Relaxed))
+    }
+
+    /// Somebody looked who vouches for the date.
+    pub(super) fn set_trust(&self, trust: Trust) {
+        self.trust.store(Trust::to_octet(Some(trust)), Relaxed);
+    }
+
     /// The ring, once it was opened.
     pub(super) fn ring(&self) -> Option<super::ring::Ring> {
         self.journal().ring.clone()
@@ -237,6 +263,26 @@ impl Shared {
         *sum = (sum.0 + 1, sum.1 + gone.bytes);
     }
 
+    pub(super) fn plans(&self) -> MutexGuard<'_, VecDeque<(u64, Plan)>> {
+        lock(&self.plans)
+    }
+
+    /// The ring goes from so many slots to so many.
+    pub(super) fn note_resize(&self, ring: &super::ring::Ring, from_slots: u32, to_slots: u32) {
+        let (utc, slot_bytes) = (self.clock.wall(), ring.slot_bytes);
+        lock(&self.resized).push(Resize { utc, from_slots, to_slots, slot_bytes });
+    }
+
+    /// Changes of the ring's size that are not in the journal yet.
+    pub(super) fn resizes(&self) -> Vec<Resize> {
+        lock(&self.resized).clone()
+    }
+
+    /// The first `count` of them are.
+    pub(super) fn resizes_noted(&self, count: usize) {
+        lock(&self.resized).drain(..count);
+    }
+
     /// Why the ring has less space than it should; `None` when it has all of it.
     pub(super) fn set_short(&self, why: Option<String>) {
         *lock(&self.short) = why;
@@ -245,11 +291,7 @@ impl Shared {
     /// Tells the choice of slots what is protected.
     pub(super) fn share_pins(&self) {
         let facts = self.facts();
-        let protection = |pin: &super::pin::Pin| {
-            pin.laps.map(|laps| Protection { stream: pin.stream.clone(), laps })
-        };
-        let protections = facts.pins.values().filter_map(protection).collect();
-        self.table().protections = protections;
+        self.table().protections = facts.protections();
     }
 
     /// The date of a fragment's end by what is known of the clock.
@@ -327,9 +369,9 @@ impl Shared {
         let bad = |view: &&_| matches!(view, super::table::SlotView::Bad);
         Status {
             ring,
-            size_bytes: geometry.slot_bytes * u64::from(geometry.slots),
-            used_bytes: held().count() as u64 * geometry.slot_bytes,
-            slot_bytes: geometry.slot_bytes,
+            size_bytes: geometry.bytes(),
+            used_bytes: held().count() as u64 * geometry.extent.slot_bytes,
+            slot_bytes: geometry.extent.slot_bytes,
             foreign_files: geometry.foreign,
             bad_slots: table.slots.values().filter(bad).count() as u64,
             damaged: held().map(|held| held.damaged).sum(),

@@ -11,24 +11,23 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::Config;
-use super::disk::{self, DiskFile, Open};
+use super::disk::{DiskFile, Open};
 use super::error::{DvrError, sentence};
 use super::index::Record;
-use super::journal;
-use super::keeper::{self, Note};
+use super::keeper::Note;
 use super::open_slot::OpenSlot;
 use super::ring::Ring;
 use super::seal::Identity;
+use super::shrink::{ShrinkError, Shrunk};
 use super::slot;
-use super::state::{Durable, Geometry, RingState, Shared, StreamLog};
+use super::state::{Durable, Shared, StreamLog};
 use super::table::{Held, SlotView};
 use crate::base::fault::{Fault, chain};
-use crate::base::limits::{
-    FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE, STORAGE_FAILURES_MAX,
-};
+use crate::base::limits::STORAGE_FAILURES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::supervise::Heartbeat;
@@ -36,10 +35,6 @@ use crate::wire::mp4::Fragment;
 
 /// Longest sleep of the thread, so that it beats and sees the end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// Pause before the ring tries again to take space that was not there.
-const GROWTH_PAUSE: Duration = Duration::from_secs(60);
-/// A slot holds at least this many of the largest fragments.
-const FRAGMENTS_PER_SLOT_MIN: u64 = 4;
 
 /// What the storage thread is told.
 #[derive(Debug)]
@@ -50,6 +45,8 @@ pub(super) enum Command {
     Repair { slot: u32, generation: u64, end: u64 },
     /// Give up a slot whose footage is older than its stream may keep.
     Expire { slot: u32, generation: u64 },
+    /// Make the ring smaller as the plan of this token says.
+    Shrink { token: u64, reply: oneshot::Sender<Result<Shrunk, ShrinkError>> },
     /// Nothing more comes from this stream for now.
     Rest(StreamName),
     /// Look at the flags again.
@@ -78,25 +75,27 @@ pub(super) struct Append {
 /// The thread's own state.
 pub(super) struct Storage {
     pub(super) shared: Arc<Shared>,
-    config: Config,
+    pub(super) config: Config,
     pub(super) boot: Identity,
     commands: Receiver<Command>,
     keeper: SyncSender<Note>,
     heartbeat: Option<Heartbeat>,
     /// Keeps other processes away; taken once and held to the end.
-    lock: Option<Arc<dyn DiskFile>>,
-    ring: Option<Ring>,
+    pub(super) lock: Option<Arc<dyn DiskFile>>,
+    pub(super) ring: Option<Ring>,
     /// The ring that was in use: no other takes its place while the process lives.
-    expected: Option<Identity>,
-    open: BTreeMap<StreamName, OpenSlot>,
+    pub(super) expected: Option<Identity>,
+    pub(super) open: BTreeMap<StreamName, OpenSlot>,
     /// Failures since the last commit that worked.
-    failures: u32,
+    pub(super) failures: u32,
     /// False after the first failure: what the page cache shows of a slot may not be on the
     /// medium, so old slots are not gone on with.
     pub(super) may_resume: bool,
-    retry_at: BootTime,
+    pub(super) retry_at: BootTime,
     pub(super) growth_at: BootTime,
-    place_at: BootTime,
+    pub(super) place_at: BootTime,
+    /// How many of the slots that leave the ring have no file any more.
+    pub(super) deleted: usize,
 }
 
 impl Storage {
@@ -124,6 +123,7 @@ impl Storage {
             retry_at: BootTime::default(),
             growth_at: BootTime::default(),
             place_at: BootTime::default(),
+            deleted: 0,
         }
     }
 
@@ -173,9 +173,10 @@ impl Storage {
             return Turn::Goes;
         }
         if self.shared.is_closing() {
-            self.commit_until(BootTime::from_nanos(u64::MAX));
+            self.commit_all();
             return Turn::Ended;
         }
+        self.delete_leaving();
         self.take_space();
         Turn::Goes
     }
@@ -200,6 +201,11 @@ impl Storage {
             }
             Command::Repair { slot, generation, end } => self.repair(slot, generation, end),
             Command::Expire { slot, generation } => self.expire(slot, generation),
+            // Whoever agreed and went would not know that it was done.
+            Command::Shrink { reply, .. } if reply.is_closed() => {}
+            Command::Shrink { token, reply } => {
+                let _ = reply.send(self.shrink(token));
+            }
             Command::Rest(stream) => {
                 self.commit_one(&stream);
                 if let Some(open) = self.open.remove(&stream) {
@@ -208,91 +214,6 @@ impl Storage {
             }
             Command::Wake => {}
         }
-    }
-
-    // Opening the ring.
-
-    fn mount(&mut self) {
-        let opened = self
-            .lock_directory()
-            .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
-        match opened {
-            Ok(found) => {
-                let ring = found.ring;
-                self.expected = Some(ring.identity);
-                let largest = ring.slot_bytes / FRAGMENTS_PER_SLOT_MIN;
-                let largest = usize::try_from(largest).unwrap_or(usize::MAX);
-                self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
-                let checks = keeper::checks(&found.table);
-                self.shared.table().replace(found.table);
-                // What is protected must be known before any slot is chosen.
-                journal::mounted(&self.shared, &ring);
-                info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
-                self.shared.set_short(None);
-                self.growth_at = self.shared.clock.boot();
-                self.note(Note::Mounted(ring.clone(), checks));
-                let geometry = Geometry {
-                    slots: ring.slots,
-                    slot_bytes: ring.slot_bytes,
-                    foreign: found.foreign,
-                };
-                self.shared.set_ring(RingState::Ready, Some(geometry));
-                (self.ring, self.failures) = (Some(ring), 0);
-            }
-            Err(error) => self.fail_ring(&error),
-        }
-    }
-
-    fn lock_directory(&mut self) -> Result<(), DvrError> {
-        if self.lock.is_none() {
-            let dir = &self.config.data_dir;
-            self.lock = disk::lock(&*self.shared.disk, dir).map_err(DvrError::disk("lock", dir))?;
-        }
-        let path = self.config.data_dir.clone();
-        self.lock.is_some().then_some(()).ok_or(DvrError::InUse { path })
-    }
-
-    fn fail_ring(&mut self, error: &DvrError) {
-        let reason = sentence(error);
-        if self.shared.set_ring(RingState::Failed { reason: reason.clone() }, None) {
-            let class = error.class().as_str();
-            error!(class, error = reason, "nothing can be recorded, trying again");
-        }
-        self.retry_at = self.shared.clock.boot().after(RING_RETRY_PAUSE);
-    }
-
-    fn unmount(&mut self, reason: String) {
-        for (_, open) in std::mem::take(&mut self.open) {
-            open.log.lose(open.pending_samples());
-            open.log.settle();
-        }
-        self.ring = None;
-        self.may_resume = false;
-        self.shared.set_ring(RingState::Failed { reason }, None);
-        self.retry_at = self.shared.clock.boot().after(RING_RETRY_PAUSE);
-    }
-
-    /// Takes the space of one slot that is not there yet, while there is nothing else to do.
-    fn take_space(&mut self) {
-        let now = self.shared.clock.boot();
-        let Some(ring) = self.ring.clone().filter(|_| now >= self.growth_at) else { return };
-        let Some(number) = self.shared.table().missing(ring.slots) else { return };
-        let disk = Arc::clone(&self.shared.disk);
-        match ring.is_still_there(&*disk).and_then(|()| ring.make_slot(&*disk, number)) {
-            Ok(_) => {
-                self.shared.set_short(None);
-                self.shared.table().slots.insert(number, SlotView::Blank);
-            }
-            Err(error) => self.stop_growing(&error),
-        }
-    }
-
-    pub(super) fn stop_growing(&mut self, error: &DvrError) {
-        warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
-        // A ring that is not in its place tells so itself.
-        let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
-        self.shared.set_short((!lost_place).then(|| sentence(error)));
-        self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
     }
 
     // Writing.
@@ -347,7 +268,8 @@ impl Storage {
         }
         let Some(open) = self.open.get_mut(stream) else { return Err(DvrError::NoSlot) };
         let loss = append.loss_before || append.log.loss_pending.swap(false, Relaxed);
-        open.write(self.shared.clock.boot(), &append.fragment, append.run_start, loss)
+        let seen = (self.shared.clock.boot(), self.shared.trust());
+        open.write(seen, &append.fragment, append.run_start, loss)
             .map_err(DvrError::disk("write to", ring.slot_path(open.header.slot)))
     }
 
@@ -374,6 +296,11 @@ impl Storage {
     }
 
     // Making durable.
+
+    /// Syncs every slot with news.
+    pub(super) fn commit_all(&mut self) {
+        self.commit_until(BootTime::from_nanos(u64::MAX));
+    }
 
     /// When the next commit is due.
     fn commit_due(&self) -> Option<BootTime> {
@@ -497,20 +424,6 @@ impl Storage {
         let gone = self.shared.table().slots.insert(number, SlotView::Blank);
         self.shared.count_evicted(gone);
         self.note(Note::Began(number));
-    }
-
-    /// Looks now and then whether the ring is still in its place, so that a disk that went away
-    /// is told and left alone before the next slot is needed.
-    fn check_place(&mut self) {
-        let now = self.shared.clock.boot();
-        let Some(ring) = self.ring.as_ref().filter(|_| now >= self.place_at) else { return };
-        let place = ring.is_still_there(&*self.shared.disk);
-        self.place_at = now.after(PLACE_CHECK_PAUSE);
-        if let Err(error) = place {
-            let reason = sentence(&error);
-            error!(error = reason, "the ring is not to be used any more, trying again");
-            self.unmount(reason);
-        }
     }
 
     pub(super) fn note(&self, note: Note) {

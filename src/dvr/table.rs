@@ -138,6 +138,12 @@ impl SlotTable {
         }
     }
 
+    /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
+    /// can still be read, but takes its space until it is closed.
+    pub(super) fn is_removed(&self, number: u32) -> bool {
+        !self.slots.contains_key(&number)
+    }
+
     /// Whether the lap is protected.
     pub(super) fn is_protected(&self, held: &Held) -> bool {
         self.protections.iter().any(|protection| {
@@ -172,7 +178,9 @@ impl SlotTable {
 
     /// Slots, oldest lap first and at most `most`, whose whole footage is older than its stream
     /// may keep. The date of footage is the clock table's; a lap whose content is not known yet
-    /// stays, and so does one that seems to lie in the future.
+    /// stays, and so does one that seems to lie in the future. A date for which nobody vouches
+    /// makes nothing old: such footage is older than its stream may keep when a later lap of the
+    /// stream is.
     pub(super) fn older(
         &self,
         now: WallTime,
@@ -180,12 +188,26 @@ impl SlotTable {
         clock: &ClockTable,
         most: usize,
     ) -> Vec<(u32, u64)> {
+        let vouched = |held: &Held, stretch: &Stretch| stretch.is_vouched(clock, held.boot);
+        // All of it of which the date is known is older.
         let is_older = |held: &Held| {
             let Some(age_max) = age_max(&held.stream) else { return false };
             let age_nanos = i64::try_from(age_max.as_nanos()).unwrap_or(i64::MAX);
             let oldest_kept = now.offset_nanos(age_nanos.saturating_neg());
-            let mut ends = held.stretches.iter().map(|s| s.placed(clock, held.boot).1);
-            held.known && !held.stretches.is_empty() && ends.all(|end| end < oldest_kept)
+            let mut dated = held.stretches.iter().filter(|stretch| vouched(held, stretch));
+            held.known && dated.all(|stretch| stretch.placed(clock, held.boot).1 < oldest_kept)
+        };
+        let mut newest_old: BTreeMap<&StreamName, u64> = BTreeMap::new();
+        for (_, held) in self.held() {
+            let is_dated = held.stretches.last().is_some_and(|last| vouched(held, last));
+            if is_dated && is_older(held) {
+                let newest = newest_old.entry(&held.stream).or_default();
+                *newest = held.generation.max(*newest);
+            }
+        }
+        let is_older = |held: &Held| {
+            let newest = newest_old.get(&held.stream);
+            newest.is_some_and(|&newest| held.generation <= newest) && is_older(held)
         };
         let mut old: Vec<_> = self
             .held()
@@ -227,9 +249,52 @@ impl SlotTable {
         self.held().filter(|(_, h)| h.stream == *stream).max_by_key(|(_, h)| h.generation)
     }
 
-    /// The lowest number below `slots` that has no file.
+    /// The lowest number that has no file, as long as fewer than `slots` have one.
     pub(super) fn missing(&self, slots: u32) -> Option<u32> {
-        (0..slots).find(|number| !self.slots.contains_key(number))
+        let made = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let is_free = |number: &u32| !self.slots.contains_key(number);
+        if made < slots { (0..slots).find(is_free) } else { None }
+    }
+
+    /// Laps that may go, the oldest first: those that are neither being written nor protected.
+    fn idle(&self) -> Vec<(u32, &Held)> {
+        let may_go = |(_, held): &(u32, &Held)| !held.active && !self.is_protected(held);
+        let mut idle: Vec<_> = self.held().filter(may_go).collect();
+        idle.sort_unstable_by_key(|(_, held)| held.generation);
+        idle
+    }
+
+    fn slots_by_stream(&self) -> BTreeMap<&StreamName, u64> {
+        let mut slots_of: BTreeMap<&StreamName, u64> = BTreeMap::new();
+        for (_, held) in self.held() {
+            *slots_of.entry(&held.stream).or_default() += 1;
+        }
+        slots_of
+    }
+
+    /// The `count` slots that go when the ring is made smaller, with the laps in them: first
+    /// those without footage, the highest number first; then, as in [`SlotTable::choose`], the
+    /// oldest laps of streams that hold more than their shares, and the oldest of all. What is
+    /// protected or being written stays, so there may be fewer; what is being read does not.
+    pub(super) fn first_to_go(
+        &self,
+        count: u32,
+        keep_of: impl Fn(&StreamName) -> Keep,
+        slot_bytes: u64,
+    ) -> Vec<(u32, Option<u64>)> {
+        let is_free = |view: &SlotView| matches!(view, SlotView::Blank | SlotView::Damaged);
+        let free = self.slots.iter().rev().filter(|(_, view)| is_free(view));
+        let free = free.map(|(&number, _)| (number, None));
+        let mut left = self.slots_by_stream();
+        let (mut spare, mut shares) = (Vec::new(), Vec::new());
+        for (number, held) in self.idle() {
+            let left = left.entry(&held.stream).or_default();
+            let is_spare = (*left - 1) * slot_bytes >= keep_of(&held.stream).min_bytes;
+            *left -= u64::from(is_spare);
+            let list = if is_spare { &mut spare } else { &mut shares };
+            list.push((number, Some(held.generation)));
+        }
+        free.chain(spare).chain(shares).take(count as usize).collect()
     }
 
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
@@ -243,15 +308,10 @@ impl SlotTable {
         slot_bytes: u64,
         missing: Option<u32>,
     ) -> Option<Choice> {
-        let mut slots_of: BTreeMap<&StreamName, u64> = BTreeMap::new();
-        for (_, held) in self.held() {
-            *slots_of.entry(&held.stream).or_default() += 1;
-        }
+        let (slots_of, idle) = (self.slots_by_stream(), self.idle());
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
         let oldest = |eligible: &dyn Fn(&Held) -> bool| {
-            let may_go = |held: &Held| !held.active && eligible(held) && !self.is_protected(held);
-            let mut idle: Vec<_> = self.held().filter(|(_, held)| may_go(held)).collect();
-            idle.sort_unstable_by_key(|(_, held)| held.generation);
+            let idle: Vec<_> = idle.iter().copied().filter(|(_, held)| eligible(held)).collect();
             // What is read is passed over, but never so far that new footage goes instead.
             let unread = |(_, held): &&(u32, &Held)| !self.leases.contains_key(&held.generation);
             let older_half = idle.iter().take(idle.len().div_ceil(2));
@@ -285,7 +345,8 @@ impl SlotTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::BootTime;
+    use crate::base::time::{BootTime, Trust};
+    use crate::dvr::clock::ClockRow;
 
     const SLOT_BYTES: u64 = 100;
 
@@ -406,7 +467,7 @@ mod tests {
     fn an_age_limit_takes_the_oldest_and_no_more_than_it_may() {
         let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
         let limit = |_: &StreamName| Some(Duration::from_secs(300));
-        let (clock, now) = (ClockTable::default(), WallTime::from_unix_nanos(1_000_000_000_000));
+        let (clock, now) = (vouched(Trust::Ntp), WallTime::from_unix_nanos(1_000_000_000_000));
         let old = |table: &SlotTable, most| table.older(now, limit, &clock, most);
         assert_eq!(old(&table, 9).len(), 7);
         assert_eq!(old(&table, 2), [(0, 1), (1, 2)]);
@@ -414,5 +475,29 @@ mod tests {
         table.lease(3);
         assert_eq!(old(&table, 2), [(3, 4), (4, 5)]);
         assert!(table.older(now, |_: &StreamName| None, &clock, 9).is_empty());
+    }
+
+    #[test]
+    fn a_date_for_which_nobody_vouches_makes_nothing_old() {
+        let mut table = table((0..4).map(|at| footage(at + 1, at * 100)));
+        let limit = |_: &StreamName| Some(Duration::from_secs(300));
+        let now = WallTime::from_unix_nanos(1_000_000_000_000);
+        assert!(table.older(now, limit, &ClockTable::default(), 9).is_empty());
+        assert!(table.older(now, limit, &vouched(Trust::None), 9).is_empty());
+        assert_eq!(table.older(now, limit, &vouched(Trust::Rtc), 9).len(), 4);
+        // The second boot knows its date, and the first was before it.
+        for generation in [1, 2, 4] {
+            let slot = u32::try_from(generation).unwrap() - 1;
+            table.lap_mut(slot, generation).unwrap().boot = [9; 16];
+        }
+        assert_eq!(table.older(now, limit, &vouched(Trust::Ntp), 9), [(0, 1), (1, 2), (2, 3)]);
+    }
+
+    /// A boot whose date is the time since boot.
+    fn vouched(trust: Trust) -> ClockTable {
+        let mut clock = ClockTable::default();
+        let (at, utc) = (BootTime::default(), WallTime::default());
+        clock.add(ClockRow { boot: [0; 16], at, utc, trust, error_ms: None });
+        clock
     }
 }

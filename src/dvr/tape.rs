@@ -294,7 +294,7 @@ impl Tape {
             Ok(lap) if next.at < lap.entries.len() => return Ok(Some(next)),
             Ok(lap) if !lap.complete => return Ok(None),
             // What was read of it is done with.
-            Ok(_) | Err(DvrError::Reused { .. }) => {}
+            Ok(_) | Err(DvrError::Reused { .. } | DvrError::Removed { .. }) => {}
             Err(error) => return Err(error),
         }
         self.seen.extend(self.laps(|_| true));
@@ -387,6 +387,13 @@ impl Tape {
     /// A lap with all of its fragments that are durable by now.
     fn lap(&mut self, generation: u64, slot: u32) -> Result<&mut OpenLap, DvrError> {
         let found = self.open.iter().position(|lap| lap.generation == generation);
+        if self.shared.table().is_removed(slot) {
+            if let Some(index) = found {
+                self.open.remove(index);
+                self.shared.table().release(generation);
+            }
+            return Err(DvrError::Removed { slot });
+        }
         let index = if let Some(index) = found {
             index
         } else {

@@ -11,6 +11,7 @@ pub use super::extract::{Extract, Part, extract};
 use super::listing::{Listing, Stretch, absorb, join};
 use super::reader::{Lap, Reader};
 use super::seal::{Entry, Identity};
+pub use super::shrink::shrink;
 use super::slot::Tail;
 use crate::base::name::StreamName;
 

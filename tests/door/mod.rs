@@ -16,6 +16,7 @@ use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::StillDecoder;
 use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpDoor};
+use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
 use holdfast::sink::recorder::Recorder;
 use holdfast::supervise::{Supervisor, TaskSpec};
@@ -61,6 +62,7 @@ impl TestBox {
             clock: Arc::clone(&clock),
             begun: clock.boot(),
             rtsp_port: Arc::new(8554.into()),
+            rtsp: Reception::default(),
             dvr: dvr.clone(),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());

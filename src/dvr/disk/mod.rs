@@ -35,7 +35,8 @@ pub struct Volume {
     pub free_bytes: u64,
 }
 
-/// A place for files. All calls block; they are made on the storage and index threads only.
+/// A place for files. All calls block; they are made on the storage and index threads, and for
+/// readers on threads for blocking work.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a file; never through a symbolic link in the last component.
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;

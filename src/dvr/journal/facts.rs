@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Cause, Mark, Record, Session, Trouble};
-use crate::base::limits::{MARKS_MAX, SESSIONS_MAX, TROUBLES_MAX};
+use super::record::{Cause, Mark, Record, Resize, Session, Trouble};
+use crate::base::limits::{MARKS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::clock::ClockTable;
 use crate::dvr::pin::Pin;
 use crate::dvr::seal::Identity;
+use crate::dvr::table::Protection;
 
 /// Everything that is known beside the footage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Facts {
     pub troubles: Vec<Trouble>,
     /// Slots and bytes that were given to newer footage, by whose footage went.
     pub evicted: BTreeMap<StreamName, (u64, u64)>,
+    /// When the ring got another size, in the order in which it was noted.
+    pub resizes: Vec<Resize>,
 }
 
 /// How a life of the process ended, told by the one behind it.
@@ -71,6 +74,13 @@ impl Facts {
             }
             Record::Mark(mark) => push_bounded(&mut self.marks, mark, MARKS_MAX),
             Record::Trouble(trouble) => self.take_trouble(trouble),
+            Record::Resized(resize) => {
+                // One that was cut off is noted again when it goes on.
+                let known = self.resizes.last().filter(|last| last.is_same(&resize));
+                if known.is_none() {
+                    push_bounded(&mut self.resizes, resize, RESIZES_MAX);
+                }
+            }
             Record::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
                 *sum = (sum.0.saturating_add(slots), sum.1.saturating_add(bytes));
@@ -110,7 +120,16 @@ impl Facts {
             slots,
             bytes,
         });
-        starts.chain(clock).chain(pins).chain(marks).chain(troubles).chain(evicted).collect()
+        let resizes = self.resizes.iter().copied().map(Record::Resized);
+        let notes = marks.chain(troubles).chain(evicted).chain(resizes);
+        starts.chain(clock).chain(pins).chain(notes).collect()
+    }
+
+    /// The laps that are protected.
+    pub(in crate::dvr) fn protections(&self) -> Vec<Protection> {
+        let protection =
+            |pin: &Pin| Some(Protection { stream: pin.stream.clone(), laps: pin.laps? });
+        self.pins.values().filter_map(protection).collect()
     }
 
     /// How the process's life ended that was on `before` in `boot`, if another one followed by

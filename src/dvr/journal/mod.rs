@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 pub use self::facts::{End, Facts};
-pub use self::record::{Cause, Mark, Parsed, Record, Session, Trouble};
+pub use self::record::{Cause, Mark, Parsed, Record, Resize, Session, Trouble};
 
 use self::file::JournalFile;
 use super::disk::Disk;
@@ -116,6 +116,19 @@ pub(super) fn read_facts(disk: &dyn Disk, data_dir: &Path) -> Result<(Facts, Par
     let mut parsed = file::read(disk, data_dir).map_err(DvrError::disk("read", path))?;
     let facts = Facts::of(std::mem::take(&mut parsed.records));
     Ok((facts, parsed))
+}
+
+/// Writes a journal of `facts` whose last record was `number`, while no daemon runs.
+pub(super) fn rewrite(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    facts: &Facts,
+    number: u64,
+) -> Result<(), DvrError> {
+    let path = data_dir.join(file::JOURNAL_FILE);
+    JournalFile::rewrite(disk, data_dir, &facts.records(), number)
+        .map(drop)
+        .map_err(DvrError::disk("write", path))
 }
 
 /// The thread's own state.
@@ -314,8 +327,8 @@ impl Journal {
             Pin { id: new_id(), stream, from, until, reason, owner, expires, made: now, laps };
         let geometry = self.shared.geometry();
         let all = facts.pins.values().chain([&pin]);
-        let wanted_bytes = pin::held_bytes(&table, all, geometry.slot_bytes);
-        let max_bytes = pin::bytes_max(geometry.slot_bytes * u64::from(geometry.slots));
+        let wanted_bytes = pin::held_bytes(&table, all, geometry.extent.slot_bytes);
+        let max_bytes = pin::bytes_max(geometry.bytes());
         if wanted_bytes > max_bytes {
             return Err(PinError::Full { wanted_bytes, max_bytes });
         }

@@ -59,6 +59,29 @@ pub enum Record {
         /// How many bytes of footage.
         bytes: u64,
     },
+    /// The ring has another size.
+    Resized(Resize),
+}
+
+/// A change of the ring's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// When, as believed.
+    #[serde(with = "form::nanos")]
+    pub utc: WallTime,
+    /// How many slots it had.
+    pub from_slots: u32,
+    /// How many it has since.
+    pub to_slots: u32,
+    /// Bytes of each.
+    pub slot_bytes: u64,
+}
+
+impl Resize {
+    /// Whether `next`, noted behind it, is the same change once more: it leads where the ring is.
+    pub(super) fn is_same(&self, next: &Self) -> bool {
+        self.to_slots == next.to_slots
+    }
 }
 
 /// A life of the process.

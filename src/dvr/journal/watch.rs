@@ -27,11 +27,16 @@ impl Journal {
     /// Looks at everything and writes what is new.
     pub(super) fn look(&mut self, now: BootTime, last: bool) {
         let (utc, quality) = (self.shared.clock.wall(), self.shared.clock.quality());
+        self.shared.set_trust(quality.trust);
         // A reading between whose two halves the machine did other things tells of no leap.
         if self.shared.clock.boot().since(now) < READING_TIME_MAX {
             self.look_at_clock(now, utc, quality);
         }
         self.look_at_streams(now, last);
+        let resizes = self.shared.resizes();
+        for &resize in &resizes {
+            self.note(Record::Resized(resize));
+        }
         self.grow_pins(utc);
         if quality.trust > Trust::None {
             self.end_pins(utc);
@@ -45,7 +50,9 @@ impl Journal {
             self.end_old_footage(utc);
             self.age_at = now.after(AGE_PASS_PAUSE);
         }
-        self.write();
+        if self.write() {
+            self.shared.resizes_noted(resizes.len());
+        }
     }
 
     fn look_at_clock(
@@ -89,7 +96,8 @@ impl Journal {
         {
             let facts = self.shared.facts();
             let geometry = self.shared.geometry();
-            let max_bytes = pin::bytes_max(geometry.slot_bytes * u64::from(geometry.slots));
+            let slot_bytes = geometry.extent.slot_bytes;
+            let max_bytes = pin::bytes_max(geometry.bytes());
             let table = self.shared.table();
             let ahead = |pin: &&pin::Pin| pin.until > pin.made && pin.from <= utc;
             for pin in facts.pins.values().filter(ahead) {
@@ -103,7 +111,7 @@ impl Journal {
                 let laps = pin.laps.map_or((lap, lap), |(first, last)| (first, last.max(lap)));
                 let wider = pin::Pin { laps: Some(laps), ..pin.clone() };
                 let others = facts.pins.values().filter(|other| other.id != pin.id);
-                let bytes = pin::held_bytes(&table, others.chain([&wider]), geometry.slot_bytes);
+                let bytes = pin::held_bytes(&table, others.chain([&wider]), slot_bytes);
                 if pin.laps != Some(laps) && bytes <= max_bytes {
                     grown.push(wider);
                 }
@@ -144,7 +152,7 @@ impl Journal {
     /// most a tenth of the ring in one pass, so that one wrong date cannot empty it.
     fn end_old_footage(&mut self, utc: WallTime) {
         let keeps = self.shared.keeps();
-        let slots = u64::from(self.shared.geometry().slots);
+        let slots = u64::from(self.shared.geometry().extent.slots);
         let most = usize::try_from((slots * AGE_PASS_PERCENT_MAX / 100).max(1)).unwrap_or(1);
         let old = {
             let facts = self.shared.facts();

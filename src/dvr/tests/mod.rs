@@ -3,6 +3,7 @@
 mod facts;
 mod faulty;
 mod ring;
+mod shrink;
 mod sim;
 mod torn;
 mod trouble;

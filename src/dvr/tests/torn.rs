@@ -76,8 +76,13 @@ fn written(before: Vec<u8>, generation: u64, fragments: u32) -> Vec<u8> {
     let file = MemoryFile::of(before);
     let mut open = lap(&file, generation);
     for at in 0..fragments {
-        open.write(BootTime::default(), &fragment(at, 700 + 13 * at as usize), at == 0, false)
-            .unwrap();
+        open.write(
+            (BootTime::default(), None),
+            &fragment(at, 700 + 13 * at as usize),
+            at == 0,
+            false,
+        )
+        .unwrap();
     }
     open.sync().unwrap();
     file.bytes()
@@ -201,9 +206,9 @@ fn no_flipped_byte_makes_a_wrong_fragment() {
 fn a_cut_slot_is_closed() {
     let file = MemoryFile::of(empty());
     let mut open = lap(&file, 5);
-    open.write(BootTime::default(), &fragment(0, 500), true, false).unwrap();
+    open.write((BootTime::default(), None), &fragment(0, 500), true, false).unwrap();
     open.sync().unwrap();
-    open.write(BootTime::default(), &fragment(1, 500), false, false).unwrap();
+    open.write((BootTime::default(), None), &fragment(1, 500), false, false).unwrap();
     open.cut();
     let found = read(&file.bytes(), Strictness::Tail).unwrap();
     assert_eq!((found.entries.len(), found.tail), (1, Tail::Closed));

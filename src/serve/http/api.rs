@@ -1,10 +1,12 @@
-//! `/api/v1`: streams, health, storage, recordings, pins and marks.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks and RTSP sessions.
 //!
 //! Owns: the JSON shapes of streams and health.
 
 mod health;
 pub(super) mod note;
 pub(super) mod recordings;
+pub(super) mod rtsp;
+pub(super) mod storage;
 mod stream;
 
 use axum::Json;
@@ -40,11 +42,6 @@ pub(super) async fn health(State(door): At) -> Response {
     let report = HealthReport::new(&door);
     let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, NO_STORE, Json(report)).into_response()
-}
-
-/// `GET /api/v1/storage`: the ring, what it holds and for how long.
-pub(super) async fn storage(State(door): At) -> impl IntoResponse {
-    (NO_STORE, Json(door.dvr.storage()))
 }
 
 /// The host by which the client reached us, without port; loopback when it does not say.

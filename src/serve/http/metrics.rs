@@ -61,6 +61,7 @@ impl Collector for Scrape {
         let outlets: Vec<&Outlet> = outlets.values().map(AsRef::as_ref).collect();
         counts(&mut encoder, &outlets)?;
         self.streams(&mut encoder, &outlets)?;
+        self.passwords(&mut encoder)?;
         self.tasks(&mut encoder)
     }
 }
@@ -115,6 +116,18 @@ impl Scrape {
             )
         });
         family(encoder, "readers", "Readers of a stream", MetricType::Gauge, readers)
+    }
+
+    fn passwords(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let (wrong, refused) = self.0.rtsp.guard().failures().counts();
+        for (name, help, count) in [
+            ("wrong_passwords", "Wrong passwords", wrong),
+            ("refused_passwords", "Passwords not looked at after too many wrong ones", refused),
+        ] {
+            let count = [([("door", "rtsp")], ConstCounter::new(count))];
+            family(encoder, name, help, MetricType::Counter, count)?;
+        }
+        Ok(())
     }
 
     fn tasks(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -28,6 +28,7 @@ use std::sync::atomic::AtomicU16;
 
 pub use listener::{HttpError, run};
 
+use super::rtsp::Reception;
 use crate::base::Stop;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
@@ -48,6 +49,8 @@ pub struct HttpDoor {
     pub begun: BootTime,
     /// Port of the RTSP door, for the URLs that the API tells; a reload may change it.
     pub rtsp_port: Arc<AtomicU16>,
+    /// Who is at the RTSP doors.
+    pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
 }

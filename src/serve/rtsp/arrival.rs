@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::link::{Link, Socket};
+use super::reception::Reception;
 use crate::base::time::SharedClock;
 use crate::bus::Directory;
 use crate::sink::Outlet;
@@ -29,6 +30,7 @@ pub(super) struct Arrival {
     pub(super) clock: SharedClock,
     /// What is recorded, if it is played.
     pub(super) archive: Option<Archive>,
+    pub(super) reception: Reception,
 }
 
 impl Arrival {
@@ -39,9 +41,11 @@ impl Arrival {
             socket = socket.secured(config).await?;
         }
         let link = Link::Direct(socket);
-        let connection =
-            Connection::new(link, self.peer, self.outlets, self.entrances, self.clock)?;
-        connection.with_archive(self.archive).run().await;
+        let (outlets, entrances) = (self.outlets, self.entrances);
+        Connection::new(link, self.peer, outlets, entrances, self.clock, &self.reception)?
+            .with_archive(self.archive)
+            .run()
+            .await;
         Ok(())
     }
 }

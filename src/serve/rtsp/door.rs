@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::super::tls::Tls;
 use super::arrival::Arrival;
 use super::guests::Guests;
+use super::reception::Reception;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -33,6 +34,7 @@ pub struct RtspDoor {
     archive: Option<Archive>,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
+    reception: Reception,
 }
 
 /// Why an accept loop ended.
@@ -50,7 +52,7 @@ impl Fault for DoorError {
 }
 
 impl RtspDoor {
-    /// A door to `outlets`; its connections live in `supervisor`.
+    /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
         Self {
@@ -60,7 +62,14 @@ impl RtspDoor {
             entrances: Arc::default(),
             tls: None,
             archive: None,
+            reception: Reception::default(),
         }
+    }
+
+    /// The same door with a guard, and with a list of who is here.
+    #[must_use]
+    pub fn received_by(self, reception: Reception) -> Self {
+        Self { reception, ..self }
     }
 
     /// The same door with streams that may be published, or are to be had elsewhere.
@@ -133,7 +142,8 @@ impl RtspDoor {
         let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
         let entrances = Arc::clone(&self.entrances);
         let archive = self.archive.clone();
-        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, archive };
+        let reception = self.reception.clone();
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, reception, archive };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

@@ -8,7 +8,9 @@
 //! 2. A reader that takes no byte for [`RTSP_WRITE_STALL_MAX`] is cut; one that vanishes too,
 //!    by the kernel's user timeout of the same length.
 //! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
-//! 4. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
+//! 4. What a peer may do is for the [`Reception`]'s guard to say, before anything is asked of a
+//!    stream; who lost a right is cut.
+//! 5. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
@@ -22,7 +24,9 @@ mod link;
 mod outgoing;
 mod pace;
 mod play;
+pub mod reception;
 mod record;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};
+pub use reception::Reception;

@@ -109,6 +109,11 @@ impl Play {
         self.tracks.retain(|out| routes.contains(&out.routed));
     }
 
+    /// Whether the peer gets `track`.
+    pub(super) fn carries(&self, track: TrackId) -> bool {
+        self.tracks.iter().any(|out| out.routed.track == track)
+    }
+
     /// Waits for the next unit. Cancel safe.
     pub(super) async fn next(&mut self) -> Next<RtpUnit> {
         match &mut self.source {

@@ -188,7 +188,10 @@ impl Hls {
         let List { playlist, recorded, memory, asked_at } = &mut *list;
         *asked_at = now;
         if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
-            memory.cancel();
+            if !memory.is_cancelled() {
+                memory.cancel();
+                recorded.take_over(playlist);
+            }
             recorded.feed(playlist, now);
             return;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::{Footage, Stored};
-use crate::wire::hls::{Body, Gather, Piece, Place, Playlist};
+use crate::wire::hls::{Gather, Piece, Place, Playlist};
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
 /// Longer than a fragment with its commit may take.
@@ -25,11 +25,16 @@ pub(super) struct Recorded {
     gather: Gather,
     /// The fragment taken last, and its date.
     last: Option<(Stored, WallTime)>,
+    /// What is before this on the stream's timeline was listed from memory.
+    from_nanos: i64,
+    /// What comes next joins what was listed from memory.
+    joins: bool,
 }
 
 impl Recorded {
     pub(super) fn new(footage: Footage) -> Self {
-        Self { footage, gather: Gather::default(), last: None }
+        let gather = Gather::default();
+        Self { footage, gather, last: None, from_nanos: i64::MIN, joins: false }
     }
 
     /// Whether the disk takes what comes.
@@ -37,21 +42,21 @@ impl Recorded {
         !self.footage.is_failing()
     }
 
+    /// Goes on where segments in memory end, which were listed while the disk failed.
+    pub(super) fn take_over(&mut self, playlist: &Playlist) {
+        let Some(newest) = playlist.newest() else { return };
+        self.from_nanos = newest.cut.until_nanos();
+        self.joins = true;
+        self.gather.leap();
+    }
+
     /// Lists what became durable since the last time.
     pub(super) fn feed(&mut self, playlist: &mut Playlist, now: BootTime) {
         let position = self.last.as_ref().map_or((0, 0), |(last, _)| last.position());
         let mut fresh = self.footage.after(position);
-        // While the disk failed there were segments in memory.
-        let held_until = playlist.newest().and_then(|newest| match newest.cut.body {
-            Body::Held(_) => Some(newest.cut.until_nanos()),
-            Body::Stored(_) => None,
-        });
-        if let Some(until) = held_until {
-            self.gather.leap();
-            fresh.retain(|stored| stored.entry.decode_nanos >= until);
-        }
+        fresh.retain(|stored| stored.entry.decode_nanos >= self.from_nanos);
         if let Some(first) = fresh.first()
-            && held_until.is_none()
+            && !std::mem::take(&mut self.joins)
             && !self.is_behind_last(first)
         {
             self.leap(playlist, first);

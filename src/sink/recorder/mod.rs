@@ -10,6 +10,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +25,10 @@ use crate::bus::{Allowance, Next, State, Stream, Subscriber};
 use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+
+/// How long the recorder does not listen for units after it has taken all there were: short
+/// against the age at which a fragment is made durable.
+const REST: Duration = Duration::from_millis(100);
 
 /// What a stream is granted of the ring.
 pub type Config = Keep;
@@ -151,6 +156,9 @@ impl Life {
                 input = next(&mut units, self.due) => input,
             };
             self.apply(input)?;
+            while let Some(next) = units.try_next() {
+                self.apply(next.into())?;
+            }
         }
     }
 
@@ -208,7 +216,7 @@ impl Life {
         }
         self.store(cut);
         if !self.cutter.is_empty() {
-            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX);
+            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX - REST);
         }
     }
 
@@ -230,12 +238,23 @@ impl Life {
 }
 
 /// Waits for the bus until the fragment in the making is due; now and then also without one.
+///
+/// At first it does not listen for a while, so that it is woken for some units at once: nothing
+/// is done with one before its fragment ends.
 async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> Input {
-    let due = due.unwrap_or_else(|| Instant::now() + FRAGMENT_AGE_MAX);
-    match tokio::time::timeout_at(due, units.next()).await {
-        Ok(Next::Item(unit)) => Input::Unit(unit),
-        Ok(Next::Lagged(units)) => Input::Lagged(units),
-        Ok(Next::Ended) => Input::Ended,
-        Err(_) => Input::Due,
+    let now = Instant::now();
+    let due = due.unwrap_or(now + FRAGMENT_AGE_MAX);
+    tokio::time::sleep_until(due.min(now + REST)).await;
+    let next = tokio::time::timeout_at(due, units.next()).await;
+    next.map_or(Input::Due, Input::from)
+}
+
+impl From<Next<AccessUnit>> for Input {
+    fn from(next: Next<AccessUnit>) -> Self {
+        match next {
+            Next::Item(unit) => Self::Unit(unit),
+            Next::Lagged(units) => Self::Lagged(units),
+            Next::Ended => Self::Ended,
+        }
     }
 }

@@ -61,10 +61,12 @@ impl Gather {
             }
             Some(_) if goes_on => self.close(Some(piece.from_nanos), span_max),
             Some(_) => self.interrupted(span_max),
-            // What is listed before belongs to something else, or there is nothing.
             None => None,
         };
-        self.begin(piece);
+        // Behind a break nothing can be decoded before a key frame.
+        if goes_on || piece.starts_with_key {
+            self.begin(piece);
+        }
         cut
     }
 

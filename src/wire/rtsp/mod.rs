@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! 1. Nothing is parsed before its length has met a limit; what is kept of a peer is bounded by
-//!    the input limit of [`Session::wants_bytes`] plus one reply.
+//!    the input limit of [`Session::wants_bytes`] plus one reply and a short transcript.
 //! 2. Every request gets one reply, in order. While a reply waits for the driver, later requests
 //!    stay unread.
 //! 3. A request that cannot be delimited ends the connection; any other refused request leaves
@@ -25,6 +25,7 @@ mod reply;
 mod sdp;
 mod session;
 mod target;
+mod transcript;
 mod transport;
 mod wish;
 
@@ -33,7 +34,8 @@ pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferedMedium};
 pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
-pub use session::{Command, Event, Session, Start, Step};
+pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
+pub use transcript::Failure;
 pub use transport::Route;
 pub use wish::{Frames, Onvif, Scale, What, Wish};

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rtsp_types::{Method, Request, StatusCode, headers};
+use rtsp_types::{Request, StatusCode, headers};
 
-use super::auth::{Admitted, Asking, Gate, Guard};
+use super::auth::{Gate, Guard};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
@@ -19,6 +19,7 @@ use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
+use super::transcript::Transcript;
 use super::transport::Route;
 use super::wish::{Scale, Wish};
 use crate::base::limits::{
@@ -231,6 +232,7 @@ pub struct Session {
     gate: Gate,
     /// Whose the session is: the account that asked last before it began.
     owner: Option<Arc<str>>,
+    transcript: Transcript,
     /// When the peer last showed life.
     alive: BootTime,
     seed: u64,
@@ -257,6 +259,7 @@ impl Session {
             peer,
             gate: Gate::new(Arc::new(Guard::open()), peer, seed),
             owner: None,
+            transcript: Transcript::default(),
             alive: now,
             seed,
             birth: (now, wall),
@@ -264,24 +267,6 @@ impl Session {
             own_cseq: 1,
             closed: false,
         }
-    }
-
-    /// The same with a guard; without one everybody is let in.
-    #[must_use]
-    pub fn guarded(self, guard: Arc<Guard>) -> Self {
-        Self { gate: self.gate.guarded(guard), ..self }
-    }
-
-    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
-    #[must_use]
-    pub fn secured(self, secure: bool) -> Self {
-        Self { secure, ..self }
-    }
-
-    /// The account that asks; `None` where there are none, or none has asked yet.
-    #[must_use]
-    pub fn user(&self) -> Option<&Arc<str>> {
-        self.owner.as_ref()
     }
 
     /// Whether more input may be given. While not, the driver leaves it in the socket.
@@ -373,6 +358,7 @@ impl Session {
                 }
                 Err(fault) => {
                     let reply = Reply::refuse(fault.status, fault.text);
+                    self.transcript.puzzled(now.since(self.birth.0));
                     self.reply(now, fault.cseq.as_deref(), reply);
                     self.close(fault.text);
                 }
@@ -406,6 +392,9 @@ impl Session {
             Late::Publisher => self.event(Event::Silent),
             Late::Idle | Late::Session => {}
         }
+        if !matches!(late, Late::Idle) {
+            self.transcript.ended(now.since(self.birth.0), late.reason());
+        }
         self.close(late.reason());
     }
 
@@ -414,6 +403,7 @@ impl Session {
         match frame {
             Frame::Request(request) => self.serve(now, *request),
             Frame::Refused(fault) => {
+                self.transcript.puzzled(now.since(self.birth.0));
                 let reply = Reply::refuse(fault.status, fault.text);
                 self.reply(now, fault.cseq.as_deref(), reply);
             }
@@ -456,6 +446,7 @@ impl Session {
 
     fn serve(&mut self, now: BootTime, request: Request<Vec<u8>>) {
         self.alive = now;
+        self.transcript.heard(now.since(self.birth.0), &request);
         let cseq = request.header(&headers::CSEQ).and_then(|v| v.as_str().parse::<u32>().ok());
         let Some(cseq) = cseq else {
             let reply = Reply::refuse(StatusCode::BadRequest, "CSeq is missing or no number");
@@ -480,37 +471,12 @@ impl Session {
         }
     }
 
-    /// Lets `ask` through, or says what it lacks. A session of another account is none.
-    fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
-        let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
-        let announced = self.announced.as_ref().map(|announced| &announced.stream[..]);
-        let begins = matches!(method, Method::Describe | Method::Announce);
-        let asking = Asking {
-            method,
-            target: ask.target.as_ref(),
-            session: self.live.as_ref().map(|live| &live.stream[..]).or(announced),
-            // Tracks of a publisher have URLs of its own making.
-            session_only: announced.is_some() && !begins,
-            authorization: header.map(rtsp_types::HeaderValue::as_str),
-            secure: self.secure,
-        };
-        let begun = asking.session.is_some();
-        match self.gate.admit(now, asking)? {
-            Admitted::As(user) if begun && user != self.owner => {
-                let text = "the session is somebody else's";
-                Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
-            }
-            Admitted::As(user) => {
-                self.owner = user;
-                Ok(())
-            }
-            Admitted::Anyone => Ok(()),
-        }
-    }
-
     fn reply(&mut self, now: BootTime, cseq: Option<&str>, reply: Reply) {
-        let age = i64::try_from(now.since(self.birth.0).as_nanos()).unwrap_or(i64::MAX);
-        let bytes = reply.write(cseq, self.birth.1.offset_nanos(age));
+        let age = now.since(self.birth.0);
+        let nanos = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        let bytes = reply.write(cseq, self.birth.1.offset_nanos(nanos));
+        self.transcript.flowed |= self.live.as_ref().is_some_and(Live::is_active);
+        self.transcript.said(age, &bytes);
         self.steps.push_back(Step::Send(bytes));
     }
 
@@ -572,6 +538,10 @@ impl Late {
         }
     }
 }
+
+mod view;
+
+pub use view::{Flowing, View};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::base::time::{BootTime, Clock};
+
 pub(in crate::dvr) use self::clock::VirtualClock;
 use self::inode::Inode;
 use self::survival::Survives;
@@ -40,7 +42,7 @@ pub(in crate::dvr) enum Cut {
 }
 
 /// What calls meet for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::dvr) enum Trouble {
     /// Writes fail with EIO and change nothing.
     Write,
@@ -121,6 +123,7 @@ impl ModelDisk {
             ended: None,
             plan: None,
             trouble_until: None,
+            over: None,
             is_away: false,
             epoch: 0,
             events: Vec::new(),
@@ -190,7 +193,14 @@ impl ModelDisk {
         let mut world = self.world();
         plan.from_call += world.calls;
         world.plan = Some(plan);
-        world.trouble_until = None;
+        (world.trouble_until, world.over) = (None, None);
+    }
+
+    /// What trouble there was and when it ended, if it did.
+    pub(in crate::dvr) fn trouble_over(&self) -> Option<(Trouble, BootTime)> {
+        let world = self.world();
+        let ended = world.trouble_until.filter(|&until| until <= world.clock.boot());
+        world.over.or(world.plan.zip(ended).map(|(plan, until)| (plan.trouble, until)))
     }
 
     /// Remembers the medium as it is, for [`Trouble::AwayThenOlder`].
@@ -207,6 +217,7 @@ impl ModelDisk {
             world.lose();
         }
         (world.ended, world.cut_at, world.plan, world.trouble_until) = (None, None, None, None);
+        world.over = None;
         world.epoch += 1;
     }
 

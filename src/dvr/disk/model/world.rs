@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) ended: Option<Cut>,
     pub(super) plan: Option<Plan>,
     pub(super) trouble_until: Option<BootTime>,
+    /// The trouble that is over, and since when.
+    pub(super) over: Option<(Trouble, BootTime)>,
     pub(super) is_away: bool,
     /// Handles of an older one are dead.
     pub(super) epoch: u32,
@@ -127,6 +129,7 @@ impl World {
             }
             Some(until) if now >= until => {
                 self.come_back();
+                self.over = Some((plan.trouble, until));
                 self.plan = None;
             }
             Some(_) => {}

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::time::{BootTime, WallTime};
+use crate::base::time::BootTime;
 use crate::dvr::disk::Disk;
 use crate::dvr::disk::model::{Event, ModelDisk};
 use crate::dvr::seal::{Entry, SEAL_BYTES, Seal, SlotHeader};
-use crate::dvr::{Durable, Reader, tool};
+use crate::dvr::{Reader, tool};
 
 /// What the payload of every fragment begins with; its number follows.
 pub(super) const MARK: &[u8; 8] = b"\x01footage";
@@ -36,7 +36,8 @@ pub(super) struct Written {
     pub(super) begun: BootTime,
     pub(super) taken_at: BootTime,
     pub(super) life: u32,
-    pub(super) end: WallTime,
+    /// The date of its end by the right clock, in nanoseconds.
+    true_end: i64,
     /// The life in which it was there.
     seen: u32,
     bytes: Bytes,
@@ -51,6 +52,18 @@ pub(super) struct Found {
     pub(super) header: SlotHeader,
     pub(super) entry: Entry,
     pub(super) id: u64,
+}
+
+/// A lap whose slot was taken.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    pub(super) path: PathBuf,
+    pub(super) stream: usize,
+    pub(super) generation: u64,
+    /// The date of its newest fragment's end by the right clock, in nanoseconds.
+    pub(super) true_end: i64,
+    /// Something in it was acknowledged: it was really there.
+    pub(super) is_owed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,17 +83,17 @@ impl Ledger {
     }
 
     /// Takes note of a fragment that is handed over: its number, stream and life, when its first
-    /// unit arrived, when it is handed over, and the date at which it ends.
+    /// unit arrived, when it is handed over, and the date at which it ends by the right clock.
     pub(super) fn take(
         &mut self,
         (id, stream, life): (u64, usize, u32),
         begun: BootTime,
         taken_at: BootTime,
-        end: WallTime,
+        true_end: i64,
         bytes: Bytes,
     ) {
         let (state, seen, laps) = (State::Taken, life, Vec::new());
-        let written = Written { stream, state, begun, taken_at, life, end, seen, bytes, laps };
+        let written = Written { stream, state, begun, taken_at, life, true_end, seen, bytes, laps };
         self.fragments.insert(id, written);
     }
 
@@ -88,11 +101,12 @@ impl Ledger {
         self.fragments.iter().filter(move |(_, fragment)| fragment.life == life)
     }
 
-    /// Follows what the disk saw.
-    pub(super) fn observe(&mut self, events: Vec<Event>) {
+    /// Follows what the disk saw; returns the laps that went.
+    pub(super) fn observe(&mut self, events: Vec<Event>) -> Vec<Gone> {
+        let mut gone = Vec::new();
         for event in events {
             match event {
-                Event::Wrote { path, at: 0, .. } => self.evict(&path),
+                Event::Wrote { path, at: 0, .. } => gone.extend(self.evict(path)),
                 Event::Wrote { path, bytes, .. } => {
                     if let Some(id) = id_of(&bytes) {
                         // The seal, and the header of the `free` box behind it.
@@ -117,6 +131,7 @@ impl Ledger {
                 }
             }
         }
+        gone
     }
 
     fn in_file<'a>(&'a mut self, path: &'a Path) -> impl Iterator<Item = &'a mut Written> {
@@ -126,13 +141,30 @@ impl Ledger {
         self.fragments.values_mut().filter(here)
     }
 
-    fn evict(&mut self, path: &Path) {
-        let mut evicted = 0;
-        for fragment in self.in_file(path) {
+    fn evict(&mut self, path: PathBuf) -> Option<Gone> {
+        let (mut evicted, mut gone) = (0, None);
+        for fragment in self.in_file(&path) {
             evicted += u64::from(fragment.state == State::Acknowledged);
-            fragment.state = State::Excused;
+            let state = std::mem::replace(&mut fragment.state, State::Excused);
+            if state == State::Excused {
+                continue;
+            }
+            let (stream, true_end) = (fragment.stream, fragment.true_end);
+            let generation = fragment.laps.last().unwrap().1;
+            let lap = Gone { path: PathBuf::new(), stream, generation, true_end, is_owed: false };
+            let gone = gone.get_or_insert(lap);
+            gone.true_end = gone.true_end.max(true_end);
+            gone.is_owed |= state == State::Acknowledged;
         }
         self.evicted += evicted;
+        gone.map(|gone| Gone { path, ..gone })
+    }
+
+    /// Fails unless just these bytes were handed over once.
+    pub(super) fn assert_written(&self, bytes: &Bytes) {
+        let id = id_of(bytes).expect("what is read was never written");
+        let written = self.fragments.get(&id).unwrap_or_else(|| panic!("{id} is long gone"));
+        assert_eq!(written.bytes, bytes, "{id} reads as other bytes");
     }
 
     /// A bit of `path` was flipped: what the hit takes is not asked for.
@@ -160,11 +192,24 @@ impl Ledger {
         self.kept = self.fragments.iter().filter_map(acknowledged).collect();
     }
 
-    /// "Durable until" of `stream` grew by `count` fragments.
-    pub(super) fn acknowledge(&mut self, stream: usize, life: u32, durable: Durable, count: u64) {
+    /// "Durable until" of `stream` grew by `count` fragments. The newest of them is the last of
+    /// its lap: one of those that begin at `lasts`. Its lap may have been given up in the
+    /// same turn, where half of the ring is protected, or in trouble.
+    pub(super) fn acknowledge(
+        &mut self,
+        (stream, life): (usize, u32),
+        lasts: &[BootTime],
+        count: u64,
+        may_be_gone: bool,
+    ) {
         let mine = |(_, f): &(&u64, &Written)| f.stream == stream && f.life == life;
-        let newest = self.fragments.iter().filter(mine).rfind(|(_, f)| f.end == durable.until);
-        let (&newest, found) = newest.expect("what is acknowledged was handed over");
+        // In trouble a lap is known by what was read of it, synced or not.
+        let may_be = |f: &Written| !may_be_gone || f.state >= State::Synced;
+        let is_last = |(_, f): &(&u64, &Written)| lasts.contains(&f.begun) && may_be(f);
+        let newest = self.fragments.iter().filter(mine).rfind(is_last);
+        let Some((&newest, found)) = newest else {
+            return assert!(may_be_gone, "what is acknowledged was handed over");
+        };
         assert!(found.state >= State::Synced, "{newest} was acknowledged before it was synced");
         let wait = |(id, f): &(&u64, &mut Written)| {
             **id <= newest && f.stream == stream && f.life == life && f.state == State::Synced

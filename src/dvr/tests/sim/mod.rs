@@ -22,6 +22,8 @@ use self::house::{House, Tally};
 
 /// Ends that one seed's disk goes through.
 const CUTS_PER_SEED: u32 = 40;
+/// Kinds of trouble of the model disk.
+const TROUBLES: usize = 12;
 /// Simulated crashes of a test run.
 const CRASHES: u64 = 20_000;
 /// The first seed of a test run: always the same, so that it says the same everywhere.
@@ -66,7 +68,11 @@ fn crashes_break_no_promise() {
     let (median, most) = tally.lost_ms();
     println!("{tally} in {:.1} s", begun.elapsed().as_secs_f32());
     println!("a power cut cost {median} ms of a camera's footage (median), {most} ms (most)");
+    println!("{:?}; went on after {:?}", tally.done, tally.resumed);
     assert!(median <= 1_000, "the median loss is {median} ms");
+    assert!(tally.done.least() >= 100, "something hardly happened: {:?}", tally.done);
+    let least = tally.resumed.values().min().copied().unwrap_or(0);
+    assert!(tally.resumed.len() == TROUBLES && least >= 10, "after {:?} only", tally.resumed);
     assert!(tally.acknowledged > CRASHES && tally.evicted > CRASHES, "too little was recorded");
 }
 
@@ -88,4 +94,5 @@ fn soak() {
         minutes.is_none_or(|minutes| elapsed < Duration::from_secs_f32(minutes * 60.0))
     });
     println!("{tally} in {:.0} s", begun.elapsed().as_secs_f32());
+    println!("{:?}; went on after {:?}", tally.done, tally.resumed);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
 use crate::bus::State;
-use crate::dvr::{self, RecordingState, RingState, StreamStatus};
+use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::serve::http::HttpDoor;
 use crate::sink::recorder::Recorder;
 use crate::supervise::{TaskReport, TaskState};
@@ -44,8 +44,7 @@ impl HealthReport {
     /// Looks at everything.
     pub(super) fn new(door: &HttpDoor) -> Self {
         let tasks = door.supervisor.report();
-        let mut checks =
-            vec![storage(door), ring(&door.dvr.status()), clock(door), running(&tasks)];
+        let mut checks = vec![storage(door), ring(&door.dvr), clock(door), running(&tasks)];
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let uptime_ms = door.clock.boot().since(door.begun).as_millis();
@@ -87,7 +86,8 @@ fn storage(door: &HttpDoor) -> Check {
 
 /// The ring itself: also when nothing comes to be recorded, so that a disk that went away is
 /// told before it is missed.
-fn ring(storage: &dvr::Status) -> Check {
+fn ring(dvr: &Dvr) -> Check {
+    let storage = &dvr.status();
     let (status, message) = match (&storage.ring, &storage.short, &storage.journal) {
         (RingState::Failed { reason }, ..) => (Status::Failed, reason.clone()),
         (RingState::Opening, ..) => (Status::Degraded, "The ring is being opened.".to_owned()),
@@ -107,6 +107,7 @@ fn ring(storage: &dvr::Status) -> Check {
             let (known, held) = (storage.indexed_slots, storage.held_slots);
             (Status::Ok, format!("Reading the ring after a start: {known} of {held} slots."))
         }
+        _ if let Some(proposal) = dvr.shrink_proposal() => (Status::Degraded, proposal.message),
         _ => (Status::Ok, "The ring takes footage.".to_owned()),
     };
     Check { name: "ring".to_owned(), status, message }

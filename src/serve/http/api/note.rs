@@ -88,7 +88,7 @@ pub(in crate::serve::http) async fn mark(
     Ok((StatusCode::CREATED, NO_STORE, Json(made)).into_response())
 }
 
-fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
+pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
     let Json(body) = body.map_err(|rejection| match rejection {
         JsonRejection::MissingJsonContentType(_) => ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -119,11 +119,14 @@ impl From<PinError> for ApiError {
             PinError::Unknown => (StatusCode::NOT_FOUND, "pin_unknown"),
             PinError::NotNow(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable"),
         };
-        let text = error.to_string();
-        let mut letters = text.chars();
-        let first = letters.next().map(char::to_uppercase);
-        let first: String = first.into_iter().flatten().collect();
-        let rest = letters.as_str().trim_end_matches('.');
-        Self::new(status, code, format!("{first}{rest}."))
+        Self::new(status, code, sentence(&error.to_string()))
     }
+}
+
+/// The text of an error as a sentence for people.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let first: String = first.into_iter().flatten().collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }

@@ -54,7 +54,10 @@ impl Connection {
         while self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX {
             let now = self.clock.boot();
             match self.session.poll(now) {
-                Step::Send(bytes) => self.out.push(now, bytes),
+                Step::Send(bytes) => {
+                    self.out.push(now, bytes);
+                    self.visit.see(self.clock.wall(), &mut self.session);
+                }
                 Step::Event(event) => self.on(now, event),
                 Step::Wait { until } => {
                     self.wake = until;
@@ -101,7 +104,10 @@ impl Connection {
                 self.record.end();
                 (self.outlet, self.udp, self.described) = (None, None, None);
             }
-            Event::Close { reason } => self.end = Some(reason),
+            Event::Close { reason } => {
+                self.end = Some(reason);
+                self.visit.see(self.clock.wall(), &mut self.session);
+            }
         }
     }
 
@@ -118,8 +124,8 @@ impl Connection {
         while let Some(came) = next {
             match came {
                 Next::Item(unit) => self.send(now, &unit),
-                // The reader is counted as lagging where it lags; the next unit is a key frame.
-                Next::Lagged(_) => {}
+                // The stream counts it where it lags; the next unit is a key frame.
+                Next::Lagged(units) => self.visit.dropped(units),
                 Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
@@ -152,8 +158,12 @@ impl Connection {
         }
         let Some(play) = &mut self.play else { return };
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
-        if play.send(now, unit, exits).is_err() {
-            self.end = Some("the codec changed");
+        match play.send(now, unit, exits) {
+            Ok(()) if play.carries(unit.track) => {
+                self.visit.handed(now, unit.arrived, unit.packets.framed().len());
+            }
+            Ok(()) => {}
+            Err(_) => self.end = Some("the codec changed"),
         }
     }
 }

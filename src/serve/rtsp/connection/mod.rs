@@ -19,6 +19,7 @@ use tracing::debug;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::play::Play;
+use super::reception::{Reception, Visit};
 use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
@@ -40,6 +41,7 @@ pub(super) struct Connection {
     entrances: Arc<Directory<Entrance>>,
     clock: SharedClock,
     session: Session,
+    visit: Visit,
     out: Outgoing,
     /// Nothing waits between `out` and the peer's socket.
     flushed: bool,
@@ -66,12 +68,17 @@ impl Connection {
         outlets: Arc<Directory<Outlet>>,
         entrances: Arc<Directory<Entrance>>,
         clock: SharedClock,
+        reception: &Reception,
     ) -> io::Result<Self> {
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
+        let session = Session::new(now, wall, ip, fastrand::u64(..))
+            .secured(link.is_secure())
+            .guarded(Arc::clone(reception.guard()));
         Ok(Self {
             local: link.local_ip()?,
-            session: Session::new(now, wall, ip, fastrand::u64(..)).secured(link.is_secure()),
+            session,
+            visit: reception.enter(peer, link.is_secure()),
             out: Outgoing::new(now),
             flushed: true,
             wake: None,
@@ -97,9 +104,18 @@ impl Connection {
         Self { archive, ..self }
     }
 
-    /// Serves the peer until one of both sides ends it.
-    pub(super) async fn run(mut self) {
-        debug!(part = "rtsp", peer = %self.peer, "connected");
+    /// Serves the peer until one of both sides, or somebody at the API, ends it.
+    pub(super) async fn run(self) {
+        let (peer, end) = (self.peer, self.visit.end());
+        debug!(part = "rtsp", %peer, "connected");
+        // A task is as large as its future, twice; a connection is large.
+        let served = Box::pin(self.serve());
+        if end.run_until_cancelled(served).await.is_none() {
+            debug!(part = "rtsp", %peer, "disconnected on request");
+        }
+    }
+
+    async fn serve(mut self) {
         let reason = loop {
             self.settle();
             let now = self.clock.boot();

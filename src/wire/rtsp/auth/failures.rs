@@ -25,6 +25,10 @@ pub struct Failures {
     count: u64,
     /// Tries that were not even looked at, since the start.
     refused: u64,
+    /// Where the last of either came from.
+    last: Option<IpAddr>,
+    /// Changes of what is written down.
+    changes: u64,
 }
 
 /// What is known of one address, or of one /64 network of IPv6, which one household has.
@@ -75,13 +79,18 @@ impl Failures {
         let own = source.debt.wait(now, AUTH_FAILURE_TIME, AUTH_FAILURES_MAX);
         let all = || self.all.wait(now, AUTH_FAILURE_ALL_TIME, AUTH_FAILURES_ALL_MAX);
         let wait = own.or_else(|| if source.good { None } else { all() });
-        self.refused += u64::from(wait.is_some());
+        if wait.is_some() {
+            self.refused += 1;
+            self.last = Some(peer);
+        }
         wait
     }
 
     /// A wrong password came from `peer`.
     pub fn failed(&mut self, now: BootTime, peer: IpAddr) {
         self.count += 1;
+        self.changes += 1;
+        self.last = Some(peer);
         self.all.add(now, AUTH_FAILURE_ALL_TIME);
         self.source(now, peer).debt.add(now, AUTH_FAILURE_TIME);
     }
@@ -89,13 +98,26 @@ impl Failures {
     /// A right password came from `peer`. Its debts stay: who knows one password may guess at
     /// others.
     pub fn succeeded(&mut self, now: BootTime, peer: IpAddr) {
-        self.source(now, peer).good = true;
+        let known = std::mem::replace(&mut self.source(now, peer).good, true);
+        self.changes += u64::from(!known);
     }
 
     /// Wrong passwords, and tries that were not looked at, since the start.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.count, self.refused)
+    }
+
+    /// Where the last wrong password, or try that was not looked at, came from.
+    #[must_use]
+    pub fn last(&self) -> Option<IpAddr> {
+        self.last
+    }
+
+    /// How often changed what [`Self::ledger`] tells, except by time.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The record of `peer`; a full ledger forgets whoever owes least and was never right.

@@ -1,8 +1,9 @@
 //! Lets the requests of one connection through, or says what they lack.
 //!
 //! Owns: who this connection has proved to be, and the nonce it did so with. That nonce stays
-//! good on it for as long as it lasts, because many players never ask for another one; with
-//! `qop` its counter must rise.
+//! good on it for as long as it lasts, because many players never ask for another one. The counter
+//! of `qop` is part of the proof but need not rise: some recorders never count, and whoever could
+//! replay a request on this very connection owns the connection already.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -76,8 +77,6 @@ struct Accepted {
     username: Arc<str>,
     /// Empty when it was a password.
     nonce: String,
-    /// The counter of `qop`.
-    count: u32,
 }
 
 /// What a method asks of an account.
@@ -207,36 +206,29 @@ impl Gate {
         shown: &Shown,
         asking: Asking<'_>,
     ) -> Result<Arc<str>, Lack> {
-        let (username, nonce, count) = match shown {
-            Shown::Basic { username, .. } => (username, "", 0),
+        let (username, nonce) = match shown {
+            Shown::Basic { username, .. } => (username, ""),
             Shown::Digest(digest) => {
                 if !asking.is_at(&digest.proof.uri) {
                     return Err(Lack::Proof { stale: false });
                 }
-                let count = self.count(now, digest).ok_or(Lack::Proof { stale: true })?;
-                (&digest.username, &digest.proof.nonce[..], count)
+                if !self.is_good(now, &digest.proof.nonce) {
+                    return Err(Lack::Proof { stale: true });
+                }
+                (&digest.username, &digest.proof.nonce[..])
             }
         };
         let known = self.accepted.take().filter(|accepted| &*accepted.username == username);
         let username = known.map_or_else(|| username.as_str().into(), |accepted| accepted.username);
-        let accepted = Accepted { username: Arc::clone(&username), nonce: nonce.to_owned(), count };
+        let accepted = Accepted { username: Arc::clone(&username), nonce: nonce.to_owned() };
         self.accepted = Some(accepted);
         Ok(username)
     }
 
-    /// The counter of a proof whose nonce is good; `None` when a new nonce is needed.
-    fn count(&self, now: BootTime, digest: &Digest) -> Option<u32> {
-        let nonce = &digest.proof.nonce;
-        let known = self.accepted.as_ref().filter(|accepted| &accepted.nonce == nonce);
-        let count = match &digest.proof.qop {
-            Some(qop) => u32::from_str_radix(&qop.nc, 16).ok()?,
-            None => 0,
-        };
-        let good = match known {
-            Some(accepted) => digest.proof.qop.is_none() || count > accepted.count,
-            None => self.guard.nonces.is_fresh(now, self.holder, nonce),
-        };
-        good.then_some(count)
+    /// Whether a proof may be made with `nonce`.
+    fn is_good(&self, now: BootTime, nonce: &str) -> bool {
+        let known = self.accepted.as_ref().is_some_and(|accepted| accepted.nonce == nonce);
+        known || self.guard.nonces.is_fresh(now, self.holder, nonce)
     }
 
     fn refusal(&self, now: BootTime, rules: &Rules, basic: bool, lack: &Lack) -> Reply {

@@ -73,6 +73,25 @@ fn digest(text: &str) -> Option<Digest> {
     })
 }
 
+/// The value of an Authorization or WWW-Authenticate header without what is secret in it.
+pub(in crate::wire::rtsp) fn masked(value: &str) -> String {
+    const PUBLIC: [&str; 7] = ["username", "realm", "uri", "algorithm", "qop", "nc", "stale"];
+    let (scheme, rest) = value.trim().split_once([' ', '\t']).unwrap_or(("", value));
+    let known = ["digest", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let scheme = if known { scheme } else { "?" };
+    let Some(params) = params(rest).filter(|_| scheme.eq_ignore_ascii_case("digest")) else {
+        return match rest.trim().strip_prefix("realm=") {
+            Some(_) => format!("{scheme} {}", rest.trim()),
+            None => format!("{scheme} ***"),
+        };
+    };
+    let shown = params.iter().map(|(name, value)| {
+        let public = PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public));
+        format!("{name}=\"{}\"", if public { value } else { "***" })
+    });
+    format!("{scheme} {}", shown.collect::<Vec<_>>().join(", "))
+}
+
 /// `name=value, name="value"`; `None` when it is not that, or names something twice.
 fn params(text: &str) -> Option<Vec<(&str, String)>> {
     let mut params: Vec<(&str, String)> = Vec::new();

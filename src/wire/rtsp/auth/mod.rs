@@ -31,6 +31,7 @@ pub use account::{
 pub use digest::Algorithm;
 pub use failures::{Failures, Ledger};
 pub(super) use gate::{Admitted, Asking, Gate};
+pub(super) use header::masked;
 
 use nonce::Nonces;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::media::{CodecParams, RunId};
 
+mod dialects;
 mod publish;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
@@ -92,9 +93,14 @@ impl Bench {
 const TCP: &str = "Transport: RTP/AVP/TCP;unicast\r\n";
 const UDP: &str = "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n";
 
+/// The only stream, by its name or as the first channel.
+fn is_gate(stream: &str) -> bool {
+    ["gate", "Streaming/Channels/101"].contains(&stream)
+}
+
 fn answer(event: &Event) -> Option<Command> {
     match event {
-        Event::Describe { stream } | Event::Play { stream, .. } if stream != "gate" => {
+        Event::Describe { stream } | Event::Play { stream, .. } if !is_gate(stream) => {
             Some(Command::Refuse(Refusal::NoStream))
         }
         Event::Announce { stream, .. } => Some(match stream.as_str() {

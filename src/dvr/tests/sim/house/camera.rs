@@ -31,6 +31,10 @@ pub(super) struct Camera {
     pub(super) count: u64,
     /// Fragments that the process has acknowledged so far.
     pub(super) acknowledged: u64,
+    /// When that last grew.
+    pub(super) acknowledged_at: Option<BootTime>,
+    /// Since when it sends without a pause.
+    pub(super) sending_since: BootTime,
 }
 
 impl Camera {
@@ -47,7 +51,7 @@ impl Camera {
             keep: Keep {
                 min_bytes: random.u64(0..3) * SLOT_BYTES,
                 max_bytes: (random.u8(0..4) == 0).then(|| random.u64(3..6) * SLOT_BYTES),
-                max_age: None,
+                max_age: (random.u8(0..3) == 0).then(|| Duration::from_secs(random.u64(20..300))),
             },
             due: BootTime::default(),
             begun: BootTime::default(),
@@ -56,14 +60,17 @@ impl Camera {
             run_start: true,
             count: 0,
             acknowledged: 0,
+            acknowledged_at: None,
+            sending_since: BootTime::default(),
         }
     }
 }
 
 impl House {
     pub(super) fn hand_over(&mut self, process: &mut Process, at: usize) {
-        let camera = &mut self.cameras[at];
         let now = self.clock.boot();
+        let true_end = self.truth() + now.as_nanos().cast_signed();
+        let camera = &mut self.cameras[at];
         let (id, wall) = (self.ledger.next_id(), self.clock.wall());
         let bytes = self.random.usize(camera.bytes_min..=camera.bytes_max);
         let key = camera.count.is_multiple_of(camera.keys_every);
@@ -88,9 +95,7 @@ impl House {
         builder.push(Arc::new(unit(payload, decode)));
         let end = MediaTime::from_nanos(i64::try_from(now.as_nanos()).unwrap(), RATE);
         let fragment: Fragment = builder.build(Some(&unit(Vec::new(), end)));
-        let until = fragment.first.captured.wall;
-        let until = until.offset_nanos(i64::try_from(fragment.span.as_nanos()).unwrap());
-        self.ledger.take((id, at, self.life), begun, now, until, fragment.to_bytes());
+        self.ledger.take((id, at, self.life), begun, now, true_end, fragment.to_bytes());
         let init = &self.inits[usize::from(camera.wide)];
         let _ = process.writers[at].append(init, fragment, camera.run_start, false);
         (camera.run_start, camera.begun) = (false, now);
@@ -108,6 +113,7 @@ impl House {
                 let outage = Duration::from_millis(self.random.u64(1..9_000));
                 camera.begun = camera.begun.after(outage);
                 camera.due = camera.due.after(outage);
+                camera.sending_since = camera.due;
                 (camera.run_start, camera.run, camera.count) = (true, camera.run + 1, 0);
                 // Its recorder ends with it, at times.
                 if self.random.bool() {

@@ -1,9 +1,11 @@
 //! One disk, its recorder, and what happens to them from one seed.
 
 mod camera;
+mod date;
 mod recording;
 mod recovery;
 mod tally;
+mod visitor;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,19 +13,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use tokio::sync::oneshot;
 
 use self::camera::Camera;
+use self::date::Dates;
 pub(super) use self::tally::Tally;
+use self::visitor::Notes;
 use super::ledger::Ledger;
 use super::shelf::Shelf;
 use crate::base::time::{BootTime, Clock};
 use crate::dvr::disk::model::{Cut, ModelDisk, VirtualClock};
-use crate::dvr::journal::{Ask, Change, Journal, read_facts};
+use crate::dvr::journal::Journal;
 use crate::dvr::keeper::Keeper;
 use crate::dvr::storage::Storage;
 use crate::dvr::tests::{init, params};
-use crate::dvr::{Dvr, Keep, Writer};
+use crate::dvr::{Dvr, Keep, Replay, Writer};
 use crate::media::{RunId, Tracks};
 use crate::wire::mp4::init_segment;
 
@@ -42,6 +45,14 @@ struct Process {
     writers: Vec<Writer>,
     /// Trouble was planned: what is promised of a healthy disk is not asked for.
     is_troubled: bool,
+    /// Recording was seen to go on after it.
+    has_resumed: bool,
+    replays: Vec<Replay>,
+    /// When the journal last had its turn.
+    noted_at: BootTime,
+    /// Looks for footage that is too old, and slots that went for it.
+    age_passes: u64,
+    expired: u64,
 }
 
 pub(super) struct House {
@@ -62,10 +73,12 @@ pub(super) struct House {
     /// slots that were given up may have holes.
     is_scarred: bool,
     last_cut: Option<Cut>,
+    /// The boot that the last end ended, or went on in.
+    ended_boot: [u8; 16],
     /// When the power went on a healthy disk.
     cut_in_health: Option<BootTime>,
-    /// Marks that were answered: they are in the journal from then on.
-    marks: Vec<String>,
+    dates: Dates,
+    notes: Notes,
     tally: Tally,
 }
 
@@ -99,8 +112,10 @@ impl House {
             is_flipped: false,
             is_scarred: false,
             last_cut: None,
+            ended_boot: [1; 16],
             cut_in_health: None,
-            marks: Vec::new(),
+            dates: Dates::default(),
+            notes: Notes::default(),
             tally: Tally { seeds: 1, ..Tally::default() },
         }
     }
@@ -171,7 +186,7 @@ impl House {
             Cut::Power => self.tally.power += 1,
             Cut::Kill => self.tally.kills += 1,
         }
-        self.last_cut = Some(cut);
+        (self.last_cut, self.ended_boot) = (Some(cut), self.boot);
         self.tally.virtual_secs += self.clock.boot().as_nanos() / 1_000_000_000 - 3;
         self.ledger.observe(self.disk.take_events());
         self.disk.restart();
@@ -180,10 +195,7 @@ impl House {
         self.shelf.lose(&mut self.random);
         if cut == Cut::Power {
             self.boot = self.random.u128(..).to_be_bytes();
-            // Some boards wake in 1970.
-            let years = self.random.i64(0..2) * 56;
-            let wall = years * 365 * 86_400 + self.random.i64(0..1_000_000);
-            self.clock.reboot(wall * 1_000_000_000);
+            self.begin_boot();
         } else {
             self.clock.advance(Duration::from_millis(self.random.u64(1..3_000)));
         }
@@ -201,35 +213,6 @@ impl House {
         self.disk.flip(&path, bit);
         self.ledger.excuse(&found, &path, bit);
         self.is_flipped = true;
-    }
-
-    /// Somebody marks a moment; what is answered is kept.
-    fn mark(&mut self, process: &mut Process) {
-        let text = format!("mark {}", self.random.u64(..));
-        let change = Change::Mark { stream: None, at: self.clock.wall(), text: text.clone() };
-        let (reply, mut answer) = oneshot::channel();
-        process.journal.turn(Some(Ask { change, reply }), false);
-        if matches!(answer.try_recv(), Ok(Ok(_))) && !self.disk.has_ended() {
-            self.marks.push(text);
-        }
-    }
-
-    /// Every mark that was answered is in the journal, and nothing in it is damaged.
-    fn check_journal(&mut self) {
-        let Ok((facts, parsed)) = read_facts(&self.disk, &self.data_dir) else {
-            assert!(self.is_scarred, "the journal cannot be read");
-            return;
-        };
-        if self.is_scarred || self.is_flipped {
-            // A disk that came back older, or dropped what it had, has older notes.
-            self.marks.retain(|text| facts.marks.iter().any(|mark| mark.text == *text));
-            return;
-        }
-        assert_eq!(parsed.damaged, 0, "the journal is damaged");
-        for text in &self.marks {
-            let is_there = facts.marks.iter().any(|mark| mark.text == *text);
-            assert!(is_there, "{text} was answered and is not in the journal");
-        }
     }
 }
 

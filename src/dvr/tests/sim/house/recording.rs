@@ -8,15 +8,23 @@ use crate::base::time::Clock;
 use crate::dvr::disk::model::{Cut, Plan, Trouble};
 use crate::dvr::storage::Turn;
 
+/// The journal's thread has its turn at least so often.
+const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
+/// How long recording may take to go on after trouble: the ring is tried every two seconds, a
+/// key frame comes every few fragments, and then it is a fragment and its commit.
+const RESUMED_WITHIN: Duration = Duration::from_secs(10);
+
 impl House {
     pub(super) fn record(&mut self, mut process: Process) {
         self.disk.keep();
         self.ledger.keep();
         let cut = self.draw_cut();
-        // Mostly short lives, so that many begin; some turn the whole ring.
-        let magnitude = self.random.u32(2..9);
-        self.disk.cut_at(self.random.u64(1..=1 << magnitude), cut);
         let plan = (self.random.u8(0..4) == 0).then(|| self.draw_trouble());
+        // Mostly short lives, so that many begin; some turn the whole ring, or see the end of
+        // their trouble.
+        let is_long = plan.is_some() && self.random.u8(0..4) == 0;
+        let magnitude = if is_long { 10 } else { self.random.u32(2..9) };
+        self.disk.cut_at(self.random.u64(1..=1 << magnitude), cut);
         if let Some(plan) = plan {
             self.disk.plan(plan);
             self.tally.troubles += 1;
@@ -42,6 +50,7 @@ impl House {
         self.check_loss(&process);
         let in_health = !process.is_troubled && cut == Cut::Power;
         self.cut_in_health = in_health.then(|| self.clock.boot());
+        self.end_date(!process.is_troubled);
         drop(process);
         self.end(cut);
         self.maybe_flip();
@@ -107,30 +116,44 @@ impl House {
             }
         }
         process.storage.turn(None);
+        // What went before somebody protects it was not protected.
+        self.observe(process);
         if self.random.u8(0..4) != 0 {
             process.keeper.turn();
         }
-        if self.random.u8(0..4) == 0 {
+        let now = self.clock.boot();
+        if self.random.u8(0..4) == 0 || now.since(process.noted_at) > NOTES_PAUSE_MAX {
+            process.noted_at = now;
             process.journal.turn(None, false);
         }
-        if self.random.u16(0..200) == 0 {
-            self.mark(process);
-        }
+        self.visit(process);
+        self.change_clock();
         if self.random.u16(0..400) == 0 {
             self.disk.squeeze();
         }
         self.observe(process);
+        self.check_resumed(process);
     }
 
     pub(super) fn observe(&mut self, process: &mut Process) {
-        self.ledger.observe(self.disk.take_events());
+        let gone = self.ledger.observe(self.disk.take_events());
+        self.check_pins(process, &gone);
+        self.check_expired(process, &gone);
         for (at, camera) in self.cameras.iter_mut().enumerate() {
             let Some(writer) = process.writers.get(at) else { return };
             let Some(durable) = *writer.durable().borrow() else { continue };
             let news = durable.fragments - camera.acknowledged;
             if news > 0 {
-                self.ledger.acknowledge(at, self.life, durable, news);
+                let lasts: Vec<_> = {
+                    let table = process.dvr.shared.table();
+                    let of_stream = table.held().filter(|(_, held)| held.stream == camera.name);
+                    of_stream.filter_map(|(_, held)| Some(held.last?.boot_time)).collect()
+                };
+                let of = (at, self.life);
+                let may_be_gone = process.is_troubled || gone.iter().any(|gone| gone.stream == at);
+                self.ledger.acknowledge(of, &lasts, news, may_be_gone);
                 camera.acknowledged = durable.fragments;
+                camera.acknowledged_at = Some(durable.since);
             }
         }
     }
@@ -149,6 +172,24 @@ impl House {
         for writer in &process.writers {
             let status = writer.status();
             assert!(status.lost == 0 || self.disk.has_ended(), "{status:?}");
+        }
+    }
+
+    /// After trouble every camera is recorded again.
+    pub(super) fn check_resumed(&mut self, process: &mut Process) {
+        let Some((trouble, over_at)) = self.disk.trouble_over() else { return };
+        let now = self.clock.boot();
+        for camera in &self.cameras {
+            let since = over_at.max(camera.sending_since);
+            if now.since(since) <= RESUMED_WITHIN || self.disk.has_ended() {
+                return;
+            }
+            let is_on = camera.acknowledged_at.is_some_and(|at| at >= since);
+            let status = process.dvr.status();
+            assert!(is_on, "{} is not recorded {trouble:?}: {status:?}", camera.name);
+        }
+        if !std::mem::replace(&mut process.has_resumed, true) {
+            *self.tally.resumed.entry(trouble).or_default() += 1;
         }
     }
 }

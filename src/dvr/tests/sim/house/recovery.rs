@@ -32,11 +32,24 @@ impl House {
         );
         let began = self.clock.boot();
         for camera in &mut self.cameras {
-            camera.acknowledged = 0;
+            (camera.acknowledged, camera.acknowledged_at) = (0, None);
+            camera.sending_since = began;
             (camera.begun, camera.run_start) = (began, true);
             camera.due = began.after(camera.period);
         }
-        Process { dvr, storage, keeper, journal, writers: Vec::new(), is_troubled: false }
+        Process {
+            dvr,
+            storage,
+            keeper,
+            journal,
+            writers: Vec::new(),
+            is_troubled: false,
+            has_resumed: false,
+            replays: Vec::new(),
+            noted_at: began,
+            age_passes: 0,
+            expired: 0,
+        }
     }
 
     /// Reads the disk bare, starts on it and compares; `None` when the recovery was cut off too.
@@ -45,7 +58,11 @@ impl House {
             self.ledger.check(&self.disk, &self.data_dir, !self.is_flipped && !self.is_scarred);
         self.measure_loss(&bare);
         self.ledger.prune(&bare, self.life);
-        self.check_journal();
+        let facts = self.check_journal();
+        if let Some(facts) = facts {
+            let boot = self.ended_boot;
+            self.check_dates(boot, &facts, &bare);
+        }
         let cut = (self.random.u8(0..5) == 0).then(|| self.draw_cut());
         if let Some(cut) = cut {
             self.disk.cut_at(self.random.u64(1..=10), cut);

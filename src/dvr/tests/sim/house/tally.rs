@@ -1,32 +1,59 @@
 //! What was seen over many seeds.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
+
+use crate::dvr::disk::model::Trouble;
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
 pub(in crate::dvr::tests::sim) struct Tally {
-    pub(in crate::dvr::tests::sim) seeds: u64,
-    pub(in crate::dvr::tests::sim) power: u64,
-    pub(in crate::dvr::tests::sim) kills: u64,
-    pub(in crate::dvr::tests::sim) in_recovery: u64,
-    pub(in crate::dvr::tests::sim) troubles: u64,
+    pub(super) seeds: u64,
+    pub(super) power: u64,
+    pub(super) kills: u64,
+    pub(super) in_recovery: u64,
+    pub(super) troubles: u64,
     pub(in crate::dvr::tests::sim) acknowledged: u64,
     pub(in crate::dvr::tests::sim) evicted: u64,
-    pub(in crate::dvr::tests::sim) virtual_secs: u64,
+    pub(super) virtual_secs: u64,
     /// What each power cut on a healthy disk cost of each camera's footage, in milliseconds.
-    pub(in crate::dvr::tests::sim) lost_ms: Vec<u64>,
+    pub(super) lost_ms: Vec<u64>,
+    /// How often recording went on after a trouble, by its kind.
+    pub(in crate::dvr::tests::sim) resumed: BTreeMap<Trouble, u64>,
+    /// What people and clocks did.
+    pub(in crate::dvr::tests::sim) done: Done,
+}
+
+/// What people and clocks did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::dvr::tests::sim) struct Done {
+    pub(super) marks: u64,
+    pub(super) pins: u64,
+    pub(super) pins_refused: u64,
+    pub(super) pins_ended: u64,
+    /// Protected ranges that were looked for at a start, and found.
+    pub(super) pins_found: u64,
+    pub(super) clock_changes: u64,
+    /// Fragments whose date was right at a start.
+    pub(super) dated: u64,
+    /// Slots that were cleared for their age.
+    pub(super) expired: u64,
+    /// Fragments that were read while recording went on, and slots that went under a reader.
+    pub(super) read: u64,
+    pub(super) reused: u64,
 }
 
 impl Tally {
+    pub(in crate::dvr::tests::sim) fn crashes(&self) -> u64 {
+        self.power + self.kills
+    }
+
     /// Footage that half of the power cuts cost no more than, and that none cost more than.
     pub(in crate::dvr::tests::sim) fn lost_ms(&mut self) -> (u64, u64) {
         self.lost_ms.sort_unstable();
         let median = self.lost_ms.get(self.lost_ms.len() / 2);
         (*median.unwrap_or(&0), *self.lost_ms.last().unwrap_or(&0))
-    }
-
-    pub(in crate::dvr::tests::sim) fn crashes(&self) -> u64 {
-        self.power + self.kills
     }
 
     pub(in crate::dvr::tests::sim) fn add(&mut self, other: &Self) {
@@ -39,6 +66,44 @@ impl Tally {
         self.evicted += other.evicted;
         self.virtual_secs += other.virtual_secs;
         self.lost_ms.extend(&other.lost_ms);
+        for (&trouble, count) in &other.resumed {
+            *self.resumed.entry(trouble).or_default() += count;
+        }
+        self.done += other.done;
+    }
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.marks += other.marks;
+        self.pins += other.pins;
+        self.pins_refused += other.pins_refused;
+        self.pins_ended += other.pins_ended;
+        self.pins_found += other.pins_found;
+        self.clock_changes += other.clock_changes;
+        self.dated += other.dated;
+        self.expired += other.expired;
+        self.read += other.read;
+        self.reused += other.reused;
+    }
+}
+
+impl Done {
+    /// The rarest of what was done.
+    pub(in crate::dvr::tests::sim) fn least(&self) -> u64 {
+        let all = [
+            self.marks,
+            self.pins,
+            self.pins_refused,
+            self.pins_ended,
+            self.pins_found,
+            self.clock_changes,
+            self.dated,
+            self.expired,
+            self.read,
+            self.reused,
+        ];
+        all.into_iter().min().unwrap_or(0)
     }
 }
 

@@ -1,0 +1,82 @@
+//! `/api/v1/rtsp`: who is connected, and who tried and failed.
+//!
+//! Owns: the shapes; the figures are the reception's.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::NO_STORE;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::route::At;
+use crate::serve::rtsp::reception::{FailureReport, SessionReport};
+
+#[derive(Serialize)]
+struct Sessions {
+    sessions: Vec<SessionReport>,
+}
+
+#[derive(Serialize)]
+struct Failures {
+    failures: Vec<FailureReport>,
+}
+
+/// `GET /api/v1/rtsp/sessions`.
+pub(in crate::serve::http) async fn sessions(State(door): At) -> impl IntoResponse {
+    (NO_STORE, Json(Sessions { sessions: door.rtsp.sessions(door.clock.boot()) }))
+}
+
+/// `DELETE /api/v1/rtsp/sessions/{id}`: 204; its connection is closed.
+pub(in crate::serve::http) async fn end_session(
+    State(door): At,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    if !door.rtsp.end(&id) {
+        let message = "There is no such session. GET /api/v1/rtsp/sessions lists those there are.";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "session_unknown", message));
+    }
+    Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
+}
+
+/// `GET /api/v1/rtsp/failures`: the last clients that failed, newest first.
+pub(in crate::serve::http) async fn failures(State(door): At) -> impl IntoResponse {
+    (NO_STORE, Json(Failures { failures: door.rtsp.failed() }))
+}
+
+/// `GET /api/v1/rtsp/failures/{id}`: what was said, as text to download.
+pub(in crate::serve::http) async fn transcript(
+    State(door): At,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let Some(failure) = door.rtsp.failed().into_iter().find(|failure| failure.id == id) else {
+        let message = "There is no such failure. GET /api/v1/rtsp/failures lists the last ones.";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "failure_unknown", message));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment; filename=\"rtsp-failure.txt\""),
+        ),
+    ];
+    Ok((NO_STORE, headers, whole(&failure)).into_response())
+}
+
+/// The transcript below what is known of the client.
+fn whole(failure: &FailureReport) -> String {
+    let unknown = || "unknown".to_owned();
+    format!(
+        "{} at {}\npeer {}, program {}, account {}\n\n{}",
+        failure.reason,
+        failure.at.to_rfc3339(),
+        failure.peer,
+        failure.user_agent.clone().unwrap_or_else(unknown),
+        failure.user.clone().unwrap_or_else(unknown),
+        failure.transcript
+    )
+}

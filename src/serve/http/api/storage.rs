@@ -1,0 +1,49 @@
+//! `/api/v1/storage`: the ring, and making it smaller.
+//!
+//! Owns: the shape of the request. What would be deleted is told with the ring; whoever agrees
+//! sends back the token of exactly that.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+
+use super::NO_STORE;
+use super::note::{read, sentence};
+use crate::dvr::{ShrinkError, Shrunk};
+use crate::serve::http::error::ApiError;
+use crate::serve::http::route::At;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::serve::http) struct ShrinkRequest {
+    token: String,
+}
+
+/// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what
+/// making it as small as it is configured would delete.
+pub(in crate::serve::http) async fn storage(State(door): At) -> impl IntoResponse {
+    (NO_STORE, Json(door.dvr.storage()))
+}
+
+/// `POST /api/v1/storage/shrink`: 200 with what was deleted, 409 when that is not what was told
+/// with the token.
+pub(in crate::serve::http) async fn shrink(
+    State(door): At,
+    body: Result<Json<ShrinkRequest>, JsonRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let shrunk: Shrunk = door.dvr.shrink(&read(body)?.token).await?;
+    Ok((NO_STORE, Json(shrunk)))
+}
+
+impl From<ShrinkError> for ApiError {
+    fn from(error: ShrinkError) -> Self {
+        let (status, code) = match error {
+            ShrinkError::Changed => (StatusCode::CONFLICT, "proposal_changed"),
+            ShrinkError::NotNow(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable"),
+        };
+        Self::new(status, code, sentence(&error.to_string()))
+    }
+}

@@ -1,0 +1,132 @@
+//! The ledger of wrong passwords on disk, so that a restart forgives nobody.
+//!
+//! Owns: one small file, written as a whole when something changed and put in place at once.
+//! Losing the last seconds of it forgives a few guesses; a damaged one counts as none.
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::base::fault::{Class, Fault};
+use crate::base::limits::{AUTH_LEDGER_BYTES_MAX, AUTH_LEDGER_PAUSE, AUTH_LEDGER_READ_TIME_MAX};
+use crate::base::time::Clock;
+use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+use crate::wire::rtsp::auth::{Guard, Ledger};
+
+/// The file's name.
+const NAME: &str = "wrong-passwords.json";
+
+/// Why the ledger is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It could not be written; it is tried again.
+    #[error("{} cannot be written", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was told to end.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Fault for LedgerError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Write { .. } => Class::Disk,
+            Self::Stopped => Class::Bug,
+        }
+    }
+}
+
+/// Takes over what a former life wrote into `data_dir`. A disk that hangs holds nothing up.
+pub async fn read_ledger(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
+    let path = data_dir.join(NAME);
+    let task = tokio::task::spawn_blocking(move || read(&path));
+    match tokio::time::timeout(AUTH_LEDGER_READ_TIME_MAX, task).await {
+        Ok(Ok(Ok(Some(ledger)))) => {
+            guard.failures().restore(clock.boot(), clock.wall(), &ledger);
+        }
+        Ok(Ok(Ok(None))) => {}
+        Ok(Ok(Err(error))) => warn!(part = "rtsp", %error, "ledger of wrong passwords not read"),
+        Ok(Err(_)) | Err(_) => warn!(part = "rtsp", "ledger of wrong passwords not read in time"),
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Ledger>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    file.take(AUTH_LEDGER_BYTES_MAX).read_to_string(&mut text)?;
+    serde_json::from_str(&text).map(Some).map_err(io::Error::other)
+}
+
+/// Keeps the ledger of `guard` in `data_dir` as the task `rtsp/ledger`.
+pub fn keep_ledger(guard: &Arc<Guard>, data_dir: &Path, supervisor: &Supervisor) {
+    let (guard, path) = (Arc::clone(guard), data_dir.join(NAME));
+    supervisor.keep(TaskSpec::new("rtsp/ledger"), move |context| {
+        run(Arc::clone(&guard), path.clone(), context)
+    });
+}
+
+/// One life of the task. A ledger that could not be written is written by the next.
+async fn run(
+    guard: Arc<Guard>,
+    path: PathBuf,
+    context: TaskContext,
+) -> Result<Infallible, LedgerError> {
+    let mut written = 0;
+    let mut told = guard.failures().counts();
+    loop {
+        let stopped = tokio::select! {
+            biased;
+            () = context.stop.cancelled() => true,
+            () = tokio::time::sleep(AUTH_LEDGER_PAUSE) => false,
+        };
+        let (ledger, changes, counts, last) = {
+            let failures = guard.failures();
+            let ledger = failures.ledger(context.clock.boot(), context.clock.wall());
+            (ledger, failures.changes(), failures.counts(), failures.last())
+        };
+        if let (true, Some(peer)) = (counts != told, last) {
+            let (wrong, refused) = (counts.0 - told.0, counts.1 - told.1);
+            warn!(part = "rtsp", %peer, wrong, refused, "wrong passwords");
+            told = counts;
+        }
+        if changes != written {
+            write(&path, &ledger).await?;
+            written = changes;
+        }
+        if stopped {
+            return Err(LedgerError::Stopped);
+        }
+    }
+}
+
+async fn write(path: &Path, ledger: &Ledger) -> Result<(), LedgerError> {
+    let failed = |source| LedgerError::Write { path: path.to_owned(), source };
+    let text = serde_json::to_vec(ledger).map_err(|error| failed(error.into()))?;
+    let target = path.to_owned();
+    let written = tokio::task::spawn_blocking(move || put(&target, &text)).await;
+    written.map_err(io::Error::other).and_then(|done| done).map_err(failed)
+}
+
+/// Writes `bytes` beside `path` and puts them in its place: whoever reads it, and a power cut,
+/// finds the old file or the new one.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}

@@ -1,0 +1,144 @@
+//! What all RTSP doors share: who is let in, who is here, who failed.
+//!
+//! Owns: the list of connections and the last failures, both for the API; the ledger of wrong
+//! passwords on disk. Does not own: any connection; each tells of itself and is told to end.
+
+mod ledger;
+mod visit;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+pub use ledger::{LedgerError, keep_ledger, read_ledger};
+pub use visit::SessionReport;
+pub(super) use visit::Visit;
+
+use visit::Visitor;
+
+use crate::base::limits::RTSP_FAILURES_MAX;
+use crate::base::time::{BootTime, WallTime};
+use crate::wire::rtsp::Flowing;
+use crate::wire::rtsp::auth::{Guard, Right};
+
+/// What all RTSP doors share. Clones are the same reception.
+#[derive(Clone, Debug)]
+pub struct Reception(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    guard: Arc<Guard>,
+    visitors: Mutex<BTreeMap<u64, Arc<Visitor>>>,
+    failures: Mutex<VecDeque<FailureReport>>,
+}
+
+/// A client that failed, as the API tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureReport {
+    /// Names it in the API.
+    pub id: String,
+    /// When it failed last.
+    pub at: WallTime,
+    /// From where it came.
+    pub peer: String,
+    /// What it calls its program.
+    pub user_agent: Option<String>,
+    /// The account that it proved to be.
+    pub user: Option<String>,
+    /// What it was refused, or why its connection was ended.
+    pub reason: String,
+    /// What was said.
+    #[serde(skip)]
+    pub transcript: String,
+}
+
+impl Reception {
+    /// A reception with `guard` at its door.
+    #[must_use]
+    pub fn new(guard: Guard) -> Self {
+        Self(Arc::new(Shared {
+            guard: Arc::new(guard),
+            visitors: Mutex::default(),
+            failures: Mutex::default(),
+        }))
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.0.guard
+    }
+
+    fn visitors(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Visitor>>> {
+        self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, VecDeque<FailureReport>> {
+        self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everybody who has something set up, oldest first. `now` is for the lag.
+    #[must_use]
+    pub fn sessions(&self, now: BootTime) -> Vec<SessionReport> {
+        let visitors: Vec<_> = self.visitors().values().cloned().collect();
+        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(now)).collect();
+        reports.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
+        reports
+    }
+
+    /// Ends the session `id`, connection and all; `false` when there is none.
+    #[must_use]
+    pub fn end(&self, id: &str) -> bool {
+        let visitors = self.visitors();
+        let found = visitors.values().find(|visitor| visitor.id() == id);
+        found.is_some_and(|visitor| visitor.is_set_up() && visitor.end())
+    }
+
+    /// Ends every session that the rules no longer allow; how many.
+    pub fn end_strangers(&self) -> usize {
+        let visitors: Vec<_> = self.visitors().values().cloned().collect();
+        let strangers = visitors.iter().filter(|visitor| {
+            visitor.doing().is_some_and(|(user, stream, flow)| {
+                let lets = |right| self.0.guard.still_lets(user.as_deref(), right, &stream);
+                !match flow {
+                    Flowing::Playing => lets(Right::Read),
+                    Flowing::Recording => lets(Right::Publish),
+                    Flowing::Paused => lets(Right::Read) || lets(Right::Publish),
+                }
+            })
+        });
+        strangers.filter(|visitor| visitor.end()).count()
+    }
+
+    /// The last clients that failed, newest first.
+    #[must_use]
+    pub fn failed(&self) -> Vec<FailureReport> {
+        self.failures().iter().rev().cloned().collect()
+    }
+
+    /// Keeps `report`; one of the same connection is replaced, the oldest leave first.
+    fn file(&self, report: FailureReport) {
+        let mut failures = self.failures();
+        failures.retain(|old| old.id != report.id);
+        failures.push_back(report);
+        while failures.len() > RTSP_FAILURES_MAX {
+            failures.pop_front();
+        }
+    }
+
+    /// Forgets the failure of a connection that got what it wanted after all.
+    fn withdraw(&self, id: &str) {
+        self.failures().retain(|old| old.id != id);
+    }
+}
+
+impl Default for Reception {
+    /// Lets everybody in; for tests.
+    fn default() -> Self {
+        Self::new(Guard::open())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! One connection as the reception knows it.
+//!
+//! Owns: what it does and how much, told by the connection; the wish that it end. Figures are
+//! written with every access unit, so they are single words that nobody waits for.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use super::{FailureReport, Reception};
+use crate::base::Stop;
+use crate::base::time::{BootTime, WallTime};
+use crate::wire::rtsp::{Flowing, Session};
+
+/// A connection in the list; dropping it takes it out.
+#[derive(Debug)]
+pub(in crate::serve::rtsp) struct Visit {
+    reception: Reception,
+    visitor: Arc<Visitor>,
+    /// A failure of it is filed.
+    filed: bool,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    number: u64,
+    peer: SocketAddr,
+    secure: bool,
+    facts: Mutex<Facts>,
+    bytes: AtomicU64,
+    drops: AtomicU64,
+    /// When the unit arrived here that was handed on last, in nanoseconds since boot; zero before
+    /// the first.
+    newest: AtomicU64,
+    /// When that was.
+    handed: AtomicU64,
+    end: Stop,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    user_agent: Option<String>,
+    user: Option<Arc<str>>,
+    stream: Option<String>,
+    transport: &'static str,
+    flow: Flowing,
+    since: WallTime,
+}
+
+/// A session, as the API tells it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionReport {
+    /// Names it in the API; nothing that RTSP knows.
+    pub id: String,
+    /// From where it came.
+    pub peer: String,
+    /// What it calls its program.
+    pub user_agent: Option<String>,
+    /// The account; `None` where there are no accounts.
+    pub user: Option<String>,
+    /// Of which stream.
+    pub stream: String,
+    /// `tcp` (inside the connection) or `udp`.
+    pub transport: &'static str,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+    /// Whether media flows, and which way.
+    pub state: Flowing,
+    /// When it was set up.
+    pub since: WallTime,
+    /// Bytes of media handed to the socket, or taken from it.
+    pub bytes: u64,
+    /// Access units that it was too slow for.
+    pub drops: u64,
+    /// How old what it was handed last was then, or, if it takes nothing, how long ago that came;
+    /// `None` while it does not play.
+    pub lag_ms: Option<u64>,
+}
+
+impl Visitor {
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its name in the API.
+    pub(super) fn id(&self) -> String {
+        format!("{:016x}", self.number)
+    }
+
+    pub(super) fn is_set_up(&self) -> bool {
+        self.facts().stream.is_some()
+    }
+
+    /// Tells the connection to end; `false` when it was told before.
+    pub(super) fn end(&self) -> bool {
+        let first = !self.end.is_cancelled();
+        self.end.cancel();
+        first
+    }
+
+    /// Whose session it is, of which stream, and which way media flows.
+    pub(super) fn doing(&self) -> Option<(Option<Arc<str>>, String, Flowing)> {
+        let facts = self.facts();
+        Some((facts.user.clone(), facts.stream.clone()?, facts.flow))
+    }
+
+    pub(super) fn report(&self, now: BootTime) -> Option<SessionReport> {
+        let facts = self.facts();
+        let lag_ms = (facts.flow == Flowing::Playing).then(|| self.lag_ms(now)).flatten();
+        Some(SessionReport {
+            id: self.id(),
+            peer: self.peer.to_string(),
+            user_agent: facts.user_agent.clone(),
+            user: facts.user.as_deref().map(str::to_owned),
+            stream: facts.stream.clone()?,
+            transport: facts.transport,
+            secure: self.secure,
+            state: facts.flow,
+            since: facts.since,
+            bytes: self.bytes.load(Relaxed),
+            drops: self.drops.load(Relaxed),
+            lag_ms,
+        })
+    }
+
+    fn lag_ms(&self, now: BootTime) -> Option<u64> {
+        let newest = BootTime::from_nanos(self.newest.load(Relaxed));
+        let handed = BootTime::from_nanos(self.handed.load(Relaxed));
+        // A stream brings something at least every second, or the lag is its own.
+        let stalled = now.since(handed).as_secs() >= 1;
+        let until = if stalled { now } else { handed };
+        let lag = u64::try_from(until.since(newest).as_millis()).unwrap_or(u64::MAX);
+        (newest > BootTime::default()).then_some(lag)
+    }
+}
+
+impl Reception {
+    /// Puts a connection from `peer` into the list.
+    pub(in crate::serve::rtsp) fn enter(&self, peer: SocketAddr, secure: bool) -> Visit {
+        let visitor = Arc::new(Visitor {
+            number: fastrand::u64(..),
+            peer,
+            secure,
+            facts: Mutex::default(),
+            bytes: AtomicU64::default(),
+            drops: AtomicU64::default(),
+            newest: AtomicU64::default(),
+            handed: AtomicU64::default(),
+            end: Stop::new(),
+        });
+        self.visitors().insert(visitor.number, Arc::clone(&visitor));
+        Visit { reception: self.clone(), visitor, filed: false }
+    }
+}
+
+impl Visit {
+    /// Comes true when the connection shall end. Cancel safe.
+    pub(in crate::serve::rtsp) fn end(&self) -> Stop {
+        self.visitor.end.clone()
+    }
+
+    /// The connection was told something: its session may be another one now.
+    pub(in crate::serve::rtsp) fn see(&mut self, wall: WallTime, session: &mut Session) {
+        self.note(wall, session);
+        if let Some(failure) = session.take_failure() {
+            self.filed = true;
+            let facts = self.visitor.facts();
+            self.reception.file(FailureReport {
+                id: self.visitor.id(),
+                at: wall,
+                peer: self.visitor.peer.to_string(),
+                user_agent: facts.user_agent.clone(),
+                user: facts.user.as_deref().map(str::to_owned),
+                reason: failure.reason,
+                transcript: failure.transcript,
+            });
+        } else if self.filed && session.has_flowed() && session.view().is_some() {
+            self.filed = false;
+            self.reception.withdraw(&self.visitor.id());
+        }
+    }
+
+    fn note(&self, wall: WallTime, session: &Session) {
+        let mut facts = self.visitor.facts();
+        facts.user_agent = session.user_agent().map(str::to_owned);
+        facts.user = session.user().cloned();
+        let Some(view) = session.view() else {
+            facts.stream = None;
+            return;
+        };
+        if facts.stream.as_deref() != Some(view.stream) {
+            facts.stream = Some(view.stream.to_owned());
+            facts.since = wall;
+            for figure in [&self.visitor.bytes, &self.visitor.drops, &self.visitor.newest] {
+                figure.store(0, Relaxed);
+            }
+        }
+        (facts.transport, facts.flow) = (view.transport, view.flow);
+    }
+
+    /// A unit that arrived at `arrived` was handed to the socket.
+    pub(in crate::serve::rtsp) fn handed(&self, now: BootTime, arrived: BootTime, bytes: usize) {
+        self.took(bytes);
+        self.visitor.newest.store(arrived.as_nanos(), Relaxed);
+        self.visitor.handed.store(now.as_nanos(), Relaxed);
+    }
+
+    /// Bytes of media came from the peer.
+    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
+        self.visitor.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The peer was too slow for `units`.
+    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
+        self.visitor.drops.fetch_add(units, Relaxed);
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.reception.visitors().remove(&self.visitor.number);
+    }
+}

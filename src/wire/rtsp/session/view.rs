@@ -1,0 +1,120 @@
+//! What a session tells of itself, and who may use it.
+//!
+//! Owns: the way through the guard.
+
+use std::sync::Arc;
+
+use rtsp_types::{Method, StatusCode, headers};
+
+use super::{Ask, Session};
+use crate::base::time::BootTime;
+use crate::wire::rtsp::auth::{Admitted, Asking, Guard};
+use crate::wire::rtsp::reply::Reply;
+use crate::wire::rtsp::transcript::Failure;
+use crate::wire::rtsp::transport::Route;
+
+/// What is set up on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View<'a> {
+    /// The stream.
+    pub stream: &'a str,
+    /// How its packets go: `tcp` or `udp`.
+    pub transport: &'static str,
+    /// Whether they go now, and which way.
+    pub flow: Flowing,
+}
+
+/// Whether media flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flowing {
+    /// Not now.
+    #[default]
+    Paused,
+    /// To the peer.
+    Playing,
+    /// From the peer.
+    Recording,
+}
+
+impl Session {
+    /// The same with a guard; without one everybody is let in.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<Guard>) -> Self {
+        Self { gate: self.gate.guarded(guard), ..self }
+    }
+
+    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+
+    /// The account that asks; `None` where there are none, or none has asked yet.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()
+    }
+
+    /// What the peer calls its program.
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&str> {
+        self.transcript.agent.as_deref()
+    }
+
+    /// What is set up; `None` before SETUP and after TEARDOWN.
+    #[must_use]
+    pub fn view(&self) -> Option<View<'_>> {
+        let live = self.live.as_ref()?;
+        let transport = match live.routes.first()?.route {
+            Route::Tcp { .. } => "tcp",
+            Route::Udp { .. } => "udp",
+        };
+        let flow = match (live.playing, live.recording) {
+            (true, _) => Flowing::Playing,
+            (false, Some(_)) => Flowing::Recording,
+            (false, None) => Flowing::Paused,
+        };
+        Some(View { stream: &live.stream, transport, flow })
+    }
+
+    /// That the client fails, told once each time: nothing has flowed yet and something was
+    /// refused, or the connection was ended for what the client did.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.transcript.take_failure()
+    }
+
+    /// Whether media has flowed on this connection.
+    #[must_use]
+    pub fn has_flowed(&self) -> bool {
+        self.transcript.flowed
+    }
+
+    /// Lets `ask` through, or says what it lacks. A session of another account is none.
+    pub(super) fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
+        let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
+        let announced = self.announced.as_ref().map(|announced| &announced.stream[..]);
+        let begins = matches!(method, Method::Describe | Method::Announce);
+        let asking = Asking {
+            method,
+            target: ask.target.as_ref(),
+            session: self.live.as_ref().map(|live| &live.stream[..]).or(announced),
+            // Tracks of a publisher have URLs of its own making.
+            session_only: announced.is_some() && !begins,
+            authorization: header.map(rtsp_types::HeaderValue::as_str),
+            secure: self.secure,
+        };
+        let begun = asking.session.is_some();
+        match self.gate.admit(now, asking)? {
+            Admitted::As(user) if begun && user != self.owner => {
+                let text = "the session is somebody else's";
+                Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
+            }
+            Admitted::As(user) => {
+                self.owner = user;
+                Ok(())
+            }
+            Admitted::Anyone => Ok(()),
+        }
+    }
+}
