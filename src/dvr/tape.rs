@@ -417,6 +417,10 @@ impl Tape {
     }
 
     fn open_lap(&self, generation: u64, slot: u32) -> Result<OpenLap, DvrError> {
+        // Given to newer footage, or its file went in a shrink.
+        if self.shared.table().lap_mut(slot, generation).is_none() {
+            return Err(DvrError::Reused { slot });
+        }
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {

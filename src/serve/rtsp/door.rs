@@ -143,7 +143,7 @@ impl RtspDoor {
         let entrances = Arc::clone(&self.entrances);
         let archive = self.archive.clone();
         let reception = self.reception.clone();
-        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, reception, archive };
+        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, archive, reception };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

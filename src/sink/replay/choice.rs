@@ -175,3 +175,135 @@ fn is_reference(unit: &AccessUnit) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::base::time::{BootTime, MediaTime};
+    use crate::dvr::Entry;
+    use crate::media::codec::Law;
+    use crate::media::{Captured, ClockSource, CodecParams, RunId};
+
+    const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+    /// A picture decoded and shown at these frames of 40 ms, or a frame of sound.
+    fn unit(track: u8, decode: i64, present: i64, nal: u8) -> AccessUnit {
+        let rate = NonZeroU32::new(25).unwrap();
+        let mut params = match track {
+            0 => CodecParams::from_h264_sets(SPS, PPS).unwrap(),
+            _ => CodecParams::g711(Law::A, rate, 1),
+        };
+        params.clock_rate = rate;
+        AccessUnit {
+            track: TrackId(track),
+            run: RunId(0),
+            decode: MediaTime { ticks: decode, rate },
+            present: MediaTime { ticks: present, rate },
+            arrived: BootTime::default(),
+            captured: Captured { wall: wall(present), source: ClockSource::Sender },
+            random_access: nal == 0x65,
+            lost_before: 0,
+            params: Arc::new(params),
+            data: Bytes::copy_from_slice(&[0, 0, 0, 1, nal]),
+        }
+    }
+
+    fn wall(frame: i64) -> WallTime {
+        WallTime::from_unix_nanos(frame * 40_000_000)
+    }
+
+    /// Key, P, two B between them, with sound beside: I0 P3 B1 b2 P6 B4 b5.
+    fn pictures() -> Vec<AccessUnit> {
+        let order = [(0, 0x65), (3, 0x41), (1, 0x21), (2, 0x01), (6, 0x41), (4, 0x21), (5, 0x01)];
+        let mut units = Vec::new();
+        for (at, (present, nal)) in (0..).zip(order) {
+            units.push(unit(0, at - 2, present, nal));
+            units.push(unit(1, at, at, 0));
+        }
+        units
+    }
+
+    fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> Clip {
+        let entry = Entry {
+            offset: 0,
+            length: 0,
+            sequence: 1,
+            boot_time: BootTime::default(),
+            wall: wall(0),
+            decode_nanos: 0,
+            span_nanos: 280_000_000,
+            samples: 14,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: false,
+        };
+        let (init, bytes, boot) = (Bytes::new(), Bytes::new(), [0; 16]);
+        let (start, next_start) = (wall(0), next.map(wall));
+        Clip { init, bytes, entry, boot, this_boot: true, start, seam, next_start, ends_section }
+    }
+
+    fn shown(shots: &[Shot], track: u8) -> Vec<i64> {
+        let of_track = shots.iter().filter(|shot| shot.unit.track == TrackId(track));
+        of_track.map(|shot| shot.unit.present.ticks).collect()
+    }
+
+    #[test]
+    fn a_range_ends_with_what_is_shown_in_it_and_what_that_needs() {
+        for (until, wanted) in [
+            (7, &[0, 3, 1, 2, 6, 4, 5][..]),
+            (5, &[0, 3, 1, 2, 6, 4]),
+            (4, &[0, 3, 1, 2]),
+            (2, &[0, 3, 1]),
+            (1, &[0]),
+        ] {
+            let mut choice = Choice::new(Frames::All, true, Some(wall(until)));
+            let (shots, finished) = choice.forward(&clip(true, Some(7), false), pictures());
+            assert_eq!(shown(&shots, 0), wanted, "until {until}");
+            assert_eq!(shown(&shots, 1), (0..until).collect::<Vec<_>>(), "until {until}");
+            assert!(finished, "until {until}");
+            assert_eq!(shots[0].lead, Lead::Begins);
+            let ends = shots.iter().filter(|shot| shot.end == End::Range).count();
+            assert_eq!(ends, 2, "the last of each track");
+        }
+        let mut open = Choice::new(Frames::All, false, None);
+        let (shots, finished) = open.forward(&clip(false, Some(7), true), pictures());
+        assert!(!finished && shown(&shots, 1).is_empty());
+        let marks: Vec<_> = shots.iter().map(|shot| (shot.lead, shot.end)).collect();
+        assert_eq!(marks[..6], [(Lead::Follows, End::Open); 6]);
+        assert_eq!(marks[6], (Lead::Follows, End::Section));
+    }
+
+    #[test]
+    fn frames_are_left_out_that_are_not_wanted() {
+        let shots = |frames| {
+            Choice::new(frames, true, None).forward(&clip(false, None, false), pictures()).0
+        };
+        let predicted = shots(Frames::Predicted);
+        assert_eq!(shown(&predicted, 0), [0, 3, 1, 6, 4]);
+        let apart = std::time::Duration::ZERO;
+        let keys = shots(Frames::Intra { apart });
+        assert_eq!((shown(&keys, 0), shown(&keys, 1)), (vec![0], Vec::new()));
+        let apart = std::time::Duration::from_millis(400);
+        let mut sparse = Choice::new(Frames::Intra { apart }, false, None);
+        let keys = (0..30).map(|at| unit(0, at, at, 0x65)).collect();
+        assert_eq!(shown(&sparse.forward(&clip(false, None, false), keys).0, 0), [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_group_that_is_sent_backwards_is_whole_and_due_with_its_end() {
+        let mut choice = Choice::new(Frames::All, false, Some(wall(-1)));
+        let (shots, finished) = choice.backward(&[clip(true, None, false)], pictures());
+        assert_eq!(shown(&shots, 0), [0, 3, 1, 2, 6, 4, 5]);
+        assert!(!finished && shots.iter().all(|shot| shot.due_nanos == 240_000_000));
+        let (shots, finished) = choice.backward(&[clip(false, None, false)], pictures());
+        assert!(!finished && shots[0].lead == Lead::Jumps);
+        let mut last = Choice::new(Frames::All, false, Some(wall(0)));
+        assert!(last.backward(&[clip(false, None, false)], pictures()).1);
+    }
+}
