@@ -355,6 +355,7 @@ impl Bench {
 
 /// What the header extension of ONVIF says of a picture.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // four bits of one octet
 pub struct Said {
     /// Since 1970.
     pub nanos: i64,
