@@ -16,6 +16,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::serve::http::{self, HttpDoor, HttpError};
+use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
@@ -63,6 +64,7 @@ pub(super) struct View {
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
     pub(super) reception: Reception,
+    pub(super) multicast: Multicast,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +101,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     match door {
         Door::Rtsp => {
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
+                .with_multicast(view.multicast)
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
                 .received_by(view.reception);

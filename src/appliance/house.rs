@@ -23,6 +23,7 @@ use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::StillDecoder;
 use crate::serve::rtsp::Reception;
+use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
@@ -42,6 +43,7 @@ pub(super) struct House {
     rtsp_port: Arc<AtomicU16>,
     tls: Tls,
     reception: Reception,
+    multicast: Multicast,
     dvr: Dvr,
     archive: Archive,
     decoder: StillDecoder,
@@ -94,6 +96,7 @@ impl House {
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
             reception,
+            multicast: Multicast::default(),
             clock,
             archive: Archive::new(dvr.clone()),
             dvr,
@@ -106,6 +109,7 @@ impl House {
         };
         house.tell_rtsp_port(&config);
         house.tls.want(config.tls.clone());
+        house.multicast.configure(config.multicast);
         if !config.rtsps_listen.is_empty() {
             // Whoever needs it and has none tries again, and says why.
             let _ = house.tls.load();
@@ -129,6 +133,7 @@ impl House {
         self.reception.guard().change(rules(&config));
         self.reception.end_strangers();
         self.tls.want(config.tls.clone());
+        self.multicast.configure(config.multicast);
         self.renew_certificate();
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
@@ -240,6 +245,7 @@ impl House {
             rtsp_port: Arc::clone(&self.rtsp_port),
             tls: self.tls.clone(),
             reception: self.reception.clone(),
+            multicast: self.multicast.clone(),
         }
     }
 

@@ -62,6 +62,9 @@ pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A publisher that sends no media for this long is dropped.
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest format parameters of an announced medium; longer ones are not read, and parameter sets
+/// have to come with the pictures.
+pub const OFFER_FMTP_BYTES_MAX: usize = 8 << 10;
 /// Media of one announced description; more get 400. Those that are not carried are let go.
 pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
@@ -75,12 +78,15 @@ pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Packets of one track held back until those before them come; past it what is missing is lost.
 pub const RTP_REORDER_PACKETS_MAX: usize = 128;
 /// How long a packet is held back for those before it.
-pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(200);
 /// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
 pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes of media that may wait for one RTSP reader besides those in its socket; past it the reader
+/// is moved on to the newest key frame. They are shared with the other readers.
+pub const RTSP_LAG_BYTES_MAX: u64 = 4 << 20;
 /// Bytes that the kernel keeps for one TCP reader (it books twice as many); without this it would
 /// take up to 4 MiB for each of them, and a slow reader would see old pictures.
 pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
@@ -89,12 +95,22 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
+pub const UDP_GROUP_PACKETS: u32 = 8;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 /// From a connection to the end of its TLS handshake; then it is closed.
 pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Longest `x-sessioncookie` of an HTTP tunnel; a longer one is refused.
+pub const RTSP_TUNNEL_COOKIE_BYTES_MAX: usize = 128;
+/// From a tunnel's GET to its first POST; then it is closed.
+pub const RTSP_TUNNEL_JOIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Tunnels of one listener that wait for their first POST; a further one is refused.
+pub const RTSP_TUNNELS_HALF_OPEN_MAX: usize = 64;
+/// POSTs of one tunnel that wait for their turn; a further one is refused.
+pub const RTSP_TUNNEL_POSTS_MAX: usize = 2;
 
 // Stream accounts.
 
@@ -137,6 +153,8 @@ pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
 pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
 /// How long the end of the recording is waited behind before live goes on without it.
 pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
+/// Multicast groups that can be configured; one per stream is used.
+pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 
 // RTSP client.
 

@@ -11,12 +11,13 @@ mod stream;
 mod unit;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::base::limits::{CONFIG_BYTES_MAX, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
+use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub rtsp_listen: Vec<SocketAddr>,
     /// Where the RTSP door listens for TLS.
     pub rtsps_listen: Vec<SocketAddr>,
+    /// The groups of readers by multicast, if there are any.
+    pub multicast: Option<multicast::Config>,
     /// The certificate that it shows; without one the box makes its own.
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
@@ -58,6 +61,7 @@ impl Default for Config {
             ring_size: dvr::Size::Percent(80),
             rtsp_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8554))],
             rtsps_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8322))],
+            multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             accounts: Accounts::new(),
@@ -148,6 +152,9 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
         check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
         config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
+        if let Some(groups) = rtsp.section("multicast", faults) {
+            config.multicast = check_multicast(groups, faults);
+        }
         rtsp.finish(faults);
     }
     if let Some(mut http) = root.section("http", faults) {
@@ -179,6 +186,27 @@ fn check_listen(
     if let Some(addresses) = door.parsed_list(key, unit::address, faults) {
         *listen = addresses;
     }
+}
+
+fn check_multicast(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<multicast::Config> {
+    let before = faults.len();
+    let groups = section.parsed("groups", unit::groups, faults);
+    if groups.is_none() && faults.len() == before {
+        let right = unit::GROUPS.to_owned();
+        faults.push(section.fault(Some("groups"), "missing".to_owned(), right));
+    }
+    let (base, count) = groups.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
+    // The last port of the last group is the last there is.
+    let highest = i64::from(u16::MAX) + 1 - i64::from(count) * i64::from(PORTS_PER_STREAM);
+    let port = section.number("port", 1_024..=highest, faults).unwrap_or(20_000);
+    let ttl = section.number("ttl", 1..=255, faults).unwrap_or(1);
+    if port % 2 != 0 {
+        let right = "an even one, because RTCP has the odd one behind it".to_owned();
+        faults.push(section.fault(Some("port"), format!("{port}"), right));
+    }
+    section.finish(faults);
+    let (port, ttl) = (u16::try_from(port).ok()?, u8::try_from(ttl).ok()?);
+    (faults.len() == before).then_some(multicast::Config { base, count, port, ttl })
 }
 
 /// Certificate and key go together.
@@ -261,6 +289,10 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            [stream.door]
+            source = { kind = "rtsp_push" }
+            [stream.yard]
+            source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
         );
         assert_eq!(told.streams, bare.unwrap().streams);
@@ -275,6 +307,7 @@ mod tests {
             size = "200 bananas"
             [rtsp]
             listen = ["localhost"]
+            multicast = { groups = "10.0.0.0/24", port = 70000, ttl = 0, prot = 1 }
             [tls]
             cert = "/etc/box.pem"
             [stream.gate]
@@ -291,6 +324,10 @@ mod tests {
             [
                 "ring.size",
                 "rtsp.listen[0]",
+                "rtsp.multicast.groups",
+                "rtsp.multicast.port",
+                "rtsp.multicast.ttl",
+                "rtsp.multicast.prot",
                 "tls.key",
                 "stream.\"Yard 2\"",
                 "stream.gate.source.url",
@@ -300,7 +337,7 @@ mod tests {
             ],
             "{told:#?}"
         );
-        assert!(told[7].contains("did you mean \"data_dir\""), "{}", told[7]);
+        assert!(told[11].contains("did you mean \"data_dir\""), "{}", told[11]);
     }
 
     #[test]

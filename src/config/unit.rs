@@ -2,7 +2,7 @@
 //!
 //! Owns: which units exist. Every parser answers (what is wrong, what would be right).
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::dvr;
@@ -67,6 +67,21 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
         _ => None,
     }
     .ok_or_else(wrong)
+}
+
+pub(super) const GROUPS: &str =
+    "64 to 1024 groups of 239.0.0.0/8 (RFC 2365), such as \"239.192.77.0/24\"";
+
+/// A range of multicast groups: the first, and how many.
+pub(super) fn groups(text: &str) -> Parsed<(Ipv4Addr, u16)> {
+    let read = || {
+        let (base, bits) = text.trim().split_once('/')?;
+        let (base, bits) = (base.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?);
+        let count = 1u32 << 32u32.checked_sub(bits).filter(|left| (6..=10).contains(left))?;
+        let whole = base.to_bits().is_multiple_of(count) && base.octets()[0] == 239;
+        Some((base, u16::try_from(count).ok()?)).filter(|_| whole)
+    };
+    read().ok_or_else(|| (format!("{text:?} is no such range"), GROUPS))
 }
 
 /// An address to listen on.

@@ -112,6 +112,30 @@ impl Daemon {
         self.wait_until_it_answers();
     }
 
+    /// Starts it on a network of its own: loopback alone, which carries multicast there. Only
+    /// programs that [`Daemon::beside`] makes reach it.
+    pub fn start_on_island(&mut self) {
+        super::need("unshare", "util-linux");
+        super::need("ip", "iproute2");
+        let script = "ip link set lo up multicast on && ip route add 239.0.0.0/8 dev lo && \
+                      exec \"$1\" run --config \"$2\"";
+        let mut command = Command::new("unshare");
+        let root = rustix::process::geteuid().is_root();
+        command.args(if root { &["--net"][..] } else { &["--map-root-user", "--net"] });
+        command.args(["sh", "-c", script, "sh", BINARY]).arg(self.config());
+        self.spawn(&mut command);
+    }
+
+    /// `program` on the network of a daemon that was started on an island.
+    pub fn beside(&self, program: &str) -> Command {
+        super::need("nsenter", "util-linux");
+        let mut command = Command::new("nsenter");
+        let root = rustix::process::geteuid().is_root();
+        let user: &[&str] = if root { &[] } else { &["--user", "--preserve-credentials"] };
+        command.args(["--target", &self.pid().to_string(), "--net"]).args(user).arg(program);
+        command
+    }
+
     /// Whether it ended by itself; then it counts as not started.
     pub fn ended(&mut self) -> bool {
         let ended = !self.running.as_mut().expect("it was started").runs();

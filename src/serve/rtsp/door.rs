@@ -12,8 +12,11 @@ use tracing::{debug, warn};
 
 use super::super::tls::Tls;
 use super::arrival::Arrival;
+use super::connection::House;
 use super::guests::Guests;
+use super::multicast::Multicast;
 use super::reception::Reception;
+use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
@@ -35,6 +38,8 @@ pub struct RtspDoor {
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     reception: Reception,
+    tunnels: Tunnels,
+    multicast: Multicast,
 }
 
 /// Why an accept loop ended.
@@ -63,6 +68,8 @@ impl RtspDoor {
             tls: None,
             archive: None,
             reception: Reception::default(),
+            tunnels: Tunnels::default(),
+            multicast: Multicast::default(),
         }
     }
 
@@ -82,6 +89,12 @@ impl RtspDoor {
     #[must_use]
     pub fn with_archive(self, archive: Archive) -> Self {
         Self { archive: Some(archive), ..self }
+    }
+
+    /// The same door with multicast groups, which all doors share.
+    #[must_use]
+    pub fn with_multicast(self, multicast: Multicast) -> Self {
+        Self { multicast, ..self }
     }
 
     /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
@@ -139,16 +152,20 @@ impl RtspDoor {
                 return;
             }
         };
-        let (outlets, clock) = (Arc::clone(&self.outlets), Arc::clone(&context.clock));
-        let entrances = Arc::clone(&self.entrances);
-        let archive = self.archive.clone();
-        let reception = self.reception.clone();
-        let arrival = Arrival { socket, peer, tls, outlets, entrances, clock, archive, reception };
+        let house = House {
+            outlets: Arc::clone(&self.outlets),
+            entrances: Arc::clone(&self.entrances),
+            multicast: self.multicast.clone(),
+            supervisor: self.supervisor.clone(),
+            reception: self.reception.clone(),
+            archive: self.archive.clone(),
+            clock: Arc::clone(&context.clock),
+        };
+        let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
             }
-            drop(guest);
         });
     }
 }

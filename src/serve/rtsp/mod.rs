@@ -1,4 +1,5 @@
-//! The RTSP door: one listener, one task per connection.
+//! The RTSP door: one listener, one task per connection. What a connection is, RTSP or one half
+//! of an HTTP tunnel, is found out by `arrival`.
 //!
 //! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
 //! packets (`sink::rtsp_play`).
@@ -10,7 +11,8 @@
 //! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
 //! 4. What a peer may do is for the [`Reception`]'s guard to say, before anything is asked of a
 //!    stream; who lost a right is cut.
-//! 5. Media over UDP goes to the connection's peer only, at a pace its socket buffer can take.
+//! 5. Media over UDP goes to the connection's peer or to the stream's own group, nowhere else, at
+//!    a pace its socket buffer can take.
 //!
 //! [`RTSP_WRITE_STALL_MAX`]: crate::base::limits::RTSP_WRITE_STALL_MAX
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
@@ -20,12 +22,15 @@ mod channel;
 mod connection;
 mod door;
 mod guests;
+mod lane;
 mod link;
+pub mod multicast;
 mod outgoing;
 mod pace;
 mod play;
 pub mod reception;
 mod record;
+mod tunnels;
 mod udp;
 
 pub use door::{DoorError, RtspDoor};

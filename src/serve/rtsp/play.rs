@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{Datagram, Kind, UdpPair};
+use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
 use crate::bus::Next;
 use crate::media::{RunId, TrackId};
@@ -153,6 +153,14 @@ impl Play {
         }
     }
 
+    /// The packets that it shares with other readers, if it does.
+    pub(super) fn shared(&self) -> Option<&Reader> {
+        match &self.source {
+            Source::Live(reader) => Some(reader),
+            Source::Past(_) | Source::Nothing => None,
+        }
+    }
+
     /// Sends `unit`, behind a sender report when one is due.
     pub(super) fn send(
         &mut self,
@@ -188,8 +196,7 @@ impl Play {
 
 /// The synchronisation source, as it stands in the packets.
 fn ssrc(unit: &RtpUnit) -> u32 {
-    let packet = unit.packets.datagrams().next();
-    let bytes = packet.as_deref().and_then(|packet| packet.get(8..HEADER_BYTES));
+    let bytes = unit.packets.datagram(0).get(8..HEADER_BYTES);
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
@@ -198,10 +205,9 @@ impl Exits<'_> {
         match (route, &mut self.udp) {
             (Route::Tcp { rtcp, .. }, _) => self.tcp.push(now, interleaved(rtcp, &report)),
             (Route::Udp { rtcp, .. }, Some(udp)) => {
-                let gap = std::time::Duration::ZERO;
-                udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
+                udp.push_report(report, rtcp);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 
@@ -209,12 +215,9 @@ impl Exits<'_> {
         match (routed.route, &mut self.udp) {
             (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, unit)),
             (Route::Udp { rtp, .. }, Some(udp)) => {
-                let gap = unit.gap;
-                for bytes in unit.packets.datagrams() {
-                    udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
-                }
+                udp.push(unit.packets.clone(), rtp, unit.gap);
             }
-            (Route::Udp { .. }, None) => {}
+            (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
     }
 }

@@ -352,7 +352,10 @@ impl Replay {
         let offset = self.offset_ticks(unit.present.rate);
         self.voices
             .play_until(self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos);
-        self.voices.pack(&timed.shot, timed.ticks.saturating_add(offset), extension)
+        let packed =
+            self.voices.pack(&timed.shot, timed.ticks.saturating_add(offset), extension)?;
+        // It comes to its reader now, whenever it came to us.
+        Some(RtpUnit { arrived: self.clock.boot(), ..packed })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Owns: RTP header (RFC 3550 §5.1) and interleaved framing (RFC 2326 §10.12).
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extension::{EXTENSION_BYTES, ReplayExtension};
@@ -18,17 +20,29 @@ const VERSION: u8 = 2 << 6;
 const EXTENDED: u8 = 0x10;
 const MARKER: u8 = 0x80;
 
-/// The packets of one access unit, framed for the channel they were packed with.
+/// The packets of one access unit, framed for the channel they were packed with. Clones share the
+/// memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packets {
     framed: Bytes,
     /// Where each packet ends in `framed`.
-    ends: Vec<usize>,
+    ends: Arc<[usize]>,
     /// Bytes of header extensions.
     extension_bytes: usize,
 }
 
 impl Packets {
+    /// Packets of `sizes`, headers included, that differ in what they hold.
+    #[cfg(test)]
+    pub(crate) fn of_sizes(sizes: &[usize]) -> Self {
+        let head = Head { channel: 0, payload_type: 96, ssrc: 7, timestamp: 9 };
+        let mut writer = PacketWriter::new(head, 0, sizes.iter().sum());
+        for (fill, size) in (0u8..).zip(sizes) {
+            writer.packet(&[&vec![fill; size - HEADER_BYTES]], 0);
+        }
+        writer.finish().0
+    }
+
     /// How many packets.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -70,6 +84,14 @@ impl Packets {
             begin = end;
             packet
         })
+    }
+
+    /// Packet number `at` without the interleaved head; empty when there is no such packet.
+    #[must_use]
+    pub fn datagram(&self, at: usize) -> &[u8] {
+        let begin = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let span = begin.zip(self.ends.get(at)).map(|(begin, &end)| begin + FRAME_HEAD_BYTES..end);
+        span.and_then(|span| self.framed.get(span)).unwrap_or_default()
     }
 
     /// All packets with interleaved heads for `channel`; a copy.
@@ -175,7 +197,7 @@ impl PacketWriter {
 
     /// Ends the unit: the packets, and the number of the packet to come.
     pub(super) fn finish(self) -> (Packets, u16) {
-        let (framed, ends) = (self.out.freeze(), self.ends);
+        let (framed, ends) = (self.out.freeze(), self.ends.into());
         (Packets { framed, ends, extension_bytes: self.extension_bytes }, self.sequence)
     }
 }
@@ -201,6 +223,10 @@ mod tests {
         let packets: Vec<Bytes> = three().datagrams().collect();
         assert_eq!(packets[0][..], *b"\x80\x60\xff\xff\xff\xff\xff\xff\0\0\0\x07abc");
         assert_eq!(packets[1][..], *b"\x80\x60\0\0\0\0\0\0\0\0\0\x07d");
+        for (at, packet) in packets.iter().enumerate() {
+            assert_eq!(three().datagram(at), packet);
+        }
+        assert_eq!(three().datagram(3), b"");
         assert_eq!(packets[2][..], *b"\x80\xe0\0\x01\xff\xff\xff\xff\0\0\0\x07efgh");
     }
 

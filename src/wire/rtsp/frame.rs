@@ -198,7 +198,7 @@ fn start_line_fault(line: &[u8]) -> Option<Fault> {
 }
 
 /// The values of every header called `name` (lower case), trimmed.
-fn values<'a>(
+pub(super) fn values<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
     name: &'static str,
 ) -> impl Iterator<Item = &'a [u8]> {

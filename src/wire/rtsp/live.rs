@@ -52,8 +52,13 @@ impl Live {
 
     /// A reader over TCP that takes its bytes is alive, whatever it does not say.
     pub(super) fn needs_keepalive(&self) -> bool {
-        let udp = |routed: &Routed| matches!(routed.route, Route::Udp { .. });
-        !self.playing || self.routes.iter().any(udp)
+        let tcp = |routed: &Routed| matches!(routed.route, Route::Tcp { .. });
+        !self.playing || !self.routes.iter().all(tcp)
+    }
+
+    /// Whether it reads what everybody reads.
+    pub(super) fn is_multicast(&self) -> bool {
+        self.routes.iter().any(|routed| routed.route == Route::Multicast)
     }
 
     /// What comes over `channel`, when this session records.

@@ -1,7 +1,7 @@
 //! One RTSP connection as a state machine.
 //!
-//! Owns: the session, its tracks and routes, every deadline. The contract: after each input,
-//! [`poll`](Session::poll) until it says [`Step::Wait`].
+//! Owns: the session, its tracks and routes; deadlines are in `alive`. The contract: after each
+//! input, [`poll`](Session::poll) until it says [`Step::Wait`].
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -20,14 +20,10 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::target::Target;
 use super::transcript::Transcript;
-use super::transport::Route;
+use super::transport::{Group, Route};
 use super::wish::{Scale, Wish};
-use crate::base::limits::{
-    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
-};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
-use crate::wire::rtp::rtcp::is_rtcp;
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -152,6 +148,13 @@ pub enum Command {
         /// Our RTP and RTCP ports, over UDP.
         server_port: Option<(u16, u16)>,
     },
+    /// The track goes out, or will, to a group.
+    SetUpGroup {
+        /// Which it is.
+        track: TrackId,
+        /// Where it goes.
+        group: Group,
+    },
     /// Packets will follow.
     Playing {
         /// Where each track begins; empty when nothing has come of the stream yet.
@@ -239,6 +242,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// Nobody on the way can read along.
     pub(super) secure: bool,
+    /// There are multicast groups here.
+    pub(super) multicast: bool,
     /// CSeq of our next own request.
     own_cseq: u32,
     closed: bool,
@@ -264,6 +269,7 @@ impl Session {
             seed,
             birth: (now, wall),
             secure: false,
+            multicast: false,
             own_cseq: 1,
             closed: false,
         }
@@ -306,6 +312,11 @@ impl Session {
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
                 let routed = Routed { track, route };
                 let reply = method::setup::finish(self, &ask, routed, ssrc, server_port);
+                self.reply(now, Some(&ask.cseq), reply);
+            }
+            (Pending::SetUp(ask, route), Command::SetUpGroup { track, group }) => {
+                let routed = Routed { track, route };
+                let reply = method::setup::finish_group(self, &ask, routed, group);
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Play(ask), Command::Playing { starts, wall }) => {
@@ -366,38 +377,6 @@ impl Session {
         }
     }
 
-    /// What may not last longer, and until when; `None` when nothing is limited.
-    fn deadline(&self) -> Option<(Late, BootTime)> {
-        let request = self.begun.map(|at| (Late::Request, at.after(RTSP_REQUEST_TIME_MAX)));
-        let rest = match &self.live {
-            None => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
-            Some(Live { recording: Some(heard), .. }) => {
-                Some((Late::Publisher, heard.after(RTSP_PUBLISH_SILENCE_MAX)))
-            }
-            Some(live) if live.needs_keepalive() => {
-                Some((Late::Session, self.alive.after(RTSP_SESSION_TIMEOUT)))
-            }
-            Some(_) => None,
-        };
-        // A request in the making is a sign of life, so only its own time counts then.
-        match (request, rest) {
-            (Some(request), Some(rest @ (Late::Publisher, _))) if rest.1 < request.1 => Some(rest),
-            (request, rest) => request.or(rest),
-        }
-    }
-
-    fn expire(&mut self, now: BootTime, late: Late) {
-        match late {
-            Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
-            Late::Publisher => self.event(Event::Silent),
-            Late::Idle | Late::Session => {}
-        }
-        if !matches!(late, Late::Idle) {
-            self.transcript.ended(now.since(self.birth.0), late.reason());
-        }
-        self.close(late.reason());
-    }
-
     fn take(&mut self, now: BootTime, frame: Frame) {
         self.begun = (self.framer.len() > 0).then_some(now);
         match frame {
@@ -409,30 +388,6 @@ impl Session {
             }
             Frame::Reply => self.alive = now,
             Frame::Interleaved(channel, packet) => self.interleaved(now, channel, packet),
-        }
-    }
-
-    /// Hands on what belongs to a medium that is recorded. Of anything else only RTCP is of
-    /// interest, as a sign of life.
-    fn interleaved(&mut self, now: BootTime, channel: u8, packet: Bytes) {
-        if is_rtcp(&packet) {
-            self.alive = now;
-        }
-        let Some((track, medium)) = self.live.as_ref().and_then(|live| live.comes_by(channel))
-        else {
-            return;
-        };
-        if medium == Medium::Rtp {
-            self.heard(now);
-        }
-        self.event(Event::Media { track, medium, packet });
-    }
-
-    /// Media came of a peer that records.
-    fn heard(&mut self, now: BootTime) {
-        self.alive = now;
-        if let Some(heard) = self.live.as_mut().and_then(|live| live.recording.as_mut()) {
-            *heard = now;
         }
     }
 
@@ -519,26 +474,7 @@ impl Session {
     }
 }
 
-/// What has taken too long.
-#[derive(Clone, Copy)]
-enum Late {
-    Request,
-    Idle,
-    Session,
-    Publisher,
-}
-
-impl Late {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Request => "a request was not finished in time",
-            Self::Idle => "no request came",
-            Self::Session => "the session timed out",
-            Self::Publisher => "the publisher sent no media for 10 s",
-        }
-    }
-}
-
+mod alive;
 mod view;
 
 pub use view::{Flowing, View};

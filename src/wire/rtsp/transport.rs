@@ -3,7 +3,7 @@
 //! Owns: its reading and writing. rtsp-types has a typed form, but that one knows upper case
 //! only and panics on some quoted strings, so it is not asked.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Lowest port that media is sent to: nobody may aim us at a system service.
 const CLIENT_PORT_MIN: u16 = 1_024;
@@ -25,6 +25,19 @@ pub enum Route {
         /// Port of RTCP there, at least 1024.
         rtcp: u16,
     },
+    /// To the stream's multicast group, which the driver knows.
+    Multicast,
+}
+
+/// Where one track goes by multicast: to two ports of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The group's address.
+    pub address: Ipv4Addr,
+    /// Port of RTP; RTCP has the next one.
+    pub port: u16,
+    /// How many routers a packet may pass, and one more.
+    pub ttl: u8,
 }
 
 /// Which way media flows.
@@ -50,6 +63,7 @@ impl Flow {
 pub(super) enum Asked {
     Tcp { channels: Option<(u8, u8)> },
     Udp { rtp: u16, rtcp: u16 },
+    Multicast,
 }
 
 /// What a connection can be offered.
@@ -60,6 +74,8 @@ pub(super) struct Terms {
     pub(super) secure: bool,
     /// Which way media shall go.
     pub(super) flow: Flow,
+    /// Whether there are multicast groups here.
+    pub(super) multicast: bool,
 }
 
 impl Terms {
@@ -68,7 +84,8 @@ impl Terms {
         if self.secure {
             "offered is RTP/AVP/TCP, which is encrypted with this connection"
         } else {
-            "offered are RTP/AVP/TCP, and RTP/AVP to a client_port of yours from 1024 up"
+            "offered are RTP/AVP/TCP, RTP/AVP to a client_port of yours from 1024 up, and, where \
+             it is configured, RTP/AVP;multicast of a live stream for all tracks of a session"
         }
     }
 }
@@ -91,12 +108,18 @@ fn read(spec: &str, terms: Terms) -> Option<Asked> {
     let param = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, v)| *v);
     let suits = terms.flow.suits(param("mode").map(str::to_ascii_lowercase).as_deref());
     let elsewhere = |at: &str| at.parse::<IpAddr>().is_ok_and(|ip| ip != terms.peer);
-    if param("multicast").is_some() || !suits || param("destination").is_some_and(elsewhere) {
+    let udp = matches!(protocol.as_str(), "RTP/AVP" | "RTP/AVP/UDP");
+    if param("multicast").is_some() {
+        // The group is ours to choose, whatever destination the peer names.
+        let had = udp && suits && terms.multicast && !terms.secure && terms.flow == Flow::Play;
+        return had.then_some(Asked::Multicast);
+    }
+    if !suits || param("destination").is_some_and(elsewhere) {
         return None;
     }
     match protocol.as_str() {
         "RTP/AVP/TCP" => Some(Asked::Tcp { channels: param("interleaved").and_then(pair::<u8>) }),
-        "RTP/AVP" | "RTP/AVP/UDP" if !terms.secure => {
+        _ if udp && !terms.secure => {
             let client = param("client_port").and_then(pair::<u16>)?;
             let asked = Asked::Udp { rtp: client.0, rtcp: client.1 };
             (client.0.min(client.1) >= CLIENT_PORT_MIN).then_some(asked)
@@ -148,7 +171,15 @@ pub(super) fn answer(
             let ports = ports.unwrap_or_default();
             format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};{end}")
         }
+        // Told by `group_answer`, with the group that only the driver knows.
+        Route::Multicast => "RTP/AVP;multicast".to_owned(),
     }
+}
+
+/// The value for a reply to who joins a group.
+pub(super) fn group_answer(group: Group) -> String {
+    let Group { address, port, ttl } = group;
+    format!("RTP/AVP;multicast;destination={address};port={port}-{};ttl={ttl}", port + 1)
 }
 
 #[cfg(test)]
@@ -159,6 +190,7 @@ mod tests {
         peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
         secure: false,
         flow: Flow::Play,
+        multicast: false,
     };
     const RECORD: Terms = Terms { flow: Flow::Record, ..TERMS };
 
@@ -189,6 +221,26 @@ mod tests {
         ] {
             assert_eq!(choose(header, TERMS), wanted, "{header}");
         }
+    }
+
+    #[test]
+    fn multicast_is_had_where_it_is_configured_and_never_aimed() {
+        let on = Terms { multicast: true, ..TERMS };
+        for header in [
+            "RTP/AVP;multicast",
+            "RTP/AVP/UDP;multicast;destination=8.8.8.8;port=53-54;ttl=255",
+            "RTP/AVP;multicast;mode=\"PLAY\",RTP/AVP/TCP",
+        ] {
+            assert_eq!(choose(header, on), Some(Asked::Multicast), "{header}");
+        }
+        for terms in [TERMS, Terms { secure: true, ..on }, Terms { flow: Flow::Record, ..on }] {
+            assert_eq!(choose("RTP/AVP;multicast", terms), None);
+        }
+        let group = Group { address: Ipv4Addr::new(239, 0, 0, 7), port: 5_000, ttl: 2 };
+        assert_eq!(
+            group_answer(group),
+            "RTP/AVP;multicast;destination=239.0.0.7;port=5000-5001;ttl=2"
+        );
     }
 
     #[test]

@@ -28,9 +28,11 @@ impl Connection {
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
             Input::Past(answer) => self.past(now, answer),
+            Input::GroupEnded => self.stream_ended(now),
             Input::Report => self.session.command(now, Command::Alive),
             Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
+            Input::Lane => self.catch_up(now),
         }
         Ok(())
     }
@@ -112,9 +114,18 @@ impl Connection {
     }
 
     pub(super) fn silence(&mut self) {
-        self.play = None;
+        (self.play, self.lane, self.member) = (None, None, None);
         if let Some(udp) = &mut self.udp {
             udp.clear();
+        }
+    }
+
+    /// Goes on where the lane could not.
+    fn catch_up(&mut self, now: BootTime) {
+        if self.takes_units()
+            && let Some(next) = self.play.as_mut().and_then(Play::try_next)
+        {
+            self.take(now, next);
         }
     }
 
@@ -125,7 +136,7 @@ impl Connection {
             match came {
                 Next::Item(unit) => self.send(now, &unit),
                 // The stream counts it where it lags; the next unit is a key frame.
-                Next::Lagged(units) => self.visit.dropped(units),
+                Next::Lagged(units) => self.visit.visitor().dropped(units),
                 Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
@@ -145,7 +156,7 @@ impl Connection {
         if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });
         }
-        self.end = self.play.as_ref().map(Play::ended);
+        self.end = Some(self.play.as_ref().map_or("the stream ended", Play::ended));
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {
@@ -160,7 +171,7 @@ impl Connection {
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
         match play.send(now, unit, exits) {
             Ok(()) if play.carries(unit.track) => {
-                self.visit.handed(now, unit.arrived, unit.packets.framed().len());
+                self.visit.visitor().handed(now, unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::lane::Lender;
 use super::link::Link;
+use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
 use super::play::Play;
 use super::reception::{Reception, Visit};
@@ -28,8 +30,22 @@ use crate::media::Tracks;
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
 use crate::source::Entrance;
+use crate::supervise::Supervisor;
 use crate::wire::rtsp::Session;
 use setup::Asked;
+
+/// What every connection needs of the house.
+#[derive(Clone, Debug)]
+pub(super) struct House {
+    pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) entrances: Arc<Directory<Entrance>>,
+    pub(super) multicast: Multicast,
+    pub(super) supervisor: Supervisor,
+    pub(super) reception: Reception,
+    /// What is recorded, if it is played.
+    pub(super) archive: Option<Archive>,
+    pub(super) clock: SharedClock,
+}
 
 /// One RTSP connection.
 #[derive(Debug)]
@@ -39,6 +55,8 @@ pub(super) struct Connection {
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
+    multicast: Multicast,
+    supervisor: Supervisor,
     clock: SharedClock,
     session: Session,
     visit: Visit,
@@ -55,6 +73,10 @@ pub(super) struct Connection {
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
     play: Option<Play>,
+    /// Where `play` goes while this task sleeps.
+    lane: Option<Lender>,
+    /// Plays by multicast instead.
+    member: Option<Membership>,
     udp: Option<UdpPair>,
     record: Record,
     end: Option<&'static str>,
@@ -62,21 +84,17 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that `peer` opened.
-    pub(super) fn new(
-        link: Link,
-        peer: SocketAddr,
-        outlets: Arc<Directory<Outlet>>,
-        entrances: Arc<Directory<Entrance>>,
-        clock: SharedClock,
-        reception: &Reception,
-    ) -> io::Result<Self> {
+    pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
+        let House { outlets, entrances, multicast, supervisor, reception, archive, clock } = house;
+        let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(link.is_secure())
-            .guarded(Arc::clone(reception.guard()));
+            .guarded(Arc::clone(reception.guard()))
+            .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
-            local: link.local_ip()?,
+            local,
             session,
             visit: reception.enter(peer, link.is_secure()),
             out: Outgoing::new(now),
@@ -85,9 +103,11 @@ impl Connection {
             half_closed: false,
             asked: None,
             outlet: None,
-            archive: None,
+            archive,
             described: None,
             play: None,
+            lane: None,
+            member: None,
             udp: None,
             record: Record::default(),
             end: None,
@@ -95,19 +115,18 @@ impl Connection {
             peer,
             outlets,
             entrances,
+            multicast,
+            supervisor,
             clock,
         })
     }
 
-    /// Plays the past too, out of `archive`.
-    pub(super) fn with_archive(self, archive: Option<Archive>) -> Self {
-        Self { archive, ..self }
-    }
-
-    /// Serves the peer until one of both sides, or somebody at the API, ends it.
-    pub(super) async fn run(self) {
+    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody at
+    /// the API, ends it.
+    pub(super) async fn run(mut self, first: &[u8]) {
         let (peer, end) = (self.peer, self.visit.end());
         debug!(part = "rtsp", %peer, "connected");
+        self.session.receive(self.clock.boot(), first);
         // A task is as large as its future, twice; a connection is large.
         let served = Box::pin(self.serve());
         if end.run_until_cancelled(served).await.is_none() {
@@ -120,7 +139,8 @@ impl Connection {
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
-            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            let written = self.out.write(now, |slices| self.link.try_write_vectored(slices));
+            let written = written.and_then(|()| self.link.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,
                 Err(error) => break error.to_string(),

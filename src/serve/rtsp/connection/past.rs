@@ -10,7 +10,7 @@ use crate::base::time::BootTime;
 use crate::media::Tracks;
 use crate::sink::Outlet;
 use crate::sink::replay::{Beginning, Order, Refused, Replay};
-use crate::wire::rtsp::{Command, Refusal, Routed, Span, What, Wish};
+use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, What, Wish};
 
 /// What the recordings answer.
 pub(super) enum Answer {
@@ -53,6 +53,10 @@ impl Connection {
             }
             (What::GoOn, Some(replay)) => Order::From(replay.rest(wish.scale)),
         };
+        if goes_by_multicast(routes) {
+            let text = "recordings are not sent by multicast".to_owned();
+            return self.refuse(now, Refusal::NothingThere(text));
+        }
         let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
         match archive.open(&outlet.stream, &self.clock, order, wish) {
             Ok(replay) => {
@@ -83,6 +87,8 @@ impl Connection {
 
     fn turn_to(&mut self, now: BootTime, replay: Box<Replay>, routes: &[Routed], cname: String) {
         let Some(outlet) = self.outlet.clone() else { return };
+        // The packer has no part in what is packed for one reader.
+        self.lane = None;
         let play = self.play.get_or_insert_with(|| Play::new(Source::Nothing, routes, cname));
         let beginning = play.turn_to(replay, |track| outlet.rtsp.ssrc(track));
         self.replaying(now, beginning);
@@ -105,10 +111,19 @@ impl Connection {
 
     /// Joins the stream; PLAY is answered when its first unit is there.
     fn play_live(&mut self, now: BootTime, outlet: &Outlet, stream: &str, routes: &[Routed]) {
+        if goes_by_multicast(routes) {
+            let joined = self.join_group(outlet);
+            return self.answer(now, joined);
+        }
+        self.lane = None;
         let source = Source::Live(outlet.rtsp.join());
         self.play = Some(Play::new(source, routes, cname(stream)));
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
+}
+
+fn goes_by_multicast(routes: &[Routed]) -> bool {
+    routes.iter().any(|routed| routed.route == Route::Multicast)
 }
 
 fn no_recordings() -> Refusal {

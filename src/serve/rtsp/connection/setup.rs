@@ -2,6 +2,7 @@
 //!
 //! Owns: what an answer waits for, and until when.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,13 +11,14 @@ use super::super::channel;
 use super::super::udp::UdpPair;
 use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
+use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::bus::State;
-use crate::media::Tracks;
+use crate::media::{TrackId, Tracks};
 use crate::sink::Outlet;
 use crate::sink::replay::{Described, Replay};
 use crate::source::Entrance;
-use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, Target};
+use crate::wire::rtsp::{Command, Group, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
@@ -81,6 +83,11 @@ impl Connection {
         let server_port = match route {
             Route::Tcp { .. } => None,
             Route::Udp { .. } => Some(self.ports()?),
+            Route::Multicast => {
+                let group = self.group(&outlet, track).ok_or(Refusal::NoPorts)?;
+                self.outlet = Some(outlet);
+                return Ok(Command::SetUpGroup { track, group });
+            }
         };
         self.outlet = Some(outlet);
         Ok(Command::SetUp { track, ssrc, server_port })
@@ -92,6 +99,24 @@ impl Connection {
             self.udp = Some(pair.map_err(|_| Refusal::NoPorts)?);
         }
         self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
+    }
+
+    /// Where `track` goes by multicast.
+    fn group(&self, outlet: &Outlet, track: TrackId) -> Option<Group> {
+        let outlets = self.outlets.all();
+        let names = outlets.keys().map(StreamName::as_str);
+        self.multicast.group(names, outlet.stream.name().as_str(), track)
+    }
+
+    /// Becomes one of those who read the stream by multicast. Where it stands for the others
+    /// cannot be told, so the answer names no numbers.
+    pub(super) fn join_group(&mut self, outlet: &Outlet) -> Result<Command, Refusal> {
+        let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
+        let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
+        let task = (&self.supervisor, &self.clock);
+        let joined = self.multicast.join(outlet, group, local, task);
+        self.member = Some(joined.map_err(|_| Refusal::NoPorts)?);
+        Ok(Command::Playing { starts: Vec::new(), wall: None })
     }
 
     /// The stream that a peer asks for.

@@ -5,6 +5,7 @@
 
 mod socket;
 mod tls;
+mod tunnel;
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 
 pub(super) use socket::Socket;
+pub(super) use tunnel::Tunnel;
 
 /// How long the last bytes may take to the peer, and its own to us.
 const PART_TIME_MAX: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ const PART_TIME_MAX: Duration = Duration::from_secs(1);
 pub(super) enum Link {
     /// One socket for both directions.
     Direct(Socket),
+    /// Two sockets, one for each direction, that speak HTTP.
+    Tunnel(Box<Tunnel>),
 }
 
 impl Link {
@@ -29,6 +33,7 @@ impl Link {
     pub(super) fn local_ip(&self) -> io::Result<IpAddr> {
         match self {
             Self::Direct(socket) => socket.local_ip(),
+            Self::Tunnel(tunnel) => tunnel.down().local_ip(),
         }
     }
 
@@ -36,6 +41,16 @@ impl Link {
     pub(super) fn is_secure(&self) -> bool {
         match self {
             Self::Direct(socket) => socket.is_secure(),
+            Self::Tunnel(tunnel) => tunnel.down().is_secure(),
+        }
+    }
+
+    /// A second handle on the socket, for whoever writes while the connection sleeps; none when
+    /// bytes do not go out as they are.
+    pub(super) fn writer(&self) -> Option<socket2::Socket> {
+        match self {
+            Self::Direct(socket) => socket.writer(),
+            Self::Tunnel(_) => None,
         }
     }
 
@@ -43,6 +58,7 @@ impl Link {
     pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Direct(socket) => socket.try_read(buffer),
+            Self::Tunnel(tunnel) => tunnel.try_read(buffer),
         }
     }
 
@@ -50,6 +66,7 @@ impl Link {
     pub(super) fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Direct(socket) => socket.try_write_vectored(slices),
+            Self::Tunnel(tunnel) => tunnel.try_write_vectored(slices),
         }
     }
 
@@ -57,6 +74,7 @@ impl Link {
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Direct(socket) => socket.flush(),
+            Self::Tunnel(tunnel) => tunnel.down_mut().flush(),
         }
     }
 
@@ -65,6 +83,7 @@ impl Link {
     pub(super) async fn ready(&mut self, interest: Interest) -> bool {
         match self {
             Self::Direct(socket) => socket.ready(interest).await,
+            Self::Tunnel(tunnel) => tunnel.ready(interest).await,
         }
     }
 
@@ -74,6 +93,7 @@ impl Link {
         let parted = async {
             match self {
                 Self::Direct(socket) => socket.part().await,
+                Self::Tunnel(tunnel) => tunnel.down_mut().part().await,
             }
         };
         // Whatever happens now, the connection is over.
@@ -84,6 +104,7 @@ impl Link {
     pub(super) fn cut(&self) {
         match self {
             Self::Direct(socket) => socket.cut(),
+            Self::Tunnel(tunnel) => tunnel.down().cut(),
         }
     }
 }

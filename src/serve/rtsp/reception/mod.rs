@@ -13,9 +13,7 @@ use serde::Serialize;
 
 pub use ledger::{LedgerError, keep_ledger, read_ledger};
 pub use visit::SessionReport;
-pub(super) use visit::Visit;
-
-use visit::Visitor;
+pub(super) use visit::{Visit, Visitor};
 
 use crate::base::limits::RTSP_FAILURES_MAX;
 use crate::base::time::{BootTime, WallTime};

@@ -25,7 +25,7 @@ pub(in crate::serve::rtsp) struct Visit {
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(in crate::serve::rtsp) struct Visitor {
     number: u64,
     peer: SocketAddr,
     secure: bool,
@@ -135,6 +135,23 @@ impl Visitor {
         let lag = u64::try_from(until.since(newest).as_millis()).unwrap_or(u64::MAX);
         (newest > BootTime::default()).then_some(lag)
     }
+
+    /// A unit that arrived at `arrived` was handed to the socket.
+    pub(in crate::serve::rtsp) fn handed(&self, now: BootTime, arrived: BootTime, bytes: usize) {
+        self.took(bytes);
+        self.newest.store(arrived.as_nanos(), Relaxed);
+        self.handed.store(now.as_nanos(), Relaxed);
+    }
+
+    /// Bytes of media came from the peer.
+    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The peer was too slow for `units`.
+    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
+        self.drops.fetch_add(units, Relaxed);
+    }
 }
 
 impl Reception {
@@ -201,21 +218,9 @@ impl Visit {
         (facts.transport, facts.flow) = (view.transport, view.flow);
     }
 
-    /// A unit that arrived at `arrived` was handed to the socket.
-    pub(in crate::serve::rtsp) fn handed(&self, now: BootTime, arrived: BootTime, bytes: usize) {
-        self.took(bytes);
-        self.visitor.newest.store(arrived.as_nanos(), Relaxed);
-        self.visitor.handed.store(now.as_nanos(), Relaxed);
-    }
-
-    /// Bytes of media came from the peer.
-    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
-        self.visitor.bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// The peer was too slow for `units`.
-    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
-        self.visitor.drops.fetch_add(units, Relaxed);
+    /// What counts for it, for who sends while the connection sleeps.
+    pub(in crate::serve::rtsp) fn visitor(&self) -> &Arc<Visitor> {
+        &self.visitor
     }
 }
 

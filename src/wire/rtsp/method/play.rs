@@ -25,6 +25,10 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         Ok(wish) => wish,
         Err((status, text)) => return Outcome::Done(Reply::refuse(status, text)),
     };
+    if live.is_multicast() && matches!(wish.what, What::Past(_)) {
+        let text = "what goes out by multicast is live";
+        return Outcome::Done(Reply::refuse(StatusCode::InvalidRange, text));
+    }
     if live.playing {
         let goes_on = wish.what == What::GoOn && ask.request.header(&headers::SCALE).is_none();
         let stays_live = wish.what == What::Live && live.in_past == Some(false);

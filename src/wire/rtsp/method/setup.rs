@@ -6,7 +6,7 @@ use super::super::live::{Live, Routed};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session};
 use super::super::target::Target;
-use super::super::transport::{self, Asked, Flow, Route, Terms};
+use super::super::transport::{self, Asked, Flow, Group, Route, Terms};
 use super::{DATES, Outcome};
 
 /// Chooses a transport and asks the driver to prepare it.
@@ -38,13 +38,20 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    let terms = Terms { peer: session.peer, secure: session.secure, flow };
-    let Some(asked) = transport::choose(header.unwrap_or_default(), terms) else {
+    // All tracks of a session go to everybody, or none does.
+    let multicast = session.multicast && routes.iter().all(|r| r.route == Route::Multicast);
+    let terms = Terms { peer: session.peer, secure: session.secure, flow, multicast };
+    let asked = transport::choose(header.unwrap_or_default(), terms);
+    let mixed = routes.iter().any(|routed| {
+        routed.route == Route::Multicast && asked.is_some_and(|asked| asked != Asked::Multicast)
+    });
+    let Some(asked) = asked.filter(|_| !mixed) else {
         return refuse(StatusCode::UnsupportedTransport, terms.text());
     };
     let route = match asked {
         Asked::Udp { rtp, rtcp } => Route::Udp { rtp, rtcp },
         Asked::Tcp { channels } => channels_for(&target, channels, routes),
+        Asked::Multicast => Route::Multicast,
     };
     let event = match (flow, target.track) {
         (Flow::Record, Some(track)) => Event::SetUpRecord { track, route },
@@ -60,7 +67,7 @@ fn channels_for(target: &Target, asked: Option<(u8, u8)>, routes: &[Routed]) -> 
             Route::Tcp { rtp, rtcp } => {
                 Some(routed.track) != target.track && (rtp == channel || rtcp == channel)
             }
-            Route::Udp { .. } => false,
+            Route::Udp { .. } | Route::Multicast => false,
         })
     };
     let free = |&(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(rtp) && !taken(rtcp);
@@ -70,7 +77,7 @@ fn channels_for(target: &Target, asked: Option<(u8, u8)>, routes: &[Routed]) -> 
     Route::Tcp { rtp: pair.0, rtcp: pair.1 }
 }
 
-/// Takes the track into the session, which begins with the first one.
+/// Answers for a track of the peer's own.
 pub(in super::super) fn finish(
     session: &mut Session,
     ask: &Ask,
@@ -78,10 +85,27 @@ pub(in super::super) fn finish(
     ssrc: u32,
     server_port: Option<(u16, u16)>,
 ) -> Reply {
+    let flow = if session.announced.is_some() { Flow::Record } else { Flow::Play };
+    let told = transport::answer(routed.route, flow, ssrc, server_port);
+    take(session, ask, routed).header(headers::TRANSPORT, told)
+}
+
+/// Answers for a track that goes to a group.
+pub(in super::super) fn finish_group(
+    session: &mut Session,
+    ask: &Ask,
+    routed: Routed,
+    group: Group,
+) -> Reply {
+    take(session, ask, routed).header(headers::TRANSPORT, transport::group_answer(group))
+}
+
+/// Takes the track into the session, which begins with the first one.
+fn take(session: &mut Session, ask: &Ask, routed: Routed) -> Reply {
     let id = session.new_id();
-    let (stream, flow) = match (&session.announced, &ask.target) {
-        (Some(announced), _) => (announced.stream.clone(), Flow::Record),
-        (None, target) => (target.as_ref().map_or("", |t| &t.stream).to_owned(), Flow::Play),
+    let stream = match (&session.announced, &ask.target) {
+        (Some(announced), _) => announced.stream.clone(),
+        (None, target) => target.as_ref().map_or("", |target| &target.stream).to_owned(),
     };
     let (playing, recording) = (false, None);
     let named = ask.target.as_ref().and_then(|target| target.span.ok().flatten());
@@ -98,7 +122,5 @@ pub(in super::super) fn finish(
     });
     live.routes.retain(|old| old.track != routed.track);
     live.routes.push(routed);
-    Reply::ok()
-        .header(headers::SESSION, live.header())
-        .header(headers::TRANSPORT, transport::answer(routed.route, flow, ssrc, server_port))
+    Reply::ok().header(headers::SESSION, live.header())
 }

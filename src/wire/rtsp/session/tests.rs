@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::super::wish::{Frames, Onvif, What};
 use super::*;
+use crate::base::limits::{
+    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
+};
 use crate::media::{CodecParams, RunId};
 
 mod dialects;
@@ -118,6 +121,10 @@ fn answer(event: &Event) -> Option<Command> {
         Event::Record { .. } => Some(Command::Recording),
         Event::Describe { .. } => Some(Command::Described { tracks: tracks() }),
         Event::SetUp { target, route } => Some(match target.track {
+            Some(track) if *route == Route::Multicast => {
+                let group = Group { address: Ipv4Addr::new(239, 0, 0, 7), port: 7_000, ttl: 1 };
+                Command::SetUpGroup { track, group }
+            }
             Some(track) if track.0 < 2 => {
                 let udp = matches!(route, Route::Udp { .. });
                 let server_port = udp.then_some((6_000, 6_001));
@@ -213,6 +220,28 @@ fn udp_ports_and_source_are_told() {
         header(&setup, "Transport"),
         "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;ssrc=000000AB"
     );
+}
+
+#[test]
+fn a_group_is_told_and_its_members_keep_themselves_alive() {
+    let mut bench = Bench::new();
+    bench.session = Bench::new().session.with_multicast(true);
+    let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", "Transport: RTP/AVP;multicast\r\n");
+    assert_eq!(
+        header(&setup, "Transport"),
+        "RTP/AVP;multicast;destination=239.0.0.7;port=7000-7001;ttl=1"
+    );
+    let other = bench.ask("SETUP", "rtsp://h/gate/trackID=1", TCP);
+    assert!(other.starts_with("RTSP/1.0 461 "), "all tracks or none: {other}");
+    let past = bench.ask("PLAY", "rtsp://h/gate", "Range: clock=20261122T170000Z-\r\n");
+    assert!(past.starts_with("RTSP/1.0 457 "), "{past}");
+    assert!(bench.ask("PLAY", "rtsp://h/gate", "").starts_with("RTSP/1.0 200 "));
+    bench.later(RTSP_SESSION_TIMEOUT / 2);
+    bench.ask("OPTIONS", "rtsp://h/gate", "");
+    bench.later(RTSP_SESSION_TIMEOUT / 2);
+    assert!(!bench.is_closed());
+    bench.later(RTSP_SESSION_TIMEOUT);
+    assert!(bench.is_closed());
 }
 
 #[test]

@@ -50,6 +50,12 @@ impl Session {
         Self { secure, ..self }
     }
 
+    /// The same where there are multicast groups, or not.
+    #[must_use]
+    pub fn with_multicast(self, multicast: bool) -> Self {
+        Self { multicast, ..self }
+    }
+
     /// The account that asks; `None` where there are none, or none has asked yet.
     #[must_use]
     pub fn user(&self) -> Option<&Arc<str>> {
@@ -69,6 +75,7 @@ impl Session {
         let transport = match live.routes.first()?.route {
             Route::Tcp { .. } => "tcp",
             Route::Udp { .. } => "udp",
+            Route::Multicast => "multicast",
         };
         let flow = match (live.playing, live.recording) {
             (true, _) => Flowing::Playing,

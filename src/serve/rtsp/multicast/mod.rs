@@ -1,0 +1,221 @@
+//! UDP multicast: a live stream leaves once for all who read it this way.
+//!
+//! Owns: which group a stream has, and the sender of each stream, which runs while it has members.
+//! Does not own: sessions; a member's connection keeps it alive by RTSP.
+//!
+//! Invariants:
+//! 1. There is one sender per stream and interface, whatever the number of members and listeners.
+//! 2. A stream keeps its group for as long as the configuration of groups and the set of streams
+//!    that want the same one stay the same; restarts do not matter.
+//! 3. The group is never the peer's to choose.
+
+mod sender;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use self::sender::Sender;
+use crate::base::Stop;
+use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
+use crate::base::time::SharedClock;
+use crate::media::TrackId;
+use crate::sink::Outlet;
+use crate::supervise::Supervisor;
+use crate::wire::rtsp::Group;
+
+/// Ports of one stream: RTP and RTCP of every track.
+pub const PORTS_PER_STREAM: u16 = 8;
+const _: () = assert!(PORTS_PER_STREAM as usize == 2 * TRACKS_MAX);
+
+/// Which groups there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The first group.
+    pub base: Ipv4Addr,
+    /// How many there are, one behind the other, at most [`MULTICAST_GROUPS_MAX`].
+    pub count: u16,
+    /// The first port; [`PORTS_PER_STREAM`] for each group follow.
+    pub port: u16,
+    /// How many routers a packet may pass, and one more.
+    pub ttl: u8,
+}
+
+/// The multicast side of the RTSP doors; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Multicast(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    config: ArcSwapOption<Config>,
+    senders: Mutex<HashMap<Place, Entry>>,
+}
+
+/// What is sent where, and through which interface.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    stream: String,
+    local: Ipv4Addr,
+}
+
+#[derive(Debug)]
+struct Entry {
+    members: usize,
+    /// Ends the sender, or says that it has ended.
+    ended: Stop,
+}
+
+/// One reader's part in a sender; dropping the last one ends the sender.
+#[derive(Debug)]
+pub(super) struct Membership {
+    shared: Arc<Shared>,
+    place: Place,
+    ended: Stop,
+}
+
+impl Multicast {
+    /// Takes groups into use, or none. Who plays goes on as it began.
+    pub fn configure(&self, config: Option<Config>) {
+        self.0.config.store(config.map(Arc::new));
+    }
+
+    /// Whether there are groups.
+    pub(super) fn is_on(&self) -> bool {
+        self.0.config.load().is_some()
+    }
+
+    /// Where `track` of `stream` goes, one of all the streams called `names`; `None` without
+    /// groups, or when there are too few.
+    pub(super) fn group<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        stream: &str,
+        track: TrackId,
+    ) -> Option<Group> {
+        let config = self.0.config.load();
+        let config = config.as_ref()?;
+        let index = index(names, stream, config.count)?;
+        let address = Ipv4Addr::from_bits(config.base.to_bits() + u32::from(index));
+        let port = config.port + index * PORTS_PER_STREAM + 2 * u16::from(track.0);
+        Some(Group { address, port, ttl: config.ttl })
+    }
+
+    /// Becomes a member of what `outlet` sends to `group`, that of its first track, through the
+    /// interface of `local`. The first member starts the sender.
+    pub(super) fn join(
+        &self,
+        outlet: &Outlet,
+        group: Group,
+        local: Ipv4Addr,
+        (supervisor, clock): (&Supervisor, &SharedClock),
+    ) -> io::Result<Membership> {
+        let place = Place { stream: outlet.stream.name().to_string(), local };
+        let mut senders = self.0.lock();
+        let running = senders.get_mut(&place).filter(|entry| !entry.ended.is_cancelled());
+        let ended = if let Some(entry) = running {
+            entry.members += 1;
+            entry.ended.clone()
+        } else {
+            let ended = Stop::new();
+            let sender = Sender::open(outlet, group, local, Arc::clone(clock))?;
+            supervisor.spawn("multicast", sender.run(ended.clone(), ended.clone().drop_guard()));
+            senders.insert(place.clone(), Entry { members: 1, ended: ended.clone() });
+            ended
+        };
+        Ok(Membership { shared: Arc::clone(&self.0), place, ended })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Entry>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Membership {
+    /// Waits until nothing more is sent. Cancel safe.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut senders = self.shared.lock();
+        // After a sender has ended, others may be members of its successor.
+        let Some(entry) = senders.get_mut(&self.place) else { return };
+        if !self.ended.is_cancelled() {
+            entry.members -= 1;
+        }
+        if entry.members == 0 {
+            self.ended.cancel();
+        }
+        if entry.ended.is_cancelled() {
+            senders.remove(&self.place);
+        }
+    }
+}
+
+/// The group of `stream`: the one that its name hashes to, or the next one that is free. Streams
+/// choose in the order of their names, so that a box that starts anew chooses the same.
+fn index<'a>(names: impl Iterator<Item = &'a str>, stream: &str, count: u16) -> Option<u16> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let mut taken = [false; MULTICAST_GROUPS_MAX];
+    for name in names {
+        let first = u16::try_from(hash(name) % u64::from(count.max(1))).unwrap_or(0);
+        let mut places = (first..count).chain(0..first);
+        let place = places.find(|&at| taken.get(usize::from(at)).is_some_and(|taken| !taken))?;
+        taken[usize::from(place)] = true;
+        if name == stream {
+            return Some(place);
+        }
+    }
+    None
+}
+
+/// FNV-1a, which is the same everywhere and always.
+fn hash(name: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: Config =
+        Config { base: Ipv4Addr::new(239, 9, 9, 0), count: 64, port: 20_000, ttl: 1 };
+
+    #[test]
+    fn every_stream_has_a_group_and_ports_of_its_own() {
+        let multicast = Multicast::default();
+        let names: Vec<String> = (0..64).map(|n| format!("camera-{n}")).collect();
+        let group = |stream: &str, track| {
+            multicast.group(names.iter().map(String::as_str), stream, TrackId(track))
+        };
+        assert_eq!(group("camera-0", 0), None, "not configured");
+        multicast.configure(Some(CONFIG));
+        let mut groups: Vec<_> = names.iter().map(|name| group(name, 0).unwrap()).collect();
+        let sound = group("camera-0", 1).unwrap();
+        assert_eq!((sound.address, sound.port), (groups[0].address, groups[0].port + 2));
+        assert!(groups.iter().all(|group| group.port.is_multiple_of(2) && group.ttl == 1));
+        groups.sort_unstable_by_key(|group| group.port);
+        assert!(groups.windows(2).all(|pair| pair[0].port + PORTS_PER_STREAM == pair[1].port));
+        groups.dedup_by_key(|group| group.address);
+        assert_eq!(groups.len(), 64);
+        assert_eq!(group("nobody", 0), None);
+    }
+
+    #[test]
+    fn a_stream_keeps_its_group_when_others_come_and_go() {
+        let of = |names: &[&str]| index(names.iter().copied(), "gate", 64).unwrap();
+        let alone = of(&["gate"]);
+        assert_eq!(of(&["gate", "yard"]), alone);
+        assert_eq!(of(&["yard", "gate", "attic"]), alone);
+        assert_eq!(hash("gate") % 64, u64::from(alone));
+    }
+}

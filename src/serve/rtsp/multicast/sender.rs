@@ -1,0 +1,79 @@
+//! What sends one stream to its group: a reader like any other whose peer is the group.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio_util::sync::DropGuard;
+use tracing::debug;
+
+use super::super::outgoing::Outgoing;
+use super::super::play::{Exits, Play, Source};
+use super::super::udp::UdpPair;
+use crate::base::Stop;
+use crate::base::limits::TRACKS_MAX;
+use crate::base::time::SharedClock;
+use crate::bus::Next;
+use crate::media::TrackId;
+use crate::sink::Outlet;
+use crate::wire::rtsp::{Group, Route, Routed};
+
+/// The sender of one stream.
+#[derive(Debug)]
+pub(super) struct Sender {
+    play: Play,
+    udp: UdpPair,
+    clock: SharedClock,
+}
+
+impl Sender {
+    /// Opens the sockets; all tracks go out, each to its own ports from `group.port` on.
+    pub(super) fn open(
+        outlet: &Outlet,
+        group: Group,
+        local: Ipv4Addr,
+        clock: SharedClock,
+    ) -> io::Result<Self> {
+        let udp = UdpPair::open_multicast(local, group.address, group.ttl)?;
+        let routed = |(track, rtp): (u8, u16)| Routed {
+            track: TrackId(track),
+            route: Route::Udp { rtp, rtcp: rtp + 1 },
+        };
+        let ports = (group.port..).step_by(2);
+        let routes: Vec<Routed> = (0u8..).zip(ports).take(TRACKS_MAX).map(routed).collect();
+        let cname = format!("{}@holdfast", outlet.stream.name());
+        Ok(Self { play: Play::new(Source::Live(outlet.rtsp.join()), &routes, cname), udp, clock })
+    }
+
+    /// Sends until `ended`, or until the stream ends or becomes another. `_told` says so to the
+    /// members, also when the task is dropped.
+    pub(super) async fn run(mut self, ended: Stop, _told: DropGuard) {
+        // Nothing goes by TCP, but what sends wants to know where it would.
+        let mut nowhere = Outgoing::new(self.clock.boot());
+        loop {
+            let now = self.clock.boot();
+            self.udp.send(now);
+            let until = self.udp.deadline().map(|until| until.since(now));
+            let next = tokio::select! {
+                biased;
+                () = ended.cancelled() => break,
+                next = self.play.next(), if until.is_none() => next,
+                () = tokio::time::sleep(until.unwrap_or(Duration::ZERO)), if until.is_some() => {
+                    continue;
+                }
+            };
+            match next {
+                Next::Item(unit) => {
+                    let exits = Exits { tcp: &mut nowhere, udp: Some(&mut self.udp) };
+                    if self.play.send(self.clock.boot(), &unit, exits).is_err() {
+                        break;
+                    }
+                }
+                // Counted where it lags; the next unit is a key frame.
+                Next::Lagged(_) => {}
+                Next::Ended => break,
+            }
+        }
+        debug!(part = "multicast", lost = self.udp.refused(), "sender ended");
+    }
+}
