@@ -95,6 +95,9 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: most
+/// first pictures leave at once.
+pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
 /// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
 pub const UDP_GROUP_PACKETS: u32 = 8;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
@@ -119,7 +122,7 @@ pub const ACCOUNTS_MAX: usize = 256;
 /// How long after it was made a nonce may be used first; later it is answered `stale=true`.
 pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Wrong passwords from one address that cost nothing; then it waits.
-pub const AUTH_FAILURES_MAX: u32 = 10;
+pub const AUTH_FAILURES_MAX: u32 = 20;
 /// How long one wrong password counts against its address.
 pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 /// Wrong passwords from all addresses together that cost nothing; then addresses that were never
@@ -223,6 +226,17 @@ pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
 pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// Size of the index on the disk from which on it is built again, for a small ring: a store that
+/// does not give back what it freed must not fill the volume.
+pub const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// As [`INDEX_BYTES_MAX`] for a large ring: bytes on the disk per byte of the records in it.
+pub const INDEX_BYTES_PER_RECORD_BYTE_MAX: u64 = 8;
+/// Pause between two looks whether the index says of a slot what the slot says: 360 an hour.
+pub const INDEX_LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// Pause between two looks at the size of the index.
+pub const INDEX_SIZE_PAUSE: Duration = Duration::from_secs(3_600);
+/// How long the index may take for one answer; past it the process goes on without it.
+pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Commands waiting for the index; past it a record is not kept and is found again by reading
 /// the slot at the next start.
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;

@@ -1,8 +1,8 @@
 //! What it costs to pull and record eight cameras of 4 Mbit/s, beside ffmpeg doing the same.
 //!
 //! `cargo bench --bench record_cost`. Both read the same camera over TCP with the media copied as
-//! it is, ours into the ring, ffmpeg's into segments, in turns; what is printed is processor time
-//! per stream and second, the daemon's memory, and the ratio.
+//! it is, ours into the ring, which has been made before, ffmpeg's into segments, in turns; what is
+//! printed is processor time per stream and second, the daemon's memory, and the ratio.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -85,7 +85,22 @@ fn holdfast() -> Turn {
     for number in 0..STREAMS {
         daemon.wait_state(&format!("cam{number}"), "live", Duration::from_secs(30));
     }
+    wait_until_made(&daemon);
     measure(&[daemon.pid()])
+}
+
+/// Waits until the ring has all of its slots, which are made in the background after the first
+/// start and never again.
+fn wait_until_made(daemon: &Daemon) {
+    let files = || std::fs::read_dir(daemon.data_dir().join("ring")).unwrap().count();
+    let mut before = 0;
+    wait_for("all slots", Duration::from_secs(240), || {
+        let now = files();
+        let is_made = now == before;
+        before = now;
+        std::thread::sleep(Duration::from_secs(3));
+        is_made.then_some(())
+    });
 }
 
 fn ffmpeg() -> Turn {

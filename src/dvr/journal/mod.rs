@@ -40,7 +40,7 @@ use crate::base::time::{BootTime, WallTime};
 /// How often clock, troubles and pins are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep of the thread, so that it sees the end.
-const SLEEP_MAX: Duration = Duration::from_millis(100);
+const SLEEP_MAX: Duration = Duration::from_millis(250);
 
 /// What the thread is asked.
 #[derive(Debug)]

@@ -110,7 +110,7 @@ impl Lent {
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
         match self.play.send(now, unit, exits) {
             Ok(()) if self.play.carries(unit.track) => {
-                visitor.handed(now, unit.arrived, unit.packets.framed().len());
+                visitor.handed(unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

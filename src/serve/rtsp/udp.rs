@@ -108,7 +108,7 @@ impl UdpPair {
     /// Opens two neighbouring ports that send to `group` through the interface of `local`.
     pub(super) fn open_multicast(local: Ipv4Addr, group: Ipv4Addr, ttl: u8) -> io::Result<Self> {
         let pair = Self::open(local.into(), group.into())?;
-        for socket in [&pair.rtp, &pair.rtcp] {
+        for socket in [&pair.rtp, &*pair.rtcp] {
             let options = socket2::SockRef::from(socket);
             options.set_multicast_if_v4(&local)?;
             options.set_multicast_ttl_v4(ttl.into())?;

@@ -102,11 +102,15 @@ impl Rounds {
             lanes.some(after, &mut self.turn);
             let Some((last, _)) = self.turn.last() else { return };
             after = Some(*last);
+            let more = self.turn.len() == TURN_LANES;
             let now = clock.boot();
             for (_, lane) in self.turn.drain(..) {
                 if let Some(at) = lane.serve(now) {
                     self.due.push((at, lane));
                 }
+            }
+            if !more {
+                return;
             }
             tokio::task::yield_now().await;
         }

@@ -281,6 +281,37 @@ fn new_parameters_in_the_middle_are_told_and_nonsense_is_not() {
     assert_eq!(units.last().unwrap().params, first);
 }
 
+/// A baseline SPS (ITU-T H.264 §7.3.2.1.1) of so many macroblocks each way, cropped on the right
+/// by so many units of two pixels.
+fn sps(wide: u32, high: u32, crop: u32) -> Vec<u8> {
+    let ue = |value: u32| {
+        let digits = format!("{:b}", value + 1);
+        "0".repeat(digits.len() - 1) + &digits
+    };
+    // Identifier, frame numbers, order of pictures, reference frames, then the sides; frames
+    // only, direct inference, cropped; no VUI, stop.
+    let sides = [0, 0, 2, 1].map(ue).concat() + "0" + &ue(wide - 1) + &ue(high - 1);
+    let mut bits = sides + "111" + &[0, crop, 0, 0].map(ue).concat() + "01";
+    bits += &"0".repeat(bits.len().next_multiple_of(8) - bits.len());
+    let octets = (0..bits.len()).step_by(8).map(|at| u8::from_str_radix(&bits[at..at + 8], 2));
+    [0x67, 66, 0, 51].into_iter().chain(octets.map(Result::unwrap)).collect()
+}
+
+#[test]
+fn pictures_of_sizes_that_cannot_be_are_dropped() {
+    let begins = |sps: &[u8]| {
+        let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+        bench.send(0, false, sps);
+        bench.send(0, false, PPS);
+        bench.send(0, true, &[0x65, 0x88, 1]);
+        bench.units().len()
+    };
+    assert_eq!(begins(&sps(40, 22, 0)), 1);
+    for (wide, high, crop) in [(4_096, 4_096, 0), (600, 4, 0), (40, 22, 320), (40, 22, 70_000)] {
+        assert_eq!(begins(&sps(wide, high, crop)), 0, "{wide}x{high}, cropped by {crop}");
+    }
+}
+
 #[test]
 fn a_picture_without_end_is_given_up_and_the_next_one_taken() {
     let mut bench = Bench::new(VIDEO, Carriage::Tcp);

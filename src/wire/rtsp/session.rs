@@ -293,7 +293,7 @@ impl Session {
     /// Takes an answer or a wish of the driver. An answer that nobody waits for is dropped.
     pub fn command(&mut self, now: BootTime, command: Command) {
         match command {
-            Command::Alive => return self.alive = now,
+            Command::Alive => return self.alive = self.alive.max(now),
             Command::Heard => return self.heard(now),
             Command::Redirect { url } => return self.redirect(&url),
             _ => {}

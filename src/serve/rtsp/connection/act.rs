@@ -171,7 +171,7 @@ impl Connection {
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
         match play.send(now, unit, exits) {
             Ok(()) if play.carries(unit.track) => {
-                self.visit.visitor().handed(now, unit.arrived, unit.packets.framed().len());
+                self.visit.visitor().handed(unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

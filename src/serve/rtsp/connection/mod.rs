@@ -31,7 +31,7 @@ use crate::sink::Outlet;
 use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
-use crate::wire::rtsp::Session;
+use crate::wire::rtsp::{Command, Session};
 use setup::Asked;
 
 /// What every connection needs of the house.
@@ -136,6 +136,9 @@ impl Connection {
 
     async fn serve(mut self) {
         let reason = loop {
+            if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
+                self.session.command(heard, Command::Alive);
+            }
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
@@ -153,8 +156,11 @@ impl Connection {
                 break reason.to_owned();
             }
             if self.out.deadline().is_some_and(|at| at <= now) {
+                let reason = "the peer takes nothing";
                 self.link.cut();
-                break "the peer takes nothing".to_owned();
+                self.session.cut(now, reason);
+                self.visit.see(self.clock.wall(), &mut self.session);
+                break reason.to_owned();
             }
             let input = self.next(now).await;
             if let Err(error) = self.apply(input) {

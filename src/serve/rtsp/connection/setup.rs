@@ -113,8 +113,8 @@ impl Connection {
     pub(super) fn join_group(&mut self, outlet: &Outlet) -> Result<Command, Refusal> {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
-        let task = (&self.supervisor, &self.clock);
-        let joined = self.multicast.join(outlet, group, local, task);
+        let ends = (local, self.peer.ip().to_canonical());
+        let joined = self.multicast.join(outlet, group, ends, &self.supervisor);
         self.member = Some(joined.map_err(|_| Refusal::NoPorts)?);
         Ok(Command::Playing { starts: Vec::new(), wall: None })
     }

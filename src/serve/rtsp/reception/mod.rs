@@ -76,11 +76,12 @@ impl Reception {
         self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everybody who has something set up, oldest first. `now` is for the lag.
+    /// Everybody who has something set up, oldest first. `newest` says when the newest unit of a
+    /// stream came.
     #[must_use]
-    pub fn sessions(&self, now: BootTime) -> Vec<SessionReport> {
+    pub fn sessions(&self, newest: impl Fn(&str) -> Option<BootTime>) -> Vec<SessionReport> {
         let visitors: Vec<_> = self.visitors().values().cloned().collect();
-        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(now)).collect();
+        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(&newest)).collect();
         reports.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         reports
     }

@@ -18,7 +18,7 @@ use crate::wire::rtsp::transport::Route;
 pub struct View<'a> {
     /// The stream.
     pub stream: &'a str,
-    /// How its packets go: `tcp` or `udp`.
+    /// How its packets go: `tcp`, `udp` or `multicast`.
     pub transport: &'static str,
     /// Whether they go now, and which way.
     pub flow: Flowing,
@@ -89,6 +89,11 @@ impl Session {
     /// refused, or the connection was ended for what the client did.
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.transcript.take_failure()
+    }
+
+    /// The driver ends the connection for what the client did.
+    pub fn cut(&mut self, now: BootTime, reason: &str) {
+        self.transcript.ended(now.since(self.birth.0), reason);
     }
 
     /// Whether media has flowed on this connection.
