@@ -28,6 +28,7 @@ use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
+use crate::sink::replay::Archive;
 use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
@@ -44,6 +45,7 @@ pub(super) struct House {
     reception: Reception,
     multicast: Multicast,
     dvr: Dvr,
+    archive: Archive,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
@@ -96,6 +98,7 @@ impl House {
             reception,
             multicast: Multicast::default(),
             clock,
+            archive: Archive::new(dvr.clone()),
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
@@ -235,6 +238,7 @@ impl House {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
+            archive: self.archive.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,

@@ -15,7 +15,7 @@ use super::reception::Visitor;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
 use crate::bus::Next;
-use crate::sink::rtsp_play::{Enrolled, Lane, RtpUnit};
+use crate::sink::rtsp_play::{Enrolled, Lane, Reader, RtpUnit};
 
 /// What sending takes.
 #[derive(Debug)]
@@ -132,11 +132,11 @@ impl Lent {
 }
 
 impl Lender {
-    /// A lane for `play`. Without a `writer` the connection is woken for every write.
-    pub(super) fn new(play: &Play, writer: Option<Socket>, visitor: Arc<Visitor>) -> Self {
+    /// A lane for whoever reads `reader`. Without a `writer` the connection is woken for every write.
+    pub(super) fn new(reader: &Reader, writer: Option<Socket>, visitor: Arc<Visitor>) -> Self {
         let held = Mutex::new(Held { writer, lent: None });
         let lane = Arc::new(PlayLane { held, visitor, woken: Notify::new() });
-        Self { _enrolled: play.enrol(Arc::clone(&lane) as Arc<dyn Lane>), lane }
+        Self { _enrolled: reader.enrol(Arc::clone(&lane) as Arc<dyn Lane>), lane }
     }
 
     /// Hands over, and sends what has come meanwhile; when the lane wants to be looked at unless

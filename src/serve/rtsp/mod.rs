@@ -19,6 +19,7 @@
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
 
 mod arrival;
+mod channel;
 mod connection;
 mod door;
 mod guests;

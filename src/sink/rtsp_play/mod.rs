@@ -28,6 +28,7 @@ use crate::supervise::{Supervisor, TaskSpec};
 use lane::Lanes;
 pub use lane::{Enrolled, Lane};
 use packing::Packing;
+pub(super) use rate::Rate;
 pub use unit::{Format, RtpUnit};
 
 /// RTP packets of one stream, built once per access unit for all RTSP readers.

@@ -5,6 +5,7 @@
 //! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod past;
 mod publish;
 mod setup;
 mod wait;
@@ -25,7 +26,9 @@ use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
+use crate::media::Tracks;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Command, Session};
@@ -39,6 +42,8 @@ pub(super) struct House {
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
     pub(super) reception: Reception,
+    /// What is recorded, if it is played.
+    pub(super) archive: Option<Archive>,
     pub(super) clock: SharedClock,
 }
 
@@ -64,6 +69,9 @@ pub(super) struct Connection {
     half_closed: bool,
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
+    archive: Option<Archive>,
+    /// The tracks of a recording, as they were described.
+    described: Option<Arc<Tracks>>,
     play: Option<Play>,
     /// Where `play` goes while this task sleeps.
     lane: Option<Lender>,
@@ -77,7 +85,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that `peer` opened.
     pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, multicast, supervisor, reception, clock } = house;
+        let House { outlets, entrances, multicast, supervisor, reception, archive, clock } = house;
         let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
@@ -95,6 +103,8 @@ impl Connection {
             half_closed: false,
             asked: None,
             outlet: None,
+            archive,
+            described: None,
             play: None,
             lane: None,
             member: None,

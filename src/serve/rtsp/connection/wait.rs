@@ -15,10 +15,12 @@ use super::super::play::Play;
 use super::super::record::Arrival;
 use super::super::udp::{Reports, UdpPair};
 use super::Connection;
+use super::past::Answer;
 use super::setup::Asked;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::bus::Next;
+use crate::sink::replay::Refused;
 use crate::sink::rtsp_play::RtpUnit;
 
 /// What there was to wait for.
@@ -28,6 +30,8 @@ pub(super) enum Input {
     },
     Unit(Next<RtpUnit>),
     Tracks,
+    /// What was asked of the recordings is answered.
+    Past(Answer),
     /// The group of a member gets nothing more.
     GroupEnded,
     Report,
@@ -55,7 +59,7 @@ impl Connection {
                 Input::Socket { readable: ready }
             }
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
-            () = tracks_changed(asked.as_mut()) => Input::Tracks,
+            input = answer(asked.as_mut()) => input,
             () = group_ended(member) => Input::GroupEnded,
             () = report(reports.as_ref()) => Input::Report,
             arrival = record.next() => Input::Arrival(arrival),
@@ -66,7 +70,10 @@ impl Connection {
     /// Whether the packer can serve the reader while this task sleeps.
     fn lends(&self) -> bool {
         let quiet = self.asked.is_none() && self.end.is_none();
-        quiet && self.out.is_empty() && self.flushed && self.play.is_some()
+        quiet
+            && self.out.is_empty()
+            && self.flushed
+            && self.play.as_ref().is_some_and(|play| play.shared().is_some())
     }
 
     /// Sleeps while the packer sends, until something else is to be done.
@@ -90,8 +97,14 @@ impl Connection {
     fn lend(&mut self, now: BootTime) -> Option<BootTime> {
         let play = self.play.take()?;
         let visitor = self.visit.visitor();
-        let new = || Lender::new(&play, self.link.writer(), Arc::clone(visitor));
-        let lane = self.lane.get_or_insert_with(new);
+        if self.lane.is_none() {
+            let new = |reader| Lender::new(reader, self.link.writer(), Arc::clone(visitor));
+            self.lane = play.shared().map(new);
+        }
+        let Some(lane) = &self.lane else {
+            self.play = Some(play);
+            return None;
+        };
         let out = std::mem::replace(&mut self.out, Outgoing::new(now));
         lane.lend(now, Lent { play, out, udp: self.udp.take(), end: None })
     }
@@ -148,14 +161,21 @@ async fn woken(lane: Option<&Lender>) {
     }
 }
 
-async fn tracks_changed(asked: Option<&mut Asked>) {
-    if let Some(Asked::Tracks { tracks, .. }) = asked
-        && tracks.changed().await.is_ok()
-    {
-        return;
+async fn answer(asked: Option<&mut Asked>) -> Input {
+    match asked {
+        Some(Asked::Tracks { tracks, .. }) => match tracks.changed().await {
+            Ok(()) => Input::Tracks,
+            Err(_) => std::future::pending().await,
+        },
+        Some(Asked::Past { described, .. }) => {
+            // A reader that panicked read nothing.
+            let tracks = described.await.unwrap_or(Err(Refused::Unreadable));
+            Input::Past(Answer::Described(tracks))
+        }
+        Some(Asked::Replay { replay, .. }) => Input::Past(Answer::Ready(replay.ready().await)),
+        // Nothing to wait for, or the stream is gone: then the timer answers.
+        _ => std::future::pending().await,
     }
-    // Nothing to wait for, or the stream is gone: then the timer answers.
-    std::future::pending::<()>().await;
 }
 
 async fn group_ended(member: Option<&Membership>) {

@@ -10,7 +10,7 @@ use tokio_util::sync::DropGuard;
 use tracing::debug;
 
 use super::super::outgoing::Outgoing;
-use super::super::play::{Exits, Play};
+use super::super::play::{Exits, Play, Source};
 use super::super::udp::UdpPair;
 use super::ears::Ears;
 use super::{Place, Shared};
@@ -50,7 +50,7 @@ impl Sender {
         let ports = (group.port..).step_by(2);
         let routes: Vec<Routed> = (0u8..).zip(ports).take(TRACKS_MAX).map(routed).collect();
         let cname = format!("{}@holdfast", outlet.stream.name());
-        let play = Play::new(outlet.rtsp.join(), &routes, cname);
+        let play = Play::new(Source::Live(outlet.rtsp.join()), &routes, cname);
         Ok(Self { play, udp, ears, place, shared, clock })
     }
 
