@@ -87,6 +87,7 @@ impl House {
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
         let key = random::bytes().context("no random bytes")?;
         let reception = Reception::new(Guard::new(&key, rules(&config)));
+        reception.wait_for_peers(config.rtsp_session_timeout);
         read_ledger(reception.guard(), &config.data_dir, &*clock).await;
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
         let mut house = Self {
@@ -131,6 +132,7 @@ impl House {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
         self.reception.guard().change(rules(&config));
+        self.reception.wait_for_peers(config.rtsp_session_timeout);
         self.reception.end_strangers();
         self.tls.want(config.tls.clone());
         self.multicast.configure(config.multicast);

@@ -58,8 +58,13 @@ pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection without a session and without a request ends after this.
 pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
-/// The `timeout` told in every Session header; a UDP reader silent for longer is dropped.
+/// The `timeout` told in every Session header unless configured; a UDP reader silent for longer is
+/// dropped.
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// What it may be configured to: keepalives of some clients come no faster, and a reader that
+/// vanished must not be sent to for ever.
+pub const RTSP_SESSION_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(4)..=Duration::from_secs(600);
 /// A publisher that sends no media for this long is dropped.
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Longest format parameters of an announced medium; longer ones are not read, and parameter sets

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
@@ -22,6 +23,7 @@ use super::target::Target;
 use super::transcript::Transcript;
 use super::transport::{Group, Route};
 use super::wish::{Scale, Wish};
+use crate::base::limits::RTSP_SESSION_TIMEOUT;
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
 
@@ -242,6 +244,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// Nobody on the way can read along.
     pub(super) secure: bool,
+    /// How long the peer of a session may be silent.
+    pub(super) timeout: Duration,
     /// There are multicast groups here.
     pub(super) multicast: bool,
     /// CSeq of our next own request.
@@ -269,6 +273,7 @@ impl Session {
             seed,
             birth: (now, wall),
             secure: false,
+            timeout: RTSP_SESSION_TIMEOUT,
             multicast: false,
             own_cseq: 1,
             closed: false,

@@ -92,6 +92,7 @@ impl Connection {
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(link.is_secure())
             .guarded(Arc::clone(reception.guard()))
+            .with_timeout(reception.session_timeout())
             .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
             local,

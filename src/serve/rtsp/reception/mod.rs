@@ -8,6 +8,7 @@ mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ pub use ledger::{LedgerError, keep_ledger, read_ledger};
 pub use visit::SessionReport;
 pub(super) use visit::{Visit, Visitor};
 
-use crate::base::limits::RTSP_FAILURES_MAX;
+use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::Flowing;
 use crate::wire::rtsp::auth::{Guard, Right};
@@ -27,6 +28,7 @@ pub struct Reception(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
+    session_timeout: Mutex<Duration>,
     visitors: Mutex<BTreeMap<u64, Arc<Visitor>>>,
     failures: Mutex<VecDeque<FailureReport>>,
 }
@@ -57,6 +59,7 @@ impl Reception {
     pub fn new(guard: Guard) -> Self {
         Self(Arc::new(Shared {
             guard: Arc::new(guard),
+            session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
             visitors: Mutex::default(),
             failures: Mutex::default(),
         }))
@@ -66,6 +69,17 @@ impl Reception {
     #[must_use]
     pub fn guard(&self) -> &Arc<Guard> {
         &self.0.guard
+    }
+
+    /// How long a peer may be silent.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the peers of sessions to come be silent for so long.
+    pub fn wait_for_peers(&self, timeout: Duration) {
+        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
     }
 
     fn visitors(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Visitor>>> {

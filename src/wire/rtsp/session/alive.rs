@@ -4,9 +4,7 @@ use bytes::Bytes;
 use rtsp_types::StatusCode;
 
 use super::{Event, Live, Session};
-use crate::base::limits::{
-    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
-};
+use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX};
 use crate::base::time::BootTime;
 use crate::wire::rtp::rtcp::is_rtcp;
 use crate::wire::rtsp::live::Medium;
@@ -42,7 +40,7 @@ impl Session {
                 Some((Late::Publisher, heard.after(RTSP_PUBLISH_SILENCE_MAX)))
             }
             Some(live) if live.needs_keepalive() => {
-                Some((Late::Session, self.alive.after(RTSP_SESSION_TIMEOUT)))
+                Some((Late::Session, self.alive.after(live.timeout)))
             }
             Some(_) => None,
         };

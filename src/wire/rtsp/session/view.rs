@@ -3,6 +3,7 @@
 //! Owns: the way through the guard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtsp_types::{Method, StatusCode, headers};
 
@@ -48,6 +49,12 @@ impl Session {
     #[must_use]
     pub fn secured(self, secure: bool) -> Self {
         Self { secure, ..self }
+    }
+
+    /// The same with sessions whose peer may be silent for so long.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// The same where there are multicast groups, or not.
