@@ -14,7 +14,7 @@ CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 BUILD_PACKAGES := ca-certificates g++ nasm
 # The real peers of the tests: a camera server, readers, a browser.
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
-	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core qemu-utils e2fsprogs mount bsdutils
 

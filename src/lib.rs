@@ -6,18 +6,19 @@
 //!    ┌────┴──────┐    Arc<AccessUnit>    ┌───────┐   Subscriber (own cursor)  ┌───┴───────────┐
 //!    │ source/   │ ────── publish ─────► │ bus/  │ ─────────────────────────► │ sink/         │
 //!    │ rtsp_pull │                       │ one   │                            │ recorder ─► dvr/ (ring on disk)
-//!    │ pattern   │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
-//!    │           │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
-//!    └───────────┘                       │       │   a key frame              │ thumbnail     │
-//!                                        └───────┘                            └───────▲───────┘
-//!                                                                                     │
+//!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
+//!    │ pattern   │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
+//!    └─────▲─────┘                       │       │   a key frame              │ thumbnail     │
+//!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
+//!          │                                                                          │
 //!         serve/ (RTSP door · HTTP door · the page) ──────────────────────────────────┘
 //!    around everything: supervise/ (restart with backoff, heartbeats, the watchdog's food)
 //!    beneath everything: wire/ (RTSP, RTP, SDP, fMP4, HLS: bytes and time in, bytes and events out)
 //!                        media/ (access units, codecs) · encode/ (pictures) · base/ (clocks, limits)
 //! ```
 //!
-//! Data flows to the right only. What goes left is "stop".
+//! Data flows to the right only. What goes left is "stop", and receiver reports inside one
+//! connection.
 //!
 //! The modules stand on floors: a module names only modules on lower floors, and modules of one
 //! floor are blind to each other. The test `tests/floors.rs` reads the source and holds them to it.

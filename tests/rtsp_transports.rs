@@ -8,12 +8,12 @@ mod harness;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::daemon::Daemon;
 use harness::frames::parse;
-use harness::{ffmpeg, need, run, run_well, wait_for};
+use harness::{Running, ffmpeg, need, run, run_well, wait_for};
 
 const DEMO: &str = "[stream.demo]\nrecord = false\n\
                     source = { kind = \"pattern\", width = 320, height = 240, fps = 25 }";
@@ -410,4 +410,29 @@ fn the_group_is_not_the_peers_to_choose_and_stays_the_same() {
         let reply = ask(&daemon, &mut socket, "SETUP", "/trackID=0", more);
         reply.contains("Transport: RTP/AVP/TCP;").then_some(())
     });
+}
+
+#[test]
+fn a_tls_reader_that_takes_nothing_is_cut() {
+    let stream = "[stream.demo]\nrecord = false\nsource = { kind = \"pattern\", width = 1280, \
+                  height = 720, fps = 25, bitrate_bps = 8000000 }";
+    let daemon = Daemon::start_new("64MiB", stream);
+    daemon.wait_state("demo", "live", PATIENCE);
+    let readers = || daemon.stream("demo")["readers"]["rtsp"].as_u64().unwrap();
+    let mut client = Command::new("openssl");
+    let address = format!("127.0.0.1:{}", daemon.rtsps_port);
+    client.args(["s_client", "-quiet", "-connect", &address]);
+    // Nobody reads its output, so that it stops reading from us.
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = Running::start(&mut client);
+    let url = rtsps(&daemon);
+    let mut stdin = client.child().stdin.take().unwrap();
+    let setup = "Transport: RTP/AVP/TCP;interleaved=0-1\r\n";
+    let text = format!(
+        "SETUP {url}/trackID=0 RTSP/1.0\r\nCSeq: 1\r\n{setup}\r\n\
+         PLAY {url} RTSP/1.0\r\nCSeq: 2\r\n\r\n"
+    );
+    stdin.write_all(text.as_bytes()).unwrap();
+    wait_for("it plays", PATIENCE, || (readers() == 1).then_some(()));
+    wait_for("it is cut", PATIENCE, || (readers() == 0).then_some(()));
 }

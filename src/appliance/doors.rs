@@ -20,6 +20,7 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -56,6 +57,7 @@ pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
+    pub(super) archive: Archive,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
@@ -101,12 +103,14 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
                 .with_multicast(view.multicast)
                 .with_entrances(view.entrances)
+                .with_archive(view.archive)
                 .received_by(view.reception);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }
         Door::Rtsps => {
             let rtsp = RtspDoor::new(view.outlets, scope.clone())
                 .with_entrances(view.entrances)
+                .with_archive(view.archive)
                 .secured(view.tls.clone())
                 .received_by(view.reception);
             scope.keep(spec, move |context| {

@@ -28,6 +28,7 @@ use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
+use crate::sink::replay::Archive;
 use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
@@ -44,6 +45,7 @@ pub(super) struct House {
     reception: Reception,
     multicast: Multicast,
     dvr: Dvr,
+    archive: Archive,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
@@ -85,6 +87,7 @@ impl House {
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
         let key = random::bytes().context("no random bytes")?;
         let reception = Reception::new(Guard::new(&key, rules(&config)));
+        reception.wait_for_peers(config.rtsp_session_timeout);
         read_ledger(reception.guard(), &config.data_dir, &*clock).await;
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
         let mut house = Self {
@@ -96,6 +99,7 @@ impl House {
             reception,
             multicast: Multicast::default(),
             clock,
+            archive: Archive::new(dvr.clone()),
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
@@ -128,6 +132,7 @@ impl House {
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
         self.reception.guard().change(rules(&config));
+        self.reception.wait_for_peers(config.rtsp_session_timeout);
         self.reception.end_strangers();
         self.tls.want(config.tls.clone());
         self.multicast.configure(config.multicast);
@@ -235,6 +240,7 @@ impl House {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
+            archive: self.archive.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,

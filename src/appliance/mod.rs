@@ -30,6 +30,8 @@ use house::House;
 const EXIT_CONFIG: u8 = 2;
 /// Worker threads at most: media is moved, not computed.
 const WORKERS_MAX: usize = 4;
+/// Descriptors at most: connections of all doors, two for an RTSP reader over TCP, four over UDP.
+const DESCRIPTORS_MAX: u64 = 16_384;
 /// Threads for blocking calls at most.
 const BLOCKING_THREADS_MAX: usize = 16;
 
@@ -38,6 +40,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.min(WORKERS_MAX))
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -46,6 +49,15 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         .context("no runtime")?;
     runtime.block_on(live(config, path))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A thousand readers need more descriptors than a process is given at first; it may take more.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(DESCRIPTORS_MAX, |most| most.min(DESCRIPTORS_MAX)));
+    // Fewer serve fewer readers.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// Says every fault of a configuration file.

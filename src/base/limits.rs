@@ -58,10 +58,18 @@ pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection without a session and without a request ends after this.
 pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
-/// The `timeout` told in every Session header; a UDP reader silent for longer is dropped.
+/// The `timeout` told in every Session header unless configured; a UDP reader silent for longer is
+/// dropped.
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// What it may be configured to: keepalives of some clients come no faster, and a reader that
+/// vanished must not be sent to for ever.
+pub const RTSP_SESSION_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(4)..=Duration::from_secs(600);
 /// A publisher that sends no media for this long is dropped.
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest format parameters of an announced medium; longer ones are not read, and parameter sets
+/// have to come with the pictures.
+pub const OFFER_FMTP_BYTES_MAX: usize = 8 << 10;
 /// Media of one announced description; more get 400. Those that are not carried are let go.
 pub const OFFER_MEDIA_MAX: usize = 16;
 /// A TCP reader that takes no byte for this long is cut.
@@ -75,12 +83,15 @@ pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Packets of one track held back until those before them come; past it what is missing is lost.
 pub const RTP_REORDER_PACKETS_MAX: usize = 128;
 /// How long a packet is held back for those before it.
-pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
+pub const RTP_REORDER_TIME_MAX: Duration = Duration::from_millis(200);
 /// Interval of RTCP sender and receiver reports.
 pub const RTCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
 /// units are taken, and the reader lags behind on the bus.
 pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes of media that may wait for one RTSP reader besides those in its socket; past it the reader
+/// is moved on to the newest key frame. They are shared with the other readers.
+pub const RTSP_LAG_BYTES_MAX: u64 = 4 << 20;
 /// Bytes that the kernel keeps for one TCP reader (it books twice as many); without this it would
 /// take up to 4 MiB for each of them, and a slow reader would see old pictures.
 pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
@@ -89,6 +100,11 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: most
+/// first pictures leave at once.
+pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
+/// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
+pub const UDP_GROUP_PACKETS: u32 = 8;
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 /// From a connection to the end of its TLS handshake; then it is closed.
@@ -111,7 +127,7 @@ pub const ACCOUNTS_MAX: usize = 256;
 /// How long after it was made a nonce may be used first; later it is answered `stale=true`.
 pub const RTSP_NONCE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Wrong passwords from one address that cost nothing; then it waits.
-pub const AUTH_FAILURES_MAX: u32 = 10;
+pub const AUTH_FAILURES_MAX: u32 = 20;
 /// How long one wrong password counts against its address.
 pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 /// Wrong passwords from all addresses together that cost nothing; then addresses that were never
@@ -215,6 +231,17 @@ pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
 pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// Size of the index on the disk from which on it is built again, for a small ring: a store that
+/// does not give back what it freed must not fill the volume.
+pub const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// As [`INDEX_BYTES_MAX`] for a large ring: bytes on the disk per byte of the records in it.
+pub const INDEX_BYTES_PER_RECORD_BYTE_MAX: u64 = 8;
+/// Pause between two looks whether the index says of a slot what the slot says: 360 an hour.
+pub const INDEX_LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// Pause between two looks at the size of the index.
+pub const INDEX_SIZE_PAUSE: Duration = Duration::from_secs(3_600);
+/// How long the index may take for one answer; past it the process goes on without it.
+pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Commands waiting for the index; past it a record is not kept and is found again by reading
 /// the slot at the next start.
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;

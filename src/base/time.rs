@@ -75,6 +75,9 @@ pub struct WallTime(i64);
 const NTP_UNIX_OFFSET_SECS: i64 = 2_208_988_800;
 
 impl WallTime {
+    /// The date that NTP writes as zero: "unknown" in a sender report (RFC 3550 §6.4.1).
+    pub const NTP_ZERO: Self = Self(-NTP_UNIX_OFFSET_SECS * 1_000_000_000);
+
     /// The instant `nanos` after the Unix epoch.
     #[must_use]
     pub const fn from_unix_nanos(nanos: i64) -> Self {

@@ -112,6 +112,15 @@ impl Stream {
         });
     }
 
+    /// Says what the tracks were last time, for as long as no run has told them.
+    pub fn recall_tracks(&self, tracks: Arc<Tracks>) {
+        self.tracks.send_if_modified(|old| {
+            let unknown = old.is_none();
+            old.get_or_insert(tracks);
+            unknown
+        });
+    }
+
     /// The tracks, as they are and as they become. `None` until the first run knows them; they
     /// stay when a run ends, so that a description can be given while the camera is away.
     #[must_use]

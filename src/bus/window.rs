@@ -46,11 +46,14 @@ pub struct Bounds {
     pub units_max: usize,
     /// Age of the oldest item against the newest.
     pub span_max: Duration,
+    /// Bytes that one [`Allowance::Viewer`] may leave unread before it is moved on.
+    pub lag_bytes_max: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bytes_max: BUS_BYTES_MAX, units_max: BUS_UNITS_MAX, span_max: BUS_SPAN_MAX }
+        let (bytes_max, units_max) = (BUS_BYTES_MAX, BUS_UNITS_MAX);
+        Self { bytes_max, units_max, span_max: BUS_SPAN_MAX, lag_bytes_max: u64::MAX }
     }
 }
 
@@ -59,7 +62,7 @@ impl Default for Bounds {
 pub enum Allowance {
     /// As far as the window reaches: the recorder.
     Window,
-    /// [`VIEWER_LAG_MAX`]: whoever wants to see now.
+    /// [`VIEWER_LAG_MAX`] and [`Bounds::lag_bytes_max`]: whoever wants to see now.
     Viewer,
 }
 
@@ -76,16 +79,25 @@ pub enum Next<T> {
 
 #[derive(Debug)]
 struct Window<T> {
-    items: VecDeque<Arc<T>>,
+    items: VecDeque<Held<T>>,
     /// Sequence number of `items[0]`.
     first: u64,
     bytes: usize,
+    /// Bytes of all items that ever came.
+    came_bytes: u64,
     /// Sequence numbers of the places to begin that are in `items`, oldest first.
     starts: VecDeque<u64>,
     readers: BTreeMap<u64, Cursor>,
     /// Names the next reader.
     reader_next: u64,
     ended: bool,
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    item: Arc<T>,
+    /// Bytes of all items that came before it.
+    before_bytes: u64,
 }
 
 /// How far one reader has come.
@@ -133,6 +145,7 @@ impl<T: Item> Bus<T> {
                 items: VecDeque::new(),
                 first: 0,
                 bytes: 0,
+                came_bytes: 0,
                 starts: VecDeque::new(),
                 readers: BTreeMap::new(),
                 reader_next: 0,
@@ -167,7 +180,13 @@ impl<T: Item> Bus<T> {
     /// The newest item.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<T>> {
-        self.0.lock().items.back().cloned()
+        self.0.lock().items.back().map(|held| Arc::clone(&held.item))
+    }
+
+    /// Bytes that the window holds now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.lock().bytes
     }
 
     /// Subscribers alive now.
@@ -179,6 +198,10 @@ impl<T: Item> Bus<T> {
 
 impl<T: Item> Window<T> {
     fn get(&self, at: u64) -> Option<&Arc<T>> {
+        self.held(at).map(|held| &held.item)
+    }
+
+    fn held(&self, at: u64) -> Option<&Held<T>> {
         let index = usize::try_from(at.checked_sub(self.first)?).ok()?;
         self.items.get(index)
     }
@@ -191,10 +214,11 @@ impl<T: Item> Window<T> {
         if item.random_access() {
             self.starts.push_back(self.end());
         }
-        self.bytes += item.bytes();
-        let newest = item.arrived();
-        self.items.push_back(item);
-        let needed_from = self.needed_from();
+        let (bytes, newest) = (item.bytes(), item.arrived());
+        self.items.push_back(Held { item, before_bytes: self.came_bytes });
+        self.bytes += bytes;
+        self.came_bytes += bytes as u64;
+        let needed_from = self.needed_from(bounds);
         while self.first < needed_from || self.is_over(bounds, newest) {
             self.pop();
         }
@@ -202,25 +226,26 @@ impl<T: Item> Window<T> {
 
     /// The oldest item that somebody may still want: the place to begin for a joiner, what each
     /// reader reads next unless it is to be moved on anyway, and always the newest item.
-    fn needed_from(&self) -> u64 {
+    fn needed_from(&self, bounds: &Bounds) -> u64 {
         let last = self.end().saturating_sub(1);
         let start = self.starts.back().copied().unwrap_or(last);
-        let wanted = self.readers.values().filter(|cursor| !self.is_too_far_behind(cursor));
+        let wanted = self.readers.values().filter(|cursor| !self.is_too_far_behind(cursor, bounds));
         // One that has fallen out already is moved on at its next look.
         let wanted = wanted.filter_map(|cursor| cursor.next).filter(|&next| next >= self.first);
         wanted.fold(start.min(last), u64::min)
     }
 
     /// Whether a reader has used up its allowance, and a jump would bring it forward.
-    fn is_too_far_behind(&self, cursor: &Cursor) -> bool {
+    fn is_too_far_behind(&self, cursor: &Cursor, bounds: &Bounds) -> bool {
         let Some(next) = cursor.next.filter(|_| cursor.allowance == Allowance::Viewer) else {
             return false;
         };
-        let (Some(wanted), Some(newest)) = (self.get(next), self.items.back()) else {
+        let (Some(wanted), Some(newest)) = (self.held(next), self.items.back()) else {
             return false;
         };
-        newest.arrived().since(wanted.arrived()) > VIEWER_LAG_MAX
-            && self.starts.back().is_some_and(|&start| start > next)
+        let late = newest.item.arrived().since(wanted.item.arrived()) > VIEWER_LAG_MAX
+            || self.came_bytes - wanted.before_bytes > bounds.lag_bytes_max;
+        late && self.starts.back().is_some_and(|&start| start > next)
     }
 
     fn is_over(&self, bounds: &Bounds, newest: BootTime) -> bool {
@@ -229,13 +254,13 @@ impl<T: Item> Window<T> {
             return true;
         }
         // The newest GOP stays however old it is, so that a joiner can begin at once.
-        newest.since(oldest.arrived()) > bounds.span_max
+        newest.since(oldest.item.arrived()) > bounds.span_max
             && self.starts.back().is_none_or(|&start| start > self.first)
     }
 
     fn pop(&mut self) {
-        if let Some(item) = self.items.pop_front() {
-            self.bytes -= item.bytes();
+        if let Some(held) = self.items.pop_front() {
+            self.bytes -= held.item.bytes();
         }
         if self.starts.front() == Some(&self.first) {
             self.starts.pop_front();
@@ -292,34 +317,36 @@ impl<T: Item> Subscriber<T> {
 
     /// The next item if there is one now.
     pub fn try_next(&mut self) -> Option<Next<T>> {
-        let shared = Arc::clone(&self.shared);
+        let Self { shared, id, seen } = self;
         let mut window = shared.lock();
-        let mut cursor = *window.readers.get(&self.id)?;
+        let mut cursor = *window.readers.get(id)?;
         let got = match cursor.next {
-            None => self.begin(&window, &mut cursor),
-            Some(next) if next < window.first || window.is_too_far_behind(&cursor) => {
-                Some(self.jump(&window, &mut cursor, next))
+            None => begin(&window, &mut cursor, seen),
+            Some(next)
+                if next < window.first || window.is_too_far_behind(&cursor, &shared.bounds) =>
+            {
+                Some(jump(&window, &mut cursor, next, seen))
             }
             Some(next) => read(&window, &mut cursor, next),
         };
-        window.readers.insert(self.id, cursor);
+        window.readers.insert(*id, cursor);
         got
     }
+}
 
-    fn begin(&mut self, window: &Window<T>, cursor: &mut Cursor) -> Option<Next<T>> {
-        let start = window.starts.back().copied().filter(|&start| start >= self.seen);
-        self.seen = window.end();
-        match start {
-            Some(start) => read(window, cursor, start),
-            None => window.ended.then_some(Next::Ended),
-        }
+fn begin<T: Item>(window: &Window<T>, cursor: &mut Cursor, seen: &mut u64) -> Option<Next<T>> {
+    let start = window.starts.back().copied().filter(|start| start >= seen);
+    *seen = window.end();
+    match start {
+        Some(start) => read(window, cursor, start),
+        None => window.ended.then_some(Next::Ended),
     }
+}
 
-    fn jump(&mut self, window: &Window<T>, cursor: &mut Cursor, from: u64) -> Next<T> {
-        cursor.next = window.starts.back().copied().filter(|&start| start >= from);
-        self.seen = window.end();
-        Next::Lagged(cursor.next.unwrap_or(window.end()) - from)
-    }
+fn jump<T: Item>(window: &Window<T>, cursor: &mut Cursor, from: u64, seen: &mut u64) -> Next<T> {
+    cursor.next = window.starts.back().copied().filter(|&start| start >= from);
+    *seen = window.end();
+    Next::Lagged(cursor.next.unwrap_or(window.end()) - from)
 }
 
 fn read<T: Item>(window: &Window<T>, cursor: &mut Cursor, next: u64) -> Option<Next<T>> {
@@ -408,6 +435,22 @@ mod tests {
     }
 
     #[test]
+    fn a_viewer_with_too_much_unread_is_moved_on() {
+        let bounds = Bounds { lag_bytes_max: 150, ..Bounds::default() };
+        let (publisher, bus) = Bus::new(bounds);
+        publish(&publisher, 0..1, 10);
+        let mut viewer = bus.subscribe(Allowance::Viewer);
+        assert_eq!(read(&mut viewer), ["0"]);
+        publish(&publisher, 1..16, 10);
+        assert_eq!(read(&mut viewer).len(), 15);
+        publish(&publisher, 16..32, 10);
+        assert_eq!(read(&mut viewer)[..2], ["lagged 14", "30"]);
+        // No key frame to go on with: nothing would be won by a jump.
+        publish(&publisher, 32..53, 1_000);
+        assert_eq!(read(&mut viewer).len(), 21);
+    }
+
+    #[test]
     fn the_recorder_may_lag_as_far_as_the_window_reaches() {
         let bounds = Bounds { bytes_max: 1_000, ..Bounds::default() };
         let (publisher, bus) = Bus::new(bounds);
@@ -421,7 +464,8 @@ mod tests {
 
     #[test]
     fn the_window_stays_inside_its_bounds() {
-        let bounds = Bounds { bytes_max: 55, units_max: 100, span_max: Duration::from_secs(60) };
+        let span_max = Duration::from_secs(60);
+        let bounds = Bounds { bytes_max: 55, units_max: 100, span_max, ..Bounds::default() };
         let (publisher, bus) = Bus::new(bounds);
         publish(&publisher, 0..1, 1_000_000);
         let _stuck = bus.subscribe(Allowance::Window);

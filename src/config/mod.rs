@@ -13,8 +13,9 @@ mod unit;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::base::limits::{CONFIG_BYTES_MAX, STREAMS_MAX};
+use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
 use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
@@ -50,6 +51,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
     pub rtsp_basic: bool,
+    /// How long the peer of an RTSP session may be silent.
+    pub rtsp_session_timeout: Duration,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             accounts: Accounts::new(),
             rtsp_basic: false,
+            rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
             streams: BTreeMap::new(),
         }
     }
@@ -152,6 +156,9 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
         check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
         config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
+        if let Some(timeout) = rtsp.parsed("session_timeout", unit::session_timeout, faults) {
+            config.rtsp_session_timeout = timeout;
+        }
         if let Some(groups) = rtsp.section("multicast", faults) {
             config.multicast = check_multicast(groups, faults);
         }
@@ -289,6 +296,10 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            [stream.door]
+            source = { kind = "rtsp_push" }
+            [stream.yard]
+            source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
         );
         assert_eq!(told.streams, bare.unwrap().streams);

@@ -31,7 +31,11 @@ pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<
         faults.push(section.fault(Some("source"), "missing".to_owned(), right));
     }
     let source = source.and_then(|source| check_source(source, faults));
-    let record = check_record(&mut section, faults);
+    let record = match source {
+        // There is nothing to record of what is elsewhere.
+        Some(source::Config::Redirect(_)) => None,
+        _ => check_record(&mut section, faults),
+    };
     section.finish(faults);
     Some(StreamConfig { source: source?, record })
 }

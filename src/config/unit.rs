@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::base::limits::RTSP_SESSION_TIMEOUTS;
 use crate::dvr;
 
 type Parsed<T> = Result<T, (String, &'static str)>;
@@ -51,6 +52,14 @@ pub(super) fn ring_size(text: &str) -> Parsed<dvr::Size> {
         Ok(percent @ 1..=95) => Ok(dvr::Size::Percent(percent)),
         _ => Err((format!("{text:?} is not a share"), "1% to 95%")),
     }
+}
+
+/// How long the peer of an RTSP session may be silent.
+pub(super) fn session_timeout(text: &str) -> Parsed<Duration> {
+    let wanted = "a duration from \"4s\" to \"10m\"";
+    let timeout = duration(text).map_err(|(fault, _)| (fault, wanted))?;
+    let whole = RTSP_SESSION_TIMEOUTS.contains(&timeout) && timeout.subsec_nanos() == 0;
+    whole.then_some(timeout).ok_or_else(|| (format!("{text:?} cannot be waited for"), wanted))
 }
 
 /// A duration: `ms`, `s`, `m`, `h`, `d`.

@@ -4,6 +4,7 @@
 //! lose records silently, hang or panic, so every record is checked against its slot's header,
 //! and a store that misbehaves is moved aside and filled again from the slots.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,12 +16,14 @@ use tracing::{info, warn};
 use super::disk::{Disk, Open};
 use super::error::DvrError;
 use super::seal::Entry;
-use crate::base::limits::{INDEX_OPEN_TIME_MAX, INDEX_QUEUE_LEN_MAX};
+use crate::base::limits::{INDEX_ANSWER_TIME_MAX, INDEX_OPEN_TIME_MAX, INDEX_QUEUE_LEN_MAX};
 use crate::base::time::{BootTime, WallTime};
 
 const VERSION: u8 = 1;
 const CACHE_BYTES: u64 = 8 << 20;
 const FLUSH_INTERVAL_MS: u64 = 5_000;
+/// How long it may take to close when it is to be moved aside.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 /// A process that was just killed may still hold the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const ENTRY_BYTES: usize = 53;
@@ -33,6 +36,10 @@ pub(super) trait Index: Send {
     fn put(&mut self, slot: u32, record: &[u8]) -> Result<(), DvrError>;
     /// Forgets the record of a slot.
     fn remove(&mut self, slot: u32) -> Result<(), DvrError>;
+    /// The record of a slot.
+    fn get(&mut self, slot: u32) -> Result<Option<Vec<u8>>, DvrError>;
+    /// Bytes that the store takes on the disk.
+    fn size_bytes(&mut self) -> Result<u64, DvrError>;
 }
 
 /// What is kept of one slot: which lap, and its fragments.
@@ -156,6 +163,14 @@ impl Index for SledIndex {
     fn remove(&mut self, slot: u32) -> Result<(), DvrError> {
         self.0.remove(slot.to_be_bytes()).map(drop).map_err(refused)
     }
+
+    fn get(&mut self, slot: u32) -> Result<Option<Vec<u8>>, DvrError> {
+        Ok(self.0.get(slot.to_be_bytes()).map_err(refused)?.map(|value| value.to_vec()))
+    }
+
+    fn size_bytes(&mut self) -> Result<u64, DvrError> {
+        self.0.size_on_disk().map_err(refused)
+    }
 }
 
 // By value, because that is how `map_err` hands it over.
@@ -166,6 +181,19 @@ fn refused(error: sled::Error) -> DvrError {
 enum Ask {
     Put(u32, Vec<u8>),
     Remove(u32),
+    Get(u32, SyncSender<Option<Vec<u8>>>),
+    Size(SyncSender<u64>),
+}
+
+/// What the store answered about a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// It has no time, or there is none.
+    Unknown,
+    /// No record that can be read.
+    Gone,
+    /// This.
+    Record(Record),
 }
 
 /// The store on its own thread, behind a limit on time and a catch for panics.
@@ -174,19 +202,22 @@ pub(super) struct IndexHandle {
     done: Option<Receiver<()>>,
     /// A store that is asked here and now, without a thread.
     direct: Option<Box<dyn Index>>,
+    /// What it should hold: lap and bytes by slot.
+    kept: BTreeMap<u32, (u64, u64)>,
 }
 
 impl IndexHandle {
     /// No store: nothing is kept.
     pub(super) fn none() -> Self {
-        Self { asks: None, done: None, direct: None }
+        Self { asks: None, done: None, direct: None, kept: BTreeMap::new() }
     }
 
     /// A store that neither hangs nor panics, and its readable records.
     #[cfg(test)]
     pub(super) fn direct(mut index: Box<dyn Index>) -> (Self, Vec<(u32, Record)>) {
         let records = readable(index.load().unwrap_or_default());
-        (Self { direct: Some(index), ..Self::none() }, records)
+        let kept = kept(&records);
+        (Self { direct: Some(index), kept, ..Self::none() }, records)
     }
 
     /// Opens the store under `data_dir` and returns its readable records.
@@ -269,31 +300,87 @@ impl IndexHandle {
             Ok(Err(error)) => return Err(Failed::Refused(error)),
             Err(_) => return Err(Failed::Hung),
         };
-        Ok((Self { asks: Some(asks), done: Some(done), direct: None }, readable(records)))
+        let records = readable(records);
+        let kept = kept(&records);
+        Ok((Self { asks: Some(asks), done: Some(done), direct: None, kept }, records))
     }
 
     /// Sets a record. Does not wait: a record that finds no room is found by reading the slot.
     pub(super) fn put(&mut self, slot: u32, record: &Record) {
-        self.ask(Ask::Put(slot, record.encode()));
+        let bytes = record.encode();
+        let kept = (record.generation, bytes.len() as u64);
+        if self.ask(Ask::Put(slot, bytes)) {
+            self.kept.insert(slot, kept);
+        } else {
+            self.kept.remove(&slot);
+        }
     }
 
     /// Forgets a record.
     pub(super) fn remove(&mut self, slot: u32) {
         self.ask(Ask::Remove(slot));
+        self.kept.remove(&slot);
     }
 
-    fn ask(&mut self, ask: Ask) {
+    /// The slot behind `slot`, round and round, of which it should have a record, and the lap.
+    pub(super) fn next_kept(&self, slot: u32) -> Option<(u32, u64)> {
+        let behind = self.kept.range(slot.saturating_add(1)..).next();
+        behind.or(self.kept.first_key_value()).map(|(&slot, &(generation, _))| (slot, generation))
+    }
+
+    /// Bytes of all records that it should have.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept.values().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The record of a slot, as the store has it.
+    pub(super) fn look(&mut self, slot: u32) -> Looked {
+        let (answer, answered) = sync_channel(1);
+        match self.answer(Ask::Get(slot, answer), &answered) {
+            Some(bytes) => {
+                bytes.and_then(|bytes| Record::parse(&bytes)).map_or(Looked::Gone, Looked::Record)
+            }
+            None => Looked::Unknown,
+        }
+    }
+
+    /// Bytes that the store takes on the disk.
+    pub(super) fn size_bytes(&mut self) -> Option<u64> {
+        let (answer, answered) = sync_channel(1);
+        self.answer(Ask::Size(answer), &answered)
+    }
+
+    fn answer<T>(&mut self, ask: Ask, answered: &Receiver<T>) -> Option<T> {
+        if !self.ask(ask) {
+            return None;
+        }
+        let answer = answered.recv_timeout(INDEX_ANSWER_TIME_MAX).ok();
+        if answer.is_none() {
+            warn!("the index does not answer, going on without it until the next start");
+            self.asks = None;
+        }
+        answer
+    }
+
+    /// Closes the store for good and moves it aside.
+    pub(super) fn give_up(&mut self, disk: &dyn Disk, data_dir: &Path) {
+        self.close(CLOSE_TIME_MAX);
+        move_aside(disk, data_dir);
+    }
+
+    /// Returns whether the store hears of it.
+    fn ask(&mut self, ask: Ask) -> bool {
         use std::sync::mpsc::TrySendError;
         if let Some(index) = &mut self.direct {
-            let _ = put(&mut **index, ask);
-            return;
+            return put(&mut **index, ask).is_ok();
         }
-        if let Some(asks) = &self.asks
-            && let Err(TrySendError::Disconnected(_)) = asks.try_send(ask)
-        {
+        let Some(asks) = &self.asks else { return false };
+        let asked = asks.try_send(ask);
+        if let Err(TrySendError::Disconnected(_)) = asked {
             warn!("the index failed, going on without it until the next start");
             self.asks = None;
         }
+        asked.is_ok()
     }
 
     /// Lets the store write what it holds, for at most `limit`.
@@ -319,7 +406,14 @@ fn put(index: &mut dyn Index, ask: Ask) -> Result<(), DvrError> {
     match ask {
         Ask::Put(slot, record) => index.put(slot, &record),
         Ask::Remove(slot) => index.remove(slot),
+        // Whoever asked may have gone.
+        Ask::Get(slot, answer) => index.get(slot).map(|record| drop(answer.send(record))),
+        Ask::Size(answer) => index.size_bytes().map(|bytes| answer.send(bytes).unwrap_or(())),
     }
+}
+
+fn kept(records: &[(u32, Record)]) -> BTreeMap<u32, (u64, u64)> {
+    records.iter().map(|(slot, record)| (*slot, (record.generation, record.bytes()))).collect()
 }
 
 fn serve(mut index: Box<dyn Index>, queue: &Receiver<Ask>) {
@@ -448,6 +542,12 @@ mod tests {
         }
         fn remove(&mut self, _: u32) -> Result<(), DvrError> {
             Ok(())
+        }
+        fn get(&mut self, _: u32) -> Result<Option<Vec<u8>>, DvrError> {
+            Ok(None)
+        }
+        fn size_bytes(&mut self) -> Result<u64, DvrError> {
+            Ok(0)
         }
     }
 

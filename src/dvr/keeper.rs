@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::disk::{Disk, Open};
+use super::audit::Audit;
+use super::disk::{self, Disk, Open};
 use super::index::{IndexHandle, Record};
 use super::ring::Ring;
 use super::seal::Entry;
@@ -37,11 +38,11 @@ pub(super) enum Note {
 /// A lap that was found at a start.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
-    slot: u32,
-    generation: u64,
-    strictness: Strictness,
+    pub(super) slot: u32,
+    pub(super) generation: u64,
+    pub(super) strictness: Strictness,
     /// The stream may go on in it.
-    is_newest: bool,
+    pub(super) is_newest: bool,
 }
 
 /// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
@@ -64,11 +65,12 @@ pub(super) type OpenIndex =
 
 /// The thread's own state.
 pub(super) struct Keeper {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     notes: Receiver<Note>,
     storage: SyncSender<Command>,
-    open_index: OpenIndex,
-    index: Option<IndexHandle>,
+    pub(super) open_index: OpenIndex,
+    pub(super) index: Option<IndexHandle>,
+    pub(super) audit: Audit,
 }
 
 impl Keeper {
@@ -78,13 +80,18 @@ impl Keeper {
         storage: SyncSender<Command>,
         open_index: OpenIndex,
     ) -> Self {
-        Self { shared, notes, storage, open_index, index: None }
+        Self { shared, notes, storage, open_index, index: None, audit: Audit::default() }
     }
 
     /// Runs until the storage thread goes.
     pub(super) fn run(mut self) {
-        while let Ok(note) = self.notes.recv() {
-            self.handle(note);
+        disk::yield_to_others();
+        loop {
+            match self.notes.recv_timeout(self.patience()) {
+                Ok(note) => self.handle(note),
+                Err(RecvTimeoutError::Timeout) => self.audit(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         if let Some(mut index) = self.index {
             index.close(CLOSE_TIME_MAX);
@@ -97,6 +104,7 @@ impl Keeper {
         while let Ok(note) = self.notes.try_recv() {
             self.handle(note);
         }
+        self.audit();
     }
 
     fn handle(&mut self, note: Note) {
@@ -205,7 +213,7 @@ impl Keeper {
         }
     }
 
-    fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
+    pub(super) fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
         let (contents, is_durable) = match self.scan(ring, check) {
             Ok(Some(found)) => found,
             Ok(None) => return self.lost(check),
@@ -248,7 +256,7 @@ impl Keeper {
 
     /// What is in a lap, and whether all of it is on the medium: a process that was killed may
     /// have left it in memory only, and then the index must not outlive it.
-    fn scan(
+    pub(super) fn scan(
         &self,
         ring: &Ring,
         check: &Check,

@@ -243,6 +243,26 @@ pub(super) fn ends_with(
         }))
 }
 
+/// Whether the lap has just the seals of `entries` and the filler behind them; what they seal is
+/// not read.
+pub(super) fn has_seals(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    entries: &[Entry],
+) -> io::Result<bool> {
+    let mut seal = [0; SEAL_BYTES];
+    for entry in entries {
+        if end(entry) > header.slot_bytes {
+            return Ok(false);
+        }
+        file.read_at(end(entry) - SEAL_BYTES as u64, &mut seal)?;
+        if !Seal::peek(&seal).is_some_and(|seal| header.owns(&seal) && seal.entry == *entry) {
+            return Ok(false);
+        }
+    }
+    ends_with(file, header, entries.last())
+}
+
 /// Reads the fragment that `entry` names and checks it against its seal.
 ///
 /// `None` when it is not there any more: the slot was reused, or the bytes are damaged.

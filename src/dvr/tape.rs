@@ -41,6 +41,8 @@ pub struct Tape {
     ring: Ring,
     stream: StreamName,
     open: Vec<OpenLap>,
+    /// Laps that were there since it last went somewhere: one that is not any more is missed.
+    seen: Vec<(u64, u32)>,
     /// The fragment that comes next.
     next: Option<Place>,
     /// The one that was read last, or passed over.
@@ -92,6 +94,14 @@ struct OpenLap {
     complete: bool,
 }
 
+/// Whether a lap is being written.
+enum Growing {
+    /// It is; up to this fragment it is durable, if any is.
+    Until(Option<u64>),
+    /// It is not.
+    NoMore,
+}
+
 impl Tape {
     /// Leases nothing yet.
     pub(super) fn open(
@@ -105,6 +115,7 @@ impl Tape {
             boot,
             stream: stream.clone(),
             open: Vec::new(),
+            seen: Vec::new(),
             next: None,
             last: None,
             seam: true,
@@ -130,6 +141,7 @@ impl Tape {
     /// next in this way. A place before which no key frame stands is passed over forwards.
     pub fn seek(&mut self, at: WallTime, way: Way) -> Result<bool, DvrError> {
         (self.next, self.last, self.seam, self.needs_key) = (None, None, true, true);
+        self.seen = if way == Way::Forward { self.laps(|_| true) } else { Vec::new() };
         let mut laps = self.laps(|dates| match way {
             Way::Forward => dates.iter().any(|(_, end)| *end > at),
             Way::Backward => dates.iter().any(|(start, _)| *start <= at),
@@ -175,14 +187,13 @@ impl Tape {
             if (keys || self.needs_key) && !entry.starts_with_key {
                 continue;
             }
-            match self.read(place)? {
-                Some(clip) => {
-                    self.needs_key = false;
-                    let seam = std::mem::take(&mut self.seam);
-                    return self.with_neighbour(place, Clip { seam, ..clip }).map(Some);
-                }
-                None => (self.seam, self.needs_key) = (true, true),
+            if let Some(clip) = self.read(place)? {
+                self.needs_key = false;
+                let seam = std::mem::take(&mut self.seam);
+                return self.with_neighbour(place, Clip { seam, ..clip }).map(Some);
             }
+            // Damaged: what was before does not lead up to what follows.
+            (self.seam, self.needs_key) = (true, true);
         }
     }
 
@@ -286,8 +297,12 @@ impl Tape {
             Ok(_) | Err(DvrError::Reused { .. } | DvrError::Removed { .. }) => {}
             Err(error) => return Err(error),
         }
-        for (generation, slot) in self.laps(|_| true) {
-            if generation > place.generation && !self.lap(generation, slot)?.entries.is_empty() {
+        self.seen.extend(self.laps(|_| true));
+        self.seen.retain(|(generation, _)| *generation > place.generation);
+        self.seen.sort_unstable();
+        self.seen.dedup();
+        for (generation, slot) in self.seen.clone() {
+            if !self.lap(generation, slot)?.entries.is_empty() {
                 return Ok(Some(Place { generation, slot, at: 0 }));
             }
         }
@@ -391,18 +406,21 @@ impl Tape {
             self.open.push(lap);
             self.open.len() - 1
         };
-        // `Some(None)`: being written, and nothing of it is durable.
-        let durable = match self.shared.table().lap_mut(slot, generation) {
-            Some(held) if held.active => Some(held.last.map(|last| last.sequence)),
-            _ => None,
+        let growing = match self.shared.table().lap_mut(slot, generation) {
+            Some(held) if held.active => Growing::Until(held.last.map(|last| last.sequence)),
+            _ => Growing::NoMore,
         };
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         let lap = &mut self.open[index];
-        lap.grow(durable).map_err(failed)?;
+        lap.grow(growing).map_err(failed)?;
         Ok(lap)
     }
 
     fn open_lap(&self, generation: u64, slot: u32) -> Result<OpenLap, DvrError> {
+        // Given to newer footage, or its file went in a shrink.
+        if self.shared.table().lap_mut(slot, generation).is_none() {
+            return Err(DvrError::Reused { slot });
+        }
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
@@ -424,30 +442,32 @@ impl Drop for Tape {
 }
 
 impl OpenLap {
-    /// Takes note of further fragments: of a lap that is being written up to the `durable` one,
-    /// of any other up to its end. Their bytes are not read; they are checked when they are.
-    fn grow(&mut self, durable: Option<Option<u64>>) -> std::io::Result<()> {
-        if self.complete && durable.is_none() {
+    /// Takes note of further fragments. Their bytes are not read; they are checked when they are.
+    fn grow(&mut self, growing: Growing) -> std::io::Result<()> {
+        let Growing::Until(durable) = growing else {
+            if !self.complete {
+                let whole = self.outline(u64::MAX)?;
+                if !whole {
+                    // Damage, or a torn end: every seal is looked at.
+                    let found = slot::scan(&*self.file, &self.header, Strictness::Finished)?;
+                    self.entries = found.entries;
+                }
+                self.complete = true;
+            }
             return Ok(());
-        }
+        };
         // A stream that comes back after a pause may go on in its last slot.
         self.complete = false;
-        let newest = self.entries.last().map(|entry| entry.sequence);
         match durable {
-            Some(until) if newest >= until => return Ok(()),
-            _ => {}
-        }
-        let until = durable.flatten().unwrap_or(u64::MAX);
-        let whole = slot::outline(&*self.file, &self.header, until, &mut self.entries)?;
-        if durable.is_none() {
-            if !whole {
-                // Damage, or a torn end: every seal is looked at.
-                let found = slot::scan(&*self.file, &self.header, Strictness::Finished)?;
-                self.entries = found.entries;
+            Some(until) if self.entries.last().is_none_or(|entry| entry.sequence < until) => {
+                self.outline(until).map(drop)
             }
-            self.complete = true;
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn outline(&mut self, until: u64) -> std::io::Result<bool> {
+        slot::outline(&*self.file, &self.header, until, &mut self.entries)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Daemon {
     pub rtsps_port: u16,
     /// Where HTTP is served.
     pub http_port: u16,
+    /// Whether it says everything it can.
+    pub verbose: bool,
 }
 
 impl Daemon {
@@ -29,7 +31,15 @@ impl Daemon {
     pub fn new(ring_size: &str, streams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [rtsp_port, rtsps_port, http_port] = [(); 3].map(|()| free_port());
-        let daemon = Self { dir, running: None, starts: 0, rtsp_port, rtsps_port, http_port };
+        let daemon = Self {
+            dir,
+            running: None,
+            starts: 0,
+            rtsp_port,
+            rtsps_port,
+            http_port,
+            verbose: false,
+        };
         daemon.configure(ring_size, streams);
         daemon
     }
@@ -93,6 +103,9 @@ impl Daemon {
         self.starts += 1;
         let log = File::create(self.log(self.starts)).unwrap();
         command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+        if self.verbose {
+            command.env("HOLDFAST_LOG", "trace");
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.running = Some(Running::start(command));
     }

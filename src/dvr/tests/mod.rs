@@ -1,5 +1,6 @@
 //! The ring under faults: torn writes, old laps, full and failing disks, a lost index.
 
+mod audit;
 mod facts;
 mod faulty;
 mod ring;

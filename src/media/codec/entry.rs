@@ -61,6 +61,7 @@ impl CodecParams {
                 let sample_rate = clock_rate.get();
                 (codec, Shape::Audio { sample_rate, channels: channels()? })
             }
+            b"Opus" => return Ok(Self::opus(channels()?)),
             b"alaw" => return Ok(Self::g711(Law::A, clock_rate, channels()?)),
             b"ulaw" => return Ok(Self::g711(Law::Mu, clock_rate, channels()?)),
             other => {
@@ -117,6 +118,7 @@ mod tests {
             CodecParams::from_h264_sets(SPS, PPS).unwrap(),
             CodecParams::g711(Law::A, rate(8_000), 2),
             CodecParams::g711(Law::Mu, rate(16_000), 1),
+            CodecParams::opus(2),
         ] {
             let again = CodecParams::from_sample_entry(&params.sample_entry, params.clock_rate);
             assert_eq!(again.unwrap(), params);
@@ -135,7 +137,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_entry_makes_the_reader_panic(
-            kind in "avc1|hvc1|mp4a|alaw", bytes: Vec<u8>, record: Vec<u8>,
+            kind in "avc1|hvc1|mp4a|alaw|Opus", bytes: Vec<u8>, record: Vec<u8>,
         ) {
             let mut entry = vec![0; 4];
             entry.extend_from_slice(kind.as_bytes());

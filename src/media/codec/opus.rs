@@ -77,7 +77,7 @@ mod tests {
     fn the_sample_entry_is_as_long_as_it_says() {
         let params = CodecParams::opus(2);
         assert_eq!(params.sample_entry.len(), 55);
-        assert_eq!((&params.sample_entry[4..8], params.sample_entry[35]), (&b"Opus"[..], 19));
+        assert_eq!((&params.sample_entry[4..8], params.sample_entry[39]), (&b"Opus"[..], 19));
     }
 
     #[test]

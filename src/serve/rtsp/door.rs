@@ -21,6 +21,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::bus::Directory;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -33,6 +34,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
+    archive: Option<Archive>,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     reception: Reception,
@@ -64,6 +66,7 @@ impl RtspDoor {
             guests: Guests::default(),
             entrances: Arc::default(),
             tls: None,
+            archive: None,
             reception: Reception::default(),
             tunnels: Tunnels::default(),
             multicast: Multicast::default(),
@@ -80,6 +83,12 @@ impl RtspDoor {
     #[must_use]
     pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
         Self { entrances, ..self }
+    }
+
+    /// Plays what is recorded too. Doors with clones of `archive` share its places.
+    #[must_use]
+    pub fn with_archive(self, archive: Archive) -> Self {
+        Self { archive: Some(archive), ..self }
     }
 
     /// The same door with multicast groups, which all doors share.
@@ -149,6 +158,7 @@ impl RtspDoor {
             multicast: self.multicast.clone(),
             supervisor: self.supervisor.clone(),
             reception: self.reception.clone(),
+            archive: self.archive.clone(),
             clock: Arc::clone(&context.clock),
         };
         let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };

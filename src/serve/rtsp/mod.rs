@@ -5,7 +5,8 @@
 //! packets (`sink::rtsp_play`).
 //!
 //! Invariants:
-//! 1. No reader can hold up another one or the stream: what it does not take stays on the bus.
+//! 1. No reader can hold up another one or the stream: what it does not take stays on the bus,
+//!    once for all. One that keeps up is served by the packer itself while its task sleeps (`lane`).
 //! 2. A reader that takes no byte for [`RTSP_WRITE_STALL_MAX`] is cut; one that vanishes too,
 //!    by the kernel's user timeout of the same length.
 //! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
@@ -18,9 +19,11 @@
 //! [`TLS_HANDSHAKE_TIME_MAX`]: crate::base::limits::TLS_HANDSHAKE_TIME_MAX
 
 mod arrival;
+mod channel;
 mod connection;
 mod door;
 mod guests;
+mod lane;
 mod link;
 pub mod multicast;
 mod outgoing;

@@ -7,12 +7,11 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use super::link::Link;
 use crate::base::limits::RTSP_WRITE_STALL_MAX;
 use crate::base::time::BootTime;
 
 /// Pieces of one write; the kernel takes up to 1024.
-const SLICES_MAX: usize = 64;
+const SLICES_MAX: usize = 16;
 
 /// Bytes that wait for the socket.
 #[derive(Debug)]
@@ -51,12 +50,19 @@ impl Outgoing {
         (!self.is_empty()).then(|| self.progress.after(RTSP_WRITE_STALL_MAX))
     }
 
-    /// Writes as much as `link` takes at once.
-    pub(super) fn write(&mut self, now: BootTime, link: &mut Link) -> io::Result<()> {
+    /// Writes as much as `try_write` takes at once.
+    pub(super) fn write(
+        &mut self,
+        now: BootTime,
+        mut try_write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<()> {
         while !self.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                self.queue.iter().take(SLICES_MAX).map(|bytes| IoSlice::new(bytes)).collect();
-            match link.try_write_vectored(&slices) {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = self.queue.len().min(SLICES_MAX);
+            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(bytes);
+            }
+            match try_write(&slices[..count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(now, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

@@ -5,12 +5,13 @@
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{Datagram, Kind, UdpPair};
-use crate::base::time::BootTime;
+use super::udp::UdpPair;
+use crate::base::time::{BootTime, WallTime};
 use crate::bus::Next;
-use crate::media::TrackId;
+use crate::media::{RunId, TrackId};
+use crate::sink::replay::{Beginning, Came, Replay, Voices};
 use crate::sink::rtsp_play::{Format, Reader, RtpUnit};
-use crate::wire::rtp::rtcp::{NtpBase, Sent};
+use crate::wire::rtp::rtcp::{NtpBase, Sent, farewell};
 use crate::wire::rtp::{HEADER_BYTES, Packer, interleaved};
 use crate::wire::rtsp::{Route, Routed};
 
@@ -21,10 +22,23 @@ pub(super) struct FormatChanged;
 /// One reader that plays.
 #[derive(Debug)]
 pub(super) struct Play {
-    reader: Reader,
+    source: Source,
+    /// Why the source ended.
+    ended: &'static str,
     tracks: Vec<TrackOut>,
     ntp: NtpBase,
     cname: String,
+}
+
+/// Where units come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// What comes live, packed once for all readers.
+    Live(Reader),
+    /// The past, packed for this reader.
+    Past(Box<Replay>),
+    /// Nothing yet.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -32,6 +46,10 @@ struct TrackOut {
     routed: Routed,
     sent: Sent,
     format: Option<Format>,
+    /// The run of the unit that was sent last: at another one media time begins anew.
+    run: Option<RunId>,
+    /// Number of the packet that comes next.
+    sequence: Option<u16>,
 }
 
 /// Where packets go.
@@ -41,11 +59,49 @@ pub(super) struct Exits<'a> {
 }
 
 impl Play {
-    /// Sends what `reader` gives along `routes`.
-    pub(super) fn new(reader: Reader, routes: &[Routed], cname: String) -> Self {
-        let track = |&routed| TrackOut { routed, sent: Sent::default(), format: None };
+    /// Sends what `source` gives along `routes`.
+    pub(super) fn new(source: Source, routes: &[Routed], cname: String) -> Self {
+        let track = |&routed| {
+            let (sent, format, run, sequence) = (Sent::default(), None, None, None);
+            TrackOut { routed, sent, format, run, sequence }
+        };
         let tracks = routes.iter().map(track).collect();
-        Self { reader, tracks, ntp: NtpBase::default(), cname }
+        Self { source, ended: "the stream ended", tracks, ntp: NtpBase::default(), cname }
+    }
+
+    /// Goes over to what `next` gives, which was made ready: its packets are counted on.
+    pub(super) fn turn_to(
+        &mut self,
+        mut next: Box<Replay>,
+        ssrc: impl Fn(TrackId) -> Option<u32>,
+    ) -> Beginning {
+        let voice = |out: &TrackOut| {
+            let track = out.routed.track;
+            Some((track, ssrc(track)?, out.sequence.unwrap_or_else(|| fastrand::u16(..))))
+        };
+        let voices = match &mut self.source {
+            Source::Past(replay) => replay.take_voices(),
+            Source::Live(_) | Source::Nothing => Voices::new(self.tracks.iter().filter_map(voice)),
+        };
+        let beginning = next.begin(voices);
+        (self.source, self.ntp) = (Source::Past(next), NtpBase::default());
+        for out in &mut self.tracks {
+            out.run = None;
+        }
+        beginning
+    }
+
+    /// The past, if it plays that.
+    pub(super) fn past(&mut self) -> Option<&mut Replay> {
+        match &mut self.source {
+            Source::Past(replay) => Some(replay),
+            Source::Live(_) | Source::Nothing => None,
+        }
+    }
+
+    /// Why there is nothing more.
+    pub(super) fn ended(&self) -> &'static str {
+        self.ended
     }
 
     /// Leaves only the tracks of `routes`.
@@ -60,12 +116,49 @@ impl Play {
 
     /// Waits for the next unit. Cancel safe.
     pub(super) async fn next(&mut self) -> Next<RtpUnit> {
-        self.reader.next().await
+        match &mut self.source {
+            Source::Live(reader) => reader.next().await,
+            Source::Past(replay) => match replay.next().await {
+                Came::Unit(unit) => Next::Item(unit),
+                // Nothing to send, but to say so: see `part`.
+                Came::Over => Next::Lagged(0),
+                Came::Ended(reason) => {
+                    self.ended = reason;
+                    Next::Ended
+                }
+            },
+            Source::Nothing => std::future::pending().await,
+        }
     }
 
     /// The next unit if there is one now.
     pub(super) fn try_next(&mut self) -> Option<Next<RtpUnit>> {
-        self.reader.try_next()
+        match &mut self.source {
+            Source::Live(reader) => reader.try_next(),
+            Source::Past(replay) => replay.try_next().map(Next::Item),
+            Source::Nothing => None,
+        }
+    }
+
+    /// Says once that nothing more comes, when nothing does: the range was closed and is over.
+    pub(super) fn part(&mut self, now: BootTime, mut exits: Exits<'_>) {
+        let Source::Past(replay) = &mut self.source else { return };
+        if !replay.takes_leave() {
+            return;
+        }
+        for (out, ssrc) in
+            self.tracks.iter().filter_map(|out| Some((out, replay.ssrc(out.routed.track)?)))
+        {
+            exits.report(now, out.routed.route, farewell(ssrc, &self.cname));
+        }
+    }
+
+    /// The packets that it shares with other readers, if it does.
+    pub(super) fn shared(&self) -> Option<&Reader> {
+        match &self.source {
+            Source::Live(reader) => Some(reader),
+            Source::Past(_) | Source::Nothing => None,
+        }
     }
 
     /// Sends `unit`, behind a sender report when one is due.
@@ -83,12 +176,18 @@ impl Play {
         if unit.packets.is_empty() {
             return Ok(());
         }
-        if out.sent.is_due(now) {
+        let new_run = out.run.replace(unit.run) != Some(unit.run);
+        if out.sent.is_due(now) || new_run {
             let wall = self.ntp.tell(unit.run, unit.present, unit.captured);
-            let ssrc = ssrc(unit);
-            let report = out.sent.report(now, ssrc, unit.timestamp, wall, &self.cname);
+            let (wall, timestamp) = match &self.source {
+                // Time stamps are the recording's, and the extension has the dates.
+                Source::Past(replay) if replay.is_unpaced() => (WallTime::NTP_ZERO, 0),
+                _ => (wall, unit.timestamp),
+            };
+            let report = out.sent.report(now, ssrc(unit), timestamp, wall, &self.cname);
             exits.report(now, out.routed.route, report);
         }
+        out.sequence = unit.packets.next_sequence();
         out.sent.count(unit.packets.len(), unit.packets.octets());
         exits.media(now, out.routed, unit);
         Ok(())
@@ -97,8 +196,7 @@ impl Play {
 
 /// The synchronisation source, as it stands in the packets.
 fn ssrc(unit: &RtpUnit) -> u32 {
-    let packet = unit.packets.datagrams().next();
-    let bytes = packet.as_deref().and_then(|packet| packet.get(8..HEADER_BYTES));
+    let bytes = unit.packets.datagram(0).get(8..HEADER_BYTES);
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
@@ -107,8 +205,7 @@ impl Exits<'_> {
         match (route, &mut self.udp) {
             (Route::Tcp { rtcp, .. }, _) => self.tcp.push(now, interleaved(rtcp, &report)),
             (Route::Udp { rtcp, .. }, Some(udp)) => {
-                let gap = std::time::Duration::ZERO;
-                udp.push(Datagram { bytes: report, port: rtcp, kind: Kind::Rtcp, gap });
+                udp.push_report(report, rtcp);
             }
             (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
@@ -118,10 +215,7 @@ impl Exits<'_> {
         match (routed.route, &mut self.udp) {
             (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, unit)),
             (Route::Udp { rtp, .. }, Some(udp)) => {
-                let gap = unit.gap;
-                for bytes in unit.packets.datagrams() {
-                    udp.push(Datagram { bytes, port: rtp, kind: Kind::Rtp, gap });
-                }
+                udp.push(unit.packets.clone(), rtp, unit.gap);
             }
             (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }

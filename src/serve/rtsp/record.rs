@@ -6,12 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::outgoing::Outgoing;
-use super::udp::{Datagram, Kind, UdpPair};
+use super::udp::{DATAGRAM_BYTES_MAX, UdpPair};
 use crate::base::time::BootTime;
 use crate::media::TrackId;
 use crate::source::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
@@ -21,6 +20,9 @@ use crate::wire::rtsp::{Medium, Offer, Refusal, Route, Routed};
 /// Datagrams taken at once, before anything else gets its turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
 
+/// How often what waits at the ports is looked at when a publisher takes leave.
+const DRAIN_ROUNDS_MAX: usize = 32;
+
 /// What publishing needs of a connection. Empty for readers.
 #[derive(Debug, Default)]
 pub(super) struct Record {
@@ -28,6 +30,8 @@ pub(super) struct Record {
     routes: Vec<Routed>,
     /// Ports of our own, a pair per track over UDP.
     ports: Vec<(TrackId, UdpPair)>,
+    /// Room for one datagram, once there are ports.
+    buffer: Vec<u8>,
 }
 
 /// What a publisher's sockets had.
@@ -63,6 +67,7 @@ impl Record {
         }
         let pair = UdpPair::open(local, peer).map_err(|_| Refusal::NoPorts)?;
         pair.make_room_for_input();
+        self.buffer.resize(DATAGRAM_BYTES_MAX, 0);
         let ports = pair.ports();
         self.ports.push((track, pair));
         Ok(Some(ports))
@@ -77,8 +82,9 @@ impl Record {
         seed: u64,
     ) -> Result<(), Refusal> {
         let carriage = |routed: &Routed| match routed.route {
-            Route::Udp { .. } => Carriage::Udp,
-            _ => Carriage::Tcp,
+            // Nobody is offered to publish by multicast.
+            Route::Udp { .. } | Route::Multicast => Carriage::Udp,
+            Route::Tcp { .. } => Carriage::Tcp,
         };
         let tracks: Vec<_> = routes.iter().map(|r| (r.track, carriage(r))).collect();
         self.publisher = Some(seat.sit(offer, &tracks, seed).map_err(refusal)?);
@@ -86,8 +92,21 @@ impl Record {
         Ok(())
     }
 
-    /// Lets no more packets in, for this reason; the ports stay.
+    /// Lets no more packets in, for this reason; the ports stay. What the peer sent before it
+    /// said so may still wait at them, because nobody says in which order sockets are read.
     pub(super) fn pause(&mut self, why: PushError) {
+        let said_so = matches!(why, PushError::Left | PushError::Paused);
+        for _ in 0..if said_so { DRAIN_ROUNDS_MAX } else { 0 } {
+            let rest = self.try_next();
+            let is_last = rest.is_empty();
+            for (track, medium, packet) in rest {
+                // It ends in any case.
+                let _ = self.take(track, medium, packet);
+            }
+            if is_last {
+                break;
+            }
+        }
         if let Some(mut publisher) = self.publisher.take() {
             publisher.ends(why);
         }
@@ -136,8 +155,7 @@ impl Record {
                         out.push(now, interleaved(rtcp, &report));
                     }
                     (Some(Route::Udp { rtcp, .. }), Some((_, pair))) => {
-                        let (kind, gap) = (Kind::Rtcp, Duration::ZERO);
-                        pair.push(Datagram { bytes: report, port: rtcp, kind, gap });
+                        pair.push_report(report, rtcp);
                     }
                     _ => {}
                 }
@@ -152,31 +170,33 @@ impl Record {
     /// Waits for a datagram, or for the loss of the seat. Cancel safe.
     pub(super) async fn next(&mut self) -> Arrival {
         let Some(publisher) = &mut self.publisher else { return std::future::pending().await };
-        let ports = &self.ports;
+        let (ports, buffer) = (&self.ports, &mut self.buffer);
         tokio::select! {
             biased;
             why = publisher.displaced() => Arrival::Displaced(why),
-            arrival = std::future::poll_fn(|cx| poll_ports(ports, cx)) => arrival,
+            arrival = std::future::poll_fn(|cx| poll_ports(ports, cx, buffer)) => arrival,
         }
     }
 
     /// Datagrams that are there already, up to a fair share.
-    pub(super) fn try_next(&self) -> impl Iterator<Item = (TrackId, Medium, Bytes)> + use<> {
-        let there: Vec<_> = self
-            .ports
-            .iter()
-            .flat_map(|(track, pair)| {
-                let media = std::iter::from_fn(|| pair.try_receive());
-                media.take(DATAGRAMS_AT_ONCE).map(|(medium, packet)| (*track, medium, packet))
-            })
-            .collect();
-        there.into_iter()
+    pub(super) fn try_next(&mut self) -> Vec<(TrackId, Medium, Bytes)> {
+        let mut there = Vec::new();
+        for (track, pair) in &self.ports {
+            let media = std::iter::from_fn(|| pair.try_receive(&mut self.buffer));
+            let media = media.take(DATAGRAMS_AT_ONCE);
+            there.extend(media.map(|(medium, packet)| (*track, medium, packet)));
+        }
+        there
     }
 }
 
-fn poll_ports(ports: &[(TrackId, UdpPair)], cx: &mut Context<'_>) -> Poll<Arrival> {
+fn poll_ports(
+    ports: &[(TrackId, UdpPair)],
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<Arrival> {
     for (track, pair) in ports {
-        if let Poll::Ready((medium, packet)) = pair.poll_receive(cx) {
+        if let Poll::Ready((medium, packet)) = pair.poll_receive(cx, buffer) {
             return Poll::Ready(Arrival::Datagram(*track, medium, packet));
         }
     }

@@ -14,6 +14,7 @@ pub(super) const BOUNDS: Bounds = Bounds {
     bytes_max: MSE_WINDOW_BYTES_MAX,
     units_max: BUS_UNITS_MAX,
     span_max: VIEWER_LAG_MAX.saturating_mul(2),
+    lag_bytes_max: u64::MAX,
 };
 
 /// One access unit as a fragment of its own.

@@ -1,10 +1,12 @@
 //! Records one stream into the ring.
 //!
-//! Owns: where fragments end (`cutter`) and the way from the bus to the DVR's queue. Does not
+//! Owns: where fragments end (`cutter`), the way from the bus to the DVR's queue, and the way back
+//! of what a stream was when it is not there (`recall`). Does not
 //! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
 //! same is counted, told, and marked in the seal.
 
 mod cutter;
+mod recall;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +64,7 @@ impl Recorder {
         let meter = Arc::new(Meter::default());
         let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);
         let (kept, counted) = (Arc::clone(&writer), Arc::clone(&meter));
+        supervisor.spawn("recall", recall::recall(Arc::clone(&stream), dvr.clone()));
         let mut lives = 0u64;
         supervisor.keep(spec, move |context| {
             if lives > 0 {

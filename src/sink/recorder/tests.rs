@@ -200,3 +200,42 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     drop(recorder);
     assert!(dvr.close(Duration::from_secs(20)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = StreamName::parse("gate").unwrap();
+    let params = [video(0x33), audio()];
+    for camera_is_there in [true, false] {
+        let config = crate::dvr::Config {
+            data_dir: dir.path().to_owned(),
+            size: Size::Bytes(1 << 20),
+            slot_bytes: Some(64 << 10),
+        };
+        let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+        let stream = Stream::new(name.clone(), "test", WallTime::default());
+        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+        until("subscribing", || stream.bus().readers() == 1).await;
+        if camera_is_there {
+            stream.set_tracks(Arc::new(Tracks::new(RunId(1), params.iter().map(Arc::clone))));
+            for at in 0..5 {
+                stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params[0], at * 40, at == 0)));
+            }
+            until("durability", || recorder.durable().borrow().is_some()).await;
+        } else {
+            until("the recall", || stream.tracks().borrow().is_some()).await;
+            let tracks = stream.tracks().borrow().clone().unwrap();
+            let known: Vec<_> = tracks.list.iter().map(|track| &track.params.codec).collect();
+            assert_eq!(known, [&params[0].codec, &params[1].codec]);
+            // Whatever a run says stays.
+            let newer = Arc::new(Tracks::new(RunId(2), [video(0x28)]));
+            stream.set_tracks(Arc::clone(&newer));
+            stream.recall_tracks(tracks);
+            assert_eq!(stream.tracks().borrow().as_ref(), Some(&newer));
+        }
+        supervisor.stop().await;
+        drop(recorder);
+        assert!(dvr.close(Duration::from_secs(20)));
+    }
+}

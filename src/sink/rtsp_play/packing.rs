@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::lane::Rounds;
 use super::rate::Rate;
-use super::{Format, RtpUnit, Shared};
+use super::{Exit, Format, RtpUnit, Shared};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{RTP_LINGER_TIME, TRACKS_MAX};
-use crate::bus::{Allowance, Next, Publisher};
+use crate::bus::{Allowance, Next};
 use crate::media::{AccessUnit, TrackId, Tracks};
 use crate::supervise::TaskContext;
 use crate::wire::rtp::Packer;
@@ -118,14 +119,16 @@ impl Packing {
 /// Packs until stopped, or until nobody has read for [`RTP_LINGER_TIME`].
 pub(super) async fn run(
     shared: Arc<Shared>,
-    publisher: Arc<Publisher<RtpUnit>>,
+    exit: Arc<Exit>,
     context: TaskContext,
 ) -> Result<Infallible, PackError> {
     let mut units = shared.stream.bus().subscribe(Allowance::Viewer);
     let tracks = shared.stream.tracks();
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let mut unread = Duration::ZERO;
+    let mut rounds = Rounds::default();
     loop {
+        let pause = rounds.next().map(|at| at.since(context.clock.boot()));
         tokio::select! {
             biased;
             () = context.stop.cancelled() => return Err(PackError::Stopped),
@@ -142,14 +145,23 @@ pub(super) async fn run(
                     let tracks = tracks.borrow().clone();
                     let packed = shared.packing().pack(&unit, tracks.as_deref());
                     if let Some(packed) = packed {
-                        publisher.publish(Arc::new(packed));
+                        exit.publish(packed);
+                        rounds.all(&shared.lanes, &context.clock).await;
                     }
                 }
                 Next::Lagged(units) => shared.meter.lost(units),
                 // The stream is gone for good; so will this task be, with its supervisor.
                 Next::Ended => context.stop.cancelled().await,
-            }
+            },
+            () = sleep(pause) => rounds.due(context.clock.boot()),
         }
+    }
+}
+
+async fn sleep(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,7 +23,7 @@ const STEP_NANOS: u64 = 40_000_000;
 
 /// The average of one track.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(in crate::sink) struct Rate {
     packets: u64,
     nanos: u64,
     last: Option<MediaTime>,
@@ -37,7 +37,7 @@ impl Default for Rate {
 
 impl Rate {
     /// Counts a unit of `packets` that is decoded at `at`.
-    pub(super) fn count(&mut self, packets: usize, at: MediaTime) {
+    pub(in crate::sink) fn count(&mut self, packets: usize, at: MediaTime) {
         let step = self.last.replace(at).map_or(STEP_NANOS, |last| {
             at.as_nanos().saturating_sub(last.as_nanos()).unsigned_abs().min(STEP_NANOS_MAX)
         });
@@ -51,7 +51,7 @@ impl Rate {
 
     /// The time from packet to packet at twice the average rate, at most
     /// [`UDP_PACKET_GAP_MAX`].
-    pub(super) fn gap(&self) -> Duration {
+    pub(in crate::sink) fn gap(&self) -> Duration {
         let nanos = self.nanos / 2 / self.packets.max(1);
         Duration::from_nanos(nanos).min(UDP_PACKET_GAP_MAX)
     }

@@ -107,7 +107,7 @@ pub(super) fn lanes(
     }
     if chosen.is_empty() {
         let names = offer.media.iter().take(OFFER_MEDIA_MAX).map(|medium| {
-            let name = medium.encoding.chars().filter(|c| c.is_ascii_graphic()).take(20);
+            let name = medium.encoding.chars().filter(char::is_ascii_graphic).take(20);
             name.collect::<String>().to_uppercase()
         });
         return Err(Unseated::NotCarried { offers: names.collect::<Vec<_>>().join(", ") });

@@ -94,9 +94,8 @@ pub fn read_fragment(fragment: &Bytes) -> Result<Vec<(TrackId, Vec<Sample>)>, Re
 fn read_track(fragment: &Bytes, track: &[u8]) -> Result<(TrackId, Vec<Sample>), ReadError> {
     let id = find(track, &[b"tfhd"]).and_then(|tfhd| u32_at(tfhd, 4));
     let id = id.and_then(|id| u8::try_from(id.checked_sub(1)?).ok()).ok_or_else(damaged("tfhd"))?;
-    let base = find(track, &[b"tfdt"]).and_then(|tfdt| {
-        Some(i64::try_from(u64::from_be_bytes(*tfdt.get(4..)?.first_chunk()?)).ok()?)
-    });
+    let base = find(track, &[b"tfdt"])
+        .and_then(|tfdt| i64::try_from(u64::from_be_bytes(*tfdt.get(4..)?.first_chunk()?)).ok());
     let base = base.ok_or_else(damaged("tfdt"))?;
     let run = find(track, &[b"trun"]).ok_or_else(damaged("trun"))?;
     let samples = read_run(fragment, base, run).ok_or_else(damaged("trun"))?;

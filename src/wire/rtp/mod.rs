@@ -7,6 +7,7 @@
 //! read ([`Received`]), put in order ([`Order`]) and reported on ([`Reception`]); what is in them
 //! is for the source.
 
+mod extension;
 mod order;
 mod packer;
 mod packet;
@@ -15,6 +16,7 @@ mod received;
 mod reception;
 pub mod rtcp;
 
+pub use extension::ReplayExtension;
 pub use order::{Order, Ordered, Travel};
 pub use packer::Packer;
 pub use packet::{FRAME_HEAD_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, Packets, interleaved};

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::extension::ReplayExtension;
 use super::packet::{Head, PacketWriter, Packets};
 use super::payload;
 use crate::base::time::MediaTime;
@@ -31,6 +32,14 @@ impl Packer {
         let (ssrc, timestamp_base, sequence) =
             ((seed >> 32) as u32, seed as u32, (seed >> 8) as u16);
         Self { channel: Self::channel_of(track), track, ssrc, sequence, timestamp_base, told: None }
+    }
+
+    /// A packer that goes on for a receiver who had packets of `ssrc` from another one: the next
+    /// packet has number `sequence`. Time stamps come from whoever packs.
+    #[must_use]
+    pub fn resumed(track: TrackId, ssrc: u32, sequence: u16) -> Self {
+        let (channel, timestamp_base) = (Self::channel_of(track), 0);
+        Self { channel, track, ssrc, sequence, timestamp_base, told: None }
     }
 
     /// The interleaved channel that units of `track` are framed for.
@@ -63,14 +72,26 @@ impl Packer {
     /// Cuts one unit into packets. Parameter sets are put before every key frame, and before
     /// the first unit that has new ones. Called once per unit, whatever the number of readers.
     pub fn pack(&mut self, unit: &AccessUnit) -> Packets {
+        self.pack_stamped(unit, self.timestamp(unit.present), None)
+    }
+
+    /// As [`pack`](Self::pack), with a time stamp and a header extension of the caller's. The
+    /// extension makes the first packet 16 bytes longer than others may be.
+    pub fn pack_stamped(
+        &mut self,
+        unit: &AccessUnit,
+        timestamp: u32,
+        extension: Option<ReplayExtension>,
+    ) -> Packets {
         let changed = !self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &unit.params));
         let head = Head {
             channel: self.channel,
             payload_type: payload::payload_type(&unit.params, self.track),
             ssrc: self.ssrc,
-            timestamp: self.timestamp(unit.present),
+            timestamp,
         };
         let mut writer = PacketWriter::new(head, self.sequence, unit.data.len());
+        writer.extend_first(extension);
         payload::cut(unit, unit.random_access || changed, &mut writer);
         let (packets, next) = writer.finish();
         self.sequence = next;

@@ -2,29 +2,47 @@
 //!
 //! Owns: RTP header (RFC 3550 §5.1) and interleaved framing (RFC 2326 §10.12).
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::extension::{EXTENSION_BYTES, ReplayExtension};
 use crate::base::limits::RTP_PACKET_BYTES_MAX;
 
 /// `$`, channel, 16-bit length.
 pub const FRAME_HEAD_BYTES: usize = 4;
-/// The fixed RTP header; we send no CSRC and no extension.
+/// The fixed RTP header; we send no CSRC, and an extension only where ONVIF wants it.
 pub const HEADER_BYTES: usize = 12;
 /// Room for payload in one packet.
 pub const PAYLOAD_BYTES_MAX: usize = RTP_PACKET_BYTES_MAX - HEADER_BYTES;
 
 const VERSION: u8 = 2 << 6;
+const EXTENDED: u8 = 0x10;
 const MARKER: u8 = 0x80;
 
-/// The packets of one access unit, framed for the channel they were packed with.
+/// The packets of one access unit, framed for the channel they were packed with. Clones share the
+/// memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packets {
     framed: Bytes,
     /// Where each packet ends in `framed`.
-    ends: Vec<usize>,
+    ends: Arc<[usize]>,
+    /// Bytes of header extensions.
+    extension_bytes: usize,
 }
 
 impl Packets {
+    /// Packets of `sizes`, headers included, that differ in what they hold.
+    #[cfg(test)]
+    pub(crate) fn of_sizes(sizes: &[usize]) -> Self {
+        let head = Head { channel: 0, payload_type: 96, ssrc: 7, timestamp: 9 };
+        let mut writer = PacketWriter::new(head, 0, sizes.iter().sum());
+        for (fill, size) in (0u8..).zip(sizes) {
+            writer.packet(&[&vec![fill; size - HEADER_BYTES]], 0);
+        }
+        writer.finish().0
+    }
+
     /// How many packets.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -37,10 +55,19 @@ impl Packets {
         self.ends.is_empty()
     }
 
+    /// The number of the packet that follows; `None` when there is none here.
+    #[must_use]
+    pub fn next_sequence(&self) -> Option<u16> {
+        let first = self.framed.get(FRAME_HEAD_BYTES + 2..)?.first_chunk()?;
+        #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
+        let count = self.len() as u16;
+        Some(u16::from_be_bytes(*first).wrapping_add(count))
+    }
+
     /// Payload octets, as a sender report counts them: without RTP headers.
     #[must_use]
     pub fn octets(&self) -> usize {
-        self.framed.len() - self.len() * (FRAME_HEAD_BYTES + HEADER_BYTES)
+        self.framed.len() - self.len() * (FRAME_HEAD_BYTES + HEADER_BYTES) - self.extension_bytes
     }
 
     /// All packets with their interleaved heads, ready for one write. Shared, not copied.
@@ -57,6 +84,14 @@ impl Packets {
             begin = end;
             packet
         })
+    }
+
+    /// Packet number `at` without the interleaved head; empty when there is no such packet.
+    #[must_use]
+    pub fn datagram(&self, at: usize) -> &[u8] {
+        let begin = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let span = begin.zip(self.ends.get(at)).map(|(begin, &end)| begin + FRAME_HEAD_BYTES..end);
+        span.and_then(|span| self.framed.get(span)).unwrap_or_default()
     }
 
     /// All packets with interleaved heads for `channel`; a copy.
@@ -100,6 +135,9 @@ pub(super) struct PacketWriter {
     sequence: u16,
     out: BytesMut,
     ends: Vec<usize>,
+    /// For the next packet.
+    extension: Option<ReplayExtension>,
+    extension_bytes: usize,
 }
 
 impl PacketWriter {
@@ -112,7 +150,14 @@ impl PacketWriter {
             sequence,
             out: BytesMut::with_capacity(room),
             ends: Vec::with_capacity(packets),
+            extension: None,
+            extension_bytes: 0,
         }
+    }
+
+    /// Gives the first packet a header extension.
+    pub(super) fn extend_first(&mut self, extension: Option<ReplayExtension>) {
+        self.extension = extension;
     }
 
     /// Adds a packet whose payload is `parts`, one after the other; together they are at most
@@ -120,14 +165,21 @@ impl PacketWriter {
     pub(super) fn packet(&mut self, parts: &[&[u8]], ahead_ticks: u32) {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         debug_assert!(payload <= PAYLOAD_BYTES_MAX);
-        let length = u16::try_from(HEADER_BYTES + payload)
+        let extension = self.extension.take();
+        let extension_bytes = if extension.is_some() { EXTENSION_BYTES } else { 0 };
+        self.extension_bytes += extension_bytes;
+        let length = u16::try_from(HEADER_BYTES + extension_bytes + payload)
             .expect("a payload format never exceeds PAYLOAD_BYTES_MAX");
         self.out.put_slice(&[b'$', self.head.channel]);
         self.out.put_u16(length);
-        self.out.put_slice(&[VERSION, self.head.payload_type]);
+        let extended = if extension.is_some() { EXTENDED } else { 0 };
+        self.out.put_slice(&[VERSION | extended, self.head.payload_type]);
         self.out.put_u16(self.sequence);
         self.out.put_u32(self.head.timestamp.wrapping_add(ahead_ticks));
         self.out.put_u32(self.head.ssrc);
+        if let Some(extension) = extension {
+            extension.put(&mut self.out);
+        }
         for part in parts {
             self.out.put_slice(part);
         }
@@ -145,7 +197,8 @@ impl PacketWriter {
 
     /// Ends the unit: the packets, and the number of the packet to come.
     pub(super) fn finish(self) -> (Packets, u16) {
-        (Packets { framed: self.out.freeze(), ends: self.ends }, self.sequence)
+        let (framed, ends) = (self.out.freeze(), self.ends.into());
+        (Packets { framed, ends, extension_bytes: self.extension_bytes }, self.sequence)
     }
 }
 
@@ -170,6 +223,10 @@ mod tests {
         let packets: Vec<Bytes> = three().datagrams().collect();
         assert_eq!(packets[0][..], *b"\x80\x60\xff\xff\xff\xff\xff\xff\0\0\0\x07abc");
         assert_eq!(packets[1][..], *b"\x80\x60\0\0\0\0\0\0\0\0\0\x07d");
+        for (at, packet) in packets.iter().enumerate() {
+            assert_eq!(three().datagram(at), packet);
+        }
+        assert_eq!(three().datagram(3), b"");
         assert_eq!(packets[2][..], *b"\x80\xe0\0\x01\xff\xff\xff\xff\0\0\0\x07efgh");
     }
 

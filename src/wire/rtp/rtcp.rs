@@ -4,7 +4,9 @@
 //! run goes on. Receivers' statistics are not read; ours are in `reception`.
 
 use bytes::Bytes;
-use rtcp_types::{Compound, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem, SenderReport};
+use rtcp_types::{
+    Bye, Compound, ReceiverReport, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem, SenderReport,
+};
 
 use crate::base::limits::RTCP_REPORT_INTERVAL;
 use crate::base::time::{BootTime, MediaTime, WallTime};
@@ -96,6 +98,22 @@ impl Sent {
         out.truncate(written.unwrap_or(0));
         out.into()
     }
+}
+
+/// Says that nothing more comes of `ssrc` (RFC 3550 §6.6): players end where they would wait.
+#[must_use]
+pub fn farewell(ssrc: u32, cname: &str) -> Bytes {
+    let name = SdesItem::builder(SdesItem::CNAME, cname);
+    let names = Sdes::builder().add_chunk(SdesChunk::builder(ssrc).add_item(name));
+    let compound = Compound::builder()
+        .add_packet(ReceiverReport::builder(ssrc))
+        .add_packet(names)
+        .add_packet(Bye::builder().add_source(ssrc));
+    let mut out = vec![0; 8 + 16 + 256 + 8];
+    // Only a name over 255 bytes fails; then nothing is told.
+    let written = compound.write_into(&mut out);
+    out.truncate(written.unwrap_or(0));
+    out.into()
 }
 
 /// Whether `packet` is RTCP of any kind: the peer lives. Tolerant, because readers send reports

@@ -1,8 +1,9 @@
 //! What is set up on a connection: tracks and where they go, or where they come from.
 
+use std::time::Duration;
+
 use super::range::Span;
 use super::transport::Route;
-use crate::base::limits::RTSP_SESSION_TIMEOUT;
 use crate::base::time::BootTime;
 use crate::media::TrackId;
 
@@ -28,6 +29,8 @@ pub enum Medium {
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) id: String,
+    /// How long the peer may be silent.
+    pub(super) timeout: Duration,
     pub(super) stream: String,
     pub(super) routes: Vec<Routed>,
     pub(super) playing: bool,
@@ -42,7 +45,7 @@ pub(super) struct Live {
 impl Live {
     /// Value of the Session header with the timeout, RFC 2326 §12.37.
     pub(super) fn header(&self) -> String {
-        format!("{};timeout={}", self.id, RTSP_SESSION_TIMEOUT.as_secs())
+        format!("{};timeout={}", self.id, self.timeout.as_secs())
     }
 
     /// Whether media flows one way or the other.

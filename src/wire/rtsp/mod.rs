@@ -1,17 +1,4 @@
-//! RTSP 1.0 (RFC 2326) as a server: framing, the HTTP tunnel, the session state machine, SDP.
-//!
-//! Owns: everything a connection says and when it must end. Does not own: sockets, streams,
-//! packets; the driver asks [`Session`] what to do and tells it what became of it.
-//!
-//! Invariants:
-//! 1. Nothing is parsed before its length has met a limit; what is kept of a peer is bounded by
-//!    the input limit of [`Session::wants_bytes`] plus one reply and a short transcript.
-//! 2. Every request gets one reply, in order. While a reply waits for the driver, later requests
-//!    stay unread.
-//! 3. A request that cannot be delimited ends the connection; any other refused request leaves
-//!    the state as it was and the connection open.
-//! 4. A session belongs to its connection and to the account that began it; its id opens nothing
-//!    elsewhere.
+#![doc = include_str!("README.md")]
 
 pub mod auth;
 mod channel;
@@ -32,7 +19,7 @@ mod wish;
 
 pub use channel::Channel;
 pub use live::{Medium, Routed};
-pub use offer::{Offer, OfferedMedium};
+pub use offer::{Offer, OfferError, OfferedMedium};
 pub use range::{Span, Unreadable};
 pub use refusal::Refusal;
 pub use session::{Command, Event, Flowing, Session, Start, Step, View};

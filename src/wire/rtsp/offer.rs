@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rtsp_types::Url;
 
 use super::target::Target;
-use crate::base::limits::OFFER_MEDIA_MAX;
+use crate::base::limits::{OFFER_FMTP_BYTES_MAX, OFFER_MEDIA_MAX};
 use crate::media::TrackId;
 
 /// What a publisher brings.
@@ -39,20 +39,27 @@ pub struct OfferedMedium {
 
 /// Why a description cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OfferError {
+pub enum OfferError {
+    /// It is not UTF-8.
     #[error("the description is not text")]
     NotText,
+    /// It has no `m=` line.
     #[error("the description names no media")]
     NoMedia,
+    /// It has more `m=` lines than are read.
     #[error("the description names more than {OFFER_MEDIA_MAX} media")]
     TooMany,
+    /// An `m=` line is none.
     #[error("line {line} of the description cannot be read")]
-    Unreadable { line: usize },
+    Unreadable {
+        /// Its number, from 1.
+        line: usize,
+    },
 }
 
 impl Offer {
     /// Reads `text`, whose length has met its limit already. Lines end in CRLF, LF or CR.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, OfferError> {
+    pub fn parse(text: &[u8]) -> Result<Self, OfferError> {
         let text = std::str::from_utf8(text).map_err(|_| OfferError::NotText)?;
         let mut offer = Self::default();
         for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
@@ -105,7 +112,9 @@ impl OfferedMedium {
                 self.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
                 self.channels = parts.next().and_then(|channels| channels.parse().ok());
             }
-            "fmtp" => self.fmtp = own(value).or_else(|| self.fmtp.take()),
+            "fmtp" if value.len() <= OFFER_FMTP_BYTES_MAX => {
+                self.fmtp = own(value).or_else(|| self.fmtp.take());
+            }
             "control" => self.control = Some(value.trim().to_owned()),
             _ => {}
         }
@@ -218,6 +227,14 @@ mod tests {
         assert_eq!(track(&announced(silent), "rtsp://h/gate/trackID=2"), None);
         let one = announced("m=video 0 RTP/AVP 96\na=control:*\n");
         assert_eq!(track(&one, "rtsp://h/gate"), Some(0));
+    }
+
+    #[test]
+    fn parameters_beyond_any_measure_are_not_read() {
+        let text = |bytes| format!("m=video 0 RTP/AVP 96\na=fmtp:96 x={}\n", "y".repeat(bytes));
+        let read = |bytes| Offer::parse(text(bytes).as_bytes()).unwrap().media.remove(0).fmtp;
+        assert_eq!(read(1_000).unwrap().len(), 1_002);
+        assert_eq!(read(OFFER_FMTP_BYTES_MAX), None);
     }
 
     #[test]

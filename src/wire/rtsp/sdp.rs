@@ -24,9 +24,11 @@ pub(super) fn description(name: &str, tracks: &Tracks, past: Option<Span>, onvif
     match past {
         None => session.add_attribute_with_value("range", "npt=now-"),
         Some(span) => {
+            if !onvif {
+                // Players seek by seconds where they may, and take the first range for theirs.
+                session.add_attribute_with_value("range", span.to_npt(span.from));
+            }
             session.add_attribute_with_value("range", span.to_header());
-            // Players that know no dates seek by this.
-            session.add_attribute_with_value("range", span.to_npt(span.from));
         }
     }
     session.medias = tracks.list.iter().map(media).collect();

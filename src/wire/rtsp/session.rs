@@ -1,11 +1,12 @@
 //! One RTSP connection as a state machine.
 //!
-//! Owns: the session, its tracks and routes, every deadline. The contract: after each input,
-//! [`poll`](Session::poll) until it says [`Step::Wait`].
+//! Owns: the session, its tracks and routes; deadlines are in `alive`. The contract: after each
+//! input, [`poll`](Session::poll) until it says [`Step::Wait`].
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
@@ -22,12 +23,9 @@ use super::target::Target;
 use super::transcript::Transcript;
 use super::transport::{Group, Route};
 use super::wish::{Scale, Wish};
-use crate::base::limits::{
-    RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
-};
+use crate::base::limits::RTSP_SESSION_TIMEOUT;
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
-use crate::wire::rtp::rtcp::is_rtcp;
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -246,6 +244,8 @@ pub struct Session {
     birth: (BootTime, WallTime),
     /// Nobody on the way can read along.
     pub(super) secure: bool,
+    /// How long the peer of a session may be silent.
+    pub(super) timeout: Duration,
     /// There are multicast groups here.
     pub(super) multicast: bool,
     /// CSeq of our next own request.
@@ -273,6 +273,7 @@ impl Session {
             seed,
             birth: (now, wall),
             secure: false,
+            timeout: RTSP_SESSION_TIMEOUT,
             multicast: false,
             own_cseq: 1,
             closed: false,
@@ -297,7 +298,7 @@ impl Session {
     /// Takes an answer or a wish of the driver. An answer that nobody waits for is dropped.
     pub fn command(&mut self, now: BootTime, command: Command) {
         match command {
-            Command::Alive => return self.alive = now,
+            Command::Alive => return self.alive = self.alive.max(now),
             Command::Heard => return self.heard(now),
             Command::Redirect { url } => return self.redirect(&url),
             _ => {}
@@ -381,38 +382,6 @@ impl Session {
         }
     }
 
-    /// What may not last longer, and until when; `None` when nothing is limited.
-    fn deadline(&self) -> Option<(Late, BootTime)> {
-        let request = self.begun.map(|at| (Late::Request, at.after(RTSP_REQUEST_TIME_MAX)));
-        let rest = match &self.live {
-            None => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
-            Some(Live { recording: Some(heard), .. }) => {
-                Some((Late::Publisher, heard.after(RTSP_PUBLISH_SILENCE_MAX)))
-            }
-            Some(live) if live.needs_keepalive() => {
-                Some((Late::Session, self.alive.after(RTSP_SESSION_TIMEOUT)))
-            }
-            Some(_) => None,
-        };
-        // A request in the making is a sign of life, so only its own time counts then.
-        match (request, rest) {
-            (Some(request), Some(rest @ (Late::Publisher, _))) if rest.1 < request.1 => Some(rest),
-            (request, rest) => request.or(rest),
-        }
-    }
-
-    fn expire(&mut self, now: BootTime, late: Late) {
-        match late {
-            Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
-            Late::Publisher => self.event(Event::Silent),
-            Late::Idle | Late::Session => {}
-        }
-        if !matches!(late, Late::Idle) {
-            self.transcript.ended(now.since(self.birth.0), late.reason());
-        }
-        self.close(late.reason());
-    }
-
     fn take(&mut self, now: BootTime, frame: Frame) {
         self.begun = (self.framer.len() > 0).then_some(now);
         match frame {
@@ -424,30 +393,6 @@ impl Session {
             }
             Frame::Reply => self.alive = now,
             Frame::Interleaved(channel, packet) => self.interleaved(now, channel, packet),
-        }
-    }
-
-    /// Hands on what belongs to a medium that is recorded. Of anything else only RTCP is of
-    /// interest, as a sign of life.
-    fn interleaved(&mut self, now: BootTime, channel: u8, packet: Bytes) {
-        if is_rtcp(&packet) {
-            self.alive = now;
-        }
-        let Some((track, medium)) = self.live.as_ref().and_then(|live| live.comes_by(channel))
-        else {
-            return;
-        };
-        if medium == Medium::Rtp {
-            self.heard(now);
-        }
-        self.event(Event::Media { track, medium, packet });
-    }
-
-    /// Media came of a peer that records.
-    fn heard(&mut self, now: BootTime) {
-        self.alive = now;
-        if let Some(heard) = self.live.as_mut().and_then(|live| live.recording.as_mut()) {
-            *heard = now;
         }
     }
 
@@ -534,26 +479,7 @@ impl Session {
     }
 }
 
-/// What has taken too long.
-#[derive(Clone, Copy)]
-enum Late {
-    Request,
-    Idle,
-    Session,
-    Publisher,
-}
-
-impl Late {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Request => "a request was not finished in time",
-            Self::Idle => "no request came",
-            Self::Session => "the session timed out",
-            Self::Publisher => "the publisher sent no media for 10 s",
-        }
-    }
-}
-
+mod alive;
 mod view;
 
 pub use view::{Flowing, View};

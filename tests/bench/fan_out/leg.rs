@@ -108,7 +108,7 @@ impl Leg {
         let words = ["read", &port, way, speaks, &count, &stalled, &pause, &window];
         let mut readers = Talker::own(&words);
         let mut before = 0.0;
-        let mut first_cost = None;
+        let mut windows: Vec<Window> = Vec::new();
         loop {
             let words = readers.words();
             let numbers: Vec<u64> = words[1..].iter().map(|word| word.parse().unwrap()).collect();
@@ -117,10 +117,10 @@ impl Leg {
                 ("end", numbers) => {
                     let spent = processor_millis(serving.running.pid()) - before;
                     let window = self.window_of(spent, numbers);
-                    print_window(server, window, floor.filter(|_| first_cost.is_none()));
-                    first_cost.get_or_insert(window.cost);
+                    print_window(server, window, floor);
+                    windows.push(window);
                 }
-                ("cut", &[cut]) => println!("  cut by the server: {cut} of {stalled} stalled"),
+                ("cut", &[cut]) => print_stalled(&windows, cut, self.stalled),
                 ("first", &[count, p50, p99]) => {
                     println!(
                         "  {:<16} first picture after PLAY: p50 {:.1} ms, p99 {:.1} ms ({count})",
@@ -128,7 +128,7 @@ impl Leg {
                         millis(p50),
                         millis(p99)
                     );
-                    return first_cost;
+                    return windows.first().map(|window| window.cost);
                 }
                 _ => panic!("the readers said {words:?}"),
             }
@@ -172,6 +172,22 @@ fn print_window(server: Server, window: Window, floor: Option<f64>) {
         window.pictures,
         window.lost_packets,
         window.ended
+    );
+}
+
+/// What the stalled readers did to the healthy ones: before they came, with them, without them.
+#[allow(clippy::cast_precision_loss)] // small numbers
+fn print_stalled(windows: &[Window], cut: u64, stalled: usize) {
+    let &[before, with, after] = windows else { panic!("{} windows", windows.len()) };
+    // The machine itself is not the same all the time: compared with the mean of both sides.
+    let without = (before.p99_micros + after.p99_micros) as f64 / 2.0;
+    println!(
+        "  stalled readers: {stalled}, of whom {cut} were cut; p99 of the others {:+.1} % \
+         ({:.2} ms before, {:.2} ms with them, {:.2} ms after)",
+        (with.p99_micros as f64 / without - 1.0) * 100.0,
+        millis(before.p99_micros),
+        millis(with.p99_micros),
+        millis(after.p99_micros)
     );
 }
 

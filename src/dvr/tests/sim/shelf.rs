@@ -64,4 +64,11 @@ impl Index for Shelf {
         self.set(slot, None);
         Ok(())
     }
+    fn get(&mut self, slot: u32) -> Result<Option<Vec<u8>>, DvrError> {
+        let shelf = self.0.lock().unwrap();
+        Ok(shelf.get(&slot).and_then(|versions| versions.last()?.clone()))
+    }
+    fn size_bytes(&mut self) -> Result<u64, DvrError> {
+        Ok(0)
+    }
 }

@@ -26,7 +26,8 @@ struct Failures {
 
 /// `GET /api/v1/rtsp/sessions`.
 pub(in crate::serve::http) async fn sessions(State(door): At) -> impl IntoResponse {
-    (NO_STORE, Json(Sessions { sessions: door.rtsp.sessions(door.clock.boot()) }))
+    let newest = |stream: &str| door.streams.get(stream)?.stream.newest_arrival();
+    (NO_STORE, Json(Sessions { sessions: door.rtsp.sessions(newest) }))
 }
 
 /// `DELETE /api/v1/rtsp/sessions/{id}`: 204; its connection is closed.

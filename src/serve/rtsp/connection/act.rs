@@ -13,7 +13,7 @@ use crate::bus::Next;
 use crate::sink::rtsp_play::RtpUnit;
 use crate::source::Entrance;
 use crate::source::rtsp_push::PushError;
-use crate::wire::rtsp::{Command, Event, Refusal, Step};
+use crate::wire::rtsp::{Command, Event, Step};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -27,10 +27,12 @@ impl Connection {
             Input::Socket { readable: false } => {}
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
+            Input::Past(answer) => self.past(now, answer),
             Input::GroupEnded => self.stream_ended(now),
             Input::Report => self.session.command(now, Command::Alive),
             Input::Arrival(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
+            Input::Lane => self.catch_up(now),
         }
         Ok(())
     }
@@ -74,8 +76,8 @@ impl Connection {
                 let ready = self.set_up(&target, route);
                 self.answer(now, ready);
             }
-            Event::DescribePast { .. } => self.refuse(now, Refusal::NoStream),
-            Event::Play { stream, routes, .. } => self.play(now, &stream, &routes),
+            Event::DescribePast { stream, span } => self.ask_past_tracks(now, &stream, span),
+            Event::Play { stream, routes, wish } => self.play(now, &stream, &routes, &wish),
             Event::Reroute { routes } => {
                 if let Some(play) = &mut self.play {
                     play.reroute(&routes);
@@ -96,13 +98,13 @@ impl Connection {
             Event::Media { track, medium, packet } => self.publish(track, medium, packet),
             Event::Silent => self.record.pause(PushError::Silent),
             Event::Pause => {
-                self.silence();
+                self.pause();
                 self.record.pause(PushError::Paused);
             }
             Event::Ended => {
                 self.silence();
                 self.record.end();
-                (self.outlet, self.udp) = (None, None);
+                (self.outlet, self.udp, self.described) = (None, None, None);
             }
             Event::Close { reason } => {
                 self.end = Some(reason);
@@ -111,10 +113,19 @@ impl Connection {
         }
     }
 
-    fn silence(&mut self) {
-        (self.play, self.member) = (None, None);
+    pub(super) fn silence(&mut self) {
+        (self.play, self.lane, self.member) = (None, None, None);
         if let Some(udp) = &mut self.udp {
             udp.clear();
+        }
+    }
+
+    /// Goes on where the lane could not.
+    fn catch_up(&mut self, now: BootTime) {
+        if self.takes_units()
+            && let Some(next) = self.play.as_mut().and_then(Play::try_next)
+        {
+            self.take(now, next);
         }
     }
 
@@ -125,13 +136,16 @@ impl Connection {
             match came {
                 Next::Item(unit) => self.send(now, &unit),
                 // The stream counts it where it lags; the next unit is a key frame.
-                Next::Lagged(units) => self.visit.dropped(units),
+                Next::Lagged(units) => self.visit.visitor().dropped(units),
                 Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)
                 && self.end.is_none();
             next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
+        }
+        if let Some(play) = &mut self.play {
+            play.part(now, Exits { tcp: &mut self.out, udp: self.udp.as_mut() });
         }
     }
 
@@ -142,7 +156,7 @@ impl Connection {
         if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });
         }
-        self.end = Some("the stream ended");
+        self.end = Some(self.play.as_ref().map_or("the stream ended", Play::ended));
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {
@@ -157,7 +171,7 @@ impl Connection {
         let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
         match play.send(now, unit, exits) {
             Ok(()) if play.carries(unit.track) => {
-                self.visit.handed(now, unit.arrived, unit.packets.framed().len());
+                self.visit.visitor().handed(unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

@@ -5,6 +5,7 @@
 //! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
 
 mod act;
+mod past;
 mod publish;
 mod setup;
 mod wait;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::lane::Lender;
 use super::link::Link;
 use super::multicast::{Membership, Multicast};
 use super::outgoing::Outgoing;
@@ -24,10 +26,12 @@ use super::record::Record;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
+use crate::media::Tracks;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
-use crate::wire::rtsp::Session;
+use crate::wire::rtsp::{Command, Session};
 use setup::Asked;
 
 /// What every connection needs of the house.
@@ -38,6 +42,8 @@ pub(super) struct House {
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
     pub(super) reception: Reception,
+    /// What is recorded, if it is played.
+    pub(super) archive: Option<Archive>,
     pub(super) clock: SharedClock,
 }
 
@@ -63,7 +69,12 @@ pub(super) struct Connection {
     half_closed: bool,
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
+    archive: Option<Archive>,
+    /// The tracks of a recording, as they were described.
+    described: Option<Arc<Tracks>>,
     play: Option<Play>,
+    /// Where `play` goes while this task sleeps.
+    lane: Option<Lender>,
     /// Plays by multicast instead.
     member: Option<Membership>,
     udp: Option<UdpPair>,
@@ -74,13 +85,14 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that `peer` opened.
     pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, multicast, supervisor, reception, clock } = house;
+        let House { outlets, entrances, multicast, supervisor, reception, archive, clock } = house;
         let local = link.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(link.is_secure())
             .guarded(Arc::clone(reception.guard()))
+            .with_timeout(reception.session_timeout())
             .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
             local,
@@ -92,7 +104,10 @@ impl Connection {
             half_closed: false,
             asked: None,
             outlet: None,
+            archive,
+            described: None,
             play: None,
+            lane: None,
             member: None,
             udp: None,
             record: Record::default(),
@@ -122,10 +137,14 @@ impl Connection {
 
     async fn serve(mut self) {
         let reason = loop {
+            if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
+                self.session.command(heard, Command::Alive);
+            }
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
-            let written = self.out.write(now, &mut self.link).and_then(|()| self.link.flush());
+            let written = self.out.write(now, |slices| self.link.try_write_vectored(slices));
+            let written = written.and_then(|()| self.link.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,
                 Err(error) => break error.to_string(),
@@ -138,8 +157,11 @@ impl Connection {
                 break reason.to_owned();
             }
             if self.out.deadline().is_some_and(|at| at <= now) {
+                let reason = "the peer takes nothing";
                 self.link.cut();
-                break "the peer takes nothing".to_owned();
+                self.session.cut(now, reason);
+                self.visit.see(self.clock.wall(), &mut self.session);
+                break reason.to_owned();
             }
             let input = self.next(now).await;
             if let Err(error) = self.apply(input) {

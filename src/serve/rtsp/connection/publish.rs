@@ -51,7 +51,7 @@ impl Connection {
 
     /// Hands a packet to the source.
     pub(super) fn publish(&mut self, track: TrackId, medium: Medium, packet: Bytes) {
-        self.visit.took(packet.len());
+        self.visit.visitor().took(packet.len());
         let taken = self.record.take(track, medium, packet);
         self.published(taken);
     }

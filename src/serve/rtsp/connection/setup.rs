@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::super::play::Play;
+use super::super::channel;
 use super::super::udp::UdpPair;
 use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
@@ -16,8 +16,9 @@ use crate::base::time::BootTime;
 use crate::bus::State;
 use crate::media::{TrackId, Tracks};
 use crate::sink::Outlet;
+use crate::sink::replay::{Described, Replay};
 use crate::source::Entrance;
-use crate::wire::rtsp::{Command, Group, Refusal, Route, Routed, Target};
+use crate::wire::rtsp::{Command, Group, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
@@ -26,12 +27,19 @@ pub(super) enum Asked {
     Tracks { outlet: Arc<Outlet>, tracks: watch::Receiver<Option<Arc<Tracks>>>, until: BootTime },
     /// The first unit after PLAY.
     FirstUnit { until: BootTime },
+    /// The tracks of a recording.
+    Past { described: Described, span: Span, until: BootTime },
+    /// The first unit of the past.
+    Replay { replay: Box<Replay>, routes: Vec<Routed>, cname: String, until: BootTime },
 }
 
 impl Asked {
     pub(super) fn until(&self) -> BootTime {
         match self {
-            Self::Tracks { until, .. } | Self::FirstUnit { until } => *until,
+            Self::Tracks { until, .. }
+            | Self::FirstUnit { until }
+            | Self::Past { until, .. }
+            | Self::Replay { until, .. } => *until,
         }
     }
 }
@@ -39,6 +47,7 @@ impl Asked {
 impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
+        self.described = None;
         let outlet = match self.readable(stream) {
             Ok(outlet) => outlet,
             Err(refusal) => return self.refuse(now, refusal),
@@ -63,7 +72,7 @@ impl Connection {
             Some(outlet) => Arc::clone(outlet),
             None => self.readable(&target.stream)?,
         };
-        let tracks = outlet.stream.tracks().borrow().clone();
+        let tracks = self.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
         let track = match (target.track, &tracks.list[..]) {
             (Some(track), _) => tracks.get(track).ok_or(Refusal::NoTrack)?.id,
@@ -92,18 +101,6 @@ impl Connection {
         self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
     }
 
-    /// Joins the stream; PLAY is answered when its first unit is there.
-    pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed]) {
-        let Some(outlet) = &self.outlet else { return self.refuse(now, Refusal::NoStream) };
-        if routes.iter().any(|routed| routed.route == Route::Multicast) {
-            let outlet = Arc::clone(outlet);
-            let joined = self.join_group(&outlet);
-            return self.answer(now, joined);
-        }
-        self.play = Some(Play::new(outlet.rtsp.join(), routes, format!("{stream}@holdfast")));
-        self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
-    }
-
     /// Where `track` goes by multicast.
     fn group(&self, outlet: &Outlet, track: TrackId) -> Option<Group> {
         let outlets = self.outlets.all();
@@ -113,11 +110,11 @@ impl Connection {
 
     /// Becomes one of those who read the stream by multicast. Where it stands for the others
     /// cannot be told, so the answer names no numbers.
-    fn join_group(&mut self, outlet: &Outlet) -> Result<Command, Refusal> {
+    pub(super) fn join_group(&mut self, outlet: &Outlet) -> Result<Command, Refusal> {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
-        let task = (&self.supervisor, &self.clock);
-        let joined = self.multicast.join(outlet, group, local, task);
+        let ends = (local, self.peer.ip().to_canonical());
+        let joined = self.multicast.join(outlet, group, ends, &self.supervisor);
         self.member = Some(joined.map_err(|_| Refusal::NoPorts)?);
         Ok(Command::Playing { starts: Vec::new(), wall: None })
     }
@@ -127,7 +124,7 @@ impl Connection {
         if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
-        self.outlets.get(stream).ok_or(Refusal::NoStream)
+        channel::find(&self.outlets, stream).ok_or(Refusal::NoStream)
     }
 
     pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
@@ -143,12 +140,21 @@ impl Connection {
         match self.asked.take_if(|asked| asked.until() <= now) {
             None => {}
             Some(Asked::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
+            Some(Asked::Past { .. } | Asked::Replay { .. }) => {
+                let text = "the disk has not told in time; try again".to_owned();
+                self.refuse(now, Refusal::NotReady(text));
+            }
             Some(Asked::FirstUnit { .. }) => {
                 let answer = Command::Playing { starts: Vec::new(), wall: None };
                 self.session.command(now, answer);
             }
         }
     }
+}
+
+/// The name in reports.
+pub(super) fn cname(stream: &str) -> String {
+    format!("{stream}@holdfast")
 }
 
 /// Why a stream cannot be described or set up now.

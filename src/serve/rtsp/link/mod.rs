@@ -45,6 +45,15 @@ impl Link {
         }
     }
 
+    /// A second handle on the socket, for whoever writes while the connection sleeps; none when
+    /// bytes do not go out as they are.
+    pub(super) fn writer(&self) -> Option<socket2::Socket> {
+        match self {
+            Self::Direct(socket) => socket.writer(),
+            Self::Tunnel(_) => None,
+        }
+    }
+
     /// Reads what is there; `Ok(0)` is the end of what the peer says.
     pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -16,6 +16,10 @@ use crate::base::limits::{RTSP_SEND_BUFFER_BYTES, RTSP_WRITE_STALL_MAX, TLS_HAND
 
 /// What is read and dropped of a peer after its last reply.
 const PART_BYTES_MAX: u64 = 256 << 10;
+/// The kernel asks a silent peer after this whether it is there, and again; how often in vain
+/// follows from [`RTSP_WRITE_STALL_MAX`].
+const KEEPALIVE_TIME: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One socket of a peer.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ impl Socket {
         // A peer that vanished without a word is gone after this, not after 15 minutes.
         options.set_tcp_user_timeout(Some(RTSP_WRITE_STALL_MAX))?;
         options.set_send_buffer_size(RTSP_SEND_BUFFER_BYTES)?;
+        // Nor would one be missed that has nothing to acknowledge, such as a reader over UDP.
+        let alive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+        options.set_tcp_keepalive(&alive.with_interval(KEEPALIVE_INTERVAL))?;
         Ok(Self::Plain(socket))
     }
 
@@ -61,6 +68,14 @@ impl Socket {
     /// Whether nobody on the way can read along.
     pub(in super::super) fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// A second handle on a socket that takes bytes as they are.
+    pub(super) fn writer(&self) -> Option<socket2::Socket> {
+        match self {
+            Self::Plain(socket) => socket2::SockRef::from(socket).try_clone().ok(),
+            Self::Tls(_) => None,
+        }
     }
 
     /// Reads what is there; `Ok(0)` is the end of what the peer says.

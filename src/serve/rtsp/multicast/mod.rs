@@ -1,7 +1,7 @@
 //! UDP multicast: a live stream leaves once for all who read it this way.
 //!
-//! Owns: which group a stream has, and the sender of each stream, which runs while it has members.
-//! Does not own: sessions; a member's connection keeps it alive by RTSP.
+//! Owns: which group a stream has, and the sender of each stream, which runs while it has members;
+//! when each of them was heard last. Does not own: sessions.
 //!
 //! Invariants:
 //! 1. There is one sender per stream and interface, whatever the number of members and listeners.
@@ -9,11 +9,12 @@
 //!    that want the same one stay the same; restarts do not matter.
 //! 3. The group is never the peer's to choose.
 
+mod ears;
 mod sender;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -21,7 +22,7 @@ use arc_swap::ArcSwapOption;
 use self::sender::Sender;
 use crate::base::Stop;
 use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
-use crate::base::time::SharedClock;
+use crate::base::time::BootTime;
 use crate::media::TrackId;
 use crate::sink::Outlet;
 use crate::supervise::Supervisor;
@@ -63,9 +64,17 @@ struct Place {
 
 #[derive(Debug)]
 struct Entry {
-    members: usize,
+    /// By address; from one address there may be several.
+    members: HashMap<IpAddr, Member>,
     /// Ends the sender, or says that it has ended.
     ended: Stop,
+}
+
+#[derive(Debug)]
+struct Member {
+    count: usize,
+    /// When a report came from there, or one joined.
+    heard: BootTime,
 }
 
 /// One reader's part in a sender; dropping the last one ends the sender.
@@ -73,6 +82,7 @@ struct Entry {
 pub(super) struct Membership {
     shared: Arc<Shared>,
     place: Place,
+    peer: IpAddr,
     ended: Stop,
 }
 
@@ -103,35 +113,46 @@ impl Multicast {
         Some(Group { address, port, ttl: config.ttl })
     }
 
-    /// Becomes a member of what `outlet` sends to `group`, that of its first track, through the
-    /// interface of `local`. The first member starts the sender.
+    /// Makes `peer` a member of what `outlet` sends to `group`, that of its first track, through
+    /// the interface of `local`. The first member starts the sender.
     pub(super) fn join(
         &self,
         outlet: &Outlet,
         group: Group,
-        local: Ipv4Addr,
-        (supervisor, clock): (&Supervisor, &SharedClock),
+        (local, peer): (Ipv4Addr, IpAddr),
+        supervisor: &Supervisor,
     ) -> io::Result<Membership> {
+        let clock = supervisor.clock();
         let place = Place { stream: outlet.stream.name().to_string(), local };
         let mut senders = self.0.lock();
-        let running = senders.get_mut(&place).filter(|entry| !entry.ended.is_cancelled());
-        let ended = if let Some(entry) = running {
-            entry.members += 1;
-            entry.ended.clone()
-        } else {
+        if senders.get(&place).is_none_or(|entry| entry.ended.is_cancelled()) {
             let ended = Stop::new();
-            let sender = Sender::open(outlet, group, local, Arc::clone(clock))?;
+            let shared = Arc::clone(&self.0);
+            let sender = Sender::open(outlet, group, (place.clone(), shared), Arc::clone(clock))?;
             supervisor.spawn("multicast", sender.run(ended.clone(), ended.clone().drop_guard()));
-            senders.insert(place.clone(), Entry { members: 1, ended: ended.clone() });
-            ended
-        };
-        Ok(Membership { shared: Arc::clone(&self.0), place, ended })
+            senders.insert(place.clone(), Entry { members: HashMap::new(), ended });
+        }
+        let entry = senders.get_mut(&place).ok_or(io::ErrorKind::NotFound)?;
+        let heard = clock.boot();
+        let member = entry.members.entry(peer).or_insert(Member { count: 0, heard });
+        (member.count, member.heard) = (member.count + 1, heard);
+        let ended = entry.ended.clone();
+        Ok(Membership { shared: Arc::clone(&self.0), place, peer, ended })
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashMap<Place, Entry>> {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a report came from `peer`; strangers are not noted.
+    fn hear(&self, now: BootTime, place: &Place, peer: IpAddr) {
+        let mut senders = self.lock();
+        let member = senders.get_mut(place).and_then(|entry| entry.members.get_mut(&peer));
+        if let Some(member) = member {
+            member.heard = now;
+        }
     }
 }
 
@@ -140,6 +161,12 @@ impl Membership {
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
     }
+
+    /// When the member's address was heard last.
+    pub(super) fn heard(&self) -> Option<BootTime> {
+        let senders = self.shared.lock();
+        Some(senders.get(&self.place)?.members.get(&self.peer)?.heard)
+    }
 }
 
 impl Drop for Membership {
@@ -147,10 +174,15 @@ impl Drop for Membership {
         let mut senders = self.shared.lock();
         // After a sender has ended, others may be members of its successor.
         let Some(entry) = senders.get_mut(&self.place) else { return };
-        if !self.ended.is_cancelled() {
-            entry.members -= 1;
+        if !self.ended.is_cancelled()
+            && let Some(member) = entry.members.get_mut(&self.peer)
+        {
+            member.count -= 1;
+            if member.count == 0 {
+                entry.members.remove(&self.peer);
+            }
         }
-        if entry.members == 0 {
+        if entry.members.is_empty() {
             self.ended.cancel();
         }
         if entry.ended.is_cancelled() {

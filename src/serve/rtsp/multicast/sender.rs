@@ -1,15 +1,19 @@
 //! What sends one stream to its group: a reader like any other whose peer is the group.
+//!
+//! Owns: its sockets and those on which the members' reports come in.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::DropGuard;
 use tracing::debug;
 
 use super::super::outgoing::Outgoing;
-use super::super::play::{Exits, Play};
+use super::super::play::{Exits, Play, Source};
 use super::super::udp::UdpPair;
+use super::ears::Ears;
+use super::{Place, Shared};
 use crate::base::Stop;
 use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
@@ -23,6 +27,9 @@ use crate::wire::rtsp::{Group, Route, Routed};
 pub(super) struct Sender {
     play: Play,
     udp: UdpPair,
+    ears: Ears,
+    place: Place,
+    shared: Arc<Shared>,
     clock: SharedClock,
 }
 
@@ -31,10 +38,11 @@ impl Sender {
     pub(super) fn open(
         outlet: &Outlet,
         group: Group,
-        local: Ipv4Addr,
+        (place, shared): (Place, Arc<Shared>),
         clock: SharedClock,
     ) -> io::Result<Self> {
-        let udp = UdpPair::open_multicast(local, group.address, group.ttl)?;
+        let udp = UdpPair::open_multicast(place.local, group.address, group.ttl)?;
+        let ears = Ears::open(place.local, group, udp.ports().1);
         let routed = |(track, rtp): (u8, u16)| Routed {
             track: TrackId(track),
             route: Route::Udp { rtp, rtcp: rtp + 1 },
@@ -42,7 +50,8 @@ impl Sender {
         let ports = (group.port..).step_by(2);
         let routes: Vec<Routed> = (0u8..).zip(ports).take(TRACKS_MAX).map(routed).collect();
         let cname = format!("{}@holdfast", outlet.stream.name());
-        Ok(Self { play: Play::new(outlet.rtsp.join(), &routes, cname), udp, clock })
+        let play = Play::new(Source::Live(outlet.rtsp.join()), &routes, cname);
+        Ok(Self { play, udp, ears, place, shared, clock })
     }
 
     /// Sends until `ended`, or until the stream ends or becomes another. `_told` says so to the
@@ -59,6 +68,10 @@ impl Sender {
                 () = ended.cancelled() => break,
                 next = self.play.next(), if until.is_none() => next,
                 () = tokio::time::sleep(until.unwrap_or(Duration::ZERO)), if until.is_some() => {
+                    continue;
+                }
+                peer = self.ears.next() => {
+                    self.shared.hear(now, &self.place, peer);
                     continue;
                 }
             };

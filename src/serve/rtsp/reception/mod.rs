@@ -8,16 +8,15 @@ mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
 pub use ledger::{LedgerError, keep_ledger, read_ledger};
 pub use visit::SessionReport;
-pub(super) use visit::Visit;
+pub(super) use visit::{Visit, Visitor};
 
-use visit::Visitor;
-
-use crate::base::limits::RTSP_FAILURES_MAX;
+use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::Flowing;
 use crate::wire::rtsp::auth::{Guard, Right};
@@ -29,6 +28,7 @@ pub struct Reception(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
+    session_timeout: Mutex<Duration>,
     visitors: Mutex<BTreeMap<u64, Arc<Visitor>>>,
     failures: Mutex<VecDeque<FailureReport>>,
 }
@@ -59,6 +59,7 @@ impl Reception {
     pub fn new(guard: Guard) -> Self {
         Self(Arc::new(Shared {
             guard: Arc::new(guard),
+            session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
             visitors: Mutex::default(),
             failures: Mutex::default(),
         }))
@@ -70,6 +71,17 @@ impl Reception {
         &self.0.guard
     }
 
+    /// How long a peer may be silent.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the peers of sessions to come be silent for so long.
+    pub fn wait_for_peers(&self, timeout: Duration) {
+        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+    }
+
     fn visitors(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Visitor>>> {
         self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,11 +90,12 @@ impl Reception {
         self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everybody who has something set up, oldest first. `now` is for the lag.
+    /// Everybody who has something set up, oldest first. `newest` says when the newest unit of a
+    /// stream came.
     #[must_use]
-    pub fn sessions(&self, now: BootTime) -> Vec<SessionReport> {
+    pub fn sessions(&self, newest: impl Fn(&str) -> Option<BootTime>) -> Vec<SessionReport> {
         let visitors: Vec<_> = self.visitors().values().cloned().collect();
-        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(now)).collect();
+        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(&newest)).collect();
         reports.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         reports
     }

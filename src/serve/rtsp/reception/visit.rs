@@ -25,7 +25,7 @@ pub(in crate::serve::rtsp) struct Visit {
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(in crate::serve::rtsp) struct Visitor {
     number: u64,
     peer: SocketAddr,
     secure: bool,
@@ -35,8 +35,6 @@ pub(super) struct Visitor {
     /// When the unit arrived here that was handed on last, in nanoseconds since boot; zero before
     /// the first.
     newest: AtomicU64,
-    /// When that was.
-    handed: AtomicU64,
     end: Stop,
 }
 
@@ -63,7 +61,7 @@ pub struct SessionReport {
     pub user: Option<String>,
     /// Of which stream.
     pub stream: String,
-    /// `tcp` (inside the connection) or `udp`.
+    /// `tcp` (inside the connection), `udp` or `multicast`.
     pub transport: &'static str,
     /// Whether the connection is encrypted.
     pub secure: bool,
@@ -75,8 +73,8 @@ pub struct SessionReport {
     pub bytes: u64,
     /// Access units that it was too slow for.
     pub drops: u64,
-    /// How old what it was handed last was then, or, if it takes nothing, how long ago that came;
-    /// `None` while it does not play.
+    /// How far what it was handed last lies behind the newest of the stream; `None` while it does
+    /// not play.
     pub lag_ms: Option<u64>,
 }
 
@@ -107,33 +105,46 @@ impl Visitor {
         Some((facts.user.clone(), facts.stream.clone()?, facts.flow))
     }
 
-    pub(super) fn report(&self, now: BootTime) -> Option<SessionReport> {
+    /// `newest` is when the newest unit of a stream came.
+    pub(super) fn report(
+        &self,
+        newest: impl Fn(&str) -> Option<BootTime>,
+    ) -> Option<SessionReport> {
         let facts = self.facts();
-        let lag_ms = (facts.flow == Flowing::Playing).then(|| self.lag_ms(now)).flatten();
+        let stream = facts.stream.clone()?;
+        let handed = Some(self.newest.load(Relaxed)).filter(|_| facts.flow == Flowing::Playing);
+        let handed = handed.filter(|&nanos| nanos > 0).map(BootTime::from_nanos);
+        let lag = newest(&stream).zip(handed).map(|(newest, handed)| newest.since(handed));
         Some(SessionReport {
             id: self.id(),
             peer: self.peer.to_string(),
             user_agent: facts.user_agent.clone(),
             user: facts.user.as_deref().map(str::to_owned),
-            stream: facts.stream.clone()?,
+            stream,
             transport: facts.transport,
             secure: self.secure,
             state: facts.flow,
             since: facts.since,
             bytes: self.bytes.load(Relaxed),
             drops: self.drops.load(Relaxed),
-            lag_ms,
+            lag_ms: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
         })
     }
 
-    fn lag_ms(&self, now: BootTime) -> Option<u64> {
-        let newest = BootTime::from_nanos(self.newest.load(Relaxed));
-        let handed = BootTime::from_nanos(self.handed.load(Relaxed));
-        // A stream brings something at least every second, or the lag is its own.
-        let stalled = now.since(handed).as_secs() >= 1;
-        let until = if stalled { now } else { handed };
-        let lag = u64::try_from(until.since(newest).as_millis()).unwrap_or(u64::MAX);
-        (newest > BootTime::default()).then_some(lag)
+    /// A unit that arrived at `arrived` was handed to the socket.
+    pub(in crate::serve::rtsp) fn handed(&self, arrived: BootTime, bytes: usize) {
+        self.took(bytes);
+        self.newest.store(arrived.as_nanos(), Relaxed);
+    }
+
+    /// Bytes of media came from the peer.
+    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The peer was too slow for `units`.
+    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
+        self.drops.fetch_add(units, Relaxed);
     }
 }
 
@@ -148,7 +159,6 @@ impl Reception {
             bytes: AtomicU64::default(),
             drops: AtomicU64::default(),
             newest: AtomicU64::default(),
-            handed: AtomicU64::default(),
             end: Stop::new(),
         });
         self.visitors().insert(visitor.number, Arc::clone(&visitor));
@@ -201,21 +211,9 @@ impl Visit {
         (facts.transport, facts.flow) = (view.transport, view.flow);
     }
 
-    /// A unit that arrived at `arrived` was handed to the socket.
-    pub(in crate::serve::rtsp) fn handed(&self, now: BootTime, arrived: BootTime, bytes: usize) {
-        self.took(bytes);
-        self.visitor.newest.store(arrived.as_nanos(), Relaxed);
-        self.visitor.handed.store(now.as_nanos(), Relaxed);
-    }
-
-    /// Bytes of media came from the peer.
-    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
-        self.visitor.bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// The peer was too slow for `units`.
-    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
-        self.visitor.drops.fetch_add(units, Relaxed);
+    /// What counts for it, for who sends while the connection sleeps.
+    pub(in crate::serve::rtsp) fn visitor(&self) -> &Arc<Visitor> {
+        &self.visitor
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
 /// Answers with the SDP of `tracks`, live or of `past`.
 pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks, past: Option<Span>) -> Reply {
     let name = ask.target.as_ref().map_or("", |target| &target.stream);
-    let onvif = past.is_some() || requires_replay(&ask.request);
+    let onvif = requires_replay(&ask.request);
     let sdp = sdp::description(name, tracks, past, onvif);
     let reply = Reply::ok().body("application/sdp", sdp);
     match ask.request.request_uri() {

@@ -23,7 +23,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     }
     let wish = match wish(live, &ask) {
         Ok(wish) => wish,
-        Err(reply) => return Outcome::Done(reply),
+        Err((status, text)) => return Outcome::Done(Reply::refuse(status, text)),
     };
     if live.is_multicast() && matches!(wish.what, What::Past(_)) {
         let text = "what goes out by multicast is live";
@@ -45,17 +45,18 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
 }
 
 /// What `ask` wants played.
-fn wish(live: &Live, ask: &Ask) -> Result<Wish, Reply> {
+fn wish(live: &Live, ask: &Ask) -> Result<Wish, (StatusCode, &'static str)> {
     let range = ask.request.header(&headers::RANGE).map(HeaderValue::as_str);
     let range = range.map(Range::parse).transpose().map_err(|_| {
-        let text = "a range is npt=SECONDS- or clock=YYYYMMDDThhmmss.fZ-";
-        Reply::refuse(StatusCode::InvalidRange, text)
+        (StatusCode::InvalidRange, "a range is npt=SECONDS- or clock=YYYYMMDDThhmmss.fZ-")
     })?;
     let scale = ask.request.header(&headers::SCALE).map(HeaderValue::as_str);
-    let scale = scale.map(|text| Scale::parse(text).ok_or("a scale is a number"));
-    let scale = scale.transpose().map_err(|why| Reply::refuse(StatusCode::BadRequest, why))?;
+    let scale = scale.map(|text| {
+        Scale::parse(text).ok_or((StatusCode::BadRequest, "a scale is a number but zero"))
+    });
+    let scale = scale.transpose()?;
     let named = ask.target.as_ref().map_or(Ok(None), |target| target.span);
-    let named = named.map_err(|_| Reply::refuse(StatusCode::BadRequest, DATES))?.or(live.span);
+    let named = named.map_err(|_| (StatusCode::BadRequest, DATES))?.or(live.span);
     let what = match (range.flatten(), named, live.in_past) {
         (Some(range), _, _) => range.resolve(named).map_or(What::Live, What::Past),
         (None, Some(span), None) => What::Past(span),

@@ -111,8 +111,10 @@ fn take(session: &mut Session, ask: &Ask, routed: Routed) -> Reply {
     let named = ask.target.as_ref().and_then(|target| target.span.ok().flatten());
     let described = session.described.as_ref().filter(|(name, _)| *name == stream);
     let span = named.or(described.and_then(|(_, span)| *span));
+    let timeout = session.timeout;
     let live = session.live.get_or_insert_with(|| Live {
         id,
+        timeout,
         stream,
         routes: Vec::new(),
         playing,

@@ -3,6 +3,7 @@
 //! Owns: the way through the guard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtsp_types::{Method, StatusCode, headers};
 
@@ -18,7 +19,7 @@ use crate::wire::rtsp::transport::Route;
 pub struct View<'a> {
     /// The stream.
     pub stream: &'a str,
-    /// How its packets go: `tcp` or `udp`.
+    /// How its packets go: `tcp`, `udp` or `multicast`.
     pub transport: &'static str,
     /// Whether they go now, and which way.
     pub flow: Flowing,
@@ -50,6 +51,12 @@ impl Session {
         Self { secure, ..self }
     }
 
+    /// The same with sessions whose peer may be silent for so long.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// The same where there are multicast groups, or not.
     #[must_use]
     pub fn with_multicast(self, multicast: bool) -> Self {
@@ -75,7 +82,7 @@ impl Session {
         let transport = match live.routes.first()?.route {
             Route::Tcp { .. } => "tcp",
             Route::Udp { .. } => "udp",
-            Route::Multicast { .. } => "multicast",
+            Route::Multicast => "multicast",
         };
         let flow = match (live.playing, live.recording) {
             (true, _) => Flowing::Playing,
@@ -89,6 +96,11 @@ impl Session {
     /// refused, or the connection was ended for what the client did.
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.transcript.take_failure()
+    }
+
+    /// The driver ends the connection for what the client did.
+    pub fn cut(&mut self, now: BootTime, reason: &str) {
+        self.transcript.ended(now.since(self.birth.0), reason);
     }
 
     /// Whether media has flowed on this connection.

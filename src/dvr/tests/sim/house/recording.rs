@@ -48,6 +48,11 @@ impl House {
             self.step(&mut process);
         }
         self.check_loss(&process);
+        let built_again = process.keeper.audit.built_again;
+        assert!(
+            self.is_scarred || self.is_flipped || built_again == 0,
+            "nothing was wrong with it"
+        );
         let in_health = !process.is_troubled && cut == Cut::Power;
         self.cut_in_health = in_health.then(|| self.clock.boot());
         self.end_date(!process.is_troubled);

@@ -122,7 +122,7 @@ impl Recorder {
                     self.bench.say(&[&head[..], &packet].concat())
                 }
                 ">" => {
-                    request += &format!("{}\r\n", self.filled_in(rest));
+                    write!(request, "{}\r\n", self.filled_in(rest)).unwrap();
                     if !rest.is_empty() {
                         continue;
                     }

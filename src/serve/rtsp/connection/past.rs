@@ -1,0 +1,131 @@
+//! DESCRIBE and PLAY of the past, and PAUSE and PLAY in it.
+
+use std::sync::Arc;
+
+use super::super::play::{Play, Source};
+use super::Connection;
+use super::setup::{Asked, cname};
+use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
+use crate::base::time::BootTime;
+use crate::media::Tracks;
+use crate::sink::Outlet;
+use crate::sink::replay::{Beginning, Order, Refused, Replay};
+use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, What, Wish};
+
+/// What the recordings answer.
+pub(super) enum Answer {
+    /// The tracks of a recording.
+    Described(Result<Arc<Tracks>, Refused>),
+    /// The first unit is there, or none will be.
+    Ready(Result<(), Refused>),
+}
+
+impl Connection {
+    /// Asks the disk for the tracks that `stream` had.
+    pub(super) fn ask_past_tracks(&mut self, now: BootTime, stream: &str, span: Span) {
+        let outlet = match self.readable(stream) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return self.refuse(now, refusal),
+        };
+        let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
+        match archive.describe(outlet.stream.name(), span) {
+            Ok(described) => {
+                let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
+                self.asked = Some(Asked::Past { described, span, until });
+            }
+            Err(refused) => self.refuse(now, refused.into()),
+        }
+    }
+
+    /// Begins to play what `wish` says, or goes on with it.
+    pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed], wish: &Wish) {
+        let Some(outlet) = self.outlet.clone() else {
+            return self.refuse(now, Refusal::NoStream);
+        };
+        let past = self.play.as_mut().and_then(Play::past);
+        let order = match (wish.what, past) {
+            (What::Past(span), _) => Order::From(span),
+            (What::Live, Some(_)) => Order::Live,
+            (What::Live | What::GoOn, None) => return self.play_live(now, &outlet, stream, routes),
+            (What::GoOn, Some(replay)) if replay.is_as(wish) => {
+                let beginning = replay.resume();
+                return self.replaying(now, beginning);
+            }
+            (What::GoOn, Some(replay)) => Order::From(replay.rest(wish.scale)),
+        };
+        if goes_by_multicast(routes) {
+            let text = "recordings are not sent by multicast".to_owned();
+            return self.refuse(now, Refusal::NothingThere(text));
+        }
+        let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
+        match archive.open(&outlet.stream, &self.clock, order, wish) {
+            Ok(replay) => {
+                let (replay, routes, cname) = (Box::new(replay), routes.to_vec(), cname(stream));
+                let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
+                self.asked = Some(Asked::Replay { replay, routes, cname, until });
+            }
+            Err(refused) => self.refuse(now, refused.into()),
+        }
+    }
+
+    /// What was asked of the recordings is answered.
+    pub(super) fn past(&mut self, now: BootTime, answer: Answer) {
+        match (self.asked.take(), answer) {
+            (Some(Asked::Past { span, .. }), Answer::Described(Ok(tracks))) => {
+                self.described = Some(Arc::clone(&tracks));
+                self.session.command(now, Command::DescribedPast { tracks, span });
+            }
+            (Some(Asked::Replay { replay, routes, cname, .. }), Answer::Ready(Ok(()))) => {
+                self.turn_to(now, replay, &routes, cname);
+            }
+            (_, Answer::Described(Err(refused)) | Answer::Ready(Err(refused))) => {
+                self.refuse(now, refused.into());
+            }
+            (asked, _) => self.asked = asked,
+        }
+    }
+
+    fn turn_to(&mut self, now: BootTime, replay: Box<Replay>, routes: &[Routed], cname: String) {
+        let Some(outlet) = self.outlet.clone() else { return };
+        // The packer has no part in what is packed for one reader.
+        self.lane = None;
+        let play = self.play.get_or_insert_with(|| Play::new(Source::Nothing, routes, cname));
+        let beginning = play.turn_to(replay, |track| outlet.rtsp.ssrc(track));
+        self.replaying(now, beginning);
+    }
+
+    /// The reply goes out before the first packet.
+    fn replaying(&mut self, now: BootTime, beginning: Beginning) {
+        let Beginning { starts, span, scale } = beginning;
+        self.session.command(now, Command::Replaying { starts, span, scale });
+        self.settle();
+    }
+
+    /// Sends no more until it is told to play again.
+    pub(super) fn pause(&mut self) {
+        match self.play.as_mut().and_then(Play::past) {
+            Some(replay) => replay.pause(),
+            None => self.silence(),
+        }
+    }
+
+    /// Joins the stream; PLAY is answered when its first unit is there.
+    fn play_live(&mut self, now: BootTime, outlet: &Outlet, stream: &str, routes: &[Routed]) {
+        if goes_by_multicast(routes) {
+            let joined = self.join_group(outlet);
+            return self.answer(now, joined);
+        }
+        self.lane = None;
+        let source = Source::Live(outlet.rtsp.join());
+        self.play = Some(Play::new(source, routes, cname(stream)));
+        self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
+    }
+}
+
+fn goes_by_multicast(routes: &[Routed]) -> bool {
+    routes.iter().any(|routed| routed.route == Route::Multicast)
+}
+
+fn no_recordings() -> Refusal {
+    Refusal::NothingThere("recordings are not played here".to_owned())
+}

@@ -1,0 +1,309 @@
+//! Which units of the past are sent, and what is said of each.
+//!
+//! Owns: the end of the range, the kinds of frames, the flags of ONVIF. Pure.
+
+use crate::base::time::WallTime;
+use crate::dvr::Clip;
+use crate::media::{AccessUnit, Codec, Kind, TrackId, nal};
+use crate::wire::rtsp::Frames;
+
+/// A unit on its way out.
+#[derive(Clone, Debug)]
+pub(super) struct Shot {
+    /// The unit; its date is the capture's.
+    pub(super) unit: AccessUnit,
+    /// Media time at which it is due, in nanoseconds since boot.
+    pub(super) due_nanos: i64,
+    /// How it stands to what was sent before it.
+    pub(super) lead: Lead,
+    /// What ends with it.
+    pub(super) end: End,
+}
+
+/// How a unit stands to the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lead {
+    /// It goes on where that ended.
+    Follows,
+    /// It does not, but is of the same section.
+    Jumps,
+    /// It begins a section: what was before does not lead up to it.
+    Begins,
+}
+
+/// What ends with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    /// Nothing.
+    Open,
+    /// Its section.
+    Section,
+    /// All that is sent.
+    Range,
+}
+
+impl Shot {
+    pub(super) fn of(unit: AccessUnit) -> Self {
+        let due_nanos = unit.decode.as_nanos();
+        Self { unit, due_nanos, lead: Lead::Follows, end: End::Open }
+    }
+}
+
+/// What is chosen, and how far.
+#[derive(Debug)]
+pub(super) struct Choice {
+    frames: Frames,
+    /// Sound is sent too.
+    sound: bool,
+    until: Option<WallTime>,
+    /// Pictures shown behind the end; one shown before it may need them.
+    held: Vec<Shot>,
+    /// When the last key frame was, of those that are to be some time apart.
+    key_nanos: Option<i64>,
+}
+
+impl Choice {
+    pub(super) fn new(frames: Frames, sound: bool, until: Option<WallTime>) -> Self {
+        Self { frames, sound, until, held: Vec::new(), key_nanos: None }
+    }
+
+    /// Only key frames are wanted.
+    pub(super) fn keys_only(&self) -> bool {
+        matches!(self.frames, Frames::Intra { .. })
+    }
+
+    /// The units of `clip` that are sent, in order, and whether all of the range was.
+    pub(super) fn forward(&mut self, clip: &Clip, units: Vec<AccessUnit>) -> (Vec<Shot>, bool) {
+        let (mut shots, mut finished) = (Vec::new(), false);
+        for unit in units {
+            let shot = Shot::of(unit);
+            let Some(until) = self.until else {
+                shots.push(shot);
+                continue;
+            };
+            let wall = shot.unit.captured.wall;
+            let ahead = shot.unit.present.as_nanos().saturating_sub(shot.unit.decode.as_nanos());
+            if wall < until {
+                if self.held.first().is_some_and(|held| held.unit.track == shot.unit.track) {
+                    shots.append(&mut self.held);
+                }
+                shots.push(shot);
+            } else if wall.offset_nanos(ahead.saturating_neg()) < until {
+                // Only pictures are shown in another order than they are decoded in.
+                self.held.push(shot);
+            } else {
+                finished = true;
+                break;
+            }
+        }
+        finished |= self.until.is_some_and(|until| clip.next_start.is_some_and(|at| at >= until));
+        shots.retain(|shot| self.is_wanted(&shot.unit));
+        if clip.seam
+            && let Some(first) = shots.first_mut()
+        {
+            first.lead = Lead::Begins;
+        }
+        mark_last(&mut shots, clip.ends_section, finished);
+        (shots, finished)
+    }
+
+    /// The units of a group of pictures, which is sent as a whole, and whether it is the last.
+    pub(super) fn backward(&mut self, clips: &[Clip], units: Vec<AccessUnit>) -> (Vec<Shot>, bool) {
+        let Some(first) = clips.first() else { return (Vec::new(), false) };
+        let finished = self.until.is_some_and(|until| first.start <= until);
+        let mut shots: Vec<_> = units.into_iter().map(Shot::of).collect();
+        shots.retain(|shot| self.is_wanted(&shot.unit));
+        let shown_last = shots.iter().map(|shot| shot.unit.present.as_nanos()).max();
+        for shot in &mut shots {
+            shot.due_nanos = shown_last.unwrap_or(shot.due_nanos);
+        }
+        if let Some(begin) = shots.first_mut() {
+            begin.lead = if first.seam { Lead::Begins } else { Lead::Jumps };
+        }
+        mark_last(&mut shots, first.ends_section, finished);
+        (shots, finished)
+    }
+
+    /// Whether `unit` is of those that are sent.
+    pub(super) fn is_wanted(&mut self, unit: &AccessUnit) -> bool {
+        if unit.params.kind() == Kind::Audio && !unit.random_access {
+            return self.sound && !self.keys_only();
+        }
+        match self.frames {
+            Frames::All => true,
+            Frames::Predicted => unit.random_access || is_reference(unit),
+            Frames::Intra { apart } => {
+                let nanos = unit.present.as_nanos();
+                let since = self.key_nanos.map(|last| nanos.saturating_sub(last).unsigned_abs());
+                let far = since.is_none_or(|since| u128::from(since) >= apart.as_nanos());
+                let wanted = unit.random_access && far;
+                if wanted {
+                    self.key_nanos = Some(nanos);
+                }
+                wanted
+            }
+        }
+    }
+}
+
+/// Flags the last unit of each track.
+fn mark_last(shots: &mut [Shot], ends_section: bool, finished: bool) {
+    let end = match (finished, ends_section) {
+        (true, _) => End::Range,
+        (false, true) => End::Section,
+        (false, false) => return,
+    };
+    let mut seen: Vec<TrackId> = Vec::new();
+    for shot in shots.iter_mut().rev() {
+        if !seen.contains(&shot.unit.track) {
+            seen.push(shot.unit.track);
+            shot.end = end;
+        }
+    }
+}
+
+/// Whether another picture may need this one: `nal_ref_idc` (ITU-T H.264 §7.4.1), and the
+/// sub-layer non-reference pictures with even types below 16 of H.265 (§7.4.2.2).
+fn is_reference(unit: &AccessUnit) -> bool {
+    let mut nals = nal::Nals::new(&unit.data).filter_map(|nal| nal.first().copied());
+    match unit.params.codec {
+        Codec::H264 { .. } => nals.any(|head| (1..=5).contains(&(head & 0x1f)) && head & 0x60 != 0),
+        Codec::H265 { .. } => nals.any(|head| {
+            let kind = head >> 1 & 0x3f;
+            kind < 32 && (kind >= 16 || kind % 2 == 1)
+        }),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::base::time::{BootTime, MediaTime};
+    use crate::dvr::Entry;
+    use crate::media::codec::Law;
+    use crate::media::{Captured, ClockSource, CodecParams, RunId};
+
+    const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+    /// A picture decoded and shown at these frames of 40 ms, or a frame of sound.
+    fn unit(track: u8, decode: i64, present: i64, nal: u8) -> AccessUnit {
+        let rate = NonZeroU32::new(25).unwrap();
+        let mut params = match track {
+            0 => CodecParams::from_h264_sets(SPS, PPS).unwrap(),
+            _ => CodecParams::g711(Law::A, rate, 1),
+        };
+        params.clock_rate = rate;
+        AccessUnit {
+            track: TrackId(track),
+            run: RunId(0),
+            decode: MediaTime { ticks: decode, rate },
+            present: MediaTime { ticks: present, rate },
+            arrived: BootTime::default(),
+            captured: Captured { wall: wall(present), source: ClockSource::Sender },
+            random_access: nal == 0x65,
+            lost_before: 0,
+            params: Arc::new(params),
+            data: Bytes::copy_from_slice(&[0, 0, 0, 1, nal]),
+        }
+    }
+
+    fn wall(frame: i64) -> WallTime {
+        WallTime::from_unix_nanos(frame * 40_000_000)
+    }
+
+    /// Key, P, two B between them, with sound beside: I0 P3 B1 b2 P6 B4 b5.
+    fn pictures() -> Vec<AccessUnit> {
+        let order = [(0, 0x65), (3, 0x41), (1, 0x21), (2, 0x01), (6, 0x41), (4, 0x21), (5, 0x01)];
+        let mut units = Vec::new();
+        for (at, (present, nal)) in (0..).zip(order) {
+            units.push(unit(0, at - 2, present, nal));
+            units.push(unit(1, at, at, 0));
+        }
+        units
+    }
+
+    fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> Clip {
+        let entry = Entry {
+            offset: 0,
+            length: 0,
+            sequence: 1,
+            boot_time: BootTime::default(),
+            wall: wall(0),
+            decode_nanos: 0,
+            span_nanos: 280_000_000,
+            samples: 14,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: false,
+        };
+        let (init, bytes, boot) = (Bytes::new(), Bytes::new(), [0; 16]);
+        let (start, next_start) = (wall(0), next.map(wall));
+        Clip { init, bytes, entry, boot, this_boot: true, start, seam, next_start, ends_section }
+    }
+
+    fn shown(shots: &[Shot], track: u8) -> Vec<i64> {
+        let of_track = shots.iter().filter(|shot| shot.unit.track == TrackId(track));
+        of_track.map(|shot| shot.unit.present.ticks).collect()
+    }
+
+    #[test]
+    fn a_range_ends_with_what_is_shown_in_it_and_what_that_needs() {
+        for (until, wanted) in [
+            (7, &[0, 3, 1, 2, 6, 4, 5][..]),
+            (5, &[0, 3, 1, 2, 6, 4]),
+            (4, &[0, 3, 1, 2]),
+            (2, &[0, 3, 1]),
+            (1, &[0]),
+        ] {
+            let mut choice = Choice::new(Frames::All, true, Some(wall(until)));
+            let (shots, finished) = choice.forward(&clip(true, Some(7), false), pictures());
+            assert_eq!(shown(&shots, 0), wanted, "until {until}");
+            assert_eq!(shown(&shots, 1), (0..until).collect::<Vec<_>>(), "until {until}");
+            assert!(finished, "until {until}");
+            assert_eq!(shots[0].lead, Lead::Begins);
+            let ends = shots.iter().filter(|shot| shot.end == End::Range).count();
+            assert_eq!(ends, 2, "the last of each track");
+        }
+        let mut open = Choice::new(Frames::All, false, None);
+        let (shots, finished) = open.forward(&clip(false, Some(7), true), pictures());
+        assert!(!finished && shown(&shots, 1).is_empty());
+        let marks: Vec<_> = shots.iter().map(|shot| (shot.lead, shot.end)).collect();
+        assert_eq!(marks[..6], [(Lead::Follows, End::Open); 6]);
+        assert_eq!(marks[6], (Lead::Follows, End::Section));
+    }
+
+    #[test]
+    fn frames_are_left_out_that_are_not_wanted() {
+        let shots = |frames| {
+            Choice::new(frames, true, None).forward(&clip(false, None, false), pictures()).0
+        };
+        let predicted = shots(Frames::Predicted);
+        assert_eq!(shown(&predicted, 0), [0, 3, 1, 6, 4]);
+        let apart = std::time::Duration::ZERO;
+        let keys = shots(Frames::Intra { apart });
+        assert_eq!((shown(&keys, 0), shown(&keys, 1)), (vec![0], Vec::new()));
+        let apart = std::time::Duration::from_millis(400);
+        let mut sparse = Choice::new(Frames::Intra { apart }, false, None);
+        let keys = (0..30).map(|at| unit(0, at, at, 0x65)).collect();
+        assert_eq!(shown(&sparse.forward(&clip(false, None, false), keys).0, 0), [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_group_that_is_sent_backwards_is_whole_and_due_with_its_end() {
+        let mut choice = Choice::new(Frames::All, false, Some(wall(-1)));
+        let (shots, finished) = choice.backward(&[clip(true, None, false)], pictures());
+        assert_eq!(shown(&shots, 0), [0, 3, 1, 2, 6, 4, 5]);
+        assert!(!finished && shots.iter().all(|shot| shot.due_nanos == 240_000_000));
+        let (shots, finished) = choice.backward(&[clip(false, None, false)], pictures());
+        assert!(!finished && shots[0].lead == Lead::Jumps);
+        let mut last = Choice::new(Frames::All, false, Some(wall(0)));
+        assert!(last.backward(&[clip(false, None, false)], pictures()).1);
+    }
+}

@@ -1,0 +1,112 @@
+//! Reads the ring ahead of a player, off the threads that must not wait.
+//!
+//! Owns: the tape, which is away while a thread reads. At most one thread reads for one player,
+//! and players are counted: that bounds the threads a disk that hangs can hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::base::time::WallTime;
+use crate::dvr::{Clip, DvrError, Tape, Way};
+
+/// Pause before the end of the recording is looked at again.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// What came off the reel.
+#[derive(Debug)]
+pub(super) enum Wound {
+    /// A fragment, or backwards a group of pictures.
+    Clips(Vec<Clip>),
+    /// Nothing where playing was to begin; what there is, if anything.
+    Nowhere(Option<(WallTime, WallTime)>),
+    /// Nothing more, for now.
+    End,
+}
+
+type Answer = (Tape, Result<Wound, DvrError>);
+
+/// A tape with one reading ahead.
+#[derive(Debug)]
+pub(super) struct Reel {
+    tape: Option<Tape>,
+    reading: Option<JoinHandle<Answer>>,
+    /// Where it is to begin, until it has.
+    begin: Option<WallTime>,
+    way: Way,
+    keys: bool,
+    look_at: Option<Instant>,
+    place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Reel {
+    /// Reads from `begin` on; with `keys` only fragments with key frames.
+    pub(super) fn new(
+        tape: Tape,
+        begin: WallTime,
+        way: Way,
+        keys: bool,
+        place: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        let (tape, begin) = (Some(tape), Some(begin));
+        Self { tape, reading: None, begin, way, keys, look_at: None, place }
+    }
+
+    /// Lets it begin somewhere else.
+    pub(super) fn restart(&mut self, begin: WallTime) {
+        (self.begin, self.look_at) = (Some(begin), None);
+    }
+
+    /// Starts reading what comes next if nothing is being read and nothing has to be waited for.
+    pub(super) fn read_ahead(&mut self) {
+        if self.look_at.is_some() {
+            return;
+        }
+        let Some(mut tape) = self.tape.take() else { return };
+        let (begin, way, keys) = (self.begin, self.way, self.keys);
+        let place = Arc::clone(&self.place);
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let wound = wind(&mut tape, begin, way, keys);
+            drop(place);
+            (tape, wound)
+        }));
+    }
+
+    /// What comes next. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Wound, DvrError> {
+        if let Some(at) = self.look_at {
+            sleep_until(at).await;
+            self.look_at = None;
+        }
+        self.read_ahead();
+        let Some(reading) = &mut self.reading else { return Ok(Wound::End) };
+        let answer = reading.await;
+        self.reading = None;
+        // A reader that panicked took the tape with it.
+        let Ok((tape, wound)) = answer else { return Ok(Wound::End) };
+        self.tape = Some(tape);
+        if !matches!(wound, Ok(Wound::Nowhere(_))) {
+            self.begin = None;
+        }
+        if !matches!(wound, Ok(Wound::Clips(_))) {
+            self.look_at = Some(Instant::now() + LOOK_PAUSE);
+        }
+        wound
+    }
+}
+
+fn wind(tape: &mut Tape, begin: Option<WallTime>, way: Way, keys: bool) -> Result<Wound, DvrError> {
+    if let Some(begin) = begin
+        && !tape.seek(begin, way)?
+    {
+        return Ok(Wound::Nowhere(tape.extent()));
+    }
+    let clips = match way {
+        Way::Forward => tape.forward(keys)?.map(|clip| vec![clip]),
+        Way::Backward => tape.backward(keys)?,
+    };
+    Ok(clips.map_or(Wound::End, Wound::Clips))
+}

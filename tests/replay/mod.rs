@@ -1,0 +1,579 @@
+//! A ring with known footage behind an RTSP door, and a client that looks at every packet.
+#![allow(dead_code, unreachable_pub)] // each test takes what it needs
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast::base::Stop;
+use holdfast::base::name::StreamName;
+use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
+use holdfast::bus::{Directory, Stream};
+use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
+use holdfast::encode::still::StillDecoder;
+use holdfast::media::codec::Law;
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
+};
+use holdfast::serve::rtsp::RtspDoor;
+use holdfast::sink::Outlet;
+use holdfast::sink::recorder::Recorder;
+use holdfast::sink::replay::Archive;
+use holdfast::supervise::Supervisor;
+use holdfast::wire::mp4::{FragmentBuilder, init_segment};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Seconds of footage, and pictures of a group, which is one second.
+pub const SECS: u32 = 12;
+pub const GOP: u32 = 25;
+const GAP_MS: i64 = 5_000;
+const VIDEO_RATE: i64 = 90_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Length of the gap in the middle of the footage.
+pub fn gap_secs() -> f64 {
+    5.0
+}
+
+/// The value of a Range header.
+pub fn clock(from: WallTime, until: Option<WallTime>) -> String {
+    let text = |at: WallTime| at.to_rfc3339().replace(['-', ':'], "");
+    format!("clock={}-{}", text(from), until.map(text).unwrap_or_default())
+}
+
+/// Runs a foreign program to its end.
+pub async fn run(program: &str, args: &[&str], input: Vec<u8>) -> (Vec<u8>, String) {
+    let mut child = tokio::process::Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} cannot be started, is it installed? {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let feed = async move {
+        let _ = stdin.write_all(&input).await;
+    };
+    let both = async { tokio::join!(feed, child.wait_with_output()).1.unwrap() };
+    let output = tokio::time::timeout(PATIENCE, both).await;
+    let output = output.unwrap_or_else(|_| panic!("{program} {args:?} does not end"));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {told}");
+    (output.stdout, told)
+}
+
+fn checksums(framemd5: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(framemd5);
+    let lines = text.lines().filter(|line| line.starts_with("0,"));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+/// A picture of the film: times in ticks from its beginning.
+#[derive(Clone)]
+pub struct Picture {
+    decode: i64,
+    present: i64,
+    key: bool,
+    data: Bytes,
+}
+
+/// A film of [`SECS`] with two B-frames between others.
+pub struct Film {
+    pub params: Arc<CodecParams>,
+    pub pictures: Vec<Picture>,
+    pub sums: Vec<String>,
+}
+
+impl Film {
+    async fn make() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("film.mp4");
+        let file = path.to_str().unwrap();
+        let input = format!("testsrc2=size=320x240:rate=25:duration={SECS}");
+        let line = format!(
+            "-v error -f lavfi -i {input} -pix_fmt yuv420p -c:v libx264 -preset ultrafast \
+             -x264-params keyint={GOP}:min-keyint={GOP}:scenecut=0:open-gop=0:bframes=2:b-adapt=0 \
+             -video_track_timescale {VIDEO_RATE} {file}"
+        );
+        run("ffmpeg", &line.split_whitespace().collect::<Vec<_>>(), Vec::new()).await;
+        let line = format!("-v error -i {file} -c copy -bsf:v h264_mp4toannexb -f h264 -");
+        let (raw, _) = run("ffmpeg", &line.split_whitespace().collect::<Vec<_>>(), vec![]).await;
+        let set = |kind| nal::annex_b(&raw).find(|nal| nal[0] & 0x1f == kind).unwrap();
+        let params = Arc::new(CodecParams::from_h264_sets(set(7), set(8)).unwrap());
+        let line = format!("-v error -i {file} -map 0:v -fps_mode passthrough -f framemd5 -");
+        let (sums, _) = run("ffmpeg", &line.split_whitespace().collect::<Vec<_>>(), vec![]).await;
+        let line =
+            format!("-v error -show_entries packet=pts,dts,size,pos,flags -of csv=p=0 {file}");
+        let (told, _) = run("ffprobe", &line.split_whitespace().collect::<Vec<_>>(), vec![]).await;
+        let bytes = std::fs::read(&path).unwrap();
+        let picture = |line: &str| {
+            let fields: Vec<&str> = line.split(',').collect();
+            let number = |at: usize| fields[at].parse::<i64>().unwrap();
+            let (size, at) =
+                (usize::try_from(number(2)).unwrap(), usize::try_from(number(3)).unwrap());
+            let data = Bytes::copy_from_slice(&bytes[at..at + size]);
+            let key = fields[4].starts_with('K');
+            Picture { decode: number(1), present: number(0), key, data }
+        };
+        let pictures: Vec<_> = String::from_utf8(told).unwrap().lines().map(picture).collect();
+        assert!(pictures.iter().any(|picture| picture.decode != picture.present), "no B-frames");
+        let sums = checksums(&sums);
+        assert_eq!((pictures.len(), sums.len()), ((SECS * GOP) as usize, (SECS * GOP) as usize));
+        Self { params, pictures, sums }
+    }
+
+    /// The units of some groups, with sound, of a film that begins at `boot` and `date`.
+    fn units(&self, gops: Range<u32>, boot: BootTime, date: WallTime) -> Vec<Arc<AccessUnit>> {
+        let sound = Arc::new(sound());
+        let boot_nanos = i64::try_from(boot.as_nanos()).unwrap();
+        let unit = |track: u8, params: &Arc<CodecParams>, times: (i64, i64), key, data: Bytes| {
+            let zero = MediaTime::from_nanos(boot_nanos, params.clock_rate).ticks;
+            let at = |ticks| MediaTime { ticks: zero + ticks, rate: params.clock_rate };
+            let since = |ticks| MediaTime { ticks, rate: params.clock_rate }.as_nanos();
+            let arrived = u64::try_from(since(times.1).max(0)).unwrap();
+            AccessUnit {
+                track: TrackId(track),
+                run: RunId(1),
+                decode: at(times.0),
+                present: at(times.1),
+                arrived: boot.after(Duration::from_nanos(arrived)),
+                captured: Captured {
+                    wall: date.offset_nanos(since(times.1)),
+                    source: ClockSource::Sender,
+                },
+                random_access: key,
+                lost_before: 0,
+                params: Arc::clone(params),
+                data,
+            }
+        };
+        let mut units = Vec::new();
+        for gop in gops {
+            let pictures = (gop * GOP) as usize..((gop + 1) * GOP) as usize;
+            for picture in &self.pictures[pictures] {
+                let times = (picture.decode, picture.present);
+                units.push(unit(0, &self.params, times, picture.key, picture.data.clone()));
+            }
+            for frame in 0..50 {
+                let at = (i64::from(gop) * 50 + frame) * 160;
+                units.push(unit(1, &sound, (at, at), false, Bytes::from(vec![0xd5; 160])));
+            }
+        }
+        units.into_iter().map(Arc::new).collect()
+    }
+
+    fn tracks(&self) -> Arc<Tracks> {
+        Arc::new(Tracks::new(RunId(1), [Arc::clone(&self.params), Arc::new(sound())]))
+    }
+}
+
+fn sound() -> CodecParams {
+    CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1)
+}
+
+/// One ring and one door with a stream called `gate`.
+pub struct Bench {
+    pub film: Film,
+    pub address: SocketAddr,
+    pub dvr: Dvr,
+    pub stream: Arc<Stream>,
+    pub supervisor: Supervisor,
+    pub writer: Option<Writer>,
+    date: WallTime,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// With the film in the ring: its first half, a gap, its second half.
+    pub async fn open() -> Self {
+        let mut bench = Self::empty(64 << 20, 1 << 20, false).await;
+        let ago = Duration::from_secs(u64::from(SECS) + 60);
+        let boot = SystemClock.boot().before(ago);
+        let secs = SystemClock.wall().as_unix_nanos() / 1_000_000_000;
+        let ago_secs = i64::try_from(ago.as_secs()).unwrap();
+        bench.date = WallTime::from_unix_nanos((secs - ago_secs) * 1_000_000_000);
+        let half = SECS / 2;
+        bench.record(0..half, boot, bench.date, true);
+        let behind = boot.after(Duration::from_millis(GAP_MS.unsigned_abs()));
+        bench.record(half..SECS, behind, bench.date.offset_nanos(GAP_MS * 1_000_000), false);
+        bench.durable(u64::from(SECS)).await;
+        bench
+    }
+
+    /// With nothing in the ring; `recorded` says that what is published is.
+    pub async fn empty(ring_bytes: u64, slot_bytes: u64, recorded: bool) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let film = Film::make().await;
+        let dir = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let config = dvr::Config {
+            data_dir: dir.path().to_owned(),
+            size: Size::Bytes(ring_bytes),
+            slot_bytes: Some(slot_bytes),
+        };
+        let dvr = Dvr::open(config, Arc::clone(&clock), None).unwrap();
+        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
+        stream.set_tracks(film.tracks());
+        let keep = Keep::default();
+        let recorder =
+            recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
+        let writer = (!recorded).then(|| dvr.writer(&name, keep));
+        let decoder = StillDecoder::new(env!("CARGO_BIN_EXE_holdfast").into());
+        let outlet = Arc::new(Outlet::new(&stream, recorder, decoder, &supervisor));
+        let directory = Arc::new(Directory::default());
+        directory.replace(BTreeMap::from([(name, outlet)]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let archive = Archive::new(dvr.clone());
+        RtspDoor::new(directory, supervisor.child()).with_archive(archive).keep(listener);
+        let date = SystemClock.wall();
+        Self { film, address, dvr, stream, supervisor, writer, date, _dir: dir }
+    }
+
+    /// Puts groups of the film into the ring, one fragment each.
+    pub fn record(&self, gops: Range<u32>, boot: BootTime, date: WallTime, first: bool) {
+        let init = init_segment(&self.film.tracks());
+        for gop in gops.clone() {
+            let mut builder = FragmentBuilder::new(gop + 1);
+            for unit in self.film.units(gop..gop + 1, boot, date) {
+                builder.push(unit);
+            }
+            let run_start = gop == gops.start && first;
+            let fragment = builder.build(None);
+            self.writer.as_ref().unwrap().append(&init, fragment, run_start, false).unwrap();
+        }
+    }
+
+    pub async fn durable(&self, fragments: u64) {
+        let mut durable = self.writer.as_ref().unwrap().durable();
+        let wait = durable.wait_for(|now| now.is_some_and(|now| now.fragments >= fragments));
+        tokio::time::timeout(PATIENCE, wait).await.expect("the ring takes the film").unwrap();
+    }
+
+    /// Publishes the film over and over at the pace of life; returns its groups' dates.
+    pub fn film_live(&self) {
+        let (stream, film) = (
+            Arc::clone(&self.stream),
+            Film {
+                params: Arc::clone(&self.film.params),
+                pictures: self.film.pictures.clone(),
+                sums: Vec::new(),
+            },
+        );
+        self.supervisor.spawn("camera", async move {
+            let run = stream.begin_run();
+            let (mut boot, mut date) = (SystemClock.boot(), SystemClock.wall());
+            stream.set_state(holdfast::bus::State::Live, date);
+            loop {
+                let mut units = film.units(0..SECS, boot, date);
+                units.sort_by_key(|unit| unit.decode.as_nanos());
+                for unit in units {
+                    let due = unit.decode.as_nanos() + 100_000_000;
+                    let now = i64::try_from(SystemClock.boot().as_nanos()).unwrap();
+                    let wait = u64::try_from(due - now).unwrap_or(0);
+                    tokio::time::sleep(Duration::from_nanos(wait)).await;
+                    let arrived = SystemClock.boot();
+                    stream.publish(AccessUnit { run, arrived, ..(*unit).clone() });
+                }
+                let whole = Duration::from_secs(SECS.into());
+                boot = boot.after(whole);
+                date = date.offset_nanos(i64::try_from(whole.as_nanos()).unwrap());
+            }
+        });
+    }
+
+    /// How long ago frame `count` of what is filmed live was due.
+    pub fn lateness(&self, count: u32) -> Duration {
+        let due = self.at(f64::from(count) / f64::from(GOP));
+        let late = SystemClock.wall().as_unix_nanos() - due.as_unix_nanos();
+        Duration::from_nanos(u64::try_from(late).unwrap_or(0))
+    }
+
+    /// The date `secs` behind the beginning of the film.
+    pub fn at(&self, secs: f64) -> WallTime {
+        #[allow(clippy::cast_possible_truncation)]
+        let millis = (secs * 1_000.0).round() as i64;
+        self.date.offset_nanos(millis * 1_000_000)
+    }
+
+    pub fn basic(&self, secs: f64) -> String {
+        let text = self.at(secs).to_rfc3339().replace(['-', ':'], "");
+        format!("{}Z", text.split('.').next().unwrap())
+    }
+
+    pub fn dahua(&self, secs: f64) -> String {
+        let text = self.at(secs).to_rfc3339().replace(['-', ':', 'T'], "_");
+        text.split('.').next().unwrap().to_owned()
+    }
+
+    /// Checksums of these pictures, as they are shown.
+    pub fn wanted(&self, pictures: Range<u32>) -> Vec<String> {
+        self.film.sums[pictures.start as usize..pictures.end as usize].to_vec()
+    }
+
+    /// Each picture of the film comes once, round and round. The last ones may lack those that
+    /// are shown between them.
+    pub fn assert_round(&self, sums: &[String]) {
+        let whole = sums.len().saturating_sub(3);
+        for (at, sum) in sums.iter().take(whole).enumerate() {
+            let came = self.film.sums.iter().position(|wanted| wanted == sum);
+            assert_eq!(came, Some(at % self.film.sums.len()), "picture {at} of {}", sums.len());
+        }
+    }
+
+    /// Checksums of what was got.
+    pub async fn sums(&self, got: &Got) -> Vec<String> {
+        let args = ["-v", "error", "-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-f"];
+        let args = [&args[..], &["framemd5", "-"]].concat();
+        let (sums, errors) = run("ffmpeg", &args, got.pictures.concat()).await;
+        assert_eq!(errors, "");
+        checksums(&sums)
+    }
+
+    /// Checksums of what ffmpeg reads at `path` until it ends by itself.
+    pub async fn ffmpeg(&self, transport: &str, path: &str) -> Vec<String> {
+        let url = format!("rtsp://{}/{path}", self.address);
+        let args = ["-v", "warning", "-rtsp_transport", transport, "-i", &url, "-map", "0:v"];
+        let args = [&args[..], &["-fps_mode", "passthrough", "-f", "framemd5", "-"]].concat();
+        let (sums, told) = run("ffmpeg", &args, Vec::new()).await;
+        for bad in ["missed", "error", "corrupt", "conceal"] {
+            assert!(!told.to_lowercase().contains(bad), "{told}");
+        }
+        checksums(&sums)
+    }
+}
+
+/// What the header extension of ONVIF says of a picture.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // four bits of one octet
+pub struct Said {
+    /// Since 1970.
+    pub nanos: i64,
+    pub clean: bool,
+    pub ends: bool,
+    pub jump: bool,
+    pub terminal: bool,
+    pub cseq: u8,
+}
+
+/// What was got.
+#[derive(Default)]
+pub struct Got {
+    /// Each picture as Annex B.
+    pub pictures: Vec<Vec<u8>>,
+    pub stamps: Vec<u32>,
+    pub said: Vec<Said>,
+    pub sound: usize,
+    first: Option<(u16, u32)>,
+    making: Vec<u8>,
+    bye: bool,
+}
+
+impl Got {
+    pub fn append(&mut self, mut more: Self) {
+        self.pictures.append(&mut more.pictures);
+        self.stamps.append(&mut more.stamps);
+        self.said.append(&mut more.said);
+        self.sound += more.sound;
+        self.first = self.first.or(more.first);
+    }
+
+    /// The first packet is the one that RTP-Info told.
+    pub fn assert_begins_as(&self, reply: &str) {
+        let (sequence, stamp) = self.first.expect("a packet came");
+        let told = format!("/trackID=0;seq={sequence};rtptime={stamp}");
+        assert!(reply.contains(&told), "{reply} does not say {told}");
+    }
+
+    /// Takes a packet of pictures.
+    fn take(&mut self, packet: &[u8]) {
+        let stamp = u32::from_be_bytes(*packet[4..].first_chunk().unwrap());
+        let sequence = u16::from_be_bytes(*packet[2..].first_chunk().unwrap());
+        self.first.get_or_insert((sequence, stamp));
+        let mut payload = &packet[12..];
+        if packet[0] & 0x10 != 0 {
+            assert_eq!(payload[..4], [0xab, 0xac, 0, 3], "the extension of ONVIF");
+            assert!(self.making.is_empty(), "on the first packet of a picture only");
+            let ntp = u64::from_be_bytes(*payload[4..].first_chunk().unwrap());
+            let nanos = WallTime::from_ntp(ntp, SystemClock.wall()).as_unix_nanos();
+            let bit = |bit: u8| payload[12] & bit != 0;
+            let (clean, ends, jump, terminal) = (bit(0x80), bit(0x40), bit(0x20), bit(0x10));
+            let cseq = payload[13];
+            self.said.push(Said { nanos, clean, ends, jump, terminal, cseq });
+            payload = &payload[16..];
+        }
+        match payload[0] & 0x1f {
+            24 => {
+                let mut rest = &payload[1..];
+                while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+                    let (nal, behind) = behind.split_at(u16::from_be_bytes(*length).into());
+                    self.nal(nal);
+                    rest = behind;
+                }
+            }
+            28 if payload[1] & 0x80 != 0 => {
+                self.nal(&[payload[0] & 0xe0 | payload[1] & 0x1f]);
+                self.making.extend_from_slice(&payload[2..]);
+            }
+            28 => self.making.extend_from_slice(&payload[2..]),
+            _ => self.nal(payload),
+        }
+        if packet[1] & 0x80 != 0 {
+            self.pictures.push(std::mem::take(&mut self.making));
+            self.stamps.push(stamp);
+        }
+    }
+
+    fn nal(&mut self, nal: &[u8]) {
+        self.making.extend_from_slice(&[0, 0, 0, 1]);
+        self.making.extend_from_slice(nal);
+    }
+}
+
+/// A client over TCP.
+pub struct Player {
+    socket: TcpStream,
+    url: String,
+    cseq: u32,
+    /// The number that the next packet of each channel must have.
+    next: [Option<u16>; 4],
+}
+
+impl Player {
+    /// Sets up both tracks of `stream`.
+    pub async fn set_up(bench: &Bench, stream: &str) -> Self {
+        let socket = TcpStream::connect(bench.address).await.unwrap();
+        let url = format!("rtsp://{}/{stream}", bench.address);
+        let mut player = Self { socket, url, cseq: 300, next: [None; 4] };
+        for track in 0..2 {
+            let more = format!(
+                "Transport: RTP/AVP/TCP;unicast;interleaved={}-{}\r\n",
+                track * 2,
+                track * 2 + 1
+            );
+            let (reply, _) = player.ask("SETUP", &format!("/trackID={track}"), &more).await;
+            assert!(reply.starts_with("RTSP/1.0 200 "), "{reply}");
+        }
+        player
+    }
+
+    /// The low octet of the last CSeq.
+    pub fn cseq(&self) -> u8 {
+        self.cseq.to_be_bytes()[3]
+    }
+
+    /// Asks, and returns the reply with what came before it.
+    pub async fn ask(&mut self, method: &str, path: &str, more: &str) -> (String, Got) {
+        self.cseq += 1;
+        let (url, cseq) = (&self.url, self.cseq);
+        let ask = format!("{method} {url}{path} RTSP/1.0\r\nCSeq: {cseq}\r\n{more}\r\n");
+        self.socket.write_all(ask.as_bytes()).await.unwrap();
+        let mut got = Got::default();
+        let read = async {
+            loop {
+                let first = self.socket.read_u8().await.unwrap();
+                if first == b'$' {
+                    self.frame(&mut got).await;
+                    continue;
+                }
+                let mut reply = vec![first];
+                while !reply.ends_with(b"\r\n\r\n") {
+                    reply.push(self.socket.read_u8().await.unwrap());
+                }
+                let mut reply = String::from_utf8(reply).unwrap();
+                let length = reply.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                if let Some(length) = length {
+                    let mut body = vec![0; length.parse().unwrap()];
+                    self.socket.read_exact(&mut body).await.unwrap();
+                    reply += &String::from_utf8(body).unwrap();
+                }
+                return reply;
+            }
+        };
+        let reply = tokio::time::timeout(PATIENCE, read).await.expect("a reply comes");
+        (reply, got)
+    }
+
+    pub async fn play(&mut self, more: &str) -> String {
+        let (reply, got) = self.ask("PLAY", "", more).await;
+        assert!(got.pictures.is_empty(), "{} pictures before the reply", got.pictures.len());
+        reply
+    }
+
+    async fn frame(&mut self, got: &mut Got) {
+        let channel = usize::from(self.socket.read_u8().await.unwrap());
+        let mut packet = vec![0; usize::from(self.socket.read_u16().await.unwrap())];
+        self.socket.read_exact(&mut packet).await.unwrap();
+        if channel % 2 == 1 {
+            // A report, then the name, and BYE (RFC 3550 §6.6).
+            got.bye |= channel == 1 && packet.windows(4).any(|head| head == [0x81, 203, 0, 1]);
+            return;
+        }
+        let sequence = u16::from_be_bytes(*packet[2..].first_chunk().unwrap());
+        let wanted = *self.next[channel].get_or_insert(sequence);
+        assert_eq!(sequence, wanted, "numbers only grow, by one");
+        self.next[channel] = Some(sequence.wrapping_add(1));
+        if channel == 0 { got.take(&packet) } else { got.sound += 1 }
+    }
+
+    async fn read(&mut self, enough: impl Fn(&Got) -> bool) -> Got {
+        let mut got = Got::default();
+        let read = async {
+            while !enough(&got) {
+                assert_eq!(self.socket.read_u8().await.unwrap(), b'$', "nothing but packets");
+                self.frame(&mut got).await;
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        assert!(read.is_ok(), "{} pictures and no end", got.pictures.len());
+        got
+    }
+
+    /// So many pictures.
+    pub async fn frames(&mut self, count: usize) -> Got {
+        self.read(|got| got.pictures.len() >= count).await
+    }
+
+    /// All until the server says that nothing more comes.
+    pub async fn until_bye(&mut self) -> Got {
+        self.read(|got| got.bye).await
+    }
+
+    /// All until the server closes, and whether it does.
+    pub async fn until_closed(&mut self) -> (Got, bool) {
+        let mut got = Got::default();
+        let read = async {
+            while let Ok(first) = self.socket.read_u8().await {
+                assert_eq!(first, b'$', "nothing but packets");
+                self.frame(&mut got).await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, read).await.is_ok();
+        (got, ended)
+    }
+
+    /// Whether no picture comes for so long.
+    pub async fn silent_for(&mut self, time: Duration) -> bool {
+        let mut got = Got::default();
+        let until = tokio::time::Instant::now() + time;
+        loop {
+            match tokio::time::timeout_at(until, self.socket.read_u8()).await {
+                Err(_) => return got.pictures.is_empty(),
+                Ok(first) => {
+                    assert_eq!(first.unwrap(), b'$');
+                    self.frame(&mut got).await;
+                }
+            }
+        }
+    }
+}
