@@ -92,11 +92,11 @@ fn holdfast() -> Turn {
 /// Waits until the ring has all of its slots, which are made in the background after the first
 /// start and never again.
 fn wait_until_made(daemon: &Daemon) {
-    let files = || std::fs::read_dir(daemon.data_dir().join("ring")).unwrap().count();
+    let files = || std::fs::read_dir(daemon.data_dir().join("ring")).map_or(0, Iterator::count);
     let mut before = 0;
     wait_for("all slots", Duration::from_secs(240), || {
         let now = files();
-        let is_made = now == before;
+        let is_made = now > 0 && now == before;
         before = now;
         std::thread::sleep(Duration::from_secs(3));
         is_made.then_some(())
@@ -122,7 +122,13 @@ fn ffmpeg() -> Turn {
             running
         })
         .collect();
-    measure(&recorders.iter().map(Running::pid).collect::<Vec<_>>())
+    let turn = measure(&recorders.iter().map(Running::pid).collect::<Vec<_>>());
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    // Half of what should have come: else the camera broke off, and the turn says nothing.
+    let wanted = u64::from(STREAMS) * MEASURED.as_secs() * 250_000;
+    assert!(bytes > wanted, "ffmpeg was sent only {bytes} bytes by the camera");
+    turn
 }
 
 fn measure(pids: &[u32]) -> Turn {
