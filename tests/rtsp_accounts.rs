@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use harness::daemon::Daemon;
-use harness::{Running, ffmpeg, need, run, wait_for};
+use harness::{Running, ffmpeg, need, players, run, wait_for};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,28 +86,8 @@ fn curl_describes(daemon: &Daemon, password: &str) -> String {
 
 /// retina reads a picture; the error it ends with otherwise.
 fn retina_reads(daemon: &Daemon, password: &str, udp: bool) -> Result<(), String> {
-    use futures::StreamExt as _;
-    use retina::client::{
-        Credentials, PlayOptions, Session, SessionOptions, SetupOptions, Transport,
-    };
-    let transport = if udp {
-        Transport::Udp(retina::client::UdpTransportOptions::default())
-    } else {
-        Transport::Tcp(retina::client::TcpTransportOptions::default())
-    };
-    let credentials = Credentials { username: "nvr".to_owned(), password: password.to_owned() };
-    let url = url::Url::parse(&daemon.rtsp("gate")).unwrap();
-    let read = async move {
-        let options = SessionOptions::default().creds(Some(credentials));
-        let mut session = Session::describe(url, options).await?;
-        session.setup(0, SetupOptions::default().transport(transport)).await?;
-        let playing = session.play(PlayOptions::default()).await?;
-        let mut items = playing.demuxed()?;
-        items.next().await.expect("a picture comes").map(|_| ())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let read = runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await.unwrap() });
-    read.map_err(|error: retina::Error| error.to_string())
+    let read = players::retina(&daemon.rtsp("gate"), ("nvr", password), udp, Duration::ZERO);
+    read.map(|_| ())
 }
 
 /// Sends `text` and returns what comes back.

@@ -1,10 +1,11 @@
 """Reads an RTSP URL with GStreamer's rtspsrc, the client inside many recorders.
 
-    gst_reader.py URL FRAMES [--protocols tcp|udp|udp-mcast|http|tls] [--user NAME --password SECRET]
+    gst_reader.py URL FRAMES [--protocols tcp|udp|udp-mcast] [--user NAME --password SECRET]
                   [--pause-ms N] [--hold-s N]
 
 Decodes video until FRAMES pictures have come; with --pause-ms pauses, waits, and plays until FRAMES
 more have come; with --hold-s plays on for that long and keeps the session alive as rtspsrc does.
+TLS and the HTTP tunnel are asked for by the URL: rtsps://, rtsph://.
 Prints `frames=… errors=0` and ends with 0, or says what failed.
 """
 
@@ -20,7 +21,7 @@ from gi.repository import Gst  # noqa: E402
 parser = argparse.ArgumentParser()
 parser.add_argument("url")
 parser.add_argument("frames", type=int)
-parser.add_argument("--protocols", default="tcp")
+parser.add_argument("--protocols", default="")
 parser.add_argument("--user", default="")
 parser.add_argument("--password", default="")
 parser.add_argument("--pause-ms", type=int, default=0)
@@ -31,7 +32,8 @@ Gst.init(None)
 pipeline = Gst.parse_launch("rtspsrc name=source latency=200 ! decodebin ! fakesink name=sink signal-handoffs=true sync=false async=false")
 source = pipeline.get_by_name("source")
 source.set_property("location", options.url)
-source.set_property("protocols", options.protocols if options.protocols != "tls" else "tcp+tls")
+if options.protocols:
+    source.set_property("protocols", options.protocols)
 source.set_property("tls-validation-flags", 0)
 source.set_property("user-id", options.user)
 source.set_property("user-pw", options.password)
