@@ -278,7 +278,7 @@ fn table(readers: &[Reader]) -> String {
         "\n| reader, all with Digest | {} | pause, resume | stays by | wrong password refused |\n",
         TRANSPORTS.join(" | ")
     );
-    table += &format!("|---|{}\n", "---|".repeat(TRANSPORTS.len() + 3));
+    writeln!(table, "|---|{}", "---|".repeat(TRANSPORTS.len() + 3)).unwrap();
     readers.iter().fold(table, |table, reader| table + &row(reader)) + "\n"
 }
 
