@@ -130,7 +130,8 @@ impl Storage {
     }
 
     fn set_bad(&self, number: u32, error: DvrError) -> DvrError {
-        self.shared.table().slots.insert(number, SlotView::Bad);
+        let view = SlotView::Failing(self.shared.clock.boot());
+        self.shared.table().slots.insert(number, view);
         error
     }
 }

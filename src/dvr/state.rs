@@ -366,7 +366,7 @@ impl Shared {
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
         let held = || table.held().map(|(_, held)| held);
-        let bad = |view: &&_| matches!(view, super::table::SlotView::Bad);
+        let bad = |view: &&_| matches!(view, SlotView::Bad | SlotView::Failing(_));
         Status {
             ring,
             size_bytes: geometry.bytes(),

@@ -372,7 +372,8 @@ impl Storage {
             open.log.set_reason(Some(sentence(error)));
             open.cut();
             if open.durable.is_empty() {
-                self.shared.table().slots.insert(open.header.slot, SlotView::Bad);
+                let view = SlotView::Failing(self.shared.clock.boot());
+                self.shared.table().slots.insert(open.header.slot, view);
             } else {
                 self.deactivate(&open);
             }

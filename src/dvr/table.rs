@@ -11,7 +11,7 @@ use super::clock::ClockTable;
 use super::listing::{Stretch, absorb};
 use super::seal::{Entry, Identity, SlotHeader};
 use crate::base::name::StreamName;
-use crate::base::time::WallTime;
+use crate::base::time::{BootTime, WallTime};
 
 /// What is known of one slot.
 #[derive(Clone, Debug)]
@@ -20,8 +20,11 @@ pub(super) enum SlotView {
     Blank,
     /// Its front is torn: free as well, but a check tells of it.
     Damaged,
-    /// It cannot be read, failed while being written, or belongs to another ring: left alone.
+    /// It could not be read at the start, or belongs to another ring: left alone.
     Bad,
+    /// It gave an error when it was to be written, at this time: tried again when there is no
+    /// other, because most troubles end.
+    Failing(BootTime),
     /// It holds a lap of a stream.
     Held(Box<Held>),
 }
@@ -297,10 +300,19 @@ impl SlotTable {
         free.chain(spare).chain(shares).take(count as usize).collect()
     }
 
+    /// Of the slots that gave an error the one that did so first: the trouble may be over.
+    fn failed_first(&self) -> Option<Choice> {
+        let failed = self.slots.iter().filter_map(|(&number, view)| match view {
+            SlotView::Failing(since) => Some((since, number)),
+            _ => None,
+        });
+        failed.min().map(|(_, number)| Choice::Reuse(number))
+    }
+
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
     /// than its guaranteed share; else its own oldest; else the oldest, because footage of now
-    /// is worth more than a share that cannot be met. What is protected never goes, and what is
-    /// being read only when all of the older half is. `missing` is a slot whose file may be made.
+    /// is worth more than a share that cannot be met; else one that gave an error before. What is
+    /// protected never goes, and what is being read only when all of the older half is. `missing` is a slot whose file may be made.
     pub(super) fn choose(
         &self,
         stream: &StreamName,
@@ -339,13 +351,14 @@ impl SlotTable {
             })
             .or_else(|| oldest(&own))
             .or_else(|| oldest(&|_| true))
+            .or_else(|| self.failed_first())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{BootTime, Trust};
+    use crate::base::time::Trust;
     use crate::dvr::clock::ClockRow;
 
     const SLOT_BYTES: u64 = 100;
@@ -397,6 +410,16 @@ mod tests {
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(3)));
         let busy = self::table([held("a", 1, true), SlotView::Bad]);
         assert_eq!(busy.choose(&name("b"), none, SLOT_BYTES, None), None);
+    }
+
+    #[test]
+    fn a_slot_that_gave_an_error_is_the_last_resort() {
+        let failing = |secs: u64| SlotView::Failing(BootTime::from_millis(secs * 1_000));
+        let none = |_: &StreamName| Keep::default();
+        let table = table([failing(2), held("a", 1, false), failing(1)]);
+        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(1)));
+        let table = self::table([failing(2), held("a", 1, true), failing(1), SlotView::Bad]);
+        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(2)));
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub(super) struct Gone {
     pub(super) path: PathBuf,
     pub(super) stream: usize,
     pub(super) generation: u64,
-    /// The date of its newest fragment's end by the right clock, in nanoseconds.
+    /// The date of its newest synced fragment's end by the right clock, in nanoseconds; zero when
+    /// it has none.
     pub(super) true_end: i64,
     /// Something in it was acknowledged: it was really there.
     pub(super) is_owed: bool,
@@ -149,7 +150,9 @@ impl Ledger {
             if state == State::Excused {
                 continue;
             }
-            let (stream, true_end) = (fragment.stream, fragment.true_end);
+            // What was written in trouble and never synced may be none of the lap.
+            let true_end = if state >= State::Synced { fragment.true_end } else { 0 };
+            let stream = fragment.stream;
             let generation = fragment.laps.last().unwrap().1;
             let lap = Gone { path: PathBuf::new(), stream, generation, true_end, is_owed: false };
             let gone = gone.get_or_insert(lap);

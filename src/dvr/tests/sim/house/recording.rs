@@ -7,6 +7,7 @@ use super::{House, LOSS_MAX, Process};
 use crate::base::time::Clock;
 use crate::dvr::disk::model::{Cut, Plan, Trouble};
 use crate::dvr::storage::Turn;
+use crate::dvr::table::Held;
 
 /// The journal's thread has its turn at least so often.
 const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
@@ -144,6 +145,7 @@ impl House {
         let gone = self.ledger.observe(self.disk.take_events());
         self.check_pins(process, &gone);
         self.check_expired(process, &gone);
+        let boot = self.boot;
         for (at, camera) in self.cameras.iter_mut().enumerate() {
             let Some(writer) = process.writers.get(at) else { return };
             let Some(durable) = *writer.durable().borrow() else { continue };
@@ -151,7 +153,9 @@ impl House {
             if news > 0 {
                 let lasts: Vec<_> = {
                     let table = process.dvr.shared.table();
-                    let of_stream = table.held().filter(|(_, held)| held.stream == camera.name);
+                    // Another boot may have begun a fragment at the same time of its own.
+                    let mine = |held: &Held| held.stream == camera.name && held.boot == boot;
+                    let of_stream = table.held().filter(|(_, held)| mine(held));
                     of_stream.filter_map(|(_, held)| Some(held.last?.boot_time)).collect()
                 };
                 let of = (at, self.life);
