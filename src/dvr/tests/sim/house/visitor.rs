@@ -166,7 +166,13 @@ impl House {
             // A disk that came back older, or dropped what it had, has older notes.
             let is_there = |text: &String| facts.marks.iter().any(|mark| mark.text == *text);
             self.notes.marks.retain(is_there);
-            self.notes.pins.retain(|id, _| facts.pins.contains_key(id));
+            // So has a range that had not taken in yet what was recorded in it since.
+            self.notes.pins.retain(|id, (pin, _)| {
+                facts.pins.get(id).is_some_and(|older| {
+                    pin.clone_from(older);
+                    true
+                })
+            });
             self.notes.unpinned.clear();
         }
         self.check_notes(&facts, &parsed);
