@@ -227,6 +227,8 @@ pub const SLOTS_MIN: u32 = 8;
 pub const INIT_BYTES_MAX: usize = 64 << 10;
 /// Pause before a ring that cannot be used is tried again.
 pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause before slots that cannot be read are tried again.
+pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.

@@ -30,6 +30,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 pub mod tool;
+mod unread;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
