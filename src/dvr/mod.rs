@@ -43,7 +43,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
-pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
+pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
