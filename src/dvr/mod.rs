@@ -145,7 +145,7 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        Self::open_on(Arc::new(RealDisk), disk::boot_identity(), config, clock, heartbeat)
+        Self::open_on(Arc::new(RealDisk), crate::base::boot::identity(), config, clock, heartbeat)
     }
 
     /// As [`Dvr::open`], on any disk and in any boot.
