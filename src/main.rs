@@ -39,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         command: appliance::AccountCommand,
     },
+    /// Says what the box did to heal itself.
+    Recovery {
+        #[command(subcommand)]
+        command: appliance::RecoveryCommand,
+    },
     /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill,
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => appliance::check_config(&file),
         Command::Ring { command } => appliance::ring(&command),
         Command::Account { command } => appliance::account(&command),
+        Command::Recovery { command } => appliance::recovery(&command),
         Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

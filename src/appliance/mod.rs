@@ -8,6 +8,7 @@ mod doors;
 mod house;
 mod logs;
 mod plan;
+mod recovery;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::dvr;
 pub use account::{AccountCommand, account};
 use house::House;
+pub use recovery::{RecoveryCommand, recovery};
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;

@@ -366,7 +366,9 @@ impl Shared {
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
         let held = || table.held().map(|(_, held)| held);
-        let bad = |view: &&_| matches!(view, SlotView::Bad | SlotView::Failing(_));
+        let bad = |view: &&_| {
+            matches!(view, SlotView::Foreign | SlotView::Unreadable | SlotView::Failing(_))
+        };
         Status {
             ring,
             size_bytes: geometry.bytes(),

@@ -5,6 +5,7 @@
 mod health;
 pub(super) mod note;
 pub(super) mod recordings;
+pub(super) mod recovery;
 pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;
