@@ -53,13 +53,14 @@ impl Bench {
     }
 
     fn ask(&mut self, method: &Method, url: &str, shown: Option<&str>) -> String {
-        let target = Target::of(&Url::parse(url).unwrap());
+        let target = Target::of(&Url::parse(url).unwrap(), &NoChannels);
         let asking = Asking {
             method,
             target: Some(&target),
             session: None,
             session_only: false,
             authorization: shown,
+            channels: &NoChannels,
             secure: self.secure,
         };
         match self.gate.admit(self.now, asking) {
@@ -280,13 +281,14 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     let mut bench = Bench::new(&guard(access), 1);
     let form = Form { method: Method::Record, ..Form::default() };
     let shown = bench.proof("cam", "cam's", &form);
-    let target = Target::of(&Url::parse(URL).unwrap());
+    let target = Target::of(&Url::parse(URL).unwrap(), &NoChannels);
     let asking = Asking {
         method: &Method::Record,
         target: Some(&target),
         session: Some("yard"),
         session_only: false,
         authorization: Some(&shown),
+        channels: &NoChannels,
         secure: false,
     };
     assert!(bench.gate.admit(bench.now, asking).is_err());
@@ -326,7 +328,9 @@ fn without_accounts_only_this_computer_is_let_in() {
     let told = |peer: IpAddr, method: &Method| {
         let (target, session, authorization) = (None, None, None);
         let (session_only, secure) = (false, false);
-        let asking = Asking { method, target, session, session_only, authorization, secure };
+        let channels = &NoChannels;
+        let asking =
+            Asking { method, target, session, session_only, authorization, channels, secure };
         Gate::new(Arc::clone(&guard), peer, 1).admit(now, asking).map_err(|_| ())
     };
     assert_eq!(told(PEER, &Method::Describe), Err(()));
