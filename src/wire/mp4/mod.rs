@@ -14,6 +14,7 @@ mod fragment;
 mod init;
 mod look;
 mod read;
+mod repack;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use fragment::{Fragment, FragmentBuilder, FragmentTimes};
 pub use init::init_segment;
 pub use look::{hidden_tracks, hide, samples};
 pub use read::{ReadError, Sample, read_fragment, read_init};
+pub use repack::repack;
 
 /// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).
 fn track_id(track: crate::media::TrackId) -> u32 {

@@ -135,7 +135,7 @@ fn read_run(fragment: &Bytes, base: i64, run: &[u8]) -> Option<Vec<Sample>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{FragmentBuilder, init_segment};
     use super::*;
     use crate::base::time::{BootTime, MediaTime, WallTime};
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    fn fragment() -> (Vec<AccessUnit>, Bytes) {
+    pub(in super::super) fn fragment() -> (Vec<AccessUnit>, Bytes) {
         let tracks = tracks();
         let units = vec![
             unit(&tracks, 0, (900_000, 907_200), true, b"key"),
