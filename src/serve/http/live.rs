@@ -108,7 +108,7 @@ pub(super) async fn file(
         }
         Asked::Stored(place) => {
             let segment = hls.stored(place).await?;
-            range::answer(&request, segment.len(), segment.read())
+            range::answer(&request, segment.length().await?, segment.read())
         }
     };
     if response.status().is_success() {
