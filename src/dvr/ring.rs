@@ -324,7 +324,7 @@ impl Ring {
                 {
                     Ok(Front::Held { header, .. }) if header.ring != self.identity => SlotView::Bad,
                     Ok(Front::Held { header, .. }) if header.slot != number => SlotView::Damaged,
-                    Ok(Front::Held { header, .. }) => SlotView::unread(header),
+                    Ok(Front::Held { header, init }) => SlotView::unread(header, &init),
                     Ok(Front::Blank) => SlotView::Blank,
                     Ok(Front::Damaged) => SlotView::Damaged,
                     Err(_) => SlotView::Bad,
