@@ -32,6 +32,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 pub mod tool;
+mod unread;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,7 +46,7 @@ use tokio::sync::{oneshot, watch};
 pub use self::chapter::Chapter;
 pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
-pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
+pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{
@@ -150,7 +151,7 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        Self::open_on(Arc::new(RealDisk), disk::boot_identity(), config, clock, heartbeat)
+        Self::open_on(Arc::new(RealDisk), crate::base::boot::identity(), config, clock, heartbeat)
     }
 
     /// As [`Dvr::open`], on any disk and in any boot.

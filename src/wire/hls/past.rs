@@ -13,8 +13,8 @@ use crate::base::time::WallTime;
 /// A client that knows what is older than so many target durations may leave it out (RFC
 /// 8216bis §4.4.3.8: six at least).
 const SKIP_TARGETS: u32 = 6;
-/// The version in which `EXT-X-SKIP` may stand in a playlist (RFC 8216bis §8).
-const SKIP_VERSION: u32 = 9;
+/// The version of what slides: `EXT-X-SKIP` may stand in it (RFC 8216bis §8).
+const WINDOW_VERSION: u32 = 9;
 
 /// A segment of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +90,8 @@ impl PastWriter {
     #[must_use]
     pub fn head(&self, kind: PastKind, independent: bool) -> String {
         let version = match kind {
-            PastKind::Window { skipped: 1.., .. } => SKIP_VERSION,
-            _ => VERSION,
+            PastKind::Window { .. } => WINDOW_VERSION,
+            PastKind::Range { .. } => VERSION,
         };
         let target = self.target.as_secs();
         let mut text =
@@ -196,7 +196,7 @@ mod tests {
         assert!(whole.contains("#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=36.0\n"), "{whole}");
         assert!(whole.contains("#EXT-X-MEDIA-SEQUENCE:8589934592\n"), "{whole}");
         assert!(whole.contains("#EXT-X-DISCONTINUITY-SEQUENCE:3\n"), "{whole}");
-        assert!(whole.contains("#EXT-X-VERSION:7\n") && !whole.contains("SKIP:"), "{whole}");
+        assert!(whole.contains("#EXT-X-VERSION:9\n") && !whole.contains("SKIP:"), "{whole}");
         assert!(!whole.contains("PLAYLIST-TYPE") && !whole.contains("INDEPENDENT"), "{whole}");
         let mut delta = writer.head(kind(21_000), true);
         assert!(delta.contains("#EXT-X-VERSION:9\n"), "{delta}");
