@@ -12,6 +12,7 @@
 
 mod api;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
@@ -34,6 +35,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::export::Exports;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -63,6 +65,10 @@ struct Door {
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {
