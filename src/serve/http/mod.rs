@@ -12,6 +12,7 @@
 
 mod api;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
@@ -37,6 +38,7 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
+use crate::sink::export::Exports;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -68,6 +70,10 @@ struct Door {
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {
