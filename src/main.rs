@@ -54,6 +54,11 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Says what the box did to heal itself.
+    Recovery {
+        #[command(subcommand)]
+        command: appliance::RecoveryCommand,
+    },
     /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill,
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         Command::Account { command } => appliance::account(&command),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
         Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
+        Command::Recovery { command } => appliance::recovery(&command),
         Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

@@ -31,6 +31,7 @@ use crate::sink::evidence::ExportJobs;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::source::{self, Entrance};
+use crate::supervise::recovery::RecoveryLog;
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
 
@@ -38,6 +39,7 @@ use crate::wire::rtsp::auth::{Guard, Rules};
 pub(super) struct House {
     config: Config,
     supervisor: Supervisor,
+    recovery: RecoveryLog,
     clock: SharedClock,
     begun: BootTime,
     /// The port that the API tells, whichever door it was asked at.
@@ -77,7 +79,9 @@ impl House {
     /// Opens the ring and starts everything that `config` names.
     pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        let recovery = RecoveryLog::open(&config.data_dir, Arc::clone(&clock))?;
+        let supervisor =
+            Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
         // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
         let spec = TaskSpec::new("storage");
         let (heartbeat, storage) = supervisor.enlist(spec);
@@ -94,6 +98,7 @@ impl House {
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
         let mut house = Self {
             config: config.clone(),
+            recovery,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
@@ -266,7 +271,12 @@ impl House {
         }
         self.supervisor.stop().await;
         let dvr = self.dvr.clone();
-        let closed = tokio::task::spawn_blocking(move || dvr.close(STOP_TIME_MAX)).await;
+        let recovery = self.recovery.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            recovery.close();
+            dvr.close(STOP_TIME_MAX)
+        });
+        let closed = closed.await;
         if !matches!(closed, Ok(true)) {
             warn!("the disk did not take the last second in time");
         }

@@ -9,6 +9,7 @@ mod evidence;
 mod house;
 mod logs;
 mod plan;
+mod recovery;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use crate::dvr;
 pub use account::{AccountCommand, account};
 pub use evidence::{device_key, verify_export};
 use house::House;
+pub use recovery::{RecoveryCommand, recovery};
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;

@@ -227,6 +227,8 @@ pub const SLOTS_MIN: u32 = 8;
 pub const INIT_BYTES_MAX: usize = 64 << 10;
 /// Pause before a ring that cannot be used is tried again.
 pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause before slots that cannot be read are tried again.
+pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
@@ -410,3 +412,12 @@ pub const DECODE_TIME_MAX: Duration = Duration::from_secs(5);
 pub const JPEG_BYTES_MAX: usize = 4 << 20;
 /// Address space of a decoder child; past it its allocations fail and one picture is lost.
 pub const DECODE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+// Recovery log.
+
+/// Entries of the recovery log; restarts of parts leave it before anything larger does.
+pub const RECOVERY_ENTRIES_MAX: usize = 256;
+/// Longest reason of an entry; the rest is cut off.
+pub const RECOVERY_TEXT_BYTES_MAX: usize = 1_024;
+/// Largest recovery log read; a larger one is no log of ours.
+pub const RECOVERY_FILE_BYTES_MAX: u64 = 1 << 20;

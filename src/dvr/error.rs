@@ -75,6 +75,12 @@ pub enum DvrError {
         /// Of the slot.
         slot_bytes: u64,
     },
+    /// Not one slot of the ring can be read.
+    #[error("no slot in {path} can be read; is the disk failing?", path = path.display())]
+    Unreadable {
+        /// The ring's directory.
+        path: PathBuf,
+    },
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
@@ -141,6 +147,7 @@ impl Fault for DvrError {
             | Self::Foreign { .. }
             | Self::Index(_)
             | Self::RingFile { .. }
+            | Self::Unreadable { .. }
             | Self::NoSlot
             | Self::NoRoom { .. }
             | Self::Removed { .. }

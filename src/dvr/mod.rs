@@ -30,6 +30,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 pub mod tool;
+mod unread;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -144,7 +145,7 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
-        Self::open_on(Arc::new(RealDisk), disk::boot_identity(), config, clock, heartbeat)
+        Self::open_on(Arc::new(RealDisk), crate::base::boot::identity(), config, clock, heartbeat)
     }
 
     /// As [`Dvr::open`], on any disk and in any boot.

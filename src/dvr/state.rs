@@ -368,7 +368,9 @@ impl Shared {
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
         let held = || table.held().map(|(_, held)| held);
-        let bad = |view: &&_| matches!(view, SlotView::Bad | SlotView::Failing(_));
+        let bad = |view: &&_| {
+            matches!(view, SlotView::Foreign | SlotView::Unreadable | SlotView::Failing(_))
+        };
         let taken_bytes = table.slots.len() as u64 * geometry.extent.slot_bytes;
         Status {
             ring,

@@ -147,7 +147,9 @@ fn narrow(value: u64) -> u32 {
 fn put_extra(out: &mut Vec<u8>, values: &[u64]) {
     out.put_u16_le(EXTRA_64);
     out.put_u16_le(u16::try_from(8 * values.len()).unwrap_or(0));
-    values.iter().for_each(|&value| out.put_u64_le(value));
+    for &value in values {
+        out.put_u64_le(value);
+    }
 }
 
 /// What stands behind the last member, from `at` to the archive's end: the directory and the
@@ -285,7 +287,7 @@ mod tests {
     fn a_stamp_is_that_of_dos() {
         assert_eq!(
             stamp(),
-            Stamp { date: (46 << 9) | (11 << 5) | 22, time: (14 << 11) | (5 << 5) | 3 }
+            Stamp { date: (46 << 9) + (11 << 5) + 22, time: (14 << 11) | (5 << 5) | 3 }
         );
         assert_eq!(Stamp::at(WallTime::default()), Stamp { date: 33, time: 0 });
     }

@@ -6,6 +6,7 @@ pub(super) mod exports;
 mod health;
 pub(super) mod note;
 pub(super) mod recordings;
+pub(super) mod recovery;
 pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;

@@ -32,6 +32,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rtsp/sessions/{id}", delete(api::rtsp::end_session))
         .route("/api/v1/rtsp/failures", get(api::rtsp::failures))
         .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
+        .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
         .route("/live/{stream}/ws", get(ws::upgrade))

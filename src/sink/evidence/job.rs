@@ -218,6 +218,7 @@ pub(super) fn share(run: &Run, start: WallTime, end: WallTime) -> u64 {
 }
 
 /// A date as nanoseconds since 1970, so that none is rounded.
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature is serde's
 mod nanos {
     use super::{Deserialize, Deserializer, Serializer, WallTime};
 
@@ -230,6 +231,7 @@ mod nanos {
     }
 }
 
+#[allow(clippy::ref_option)] // the signature is serde's
 mod nanos_or_none {
     use super::{Deserialize, Deserializer, Serialize, Serializer, WallTime};
 

@@ -181,10 +181,7 @@ impl ExportJobs {
 
     /// The archive of a finished job, and its length.
     pub async fn file(&self, id: &str) -> Result<(File, u64), JobError> {
-        let bytes = match self.get(id)? {
-            JobView { state: JobState::Done, bytes: Some(bytes), .. } => bytes,
-            _ => return Err(JobError::NotDone),
-        };
+        let bytes = self.get(id)?.bytes.ok_or(JobError::NotDone)?;
         let opened = self.0.store.open(id).await;
         opened.map(|file| (file, bytes)).map_err(|error| JobError::NotNow(error.to_string()))
     }

@@ -92,13 +92,11 @@ fn members(file: &File, length: u64) -> io::Result<Option<(Vec<Member>, u64)>> {
 fn signed(file: &File, members: &[Member], report: &mut Report) -> io::Result<Option<Claim>> {
     let mut small = |name: &str, bytes_max: u64| {
         let found = members.iter().find(|member| member.name == name);
-        match found.filter(|member| member.bytes <= bytes_max) {
-            Some(member) => read(file, member.at + member.head_bytes(), member.bytes).map(Some),
-            None => {
-                report.wrong(format!("{name} is missing."));
-                Ok(None)
-            }
-        }
+        let Some(member) = found.filter(|member| member.bytes <= bytes_max) else {
+            report.wrong(format!("{name} is missing, or far too long."));
+            return Ok(None);
+        };
+        read(file, member.at + member.head_bytes(), member.bytes).map(Some)
     };
     let key = small(manifest::PUBLIC_KEY, SMALL_BYTES_MAX)?;
     let signature = small(manifest::SIGNATURE, SMALL_BYTES_MAX)?;
