@@ -246,8 +246,8 @@ fn check_ranges(daemon: &Daemon, job: &Value, zip: &Path) {
     let length = whole.len();
     for (range, from, to) in [
         ("bytes=0-0".to_owned(), 0, 1),
-        ("bytes=1000-99999".to_owned(), 1_000, 100_000),
-        (format!("bytes={}-", length - 300_000), length - 300_000, length),
+        ("bytes=1000-9999".to_owned(), 1_000, 10_000),
+        (format!("bytes=-{}", length / 3), length - length / 3, length),
     ] {
         let mut answer = agent().get(&url).header("Range", &range).call().unwrap();
         assert_eq!(answer.status().as_u16(), 206, "{range}");
@@ -383,7 +383,7 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
 fn a_job_outlives_a_kill_and_can_be_cancelled() {
     const MIB: u64 = 1 << 20;
     let mut daemon = Daemon::new("640MiB", "");
-    let start = fill(&daemon, 640 * MIB, 120, 4 << 20);
+    let start = fill(&daemon, 640 * MIB, 320, 900 << 10);
     daemon.start();
     let wish = json!({"streams": ["gate"], "start": start.to_rfc3339()});
     let accepted = wait_for("the export is accepted", MOST, || {
@@ -437,7 +437,7 @@ fn a_job_outlives_a_kill_and_can_be_cancelled() {
 #[test]
 fn what_would_endanger_the_recordings_is_refused() {
     let mut daemon = Daemon::new("16MiB", TWO);
-    daemon.start_on_tmpfs("size=84m");
+    daemon.start_on_tmpfs("size=80m");
     wait_recorded(&daemon, 2);
     let (status, answer) = post(&daemon, &json!({"streams": ["gate"], "start": seconds_ago(10)}));
     assert_eq!((status, &answer["error"]["code"]), (507, &json!("no_room")), "{answer}");

@@ -81,7 +81,7 @@ pub enum JobError {
         bytes: u64,
     },
     /// Its footage cannot be protected.
-    #[error(transparent)]
+    #[error("the footage of the export cannot be protected: {0}; or export less at once")]
     Pin(#[from] PinError),
     /// There is none of this name.
     #[error("there is no export of this id; GET /api/v1/exports lists those there are")]

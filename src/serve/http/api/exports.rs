@@ -169,7 +169,10 @@ fn told(job: JobView) -> JobView {
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         let (status, code) = match error {
-            JobError::Pin(error) => return error.into(),
+            JobError::Pin(ref why) => {
+                let Self { status, code, .. } = Self::from(why.clone());
+                (status, code)
+            }
             JobError::Wrong(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             JobError::Nothing => (StatusCode::NOT_FOUND, "nothing_recorded"),
             JobError::TooMany => (StatusCode::CONFLICT, "exports_full"),
