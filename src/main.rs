@@ -39,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         command: appliance::AccountCommand,
     },
+    /// Says what the box did to heal itself.
+    Recovery {
+        #[command(subcommand)]
+        command: appliance::RecoveryCommand,
+    },
     /// Checks an export: that nothing of it was changed, and which box signed it.
     VerifyExport {
         /// The zip file.
@@ -54,11 +59,6 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
-    /// Says what the box did to heal itself.
-    Recovery {
-        #[command(subcommand)]
-        command: appliance::RecoveryCommand,
-    },
     /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill,
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => appliance::check_config(&file),
         Command::Ring { command } => appliance::ring(&command),
         Command::Account { command } => appliance::account(&command),
+        Command::Recovery { command } => appliance::recovery(&command),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
         Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
-        Command::Recovery { command } => appliance::recovery(&command),
         Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

@@ -400,6 +400,26 @@ pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 64;
 /// How long open requests may go on once the door was told to stop.
 pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// Downloads of recordings, and plans for them in the making, at once; a further one gets 503.
+pub const EXPORTS_MAX: usize = 16;
+/// Bytes of sample tables that a planned download keeps in memory; those of a longer one are
+/// written from the ring again as they are sent.
+pub const EXPORT_TABLE_BYTES_MAX: usize = 8 << 20;
+/// Sets of codec parameters over all tracks of one download; a range with more is refused.
+pub const EXPORT_ENTRIES_MAX: usize = 256;
+/// Fragments that are looked at for one step of a plan: between two steps it can be cancelled.
+pub const EXPORT_STEP_FRAGMENTS: usize = 512;
+/// Bytes that are read at once for a download, or one fragment if that is more; as many wait
+/// while they are sent.
+pub const EXPORT_READ_BYTES: usize = 1 << 20;
+/// Gaps that a planned download can name; of further ones only the number is known.
+pub const EXPORT_GAPS_MAX: usize = 10_000;
+/// Downloads whose plans are kept, so that a player that jumps about gets bytes of one version;
+/// the one not asked for longest leaves first.
+pub const EXPORT_PLANS_KEPT_MAX: usize = 8;
+/// How long a plan is kept behind the last request for it.
+pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
+
 // Pictures.
 
 /// A key frame older than this is not shown as a live picture.

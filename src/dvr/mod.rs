@@ -57,7 +57,7 @@ pub use self::shrink::{Loss, Proposal, ShrinkError, Shrunk};
 pub use self::size::Size;
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
-pub use self::tape::{Clip, Tape, Way};
+pub use self::tape::{Clip, Depth, Head, Leases, Place, Tape, Way};
 
 use self::index::IndexHandle;
 use self::journal::{Ask, Change, Journal};

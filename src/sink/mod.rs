@@ -4,6 +4,7 @@
 //! publisher.
 
 pub mod evidence;
+pub mod export;
 pub mod hls;
 pub mod mse;
 mod outlet;
