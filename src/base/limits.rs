@@ -352,8 +352,9 @@ pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Files of one export; an export of more stretches fails with the reason.
-pub const EXPORT_JOB_FILES_MAX: usize = 4_096;
+/// How often one stream of an export is begun anew because footage turned out to be damaged or
+/// went meanwhile; then the job fails.
+pub const EXPORT_JOB_TRIES_MAX: u32 = 3;
 /// Largest manifest of an export, and largest state file of a job; a larger one is refused.
 pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an export after which they are brought to the medium and the volume's room is looked
