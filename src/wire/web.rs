@@ -2,6 +2,7 @@
 //!
 //! Owns: the choice of tracks for HLS and MSE, and what is said about a track left out.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,9 +30,21 @@ impl WebFormat {
     /// when nothing remains.
     #[must_use]
     pub fn new(all: Tracks) -> Option<Self> {
+        Self::choose(all, true)
+    }
+
+    /// The same of pictures that are not shown at the pace of life: without the sound, but where
+    /// there is nothing else.
+    #[must_use]
+    pub fn silent(all: Tracks) -> Option<Self> {
+        let has_sound = all.video().is_none();
+        Self::choose(all, has_sound)
+    }
+
+    fn choose(all: Tracks, with_sound: bool) -> Option<Self> {
         let playable = |track: &&Track| track.params.rfc6381.is_some();
         let video = all.video().filter(playable).cloned();
-        let audio = all.audio().filter(playable).cloned();
+        let audio = all.audio().filter(playable).filter(|_| with_sound).cloned();
         let audio_dropped = all.audio().filter(|track| !playable(track)).map(|track| {
             format!(
                 "The sound is {}, which browsers do not play; the picture is shown without it.",
@@ -79,6 +92,14 @@ impl WebFormat {
     pub fn lead(&self) -> TrackId {
         // `carried` is not empty, see `new`.
         self.carried.first().map_or(TrackId(0), |track| track.id)
+    }
+
+    /// A name for the init segment, the same for the same bytes.
+    #[must_use]
+    pub fn init_id(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.init);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Width and height in pixels, if there is video.

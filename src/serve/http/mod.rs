@@ -17,6 +17,7 @@ mod listener;
 mod live;
 mod metrics;
 mod page;
+mod play;
 mod range;
 mod route;
 mod snapshot;
@@ -34,6 +35,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::replay::Archive;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -59,6 +61,8 @@ pub struct HttpDoor {
 #[derive(Debug)]
 struct Door {
     open: Arc<HttpDoor>,
+    /// The recordings, for those who watch them in a browser.
+    archive: Archive,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, layer, live, metrics, page, snapshot, ws};
+use super::{Door, api, layer, live, metrics, page, play, snapshot, ws};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
@@ -32,6 +32,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/live/{stream}/media.m3u8", get(live::media))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
+        .route("/play/{stream}/ws", get(play::upgrade))
         .route("/snap/{file}", get(snapshot::picture))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)
