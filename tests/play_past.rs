@@ -422,29 +422,31 @@ async fn other_parameters_come_with_an_init_and_b_frames_with_their_times() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn footage_that_is_written_over_under_its_viewer_is_said_to_be() {
-    let recorded = Recorded::new().await;
-    let mut player = recorded.play(0, 1.0).await;
-    player.read(false, |player| player.pictures().len() >= 150).await;
-    // The ring has 64 MiB.
-    let mut footage = footage::footage(20, 25, 300);
+    let mut footage = footage::footage(24, 25, 300);
     for unit in &mut footage.units {
         let data = if unit.random_access { vec![0; 2 << 20] } else { vec![0; 160 << 10] };
         *unit = Arc::new(AccessUnit { data: data.into(), ..AccessUnit::clone(unit) });
     }
     footage.units.retain(|unit| unit.track.0 == 0);
-    footage.tracks = Arc::clone(&recorded.footage.tracks);
-    for at in 0..20 {
-        recorded
-            .door
-            .publish(
-                &footage,
-                recorded.base.after(Duration::from_secs(20)),
-                at * 1_000,
-                at * 1_000 + 1_000,
-            )
-            .await;
+    let door = TestBox::recording().await;
+    door.go_live(&footage);
+    let base = door.clock.boot().before(Duration::from_secs(30));
+    let runs = || door.dvr.listing(door.stream.name()).runs;
+    // The ring has 64 MiB, of which six seconds take the half.
+    let mut player = None;
+    for at in 0..24 {
+        door.publish(&footage, base, at * 1_000, at * 1_000 + 1_000).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
+        if at == 6 {
+            let start = runs()[0].start.to_rfc3339();
+            let url = format!("ws://{}/play/gate/ws?start={start}", door.addr);
+            let socket = connect_async(url).await.unwrap().0;
+            let mut viewer = Player { socket, got: vec![], last: 0.0 };
+            viewer.read(false, |player| player.pictures().len() >= 25).await;
+            player = Some(viewer);
+        }
     }
+    let mut player = player.unwrap();
     player.ask(json!({"at": player.last})).await;
     assert_eq!(player.farewell().await, ("overwritten".to_owned(), 4410));
 }

@@ -4,6 +4,8 @@
 //! publisher.
 
 mod duration;
+pub mod evidence;
+pub mod export;
 pub mod hls;
 pub mod mse;
 mod outlet;

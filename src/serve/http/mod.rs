@@ -35,6 +35,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::replay::Archive;
 use crate::supervise::Supervisor;
 
@@ -55,6 +56,8 @@ pub struct HttpDoor {
     pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
+    /// The export jobs.
+    pub export_jobs: ExportJobs,
 }
 
 /// What every handler is given.
