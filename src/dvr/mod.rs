@@ -340,6 +340,13 @@ impl Dvr {
         Tape::open(Arc::clone(&self.shared), self.boot, stream)
     }
 
+    /// The date that footage of now will have in the recording: a capture that is dated by
+    /// another clock than ours is placed by its arrival.
+    #[must_use]
+    pub fn date(&self, arrived: BootTime, believed: WallTime) -> WallTime {
+        self.shared.facts().clock.place(self.boot, arrived, believed)
+    }
+
     /// Everything about the storage, with the forecast.
     #[must_use]
     pub fn storage(&self) -> outlook::Storage {

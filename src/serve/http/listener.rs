@@ -31,6 +31,7 @@ use crate::base::limits::{
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
 use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody comes.
@@ -115,8 +116,9 @@ pub async fn run(
     let _guard = hard_stop.clone().drop_guard();
     let connections = Supervisor::new(hard_stop, Arc::clone(&door.clock));
     let exports = Exports::new(door.dvr.clone());
+    let archive = Archive::new(door.dvr.clone());
     let (closing, kept) = (Stop::new(), Kept::default());
-    let door = Arc::new(Door { open: door, connections, closing, exports, kept });
+    let door = Arc::new(Door { open: door, archive, connections, closing, exports, kept });
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut accepting = Accepting {
         router: route::router(Arc::clone(&door)),

@@ -19,6 +19,7 @@ mod live;
 mod metrics;
 mod page;
 mod past;
+mod play;
 mod range;
 mod route;
 mod snapshot;
@@ -39,6 +40,7 @@ use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -66,6 +68,8 @@ pub struct HttpDoor {
 #[derive(Debug)]
 struct Door {
     open: Arc<HttpDoor>,
+    /// The recordings, for those who watch them in a browser.
+    archive: Archive,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.
