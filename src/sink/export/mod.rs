@@ -31,7 +31,8 @@
 //! 3. Samples are byte-exact and in order; what lies behind the end is not in the file.
 //! 4. All bytes of media were checked against the seal of their lap in the moment in which they
 //!    were read.
-//! 5. Memory does not grow with the range but for a few hundred bytes per slot: tables of more
+//! 5. Sound and text begin with what is on show at the start: neither needs anything before it.
+//! 6. Memory does not grow with the range but for a few hundred bytes per slot: tables of more
 //!    than [`EXPORT_TABLE_BYTES_MAX`](crate::base::limits::EXPORT_TABLE_BYTES_MAX) are written
 //!    again from the ring as they are sent, one table after the other.
 
@@ -39,8 +40,6 @@ mod film;
 mod plan;
 mod reading;
 mod roll;
-#[cfg(test)]
-mod tests;
 mod timeline;
 mod walk;
 
@@ -54,7 +53,9 @@ pub use film::Film;
 use plan::Planner;
 pub use reading::FilmReading;
 
-use crate::base::limits::{DISK_READ_WAIT_MAX, EXPORT_ENTRIES_MAX, EXPORTS_MAX};
+use crate::base::limits::{
+    DISK_READ_WAIT_MAX, EXPORT_ENTRIES_MAX, EXPORT_TABLE_BYTES_MAX, EXPORTS_MAX,
+};
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Dvr, DvrError};
@@ -133,6 +134,7 @@ pub struct Exports {
     dvr: Dvr,
     places: Arc<Semaphore>,
     zone: TimeZone,
+    table_bytes_max: usize,
 }
 
 impl Exports {
@@ -140,7 +142,14 @@ impl Exports {
     #[must_use]
     pub fn new(dvr: Dvr) -> Self {
         let places = Arc::new(Semaphore::new(EXPORTS_MAX));
-        Self { dvr, places, zone: TimeZone::try_system().unwrap_or(TimeZone::UTC) }
+        let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+        Self { dvr, places, zone, table_bytes_max: EXPORT_TABLE_BYTES_MAX }
+    }
+
+    /// As before, but a film keeps only so many bytes of its tables in memory.
+    #[must_use]
+    pub fn with_table_bytes_max(self, table_bytes_max: usize) -> Self {
+        Self { table_bytes_max, ..self }
     }
 
     /// The zone in which films tell the time.
@@ -193,8 +202,8 @@ impl Exports {
         place: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Box<Planner>, ExportError> {
         let tape = self.dvr.tape(&wish.stream)?;
-        let (wish, zone) = (wish.clone(), self.zone.clone());
-        blocking(place, move || Planner::begin(tape, wish, zone).map(Box::new)).await
+        let (wish, zone, keep) = (wish.clone(), self.zone.clone(), self.table_bytes_max);
+        blocking(place, move || Planner::begin(tape, wish, zone, keep).map(Box::new)).await
     }
 
     /// The date of the first picture that a film of `wish` shows.

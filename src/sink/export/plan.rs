@@ -10,7 +10,7 @@ use super::film::{Film, FrontPart};
 use super::timeline::{Cell, Cut, TEXT, nanos_between, ticks_of};
 use super::walk::{Mark, Walk};
 use super::{ExportError, LastPicture, Wish};
-use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS, EXPORT_TABLE_BYTES_MAX};
+use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS};
 use crate::base::time::{MediaTime, WallTime};
 use crate::dvr::{Depth, Head, Place, Tape, Way};
 use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
@@ -28,6 +28,7 @@ pub(super) struct Planner {
     start: (i64, WallTime),
     tallies: Vec<Tally>,
     keeps_rows: bool,
+    table_bytes_max: usize,
     marks: Vec<Mark>,
     last: Option<Place>,
     gaps: Vec<(WallTime, WallTime)>,
@@ -52,9 +53,16 @@ impl Planner {
         mut tape: Tape,
         mut wish: Wish,
         zone: TimeZone,
+        table_bytes_max: usize,
     ) -> Result<Self, ExportError> {
         let nothing = |tape: &Tape| ExportError::NothingThere { extent: tape.extent() };
-        let mut cut = Cut { end: wish.end, last: LastPicture::Begun, zone, clock: tape.clock() };
+        let mut cut = Cut {
+            start_nanos: 0,
+            end: wish.end,
+            last: LastPicture::Begun,
+            zone,
+            clock: tape.clock(),
+        };
         if !tape.seek(wish.start, Way::Forward)? {
             return Err(nothing(&tape));
         }
@@ -68,7 +76,7 @@ impl Planner {
         if begin.date >= wish.end {
             return Err(nothing(&walk.tape));
         }
-        (cut.end, cut.last) = (wish.end, wish.last);
+        (cut.start_nanos, cut.end, cut.last) = (begin.nanos, wish.end, wish.last);
         let mut tape = walk.tape;
         if !tape.seek(wish.start, Way::Forward)? {
             return Err(ExportError::Changed);
@@ -85,6 +93,7 @@ impl Planner {
             start: (begin.nanos, begin.date),
             tallies: Vec::new(),
             keeps_rows: true,
+            table_bytes_max,
             marks: Vec::new(),
             last: None,
             gaps: Vec::new(),
@@ -105,6 +114,7 @@ impl Planner {
             let (timeline, media_at) = (self.walk.timeline.clone(), self.walk.media_at);
             let Some((head, cell)) = self.walk.next(Depth::Head, &self.cut)? else {
                 self.tallies.iter_mut().for_each(Tally::finish);
+                self.bound();
                 return Ok(true);
             };
             if self.marks.last().is_none_or(|mark| mark.place.lap() != head.place.lap()) {
@@ -112,12 +122,17 @@ impl Planner {
             }
             self.take(&head, &cell, media_at);
         }
+        self.bound();
+        Ok(false)
+    }
+
+    /// Keeps no more of the tables than is allowed.
+    fn bound(&mut self) {
         let kept: usize = self.tallies.iter().map(Tally::kept_bytes).sum();
-        if self.keeps_rows && kept > EXPORT_TABLE_BYTES_MAX {
+        if self.keeps_rows && kept > self.table_bytes_max {
             self.keeps_rows = false;
             self.tallies.iter_mut().for_each(Tally::keep_none);
         }
-        Ok(false)
     }
 
     fn take(&mut self, head: &Head, cell: &Cell, mut media_at: u64) {
@@ -152,6 +167,15 @@ impl Planner {
     pub(super) fn film(mut self) -> Result<Film, ExportError> {
         let nothing = ExportError::NothingThere { extent: self.walk.tape.extent() };
         let Some(last) = self.last else { return Err(nothing) };
+        // Less than one whole picture may have been asked for.
+        let lead = self.walk.roll.lead();
+        let shows = lead.is_some_and(|lead| {
+            let start_ticks = ticks_of(self.start.0, self.walk.roll.rate(lead));
+            self.tallies[lead].shown_end_ticks() > start_ticks
+        });
+        if !shows {
+            return Err(nothing);
+        }
         let (end_nanos, end) = self.walk.timeline.end();
         let shown = stretches(self.start.0, end_nanos, &self.skips);
         // Media first, so that players that show one track show the right one.
@@ -263,9 +287,8 @@ fn stretches(start_nanos: i64, end_nanos: i64, skips: &[(i64, i64)]) -> Vec<Stre
 fn edits(shown: &[Stretch], tally: &Tally, rate: std::num::NonZeroU32) -> Vec<Edit> {
     let movie = |nanos: i64| ticks_of(nanos, MOVIE_RATE);
     let nanos = |ticks: i64| MediaTime { ticks, rate }.as_nanos();
-    let media_ticks = i64::try_from(tally.media_ticks()).unwrap_or(i64::MAX);
     let first_ticks = tally.first_ticks();
-    let media_ends_nanos = nanos(first_ticks.saturating_add(media_ticks));
+    let media_ends_nanos = nanos(tally.shown_end_ticks());
     let mut edits: Vec<Edit> = Vec::new();
     let mut empty_ticks = 0;
     for stretch in shown {

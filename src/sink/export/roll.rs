@@ -122,6 +122,11 @@ impl Roll {
         self.find(places, run.track).map(|(track, _)| self.rate(track))
     }
 
+    /// Whether a track of the file is sound.
+    pub(super) fn is_sound(&self, track: usize) -> bool {
+        self.tracks[track].content == Content::Audio
+    }
+
     /// The track that decides where the file begins: the first video, else the first sound.
     pub(super) fn lead(&self) -> Option<usize> {
         let media = || self.tracks.iter().enumerate().skip(TEXT + 1);

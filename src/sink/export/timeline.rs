@@ -35,6 +35,9 @@ const GAP_SAMPLE_NANOS_MAX: i64 = 6 * 3_600 * SECOND_NANOS;
 /// What is cut out of the recording, by its dates.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
+    /// Time in the file at which the first picture is shown. The text begins there: not all
+    /// players cut a line of text in two.
+    pub(super) start_nanos: i64,
     /// Where it ends.
     pub(super) end: WallTime,
     /// What of the last picture must lie before that.
@@ -63,6 +66,8 @@ pub(super) struct Timeline {
     end_nanos: i64,
     /// The second since 1970 that the text tells next.
     second: i64,
+    /// Of each track, the first tick behind the decoding time of its newest sample.
+    free_ticks: Vec<i64>,
 }
 
 /// Samples of one track, or a stretch of its text.
@@ -112,6 +117,24 @@ impl Piece {
         Chunk { at, entry: self.entry, decode_ticks: self.decode_ticks, rows: &self.rows }
     }
 
+    /// Leaves out the samples that end before the file begins; returns their bytes. Sound does
+    /// not depend on what was before it, and players differ in how much of it they hide.
+    fn drop_before(&mut self, start_ticks: i64) -> u32 {
+        let mut bytes = 0;
+        let mut dropped = 0;
+        for row in &self.rows {
+            let ends = self.decode_ticks.saturating_add(i64::from(row.ticks));
+            if ends > start_ticks {
+                break;
+            }
+            self.decode_ticks = ends;
+            bytes += row.bytes;
+            dropped += 1;
+        }
+        self.rows.drain(..dropped);
+        bytes
+    }
+
     /// When each of its samples is shown, in ticks on the file's timeline.
     pub(super) fn shown_ticks(&self) -> impl Iterator<Item = i64> + '_ {
         let mut at = self.decode_ticks;
@@ -152,7 +175,7 @@ impl Timeline {
         let present_nanos = first_presented(&runs, &head.entry, |run| roll.rate_of(&tracks, run));
         let mut next = self.clone();
         let mut cell = next.enter(head, date, present_nanos, cut);
-        let Some(section) = &next.section else { return Ok(None) };
+        let Some(section) = next.section.clone() else { return Ok(None) };
         let end_nanos = nanos_between(section.zero, cut.end);
         for run in runs {
             let Some((track, entry)) = roll.find(&tracks, run.track) else { continue };
@@ -161,10 +184,15 @@ impl Timeline {
             let decode_ticks = run.decode_ticks.saturating_sub(base_ticks);
             let end_ticks = ticks_of(end_nanos, rate);
             let rows = kept(run.rows, decode_ticks, end_ticks, cut.last);
-            if !rows.is_empty() {
-                let bytes = rows.iter().map(|row| u64::from(row.bytes)).sum();
-                let source = Source::Media(run.at, bytes);
-                cell.pieces.push(Piece { track, entry, decode_ticks, rows, source });
+            let mut piece = Piece { track, entry, decode_ticks, rows, source: Source::Media(0, 0) };
+            let mut at = run.at;
+            if roll.is_sound(track) {
+                at += piece.drop_before(ticks_of(cut.start_nanos, rate));
+            }
+            if !piece.rows.is_empty() {
+                let bytes = piece.rows.iter().map(|row| u64::from(row.bytes)).sum();
+                next.follow(&mut piece);
+                cell.pieces.push(Piece { source: Source::Media(at, bytes), ..piece });
             }
         }
         if cell.pieces.is_empty() && date >= cut.end {
@@ -177,6 +205,37 @@ impl Timeline {
         next.tell(told_from, &mut cell, cut);
         *self = next;
         Ok(Some(cell))
+    }
+
+    /// Lets `piece` be decoded behind what its track has. Pictures that are shown out of order are
+    /// decoded before the time at which they are shown, and so a section may begin to be decoded
+    /// before the one before it ends: then its pictures are decoded as fast as can be, and shown
+    /// when they were.
+    fn follow(&mut self, piece: &mut Piece) {
+        if self.free_ticks.len() <= piece.track {
+            self.free_ticks.resize(piece.track + 1, i64::MIN);
+        }
+        let free = &mut self.free_ticks[piece.track];
+        let is_late = piece.decode_ticks < *free;
+        let (mut meant, mut begins) = (piece.decode_ticks, Vec::with_capacity(piece.rows.len()));
+        for row in &mut piece.rows {
+            let at = meant.max(*free);
+            let late = at - meant;
+            if late > 0 {
+                let composition = i64::from(row.composition).saturating_sub(late).max(0);
+                row.composition = i32::try_from(composition).unwrap_or(i32::MAX);
+            }
+            begins.push(at);
+            *free = at + 1;
+            meant += i64::from(row.ticks);
+        }
+        if is_late {
+            piece.decode_ticks = begins[0];
+            let ends = begins.iter().skip(1).copied().chain([meant.max(*free)]);
+            for ((row, begins), ends) in piece.rows.iter_mut().zip(&begins).zip(ends) {
+                row.ticks = u32::try_from(ends - begins).unwrap_or(1);
+            }
+        }
     }
 
     /// Goes on in the section, or begins another.
@@ -192,11 +251,11 @@ impl Timeline {
                 begins_nanos = self.end_nanos + gap_nanos - cell.skip_nanos;
                 cell.gap = (gap_nanos > 0).then_some((ended, date));
             }
-            self.second = date.as_unix_nanos().div_euclid(SECOND_NANOS);
-            self.section = Some(Section {
-                base_nanos: present_nanos.saturating_sub(begins_nanos),
-                zero: date.offset_nanos(-begins_nanos),
-            });
+            let zero = date.offset_nanos(-begins_nanos);
+            let told_from = zero.offset_nanos(begins_nanos.max(cut.start_nanos));
+            self.second = told_from.as_unix_nanos().div_euclid(SECOND_NANOS);
+            self.section =
+                Some(Section { base_nanos: present_nanos.saturating_sub(begins_nanos), zero });
         }
         self.last = Some((head.boot, head.entry));
         if let Some(section) = &self.section {
@@ -241,7 +300,7 @@ impl Timeline {
                 break;
             }
             let text = local(WallTime::from_unix_nanos(self.second * SECOND_NANOS), &cut.zone);
-            lines.push((at_nanos.max(cell.begins_nanos), text));
+            lines.push((at_nanos.max(cell.begins_nanos).max(cut.start_nanos), text));
             self.second += 1;
         }
         if let Some(piece) = text_piece(&lines) {

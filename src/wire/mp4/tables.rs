@@ -213,6 +213,7 @@ pub struct Tally {
     has_delta: bool,
     first_ticks: Option<i64>,
     media_end_ticks: i64,
+    shown_end_ticks: i64,
 }
 
 impl Default for Tally {
@@ -225,6 +226,7 @@ impl Default for Tally {
             has_delta: false,
             first_ticks: None,
             media_end_ticks: 0,
+            shown_end_ticks: 0,
         }
     }
 }
@@ -245,8 +247,14 @@ impl Tally {
         self.reordered |= chunk.rows.iter().any(|row| row.composition != 0);
         self.has_delta |= chunk.rows.iter().any(|row| !row.is_sync);
         self.first_ticks.get_or_insert(chunk.decode_ticks);
-        let ticks: i64 = chunk.rows.iter().map(|row| i64::from(row.ticks)).sum();
-        self.media_end_ticks = self.media_end_ticks.max(chunk.decode_ticks.saturating_add(ticks));
+        let mut at = chunk.decode_ticks;
+        for row in chunk.rows {
+            let ends = at.saturating_add(i64::from(row.ticks));
+            let shown_until = ends.saturating_add(i64::from(row.composition));
+            self.media_end_ticks = self.media_end_ticks.max(ends);
+            self.shown_end_ticks = self.shown_end_ticks.max(shown_until);
+            at = ends;
+        }
     }
 
     /// Nothing more comes.
@@ -276,6 +284,12 @@ impl Tally {
     #[must_use]
     pub fn first_ticks(&self) -> i64 {
         self.first_ticks.unwrap_or(0)
+    }
+
+    /// Where the last sample that is shown ends, on the file's timeline.
+    #[must_use]
+    pub fn shown_end_ticks(&self) -> i64 {
+        self.shown_end_ticks
     }
 
     /// How long the media of the track are.

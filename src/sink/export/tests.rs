@@ -1,1 +1,0 @@
-//! What a film is made of, on a ring in memory.
