@@ -59,7 +59,9 @@ pub struct Leases {
 impl Drop for Leases {
     fn drop(&mut self) {
         let mut table = self.shared.table();
-        self.laps.iter().for_each(|&generation| table.release(generation));
+        for &generation in &self.laps {
+            table.release(generation);
+        }
     }
 }
 
@@ -89,7 +91,9 @@ impl Tape {
     pub fn lease(&self, places: impl Iterator<Item = Place>) -> Leases {
         let laps: Vec<u64> = places.map(|place| place.generation).collect();
         let mut table = self.shared.table();
-        laps.iter().for_each(|&generation| table.lease(generation));
+        for &generation in &laps {
+            table.lease(generation);
+        }
         drop(table);
         Leases { shared: Arc::clone(&self.shared), laps }
     }

@@ -221,7 +221,7 @@ impl Planner {
             front: parts,
             front_bytes: front.bytes,
             media_bytes,
-            tag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+            tag: format!("{:032x}", u128::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 16]))),
             start: self.start.1,
             end,
             shown_nanos: end_nanos - self.start.0 + skipped,
@@ -264,6 +264,7 @@ fn beginning(
 }
 
 /// A stretch of the file's timeline that is shown, and behind how long a silence.
+#[allow(clippy::struct_field_names)] // units last
 struct Stretch {
     from_nanos: i64,
     until_nanos: i64,

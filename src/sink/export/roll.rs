@@ -108,7 +108,7 @@ impl Roll {
     }
 
     /// Where the samples of `track` go.
-    pub(super) fn find(&self, places: &Places, track: TrackId) -> Option<(usize, u32)> {
+    pub(super) fn find(places: &Places, track: TrackId) -> Option<(usize, u32)> {
         places.get(usize::from(track.0)).copied().flatten()
     }
 
@@ -119,7 +119,7 @@ impl Roll {
 
     /// Ticks per second of a run of samples.
     pub(super) fn rate_of(&self, places: &Places, run: &SampleRun) -> Option<NonZeroU32> {
-        self.find(places, run.track).map(|(track, _)| self.rate(track))
+        Self::find(places, run.track).map(|(track, _)| self.rate(track))
     }
 
     /// Whether a track of the file is sound.

@@ -178,7 +178,7 @@ impl Timeline {
         let Some(section) = next.section.clone() else { return Ok(None) };
         let end_nanos = nanos_between(section.zero, cut.end);
         for run in runs {
-            let Some((track, entry)) = roll.find(&tracks, run.track) else { continue };
+            let Some((track, entry)) = Roll::find(&tracks, run.track) else { continue };
             let rate = roll.rate(track);
             let base_ticks = ticks_of(section.base_nanos, rate);
             let decode_ticks = run.decode_ticks.saturating_sub(base_ticks);

@@ -102,10 +102,10 @@ pub fn front(
         out.put_u32(0x200); // minor_version
         out.put_slice(b"isomiso2iso4mp41mp42");
     });
-    layout.boxed(b"moov", |layout| {
+    layout.boxed(*b"moov", |layout| {
         layout.movie_header(tracks, begun_unix_secs);
         for index in 0..tracks.len() {
-            layout.boxed(b"trak", |layout| layout.track(tracks, index));
+            layout.boxed(*b"trak", |layout| layout.track(tracks, index));
         }
     });
     layout.bytes.put_u32(1);
@@ -126,10 +126,10 @@ struct Layout {
 
 impl Layout {
     /// A box of type `kind` with what `content` adds, holes included.
-    fn boxed(&mut self, kind: &[u8; 4], content: impl FnOnce(&mut Self)) {
+    fn boxed(&mut self, kind: [u8; 4], content: impl FnOnce(&mut Self)) {
         let (start, holes) = (self.bytes.len(), self.hole_bytes);
         self.bytes.put_u32(0);
-        self.bytes.put_slice(kind);
+        self.bytes.put_slice(&kind);
         content(self);
         let length = (self.bytes.len() - start) as u64 + self.hole_bytes - holes;
         self.longest = self.longest.max(length);
@@ -137,7 +137,7 @@ impl Layout {
         self.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
-    fn full(&mut self, kind: &[u8; 4], version: u8, flags: u32, content: impl FnOnce(&mut Self)) {
+    fn full(&mut self, kind: [u8; 4], version: u8, flags: u32, content: impl FnOnce(&mut Self)) {
         self.boxed(kind, |layout| {
             layout.bytes.put_u32((u32::from(version) << 24) | flags);
             content(layout);
@@ -164,7 +164,7 @@ impl Layout {
     fn movie_header(&mut self, tracks: &[FilmTrack<'_>], begun_unix_secs: i64) {
         let duration = tracks.iter().map(shown_ticks).max().unwrap_or(0);
         let begun = u64::try_from(begun_unix_secs.saturating_add(EPOCH_1904_SECS)).unwrap_or(0);
-        self.full(b"mvhd", 1, 0, |layout| {
+        self.full(*b"mvhd", 1, 0, |layout| {
             let out = &mut layout.bytes;
             out.put_u64(begun); // creation time
             out.put_u64(begun); // modification time
@@ -182,9 +182,9 @@ impl Layout {
     fn track(&mut self, tracks: &[FilmTrack<'_>], index: usize) {
         let track = &tracks[index];
         self.track_header(track, number(index) + 1);
-        self.boxed(b"edts", |layout| layout.edits(&track.edits));
-        self.boxed(b"mdia", |layout| {
-            layout.full(b"mdhd", 1, 0, |layout| {
+        self.boxed(*b"edts", |layout| layout.edits(&track.edits));
+        self.boxed(*b"mdia", |layout| {
+            layout.full(*b"mdhd", 1, 0, |layout| {
                 let out = &mut layout.bytes;
                 out.put_bytes(0, 16); // creation and modification time
                 out.put_u32(track.rate.get());
@@ -193,7 +193,7 @@ impl Layout {
                 out.put_u16(0); // pre_defined
             });
             layout.handler(track.content);
-            layout.boxed(b"minf", |layout| layout.media_information(track, index));
+            layout.boxed(*b"minf", |layout| layout.media_information(track, index));
         });
     }
 
@@ -204,7 +204,7 @@ impl Layout {
             Content::Audio => (0x0100, 0, 0, 0),
             Content::Text(width, height) => (0, width, height / 8, height - height / 8),
         };
-        self.full(b"tkhd", 1, 3, |layout| {
+        self.full(*b"tkhd", 1, 3, |layout| {
             let out = &mut layout.bytes;
             out.put_bytes(0, 16); // creation and modification time
             out.put_u32(id);
@@ -226,7 +226,7 @@ impl Layout {
 
     /// `elst`, §8.6.6.
     fn edits(&mut self, edits: &[Edit]) {
-        self.full(b"elst", 1, 0, |layout| {
+        self.full(*b"elst", 1, 0, |layout| {
             let out = &mut layout.bytes;
             out.put_u32(number(edits.len()));
             for edit in edits {
@@ -246,7 +246,7 @@ impl Layout {
             Content::Audio => (b"soun", b"audio\0"),
             Content::Text(..) => (b"sbtl", b"time\0"),
         };
-        self.full(b"hdlr", 0, 0, |layout| {
+        self.full(*b"hdlr", 0, 0, |layout| {
             layout.bytes.put_u32(0); // pre_defined
             layout.bytes.put_slice(handler);
             layout.bytes.put_bytes(0, 12); // reserved
@@ -257,20 +257,22 @@ impl Layout {
     /// The content of `minf`, §8.4.4.
     fn media_information(&mut self, track: &FilmTrack<'_>, index: usize) {
         match track.content {
-            Content::Video(..) => self.full(b"vmhd", 0, 1, |layout| layout.bytes.put_u64(0)),
-            Content::Audio => self.full(b"smhd", 0, 0, |layout| layout.bytes.put_u32(0)),
-            Content::Text(..) => self.full(b"nmhd", 0, 0, |_| {}),
+            Content::Video(..) => self.full(*b"vmhd", 0, 1, |layout| layout.bytes.put_u64(0)),
+            Content::Audio => self.full(*b"smhd", 0, 0, |layout| layout.bytes.put_u32(0)),
+            Content::Text(..) => self.full(*b"nmhd", 0, 0, |_| {}),
         }
-        self.boxed(b"dinf", |layout| {
-            layout.full(b"dref", 0, 0, |layout| {
+        self.boxed(*b"dinf", |layout| {
+            layout.full(*b"dref", 0, 0, |layout| {
                 layout.bytes.put_u32(1);
-                layout.full(b"url ", 0, 1, |_| {}); // flag 1: the media are in this file
+                layout.full(*b"url ", 0, 1, |_| {}); // flag 1: the media are in this file
             });
         });
-        self.boxed(b"stbl", |layout| {
-            layout.full(b"stsd", 0, 0, |layout| {
+        self.boxed(*b"stbl", |layout| {
+            layout.full(*b"stsd", 0, 0, |layout| {
                 layout.bytes.put_u32(number(track.entries.len()));
-                track.entries.iter().for_each(|entry| layout.bytes.put_slice(entry));
+                for entry in track.entries {
+                    layout.bytes.put_slice(entry);
+                }
             });
             for (table, rows) in track.tally.tables() {
                 layout.table(track, index, table, rows);
@@ -280,7 +282,7 @@ impl Layout {
 
     fn table(&mut self, track: &FilmTrack<'_>, index: usize, table: Table, rows: u64) {
         let bytes = rows.saturating_mul(table.row_bytes());
-        self.full(table.kind(), 0, 0, |layout| {
+        self.full(*table.kind(), 0, 0, |layout| {
             if table == Table::Sizes {
                 layout.bytes.put_u32(0); // sample_size: they differ
                 let samples = u32::try_from(track.tally.samples()).unwrap_or(u32::MAX);

@@ -126,11 +126,17 @@ impl TableWriter {
         match self.table {
             Table::Times => self.push_times(chunk),
             Table::Compositions => {
-                chunk.rows.iter().for_each(|row| self.count(row.composition.cast_unsigned()));
+                for row in chunk.rows {
+                    self.count(row.composition.cast_unsigned());
+                }
             }
             Table::Syncs => self.push_syncs(chunk.rows),
             Table::Chunks => self.push_shape(chunk),
-            Table::Sizes => chunk.rows.iter().for_each(|row| self.put(&[row.bytes])),
+            Table::Sizes => {
+                for row in chunk.rows {
+                    self.put(&[row.bytes]);
+                }
+            }
             Table::Offsets => {
                 self.out.put_u64(self.mdat_at + chunk.at);
                 self.rows += 1;
@@ -147,7 +153,9 @@ impl TableWriter {
     }
 
     fn put(&mut self, row: &[u32]) {
-        row.iter().for_each(|&value| self.out.put_u32(value));
+        for &value in row {
+            self.out.put_u32(value);
+        }
         self.rows += 1;
     }
 
@@ -271,7 +279,9 @@ impl Tally {
     /// Keeps no rows from now on: they are written again when they are needed.
     pub fn keep_none(&mut self) {
         self.keeps = false;
-        self.writers.iter_mut().for_each(|writer| writer.out = Vec::new());
+        for writer in &mut self.writers {
+            writer.out = Vec::new();
+        }
     }
 
     /// Samples of the track.
@@ -374,7 +384,9 @@ mod tests {
         tallies[1].keep_none();
         for (decode_ticks, entry, rows) in &film() {
             let chunk = Chunk { at: 0, entry: *entry, decode_ticks: *decode_ticks, rows };
-            tallies.iter_mut().for_each(|tally| tally.push(&chunk));
+            for tally in &mut tallies {
+                tally.push(&chunk);
+            }
         }
         let told = tallies.map(|mut tally| {
             tally.finish();

@@ -29,7 +29,7 @@ impl Query {
         let missing = "`start` is missing: a time in RFC 3339 or seconds since 1970.";
         let start = start.ok_or_else(|| bad(missing))?;
         let end = end.unwrap_or(now);
-        if end <= start && !(start > now) {
+        if end <= start && start <= now {
             return Err(bad("`end` must be later than `start`."));
         }
         Ok(Self { start, end })
