@@ -21,6 +21,8 @@ use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -58,6 +60,8 @@ pub(super) struct View {
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
     pub(super) archive: Archive,
+    pub(super) past: PastPictures,
+    pub(super) sprites: Sprites,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
@@ -126,6 +130,8 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 rtsp_port: view.rtsp_port,
                 rtsp: view.reception,
                 dvr: view.dvr,
+                past: view.past,
+                sprites: view.sprites,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));
         }

@@ -21,7 +21,7 @@ use crate::base::time::{BootTime, SharedClock, SystemClock};
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
-use crate::encode::still::StillDecoder;
+use crate::encode::still::{self, StillDecoders};
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
@@ -29,6 +29,8 @@ use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
@@ -46,7 +48,9 @@ pub(super) struct House {
     multicast: Multicast,
     dvr: Dvr,
     archive: Archive,
-    decoder: StillDecoder,
+    decoders: StillDecoders,
+    past: PastPictures,
+    sprites: Sprites,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
     streams: BTreeMap<StreamName, Part>,
@@ -90,6 +94,10 @@ impl House {
         reception.wait_for_peers(config.rtsp_session_timeout);
         read_ledger(reception.guard(), &config.data_dir, &*clock).await;
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
+        let program = still::this_program()?;
+        let decoders = StillDecoders::keep(&program, config.pictures.h265, &supervisor);
+        let past = PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone());
+        let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
         let mut house = Self {
             config: config.clone(),
             supervisor,
@@ -101,7 +109,9 @@ impl House {
             clock,
             archive: Archive::new(dvr.clone()),
             dvr,
-            decoder: StillDecoder::this_program()?,
+            past,
+            sprites,
+            decoders,
             outlets: Arc::default(),
             entrances: Arc::default(),
             streams: BTreeMap::new(),
@@ -143,7 +153,8 @@ impl House {
         let (begun, ended) = (changes.begin.len(), changes.end.len());
         self.change(changes).await;
         let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
-        self.config = Config { data_dir, ring_size, ..config };
+        let pictures = self.config.pictures;
+        self.config = Config { data_dir, ring_size, pictures, ..config };
         info!(begun, ended, "configuration applied");
     }
 
@@ -196,7 +207,7 @@ impl House {
         let recorder = config
             .record
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
-        let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
         source::keep(config.source, stream, &source);
@@ -241,6 +252,8 @@ impl House {
             entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
             archive: self.archive.clone(),
+            past: self.past.clone(),
+            sprites: self.sprites.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,

@@ -196,7 +196,7 @@ impl Drop for Lease {
 
 /// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs holds up a
 /// bounded number of threads, and who waits for one of them is told.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce() -> Result<T, DvrError> + Send + 'static,
 ) -> Result<T, DvrError> {

@@ -17,7 +17,7 @@ use super::backoff::Backoff;
 use super::board::{Board, Entry, Heartbeat, TaskReport, TaskState};
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain};
-use crate::base::limits::STOP_TIME_MAX;
+use crate::base::limits::{RESTART_PAUSE_MAX, STOP_TIME_MAX};
 use crate::base::time::SharedClock;
 
 /// What a kept task is called and what hangs on it.
@@ -28,19 +28,27 @@ pub struct TaskSpec {
     /// `Some(deadline)`: the watchdog is fed only while this task beats at least that often.
     /// A camera is never vital: a silent one is degraded, not failed.
     pub vital: Option<Duration>,
+    /// Longest pause before it is started again.
+    pub pause_max: Duration,
 }
 
 impl TaskSpec {
     /// A task on which nothing hangs.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), vital: None }
+        Self { name: name.into(), vital: None, pause_max: RESTART_PAUSE_MAX }
     }
 
     /// A task that must beat at least every `deadline`.
     #[must_use]
     pub fn vital(name: impl Into<String>, deadline: Duration) -> Self {
-        Self { name: name.into(), vital: Some(deadline) }
+        Self { vital: Some(deadline), ..Self::new(name) }
+    }
+
+    /// The same, started again after `longest` at the latest.
+    #[must_use]
+    pub fn paused_at_most(self, longest: Duration) -> Self {
+        Self { pause_max: longest, ..self }
     }
 }
 
@@ -199,7 +207,8 @@ struct Keeper {
 impl Keeper {
     fn new(spec: &TaskSpec, context: &TaskContext, board: Arc<Board>) -> Self {
         let seed = fastrand::u64(..) ^ context.clock.boot().as_nanos();
-        Self { name: spec.name.clone(), board, backoff: Backoff::new(seed), repeated: 0 }
+        let backoff = Backoff::new(seed).up_to(spec.pause_max);
+        Self { name: spec.name.clone(), board, backoff, repeated: 0 }
     }
 
     /// One life; `None` when it was told to stop.

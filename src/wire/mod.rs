@@ -8,3 +8,4 @@ pub mod mp4;
 pub mod rtp;
 pub mod rtsp;
 pub mod web;
+pub mod webvtt;

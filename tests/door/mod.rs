@@ -13,12 +13,14 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
-use holdfast::encode::still::StillDecoder;
+use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
 use holdfast::sink::recorder::Recorder;
+use holdfast::sink::sprite::Sprites;
+use holdfast::sink::thumbnail::past::PastPictures;
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,8 +54,8 @@ impl TestBox {
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
         let recorder = recorded
             .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
-        let decoder = StillDecoder::new(decoder);
-        let outlet = Arc::new(Outlet::new(&stream, recorder, decoder, &supervisor));
+        let decoders = StillDecoders::keep(&decoder, Source::Off, &supervisor);
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
         let streams = Arc::new(Directory::default());
         streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let door = Arc::new(HttpDoor {
@@ -64,6 +66,8 @@ impl TestBox {
             rtsp_port: Arc::new(8554.into()),
             rtsp: Reception::default(),
             dvr: dvr.clone(),
+            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
+            sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();

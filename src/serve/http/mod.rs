@@ -16,10 +16,12 @@ mod layer;
 mod listener;
 mod live;
 mod metrics;
+mod mjpeg;
 mod page;
 mod range;
 mod route;
 mod snapshot;
+mod sprite;
 mod stall;
 mod ws;
 
@@ -34,6 +36,8 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -53,6 +57,10 @@ pub struct HttpDoor {
     pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
+    /// Pictures out of it.
+    pub past: PastPictures,
+    /// Sheets of small ones.
+    pub sprites: Sprites,
 }
 
 /// What every handler is given.

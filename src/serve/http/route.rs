@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, layer, live, metrics, page, snapshot, ws};
+use super::{Door, api, layer, live, metrics, mjpeg, page, snapshot, sprite, ws};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
@@ -30,9 +30,11 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
+        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
         .route("/snap/{file}", get(snapshot::picture))
+        .route("/sprites/{stream}/{file}", get(sprite::file))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)

@@ -19,7 +19,7 @@ mod choice;
 mod player;
 mod reel;
 mod timeline;
-mod unpack;
+pub(super) mod unpack;
 mod voices;
 
 use std::sync::Arc;
