@@ -1,6 +1,8 @@
 # make run    builds everything and runs holdfast.toml if it is there, else the demo, on loopback
 # make test   formatting, lints, all tests; what CI runs
 # make bench  benchmarks (cargo bench, divan)
+# make cross  the daemon for 64-bit boards (aarch64), built on this machine
+# make deb    Debian packages for amd64 and arm64, in target/deb
 # make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
@@ -17,9 +19,11 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core qemu-utils e2fsprogs mount bsdutils \
-	iproute2 openssl libcurl4-openssl-dev python3-venv
+	iproute2 openssl libcurl4-openssl-dev python3-venv systemd
 
-.PHONY: run test bench soak page packages-build packages-test check-tools clean
+ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
+
+.PHONY: run test bench soak cross deb page packages-build packages-test check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
@@ -37,6 +41,16 @@ bench: packages-build page
 
 soak: packages-build packages-test page
 	@.ci/soak
+
+cross: check-tools page
+	@.ci/cross build --release --locked
+	@.ci/glibc-floor $(ARM64) aarch64-linux-gnu-objdump
+
+deb: cross packages-build
+	cargo build --release --locked
+	@.ci/glibc-floor target/release/holdfast objdump
+	@.ci/deb arm64 $(ARM64) aarch64-linux-gnu-strip
+	@.ci/deb amd64 target/release/holdfast strip
 
 page: $(PAGE)/node_modules/.built
 

@@ -39,6 +39,26 @@ enum Command {
         #[command(subcommand)]
         command: appliance::AccountCommand,
     },
+    /// Says what the box did to heal itself.
+    Recovery {
+        #[command(subcommand)]
+        command: appliance::RecoveryCommand,
+    },
+    /// Checks an export: that nothing of it was changed, and which box signed it.
+    VerifyExport {
+        /// The zip file.
+        file: PathBuf,
+        /// The public key of the box that must have signed it: a PEM file, or the SHA-256 that
+        /// `holdfast device-key` prints. Without it anybody may have signed.
+        #[arg(long, value_name = "PUBKEY")]
+        key: Option<String>,
+    },
+    /// Prints the public key with which this box signs exports.
+    DeviceKey {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
     /// Turns key frames on standard input into pictures; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill {
@@ -60,6 +80,9 @@ fn main() -> ExitCode {
         Command::DecodeStill { job, h265 } => {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Command::Recovery { command } => appliance::recovery(&command),
+        Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
+        Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("holdfast: {error:#}");

@@ -1,4 +1,5 @@
-//! What systemd is told, and what a healthy daemon logs: nothing.
+//! What systemd is told, what it is given to keep the daemon by, what a healthy daemon logs (nothing)
+//! and what one that was started again says.
 
 mod harness;
 
@@ -69,4 +70,142 @@ fn systemd_is_told_and_a_healthy_daemon_is_silent() {
     daemon.signal(rustix::process::Signal::TERM);
     wait_told(&socket, "STOPPING=1");
     assert!(daemon.ended_within(Duration::from_secs(15)).success());
+}
+
+/// A daemon on `data`, its HTTP address and its notify socket's messages thrown away.
+fn started(dir: &Path) -> (Running, u16) {
+    let http = free_port();
+    let text = format!(
+        "data_dir = \"{}\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = []\nlisten_tls = []\n\
+         [http]\nlisten = [\"127.0.0.1:{http}\"]\n",
+        dir.join("data").display(),
+    );
+    let config = dir.join("holdfast.toml");
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(["run", "--config"]).arg(&config).env_remove("JOURNAL_STREAM");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = Running::start(&mut command);
+    wait_for("the API", Duration::from_secs(20), || recovery(http));
+    (daemon, http)
+}
+
+/// `GET /api/v1/recovery`.
+fn recovery(http: u16) -> Option<serde_json::Value> {
+    let mut answer = ureq::get(format!("http://127.0.0.1:{http}/api/v1/recovery")).call().ok()?;
+    serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+}
+
+#[test]
+fn a_daemon_that_was_killed_says_so_and_one_that_was_stopped_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut daemon, http) = started(dir.path());
+    assert_eq!(recovery(http).unwrap()["entries"], serde_json::json!([]), "a first start is none");
+    // The log is on the medium as soon as the directory is there.
+    let log = dir.path().join("data/recovery.json");
+    wait_for("the log", Duration::from_secs(30), || log.exists().then_some(()));
+    daemon.signal(rustix::process::Signal::KILL);
+    let _ = daemon.ended_within(Duration::from_secs(15));
+
+    let (mut daemon, http) = started(dir.path());
+    let told = recovery(http).unwrap();
+    assert_eq!(told["entries"][0]["rung"], 3, "{told}");
+    assert_eq!(told["entries"][0]["action"], "daemon_restart");
+    daemon.signal(rustix::process::Signal::TERM);
+    assert!(daemon.ended_within(Duration::from_secs(15)).success());
+
+    let (_daemon, http) = started(dir.path());
+    let told = recovery(http).unwrap();
+    assert_eq!(told["entries"].as_array().unwrap().len(), 1, "{told}");
+    let printed = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["recovery", "log", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("rung 3  daemon: ended without being told to"), "{printed}");
+}
+
+#[test]
+fn systemd_notes_how_the_daemon_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    let config = dir.path().join("holdfast.toml");
+    let text = format!("data_dir = \"{}\"\n", dir.path().join("data").display());
+    std::fs::write(&config, text).unwrap();
+    // The unit's own line, with the environment of systemd.exec(5).
+    let unit = std::fs::read_to_string("systemd/holdfast.service").unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStopPost=-/usr/bin/holdfast "));
+    let line = line.expect("the unit notes it").replace("/etc/holdfast/holdfast.toml", "FILE");
+    let words =
+        line.split(' ').map(|word| if word == "FILE" { config.to_str().unwrap() } else { word });
+    let mut noting = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    noting.args(words).env("SERVICE_RESULT", "watchdog").env("EXIT_STATUS", "ABRT");
+    assert!(noting.status().unwrap().success());
+    let log = std::fs::read_to_string(dir.path().join("data/recovery.json")).unwrap();
+    assert!(log.contains("did not answer systemd in time"), "{log}");
+}
+
+const HANGING: &str = "HOLDFAST_TEST_HANGING";
+
+/// Not a test: the process of the next one, in which a vital task hangs.
+#[test]
+fn hanging() {
+    use holdfast::base::{Stop, time::SystemClock};
+    use holdfast::supervise::{Supervisor, TaskSpec, keep_watchdog_fed, recovery::RecoveryLog};
+    let Some(data) = std::env::var_os(HANGING) else { return };
+    let clock: holdfast::base::time::SharedClock = std::sync::Arc::new(SystemClock);
+    let log = RecoveryLog::open(Path::new(&data), std::sync::Arc::clone(&clock)).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), clock).with_recovery(log);
+    let (_heartbeat, _seat) =
+        supervisor.enlist(TaskSpec::vital("web/test", Duration::from_secs(2)));
+    let fed = keep_watchdog_fed(supervisor, || "test".to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), fed).await });
+}
+
+#[test]
+fn a_vital_task_that_hangs_brings_a_new_daemon_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "hanging"]).env(HANGING, dir.path());
+    // An interval that only the trigger can be quicker than.
+    command.env("NOTIFY_SOCKET", dir.path().join("notify")).env("WATCHDOG_USEC", "600000000");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _hanging = Running::start(&mut command);
+    wait_told(&socket, "WATCHDOG=trigger");
+    let log = dir.path().join("recovery.json");
+    let noted = wait_for("the reason", Duration::from_secs(20), || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.contains("web/test"))
+    });
+    assert!(noted.contains("did not beat for"), "{noted}");
+}
+
+/// Largest exposure that `systemd-analyze security` may find.
+const EXPOSURE_MAX: f32 = 1.5;
+
+#[test]
+fn the_unit_is_sound_and_its_sandbox_is_tight() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit = std::fs::read_to_string("systemd/holdfast.service").unwrap();
+    // systemd looks for the programs that a unit names.
+    let here = dir.path().join("holdfast.service");
+    std::fs::write(&here, unit.replace("/usr/bin/holdfast", env!("CARGO_BIN_EXE_holdfast")))
+        .unwrap();
+    let analyze = |args: &[&str]| {
+        let run = Command::new("systemd-analyze").args(args).arg(&here).output();
+        let output = run.expect("systemd-analyze: apt-get install systemd");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (sound, said) = analyze(&["verify", "--man=no"]);
+    assert!(sound && !said.contains("holdfast.service"), "{said}");
+    let (_, said) = analyze(&["security", "--offline=true", "--no-pager"]);
+    let last = said.lines().last().unwrap();
+    println!("{last}");
+    let exposure = last.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
+    let exposure: f32 = exposure.and_then(|number| number.parse().ok()).expect("it says a number");
+    assert!(exposure <= EXPOSURE_MAX, "{said}");
 }

@@ -20,6 +20,7 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
@@ -59,6 +60,7 @@ pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
+    pub(super) export_jobs: ExportJobs,
     pub(super) archive: Archive,
     pub(super) past: PastPictures,
     pub(super) sprites: Sprites,
@@ -132,6 +134,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 dvr: view.dvr,
                 past: view.past,
                 sprites: view.sprites,
+                export_jobs: view.export_jobs,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));
         }

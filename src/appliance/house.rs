@@ -27,11 +27,13 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance};
+use crate::supervise::recovery::RecoveryLog;
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
 
@@ -39,6 +41,7 @@ use crate::wire::rtsp::auth::{Guard, Rules};
 pub(super) struct House {
     config: Config,
     supervisor: Supervisor,
+    recovery: RecoveryLog,
     clock: SharedClock,
     begun: BootTime,
     /// The port that the API tells, whichever door it was asked at.
@@ -51,6 +54,7 @@ pub(super) struct House {
     decoders: StillDecoders,
     past: PastPictures,
     sprites: Sprites,
+    export_jobs: ExportJobs,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
     streams: BTreeMap<StreamName, Part>,
@@ -79,7 +83,9 @@ impl House {
     /// Opens the ring and starts everything that `config` names.
     pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
+        let recovery = RecoveryLog::open(&config.data_dir, Arc::clone(&clock))?;
+        let supervisor =
+            Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
         // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
         let spec = TaskSpec::new("storage");
         let (heartbeat, storage) = supervisor.enlist(spec);
@@ -100,7 +106,7 @@ impl House {
         let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
         let mut house = Self {
             config: config.clone(),
-            supervisor,
+            recovery,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
@@ -108,6 +114,8 @@ impl House {
             multicast: Multicast::default(),
             clock,
             archive: Archive::new(dvr.clone()),
+            export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
+            supervisor,
             dvr,
             past,
             sprites,
@@ -254,6 +262,7 @@ impl House {
             archive: self.archive.clone(),
             past: self.past.clone(),
             sprites: self.sprites.clone(),
+            export_jobs: self.export_jobs.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,
@@ -275,7 +284,12 @@ impl House {
         }
         self.supervisor.stop().await;
         let dvr = self.dvr.clone();
-        let closed = tokio::task::spawn_blocking(move || dvr.close(STOP_TIME_MAX)).await;
+        let recovery = self.recovery.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            recovery.close();
+            dvr.close(STOP_TIME_MAX)
+        });
+        let closed = closed.await;
         if !matches!(closed, Ok(true)) {
             warn!("the disk did not take the last second in time");
         }

@@ -5,9 +5,11 @@
 
 mod account;
 mod doors;
+mod evidence;
 mod house;
 mod logs;
 mod plan;
+mod recovery;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -24,7 +26,9 @@ use crate::base::time::WallTime;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
 pub use account::{AccountCommand, account};
+pub use evidence::{device_key, verify_export};
 use house::House;
+pub use recovery::{RecoveryCommand, recovery};
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;

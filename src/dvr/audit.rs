@@ -30,7 +30,7 @@ pub(super) struct Audit {
     /// The slot that was looked at last.
     slot: u32,
     /// Laps whose records are to be made again.
-    to_build: VecDeque<Check>,
+    pub(super) to_build: VecDeque<Check>,
     /// How often the index was built again.
     pub(super) built_again: u64,
 }
@@ -52,6 +52,7 @@ impl Keeper {
     pub(super) fn patience(&self) -> Duration {
         let now = self.shared.clock.boot();
         let due = self.audit.look_at.since(now);
+        let due = due.min(self.unread.due().since(now));
         if self.audit.to_build.is_empty() { due.max(BUILD_PAUSE) } else { BUILD_PAUSE }
     }
 
@@ -61,9 +62,11 @@ impl Keeper {
         let Some(ring) = self.shared.ring().filter(|_| !self.shared.is_closing()) else { return };
         let Some(mut index) = self.index.take() else { return };
         let now = self.shared.clock.boot();
+        self.try_unread(&ring, now);
         if let Some(check) = self.audit.to_build.pop_front() {
-            self.read(&ring, &check, &mut index);
-            if self.audit.to_build.is_empty() {
+            if !self.read(&ring, &check, &mut index) {
+                self.give_up_unread(check.slot);
+            } else if self.audit.to_build.is_empty() {
                 info!("the index is complete again");
             }
         } else if now >= self.audit.look_at {

@@ -75,6 +75,12 @@ pub enum DvrError {
         /// Of the slot.
         slot_bytes: u64,
     },
+    /// Not one slot of the ring can be read.
+    #[error("no slot in {path} can be read; is the disk failing?", path = path.display())]
+    Unreadable {
+        /// The ring's directory.
+        path: PathBuf,
+    },
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
@@ -95,6 +101,12 @@ pub enum DvrError {
     /// The slot was given to newer footage while it was being read.
     #[error("the footage in slot {slot} was given to newer footage while it was being read")]
     Reused {
+        /// Which slot.
+        slot: u32,
+    },
+    /// What was read does not match its seal.
+    #[error("the footage in slot {slot} is damaged; it is left out from now on")]
+    Damaged {
         /// Which slot.
         slot: u32,
     },
@@ -122,6 +134,12 @@ impl DvrError {
         move |source| Self::Disk { doing, path, source }
     }
 
+    /// Whether what was to be read is not there any more, while the rest is.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Removed { .. } | Self::Reused { .. } | Self::Damaged { .. })
+    }
+
     /// Whether there is no space left.
     pub(super) fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -141,10 +159,12 @@ impl Fault for DvrError {
             | Self::Foreign { .. }
             | Self::Index(_)
             | Self::RingFile { .. }
+            | Self::Unreadable { .. }
             | Self::NoSlot
             | Self::NoRoom { .. }
             | Self::Removed { .. }
             | Self::Reused { .. }
+            | Self::Damaged { .. }
             | Self::Stalled { .. }
             | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,

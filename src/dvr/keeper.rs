@@ -20,6 +20,8 @@ use super::slot::{self, Contents, Front, Strictness, Tail};
 use super::state::Shared;
 use super::storage::Command;
 use super::table::{Held, SlotTable, SlotView};
+use super::unread::Unread;
+use crate::base::fault::chain;
 
 /// How long the index may take to close.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -71,6 +73,7 @@ pub(super) struct Keeper {
     pub(super) open_index: OpenIndex,
     pub(super) index: Option<IndexHandle>,
     pub(super) audit: Audit,
+    pub(super) unread: Unread,
 }
 
 impl Keeper {
@@ -80,7 +83,8 @@ impl Keeper {
         storage: SyncSender<Command>,
         open_index: OpenIndex,
     ) -> Self {
-        Self { shared, notes, storage, open_index, index: None, audit: Audit::default() }
+        let (audit, unread) = (Audit::default(), Unread::default());
+        Self { shared, notes, storage, open_index, index: None, audit, unread }
     }
 
     /// Runs until the storage thread goes.
@@ -130,12 +134,13 @@ impl Keeper {
     }
 
     fn learn(
-        &self,
+        &mut self,
         ring: &Ring,
         checks: &[Check],
         index: &mut IndexHandle,
         mut records: BTreeMap<u32, Record>,
     ) {
+        self.unread.begin(self.shared.clock.boot());
         let mut read = 0u64;
         for check in checks {
             if self.shared.is_closing() {
@@ -198,7 +203,7 @@ impl Keeper {
         }
     }
 
-    fn is_wanted(&self, check: &Check) -> bool {
+    pub(super) fn is_wanted(&self, check: &Check) -> bool {
         let mut table = self.shared.table();
         table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active && !held.known)
     }
@@ -213,13 +218,17 @@ impl Keeper {
         }
     }
 
-    pub(super) fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
+    /// Learns what is in a lap from its slot; returns whether that could be read.
+    pub(super) fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) -> bool {
         let (contents, is_durable) = match self.scan(ring, check) {
             Ok(Some(found)) => found,
-            Ok(None) => return self.lost(check),
+            Ok(None) => {
+                self.lost(check);
+                return true;
+            }
             Err(error) => {
-                warn!(seq = check.slot, error = error.to_string(), "slot cannot be read");
-                return;
+                warn!(seq = check.slot, error = chain(&error), "slot cannot be read");
+                return false;
             }
         };
         let damaged = contents.damaged.len();
@@ -244,6 +253,7 @@ impl Keeper {
         if !check.is_newest && is_durable {
             index.put(check.slot, &record);
         }
+        true
     }
 
     /// The lap is not there: its slot was reused meanwhile, or its front was in memory only.

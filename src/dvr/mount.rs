@@ -39,6 +39,8 @@ impl Storage {
                 let largest = usize::try_from(largest).unwrap_or(usize::MAX);
                 self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
                 let checks = keeper::checks(&found.table);
+                // The slot in which a stream would go on may be among those.
+                self.may_resume &= found.table.unreadable() == 0;
                 self.shared.table().replace(found.table);
                 // What is protected must be known before any slot is chosen.
                 journal::mounted(&self.shared, &ring);

@@ -131,6 +131,16 @@ pub(super) fn held_bytes<'a>(
     held.count() as u64 * slot_bytes
 }
 
+/// Bytes that `pins` take of what may be protected: slots that cannot be read now may hold
+/// protected laps, and are read again later.
+pub(super) fn bytes_taken<'a>(
+    table: &SlotTable,
+    pins: impl Iterator<Item = &'a Pin> + Clone,
+    slot_bytes: u64,
+) -> u64 {
+    held_bytes(table, pins, slot_bytes) + table.unreadable() * slot_bytes
+}
+
 /// Whether the pin holds this lap of its stream.
 pub(super) fn holds(pin: &Pin, generation: u64) -> bool {
     pin.laps.is_some_and(|(first, last)| (first..=last).contains(&generation))

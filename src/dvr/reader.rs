@@ -66,7 +66,7 @@ impl Reader {
         Ok(Self {
             blank: of(|view| matches!(view, SlotView::Blank)).len() as u64,
             damaged: of(|view| matches!(view, SlotView::Damaged)),
-            bad: of(|view| matches!(view, SlotView::Bad)),
+            bad: of(|view| matches!(view, SlotView::Foreign | SlotView::Unreadable)),
             disk,
             ring: found.ring,
             facts,

@@ -18,16 +18,13 @@ use super::seal::Identity;
 use super::size::{self, Present, Size};
 use super::slot::{self, Front};
 use super::state::Geometry;
-use super::table::{SlotTable, SlotView};
+use super::table::{GENERATIONS_SKIPPED, SlotTable, SlotView};
 use crate::base::limits::SLOTS_MAX;
 
 const FORMAT: u32 = 1;
 const RING_FILE: &str = "ring.toml";
 /// Longest `ring.toml`: one that names all of [`SLOTS_MAX`] as leaving.
 const RING_FILE_BYTES_MAX: u64 = 1 << 20;
-/// How far laps are counted on at each start, so that a lap whose header was torn off by a
-/// power cut is never given out again: more than one commit interval can open.
-const GENERATIONS_SKIPPED: u64 = 1 << 10;
 
 /// What `ring.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +102,13 @@ impl Ring {
         let before = ring.slots_with_leaving();
         let ring = ring.measured(disk, config.size)?.grown(disk)?;
         let resized = (before != ring.slots).then_some((before, ring.slots));
-        Ok(Found { resized, ..ring.read_fronts(disk)? })
+        let found = ring.read_fronts(disk)?;
+        // Laps are counted on from those that are there: none is begun while that is not known.
+        let slots = found.table.slots.len() as u64;
+        if slots > 0 && found.table.unreadable() == slots {
+            return Err(DvrError::Unreadable { path: found.ring.dir });
+        }
+        Ok(Found { resized, ..found })
     }
 
     /// The ring under `data_dir`, if there is one.
@@ -294,7 +297,7 @@ impl Ring {
             match self.slot_of(&name) {
                 Some(number) => {
                     let view = self.read_view(disk, number);
-                    table.slots.insert(number, view);
+                    table.slots.insert(number, view.unwrap_or(SlotView::Unreadable));
                 }
                 None if name == RING_FILE || self.is_leaving(&name) => {}
                 None => foreign += 1,
@@ -316,22 +319,18 @@ impl Ring {
         slot_number(name).is_some_and(|number| self.leaving.binary_search(&number).is_ok())
     }
 
-    fn read_view(&self, disk: &dyn Disk, number: u32) -> SlotView {
-        match self.open_slot(disk, number, Open::Read) {
-            // What a failed write left in memory only is not what is on the medium.
-            Ok(file) => {
-                match file.forget_cached().and_then(|()| slot::read_front(&*file, self.slot_bytes))
-                {
-                    Ok(Front::Held { header, .. }) if header.ring != self.identity => SlotView::Bad,
-                    Ok(Front::Held { header, .. }) if header.slot != number => SlotView::Damaged,
-                    Ok(Front::Held { header, .. }) => SlotView::unread(header),
-                    Ok(Front::Blank) => SlotView::Blank,
-                    Ok(Front::Damaged) => SlotView::Damaged,
-                    Err(_) => SlotView::Bad,
-                }
-            }
-            Err(_) => SlotView::Bad,
-        }
+    /// What stands at the front of a slot.
+    pub(super) fn read_view(&self, disk: &dyn Disk, number: u32) -> Result<SlotView, DvrError> {
+        let file = self.open_slot(disk, number, Open::Read)?;
+        // What a failed write left in memory only is not what is on the medium.
+        let front = file.forget_cached().and_then(|()| slot::read_front(&*file, self.slot_bytes));
+        Ok(match front.map_err(DvrError::disk("read", self.slot_path(number)))? {
+            Front::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
+            Front::Held { header, .. } if header.slot != number => SlotView::Damaged,
+            Front::Held { header, .. } => SlotView::unread(header),
+            Front::Blank => SlotView::Blank,
+            Front::Damaged => SlotView::Damaged,
+        })
     }
 
     /// Checks that the ring is still the one that was opened: a volume that went away leaves
@@ -463,6 +462,22 @@ mod tests {
             std::fs::write(&path, format!("{}{text}\n{}", &old[..at], &old[at..])).unwrap();
             assert!(Ring::find(&RealDisk, dir.path()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_ring_of_which_nothing_can_be_read_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), 1 << 20);
+        let ring = Ring::open(&RealDisk, &config, None).unwrap().ring;
+        for number in 0..3 {
+            // It can be opened, and not be read.
+            std::fs::create_dir(ring.slot_path(number)).unwrap();
+        }
+        let error = Ring::open(&RealDisk, &config, None).unwrap_err();
+        assert!(error.to_string().contains("no slot in"), "{error}");
+        ring.make_slot(&RealDisk, 3).unwrap();
+        let table = Ring::open(&RealDisk, &config, None).unwrap().table;
+        assert_eq!((table.unreadable(), table.slots.len()), (3, 4));
     }
 
     #[test]

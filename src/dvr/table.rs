@@ -13,6 +13,10 @@ use super::seal::{Entry, Identity, SlotHeader};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 
+/// How far laps are counted on at each start, so that a lap whose header was torn off by a
+/// power cut is never given out again: more than one commit interval can open.
+pub(super) const GENERATIONS_SKIPPED: u64 = 1 << 10;
+
 /// What is known of one slot.
 #[derive(Clone, Debug)]
 pub(super) enum SlotView {
@@ -20,8 +24,10 @@ pub(super) enum SlotView {
     Blank,
     /// Its front is torn: free as well, but a check tells of it.
     Damaged,
-    /// It could not be read at the start, or belongs to another ring: left alone.
-    Bad,
+    /// It belongs to another ring: left alone.
+    Foreign,
+    /// It could not be read when the ring was opened: left alone, and read again until it can be.
+    Unreadable,
     /// It gave an error when it was to be written, at this time: tried again when there is no
     /// other, because most troubles end.
     Failing(BootTime),
@@ -138,6 +144,42 @@ impl SlotTable {
         match self.slots.get_mut(&number)? {
             SlotView::Held(held) if held.generation == generation => Some(held),
             _ => None,
+        }
+    }
+
+    /// Laps and slots of which nothing is known, though nobody writes them: their numbers.
+    pub(super) fn unread(&self) -> Vec<u32> {
+        let is_unread = |view: &SlotView| match view {
+            SlotView::Unreadable => true,
+            SlotView::Held(held) => !held.known && !held.active,
+            _ => false,
+        };
+        let unread = self.slots.iter().filter(|(_, view)| is_unread(view));
+        unread.map(|(&number, _)| number).collect()
+    }
+
+    /// How many slots could not be read: what is in them may be protected.
+    pub(super) fn unreadable(&self) -> u64 {
+        let unreadable = |view: &&SlotView| matches!(view, SlotView::Unreadable);
+        self.slots.values().filter(unreadable).count() as u64
+    }
+
+    /// Takes note of what stands at the front of one of [`SlotTable::unread`].
+    pub(super) fn found(&mut self, number: u32, view: SlotView) {
+        match (self.slots.get(&number), &view) {
+            (Some(SlotView::Unreadable), _) => {}
+            (Some(SlotView::Held(old)), SlotView::Held(new))
+                if old.generation == new.generation =>
+            {
+                return;
+            }
+            (Some(SlotView::Held(old)), _) if !old.known && !old.active => {}
+            // It was taken for new footage meanwhile, or given up.
+            _ => return,
+        }
+        self.slots.insert(number, view);
+        if self.newest_generation() >= self.next_generation {
+            self.next_generation = self.newest_generation() + GENERATIONS_SKIPPED;
         }
     }
 
@@ -312,7 +354,8 @@ impl SlotTable {
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
     /// than its guaranteed share; else its own oldest; else the oldest, because footage of now
     /// is worth more than a share that cannot be met; else one that gave an error before. What is
-    /// protected never goes, and what is being read only when all of the older half is. `missing` is a slot whose file may be made.
+    /// protected never goes, and what is being read only when all of the older half is. `missing`
+    /// is a slot whose file may be made.
     pub(super) fn choose(
         &self,
         stream: &StreamName,
@@ -404,11 +447,15 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_but_not_what_is_written_or_bad() {
-        let table =
-            table([SlotView::Bad, held("a", 1, true), held("b", 5, false), held("a", 3, false)]);
+        let table = table([
+            SlotView::Foreign,
+            held("a", 1, true),
+            held("b", 5, false),
+            held("a", 3, false),
+        ]);
         let none = |_: &StreamName| Keep::default();
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(3)));
-        let busy = self::table([held("a", 1, true), SlotView::Bad]);
+        let busy = self::table([held("a", 1, true), SlotView::Unreadable]);
         assert_eq!(busy.choose(&name("b"), none, SLOT_BYTES, None), None);
     }
 
@@ -418,8 +465,30 @@ mod tests {
         let none = |_: &StreamName| Keep::default();
         let table = table([failing(2), held("a", 1, false), failing(1)]);
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(1)));
-        let table = self::table([failing(2), held("a", 1, true), failing(1), SlotView::Bad]);
+        let table = self::table([failing(2), held("a", 1, true), failing(1), SlotView::Unreadable]);
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(2)));
+    }
+
+    #[test]
+    fn a_slot_that_can_be_read_again_is_what_it_is_unless_it_was_taken_meanwhile() {
+        let unread = |generation: u64| match held("a", generation, false) {
+            SlotView::Held(lap) => SlotView::Held(Box::new(Held { known: false, ..*lap })),
+            other => other,
+        };
+        let slots = [SlotView::Unreadable, unread(3), held("a", 4, true), SlotView::Unreadable];
+        let mut table = self::table(slots);
+        assert_eq!((table.unread(), table.unreadable()), (vec![0, 1, 3], 2));
+        table.found(0, SlotView::Blank);
+        // A volume that came back older.
+        table.found(1, unread(2));
+        table.found(2, SlotView::Blank);
+        // The lap that is begun next comes after it.
+        table.found(3, unread(5_000));
+        assert!(matches!(table.slots[&0], SlotView::Blank));
+        let laps: Vec<_> = table.held().map(|(slot, held)| (slot, held.generation)).collect();
+        assert_eq!(laps, [(1, 2), (2, 4), (3, 5_000)]);
+        assert!(table.next_generation > 5_000);
+        assert_eq!((table.unread(), table.unreadable()), (vec![1, 3], 0));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Keeps tasks alive: restart with a growing pause, heartbeats, the answer to systemd's watchdog.
 //!
-//! Owns: the life of every task in the process; `tokio::spawn` stands here and nowhere else.
+//! Owns: the life of every task in the process; `tokio::spawn` stands here and nowhere else. What
+//! had to be started again stands in [`recovery`].
 //! Does not know what a task does.
 //!
 //! Invariants:
 //! 1. A panic in a task costs that task one restart and nobody else anything.
 //! 2. Restarts wait 0.25 → 30 s, doubling, with full jitter, and never stop for good.
-//! 3. `WATCHDOG=1` is sent only while every vital task beats.
+//! 3. `WATCHDOG=1` is sent only while every vital task beats; when one does not, systemd is asked
+//!    at once to start the daemon again.
 //! 4. Repeated failures are told once and then counted.
 
 mod backoff;
 mod board;
 mod notify;
+pub mod recovery;
 mod task;
 
 pub use backoff::Backoff;

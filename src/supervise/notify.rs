@@ -2,32 +2,61 @@
 //!
 //! Owns: when `WATCHDOG=1` is sent. Without systemd every call does nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tracing::error;
 
+use super::board::TaskReport;
+use super::recovery::Rung;
 use super::task::Supervisor;
+
+/// How often the heartbeats are looked at.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How often systemd hears of us where it does not watch.
+const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Says READY, then feeds the watchdog at half its interval while every vital task beats.
 ///
+/// When one does not, systemd is asked at once to start the daemon again: starving the watchdog
+/// alone would take its interval on top. The reason goes into the log and the recovery log first.
 /// Runs until it is dropped. `status` is the line that `systemctl status` shows; it is asked
 /// anew every time.
 pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> String) {
-    let pace = sd_notify::watchdog_enabled().map_or(Duration::from_secs(5), |limit| limit / 2);
+    let watched = sd_notify::watchdog_enabled();
+    let pace = watched.map_or(STATUS_PAUSE, |limit| limit / 2);
     let mut healthy = true;
+    let mut fed: Option<Instant> = None;
     send(&[NotifyState::Ready, NotifyState::Status(&status())]);
     loop {
         let late: Vec<_> = supervisor.report().into_iter().filter(|task| !task.beating).collect();
         if late.is_empty() {
-            send(&[NotifyState::Watchdog, NotifyState::Status(&status())]);
+            if fed.is_none_or(|at| at.elapsed() >= pace) {
+                send(&[NotifyState::Watchdog, NotifyState::Status(&status())]);
+                fed = Some(Instant::now());
+            }
         } else if healthy {
-            let names: Vec<_> = late.iter().map(|task| task.name.as_str()).collect();
-            error!(part = names.join(" "), "vital task does not beat, watchdog is not fed");
+            give_up(&supervisor, &late, watched.is_some());
         }
         healthy = late.is_empty();
-        tokio::time::sleep(pace).await;
+        tokio::time::sleep(LOOK_PAUSE.min(pace)).await;
     }
+}
+
+/// Says which tasks hang, and asks systemd for a new daemon where it watches this one.
+fn give_up(supervisor: &Supervisor, late: &[TaskReport], watched: bool) {
+    let names: Vec<_> = late.iter().map(|task| task.name.as_str()).collect();
+    let part = names.join(" ");
+    error!(part, "vital task does not beat, watchdog is not fed");
+    if !watched {
+        return;
+    }
+    let longest = late.iter().map(|task| task.beat_age_ms).max().unwrap_or(0);
+    if let Some(recovery) = supervisor.recovery() {
+        let what = format!("did not beat for {longest} ms; systemd was asked for a new daemon");
+        recovery.note(Rung::DaemonRestart, &part, &what);
+    }
+    send(&[NotifyState::WatchdogTrigger]);
 }
 
 /// Says STOPPING, so that systemd does not take the silence that follows for a hang.

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
 use super::board::{Board, Entry, Heartbeat, TaskReport, TaskState};
+use super::recovery::{RecoveryLog, Rung};
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain};
 use crate::base::limits::{RESTART_PAUSE_MAX, STOP_TIME_MAX};
@@ -70,13 +71,26 @@ pub struct Supervisor {
     board: Arc<Board>,
     tracker: TaskTracker,
     clock: SharedClock,
+    recovery: Option<RecoveryLog>,
 }
 
 impl Supervisor {
     /// A supervisor whose tasks end when `stop` is cancelled.
     #[must_use]
     pub fn new(stop: Stop, clock: SharedClock) -> Self {
-        Self { stop, board: Arc::default(), tracker: TaskTracker::new(), clock }
+        Self { stop, board: Arc::default(), tracker: TaskTracker::new(), clock, recovery: None }
+    }
+
+    /// The same, with a log that hears of every part that is started again.
+    #[must_use]
+    pub fn with_recovery(self, log: RecoveryLog) -> Self {
+        Self { recovery: Some(log), ..self }
+    }
+
+    /// The log of what had to be started again, where there is one.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&RecoveryLog> {
+        self.recovery.as_ref()
     }
 
     /// A supervisor for a part: it can be stopped alone, and stops with its parent.
@@ -107,9 +121,9 @@ impl Supervisor {
         E: Fault,
     {
         let context = self.enter(&spec);
-        let board = Arc::clone(&self.board);
+        let (board, recovery) = (Arc::clone(&self.board), self.recovery.clone());
         self.tracker.spawn(async move {
-            let mut keeper = Keeper::new(&spec, &context, board);
+            let mut keeper = Keeper::new(&spec, &context, board, recovery);
             while let Some(ended) = keeper.live(&mut life, &context).await {
                 let pause = keeper.after(ended, &context);
                 tokio::select! {
@@ -200,15 +214,21 @@ struct Keeper {
     name: String,
     board: Arc<Board>,
     backoff: Backoff,
+    recovery: Option<RecoveryLog>,
     /// The error told last and how often it came since: repeats are counted, not told.
     repeated: u64,
 }
 
 impl Keeper {
-    fn new(spec: &TaskSpec, context: &TaskContext, board: Arc<Board>) -> Self {
+    fn new(
+        spec: &TaskSpec,
+        context: &TaskContext,
+        board: Arc<Board>,
+        recovery: Option<RecoveryLog>,
+    ) -> Self {
         let seed = fastrand::u64(..) ^ context.clock.boot().as_nanos();
         let backoff = Backoff::new(seed).up_to(spec.pause_max);
-        Self { name: spec.name.clone(), board, backoff, repeated: 0 }
+        Self { name: spec.name.clone(), board, backoff, recovery, repeated: 0 }
     }
 
     /// One life; `None` when it was told to stop.
@@ -252,6 +272,9 @@ impl Keeper {
         entry.last_error = Some(ended.text.clone());
         drop(board);
         self.tell(&ended, same, pause);
+        if let Some(recovery) = &self.recovery {
+            recovery.note(Rung::PartRestart, &self.name, &ended.text);
+        }
         context.heartbeat.beat();
         pause
     }

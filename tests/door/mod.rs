@@ -18,6 +18,7 @@ use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
+use holdfast::sink::evidence::ExportJobs;
 use holdfast::sink::recorder::Recorder;
 use holdfast::sink::sprite::Sprites;
 use holdfast::sink::thumbnail::past::PastPictures;
@@ -68,6 +69,7 @@ impl TestBox {
             dvr: dvr.clone(),
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),
+            export_jobs: ExportJobs::open(dvr.clone(), disk.path().to_owned(), &supervisor),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();

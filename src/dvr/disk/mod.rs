@@ -10,9 +10,9 @@ mod real;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
-pub(super) use self::priority::yield_to_others;
+pub use self::priority::yield_to_others;
 pub use self::real::RealDisk;
 
 /// How a file is opened.
@@ -115,22 +115,4 @@ pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn Dis
         opened => opened,
     }?;
     Ok(file.try_lock()?.then_some(file))
-}
-
-/// Identity of this boot; all zero where the kernel does not tell it.
-pub(super) fn boot_identity() -> [u8; 16] {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_boot_has_an_identity() {
-        assert_ne!(boot_identity(), [0; 16]);
-        assert_eq!(boot_identity(), boot_identity());
-    }
 }

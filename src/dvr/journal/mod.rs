@@ -327,7 +327,7 @@ impl Journal {
             Pin { id: new_id(), stream, from, until, reason, owner, expires, made: now, laps };
         let geometry = self.shared.geometry();
         let all = facts.pins.values().chain([&pin]);
-        let wanted_bytes = pin::held_bytes(&table, all, geometry.extent.slot_bytes);
+        let wanted_bytes = pin::bytes_taken(&table, all, geometry.extent.slot_bytes);
         let max_bytes = pin::bytes_max(geometry.bytes());
         if wanted_bytes > max_bytes {
             return Err(PinError::Full { wanted_bytes, max_bytes });

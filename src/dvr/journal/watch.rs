@@ -111,7 +111,7 @@ impl Journal {
                 let laps = pin.laps.map_or((lap, lap), |(first, last)| (first, last.max(lap)));
                 let wider = pin::Pin { laps: Some(laps), ..pin.clone() };
                 let others = facts.pins.values().filter(|other| other.id != pin.id);
-                let bytes = pin::held_bytes(&table, others.chain([&wider]), slot_bytes);
+                let bytes = pin::bytes_taken(&table, others.chain([&wider]), slot_bytes);
                 if pin.laps != Some(laps) && bytes <= max_bytes {
                     grown.push(wider);
                 }

@@ -8,6 +8,7 @@ mod shrink;
 mod sim;
 mod torn;
 mod trouble;
+mod unread;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};

@@ -1,10 +1,12 @@
-//! `/api/v1`: streams, health, storage, recordings, pins, marks and RTSP sessions.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports and RTSP sessions.
 //!
 //! Owns: the JSON shapes of streams and health.
 
+pub(super) mod exports;
 mod health;
 pub(super) mod note;
 pub(super) mod recordings;
+pub(super) mod recovery;
 pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;

@@ -36,6 +36,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
@@ -61,6 +62,8 @@ pub struct HttpDoor {
     pub past: PastPictures,
     /// Sheets of small ones.
     pub sprites: Sprites,
+    /// The export jobs.
+    pub export_jobs: ExportJobs,
 }
 
 /// What every handler is given.

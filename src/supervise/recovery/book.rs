@@ -1,0 +1,170 @@
+//! The entries, what is kept of them, and what a start makes of the end before it.
+//!
+//! Owns: the form of the log. No files, no clocks: the moment comes in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::limits::{RECOVERY_ENTRIES_MAX, RECOVERY_TEXT_BYTES_MAX};
+use crate::base::time::WallTime;
+
+/// Deaths within [`DEATHS_WINDOW`] after which systemd boots the board anew; as
+/// `StartLimitBurst=` of `systemd/holdfast.service`.
+const DEATHS_MAX: usize = 5;
+/// As `StartLimitIntervalSec=` of `systemd/holdfast.service`.
+const DEATHS_WINDOW: Duration = Duration::from_secs(600);
+
+/// The part that stands for the whole process.
+pub(super) const DAEMON: &str = "daemon";
+
+/// A rung of the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// One part was started again.
+    PartRestart,
+    /// The daemon was started again.
+    DaemonRestart,
+    /// The board was booted again, because the daemon did not stay alive.
+    Reboot,
+    /// The board was reset while the daemon ran: its watchdog, or the power.
+    BoardReset,
+}
+
+impl Rung {
+    /// Its number on the ladder.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::PartRestart => 0,
+            Self::DaemonRestart => 3,
+            Self::Reboot => 4,
+            Self::BoardReset => 5,
+        }
+    }
+}
+
+/// Something that the box did to heal itself, and how often in a row for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The rung that was needed.
+    #[serde(rename = "action")]
+    pub rung: Rung,
+    /// Of what: a task such as `gate/source`, the daemon, the board.
+    pub part: String,
+    /// Why.
+    pub what: String,
+    /// How often.
+    pub times: u64,
+    /// When first, RFC 3339, by the machine's clock as it was then.
+    pub first: String,
+    /// When last.
+    pub last: String,
+    /// In which boot, 32 hexadecimal digits.
+    pub boot: String,
+}
+
+impl Entry {
+    /// Something that happened once, now.
+    pub(super) fn new(rung: Rung, part: &str, what: &str, boot: &str, now: WallTime) -> Self {
+        let what = match what.char_indices().nth(RECOVERY_TEXT_BYTES_MAX / 4) {
+            Some((end, _)) => &what[..end],
+            None => what,
+        };
+        let now = now.to_rfc3339();
+        Self {
+            rung,
+            part: part.to_owned(),
+            what: what.to_owned(),
+            times: 1,
+            first: now.clone(),
+            last: now,
+            boot: boot.to_owned(),
+        }
+    }
+
+    fn repeats(&self, other: &Self) -> bool {
+        (self.rung, &self.part, &self.what, &self.boot)
+            == (other.rung, &other.part, &other.what, &other.boot)
+    }
+}
+
+/// A run of the daemon that nobody has ended yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Life {
+    pub(super) boot: String,
+    pub(super) since: String,
+}
+
+/// The log as it stands in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Book {
+    /// Oldest first.
+    pub(super) entries: Vec<Entry>,
+    /// Still there at the next start: the run ended without being told to.
+    pub(super) life: Option<Life>,
+}
+
+impl Book {
+    /// Adds an entry, as a repetition where it is one; says whether the file shall hear of it:
+    /// the 3rd, 5th, 6th… restart of a part for the same reason does not wear the medium.
+    pub(super) fn add(&mut self, entry: Entry) -> bool {
+        let part_only = entry.rung == Rung::PartRestart;
+        let same_part = |known: &&mut Entry| known.rung == entry.rung && known.part == entry.part;
+        let newest = self.entries.iter_mut().rev().find(same_part);
+        if let Some(known) = newest.filter(|known| part_only && known.repeats(&entry)) {
+            known.times += 1;
+            known.last = entry.last;
+            return known.times.is_power_of_two();
+        }
+        self.entries.push(entry);
+        if self.entries.len() > RECOVERY_ENTRIES_MAX {
+            // What a flapping camera leaves must not push out the day the board was reset.
+            let small = self.entries.iter().position(|entry| entry.rung == Rung::PartRestart);
+            self.entries.remove(small.unwrap_or(0));
+        }
+        true
+    }
+
+    /// What the end of the run before this one was, when it was none that somebody asked for and
+    /// nobody noted it yet. `watchdog` says whether the hardware names its watchdog as the
+    /// reason of this boot.
+    pub(super) fn previous_end(&self, boot: &str, now: WallTime, watchdog: bool) -> Option<Entry> {
+        let life = self.life.as_ref()?;
+        if life.boot == boot {
+            let since = WallTime::parse_rfc3339(&life.since)?;
+            let noted = self.deaths(boot).any(|at| at >= since);
+            return (!noted).then(|| {
+                Entry::new(Rung::DaemonRestart, DAEMON, "ended without being told to", boot, now)
+            });
+        }
+        let (rung, what) = if self.died_too_often(&life.boot) {
+            (Rung::Reboot, "five deaths of the daemon within ten minutes")
+        } else if watchdog {
+            (Rung::BoardReset, "the board's watchdog reset it: its kernel or PID 1 hung")
+        } else {
+            (
+                Rung::BoardReset,
+                "power was lost or the board was reset; the hardware does not say which",
+            )
+        };
+        Some(Entry::new(rung, "board", what, boot, now))
+    }
+
+    fn deaths(&self, boot: &str) -> impl Iterator<Item = WallTime> {
+        // What asked for it stands under the name of the part that hung, and is no second death.
+        let of_boot = move |entry: &&Entry| {
+            entry.rung == Rung::DaemonRestart && entry.part == DAEMON && entry.boot == boot
+        };
+        self.entries.iter().filter(of_boot).filter_map(|entry| WallTime::parse_rfc3339(&entry.last))
+    }
+
+    fn died_too_often(&self, boot: &str) -> bool {
+        let deaths: Vec<_> = self.deaths(boot).collect();
+        let (Some(last), true) = (deaths.last(), deaths.len() >= DEATHS_MAX) else { return false };
+        let first = deaths[deaths.len() - DEATHS_MAX];
+        let span = last.as_unix_nanos().saturating_sub(first.as_unix_nanos());
+        u64::try_from(span).is_ok_and(|span| Duration::from_nanos(span) <= DEATHS_WINDOW)
+    }
+}

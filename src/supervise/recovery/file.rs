@@ -1,0 +1,74 @@
+//! The log on the medium, and what the hardware says of the last reset.
+//!
+//! Owns: how the file is replaced: written beside, synced, renamed, so that a power cut leaves
+//! the old one or the new one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::book::Book;
+use crate::base::limits::RECOVERY_FILE_BYTES_MAX;
+
+/// `bootstatus` bit of a board that its watchdog reset, `WDIOF_CARDRESET` of linux/watchdog.h.
+const CARD_RESET: u32 = 0x0020;
+
+/// Why the log cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The medium.
+    #[error("recovery log: {0}")]
+    Io(#[from] io::Error),
+    /// It is no log of ours.
+    #[error("recovery log is damaged: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It is larger than a log of ours can be.
+    #[error("recovery log has {bytes} bytes, which is more than a log can have")]
+    Large {
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+impl RecoveryError {
+    /// There is no place for the log.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// The log; empty when there is none.
+pub(super) fn read(path: &Path) -> Result<Book, RecoveryError> {
+    let bytes = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Book::default()),
+        found => found?.len(),
+    };
+    if bytes > RECOVERY_FILE_BYTES_MAX {
+        return Err(RecoveryError::Large { bytes });
+    }
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+/// Replaces the log.
+pub(super) fn write(path: &Path, book: &Book) -> Result<(), RecoveryError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(&serde_json::to_vec(book)?)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+/// Whether the hardware says that a watchdog reset the board (sysfs-class-watchdog).
+pub(super) fn watchdog_reset() -> bool {
+    let Ok(devices) = fs::read_dir("/sys/class/watchdog") else { return false };
+    let status = |dir: &Path| {
+        let text = fs::read_to_string(dir.join("bootstatus")).ok()?;
+        text.trim().parse::<u32>().ok()
+    };
+    devices
+        .flatten()
+        .any(|device| status(&device.path()).is_some_and(|bits| bits & CARD_RESET != 0))
+}
