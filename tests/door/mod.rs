@@ -42,7 +42,16 @@ pub struct TestBox {
 impl TestBox {
     /// Opens the door. `decoder` is the program that makes pictures.
     pub async fn open(decoder: PathBuf, recorded: bool) -> Self {
-        let clock: SharedClock = Arc::new(SystemClock);
+        Self::open_with(decoder, Source::Off, recorded, Arc::new(SystemClock)).await
+    }
+
+    /// As [`TestBox::open`], with another clock or with pictures of H.265 streams.
+    pub async fn open_with(
+        decoder: PathBuf,
+        h265: Source,
+        recorded: bool,
+        clock: SharedClock,
+    ) -> Self {
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
@@ -55,7 +64,7 @@ impl TestBox {
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
         let recorder = recorded
             .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
-        let decoders = StillDecoders::keep(&decoder, Source::Off, &supervisor);
+        let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
         let streams = Arc::new(Directory::default());
         streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
