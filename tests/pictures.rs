@@ -203,6 +203,8 @@ fn a_decoder_that_crashes_or_hangs_costs_one_picture_and_is_told() {
     assert_eq!((limit("Max open files").as_str(), limit("Max file size").as_str()), ("3", "0"));
     let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    let score = std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).unwrap();
+    assert_eq!(score.trim(), "500");
 
     // Between two pictures: nobody notices.
     send(child, Signal::SEGV);

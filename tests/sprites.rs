@@ -10,29 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use barcode::{Film, Grey, Said, decode};
-use door::TestBox;
+use door::{LongOn, Setup, TestBox};
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, Clock, SystemClock, WallTime};
+use holdfast::base::time::{Clock, WallTime};
 use holdfast::dvr::{Keep, Writer};
-use holdfast::encode::still::Source;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 const NANOS: i64 = 1_000_000_000;
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// A machine that has been on for a day at least.
-#[derive(Debug)]
-struct LongOn;
-
-impl Clock for LongOn {
-    fn boot(&self) -> BootTime {
-        SystemClock.boot().after(DAY)
-    }
-
-    fn wall(&self) -> WallTime {
-        SystemClock.wall()
-    }
-}
 
 struct Bench {
     door: TestBox,
@@ -45,8 +29,8 @@ struct Bench {
 
 impl Bench {
     async fn open() -> Self {
-        let binary = env!("CARGO_BIN_EXE_holdfast").into();
-        let door = TestBox::open_with(binary, Source::Off, false, Arc::new(LongOn)).await;
+        let setup = Setup::new(env!("CARGO_BIN_EXE_holdfast").into());
+        let door = TestBox::open_with(Setup { clock: Arc::new(LongOn), ..setup }).await;
         let writer = Some(door.dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default()));
         let now = LongOn.wall().as_unix_nanos() / NANOS;
         let boundary = (now - 3_600) / 600 * 600;
@@ -71,7 +55,7 @@ impl Bench {
             let fragment = builder.build(Some(&next));
             self.writer.as_ref().unwrap().append(&init, fragment, secs == from, false).unwrap();
             self.written += 1;
-            if self.written % 200 == 0 {
+            if self.written.is_multiple_of(200) {
                 self.durable().await;
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
+use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
 use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::{Source, StillDecoders};
@@ -28,6 +28,40 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::footage::{BEGINS, Footage};
 
+/// What a box is to be like.
+pub struct Setup {
+    /// The program that makes pictures.
+    pub decoder: PathBuf,
+    /// Those of H.265 streams.
+    pub h265: Source,
+    /// What is published is recorded.
+    pub recorded: bool,
+    pub clock: SharedClock,
+    pub ring_bytes: u64,
+}
+
+impl Setup {
+    /// An ordinary one that records nothing.
+    pub fn new(decoder: PathBuf) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { decoder, h265: Source::Off, recorded: false, clock, ring_bytes: 64 << 20 }
+    }
+}
+
+/// A machine that has been on for a day at least, whose recordings may be that old.
+#[derive(Debug)]
+pub struct LongOn;
+
+impl Clock for LongOn {
+    fn boot(&self) -> BootTime {
+        SystemClock.boot().after(std::time::Duration::from_secs(86_400))
+    }
+
+    fn wall(&self) -> WallTime {
+        SystemClock.wall()
+    }
+}
+
 /// A box with the stream `gate`, recorded or not.
 pub struct TestBox {
     pub addr: SocketAddr,
@@ -42,23 +76,19 @@ pub struct TestBox {
 impl TestBox {
     /// Opens the door. `decoder` is the program that makes pictures.
     pub async fn open(decoder: PathBuf, recorded: bool) -> Self {
-        Self::open_with(decoder, Source::Off, recorded, Arc::new(SystemClock)).await
+        Self::open_with(Setup { recorded, ..Setup::new(decoder) }).await
     }
 
-    /// As [`TestBox::open`], with another clock or with pictures of H.265 streams.
-    pub async fn open_with(
-        decoder: PathBuf,
-        h265: Source,
-        recorded: bool,
-        clock: SharedClock,
-    ) -> Self {
+    /// As [`TestBox::open`], with whatever `setup` says.
+    pub async fn open_with(setup: Setup) -> Self {
+        let Setup { decoder, h265, recorded, clock, ring_bytes } = setup;
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
         let disk = tempfile::tempdir().unwrap();
         let ring = dvr::Config {
             data_dir: disk.path().to_owned(),
-            size: dvr::Size::Bytes(64 << 20),
+            size: dvr::Size::Bytes(ring_bytes),
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();

@@ -13,9 +13,14 @@ const PICTURE_NICENESS: i32 = 10;
 /// For sprites, where the kernel does not give what it calls idle.
 const SPRITE_NICENESS: i32 = 19;
 
+/// Who goes when the machine has no memory left, from -1000 (never) to 1000 (first).
+const OUT_OF_MEMORY_SCORE: &str = "500";
+
 /// Bounds this process for good.
 pub(super) fn enter(job: Job) -> std::io::Result<()> {
     let to = |max: u64| Rlimit { current: Some(max), maximum: Some(max) };
+    // Before the daemon, whose own place in this order the child has inherited.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     rustix::thread::set_no_new_privs(true)?;
     end_at_faults();
     setrlimit(Resource::As, to(DECODE_MEMORY_BYTES_MAX))?;
