@@ -13,6 +13,7 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod moment;
 mod mount;
 mod open_slot;
 mod outlook;
@@ -53,6 +54,7 @@ pub use self::journal::{
     Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
 };
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::moment::{Moment, Moments};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};
@@ -338,6 +340,13 @@ impl Dvr {
     /// A cursor over what `stream` has recorded; blocks on nothing but locks.
     pub fn tape(&self, stream: &StreamName) -> Result<Tape, DvrError> {
         Tape::open(Arc::clone(&self.shared), self.boot, stream)
+    }
+
+    /// The date that footage of now will have in the recording: a capture that is dated by
+    /// another clock than ours is placed by its arrival.
+    #[must_use]
+    pub fn date(&self, arrived: BootTime, believed: WallTime) -> WallTime {
+        self.shared.facts().clock.place(self.boot, arrived, believed)
     }
 
     /// Everything about the storage, with the forecast.
