@@ -46,7 +46,9 @@ pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
-pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
+pub use self::journal::{
+    Cause, End, Facts, Mark, Parsed, Rebuild, Record, Resize, Session, Trouble,
+};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::pin::{Pin, PinError, PinWish};

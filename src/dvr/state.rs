@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::Keep;
 use super::disk::Disk;
 use super::footage::Recent;
-use super::journal::{Cause, Facts, JournalState, Resize, Trouble};
+use super::journal::{Cause, Facts, JournalState, Rebuild, Resize, Trouble};
 use super::seal::{Entry, Identity};
 use super::shrink::{Extent, Plan};
 use super::table::{SlotTable, SlotView};
@@ -146,6 +146,8 @@ pub(super) struct Shared {
     evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
     /// Changes of the ring's size that are not in the journal yet.
     resized: Mutex<Vec<Resize>>,
+    /// Rebuilds of the index of which the journal has not heard yet.
+    rebuilt: Mutex<Vec<Rebuild>>,
     /// What was told to whoever may agree to a smaller ring, with its tokens.
     plans: Mutex<VecDeque<(u64, Plan)>>,
     short: Mutex<Option<String>>,
@@ -217,6 +219,7 @@ impl Shared {
             journal: Mutex::default(),
             evicted: Mutex::default(),
             resized: Mutex::default(),
+            rebuilt: Mutex::default(),
             plans: Mutex::default(),
             short: Mutex::default(),
             age_due: AtomicBool::new(false),
@@ -283,6 +286,17 @@ impl Shared {
     /// The first `count` of them are.
     pub(super) fn resizes_noted(&self, count: usize) {
         lock(&self.resized).drain(..count);
+    }
+
+    /// The index is built again from so many slots.
+    pub(super) fn note_rebuild(&self, slots: usize, why: &str) {
+        let (utc, why) = (self.clock.wall(), why.to_owned());
+        lock(&self.rebuilt).push(Rebuild { utc, slots: slots as u64, why });
+    }
+
+    /// Rebuilds of the index since this was last asked.
+    pub(super) fn take_rebuilds(&self) -> Vec<Rebuild> {
+        std::mem::take(&mut *lock(&self.rebuilt))
     }
 
     /// Why the ring has less space than it should; `None` when it has all of it.

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Cause, Mark, Record, Resize, Session, Trouble};
-use crate::base::limits::{MARKS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX};
+use super::record::{Cause, Mark, Rebuild, Record, Resize, Session, Trouble};
+use crate::base::limits::{MARKS_MAX, REBUILDS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::clock::ClockTable;
@@ -30,6 +30,8 @@ pub struct Facts {
     pub evicted: BTreeMap<StreamName, (u64, u64)>,
     /// When the ring got another size, in the order in which it was noted.
     pub resizes: Vec<Resize>,
+    /// When the index was built again, oldest first.
+    pub rebuilds: Vec<Rebuild>,
 }
 
 /// How a life of the process ended, told by the one behind it.
@@ -81,6 +83,7 @@ impl Facts {
                     push_bounded(&mut self.resizes, resize, RESIZES_MAX);
                 }
             }
+            Record::Rebuilt(rebuild) => push_bounded(&mut self.rebuilds, rebuild, REBUILDS_MAX),
             Record::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
                 *sum = (sum.0.saturating_add(slots), sum.1.saturating_add(bytes));
@@ -121,7 +124,8 @@ impl Facts {
             bytes,
         });
         let resizes = self.resizes.iter().copied().map(Record::Resized);
-        let notes = marks.chain(troubles).chain(evicted).chain(resizes);
+        let rebuilds = self.rebuilds.iter().cloned().map(Record::Rebuilt);
+        let notes = marks.chain(troubles).chain(evicted).chain(resizes).chain(rebuilds);
         starts.chain(clock).chain(pins).chain(notes).collect()
     }
 

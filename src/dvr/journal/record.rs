@@ -62,6 +62,20 @@ pub enum Record {
     },
     /// The ring has another size.
     Resized(Resize),
+    /// The index is built again from the slots.
+    Rebuilt(Rebuild),
+}
+
+/// Why the index was built again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// When that began, as believed.
+    #[serde(with = "form::nanos")]
+    pub utc: WallTime,
+    /// How many slots were to be read.
+    pub slots: u64,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// A change of the ring's size.

@@ -37,6 +37,9 @@ impl Journal {
         for &resize in &resizes {
             self.note(Record::Resized(resize));
         }
+        for rebuild in self.shared.take_rebuilds() {
+            self.note(Record::Rebuilt(rebuild));
+        }
         self.grow_pins(utc);
         if quality.trust > Trust::None {
             self.end_pins(utc);
