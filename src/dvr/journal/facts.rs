@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Cause, Mark, Rebuild, Record, Resize, Session, Trouble};
-use crate::base::limits::{MARKS_MAX, REBUILDS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX};
+use super::record::{Cause, Mark, Numbered, Rebuild, Record, Resize, Session, Trouble};
+use crate::base::limits::{
+    MARKS_MAX, NUMBERED_STREAMS_MAX, REBUILDS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX,
+};
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::clock::ClockTable;
@@ -32,6 +34,8 @@ pub struct Facts {
     pub resizes: Vec<Resize>,
     /// When the index was built again, oldest first.
     pub rebuilds: Vec<Rebuild>,
+    /// How the segments of each stream's playlists are numbered.
+    pub numbered: BTreeMap<StreamName, Numbered>,
 }
 
 /// How a life of the process ended, told by the one behind it.
@@ -84,10 +88,20 @@ impl Facts {
                 }
             }
             Record::Rebuilt(rebuild) => push_bounded(&mut self.rebuilds, rebuild, REBUILDS_MAX),
+            Record::Numbered(numbered) => self.take_numbered(numbered),
             Record::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
                 *sum = (sum.0.saturating_add(slots), sum.1.saturating_add(bytes));
             }
+        }
+    }
+
+    fn take_numbered(&mut self, numbered: Numbered) {
+        self.numbered.insert(numbered.stream.clone(), numbered);
+        if self.numbered.len() > NUMBERED_STREAMS_MAX {
+            let oldest = self.numbered.values().min_by_key(|known| known.lap);
+            let oldest = oldest.map(|known| known.stream.clone());
+            oldest.and_then(|stream| self.numbered.remove(&stream));
         }
     }
 
@@ -125,7 +139,9 @@ impl Facts {
         });
         let resizes = self.resizes.iter().copied().map(Record::Resized);
         let rebuilds = self.rebuilds.iter().cloned().map(Record::Rebuilt);
-        let notes = marks.chain(troubles).chain(evicted).chain(resizes).chain(rebuilds);
+        let numbered = self.numbered.values().cloned().map(Record::Numbered);
+        let rest = resizes.chain(rebuilds).chain(numbered);
+        let notes = marks.chain(troubles).chain(evicted).chain(rest);
         starts.chain(clock).chain(pins).chain(notes).collect()
     }
 

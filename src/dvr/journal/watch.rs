@@ -40,6 +40,10 @@ impl Journal {
         for rebuild in self.shared.take_rebuilds() {
             self.note(Record::Rebuilt(rebuild));
         }
+        let numbered = std::mem::take(&mut *self.shared.numbered());
+        for numbered in numbered.into_values() {
+            self.note(Record::Numbered(numbered));
+        }
         self.grow_pins(utc);
         if quality.trust > Trust::None {
             self.end_pins(utc);
