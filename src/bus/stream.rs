@@ -27,16 +27,30 @@ pub enum State {
         /// For people, without secrets.
         reason: String,
     },
+    /// Nothing arrives, and nobody has to look after it: somebody else begins when they like.
+    Waiting {
+        /// For people: what is waited for.
+        reason: String,
+    },
 }
 
 impl State {
-    /// The state as one lower-case word.
+    /// The state as one lower-case word. Who waits is offline too; the reason says the rest.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Live => "live",
-            Self::Offline { .. } => "offline",
+            Self::Offline { .. } | Self::Waiting { .. } => "offline",
+        }
+    }
+
+    /// Why nothing arrives, if that is so.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Offline { reason } | Self::Waiting { reason } => Some(reason),
+            Self::Starting | Self::Live => None,
         }
     }
 }

@@ -159,7 +159,9 @@ pub(super) fn cname(stream: &str) -> String {
 /// Why a stream cannot be described or set up now.
 fn not_ready(outlet: &Outlet) -> Refusal {
     Refusal::NotReady(match outlet.stream.state().0 {
-        State::Offline { reason } => format!("the stream is offline: {reason}"),
+        State::Offline { reason } | State::Waiting { reason } => {
+            format!("the stream is offline: {reason}")
+        }
         State::Starting | State::Live => "nothing has come of this stream yet".to_owned(),
     })
 }
