@@ -12,6 +12,7 @@ use crate::base::limits::{AUTH_FAILURE_TIME, AUTH_FAILURES_MAX, RTSP_NONCE_TIME_
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::base::time::{BootTime, WallTime};
+use crate::wire::rtsp::channel::NoChannels;
 use crate::wire::rtsp::target::Target;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
