@@ -30,7 +30,9 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     if !session.live.as_ref().is_some_and(Live::is_active) {
         session.end();
     }
-    let multicast = session.multicast && ask.request.request_uri().is_some_and(asks_multicast);
+    // Nothing goes beside an encrypted connection.
+    let groups = session.multicast && !session.secure;
+    let multicast = groups && ask.request.request_uri().is_some_and(asks_multicast);
     let event = match span {
         None => Event::Describe { stream, multicast },
         Some(span) => Event::DescribePast { stream, span },

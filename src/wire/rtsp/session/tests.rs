@@ -278,6 +278,9 @@ fn a_description_names_groups_to_whoever_asks_for_them() {
     bench.session = Bench::new().session.with_multicast(true);
     assert_eq!(sdp(bench.ask("DESCRIBE", "rtsp://h/gate", "")), plain);
     let reply = bench.ask("DESCRIBE", "rtsp://h/gate?multicast", "");
+    bench.session = Bench::new().session.with_multicast(true).secured(true);
+    let secure = sdp(bench.ask("DESCRIBE", "rtsp://h/gate?multicast", ""));
+    assert_eq!(secure, plain, "nothing goes beside TLS");
     assert_eq!(header(&reply, "Content-Base"), "rtsp://h/gate/");
     let told = sdp(reply);
     let sections: Vec<&str> = told.split("m=").collect();
