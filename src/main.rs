@@ -44,6 +44,21 @@ enum Command {
         #[command(subcommand)]
         command: appliance::RecoveryCommand,
     },
+    /// Checks an export: that nothing of it was changed, and which box signed it.
+    VerifyExport {
+        /// The zip file.
+        file: PathBuf,
+        /// The public key of the box that must have signed it: a PEM file, or the SHA-256 that
+        /// `holdfast device-key` prints. Without it anybody may have signed.
+        #[arg(long, value_name = "PUBKEY")]
+        key: Option<String>,
+    },
+    /// Prints the public key with which this box signs exports.
+    DeviceKey {
+        /// The directory that `data_dir` of the configuration names.
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+    },
     /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill,
@@ -56,6 +71,8 @@ fn main() -> ExitCode {
         Command::Ring { command } => appliance::ring(&command),
         Command::Account { command } => appliance::account(&command),
         Command::Recovery { command } => appliance::recovery(&command),
+        Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
+        Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
         Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

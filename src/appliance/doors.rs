@@ -20,6 +20,7 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
@@ -57,6 +58,7 @@ pub(super) struct View {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
+    pub(super) export_jobs: ExportJobs,
     pub(super) archive: Archive,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
@@ -126,6 +128,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 rtsp_port: view.rtsp_port,
                 rtsp: view.reception,
                 dvr: view.dvr,
+                export_jobs: view.export_jobs,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));
         }

@@ -27,6 +27,7 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::source::{self, Entrance};
@@ -48,6 +49,7 @@ pub(super) struct House {
     multicast: Multicast,
     dvr: Dvr,
     archive: Archive,
+    export_jobs: ExportJobs,
     decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
@@ -96,7 +98,6 @@ impl House {
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
         let mut house = Self {
             config: config.clone(),
-            supervisor,
             recovery,
             begun: clock.boot(),
             rtsp_port: Arc::default(),
@@ -105,6 +106,8 @@ impl House {
             multicast: Multicast::default(),
             clock,
             archive: Archive::new(dvr.clone()),
+            export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
+            supervisor,
             dvr,
             decoder: StillDecoder::this_program()?,
             outlets: Arc::default(),
@@ -246,6 +249,7 @@ impl House {
             entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
             archive: self.archive.clone(),
+            export_jobs: self.export_jobs.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,

@@ -5,6 +5,7 @@
 
 mod account;
 mod doors;
+mod evidence;
 mod house;
 mod logs;
 mod plan;
@@ -25,6 +26,7 @@ use crate::base::time::WallTime;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
 pub use account::{AccountCommand, account};
+pub use evidence::{device_key, verify_export};
 use house::House;
 pub use recovery::{RecoveryCommand, recovery};
 

@@ -323,6 +323,38 @@ pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
+// Export jobs.
+
+/// Export jobs that are kept, finished ones among them; a further one is refused.
+pub const EXPORT_JOBS_MAX: usize = 32;
+/// Share of the volume that exports may take together, in percent; what would exceed it is
+/// refused.
+pub const EXPORT_JOBS_SHARE_PERCENT_MAX: u64 = 10;
+/// Free bytes of the volume that an export leaves, besides what the ring still has to take, in
+/// percent of the volume; the first number counts where it is more.
+pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
+/// See [`EXPORT_JOBS_LEFT_BYTES_MIN`].
+pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
+/// How long a finished export is kept, while the clock is trusted.
+pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Files of one export; an export of more stretches fails with the reason.
+pub const EXPORT_JOB_FILES_MAX: usize = 4_096;
+/// Largest manifest of an export, and largest state file of a job; a larger one is refused.
+pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of an export after which they are brought to the medium and the volume's room is looked
+/// at again, so that the recorder's own syncs never wait for much of it.
+pub const EXPORT_JOB_SYNC_BYTES: u64 = 8 << 20;
+/// Longest note that somebody puts to an export; a longer one is refused.
+pub const EXPORT_JOB_NOTE_BYTES_MAX: usize = 200;
+/// How long the end of a range is waited for that reaches to now.
+pub const EXPORT_JOB_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pause between two looks at whether the ring is in its place, before the jobs are read.
+pub const EXPORT_JOB_LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two looks at what has expired.
+pub const EXPORT_JOB_TIDY_PAUSE: Duration = Duration::from_secs(10);
+/// Longest name of a file in a zip archive that is read.
+pub const ZIP_NAME_BYTES_MAX: usize = 255;
+
 // HTTP.
 
 /// HTTP connections at once; a further one waits in the listener's queue.
@@ -367,6 +399,26 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
 pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 64;
 /// How long open requests may go on once the door was told to stop.
 pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Downloads of recordings, and plans for them in the making, at once; a further one gets 503.
+pub const EXPORTS_MAX: usize = 16;
+/// Bytes of sample tables that a planned download keeps in memory; those of a longer one are
+/// written from the ring again as they are sent.
+pub const EXPORT_TABLE_BYTES_MAX: usize = 8 << 20;
+/// Sets of codec parameters over all tracks of one download; a range with more is refused.
+pub const EXPORT_ENTRIES_MAX: usize = 256;
+/// Fragments that are looked at for one step of a plan: between two steps it can be cancelled.
+pub const EXPORT_STEP_FRAGMENTS: usize = 512;
+/// Bytes that are read at once for a download, or one fragment if that is more; as many wait
+/// while they are sent.
+pub const EXPORT_READ_BYTES: usize = 1 << 20;
+/// Gaps that a planned download can name; of further ones only the number is known.
+pub const EXPORT_GAPS_MAX: usize = 10_000;
+/// Downloads whose plans are kept, so that a player that jumps about gets bytes of one version;
+/// the one not asked for longest leaves first.
+pub const EXPORT_PLANS_KEPT_MAX: usize = 8;
+/// How long a plan is kept behind the last request for it.
+pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
 
 // Pictures.
 

@@ -104,6 +104,12 @@ pub enum DvrError {
         /// Which slot.
         slot: u32,
     },
+    /// What was read does not match its seal.
+    #[error("the footage in slot {slot} is damaged; it is left out from now on")]
+    Damaged {
+        /// Which slot.
+        slot: u32,
+    },
     /// The disk did not answer in time.
     #[error("the disk has not answered for {secs} seconds")]
     Stalled {
@@ -126,6 +132,12 @@ impl DvrError {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Disk { doing, path, source }
+    }
+
+    /// Whether what was to be read is not there any more, while the rest is.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Removed { .. } | Self::Reused { .. } | Self::Damaged { .. })
     }
 
     /// Whether there is no space left.
@@ -152,6 +164,7 @@ impl Fault for DvrError {
             | Self::NoRoom { .. }
             | Self::Removed { .. }
             | Self::Reused { .. }
+            | Self::Damaged { .. }
             | Self::Stalled { .. }
             | Self::Thread(_) => Class::Disk,
             Self::TooSmall { .. } | Self::SlotSize { .. } | Self::InUse { .. } => Class::Config,

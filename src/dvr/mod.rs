@@ -43,7 +43,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
-pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume};
+pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
@@ -57,7 +57,7 @@ pub use self::shrink::{Loss, Proposal, ShrinkError, Shrunk};
 pub use self::size::Size;
 pub use self::slot::{Contents, Strictness, Tail};
 pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
-pub use self::tape::{Clip, Tape, Way};
+pub use self::tape::{Clip, Depth, Head, Leases, Place, Tape, Way};
 
 use self::index::IndexHandle;
 use self::journal::{Ask, Change, Journal};

@@ -15,6 +15,8 @@ use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
 pub(super) const BOX_HEADER_BYTES: u64 = 8;
 /// Read at once at the front of a slot; what most init segments and the header need.
 const FRONT_BYTES: u64 = 4 << 10;
+/// Read at once of a fragment whose `moof` is wanted; what most have.
+const MOVIE_BYTES: usize = 2 << 10;
 /// Read at once when looking for the next seal behind damage.
 const SEARCH_BYTES: u64 = 256 << 10;
 
@@ -279,6 +281,25 @@ pub(super) fn read_fragment(
     }
     let mut bytes = walk.buffer;
     bytes.truncate(entry.length as usize);
+    Ok(Some(bytes.into()))
+}
+
+/// Reads the `moof` of the fragment that `entry` names, without checking anything but that it is
+/// one. `None` when it is not there any more.
+pub(super) fn read_movie(file: &dyn DiskFile, entry: &Entry) -> io::Result<Option<Bytes>> {
+    let mut bytes = vec![0; (entry.length as usize).min(MOVIE_BYTES)];
+    file.read_at(u64::from(entry.offset), &mut bytes)?;
+    let Some((length, b"moof")) = box_head(&bytes).as_ref().map(|(l, k)| (*l, k)) else {
+        return Ok(None);
+    };
+    if length > u64::from(entry.length) {
+        return Ok(None);
+    }
+    let read = bytes.len();
+    bytes.resize(to_usize(length), 0);
+    if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        file.read_at(u64::from(entry.offset) + read as u64, rest)?;
+    }
     Ok(Some(bytes.into()))
 }
 

@@ -90,6 +90,8 @@ pub struct Status {
     pub size_bytes: u64,
     /// Bytes of the slots that hold footage.
     pub used_bytes: u64,
+    /// Bytes of slots whose space is still to be taken from the volume.
+    pub untaken_bytes: u64,
     /// Size of one slot.
     pub slot_bytes: u64,
     /// Files in the ring's directory that are none of its own.
@@ -369,9 +371,11 @@ impl Shared {
         let bad = |view: &&_| {
             matches!(view, SlotView::Foreign | SlotView::Unreadable | SlotView::Failing(_))
         };
+        let taken_bytes = table.slots.len() as u64 * geometry.extent.slot_bytes;
         Status {
             ring,
             size_bytes: geometry.bytes(),
+            untaken_bytes: geometry.bytes().saturating_sub(taken_bytes),
             used_bytes: held().count() as u64 * geometry.extent.slot_bytes,
             slot_bytes: geometry.extent.slot_bytes,
             foreign_files: geometry.foreign,

@@ -5,9 +5,13 @@
 //! fragment is checked against the seal of its lap when it is read: a slot that was given to
 //! newer footage meanwhile is an error, never another lap's bytes.
 
+mod heads;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use heads::{Depth, Head, Leases};
 
 use super::disk::{DiskFile, Open};
 use super::error::DvrError;
@@ -76,8 +80,9 @@ pub struct Clip {
     pub ends_section: bool,
 }
 
+/// A fragment's place in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+pub struct Place {
     generation: u64,
     slot: u32,
     at: usize,
@@ -92,6 +97,8 @@ struct OpenLap {
     entries: Vec<Entry>,
     /// No more entries will come.
     complete: bool,
+    /// Something in it was found damaged, so no seal is believed before its media are checked.
+    is_damaged: bool,
 }
 
 /// Whether a lap is being written.
@@ -418,14 +425,14 @@ impl Tape {
 
     fn open_lap(&self, generation: u64, slot: u32) -> Result<OpenLap, DvrError> {
         // Given to newer footage, or its file went in a shrink.
-        if self.shared.table().lap_mut(slot, generation).is_none() {
-            return Err(DvrError::Reused { slot });
-        }
+        let damaged = self.shared.table().lap_mut(slot, generation).map(|held| held.damaged > 0);
+        let is_damaged = damaged.ok_or(DvrError::Reused { slot })?;
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
             Front::Held { header, init } if header.generation == generation => {
-                Ok(OpenLap { generation, file, header, init, entries: Vec::new(), complete: false })
+                let (entries, complete) = (Vec::new(), false);
+                Ok(OpenLap { generation, file, header, init, entries, complete, is_damaged })
             }
             _ => Err(DvrError::Reused { slot }),
         }
@@ -446,7 +453,7 @@ impl OpenLap {
     fn grow(&mut self, growing: Growing) -> std::io::Result<()> {
         let Growing::Until(durable) = growing else {
             if !self.complete {
-                let whole = self.outline(u64::MAX)?;
+                let whole = !self.is_damaged && self.outline(u64::MAX)?;
                 if !whole {
                     // Damage, or a torn end: every seal is looked at.
                     let found = slot::scan(&*self.file, &self.header, Strictness::Finished)?;

@@ -3,6 +3,8 @@
 //! Owns: the way from a [`Bus`](crate::bus::Bus) to a reader or a disk. Must never block the
 //! publisher.
 
+pub mod evidence;
+pub mod export;
 pub mod hls;
 pub mod mse;
 mod outlet;

@@ -1,4 +1,4 @@
-//! Protocols as pure state and bytes: RTSP, RTP, SDP, fMP4, HLS.
+//! Protocols as pure state and bytes: RTSP, RTP, SDP, fMP4, HLS, zip.
 //!
 //! Owns: what goes over a wire or into a file, and when. Never opens a socket or a file, reads a
 //! clock, spawns, or rolls dice: bytes, `now` and seeds come in, bytes and events go out.
@@ -8,3 +8,4 @@ pub mod mp4;
 pub mod rtp;
 pub mod rtsp;
 pub mod web;
+pub mod zip;

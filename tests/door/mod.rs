@@ -18,6 +18,7 @@ use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
+use holdfast::sink::evidence::ExportJobs;
 use holdfast::sink::recorder::Recorder;
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -64,6 +65,7 @@ impl TestBox {
             rtsp_port: Arc::new(8554.into()),
             rtsp: Reception::default(),
             dvr: dvr.clone(),
+            export_jobs: ExportJobs::open(dvr.clone(), disk.path().to_owned(), &supervisor),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();

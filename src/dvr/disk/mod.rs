@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
-pub(super) use self::priority::yield_to_others;
+pub use self::priority::yield_to_others;
 pub use self::real::RealDisk;
 
 /// How a file is opened.

@@ -6,12 +6,12 @@ const CLASS_IDLE: libc::c_int = 3 << 13;
 
 /// What this thread reads and writes from now on waits for what others do, where the kernel's
 /// scheduler of the disk knows priorities; elsewhere nothing is different.
-pub(in crate::dvr) fn yield_to_others() {
+pub fn yield_to_others() {
     let this_thread: libc::c_int = 0;
     // SAFETY: the call takes three numbers and changes nothing but this thread's own priority.
     #[allow(unsafe_code)] // no safe wrapper of ioprio_set is among our dependencies
     let done = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, this_thread, CLASS_IDLE) };
     if done != 0 {
-        tracing::debug!("the index thread reads at the priority of others");
+        tracing::debug!("a background thread has the disk priority of others");
     }
 }

@@ -45,10 +45,15 @@ impl JournalFile {
     /// Appends records; when it returns they are on the medium. After an error the file is not
     /// to be used any more.
     pub(in crate::dvr) fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let (bytes, number) = encode(records, self.number);
-        self.file.write_at(self.end, &[&bytes])?;
-        self.file.sync_data()?;
-        (self.end, self.number) = (self.end + bytes.len() as u64, number);
+        let mut left = records;
+        while !left.is_empty() {
+            let mut bytes = Vec::new();
+            let taken = Record::encode_together(left, self.number + 1, &mut bytes);
+            self.file.write_at(self.end, &[&bytes])?;
+            self.file.sync_data()?;
+            (self.end, self.number) = (self.end + bytes.len() as u64, self.number + 1);
+            left = &left[taken..];
+        }
         Ok(())
     }
 

@@ -3,11 +3,12 @@
 //! Owns: the kinds of facts, the frame around each, and reading a whole journal back. Sans-IO.
 //!
 //! A frame is `HFJ1`, length of the text, CRC-32C over length, number and text, number, text;
-//! numbers are big-endian. Record numbers only grow. The text is one JSON object, so that
-//! `strings journal.log` tells a person what is in it.
+//! numbers are big-endian. Frame numbers only grow. The text is one JSON object, or an array of
+//! those that were noted at once, so that `strings journal.log` tells a person what is in it.
 
 use bytes::BufMut;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::form;
 use crate::base::limits::JOURNAL_RECORD_BYTES_MAX;
@@ -169,7 +170,7 @@ pub struct Parsed {
     pub damaged: u64,
     /// Bytes behind the last good frame.
     pub torn_bytes: usize,
-    /// Good frames of a kind that is not known here, as a newer version writes them.
+    /// Good records of a kind that is not known here, as a newer version writes them.
     pub unknown: u64,
 }
 
@@ -177,17 +178,46 @@ impl Record {
     /// Appends the record as frame `number`. Nothing is appended when it is too long, which
     /// the limits on texts make impossible for what comes from here.
     pub fn encode(&self, number: u64, out: &mut Vec<u8>) {
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let Ok(length) = u32::try_from(text.len()) else { return };
-        if text.is_empty() || text.len() > JOURNAL_RECORD_BYTES_MAX {
-            return;
-        }
-        out.put_slice(MAGIC);
-        out.put_u32(length);
-        out.put_u32(check(length, number, &text));
-        out.put_u64(number);
-        out.put_slice(&text);
+        put_frame(&serde_json::to_vec(self).unwrap_or_default(), number, out);
     }
+
+    /// Appends as many of the first `records` as go into one frame as frame `number`, and returns
+    /// how many: a power cut leaves all of them or none. One frame each could leave a later one
+    /// behind a torn one, which nothing tells from damage.
+    pub fn encode_together(records: &[Self], number: u64, out: &mut Vec<u8>) -> usize {
+        let (mut text, mut taken) = (b"[".to_vec(), 0);
+        for record in records {
+            let one = serde_json::to_vec(record).unwrap_or_default();
+            if taken > 0 && text.len() + one.len() + 2 > JOURNAL_RECORD_BYTES_MAX {
+                break;
+            }
+            if taken > 0 {
+                text.push(b',');
+            }
+            text.extend(one);
+            taken += 1;
+        }
+        match records {
+            [one, ..] if taken == 1 => one.encode(number, out),
+            _ => {
+                text.push(b']');
+                put_frame(&text, number, out);
+            }
+        }
+        taken
+    }
+}
+
+fn put_frame(text: &[u8], number: u64, out: &mut Vec<u8>) {
+    let Ok(length) = u32::try_from(text.len()) else { return };
+    if text.is_empty() || text.len() > JOURNAL_RECORD_BYTES_MAX {
+        return;
+    }
+    out.put_slice(MAGIC);
+    out.put_u32(length);
+    out.put_u32(check(length, number, text));
+    out.put_u64(number);
+    out.put_slice(text);
 }
 
 fn check(length: u32, number: u64, text: &[u8]) -> u32 {
@@ -211,13 +241,27 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
         found.damaged += u64::from(at > found.end);
         at += HEAD_BYTES + text.len();
         (found.end, found.number) = (at, number);
-        match serde_json::from_slice(text) {
-            Ok(record) => found.records.push(record),
-            Err(_) => found.unknown += 1,
-        }
+        found.take(text);
     }
     found.torn_bytes = bytes.len() - found.end;
     found
+}
+
+impl Parsed {
+    /// Takes the records of a good frame.
+    fn take(&mut self, text: &[u8]) {
+        let records = match serde_json::from_slice(text) {
+            Ok(Value::Array(records)) => records,
+            Ok(record) => vec![record],
+            Err(_) => vec![Value::Null],
+        };
+        for record in records {
+            match serde_json::from_value(record) {
+                Ok(record) => self.records.push(record),
+                Err(_) => self.unknown += 1,
+            }
+        }
+    }
 }
 
 /// Number and text of the frame that `bytes` begins with.

@@ -95,6 +95,37 @@ fn every_prefix_holds_exactly_the_whole_records_in_it() {
 }
 
 #[test]
+fn what_is_noted_at_once_is_there_as_a_whole_or_not_at_all() {
+    let first = encoded(&records()[..2]);
+    let mut bytes = first.clone();
+    assert_eq!(Record::encode_together(&records()[2..], 3, &mut bytes), 8);
+    assert_eq!(parse(&bytes).records, records());
+    // A power cut may leave any sectors of an append that was not synced.
+    for sectors in 0..1 << bytes.len().div_ceil(512) {
+        let mut torn = bytes.clone();
+        for at in first.len()..bytes.len() {
+            if sectors >> (at / 512) & 1 == 0 {
+                torn[at] = 0;
+            }
+        }
+        let parsed = parse(&torn);
+        let whole = torn == bytes;
+        assert_eq!((parsed.damaged, parsed.records.len()), (0, if whole { 10 } else { 2 }));
+    }
+}
+
+#[test]
+fn more_than_one_frame_takes_goes_into_several() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = JournalFile::rewrite(&RealDisk, dir.path(), &[], 0).unwrap();
+    let many: Vec<_> = (0..200).map(|from| trouble(from, None)).collect();
+    journal.append(&many).unwrap();
+    let parsed = file::read(&RealDisk, dir.path()).unwrap();
+    assert_eq!(parsed.records, many);
+    assert!((3..10).contains(&parsed.number), "{} frames", parsed.number);
+}
+
+#[test]
 fn a_flipped_bit_costs_one_record() {
     let bytes = encoded(&records());
     for bit in 0..bytes.len() * 8 {
@@ -174,12 +205,13 @@ fn a_file_is_appended_to_read_and_written_anew() {
     journal.append(&records()[2..5]).unwrap();
     journal.append(&records()[5..]).unwrap();
     let parsed = file::read(&RealDisk, dir.path()).unwrap();
-    assert_eq!((parsed.records.clone(), parsed.number), (records(), 10));
+    // Each append is one frame.
+    assert_eq!((parsed.records.clone(), parsed.number), (records(), 4));
     let facts = Facts::of(parsed.records);
-    JournalFile::rewrite(&RealDisk, dir.path(), &facts.records(), 10).unwrap();
+    JournalFile::rewrite(&RealDisk, dir.path(), &facts.records(), 4).unwrap();
     let parsed = file::read(&RealDisk, dir.path()).unwrap();
     assert_eq!(Facts::of(parsed.records), facts);
-    assert!(parsed.number > 10);
+    assert!(parsed.number > 4);
     let mut names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();

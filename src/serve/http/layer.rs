@@ -32,7 +32,9 @@ const HEADERS: [(HeaderName, &str); 4] = [
 /// Puts the layers around `routes`.
 pub(super) fn around(routes: Router) -> Router {
     // Media is compressed already; pictures are left out by default.
-    let worth_it = DefaultPredicate::new().and(NotForContentType::const_new("video/"));
+    let worth_it = DefaultPredicate::new()
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("application/zip"));
     let mut routes = routes
         .layer(from_fn(bounded))
         .layer(from_fn(caught))

@@ -34,6 +34,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
+use crate::sink::evidence::ExportJobs;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -53,6 +54,8 @@ pub struct HttpDoor {
     pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
+    /// The export jobs.
+    pub export_jobs: ExportJobs,
 }
 
 /// What every handler is given.

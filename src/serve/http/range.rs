@@ -50,6 +50,19 @@ pub(super) fn answer<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
+    answer_at(request, length, |range| part(pieces, range))
+}
+
+/// As [`answer`], where `open` gives the bytes of any part.
+pub(super) fn answer_at<S, E>(
+    request: &HeaderMap,
+    length: u64,
+    open: impl FnOnce(Range<u64>) -> S,
+) -> Response
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let (status, range) = match asked(request, length) {
         None => (StatusCode::OK, 0..length),
         Some(Ok(range)) => (StatusCode::PARTIAL_CONTENT, range),
@@ -60,7 +73,7 @@ where
     };
     let bytes = HeaderValue::from(range.end - range.start);
     let told = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
-    let body = Body::from_stream(part(pieces, range));
+    let body = Body::from_stream(open(range));
     let headers = [(header::CONTENT_LENGTH, bytes), (header::ACCEPT_RANGES, BYTES)];
     let mut response = (status, headers, body).into_response();
     if status == StatusCode::PARTIAL_CONTENT

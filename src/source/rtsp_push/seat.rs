@@ -44,7 +44,7 @@ impl Seat {
     }
 
     /// Opens the seat for publishers of `stream`.
-    pub(super) fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
+    pub fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
         let path = stream.name().to_string();
         let reason = format!(
             "Nobody publishes this stream. Point an encoder at the path /{path} of the RTSP address."

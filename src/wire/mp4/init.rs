@@ -11,7 +11,7 @@ use crate::media::{Kind, Shape, Track, Tracks};
 /// The identity matrix of `mvhd` and `tkhd`: 16.16 fixed point, last column 2.30.
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// The language "und" in three 5-bit letters (§8.4.2.3).
-const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
+pub(super) const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 /// Timescale of the movie header, in which nothing here is measured.
 const MOVIE_TIMESCALE: u32 = 1_000;
 
@@ -55,7 +55,7 @@ fn put_movie_header(out: &mut Vec<u8>, tracks: &Tracks) {
     });
 }
 
-fn put_matrix(out: &mut Vec<u8>) {
+pub(super) fn put_matrix(out: &mut Vec<u8>) {
     for value in MATRIX {
         out.put_u32(value);
     }

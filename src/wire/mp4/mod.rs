@@ -1,4 +1,4 @@
-//! Fragmented MP4 (ISO/IEC 14496-12): init segments, fragments, and the boxes around them.
+//! MP4 (ISO/IEC 14496-12): init segments, fragments, and the progressive files made of them.
 //!
 //! Owns: the bytes that the ring, HLS and the page's player all carry. The same fragment serves
 //! all three. Does not own: what follows a fragment on disk (`dvr`) or a playlist (`wire::hls`).
@@ -13,8 +13,10 @@ mod boxes;
 mod fragment;
 mod init;
 mod look;
+mod progressive;
 mod read;
 mod repack;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +24,12 @@ pub use boxes::{put_box, put_full_box};
 pub use fragment::{Fragment, FragmentBuilder, FragmentTimes};
 pub use init::init_segment;
 pub use look::{hidden_tracks, hide, samples};
-pub use read::{ReadError, Sample, read_fragment, read_init};
+pub use progressive::{
+    Content, Edit, FilmTrack, Front, MOVIE_RATE, Part, TooLong, front, text_entry, text_sample,
+};
+pub use read::{ReadError, Row, Sample, SampleRun, read_fragment, read_init, read_runs};
 pub use repack::repack;
+pub use tables::{Chunk, Table, TableWriter, Tally};
 
 /// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).
 fn track_id(track: crate::media::TrackId) -> u32 {

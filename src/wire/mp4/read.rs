@@ -86,52 +86,108 @@ pub fn read_init(init: &[u8]) -> Result<Tracks, ReadError> {
 
 /// The samples of a `moof` and its `mdat`, track by track, each in decoding order.
 pub fn read_fragment(fragment: &Bytes) -> Result<Vec<(TrackId, Vec<Sample>)>, ReadError> {
-    let movie = find(fragment, &[b"moof"]).ok_or_else(damaged("moof"))?;
-    let tracks = boxes(movie).filter(|(kind, _)| kind == b"traf");
-    tracks.map(|(_, track)| read_track(fragment, track)).collect()
+    let runs = read_runs(fragment)?;
+    let with_data = |run: SampleRun| {
+        let track = run.track;
+        run.samples(fragment).map(|samples| (track, samples)).ok_or_else(damaged("mdat"))
+    };
+    runs.into_iter().map(with_data).collect()
 }
 
-fn read_track(fragment: &Bytes, track: &[u8]) -> Result<(TrackId, Vec<Sample>), ReadError> {
+/// What a sample table says of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// How long it lasts, in ticks of the track.
+    pub ticks: u32,
+    /// Its bytes.
+    pub bytes: u32,
+    /// Presentation time behind decoding time, in ticks.
+    pub composition: i32,
+    /// Decoding can begin here.
+    pub is_sync: bool,
+}
+
+/// The samples of one track in a fragment, which stand one behind the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleRun {
+    /// The track.
+    pub track: TrackId,
+    /// Decoding time of the first one, in ticks of the track.
+    pub decode_ticks: i64,
+    /// Where the first one begins, from the beginning of the `moof`.
+    pub at: u32,
+    /// All of them, in decoding order.
+    pub rows: Vec<Row>,
+}
+
+impl SampleRun {
+    /// Where the last one ends, from the beginning of the `moof`.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        u64::from(self.at) + self.rows.iter().map(|row| u64::from(row.bytes)).sum::<u64>()
+    }
+
+    fn samples(&self, fragment: &Bytes) -> Option<Vec<Sample>> {
+        let mut at = usize::try_from(self.at).ok()?;
+        let mut decode_ticks = self.decode_ticks;
+        let sample = |row: &Row| {
+            let end = at.checked_add(usize::try_from(row.bytes).ok()?)?;
+            let data = (end <= fragment.len()).then(|| fragment.slice(at..end))?;
+            at = end;
+            let sample = Sample {
+                decode_ticks,
+                present_ticks: decode_ticks.checked_add(i64::from(row.composition))?,
+                is_sync: row.is_sync,
+                data,
+            };
+            decode_ticks = decode_ticks.checked_add(i64::from(row.ticks))?;
+            Some(sample)
+        };
+        self.rows.iter().map(sample).collect()
+    }
+}
+
+/// What the `moof` that `bytes` begins with says of its samples; the `mdat` need not be there.
+pub fn read_runs(bytes: &[u8]) -> Result<Vec<SampleRun>, ReadError> {
+    let movie = find(bytes, &[b"moof"]).ok_or_else(damaged("moof"))?;
+    boxes(movie).filter(|(kind, _)| kind == b"traf").map(|(_, track)| read_track(track)).collect()
+}
+
+fn read_track(track: &[u8]) -> Result<SampleRun, ReadError> {
     let id = find(track, &[b"tfhd"]).and_then(|tfhd| u32_at(tfhd, 4));
     let id = id.and_then(|id| u8::try_from(id.checked_sub(1)?).ok()).ok_or_else(damaged("tfhd"))?;
     let base = find(track, &[b"tfdt"])
         .and_then(|tfdt| i64::try_from(u64::from_be_bytes(*tfdt.get(4..)?.first_chunk()?)).ok());
-    let base = base.ok_or_else(damaged("tfdt"))?;
+    let decode_ticks = base.ok_or_else(damaged("tfdt"))?;
     let run = find(track, &[b"trun"]).ok_or_else(damaged("trun"))?;
-    let samples = read_run(fragment, base, run).ok_or_else(damaged("trun"))?;
-    Ok((TrackId(id), samples))
+    let (at, rows) = read_rows(run).ok_or_else(damaged("trun"))?;
+    Ok(SampleRun { track: TrackId(id), decode_ticks, at, rows })
 }
 
-/// The samples of a `trun` (§8.8.8) that begins at `base` ticks.
-fn read_run(fragment: &Bytes, base: i64, run: &[u8]) -> Option<Vec<Sample>> {
+/// Where the samples of a `trun` (§8.8.8) begin, and what it says of each.
+fn read_rows(run: &[u8]) -> Option<(u32, Vec<Row>)> {
     let flags = u32_at(run, 0)? & 0x00ff_ffff;
     let count = usize::try_from(u32_at(run, 4)?).ok()?;
     let needed = TRUN_DATA_OFFSET | TRUN_DURATION | TRUN_SIZE;
     if flags & needed != needed || flags & TRUN_FIRST_FLAGS != 0 {
         return None;
     }
-    let mut at = usize::try_from(u32_at(run, 8)?).ok()?;
     let (flagged, composed) = (flags & TRUN_FLAGS != 0, flags & TRUN_COMPOSITION != 0);
     let record = 8 + 4 * usize::from(flagged) + 4 * usize::from(composed);
     // So that the count is no more than what is there.
     let records = run.get(12..)?.get(..record.checked_mul(count)?)?;
-    let mut decode_ticks = base;
-    let sample = |record: &[u8]| {
-        let length = usize::try_from(u32_at(record, 4)?).ok()?;
-        let end = at.checked_add(length).filter(|&end| end <= fragment.len())?;
-        let data = fragment.slice(at..end);
-        at = end;
-        let offset = if composed { u32_at(record, record.len() - 4)?.cast_signed() } else { 0 };
-        let sample = Sample {
-            decode_ticks,
-            present_ticks: decode_ticks.checked_add(i64::from(offset))?,
+    let row = |record: &[u8]| {
+        let composition =
+            if composed { u32_at(record, record.len() - 4)?.cast_signed() } else { 0 };
+        Some(Row {
+            ticks: u32_at(record, 0)?,
+            bytes: u32_at(record, 4)?,
+            composition,
             is_sync: !flagged || u32_at(record, 8)? & NOT_SYNC == 0,
-            data,
-        };
-        decode_ticks = decode_ticks.checked_add(i64::from(u32_at(record, 0)?))?;
-        Some(sample)
+        })
     };
-    records.chunks_exact(record).map(sample).collect()
+    let rows = records.chunks_exact(record).map(row).collect::<Option<_>>()?;
+    Some((u32_at(run, 8)?, rows))
 }
 
 #[cfg(test)]

@@ -143,12 +143,20 @@ struct Head {
     body_bytes: usize,
     cseq: Option<String>,
     fault: Option<Fault>,
+    /// It answers something. No answer is answered, however odd: two that do so never end.
+    is_reply: bool,
 }
 
 impl Head {
     fn read(head: &[u8]) -> Result<Self, Fault> {
         let bad = |text| Fault::new(StatusCode::BadRequest, text);
-        if head.iter().any(|&b| (b < b' ' && !b"\t\r\n".contains(&b)) || b == 0x7f) {
+        // A return that ends no line would end one for whoever reads what we repeat of it.
+        let ends_line = |at: usize| head.get(at + 1) == Some(&b'\n');
+        if head.iter().enumerate().any(|(at, &byte)| match byte {
+            b'\r' => !ends_line(at),
+            b'\t' | b'\n' => false,
+            byte => byte < b' ' || byte == 0x7f,
+        }) {
             return Err(bad("the head holds control characters"));
         }
         let lines = || {
@@ -160,7 +168,8 @@ impl Head {
         }
         let mut text = lines().collect::<Vec<_>>().join(&b"\r\n"[..]);
         text.extend_from_slice(b"\r\n\r\n");
-        let mut read = Self { text, body_bytes: 0, cseq: None, fault: None };
+        let is_reply = text.starts_with(b"RTSP/");
+        let mut read = Self { text, body_bytes: 0, cseq: None, fault: None, is_reply };
         read.body_bytes = body_bytes(lines())?;
         read.cseq = values(lines(), "cseq").next().and_then(number).map(|n| n.to_string());
         read.fault = start_line_fault(lines().next().unwrap_or_default());
@@ -169,19 +178,18 @@ impl Head {
 
     /// The message as rtsp-types reads it.
     fn message(mut self, body: &[u8]) -> Frame {
+        if self.is_reply {
+            return Frame::Reply;
+        }
         let refuse = |status, text| Fault { status, cseq: self.cseq.clone(), text };
         if let Some(fault) = self.fault {
             return Frame::Refused(refuse(fault.status, fault.text));
         }
         self.text.extend_from_slice(body);
-        match Message::<Vec<u8>>::parse(&self.text) {
-            Ok((Message::Request(request), _)) => Frame::Request(Box::new(request)),
-            Ok(_) => Frame::Reply,
-            Err(_) => {
-                let text = "the request cannot be read";
-                Frame::Refused(refuse(StatusCode::BadRequest, text))
-            }
+        if let Ok((Message::Request(request), _)) = Message::<Vec<u8>>::parse(&self.text) {
+            return Frame::Request(Box::new(request));
         }
+        Frame::Refused(refuse(StatusCode::BadRequest, "the request cannot be read"))
     }
 }
 

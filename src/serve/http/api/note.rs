@@ -104,7 +104,7 @@ pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiErro
 }
 
 /// A stream that is configured, or of which anything is recorded.
-fn known_stream(door: &HttpDoor, name: &str) -> Result<StreamName, ApiError> {
+pub(super) fn known_stream(door: &HttpDoor, name: &str) -> Result<StreamName, ApiError> {
     let stream = StreamName::parse(name).map_err(|_| ApiError::stream_unknown(name))?;
     let known = door.streams.get(name).is_some() || door.dvr.recorded_streams().contains(&stream);
     known.then_some(stream).ok_or_else(|| ApiError::stream_unknown(name))

@@ -73,21 +73,22 @@ fn digest(text: &str) -> Option<Digest> {
     })
 }
 
-/// The value of an Authorization or WWW-Authenticate header without what is secret in it.
+/// The value of an Authorization or WWW-Authenticate header without what is secret in it. Of what
+/// cannot be read nothing is shown.
 pub(in crate::wire::rtsp) fn masked(value: &str) -> String {
     const PUBLIC: [&str; 7] = ["username", "realm", "uri", "algorithm", "qop", "nc", "stale"];
+    const SECRET: [&str; 4] = ["nonce", "response", "cnonce", "opaque"];
     let (scheme, rest) = value.trim().split_once([' ', '\t']).unwrap_or(("", value));
-    let known = ["digest", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    let scheme = if known { scheme } else { "?" };
-    let Some(params) = params(rest).filter(|_| scheme.eq_ignore_ascii_case("digest")) else {
-        return match rest.trim().strip_prefix("realm=") {
-            Some(_) => format!("{scheme} {}", rest.trim()),
-            None => format!("{scheme} ***"),
-        };
-    };
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    let scheme = if is("digest") || is("basic") { scheme } else { "?" };
+    // A challenge of Basic has a parameter; credentials are base64, which may look like one.
+    let has_params = is("digest") || is("basic") && rest.trim().starts_with("realm=");
+    let Some(params) = params(rest).filter(|_| has_params) else { return format!("{scheme} ***") };
     let shown = params.iter().map(|(name, value)| {
-        let public = PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public));
-        format!("{name}=\"{}\"", if public { value } else { "***" })
+        let of = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        let value = if of(&PUBLIC) { value } else { "***" };
+        let name = if of(&PUBLIC) || of(&SECRET) { name } else { "?" };
+        format!("{name}=\"{value}\"")
     });
     format!("{scheme} {}", shown.collect::<Vec<_>>().join(", "))
 }
@@ -191,6 +192,26 @@ mod tests {
             ["", "Digest", "Digest ", "Basic", "Basic ***", "Basic bnZy", "Bearer x", "Basic /w=="]
         {
             assert_eq!(told(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown_however_odd() {
+        for (value, wanted) in [
+            (
+                r#"Digest username="u", nonce="n", response="r""#,
+                r#"Digest username="u", nonce="***", response="***""#,
+            ),
+            (r#"Basic realm="holdfast""#, r#"Basic realm="holdfast""#),
+            ("Basic bnZyOnNlY3JldA==", "Basic ***"),
+            ("Digest bnZyOnNlY3JldA==", r#"Digest ?="***""#),
+            (r#"Digest0u="u", realm="h", response="r""#, "? ***"),
+            (r#"Digest0 realm="h", response="r""#, "? ***"),
+            (r#"Basic realm="h", response="r", realm="h""#, "Basic ***"),
+            (r#"Digest realm="h", response="r"#, "Digest ***"),
+            ("secret", "? ***"),
+        ] {
+            assert_eq!(masked(value), wanted, "{value}");
         }
     }
 

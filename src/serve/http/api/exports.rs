@@ -1,0 +1,182 @@
+//! `/api/v1/exports`: export jobs, and `/api/v1/system`: whose key signs them.
+//!
+//! Owns: the shapes of requests and the words for refusals. An answer of success means that the
+//! job is on the disk and its footage protected.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::Stream;
+use serde::{Deserialize, Serialize};
+
+use super::NO_STORE;
+use super::note::{known_stream, read, sentence};
+use super::recordings::instant;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::range;
+use crate::serve::http::route::At;
+use crate::sink::evidence::{JobError, JobView, Wish};
+
+/// Bytes of a file that are read, and in memory, at once.
+const READ_BYTES: u64 = 256 << 10;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::serve::http) struct ExportRequest {
+    streams: Vec<String>,
+    start: String,
+    end: Option<String>,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Serialize)]
+struct Exports {
+    exports: Vec<JobView>,
+}
+
+#[derive(Serialize)]
+struct System {
+    version: &'static str,
+    device: Option<Device>,
+}
+
+#[derive(Serialize)]
+struct Device {
+    key_sha256: String,
+    public_key: String,
+}
+
+/// `GET /api/v1/system`: which box and which software this is. `device` is null until the ring
+/// was opened for the first time.
+pub(in crate::serve::http) async fn system(State(door): At) -> impl IntoResponse {
+    let device = door.export_jobs.device();
+    let device =
+        device.map(|key| Device { key_sha256: key.fingerprint(), public_key: key.to_pem() });
+    (NO_STORE, Json(System { version: env!("CARGO_PKG_VERSION"), device }))
+}
+
+/// `GET /api/v1/exports`: the oldest first.
+pub(in crate::serve::http) async fn list(State(door): At) -> impl IntoResponse {
+    let exports = door.export_jobs.list().into_iter().map(told).collect();
+    (NO_STORE, Json(Exports { exports }))
+}
+
+/// `POST /api/v1/exports`: 202 with the job; 409 when too many are kept or too much is protected,
+/// 507 when there is no room for it. Without `end` it is now.
+pub(in crate::serve::http) async fn create(
+    State(door): At,
+    body: Result<Json<ExportRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let asked = read(body)?;
+    let streams = asked.streams.iter().map(|name| known_stream(&door, name));
+    let wish = Wish {
+        streams: streams.collect::<Result<_, _>>()?,
+        start: instant(&asked.start, "start")?,
+        end: match asked.end {
+            Some(end) => instant(&end, "end")?,
+            None => door.clock.wall(),
+        },
+        note: asked.note,
+    };
+    let job = door.export_jobs.create(wish).await?;
+    let place = HeaderValue::from_str(&format!("/api/v1/exports/{}", job.id));
+    let mut answer = (StatusCode::ACCEPTED, NO_STORE, Json(told(job))).into_response();
+    answer.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
+    Ok(answer)
+}
+
+/// `GET /api/v1/exports/{id}`.
+pub(in crate::serve::http) async fn one(State(door): At, id: Id) -> Result<Response, ApiError> {
+    let job = door.export_jobs.get(&name(id)?)?;
+    Ok((NO_STORE, Json(told(job))).into_response())
+}
+
+/// `DELETE /api/v1/exports/{id}`: 204; ends it, or removes its file.
+pub(in crate::serve::http) async fn remove(State(door): At, id: Id) -> Result<Response, ApiError> {
+    door.export_jobs.remove(&name(id)?).await?;
+    Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
+}
+
+/// `GET /api/v1/exports/{id}/file`: the archive, also in ranges; it never changes.
+pub(in crate::serve::http) async fn file(
+    State(door): At,
+    id: Id,
+    request: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = name(id)?;
+    let job = door.export_jobs.get(&id)?;
+    let (file, bytes) = door.export_jobs.file(&id).await?;
+    let mut answer = range::answer_at(&request, bytes, move |part| pieces(file, part));
+    let streams: Vec<&str> = job.streams.iter().map(|stream| stream.as_str()).take(4).collect();
+    let start = job.start.to_rfc3339().replace([':', '-'], "");
+    let called = format!("attachment; filename=\"{}-{start}.zip\"", streams.join("_"));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.extend(
+        [(header::CONTENT_DISPOSITION, called), (header::ETAG, format!("\"{id}\""))]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, HeaderValue::from_str(&value).ok()?))),
+    );
+    Ok(answer)
+}
+
+/// The bytes of `file` from `part.start` to `part.end`.
+fn pieces(
+    file: File,
+    part: std::ops::Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let file = Arc::new(file);
+    futures::stream::try_unfold(part, move |part| {
+        let file = Arc::clone(&file);
+        async move {
+            if part.is_empty() {
+                return Ok(None);
+            }
+            let length = (part.end - part.start).min(READ_BYTES);
+            let at = part.start;
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
+                file.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
+            });
+            let piece = read.await.map_err(io::Error::other)??;
+            Ok(Some((piece, at + length..part.end)))
+        }
+    })
+}
+
+type Id = Result<Path<String>, PathRejection>;
+
+fn name(id: Id) -> Result<String, ApiError> {
+    id.map(|Path(id)| id).map_err(|_| JobError::Unknown.into())
+}
+
+/// The job with its reason as a sentence.
+fn told(job: JobView) -> JobView {
+    JobView { reason: job.reason.as_deref().map(sentence), ..job }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        let (status, code) = match error {
+            JobError::Pin(error) => return error.into(),
+            JobError::Wrong(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            JobError::Nothing => (StatusCode::NOT_FOUND, "nothing_recorded"),
+            JobError::TooMany => (StatusCode::CONFLICT, "exports_full"),
+            JobError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+            JobError::Unknown => (StatusCode::NOT_FOUND, "export_unknown"),
+            JobError::NotDone => (StatusCode::CONFLICT, "export_not_done"),
+            JobError::NotNow(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable"),
+        };
+        Self::new(status, code, sentence(&error.to_string()))
+    }
+}

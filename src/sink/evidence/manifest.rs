@@ -1,0 +1,179 @@
+//! What an export says of itself: `manifest.json`, which the device key signs.
+//!
+//! Owns: the shape, for those who write it and for those who check it. A sum stands before its
+//! name, one line each, so that `VERIFY.txt` can hand both to sha256sum.
+
+use serde::{Deserialize, Serialize};
+
+use super::archive::Written;
+use crate::base::device::PublicKey;
+use crate::base::name::StreamName;
+use crate::base::time::{ClockQuality, Trust, WallTime};
+use crate::dvr::{ClockRow, Gap, Listing, Seam};
+
+/// Which shape it is.
+pub(super) const FORMAT: &str = "holdfast-export-1";
+/// Names of the members that are no footage.
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const SIGNATURE: &str = "manifest.sig";
+pub(super) const PUBLIC_KEY: &str = "device-key.pem";
+pub(super) const HOW_TO: &str = "VERIFY.txt";
+/// What [`HOW_TO`] says.
+pub(super) const HOW_TO_TEXT: &str = include_str!("verify.txt");
+
+/// All of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Manifest {
+    pub(super) format: &'static str,
+    pub(super) id: String,
+    /// When the export was asked for; the date of every member.
+    pub(super) made: WallTime,
+    pub(super) note: String,
+    pub(super) software: Software,
+    pub(super) device: Device,
+    pub(super) range: Range,
+    pub(super) clock: Clock,
+    pub(super) streams: Vec<Contents>,
+    pub(super) files: Vec<Listed>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Software {
+    pub(super) program: &'static str,
+    pub(super) version: &'static str,
+}
+
+/// Which box it was.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Device {
+    pub(super) host: String,
+    pub(super) key_sha256: String,
+    pub(super) public_key: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Range {
+    pub(super) start: String,
+    pub(super) end: String,
+}
+
+/// How far the date can be believed: when the export was made, and in the boots of the footage.
+#[derive(Debug, Serialize)]
+pub(super) struct Clock {
+    trust: Trust,
+    error_ms: Option<u64>,
+    rows: Vec<Row>,
+}
+
+/// From here on in a boot this was the date.
+#[derive(Debug, Serialize)]
+struct Row {
+    boot: String,
+    at_secs: f64,
+    date: WallTime,
+    trust: Trust,
+    error_ms: Option<u64>,
+}
+
+impl Clock {
+    pub(super) fn new<'a>(quality: ClockQuality, rows: impl Iterator<Item = &'a ClockRow>) -> Self {
+        let millis = |max: std::time::Duration| u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+        let row = |row: &ClockRow| Row {
+            boot: crate::base::device::hex(&row.boot),
+            at_secs: std::time::Duration::from_nanos(row.at.as_nanos()).as_secs_f64(),
+            date: row.utc,
+            trust: row.trust,
+            error_ms: row.error_ms,
+        };
+        let error_ms = quality.error_max.map(millis);
+        Self { trust: quality.trust, error_ms, rows: rows.map(row).collect() }
+    }
+}
+
+/// What there is of one stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Contents {
+    pub(super) stream: StreamName,
+    /// The files, in order.
+    pub(super) parts: Vec<Part>,
+    /// What is missing between start and end, and why.
+    pub(super) gaps: Vec<Gap>,
+    /// Where the date leapt.
+    pub(super) seams: Vec<Seam>,
+}
+
+/// One file of a stream.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Part {
+    pub(super) file: String,
+    /// Date of its first unit; that of a key frame, so it may lie before the range.
+    pub(super) start: WallTime,
+    /// Date at which its last unit ends.
+    pub(super) end: WallTime,
+    /// The boot in which it was recorded.
+    pub(super) boot: String,
+    /// Whether somebody vouches for these dates: a time server or a battery clock.
+    pub(super) date_vouched: bool,
+    pub(super) fragments: u64,
+    pub(super) samples: u64,
+    /// Fragments before which the network or the disk lost something.
+    pub(super) losses: u64,
+}
+
+/// A file in the archive.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) sha256: String,
+    pub(super) name: String,
+    pub(super) bytes: u64,
+}
+
+impl From<Written> for Listed {
+    fn from(Written { name, bytes, sha256 }: Written) -> Self {
+        Self { sha256, name, bytes }
+    }
+}
+
+impl Device {
+    pub(super) fn new(key: &PublicKey) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self {
+            host: host.trim().to_owned(),
+            key_sha256: key.fingerprint(),
+            public_key: key.to_pem(),
+        }
+    }
+}
+
+/// The gaps of a range, cut to it.
+pub(super) fn gaps(listing: &Listing, start: WallTime, end: WallTime) -> Vec<Gap> {
+    let cut = |gap: &Gap| Gap { start: gap.start.max(start), end: gap.end.min(end), ..gap.clone() };
+    listing.gaps.iter().map(cut).filter(|gap| gap.start < gap.end).collect()
+}
+
+/// What whoever checks an export reads of its manifest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Claim {
+    pub(super) format: String,
+    pub(super) made: String,
+    pub(super) note: String,
+    pub(super) device: Device,
+    pub(super) range: Range,
+    pub(super) streams: Vec<ClaimedStream>,
+    pub(super) files: Vec<Listed>,
+}
+
+/// Of one stream.
+#[derive(Debug, Deserialize)]
+pub(super) struct ClaimedStream {
+    pub(super) stream: String,
+    pub(super) gaps: Vec<ClaimedGap>,
+}
+
+/// Of one gap.
+#[derive(Debug, Deserialize)]
+pub(super) struct ClaimedGap {
+    pub(super) start: String,
+    pub(super) end: String,
+    pub(super) message: String,
+}

@@ -1,0 +1,291 @@
+//! The first walk: finds out where the file begins and ends, how long it is, and what its front
+//! says.
+//!
+//! Owns: the edit lists and the tag. Reads no media. Blocks on the disk, step by step.
+
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use super::film::{Film, FrontPart};
+use super::timeline::{Cell, Cut, TEXT, nanos_between, ticks_of};
+use super::walk::{Mark, Walk};
+use super::{ExportError, LastPicture, Wish};
+use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS, EXPORT_TABLE_BYTES_MAX};
+use crate::base::time::{MediaTime, WallTime};
+use crate::dvr::{Depth, Head, Place, Tape, Way};
+use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
+
+/// Of the bytes that are written: another version of the same footage is another file.
+const FORMAT_VERSION: u8 = 1;
+
+/// A plan in the making.
+#[derive(Debug)]
+pub(super) struct Planner {
+    wish: Wish,
+    cut: Cut,
+    walk: Walk,
+    /// Where the first picture stands in the file, and its date.
+    start: (i64, WallTime),
+    tallies: Vec<Tally>,
+    keeps_rows: bool,
+    marks: Vec<Mark>,
+    last: Option<Place>,
+    gaps: Vec<(WallTime, WallTime)>,
+    gaps_total: u64,
+    /// Where the media leave out a gap, and how long that is.
+    skips: Vec<(i64, i64)>,
+    hash: Sha256,
+}
+
+/// Where the file begins.
+struct Beginning {
+    /// Of the picture on show at the start, or else of the first one: its time in the file.
+    nanos: i64,
+    date: WallTime,
+    /// There was a picture on show.
+    on_show: bool,
+}
+
+impl Planner {
+    /// Finds the beginning.
+    pub(super) fn begin(
+        mut tape: Tape,
+        mut wish: Wish,
+        zone: TimeZone,
+    ) -> Result<Self, ExportError> {
+        let nothing = |tape: &Tape| ExportError::NothingThere { extent: tape.extent() };
+        let mut cut = Cut { end: wish.end, last: LastPicture::Begun, zone, clock: tape.clock() };
+        if !tape.seek(wish.start, Way::Forward)? {
+            return Err(nothing(&tape));
+        }
+        let mut walk = Walk::first(tape);
+        let Some(begin) = beginning(&mut walk, &cut, wish.start)? else {
+            return Err(nothing(&walk.tape));
+        };
+        if begin.on_show && wish.keeps_length {
+            wish.end = begin.date.offset_nanos(nanos_between(wish.start, wish.end));
+        }
+        if begin.date >= wish.end {
+            return Err(nothing(&walk.tape));
+        }
+        (cut.end, cut.last) = (wish.end, wish.last);
+        let mut tape = walk.tape;
+        if !tape.seek(wish.start, Way::Forward)? {
+            return Err(ExportError::Changed);
+        }
+        let mut hash = Sha256::new();
+        hash.update([FORMAT_VERSION]);
+        hash.update(tape.ring());
+        hash.update(wish.stream.as_str());
+        hash.update(cut.zone.iana_name().unwrap_or_default());
+        Ok(Self {
+            wish,
+            cut,
+            walk: Walk::first(tape),
+            start: (begin.nanos, begin.date),
+            tallies: Vec::new(),
+            keeps_rows: true,
+            marks: Vec::new(),
+            last: None,
+            gaps: Vec::new(),
+            gaps_total: 0,
+            skips: Vec::new(),
+            hash,
+        })
+    }
+
+    /// The date of the first picture.
+    pub(super) fn starts(&self) -> WallTime {
+        self.start.1
+    }
+
+    /// Takes some more fragments; returns whether that was all.
+    pub(super) fn step(&mut self) -> Result<bool, ExportError> {
+        for _ in 0..EXPORT_STEP_FRAGMENTS {
+            let (timeline, media_at) = (self.walk.timeline.clone(), self.walk.media_at);
+            let Some((head, cell)) = self.walk.next(Depth::Head, &self.cut)? else {
+                self.tallies.iter_mut().for_each(Tally::finish);
+                return Ok(true);
+            };
+            if self.marks.last().is_none_or(|mark| mark.place.lap() != head.place.lap()) {
+                self.marks.push(Mark { place: head.place, media_at, timeline });
+            }
+            self.take(&head, &cell, media_at);
+        }
+        let kept: usize = self.tallies.iter().map(Tally::kept_bytes).sum();
+        if self.keeps_rows && kept > EXPORT_TABLE_BYTES_MAX {
+            self.keeps_rows = false;
+            self.tallies.iter_mut().for_each(Tally::keep_none);
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, head: &Head, cell: &Cell, mut media_at: u64) {
+        while self.tallies.len() < self.walk.roll.tracks.len() {
+            let mut tally = Tally::default();
+            if !self.keeps_rows {
+                tally.keep_none();
+            }
+            self.tallies.push(tally);
+        }
+        self.hash.update(head.place.lap().to_be_bytes());
+        self.hash.update(head.entry.sequence.to_be_bytes());
+        for piece in &cell.pieces {
+            let chunk = piece.chunk(media_at);
+            self.hash.update(chunk.decode_ticks.to_be_bytes());
+            self.tallies[piece.track].push(&chunk);
+            media_at += piece.bytes();
+        }
+        if let Some(gap) = cell.gap {
+            self.gaps_total += 1;
+            if self.gaps.len() < EXPORT_GAPS_MAX {
+                self.gaps.push(gap);
+            }
+        }
+        if cell.skip_nanos > 0 {
+            self.skips.push((cell.begins_nanos, cell.skip_nanos));
+        }
+        self.last = Some(head.place);
+    }
+
+    /// The film, when all was taken.
+    pub(super) fn film(mut self) -> Result<Film, ExportError> {
+        let nothing = ExportError::NothingThere { extent: self.walk.tape.extent() };
+        let Some(last) = self.last else { return Err(nothing) };
+        let (end_nanos, end) = self.walk.timeline.end();
+        let shown = stretches(self.start.0, end_nanos, &self.skips);
+        // Media first, so that players that show one track show the right one.
+        let count = self.tallies.len();
+        let order: Vec<usize> = (TEXT + 1..count).chain([TEXT]).collect();
+        let order: Vec<usize> =
+            order.into_iter().filter(|&index| self.tallies[index].samples() > 0).collect();
+        let tracks = order.iter().map(|&index| {
+            let track = &self.walk.roll.tracks[index];
+            let tally = &self.tallies[index];
+            let edits = edits(&shown, tally, track.rate);
+            let (content, rate, entries) = (track.content, track.rate, &track.entries[..]);
+            FilmTrack { content, rate, entries, edits, tally }
+        });
+        let tracks: Vec<_> = tracks.collect();
+        let media_bytes = self.walk.media_at;
+        let begun_secs = self.start.1.as_unix_millis().div_euclid(1_000);
+        let front = front(&tracks, media_bytes, begun_secs)
+            .map_err(|TooLong { .. }| ExportError::TooLong)?;
+        drop(tracks);
+        let mut parts = Vec::with_capacity(front.parts.len());
+        for part in front.parts {
+            parts.push(match part {
+                Part::Bytes(bytes) => {
+                    self.hash.update(&bytes);
+                    FrontPart::Bytes(bytes)
+                }
+                Part::Rows { track, table, .. } if self.keeps_rows => {
+                    let rows = self.tallies[order[track]].kept(table, front.bytes);
+                    FrontPart::Bytes(rows.into())
+                }
+                Part::Rows { track, table, bytes } => FrontPart::Rows(order[track], table, bytes),
+            });
+        }
+        let skipped: i64 = self.skips.iter().map(|(_, nanos)| nanos).sum();
+        let digest = self.hash.finalize();
+        Ok(Film {
+            stream: self.wish.stream,
+            cut: self.cut,
+            roll: self.walk.roll,
+            marks: self.marks,
+            last,
+            front: parts,
+            front_bytes: front.bytes,
+            media_bytes,
+            tag: digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+            start: self.start.1,
+            end,
+            shown_nanos: end_nanos - self.start.0 + skipped,
+            gaps: self.gaps,
+            gaps_total: self.gaps_total,
+        })
+    }
+}
+
+/// Finds the picture on show at `start`, or else the first one, in the first section.
+fn beginning(
+    walk: &mut Walk,
+    cut: &Cut,
+    start: WallTime,
+) -> Result<Option<Beginning>, ExportError> {
+    let (mut on_show, mut first, mut zero) = (None, None, None);
+    while let Some((_, cell)) = walk.next(Depth::Head, cut)? {
+        if *zero.get_or_insert(cell.zero) != cell.zero || cell.gap.is_some() {
+            break;
+        }
+        let start_nanos = nanos_between(cell.zero, start);
+        let lead = walk.roll.lead();
+        for piece in cell.pieces.iter().filter(|piece| Some(piece.track) == lead) {
+            let rate = walk.roll.rate(piece.track);
+            for ticks in piece.shown_ticks() {
+                let nanos = MediaTime { ticks, rate }.as_nanos();
+                if ticks <= ticks_of(start_nanos, rate) {
+                    on_show = on_show.max(Some(nanos));
+                }
+                first = Some(first.map_or(nanos, |first: i64| first.min(nanos)));
+            }
+        }
+        if cell.begins_nanos > start_nanos && first.is_some() {
+            break;
+        }
+    }
+    let Some((nanos, zero)) = on_show.or(first).zip(zero) else { return Ok(None) };
+    let date = zero.offset_nanos(nanos);
+    Ok(Some(Beginning { nanos, date, on_show: on_show.is_some() }))
+}
+
+/// A stretch of the file's timeline that is shown, and behind how long a silence.
+struct Stretch {
+    from_nanos: i64,
+    until_nanos: i64,
+    behind_nanos: i64,
+}
+
+fn stretches(start_nanos: i64, end_nanos: i64, skips: &[(i64, i64)]) -> Vec<Stretch> {
+    let mut from_nanos = start_nanos;
+    let mut behind_nanos = 0;
+    let mut list = Vec::with_capacity(skips.len() + 1);
+    for &(at_nanos, skip_nanos) in skips {
+        list.push(Stretch { from_nanos, until_nanos: at_nanos, behind_nanos });
+        (from_nanos, behind_nanos) = (at_nanos, skip_nanos);
+    }
+    list.push(Stretch { from_nanos, until_nanos: end_nanos, behind_nanos });
+    list
+}
+
+/// What of a track is shown when. A track that begins late, because its codec came late, begins
+/// behind an empty edit.
+fn edits(shown: &[Stretch], tally: &Tally, rate: std::num::NonZeroU32) -> Vec<Edit> {
+    let movie = |nanos: i64| ticks_of(nanos, MOVIE_RATE);
+    let nanos = |ticks: i64| MediaTime { ticks, rate }.as_nanos();
+    let media_ticks = i64::try_from(tally.media_ticks()).unwrap_or(i64::MAX);
+    let first_ticks = tally.first_ticks();
+    let media_ends_nanos = nanos(first_ticks.saturating_add(media_ticks));
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut empty_ticks = 0;
+    for stretch in shown {
+        let from_nanos = stretch.from_nanos.max(nanos(first_ticks));
+        let until_nanos = stretch.until_nanos.min(media_ends_nanos);
+        empty_ticks += movie(stretch.behind_nanos);
+        if from_nanos >= until_nanos {
+            empty_ticks += movie(stretch.until_nanos) - movie(stretch.from_nanos);
+            continue;
+        }
+        empty_ticks += movie(from_nanos) - movie(stretch.from_nanos);
+        if let Ok(movie_ticks @ 1..) = u64::try_from(empty_ticks) {
+            edits.push(Edit { movie_ticks, media_ticks: None });
+        }
+        let media = ticks_of(from_nanos, rate).saturating_sub(first_ticks);
+        edits.push(Edit {
+            movie_ticks: u64::try_from(movie(until_nanos) - movie(from_nanos)).unwrap_or(0),
+            media_ticks: Some(u64::try_from(media).unwrap_or(0)),
+        });
+        empty_ticks = movie(stretch.until_nanos) - movie(until_nanos);
+    }
+    edits
+}

@@ -1,0 +1,1 @@
+//! What a film is made of, on a ring in memory.

@@ -1,0 +1,320 @@
+//! Puts fragments on the timeline of the file, one behind the other.
+//!
+//! Owns: which samples of a fragment are taken, where they stand in time, and the text that goes
+//! with them. A walk that begins with the same [`Timeline`] at the same place gives the same
+//! [`Cell`]s again: nothing here reads a clock.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::roll::Roll;
+use super::{ExportError, LastPicture};
+use crate::base::time::{BootTime, MediaTime, WallTime};
+use crate::dvr::{ClockTable, Entry, Head, Identity};
+use crate::wire::mp4::{Chunk, Row, SampleRun, read_runs, text_sample};
+
+/// Ticks per second of the text track.
+pub(super) const TEXT_RATE: u32 = 1_000;
+/// Index of the text track.
+pub(super) const TEXT: usize = 0;
+const SECOND_NANOS: i64 = 1_000_000_000;
+/// How far dates may leave the media where the clock leapt before a new section begins.
+const STEP_NANOS_MIN: u64 = 500_000_000;
+/// Units that arrive together were not held back for longer than this.
+const HELD_BACK_NANOS_MAX: u64 = 60 * 1_000_000_000;
+/// A leap of the clock is seen within this.
+const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
+/// From this length on a gap is told in the text.
+const GAP_TOLD_NANOS_MIN: i64 = 2 * SECOND_NANOS;
+/// Longest gap that is a long sample: a sample's length in ticks has 31 bits that all players
+/// understand. Over a longer one the edit list shows nothing.
+const GAP_SAMPLE_NANOS_MAX: i64 = 6 * 3_600 * SECOND_NANOS;
+
+/// What is cut out of the recording, by its dates.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    /// Where it ends.
+    pub(super) end: WallTime,
+    /// What of the last picture must lie before that.
+    pub(super) last: LastPicture,
+    /// The zone of the text.
+    pub(super) zone: TimeZone,
+    /// Dates as they were known when the file was planned.
+    pub(super) clock: ClockTable,
+}
+
+/// An uninterrupted stretch, and where it stands in the file.
+#[derive(Clone, Debug)]
+struct Section {
+    /// Media time minus time in the file.
+    base_nanos: i64,
+    /// The date at time zero of the file, by this section.
+    zero: WallTime,
+}
+
+/// How far the file has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timeline {
+    section: Option<Section>,
+    last: Option<(Identity, Entry)>,
+    /// Where what was taken ends.
+    end_nanos: i64,
+    /// The second since 1970 that the text tells next.
+    second: i64,
+}
+
+/// Samples of one track, or a stretch of its text.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) track: usize,
+    entry: u32,
+    decode_ticks: i64,
+    pub(super) rows: Vec<Row>,
+    pub(super) source: Source,
+}
+
+/// Where the bytes of a piece come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// From here.
+    Text(Vec<u8>),
+    /// From the fragment: where they begin in it, and how many.
+    Media(u32, u64),
+}
+
+/// What a fragment gives to the file, in the order in which it stands there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cell {
+    pub(super) pieces: Vec<Piece>,
+    /// Where the fragment begins.
+    pub(super) begins_nanos: i64,
+    /// The date of time zero.
+    pub(super) zero: WallTime,
+    /// A section begins here, and this was the gap before it, if there was one before.
+    pub(super) gap: Option<(WallTime, WallTime)>,
+    /// So much of that gap is not in the media, but in the edit list.
+    pub(super) skip_nanos: i64,
+}
+
+impl Piece {
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.source {
+            Source::Text(text) => text.len() as u64,
+            Source::Media(_, bytes) => *bytes,
+        }
+    }
+
+    /// As sample tables know it, when it begins `at` in the media of the file.
+    pub(super) fn chunk(&self, at: u64) -> Chunk<'_> {
+        Chunk { at, entry: self.entry, decode_ticks: self.decode_ticks, rows: &self.rows }
+    }
+
+    /// When each of its samples is shown, in ticks on the file's timeline.
+    pub(super) fn shown_ticks(&self) -> impl Iterator<Item = i64> + '_ {
+        let mut at = self.decode_ticks;
+        self.rows.iter().map(move |row| {
+            let shown = at + i64::from(row.composition);
+            at += i64::from(row.ticks);
+            shown
+        })
+    }
+}
+
+impl Cell {
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(Piece::bytes).sum()
+    }
+}
+
+impl Timeline {
+    /// Where what was taken ends on the file's timeline, and the date there.
+    pub(super) fn end(&self) -> (i64, WallTime) {
+        let zero = self.section.as_ref().map_or(WallTime::default(), |section| section.zero);
+        (self.end_nanos, zero.offset_nanos(self.end_nanos))
+    }
+
+    /// Places the next fragment. `None` when it and all behind it lie behind the end.
+    pub(super) fn place(
+        &mut self,
+        head: &Head,
+        roll: &mut Roll,
+        cut: &Cut,
+    ) -> Result<Option<Cell>, ExportError> {
+        let runs = read_runs(&head.bytes).map_err(|_| ExportError::Unreadable)?;
+        if runs.iter().any(|run| run.end() > u64::from(head.entry.length)) {
+            return Err(ExportError::Unreadable);
+        }
+        let tracks = roll.tracks_of(&head.init)?;
+        let date = cut.clock.place(head.boot, head.entry.boot_time, head.entry.wall);
+        let present_nanos = first_presented(&runs, &head.entry, |run| roll.rate_of(&tracks, run));
+        let mut next = self.clone();
+        let mut cell = next.enter(head, date, present_nanos, cut);
+        let Some(section) = &next.section else { return Ok(None) };
+        let end_nanos = nanos_between(section.zero, cut.end);
+        for run in runs {
+            let Some((track, entry)) = roll.find(&tracks, run.track) else { continue };
+            let rate = roll.rate(track);
+            let base_ticks = ticks_of(section.base_nanos, rate);
+            let decode_ticks = run.decode_ticks.saturating_sub(base_ticks);
+            let end_ticks = ticks_of(end_nanos, rate);
+            let rows = kept(run.rows, decode_ticks, end_ticks, cut.last);
+            if !rows.is_empty() {
+                let bytes = rows.iter().map(|row| u64::from(row.bytes)).sum();
+                let source = Source::Media(run.at, bytes);
+                cell.pieces.push(Piece { track, entry, decode_ticks, rows, source });
+            }
+        }
+        if cell.pieces.is_empty() && date >= cut.end {
+            return Ok(None);
+        }
+        let span_nanos = i64::try_from(head.entry.span_nanos).unwrap_or(i64::MAX);
+        let ends_nanos = cell.begins_nanos.saturating_add(span_nanos).min(end_nanos);
+        let told_from = self.end_nanos;
+        next.end_nanos = next.end_nanos.max(ends_nanos);
+        next.tell(told_from, &mut cell, cut);
+        *self = next;
+        Ok(Some(cell))
+    }
+
+    /// Goes on in the section, or begins another.
+    fn enter(&mut self, head: &Head, date: WallTime, present_nanos: i64, cut: &Cut) -> Cell {
+        let mut cell = Cell::default();
+        if !self.goes_on(head, date, present_nanos, cut) {
+            let mut begins_nanos = 0;
+            if let Some(before) = &self.section {
+                let ended = before.zero.offset_nanos(self.end_nanos);
+                let gap_nanos = nanos_between(ended, date).max(0);
+                let long = gap_nanos > GAP_SAMPLE_NANOS_MAX;
+                cell.skip_nanos = if long { gap_nanos } else { 0 };
+                begins_nanos = self.end_nanos + gap_nanos - cell.skip_nanos;
+                cell.gap = (gap_nanos > 0).then_some((ended, date));
+            }
+            self.second = date.as_unix_nanos().div_euclid(SECOND_NANOS);
+            self.section = Some(Section {
+                base_nanos: present_nanos.saturating_sub(begins_nanos),
+                zero: date.offset_nanos(-begins_nanos),
+            });
+        }
+        self.last = Some((head.boot, head.entry));
+        if let Some(section) = &self.section {
+            cell.begins_nanos = present_nanos.saturating_sub(section.base_nanos);
+            cell.zero = section.zero;
+        }
+        cell
+    }
+
+    /// Whether `head` is of the same section. What a camera or network held back moves its dates
+    /// as well, so a leap counts only where the clock is known to have leapt, or by more than
+    /// anything could hold back.
+    fn goes_on(&self, head: &Head, date: WallTime, present_nanos: i64, cut: &Cut) -> bool {
+        let (Some(last), Some(section)) = (&self.last, &self.section) else { return false };
+        if !head.continues(last) {
+            return false;
+        }
+        let expected = section.zero.offset_nanos(present_nanos.saturating_sub(section.base_nanos));
+        let leap_nanos = nanos_between(expected, date).unsigned_abs();
+        let (from, until) = (last.1.boot_time, head.entry.boot_time);
+        let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));
+        let near = |at: BootTime| from <= at && at <= until;
+        let stepped = || cut.clock.steps(head.boot).iter().any(|step| near(step.at));
+        !(leap_nanos > HELD_BACK_NANOS_MAX || leap_nanos > STEP_NANOS_MIN && stepped())
+    }
+
+    /// Adds the text that begins within the fragment: one line for each second, and over a gap
+    /// one that says so, which began `from_nanos`.
+    fn tell(&mut self, from_nanos: i64, cell: &mut Cell, cut: &Cut) {
+        let mut lines: Vec<(i64, String)> = Vec::new();
+        if let Some((from, until)) = cell.gap
+            && cell.skip_nanos == 0
+            && nanos_between(from, until) >= GAP_TOLD_NANOS_MIN
+        {
+            let text = format!("no footage until {}", local(until, &cut.zone));
+            lines.push((from_nanos, text));
+        }
+        let zero_nanos = cell.zero.as_unix_nanos();
+        loop {
+            let at_nanos = self.second.saturating_mul(SECOND_NANOS).saturating_sub(zero_nanos);
+            if at_nanos >= self.end_nanos {
+                break;
+            }
+            let text = local(WallTime::from_unix_nanos(self.second * SECOND_NANOS), &cut.zone);
+            lines.push((at_nanos.max(cell.begins_nanos), text));
+            self.second += 1;
+        }
+        if let Some(piece) = text_piece(&lines) {
+            cell.pieces.insert(0, piece);
+        }
+    }
+}
+
+fn text_piece(lines: &[(i64, String)]) -> Option<Piece> {
+    let millis = |nanos: i64| nanos.div_euclid(1_000_000);
+    let (mut rows, mut bytes) = (Vec::with_capacity(lines.len()), Vec::new());
+    for (at, (nanos, text)) in lines.iter().enumerate() {
+        let until = lines.get(at + 1).map_or(millis(*nanos) + 1_000, |(next, _)| millis(*next));
+        let sample = text_sample(text);
+        rows.push(Row {
+            ticks: u32::try_from((until - millis(*nanos)).max(1)).unwrap_or(1_000),
+            bytes: u32::try_from(sample.len()).unwrap_or(0),
+            composition: 0,
+            is_sync: true,
+        });
+        bytes.extend_from_slice(&sample);
+    }
+    let decode_ticks = millis(lines.first()?.0);
+    Some(Piece { track: TEXT, entry: 0, decode_ticks, rows, source: Source::Text(bytes) })
+}
+
+/// The date and time on the clocks of `zone`, with its offset.
+pub(super) fn local(at: WallTime, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at.as_unix_nanos())).unwrap_or_default();
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+/// From `from` to `until`, negative when that is earlier.
+pub(super) fn nanos_between(from: WallTime, until: WallTime) -> i64 {
+    until.as_unix_nanos().saturating_sub(from.as_unix_nanos())
+}
+
+/// The tick that is nearest to a time: times come from ticks, rounded down to nanoseconds.
+pub(super) fn ticks_of(nanos: i64, rate: NonZeroU32) -> i64 {
+    let half = SECOND_NANOS / i64::from(rate.get()) / 2;
+    MediaTime::from_nanos(nanos.saturating_add(half), rate).ticks
+}
+
+/// Media time at which the first unit of a fragment is shown, which is the one that its date is
+/// of: the seal has the time at which it is decoded.
+fn first_presented(
+    runs: &[SampleRun],
+    entry: &Entry,
+    rate_of: impl Fn(&SampleRun) -> Option<NonZeroU32>,
+) -> i64 {
+    let shown = runs.iter().find_map(|run| {
+        let rate = rate_of(run)?;
+        let decode = MediaTime { ticks: run.decode_ticks, rate };
+        let ticks = run.decode_ticks.saturating_add(i64::from(run.rows.first()?.composition));
+        (decode.as_nanos() == entry.decode_nanos).then(|| MediaTime { ticks, rate }.as_nanos())
+    });
+    shown.unwrap_or(entry.decode_nanos)
+}
+
+/// What of `rows` is needed for what is shown before the end: all up to the last that is.
+fn kept(mut rows: Vec<Row>, decode_ticks: i64, end_ticks: i64, last: LastPicture) -> Vec<Row> {
+    let (mut at, mut count) = (decode_ticks, 0);
+    for (index, row) in rows.iter().enumerate() {
+        let shown = at.saturating_add(i64::from(row.composition));
+        let is_shown = match last {
+            LastPicture::Begun => shown < end_ticks,
+            LastPicture::Whole => shown.saturating_add(i64::from(row.ticks)) <= end_ticks,
+        };
+        if is_shown {
+            count = index + 1;
+        }
+        at = at.saturating_add(i64::from(row.ticks));
+    }
+    rows.truncate(count);
+    rows
+}

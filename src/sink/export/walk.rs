@@ -1,0 +1,73 @@
+//! One walk over the fragments of a film.
+//!
+//! Owns: how far it has come, and that it is the same walk each time.
+
+use super::ExportError;
+use super::roll::Roll;
+use super::timeline::{Cell, Cut, Timeline};
+use crate::dvr::{Depth, Head, Place, Tape};
+
+/// Where the walk enters a lap, and all that it needs to go on from there.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    pub(super) place: Place,
+    /// Bytes of media in front of it.
+    pub(super) media_at: u64,
+    pub(super) timeline: Timeline,
+}
+
+/// A walk under way.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) tape: Tape,
+    pub(super) timeline: Timeline,
+    pub(super) roll: Roll,
+    /// Bytes of media that were passed.
+    pub(super) media_at: u64,
+    /// Where it ends; a plan finds that out.
+    until: Option<Place>,
+    ended: bool,
+}
+
+impl Walk {
+    /// From where `tape` was sought to, for a plan.
+    pub(super) fn first(tape: Tape) -> Self {
+        let (timeline, roll) = (Timeline::default(), Roll::default());
+        Self { tape, timeline, roll, media_at: 0, until: None, ended: false }
+    }
+
+    /// Once more, from the first of `marks` on, up to the fragment at `until`.
+    pub(super) fn again(mut tape: Tape, marks: &[Mark], until: Place, roll: Roll) -> Self {
+        let places: Vec<Place> = marks.iter().map(|mark| mark.place).collect();
+        tape.go_to(&places);
+        let first = marks.first();
+        Self {
+            tape,
+            timeline: first.map(|mark| mark.timeline.clone()).unwrap_or_default(),
+            roll,
+            media_at: first.map_or(0, |mark| mark.media_at),
+            until: Some(until),
+            ended: first.is_none(),
+        }
+    }
+
+    /// The next fragment, and what it gives. `None` behind the last one.
+    pub(super) fn next(
+        &mut self,
+        depth: Depth,
+        cut: &Cut,
+    ) -> Result<Option<(Head, Cell)>, ExportError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let Some(head) = self.tape.head(depth)? else {
+            return if self.until.is_some() { Err(ExportError::Changed) } else { Ok(None) };
+        };
+        let Some(cell) = self.timeline.place(&head, &mut self.roll, cut)? else {
+            return if self.until.is_some() { Err(ExportError::Changed) } else { Ok(None) };
+        };
+        self.ended = self.until == Some(head.place);
+        self.media_at += cell.bytes();
+        Ok(Some((head, cell)))
+    }
+}

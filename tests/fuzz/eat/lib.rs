@@ -1,0 +1,18 @@
+//! What each fuzz target does with its input, and what has to hold then.
+//!
+//! One file per target, without the fuzzer, so that `tests/fuzz_seeds.rs` feeds them the kept
+//! inputs in every test run. What several of them need is in `peer` (one RTSP connection with a
+//! driver around it), `media` (streams, accounts) and `input`.
+
+pub mod authorization;
+pub mod depacketise;
+mod input;
+pub mod interleaved;
+mod media;
+mod peer;
+pub mod request;
+pub mod response;
+pub mod rtp_rtcp;
+pub mod sdp;
+pub mod server;
+pub mod transport;

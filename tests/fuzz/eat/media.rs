@@ -1,0 +1,47 @@
+//! A stream of two tracks, and accounts that may read it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, LazyLock};
+
+use holdfast::base::name::StreamName;
+use holdfast::base::secret::Secret;
+use holdfast::media::codec::Law;
+use holdfast::media::{CodecParams, RunId, Tracks};
+use holdfast::wire::rtsp::auth::{Account, Accounts, Guard, Rules, Scope};
+
+/// H.264 and A-law.
+pub(crate) fn tracks() -> Arc<Tracks> {
+    static TRACKS: LazyLock<Arc<Tracks>> = LazyLock::new(|| {
+        let sps = [0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+        let video = CodecParams::from_h264_sets(&sps, &[0x68, 0xee, 0x3c, 0xb0]).unwrap();
+        let audio = CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1);
+        Arc::new(Tracks::new(RunId(3), [Arc::new(video), Arc::new(audio)]))
+    });
+    Arc::clone(&TRACKS)
+}
+
+/// `nvr`, whose password is `secret`, may read and publish `gate`; `boss` may do everything, and
+/// nobody knows a password with its hash.
+pub(crate) fn accounts() -> Accounts {
+    let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
+    // md5("nvr:holdfast:secret")
+    let nvr = Account {
+        ha1: Secret::new("7a80d20f1f3584d9012f59b151b3b23e"),
+        ha1_sha256: None,
+        read: gate(),
+        publish: gate(),
+    };
+    let boss = Account {
+        ha1: Secret::new("a7c1f5e20b9d4c6388e1d2f30a4b5c6d"),
+        ha1_sha256: None,
+        read: Scope::All,
+        publish: Scope::All,
+    };
+    BTreeMap::from([("nvr".to_owned(), nvr), ("boss".to_owned(), boss)])
+}
+
+/// Lets these accounts in, with Digest and with Basic.
+pub(crate) fn guard(accounts: Accounts) -> Arc<Guard> {
+    Arc::new(Guard::new(&[7; 32], Rules::new(accounts, true)))
+}
