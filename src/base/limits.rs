@@ -323,6 +323,21 @@ pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
+/// A chapter, which becomes a segment of a long playlist, ends at the first key frame after this;
+/// a little under four seconds, so that a camera's jitter does not make five seconds of four.
+pub const CHAPTER_SPAN_MIN: Duration = Duration::from_millis(3_900);
+/// Longest chapter; it is cut without a key frame rather than grow past it, but for a single
+/// fragment that is longer.
+pub const CHAPTER_SPAN_MAX: Duration = Duration::from_secs(10);
+/// A chapter ends when nothing came for so long, longer than a disk may take that does not fail.
+pub const CHAPTER_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// Streams of which the journal keeps how the segments of their playlists are numbered; those
+/// noted longest ago leave, and begin with other numbers.
+pub const NUMBERED_STREAMS_MAX: usize = 1_024;
+/// Chapters kept in mind over all streams, some 40 bytes each: three weeks of one stream. Those of
+/// the oldest laps leave, and are read from the disk when somebody asks for them.
+pub const CHAPTERS_MAX: usize = 400_000;
+
 // Export jobs.
 
 /// Export jobs that are kept, finished ones among them; a further one is refused.
@@ -377,6 +392,16 @@ pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
 pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Largest HLS segment; it is cut early rather than grow past it.
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// Longest `window` of a playlist that slides; what is asked beyond is refused. Longer ranges have
+/// a playlist of their own.
+pub const HLS_WINDOW_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Smallest and largest target duration of playlists of the past. A camera whose key frames are at
+/// most three seconds apart has the smallest.
+pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
+/// See [`HLS_PAST_TARGET_MIN`].
+pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
+/// Different windows of one stream of which it is remembered how far they have come.
+pub const HLS_WINDOWS_MAX: usize = 16;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.

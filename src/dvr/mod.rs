@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod audit;
+mod chapter;
 mod clock;
 mod days;
 mod disk;
@@ -15,6 +16,7 @@ mod listing;
 mod mount;
 mod open_slot;
 mod outlook;
+mod past;
 mod pin;
 mod reader;
 mod replay;
@@ -41,14 +43,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+pub use self::chapter::Chapter;
 pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
-pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
+pub use self::journal::{
+    Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
+};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
+pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};
 pub use self::reader::{Lap, Reader};
 pub use self::replay::{Piece, Replay};
@@ -285,6 +291,12 @@ impl Dvr {
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.shared.facts().clone()
+    }
+
+    /// What of `stream` is on the medium, configured or not.
+    #[must_use]
+    pub fn footage(&self, stream: &StreamName) -> Footage {
+        Footage::new(Arc::clone(&self.shared), self.shared.known_stream(stream))
     }
 
     /// The streams of which the ring holds anything, configured or not.

@@ -17,9 +17,11 @@ mod listener;
 mod live;
 mod metrics;
 mod page;
+mod past;
 mod range;
 mod route;
 mod snapshot;
+mod span;
 mod stall;
 mod ws;
 

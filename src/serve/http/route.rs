@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, layer, live, metrics, page, snapshot, ws};
+use super::{Door, api, layer, live, metrics, page, past, snapshot, ws};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
@@ -35,6 +35,8 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
+        .route("/live/{stream}/dvr.m3u8", get(past::window))
+        .route("/vod/{stream}/index.m3u8", get(past::range))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
         .route("/snap/{file}", get(snapshot::picture))
@@ -54,6 +56,17 @@ impl FromRequestParts<Arc<Door>> for Named {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
         let name = parameter(parts, door, "stream").await?;
         door.streams.get(&name).map(Self).ok_or_else(|| ApiError::stream_unknown(&name))
+    }
+}
+
+/// What the path names as `{stream}`, which need not be configured.
+pub(super) struct StreamPath(pub(super) String);
+
+impl FromRequestParts<Arc<Door>> for StreamPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
+        parameter(parts, door, "stream").await.map(Self)
     }
 }
 

@@ -62,7 +62,7 @@ fn seconds(age: Duration) -> String {
 }
 
 /// An HTTP date, RFC 9110 §5.6.7.
-fn http_date(at: WallTime) -> String {
+pub(super) fn http_date(at: WallTime) -> String {
     let at = jiff::Timestamp::from_second(at.as_unix_nanos().div_euclid(1_000_000_000));
     let at = at.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

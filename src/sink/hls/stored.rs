@@ -25,7 +25,8 @@ pub struct StoredSegment {
 }
 
 impl StoredSegment {
-    pub(super) async fn open(footage: &Footage, place: Place) -> Result<Self, HlsError> {
+    /// Opens a segment for reading.
+    pub async fn open(footage: &Footage, place: Place) -> Result<Self, HlsError> {
         let lap = open(footage, place.lap).await?;
         let first = lap.fragment(place.from, place.until).await?;
         if first.is_none() {
@@ -88,6 +89,12 @@ impl StoredSegment {
 /// The initialisation section of a lap.
 pub(super) async fn init(footage: &Footage, lap: u64) -> Result<Bytes, HlsError> {
     Ok(Shown::of(open(footage, lap).await?.init()).init)
+}
+
+/// The initialisation section of this fingerprint, out of the newest lap that has it.
+pub async fn past_init(footage: &Footage, fingerprint: u64) -> Result<Bytes, HlsError> {
+    let lap = footage.lap_of_init(fingerprint).ok_or(HlsError::Expired)?;
+    init(footage, lap).await
 }
 
 async fn open(footage: &Footage, lap: u64) -> Result<OpenLap, HlsError> {
