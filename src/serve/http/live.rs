@@ -117,7 +117,7 @@ pub(super) async fn file(
     let mut response = match asked {
         Asked::Stored(place) => {
             let segment = StoredSegment::open(&footage, place).await?;
-            range::answer(&request, segment.len(), segment.read())
+            range::answer(&request, segment.length().await?, segment.read())
         }
         Asked::PastInit(fingerprint) => init(&request, past_init(&footage, fingerprint).await?),
         live => held(&request, &live, &outlet.ok_or_else(unknown)?.hls).await?,

@@ -12,12 +12,14 @@
 
 mod api;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
 mod metrics;
 mod page;
 mod past;
+mod play;
 mod range;
 mod route;
 mod snapshot;
@@ -37,6 +39,8 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
+use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -64,10 +68,16 @@ pub struct HttpDoor {
 #[derive(Debug)]
 struct Door {
     open: Arc<HttpDoor>,
+    /// The recordings, for those who watch them in a browser.
+    archive: Archive,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, layer, live, metrics, page, past, snapshot, ws};
+use super::{Door, api, export, layer, live, metrics, page, past, play, snapshot, ws};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
@@ -39,6 +39,9 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/vod/{stream}/index.m3u8", get(past::range))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
+        .route("/export/{file}", get(export::export))
+        .route("/clip/{file}", get(export::clip))
+        .route("/play/{stream}/ws", get(play::upgrade))
         .route("/snap/{file}", get(snapshot::picture))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)

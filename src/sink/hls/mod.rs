@@ -35,7 +35,7 @@ use crate::dvr::Footage;
 use crate::supervise::Supervisor;
 use crate::wire::hls::{Body, Found, Place, Playlist, Segment};
 use crate::wire::mp4;
-use crate::wire::web::WebFormat;
+use crate::wire::web::{Shown, WebFormat};
 
 /// A new player would begin with a segment; if that was listed longer ago than so many target
 /// durations the stream is not offered to it: old footage must not pass for live. In a stream
@@ -184,7 +184,7 @@ impl Hls {
         // As long as it is listed it need not be on the disk any more.
         let listed = self.shared.list().playlist.init_of_lap(lap);
         match listed {
-            Some(init) => Ok(stored::shown(&init)),
+            Some(init) => Ok(Shown::of(&init).init),
             None => stored::init(footage, lap).await,
         }
     }
