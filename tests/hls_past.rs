@@ -106,8 +106,9 @@ fn since(from: WallTime, until: WallTime) -> f64 {
 }
 
 /// The pictures of so many seconds.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // seconds of a test
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 fn pictures(secs: f64) -> usize {
+    // Seconds of a test.
     (secs * RATE as f64).round() as usize
 }
 
