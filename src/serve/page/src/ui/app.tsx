@@ -7,6 +7,7 @@ import { live_count, outage, streams } from '../state/box';
 import { enlarged } from '../state/route';
 import { Announcer } from './announcer';
 import { Card } from './card';
+import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
 import { Empty, Outage, Unknown, Waiting } from './notice';
@@ -53,6 +54,7 @@ function Content({ name }: { name: string | null }) {
           </li>
         ))}
       </ul>
+      <Exports />
     </>
   );
 }
