@@ -350,10 +350,10 @@ pub const EXPORT_JOBS_MAX: usize = 32;
 /// Share of the volume that exports may take together, in percent; what would exceed it is
 /// refused.
 pub const EXPORT_JOBS_SHARE_PERCENT_MAX: u64 = 10;
-/// Free bytes of the volume that an export leaves, besides what the ring still has to take, in
-/// percent of the volume; the first number counts where it is more.
+/// Free bytes that an export leaves on the volume besides what the ring has still to take, or
+/// [`EXPORT_JOBS_LEFT_PERCENT_MIN`] where that is more.
 pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
-/// See [`EXPORT_JOBS_LEFT_BYTES_MIN`].
+/// The same as a share of the volume, in percent.
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
