@@ -13,6 +13,7 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod moment;
 mod mount;
 mod open_slot;
 mod outlook;
@@ -53,6 +54,7 @@ pub use self::journal::{
     Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::moment::{Moment, Moments};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};

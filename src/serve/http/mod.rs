@@ -17,6 +17,7 @@ mod layer;
 mod listener;
 mod live;
 mod metrics;
+mod mjpeg;
 mod page;
 mod past;
 mod play;
@@ -24,6 +25,7 @@ mod range;
 mod route;
 mod snapshot;
 mod span;
+mod sprite;
 mod stall;
 mod ws;
 
@@ -41,6 +43,8 @@ use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::export::Exports;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -60,6 +64,10 @@ pub struct HttpDoor {
     pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
+    /// Pictures out of it.
+    pub past: PastPictures,
+    /// Sheets of small ones.
+    pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
 }
