@@ -17,6 +17,7 @@ use crate::sink::Outlet;
 pub(super) fn router(door: Arc<Door>) -> Router {
     let routes = Router::new()
         .route("/", get(page::index))
+        .route("/timeline", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
         .route("/api/v1/storage", get(api::storage::storage))
