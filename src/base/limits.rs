@@ -152,7 +152,8 @@ pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
-/// RTSP sessions that play recordings at once; a further one gets 453.
+/// RTSP sessions that play recordings at once; a further one gets 453. As many again may be
+/// browsers; a further one is told so.
 pub const REPLAY_SESSIONS_MAX: usize = 16;
 /// Bytes of one group of pictures that is played backwards; what does not fit is left out at
 /// its end.
@@ -323,6 +324,21 @@ pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
+/// A chapter, which becomes a segment of a long playlist, ends at the first key frame after this;
+/// a little under four seconds, so that a camera's jitter does not make five seconds of four.
+pub const CHAPTER_SPAN_MIN: Duration = Duration::from_millis(3_900);
+/// Longest chapter; it is cut without a key frame rather than grow past it, but for a single
+/// fragment that is longer.
+pub const CHAPTER_SPAN_MAX: Duration = Duration::from_secs(10);
+/// A chapter ends when nothing came for so long, longer than a disk may take that does not fail.
+pub const CHAPTER_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// Streams of which the journal keeps how the segments of their playlists are numbered; those
+/// noted longest ago leave, and begin with other numbers.
+pub const NUMBERED_STREAMS_MAX: usize = 1_024;
+/// Chapters kept in mind over all streams, some 40 bytes each: three weeks of one stream. Those of
+/// the oldest laps leave, and are read from the disk when somebody asks for them.
+pub const CHAPTERS_MAX: usize = 400_000;
+
 // Export jobs.
 
 /// Export jobs that are kept, finished ones among them; a further one is refused.
@@ -337,8 +353,9 @@ pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Files of one export; an export of more stretches fails with the reason.
-pub const EXPORT_JOB_FILES_MAX: usize = 4_096;
+/// How often one stream of an export is begun anew because footage turned out to be damaged or
+/// went meanwhile; then the job fails.
+pub const EXPORT_JOB_TRIES_MAX: u32 = 3;
 /// Largest manifest of an export, and largest state file of a job; a larger one is refused.
 pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an export after which they are brought to the medium and the volume's room is looked
@@ -367,6 +384,19 @@ pub const HTTP_BODY_BYTES_MAX: usize = 64 << 10;
 pub const MSE_VIEWERS_MAX: usize = 64;
 /// Bytes waiting for one WebSocket viewer before units are dropped to the next key frame.
 pub const MSE_QUEUE_BYTES_MAX: usize = 4 << 20;
+/// How far the past is sent ahead of what a browser shows, in time as it passes for the viewer;
+/// what would be further waits in the ring.
+pub const PLAY_AHEAD_MAX: Duration = Duration::from_secs(6);
+/// Bytes of that; past them only [`PLAY_AHEAD_MIN`] is sent.
+pub const PLAY_AHEAD_BYTES_MAX: usize = 16 << 20;
+/// What is sent ahead however many bytes it has, so that playing never stops for good.
+pub const PLAY_AHEAD_MIN: Duration = Duration::from_secs(1);
+/// Parts sent and not yet shown whose place is remembered; past it no more are sent.
+pub const PLAY_PARTS_AHEAD_MAX: usize = 4_096;
+/// Bytes of media from which on what is played of the past is sent in several parts.
+pub const PLAY_SCENE_BYTES_MAX: usize = 1 << 20;
+/// Messages that a viewer of the past may send a second, averaged over ten; more end it.
+pub const PLAY_MESSAGES_PER_SEC_MAX: u32 = 50;
 /// Bytes of finished HLS segments kept for one stream; the oldest leave first.
 pub const HLS_BYTES_MAX: usize = 64 << 20;
 /// An HLS segment ends at the first key frame after this; a little under two seconds, so that
@@ -377,6 +407,16 @@ pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
 pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Largest HLS segment; it is cut early rather than grow past it.
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// Longest `window` of a playlist that slides; what is asked beyond is refused. Longer ranges have
+/// a playlist of their own.
+pub const HLS_WINDOW_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Smallest and largest target duration of playlists of the past. A camera whose key frames are at
+/// most three seconds apart has the smallest.
+pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
+/// See [`HLS_PAST_TARGET_MIN`].
+pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
+/// Different windows of one stream of which it is remembered how far they have come.
+pub const HLS_WINDOWS_MAX: usize = 16;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.

@@ -3,6 +3,7 @@
 //! Owns: the way from a [`Bus`](crate::bus::Bus) to a reader or a disk. Must never block the
 //! publisher.
 
+mod duration;
 pub mod evidence;
 pub mod export;
 pub mod hls;

@@ -58,7 +58,7 @@ impl KeyFrame {
         let coded = match params.codec {
             Codec::H264 { .. } => Coded::H264,
             Codec::H265 { .. } => Coded::H265,
-            Codec::Aac { .. } | Codec::G711(_) | Codec::Opus => return None,
+            Codec::Aac { .. } | Codec::G711(_) | Codec::Opus | Codec::Flac => return None,
         };
         let sets = params.parameter_nals();
         let sets = crate::media::nal::length_prefixed(sets.into_iter().map(|set| &set[..]));

@@ -12,15 +12,19 @@
 
 mod api;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
 mod metrics;
 mod mjpeg;
 mod page;
+mod past;
+mod play;
 mod range;
 mod route;
 mod snapshot;
+mod span;
 mod sprite;
 mod stall;
 mod ws;
@@ -37,6 +41,8 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
+use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
@@ -70,10 +76,16 @@ pub struct HttpDoor {
 #[derive(Debug)]
 struct Door {
     open: Arc<HttpDoor>,
+    /// The recordings, for those who watch them in a browser.
+    archive: Archive,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {

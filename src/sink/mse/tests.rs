@@ -2,13 +2,15 @@
 
 use std::num::NonZeroU32;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::base::limits::{MSE_QUEUE_BYTES_MAX, MSE_VIEWERS_MAX};
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SystemClock, WallTime};
+use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::bus::Stream;
 use crate::media::codec::Law;
-use crate::media::{Captured, ClockSource, CodecParams, RunId, Tracks};
+use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use crate::sink::mse::{Told, Viewer};
 use crate::supervise::Supervisor;
 
@@ -88,9 +90,9 @@ async fn a_viewer_gets_the_format_and_the_gop_so_far() {
     camera.frames(8, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
     let mut second = mse.view().unwrap();
-    assert_eq!(read(&mut second).await, ["format avc1.640033", "0", "1", "2"]);
+    assert_eq!(read(&mut second).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
     assert_eq!(mse.meter().totals().units, 3, "built once for both");
     camera.frames(1, 5);
     assert_eq!(read(&mut viewer).await, ["3"]);
@@ -102,11 +104,11 @@ async fn a_new_run_is_a_new_format() {
     camera.frames(2, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1"]);
     camera.connect();
     // The rest of a GOP whose key frame nobody saw is of no use.
     camera.frames(4, 5);
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +118,7 @@ async fn a_viewer_far_behind_in_bytes_goes_on_at_the_newest_key_frame() {
     camera.frames(1, 10);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0"]);
     camera.frames(20, 10);
     // The builder needs a turn.
     let mut witness = mse.view().unwrap();
@@ -142,7 +144,7 @@ async fn the_window_lives_only_while_somebody_watches() {
 #[test]
 fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
     let camera = Camera::new();
-    let mut builder = Builder::default();
+    let mut durations = Durations::default();
     let mut at = |ticks: i64| {
         let decode = MediaTime { ticks, rate: camera.video.clock_rate };
         let unit = AccessUnit {
@@ -157,7 +159,7 @@ fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
             params: Arc::clone(&camera.video),
             data: Bytes::from_static(b"x"),
         };
-        builder.duration(&unit)
+        durations.successor(&unit).decode.ticks - ticks
     };
     at(0);
     assert_eq!([at(3_000), at(6_001), at(9_000_000), at(9_003_000)], [3_000, 3_001, 3_001, 3_000]);

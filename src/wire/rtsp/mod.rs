@@ -17,7 +17,7 @@ mod transport;
 pub mod tunnel;
 mod wish;
 
-pub use channel::Channel;
+pub use channel::{Channel, Channels};
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferError, OfferedMedium};
 pub use range::{Span, Unreadable, any_date};

@@ -21,6 +21,8 @@ enum Text<'a> {
 #[derive(Serialize)]
 struct Hello<'a> {
     codecs: &'a str,
+    /// The same for the same init segment.
+    init_id: String,
     mime: String,
     width: u16,
     height: u16,
@@ -65,6 +67,7 @@ pub(super) fn hello(part: &Part, now: WallTime) -> Message {
     let (width, height) = format.picture().unwrap_or_default();
     text(&Text::Hello(Hello {
         codecs: &format.codecs,
+        init_id: format.init_id(),
         mime: format.mime(),
         width,
         height,
