@@ -17,6 +17,7 @@ use crate::sink::Outlet;
 pub(super) fn router(door: Arc<Door>) -> Router {
     let routes = Router::new()
         .route("/", get(page::index))
+        .route("/timeline", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
         .route("/api/v1/storage", get(api::storage::storage))
@@ -37,9 +38,9 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
-        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
         .route("/live/{stream}/dvr.m3u8", get(past::window))
         .route("/vod/{stream}/index.m3u8", get(past::range))
+        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
         .route("/export/{file}", get(export::export))
