@@ -324,6 +324,21 @@ pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
 
+/// A chapter, which becomes a segment of a long playlist, ends at the first key frame after this;
+/// a little under four seconds, so that a camera's jitter does not make five seconds of four.
+pub const CHAPTER_SPAN_MIN: Duration = Duration::from_millis(3_900);
+/// Longest chapter; it is cut without a key frame rather than grow past it, but for a single
+/// fragment that is longer.
+pub const CHAPTER_SPAN_MAX: Duration = Duration::from_secs(10);
+/// A chapter ends when nothing came for so long, longer than a disk may take that does not fail.
+pub const CHAPTER_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// Streams of which the journal keeps how the segments of their playlists are numbered; those
+/// noted longest ago leave, and begin with other numbers.
+pub const NUMBERED_STREAMS_MAX: usize = 1_024;
+/// Chapters kept in mind over all streams, some 40 bytes each: three weeks of one stream. Those of
+/// the oldest laps leave, and are read from the disk when somebody asks for them.
+pub const CHAPTERS_MAX: usize = 400_000;
+
 // Export jobs.
 
 /// Export jobs that are kept, finished ones among them; a further one is refused.
@@ -338,8 +353,9 @@ pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Files of one export; an export of more stretches fails with the reason.
-pub const EXPORT_JOB_FILES_MAX: usize = 4_096;
+/// How often one stream of an export is begun anew because footage turned out to be damaged or
+/// went meanwhile; then the job fails.
+pub const EXPORT_JOB_TRIES_MAX: u32 = 3;
 /// Largest manifest of an export, and largest state file of a job; a larger one is refused.
 pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an export after which they are brought to the medium and the volume's room is looked
@@ -391,6 +407,16 @@ pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
 pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Largest HLS segment; it is cut early rather than grow past it.
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// Longest `window` of a playlist that slides; what is asked beyond is refused. Longer ranges have
+/// a playlist of their own.
+pub const HLS_WINDOW_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Smallest and largest target duration of playlists of the past. A camera whose key frames are at
+/// most three seconds apart has the smallest.
+pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
+/// See [`HLS_PAST_TARGET_MIN`].
+pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
+/// Different windows of one stream of which it is remembered how far they have come.
+pub const HLS_WINDOWS_MAX: usize = 16;
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.
@@ -438,14 +464,53 @@ pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
 
 /// A key frame older than this is not shown as a live picture.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
-/// A decoded picture is served again for this long.
-pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(1_000);
-/// The decoder child is killed after this.
+/// A decoded picture is served again for this long: less than the second that most cameras take
+/// from one key frame to the next.
+pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(800);
+/// Widths of the newest picture that are kept decoded per stream; the oldest leaves first.
+pub const SNAPSHOT_WIDTHS_MAX: usize = 4;
+/// What `?width=` of a picture may be; a picture is never enlarged.
+pub const PICTURE_WIDTHS: std::ops::RangeInclusive<u16> = 16..=3_840;
+/// How long somebody waits for a picture, the queue before the decoder included.
+pub const PICTURE_WAIT_MAX: Duration = Duration::from_secs(12);
+/// A decoder child that takes longer for one picture is killed.
 pub const DECODE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Largest JPEG a decoder child may answer.
-pub const JPEG_BYTES_MAX: usize = 4 << 20;
+/// The same for the child that makes sprites, which gets what processor time nobody else wants.
+pub const DECODE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Processor time of a decoder child for one picture; past it the kernel kills it.
+pub const DECODE_CPU_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pictures that wait for one decoder child; a further one is refused.
+pub const DECODE_QUEUE_LEN_MAX: usize = 64;
+/// Bytes of one key frame with its parameter sets; a larger one is refused.
+pub const DECODE_REQUEST_BYTES_MAX: usize =
+    ACCESS_UNIT_BYTES_MAX + 3 * (PARAMETER_SET_BYTES_MAX + 4);
+/// Pixels of a picture that is decoded, 8192x4320; a larger one is refused.
+pub const DECODE_PIXELS_MAX: usize = 8_192 * 4_320;
+/// Largest picture a decoder child may answer.
+pub const JPEG_BYTES_MAX: usize = 16 << 20;
 /// Address space of a decoder child; past it its allocations fail and one picture is lost.
 pub const DECODE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// A decoder child that nobody asked for this long is ended.
+pub const DECODER_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Longest pause before a decoder child is started again: one camera whose key frames crash it
+/// must not cost the others theirs.
+pub const DECODER_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pictures of the past that are looked for at once; further ones wait.
+pub const PAST_PICTURES_AT_ONCE: usize = 4;
+/// Bytes of pictures of the past kept in memory; those not asked for the longest leave first.
+pub const PAST_PICTURE_CACHE_BYTES_MAX: usize = 8 << 20;
+/// How far behind the end of a recording that goes on a moment still counts as recorded: what
+/// came since waits to become durable.
+pub const PAST_PICTURE_SLACK: Duration = Duration::from_secs(4);
+/// MJPEG viewers of one stream; a further one gets 503.
+pub const MJPEG_VIEWERS_MAX: usize = 16;
+/// Bytes of sprite sheets kept in memory over all streams; those not asked for the longest leave
+/// first. A sheet has about 150 KB, one that still grows 2.6 MB more.
+pub const SPRITE_CACHE_BYTES_MAX: usize = 48 << 20;
+/// How long somebody waits for a sprite sheet; what was made until then is kept.
+pub const SPRITE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest range of one sprite map.
+pub const SPRITE_RANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 // Recovery log.
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
+use crate::encode::still;
 use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
@@ -47,6 +48,8 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// How pictures are made.
+    pub pictures: still::Config,
     /// The stream accounts by name.
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
@@ -67,6 +70,7 @@ impl Default for Config {
             multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            pictures: still::Config::default(),
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
@@ -167,6 +171,12 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(mut http) = root.section("http", faults) {
         check_listen(&mut http, "listen", &mut config.http_listen, faults);
         http.finish(faults);
+    }
+    if let Some(mut pictures) = root.section("pictures", faults) {
+        if let Some(source) = pictures.parsed("h265", unit::h265_source, faults) {
+            config.pictures.h265 = source;
+        }
+        pictures.finish(faults);
     }
     if let Some(tls) = root.section("tls", faults) {
         config.tls = check_tls(tls, faults);

@@ -4,6 +4,7 @@
 //! costs no reading; and the reading of a lap, which is leased meanwhile.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,8 +79,8 @@ impl Recent {
 /// The recorded footage of one stream. Clones are handles to the same.
 #[derive(Clone, Debug)]
 pub struct Footage {
-    shared: Arc<Shared>,
-    log: Arc<StreamLog>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Arc<StreamLog>,
 }
 
 impl Footage {
@@ -120,7 +121,7 @@ impl Footage {
         read(&self.shared, move || of.open_now(generation)).await
     }
 
-    fn open_now(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
+    pub(super) fn open_now(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
         let ring = self.shared.ring().ok_or(DvrError::NoSlot)?;
         let Some((slot, lease)) = self.lease(generation) else { return Ok(None) };
         let file = ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
@@ -166,6 +167,15 @@ impl OpenLap {
         &self.0.init
     }
 
+    /// What `look` finds in its slot. Blocks on the disk.
+    pub(super) fn entries(
+        &self,
+        look: impl FnOnce(&dyn DiskFile, &SlotHeader) -> io::Result<Vec<Entry>>,
+    ) -> Result<Vec<Entry>, DvrError> {
+        let failed = DvrError::disk("read", self.0.path.clone());
+        look(&*self.0.file, &self.0.header).map_err(failed)
+    }
+
     /// Reads the fragment that begins at `at`, with its seal, if it ends at `until` or before.
     ///
     /// It was checked against its seal, so what comes is the lap's own, or nothing.
@@ -196,7 +206,7 @@ impl Drop for Lease {
 
 /// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs holds up a
 /// bounded number of threads, and who waits for one of them is told.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce() -> Result<T, DvrError> + Send + 'static,
 ) -> Result<T, DvrError> {

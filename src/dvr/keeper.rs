@@ -215,6 +215,7 @@ impl Keeper {
             && !held.known
         {
             held.learn(&record.entries, u64::from(record.damaged));
+            table.count_chapters(check.slot, check.generation);
         }
     }
 

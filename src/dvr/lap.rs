@@ -13,6 +13,7 @@ use super::seal::SlotHeader;
 use super::slot::{self, Front, Strictness, Tail};
 use super::storage::{Append, Storage};
 use super::table::{Choice, SlotView};
+use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
 
 impl Storage {
@@ -114,11 +115,15 @@ impl Storage {
         let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), is_fresh);
         let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
         let open = open.map_err(|error| self.set_bad(number, error))?;
-        let mut view = SlotView::unread(header);
+        let mut view = SlotView::unread(header, &append.init);
         if let SlotView::Held(held) = &mut view {
             (held.active, held.known) = (true, true);
+            held.chapters = Some(Arc::default());
         }
-        let gone = self.shared.table().slots.insert(number, view);
+        let mut table = self.shared.table();
+        let gone = table.slots.insert(number, view);
+        table.bound_chapters(CHAPTERS_MAX);
+        drop(table);
         self.shared.count_evicted(gone);
         Ok(open)
     }

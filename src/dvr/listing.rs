@@ -204,12 +204,15 @@ impl Stretch {
         (self.bytes, Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64())
     }
 
+    /// Where a fragment ends on its stream's timeline, in nanoseconds since boot.
+    pub(super) fn end_nanos_of(entry: &Entry) -> i64 {
+        Self::of(entry).until_nanos
+    }
+
     /// Whether `next` goes on where this one ends, both being of one boot.
     pub(super) fn goes_on_in(&self, next: &Self) -> bool {
         let hole_nanos = next.from_nanos.saturating_sub(self.until_nanos);
-        let gap_nanos = nanos(GAP_SPAN_MIN);
-        let shown_nanos = if next.loss_before { LOSS_GAP_NANOS_MIN } else { gap_nanos };
-        !next.run_start && hole_nanos < shown_nanos && hole_nanos > -gap_nanos
+        !next.run_start && is_joined(hole_nanos, next.loss_before)
     }
 
     /// Whether the believed date leapt between this one and `next`.
@@ -225,6 +228,13 @@ impl Stretch {
         self.bytes += next.bytes;
         self.fragments += next.fragments;
     }
+}
+
+/// Whether a hole of this length in the media shows as none.
+pub(super) fn is_joined(hole_nanos: i64, loss_before: bool) -> bool {
+    let gap_nanos = nanos(GAP_SPAN_MIN);
+    let shown_nanos = if loss_before { LOSS_GAP_NANOS_MIN } else { gap_nanos };
+    hole_nanos < shown_nanos && hole_nanos > -gap_nanos
 }
 
 /// Puts `next` behind the last of `list`: as part of it, or as a stretch of its own.

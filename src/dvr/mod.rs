@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod audit;
+mod chapter;
 mod clock;
 mod days;
 mod disk;
@@ -12,9 +13,11 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod moment;
 mod mount;
 mod open_slot;
 mod outlook;
+mod past;
 mod pin;
 mod reader;
 mod replay;
@@ -41,14 +44,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+pub use self::chapter::Chapter;
 pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
-pub use self::journal::{Cause, End, Facts, Mark, Parsed, Record, Resize, Session, Trouble};
+pub use self::journal::{
+    Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
+};
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::moment::{Moment, Moments};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
+pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};
 pub use self::reader::{Lap, Reader};
 pub use self::replay::{Piece, Replay};
@@ -230,6 +238,22 @@ impl Dvr {
         listing::join(slots, stream, &facts, complete)
     }
 
+    /// The boots in which what `stream` has between two dates was recorded, the oldest first.
+    #[must_use]
+    pub fn boots(&self, stream: &StreamName, from: WallTime, until: WallTime) -> Vec<Identity> {
+        let facts = self.shared.facts();
+        let table = self.shared.table();
+        let meets = |held: &&table::Held| {
+            let mut placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
+            held.stream == *stream && placed.any(|(start, end)| start < until && end > from)
+        };
+        let mut laps: Vec<_> = table.held().map(|(_, held)| held).filter(meets).collect();
+        laps.sort_by_key(|held| held.generation);
+        let mut boots: Vec<Identity> = laps.iter().map(|held| held.boot).collect();
+        boots.dedup();
+        boots
+    }
+
     /// Protects a range; returns when that is on the medium.
     pub async fn pin(&self, wish: PinWish) -> Result<PinView, PinError> {
         match self.ask(Change::Pin(wish)).await? {
@@ -285,6 +309,12 @@ impl Dvr {
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.shared.facts().clone()
+    }
+
+    /// What of `stream` is on the medium, configured or not.
+    #[must_use]
+    pub fn footage(&self, stream: &StreamName) -> Footage {
+        Footage::new(Arc::clone(&self.shared), self.shared.known_stream(stream))
     }
 
     /// The streams of which the ring holds anything, configured or not.

@@ -327,7 +327,7 @@ impl Ring {
         Ok(match front.map_err(DvrError::disk("read", self.slot_path(number)))? {
             Front::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
             Front::Held { header, .. } if header.slot != number => SlotView::Damaged,
-            Front::Held { header, .. } => SlotView::unread(header),
+            Front::Held { header, init } => SlotView::unread(header, &init),
             Front::Blank => SlotView::Blank,
             Front::Damaged => SlotView::Damaged,
         })

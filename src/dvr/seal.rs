@@ -102,8 +102,13 @@ pub struct Seal {
 
 /// A stream's name as a number (FNV-1a, 64 bit).
 pub(super) fn stream_identity(name: &StreamName) -> u64 {
-    name.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    fingerprint(name.as_str().as_bytes())
+}
+
+/// FNV-1a 64 of `bytes`.
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 

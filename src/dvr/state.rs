@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::Keep;
 use super::disk::Disk;
 use super::footage::Recent;
-use super::journal::{Cause, Facts, JournalState, Resize, Trouble};
+use super::journal::{Cause, Facts, JournalState, Numbered, Resize, Trouble};
 use super::seal::{Entry, Identity};
 use super::shrink::{Extent, Plan};
 use super::table::{SlotTable, SlotView};
@@ -144,6 +144,8 @@ pub(super) struct Shared {
     journal: Mutex<JournalState>,
     /// Slots and bytes that went since that was last noted.
     evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
+    /// Numbers of segments that are not in the journal yet.
+    numbered: Mutex<BTreeMap<StreamName, Numbered>>,
     /// Changes of the ring's size that are not in the journal yet.
     resized: Mutex<Vec<Resize>>,
     /// What was told to whoever may agree to a smaller ring, with its tokens.
@@ -216,6 +218,7 @@ impl Shared {
             facts: Mutex::default(),
             journal: Mutex::default(),
             evicted: Mutex::default(),
+            numbered: Mutex::default(),
             resized: Mutex::default(),
             plans: Mutex::default(),
             short: Mutex::default(),
@@ -255,6 +258,11 @@ impl Shared {
 
     pub(super) fn evicted(&self) -> MutexGuard<'_, BTreeMap<StreamName, (u64, u64)>> {
         lock(&self.evicted)
+    }
+
+    /// Numbers of segments that are not in the journal yet.
+    pub(super) fn numbered(&self) -> MutexGuard<'_, BTreeMap<StreamName, Numbered>> {
+        lock(&self.numbered)
     }
 
     /// Adds up what a slot held that is given to newer footage.
@@ -336,6 +344,12 @@ impl Shared {
         let log = streams.entry(name.clone()).or_insert_with(|| Arc::new(StreamLog::new(name)));
         *lock(&log.keep) = keep;
         Arc::clone(log)
+    }
+
+    /// As [`Shared::stream`], of one that need not be recorded and does not become so.
+    pub(super) fn known_stream(&self, name: &StreamName) -> Arc<StreamLog> {
+        let known = lock(&self.streams).get(name).cloned();
+        known.unwrap_or_else(|| Arc::new(StreamLog::new(name)))
     }
 
     /// The shares that streams are granted now.

@@ -4,12 +4,15 @@
 //! index threads, under one lock that is held for moments only; files are never read under it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keep;
+use super::chapter::{self, Chapter};
 use super::clock::ClockTable;
 use super::listing::{Stretch, absorb};
-use super::seal::{Entry, Identity, SlotHeader};
+use super::seal::{Entry, Identity, SlotHeader, fingerprint};
+use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 
@@ -41,6 +44,8 @@ pub(super) struct Held {
     pub(super) stream: StreamName,
     pub(super) generation: u64,
     pub(super) boot: Identity,
+    /// Fingerprint of its `ftyp` and `moov`.
+    pub(super) init: u64,
     /// Being written now.
     pub(super) active: bool,
     /// Whether `stretches` says what is in it; else only its header was read.
@@ -48,21 +53,25 @@ pub(super) struct Held {
     pub(super) bytes: u64,
     pub(super) damaged: u64,
     pub(super) stretches: Vec<Stretch>,
+    /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
+    pub(super) chapters: Option<Arc<Vec<Chapter>>>,
     /// The newest good fragment.
     pub(super) last: Option<Entry>,
 }
 
 impl SlotView {
-    pub(super) fn unread(header: SlotHeader) -> Self {
+    pub(super) fn unread(header: SlotHeader, init: &[u8]) -> Self {
         Self::Held(Box::new(Held {
             stream: header.stream,
             generation: header.generation,
             boot: header.boot,
+            init: fingerprint(init),
             active: false,
             known: false,
             bytes: 0,
             damaged: 0,
             stretches: Vec::new(),
+            chapters: None,
             last: None,
         }))
     }
@@ -72,6 +81,9 @@ impl Held {
     /// Takes note of one more good fragment.
     pub(super) fn add(&mut self, entry: &Entry) {
         self.bytes += u64::from(entry.length);
+        if let Some(chapters) = &mut self.chapters {
+            chapter::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
+        }
         self.last = Some(*entry);
         absorb(&mut self.stretches, Stretch::of(entry), true);
     }
@@ -80,6 +92,7 @@ impl Held {
     pub(super) fn learn(&mut self, entries: &[Entry], damaged: u64) {
         (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
         self.stretches.clear();
+        self.chapters = Some(Arc::default());
         for entry in entries {
             self.add(entry);
         }
@@ -102,6 +115,8 @@ pub(super) struct SlotTable {
     pub(super) next_generation: u64,
     /// What is protected.
     pub(super) protections: Vec<Protection>,
+    /// Chapters that are kept in mind, or were before a lap of them went.
+    chapters: usize,
     /// Laps that are being read, and by how many: passed over among the older half.
     leases: BTreeMap<u64, u32>,
 }
@@ -129,9 +144,11 @@ impl SlotTable {
         let next_generation = self.next_generation.max(read.next_generation);
         let protections = std::mem::take(&mut self.protections);
         let leases = std::mem::take(&mut self.leases);
+        let chapters = self.chapters;
         let old = std::mem::replace(self, read);
         (self.next_generation, self.protections, self.leases) =
             (next_generation, protections, leases);
+        self.chapters = chapters;
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
                 *held = Held { active: false, known: false, ..known.clone() };
@@ -144,6 +161,40 @@ impl SlotTable {
         match self.slots.get_mut(&number)? {
             SlotView::Held(held) if held.generation == generation => Some(held),
             _ => None,
+        }
+    }
+
+    /// A lap's content was learnt: keeps its chapters in mind if there is room. Laps are learnt
+    /// from the newest on, so what has none is the oldest.
+    pub(super) fn count_chapters(&mut self, number: u32, generation: u64) {
+        let room = CHAPTERS_MAX.saturating_sub(self.chapters);
+        let Some(held) = self.lap_mut(number, generation) else { return };
+        let count = held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        if count > room {
+            held.chapters = None;
+        } else {
+            self.chapters += count;
+        }
+    }
+
+    /// Forgets the chapters of the oldest laps that are too many. Called when a lap begins.
+    pub(super) fn bound_chapters(&mut self, most: usize) {
+        let kept = |held: &Held| held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        let mut laps: Vec<_> =
+            self.held().map(|(slot, held)| (held.generation, slot, kept(held))).collect();
+        self.chapters = laps.iter().map(|(_, _, count)| count).sum();
+        if self.chapters <= most {
+            return;
+        }
+        laps.sort_unstable();
+        for (generation, slot, count) in laps {
+            if self.chapters <= most {
+                break;
+            }
+            if let Some(held) = self.lap_mut(slot, generation).filter(|held| !held.active) {
+                held.chapters = None;
+                self.chapters -= count;
+            }
         }
     }
 
@@ -415,11 +466,13 @@ mod tests {
             stream: name(stream),
             generation,
             boot: [0; 16],
+            init: 0,
             active,
             known: true,
             bytes: 0,
             damaged: 0,
             stretches: Vec::new(),
+            chapters: None,
             last: None,
         }))
     }
@@ -514,6 +567,23 @@ mod tests {
         let keeps = |_: &StreamName| Keep { max_bytes: Some(250), ..Keep::default() };
         assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Reuse(1)));
         assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Make(9)));
+    }
+
+    #[test]
+    fn the_chapters_of_the_oldest_laps_are_forgotten_when_there_are_too_many() {
+        let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
+        let kept = |table: &SlotTable| {
+            let kept = table.held().filter(|(_, held)| held.chapters.is_some());
+            kept.map(|(_, held)| held.generation).collect::<Vec<_>>()
+        };
+        table.lap_mut(0, 1).unwrap().active = true;
+        table.bound_chapters(10);
+        assert_eq!(kept(&table).len(), 10);
+        table.bound_chapters(4);
+        assert_eq!(kept(&table), [1, 8, 9, 10]);
+        table.lap_mut(4, 5).unwrap().chapters = Some(Arc::default());
+        table.count_chapters(4, 5);
+        assert_eq!(kept(&table), [1, 5, 8, 9, 10]);
     }
 
     fn footage(generation: u64, at_secs: u64) -> SlotView {

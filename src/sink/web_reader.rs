@@ -24,7 +24,7 @@ pub(super) struct WebReader {
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum WebNext {
-    /// A unit, and the tracks among which it stands.
+    /// A unit as browsers are shown it, and the tracks among which it stands.
     Unit(Arc<AccessUnit>, Arc<WebFormat>),
     /// Units were passed over; the next is a place to begin.
     Lagged(u64),
@@ -48,7 +48,9 @@ impl WebReader {
         loop {
             match self.units.next().await {
                 Next::Item(unit) => {
-                    if let Some(format) = self.admit(&unit) {
+                    if let Some(format) = self.admit(&unit)
+                        && let Some(unit) = format.shown(&unit)
+                    {
                         return WebNext::Unit(unit, format);
                     }
                 }

@@ -1,6 +1,7 @@
 //! What a player in a browser can be given of a stream: which tracks, as which fMP4.
 //!
-//! Owns: the choice of tracks for HLS and MSE, and what is said about a track left out.
+//! Owns: the choice of tracks for HLS and MSE, what is said about a track left out, and G.711 as
+//! FLAC, live and out of a recording.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::mp4;
-use crate::media::{AccessUnit, CodecParams, Shape, Track, TrackId, Tracks};
+use crate::media::codec::flac_frame;
+use crate::media::{AccessUnit, Codec, CodecParams, Shape, Track, TrackId, Tracks};
 
 /// One stretch of a stream in which nothing about its tracks changes, as fMP4.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub struct WebFormat {
 
 impl WebFormat {
     /// Chooses the first video and the first audio track. A codec without a registered
-    /// `codecs=` string cannot be announced to a browser, so its track is left out; `None`
-    /// when nothing remains.
+    /// `codecs=` string cannot be announced to a browser: G.711 is carried as FLAC, another's
+    /// track is left out; `None` when nothing remains.
     #[must_use]
     pub fn new(all: Tracks) -> Option<Self> {
         Self::choose(all, true)
@@ -42,16 +44,19 @@ impl WebFormat {
     }
 
     fn choose(all: Tracks, with_sound: bool) -> Option<Self> {
-        let playable = |track: &&Track| track.params.rfc6381.is_some();
-        let video = all.video().filter(playable).cloned();
-        let audio = all.audio().filter(playable).filter(|_| with_sound).cloned();
-        let audio_dropped = all.audio().filter(|track| !playable(track)).map(|track| {
+        let shown = |track: Option<&Track>| {
+            let track = track?;
+            Some(Track { id: track.id, params: track.params.for_browsers()? })
+        };
+        let (video, sound) = (shown(all.video()), shown(all.audio()));
+        let audio_dropped = all.audio().filter(|_| sound.is_none()).map(|track| {
             format!(
                 "The sound is {}, which browsers do not play; the picture is shown without it.",
                 track.params.codec_name()
             )
         });
-        let carried: Vec<Track> = video.into_iter().chain(audio).collect();
+        let sound = sound.filter(|_| with_sound);
+        let carried: Vec<Track> = video.into_iter().chain(sound).collect();
         if carried.is_empty() {
             return None;
         }
@@ -73,6 +78,34 @@ impl WebFormat {
     #[must_use]
     pub fn describes(&self, tracks: &Tracks) -> bool {
         self.all == *tracks
+    }
+
+    /// `unit`, of a track that it carries, as browsers are given it; `None` when that cannot be.
+    #[must_use]
+    pub fn shown(&self, unit: &Arc<AccessUnit>) -> Option<Arc<AccessUnit>> {
+        let carried = self.carried.iter().find(|carried| carried.id == unit.track)?;
+        match (&unit.params.codec, &carried.params.codec) {
+            (Codec::G711(law), Codec::Flac) => {
+                let data = flac_frame(*law, &unit.data, unit.params.shape, unit.decode.ticks)?;
+                let params = Arc::clone(&carried.params);
+                Some(Arc::new(AccessUnit { params, data, ..AccessUnit::clone(unit) }))
+            }
+            _ => Some(Arc::clone(unit)),
+        }
+    }
+
+    /// Bits per second that carrying G.711 as FLAC adds to what is recorded: 13 or 14 bits in
+    /// place of 8, and about 20 bytes around each of 50 frames.
+    #[must_use]
+    pub fn added_bps(&self) -> u64 {
+        let flac = self.carried.iter().filter(|track| track.params.codec == Codec::Flac);
+        flac.map(|track| match track.params.shape {
+            Shape::Audio { sample_rate, channels } => {
+                u64::from(sample_rate) * u64::from(channels) * 6 + 50 * 20 * 8
+            }
+            Shape::Video { .. } => 0,
+        })
+        .sum()
     }
 
     /// Whether units of `track` belong into it.
@@ -125,6 +158,69 @@ impl WebFormat {
 
     fn major(&self) -> &'static str {
         if self.picture().is_some() { "video" } else { "audio" }
+    }
+}
+
+/// How a browser is shown the fragments that one init segment of a recording describes.
+#[derive(Debug)]
+pub struct Shown {
+    /// The `ftyp` and `moov` for it.
+    pub init: Bytes,
+    /// Tracks whose boxes become `free` where they stand.
+    hidden: Vec<u32>,
+    /// The sound that becomes FLAC.
+    sound: Option<Track>,
+}
+
+impl Shown {
+    /// What is shown of a recording that begins with `init`.
+    #[must_use]
+    pub fn of(init: &Bytes) -> Self {
+        let hidden = mp4::hidden_tracks(init);
+        let tracks = mp4::read_init(init).ok();
+        let is_shown = |track: &&Track| !hidden.contains(&(u32::from(track.id.0) + 1));
+        let is_g711 = |track: &&Track| matches!(track.params.codec, Codec::G711(_));
+        let mut sounds = tracks.iter().flat_map(|tracks| &tracks.list).filter(is_shown);
+        if let Some(sound) = sounds.find(is_g711).cloned()
+            && let Some(all) = &tracks
+        {
+            let flac = |track: &Track| {
+                let params = track.params.for_browsers().filter(|_| track.id == sound.id);
+                Track { id: track.id, params: params.unwrap_or_else(|| track.params.clone()) }
+            };
+            let list = all.list.iter().filter(is_shown).map(flac).collect();
+            let init = mp4::init_segment(&Tracks { run: all.run, list });
+            return Self { init, hidden, sound: Some(sound) };
+        }
+        let mut bytes = init.clone();
+        if !hidden.is_empty() {
+            let mut shown = init.to_vec();
+            mp4::hide(&mut shown, &hidden);
+            bytes = shown.into();
+        }
+        Self { init: bytes, hidden, sound: None }
+    }
+
+    /// Whether what is shown has the length of what is recorded.
+    #[must_use]
+    pub fn keeps_length(&self) -> bool {
+        self.sound.is_none()
+    }
+
+    /// A recorded fragment as it is shown, in pieces.
+    #[must_use]
+    pub fn fragment(&self, mut fragment: Vec<u8>) -> Vec<Bytes> {
+        mp4::hide(&mut fragment, &self.hidden);
+        let fragment = Bytes::from(fragment);
+        let Some(sound) = &self.sound else { return vec![fragment] };
+        let Codec::G711(law) = sound.params.codec else { return vec![fragment] };
+        let flac = |ticks: i64, octets: &[u8]| flac_frame(law, octets, sound.params.shape, ticks);
+        mp4::repack(&fragment, sound.id, flac).unwrap_or_else(|| {
+            // The picture is never lost for its sound.
+            let mut silent = fragment.to_vec();
+            mp4::hide(&mut silent, &[u32::from(sound.id.0) + 1]);
+            vec![silent.into()]
+        })
     }
 }
 

@@ -26,6 +26,16 @@ pub struct Footage {
     pub frames: usize,
 }
 
+impl Footage {
+    /// The same without its sound.
+    pub fn silent(mut self) -> Self {
+        self.units.retain(|unit| unit.track == TrackId(0));
+        let video = Arc::clone(&self.tracks.list[0].params);
+        self.tracks = Arc::new(Tracks::new(self.tracks.run, [video]));
+        self
+    }
+}
+
 /// Runs ffmpeg and returns what it writes.
 pub fn ffmpeg(args: &[&str]) -> Vec<u8> {
     let out = Command::new("ffmpeg")

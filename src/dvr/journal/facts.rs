@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Cause, Mark, Record, Resize, Session, Trouble};
-use crate::base::limits::{MARKS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX};
+use super::record::{Cause, Mark, Numbered, Record, Resize, Session, Trouble};
+use crate::base::limits::{
+    MARKS_MAX, NUMBERED_STREAMS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX,
+};
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::clock::ClockTable;
@@ -30,6 +32,8 @@ pub struct Facts {
     pub evicted: BTreeMap<StreamName, (u64, u64)>,
     /// When the ring got another size, in the order in which it was noted.
     pub resizes: Vec<Resize>,
+    /// How the segments of each stream's playlists are numbered.
+    pub numbered: BTreeMap<StreamName, Numbered>,
 }
 
 /// How a life of the process ended, told by the one behind it.
@@ -81,10 +85,20 @@ impl Facts {
                     push_bounded(&mut self.resizes, resize, RESIZES_MAX);
                 }
             }
+            Record::Numbered(numbered) => self.take_numbered(numbered),
             Record::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
                 *sum = (sum.0.saturating_add(slots), sum.1.saturating_add(bytes));
             }
+        }
+    }
+
+    fn take_numbered(&mut self, numbered: Numbered) {
+        self.numbered.insert(numbered.stream.clone(), numbered);
+        if self.numbered.len() > NUMBERED_STREAMS_MAX {
+            let oldest = self.numbered.values().min_by_key(|known| known.lap);
+            let oldest = oldest.map(|known| known.stream.clone());
+            oldest.and_then(|stream| self.numbered.remove(&stream));
         }
     }
 
@@ -121,7 +135,8 @@ impl Facts {
             bytes,
         });
         let resizes = self.resizes.iter().copied().map(Record::Resized);
-        let notes = marks.chain(troubles).chain(evicted).chain(resizes);
+        let numbered = self.numbered.values().cloned().map(Record::Numbered);
+        let notes = marks.chain(troubles).chain(evicted).chain(resizes).chain(numbered);
         starts.chain(clock).chain(pins).chain(notes).collect()
     }
 

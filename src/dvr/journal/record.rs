@@ -62,6 +62,22 @@ pub enum Record {
     },
     /// The ring has another size.
     Resized(Resize),
+    /// Segments of a playlist were numbered.
+    Numbered(Numbered),
+}
+
+/// What number the first segment of a lap has in the playlists of its stream. Those of the laps
+/// around it follow, because a lap has the same segments each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// The stream.
+    pub stream: StreamName,
+    /// The lap.
+    pub lap: u64,
+    /// Media sequence number of its first segment.
+    pub number: u64,
+    /// Discontinuities before it.
+    pub discontinuities: u64,
 }
 
 /// A change of the ring's size.

@@ -37,6 +37,10 @@ impl Journal {
         for &resize in &resizes {
             self.note(Record::Resized(resize));
         }
+        let numbered = std::mem::take(&mut *self.shared.numbered());
+        for numbered in numbered.into_values() {
+            self.note(Record::Numbered(numbered));
+        }
         self.grow_pins(utc);
         if quality.trust > Trust::None {
             self.end_pins(utc);

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
-use super::h26x::{h264_record, h265_record};
+use super::h26x::{h264_record, h265_codecs, h265_record};
 use super::{Codec, CodecParams, Law, ParamsError, Shape, bounded};
 
 /// Bytes of a VisualSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.1.3.
@@ -33,8 +33,7 @@ pub fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 
 impl CodecParams {
     /// Reads a sample entry as it stands in our own recordings; `clock_rate` is the track's
-    /// timescale. What only the entry does not tell is left out: the `codecs=` string and the
-    /// frame rate of H.265.
+    /// timescale. What the entry does not tell is left out: the frame rate of H.265.
     pub fn from_sample_entry(entry: &[u8], clock_rate: NonZeroU32) -> Result<Self, ParamsError> {
         const DAMAGED: ParamsError = ParamsError::Damaged { record: "sample entry" };
         let kind = entry.get(4..8).ok_or(DAMAGED)?;
@@ -44,6 +43,7 @@ impl CodecParams {
         };
         let u16_at = |at: usize| Some(u16::from_be_bytes(*entry.get(at..)?.first_chunk()?));
         let channels = || u16_at(24).ok_or(DAMAGED);
+        let rfc6381;
         let (codec, shape) = match kind {
             b"avc1" => {
                 let record = child(VISUAL_BYTES, b"avcC").ok_or(DAMAGED)?;
@@ -53,11 +53,14 @@ impl CodecParams {
             b"hvc1" => {
                 let record = child(VISUAL_BYTES, b"hvcC").ok_or(DAMAGED)?;
                 let (width, height) = u16_at(32).zip(u16_at(34)).ok_or(DAMAGED)?;
+                rfc6381 = h265_codecs(record);
                 (h265_record(record)?, Shape::Video { width, height, frame_secs: None })
             }
             b"mp4a" => {
                 let config = child(AUDIO_BYTES, b"esds").and_then(audio_config).ok_or(DAMAGED)?;
                 let codec = Codec::Aac { config: bounded(config)? };
+                // The object type, ISO/IEC 14496-3 §1.6.2.1; 31 would mean that more follows.
+                rfc6381 = config.first().map(|first| format!("mp4a.40.{}", first >> 3));
                 let sample_rate = clock_rate.get();
                 (codec, Shape::Audio { sample_rate, channels: channels()? })
             }
@@ -70,7 +73,7 @@ impl CodecParams {
             }
         };
         let sample_entry = Bytes::copy_from_slice(entry);
-        Ok(Self { codec, clock_rate, rfc6381: None, sample_entry, shape })
+        Ok(Self { codec, clock_rate, rfc6381, sample_entry, shape })
     }
 }
 

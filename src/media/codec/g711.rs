@@ -17,6 +17,36 @@ pub enum Law {
     Mu,
 }
 
+impl Law {
+    /// The sample that an octet stands for (ITU-T G.711 tables 1 and 2), on a scale of 16 bits.
+    #[must_use]
+    pub fn sample(self, octet: u8) -> i16 {
+        match self {
+            Self::A => {
+                let octet = octet ^ 0x55;
+                let (step, chord) = (i16::from(octet & 0x0f) << 4, octet >> 4 & 7);
+                let size = if chord == 0 { step + 8 } else { (step + 0x108) << (chord - 1) };
+                if octet & 0x80 == 0 { -size } else { size }
+            }
+            Self::Mu => {
+                let octet = !octet;
+                let (step, chord) = (i16::from(octet & 0x0f) << 3, octet >> 4 & 7);
+                let size = ((step + 0x84) << chord) - 0x84;
+                if octet & 0x80 == 0 { size } else { -size }
+            }
+        }
+    }
+
+    /// Low bits of [`Law::sample`] that are always zero.
+    #[must_use]
+    pub fn wasted_bits(self) -> u32 {
+        match self {
+            Self::A => 3,
+            Self::Mu => 2,
+        }
+    }
+}
+
 impl CodecParams {
     /// G.711 with `channels` (1 to 8) at `sample_rate` per second.
     #[must_use]
@@ -54,6 +84,19 @@ fn sample_entry(law: Law, sample_rate: NonZeroU32, channels: u16) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn octets_decode_as_the_tables_say() {
+        // Silence, the quietest and the loudest, of either sign.
+        let a = [0xd5, 0x55, 0xaa, 0x2a].map(|octet| Law::A.sample(octet));
+        assert_eq!(a, [8, -8, 32_256, -32_256]);
+        let mu = [0xff, 0x7f, 0x80, 0x00].map(|octet| Law::Mu.sample(octet));
+        assert_eq!(mu, [0, 0, 32_124, -32_124]);
+        for law in [Law::A, Law::Mu] {
+            let wasted = (1 << law.wasted_bits()) - 1;
+            assert!((0..=255).all(|octet| law.sample(octet) & wasted == 0));
+        }
+    }
 
     #[test]
     fn the_sample_entry_is_as_long_as_it_says() {

@@ -2,6 +2,7 @@
 //!
 //! Owns: reading the two records. The bits of an SPS are read by retina.
 
+use std::fmt::Write as _;
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
@@ -92,6 +93,22 @@ pub(super) fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
     }
 }
 
+/// The `codecs=` string of an HEVCDecoderConfigurationRecord in `hvc1` (ISO/IEC 14496-15 §E.3).
+pub(super) fn h265_codecs(record: &[u8]) -> Option<String> {
+    let &[_, profile, c0, c1, c2, c3, ref constraints @ .., level] = record.first_chunk::<13>()?;
+    let space = ["", "A", "B", "C"][usize::from(profile >> 6)];
+    let tier = if profile & 0x20 == 0 { 'L' } else { 'H' };
+    let compatible = u32::from_be_bytes([c0, c1, c2, c3]).reverse_bits();
+    let number = profile & 0x1f;
+    let mut codecs = format!("hvc1.{space}{number}.{compatible:X}.{tier}{level}");
+    let told = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    for byte in &constraints[..told] {
+        // Writing into a String cannot fail.
+        let _ = write!(codecs, ".{byte:X}");
+    }
+    Some(codecs)
+}
+
 /// The first of `count` sets behind 16-bit lengths, and what follows the last of them.
 fn sets(mut data: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
     let mut first = None;
@@ -117,6 +134,16 @@ mod tests {
         assert_eq!(params.rfc6381.as_deref(), Some("avc1.640033"));
         assert_eq!(&params.sample_entry[4..8], b"avc1");
         assert_eq!(params.parameter_nals(), [&Bytes::from_static(SPS), &Bytes::from_static(PPS)]);
+    }
+
+    #[test]
+    fn an_h265_record_says_its_codecs_string() {
+        // Main, level 4.0; Main 10 in the high tier, level 5.1.
+        let main = [1, 1, 0x60, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 120];
+        assert_eq!(h265_codecs(&main).unwrap(), "hvc1.1.6.L120.B0");
+        let ten = [1, 0x22, 0x20, 0, 0, 0, 0x90, 0, 0x01, 0, 0, 0, 153];
+        assert_eq!(h265_codecs(&ten).unwrap(), "hvc1.2.4.H153.90.0.1");
+        assert!(h265_codecs(&main[..12]).is_none());
     }
 
     #[test]

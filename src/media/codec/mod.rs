@@ -6,15 +6,18 @@
 
 mod aac;
 mod entry;
+mod flac;
 mod g711;
 mod h26x;
 mod opus;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use entry::boxes;
+pub use flac::frame as flac_frame;
 pub use g711::Law;
 pub use opus::packet_ticks as opus_packet_ticks;
 
@@ -54,6 +57,8 @@ pub enum Codec {
     },
     /// ITU-T G.711, one octet per sample and channel.
     G711(Law),
+    /// FLAC in frames (RFC 9639 §9). Cameras have none: it is what G.711 becomes for browsers.
+    Flac,
     /// Opus in packets as the encoder gives them (RFC 6716 §3).
     Opus,
 }
@@ -149,12 +154,13 @@ impl CodecParams {
             Codec::Aac { .. } => "AAC",
             Codec::G711(Law::A) => "PCMA",
             Codec::G711(Law::Mu) => "PCMU",
+            Codec::Flac => "FLAC",
             Codec::Opus => "Opus",
         }
     }
 
     /// How long a unit of `bytes` lasts, in ticks, when no neighbour tells: one frame, 1,024
-    /// samples of AAC, 20 ms of Opus, one octet per G.711 sample. At least one.
+    /// samples of AAC, 20 ms of Opus and FLAC, one octet per G.711 sample. At least one.
     #[must_use]
     pub fn typical_ticks(&self, bytes: usize) -> u32 {
         let ticks = match (&self.codec, self.shape) {
@@ -162,6 +168,7 @@ impl CodecParams {
                 bytes as u64 / u64::from(channels.max(1))
             }
             (Codec::Opus, _) => 960,
+            (Codec::Flac, _) => u64::from(self.clock_rate.get()) / 50,
             (_, Shape::Audio { .. }) => 1_024,
             (_, Shape::Video { frame_secs: Some((over, under)), .. }) if under > 0 => {
                 u64::from(self.clock_rate.get()) * u64::from(over) / u64::from(under)
@@ -171,13 +178,25 @@ impl CodecParams {
         u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     }
 
+    /// The same track as a browser is given it: itself where its `codecs=` string is registered,
+    /// FLAC in place of G.711, `None` for what browsers do not play.
+    #[must_use]
+    pub fn for_browsers(self: &Arc<Self>) -> Option<Arc<Self>> {
+        match (&self.codec, self.shape) {
+            (Codec::G711(_), Shape::Audio { channels, .. }) => {
+                Some(Arc::new(Self::flac(self.clock_rate, channels)))
+            }
+            _ => self.rfc6381.is_some().then(|| Arc::clone(self)),
+        }
+    }
+
     /// The parameter-set NALs in the order in which a decoder wants them; empty for audio.
     #[must_use]
     pub fn parameter_nals(&self) -> Vec<&Bytes> {
         match &self.codec {
             Codec::H264 { sps, pps } => vec![sps, pps],
             Codec::H265 { vps, sps, pps } => vec![vps, sps, pps],
-            Codec::Aac { .. } | Codec::G711(_) | Codec::Opus => Vec::new(),
+            Codec::Aac { .. } | Codec::G711(_) | Codec::Flac | Codec::Opus => Vec::new(),
         }
     }
 }

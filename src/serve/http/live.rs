@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -12,11 +13,13 @@ use bytes::Bytes;
 use super::error::ApiError;
 use super::listener::Slot;
 use super::range;
-use super::route::{FileName, Named};
-use crate::sink::hls::HlsError;
+use super::route::{At, FileName, Named, StreamPath};
+use crate::base::name::StreamName;
+use crate::sink::hls::{Hls, HlsError, StoredSegment, past_init};
 use crate::wire::hls::{Body, Place};
 
-const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+pub(super) const PLAYLIST_TYPE: HeaderValue =
+    HeaderValue::from_static("application/vnd.apple.mpegurl");
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// A live playlist is old after a second.
 const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
@@ -57,6 +60,8 @@ enum Asked {
     Held(u64),
     /// `<lap>.mp4`, at the front of a lap.
     StoredInit(u64),
+    /// `p<fingerprint>.mp4`, at the front of every lap that has it.
+    PastInit(u64),
     /// `<lap>-<from>-<until>.m4s`, in a lap.
     Stored(Place),
 }
@@ -64,9 +69,10 @@ enum Asked {
 impl Asked {
     fn parse(name: &str) -> Option<Self> {
         if let Some(name) = name.strip_suffix(".mp4") {
-            return match name.strip_prefix("init-") {
-                Some(number) => whole(number).map(Self::HeldInit),
-                None => whole(name).map(Self::StoredInit),
+            return match (name.strip_prefix("init-"), name.strip_prefix('p')) {
+                (Some(number), _) => whole(number).map(Self::HeldInit),
+                (_, Some(digits)) => fingerprint(digits).map(Self::PastInit),
+                _ => whole(name).map(Self::StoredInit),
             };
         }
         let mut numbers = name.strip_suffix(".m4s")?.splitn(3, '-').map(whole);
@@ -87,29 +93,34 @@ fn whole(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// `GET` of what a media playlist names.
+/// A fingerprint as a playlist writes it: sixteen hexadecimal digits.
+fn fingerprint(text: &str) -> Option<u64> {
+    let number = u64::from_str_radix(text, 16).ok()?;
+    (format!("{number:016x}") == text).then_some(number)
+}
+
+/// `GET` of what a media playlist names: live, of the past, or of a range.
 pub(super) async fn file(
-    Named(outlet): Named,
+    State(door): At,
+    StreamPath(stream): StreamPath,
     FileName(name): FileName,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let hls = &outlet.hls;
-    let mut response = match Asked::parse(&name).ok_or_else(ApiError::not_found)? {
-        Asked::HeldInit(number) => init(&request, hls.held_init(number)?),
-        Asked::StoredInit(lap) => init(&request, hls.stored_init(lap).await?),
-        Asked::Held(number) => {
-            let segment = hls.held(number)?;
-            let length = segment.cut.body.bytes();
-            let Body::Held(fragment) = &segment.cut.body else {
-                return Err(HlsError::Unknown.into());
-            };
-            // Without a copy: the pieces are the bytes that the bus holds.
-            range::answer(&request, length, range::held(fragment.pieces().cloned().collect()))
-        }
+    let asked = Asked::parse(&name).ok_or_else(ApiError::not_found)?;
+    let unknown = || ApiError::stream_unknown(&stream);
+    let footage = door.dvr.footage(&StreamName::parse(&stream).map_err(|_| unknown())?);
+    let outlet = door.streams.get(&stream);
+    // The ring may hold a stream that the configuration no longer names.
+    if outlet.is_none() && footage.laps().is_empty() {
+        return Err(unknown());
+    }
+    let mut response = match asked {
         Asked::Stored(place) => {
-            let segment = hls.stored(place).await?;
-            range::answer(&request, segment.len(), segment.read())
+            let segment = StoredSegment::open(&footage, place).await?;
+            range::answer(&request, segment.length().await?, segment.read())
         }
+        Asked::PastInit(fingerprint) => init(&request, past_init(&footage, fingerprint).await?),
+        live => held(&request, &live, &outlet.ok_or_else(unknown)?.hls).await?,
     };
     if response.status().is_success() {
         let headers = response.headers_mut();
@@ -117,6 +128,24 @@ pub(super) async fn file(
         headers.insert(header::CACHE_CONTROL, MEDIA_CACHE);
     }
     Ok(response)
+}
+
+/// What the live list names and holds.
+async fn held(request: &HeaderMap, asked: &Asked, hls: &Hls) -> Result<Response, HlsError> {
+    Ok(match *asked {
+        Asked::HeldInit(number) => init(request, hls.held_init(number)?),
+        Asked::StoredInit(lap) => init(request, hls.stored_init(lap).await?),
+        Asked::Held(number) => {
+            let segment = hls.held(number)?;
+            let length = segment.cut.body.bytes();
+            let Body::Held(fragment) = &segment.cut.body else {
+                return Err(HlsError::Unknown);
+            };
+            // Without a copy: the pieces are the bytes that the bus holds.
+            range::answer(request, length, range::held(fragment.pieces().cloned().collect()))
+        }
+        Asked::Stored(_) | Asked::PastInit(_) => return Err(HlsError::Unknown),
+    })
 }
 
 fn init(request: &HeaderMap, bytes: Bytes) -> Response {
@@ -132,6 +161,7 @@ mod tests {
         assert_eq!(Asked::parse("17.m4s"), Some(Asked::Held(17)));
         assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::HeldInit(17)));
         assert_eq!(Asked::parse("17.mp4"), Some(Asked::StoredInit(17)));
+        assert_eq!(Asked::parse("p00000000000000ab.mp4"), Some(Asked::PastInit(0xab)));
         let place = Place { lap: 17, from: 900, until: 1_000 };
         assert_eq!(Asked::parse("17-900-1000.m4s"), Some(Asked::Stored(place)));
         for name in [
@@ -148,6 +178,9 @@ mod tests {
             "1-2-03.m4s",
             "1--2.m4s",
             "1-2-3.mp4",
+            "p1.mp4",
+            "p00000000000000AB.mp4",
+            "p+000000000000001.mp4",
         ] {
             assert_eq!(Asked::parse(name), None, "{name}");
         }

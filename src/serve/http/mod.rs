@@ -12,15 +12,20 @@
 
 mod api;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
 mod metrics;
+mod mjpeg;
 mod page;
+mod past;
 mod play;
 mod range;
 mod route;
 mod snapshot;
+mod span;
+mod sprite;
 mod stall;
 mod ws;
 
@@ -36,7 +41,10 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
+use crate::sink::export::Exports;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -56,6 +64,10 @@ pub struct HttpDoor {
     pub rtsp: Reception,
     /// The ring.
     pub dvr: Dvr,
+    /// Pictures out of it.
+    pub past: PastPictures,
+    /// Sheets of small ones.
+    pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
 }
@@ -70,6 +82,10 @@ struct Door {
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {

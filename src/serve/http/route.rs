@@ -8,7 +8,9 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, layer, live, metrics, page, play, snapshot, ws};
+use super::{
+    Door, api, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
+};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
@@ -36,10 +38,16 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
+        .route("/live/{stream}/dvr.m3u8", get(past::window))
+        .route("/vod/{stream}/index.m3u8", get(past::range))
+        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
+        .route("/export/{file}", get(export::export))
+        .route("/clip/{file}", get(export::clip))
         .route("/play/{stream}/ws", get(play::upgrade))
         .route("/snap/{file}", get(snapshot::picture))
+        .route("/sprites/{stream}/{file}", get(sprite::file))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
@@ -56,6 +64,17 @@ impl FromRequestParts<Arc<Door>> for Named {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
         let name = parameter(parts, door, "stream").await?;
         door.streams.get(&name).map(Self).ok_or_else(|| ApiError::stream_unknown(&name))
+    }
+}
+
+/// What the path names as `{stream}`, which need not be configured.
+pub(super) struct StreamPath(pub(super) String);
+
+impl FromRequestParts<Arc<Door>> for StreamPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
+        parameter(parts, door, "stream").await.map(Self)
     }
 }
 

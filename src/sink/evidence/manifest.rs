@@ -94,30 +94,18 @@ impl Clock {
 #[derive(Debug, Serialize)]
 pub(super) struct Contents {
     pub(super) stream: StreamName,
-    /// The files, in order.
-    pub(super) parts: Vec<Part>,
-    /// What is missing between start and end, and why.
+    /// The file, unless nothing is recorded in the range.
+    pub(super) file: Option<String>,
+    /// Date of the first picture that is shown.
+    pub(super) start: Option<WallTime>,
+    /// Date at which the last one ends.
+    pub(super) end: Option<WallTime>,
+    /// The boots in which it was recorded; `clock` says how far their dates can be believed.
+    pub(super) boots: Vec<String>,
+    /// What is missing between start and end of the range, and why.
     pub(super) gaps: Vec<Gap>,
     /// Where the date leapt.
     pub(super) seams: Vec<Seam>,
-}
-
-/// One file of a stream.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Part {
-    pub(super) file: String,
-    /// Date of its first unit; that of a key frame, so it may lie before the range.
-    pub(super) start: WallTime,
-    /// Date at which its last unit ends.
-    pub(super) end: WallTime,
-    /// The boot in which it was recorded.
-    pub(super) boot: String,
-    /// Whether somebody vouches for these dates: a time server or a battery clock.
-    pub(super) date_vouched: bool,
-    pub(super) fragments: u64,
-    pub(super) samples: u64,
-    /// Fragments before which the network or the disk lost something.
-    pub(super) losses: u64,
 }
 
 /// A file in the archive.

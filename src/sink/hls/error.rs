@@ -15,7 +15,10 @@ pub enum HlsError {
         reason: String,
     },
     /// The segment has left the list and its grace is over.
-    #[error("This segment has left the live list; reload the playlist.")]
+    #[error(
+        "This segment is not there any more: it has left the list, or its footage went to newer. \
+         Reload the playlist."
+    )]
     Expired,
     /// The disk that holds it cannot be read.
     #[error("The recording cannot be read: {0}.")]

@@ -9,6 +9,7 @@
 
 mod error;
 mod memory;
+pub mod past;
 mod readers;
 mod recorded;
 mod stored;
@@ -20,9 +21,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use error::HlsError;
+use past::Past;
 use readers::Readers;
 use recorded::Recorded;
-pub use stored::StoredSegment;
+pub use stored::{StoredSegment, past_init};
 
 use crate::base::Stop;
 use crate::base::limits::HLS_FIRST_ANSWER_TIME_MAX;
@@ -33,7 +35,7 @@ use crate::dvr::Footage;
 use crate::supervise::Supervisor;
 use crate::wire::hls::{Body, Found, Place, Playlist, Segment};
 use crate::wire::mp4;
-use crate::wire::web::WebFormat;
+use crate::wire::web::{Shown, WebFormat};
 
 /// A new player would begin with a segment; if that was listed longer ago than so many target
 /// durations the stream is not offered to it: old footage must not pass for live. In a stream
@@ -49,6 +51,7 @@ pub struct Hls {
     clock: SharedClock,
     supervisor: Supervisor,
     footage: Option<Footage>,
+    past: Option<Past>,
     shared: Arc<Shared>,
 }
 
@@ -95,7 +98,8 @@ impl Hls {
             readers: Mutex::default(),
             meter: Meter::default(),
         });
-        Self { stream, clock, supervisor, footage, shared }
+        let past = footage.clone().map(|footage| Past::new(footage, Arc::clone(&clock)));
+        Self { stream, clock, supervisor, footage, past, shared }
     }
 
     /// Units and bytes put into segments in memory, and units passed over there.
@@ -153,6 +157,12 @@ impl Hls {
         self.shared.list().playlist.media().ok_or(HlsError::TooEarly)
     }
 
+    /// The recorded hours, for a player at `peer`; `None` of a stream that is not recorded.
+    pub fn past(&self, peer: IpAddr) -> Option<&Past> {
+        self.shared.readers().saw(peer, self.clock.boot());
+        self.past.as_ref()
+    }
+
     /// A segment that is held in memory.
     pub fn held(&self, number: u64) -> Result<Arc<Segment>, HlsError> {
         found(self.shared.list().playlist.segment(number))
@@ -163,8 +173,7 @@ impl Hls {
         found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
     }
 
-    /// A segment of the ring.
-    pub async fn stored(&self, place: Place) -> Result<StoredSegment, HlsError> {
+    async fn stored(&self, place: Place) -> Result<StoredSegment, HlsError> {
         let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
         StoredSegment::open(footage, place).await
     }
@@ -175,7 +184,7 @@ impl Hls {
         // As long as it is listed it need not be on the disk any more.
         let listed = self.shared.list().playlist.init_of_lap(lap);
         match listed {
-            Some(init) => Ok(stored::shown(&init)),
+            Some(init) => Ok(Shown::of(&init).init),
             None => stored::init(footage, lap).await,
         }
     }

@@ -1,30 +1,32 @@
 //! Reads what a playlist names out of the ring.
 //!
-//! Owns: what a player is told when it is not there any more, and which tracks it is shown.
+//! Owns: what a player is told when it is not there any more.
 //! One fragment of a segment is in memory at a time.
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::stream::{iter, try_unfold};
+use futures::{Stream, TryStreamExt};
 
 use super::HlsError;
 use crate::dvr::{Footage, OpenLap};
 use crate::media::TrackId;
 use crate::wire::hls::Place;
 use crate::wire::mp4;
+use crate::wire::web::Shown;
 
 /// A segment of the ring, opened: its lap is leased as long as this lives.
 #[derive(Debug)]
 pub struct StoredSegment {
     lap: OpenLap,
     place: Place,
-    /// Tracks that browsers do not play.
-    hidden: Vec<u32>,
+    shown: Shown,
     /// The first fragment, read already, so that one that is not there gets an answer of its own.
     first: Option<Vec<u8>>,
 }
 
 impl StoredSegment {
-    pub(super) async fn open(footage: &Footage, place: Place) -> Result<Self, HlsError> {
+    /// Opens a segment for reading.
+    pub async fn open(footage: &Footage, place: Place) -> Result<Self, HlsError> {
         let lap = open(footage, place.lap).await?;
         let first = lap.fragment(place.from, place.until).await?;
         if first.is_none() {
@@ -32,40 +34,45 @@ impl StoredSegment {
             open(footage, place.lap).await?;
             return Err(HlsError::Unknown);
         }
-        let hidden = mp4::hidden_tracks(lap.init());
-        Ok(Self { lap, place, hidden, first })
+        let shown = Shown::of(lap.init());
+        Ok(Self { lap, place, shown, first })
     }
 
-    /// Its bytes.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.place.until - self.place.from
-    }
-
-    /// Whether there are no bytes, which never happens.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many bytes it has as it is shown. Sound that becomes FLAC on the way has another
+    /// length than in the ring, so that all of it is read for this, a fragment at a time.
+    pub async fn length(&self) -> Result<u64, HlsError> {
+        let Place { from, until, .. } = self.place;
+        if self.shown.keeps_length() {
+            return Ok(until - from);
+        }
+        let (mut at, mut bytes) = (from, 0);
+        while at < until {
+            let fragment = self.lap.fragment(at, until).await?.ok_or(HlsError::Expired)?;
+            at += fragment.len() as u64;
+            bytes += self.shown.fragment(fragment).iter().map(|it| it.len() as u64).sum::<u64>();
+        }
+        Ok(bytes)
     }
 
     /// Its bytes, fragment by fragment, as they are read. Ends with an error when the lap goes
     /// to newer footage meanwhile.
     pub fn read(self) -> impl Stream<Item = Result<Bytes, HlsError>> {
-        futures::stream::try_unfold(self, |mut segment| async move {
+        try_unfold(self, |mut segment| async move {
             let next = segment.next().await?;
-            Ok(next.map(|bytes| (Bytes::from(bytes), segment)))
+            let pieces = next.map(|bytes| segment.shown.fragment(bytes));
+            Ok::<_, HlsError>(pieces.map(|pieces| (iter(pieces.into_iter().map(Ok)), segment)))
         })
+        .try_flatten()
     }
 
     async fn next(&mut self) -> Result<Option<Vec<u8>>, HlsError> {
         let Place { from, until, .. } = self.place;
-        let mut bytes = match self.first.take() {
+        let bytes = match self.first.take() {
             Some(first) => first,
             None if from == until => return Ok(None),
             None => self.lap.fragment(from, until).await?.ok_or(HlsError::Expired)?,
         };
         self.place.from += bytes.len() as u64;
-        mp4::hide(&mut bytes, &self.hidden);
         Ok(Some(bytes))
     }
 
@@ -81,18 +88,13 @@ impl StoredSegment {
 
 /// The initialisation section of a lap.
 pub(super) async fn init(footage: &Footage, lap: u64) -> Result<Bytes, HlsError> {
-    Ok(shown(open(footage, lap).await?.init()))
+    Ok(Shown::of(open(footage, lap).await?.init()).init)
 }
 
-/// An initialisation section as browsers are shown it.
-pub(super) fn shown(init: &Bytes) -> Bytes {
-    let hidden = mp4::hidden_tracks(init);
-    if hidden.is_empty() {
-        return init.clone();
-    }
-    let mut bytes = init.to_vec();
-    mp4::hide(&mut bytes, &hidden);
-    bytes.into()
+/// The initialisation section of this fingerprint, out of the newest lap that has it.
+pub async fn past_init(footage: &Footage, fingerprint: u64) -> Result<Bytes, HlsError> {
+    let lap = footage.lap_of_init(fingerprint).ok_or(HlsError::Expired)?;
+    init(footage, lap).await
 }
 
 async fn open(footage: &Footage, lap: u64) -> Result<OpenLap, HlsError> {

@@ -90,9 +90,9 @@ async fn a_viewer_gets_the_format_and_the_gop_so_far() {
     camera.frames(8, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
     let mut second = mse.view().unwrap();
-    assert_eq!(read(&mut second).await, ["format avc1.640033", "0", "1", "2"]);
+    assert_eq!(read(&mut second).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
     assert_eq!(mse.meter().totals().units, 3, "built once for both");
     camera.frames(1, 5);
     assert_eq!(read(&mut viewer).await, ["3"]);
@@ -104,11 +104,11 @@ async fn a_new_run_is_a_new_format() {
     camera.frames(2, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1"]);
     camera.connect();
     // The rest of a GOP whose key frame nobody saw is of no use.
     camera.frames(4, 5);
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,7 +118,7 @@ async fn a_viewer_far_behind_in_bytes_goes_on_at_the_newest_key_frame() {
     camera.frames(1, 10);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0"]);
     camera.frames(20, 10);
     // The builder needs a turn.
     let mut witness = mse.view().unwrap();

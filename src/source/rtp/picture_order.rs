@@ -17,7 +17,7 @@ pub(in crate::source) fn depth(params: &CodecParams) -> usize {
     let depth = match &params.codec {
         Codec::H264 { sps, .. } => h264(sps),
         Codec::H265 { sps, .. } => h265(sps),
-        Codec::Aac { .. } | Codec::G711(_) | Codec::Opus => None,
+        Codec::Aac { .. } | Codec::G711(_) | Codec::Flac | Codec::Opus => None,
     };
     depth.map_or(0, |depth| depth as usize)
 }

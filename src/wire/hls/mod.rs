@@ -23,9 +23,11 @@
 //! [`HLS_BYTES_MAX`]: crate::base::limits::HLS_BYTES_MAX
 
 mod gather;
+mod past;
 mod playlist;
 mod segmenter;
 
 pub use gather::{Gather, Piece};
+pub use past::{PastKind, PastSegment, PastWriter, past_init_name, past_target, skip_until};
 pub use playlist::{Body, Cut, Found, Init, Place, Playlist, Segment};
 pub use segmenter::Segmenter;

@@ -22,7 +22,7 @@ const LIST_TARGETS: u32 = 3;
 const NUMBERS_BEGIN_UNIX_SECS: i64 = 1_704_067_200;
 /// The version in which `EXT-X-MAP` may stand in any playlist (RFC 8216 §7: 6), and the one
 /// that players connect with fMP4.
-const VERSION: u32 = 7;
+pub(super) const VERSION: u32 = 7;
 
 /// What must be read before the segments that name it.
 #[derive(Debug)]
@@ -52,6 +52,15 @@ pub struct Place {
     pub from: u64,
     /// Where the last one ends.
     pub until: u64,
+}
+
+impl Place {
+    /// What it is called in a playlist: by its place, so that the name means the same bytes for
+    /// as long as they are there, whoever listed it when.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}-{}.m4s", self.lap, self.from, self.until)
+    }
 }
 
 /// Where a segment's bytes are.
@@ -129,13 +138,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// What it is called in a playlist. What stands on the disk is named by its place, so that
-    /// the name means the same bytes for as long as they are there, whoever listed it when.
+    /// What it is called in a playlist. What stands on the disk is named by its place.
     #[must_use]
     pub fn name(&self) -> String {
         match self.cut.body {
             Body::Held(_) => format!("{}.m4s", self.number),
-            Body::Stored(Place { lap, from, until }) => format!("{lap}-{from}-{until}.m4s"),
+            Body::Stored(place) => place.name(),
         }
     }
 

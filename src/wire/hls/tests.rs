@@ -310,15 +310,22 @@ fn the_multivariant_playlist_says_what_was_measured() {
 }
 
 #[test]
-fn sound_that_browsers_cannot_play_is_left_out_with_the_reason() {
+fn sound_that_browsers_cannot_play_is_repacked_or_left_out_with_the_reason() {
     let video = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
     let sound = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
-    let tracks = Tracks::new(RunId(1), [sound.clone(), video]);
+    let tracks = Tracks::new(RunId(1), [sound.clone(), video.clone()]);
+    let format = WebFormat::new(tracks).unwrap();
+    assert_eq!((format.lead(), format.has_audio()), (TrackId(1), true));
+    assert_eq!(format.mime(), "video/mp4; codecs=\"avc1.640033,fLaC\"");
+    assert!(format.audio_dropped.is_none() && format.added_bps() > 48_000);
+
+    let opus = CodecParams { rfc6381: None, ..CodecParams::opus(1) };
+    let tracks = Tracks::new(RunId(1), [Arc::new(opus.clone()), video]);
     let format = WebFormat::new(tracks).unwrap();
     assert_eq!((format.lead(), format.has_audio()), (TrackId(1), false));
-    assert!(format.audio_dropped.as_ref().unwrap().contains("PCMA"));
+    assert!(format.audio_dropped.as_ref().unwrap().contains("Opus"));
     assert_eq!(format.mime(), "video/mp4; codecs=\"avc1.640033\"");
-    assert!(WebFormat::new(Tracks::new(RunId(1), [sound])).is_none());
+    assert!(WebFormat::new(Tracks::new(RunId(1), [Arc::new(opus)])).is_none());
 }
 
 /// Reads with `quick-m3u8`, which knows every tag's grammar.

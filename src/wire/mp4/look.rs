@@ -9,8 +9,8 @@ use std::ops::Range;
 use super::track_id;
 use crate::media::TrackId;
 
-/// Sample entries that have a `codecs=` string and so can be told to a browser.
-const PLAYABLE: [&[u8; 4]; 3] = [b"avc1", b"hvc1", b"mp4a"];
+/// Sample entries that a browser can be told of: with a `codecs=` string, or as FLAC.
+const PLAYABLE: [&[u8; 4]; 6] = [b"avc1", b"hvc1", b"mp4a", b"Opus", b"alaw", b"ulaw"];
 /// Length of a box header: size and type.
 const BOX_HEADER_BYTES: usize = 8;
 /// Where `track_ID` stands: in a `tkhd` of version 0 (§8.3.2), in `trex` and `tfhd` (§8.8.3,
@@ -24,7 +24,7 @@ const STSD_ENTRY_AT: usize = 20;
 const TRUN_COUNT_AT: usize = 12;
 
 /// A box: its type, and where it stands with its header.
-type Found = ([u8; 4], Range<usize>);
+pub(super) type Found = ([u8; 4], Range<usize>);
 
 /// The `track_ID`s of a `ftyp` and `moov` that browsers are not shown: all but the first video
 /// and the first sound, and these if they may not be played.
@@ -95,14 +95,14 @@ pub fn samples(fragment: &[u8], track: TrackId) -> u32 {
 }
 
 /// The boxes in every top-level box of type `kind`.
-fn within<'a>(bytes: &'a [u8], kind: &'a [u8; 4]) -> impl Iterator<Item = Found> + 'a {
+pub(super) fn within<'a>(bytes: &'a [u8], kind: &'a [u8; 4]) -> impl Iterator<Item = Found> + 'a {
     children(bytes, 0..bytes.len())
         .filter(move |(found, _)| found == kind)
         .flat_map(move |(_, at)| children(bytes, at.start + BOX_HEADER_BYTES..at.end))
 }
 
 /// The first box on the way `path` down from the box at `at`.
-fn inside(bytes: &[u8], at: &Range<usize>, path: &[&[u8; 4]]) -> Option<Range<usize>> {
+pub(super) fn inside(bytes: &[u8], at: &Range<usize>, path: &[&[u8; 4]]) -> Option<Range<usize>> {
     let mut at = at.clone();
     for kind in path {
         let mut found = children(bytes, at.start + BOX_HEADER_BYTES..at.end);
@@ -129,7 +129,7 @@ fn children(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Found> + 
 }
 
 /// The 32 bits at `offset` of a box.
-fn number(bytes: &[u8], at: &Range<usize>, offset: usize) -> Option<u32> {
+pub(super) fn number(bytes: &[u8], at: &Range<usize>, offset: usize) -> Option<u32> {
     let field = bytes.get(at.start + offset..at.end)?.first_chunk::<4>()?;
     Some(u32::from_be_bytes(*field))
 }
@@ -194,8 +194,13 @@ mod tests {
         let names = [b"mvhd", b"trak", b"trak", b"free", b"free", b"mvex"];
         assert_eq!(kinds, names.map(|name| *name));
         assert!(hidden_tracks(&init).is_empty());
-        let phone_only = Tracks::new(RunId(1), [Arc::clone(&tracks.list[2].params)]);
-        assert_eq!(hidden_tracks(&init_segment(&phone_only)), [1]);
+        let mut odd = init_segment(&Tracks::new(RunId(1), [Arc::clone(&tracks.list[2].params)]));
+        assert!(hidden_tracks(&odd).is_empty());
+        let entry = odd.windows(4).position(|name| name == b"alaw").unwrap();
+        let mut bytes = odd.to_vec();
+        bytes[entry..entry + 4].copy_from_slice(b"samr");
+        odd = bytes.into();
+        assert_eq!(hidden_tracks(&odd), [1]);
 
         let mut builder = FragmentBuilder::new(1);
         for (track, ms) in [(0, 0), (2, 0), (0, 40), (1, 0), (0, 80)] {

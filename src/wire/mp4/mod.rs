@@ -15,6 +15,7 @@ mod init;
 mod look;
 mod progressive;
 mod read;
+mod repack;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use progressive::{
     Content, Edit, FilmTrack, Front, MOVIE_RATE, Part, TooLong, front, text_entry, text_sample,
 };
 pub use read::{ReadError, Row, Sample, SampleRun, read_fragment, read_init, read_runs};
+pub use repack::repack;
 pub use tables::{Chunk, Table, TableWriter, Tally};
 
 /// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).

@@ -191,7 +191,7 @@ fn read_rows(run: &[u8]) -> Option<(u32, Vec<Row>)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{FragmentBuilder, init_segment};
     use super::*;
     use crate::base::time::{BootTime, MediaTime, WallTime};
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    fn fragment() -> (Vec<AccessUnit>, Bytes) {
+    pub(in super::super) fn fragment() -> (Vec<AccessUnit>, Bytes) {
         let tracks = tracks();
         let units = vec![
             unit(&tracks, 0, (900_000, 907_200), true, b"key"),

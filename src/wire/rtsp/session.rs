@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
 
 use super::auth::{Gate, Guard};
+use super::channel::{Channels, NoChannels};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
@@ -235,6 +236,7 @@ pub struct Session {
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
     gate: Gate,
+    channels: Arc<dyn Channels>,
     /// Whose the session is: the account that asked last before it began.
     owner: Option<Arc<str>>,
     transcript: Transcript,
@@ -267,6 +269,7 @@ impl Session {
             announced: None,
             peer,
             gate: Gate::new(Arc::new(Guard::open()), peer, seed),
+            channels: Arc::new(NoChannels),
             owner: None,
             transcript: Transcript::default(),
             alive: now,
@@ -412,7 +415,7 @@ impl Session {
             let reply = Reply::refuse(StatusCode::BadRequest, "CSeq is missing or no number");
             return self.reply(now, None, reply);
         };
-        let target = request.request_uri().map(Target::of);
+        let target = request.request_uri().map(|url| Target::of(url, &*self.channels));
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
         if let Err(reply) = self.admit(now, &ask) {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::super::channel;
 use super::super::udp::UdpPair;
 use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
@@ -124,7 +123,7 @@ impl Connection {
         if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
-        channel::find(&self.outlets, stream).ok_or(Refusal::NoStream)
+        self.outlets.get(stream).ok_or(Refusal::NoStream)
     }
 
     pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {

@@ -57,6 +57,8 @@ pub fn describe(params: &CodecParams, track: TrackId) -> Description {
         }
         Codec::G711(law) => (g711::rtpmap(*law, rate, channels), None),
         Codec::Opus => (opus::RTPMAP.to_owned(), opus::fmtp(channels)),
+        // No stream has it, and RTP no payload for it.
+        Codec::Flac => (format!("x-flac/{rate}/{channels}"), None),
     };
     Description { kind: params.kind(), payload_type: payload_type(params, track), rtpmap, fmtp }
 }
@@ -69,7 +71,7 @@ pub(super) fn cut(unit: &AccessUnit, sets: bool, out: &mut PacketWriter) {
         (Codec::Aac { .. }, _) => aac::cut(&unit.data, out),
         (Codec::G711(_), Shape::Audio { channels, .. }) => g711::cut(&unit.data, channels, out),
         (Codec::Opus, _) => opus::cut(&unit.data, out),
-        (Codec::G711(_), Shape::Video { .. }) => {}
+        (Codec::G711(_), Shape::Video { .. }) | (Codec::Flac, _) => {}
     }
 }
 

@@ -1,0 +1,216 @@
+//! HLS of the past: `/live/{stream}/dvr.m3u8` and `/vod/{stream}/index.m3u8`.
+//!
+//! Owns: how a window and a range are asked for, how long an answer may be cached, and what is
+//! said where there is no footage. The segments are those of `live`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::listener::Slot;
+use super::live::PLAYLIST_TYPE;
+use super::route::{At, Named, StreamPath};
+use super::snapshot::http_date;
+use super::span::{self, Asked};
+use crate::base::limits::HLS_WINDOW_MAX;
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::dvr::{Gap, Listing};
+use crate::serve::http::HttpDoor;
+use crate::sink::hls::past::{Past, PastError, PastList};
+
+/// A list that slides is old after a second.
+const WINDOW_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
+/// What is over does not change while its footage is there; a setting of the clock may move it.
+const CLOSED_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=60");
+/// Something may still come into it.
+const OPEN_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+/// How far a window reaches back that does not say.
+const WINDOW_DEFAULT: Duration = HLS_WINDOW_MAX;
+
+/// `GET /live/{stream}/dvr.m3u8?window=24h`: from now back, without end.
+pub(super) async fn window(
+    State(door): At,
+    Named(outlet): Named,
+    Extension(slot): Extension<Arc<Slot>>,
+    RawQuery(query): RawQuery,
+    request: HeaderMap,
+) -> Result<Response, ApiError> {
+    let asked = Asked::parse(query.as_deref());
+    let window = match asked.get("window") {
+        None => WINDOW_DEFAULT,
+        Some(text) => window_of(text, outlet.stream.name())?,
+    };
+    // `v2` may leave out date ranges too, of which there are none.
+    let delta = matches!(asked.get("_HLS_skip"), Some("YES" | "v2"));
+    let name = outlet.stream.name();
+    let Some(past) = outlet.hls.past(slot.peer.ip()) else {
+        return Err(nothing(&door, name, None));
+    };
+    let list = past.window(window, delta).await;
+    let list = list.map_err(|error| refused(error, || nothing(&door, name, None)))?;
+    Ok(answer(&request, list, WINDOW_CACHE, String::new()))
+}
+
+fn window_of(text: &str, stream: &StreamName) -> Result<Duration, ApiError> {
+    let hours = HLS_WINDOW_MAX.as_secs() / 3_600;
+    let window = span::duration(text).filter(|window| !window.is_zero());
+    let window = window.ok_or_else(|| {
+        bad_request(format!(
+            "`window` must be a duration with a unit, such as 90s, 30m or {hours}h."
+        ))
+    })?;
+    if window > HLS_WINDOW_MAX {
+        return Err(bad_request(format!(
+            "`window` may be {hours}h at most. Longer ranges are at \
+             /vod/{stream}/index.m3u8?start=…&end=…"
+        )));
+    }
+    Ok(window)
+}
+
+/// `GET /vod/{stream}/index.m3u8?start=…&end=…`: a range, also of a stream that the configuration
+/// no longer names. Without `end` it reaches to now.
+pub(super) async fn range(
+    State(door): At,
+    StreamPath(name): StreamPath,
+    RawQuery(query): RawQuery,
+    request: HeaderMap,
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::stream_unknown(&name);
+    let stream = StreamName::parse(&name).map_err(|_| unknown())?;
+    let asked = Asked::parse(query.as_deref());
+    let now = door.clock.wall();
+    let start = date_of(&asked, "start")?
+        .ok_or_else(|| bad_request("`start` is missing: /vod/<stream>/index.m3u8?start=…&end=…"))?;
+    let end = date_of(&asked, "end")?.unwrap_or(now);
+    if end <= start && asked.get("end").is_some() {
+        return Err(bad_request("`end` must be later than `start`."));
+    }
+    let past = Past::new(door.dvr.footage(&stream), Arc::clone(&door.clock));
+    let list = past.range(start, end).await;
+    let list =
+        list.map_err(|error| refused(error, || nothing(&door, &stream, Some((start, end)))))?;
+    let cache = if list.closed { CLOSED_CACHE } else { OPEN_CACHE };
+    let prefix = format!("../../live/{stream}/");
+    Ok(answer(&request, list, cache, prefix))
+}
+
+fn date_of(asked: &Asked, name: &str) -> Result<Option<WallTime>, ApiError> {
+    let date = |text| {
+        span::date(text).ok_or_else(|| {
+            bad_request(format!(
+                "`{name}` must be a time in RFC 3339, such as 2026-11-22T14:05:00Z, or Unix \
+                 seconds."
+            ))
+        })
+    };
+    asked.get(name).map(date).transpose()
+}
+
+fn answer(request: &HeaderMap, list: PastList, cache: HeaderValue, prefix: String) -> Response {
+    let tag = format!("W/\"{:x}\"", list.tag);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, PLAYLIST_TYPE);
+    headers.insert(header::CACHE_CONTROL, cache);
+    for (name, text) in [(header::ETAG, tag.clone()), (header::LAST_MODIFIED, http_date(list.end))]
+    {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, Body::from_stream(list.text(prefix))).into_response()
+}
+
+fn refused(error: PastError, nothing: impl FnOnce() -> ApiError) -> ApiError {
+    match error {
+        PastError::Nothing => nothing(),
+        PastError::Gone => ApiError::unavailable(
+            "footage_moving",
+            "The recording was written over while it was listed. Try again.",
+        ),
+        PastError::Disk(error) => {
+            ApiError::unavailable("disk_failing", format!("The recording cannot be read: {error}."))
+        }
+    }
+}
+
+/// Why there is nothing in a range, or in a window up to now, and what to ask for instead.
+fn nothing(door: &HttpDoor, stream: &StreamName, range: Option<(WallTime, WallTime)>) -> ApiError {
+    let list = door.dvr.listing(stream);
+    let outlet = door.streams.get(stream.as_str());
+    if list.runs.is_empty() {
+        return match outlet {
+            None => ApiError::stream_unknown(stream.as_str()),
+            Some(outlet) if outlet.recorder.is_none() => ApiError::new(
+                StatusCode::NOT_FOUND,
+                "not_recorded",
+                format!(
+                    "Stream '{stream}' is not recorded. What comes now is at \
+                     /live/{stream}/index.m3u8"
+                ),
+            ),
+            Some(_) => ApiError::unavailable(
+                "stream_starting",
+                format!("Nothing of '{stream}' is recorded yet. Try again in a moment."),
+            ),
+        };
+    }
+    let now = door.clock.wall();
+    let (start, end) = range.unwrap_or((now, now));
+    let (code, message) = why_nothing(&list, stream, (start, end), now);
+    ApiError::new(StatusCode::NOT_FOUND, code, message)
+}
+
+fn why_nothing(
+    list: &Listing,
+    stream: &StreamName,
+    (start, end): (WallTime, WallTime),
+    now: WallTime,
+) -> (&'static str, String) {
+    let oldest = list.runs.iter().map(|run| run.start).min().unwrap_or(now);
+    let newest = list.runs.iter().map(|run| run.end).max().unwrap_or(now);
+    let behind = list.runs.iter().map(|run| run.start).filter(|from| *from >= end).min();
+    let from = |at: WallTime| format!("/vod/{stream}/index.m3u8?start={}", at.to_rfc3339());
+    if start > now {
+        let text = format!(
+            "The range begins in the future; now it is {}. What comes now is at \
+             /live/{stream}/dvr.m3u8",
+            now.to_rfc3339()
+        );
+        return ("range_in_future", text);
+    }
+    if start >= newest {
+        let text = format!(
+            "The recording of '{stream}' ends at {}, before the range begins.",
+            newest.to_rfc3339()
+        );
+        return ("no_footage", text);
+    }
+    let Some(next) = behind else {
+        let text = format!("Nothing of '{stream}' is recorded there; ask for more.");
+        return ("no_footage", text);
+    };
+    let next = format!("The next footage begins at {}: {}", next.to_rfc3339(), from(next));
+    if end <= oldest {
+        return ("no_footage", format!("The recording of '{stream}' begins later. {next}"));
+    }
+    let within = |gap: &&Gap| gap.start <= start && gap.end >= end;
+    let why = list.gaps.iter().find(within).map(|gap| gap.message.as_str());
+    let why = why.unwrap_or("Nothing is recorded there.");
+    ("no_footage", format!("The range lies in a gap. {why} {next}"))
+}
+
+fn bad_request(message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message)
+}

@@ -1,0 +1,121 @@
+//! The recorded hours of one stream as playlists: a window from now back, and ranges of dates.
+//!
+//! Owns: which chapters of the ring are listed, and under which numbers. Chapters are kept in mind
+//! by the DVR, so that a list of a day reads nothing; their bytes are those that the live list
+//! names, served by `stored`.
+
+mod numbers;
+mod plan;
+mod range;
+mod scene;
+mod window;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+
+use self::numbers::Numbers;
+use self::plan::Plan;
+use crate::base::limits::HLS_WINDOWS_MAX;
+use crate::base::time::{SharedClock, WallTime};
+use crate::dvr::{DvrError, Footage};
+use crate::wire::hls::PastKind;
+
+/// Why there is no playlist.
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// Nothing is recorded there.
+    #[error("nothing is recorded there")]
+    Nothing,
+    /// A lap went to newer footage while it was listed.
+    #[error("the recording was written over while it was listed")]
+    Gone,
+    /// The disk that holds it cannot be read.
+    #[error("the recording cannot be read: {0}")]
+    Disk(#[from] DvrError),
+}
+
+/// A playlist that is about to be written.
+#[derive(Debug)]
+pub struct PastList {
+    plan: Plan,
+    kind: PastKind,
+    independent: bool,
+    target: Duration,
+    footage: Footage,
+    /// A name for exactly this text.
+    pub tag: u64,
+    /// Date at which its last segment ends.
+    pub end: WallTime,
+    /// Nothing can come into it any more.
+    pub closed: bool,
+}
+
+impl PastList {
+    /// Its text, piece by piece; segments are found below `prefix`.
+    pub fn text(
+        self,
+        prefix: String,
+    ) -> impl Stream<Item = Result<Bytes, PastError>> + Send + 'static {
+        self.plan.text(self.footage, self.target, (self.kind, self.independent), prefix)
+    }
+}
+
+/// The past of one stream.
+#[derive(Debug)]
+pub struct Past {
+    footage: Footage,
+    clock: SharedClock,
+    told: Mutex<Told>,
+}
+
+/// What was told and must be kept to.
+#[derive(Debug, Default)]
+struct Told {
+    target: Option<Duration>,
+    numbers: Numbers,
+    /// The first number told of each window: it never decreases, whatever the clock does.
+    firsts: BTreeMap<Duration, u64>,
+}
+
+impl Told {
+    /// The first number that a list of `window` may begin with.
+    fn least(&self, window: Duration) -> u64 {
+        self.firsts.get(&window).copied().unwrap_or(0)
+    }
+
+    /// A list of `window` begins with `number`.
+    fn begins(&mut self, window: Duration, number: u64) {
+        if self.firsts.len() >= HLS_WINDOWS_MAX && !self.firsts.contains_key(&window) {
+            self.firsts.pop_first();
+        }
+        self.firsts.insert(window, number);
+    }
+}
+
+impl Past {
+    /// The past of the stream of `footage`.
+    #[must_use]
+    pub fn new(footage: Footage, clock: SharedClock) -> Self {
+        Self { footage, clock, told: Mutex::default() }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn back(&self, by: Duration) -> WallTime {
+        let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self.clock.wall().offset_nanos(nanos.saturating_neg())
+    }
+}
+
+fn tag(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
