@@ -135,6 +135,15 @@ async fn the_api_tells_of_streams_and_health() {
     let health = door.get("/api/v1/health").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
     assert!(health.text().contains("the camera does not answer"));
+    // Who waits for a publisher has no fault, and is offline all the same.
+    let reason = "Waiting for a publisher.".to_owned();
+    door.stream.set_state(State::Waiting { reason }, door.clock.wall());
+    let health = door.get("/api/v1/health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &"ok".into()), "{}", health.text());
+    assert!(health.text().contains("Waiting for a publisher."));
+    let gate = &door.get("/api/v1/streams").await.json()["streams"][0];
+    assert_eq!(gate["state"], "offline");
+    assert_eq!(gate["reason"], "Waiting for a publisher.");
     let playlist = door.get("/live/gate/index.m3u8").await;
     assert_eq!((playlist.status, playlist.code().as_str()), (503, "stream_offline"));
     assert_eq!(playlist.header("retry-after"), "2");

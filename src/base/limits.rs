@@ -228,6 +228,8 @@ pub const SLOTS_MIN: u32 = 8;
 pub const INIT_BYTES_MAX: usize = 64 << 10;
 /// Pause before a ring that cannot be used is tried again.
 pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before a slot that could not be written is tried again.
+pub const FAILING_PAUSE: Duration = Duration::from_secs(600);
 /// Longest pause before slots that cannot be read are tried again.
 pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
@@ -309,6 +311,8 @@ pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
 pub const SHRINK_PLANS_MAX: usize = 8;
 /// How long somebody who agrees to a smaller ring waits for the disk.
 pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Rebuilds of the index that the journal keeps; the oldest leave first.
+pub const REBUILDS_MAX: usize = 256;
 /// Changes of the ring's size that the journal keeps; the oldest leave first.
 pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who

@@ -51,7 +51,7 @@ pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{
-    Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
+    Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::moment::{Moment, Moments};

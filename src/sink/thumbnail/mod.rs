@@ -140,7 +140,7 @@ impl Thumbnail {
 
     fn why(&self) -> String {
         match self.stream.state().0 {
-            State::Offline { reason } => reason,
+            State::Offline { reason } | State::Waiting { reason } => reason,
             State::Starting => "it is still starting".to_owned(),
             State::Live => "the next key frame is awaited".to_owned(),
         }

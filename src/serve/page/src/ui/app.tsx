@@ -8,6 +8,7 @@ import { live_count, outage, streams } from '../state/box';
 import { enlarged, timelinePlace } from '../state/route';
 import { Announcer } from './announcer';
 import { Card } from './card';
+import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
 import { Empty, Outage, Unknown, Waiting } from './notice';
@@ -64,6 +65,7 @@ function Content({ name }: { name: string | null }) {
           </li>
         ))}
       </ul>
+      <Exports />
     </>
   );
 }
