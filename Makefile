@@ -36,7 +36,7 @@ test: packages-build packages-test page
 	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
 	cargo test --locked -- --skip dvr::tests::sim
 
-bench: packages-build page
+bench: packages-build packages-test page
 	cargo bench --locked
 
 soak: packages-build packages-test page

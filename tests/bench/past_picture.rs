@@ -48,7 +48,7 @@ fn main() {
         for (what, query) in [("whole", ""), ("320 wide", "&width=320")] {
             let mut took = Vec::new();
             for _ in 0..PICTURES {
-                let at = begin.offset_nanos(random.i64(..i64::from(SECS) * NANOS));
+                let at = begin.offset_nanos(random.i64(0..i64::from(SECS) * NANOS));
                 let path = format!("/snap/gate.jpg?t={}{query}", at.to_rfc3339());
                 let begun = Instant::now();
                 let reply = door.get(&path).await;

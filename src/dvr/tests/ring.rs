@@ -178,7 +178,8 @@ fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
         tool::listings(&reader).unwrap().remove(&gate()).unwrap().runs
     };
     // And how often it was built anew by then; sled mends its `conf` itself.
-    let damages: [(fn(&Path), usize); 4] = [
+    type Damage = fn(&Path);
+    let damages: [(Damage, usize); 4] = [
         (|_| {}, 0),
         (|index| std::fs::remove_dir_all(index).unwrap(), 1),
         (|index| std::fs::write(index.join("db"), vec![0; 300_000]).unwrap(), 2),

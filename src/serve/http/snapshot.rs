@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::Door;
 use super::error::ApiError;
 use super::route::{At, FileName};
+use super::span;
 use crate::base::fault::chain;
 use crate::base::limits::PICTURE_WIDTHS;
 use crate::base::name::StreamName;
@@ -23,7 +24,6 @@ use crate::dvr::DvrError;
 use crate::encode::still::StillError;
 use crate::sink::thumbnail::ThumbnailError;
 use crate::sink::thumbnail::past::PastError;
-use crate::wire::rtsp::any_date;
 
 /// Seconds since the picture arrived, with three decimals.
 const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age");
@@ -91,8 +91,7 @@ pub(super) fn width(text: Option<&str>) -> Result<Option<u16>, ApiError> {
 
 /// A moment as a request says it under `name`.
 pub(super) fn moment(text: &str, name: &str) -> Result<WallTime, ApiError> {
-    // A plus that was not escaped arrives as a space.
-    any_date(&text.replace(' ', "+")).ok_or_else(|| {
+    span::date(text).ok_or_else(|| {
         ApiError::bad_request(format!(
             "`{name}` must be a time in RFC 3339, such as 2026-11-22T14:05:00Z, or in seconds \
              since 1970."
