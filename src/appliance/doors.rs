@@ -15,7 +15,7 @@ use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
-use crate::serve::http::{self, HttpDoor, HttpError};
+use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
@@ -66,6 +66,7 @@ pub(super) struct View {
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
     pub(super) reception: Reception,
+    pub(super) cors: Cors,
     pub(super) multicast: Multicast,
 }
 
@@ -127,6 +128,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 begun: view.begun,
                 rtsp_port: view.rtsp_port,
                 rtsp: view.reception,
+                cors: view.cors,
                 dvr: view.dvr,
                 export_jobs: view.export_jobs,
             });

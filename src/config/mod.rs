@@ -47,6 +47,10 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// Origins whose pages may read media; `*`: all of them.
+    pub http_cors: Vec<String>,
+    /// Whether live HLS tells parts.
+    pub hls_low_latency: bool,
     /// The stream accounts by name.
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
@@ -67,6 +71,8 @@ impl Default for Config {
             multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            http_cors: Vec::new(),
+            hls_low_latency: false,
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
@@ -166,13 +172,21 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(mut http) = root.section("http", faults) {
         check_listen(&mut http, "listen", &mut config.http_listen, faults);
+        if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
+            config.http_cors = origins;
+        }
         http.finish(faults);
+    }
+    if let Some(mut hls) = root.section("hls", faults) {
+        config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
+        hls.finish(faults);
     }
     if let Some(tls) = root.section("tls", faults) {
         config.tls = check_tls(tls, faults);
     }
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
+        stream::check_subs(&config.streams, faults);
     }
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
@@ -296,6 +310,7 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            sub = "demo"
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.yard]
@@ -322,6 +337,9 @@ mod tests {
             record = { max_age = "-3d" }
             [stream."Yard 2"]
             source = { kind = "pattern" }
+            [stream.pair]
+            source = { kind = "pattern" }
+            sub = "pair"
             [stream.x]
             "#,
         );
@@ -340,11 +358,12 @@ mod tests {
                 "stream.gate.source.url",
                 "stream.gate.record.max_age",
                 "stream.x.source",
+                "stream.pair.sub",
                 "data_dri"
             ],
             "{told:#?}"
         );
-        assert!(told[11].contains("did you mean \"data_dir\""), "{}", told[11]);
+        assert!(told[12].contains("did you mean \"data_dir\""), "{}", told[12]);
     }
 
     #[test]
