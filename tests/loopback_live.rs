@@ -345,6 +345,7 @@ async fn a_viewer_gets_hello_init_the_gop_and_then_every_unit() {
     let hello = &json(&mut socket).await["hello"];
     assert!(hello["mime"].as_str().unwrap().starts_with("video/mp4; codecs=\"avc1."), "{hello}");
     assert_eq!((&hello["width"], &hello["audio"]), (&320.into(), &false.into()));
+    assert_eq!(hello["init_id"].as_str().unwrap().len(), 16);
     assert!(hello["clock"]["media_secs"].as_f64().unwrap() > 1.0);
     // Init, the half GOP from 2.0 s to 3.0 s, and what comes.
     let mut file = binary(&mut socket, 1 + 25).await;

@@ -22,6 +22,8 @@ use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -60,6 +62,8 @@ pub(super) struct View {
     pub(super) dvr: Dvr,
     pub(super) export_jobs: ExportJobs,
     pub(super) archive: Archive,
+    pub(super) past: PastPictures,
+    pub(super) sprites: Sprites,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
@@ -130,6 +134,8 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 rtsp: view.reception,
                 cors: view.cors,
                 dvr: view.dvr,
+                past: view.past,
+                sprites: view.sprites,
                 export_jobs: view.export_jobs,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));

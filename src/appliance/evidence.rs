@@ -19,7 +19,7 @@ const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
 /// Prints the public key of the box whose data directory this is.
 pub fn device_key(data_dir: &Path) -> anyhow::Result<ExitCode> {
     let key = DeviceKey::find(data_dir)?.public();
-    print!("{}SHA-256 {}\n", key.to_pem(), key.fingerprint());
+    println!("{}SHA-256 {}", key.to_pem(), key.fingerprint());
     Ok(ExitCode::SUCCESS)
 }
 

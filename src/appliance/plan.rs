@@ -42,6 +42,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         http_listen: Vec::new(),
         data_dir: new.data_dir.clone(),
         ring_size: new.ring_size,
+        pictures: new.pictures,
         ..Config::default()
     };
     let old = old.unwrap_or(&nothing);
@@ -56,6 +57,9 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     }
     if old.ring_size != new.ring_size {
         changes.restart_keys.push("ring.size");
+    }
+    if old.pictures != new.pictures {
+        changes.restart_keys.push("pictures.h265");
     }
     changes.end.extend(old.streams.keys().filter(|name| !new.streams.contains_key(*name)).cloned());
     for (name, wanted) in &new.streams {

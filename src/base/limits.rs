@@ -152,7 +152,8 @@ pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
-/// RTSP sessions that play recordings at once; a further one gets 453.
+/// RTSP sessions that play recordings at once; a further one gets 453. As many again may be
+/// browsers; a further one is told so.
 pub const REPLAY_SESSIONS_MAX: usize = 16;
 /// Bytes of one group of pictures that is played backwards; what does not fit is left out at
 /// its end.
@@ -227,6 +228,8 @@ pub const SLOTS_MIN: u32 = 8;
 pub const INIT_BYTES_MAX: usize = 64 << 10;
 /// Pause before a ring that cannot be used is tried again.
 pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before a slot that could not be written is tried again.
+pub const FAILING_PAUSE: Duration = Duration::from_secs(600);
 /// Longest pause before slots that cannot be read are tried again.
 pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
@@ -308,6 +311,8 @@ pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
 pub const SHRINK_PLANS_MAX: usize = 8;
 /// How long somebody who agrees to a smaller ring waits for the disk.
 pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Rebuilds of the index that the journal keeps; the oldest leave first.
+pub const REBUILDS_MAX: usize = 256;
 /// Changes of the ring's size that the journal keeps; the oldest leave first.
 pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
@@ -352,8 +357,9 @@ pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Files of one export; an export of more stretches fails with the reason.
-pub const EXPORT_JOB_FILES_MAX: usize = 4_096;
+/// How often one stream of an export is begun anew because footage turned out to be damaged or
+/// went meanwhile; then the job fails.
+pub const EXPORT_JOB_TRIES_MAX: u32 = 3;
 /// Largest manifest of an export, and largest state file of a job; a larger one is refused.
 pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an export after which they are brought to the medium and the volume's room is looked
@@ -382,6 +388,19 @@ pub const HTTP_BODY_BYTES_MAX: usize = 64 << 10;
 pub const MSE_VIEWERS_MAX: usize = 64;
 /// Bytes waiting for one WebSocket viewer before units are dropped to the next key frame.
 pub const MSE_QUEUE_BYTES_MAX: usize = 4 << 20;
+/// How far the past is sent ahead of what a browser shows, in time as it passes for the viewer;
+/// what would be further waits in the ring.
+pub const PLAY_AHEAD_MAX: Duration = Duration::from_secs(6);
+/// Bytes of that; past them only [`PLAY_AHEAD_MIN`] is sent.
+pub const PLAY_AHEAD_BYTES_MAX: usize = 16 << 20;
+/// What is sent ahead however many bytes it has, so that playing never stops for good.
+pub const PLAY_AHEAD_MIN: Duration = Duration::from_secs(1);
+/// Parts sent and not yet shown whose place is remembered; past it no more are sent.
+pub const PLAY_PARTS_AHEAD_MAX: usize = 4_096;
+/// Bytes of media from which on what is played of the past is sent in several parts.
+pub const PLAY_SCENE_BYTES_MAX: usize = 1 << 20;
+/// Messages that a viewer of the past may send a second, averaged over ten; more end it.
+pub const PLAY_MESSAGES_PER_SEC_MAX: u32 = 50;
 /// Bytes of finished HLS segments kept for one stream; the oldest leave first.
 pub const HLS_BYTES_MAX: usize = 64 << 20;
 /// An HLS segment ends at the first key frame after this; a little under two seconds, so that
@@ -455,14 +474,53 @@ pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
 
 /// A key frame older than this is not shown as a live picture.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
-/// A decoded picture is served again for this long.
-pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(1_000);
-/// The decoder child is killed after this.
+/// A decoded picture is served again for this long: less than the second that most cameras take
+/// from one key frame to the next.
+pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(800);
+/// Widths of the newest picture that are kept decoded per stream; the oldest leaves first.
+pub const SNAPSHOT_WIDTHS_MAX: usize = 4;
+/// What `?width=` of a picture may be; a picture is never enlarged.
+pub const PICTURE_WIDTHS: std::ops::RangeInclusive<u16> = 16..=3_840;
+/// How long somebody waits for a picture, the queue before the decoder included.
+pub const PICTURE_WAIT_MAX: Duration = Duration::from_secs(12);
+/// A decoder child that takes longer for one picture is killed.
 pub const DECODE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Largest JPEG a decoder child may answer.
-pub const JPEG_BYTES_MAX: usize = 4 << 20;
+/// The same for the child that makes sprites, which gets what processor time nobody else wants.
+pub const DECODE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Processor time of a decoder child for one picture; past it the kernel kills it.
+pub const DECODE_CPU_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pictures that wait for one decoder child; a further one is refused.
+pub const DECODE_QUEUE_LEN_MAX: usize = 64;
+/// Bytes of one key frame with its parameter sets; a larger one is refused.
+pub const DECODE_REQUEST_BYTES_MAX: usize =
+    ACCESS_UNIT_BYTES_MAX + 3 * (PARAMETER_SET_BYTES_MAX + 4);
+/// Pixels of a picture that is decoded, 8192x4320; a larger one is refused.
+pub const DECODE_PIXELS_MAX: usize = 8_192 * 4_320;
+/// Largest picture a decoder child may answer.
+pub const JPEG_BYTES_MAX: usize = 16 << 20;
 /// Address space of a decoder child; past it its allocations fail and one picture is lost.
 pub const DECODE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// A decoder child that nobody asked for this long is ended.
+pub const DECODER_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Longest pause before a decoder child is started again: one camera whose key frames crash it
+/// must not cost the others theirs.
+pub const DECODER_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pictures of the past that are looked for at once; further ones wait.
+pub const PAST_PICTURES_AT_ONCE: usize = 4;
+/// Bytes of pictures of the past kept in memory; those not asked for the longest leave first.
+pub const PAST_PICTURE_CACHE_BYTES_MAX: usize = 8 << 20;
+/// How far behind the end of a recording that goes on a moment still counts as recorded: what
+/// came since waits to become durable.
+pub const PAST_PICTURE_SLACK: Duration = Duration::from_secs(4);
+/// MJPEG viewers of one stream; a further one gets 503.
+pub const MJPEG_VIEWERS_MAX: usize = 16;
+/// Bytes of sprite sheets kept in memory over all streams; those not asked for the longest leave
+/// first. A sheet has about 150 KB, one that still grows 2.6 MB more.
+pub const SPRITE_CACHE_BYTES_MAX: usize = 48 << 20;
+/// How long somebody waits for a sprite sheet; what was made until then is kept.
+pub const SPRITE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest range of one sprite map.
+pub const SPRITE_RANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 // Recovery log.
 

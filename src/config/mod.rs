@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
+use crate::encode::still;
 use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
@@ -51,6 +52,8 @@ pub struct Config {
     pub http_cors: Vec<String>,
     /// Whether live HLS tells parts.
     pub hls_low_latency: bool,
+    /// How pictures are made.
+    pub pictures: still::Config,
     /// The stream accounts by name.
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
@@ -73,6 +76,7 @@ impl Default for Config {
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             http_cors: Vec::new(),
             hls_low_latency: false,
+            pictures: still::Config::default(),
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
@@ -180,6 +184,12 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(mut hls) = root.section("hls", faults) {
         config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
         hls.finish(faults);
+    }
+    if let Some(mut pictures) = root.section("pictures", faults) {
+        if let Some(source) = pictures.parsed("h265", unit::h265_source, faults) {
+            config.pictures.h265 = source;
+        }
+        pictures.finish(faults);
     }
     if let Some(tls) = root.section("tls", faults) {
         config.tls = check_tls(tls, faults);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::base::limits::RTSP_SESSION_TIMEOUTS;
 use crate::dvr;
+use crate::encode::still;
 
 type Parsed<T> = Result<T, (String, &'static str)>;
 
@@ -91,6 +92,15 @@ pub(super) fn groups(text: &str) -> Parsed<(Ipv4Addr, u16)> {
         Some((base, u16::try_from(count).ok()?)).filter(|_| whole)
     };
     read().ok_or_else(|| (format!("{text:?} is no such range"), GROUPS))
+}
+
+/// Where pictures of H.265 streams come from.
+pub(super) fn h265_source(text: &str) -> Parsed<still::Source> {
+    match text {
+        "libde265" => Ok(still::Source::Libde265),
+        "off" => Ok(still::Source::Off),
+        _ => Err((format!("{text:?} is no such decoder"), "\"libde265\" or \"off\"")),
+    }
 }
 
 /// An address to listen on.

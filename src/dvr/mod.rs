@@ -13,6 +13,7 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod moment;
 mod mount;
 mod open_slot;
 mod outlook;
@@ -50,9 +51,10 @@ pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{
-    Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
+    Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::moment::{Moment, Moments};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};
@@ -236,6 +238,22 @@ impl Dvr {
         listing::join(slots, stream, &facts, complete)
     }
 
+    /// The boots in which what `stream` has between two dates was recorded, the oldest first.
+    #[must_use]
+    pub fn boots(&self, stream: &StreamName, from: WallTime, until: WallTime) -> Vec<Identity> {
+        let facts = self.shared.facts();
+        let table = self.shared.table();
+        let meets = |held: &&table::Held| {
+            let mut placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
+            held.stream == *stream && placed.any(|(start, end)| start < until && end > from)
+        };
+        let mut laps: Vec<_> = table.held().map(|(_, held)| held).filter(meets).collect();
+        laps.sort_by_key(|held| held.generation);
+        let mut boots: Vec<Identity> = laps.iter().map(|held| held.boot).collect();
+        boots.dedup();
+        boots
+    }
+
     /// Protects a range; returns when that is on the medium.
     pub async fn pin(&self, wish: PinWish) -> Result<PinView, PinError> {
         match self.ask(Change::Pin(wish)).await? {
@@ -322,6 +340,13 @@ impl Dvr {
     /// A cursor over what `stream` has recorded; blocks on nothing but locks.
     pub fn tape(&self, stream: &StreamName) -> Result<Tape, DvrError> {
         Tape::open(Arc::clone(&self.shared), self.boot, stream)
+    }
+
+    /// The date that footage of now will have in the recording: a capture that is dated by
+    /// another clock than ours is placed by its arrival.
+    #[must_use]
+    pub fn date(&self, arrived: BootTime, believed: WallTime) -> WallTime {
+        self.shared.facts().clock.place(self.boot, arrived, believed)
     }
 
     /// Everything about the storage, with the forecast.

@@ -3,6 +3,7 @@
 //! Owns: the way from a [`Bus`](crate::bus::Bus) to a reader or a disk. Must never block the
 //! publisher.
 
+mod duration;
 pub mod evidence;
 pub mod export;
 pub mod hls;
@@ -11,6 +12,8 @@ mod outlet;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp_play;
+mod shelf;
+pub mod sprite;
 pub mod thumbnail;
 mod web_reader;
 

@@ -14,7 +14,7 @@ use super::thumbnail::Thumbnail;
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
 use crate::bus::Stream;
-use crate::encode::still::StillDecoder;
+use crate::encode::still::StillDecoders;
 use crate::supervise::Supervisor;
 
 /// One stream and its ways out.
@@ -31,7 +31,7 @@ pub struct Outlet {
     /// fMP4 over WebSocket.
     pub mse: Mse,
     /// The newest picture as JPEG.
-    pub thumbnail: Thumbnail,
+    pub thumbnail: Arc<Thumbnail>,
     /// The recorder, if the stream is recorded.
     pub recorder: Option<Recorder>,
 }
@@ -45,6 +45,8 @@ pub struct Readers {
     pub hls: usize,
     /// WebSocket viewers.
     pub mse: usize,
+    /// MJPEG viewers.
+    pub mjpeg: usize,
 }
 
 impl Outlet {
@@ -53,17 +55,17 @@ impl Outlet {
     pub fn new(
         stream: &Arc<Stream>,
         recorder: Option<Recorder>,
-        decoder: StillDecoder,
+        decoders: &StillDecoders,
         supervisor: &Supervisor,
     ) -> Self {
-        let to = || Arc::clone(stream);
+        let (to, clock) = (|| Arc::clone(stream), Arc::clone(supervisor.clock()));
         Self {
             stream: to(),
             sub: ArcSwapOption::default(),
             rtsp: Fanout::new(to(), supervisor.clone()),
             hls: Hls::new(to(), recorder.as_ref().map(Recorder::footage), supervisor.clone()),
             mse: Mse::new(to(), supervisor.clone()),
-            thumbnail: Thumbnail::new(to(), Arc::clone(supervisor.clock()), decoder),
+            thumbnail: Arc::new(Thumbnail::new(to(), clock, decoders.pictures.clone())),
             recorder,
         }
     }
@@ -71,7 +73,12 @@ impl Outlet {
     /// How many read it now.
     #[must_use]
     pub fn readers(&self) -> Readers {
-        Readers { rtsp: self.rtsp.readers(), hls: self.hls.readers(), mse: self.mse.readers() }
+        Readers {
+            rtsp: self.rtsp.readers(),
+            hls: self.hls.readers(),
+            mse: self.mse.readers(),
+            mjpeg: self.thumbnail.viewers(),
+        }
     }
 
     /// What each part counted, the source first. Whoever adds a sink adds its line here.

@@ -3,6 +3,7 @@
 //! Owns: the choice of tracks for HLS and MSE, what is said about a track left out, and G.711 as
 //! FLAC, live and out of a recording.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,18 +32,31 @@ impl WebFormat {
     /// track is left out; `None` when nothing remains.
     #[must_use]
     pub fn new(all: Tracks) -> Option<Self> {
+        Self::choose(all, true)
+    }
+
+    /// The same of pictures that are not shown at the pace of life: without the sound, but where
+    /// there is nothing else.
+    #[must_use]
+    pub fn silent(all: Tracks) -> Option<Self> {
+        let has_sound = all.video().is_none();
+        Self::choose(all, has_sound)
+    }
+
+    fn choose(all: Tracks, with_sound: bool) -> Option<Self> {
         let shown = |track: Option<&Track>| {
             let track = track?;
             Some(Track { id: track.id, params: track.params.for_browsers()? })
         };
-        let (video, audio) = (shown(all.video()), shown(all.audio()));
-        let audio_dropped = all.audio().filter(|_| audio.is_none()).map(|track| {
+        let (video, sound) = (shown(all.video()), shown(all.audio()));
+        let audio_dropped = all.audio().filter(|_| sound.is_none()).map(|track| {
             format!(
                 "The sound is {}, which browsers do not play; the picture is shown without it.",
                 track.params.codec_name()
             )
         });
-        let carried: Vec<Track> = video.into_iter().chain(audio).collect();
+        let sound = sound.filter(|_| with_sound);
+        let carried: Vec<Track> = video.into_iter().chain(sound).collect();
         if carried.is_empty() {
             return None;
         }
@@ -111,6 +125,14 @@ impl WebFormat {
     pub fn lead(&self) -> TrackId {
         // `carried` is not empty, see `new`.
         self.carried.first().map_or(TrackId(0), |track| track.id)
+    }
+
+    /// A name for the init segment, the same for the same bytes.
+    #[must_use]
+    pub fn init_id(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.init);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Width and height in pixels, if there is video.

@@ -27,9 +27,6 @@ const EXTRA_64: u16 = 1;
 const END_BYTES: usize = 22;
 const LOCATOR_BYTES: usize = 20;
 const END_64_BYTES: usize = 56;
-/// From this size on a member that is being written gets the 64-bit form; its final size is a
-/// little off what was expected.
-const WIDE_BYTES: u64 = 3 << 30;
 
 /// The most bytes that stand behind the directory.
 pub const END_BYTES_MAX: usize = END_BYTES + LOCATOR_BYTES + END_64_BYTES;
@@ -74,11 +71,11 @@ impl Stamp {
 }
 
 impl Member {
-    /// A member that begins at `at` and is expected to have about `bytes`; its length and its
-    /// checksum are filled in when it stands.
+    /// A member that begins at `at` and will have `bytes`; its length and its checksum are filled
+    /// in when it stands.
     #[must_use]
     pub fn begin(name: &str, at: u64, bytes: u64) -> Self {
-        Self { name: name.to_owned(), crc32: 0, bytes: 0, at, wide: bytes >= WIDE_BYTES }
+        Self { name: name.to_owned(), crc32: 0, bytes: 0, at, wide: bytes >= u64::from(u32::MAX) }
     }
 
     /// Whether a member of this form may have `bytes`.
@@ -147,7 +144,9 @@ fn narrow(value: u64) -> u32 {
 fn put_extra(out: &mut Vec<u8>, values: &[u64]) {
     out.put_u16_le(EXTRA_64);
     out.put_u16_le(u16::try_from(8 * values.len()).unwrap_or(0));
-    values.iter().for_each(|&value| out.put_u64_le(value));
+    for &value in values {
+        out.put_u64_le(value);
+    }
 }
 
 /// What stands behind the last member, from `at` to the archive's end: the directory and the
@@ -285,7 +284,7 @@ mod tests {
     fn a_stamp_is_that_of_dos() {
         assert_eq!(
             stamp(),
-            Stamp { date: (46 << 9) | (11 << 5) | 22, time: (14 << 11) | (5 << 5) | 3 }
+            Stamp { date: (46 << 9) + (11 << 5) + 22, time: (14 << 11) | (5 << 5) | 3 }
         );
         assert_eq!(Stamp::at(WallTime::default()), Stamp { date: 33, time: 0 });
     }

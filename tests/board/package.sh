@@ -9,11 +9,12 @@ set -euo pipefail
 package=$(realpath "$1")
 work=$(mktemp -d)
 root=$work/root
-trap 'rm -rf "$work"' EXIT
+trap 'umount "$root/proc" 2>/dev/null || true; rm -rf "$work"' EXIT
 fail() { echo "package: $*" >&2; exit 1; }
 in_root() { chroot "$root" env DEBIAN_FRONTEND=noninteractive "$@"; }
 
 mmdebstrap --quiet --variant=minbase --include=systemd,libstdc++6 bookworm "$root" >/dev/null
+mount -t proc proc "$root/proc"
 cp "$package" "$root/holdfast.deb"
 
 in_root dpkg -i /holdfast.deb >/dev/null || fail "it does not install on Debian 12"

@@ -34,6 +34,8 @@ pub struct Media {
     pub independent: bool,
     pub playlist_type: Option<String>,
     pub ended: bool,
+    /// Where a player is to begin.
+    pub start: Option<Attributes>,
     pub control: Option<Attributes>,
     pub part_target_secs: Option<f64>,
     /// Segments left out of a delta update.

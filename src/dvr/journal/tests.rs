@@ -102,12 +102,9 @@ fn what_is_noted_at_once_is_there_as_a_whole_or_not_at_all() {
     assert_eq!(parse(&bytes).records, records());
     // A power cut may leave any sectors of an append that was not synced.
     for sectors in 0..1 << bytes.len().div_ceil(512) {
-        let mut torn = bytes.clone();
-        for at in first.len()..bytes.len() {
-            if sectors >> (at / 512) & 1 == 0 {
-                torn[at] = 0;
-            }
-        }
+        let survives = |at: usize| at < first.len() || sectors >> (at / 512) & 1 == 1;
+        let torn = bytes.iter().zip(0..).map(|(&byte, at)| if survives(at) { byte } else { 0 });
+        let torn: Vec<u8> = torn.collect();
         let parsed = parse(&torn);
         let whole = torn == bytes;
         assert_eq!((parsed.damaged, parsed.records.len()), (0, if whole { 10 } else { 2 }));
@@ -170,8 +167,9 @@ fn a_kind_from_the_future_is_passed_over() {
 
 #[test]
 fn facts_written_anew_are_the_same_facts() {
-    let facts = Facts::of(records());
-    assert_eq!(facts.pins.len(), 1);
+    let rebuild = Rebuild { utc: date(3), slots: 9, why: "it is damaged".to_owned() };
+    let facts = Facts::of(records().into_iter().chain([Record::Rebuilt(rebuild)]));
+    assert_eq!((facts.pins.len(), facts.rebuilds.len()), (1, 1));
     assert_eq!(facts.troubles.len(), 1);
     assert_eq!(facts.sessions[0].stopped, Some(at(99)));
     assert_eq!(Facts::of(facts.records()), facts);

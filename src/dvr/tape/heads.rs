@@ -89,7 +89,9 @@ impl Tape {
     pub fn lease(&self, places: impl Iterator<Item = Place>) -> Leases {
         let laps: Vec<u64> = places.map(|place| place.generation).collect();
         let mut table = self.shared.table();
-        laps.iter().for_each(|&generation| table.lease(generation));
+        for &generation in &laps {
+            table.lease(generation);
+        }
         drop(table);
         Leases { shared: Arc::clone(&self.shared), laps }
     }

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::export::Kept;
 use super::stall::Stalling;
 use super::{Door, HttpDoor, route};
 use crate::base::Stop;
@@ -29,6 +30,8 @@ use crate::base::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX, HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX,
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
+use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody comes.
@@ -112,7 +115,10 @@ pub async fn run(
     let hard_stop = Stop::new();
     let _guard = hard_stop.clone().drop_guard();
     let connections = Supervisor::new(hard_stop, Arc::clone(&door.clock));
-    let door = Arc::new(Door { open: door, connections, closing: Stop::new() });
+    let exports = Exports::new(door.dvr.clone());
+    let archive = Archive::new(door.dvr.clone());
+    let (closing, kept) = (Stop::new(), Kept::default());
+    let door = Arc::new(Door { open: door, archive, connections, closing, exports, kept });
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut accepting = Accepting {
         router: route::router(Arc::clone(&door)),

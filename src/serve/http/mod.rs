@@ -13,16 +13,20 @@
 mod api;
 mod cors;
 mod error;
+mod export;
 mod layer;
 mod listener;
 mod live;
 mod metrics;
+mod mjpeg;
 mod page;
 mod past;
+mod play;
 mod range;
 mod route;
 mod snapshot;
 mod span;
+mod sprite;
 mod stall;
 mod ws;
 
@@ -39,6 +43,10 @@ use crate::bus::Directory;
 use crate::dvr::Dvr;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
+use crate::sink::export::Exports;
+use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -60,6 +68,10 @@ pub struct HttpDoor {
     pub cors: Cors,
     /// The ring.
     pub dvr: Dvr,
+    /// Pictures out of it.
+    pub past: PastPictures,
+    /// Sheets of small ones.
+    pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
 }
@@ -68,10 +80,16 @@ pub struct HttpDoor {
 #[derive(Debug)]
 struct Door {
     open: Arc<HttpDoor>,
+    /// The recordings, for those who watch them in a browser.
+    archive: Archive,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Recordings as files.
+    exports: Exports,
+    /// The files of the last downloads.
+    kept: export::Kept,
 }
 
 impl std::ops::Deref for Door {

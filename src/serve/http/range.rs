@@ -1,4 +1,4 @@
-//! `Range` of a body whose bytes never change (RFC 9110 §14).
+//! `Range` of a body whose bytes never change, or that has a tag (RFC 9110 §13, §14).
 //!
 //! Owns: 206 and 416, and the cutting of a body that comes in pieces.
 
@@ -11,17 +11,38 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+pub(super) const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
-/// The part of `length` bytes that a request asks for: `None` for all of them, which is also
-/// the answer to what is not understood, to several ranges and to `If-Range` (§14.2, §13.1.5).
-fn asked(request: &HeaderMap, length: u64) -> Option<Result<Range<u64>, Unsatisfiable>> {
+/// What a request asks for of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// All of it.
+    All,
+    /// These bytes.
+    Part(Range<u64>),
+    /// None that it has.
+    Outside,
+}
+
+/// The part of `length` bytes that a request asks for: all of them is also the answer to what
+/// is not understood, to several ranges, and to an `If-Range` that is not this strong `tag`
+/// (§14.2, §13.1.5).
+pub(super) fn asked(request: &HeaderMap, length: u64, tag: Option<&str>) -> Asked {
+    let is_same = match request.get(header::IF_RANGE) {
+        None => true,
+        Some(wanted) => tag.is_some_and(|tag| wanted.as_bytes() == tag.as_bytes()),
+    };
+    match understood(request, length).filter(|_| is_same) {
+        None => Asked::All,
+        Some(range) if range.start < range.end => Asked::Part(range),
+        Some(_) => Asked::Outside,
+    }
+}
+
+fn understood(request: &HeaderMap, length: u64) -> Option<Range<u64>> {
     let range = request.get(header::RANGE)?.to_str().ok()?;
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
-    if request.contains_key(header::IF_RANGE) {
-        return None;
-    }
-    let range = match (first.trim(), last.trim()) {
+    Some(match (first.trim(), last.trim()) {
         ("", last) => length.saturating_sub(whole(last)?)..length,
         (first, "") => whole(first)?..length,
         (first, last) => {
@@ -31,11 +52,26 @@ fn asked(request: &HeaderMap, length: u64) -> Option<Result<Range<u64>, Unsatisf
             }
             first..last.saturating_add(1).min(length)
         }
-    };
-    Some(if range.start < range.end { Ok(range) } else { Err(Unsatisfiable) })
+    })
 }
 
-struct Unsatisfiable;
+/// Whether a request goes on with a body of which it has the beginning, or jumps in it.
+pub(super) fn goes_on(request: &HeaderMap) -> bool {
+    understood(request, u64::MAX).is_some_and(|range| range.start > 0)
+}
+
+/// Whether the client has the body with this strong tag already (§13.1.2).
+pub(super) fn is_known(request: &HeaderMap, tag: &str) -> bool {
+    let tags = request.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let known = |known: &str| known == "*" || known.trim_start_matches("W/") == tag;
+    tags.is_some_and(|tags| tags.split(',').map(str::trim).any(known))
+}
+
+/// Says how long the body is of which something was asked for that it does not have.
+pub(super) fn outside(length: u64) -> Response {
+    let headers = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
+    (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()
+}
 
 fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
@@ -50,26 +86,24 @@ pub(super) fn answer<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    answer_at(request, length, |range| part(pieces, range))
+    answer_at(request, length, None, |range| part(pieces, range))
 }
 
-/// As [`answer`], where `open` gives the bytes of any part.
+/// As [`answer`], where `open` gives the bytes of any part of what has this strong `tag`.
 pub(super) fn answer_at<S, E>(
     request: &HeaderMap,
     length: u64,
+    tag: Option<&str>,
     open: impl FnOnce(Range<u64>) -> S,
 ) -> Response
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let (status, range) = match asked(request, length) {
-        None => (StatusCode::OK, 0..length),
-        Some(Ok(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(Err(Unsatisfiable)) => {
-            let headers = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
-            return (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response();
-        }
+    let (status, range) = match asked(request, length, tag) {
+        Asked::All => (StatusCode::OK, 0..length),
+        Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Asked::Outside => return outside(length),
     };
     let bytes = HeaderValue::from(range.end - range.start);
     let told = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
@@ -155,6 +189,24 @@ mod tests {
         let odd = ["bytes=5-2", "bytes=1-2,4-5", "bytes=a-b", "bytes=-", "lines=1-2", "bytes=+1-2"];
         for range in std::iter::once(None).chain(odd.map(Some)) {
             assert_eq!(ask(range).await, (200, String::new(), b"abcdefghij".to_vec()), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_of_the_version_that_the_client_has_or_it_is_all() {
+        for (if_range, wanted) in [
+            (None, Asked::Part(2..6)),
+            (Some("\"new\""), Asked::Part(2..6)),
+            (Some("\"old\""), Asked::All),
+            (Some("W/\"new\""), Asked::All),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Asked::All),
+        ] {
+            let mut request = HeaderMap::new();
+            request.insert(header::RANGE, "bytes=2-5".parse().unwrap());
+            if let Some(tag) = if_range {
+                request.insert(header::IF_RANGE, tag.parse().unwrap());
+            }
+            assert_eq!(asked(&request, 10, Some("\"new\"")), wanted, "{if_range:?}");
         }
     }
 

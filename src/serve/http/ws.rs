@@ -37,17 +37,8 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let message = format!("This address speaks WebSocket only: {rejection}");
-        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
-    })?;
-    if !is_same_origin(&headers) {
-        let message = "Only the box's own page may open this socket.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", message));
-    }
+    let upgrade = accept(&headers, upgrade)?;
     let viewer = outlet.mse.view()?;
-    let upgrade =
-        upgrade.max_message_size(MSE_MESSAGE_BYTES_MAX).max_frame_size(MSE_MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let connections = door.connections.clone();
         let session = Session::new(socket, viewer, &outlet, door);
@@ -57,6 +48,22 @@ pub(super) async fn upgrade(
             debug!(part = "ws", peer = %slot.peer, ended, "viewer left");
         });
     }))
+}
+
+/// The upgrade with its bounds, if this viewer may have it.
+pub(super) fn accept(
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<WebSocketUpgrade, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| {
+        let message = format!("This address speaks WebSocket only: {rejection}");
+        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
+    })?;
+    if !is_same_origin(headers) {
+        let message = "Only the box's own page may open this socket.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", message));
+    }
+    Ok(upgrade.max_message_size(MSE_MESSAGE_BYTES_MAX).max_frame_size(MSE_MESSAGE_BYTES_MAX))
 }
 
 /// Whether the page that asks came from this box. A program that is no browser sends no

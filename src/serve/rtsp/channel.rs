@@ -1,23 +1,21 @@
-//! Which stream a name means: its own, or a channel's number.
+//! Which stream the number of a channel means.
 //!
 //! Owns: the rule for numbers. Channels are the streams in the order of their names, from one on;
 //! a stream called `<other>-sub` beside `<other>` is that one's sub-stream and no channel.
 
-use std::sync::Arc;
-
 use crate::base::name::StreamName;
 use crate::bus::Directory;
 use crate::sink::Outlet;
-use crate::wire::rtsp::Channel;
+use crate::wire::rtsp::{Channel, Channels};
 
 const SUB: &str = "-sub";
 
-/// The outlet of `stream`, as a URL names it.
-pub(super) fn find(outlets: &Directory<Outlet>, stream: &str) -> Option<Arc<Outlet>> {
-    let Some(channel) = Channel::of_stream(stream) else { return outlets.get(stream) };
-    let all = outlets.all();
-    let names: Vec<&str> = all.keys().map(StreamName::as_str).collect();
-    outlets.get(&named(&names, channel)?)
+impl Channels for Directory<Outlet> {
+    fn stream(&self, channel: Channel) -> Option<String> {
+        let all = self.all();
+        let names: Vec<&str> = all.keys().map(StreamName::as_str).collect();
+        named(&names, channel).filter(|name| names.contains(&name.as_str()))
+    }
 }
 
 /// The name of `channel` among `names`, which are in order.

@@ -3,7 +3,7 @@
 //! Owns: the file, and when it is brought to the medium. One piece of a member is in memory.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use ring::digest::{Context, SHA256};
@@ -44,7 +44,7 @@ impl Archive {
         Self { file, stamp, at: 0, synced_at: 0, members: Vec::new() }
     }
 
-    /// Begins a member of about `bytes`.
+    /// Begins a member of `bytes`.
     pub(super) fn begin(&mut self, name: &str, bytes: u64) -> io::Result<Open> {
         let member = Member::begin(name, self.at, bytes);
         self.put(&member.head(self.stamp))?;
@@ -55,7 +55,7 @@ impl Archive {
     pub(super) fn write(&mut self, open: &mut Open, bytes: &[u8]) -> io::Result<bool> {
         let length = open.member.bytes + bytes.len() as u64;
         if !open.member.may_have(length) {
-            return Err(io::Error::other("a file became much larger than was expected"));
+            return Err(io::Error::other("a file became larger than was planned"));
         }
         self.put(bytes)?;
         open.crc.update(bytes);
@@ -71,6 +71,14 @@ impl Archive {
         let (name, bytes) = (member.name.clone(), member.bytes);
         self.members.push(member);
         Ok(Written { name, bytes, sha256: hex(open.sha.finish().as_ref()) })
+    }
+
+    /// Takes a member back that was begun.
+    pub(super) fn abandon(&mut self, open: Open) -> io::Result<()> {
+        self.at = open.member.at;
+        self.synced_at = self.synced_at.min(self.at);
+        self.file.set_len(self.at)?;
+        self.file.seek(SeekFrom::Start(self.at)).map(drop)
     }
 
     /// A whole member.

@@ -102,13 +102,25 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     written_bytes: AtomicU64,
+    /// How many it will be; 0 before that is known for sure.
+    planned_bytes: AtomicU64,
     is_cancelled: AtomicBool,
 }
 
 impl Progress {
-    /// So many bytes of footage more.
-    pub(super) fn add(&self, bytes: u64) {
-        self.written_bytes.fetch_add(bytes, Relaxed);
+    /// So many bytes of footage it will be.
+    pub(super) fn plan(&self, bytes: u64) {
+        self.planned_bytes.store(bytes, Relaxed);
+    }
+
+    /// So many bytes of footage stand. A stream that is begun anew does not go back.
+    pub(super) fn reach(&self, bytes: u64) {
+        self.written_bytes.fetch_max(bytes, Relaxed);
+    }
+
+    /// Bytes of footage that are planned and do not stand yet.
+    pub(super) fn left_bytes(&self) -> u64 {
+        self.planned_bytes.load(Relaxed).saturating_sub(self.written_bytes.load(Relaxed))
     }
 
     pub(super) fn cancel(&self) {
@@ -138,19 +150,27 @@ impl Job {
             JobState::Queued => self.kept.expected_bytes,
             JobState::Running => {
                 let written = self.progress.written_bytes.load(Relaxed);
-                self.kept.expected_bytes.saturating_sub(written)
+                self.expected_bytes().saturating_sub(written)
             }
             JobState::Done | JobState::Failed => 0,
         }
     }
 
+    fn expected_bytes(&self) -> u64 {
+        match self.progress.planned_bytes.load(Relaxed) {
+            0 => self.kept.expected_bytes,
+            bytes => bytes,
+        }
+    }
+
     pub(super) fn view(&self) -> JobView {
         let kept = &self.kept;
+        let expected_bytes = self.expected_bytes();
         let written_bytes = self.progress.written_bytes.load(Relaxed);
         // Whole only when the file is there.
         let percent = match kept.state {
             JobState::Done => 100,
-            _ => (written_bytes.saturating_mul(100) / kept.expected_bytes.max(1)).min(99),
+            _ => (written_bytes.saturating_mul(100) / expected_bytes.max(1)).min(99),
         };
         JobView {
             id: kept.id.clone(),
@@ -158,7 +178,7 @@ impl Job {
             reason: kept.reason.clone(),
             percent,
             written_bytes,
-            expected_bytes: kept.expected_bytes,
+            expected_bytes,
             bytes: kept.bytes,
             streams: kept.wish.streams.clone(),
             start: kept.wish.start,
@@ -218,6 +238,7 @@ pub(super) fn share(run: &Run, start: WallTime, end: WallTime) -> u64 {
 }
 
 /// A date as nanoseconds since 1970, so that none is rounded.
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature is serde's
 mod nanos {
     use super::{Deserialize, Deserializer, Serializer, WallTime};
 
@@ -230,6 +251,7 @@ mod nanos {
     }
 }
 
+#[allow(clippy::ref_option)] // the signature is serde's
 mod nanos_or_none {
     use super::{Deserialize, Deserializer, Serialize, Serializer, WallTime};
 

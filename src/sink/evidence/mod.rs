@@ -81,7 +81,7 @@ pub enum JobError {
         bytes: u64,
     },
     /// Its footage cannot be protected.
-    #[error(transparent)]
+    #[error("the footage of the export cannot be protected: {0}; or export less at once")]
     Pin(#[from] PinError),
     /// There is none of this name.
     #[error("there is no export of this id; GET /api/v1/exports lists those there are")]
@@ -159,7 +159,7 @@ impl ExportJobs {
         let shared = &self.0;
         let wish = wish.checked(shared.clock.wall())?;
         shared.is_in_place()?;
-        let expected_bytes = shared.estimate(&wish).ok_or(JobError::Nothing)?;
+        let expected_bytes = shared.estimate(&wish)?;
         let _turn = shared.turn.lock().await;
         if shared.jobs().len() >= EXPORT_JOBS_MAX {
             return Err(JobError::TooMany);
@@ -181,10 +181,7 @@ impl ExportJobs {
 
     /// The archive of a finished job, and its length.
     pub async fn file(&self, id: &str) -> Result<(File, u64), JobError> {
-        let bytes = match self.get(id)? {
-            JobView { state: JobState::Done, bytes: Some(bytes), .. } => bytes,
-            _ => return Err(JobError::NotDone),
-        };
+        let bytes = self.get(id)?.bytes.ok_or(JobError::NotDone)?;
         let opened = self.0.store.open(id).await;
         opened.map(|file| (file, bytes)).map_err(|error| JobError::NotNow(error.to_string()))
     }
@@ -230,13 +227,20 @@ impl Shared {
         self.key().clone().ok_or_else(|| JobError::NotNow(not_yet.to_owned()))
     }
 
-    /// About how many bytes a wish comes to; `None` when nothing is recorded there.
-    fn estimate(&self, wish: &Wish) -> Option<u64> {
-        let bytes = wish.streams.iter().map(|stream| {
-            let listing = self.dvr.listing(stream).between(wish.start, wish.end);
-            listing.runs.iter().map(|run| job::share(run, wish.start, wish.end)).sum::<u64>()
-        });
-        Some(bytes.sum()).filter(|bytes| *bytes > 0)
+    /// About how many bytes a wish comes to.
+    fn estimate(&self, wish: &Wish) -> Result<u64, JobError> {
+        let mut bytes = 0;
+        for stream in &wish.streams {
+            let listing = self.dvr.listing(stream);
+            if !listing.complete {
+                let reading =
+                    "The ring is being read after a start; /api/v1/storage tells how far.";
+                return Err(JobError::NotNow(reading.to_owned()));
+            }
+            let runs = listing.between(wish.start, wish.end).runs;
+            bytes += runs.iter().map(|run| job::share(run, wish.start, wish.end)).sum::<u64>();
+        }
+        if bytes == 0 { Err(JobError::Nothing) } else { Ok(bytes) }
     }
 
     async fn look_for_room(&self, wanted_bytes: u64) -> Result<(), JobError> {

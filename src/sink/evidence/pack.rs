@@ -1,28 +1,34 @@
 //! Carries one job out: reads the footage, writes the archive. Blocks; lives on its own thread.
 //!
-//! Owns: which file a fragment goes to. Fragments are copied as they are, byte by byte; a file
-//! ends where the footage does, and where the parameters change.
+//! Owns: the order of the archive, and that whatever reads for it waits for others. What a
+//! stream's file is, is the business of [`export`](crate::sink::export).
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+
 use super::archive::{Archive, Open, Written};
 use super::job::{Kept, Progress};
-use super::manifest::{self, Clock, Contents, Device, Listed, Manifest, Part, Range, Software};
+use super::manifest::{self, Clock, Contents, Device, Listed, Manifest, Range, Software};
 use super::{Shared, store};
 use crate::base::device::{DeviceKey, hex};
 use crate::base::limits::{
-    EXPORT_JOB_FILES_MAX, EXPORT_JOB_MANIFEST_BYTES_MAX, EXPORT_JOB_TAIL_TIME_MAX,
+    EXPORT_JOB_MANIFEST_BYTES_MAX, EXPORT_JOB_TAIL_TIME_MAX, EXPORT_JOB_TRIES_MAX,
 };
 use crate::base::name::StreamName;
-use crate::dvr::{Clip, Disk, DvrError, RealDisk, Tape, Way, yield_to_others};
+use crate::dvr::{Disk, Identity, RealDisk, yield_to_others};
+use crate::sink::export::{ExportError, Exports, Film, Wish};
 use crate::wire::zip::Stamp;
 
-/// Pause between two looks for the end of a range that reaches to now.
-const TAIL_LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two looks whether it was cancelled, and whether the end of the range is there.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Threads of a job that read: one reads, and one may hang.
+const READ_THREADS_MAX: usize = 2;
 
 /// Why a job ended without an archive.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +37,13 @@ pub(super) enum PackError {
     #[error("cancelled")]
     Cancelled,
     /// The footage cannot be read.
-    #[error(transparent)]
-    Footage(#[from] DvrError),
+    #[error("{stream}: {source}")]
+    Footage {
+        /// Of which stream.
+        stream: StreamName,
+        /// Why not.
+        source: ExportError,
+    },
     /// The archive cannot be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -43,10 +54,10 @@ pub(super) enum PackError {
     )]
     NoRoom,
     /// Nothing came.
-    #[error("nothing that plays is recorded between these times")]
+    #[error("no picture is recorded between these times")]
     Nothing,
-    /// Too many stretches.
-    #[error("the range has more than {EXPORT_JOB_FILES_MAX} stretches; export less at once")]
+    /// So many gaps that nobody would read of them.
+    #[error("the range has too many gaps to tell; export less at once")]
     TooMany,
 }
 
@@ -59,34 +70,53 @@ pub(super) struct Packer {
     pub(super) target: PathBuf,
 }
 
+/// A stream and its file, unless it has nothing in the range.
+type Planned<'a> = (&'a StreamName, Option<Arc<Film>>);
+
 /// What was written so far.
 struct Packing {
     archive: Archive,
     files: Vec<Listed>,
-    boots: BTreeSet<[u8; 16]>,
-}
-
-/// A file that is being written, and the `ftyp` and `moov` that its fragments need.
-struct Current {
-    open: Open,
-    part: Part,
-    init: bytes::Bytes,
+    /// Bytes of footage.
+    bytes: u64,
 }
 
 impl Packer {
     /// Writes the archive; returns its length when it is on the medium.
     pub(super) fn run(&self) -> Result<u64, PackError> {
         yield_to_others();
+        // A runtime of its own, so that the threads that read for it yield as well.
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(READ_THREADS_MAX)
+            .on_thread_start(yield_to_others)
+            .build()?;
+        let packed = self.pack(&runtime);
+        runtime.shutdown_background();
+        packed
+    }
+
+    fn pack(&self, runtime: &Runtime) -> Result<u64, PackError> {
         let file = store::create(&self.target)?;
         let archive = Archive::new(file, Stamp::at(self.kept.made));
-        let mut packing = Packing { archive, files: Vec::new(), boots: BTreeSet::new() };
-        let mut streams = Vec::new();
+        let mut packing = Packing { archive, files: Vec::new(), bytes: 0 };
+        let exports = Exports::new(self.shared.dvr.clone());
+        let mut planned: Vec<Planned<'_>> = Vec::new();
         for stream in &self.kept.wish.streams {
-            let parts = self.pack_stream(stream, &mut packing)?;
-            let (start, end) = (self.kept.wish.start, self.kept.wish.end);
-            let listing = self.shared.dvr.listing(stream).between(start, end);
-            let gaps = manifest::gaps(&listing, start, end);
-            streams.push(Contents { stream: stream.clone(), parts, gaps, seams: listing.seams });
+            planned.push((stream, runtime.block_on(self.plan(&exports, stream))?));
+        }
+        let bytes = planned.iter().filter_map(|(_, film)| film.as_ref()).map(|film| film.len());
+        self.progress.plan(bytes.sum());
+        self.look_for_room()?;
+        let mut streams = Vec::new();
+        for (stream, film) in planned {
+            let film = match film {
+                Some(film) => {
+                    Some(runtime.block_on(self.write(&exports, stream, film, &mut packing))?)
+                }
+                None => None,
+            };
+            streams.push(self.contents(stream, film.as_deref()));
         }
         if packing.files.is_empty() {
             return Err(PackError::Nothing);
@@ -94,114 +124,124 @@ impl Packer {
         self.seal(packing, streams)
     }
 
-    fn pack_stream(
+    /// The file of a stream. After a start it is waited for until all slots are read, so that no
+    /// footage is taken for a gap; and for the end of a range that reaches to now until it is on
+    /// the medium.
+    async fn plan(
         &self,
+        exports: &Exports,
         stream: &StreamName,
-        packing: &mut Packing,
-    ) -> Result<Vec<Part>, PackError> {
-        let mut tape = self.shared.dvr.tape(stream)?;
-        let mut parts = Vec::new();
-        let mut current: Option<Current> = None;
-        if !tape.seek(self.kept.wish.start, Way::Forward)? {
-            return Ok(parts);
+    ) -> Result<Option<Arc<Film>>, PackError> {
+        let wish = &self.kept.wish;
+        let is_there = || {
+            let status = self.shared.dvr.status();
+            let of_stream = status.streams.get(stream);
+            of_stream.is_none_or(|of| of.durable_until.is_some_and(|until| until >= wish.end))
+        };
+        let most = i64::try_from(EXPORT_JOB_TAIL_TIME_MAX.as_nanos()).unwrap_or(i64::MAX);
+        while !self.shared.dvr.listing(stream).complete
+            || self.shared.now() < wish.end.offset_nanos(most) && !is_there()
+        {
+            self.unless_cancelled(tokio::time::sleep(LOOK_PAUSE)).await?;
         }
-        while let Some(clip) = self.next(&mut tape)? {
-            let goes_on = current.as_ref().is_some_and(|it| !clip.seam && it.init == clip.init);
-            if !goes_on {
-                packing.end(&mut parts, current.take())?;
-                if !clip.entry.starts_with_key {
-                    continue;
-                }
-                current = Some(self.begin(stream, parts.len() + 1, &clip, packing)?);
-            }
-            if let Some(current) = &mut current {
-                self.take(current, &clip, packing)?;
-            }
+        let wish = Wish::new(stream.clone(), wish.start, wish.end);
+        match self.unless_cancelled(exports.plan(&wish)).await? {
+            Ok(film) => Ok(Some(film)),
+            Err(ExportError::NothingThere { .. }) => Ok(None),
+            Err(source) => Err(PackError::Footage { stream: stream.clone(), source }),
         }
-        packing.end(&mut parts, current)?;
-        Ok(parts)
     }
 
-    /// The next fragment of the range. The last of a range that reaches to now are waited for
-    /// until they are on the medium.
-    fn next(&self, tape: &mut Tape) -> Result<Option<Clip>, PackError> {
-        let end = self.kept.wish.end;
-        let begun = self.shared.clock.boot();
+    /// Writes the file of a stream; begins it anew, as it can be had then, when footage turns out
+    /// to be damaged.
+    async fn write(
+        &self,
+        exports: &Exports,
+        stream: &StreamName,
+        mut film: Arc<Film>,
+        packing: &mut Packing,
+    ) -> Result<Arc<Film>, PackError> {
+        let mut tries = 1;
         loop {
-            if self.progress.is_cancelled() {
-                return Err(PackError::Cancelled);
+            let mut open = packing.archive.begin(&format!("{stream}.mp4"), film.len())?;
+            match self.copy(exports, &film, &mut open, packing).await {
+                Ok(()) => {
+                    let written: Written = packing.archive.end(open)?;
+                    packing.bytes += written.bytes;
+                    packing.files.push(written.into());
+                    return Ok(film);
+                }
+                Err(PackError::Footage { source: ExportError::Dvr(error), .. })
+                    if error.is_gone() && tries < EXPORT_JOB_TRIES_MAX =>
+                {
+                    packing.archive.abandon(open)?;
+                    tries += 1;
+                    film = self.plan(exports, stream).await?.ok_or(PackError::Nothing)?;
+                }
+                Err(error) => return Err(error),
             }
-            if let Some(clip) = tape.forward(false)? {
-                return Ok(Some(clip).filter(|clip| clip.start < end));
-            }
-            let waited = self.shared.clock.boot().since(begun);
-            let age = self.shared.now().as_unix_millis() - end.as_unix_millis();
-            let is_old =
-                u128::try_from(age).is_ok_and(|age| age > EXPORT_JOB_TAIL_TIME_MAX.as_millis());
-            if is_old || waited > EXPORT_JOB_TAIL_TIME_MAX {
-                return Ok(None);
-            }
-            std::thread::sleep(TAIL_LOOK_PAUSE);
         }
     }
 
-    fn begin(
+    async fn copy(
         &self,
-        stream: &StreamName,
-        number: usize,
-        clip: &Clip,
-        packing: &mut Packing,
-    ) -> Result<Current, PackError> {
-        if packing.files.len() >= EXPORT_JOB_FILES_MAX {
-            return Err(PackError::TooMany);
-        }
-        // No stream has an underscore in its name, so that no two files have the same.
-        let file = match number {
-            1 => format!("{stream}.mp4"),
-            number => format!("{stream}_{number}.mp4"),
-        };
-        let mut open = packing.archive.begin(&file, self.kept.expected_bytes)?;
-        packing.archive.write(&mut open, &clip.init)?;
-        packing.boots.insert(clip.boot);
-        let part = Part {
-            file,
-            start: clip.start,
-            end: clip.start,
-            boot: hex(&clip.boot),
-            date_vouched: true,
-            fragments: 0,
-            samples: 0,
-            losses: 0,
-        };
-        Ok(Current { open, part, init: clip.init.clone() })
-    }
-
-    fn take(
-        &self,
-        current: &mut Current,
-        clip: &Clip,
+        exports: &Exports,
+        film: &Arc<Film>,
+        open: &mut Open,
         packing: &mut Packing,
     ) -> Result<(), PackError> {
-        let due = packing.archive.write(&mut current.open, &clip.bytes)?;
-        let (entry, part) = (&clip.entry, &mut current.part);
-        let clock = &self.shared.dvr.facts().clock;
-        part.end = clip.start.offset_nanos(i64::try_from(entry.span_nanos).unwrap_or(i64::MAX));
-        part.date_vouched &= clock.is_vouched(clip.boot, entry.boot_time, entry.wall);
-        part.fragments += 1;
-        part.samples += u64::from(entry.samples);
-        part.losses += u64::from(entry.loss_before);
-        self.progress.add(clip.bytes.len() as u64);
-        if due {
-            self.sync(packing)?;
+        let failed = |source| PackError::Footage { stream: film.stream().clone(), source };
+        let mut reading = exports.read(film, 0..film.len()).map_err(failed)?;
+        let mut bytes = packing.bytes;
+        while let Some(chunk) = self.unless_cancelled(reading.next()).await?.map_err(failed)? {
+            let due = packing.archive.write(open, &chunk)?;
+            bytes += chunk.len() as u64;
+            self.progress.reach(bytes);
+            if due {
+                packing.archive.sync()?;
+                self.look_for_room()?;
+            }
         }
         Ok(())
     }
 
-    /// Brings what is written to the medium, as long as enough room stays for the recordings.
-    fn sync(&self, packing: &mut Packing) -> Result<(), PackError> {
-        packing.archive.sync()?;
+    /// What `work` comes to, unless the job is to end.
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, PackError> {
+        let cancelled = async {
+            while !self.progress.is_cancelled() {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cancelled => Err(PackError::Cancelled),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Whether enough room stays for the recordings.
+    fn look_for_room(&self) -> Result<(), PackError> {
         let volume = RealDisk.volume(&self.shared.data_dir)?;
-        if self.shared.room(volume).is_short() { Err(PackError::NoRoom) } else { Ok(()) }
+        let left = self.progress.left_bytes();
+        if self.shared.room(volume).is_short(left) { Err(PackError::NoRoom) } else { Ok(()) }
+    }
+
+    fn contents(&self, stream: &StreamName, film: Option<&Film>) -> Contents {
+        let (start, end) = (self.kept.wish.start, self.kept.wish.end);
+        let listing = self.shared.dvr.listing(stream).between(start, end);
+        Contents {
+            stream: stream.clone(),
+            file: film.map(|_| format!("{stream}.mp4")),
+            start: film.map(Film::start),
+            end: film.map(Film::end),
+            boots: self.boots(stream).iter().map(|boot| hex(boot)).collect(),
+            gaps: manifest::gaps(&listing, start, end),
+            seams: listing.seams,
+        }
+    }
+
+    fn boots(&self, stream: &StreamName) -> Vec<Identity> {
+        self.shared.dvr.boots(stream, self.kept.wish.start, self.kept.wish.end)
     }
 
     /// Writes what is no footage, and signs.
@@ -212,10 +252,12 @@ impl Packer {
         {
             packing.files.push(packing.archive.add(name, text.as_bytes())?.into());
         }
-        let Packing { mut archive, files, boots } = packing;
+        let Packing { mut archive, files, .. } = packing;
+        let wish = &self.kept.wish;
+        let boots: BTreeSet<_> =
+            wish.streams.iter().flat_map(|stream| self.boots(stream)).collect();
         let facts = self.shared.dvr.facts();
         let rows = facts.clock.rows().filter(|row| boots.contains(&row.boot));
-        let wish = &self.kept.wish;
         let manifest = Manifest {
             format: manifest::FORMAT,
             id: self.kept.id.clone(),
@@ -236,17 +278,5 @@ impl Packer {
         archive.add(manifest::MANIFEST, &text)?;
         archive.add(manifest::SIGNATURE, &self.key.sign(&text))?;
         Ok(archive.finish()?)
-    }
-}
-
-impl Packing {
-    /// Ends the file that is being written, if there is one.
-    fn end(&mut self, parts: &mut Vec<Part>, current: Option<Current>) -> Result<(), PackError> {
-        if let Some(Current { open, part, .. }) = current {
-            let written: Written = self.archive.end(open)?;
-            self.files.push(written.into());
-            parts.push(part);
-        }
-        Ok(())
     }
 }

@@ -35,9 +35,10 @@ impl Room {
         percent.max(EXPORT_JOBS_LEFT_BYTES_MIN).saturating_add(self.ring_bytes)
     }
 
-    /// Whether less is free than may be: an export that is being written must end.
-    pub(super) fn is_short(&self) -> bool {
-        self.volume.free_bytes < self.left_bytes()
+    /// Whether an export that is being written, of which `bytes` are still to come, must end
+    /// because less would be free than may be.
+    pub(super) fn is_short(&self, bytes: u64) -> bool {
+        self.volume.free_bytes < self.left_bytes().saturating_add(bytes)
     }
 }
 
@@ -68,5 +69,13 @@ mod tests {
         assert_eq!(room(700, 400, 0, 0), 100);
         assert_eq!(room(700, 400, 0, 100), 0);
         assert_eq!(room(100, 0, 0, 0), 0);
+    }
+
+    #[test]
+    fn an_export_ends_before_it_takes_what_the_ring_needs() {
+        let volume = Volume { identity: 1, total_bytes: 1_000 * MIB, free_bytes: 100 * MIB };
+        let room = Room { volume, ring_bytes: 0, held_bytes: 0, promised_bytes: 0 };
+        assert!(!room.is_short(36 * MIB) && room.is_short(37 * MIB));
+        assert!(Room { ring_bytes: 40 * MIB, ..room }.is_short(0));
     }
 }

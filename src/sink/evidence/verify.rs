@@ -13,9 +13,7 @@ use ring::digest::{Context, SHA256};
 
 use super::manifest::{self, Claim};
 use crate::base::device::{PublicKey, hex};
-use crate::base::limits::{
-    EXPORT_JOB_FILES_MAX, EXPORT_JOB_MANIFEST_BYTES_MAX, ZIP_NAME_BYTES_MAX,
-};
+use crate::base::limits::{EXPORT_JOB_MANIFEST_BYTES_MAX, STREAMS_MAX, ZIP_NAME_BYTES_MAX};
 use crate::base::time::WallTime;
 use crate::wire::zip::{self, Member, Stamp};
 
@@ -24,8 +22,7 @@ const READ_BYTES: usize = 256 << 10;
 /// Largest key and signature that are looked at.
 const SMALL_BYTES_MAX: u64 = 4 << 10;
 /// Largest directory of an archive that is read: each line has 46 bytes, a name, and 28 more.
-const DIRECTORY_BYTES_MAX: u64 =
-    ((EXPORT_JOB_FILES_MAX + 8) * (46 + 28 + ZIP_NAME_BYTES_MAX)) as u64;
+const DIRECTORY_BYTES_MAX: u64 = ((STREAMS_MAX + 8) * (46 + 28 + ZIP_NAME_BYTES_MAX)) as u64;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -92,13 +89,11 @@ fn members(file: &File, length: u64) -> io::Result<Option<(Vec<Member>, u64)>> {
 fn signed(file: &File, members: &[Member], report: &mut Report) -> io::Result<Option<Claim>> {
     let mut small = |name: &str, bytes_max: u64| {
         let found = members.iter().find(|member| member.name == name);
-        match found.filter(|member| member.bytes <= bytes_max) {
-            Some(member) => read(file, member.at + member.head_bytes(), member.bytes).map(Some),
-            None => {
-                report.wrong(format!("{name} is missing."));
-                Ok(None)
-            }
-        }
+        let Some(member) = found.filter(|member| member.bytes <= bytes_max) else {
+            report.wrong(format!("{name} is missing, or far too long."));
+            return Ok(None);
+        };
+        read(file, member.at + member.head_bytes(), member.bytes).map(Some)
     };
     let key = small(manifest::PUBLIC_KEY, SMALL_BYTES_MAX)?;
     let signature = small(manifest::SIGNATURE, SMALL_BYTES_MAX)?;

@@ -35,7 +35,7 @@ use crate::base::Stop;
 use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_WAITERS_MAX};
 use crate::base::meter::Meter;
 use crate::base::time::{BootTime, SharedClock};
-use crate::bus::{State, Stream};
+use crate::bus::Stream;
 use crate::dvr::Footage;
 use crate::supervise::Supervisor;
 use crate::wire::hls::{Body, Found, Parts, Place, Playlist, Report, Segment, Telling, Variant};
@@ -289,8 +289,8 @@ impl Hls {
                 if self.is_current() {
                     return Ok(());
                 }
-                if let State::Offline { reason } = self.stream.state().0 {
-                    return Err(HlsError::Offline { reason });
+                if let Some(reason) = self.stream.state().0.reason() {
+                    return Err(HlsError::Offline { reason: reason.to_owned() });
                 }
                 tokio::time::sleep(READY_POLL_INTERVAL).await;
             }

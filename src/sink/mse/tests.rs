@@ -2,13 +2,15 @@
 
 use std::num::NonZeroU32;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::base::limits::{MSE_QUEUE_BYTES_MAX, MSE_VIEWERS_MAX};
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SystemClock, WallTime};
+use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::bus::Stream;
 use crate::media::codec::Law;
-use crate::media::{Captured, ClockSource, CodecParams, RunId, Tracks};
+use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use crate::sink::mse::{Told, Viewer};
 use crate::supervise::Supervisor;
 
@@ -142,7 +144,7 @@ async fn the_window_lives_only_while_somebody_watches() {
 #[test]
 fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
     let camera = Camera::new();
-    let mut builder = Builder::default();
+    let mut durations = Durations::default();
     let mut at = |ticks: i64| {
         let decode = MediaTime { ticks, rate: camera.video.clock_rate };
         let unit = AccessUnit {
@@ -157,7 +159,7 @@ fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
             params: Arc::clone(&camera.video),
             data: Bytes::from_static(b"x"),
         };
-        builder.duration(&unit)
+        durations.successor(&unit).decode.ticks - ticks
     };
     at(0);
     assert_eq!([at(3_000), at(6_001), at(9_000_000), at(9_003_000)], [3_000, 3_001, 3_001, 3_000]);

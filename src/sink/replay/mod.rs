@@ -1,4 +1,4 @@
-//! The past of a stream as RTP packets, one player per session.
+//! The past of a stream as RTP packets or, for browsers, as fMP4: one player per session.
 //!
 //! Owns: which part of the ring is read for whom, its pace, and the way from its end to what
 //! comes live. Does not own: the ring (`dvr`), the session (`wire::rtsp`), sockets.
@@ -18,8 +18,9 @@
 mod choice;
 mod player;
 mod reel;
+mod screening;
 mod timeline;
-mod unpack;
+pub(super) mod unpack;
 mod voices;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use player::Replay;
+pub use screening::{Program, Scene, Screening, Shown};
 pub use voices::Voices;
 
 use crate::base::limits::REPLAY_SESSIONS_MAX;
@@ -162,7 +164,7 @@ impl Archive {
         let place = self.place()?;
         let tape = self.dvr.tape(stream.name()).map_err(|_| Refused::Unreadable)?;
         let (stream, clock) = (Arc::clone(stream), Arc::clone(clock));
-        Ok(Replay::new(stream, clock, tape, order, wish, place))
+        Ok(Replay::new(stream, clock, (self.dvr.clone(), tape), order, wish, place))
     }
 
     /// The tracks that `stream` had at the beginning of `span`, once the disk has told them.

@@ -21,8 +21,8 @@ use super::{Beginning, Came, Order, Refused};
 use crate::base::limits::{REPLAY_LEAD, TRACKS_MAX};
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
 use crate::bus::{Allowance, Stream, Subscriber};
-use crate::dvr::{Tape, Way};
-use crate::media::{AccessUnit, Kind, RunId, TrackId};
+use crate::dvr::{Dvr, Tape, Way};
+use crate::media::{AccessUnit, Kind, RunId, TrackId, Tracks};
 use crate::sink::rtsp_play::RtpUnit;
 use crate::wire::rtp::ReplayExtension;
 use crate::wire::rtsp::{Frames, Onvif, Scale, Span, Wish};
@@ -43,6 +43,7 @@ const AHEAD_NANOS_MAX: i64 = 1_500_000_000;
 pub struct Replay {
     stream: Arc<Stream>,
     clock: SharedClock,
+    dvr: Dvr,
     span: Span,
     way: Way,
     scale: Scale,
@@ -95,12 +96,35 @@ enum Source {
     Over,
 }
 
+/// A unit of the past with its place in what is played.
 #[derive(Debug)]
-struct Timed {
-    shot: Shot,
+pub(super) struct Timed {
+    pub(super) shot: Shot,
     /// Play time in ticks of its track, and when it is due.
-    ticks: i64,
+    pub(super) ticks: i64,
     due_nanos: i64,
+    /// The tracks among which it was recorded; none if it came live.
+    pub(super) tracks: Option<Arc<Tracks>>,
+}
+
+/// What comes next of a player.
+#[derive(Debug)]
+pub(super) enum Due {
+    Unit(Box<Timed>),
+    /// All was given.
+    Over,
+    Refused(Refused),
+}
+
+/// Where a player is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the recording.
+    Past,
+    /// At its end, and nothing came live yet.
+    Edge,
+    /// With what comes live.
+    Live,
 }
 
 impl Timed {
@@ -113,7 +137,7 @@ impl Replay {
     pub(super) fn new(
         stream: Arc<Stream>,
         clock: SharedClock,
-        tape: Tape,
+        (dvr, tape): (Dvr, Tape),
         order: Order,
         wish: &Wish,
         place: OwnedSemaphorePermit,
@@ -155,6 +179,7 @@ impl Replay {
             live_run: None,
             stream,
             clock,
+            dvr,
         }
     }
 
@@ -263,11 +288,26 @@ impl Replay {
     /// Cancel safe.
     pub async fn next(&mut self) -> Came {
         loop {
-            if let Some(unit) = self.try_next() {
-                return Came::Unit(unit);
+            match self.due().await {
+                Due::Unit(timed) => {
+                    if let Some(unit) = self.pack(&timed) {
+                        return Came::Unit(Arc::new(unit));
+                    }
+                }
+                Due::Over => return Came::Over,
+                Due::Refused(refused) => return Came::Ended(refused.reason()),
+            }
+        }
+    }
+
+    /// As [`next`](Self::next), before it is made into packets.
+    pub(super) async fn due(&mut self) -> Due {
+        loop {
+            if let Some(timed) = self.try_due() {
+                return Due::Unit(Box::new(timed));
             }
             if self.is_over() && self.stage == Stage::Playing {
-                return Came::Over;
+                return Due::Over;
             }
             let wait = self.due_in();
             let hungry = self.is_hungry();
@@ -278,7 +318,7 @@ impl Replay {
                 biased;
                 () = sleep(wait) => {}
                 fed = self.feed(), if hungry => if let Err(refused) = self.absorb(fed) {
-                    return Came::Ended(refused.reason());
+                    return Due::Refused(refused);
                 }
             }
         }
@@ -286,15 +326,40 @@ impl Replay {
 
     /// What comes next, if it is due now.
     pub fn try_next(&mut self) -> Option<Arc<RtpUnit>> {
-        while self.stage == Stage::Playing && self.due_in().is_some_and(|wait| wait.is_zero()) {
-            let timed = self.queue.pop_front()?;
-            self.sent = Some(timed.shot.unit.captured.wall);
-            self.queue_bytes -= timed.shot.unit.data.len();
+        loop {
+            let timed = self.try_due()?;
             if let Some(unit) = self.pack(&timed) {
                 return Some(Arc::new(unit));
             }
         }
-        None
+    }
+
+    /// As [`try_next`](Self::try_next), before it is made into packets.
+    pub(super) fn try_due(&mut self) -> Option<Timed> {
+        if self.stage != Stage::Playing || !self.due_in()?.is_zero() {
+            return None;
+        }
+        let timed = self.queue.pop_front()?;
+        self.sent = Some(timed.shot.unit.captured.wall);
+        self.queue_bytes -= timed.shot.unit.data.len();
+        Some(timed)
+    }
+
+    /// Where it reads.
+    pub(super) fn place(&self) -> Place {
+        match self.source {
+            Source::Tape | Source::Over => Place::Past,
+            Source::Seam { .. } => Place::Edge,
+            Source::Live(_) => Place::Live,
+        }
+    }
+
+    /// Units as they stand in the recording and as fast as they are taken, for whoever keeps the
+    /// pace and packs them itself.
+    pub(super) fn unpaced(mut self, choice: Choice) -> Self {
+        self.reel.keys(choice.keys_only());
+        (self.choice, self.paced) = (choice, false);
+        self
     }
 
     /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,

@@ -55,6 +55,11 @@ impl Reel {
         Self { tape, reading: None, begin, way, keys, look_at: None, place }
     }
 
+    /// Lets it read only fragments with key frames, or all.
+    pub(super) fn keys(&mut self, keys: bool) {
+        self.keys = keys;
+    }
+
     /// Lets it begin somewhere else.
     pub(super) fn restart(&mut self, begin: WallTime) {
         (self.begin, self.look_at) = (Some(begin), None);

@@ -1,7 +1,8 @@
 //! HTTP Live Streaming (RFC 8216, and 8216bis where it is stricter): cuts and playlists.
 //!
 //! Owns: where a segment ends, what a playlist says and for how long a segment stays
-//! downloadable. Does not own: who asks, or when.
+//! downloadable. Does not own: who asks, or when. Playlists of recorded hours (`past`) are written
+//! from chapters of the ring; the invariants below are those of the live list.
 //!
 //! Invariants:
 //! 1. `EXT-X-TARGETDURATION` never changes once it was told: it is the longest of the first

@@ -1,6 +1,7 @@
 //! The URLs by which recorders of other makers ask for a channel, live and recorded.
 //!
-//! Owns: their shapes. Does not own: which stream a channel is; that is the driver's rule.
+//! Owns: their shapes. Does not own: which stream a channel is; that is the driver's rule
+//! ([`Channels`]).
 
 /// A numbered channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +12,21 @@ pub struct Channel {
     pub sub: bool,
 }
 
-/// The path in front of a channel in Hikvision's numbers, which also names it inside.
-const CANONICAL: &str = "Streaming/Channels/";
+/// Which stream each channel is.
+pub trait Channels: std::fmt::Debug + Send + Sync {
+    /// The name of the stream that `channel` is; `None` when there is none.
+    fn stream(&self, channel: Channel) -> Option<String>;
+}
+
+/// No channel is any stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoChannels;
+
+impl Channels for NoChannels {
+    fn stream(&self, _: Channel) -> Option<String> {
+        None
+    }
+}
 
 impl Channel {
     /// The channel that a path without its outer slashes names, together with the query.
@@ -34,12 +48,6 @@ impl Channel {
         Some(Self { number, sub })
     }
 
-    /// The channel that a stream's name means, as [`Target`](super::Target) tells it.
-    #[must_use]
-    pub fn of_stream(stream: &str) -> Option<Self> {
-        Self::of_number(stream.strip_prefix(CANONICAL)?)
-    }
-
     fn of_number(text: &str) -> Option<Self> {
         let number: u32 = text.parse().ok()?;
         match (number / 100, number % 100) {
@@ -48,9 +56,9 @@ impl Channel {
         }
     }
 
-    /// The one name of it.
-    pub(super) fn stream(self) -> String {
-        format!("{CANONICAL}{}", u64::from(self.number) * 100 + 1 + u64::from(self.sub))
+    /// The one path that names it without a query, in Hikvision's numbers. No stream is called so.
+    pub(super) fn path(self) -> String {
+        format!("Streaming/Channels/{}", u64::from(self.number) * 100 + 1 + u64::from(self.sub))
     }
 }
 
@@ -72,8 +80,7 @@ mod tests {
         assert_eq!(of("cam/realmonitor"), None);
         let sub = Channel::of("cam/playback", sub).unwrap();
         assert_eq!((sub.number, sub.sub), (16, true));
-        assert_eq!(sub.stream(), "Streaming/Channels/1602");
-        assert_eq!(Channel::of_stream(&sub.stream()), Some(sub));
-        assert_eq!(Channel::of_stream("gate"), None);
+        assert_eq!(sub.path(), "Streaming/Channels/1602");
+        assert_eq!(Channel::of(&sub.path(), none), Some(sub));
     }
 }

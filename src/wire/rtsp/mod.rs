@@ -17,11 +17,12 @@ mod transport;
 pub mod tunnel;
 mod wish;
 
-pub use channel::Channel;
+pub use channel::{Channel, Channels};
 pub use live::{Medium, Routed};
 pub use offer::{Offer, OfferError, OfferedMedium};
-pub use range::{Span, Unreadable};
+pub use range::{Span, Unreadable, any_date};
 pub use refusal::Refusal;
+pub use sdp::Details;
 pub use session::{Command, Event, Flowing, Session, Start, Step, View};
 pub use target::Target;
 pub use transcript::Failure;

@@ -129,9 +129,8 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    /// Whether `url` names the stream itself, and so all of its media.
-    pub(super) fn is_whole(&self, url: &Url) -> bool {
-        let target = Target::of(url);
+    /// Whether `target` is the stream itself, and so all of its media.
+    pub(super) fn is_whole(&self, target: &Target) -> bool {
         target.track.is_none() && target.stream == self.stream
     }
 

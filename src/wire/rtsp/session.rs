@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rtsp_types::{Request, StatusCode, headers};
 
 use super::auth::{Gate, Guard};
+use super::channel::{Channels, NoChannels};
 use super::frame::{Frame, Framer, INPUT_BYTES_MAX};
 use super::live::{Live, Medium, Routed};
 use super::method::{self, Outcome};
@@ -19,6 +20,7 @@ use super::offer::{Announced, Offer};
 use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::sdp::{Described, Details};
 use super::target::Target;
 use super::transcript::Transcript;
 use super::transport::{Group, Route};
@@ -48,6 +50,8 @@ pub enum Event {
     Describe {
         /// The stream's name, unchecked.
         stream: String,
+        /// The groups are to be told.
+        multicast: bool,
     },
     /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
     DescribePast {
@@ -133,6 +137,8 @@ pub enum Command {
     Described {
         /// The tracks.
         tracks: Arc<Tracks>,
+        /// What else is known of them.
+        details: Details,
     },
     /// The recording has these tracks.
     DescribedPast {
@@ -235,6 +241,7 @@ pub struct Session {
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
     gate: Gate,
+    channels: Arc<dyn Channels>,
     /// Whose the session is: the account that asked last before it began.
     owner: Option<Arc<str>>,
     transcript: Transcript,
@@ -267,6 +274,7 @@ impl Session {
             announced: None,
             peer,
             gate: Gate::new(Arc::new(Guard::open()), peer, seed),
+            channels: Arc::new(NoChannels),
             owner: None,
             transcript: Transcript::default(),
             alive: now,
@@ -306,12 +314,12 @@ impl Session {
         let Some(pending) = self.pending.take() else { return };
         self.alive = now;
         match (pending, command) {
-            (Pending::Describe(ask), Command::Described { tracks }) => {
-                let reply = method::describe::finish(&ask, &tracks, None);
+            (Pending::Describe(ask), Command::Described { tracks, details }) => {
+                let reply = method::describe::finish(&ask, &tracks, Described::Live(&details));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Describe(ask), Command::DescribedPast { tracks, span }) => {
-                let reply = method::describe::finish(&ask, &tracks, Some(span));
+                let reply = method::describe::finish(&ask, &tracks, Described::Past(span));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {
@@ -412,7 +420,7 @@ impl Session {
             let reply = Reply::refuse(StatusCode::BadRequest, "CSeq is missing or no number");
             return self.reply(now, None, reply);
         };
-        let target = request.request_uri().map(Target::of);
+        let target = request.request_uri().map(|url| Target::of(url, &*self.channels));
         let ask = Ask { request, cseq: cseq.to_string(), target };
         let cseq = ask.cseq.clone();
         if let Err(reply) = self.admit(now, &ask) {

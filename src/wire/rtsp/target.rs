@@ -5,7 +5,7 @@
 
 use rtsp_types::Url;
 
-use super::channel::Channel;
+use super::channel::{Channel, Channels};
 use super::range::{Span, Unreadable, any_date};
 use crate::media::TrackId;
 
@@ -16,7 +16,7 @@ const TRACK: &str = "trackID=";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The stream's name as the peer wrote it, not yet checked against anything; of a numbered
-    /// channel the name that [`Channel::of_stream`] reads.
+    /// channel the name of its stream, or its path when it is none.
     pub stream: String,
     /// The track, if the URL names one.
     pub track: Option<TrackId>,
@@ -25,10 +25,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `url`. User info is left aside, and so is a query without dates; a track that some
+    /// Reads `url`, in which a channel is the stream that `channels` says. User info is left aside, and so is a query without dates; a track that some
     /// clients append behind the query is found there too.
     #[must_use]
-    pub fn of(url: &Url) -> Self {
+    pub fn of(url: &Url, channels: &dyn Channels) -> Self {
         let whole = url.as_str();
         let last = whole.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let track = strip_prefix_ignoring_case(last, TRACK).and_then(|n| n.parse().ok());
@@ -38,7 +38,7 @@ impl Target {
             _ => path,
         };
         let stream = match channel(url) {
-            Some(channel) => channel.stream(),
+            Some(channel) => channels.stream(channel).unwrap_or_else(|| channel.path()),
             None => path.strip_suffix("/main").unwrap_or(path).to_owned(),
         };
         Self { stream, track: track.map(TrackId), span: span(url) }
@@ -68,6 +68,12 @@ fn channel(url: &Url) -> Option<Channel> {
     Channel::of(path, |key| query(url, key))
 }
 
+/// Whether a description is wanted of what goes out by multicast, `?multicast`. RFC 2326 has no
+/// header to say so; libraries like LIVE555 choose their transport by the description.
+pub(super) fn asks_multicast(url: &Url) -> bool {
+    query(url, "multicast").is_some()
+}
+
 /// The value of `key` in the query, without a track that stands behind it.
 fn query(url: &Url, key: &str) -> Option<String> {
     let mut pairs = url.query_pairs();
@@ -85,7 +91,7 @@ pub(super) fn base_url(url: &Url) -> String {
     let _ = base.set_username("");
     let _ = base.set_password(None);
     if let Some(channel) = channel(url) {
-        base.set_path(&channel.stream());
+        base.set_path(&channel.path());
     }
     base.set_query(None);
     base.set_fragment(None);
@@ -109,11 +115,12 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
 
 #[cfg(test)]
 mod tests {
+    use super::super::channel::NoChannels;
     use super::*;
 
     fn told(url: &str) -> String {
         let url = Url::parse(url).unwrap();
-        let target = Target::of(&url);
+        let target = Target::of(&url, &NoChannels);
         format!("{} {:?} {}", target.stream, target.track.map(|t| t.0), base_url(&url))
     }
 
@@ -160,7 +167,7 @@ mod tests {
             ("rtsp://h/gate?end=5".to_owned(), "gate None -1"),
         ] {
             let url = Url::parse(&url).unwrap();
-            let target = Target::of(&url);
+            let target = Target::of(&url, &NoChannels);
             let secs = match target.span {
                 Ok(None) => 0,
                 Err(Unreadable) => -1,
@@ -182,7 +189,7 @@ mod tests {
         fn no_url_makes_the_reader_panic(rest in "[a-zA-Z0-9/?&=_:.%+ -]*") {
             for url in [format!("rtsp://h/{rest}"), format!("rtsp://h/cam/playback?{rest}")] {
                 if let Ok(url) = Url::parse(&url) {
-                    let _ = (Target::of(&url), base_url(&url));
+                    let _ = (Target::of(&url, &NoChannels), base_url(&url));
                 }
             }
         }

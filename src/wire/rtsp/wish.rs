@@ -70,6 +70,8 @@ pub struct Scale(i32);
 impl Scale {
     /// As it was.
     pub const ONE: Self = Self(1_000);
+    /// As it was, backwards.
+    pub const MINUS_ONE: Self = Self(-1_000);
 
     /// The factor.
     #[must_use]

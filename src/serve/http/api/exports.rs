@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::NO_STORE;
 use super::note::{known_stream, read, sentence};
 use super::recordings::instant;
+use crate::base::name::StreamName;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::range;
 use crate::serve::http::route::At;
@@ -115,15 +116,16 @@ pub(in crate::serve::http) async fn file(
     let id = name(id)?;
     let job = door.export_jobs.get(&id)?;
     let (file, bytes) = door.export_jobs.file(&id).await?;
-    let mut answer = range::answer_at(&request, bytes, move |part| pieces(file, part));
-    let streams: Vec<&str> = job.streams.iter().map(|stream| stream.as_str()).take(4).collect();
+    let tag = format!("\"{id}\"");
+    let mut answer = range::answer_at(&request, bytes, Some(&tag), move |part| pieces(file, part));
+    let streams: Vec<&str> = job.streams.iter().map(StreamName::as_str).take(4).collect();
     let start = job.start.to_rfc3339().replace([':', '-'], "");
     let called = format!("attachment; filename=\"{}-{start}.zip\"", streams.join("_"));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.extend(
-        [(header::CONTENT_DISPOSITION, called), (header::ETAG, format!("\"{id}\""))]
+        [(header::CONTENT_DISPOSITION, called), (header::ETAG, tag)]
             .into_iter()
             .filter_map(|(key, value)| Some((key, HeaderValue::from_str(&value).ok()?))),
     );
@@ -168,7 +170,10 @@ fn told(job: JobView) -> JobView {
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         let (status, code) = match error {
-            JobError::Pin(error) => return error.into(),
+            JobError::Pin(ref why) => {
+                let Self { status, code, .. } = Self::from(why.clone());
+                (status, code)
+            }
             JobError::Wrong(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             JobError::Nothing => (StatusCode::NOT_FOUND, "nothing_recorded"),
             JobError::TooMany => (StatusCode::CONFLICT, "exports_full"),

@@ -104,7 +104,10 @@ pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiErro
 }
 
 /// A stream that is configured, or of which anything is recorded.
-pub(super) fn known_stream(door: &HttpDoor, name: &str) -> Result<StreamName, ApiError> {
+pub(in crate::serve::http) fn known_stream(
+    door: &HttpDoor,
+    name: &str,
+) -> Result<StreamName, ApiError> {
     let stream = StreamName::parse(name).map_err(|_| ApiError::stream_unknown(name))?;
     let known = door.streams.get(name).is_some() || door.dvr.recorded_streams().contains(&stream);
     known.then_some(stream).ok_or_else(|| ApiError::stream_unknown(name))
@@ -124,7 +127,7 @@ impl From<PinError> for ApiError {
 }
 
 /// The text of an error as a sentence for people.
-pub(super) fn sentence(text: &str) -> String {
+pub(in crate::serve::http) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     let first: String = first.into_iter().flatten().collect();

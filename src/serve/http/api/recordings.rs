@@ -121,6 +121,6 @@ pub(super) fn instant(text: &str, name: &str) -> Result<WallTime, ApiError> {
     })
 }
 
-pub(super) fn bad_request(message: &str) -> ApiError {
+pub(in crate::serve::http) fn bad_request(message: &str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message)
 }

@@ -21,6 +21,8 @@ enum Text<'a> {
 #[derive(Serialize)]
 struct Hello<'a> {
     codecs: &'a str,
+    /// The same for the same init segment.
+    init_id: String,
     mime: String,
     width: u16,
     height: u16,
@@ -65,6 +67,7 @@ pub(super) fn hello(part: &Part, now: WallTime) -> Message {
     let (width, height) = format.picture().unwrap_or_default();
     text(&Text::Hello(Hello {
         codecs: &format.codecs,
+        init_id: format.init_id(),
         mime: format.mime(),
         width,
         height,
@@ -88,11 +91,7 @@ pub(super) fn drop(units: u64) -> Message {
 
 /// How the stream is doing.
 pub(super) fn state(state: &State) -> Message {
-    let reason = match state {
-        State::Offline { reason } => Some(reason.as_str()),
-        State::Starting | State::Live => None,
-    };
-    text(&Text::State(StateText { state: state.as_str(), reason }))
+    text(&Text::State(StateText { state: state.as_str(), reason: state.reason() }))
 }
 
 fn text(text: &Text<'_>) -> Message {

@@ -31,7 +31,7 @@ use crate::sink::Outlet;
 use crate::sink::replay::Archive;
 use crate::source::Entrance;
 use crate::supervise::Supervisor;
-use crate::wire::rtsp::{Command, Session};
+use crate::wire::rtsp::{Channels, Command, Session};
 use setup::Asked;
 
 /// What every connection needs of the house.
@@ -93,6 +93,7 @@ impl Connection {
             .secured(link.is_secure())
             .guarded(Arc::clone(reception.guard()))
             .with_timeout(reception.session_timeout())
+            .with_channels(Arc::clone(&outlets) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
             local,

@@ -193,6 +193,9 @@ impl Replay {
             return;
         }
         let mut shot = Shot::of(unit.clone());
+        // As it will be found again, should the viewer come back to it.
+        let captured = &mut shot.unit.captured;
+        captured.wall = self.dvr.date(unit.arrived, captured.wall);
         // Media time goes on over runs; a section begins only where some of it is missing.
         shot.lead = match std::mem::take(&mut self.lagged) {
             true => Lead::Begins,
@@ -227,6 +230,8 @@ impl Replay {
         let ticks = self.timeline.play_ticks(unit.present);
         let due_nanos = self.timeline.play_nanos(shot.due_nanos);
         self.queue_bytes += unit.data.len();
-        self.queue.push_back(Timed { shot, ticks, due_nanos });
+        let live = matches!(self.source, Source::Live(_));
+        let tracks = if live { None } else { self.unpacker.known() };
+        self.queue.push_back(Timed { shot, ticks, due_nanos, tracks });
     }
 }

@@ -17,6 +17,7 @@ use super::nonce::Holder;
 use super::{Access, Guard, REALM, Rules};
 use crate::base::secret::Secret;
 use crate::base::time::BootTime;
+use crate::wire::rtsp::channel::Channels;
 use crate::wire::rtsp::reply::Reply;
 use crate::wire::rtsp::target::Target;
 
@@ -40,6 +41,8 @@ pub(in crate::wire::rtsp) struct Asking<'a> {
     /// Whether the request is about that stream whatever its URL names.
     pub(in crate::wire::rtsp) session_only: bool,
     pub(in crate::wire::rtsp) authorization: Option<&'a str>,
+    /// Which stream each channel is, for the URL in a proof.
+    pub(in crate::wire::rtsp) channels: &'a dyn Channels,
     /// Whether nobody on the way can read along, so that a password may be said.
     pub(in crate::wire::rtsp) secure: bool,
 }
@@ -58,7 +61,7 @@ impl Asking<'_> {
         let Some(target) = self.target else { return true };
         let base = || Url::parse("rtsp://holdfast/").and_then(|base| base.join(uri));
         let Ok(url) = Url::parse(uri).or_else(|_| base()) else { return false };
-        let stream = Target::of(&url).stream;
+        let stream = Target::of(&url, self.channels).stream;
         stream == target.stream || self.session == Some(&stream)
     }
 }

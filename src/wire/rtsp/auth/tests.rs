@@ -12,6 +12,7 @@ use crate::base::limits::{AUTH_FAILURE_TIME, AUTH_FAILURES_MAX, RTSP_NONCE_TIME_
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::base::time::{BootTime, WallTime};
+use crate::wire::rtsp::channel::NoChannels;
 use crate::wire::rtsp::target::Target;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
@@ -53,13 +54,14 @@ impl Bench {
     }
 
     fn ask(&mut self, method: &Method, url: &str, shown: Option<&str>) -> String {
-        let target = Target::of(&Url::parse(url).unwrap());
+        let target = Target::of(&Url::parse(url).unwrap(), &NoChannels);
         let asking = Asking {
             method,
             target: Some(&target),
             session: None,
             session_only: false,
             authorization: shown,
+            channels: &NoChannels,
             secure: self.secure,
         };
         match self.gate.admit(self.now, asking) {
@@ -280,13 +282,14 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     let mut bench = Bench::new(&guard(access), 1);
     let form = Form { method: Method::Record, ..Form::default() };
     let shown = bench.proof("cam", "cam's", &form);
-    let target = Target::of(&Url::parse(URL).unwrap());
+    let target = Target::of(&Url::parse(URL).unwrap(), &NoChannels);
     let asking = Asking {
         method: &Method::Record,
         target: Some(&target),
         session: Some("yard"),
         session_only: false,
         authorization: Some(&shown),
+        channels: &NoChannels,
         secure: false,
     };
     assert!(bench.gate.admit(bench.now, asking).is_err());
@@ -326,7 +329,9 @@ fn without_accounts_only_this_computer_is_let_in() {
     let told = |peer: IpAddr, method: &Method| {
         let (target, session, authorization) = (None, None, None);
         let (session_only, secure) = (false, false);
-        let asking = Asking { method, target, session, session_only, authorization, secure };
+        let channels = &NoChannels;
+        let asking =
+            Asking { method, target, session, session_only, authorization, channels, secure };
         Gate::new(Arc::clone(&guard), peer, 1).admit(now, asking).map_err(|_| ())
     };
     assert_eq!(told(PEER, &Method::Describe), Err(()));

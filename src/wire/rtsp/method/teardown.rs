@@ -8,7 +8,10 @@ use super::{Outcome, no_session};
 pub(super) fn answer(session: &mut Session, ask: &Ask) -> Outcome {
     let announced = session.announced.as_ref().zip(ask.request.request_uri());
     let track = match announced {
-        Some((announced, url)) => announced.track_of(url).filter(|_| !announced.is_whole(url)),
+        Some((announced, url)) => {
+            let is_whole = ask.target.as_ref().is_some_and(|target| announced.is_whole(target));
+            announced.track_of(url).filter(|_| !is_whole)
+        }
         None => ask.target.as_ref().and_then(|target| target.track),
     };
     let Some(live) = &mut session.live else { return no_session() };

@@ -10,6 +10,7 @@ use rtsp_types::{Method, StatusCode, headers};
 use super::{Ask, Session};
 use crate::base::time::BootTime;
 use crate::wire::rtsp::auth::{Admitted, Asking, Guard};
+use crate::wire::rtsp::channel::Channels;
 use crate::wire::rtsp::reply::Reply;
 use crate::wire::rtsp::transcript::Failure;
 use crate::wire::rtsp::transport::Route;
@@ -61,6 +62,12 @@ impl Session {
     #[must_use]
     pub fn with_multicast(self, multicast: bool) -> Self {
         Self { multicast, ..self }
+    }
+
+    /// The same where channels are these streams; without, they are none.
+    #[must_use]
+    pub fn with_channels(self, channels: Arc<dyn Channels>) -> Self {
+        Self { channels, ..self }
     }
 
     /// The account that asks; `None` where there are none, or none has asked yet.
@@ -121,6 +128,7 @@ impl Session {
             // Tracks of a publisher have URLs of its own making.
             session_only: announced.is_some() && !begins,
             authorization: header.map(rtsp_types::HeaderValue::as_str),
+            channels: &*self.channels,
             secure: self.secure,
         };
         let begun = asking.session.is_some();

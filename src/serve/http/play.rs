@@ -1,0 +1,357 @@
+//! `/play/{stream}/ws`: the past as fMP4 over WebSocket, for the page's timeline.
+//!
+//! Owns: the life of the socket, and what is sent when. Text messages are JSON, one key each:
+//! `hello` (then a binary init segment), `part` (then a binary `moof` + `mdat`), `gap`, `edge`,
+//! `live`, `speed`, `over`, `error` (then a close). The client sends what it shows (`at`), and
+//! gets so much ahead of that; `seek`, `speed` and `pause` change what comes. The media timeline
+//! only grows, over seeks too: a player can show the old picture until the new one is there.
+
+mod ask;
+mod message;
+mod window;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Query, ws};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::time::{Instant, Interval};
+use tracing::debug;
+
+use self::ask::{Ask, AskError, Patience, Speed};
+use self::window::{Sent, Window};
+use super::Door;
+use super::error::ApiError;
+use super::listener::Slot;
+use super::route::{At, Named};
+use super::ws::accept;
+use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
+use crate::base::time::WallTime;
+use crate::sink::Outlet;
+use crate::sink::replay::{Program, Refused, Scene, Screening, Shown};
+
+/// Where the media timeline begins, and how far the next seek is from what was sent.
+const STEP_NANOS: i64 = 1_000_000_000;
+/// Behind less than this a viewer who plays fast has caught up with what happens.
+const CAUGHT_UP_SECS: f64 = 1.0;
+/// Gaps told at one seam.
+const GAPS_TOLD_MAX: usize = 8;
+
+/// Codes of our own (RFC 6455 §7.4.2).
+const NOTHING_THERE: ws::CloseCode = 4404;
+const OVERWRITTEN: ws::CloseCode = 4410;
+const TOO_MANY: ws::CloseCode = 4429;
+
+/// What may stand behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Begin {
+    start: String,
+    speed: Option<f64>,
+}
+
+/// `GET /play/{stream}/ws?start=&speed=`.
+pub(super) async fn upgrade(
+    State(door): At,
+    Named(outlet): Named,
+    begin: Result<Query<Begin>, QueryRejection>,
+    Extension(slot): Extension<Arc<Slot>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = accept(&headers, upgrade)?;
+    let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message);
+    let known = "`start` must stand behind the question mark, and `speed` may.";
+    let Query(begin) = begin.map_err(|_| bad(known.to_owned()))?;
+    let start = ask::date(&begin.start).map_err(|error| bad(error.to_string()))?;
+    let speed = begin.speed.map_or(Ok(Speed::ONE), Speed::new);
+    let speed = speed.map_err(|error| bad(error.to_string()))?;
+    if outlet.recorder.is_none() && door.dvr.listing(outlet.stream.name()).runs.is_empty() {
+        let message = format!("Stream '{}' is not recorded.", outlet.stream.name());
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_recorded", message));
+    }
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let connections = door.connections.clone();
+        let session = Session::new(socket, outlet, door, speed);
+        // The slot is held as long as the socket lives.
+        connections.spawn("play", async move {
+            let ended = session.run(start).await;
+            debug!(part = "play", peer = %slot.peer, ended, "viewer left");
+        });
+    }))
+}
+
+/// One viewer's socket.
+struct Session {
+    socket: WebSocket,
+    outlet: Arc<Outlet>,
+    door: Arc<Door>,
+    ticks: Interval,
+    heard: Instant,
+    patience: Patience,
+    screening: Option<Screening>,
+    window: Window,
+    speed: Speed,
+    serial: u32,
+    paused: bool,
+    /// Nothing is read for it now.
+    stopped: bool,
+    live: bool,
+    /// Where the next program's timeline begins.
+    base_nanos: i64,
+    out: VecDeque<Message>,
+}
+
+/// What the session waited for.
+enum Event {
+    Closing,
+    Heard(Option<Result<Message, axum::Error>>),
+    Tick,
+    Shown(Shown),
+}
+
+/// Why a session ends: for the log, and for the viewer if it is still there.
+struct Ended {
+    why: &'static str,
+    close: Option<CloseFrame>,
+    told: Option<Message>,
+}
+
+impl Ended {
+    fn quiet(why: &'static str) -> Self {
+        Self { why, close: None, told: None }
+    }
+
+    fn told(why: &'static str, code: ws::CloseCode, message: &str) -> Self {
+        let close = CloseFrame { code, reason: why.into() };
+        Self { why, close: Some(close), told: Some(message::error(why, message)) }
+    }
+}
+
+impl From<AskError> for Ended {
+    fn from(error: AskError) -> Self {
+        Self::told("bad_message", close_code::POLICY, &error.to_string())
+    }
+}
+
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Self {
+        let (why, code) = match refused {
+            Refused::TooMany => ("viewers_full", close_code::AGAIN),
+            Refused::NothingThere { .. } => ("nothing_there", NOTHING_THERE),
+            Refused::Reused => ("overwritten", OVERWRITTEN),
+            Refused::Unreadable => ("unreadable", close_code::ERROR),
+            Refused::StreamEnded => ("stream_ended", close_code::AWAY),
+        };
+        Self::told(why, code, &refused.to_string())
+    }
+}
+
+impl Session {
+    fn new(socket: WebSocket, outlet: Arc<Outlet>, door: Arc<Door>, speed: Speed) -> Self {
+        let first = Instant::now() + MSE_PING_INTERVAL;
+        Self {
+            socket,
+            outlet,
+            ticks: tokio::time::interval_at(first, MSE_PING_INTERVAL),
+            heard: Instant::now(),
+            patience: Patience::new(door.clock.boot()),
+            door,
+            screening: None,
+            window: Window::default(),
+            speed,
+            serial: 0,
+            paused: false,
+            stopped: false,
+            live: false,
+            base_nanos: STEP_NANOS,
+            out: VecDeque::new(),
+        }
+    }
+
+    async fn run(mut self, start: WallTime) -> &'static str {
+        let ended = self.serve(start).await;
+        // Whether the farewell arrives does not matter.
+        if let Some(told) = ended.told {
+            let _ = self.socket.send(told).await;
+        }
+        let _ = self.socket.send(Message::Close(ended.close)).await;
+        ended.why
+    }
+
+    async fn serve(&mut self, start: WallTime) -> Ended {
+        if let Err(ended) = self.begin(start) {
+            return ended;
+        }
+        loop {
+            let event = self.next().await;
+            if let Err(ended) = self.answer(event) {
+                return ended;
+            }
+            while let Some(message) = self.out.pop_front() {
+                if self.socket.send(message).await.is_err() {
+                    return Ended::quiet("takes nothing");
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        self.start_or_stop();
+        let sends = !self.stopped;
+        let shown = async {
+            match &mut self.screening {
+                Some(screening) if sends => screening.next().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.door.closing.cancelled() => Event::Closing,
+            heard = self.socket.recv() => Event::Heard(heard),
+            _ = self.ticks.tick() => Event::Tick,
+            shown = shown => Event::Shown(shown),
+        }
+    }
+
+    fn answer(&mut self, event: Event) -> Result<(), Ended> {
+        match event {
+            Event::Closing => Err(Ended {
+                close: Some(CloseFrame { code: close_code::AWAY, reason: "".into() }),
+                ..Ended::quiet("closed by us")
+            }),
+            Event::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(Ended::quiet("left")),
+            Event::Heard(Some(Ok(message))) => {
+                self.heard = Instant::now();
+                self.hear(&message)
+            }
+            Event::Tick if self.heard.elapsed() > MSE_SILENCE_MAX => Err(Ended::quiet("silent")),
+            Event::Tick => {
+                self.out.push_back(Message::Ping(Bytes::new()));
+                Ok(())
+            }
+            Event::Shown(shown) => self.show(shown),
+        }
+    }
+
+    fn show(&mut self, shown: Shown) -> Result<(), Ended> {
+        match shown {
+            Shown::Format(format) => {
+                self.out.push_back(message::hello(&format, self.serial, self.speed));
+                self.out.push_back(Message::Binary(format.init.clone()));
+            }
+            Shown::Scene(scene) => self.send(&scene),
+            Shown::Seam(from, until) => {
+                let gaps = self.door.dvr.listing(self.outlet.stream.name());
+                let gaps = gaps.between(from, until).gaps;
+                self.out.extend(gaps.iter().take(GAPS_TOLD_MAX).map(message::gap));
+            }
+            Shown::Edge => self.out.push_back(message::edge()),
+            Shown::Live => {
+                self.live = true;
+                self.out.push_back(message::live());
+            }
+            Shown::Over => {
+                self.screening = None;
+                self.out.push_back(message::over());
+            }
+            Shown::Refused(refused) => return Err(refused.into()),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, scene: &Scene) {
+        self.out.push_back(message::part(scene, self.serial));
+        self.out.push_back(Message::Binary(scene.bytes.clone()));
+        if let Some(&first) = scene.pictures.first() {
+            self.base_nanos = self.base_nanos.max(scene.end_nanos() + STEP_NANOS);
+            self.window.send(Sent {
+                begin_secs: scene.secs(first),
+                end_secs: scene.secs(scene.end),
+                bytes: scene.bytes.len(),
+                wall: scene.wall,
+                way: scene.way,
+            });
+        }
+    }
+
+    fn hear(&mut self, message: &Message) -> Result<(), Ended> {
+        let Message::Text(text) = message else {
+            return match message {
+                Message::Binary(_) => Err(AskError::Message.into()),
+                _ => Ok(()),
+            };
+        };
+        if !self.patience.bears(self.door.clock.boot()) {
+            let message = "These are more messages than any player has to send.";
+            return Err(Ended::told("too_many_messages", TOO_MANY, message));
+        }
+        let ask = Ask::parse(text)?;
+        let (seek, speed) = (ask.seek()?, ask.speed()?.unwrap_or(self.speed));
+        if let Some(secs) = ask.at {
+            self.window.shows(secs);
+        }
+        self.paused = ask.pause.unwrap_or(self.paused && seek.is_none());
+        let before = std::mem::replace(&mut self.speed, speed);
+        if seek.is_some() || !speed.is_like(before) {
+            self.serial = ask.serial.unwrap_or(self.serial.wrapping_add(1));
+            let here = || self.window.date().unwrap_or_else(|| self.door.clock.wall());
+            self.begin(seek.unwrap_or_else(here))?;
+        }
+        self.catch_up()
+    }
+
+    /// Reads on, or not, as the window is open. What comes live meanwhile is read later.
+    fn start_or_stop(&mut self) {
+        let stops = self.paused || !self.window.is_open(self.speed.factor());
+        let Some(screening) = &mut self.screening else { return };
+        match (std::mem::replace(&mut self.stopped, stops), stops) {
+            (false, true) => {
+                screening.pause();
+                self.live = false;
+            }
+            (true, false) => screening.resume(),
+            _ => {}
+        }
+    }
+
+    /// A viewer who plays fast and has come to what happens now goes on with that.
+    fn catch_up(&mut self) -> Result<(), Ended> {
+        let fast = self.speed.factor() > Speed::ONE.factor();
+        if !self.live || !fast || self.window.ahead_secs() > CAUGHT_UP_SECS {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.speed, Speed::ONE);
+        self.out.push_back(message::speed(self.speed));
+        match self.window.date() {
+            Some(here) if !self.speed.is_like(before) => self.begin(here),
+            _ => Ok(()),
+        }
+    }
+
+    /// Plays from `start` on, as fast and in the way that is wanted now.
+    fn begin(&mut self, start: WallTime) -> Result<(), Ended> {
+        // Its place is given back before another is taken.
+        self.screening = None;
+        (self.live, self.stopped) = (false, false);
+        let way = self.speed.way();
+        let keys = self.speed.is_keys();
+        let program = Program { start, way, keys, base_nanos: self.base_nanos };
+        let clock = &self.door.clock;
+        let screening = self.door.archive.screen(&self.outlet.stream, clock, program)?;
+        #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
+        let base_secs = self.base_nanos as f64 / 1e9;
+        self.window = Window::new(base_secs);
+        self.base_nanos += STEP_NANOS;
+        self.screening = Some(screening);
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! What a viewer of the past may ask for, on the open socket.
+//!
+//! Owns: the JSON of one message, what makes sense in it, and how many may come. Pure.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::base::limits::PLAY_MESSAGES_PER_SEC_MAX;
+use crate::base::time::{BootTime, WallTime};
+use crate::dvr::Way;
+
+/// Slower or faster than these no browser plays.
+const FACTORS: std::ops::RangeInclusive<f64> = 0.25..=16.0;
+/// From here on only key frames are played: no browser decodes all of them.
+const KEYS_FROM: f64 = 8.0;
+/// Over how long messages are counted.
+const COUNT_TIME: Duration = Duration::from_secs(10);
+
+/// One message; all of its fields may be left out.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Ask {
+    /// The date to go to.
+    seek: Option<String>,
+    /// How fast; negative is backwards.
+    speed: Option<f64>,
+    /// Nothing more is to be sent, or again.
+    pub(super) pause: Option<bool>,
+    /// What is shown now, in seconds of the media timeline.
+    pub(super) at: Option<f64>,
+    /// Comes back with what is sent from there on, once something else is.
+    pub(super) serial: Option<u32>,
+}
+
+/// How fast, and which way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Speed(f64);
+
+/// Why a message, or an address, makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum AskError {
+    #[error(
+        "A message is a JSON object with `seek`, `speed`, `pause`, `at` and `serial`, or some of them."
+    )]
+    Message,
+    #[error("A date is a time in RFC 3339, such as 2026-11-22T14:05:00Z.")]
+    Date,
+    #[error("`speed` is a number from 0.25 to 16, or from -0.25 to -16.")]
+    Speed,
+}
+
+impl Ask {
+    pub(super) fn parse(text: &str) -> Result<Self, AskError> {
+        // An array would do for serde, one field after the other.
+        let object = text.trim_start().starts_with('{');
+        object.then(|| serde_json::from_str(text).ok()).flatten().ok_or(AskError::Message)
+    }
+
+    pub(super) fn seek(&self) -> Result<Option<WallTime>, AskError> {
+        self.seek.as_deref().map(date).transpose()
+    }
+
+    pub(super) fn speed(&self) -> Result<Option<Speed>, AskError> {
+        self.speed.map(Speed::new).transpose()
+    }
+}
+
+/// A date as it stands in a message, or behind the question mark.
+pub(super) fn date(text: &str) -> Result<WallTime, AskError> {
+    // A plus that was not escaped arrives as a space.
+    WallTime::parse_rfc3339(&text.replace(' ', "+")).ok_or(AskError::Date)
+}
+
+impl Speed {
+    pub(super) const ONE: Self = Self(1.0);
+
+    pub(super) fn new(factor: f64) -> Result<Self, AskError> {
+        if FACTORS.contains(&factor.abs()) { Ok(Self(factor)) } else { Err(AskError::Speed) }
+    }
+
+    /// With its sign.
+    pub(super) fn factor(self) -> f64 {
+        self.0
+    }
+
+    pub(super) fn way(self) -> Way {
+        if self.0 < 0.0 { Way::Backward } else { Way::Forward }
+    }
+
+    /// Whether only key frames are shown.
+    pub(super) fn is_keys(self) -> bool {
+        self.0 < 0.0 || self.0 >= KEYS_FROM
+    }
+
+    /// Whether what is sent for one serves for the other.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        (self.way(), self.is_keys()) == (other.way(), other.is_keys())
+    }
+}
+
+/// Counts messages.
+#[derive(Debug)]
+pub(super) struct Patience {
+    since: BootTime,
+    count: u32,
+}
+
+impl Patience {
+    pub(super) fn new(now: BootTime) -> Self {
+        Self { since: now, count: 0 }
+    }
+
+    /// Whether one more may come at `now`.
+    pub(super) fn bears(&mut self, now: BootTime) -> bool {
+        if now.since(self.since) >= COUNT_TIME {
+            *self = Self::new(now);
+        }
+        self.count += 1;
+        u64::from(self.count) <= u64::from(PLAY_MESSAGES_PER_SEC_MAX) * COUNT_TIME.as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_makes_sense_is_heard() {
+        let ask = Ask::parse(r#"{"seek":"2026-11-22T14:05:00+02:00","speed":-8,"serial":3}"#);
+        let ask = ask.unwrap();
+        let wall = WallTime::parse_rfc3339("2026-11-22T12:05:00Z");
+        assert_eq!((ask.seek().unwrap(), ask.serial), (wall, Some(3)));
+        assert_eq!(ask.speed().unwrap().map(Speed::factor), Some(-8.0));
+        assert_eq!(Ask::parse("{}").unwrap(), Ask::default());
+        for text in ["", "[]", "1", "{\"seek\":1}", "{\"sneek\":1}", "{\"serial\":-1}", "\u{0}"] {
+            assert_eq!(Ask::parse(text), Err(AskError::Message), "{text}");
+        }
+        for speed in ["0", "0.1", "17", "-17", "1e300"] {
+            let ask = Ask::parse(&format!("{{\"speed\":{speed}}}")).unwrap();
+            assert_eq!(ask.speed(), Err(AskError::Speed), "{speed}");
+        }
+        for seek in ["", "yesterday", "2026-11-22", "99999-01-01T00:00:00Z"] {
+            let ask = Ask { seek: Some(seek.to_owned()), ..Ask::default() };
+            assert_eq!(ask.seek(), Err(AskError::Date), "{seek}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_changes_with_the_way_and_the_frames_only() {
+        let speed = |factor| Speed::new(factor).unwrap();
+        assert!(speed(0.25).is_like(speed(4.0)));
+        assert!(speed(8.0).is_like(speed(16.0)));
+        assert!(speed(-1.0).is_like(speed(-16.0)));
+        assert!(!speed(4.0).is_like(speed(8.0)));
+        assert!(!speed(8.0).is_like(speed(-8.0)));
+    }
+
+    #[test]
+    fn patience_ends_and_comes_back() {
+        let begin = BootTime::from_millis(1_000);
+        let mut patience = Patience::new(begin);
+        let borne = (0..1_000).filter(|_| patience.bears(begin)).count();
+        assert_eq!(borne, 500);
+        assert!(patience.bears(begin.after(COUNT_TIME)));
+    }
+}
