@@ -15,7 +15,7 @@ use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
-use crate::serve::http::{self, HttpDoor, HttpError};
+use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
@@ -70,6 +70,7 @@ pub(super) struct View {
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
     pub(super) reception: Reception,
+    pub(super) cors: Cors,
     pub(super) multicast: Multicast,
 }
 
@@ -131,6 +132,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 begun: view.begun,
                 rtsp_port: view.rtsp_port,
                 rtsp: view.reception,
+                cors: view.cors,
                 dvr: view.dvr,
                 past: view.past,
                 sprites: view.sprites,

@@ -22,6 +22,7 @@ use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
+use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
@@ -49,6 +50,7 @@ pub(super) struct House {
     tls: Tls,
     reception: Reception,
     multicast: Multicast,
+    cors: Cors,
     dvr: Dvr,
     archive: Archive,
     decoders: StillDecoders,
@@ -112,6 +114,7 @@ impl House {
             tls: Tls::new(config.data_dir.join("tls")),
             reception,
             multicast: Multicast::default(),
+            cors: Cors::default(),
             clock,
             archive: Archive::new(dvr.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
@@ -133,7 +136,9 @@ impl House {
             // Whoever needs it and has none tries again, and says why.
             let _ = house.tls.load();
         }
+        house.cors.allow(config.http_cors.clone());
         house.change(changes(None, &config)).await;
+        house.tell_streams(&config);
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
         house.supervisor.spawn("watchdog", fed);
@@ -159,11 +164,22 @@ impl House {
             warn!(key, "changed key takes effect after a restart");
         }
         let (begun, ended) = (changes.begin.len(), changes.end.len());
+        self.cors.allow(config.http_cors.clone());
         self.change(changes).await;
+        self.tell_streams(&config);
         let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
         let pictures = self.config.pictures;
         self.config = Config { data_dir, ring_size, pictures, ..config };
         info!(begun, ended, "configuration applied");
+    }
+
+    /// Says to the streams what changes without beginning them anew.
+    fn tell_streams(&self, config: &Config) {
+        for (name, part) in &self.streams {
+            let sub = config.streams.get(name).and_then(|stream| stream.sub.clone());
+            part.outlet.sub.store(sub.map(Arc::new));
+            part.outlet.hls.set_low_latency(config.hls_low_latency);
+        }
     }
 
     async fn change(&mut self, changes: Changes) {
@@ -270,6 +286,7 @@ impl House {
             tls: self.tls.clone(),
             reception: self.reception.clone(),
             multicast: self.multicast.clone(),
+            cors: self.cors.clone(),
         }
     }
 

@@ -64,7 +64,9 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     changes.end.extend(old.streams.keys().filter(|name| !new.streams.contains_key(*name)).cloned());
     for (name, wanted) in &new.streams {
         match old.streams.get(name) {
-            Some(running) if running == wanted => {}
+            // Which stream is whose sub-stream is told without touching either.
+            Some(running)
+                if StreamConfig { sub: wanted.sub.clone(), ..running.clone() } == *wanted => {}
             Some(running) if keeps_readers(running, wanted) => {
                 changes.resource.push((name.clone(), wanted.source.clone()));
             }

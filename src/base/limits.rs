@@ -421,6 +421,12 @@ pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
 pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
 /// Different windows of one stream of which it is remembered how far they have come.
 pub const HLS_WINDOWS_MAX: usize = 16;
+/// About how long a part of low-latency HLS is: so many whole pictures as fit.
+pub const HLS_PART_SPAN: Duration = Duration::from_millis(500);
+/// Requests of one stream that wait for a part that has not come yet; a further one gets 503.
+pub const HLS_WAITERS_MAX: usize = 1_024;
+/// How long a multivariant playlist waits for the sub-stream once the stream itself is there.
+pub const HLS_SUB_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.

@@ -48,6 +48,10 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// Origins whose pages may read media; `*`: all of them.
+    pub http_cors: Vec<String>,
+    /// Whether live HLS tells parts.
+    pub hls_low_latency: bool,
     /// How pictures are made.
     pub pictures: still::Config,
     /// The stream accounts by name.
@@ -70,6 +74,8 @@ impl Default for Config {
             multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            http_cors: Vec::new(),
+            hls_low_latency: false,
             pictures: still::Config::default(),
             accounts: Accounts::new(),
             rtsp_basic: false,
@@ -170,7 +176,14 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(mut http) = root.section("http", faults) {
         check_listen(&mut http, "listen", &mut config.http_listen, faults);
+        if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
+            config.http_cors = origins;
+        }
         http.finish(faults);
+    }
+    if let Some(mut hls) = root.section("hls", faults) {
+        config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
+        hls.finish(faults);
     }
     if let Some(mut pictures) = root.section("pictures", faults) {
         if let Some(source) = pictures.parsed("h265", unit::h265_source, faults) {
@@ -183,6 +196,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
+        stream::check_subs(&config.streams, faults);
     }
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
@@ -306,6 +320,7 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            sub = "demo"
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.yard]
@@ -332,6 +347,9 @@ mod tests {
             record = { max_age = "-3d" }
             [stream."Yard 2"]
             source = { kind = "pattern" }
+            [stream.pair]
+            source = { kind = "pattern" }
+            sub = "pair"
             [stream.x]
             "#,
         );
@@ -350,11 +368,12 @@ mod tests {
                 "stream.gate.source.url",
                 "stream.gate.record.max_age",
                 "stream.x.source",
+                "stream.pair.sub",
                 "data_dri"
             ],
             "{told:#?}"
         );
-        assert!(told[11].contains("did you mean \"data_dir\""), "{}", told[11]);
+        assert!(told[12].contains("did you mean \"data_dir\""), "{}", told[12]);
     }
 
     #[test]

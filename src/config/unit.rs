@@ -113,6 +113,22 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     })
 }
 
+/// Where a page comes from, as a browser says it in `Origin` (RFC 6454 §6.1), or "*".
+pub(super) fn origin(text: &str) -> Parsed<String> {
+    let wrong = || {
+        let right =
+            "an origin such as \"https://nvr.example\" or \"http://10.0.0.5:3000\", or \"*\"";
+        (format!("{text:?} is no origin"), right)
+    };
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let origin = url.origin().ascii_serialization();
+    let plain = matches!(url.scheme(), "http" | "https") && origin == text;
+    if plain { Ok(origin) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::hls::Hls;
 use super::mse::Mse;
 use super::recorder::Recorder;
 use super::rtsp_play::Fanout;
 use super::thumbnail::Thumbnail;
 use crate::base::meter::Totals;
+use crate::base::name::StreamName;
 use crate::bus::Stream;
 use crate::encode::still::StillDecoders;
 use crate::supervise::Supervisor;
@@ -19,6 +22,8 @@ use crate::supervise::Supervisor;
 pub struct Outlet {
     /// The stream itself.
     pub stream: Arc<Stream>,
+    /// The stream that is the same picture made smaller, if there is one.
+    pub sub: ArcSwapOption<StreamName>,
     /// RTP packets, built once for all RTSP readers.
     pub rtsp: Fanout,
     /// HLS segments and playlists.
@@ -56,6 +61,7 @@ impl Outlet {
         let (to, clock) = (|| Arc::clone(stream), Arc::clone(supervisor.clock()));
         Self {
             stream: to(),
+            sub: ArcSwapOption::default(),
             rtsp: Fanout::new(to(), supervisor.clone()),
             hls: Hls::new(to(), recorder.as_ref().map(Recorder::footage), supervisor.clone()),
             mse: Mse::new(to(), supervisor.clone()),

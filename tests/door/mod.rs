@@ -15,7 +15,7 @@ use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::AccessUnit;
-use holdfast::serve::http::{self, HttpDoor};
+use holdfast::serve::http::{self, Cors, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
 use holdfast::sink::evidence::ExportJobs;
@@ -105,6 +105,7 @@ impl TestBox {
             begun: clock.boot(),
             rtsp_port: Arc::new(8554.into()),
             rtsp: Reception::default(),
+            cors: Cors::default(),
             dvr: dvr.clone(),
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),

@@ -80,6 +80,10 @@ impl From<HlsError> for ApiError {
             HlsError::TooEarly => (StatusCode::SERVICE_UNAVAILABLE, "stream_starting"),
             HlsError::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "stream_offline"),
             HlsError::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk_failing"),
+            HlsError::PartWithoutSegment => (StatusCode::BAD_REQUEST, "msn_missing"),
+            HlsError::FarAhead { .. } => (StatusCode::BAD_REQUEST, "msn_far_ahead"),
+            HlsError::TooLate => (StatusCode::SERVICE_UNAVAILABLE, "stream_silent"),
+            HlsError::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "viewers_full"),
             HlsError::Expired => (StatusCode::GONE, "segment_expired"),
             HlsError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
         };

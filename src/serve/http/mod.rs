@@ -11,6 +11,7 @@
 //! 3. Nothing here can stop another door: a panic in a handler is one 500.
 
 mod api;
+mod cors;
 mod error;
 mod export;
 mod layer;
@@ -32,6 +33,7 @@ mod ws;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
+pub use cors::Cors;
 pub use listener::{HttpError, run};
 
 use super::rtsp::Reception;
@@ -62,6 +64,8 @@ pub struct HttpDoor {
     pub rtsp_port: Arc<AtomicU16>,
     /// Who is at the RTSP doors.
     pub rtsp: Reception,
+    /// Whose pages may read media.
+    pub cors: Cors,
     /// The ring.
     pub dvr: Dvr,
     /// Pictures out of it.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
 use super::{
-    Door, api, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
+    Door, api, cors, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
 };
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
 pub(super) fn router(door: Arc<Door>) -> Router {
+    let cors = door.cors.clone();
     let routes = Router::new()
         .route("/", get(page::index))
         .route("/timeline", get(page::index))
@@ -52,7 +54,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(door);
-    layer::around(routes)
+    layer::around(routes).layer(from_fn_with_state(cors, cors::told))
 }
 
 /// The stream that the path names as `{stream}`.
