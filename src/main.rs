@@ -59,9 +59,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
-    /// Turns one key frame on standard input into a JPEG; the daemon starts this itself.
+    /// Turns key frames on standard input into pictures; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
-    DecodeStill,
+    DecodeStill {
+        /// What for.
+        #[arg(value_parser = |name: &str| still::Job::parse(name).ok_or("no such job"))]
+        job: still::Job,
+        /// Load a decoder for H.265.
+        #[arg(long)]
+        h265: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,10 +77,12 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => appliance::check_config(&file),
         Command::Ring { command } => appliance::ring(&command),
         Command::Account { command } => appliance::account(&command),
+        Command::DecodeStill { job, h265 } => {
+            still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
         Command::Recovery { command } => appliance::recovery(&command),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
         Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
-        Command::DecodeStill => still::run_child().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("holdfast: {error:#}");

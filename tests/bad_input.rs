@@ -2,13 +2,13 @@
 
 mod harness;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use harness::daemon::Daemon;
-use harness::{Running, ffmpeg, frames, run, run_well, wait_for};
+use harness::{Running, ffmpeg, frames, need, run, run_well, wait_for};
 
 const DEMO: &str = "[stream.demo]\n\
     source = { kind = \"pattern\", width = 320, height = 240, fps = 25 }\n";
@@ -131,6 +131,37 @@ fn peak_memory_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Bounds the files that the process may have open.
+fn limit_files(pid: u32, most: usize) {
+    let (pid, most) = (format!("--pid={pid}"), format!("--nofile={most}"));
+    need("prlimit", "util-linux");
+    run_well(Command::new("prlimit").args([pid, most]), Duration::from_secs(20));
+}
+
+#[test]
+fn a_door_without_files_to_open_pauses_and_goes_on() {
+    let daemon = Daemon::start_new("128MiB", DEMO);
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let files = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    limit_files(daemon.pid(), files + 8);
+    let connect = || TcpStream::connect(("127.0.0.1", daemon.rtsp_port)).unwrap();
+    let crowd: Vec<TcpStream> = (0..40).map(|_| connect()).collect();
+    wait_for("the door has no file left", Duration::from_secs(20), || {
+        daemon.logs().contains("lost=1").then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    // Every power of two is told. A door that does not pause fails many thousand times.
+    let logs = daemon.logs();
+    assert!((9..24).all(|power| !logs.contains(&format!("lost={}", 1 << power))), "{logs}");
+    drop(crowd);
+    let mut guest = connect();
+    guest.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    guest.write_all(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n").unwrap();
+    let mut reply = [0; 12];
+    guest.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"RTSP/1.0 200");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod harness;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::daemon::Daemon;
 use harness::{need, run};
@@ -20,15 +20,33 @@ fn the_page_plays_the_demo_stream_in_chromium() {
         page.join("node_modules/.bin/vitest").exists(),
         "the page's tools are not installed; use `make test`"
     );
-    let daemon = Daemon::start_new(
+    let mut daemon = Daemon::start_new(
         "256MiB",
         "[stream.demo]\nsource = { kind = \"pattern\", width = 1280, height = 720, fps = 25 }",
     );
     daemon.wait_state("demo", "live", Duration::from_secs(20));
+    // Footage, a gap, and enough footage behind it to step through.
+    let recorded = |daemon: &Daemon, run: usize, secs: u64| {
+        let begun = Instant::now();
+        let fragments = |daemon: &Daemon| {
+            let list = daemon.get("/api/v1/recordings/demo");
+            list["runs"][run]["fragments"].as_u64().unwrap_or(0)
+        };
+        while fragments(daemon) < secs {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", daemon.logs());
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    };
+    recorded(&daemon, 0, 5);
+    daemon.stop();
+    std::thread::sleep(Duration::from_secs(3));
+    daemon.start();
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    recorded(&daemon, 1, 20);
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "e2e"]).current_dir(page);
     command.env("HOLDFAST_URL", daemon.http(""));
-    let output = run(&mut command, Duration::from_secs(240));
+    let output = run(&mut command, Duration::from_secs(480));
     let told = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\n{errors}\n{}", daemon.logs());

@@ -266,6 +266,11 @@ fn check_ranges(daemon: &Daemon, job: &Value, zip: &Path) {
         assert!(body == whole[from..to], "{range}: {} bytes", body.len());
     }
     let answer = agent().head(&url).call().unwrap();
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    for (if_range, status) in [(tag.as_str(), 206), ("\"other\"", 200)] {
+        let asked = agent().get(&url).header("Range", "bytes=5-").header("If-Range", if_range);
+        assert_eq!(asked.call().unwrap().status().as_u16(), status, "{if_range}");
+    }
     assert_eq!(answer.headers()["content-length"], length.to_string().as_str());
     assert_eq!(answer.headers()["content-type"], "application/zip");
     assert!(answer.headers()["content-disposition"].to_str().unwrap().contains("gate_yard-"));
@@ -390,6 +395,13 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
     start
 }
 
+/// The most memory that the daemon had so far.
+fn peak_mib(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
 #[test]
 fn a_job_outlives_a_kill_and_can_be_cancelled() {
     const MIB: u64 = 1 << 20;
@@ -418,6 +430,9 @@ fn a_job_outlives_a_kill_and_can_be_cancelled() {
     let second = accepted(&daemon, &wish);
     assert_eq!(delete(&daemon, &path_of(&second)), 204);
     let job = done(&daemon, &path);
+    let peak_mib = peak_mib(&daemon);
+    println!("{} bytes exported, {peak_mib} MiB at most in memory", job["bytes"]);
+    assert!(peak_mib < 160, "{peak_mib} MiB for {} bytes", job["bytes"]);
     let zip =
         daemon.data_dir().join("exports").join(format!("{}.zip", job["id"].as_str().unwrap()));
     let report = verify(&File::open(zip).unwrap()).unwrap();

@@ -168,8 +168,11 @@ fn gstreamer_does(house: &House, trial: Trial) -> Result<u32, String> {
 }
 
 fn live555_does(house: &House, trial: Trial) -> Result<u32, String> {
-    let mut command = Command::new(house.made.join("live555"));
-    command.args([&house.url(trial, false), "--user", "nvr", "--password", password(trial)]);
+    let mut command = house.program(trial, house.made.join("live555").to_str().unwrap());
+    // It learns the group from the description, which tells it to whoever asks.
+    let asks = if trial == Trial::Plays(2) { "?multicast" } else { "" };
+    let url = house.url(trial, false) + asks;
+    command.args([&url, "--user", "nvr", "--password", password(trial)]);
     let transport = match trial {
         Trial::Plays(at) => ["tcp", "udp", "multicast", "", "http"][at],
         Trial::Pauses => "tcp",
@@ -234,7 +237,7 @@ fn readers() -> Vec<Reader> {
     vec![
         reader("FFmpeg", trials(&[0, 1, 2, 3, 4], false, &[""]), ffmpeg_does),
         reader("GStreamer rtspsrc", trials(&[0, 1, 2, 3, 4], true, &[""]), gstreamer_does),
-        reader("LIVE555", trials(&[0, 1, 4], true, &methods), live555_does),
+        reader("LIVE555", trials(&[0, 1, 2, 4], true, &methods), live555_does),
         reader("libcurl", trials(&[0], true, &methods), curl_does),
         reader("retina", trials(&[0, 1], false, &[""]), retina_does),
         reader("OpenCV", trials(&[0, 1, 4], false, &[""]), opencv_does),

@@ -16,7 +16,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
 use holdfast::bus::{Directory, Stream};
-use holdfast::encode::still::StillDecoder;
+use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
@@ -250,8 +250,8 @@ impl Bench {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let decoder = StillDecoder::new(env!("CARGO_BIN_EXE_holdfast").into());
-        let outlet = Arc::new(Outlet::new(&stream, None, decoder, &supervisor));
+        let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+        let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -123,6 +123,7 @@ fn every_rule_of_a_media_playlist_finds_what_breaks_it() {
         ("#EXTINF", "#EXT-X-ENDLIST\n#EXTINF", "what has ended says so last"),
         ("#EXT-X-INDEP", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEP", "the type fits"),
         ("#EXT-X-INDEP", "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEP", "the type fits"),
+        ("#EXT-X-INDEP", "#EXT-X-START:TIME-OFFSET=99\n#EXT-X-INDEP", "the start lies within"),
     ] {
         broken(media_breaches, LIVE, from, to, rule);
     }

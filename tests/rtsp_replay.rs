@@ -7,9 +7,12 @@
 
 mod replay;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use holdfast::base::time::{Clock, SystemClock};
+use holdfast::base::time::{BootTime, Clock, SharedClock, SystemClock, WallTime};
+use holdfast::sink::replay::{Archive, Came, Order, Refused, Voices};
+use holdfast::wire::rtsp::{Frames, Onvif, Scale, Span, What, Wish};
 use replay::{Bench, GOP, Got, Player, SECS, clock, gap_secs};
 
 const ALL: u32 = SECS * GOP;
@@ -236,19 +239,8 @@ async fn an_open_range_goes_over_to_live_and_every_frame_comes_once() {
     bench.supervisor.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn footage_that_goes_under_a_reader_ends_it_and_nothing_foreign_comes() {
-    let bench = Bench::empty(2 << 20, 256 << 10, false).await;
-    let ago = Duration::from_secs(7_200);
-    let (mut boot, mut date) = (SystemClock.boot().before(ago), bench.at(-7_200.0));
-    bench.record(0..SECS, boot, date, true);
-    bench.durable(u64::from(SECS)).await;
-    let mut player = Player::set_up(&bench, "gate").await;
-    player.play(&format!("Range: {}\r\nScale: 4\r\n", clock(date, None))).await;
-    let mut got = player.frames(30).await;
-    let (_, more) = player.ask("PAUSE", "", "").await;
-    got.append(more);
-    // The ring is written over while the reader looks away.
+/// Writes the ring over while a reader of its first film, at `date`, looks away.
+async fn write_over(bench: &Bench, mut boot: BootTime, mut date: WallTime) {
     let mut rounds = 1;
     while bench.dvr.listing(bench.stream.name()).gaps.is_empty() {
         for _ in 0..20 {
@@ -259,6 +251,46 @@ async fn footage_that_goes_under_a_reader_ends_it_and_nothing_foreign_comes() {
         }
         bench.durable(u64::from(SECS) * rounds).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_player_whose_footage_goes_says_so() {
+    let bench = Bench::empty(2 << 20, 256 << 10, false).await;
+    let (boot, date) = (SystemClock.boot().before(Duration::from_secs(7_200)), bench.at(-7_200.0));
+    bench.record(0..SECS, boot, date, true);
+    bench.durable(u64::from(SECS)).await;
+    let span = Span { from: date, until: None };
+    let onvif = Some(Onvif { unpaced: true, frames: Frames::All, cseq: 1 });
+    let wish = Wish { what: What::Past(span), scale: Scale::ONE, onvif };
+    let (archive, clock) = (Archive::new(bench.dvr.clone()), Arc::new(SystemClock) as SharedClock);
+    let order = Order::From(span);
+    let mut replay = archive.open(&bench.stream, &clock, order, &wish).unwrap();
+    replay.ready().await.unwrap();
+    replay.begin(Voices::new([]));
+    write_over(&bench, boot, date).await;
+    let reason = loop {
+        match tokio::time::timeout(Duration::from_secs(30), replay.next()).await.unwrap() {
+            Came::Unit(_) => {}
+            Came::Over => panic!("it took what came later for the end of what it played"),
+            Came::Ended(reason) => break reason,
+        }
+    };
+    assert_eq!(reason, Refused::Reused.reason());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn footage_that_goes_under_a_reader_ends_it_and_nothing_foreign_comes() {
+    let bench = Bench::empty(2 << 20, 256 << 10, false).await;
+    let ago = Duration::from_secs(7_200);
+    let (boot, date) = (SystemClock.boot().before(ago), bench.at(-7_200.0));
+    bench.record(0..SECS, boot, date, true);
+    bench.durable(u64::from(SECS)).await;
+    let mut player = Player::set_up(&bench, "gate").await;
+    player.play(&format!("Range: {}\r\nScale: 4\r\n", clock(date, None))).await;
+    let mut got = player.frames(30).await;
+    let (_, more) = player.ask("PAUSE", "", "").await;
+    got.append(more);
+    write_over(&bench, boot, date).await;
     player.play("Scale: 4\r\n").await;
     let (rest, ended) = player.until_closed().await;
     assert!(ended, "the session goes on with what is not there any more");

@@ -15,13 +15,15 @@ use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Directory;
 use crate::dvr::Dvr;
-use crate::serve::http::{self, HttpDoor, HttpError};
+use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::source::Entrance;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -60,12 +62,15 @@ pub(super) struct View {
     pub(super) dvr: Dvr,
     pub(super) export_jobs: ExportJobs,
     pub(super) archive: Archive,
+    pub(super) past: PastPictures,
+    pub(super) sprites: Sprites,
     pub(super) supervisor: Supervisor,
     pub(super) clock: SharedClock,
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
     pub(super) reception: Reception,
+    pub(super) cors: Cors,
     pub(super) multicast: Multicast,
 }
 
@@ -127,7 +132,10 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 begun: view.begun,
                 rtsp_port: view.rtsp_port,
                 rtsp: view.reception,
+                cors: view.cors,
                 dvr: view.dvr,
+                past: view.past,
+                sprites: view.sprites,
                 export_jobs: view.export_jobs,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));

@@ -21,7 +21,8 @@ use crate::base::time::{BootTime, SharedClock, SystemClock};
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
-use crate::encode::still::StillDecoder;
+use crate::encode::still::{self, StillDecoders};
+use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
@@ -30,6 +31,8 @@ use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance};
 use crate::supervise::recovery::RecoveryLog;
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
@@ -47,10 +50,13 @@ pub(super) struct House {
     tls: Tls,
     reception: Reception,
     multicast: Multicast,
+    cors: Cors,
     dvr: Dvr,
     archive: Archive,
+    decoders: StillDecoders,
+    past: PastPictures,
+    sprites: Sprites,
     export_jobs: ExportJobs,
-    decoder: StillDecoder,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
     streams: BTreeMap<StreamName, Part>,
@@ -96,6 +102,10 @@ impl House {
         reception.wait_for_peers(config.rtsp_session_timeout);
         read_ledger(reception.guard(), &config.data_dir, &*clock).await;
         keep_ledger(reception.guard(), &config.data_dir, &supervisor);
+        let program = still::this_program()?;
+        let decoders = StillDecoders::keep(&program, config.pictures.h265, &supervisor);
+        let past = PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone());
+        let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
         let mut house = Self {
             config: config.clone(),
             recovery,
@@ -104,12 +114,15 @@ impl House {
             tls: Tls::new(config.data_dir.join("tls")),
             reception,
             multicast: Multicast::default(),
+            cors: Cors::default(),
             clock,
             archive: Archive::new(dvr.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
             supervisor,
             dvr,
-            decoder: StillDecoder::this_program()?,
+            past,
+            sprites,
+            decoders,
             outlets: Arc::default(),
             entrances: Arc::default(),
             streams: BTreeMap::new(),
@@ -123,7 +136,9 @@ impl House {
             // Whoever needs it and has none tries again, and says why.
             let _ = house.tls.load();
         }
+        house.cors.allow(config.http_cors.clone());
         house.change(changes(None, &config)).await;
+        house.tell_streams(&config);
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
         house.supervisor.spawn("watchdog", fed);
@@ -149,10 +164,22 @@ impl House {
             warn!(key, "changed key takes effect after a restart");
         }
         let (begun, ended) = (changes.begin.len(), changes.end.len());
+        self.cors.allow(config.http_cors.clone());
         self.change(changes).await;
+        self.tell_streams(&config);
         let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
-        self.config = Config { data_dir, ring_size, ..config };
+        let pictures = self.config.pictures;
+        self.config = Config { data_dir, ring_size, pictures, ..config };
         info!(begun, ended, "configuration applied");
+    }
+
+    /// Says to the streams what changes without beginning them anew.
+    fn tell_streams(&self, config: &Config) {
+        for (name, part) in &self.streams {
+            let sub = config.streams.get(name).and_then(|stream| stream.sub.clone());
+            part.outlet.sub.store(sub.map(Arc::new));
+            part.outlet.hls.set_low_latency(config.hls_low_latency);
+        }
     }
 
     async fn change(&mut self, changes: Changes) {
@@ -204,7 +231,7 @@ impl House {
         let recorder = config
             .record
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
-        let outlet = Arc::new(Outlet::new(&stream, recorder, self.decoder.clone(), &whole));
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
         source::keep(config.source, stream, &source);
@@ -249,6 +276,8 @@ impl House {
             entrances: Arc::clone(&self.entrances),
             dvr: self.dvr.clone(),
             archive: self.archive.clone(),
+            past: self.past.clone(),
+            sprites: self.sprites.clone(),
             export_jobs: self.export_jobs.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
@@ -257,6 +286,7 @@ impl House {
             tls: self.tls.clone(),
             reception: self.reception.clone(),
             multicast: self.multicast.clone(),
+            cors: self.cors.clone(),
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         http_listen: Vec::new(),
         data_dir: new.data_dir.clone(),
         ring_size: new.ring_size,
+        pictures: new.pictures,
         ..Config::default()
     };
     let old = old.unwrap_or(&nothing);
@@ -57,10 +58,15 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     if old.ring_size != new.ring_size {
         changes.restart_keys.push("ring.size");
     }
+    if old.pictures != new.pictures {
+        changes.restart_keys.push("pictures.h265");
+    }
     changes.end.extend(old.streams.keys().filter(|name| !new.streams.contains_key(*name)).cloned());
     for (name, wanted) in &new.streams {
         match old.streams.get(name) {
-            Some(running) if running == wanted => {}
+            // Which stream is whose sub-stream is told without touching either.
+            Some(running)
+                if StreamConfig { sub: wanted.sub.clone(), ..running.clone() } == *wanted => {}
             Some(running) if keeps_readers(running, wanted) => {
                 changes.resource.push((name.clone(), wanted.source.clone()));
             }

@@ -228,6 +228,8 @@ pub const SLOTS_MIN: u32 = 8;
 pub const INIT_BYTES_MAX: usize = 64 << 10;
 /// Pause before a ring that cannot be used is tried again.
 pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Pause before a slot that could not be written is tried again.
+pub const FAILING_PAUSE: Duration = Duration::from_secs(600);
 /// Longest pause before slots that cannot be read are tried again.
 pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
@@ -309,6 +311,8 @@ pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
 pub const SHRINK_PLANS_MAX: usize = 8;
 /// How long somebody who agrees to a smaller ring waits for the disk.
 pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Rebuilds of the index that the journal keeps; the oldest leave first.
+pub const REBUILDS_MAX: usize = 256;
 /// Changes of the ring's size that the journal keeps; the oldest leave first.
 pub const RESIZES_MAX: usize = 256;
 /// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
@@ -346,10 +350,10 @@ pub const EXPORT_JOBS_MAX: usize = 32;
 /// Share of the volume that exports may take together, in percent; what would exceed it is
 /// refused.
 pub const EXPORT_JOBS_SHARE_PERCENT_MAX: u64 = 10;
-/// Free bytes of the volume that an export leaves, besides what the ring still has to take, in
-/// percent of the volume; the first number counts where it is more.
+/// Free bytes that an export leaves on the volume besides what the ring has still to take, or
+/// [`EXPORT_JOBS_LEFT_PERCENT_MIN`] where that is more.
 pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
-/// See [`EXPORT_JOBS_LEFT_BYTES_MIN`].
+/// The same as a share of the volume, in percent.
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -417,6 +421,12 @@ pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
 pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
 /// Different windows of one stream of which it is remembered how far they have come.
 pub const HLS_WINDOWS_MAX: usize = 16;
+/// About how long a part of low-latency HLS is: so many whole pictures as fit.
+pub const HLS_PART_SPAN: Duration = Duration::from_millis(500);
+/// Requests of one stream that wait for a part that has not come yet; a further one gets 503.
+pub const HLS_WAITERS_MAX: usize = 1_024;
+/// How long a multivariant playlist waits for the sub-stream once the stream itself is there.
+pub const HLS_SUB_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the first HLS answer waits for enough segments before it says 503.
 pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.
@@ -464,14 +474,53 @@ pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
 
 /// A key frame older than this is not shown as a live picture.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
-/// A decoded picture is served again for this long.
-pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(1_000);
-/// The decoder child is killed after this.
+/// A decoded picture is served again for this long: less than the second that most cameras take
+/// from one key frame to the next.
+pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(800);
+/// Widths of the newest picture that are kept decoded per stream; the oldest leaves first.
+pub const SNAPSHOT_WIDTHS_MAX: usize = 4;
+/// What `?width=` of a picture may be; a picture is never enlarged.
+pub const PICTURE_WIDTHS: std::ops::RangeInclusive<u16> = 16..=3_840;
+/// How long somebody waits for a picture, the queue before the decoder included.
+pub const PICTURE_WAIT_MAX: Duration = Duration::from_secs(12);
+/// A decoder child that takes longer for one picture is killed.
 pub const DECODE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Largest JPEG a decoder child may answer.
-pub const JPEG_BYTES_MAX: usize = 4 << 20;
+/// The same for the child that makes sprites, which gets what processor time nobody else wants.
+pub const DECODE_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Processor time of a decoder child for one picture; past it the kernel kills it.
+pub const DECODE_CPU_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pictures that wait for one decoder child; a further one is refused.
+pub const DECODE_QUEUE_LEN_MAX: usize = 64;
+/// Bytes of one key frame with its parameter sets; a larger one is refused.
+pub const DECODE_REQUEST_BYTES_MAX: usize =
+    ACCESS_UNIT_BYTES_MAX + 3 * (PARAMETER_SET_BYTES_MAX + 4);
+/// Pixels of a picture that is decoded, 8192x4320; a larger one is refused.
+pub const DECODE_PIXELS_MAX: usize = 8_192 * 4_320;
+/// Largest picture a decoder child may answer.
+pub const JPEG_BYTES_MAX: usize = 16 << 20;
 /// Address space of a decoder child; past it its allocations fail and one picture is lost.
 pub const DECODE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// A decoder child that nobody asked for this long is ended.
+pub const DECODER_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Longest pause before a decoder child is started again: one camera whose key frames crash it
+/// must not cost the others theirs.
+pub const DECODER_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pictures of the past that are looked for at once; further ones wait.
+pub const PAST_PICTURES_AT_ONCE: usize = 4;
+/// Bytes of pictures of the past kept in memory; those not asked for the longest leave first.
+pub const PAST_PICTURE_CACHE_BYTES_MAX: usize = 8 << 20;
+/// How far behind the end of a recording that goes on a moment still counts as recorded: what
+/// came since waits to become durable.
+pub const PAST_PICTURE_SLACK: Duration = Duration::from_secs(4);
+/// MJPEG viewers of one stream; a further one gets 503.
+pub const MJPEG_VIEWERS_MAX: usize = 16;
+/// Bytes of sprite sheets kept in memory over all streams; those not asked for the longest leave
+/// first. A sheet has about 150 KB, one that still grows 2.6 MB more.
+pub const SPRITE_CACHE_BYTES_MAX: usize = 48 << 20;
+/// How long somebody waits for a sprite sheet; what was made until then is kept.
+pub const SPRITE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest range of one sprite map.
+pub const SPRITE_RANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 // Recovery log.
 

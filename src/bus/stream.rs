@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
-use crate::media::{AccessUnit, RunId, Tracks};
+use crate::media::{AccessUnit, RunId, TrackId, Tracks};
 
 /// How a stream is doing, in words that a person can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +28,30 @@ pub enum State {
         /// For people, without secrets.
         reason: String,
     },
+    /// Nothing arrives, and nobody has to look after it: somebody else begins when they like.
+    Waiting {
+        /// For people: what is waited for.
+        reason: String,
+    },
 }
 
 impl State {
-    /// The state as one lower-case word.
+    /// The state as one lower-case word. Who waits is offline too; the reason says the rest.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Live => "live",
-            Self::Offline { .. } => "offline",
+            Self::Offline { .. } | Self::Waiting { .. } => "offline",
+        }
+    }
+
+    /// Why nothing arrives, if that is so.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Offline { reason } | Self::Waiting { reason } => Some(reason),
+            Self::Starting | Self::Live => None,
         }
     }
 }
@@ -52,6 +67,7 @@ pub struct Stream {
     tracks: watch::Sender<Option<Arc<Tracks>>>,
     state: watch::Sender<(State, WallTime)>,
     runs: Mutex<u32>,
+    rates: Mutex<Rates>,
     /// What the source counted.
     pub meter: Meter,
 }
@@ -69,6 +85,7 @@ impl Stream {
             tracks: watch::Sender::new(None),
             state: watch::Sender::new((State::Starting, now)),
             runs: Mutex::new(0),
+            rates: Mutex::default(),
             meter: Meter::default(),
         })
     }
@@ -134,7 +151,19 @@ impl Stream {
         if unit.lost_before > 0 {
             self.meter.lost(u64::from(unit.lost_before));
         }
+        self.measured().count(&unit);
         self.publisher.publish(Arc::new(unit));
+    }
+
+    /// Bit rates of the tracks as they go over a network, in kbit/s: the highest over a few seconds
+    /// of the run that is on. A track that nothing is known of yet is not among them.
+    #[must_use]
+    pub fn rates(&self) -> Vec<(TrackId, u32)> {
+        self.measured().told()
+    }
+
+    fn measured(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Changes the state. Since when is remembered from the first of a row of the same kind: a

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
+use crate::encode::still;
 use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
@@ -47,6 +48,12 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// Origins whose pages may read media; `*`: all of them.
+    pub http_cors: Vec<String>,
+    /// Whether live HLS tells parts.
+    pub hls_low_latency: bool,
+    /// How pictures are made.
+    pub pictures: still::Config,
     /// The stream accounts by name.
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
@@ -67,6 +74,9 @@ impl Default for Config {
             multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            http_cors: Vec::new(),
+            hls_low_latency: false,
+            pictures: still::Config::default(),
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
@@ -166,13 +176,27 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(mut http) = root.section("http", faults) {
         check_listen(&mut http, "listen", &mut config.http_listen, faults);
+        if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
+            config.http_cors = origins;
+        }
         http.finish(faults);
+    }
+    if let Some(mut hls) = root.section("hls", faults) {
+        config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
+        hls.finish(faults);
+    }
+    if let Some(mut pictures) = root.section("pictures", faults) {
+        if let Some(source) = pictures.parsed("h265", unit::h265_source, faults) {
+            config.pictures.h265 = source;
+        }
+        pictures.finish(faults);
     }
     if let Some(tls) = root.section("tls", faults) {
         config.tls = check_tls(tls, faults);
     }
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
+        stream::check_subs(&config.streams, faults);
     }
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
@@ -296,6 +320,7 @@ mod tests {
             source = { kind = "pattern" }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
+            sub = "demo"
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.yard]
@@ -322,6 +347,9 @@ mod tests {
             record = { max_age = "-3d" }
             [stream."Yard 2"]
             source = { kind = "pattern" }
+            [stream.pair]
+            source = { kind = "pattern" }
+            sub = "pair"
             [stream.x]
             "#,
         );
@@ -340,11 +368,12 @@ mod tests {
                 "stream.gate.source.url",
                 "stream.gate.record.max_age",
                 "stream.x.source",
+                "stream.pair.sub",
                 "data_dri"
             ],
             "{told:#?}"
         );
-        assert!(told[11].contains("did you mean \"data_dir\""), "{}", told[11]);
+        assert!(told[12].contains("did you mean \"data_dir\""), "{}", told[12]);
     }
 
     #[test]

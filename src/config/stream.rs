@@ -2,11 +2,14 @@
 //!
 //! Owns: the keys of each kind of source and of recording.
 
+use std::collections::BTreeMap;
+
 use toml::Value;
 use url::Url;
 
 use super::reader::{KeyFault, Section};
 use super::unit;
+use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
 use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push};
@@ -21,6 +24,8 @@ pub struct StreamConfig {
     pub source: source::Config,
     /// How it is recorded; `None`: not at all.
     pub record: Option<recorder::Config>,
+    /// The stream that is the same picture made smaller, if there is one.
+    pub sub: Option<StreamName>,
 }
 
 pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<StreamConfig> {
@@ -36,8 +41,33 @@ pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<
         Some(source::Config::Redirect(_)) => None,
         _ => check_record(&mut section, faults),
     };
+    let sub = section.parsed("sub", stream_name, faults);
     section.finish(faults);
-    Some(StreamConfig { source: source?, record })
+    Some(StreamConfig { source: source?, record, sub })
+}
+
+fn stream_name(text: &str) -> Result<StreamName, (String, &'static str)> {
+    let right = "the name of another stream, such as \"gate-sub\"";
+    StreamName::parse(text).map_err(|error| (error.to_string(), right))
+}
+
+/// Whether every `sub` names a stream that can be one.
+pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &mut Vec<KeyFault>) {
+    for (name, stream) in streams {
+        let Some(sub) = &stream.sub else { continue };
+        let wrong = match streams.get(sub) {
+            _ if sub == name => "is the stream itself",
+            None => "is no stream here",
+            Some(other) if other.sub.is_some() => "has a sub-stream of its own",
+            Some(StreamConfig { source: source::Config::Redirect(_), .. }) => "is elsewhere",
+            Some(_) => continue,
+        };
+        faults.push(KeyFault {
+            path: format!("stream.{name}.sub"),
+            wrong: format!("\"{sub}\" {wrong}"),
+            right: "the name of another stream, which shows the same picture smaller".to_owned(),
+        });
+    }
 }
 
 fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<source::Config> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::base::limits::RTSP_SESSION_TIMEOUTS;
 use crate::dvr;
+use crate::encode::still;
 
 type Parsed<T> = Result<T, (String, &'static str)>;
 
@@ -93,6 +94,15 @@ pub(super) fn groups(text: &str) -> Parsed<(Ipv4Addr, u16)> {
     read().ok_or_else(|| (format!("{text:?} is no such range"), GROUPS))
 }
 
+/// Where pictures of H.265 streams come from.
+pub(super) fn h265_source(text: &str) -> Parsed<still::Source> {
+    match text {
+        "libde265" => Ok(still::Source::Libde265),
+        "off" => Ok(still::Source::Off),
+        _ => Err((format!("{text:?} is no such decoder"), "\"libde265\" or \"off\"")),
+    }
+}
+
 /// An address to listen on.
 pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     text.parse().map_err(|_| {
@@ -101,6 +111,22 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
             "an IP address and a port, such as \"0.0.0.0:8554\" or \"[::]:8554\"",
         )
     })
+}
+
+/// Where a page comes from, as a browser says it in `Origin` (RFC 6454 §6.1), or "*".
+pub(super) fn origin(text: &str) -> Parsed<String> {
+    let wrong = || {
+        let right =
+            "an origin such as \"https://nvr.example\" or \"http://10.0.0.5:3000\", or \"*\"";
+        (format!("{text:?} is no origin"), right)
+    };
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let origin = url.origin().ascii_serialization();
+    let plain = matches!(url.scheme(), "http" | "https") && origin == text;
+    if plain { Ok(origin) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

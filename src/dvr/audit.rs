@@ -171,6 +171,8 @@ impl Keeper {
         let table = self.shared.table();
         let checks = super::keeper::checks(&table);
         self.audit.to_build = checks.into_iter().filter(|check| !check.is_newest).collect();
+        drop(table);
+        self.shared.note_rebuild(self.audit.to_build.len(), why);
         index
     }
 }

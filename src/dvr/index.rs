@@ -204,12 +204,14 @@ pub(super) struct IndexHandle {
     direct: Option<Box<dyn Index>>,
     /// What it should hold: lap and bytes by slot.
     kept: BTreeMap<u32, (u64, u64)>,
+    /// Why the store that was there before is not used, for people.
+    pub(super) anew: Option<String>,
 }
 
 impl IndexHandle {
     /// No store: nothing is kept.
     pub(super) fn none() -> Self {
-        Self { asks: None, done: None, direct: None, kept: BTreeMap::new() }
+        Self { asks: None, done: None, direct: None, kept: BTreeMap::new(), anew: None }
     }
 
     /// A store that neither hangs nor panics, and its readable records.
@@ -238,9 +240,13 @@ impl IndexHandle {
     ) -> (Self, Vec<(u32, Record)>) {
         let dir = data_dir.join("index");
         let marker = data_dir.join("index.opening");
+        let mut anew = None;
         if disk.open(&marker, Open::Read).is_ok() {
             warn!("the index did not open last time, building it again");
+            anew = Some("it did not open the last time".to_owned());
             move_aside(disk, data_dir);
+        } else if disk.list(&dir).is_err() {
+            anew = Some("there was none".to_owned());
         }
         for attempt in 0..2 {
             if disk.open(&marker, Open::Read).is_err() && disk.open(&marker, Open::Create).is_err()
@@ -251,7 +257,7 @@ impl IndexHandle {
             match Self::start(dir.clone(), open_store, limit) {
                 Ok((handle, records)) => {
                     let _ = disk.remove(&marker);
-                    return (handle, records);
+                    return (Self { anew, ..handle }, records);
                 }
                 Err(Failed::Hung) => {
                     warn!("the index does not open in time, going on without it");
@@ -259,6 +265,7 @@ impl IndexHandle {
                 }
                 Err(Failed::Refused(error)) => {
                     warn!(attempt, error, "the index is damaged, building it again");
+                    anew = Some(format!("it is damaged: {error}"));
                     move_aside(disk, data_dir);
                     let _ = disk.remove(&marker);
                 }
@@ -302,7 +309,7 @@ impl IndexHandle {
         };
         let records = readable(records);
         let kept = kept(&records);
-        Ok((Self { asks: Some(asks), done: Some(done), direct: None, kept }, records))
+        Ok((Self { asks: Some(asks), done: Some(done), kept, ..Self::none() }, records))
     }
 
     /// Sets a record. Does not wait: a record that finds no room is found by reading the slot.
@@ -564,6 +571,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (mut index, records) = moody(dir.path(), mood);
             assert_eq!(records.len(), 1, "the new one is read");
+            assert!(index.anew.as_ref().unwrap().contains("panicked"), "{:?}", index.anew);
             let bad = std::fs::read_to_string(dir.path().join("index.bad/mood")).unwrap();
             assert_eq!(bad, mood);
             assert!(!dir.path().join("index.opening").exists());
@@ -587,6 +595,7 @@ mod tests {
         assert!(dir.path().join("index.opening").exists());
         let (mut index, records) = IndexHandle::open(&RealDisk, dir.path());
         assert!(records.is_empty() && dir.path().join("index.bad/mood").exists());
+        assert_eq!(index.anew.as_deref(), Some("it did not open the last time"));
         index.put(1, &record());
         index.close(Duration::from_secs(10));
         assert!(!dir.path().join("index.opening").exists());

@@ -26,6 +26,9 @@ use crate::base::fault::chain;
 /// How long the index may take to close.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How often it is told how far the slots are known.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
+
 /// What the storage thread tells the index thread.
 #[derive(Debug)]
 pub(super) enum Note {
@@ -117,6 +120,12 @@ impl Keeper {
             (None, Note::Mounted(ring, checks)) => {
                 let shared = Arc::clone(&self.shared);
                 let (mut index, records) = (self.open_index)(&*shared.disk, &shared.data_dir);
+                let is_empty = records.is_empty().then(|| "it is empty".to_owned());
+                // Of the newest laps it has no records.
+                let finished = checks.iter().filter(|check| !check.is_newest).count();
+                if let Some(why) = index.anew.take().or(is_empty).filter(|_| finished > 0) {
+                    shared.note_rebuild(finished, &why);
+                }
                 self.learn(ring, checks, &mut index, records.into_iter().collect());
                 self.index = Some(index);
                 return;
@@ -141,10 +150,19 @@ impl Keeper {
         mut records: BTreeMap<u32, Record>,
     ) {
         self.unread.begin(self.shared.clock.boot());
-        let mut read = 0u64;
-        for check in checks {
+        let (mut read, mut told_at) = (0u64, self.shared.clock.boot());
+        for (done, check) in checks.iter().enumerate() {
             if self.shared.is_closing() {
                 return;
+            }
+            let now = self.shared.clock.boot();
+            if now.since(told_at) >= PROGRESS_PAUSE {
+                told_at = now;
+                info!(
+                    units = done,
+                    lag_units = checks.len() - done,
+                    "learning what is in the slots"
+                );
             }
             let record = records.remove(&check.slot);
             // The last slot of a stream may have grown since its record was written.

@@ -76,8 +76,9 @@ impl Storage {
     fn choose(&self, ring: &Ring, stream: &StreamName) -> Option<Choice> {
         let keeps = self.shared.keeps();
         let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
-        let table = self.shared.table();
-        let may_grow = self.shared.clock.boot() >= self.growth_at;
+        let (mut table, now) = (self.shared.table(), self.shared.clock.boot());
+        table.forgive(now);
+        let may_grow = now >= self.growth_at;
         let missing = table.missing(ring.slots_to_make()).filter(|_| may_grow);
         table.choose(stream, keep_of, ring.slot_bytes, missing)
     }

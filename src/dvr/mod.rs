@@ -13,6 +13,7 @@ mod journal;
 mod keeper;
 mod lap;
 mod listing;
+mod moment;
 mod mount;
 mod open_slot;
 mod outlook;
@@ -50,9 +51,10 @@ pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::footage::{Footage, OpenLap, Stored};
 pub use self::journal::{
-    Cause, End, Facts, Mark, Numbered, Parsed, Record, Resize, Session, Trouble,
+    Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };
 pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::moment::{Moment, Moments};
 pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::past::{Chapters, PastLap};
 pub use self::pin::{Pin, PinError, PinWish};

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::Keep;
 use super::disk::Disk;
 use super::footage::Recent;
-use super::journal::{Cause, Facts, JournalState, Numbered, Resize, Trouble};
+use super::journal::{Cause, Facts, JournalState, Numbered, Rebuild, Resize, Trouble};
 use super::seal::{Entry, Identity};
 use super::shrink::{Extent, Plan};
 use super::table::{SlotTable, SlotView};
@@ -148,6 +148,8 @@ pub(super) struct Shared {
     numbered: Mutex<BTreeMap<StreamName, Numbered>>,
     /// Changes of the ring's size that are not in the journal yet.
     resized: Mutex<Vec<Resize>>,
+    /// Rebuilds of the index of which the journal has not heard yet.
+    rebuilt: Mutex<Vec<Rebuild>>,
     /// What was told to whoever may agree to a smaller ring, with its tokens.
     plans: Mutex<VecDeque<(u64, Plan)>>,
     short: Mutex<Option<String>>,
@@ -220,6 +222,7 @@ impl Shared {
             evicted: Mutex::default(),
             numbered: Mutex::default(),
             resized: Mutex::default(),
+            rebuilt: Mutex::default(),
             plans: Mutex::default(),
             short: Mutex::default(),
             age_due: AtomicBool::new(false),
@@ -291,6 +294,17 @@ impl Shared {
     /// The first `count` of them are.
     pub(super) fn resizes_noted(&self, count: usize) {
         lock(&self.resized).drain(..count);
+    }
+
+    /// The index is built again from so many slots.
+    pub(super) fn note_rebuild(&self, slots: usize, why: &str) {
+        let (utc, why) = (self.clock.wall(), why.to_owned());
+        lock(&self.rebuilt).push(Rebuild { utc, slots: slots as u64, why });
+    }
+
+    /// Rebuilds of the index since this was last asked.
+    pub(super) fn take_rebuilds(&self) -> Vec<Rebuild> {
+        std::mem::take(&mut *lock(&self.rebuilt))
     }
 
     /// Why the ring has less space than it should; `None` when it has all of it.

@@ -12,7 +12,7 @@ use super::chapter::{self, Chapter};
 use super::clock::ClockTable;
 use super::listing::{Stretch, absorb};
 use super::seal::{Entry, Identity, SlotHeader, fingerprint};
-use crate::base::limits::CHAPTERS_MAX;
+use crate::base::limits::{CHAPTERS_MAX, FAILING_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 
@@ -31,8 +31,8 @@ pub(super) enum SlotView {
     Foreign,
     /// It could not be read when the ring was opened: left alone, and read again until it can be.
     Unreadable,
-    /// It gave an error when it was to be written, at this time: tried again when there is no
-    /// other, because most troubles end.
+    /// It gave an error when it was to be written, at this time: tried again after a while, and
+    /// when there is no other, because most troubles end.
     Failing(BootTime),
     /// It holds a lap of a stream.
     Held(Box<Held>),
@@ -393,6 +393,21 @@ impl SlotTable {
         free.chain(spare).chain(shares).take(count as usize).collect()
     }
 
+    /// Takes one of the slots that gave an error for a free one, when the last error was so long
+    /// ago: one at a time, so that a disk that is worn costs one try.
+    pub(super) fn forgive(&mut self, now: BootTime) {
+        let failed = self.slots.iter().filter_map(|(&number, view)| match view {
+            SlotView::Failing(since) => Some((*since, number)),
+            _ => None,
+        });
+        let (first, last) = (failed.clone().min(), failed.max());
+        if let (Some((_, number)), Some((since, _))) = (first, last)
+            && now.since(since) >= FAILING_PAUSE
+        {
+            self.slots.insert(number, SlotView::Damaged);
+        }
+    }
+
     /// Of the slots that gave an error the one that did so first: the trouble may be over.
     fn failed_first(&self) -> Option<Choice> {
         let failed = self.slots.iter().filter_map(|(&number, view)| match view {
@@ -520,6 +535,25 @@ mod tests {
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(1)));
         let table = self::table([failing(2), held("a", 1, true), failing(1), SlotView::Unreadable]);
         assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(2)));
+    }
+
+    #[test]
+    fn slots_that_gave_an_error_are_tried_again_one_by_one() {
+        let at = |secs: u64| BootTime::from_millis(secs * 1_000);
+        let none = |_: &StreamName| Keep::default();
+        let failing = |secs: u64| SlotView::Failing(at(secs));
+        let mut table = table([failing(9), held("a", 1, false), failing(5)]);
+        let next = |table: &mut SlotTable, now: BootTime| {
+            table.forgive(now);
+            table.choose(&name("b"), none, SLOT_BYTES, None)
+        };
+        let due = at(9).after(FAILING_PAUSE);
+        assert_eq!(next(&mut table, at(10)), Some(Choice::Reuse(1)));
+        assert_eq!(next(&mut table, due), Some(Choice::Reuse(2)));
+        // It fails again: the other one waits as long.
+        table.slots.insert(2, SlotView::Failing(due));
+        assert_eq!(next(&mut table, due), Some(Choice::Reuse(1)));
+        assert_eq!(next(&mut table, due.after(FAILING_PAUSE)), Some(Choice::Reuse(0)));
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod outlet;
 pub mod recorder;
 pub mod replay;
 pub mod rtsp_play;
+mod shelf;
+pub mod sprite;
 pub mod thumbnail;
 mod web_reader;
 

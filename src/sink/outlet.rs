@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::hls::Hls;
 use super::mse::Mse;
 use super::recorder::Recorder;
 use super::rtsp_play::Fanout;
 use super::thumbnail::Thumbnail;
 use crate::base::meter::Totals;
+use crate::base::name::StreamName;
 use crate::bus::Stream;
-use crate::encode::still::StillDecoder;
+use crate::encode::still::StillDecoders;
 use crate::supervise::Supervisor;
 
 /// One stream and its ways out.
@@ -19,6 +22,8 @@ use crate::supervise::Supervisor;
 pub struct Outlet {
     /// The stream itself.
     pub stream: Arc<Stream>,
+    /// The stream that is the same picture made smaller, if there is one.
+    pub sub: ArcSwapOption<StreamName>,
     /// RTP packets, built once for all RTSP readers.
     pub rtsp: Fanout,
     /// HLS segments and playlists.
@@ -26,7 +31,7 @@ pub struct Outlet {
     /// fMP4 over WebSocket.
     pub mse: Mse,
     /// The newest picture as JPEG.
-    pub thumbnail: Thumbnail,
+    pub thumbnail: Arc<Thumbnail>,
     /// The recorder, if the stream is recorded.
     pub recorder: Option<Recorder>,
 }
@@ -40,6 +45,8 @@ pub struct Readers {
     pub hls: usize,
     /// WebSocket viewers.
     pub mse: usize,
+    /// MJPEG viewers.
+    pub mjpeg: usize,
 }
 
 impl Outlet {
@@ -48,16 +55,17 @@ impl Outlet {
     pub fn new(
         stream: &Arc<Stream>,
         recorder: Option<Recorder>,
-        decoder: StillDecoder,
+        decoders: &StillDecoders,
         supervisor: &Supervisor,
     ) -> Self {
-        let to = || Arc::clone(stream);
+        let (to, clock) = (|| Arc::clone(stream), Arc::clone(supervisor.clock()));
         Self {
             stream: to(),
+            sub: ArcSwapOption::default(),
             rtsp: Fanout::new(to(), supervisor.clone()),
             hls: Hls::new(to(), recorder.as_ref().map(Recorder::footage), supervisor.clone()),
             mse: Mse::new(to(), supervisor.clone()),
-            thumbnail: Thumbnail::new(to(), Arc::clone(supervisor.clock()), decoder),
+            thumbnail: Arc::new(Thumbnail::new(to(), clock, decoders.pictures.clone())),
             recorder,
         }
     }
@@ -65,7 +73,12 @@ impl Outlet {
     /// How many read it now.
     #[must_use]
     pub fn readers(&self) -> Readers {
-        Readers { rtsp: self.rtsp.readers(), hls: self.hls.readers(), mse: self.mse.readers() }
+        Readers {
+            rtsp: self.rtsp.readers(),
+            hls: self.hls.readers(),
+            mse: self.mse.readers(),
+            mjpeg: self.thumbnail.viewers(),
+        }
     }
 
     /// What each part counted, the source first. Whoever adds a sink adds its line here.

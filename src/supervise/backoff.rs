@@ -12,6 +12,7 @@ use crate::base::limits::{
 /// The pace of restarts of one task.
 #[derive(Debug)]
 pub struct Backoff {
+    longest: Duration,
     ceiling: Duration,
     refused: u32,
     random: fastrand::Rng,
@@ -21,7 +22,14 @@ impl Backoff {
     /// A pace that begins at the shortest pause.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { ceiling: RESTART_PAUSE_MIN, refused: 0, random: fastrand::Rng::with_seed(seed) }
+        let random = fastrand::Rng::with_seed(seed);
+        Self { longest: RESTART_PAUSE_MAX, ceiling: RESTART_PAUSE_MIN, refused: 0, random }
+    }
+
+    /// The same with pauses of at most `longest`, unless credentials are refused.
+    #[must_use]
+    pub fn up_to(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// The pause after a life of `lived` that ended with an error of `class`.
@@ -39,7 +47,7 @@ impl Backoff {
             return REFUSED_PAUSE;
         }
         let spread = self.ceiling.saturating_sub(RESTART_PAUSE_MIN).mul_f64(self.random.f64());
-        self.ceiling = (self.ceiling * 2).min(RESTART_PAUSE_MAX);
+        self.ceiling = (self.ceiling * 2).min(self.longest);
         RESTART_PAUSE_MIN + spread
     }
 }

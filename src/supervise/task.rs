@@ -18,7 +18,7 @@ use super::board::{Board, Entry, Heartbeat, TaskReport, TaskState};
 use super::recovery::{RecoveryLog, Rung};
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain};
-use crate::base::limits::STOP_TIME_MAX;
+use crate::base::limits::{RESTART_PAUSE_MAX, STOP_TIME_MAX};
 use crate::base::time::SharedClock;
 
 /// What a kept task is called and what hangs on it.
@@ -29,19 +29,27 @@ pub struct TaskSpec {
     /// `Some(deadline)`: the watchdog is fed only while this task beats at least that often.
     /// A camera is never vital: a silent one is degraded, not failed.
     pub vital: Option<Duration>,
+    /// Longest pause before it is started again.
+    pub pause_max: Duration,
 }
 
 impl TaskSpec {
     /// A task on which nothing hangs.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), vital: None }
+        Self { name: name.into(), vital: None, pause_max: RESTART_PAUSE_MAX }
     }
 
     /// A task that must beat at least every `deadline`.
     #[must_use]
     pub fn vital(name: impl Into<String>, deadline: Duration) -> Self {
-        Self { name: name.into(), vital: Some(deadline) }
+        Self { vital: Some(deadline), ..Self::new(name) }
+    }
+
+    /// The same, started again after `longest` at the latest.
+    #[must_use]
+    pub fn paused_at_most(self, longest: Duration) -> Self {
+        Self { pause_max: longest, ..self }
     }
 }
 
@@ -219,7 +227,7 @@ impl Keeper {
         recovery: Option<RecoveryLog>,
     ) -> Self {
         let seed = fastrand::u64(..) ^ context.clock.boot().as_nanos();
-        let backoff = Backoff::new(seed);
+        let backoff = Backoff::new(seed).up_to(spec.pause_max);
         Self { name: spec.name.clone(), board, backoff, recovery, repeated: 0 }
     }
 

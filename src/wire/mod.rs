@@ -8,4 +8,5 @@ pub mod mp4;
 pub mod rtp;
 pub mod rtsp;
 pub mod web;
+pub mod webvtt;
 pub mod zip;

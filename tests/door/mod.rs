@@ -10,21 +10,57 @@ use std::sync::Arc;
 
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
+use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
 use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
-use holdfast::encode::still::StillDecoder;
+use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::AccessUnit;
-use holdfast::serve::http::{self, HttpDoor};
+use holdfast::serve::http::{self, Cors, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
 use holdfast::sink::evidence::ExportJobs;
 use holdfast::sink::recorder::Recorder;
+use holdfast::sink::sprite::Sprites;
+use holdfast::sink::thumbnail::past::PastPictures;
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::footage::{BEGINS, Footage};
+
+/// What a box is to be like.
+pub struct Setup {
+    /// The program that makes pictures.
+    pub decoder: PathBuf,
+    /// Those of H.265 streams.
+    pub h265: Source,
+    /// What is published is recorded.
+    pub recorded: bool,
+    pub clock: SharedClock,
+    pub ring_bytes: u64,
+}
+
+impl Setup {
+    /// An ordinary one that records nothing.
+    pub fn new(decoder: PathBuf) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { decoder, h265: Source::Off, recorded: false, clock, ring_bytes: 64 << 20 }
+    }
+}
+
+/// A machine that has been on for a day at least, whose recordings may be that old.
+#[derive(Debug)]
+pub struct LongOn;
+
+impl Clock for LongOn {
+    fn boot(&self) -> BootTime {
+        SystemClock.boot().after(std::time::Duration::from_secs(86_400))
+    }
+
+    fn wall(&self) -> WallTime {
+        SystemClock.wall()
+    }
+}
 
 /// A box with the stream `gate`, recorded or not.
 pub struct TestBox {
@@ -40,21 +76,26 @@ pub struct TestBox {
 impl TestBox {
     /// Opens the door. `decoder` is the program that makes pictures.
     pub async fn open(decoder: PathBuf, recorded: bool) -> Self {
-        let clock: SharedClock = Arc::new(SystemClock);
+        Self::open_with(Setup { recorded, ..Setup::new(decoder) }).await
+    }
+
+    /// As [`TestBox::open`], with whatever `setup` says.
+    pub async fn open_with(setup: Setup) -> Self {
+        let Setup { decoder, h265, recorded, clock, ring_bytes } = setup;
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
         let disk = tempfile::tempdir().unwrap();
         let ring = dvr::Config {
             data_dir: disk.path().to_owned(),
-            size: dvr::Size::Bytes(64 << 20),
+            size: dvr::Size::Bytes(ring_bytes),
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
         let recorder = recorded
             .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
-        let decoder = StillDecoder::new(decoder);
-        let outlet = Arc::new(Outlet::new(&stream, recorder, decoder, &supervisor));
+        let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
         let streams = Arc::new(Directory::default());
         streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let door = Arc::new(HttpDoor {
@@ -64,7 +105,10 @@ impl TestBox {
             begun: clock.boot(),
             rtsp_port: Arc::new(8554.into()),
             rtsp: Reception::default(),
+            cors: Cors::default(),
             dvr: dvr.clone(),
+            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
+            sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), disk.path().to_owned(), &supervisor),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());

@@ -94,6 +94,7 @@ fn media_tag(media: &mut Media, line: &str) -> Result<(), String> {
         "#EXT-X-DISCONTINUITY-SEQUENCE" => media.discontinuity_sequence = number(value)?,
         "#EXT-X-INDEPENDENT-SEGMENTS" => media.independent = true,
         "#EXT-X-PLAYLIST-TYPE" => media.playlist_type = Some(value.to_owned()),
+        "#EXT-X-START" => media.start = Some(attributes(value)?),
         "#EXT-X-ENDLIST" => media.ended = true,
         "#EXT-X-SERVER-CONTROL" => media.control = Some(attributes(value)?),
         "#EXT-X-PART-INF" => {

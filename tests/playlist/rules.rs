@@ -27,6 +27,7 @@ pub const MEDIA: &[Rule<Media>] = &[
     ("a name stands once", names_once),
     ("what has ended says so last", ends_last),
     ("the type fits", type_fits),
+    ("the start lies within", start_within),
     ("parts need their target", parts_need_target),
     ("no part is longer than its target", parts_within_target),
     ("a part is long enough", parts_long_enough),
@@ -66,13 +67,14 @@ fn each(media: &Media, holds: impl Fn(&Segment) -> bool) -> Result<(), String> {
 }
 
 fn header_once(media: &Media) -> Result<(), String> {
-    const HEADER: [&str; 9] = [
+    const HEADER: [&str; 10] = [
         "#EXT-X-VERSION",
         "#EXT-X-TARGETDURATION",
         "#EXT-X-MEDIA-SEQUENCE",
         "#EXT-X-DISCONTINUITY-SEQUENCE",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         "#EXT-X-PLAYLIST-TYPE",
+        "#EXT-X-START",
         "#EXT-X-SERVER-CONTROL",
         "#EXT-X-PART-INF",
         "#EXT-X-SKIP",
@@ -128,6 +130,12 @@ fn names_once(media: &Media) -> Result<(), String> {
 fn ends_last(media: &Media) -> Result<(), String> {
     let last = media.tags.last().is_some_and(|tag| tag == "#EXT-X-ENDLIST");
     all(media.ended == last, || format!("{:?}", media.tags.last()))
+}
+
+fn start_within(media: &Media) -> Result<(), String> {
+    let Some(told) = &media.start else { return Ok(()) };
+    let offset: f64 = told.get("TIME-OFFSET").and_then(|told| told.parse().ok()).ok_or("none")?;
+    all(offset.abs() <= media.secs() && !offset.is_nan(), || format!("{told:?}"))
 }
 
 fn type_fits(media: &Media) -> Result<(), String> {

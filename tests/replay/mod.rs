@@ -15,7 +15,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
 use holdfast::bus::{Directory, Stream};
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
-use holdfast::encode::still::StillDecoder;
+use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
@@ -228,8 +228,8 @@ impl Bench {
         let recorder =
             recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
         let writer = (!recorded).then(|| dvr.writer(&name, keep));
-        let decoder = StillDecoder::new(env!("CARGO_BIN_EXE_holdfast").into());
-        let outlet = Arc::new(Outlet::new(&stream, recorder, decoder, &supervisor));
+        let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, outlet)]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

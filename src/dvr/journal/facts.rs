@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Cause, Mark, Numbered, Record, Resize, Session, Trouble};
+use super::record::{Cause, Mark, Numbered, Rebuild, Record, Resize, Session, Trouble};
 use crate::base::limits::{
-    MARKS_MAX, NUMBERED_STREAMS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX,
+    MARKS_MAX, NUMBERED_STREAMS_MAX, REBUILDS_MAX, RESIZES_MAX, SESSIONS_MAX, TROUBLES_MAX,
 };
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
@@ -32,6 +32,8 @@ pub struct Facts {
     pub evicted: BTreeMap<StreamName, (u64, u64)>,
     /// When the ring got another size, in the order in which it was noted.
     pub resizes: Vec<Resize>,
+    /// When the index was built again, oldest first.
+    pub rebuilds: Vec<Rebuild>,
     /// How the segments of each stream's playlists are numbered.
     pub numbered: BTreeMap<StreamName, Numbered>,
 }
@@ -85,6 +87,7 @@ impl Facts {
                     push_bounded(&mut self.resizes, resize, RESIZES_MAX);
                 }
             }
+            Record::Rebuilt(rebuild) => push_bounded(&mut self.rebuilds, rebuild, REBUILDS_MAX),
             Record::Numbered(numbered) => self.take_numbered(numbered),
             Record::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
@@ -135,8 +138,10 @@ impl Facts {
             bytes,
         });
         let resizes = self.resizes.iter().copied().map(Record::Resized);
+        let rebuilds = self.rebuilds.iter().cloned().map(Record::Rebuilt);
         let numbered = self.numbered.values().cloned().map(Record::Numbered);
-        let notes = marks.chain(troubles).chain(evicted).chain(resizes).chain(numbered);
+        let rest = resizes.chain(rebuilds).chain(numbered);
+        let notes = marks.chain(troubles).chain(evicted).chain(rest);
         starts.chain(clock).chain(pins).chain(notes).collect()
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 pub use self::facts::{End, Facts};
-pub use self::record::{Cause, Mark, Numbered, Parsed, Record, Resize, Session, Trouble};
+pub use self::record::{Cause, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble};
 
 use self::file::JournalFile;
 use super::disk::Disk;

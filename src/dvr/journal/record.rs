@@ -62,8 +62,22 @@ pub enum Record {
     },
     /// The ring has another size.
     Resized(Resize),
+    /// The index is built again from the slots.
+    Rebuilt(Rebuild),
     /// Segments of a playlist were numbered.
     Numbered(Numbered),
+}
+
+/// Why the index was built again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// When that began, as believed.
+    #[serde(with = "form::nanos")]
+    pub utc: WallTime,
+    /// How many slots were to be read.
+    pub slots: u64,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// What number the first segment of a lap has in the playlists of its stream. Those of the laps

@@ -167,8 +167,9 @@ fn a_kind_from_the_future_is_passed_over() {
 
 #[test]
 fn facts_written_anew_are_the_same_facts() {
-    let facts = Facts::of(records());
-    assert_eq!(facts.pins.len(), 1);
+    let rebuild = Rebuild { utc: date(3), slots: 9, why: "it is damaged".to_owned() };
+    let facts = Facts::of(records().into_iter().chain([Record::Rebuilt(rebuild)]));
+    assert_eq!((facts.pins.len(), facts.rebuilds.len()), (1, 1));
     assert_eq!(facts.troubles.len(), 1);
     assert_eq!(facts.sessions[0].stopped, Some(at(99)));
     assert_eq!(Facts::of(facts.records()), facts);

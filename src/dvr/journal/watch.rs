@@ -37,6 +37,9 @@ impl Journal {
         for &resize in &resizes {
             self.note(Record::Resized(resize));
         }
+        for rebuild in self.shared.take_rebuilds() {
+            self.note(Record::Rebuilt(rebuild));
+        }
         let numbered = std::mem::take(&mut *self.shared.numbered());
         for numbered in numbered.into_values() {
             self.note(Record::Numbered(numbered));

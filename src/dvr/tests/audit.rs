@@ -129,6 +129,9 @@ impl House {
     /// Fails unless the index was built `times` again, is as it was, and recording goes on.
     fn assert_built_again(&mut self, times: u64, before: &BTreeMap<u32, Vec<u8>>) {
         assert_eq!(self.keeper.audit.built_again, times);
+        let told = self.dvr.shared.take_rebuilds();
+        assert_eq!(told.len() as u64, times);
+        assert!(told.iter().all(|told| told.slots == before.len() as u64), "{told:?}");
         assert_eq!(u64::from(self.store.0.lock().unwrap().opened), times + 1);
         assert_eq!(self.records(), *before);
         self.record(4);

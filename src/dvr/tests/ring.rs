@@ -177,17 +177,21 @@ fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
         let reader = Reader::open(house.path()).unwrap();
         tool::listings(&reader).unwrap().remove(&gate()).unwrap().runs
     };
-    let damages: [fn(&Path); 4] = [
-        |_| {},
-        |index| std::fs::remove_dir_all(index).unwrap(),
-        |index| std::fs::write(index.join("db"), vec![0; 300_000]).unwrap(),
-        |index| std::fs::write(index.join("conf"), b"garbage").unwrap(),
+    // And how often it was built anew by then; sled mends its `conf` itself.
+    type Damage = fn(&Path);
+    let damages: [(Damage, usize); 4] = [
+        (|_| {}, 0),
+        (|index| std::fs::remove_dir_all(index).unwrap(), 1),
+        (|index| std::fs::write(index.join("db"), vec![0; 300_000]).unwrap(), 2),
+        (|index| std::fs::write(index.join("conf"), b"garbage").unwrap(), 2),
     ];
-    for damage in damages {
+    for (damage, rebuilds) in damages {
         damage(&house.path().join("index"));
         let dvr = house.open();
         until("the index", || dvr.status().held_slots == 8 && dvr.listing(&gate()).complete);
         assert_eq!(dvr.listing(&gate()).runs, wanted);
+        // The journal tells it.
+        until("the note", || dvr.facts().rebuilds.len() == rebuilds);
         assert!(dvr.close(PATIENCE));
     }
 }

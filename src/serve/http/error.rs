@@ -36,6 +36,10 @@ impl ApiError {
         Self { status, code, message: message.into() }
     }
 
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
     }
@@ -76,6 +80,10 @@ impl From<HlsError> for ApiError {
             HlsError::TooEarly => (StatusCode::SERVICE_UNAVAILABLE, "stream_starting"),
             HlsError::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "stream_offline"),
             HlsError::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk_failing"),
+            HlsError::PartWithoutSegment => (StatusCode::BAD_REQUEST, "msn_missing"),
+            HlsError::FarAhead { .. } => (StatusCode::BAD_REQUEST, "msn_far_ahead"),
+            HlsError::TooLate => (StatusCode::SERVICE_UNAVAILABLE, "stream_silent"),
+            HlsError::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "viewers_full"),
             HlsError::Expired => (StatusCode::GONE, "segment_expired"),
             HlsError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
         };

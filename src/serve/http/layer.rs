@@ -34,6 +34,7 @@ pub(super) fn around(routes: Router) -> Router {
     // Media is compressed already; pictures are left out by default.
     let worth_it = DefaultPredicate::new()
         .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("multipart/"))
         .and(NotForContentType::const_new("application/zip"));
     let mut routes = routes
         .layer(from_fn(bounded))

@@ -5,18 +5,24 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use super::Door;
 use super::error::ApiError;
 use super::listener::Slot;
 use super::range;
 use super::route::{At, FileName, Named, StreamPath};
+use crate::base::limits::HLS_SUB_WAIT_MAX;
 use crate::base::name::StreamName;
-use crate::sink::hls::{Hls, HlsError, StoredSegment, past_init};
-use crate::wire::hls::{Body, Place};
+use crate::sink::Outlet;
+use crate::sink::hls::{Directives, Hls, HlsError, StoredSegment, past_init};
+use crate::wire::hls::{Part, Place, Variant, multivariant as variants_told};
+
+/// What a media playlist is called.
+const MEDIA: &str = "media.m3u8";
 
 pub(super) const PLAYLIST_TYPE: HeaderValue =
     HeaderValue::from_static("application/vnd.apple.mpegurl");
@@ -28,22 +34,81 @@ const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600
 /// Says why a stream's sound is left out.
 const AUDIO_DROPPED: HeaderName = HeaderName::from_static("x-audio-dropped");
 
-/// `GET index.m3u8`: the multivariant playlist.
-pub(super) async fn multivariant(Named(outlet): Named) -> Result<Response, ApiError> {
-    let (text, audio_dropped) = outlet.hls.multivariant().await?;
-    let mut response = playlist(text);
-    if let Some(value) = audio_dropped.and_then(|reason| HeaderValue::from_str(&reason).ok()) {
+/// `GET index.m3u8`: the multivariant playlist, of the stream and of its sub-stream.
+pub(super) async fn multivariant(
+    State(door): At,
+    Named(outlet): Named,
+) -> Result<Response, ApiError> {
+    let sub = outlet.sub.load_full().and_then(|name| door.streams.get(name.as_str()));
+    if let Some(sub) = &sub {
+        outlet.hls.prefer_target(sub.hls.target());
+    }
+    let main = outlet.hls.variant(MEDIA.to_owned()).await;
+    let sub = match &sub {
+        Some(sub) => {
+            sub.hls.prefer_target(outlet.hls.target());
+            let variant = sub.hls.variant(beside(sub));
+            tokio::time::timeout(HLS_SUB_WAIT_MAX, variant).await.ok().and_then(Result::ok)
+        }
+        None => None,
+    };
+    let variants: Vec<Variant> = match (main, sub) {
+        (Err(error), None) => return Err(error.into()),
+        (main, sub) => main.into_iter().chain(sub).collect(),
+    };
+    let mut response = playlist(variants_told(&variants));
+    let mut dropped = variants.iter().filter_map(|variant| variant.audio_dropped.as_deref());
+    if let Some(value) = dropped.next().and_then(|reason| HeaderValue::from_str(reason).ok()) {
         response.headers_mut().insert(AUDIO_DROPPED, value);
     }
     Ok(response)
 }
 
+/// The media playlist of another stream, as seen from one's own.
+fn beside(other: &Outlet) -> String {
+    format!("../{}/{MEDIA}", other.stream.name())
+}
+
 /// `GET media.m3u8`: the live list.
 pub(super) async fn media(
+    State(door): At,
     Named(outlet): Named,
+    RawQuery(query): RawQuery,
     Extension(slot): Extension<Arc<Slot>>,
 ) -> Result<Response, ApiError> {
-    Ok(playlist(outlet.hls.media(slot.peer.ip()).await?))
+    let asked = directives(query.as_deref().unwrap_or_default())?;
+    let reports = || siblings(&door, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
+    Ok(playlist(outlet.hls.media(slot.peer.ip(), asked, reports).await?))
+}
+
+/// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
+fn siblings(door: &Door, outlet: &Outlet) -> impl Iterator<Item = Arc<Outlet>> {
+    let (own, sub) = (outlet.stream.name().clone(), outlet.sub.load_full());
+    let all = door.streams.all();
+    let names = all.iter().filter(|(name, other)| {
+        sub.as_deref() == Some(*name) || other.sub.load().as_deref() == Some(&own)
+    });
+    names.map(|(_, other)| Arc::clone(other)).collect::<Vec<_>>().into_iter()
+}
+
+/// The directives of 8216bis §6.2.5 in a query; whatever else is in it is none of ours.
+fn directives(query: &str) -> Result<Directives, ApiError> {
+    let number = |value: &str| {
+        whole(value).map(Some).ok_or_else(|| {
+            let message = "_HLS_msn and _HLS_part are whole numbers.";
+            ApiError::new(StatusCode::BAD_REQUEST, "directive_wrong", message)
+        })
+    };
+    let mut asked = Directives::default();
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("_HLS_msn", value)) => asked.segment = number(value)?,
+            Some(("_HLS_part", value)) => asked.part = number(value)?,
+            Some(("_HLS_skip", value)) => asked.skip = matches!(value, "YES" | "v2"),
+            _ => {}
+        }
+    }
+    Ok(asked)
 }
 
 fn playlist(text: String) -> Response {
@@ -58,6 +123,8 @@ enum Asked {
     HeldInit(u64),
     /// `<n>.m4s`, held in memory.
     Held(u64),
+    /// `<n>.<p>.m4s`, held in memory or about to be.
+    HeldPart(u64, u64),
     /// `<lap>.mp4`, at the front of a lap.
     StoredInit(u64),
     /// `p<fingerprint>.mp4`, at the front of every lap that has it.
@@ -74,6 +141,9 @@ impl Asked {
                 (_, Some(digits)) => fingerprint(digits).map(Self::PastInit),
                 _ => whole(name).map(Self::StoredInit),
             };
+        }
+        if let Some((number, part)) = name.strip_suffix(".m4s")?.split_once('.') {
+            return whole(number).zip(whole(part)).map(|(n, part)| Self::HeldPart(n, part));
         }
         let mut numbers = name.strip_suffix(".m4s")?.splitn(3, '-').map(whole);
         match (numbers.next()??, numbers.next(), numbers.next()) {
@@ -137,15 +207,18 @@ async fn held(request: &HeaderMap, asked: &Asked, hls: &Hls) -> Result<Response,
         Asked::StoredInit(lap) => init(request, hls.stored_init(lap).await?),
         Asked::Held(number) => {
             let segment = hls.held(number)?;
-            let length = segment.cut.body.bytes();
-            let Body::Held(fragment) = &segment.cut.body else {
-                return Err(HlsError::Unknown);
-            };
-            // Without a copy: the pieces are the bytes that the bus holds.
-            range::answer(request, length, range::held(fragment.pieces().cloned().collect()))
+            pieces(request, segment.cut.body.parts())
         }
+        Asked::HeldPart(number, at) => pieces(request, &[hls.part(number, at).await?]),
         Asked::Stored(_) | Asked::PastInit(_) => return Err(HlsError::Unknown),
     })
+}
+
+/// Parts, without a copy: the pieces are the bytes that the bus holds.
+fn pieces(request: &HeaderMap, parts: &[Arc<Part>]) -> Response {
+    let length = parts.iter().map(|part| part.fragment.len() as u64).sum();
+    let pieces = parts.iter().flat_map(|part| part.fragment.pieces().cloned()).collect();
+    range::answer(request, length, range::held(pieces))
 }
 
 fn init(request: &HeaderMap, bytes: Bytes) -> Response {
@@ -159,6 +232,7 @@ mod tests {
     #[test]
     fn only_names_that_a_playlist_writes_are_known() {
         assert_eq!(Asked::parse("17.m4s"), Some(Asked::Held(17)));
+        assert_eq!(Asked::parse("17.3.m4s"), Some(Asked::HeldPart(17, 3)));
         assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::HeldInit(17)));
         assert_eq!(Asked::parse("17.mp4"), Some(Asked::StoredInit(17)));
         assert_eq!(Asked::parse("p00000000000000ab.mp4"), Some(Asked::PastInit(0xab)));

@@ -11,12 +11,14 @@
 //! 3. Nothing here can stop another door: a panic in a handler is one 500.
 
 mod api;
+mod cors;
 mod error;
 mod export;
 mod layer;
 mod listener;
 mod live;
 mod metrics;
+mod mjpeg;
 mod page;
 mod past;
 mod play;
@@ -24,12 +26,14 @@ mod range;
 mod route;
 mod snapshot;
 mod span;
+mod sprite;
 mod stall;
 mod ws;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
+pub use cors::Cors;
 pub use listener::{HttpError, run};
 
 use super::rtsp::Reception;
@@ -41,6 +45,8 @@ use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::export::Exports;
 use crate::sink::replay::Archive;
+use crate::sink::sprite::Sprites;
+use crate::sink::thumbnail::past::PastPictures;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.
@@ -58,8 +64,14 @@ pub struct HttpDoor {
     pub rtsp_port: Arc<AtomicU16>,
     /// Who is at the RTSP doors.
     pub rtsp: Reception,
+    /// Whose pages may read media.
+    pub cors: Cors,
     /// The ring.
     pub dvr: Dvr,
+    /// Pictures out of it.
+    pub past: PastPictures,
+    /// Sheets of small ones.
+    pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
 }

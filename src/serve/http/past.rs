@@ -162,7 +162,10 @@ fn nothing(door: &HttpDoor, stream: &StreamName, range: Option<(WallTime, WallTi
             ),
             Some(_) => ApiError::unavailable(
                 "stream_starting",
-                format!("Nothing of '{stream}' is recorded yet. Try again in a moment."),
+                format!(
+                    "Nothing of '{stream}' is recorded yet, or the ring is still being opened. Try \
+                     again in a moment."
+                ),
             ),
         };
     }

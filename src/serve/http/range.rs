@@ -86,20 +86,21 @@ pub(super) fn answer<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    answer_at(request, length, |range| part(pieces, range))
+    answer_at(request, length, None, |range| part(pieces, range))
 }
 
-/// As [`answer`], where `open` gives the bytes of any part.
+/// As [`answer`], where `open` gives the bytes of any part of what has this strong `tag`.
 pub(super) fn answer_at<S, E>(
     request: &HeaderMap,
     length: u64,
+    tag: Option<&str>,
     open: impl FnOnce(Range<u64>) -> S,
 ) -> Response
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let (status, range) = match asked(request, length, None) {
+    let (status, range) = match asked(request, length, tag) {
         Asked::All => (StatusCode::OK, 0..length),
         Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Asked::Outside => return outside(length),

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use super::error::ApiError;
-use super::{Door, api, export, layer, live, metrics, page, past, play, snapshot, ws};
+use super::{
+    Door, api, cors, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
+};
 use crate::sink::Outlet;
 
 /// All routes with everything around them.
 pub(super) fn router(door: Arc<Door>) -> Router {
+    let cors = door.cors.clone();
     let routes = Router::new()
         .route("/", get(page::index))
+        .route("/timeline", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
         .route("/api/v1/storage", get(api::storage::storage))
@@ -37,17 +42,19 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/live/{stream}/media.m3u8", get(live::media))
         .route("/live/{stream}/dvr.m3u8", get(past::window))
         .route("/vod/{stream}/index.m3u8", get(past::range))
+        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
         .route("/live/{stream}/ws", get(ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
         .route("/export/{file}", get(export::export))
         .route("/clip/{file}", get(export::clip))
         .route("/play/{stream}/ws", get(play::upgrade))
         .route("/snap/{file}", get(snapshot::picture))
+        .route("/sprites/{stream}/{file}", get(sprite::file))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(door);
-    layer::around(routes)
+    layer::around(routes).layer(from_fn_with_state(cors, cors::told))
 }
 
 /// The stream that the path names as `{stream}`.

@@ -26,6 +26,8 @@ export default defineConfig({
       '/metrics': proxied,
       // The box refuses a socket that another host's page asks for.
       '/live': { ...proxied, ws: true, rewriteWsOrigin: true },
+      '/play': { ...proxied, ws: true, rewriteWsOrigin: true },
+      '/export': proxied,
     },
   },
   test: {

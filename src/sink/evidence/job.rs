@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::JobError;
 use crate::base::limits::{EXPORT_JOB_KEEP_TIME, EXPORT_JOB_NOTE_BYTES_MAX, STREAMS_MAX};
 use crate::base::name::StreamName;
-use crate::base::time::WallTime;
+use crate::base::time::{Trust, WallTime};
 use crate::dvr::Run;
 
 /// What is to be exported.
@@ -95,6 +95,11 @@ impl Kept {
     pub(super) fn expires(&self) -> Option<WallTime> {
         let after = i64::try_from(EXPORT_JOB_KEEP_TIME.as_nanos()).unwrap_or(i64::MAX);
         self.finished.map(|finished| finished.offset_nanos(after))
+    }
+
+    /// Whether it is to leave. A date for which nobody vouches makes nothing old.
+    pub(super) fn has_expired(&self, now: WallTime, trust: Trust) -> bool {
+        trust > Trust::None && self.expires().is_some_and(|at| at <= now)
     }
 }
 
@@ -298,6 +303,17 @@ mod tests {
         let text = serde_json::to_vec(&kept).unwrap();
         let back: Kept = serde_json::from_slice(&text).unwrap();
         assert_eq!((back.wish, back.made, back.finished), (kept.wish, kept.made, kept.finished));
+    }
+
+    #[test]
+    fn a_finished_job_leaves_after_a_week_by_a_trusted_clock_only() {
+        let week = 7 * 24 * 3_600;
+        let mut kept = Kept::new("ab".to_owned(), wish(&["gate"], 1, 2), at(3), 77);
+        assert!(!kept.has_expired(at(9 * week), Trust::Ntp));
+        kept.finished = Some(at(10));
+        assert!(!kept.has_expired(at(9 + week), Trust::Ntp));
+        assert!(kept.has_expired(at(10 + week), Trust::Rtc));
+        assert!(!kept.has_expired(at(10 + week), Trust::None));
     }
 
     #[test]

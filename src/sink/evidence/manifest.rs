@@ -9,7 +9,7 @@ use super::archive::Written;
 use crate::base::device::PublicKey;
 use crate::base::name::StreamName;
 use crate::base::time::{ClockQuality, Trust, WallTime};
-use crate::dvr::{ClockRow, Gap, Listing, Seam};
+use crate::dvr::{Cause, ClockRow, Gap, Listing, Reason, Seam};
 
 /// Which shape it is.
 pub(super) const FORMAT: &str = "holdfast-export-1";
@@ -133,10 +133,27 @@ impl Device {
     }
 }
 
-/// The gaps of a range, cut to it.
+/// All that is missing between two dates: the gaps of a range, cut to it, and what lies before
+/// the first and behind the last of what is known of it.
 pub(super) fn gaps(listing: &Listing, start: WallTime, end: WallTime) -> Vec<Gap> {
     let cut = |gap: &Gap| Gap { start: gap.start.max(start), end: gap.end.min(end), ..gap.clone() };
-    listing.gaps.iter().map(cut).filter(|gap| gap.start < gap.end).collect()
+    let mut gaps: Vec<Gap> = listing.gaps.iter().map(cut).collect();
+    let known = listing.runs.iter().map(|run| (run.start, run.end));
+    let known: Vec<_> = known.chain(gaps.iter().map(|gap| (gap.start, gap.end))).collect();
+    let first = known.iter().map(|(from, _)| *from).min();
+    let last = known.iter().map(|(_, until)| *until).max();
+    let (Some(first), Some(last)) = (first, last) else {
+        return vec![unknown(start, end, "Nothing of this stream is recorded in this range.")];
+    };
+    gaps.insert(0, unknown(start, first, "Nothing older of this stream is in the ring."));
+    gaps.push(unknown(last, end, "Nothing newer of this stream was recorded until the export."));
+    gaps.retain(|gap| gap.start < gap.end);
+    gaps
+}
+
+fn unknown(start: WallTime, end: WallTime, message: &str) -> Gap {
+    let (reason, message) = (Cause::Unknown, message.to_owned());
+    Gap { start, end, reason, message: message.clone(), reasons: vec![Reason { reason, message }] }
 }
 
 /// What whoever checks an export reads of its manifest.
@@ -164,4 +181,30 @@ pub(super) struct ClaimedGap {
     pub(super) start: String,
     pub(super) end: String,
     pub(super) message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dvr::Run;
+
+    fn at(secs: i64) -> WallTime {
+        WallTime::from_unix_nanos(secs * 1_000_000_000)
+    }
+
+    #[test]
+    fn all_that_is_missing_is_told_up_to_the_ends_of_the_range() {
+        let run = |from, until| Run { start: at(from), end: at(until), bytes: 1, fragments: 1 };
+        let mut listing = Listing { runs: vec![run(10, 20), run(30, 40)], ..Listing::default() };
+        listing.gaps.push(unknown(at(20), at(30), "away"));
+        let told = |start: i64, end: i64| {
+            let gaps = gaps(&listing.clone().between(at(start), at(end)), at(start), at(end));
+            let secs = |at: WallTime| at.as_unix_millis() / 1_000;
+            gaps.iter().map(|gap| (secs(gap.start), secs(gap.end))).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, 50), [(0, 10), (20, 30), (40, 50)]);
+        assert_eq!(told(12, 38), [(20, 30)]);
+        assert_eq!(told(25, 38), [(25, 30)]);
+        assert_eq!(told(60, 70), [(60, 70)]);
+    }
 }

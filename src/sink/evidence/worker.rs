@@ -15,7 +15,6 @@ use super::pack::{PackError, Packer};
 use crate::base::device::{DeviceKey, DeviceKeyError};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{EXPORT_JOB_LOOK_PAUSE, EXPORT_JOB_TIDY_PAUSE, STOP_TIME_MAX};
-use crate::base::time::Trust;
 use crate::dvr::RingState;
 use crate::supervise::TaskContext;
 
@@ -90,9 +89,8 @@ impl Shared {
     /// Lets go of what has expired, and of protection that is nobody's any more.
     async fn tidy(&self) {
         let _turn = self.turn.lock().await;
-        let trusted = self.clock.quality().trust > Trust::None;
-        let now = self.now();
-        let expired = |job: &Job| trusted && job.kept.expires().is_some_and(|at| at <= now);
+        let (now, trust) = (self.now(), self.clock.quality().trust);
+        let expired = |job: &Job| job.kept.has_expired(now, trust);
         let ids: Vec<String> =
             self.jobs().iter().filter(|job| expired(job)).map(|job| job.kept.id.clone()).collect();
         for id in ids {

@@ -23,6 +23,23 @@ pub enum HlsError {
     /// The disk that holds it cannot be read.
     #[error("The recording cannot be read: {0}.")]
     Disk(#[from] DvrError),
+    /// `_HLS_part` alone says nothing.
+    #[error("_HLS_part needs _HLS_msn.")]
+    PartWithoutSegment,
+    /// A segment is waited for that is far from coming.
+    #[error("Segment {segment} is far ahead: the next one is {next}.")]
+    FarAhead {
+        /// The one asked for.
+        segment: u64,
+        /// The one in the making.
+        next: u64,
+    },
+    /// What was waited for did not come.
+    #[error("What was asked for has not come within three target durations.")]
+    TooLate,
+    /// Too many wait already.
+    #[error("Too many requests are waiting for this stream; ask again without _HLS_msn.")]
+    Crowded,
     /// There was never a segment of that name.
     #[error("There is no such segment.")]
     Unknown,

@@ -1,4 +1,5 @@
-//! The task that feeds the list from the stream itself, where no recording can.
+//! The task that feeds the list from the stream itself: where no recording can, and where parts
+//! are told, which are there before the disk has them.
 //!
 //! Owns: the segmenter while somebody watches. What it listed leaves with it.
 
@@ -12,8 +13,9 @@ use crate::base::Stop;
 use crate::base::limits::HLS_LINGER_TIME;
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::{Allowance, Stream};
+use crate::media::AccessUnit;
 use crate::sink::web_reader::{WebNext, WebReader};
-use crate::wire::hls::{Cut, Segmenter};
+use crate::wire::hls::{Cut, Parts, Segmenter, Targets};
 use crate::wire::web::WebFormat;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
@@ -28,6 +30,9 @@ pub(super) struct Life {
     format: Option<Arc<WebFormat>>,
     /// When the newest unit was taken.
     newest: BootTime,
+    /// What is before this on the stream's timeline was listed from the ring; until a place to
+    /// begin behind it comes, units are passed over.
+    from_nanos: Option<i64>,
     stream: Arc<Stream>,
     shared: Arc<Shared>,
     clock: SharedClock,
@@ -35,16 +40,17 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// A life that begins where the list ends.
+    /// A life that begins where the list ends, at `from_nanos` if anything is listed.
     pub(super) fn new(
         stream: &Arc<Stream>,
         shared: &Arc<Shared>,
         clock: &SharedClock,
         stop: &Stop,
-        goes_on: bool,
+        from_nanos: Option<i64>,
     ) -> Self {
         Self {
-            segmenter: Segmenter::new(goes_on),
+            segmenter: Segmenter::new(from_nanos.is_some()),
+            from_nanos,
             format: None,
             newest: clock.boot(),
             stream: Arc::clone(stream),
@@ -69,19 +75,35 @@ impl Life {
                     }
                 }
                 next = units.next() => match next {
-                    WebNext::Unit(unit, format) => {
-                        self.tell(&format);
-                        self.newest = self.clock.boot();
-                        let target = self.shared.list().playlist.target();
-                        let cut = self.segmenter.push(&unit, &format, target);
-                        self.shared.meter.unit(unit.data.len());
-                        self.list(cut);
-                    }
+                    WebNext::Unit(unit, format) => self.take(&unit, &format),
                     WebNext::Lagged(units) => self.lose(units),
                     WebNext::Ended => return,
                 },
             }
         }
+    }
+
+    fn take(&mut self, unit: &Arc<AccessUnit>, format: &Arc<WebFormat>) {
+        self.tell(format);
+        self.newest = self.clock.boot();
+        if self.from_nanos.is_some_and(|from| !unit.random_access || unit.decode.as_nanos() < from)
+        {
+            return;
+        }
+        self.from_nanos = None;
+        let (segment, parts) = {
+            let list = self.shared.list();
+            (list.playlist.target(), list.playlist.parts())
+        };
+        let part = if let Parts::Told(target) = parts { Some(target) } else { None };
+        let cut = self.segmenter.push(unit, format, Targets { segment, part });
+        self.shared.meter.unit(unit.data.len());
+        if parts == Parts::Awaited
+            && let Some(length) = self.segmenter.part_target()
+        {
+            self.shared.list().playlist.settle_parts(length);
+        }
+        self.list(cut);
     }
 
     /// What is due once a second; returns whether nobody asks any more.
@@ -116,14 +138,24 @@ impl Life {
         self.format = Some(Arc::clone(format));
     }
 
+    /// Lists what ended, and what there is of the segment in the making.
     fn list(&self, cut: Option<Cut>) {
-        let Some(cut) = cut else { return };
         let now = self.clock.boot();
+        let open = self.segmenter.open();
         let mut list = self.shared.list();
         // Told to stop means that the ring feeds the list again.
-        if !self.stop.is_cancelled() {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let before = list.playlist.next();
+        if let Some(cut) = cut {
             list.playlist.push(now, cut);
             list.playlist.settle(now);
+        }
+        list.playlist.show_open(open);
+        if list.playlist.next() != before {
+            drop(list);
+            self.shared.grown.send_replace(());
         }
     }
 }

@@ -5,7 +5,9 @@
 //! when somebody asks for it (`recorded`), and what a segment names is read from the disk
 //! (`stored`). Only where nothing is recorded, or the disk fails, a task cuts segments that are
 //! held in memory (`memory`), from the first request until nobody has asked for a while. Both
-//! feed the same list, so that a player passes from one to the other by a discontinuity.
+//! feed the same list, so that a player passes from one to the other by a discontinuity. With low
+//! latency the task cuts as well, because parts are there before the disk has them; the list then
+//! begins with what the disk has.
 
 mod error;
 mod memory;
@@ -13,27 +15,30 @@ pub mod past;
 mod readers;
 mod recorded;
 mod stored;
+mod waiting;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
 
 pub use error::HlsError;
 use past::Past;
 use readers::Readers;
 use recorded::Recorded;
 pub use stored::{StoredSegment, past_init};
+pub use waiting::Directives;
 
 use crate::base::Stop;
-use crate::base::limits::HLS_FIRST_ANSWER_TIME_MAX;
+use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_WAITERS_MAX};
 use crate::base::meter::Meter;
 use crate::base::time::{BootTime, SharedClock};
-use crate::bus::{State, Stream};
+use crate::bus::Stream;
 use crate::dvr::Footage;
 use crate::supervise::Supervisor;
-use crate::wire::hls::{Body, Found, Place, Playlist, Segment};
+use crate::wire::hls::{Body, Found, Parts, Place, Playlist, Report, Segment, Telling, Variant};
 use crate::wire::mp4;
 use crate::wire::web::{Shown, WebFormat};
 
@@ -61,6 +66,10 @@ struct Shared {
     list: Mutex<List>,
     readers: Mutex<Readers>,
     meter: Meter,
+    /// Says that a part or a segment came.
+    grown: watch::Sender<()>,
+    /// One turn for each request that waits.
+    waiters: Semaphore,
 }
 
 /// The list and what feeds it.
@@ -97,6 +106,8 @@ impl Hls {
             list: Mutex::new(list),
             readers: Mutex::default(),
             meter: Meter::default(),
+            grown: watch::Sender::new(()),
+            waiters: Semaphore::new(HLS_WAITERS_MAX),
         });
         let past = footage.clone().map(|footage| Past::new(footage, Arc::clone(&clock)));
         Self { stream, clock, supervisor, footage, past, shared }
@@ -115,9 +126,50 @@ impl Hls {
         self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
     }
 
-    /// The multivariant playlist, and why the sound is left out of it, if it is. Waits until
-    /// enough segments are there for a player to begin, at most [`HLS_FIRST_ANSWER_TIME_MAX`].
-    pub async fn multivariant(&self) -> Result<(String, Option<String>), HlsError> {
+    /// Says whether parts are told (low latency). A change ends the list and begins it anew, under
+    /// the next numbers.
+    pub fn set_low_latency(&self, wanted: bool) {
+        let mut list = self.shared.list();
+        let List { playlist, memory, .. } = &mut *list;
+        if (playlist.parts() != Parts::Off) != wanted {
+            if playlist.newest().is_some() {
+                let (next, _) = playlist.next();
+                memory.cancel();
+                playlist.leap(next);
+            }
+            playlist.want_parts(wanted);
+        }
+    }
+
+    /// Takes over the target duration of another variant of the same camera, if it can.
+    pub fn prefer_target(&self, target: Option<Duration>) {
+        if let Some(target) = target {
+            self.shared.list().playlist.prefer_target(target);
+        }
+    }
+
+    /// The target duration, once it is settled.
+    #[must_use]
+    pub fn target(&self) -> Option<Duration> {
+        self.shared.list().playlist.target()
+    }
+
+    /// How far the list is, for those of its other variants; `uri` is where its own is found.
+    #[must_use]
+    pub fn report(&self, uri: String) -> Option<Report> {
+        let list = self.shared.list();
+        matches!(list.playlist.parts(), Parts::Told(_)).then_some(())?;
+        let newest = list.playlist.newest()?;
+        let (segment, part) = match list.playlist.next() {
+            (segment, next @ 1..) => (segment, next - 1),
+            _ => (newest.number, (newest.cut.body.parts().len() as u64).saturating_sub(1)),
+        };
+        Some(Report { uri, segment, part })
+    }
+
+    /// The stream as a variant whose media playlist is found at `uri`. Waits until enough
+    /// segments are there for a player to begin, at most [`HLS_FIRST_ANSWER_TIME_MAX`].
+    pub async fn variant(&self, uri: String) -> Result<Variant, HlsError> {
         self.ready().await?;
         let format = self.format().ok_or(HlsError::TooEarly)?;
         let newest = self.shared.list().playlist.newest().cloned();
@@ -125,8 +177,8 @@ impl Hls {
             Some(segment) => self.frame_rate(&segment, &format).await,
             None => None,
         };
-        let text = self.shared.list().playlist.multivariant(&format, rate);
-        text.map(|text| (text, format.audio_dropped.clone())).ok_or(HlsError::TooEarly)
+        let variant = self.shared.list().playlist.variant(uri, &format, rate);
+        variant.ok_or(HlsError::TooEarly)
     }
 
     fn format(&self) -> Option<WebFormat> {
@@ -137,24 +189,35 @@ impl Hls {
     /// Pictures per second of a segment; `None` when it cannot be read.
     async fn frame_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
         let pictures = match &segment.cut.body {
-            Body::Held(fragment) => mp4::samples(&fragment.head, format.lead()),
+            Body::Held(parts) => {
+                parts.iter().map(|part| mp4::samples(&part.fragment.head, format.lead())).sum()
+            }
             Body::Stored(place) => self.stored(*place).await.ok()?.samples(format.lead()).await?,
         };
         let secs = segment.cut.span.as_secs_f64();
         (pictures > 0 && secs > 0.0).then(|| f64::from(pictures) / secs)
     }
 
-    /// The media playlist, for a player at `peer`. Waits like [`Hls::multivariant`] while the
+    /// The media playlist, for a player at `peer`. Waits like [`Hls::variant`] while the
     /// stream is new; later it goes on also while the camera is away, so that a player that
     /// waits is not thrown out.
-    pub async fn media(&self, peer: IpAddr) -> Result<String, HlsError> {
+    pub async fn media(
+        &self,
+        peer: IpAddr,
+        asked: Directives,
+        reports: impl FnOnce() -> Vec<Report>,
+    ) -> Result<String, HlsError> {
         self.feed();
         let is_ready = self.shared.list().playlist.is_ready();
         if !is_ready {
             self.ready().await?;
         }
         self.shared.readers().saw(peer, self.clock.boot());
-        self.shared.list().playlist.media().ok_or(HlsError::TooEarly)
+        self.reached(asked).await?;
+        let telling = Telling { skip: asked.skip, reports: reports() };
+        let mut list = self.shared.list();
+        list.asked_at = self.clock.boot();
+        list.playlist.tell(&telling).ok_or(HlsError::TooEarly)
     }
 
     /// The recorded hours, for a player at `peer`; `None` of a stream that is not recorded.
@@ -196,23 +259,24 @@ impl Hls {
         let mut list = self.shared.list();
         let List { playlist, recorded, memory, asked_at } = &mut *list;
         *asked_at = now;
-        if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
+        let has_parts = playlist.parts() != Parts::Off;
+        let mut recorded = recorded.as_mut().filter(|recorded| recorded.is_good());
+        if let Some(recorded) = recorded.as_mut().filter(|_| !has_parts || memory.is_cancelled()) {
             if !memory.is_cancelled() {
                 memory.cancel();
                 recorded.take_over(playlist);
             }
             recorded.feed(playlist, now);
+        }
+        if !memory.is_cancelled() || (recorded.is_some() && !has_parts) {
             return;
         }
-        if !memory.is_cancelled() {
-            return;
-        }
-        let goes_on = playlist.newest().is_some();
-        if !goes_on {
+        let from_nanos = playlist.newest().map(|newest| newest.cut.until_nanos());
+        if from_nanos.is_none() {
             playlist.leap(Playlist::number_at(self.clock.wall()));
         }
         *memory = self.supervisor.stop_signal().child_token();
-        let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, goes_on);
+        let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, from_nanos);
         // A life that cannot begin any more takes the lock.
         drop(list);
         self.supervisor.spawn("hls", life.run());
@@ -225,8 +289,8 @@ impl Hls {
                 if self.is_current() {
                     return Ok(());
                 }
-                if let State::Offline { reason } = self.stream.state().0 {
-                    return Err(HlsError::Offline { reason });
+                if let Some(reason) = self.stream.state().0.reason() {
+                    return Err(HlsError::Offline { reason: reason.to_owned() });
                 }
                 tokio::time::sleep(READY_POLL_INTERVAL).await;
             }
@@ -239,6 +303,9 @@ impl Hls {
     /// Whether the list is long enough and new enough to begin with.
     fn is_current(&self) -> bool {
         let list = self.shared.list();
+        if !list.playlist.is_ready() {
+            return false;
+        }
         let age = list.playlist.start_age(self.clock.boot());
         let limit = list.playlist.target().map(|target| target * STALE_TARGETS);
         age.zip(limit).is_some_and(|(age, limit)| age <= limit)

@@ -187,7 +187,7 @@ impl Life {
                 let cut = self.cutter.lose();
                 self.store(cut);
             }
-            Input::State(State::Offline { reason }) => {
+            Input::State(State::Offline { reason } | State::Waiting { reason }) => {
                 self.writer.begin_trouble(Cause::CameraUnreachable, &reason);
             }
             Input::State(State::Live) => self.writer.end_trouble(Cause::CameraUnreachable),

@@ -20,7 +20,7 @@ mod player;
 mod reel;
 mod screening;
 mod timeline;
-mod unpack;
+pub(super) mod unpack;
 mod voices;
 
 use std::sync::Arc;

@@ -269,7 +269,10 @@ impl Screening {
         self.number = self.number.wrapping_add(1);
         let mut builder = FragmentBuilder::new(self.number);
         for unit in &units {
-            builder.push(Arc::clone(unit));
+            // G.711 travels as FLAC, as it does live.
+            if let Some(shown) = self.format.as_ref().and_then(|format| format.shown(unit)) {
+                builder.push(shown);
+            }
         }
         if builder.is_empty() {
             return;

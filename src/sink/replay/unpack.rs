@@ -13,7 +13,7 @@ use crate::wire::mp4::{ReadError, read_fragment, read_init};
 
 /// Turns fragments into access units.
 #[derive(Debug, Default)]
-pub(super) struct Unpacker {
+pub(in crate::sink) struct Unpacker {
     init: Bytes,
     tracks: Option<Arc<Tracks>>,
 }
@@ -38,7 +38,7 @@ impl Unpacker {
 
     /// The units of `clip` over all tracks in the order in which they are decoded, each with its
     /// own date: that of the fragment, which is its first unit's, and what lies between.
-    pub(super) fn units(&mut self, clip: &Clip) -> Result<Vec<AccessUnit>, ReadError> {
+    pub(in crate::sink) fn units(&mut self, clip: &Clip) -> Result<Vec<AccessUnit>, ReadError> {
         let tracks = self.tracks(clip)?;
         let has_video = tracks.video().is_some();
         let mut units = Vec::with_capacity(clip.entry.samples.min(1_024) as usize);

@@ -250,6 +250,33 @@ async fn a_description_that_is_garbage_is_the_peers_fault_and_told_the_same_each
 }
 
 #[tokio::test]
+async fn odd_descriptions_are_bounded_faults_of_the_peer() {
+    let head = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\n";
+    let medium = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 VP9/90000\r\na=control:1\r\n";
+    for (name, text) in [
+        ("a thousand media", format!("{head}{}", medium.repeat(1_000))),
+        ("no rate", format!("{head}m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/0\r\n")),
+        (
+            "a megabyte",
+            format!("{head}{}", "a=x:yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(30_000)),
+        ),
+        ("nothing", String::new()),
+        ("odd line ends", "v=0\r\r\n\n\rm=video".to_owned()),
+    ] {
+        let text: &'static str = text.leak();
+        let odd = move |method: &str| match method {
+            "DESCRIBE" => ok("Content-Type: application/sdp\r\n", text),
+            _ => polite(method),
+        };
+        let mut config = config(&camera(odd, Vec::new(), false).await);
+        config.bounds.describe = Duration::from_secs(20); // a megabyte in small pieces
+        let error = life(&config, &stream()).await;
+        assert_eq!(error.class(), Class::Peer, "{name}: {error}");
+        assert!(error.to_string().len() < 1_000, "{name}: {} bytes", error.to_string().len());
+    }
+}
+
+#[tokio::test]
 async fn a_camera_without_a_codec_of_ours_is_told_what_it_offers() {
     let offer = |method: &str| match method {
         "DESCRIBE" => ok(

@@ -25,10 +25,10 @@ pub enum Unseated {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// It said so.
-    #[error("The publisher has ended the stream.")]
+    #[error("The publisher has ended the stream. Waiting for the next one.")]
     Left,
     /// It said so, and may go on.
-    #[error("The publisher has paused the stream.")]
+    #[error("The publisher has paused the stream. Waiting for it to go on.")]
     Paused,
     /// Its connection ended.
     #[error("The publisher is gone: its connection ended. Check its power and its network.")]

@@ -47,9 +47,9 @@ impl Seat {
     pub fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
         let path = stream.name().to_string();
         let reason = format!(
-            "Nobody publishes this stream. Point an encoder at the path /{path} of the RTSP address."
+            "Waiting for a publisher. Point an encoder at the path /{path} of the RTSP address."
         );
-        stream.set_state(State::Offline { reason }, clock.wall());
+        stream.set_state(State::Waiting { reason }, clock.wall());
         self.lock().stream = Some((stream, clock));
     }
 
@@ -132,7 +132,13 @@ impl Seat {
         self.holder.send_replace(0);
         let Some((stream, clock)) = &inner.stream else { return };
         stream.meter.restarted();
-        stream.set_state(State::Offline { reason: why.to_string() }, clock.wall());
+        let reason = why.to_string();
+        // One that says goodbye may come again when it likes; one that is lost is missed.
+        let state = match why {
+            PushError::Left | PushError::Paused => State::Waiting { reason },
+            _ => State::Offline { reason },
+        };
+        stream.set_state(state, clock.wall());
         info!(stream = %stream.name(), error = %why, "publisher left");
     }
 }

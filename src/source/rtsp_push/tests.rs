@@ -462,6 +462,26 @@ fn what_cannot_be_carried_gets_no_seat() {
     assert_eq!(seat.check(&offer(mixed)), Ok(()));
 }
 
+#[test]
+fn only_a_publisher_that_is_missed_is_a_fault() {
+    let (clock, stream, seat) = opened(false);
+    let state = || stream.state().0;
+    let waits =
+        |state: State| matches!(state, State::Waiting { reason } if reason.contains("aiting for"));
+    assert!(waits(state()), "nobody came yet");
+    for why in [PushError::Left, PushError::Paused, PushError::Gone, PushError::Silent] {
+        let missed = matches!(why, PushError::Gone | PushError::Silent);
+        let tracks = [(TrackId(0), Carriage::Tcp)];
+        let mut publisher = seat.sit(&offer(VIDEO), &tracks, 1).unwrap();
+        assert_eq!(state(), State::Starting);
+        publisher.ends(why);
+        drop(publisher);
+        assert_eq!(matches!(state(), State::Offline { .. }), missed, "{:?}", state());
+        assert_eq!(waits(state()), !missed, "{:?}", state());
+    }
+    drop(clock);
+}
+
 #[tokio::test]
 async fn a_replaced_publisher_hears_of_it_without_a_packet() {
     let (_, _, seat) = opened(true);

@@ -1,7 +1,8 @@
 //! HTTP Live Streaming (RFC 8216, and 8216bis where it is stricter): cuts and playlists.
 //!
 //! Owns: where a segment ends, what a playlist says and for how long a segment stays
-//! downloadable. Does not own: who asks, or when.
+//! downloadable. Does not own: who asks, or when. Playlists of recorded hours (`past`) are written
+//! from chapters of the ring; the invariants below are those of the live list.
 //!
 //! Invariants:
 //! 1. `EXT-X-TARGETDURATION` never changes once it was told: it is the longest of the first
@@ -18,16 +19,25 @@
 //! 4. A new run, new parameters, a hole in the media and a step of the capture clock each begin
 //!    with `EXT-X-DISCONTINUITY` and `EXT-X-MAP`.
 //! 5. A segment is whole fragments of the ring with their seals, as they stand in a slot; in
-//!    memory one `moof` + `mdat` whose samples are the very bytes that the bus holds.
+//!    memory `moof` + `mdat` whose samples are the very bytes that the bus holds, one for each
+//!    part where parts are told, else one.
+//! 6. No part is longer than the part target, which never changes; what is hinted at comes.
 //!
 //! [`HLS_BYTES_MAX`]: crate::base::limits::HLS_BYTES_MAX
 
 mod gather;
+mod multivariant;
+mod pace;
 mod past;
 mod playlist;
+mod segment;
 mod segmenter;
+mod tell;
 
 pub use gather::{Gather, Piece};
+pub use multivariant::{Variant, multivariant};
 pub use past::{PastKind, PastSegment, PastWriter, past_init_name, past_target, skip_until};
-pub use playlist::{Body, Cut, Found, Init, Place, Playlist, Segment};
-pub use segmenter::Segmenter;
+pub use playlist::{Found, Parts, Playlist};
+pub use segment::{Body, Cut, Init, OpenSegment, Part, Place, Segment};
+pub use segmenter::{Segmenter, Targets};
+pub use tell::{Report, Telling};

@@ -1,157 +1,32 @@
-//! The live list of one stream and the two playlists that tell it.
+//! The live list of one stream.
 //!
-//! Owns: numbers, removal, the target duration and the text.
+//! Owns: numbers, removal and the target duration. Its text is written by `tell`.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::multivariant::Variant;
+use super::segment::{Body, Cut, Init, OpenSegment, Part, Segment};
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, WallTime};
-use crate::wire::mp4::Fragment;
 use crate::wire::web::WebFormat;
 
 /// Segments that must be there before the first answer: with fewer, players of Apple's give up.
 const FIRST_SEGMENTS: usize = 3;
 /// A live list holds at least so many target durations (RFC 8216 §6.2.2).
-const LIST_TARGETS: u32 = 3;
+pub(super) const LIST_TARGETS: u32 = 3;
+/// As [`LIST_TARGETS`] where delta updates are told, which leave out what is older than six.
+const LIST_TARGETS_WITH_PARTS: u32 = 8;
 /// 2024-01-01T00:00:00Z: sequence numbers count from here, so that they fit in 31 bits.
 const NUMBERS_BEGIN_UNIX_SECS: i64 = 1_704_067_200;
 /// The version in which `EXT-X-MAP` may stand in any playlist (RFC 8216 §7: 6), and the one
 /// that players connect with fMP4.
 pub(super) const VERSION: u32 = 7;
-
-/// What must be read before the segments that name it.
-#[derive(Debug)]
-pub struct Init {
-    /// The number of the first segment that names it.
-    pub number: u64,
-    /// The lap of the ring at whose front it stands; `None` when it is only here.
-    pub lap: Option<u64>,
-    /// `ftyp` and `moov`.
-    pub bytes: Bytes,
-}
-
-impl Init {
-    /// What it is called in a playlist.
-    #[must_use]
-    pub fn name(&self) -> String {
-        self.lap.map_or_else(|| format!("init-{}.mp4", self.number), |lap| format!("{lap}.mp4"))
-    }
-}
-
-/// Whole fragments with their seals in one lap of the ring, from `from` up to `until`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which lap.
-    pub lap: u64,
-    /// Where in its slot the first one begins, in bytes.
-    pub from: u64,
-    /// Where the last one ends.
-    pub until: u64,
-}
-
-impl Place {
-    /// What it is called in a playlist: by its place, so that the name means the same bytes for
-    /// as long as they are there, whoever listed it when.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}-{}-{}.m4s", self.lap, self.from, self.until)
-    }
-}
-
-/// Where a segment's bytes are.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// In memory.
-    Held(Fragment),
-    /// On the disk, where the recorder wrote them.
-    Stored(Place),
-}
-
-impl Body {
-    /// Bytes of the segment.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Held(fragment) => fragment.len() as u64,
-            Self::Stored(place) => place.until - place.from,
-        }
-    }
-
-    fn lap(&self) -> Option<u64> {
-        match self {
-            Self::Held(_) => None,
-            Self::Stored(place) => Some(place.lap),
-        }
-    }
-
-    fn held_bytes(&self) -> usize {
-        match self {
-            Self::Held(fragment) => fragment.len(),
-            Self::Stored(_) => 0,
-        }
-    }
-}
-
-/// A segment that has ended.
-#[derive(Debug)]
-pub struct Cut {
-    /// `ftyp` and `moov` that it needs; others than its predecessor's mean a new map.
-    pub init: Bytes,
-    /// Its bytes.
-    pub body: Body,
-    /// Media time that it covers.
-    pub span: Duration,
-    /// Where that begins on the stream's timeline, in nanoseconds after boot.
-    pub from_nanos: i64,
-    /// When its first unit was captured.
-    pub wall: WallTime,
-    /// Its times, or its tracks, do not continue those of its predecessor.
-    pub discontinuity: bool,
-    /// It can be decoded without its predecessor.
-    pub independent: bool,
-}
-
-impl Cut {
-    /// Where it ends on the stream's timeline, in nanoseconds after boot.
-    #[must_use]
-    pub fn until_nanos(&self) -> i64 {
-        let span = i64::try_from(self.span.as_nanos()).unwrap_or(i64::MAX);
-        self.from_nanos.saturating_add(span)
-    }
-}
-
-/// One segment of the list.
-#[derive(Debug)]
-pub struct Segment {
-    /// Its media sequence number.
-    pub number: u64,
-    /// What must be read first.
-    pub init: Arc<Init>,
-    /// What it is.
-    pub cut: Cut,
-    listed_at: BootTime,
-}
-
-impl Segment {
-    /// What it is called in a playlist. What stands on the disk is named by its place.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self.cut.body {
-            Body::Held(_) => format!("{}.m4s", self.number),
-            Body::Stored(place) => place.name(),
-        }
-    }
-
-    fn bits_per_sec(&self) -> u64 {
-        let millis = u64::try_from(self.cut.span.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.cut.body.bytes().saturating_mul(8_000) / millis
-    }
-}
+/// The version in which `EXT-X-SKIP` may stand in a playlist (8216bis §8).
+const VERSION_WITH_PARTS: u32 = 9;
 
 /// The answer to a number.
 #[derive(Clone, Debug)]
@@ -164,11 +39,28 @@ pub enum Found<T> {
     Unknown,
 }
 
+/// Whether a list tells parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// It does not.
+    #[default]
+    Off,
+    /// It will, as soon as it is known how long they are.
+    Awaited,
+    /// It does; none is longer than this.
+    Told(Duration),
+}
+
 /// The live list of one stream.
 #[derive(Debug, Default)]
 pub struct Playlist {
     /// Whole seconds; settled with the first answer.
     target_secs: Option<u64>,
+    /// The target duration of another variant, which this one takes over if it can.
+    preferred_secs: Option<u64>,
+    parts: Parts,
+    /// The segment in the making, where parts are told, and what must be read first.
+    open: Option<(OpenSegment, Arc<Init>)>,
     listed: VecDeque<Arc<Segment>>,
     /// No longer listed, downloadable until then.
     retired: VecDeque<(BootTime, Arc<Segment>)>,
@@ -194,7 +86,7 @@ impl Playlist {
         self.discontinuities_left += self.discontinuities() + 1;
         self.discontinuities_left = self.discontinuities_left.max(number);
         self.next_number = self.next_number.max(number);
-        (self.init, self.bytes) = (None, 0);
+        (self.init, self.open, self.bytes) = (None, None, 0);
         self.listed.clear();
         self.retired.clear();
     }
@@ -207,16 +99,48 @@ impl Playlist {
     /// [`Playlist::settle`].
     pub fn push(&mut self, now: BootTime, cut: Cut) {
         let number = self.next_number;
-        self.next_number += 1;
-        let init = match &self.init {
-            Some(init) if init.bytes == cut.init => Arc::clone(init),
-            _ => Arc::new(Init { number, lap: cut.body.lap(), bytes: cut.init.clone() }),
-        };
+        let init = self.init_of(&cut.init, cut.body.lap());
+        (self.next_number, self.open) = (number + 1, None);
         self.init = Some(Arc::clone(&init));
         let segment = Arc::new(Segment { number, init, cut, listed_at: now });
         self.bytes += segment.cut.body.held_bytes();
         self.peak_bps = self.peak_bps.max(segment.bits_per_sec());
         self.listed.push_back(segment);
+    }
+
+    fn init_of(&self, bytes: &Bytes, lap: Option<u64>) -> Arc<Init> {
+        match &self.init {
+            Some(init) if init.bytes == *bytes => Arc::clone(init),
+            _ => Arc::new(Init { number: self.next_number, lap, bytes: bytes.clone() }),
+        }
+    }
+
+    /// Says whether parts are told from now on; their length is settled later.
+    pub fn want_parts(&mut self, wanted: bool) {
+        self.parts = if wanted { Parts::Awaited } else { Parts::Off };
+        self.open = None;
+    }
+
+    /// Settles how long parts are at most, for as long as they are told; `None`: the stream has
+    /// too few pictures for parts.
+    pub fn settle_parts(&mut self, part_target: Option<Duration>) {
+        if self.parts == Parts::Awaited {
+            self.parts = part_target.map_or(Parts::Off, Parts::Told);
+        }
+    }
+
+    /// Tells what there is of the segment in the making.
+    pub fn show_open(&mut self, open: Option<OpenSegment>) {
+        self.open = open.filter(|_| matches!(self.parts, Parts::Told(_))).map(|open| {
+            let init = self.init_of(&open.init, None);
+            (open, init)
+        });
+    }
+
+    /// Takes over the target duration of another variant if it is not settled yet and no segment
+    /// is longer: the variants of a stream should have the same (RFC 8216 §6.2.4).
+    pub fn prefer_target(&mut self, target: Duration) {
+        self.preferred_secs = Some(target.as_secs());
     }
 
     /// Settles the target duration when there are segments enough: the longest so far rounded
@@ -226,7 +150,8 @@ impl Playlist {
             let longest = self.listed.iter().map(|segment| segment.cut.span).max();
             let longest = longest.unwrap_or_default();
             let whole = longest.as_secs() + u64::from(longest.subsec_nanos() > 0);
-            self.target_secs = Some(whole + 1);
+            let preferred = self.preferred_secs.filter(|secs| *secs >= whole);
+            self.target_secs = Some(preferred.unwrap_or(whole + 1));
         }
         self.let_go(now);
     }
@@ -241,7 +166,7 @@ impl Playlist {
     fn let_go(&mut self, now: BootTime) {
         while let Some(oldest) = self.listed.front()
             && self.target().is_some_and(|target| {
-                self.listed_span().saturating_sub(oldest.cut.span) >= target * LIST_TARGETS
+                self.listed_span().saturating_sub(oldest.cut.span) >= target * self.list_targets()
             })
         {
             self.retire(now);
@@ -271,6 +196,10 @@ impl Playlist {
         gone.is_some()
     }
 
+    fn list_targets(&self) -> u32 {
+        if self.parts == Parts::Off { LIST_TARGETS } else { LIST_TARGETS_WITH_PARTS }
+    }
+
     fn listed_span(&self) -> Duration {
         self.listed.iter().map(|segment| segment.cut.span).sum()
     }
@@ -284,7 +213,44 @@ impl Playlist {
     /// Whether enough is listed for a player to begin.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.target_secs.is_some()
+        self.target_secs.is_some() && self.parts != Parts::Awaited
+    }
+
+    /// Whether parts are told.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// The version that its playlists say.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        if self.parts == Parts::Off { VERSION } else { VERSION_WITH_PARTS }
+    }
+
+    /// Segment and part that come next.
+    #[must_use]
+    pub fn next(&self) -> (u64, u64) {
+        let parts = self.open.as_ref().map_or(0, |(open, _)| open.parts.len() as u64);
+        (self.next_number, parts)
+    }
+
+    /// Whether a segment is in the making of which parts are told.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(super) fn open(&self) -> Option<(&OpenSegment, &Init)> {
+        self.open.as_ref().map(|(open, init)| (open, &**init))
+    }
+
+    pub(super) fn listed(&self) -> std::collections::vec_deque::Iter<'_, Arc<Segment>> {
+        self.listed.iter()
+    }
+
+    pub(super) fn discontinuities_left(&self) -> u64 {
+        self.discontinuities_left
     }
 
     /// How long ago the segment was listed with which a new player begins: the third newest.
@@ -311,8 +277,23 @@ impl Playlist {
     /// The initialisation section of that number.
     #[must_use]
     pub fn init(&self, number: u64) -> Found<Init> {
-        match self.known().find(|segment| segment.init.number == number) {
-            Some(segment) => Found::Here(Arc::clone(&segment.init)),
+        let open = self.open.iter().map(|(_, init)| init);
+        match self.known().map(|segment| &segment.init).chain(open).find(|it| it.number == number) {
+            Some(init) => Found::Here(Arc::clone(init)),
+            None => self.missing(number),
+        }
+    }
+
+    /// The part of that number in the segment of that number.
+    #[must_use]
+    pub fn part(&self, number: u64, at: u64) -> Found<Part> {
+        let listed = self.known().find(|segment| segment.number == number);
+        let listed = listed.map(|segment| segment.cut.body.parts());
+        let open = self.open.as_ref().filter(|_| number == self.next_number);
+        let parts = listed.or(open.map(|(open, _)| &open.parts[..])).unwrap_or_default();
+        match usize::try_from(at).ok().and_then(|at| parts.get(at)) {
+            Some(part) => Found::Here(Arc::clone(part)),
+            None if listed.is_some() => Found::Unknown,
             None => self.missing(number),
         }
     }
@@ -332,86 +313,37 @@ impl Playlist {
         if number < self.next_number { Found::Expired } else { Found::Unknown }
     }
 
-    fn is_independent(&self) -> bool {
+    pub(super) fn is_independent(&self) -> bool {
         self.listed.iter().all(|segment| segment.cut.independent)
+            && self.open.iter().all(|(open, _)| open.independent)
     }
 
-    /// The media playlist (RFC 8216 §4.3.3), once [`Playlist::is_ready`].
+    /// This list as a variant that is found at `uri`, once [`Playlist::is_ready`]: `format` are
+    /// the tracks as they are now, `frame_rate` the pictures per second as they were measured.
     #[must_use]
-    pub fn media(&self) -> Option<String> {
-        let target = self.target_secs?;
-        let first = self.listed.front()?;
-        let mut text = String::with_capacity(256 + self.listed.len() * 128);
-        // Writing into a String cannot fail.
-        let _ = write!(
-            text,
-            "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}\n\
-             #EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
-            first.number, self.discontinuities_left
-        );
-        if self.is_independent() {
-            text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
-        }
-        let mut map = None;
-        for segment in &self.listed {
-            segment.tell(&mut text, &mut map);
-        }
-        Some(text)
-    }
-
-    /// The multivariant playlist (RFC 8216 §4.3.4), once [`Playlist::is_ready`]: `format` are the
-    /// tracks as they are now, `frame_rate` the pictures per second as they were measured.
-    #[must_use]
-    pub fn multivariant(&self, format: &WebFormat, frame_rate: Option<f64>) -> Option<String> {
-        self.target_secs?;
-        let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
-        if self.is_independent() {
-            text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
-        }
-        if let Some(reason) = &format.audio_dropped {
-            let _ = writeln!(text, "## {reason}");
-        }
-        let _ = write!(
-            text,
-            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
-            self.peak_bps.max(1),
-            self.average_bps().max(1),
-            format.codecs
-        );
-        if let Some((width, height)) = format.picture() {
-            let _ = write!(text, ",RESOLUTION={width}x{height}");
-            if let Some(rate) = frame_rate {
-                let _ = write!(text, ",FRAME-RATE={rate:.3}");
-            }
-        }
-        text.push_str("\nmedia.m3u8\n");
-        Some(text)
+    pub fn variant(
+        &self,
+        uri: String,
+        format: &WebFormat,
+        frame_rate: Option<f64>,
+    ) -> Option<Variant> {
+        self.is_ready().then(|| Variant {
+            uri,
+            version: self.version(),
+            peak_bps: self.peak_bps + format.added_bps(),
+            average_bps: self.average_bps() + format.added_bps(),
+            codecs: format.codecs.clone(),
+            picture: format.picture(),
+            frame_rate,
+            independent: self.is_independent(),
+            audio_dropped: format.audio_dropped.clone(),
+        })
     }
 
     fn average_bps(&self) -> u64 {
         let bytes: u64 = self.listed.iter().map(|segment| segment.cut.body.bytes()).sum();
         let millis = u64::try_from(self.listed_span().as_millis()).unwrap_or(u64::MAX).max(1);
         bytes.saturating_mul(8_000) / millis
-    }
-}
-
-impl Segment {
-    /// Writes this segment's lines; `map` is the number of the last `EXT-X-MAP` written.
-    fn tell(&self, text: &mut String, map: &mut Option<u64>) {
-        if self.cut.discontinuity {
-            text.push_str("#EXT-X-DISCONTINUITY\n");
-        }
-        if self.cut.discontinuity || *map != Some(self.init.number) {
-            *map = Some(self.init.number);
-            let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", self.init.name());
-        }
-        let _ = write!(
-            text,
-            "#EXT-X-PROGRAM-DATE-TIME:{}\n#EXTINF:{:.6},\n{}\n",
-            self.cut.wall.to_rfc3339(),
-            self.cut.span.as_secs_f64(),
-            self.name()
-        );
     }
 }
 

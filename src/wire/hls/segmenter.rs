@@ -1,4 +1,4 @@
-//! Decides where a segment ends.
+//! Decides where a segment ends, and each of its parts.
 //!
 //! Owns: the open segment. Fed with every unit of a stream that fMP4 can carry, where there is
 //! no recording that could be shown instead.
@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Body, Cut};
+use super::pace::{Pace, part_is_full};
+use super::{Body, Cut, OpenSegment, Part};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 use crate::media::AccessUnit;
@@ -29,12 +30,27 @@ pub struct Segmenter {
     /// Where the newest segment ended on the wall clock, if its end is joined.
     wall_expected: Option<WallTime>,
     sequence: u32,
+    pace: Pace,
+}
+
+/// How long things are at most, as far as that is settled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Targets {
+    /// The target duration.
+    pub segment: Option<Duration>,
+    /// That of the parts; `None`: a segment is not made of parts.
+    pub part: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Open {
     format: Arc<WebFormat>,
-    builder: FragmentBuilder,
+    /// The part in the making, or all of it where there are no parts.
+    part: OpenPart,
+    /// The parts that have ended, and their bytes.
+    parts: Vec<Arc<Part>>,
+    bytes: usize,
+    part_target: Option<Duration>,
     /// Nanoseconds after boot: the first and the newest unit of the leading track.
     first_nanos: i64,
     newest_nanos: i64,
@@ -45,9 +61,19 @@ struct Open {
     units: u32,
 }
 
+#[derive(Debug)]
+struct OpenPart {
+    builder: FragmentBuilder,
+    /// Where its first picture stands.
+    first_nanos: i64,
+    independent: bool,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Goes,
+    /// Goes on with another part.
+    Parts,
     /// Ends where the unit begins.
     Ends,
     /// Ends with its last unit; what comes is not its continuation.
@@ -58,21 +84,21 @@ impl Segmenter {
     /// A segmenter; `discontinuity`: what it makes does not continue what is listed already.
     #[must_use]
     pub fn new(discontinuity: bool) -> Self {
-        Self { open: None, discontinuity, wall_expected: None, sequence: 0 }
+        let (open, wall_expected, pace) = (None, None, Pace::default());
+        Self { open, discontinuity, wall_expected, sequence: 0, pace }
     }
 
     /// Adds a unit of a track that `format` carries and returns the segment that it ended.
-    /// `target` is the playlist's target duration once that is settled.
     ///
     /// A segment begins with a unit of the leading track; others before it are passed over.
     pub fn push(
         &mut self,
         unit: &Arc<AccessUnit>,
         format: &Arc<WebFormat>,
-        target: Option<Duration>,
+        targets: Targets,
     ) -> Option<Cut> {
         let lead = unit.track == format.lead();
-        let span_max = target.unwrap_or(HLS_SEGMENT_SPAN_MAX);
+        let span_max = targets.segment.unwrap_or(HLS_SEGMENT_SPAN_MAX);
         let verdict = self.open.as_ref().map_or(Verdict::Goes, |open| {
             if Arc::ptr_eq(&open.format, format) {
                 open.judge(unit, lead, span_max)
@@ -82,15 +108,51 @@ impl Segmenter {
         });
         let cut = match verdict {
             Verdict::Goes => None,
+            Verdict::Parts => {
+                self.part(unit);
+                None
+            }
             Verdict::Ends => self.close(Some(unit)),
             Verdict::Breaks => self.interrupt(),
         };
         if let Some(open) = &mut self.open {
-            open.push(unit, lead);
+            if let Some(span) = open.push(unit, lead) {
+                self.pace.push(span);
+            }
         } else if lead {
-            self.begin(unit, format);
+            self.begin(unit, format, targets.part);
         }
         cut
+    }
+
+    /// How long parts are at most, once that can be said; the inner `None`: the stream has too few
+    /// pictures for them.
+    #[must_use]
+    pub fn part_target(&self) -> Option<Option<Duration>> {
+        self.pace.parts()
+    }
+
+    /// What there is of the segment in the making, if it is made of parts.
+    #[must_use]
+    pub fn open(&self) -> Option<OpenSegment> {
+        let open = self.open.as_ref().filter(|open| open.part_target.is_some())?;
+        Some(OpenSegment {
+            init: open.format.init.clone(),
+            wall: open.wall,
+            discontinuity: open.discontinuity,
+            independent: open.independent,
+            parts: open.parts.clone(),
+        })
+    }
+
+    /// Ends the open part where `next` begins.
+    fn part(&mut self, next: &Arc<AccessUnit>) {
+        self.sequence = self.sequence.wrapping_add(1);
+        if let Some(open) = &mut self.open {
+            let fresh = OpenPart::new(self.sequence, next.decode.as_nanos());
+            let ended = std::mem::replace(&mut open.part, fresh);
+            open.end_part(ended, Some(next));
+        }
     }
 
     /// Ends the open segment because the stream broke off; the next one begins anew.
@@ -102,7 +164,7 @@ impl Segmenter {
         cut
     }
 
-    fn begin(&mut self, unit: &Arc<AccessUnit>, format: &Arc<WebFormat>) {
+    fn begin(&mut self, unit: &Arc<AccessUnit>, format: &Arc<WebFormat>, part: Option<Duration>) {
         let wall = unit.captured.wall;
         let stepped = self.wall_expected.is_some_and(|expected| {
             expected.as_unix_nanos().abs_diff(wall.as_unix_nanos()) > nanos_u64(WALL_STEP_MAX)
@@ -110,7 +172,10 @@ impl Segmenter {
         self.sequence = self.sequence.wrapping_add(1);
         let mut open = Open {
             format: Arc::clone(format),
-            builder: FragmentBuilder::new(self.sequence),
+            part: OpenPart::new(self.sequence, unit.decode.as_nanos()),
+            parts: Vec::new(),
+            bytes: 0,
+            part_target: part,
             first_nanos: unit.decode.as_nanos(),
             newest_nanos: unit.decode.as_nanos(),
             frame_span: FRAME_SPAN_DEFAULT,
@@ -124,14 +189,16 @@ impl Segmenter {
     }
 
     fn close(&mut self, next: Option<&AccessUnit>) -> Option<Cut> {
-        let open = self.open.take()?;
+        let mut open = self.open.take()?;
         let end = next.map(|unit| unit.decode.as_nanos());
         let end = end.unwrap_or_else(|| open.newest_nanos.saturating_add(nanos(open.frame_span)));
         let span = between(open.first_nanos, end);
         self.wall_expected = Some(open.wall.offset_nanos(nanos(span)));
+        let last = std::mem::replace(&mut open.part, OpenPart::new(0, 0));
+        open.end_part(last, next);
         Some(Cut {
             init: open.format.init.clone(),
-            body: Body::Held(open.builder.build(next)),
+            body: Body::Held(open.parts),
             span,
             from_nanos: open.first_nanos,
             wall: open.wall,
@@ -141,23 +208,55 @@ impl Segmenter {
     }
 }
 
+impl OpenPart {
+    /// An empty part that begins at `first_nanos`.
+    fn new(sequence: u32, first_nanos: i64) -> Self {
+        let builder = FragmentBuilder::new(sequence);
+        Self { builder, first_nanos, independent: false }
+    }
+}
+
 impl Open {
-    fn push(&mut self, unit: &Arc<AccessUnit>, lead: bool) {
+    /// Takes `unit`; returns how far it is behind the one before it in the leading track.
+    fn push(&mut self, unit: &Arc<AccessUnit>, lead: bool) -> Option<Duration> {
+        let mut since = None;
         if lead {
             let at = unit.decode.as_nanos();
             if self.units > 0 {
                 self.frame_span = between(self.newest_nanos, at);
+                since = Some(self.frame_span);
             }
             self.newest_nanos = at;
             self.units += 1;
+            self.part.independent |= unit.random_access;
         }
-        self.builder.push(Arc::clone(unit));
+        self.part.builder.push(Arc::clone(unit));
+        since
+    }
+
+    /// Adds a part that ends where `next` begins, or as long after its last picture as that came
+    /// after the one before.
+    fn end_part(&mut self, part: OpenPart, next: Option<&AccessUnit>) {
+        let end = next.map(|unit| unit.decode.as_nanos());
+        let end = end.unwrap_or_else(|| self.newest_nanos.saturating_add(nanos(self.frame_span)));
+        let span = between(part.first_nanos, end);
+        // A hole in the media is in the length of the segment, never in that of a part.
+        let longest = self.part_target.unwrap_or(span);
+        let fragment = part.builder.build(next);
+        self.bytes += fragment.len();
+        let (span, independent) = (span.min(longest), part.independent);
+        self.parts.push(Arc::new(Part { fragment, span, independent }));
+    }
+
+    fn part_ends(&self, at: i64) -> bool {
+        let elapsed = between(self.part.first_nanos, at);
+        self.part_target.is_some_and(|target| part_is_full(target, elapsed, self.frame_span))
     }
 
     fn judge(&self, unit: &AccessUnit, lead: bool, span_max: Duration) -> Verdict {
         let at = unit.decode.as_nanos();
         let elapsed = between(self.first_nanos, at);
-        let full = self.builder.bytes() + unit.data.len() > HLS_SEGMENT_BYTES_MAX;
+        let full = self.bytes + self.part.builder.bytes() + unit.data.len() > HLS_SEGMENT_BYTES_MAX;
         if !lead {
             let lost = full || elapsed > span_max + LEAD_SILENCE_MAX;
             return if lost { Verdict::Breaks } else { Verdict::Goes };
@@ -172,7 +271,7 @@ impl Open {
         if full || would_exceed || (unit.random_access && long_enough) {
             return Verdict::Ends;
         }
-        Verdict::Goes
+        if self.part_ends(at) { Verdict::Parts } else { Verdict::Goes }
     }
 }
 

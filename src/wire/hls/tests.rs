@@ -1,4 +1,4 @@
-//! The rules of a live playlist, each by name; `quick-m3u8` is the second reader.
+//! Live lists of any camera, each held to the rules by the validator of the tests.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,13 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Body, Found, Playlist};
+use super::{Found, Parts, Playlist};
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, MediaTime, WallTime};
 use crate::media::codec::Law;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use crate::wire::hls::Segmenter;
+use crate::wire::hls::{Body, Report, Segmenter, Targets, Telling, multivariant};
 use crate::wire::web::WebFormat;
+
+#[path = "../../../tests/playlist/mod.rs"]
+mod playlist;
+use playlist::Media;
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
 const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
@@ -78,10 +82,28 @@ impl Live {
             params: Arc::clone(&self.params),
             data: Bytes::from(vec![0; self.unit_bytes]),
         });
-        if let Some(cut) = self.segmenter.push(&unit, &self.format, self.list.target()) {
+        let part = if let Parts::Told(target) = self.list.parts() { Some(target) } else { None };
+        let targets = Targets { segment: self.list.target(), part };
+        if let Some(cut) = self.segmenter.push(&unit, &self.format, targets) {
             self.list.push(arrived, cut);
             self.list.settle(arrived);
         }
+        if let Some(length) = self.segmenter.part_target() {
+            self.list.settle_parts(length);
+        }
+        self.list.show_open(self.segmenter.open());
+    }
+
+    /// With parts from the beginning.
+    fn low_latency() -> Self {
+        let mut live = Self::new();
+        live.list.want_parts(true);
+        live
+    }
+
+    fn multivariant(&self, rate: Option<f64>) -> Option<String> {
+        let variant = self.list.variant("media.m3u8".to_owned(), &self.format, rate)?;
+        Some(multivariant(&[variant]))
     }
 
     fn reconnect(&mut self, away_ms: u64) -> &mut Self {
@@ -91,8 +113,8 @@ impl Live {
         self
     }
 
-    fn media(&self) -> Told {
-        Told::read(&self.list.media().expect("ready"))
+    fn media(&self) -> Media {
+        playlist::media(&self.list.media().expect("ready"))
     }
 }
 
@@ -107,47 +129,13 @@ fn format(params: &Arc<CodecParams>, run: u32) -> Arc<WebFormat> {
     Arc::new(WebFormat::new(Tracks::new(RunId(run), [Arc::clone(params)])).unwrap())
 }
 
-/// A media playlist as a player reads it.
-#[derive(Debug, PartialEq)]
-struct Told {
-    target: u64,
-    sequence: u64,
-    discontinuity_sequence: u64,
-    independent: bool,
-    spans: Vec<f64>,
-    names: Vec<String>,
-    discontinuities: usize,
-    maps: Vec<String>,
-    dates: usize,
+fn spans(told: &Media) -> Vec<f64> {
+    told.segments.iter().map(|segment| segment.secs).collect()
 }
 
-impl Told {
-    fn read(text: &str) -> Self {
-        let after = |tag: &str| text.lines().filter_map(|line| line.strip_prefix(tag)).collect();
-        let tags: fn(Vec<&str>) -> Vec<String> =
-            |found| found.iter().map(ToString::to_string).collect();
-        let one = |tag: &str| -> u64 {
-            let found: Vec<&str> = after(tag);
-            assert_eq!(found.len(), 1, "{tag} in {text}");
-            found[0].parse().unwrap()
-        };
-        let spans: Vec<&str> = after("#EXTINF:");
-        Self {
-            target: one("#EXT-X-TARGETDURATION:"),
-            sequence: one("#EXT-X-MEDIA-SEQUENCE:"),
-            discontinuity_sequence: one("#EXT-X-DISCONTINUITY-SEQUENCE:"),
-            independent: text.contains("#EXT-X-INDEPENDENT-SEGMENTS\n"),
-            spans: spans.iter().map(|s| s.trim_end_matches(',').parse().unwrap()).collect(),
-            names: text.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect(),
-            discontinuities: text.lines().filter(|l| *l == "#EXT-X-DISCONTINUITY").count(),
-            maps: tags(after("#EXT-X-MAP:URI=")),
-            dates: text.matches("#EXT-X-PROGRAM-DATE-TIME:").count(),
-        }
-    }
-
-    fn span(&self) -> f64 {
-        self.spans.iter().sum()
-    }
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a few whole seconds
+fn target(told: &Media) -> u64 {
+    told.target_secs as u64
 }
 
 fn number(name: &str) -> u64 {
@@ -159,11 +147,11 @@ fn nothing_is_told_before_three_segments() {
     let mut live = Live::new();
     live.run(150, 40, 25);
     assert!(live.list.media().is_none());
-    assert!(live.list.multivariant(&live.format, None).is_none());
+    assert!(live.multivariant(None).is_none());
     live.run(1, 40, 25);
     let told = live.media();
-    assert_eq!((told.spans.len(), told.target), (3, 3));
-    assert_eq!(told.spans, [2.0, 2.0, 2.0]);
+    assert_eq!(spans(&told), [2.0, 2.0, 2.0]);
+    assert_eq!(target(&told), 3);
 }
 
 #[test]
@@ -173,8 +161,8 @@ fn segments_are_real_media_time_and_begin_at_key_frames() {
     live.run(500, 70, 20);
     let told = live.media();
     assert!(told.independent);
-    assert!(told.spans.iter().all(|span| (span - 2.8).abs() < 1e-5), "{told:?}");
-    assert_eq!(told.target, 4);
+    assert!(spans(&told).iter().all(|span| (span - 2.8).abs() < 1e-5), "{told:?}");
+    assert_eq!(target(&told), 4);
 }
 
 #[test]
@@ -184,12 +172,11 @@ fn the_list_holds_three_targets_and_slides() {
     let first = live.media();
     live.run(2_500, 40, 25);
     let later = live.media();
-    assert!(later.span() >= 3.0 * 3.0 && later.span() < 3.0 * 3.0 + 2.1, "{later:?}");
-    assert_eq!(later.target, first.target);
+    assert!(later.secs() >= 3.0 * 3.0 && later.secs() < 3.0 * 3.0 + 2.1, "{later:?}");
+    assert_eq!(target(&later), target(&first));
     assert!(later.sequence > first.sequence);
-    assert_eq!(number(&later.names[0]), later.sequence);
-    assert_eq!(later.dates, later.spans.len());
-    assert_eq!(later.maps.len(), 1);
+    assert_eq!(number(later.names().next().unwrap()), later.sequence);
+    assert_eq!(later.maps().len(), 1);
 }
 
 #[test]
@@ -197,7 +184,7 @@ fn a_removed_segment_stays_for_its_own_and_the_lists_duration() {
     let mut live = Live::new();
     live.run(600, 40, 25);
     let told = live.media();
-    let (oldest, span) = (told.sequence, told.span());
+    let (oldest, span) = (told.sequence, told.secs());
     while live.media().sequence == oldest {
         live.run(25, 40, 25);
     }
@@ -215,7 +202,7 @@ fn a_removed_segment_stays_for_its_own_and_the_lists_duration() {
 fn numbers_go_on_after_a_restart() {
     let mut live = Live::new();
     live.run(25 * 600, 40, 25);
-    let last = number(live.media().names.last().unwrap());
+    let last = number(live.media().names().last().unwrap());
     let again = at(wall(600_000));
     assert!(again.next_number > last, "{} after {last}", again.next_number);
     assert!(again.discontinuities_left >= live.media().discontinuity_sequence);
@@ -227,11 +214,11 @@ fn a_reconnect_is_a_discontinuity_with_a_new_map() {
     let mut live = Live::new();
     live.run(300, 40, 25).reconnect(4_000).run(130, 40, 25);
     let told = live.media();
-    assert_eq!((told.discontinuities, told.maps.len()), (1, 2), "{told:?}");
+    assert_eq!((told.discontinuities(), told.maps().len()), (1, 2), "{told:?}");
     let before = told.discontinuity_sequence;
     live.run(1_000, 40, 25);
     let told = live.media();
-    assert_eq!((told.discontinuities, told.maps.len()), (0, 1));
+    assert_eq!((told.discontinuities(), told.maps().len()), (0, 1));
     assert_eq!(told.discontinuity_sequence, before + 1);
 }
 
@@ -258,8 +245,8 @@ fn a_hole_in_the_media_is_a_discontinuity_not_a_long_segment() {
     live.ms += 30_000;
     live.run(130, 40, 25);
     let told = live.media();
-    assert_eq!((told.discontinuities, told.maps.len()), (1, 2));
-    assert!(told.spans.iter().all(|span| *span <= 3.0), "{told:?}");
+    assert_eq!((told.discontinuities(), told.maps().len()), (1, 2));
+    assert!(spans(&told).iter().all(|span| *span <= 3.0), "{told:?}");
 }
 
 #[test]
@@ -268,7 +255,7 @@ fn a_step_of_the_capture_clock_is_a_discontinuity() {
     live.run(300, 40, 25);
     live.wall_offset_ms = -3_600_000;
     live.run(120, 40, 25);
-    assert_eq!(live.media().discontinuities, 1);
+    assert_eq!(live.media().discontinuities(), 1);
 }
 
 #[test]
@@ -279,9 +266,9 @@ fn a_gop_longer_than_the_target_is_cut_early() {
     // From now on a key frame every 8 s only, against a target of 3 s.
     live.run(800, 40, 200);
     let told = live.media();
-    assert_eq!(told.target, 3);
-    assert!(told.spans.iter().all(|span| *span <= 3.0), "{told:?}");
-    assert!(!told.independent && told.discontinuities == 0, "{told:?}");
+    assert_eq!(target(&told), 3);
+    assert!(spans(&told).iter().all(|span| *span <= 3.0), "{told:?}");
+    assert!(!told.independent && told.discontinuities() == 0, "{told:?}");
 }
 
 #[test]
@@ -298,7 +285,8 @@ fn memory_is_bounded_whatever_the_bitrate() {
 fn the_multivariant_playlist_says_what_was_measured() {
     let mut live = Live::new();
     live.run(300, 40, 25);
-    let text = live.list.multivariant(&live.format, Some(25.0)).unwrap();
+    let text = live.multivariant(Some(25.0)).unwrap();
+    playlist::multivariant(&text).covers(&live.media());
     assert!(text.contains("CODECS=\"avc1.640033\""), "{text}");
     assert!(text.contains("FRAME-RATE=25.000"), "{text}");
     assert!(text.contains("RESOLUTION=2560x1440") || text.contains("RESOLUTION="), "{text}");
@@ -328,31 +316,6 @@ fn sound_that_browsers_cannot_play_is_repacked_or_left_out_with_the_reason() {
     assert!(WebFormat::new(Tracks::new(RunId(1), [Arc::new(opus)])).is_none());
 }
 
-/// Reads with `quick-m3u8`, which knows every tag's grammar.
-fn second_reader(text: &str) -> usize {
-    use quick_m3u8::config::ParsingOptions;
-    use quick_m3u8::tag::KnownTag;
-    use quick_m3u8::{HlsLine, Reader};
-    let mut reader = Reader::from_str(text, ParsingOptions::default());
-    let mut uris = 0;
-    while let Some(line) = reader.read_line().expect("readable") {
-        match line {
-            HlsLine::Uri(_) => uris += 1,
-            HlsLine::KnownTag(KnownTag::Hls(_)) | HlsLine::Comment(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    uris
-}
-
-#[test]
-fn a_second_reader_knows_every_line() {
-    let mut live = Live::new();
-    live.run(300, 40, 25).reconnect(4_000).run(130, 40, 25);
-    assert_eq!(second_reader(&live.list.multivariant(&live.format, None).unwrap()), 1);
-    assert_eq!(second_reader(&live.list.media().unwrap()), live.media().spans.len());
-}
-
 proptest! {
     /// Whatever comes, what was told stays true.
     #[test]
@@ -360,7 +323,7 @@ proptest! {
         acts in prop::collection::vec((0u8..10, 1u64..120, 5u64..400, 1u64..150), 1..30)
     ) {
         let mut live = Live::new();
-        let mut last: Option<Told> = None;
+        let mut last: Option<Media> = None;
         for (act, pictures, frame_ms, gop) in acts {
             match act {
                 0 => { live.reconnect(frame_ms * 20); }
@@ -369,21 +332,12 @@ proptest! {
                 _ => { live.run(pictures, frame_ms, gop); }
             }
             let Some(text) = live.list.media() else { continue };
-            let told = Told::read(&text);
-            prop_assert_eq!(second_reader(&text), told.spans.len());
-            for (n, name) in told.names.iter().enumerate() {
+            let told = playlist::media(&text);
+            for (n, name) in told.names().enumerate() {
                 prop_assert_eq!(number(name), told.sequence + n as u64);
             }
-            #[allow(clippy::cast_precision_loss)]
-            let target = told.target as f64;
-            prop_assert!(told.spans.iter().all(|span| *span <= target), "{}", text);
             if let Some(last) = &last {
-                prop_assert_eq!(told.target, last.target);
-                prop_assert!(told.sequence >= last.sequence);
-                prop_assert!(told.discontinuity_sequence >= last.discontinuity_sequence);
-                if told.sequence > last.sequence {
-                    prop_assert!(told.span() >= 3.0 * target - 0.001, "{}", text);
-                }
+                told.follows(last);
             }
             last = Some(told);
         }
@@ -395,8 +349,122 @@ fn a_segment_carries_the_very_bytes_of_the_bus() {
     let mut live = Live::new();
     live.run(160, 40, 25);
     let Found::Here(segment) = live.list.segment(live.media().sequence) else { panic!() };
-    let Body::Held(fragment) = &segment.cut.body else { panic!() };
-    assert_eq!(fragment.data.len(), 50);
+    let Body::Held(parts) = &segment.cut.body else { panic!() };
+    assert_eq!((parts.len(), parts[0].fragment.data.len()), (1, 50));
     assert_eq!(segment.cut.span, Duration::from_secs(2));
     assert!(matches!(live.list.init(segment.init.number), Found::Here(_)));
+}
+
+#[test]
+fn parts_are_told_at_the_edge_and_make_up_their_segments() {
+    let mut live = Live::low_latency();
+    live.run(900, 40, 50);
+    let told = live.media();
+    assert_eq!((told.version, told.part_target_secs), (9, Some(0.528)));
+    assert!(told.independent && told.secs() >= 8.0 * told.target_secs, "{told:?}");
+    let with_parts: Vec<_> = told.segments.iter().filter(|it| !it.parts.is_empty()).collect();
+    assert!((3..=6).contains(&with_parts.len()), "{told:?}");
+    for segment in with_parts {
+        let sum: f64 = segment.parts.iter().map(|part| part.secs).sum();
+        assert!((sum - segment.secs).abs() < 1e-4 && segment.parts.len() == 5, "{segment:?}");
+        let Found::Here(whole) = live.list.segment(segment.number) else { panic!() };
+        let Found::Here(part) = live.list.part(segment.number, 1) else { panic!() };
+        assert!(Arc::ptr_eq(&whole.cut.body.parts()[1], &part));
+        assert!(matches!(live.list.part(segment.number, 5), Found::Unknown));
+    }
+    let mut before = told;
+    for _ in 0..200 {
+        live.run(1, 40, 50);
+        let now = live.media();
+        now.follows(&before);
+        before = now;
+    }
+}
+
+#[test]
+fn what_is_hinted_at_comes() {
+    let mut live = Live::low_latency();
+    live.run(600, 40, 50);
+    let mut hint: Option<String> = None;
+    for n in 0..500u64 {
+        // A camera whose times tremble, and whose key frames are not where they were.
+        live.picture(n.is_multiple_of(43));
+        live.ms += [38, 42, 40, 35, 45][usize::try_from(n % 5).unwrap()];
+        let told = live.media();
+        let parts = told.segments.iter().chain([&told.open]).flat_map(|it| &it.parts);
+        let names: Vec<_> = parts.map(|part| part.uri.clone()).collect();
+        let now = told.hints[0]["URI"].clone();
+        if let Some(before) = hint.filter(|before| *before != now) {
+            assert!(names.contains(&before), "{before} in {names:?}");
+        }
+        hint = Some(now);
+    }
+}
+
+#[test]
+fn a_delta_update_leaves_out_what_is_old_and_says_how_far_the_others_are() {
+    let mut live = Live::low_latency();
+    live.run(1_200, 40, 50);
+    let whole = live.media();
+    let report = Report { uri: "../b/media.m3u8".to_owned(), segment: 7, part: 2 };
+    let telling = Telling { skip: true, reports: vec![report] };
+    let delta = playlist::media(&live.list.tell(&telling).unwrap());
+    assert!(delta.skipped > 0 && delta.secs() <= 18.0, "{delta:?}");
+    assert_eq!((delta.sequence, delta.next()), (whole.sequence, whole.next()));
+    let skipped = usize::try_from(delta.skipped).unwrap();
+    let rest: Vec<_> = whole.names().skip(skipped).collect();
+    assert_eq!(delta.names().collect::<Vec<_>>(), rest);
+    assert_eq!(delta.reports[0]["LAST-MSN"], "7");
+}
+
+#[test]
+fn a_stream_of_few_pictures_tells_no_parts() {
+    let mut live = Live::low_latency();
+    live.run(20, 1_500, 1);
+    let told = live.media();
+    assert_eq!((told.version, told.part_target_secs, told.hints.len()), (7, None, 0));
+}
+
+#[test]
+fn a_variant_takes_over_the_target_of_another_if_it_can() {
+    for (gop, secs) in [(50, 5), (175, 8)] {
+        let mut live = Live::new();
+        live.list.prefer_target(Duration::from_secs(5));
+        live.run(800, 40, gop);
+        assert_eq!(target(&live.media()), secs);
+    }
+}
+
+proptest! {
+    /// The same with parts, and with pictures lost.
+    #[test]
+    fn the_rules_of_parts_hold_for_any_camera(
+        frame_ms in 15u64..200, gop in 1u64..150,
+        acts in prop::collection::vec((0u8..12, 1u64..90, 0u64..20), 1..30),
+    ) {
+        let mut live = Live::low_latency();
+        live.run(40, frame_ms, gop);
+        let mut last: Option<Media> = None;
+        for (act, pictures, percent) in acts {
+            match act {
+                0 => { live.reconnect(3_000); }
+                1 => live.ms += frame_ms * 3,
+                _ => for n in 0..pictures {
+                    live.picture(n.is_multiple_of(gop));
+                    live.ms += frame_ms * (100 + percent * (n % 2)) / (100 + percent / 2);
+                },
+            }
+            let Some(text) = live.list.media() else { continue };
+            let mut broken = playlist::media_breaches(&text);
+            // Pictures that were lost make a part short, as they did.
+            let lossy = ["a part is long enough", "a segment is its parts"];
+            broken.retain(|it| !lossy.contains(&it.rule));
+            prop_assert!(broken.is_empty(), "{:?}\n{}", broken, text);
+            let told = playlist::read_media(&text);
+            if let Some(last) = &last {
+                told.follows(last);
+            }
+            last = Some(told);
+        }
+    }
 }

@@ -125,7 +125,8 @@ fn npt_nanos(text: &str) -> Option<i64> {
 
 /// A date in a URL: RFC 3339, `20260101T000000Z`, `2026_01_01_00_00_00`, or Unix seconds.
 /// A date without a zone is UTC.
-pub(super) fn any_date(text: &str) -> Option<WallTime> {
+#[must_use]
+pub fn any_date(text: &str) -> Option<WallTime> {
     let underscored = || {
         let parts: Vec<&str> = text.split('_').collect();
         let [year, month, day, hour, minute, second] = parts[..] else { return None };

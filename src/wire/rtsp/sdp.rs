@@ -4,16 +4,36 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sdp_types::{Connection, Media, MediaType, Origin, Session, Time, TransportProto};
+use sdp_types::{
+    Bandwidth, BandwidthType, Connection, Media, MediaType, Origin, Session, Time, TransportProto,
+};
 
 use super::range::Span;
 use super::target::control;
-use crate::media::{Kind, Shape, Track, Tracks};
+use super::transport::Group;
+use crate::media::{Kind, Shape, Track, TrackId, Tracks};
 use crate::wire::rtp::payload::describe;
 
-/// Describes `tracks` of the stream called `name`: live, or of `past`. `onvif` names the tracks
-/// as ONVIF's replay wants it (Streaming Specification §6.3).
-pub(super) fn description(name: &str, tracks: &Tracks, past: Option<Span>, onvif: bool) -> Vec<u8> {
+/// What is known of a live stream besides its tracks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Bit rates in kbit/s, with the heads of IP and UDP (RFC 8866 §5.8), where they are known.
+    pub rates: Vec<(TrackId, u32)>,
+    /// Where each track goes by multicast, if that was asked for. A description that names groups
+    /// is for those who join them; it would mislead all others.
+    pub groups: Vec<(TrackId, Group)>,
+}
+
+/// What is described.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Described<'a> {
+    Live(&'a Details),
+    Past(Span),
+}
+
+/// Describes `tracks` of the stream called `name`. `onvif` names the tracks as ONVIF's replay wants
+/// it (Streaming Specification §6.3).
+pub(super) fn description(name: &str, tracks: &Tracks, of: Described<'_>, onvif: bool) -> Vec<u8> {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     // The version grows with every run, as RFC 8866 §5.2 wants it to when anything changes.
     let origin = Origin::with_ip_addr("0", u64::from(tracks.run.0), any);
@@ -21,9 +41,9 @@ pub(super) fn description(name: &str, tracks: &Tracks, past: Option<Span>, onvif
     session.connection = Some(Connection::from_ip_addr(any));
     session.times.push(Time::new(0, 0));
     session.add_attribute_with_value("control", "*");
-    match past {
-        None => session.add_attribute_with_value("range", "npt=now-"),
-        Some(span) => {
+    match of {
+        Described::Live(_) => session.add_attribute_with_value("range", "npt=now-"),
+        Described::Past(span) => {
             if !onvif {
                 // Players seek by seconds where they may, and take the first range for theirs.
                 session.add_attribute_with_value("range", span.to_npt(span.from));
@@ -32,12 +52,30 @@ pub(super) fn description(name: &str, tracks: &Tracks, past: Option<Span>, onvif
         }
     }
     session.medias = tracks.list.iter().map(media).collect();
+    if let Described::Live(details) = of {
+        for (media, track) in session.medias.iter_mut().zip(&tracks.list) {
+            detail(media, track.id, details);
+        }
+    }
     if onvif {
         name_tracks(&mut session.medias);
     }
     let mut out = Vec::new();
     session.write(&mut out).expect("writing to memory does not fail");
     out
+}
+
+/// Adds what is known of `track` to its section. A group has its own address with its time to live,
+/// and the port on which a receiver hears it (RFC 8866 §5.7, §5.14).
+fn detail(media: &mut Media, track: TrackId, details: &Details) {
+    if let Some((_, rate)) = details.rates.iter().find(|(of, _)| *of == track) {
+        media.add_bandwidth(Bandwidth::new(BandwidthType::As, u64::from(*rate)));
+    }
+    if let Some((_, group)) = details.groups.iter().find(|(of, _)| *of == track) {
+        let mut connection = Connection::from_ip_addr(IpAddr::V4(group.address));
+        connection.connection_address = format!("{}/{}", group.address, group.ttl);
+        (media.port, media.connections) = (group.port, vec![connection]);
+    }
 }
 
 /// `VIDEO001`, `AUDIO001` and so on.

@@ -20,6 +20,7 @@ use super::offer::{Announced, Offer};
 use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::sdp::{Described, Details};
 use super::target::Target;
 use super::transcript::Transcript;
 use super::transport::{Group, Route};
@@ -49,6 +50,8 @@ pub enum Event {
     Describe {
         /// The stream's name, unchecked.
         stream: String,
+        /// The groups are to be told.
+        multicast: bool,
     },
     /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
     DescribePast {
@@ -134,6 +137,8 @@ pub enum Command {
     Described {
         /// The tracks.
         tracks: Arc<Tracks>,
+        /// What else is known of them.
+        details: Details,
     },
     /// The recording has these tracks.
     DescribedPast {
@@ -309,12 +314,12 @@ impl Session {
         let Some(pending) = self.pending.take() else { return };
         self.alive = now;
         match (pending, command) {
-            (Pending::Describe(ask), Command::Described { tracks }) => {
-                let reply = method::describe::finish(&ask, &tracks, None);
+            (Pending::Describe(ask), Command::Described { tracks, details }) => {
+                let reply = method::describe::finish(&ask, &tracks, Described::Live(&details));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::Describe(ask), Command::DescribedPast { tracks, span }) => {
-                let reply = method::describe::finish(&ask, &tracks, Some(span));
+                let reply = method::describe::finish(&ask, &tracks, Described::Past(span));
                 self.reply(now, Some(&ask.cseq), reply);
             }
             (Pending::SetUp(ask, route), Command::SetUp { track, ssrc, server_port }) => {

@@ -68,6 +68,12 @@ fn channel(url: &Url) -> Option<Channel> {
     Channel::of(path, |key| query(url, key))
 }
 
+/// Whether a description is wanted of what goes out by multicast, `?multicast`. RFC 2326 has no
+/// header to say so; libraries like LIVE555 choose their transport by the description.
+pub(super) fn asks_multicast(url: &Url) -> bool {
+    query(url, "multicast").is_some()
+}
+
 /// The value of `key` in the query, without a track that stands behind it.
 fn query(url: &Url, key: &str) -> Option<String> {
     let mut pairs = url.query_pairs();

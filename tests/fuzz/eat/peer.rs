@@ -10,7 +10,8 @@ use holdfast::base::held::held_bytes;
 use holdfast::base::time::{BootTime, WallTime};
 use holdfast::media::TrackId;
 use holdfast::wire::rtsp::{
-    Command, Event, Group, Medium, Refusal, Route, Routed, Session, Start, Step, What, Wish,
+    Channel, Channels, Command, Details, Event, Group, Medium, Refusal, Route, Routed, Session,
+    Start, Step, What, Wish,
 };
 
 use super::media::tracks;
@@ -46,6 +47,20 @@ pub(crate) struct Peer {
     held_before: i64,
 }
 
+/// `gate` is the first channel, and `yard`, which is not there, the second.
+#[derive(Debug)]
+struct Yard;
+
+impl Channels for Yard {
+    fn stream(&self, channel: Channel) -> Option<String> {
+        match (channel.number, channel.sub) {
+            (1, false) => Some("gate".to_owned()),
+            (2, false) => Some("yard".to_owned()),
+            _ => None,
+        }
+    }
+}
+
 pub(crate) const WALL: WallTime = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
 
 impl Peer {
@@ -57,7 +72,9 @@ impl Peer {
         let now = BootTime::from_millis(1_000);
         let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
         Self {
-            session: shape(Session::new(now, WALL, address, 42)),
+            session: shape(
+                Session::new(now, WALL, address, 42).with_channels(std::sync::Arc::new(Yard)),
+            ),
             now,
             answers: true,
             asked: None,
@@ -182,14 +199,19 @@ impl Peer {
 fn answer(event: &Event) -> Option<Command> {
     let start = |routed: &Routed| Start { track: routed.track, sequence: 65_535, timestamp: 9 };
     Some(match event {
-        Event::Describe { stream }
+        Event::Describe { stream, .. }
         | Event::DescribePast { stream, .. }
         | Event::Announce { stream, .. }
-            if stream != "gate" && stream != "Streaming/Channels/101" =>
+            if stream != "gate" =>
         {
             Command::Refuse(Refusal::NoStream)
         }
-        Event::Describe { .. } => Command::Described { tracks: tracks() },
+        Event::Describe { multicast, .. } => {
+            let group = Group { address: Ipv4Addr::new(239, 0, 0, 7), port: 7_000, ttl: 1 };
+            let groups = (0..2).map(|track| (TrackId(track), group)).filter(|_| *multicast);
+            let details = Details { rates: vec![(TrackId(0), 2_000)], groups: groups.collect() };
+            Command::Described { tracks: tracks(), details }
+        }
         Event::DescribePast { span, .. } => {
             Command::DescribedPast { tracks: tracks(), span: *span }
         }

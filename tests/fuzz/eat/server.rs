@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use holdfast::media::TrackId;
 use holdfast::wire::rtsp::auth::{Accounts, Rules};
-use holdfast::wire::rtsp::{Command, Event, Refusal};
+use holdfast::wire::rtsp::{Command, Details, Event, Refusal};
 
 use super::input::Input;
 use super::media::{accounts, guard, tracks};
@@ -71,7 +71,7 @@ pub fn eat(bytes: &[u8]) {
 /// Of which stream a question is.
 fn stream(event: &Event) -> Option<&str> {
     match event {
-        Event::Describe { stream }
+        Event::Describe { stream, .. }
         | Event::DescribePast { stream, .. }
         | Event::Announce { stream, .. }
         | Event::Play { stream, .. }
@@ -109,8 +109,13 @@ fn act(peer: &mut Peer, letter: u8) {
         }
         b'A'..=b'Z' => peer.refuse(refusal(letter)),
         // Answers to questions that were not asked; none waits, or it is another one.
-        b'd' if !matches!(peer.asked, Some(Event::Describe { .. })) => {
-            peer.session.command(now, Command::Described { tracks: tracks() });
+        b'd' if !matches!(
+            peer.asked,
+            Some(Event::Describe { .. } | Event::DescribePast { .. })
+        ) =>
+        {
+            peer.session
+                .command(now, Command::Described { tracks: tracks(), details: Details::default() });
         }
         b'p' if !matches!(peer.asked, Some(Event::Play { .. })) => {
             peer.session.command(now, Command::Playing { starts: Vec::new(), wall: Some(WALL) });

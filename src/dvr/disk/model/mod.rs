@@ -70,6 +70,24 @@ pub(in crate::dvr) enum Trouble {
     AwayThenOlder,
 }
 
+impl Trouble {
+    /// Every kind.
+    pub(in crate::dvr) const ALL: [Self; 12] = [
+        Self::Write,
+        Self::ShortWrite,
+        Self::Sync,
+        Self::Dying,
+        Self::SyncDir,
+        Self::Read,
+        Self::Full,
+        Self::LyingFree,
+        Self::ReadOnly,
+        Self::Stall,
+        Self::Away,
+        Self::AwayThenOlder,
+    ];
+}
+
 /// A change that reached the disk, whether it survives or not.
 #[derive(Clone, Debug)]
 pub(in crate::dvr) enum Event {

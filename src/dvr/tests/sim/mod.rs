@@ -19,11 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use self::house::{House, Tally};
+use crate::dvr::disk::model::Trouble;
 
 /// Ends that one seed's disk goes through.
 const CUTS_PER_SEED: u32 = 40;
-/// Kinds of trouble of the model disk.
-const TROUBLES: usize = 12;
 /// Simulated crashes of a test run.
 const CRASHES: u64 = 20_000;
 /// The first seed of a test run: always the same, so that it says the same everywhere.
@@ -72,7 +71,11 @@ fn crashes_break_no_promise() {
     assert!(median <= 1_000, "the median loss is {median} ms");
     assert!(tally.done.least() >= 100, "something hardly happened: {:?}", tally.done);
     let least = tally.resumed.values().min().copied().unwrap_or(0);
-    assert!(tally.resumed.len() == TROUBLES && least >= 10, "after {:?} only", tally.resumed);
+    assert!(
+        tally.resumed.len() == Trouble::ALL.len() && least >= 10,
+        "after {:?} only",
+        tally.resumed
+    );
     assert!(tally.acknowledged > CRASHES && tally.evicted > CRASHES, "too little was recorded");
 }
 

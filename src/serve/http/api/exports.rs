@@ -116,7 +116,8 @@ pub(in crate::serve::http) async fn file(
     let id = name(id)?;
     let job = door.export_jobs.get(&id)?;
     let (file, bytes) = door.export_jobs.file(&id).await?;
-    let mut answer = range::answer_at(&request, bytes, move |part| pieces(file, part));
+    let tag = format!("\"{id}\"");
+    let mut answer = range::answer_at(&request, bytes, Some(&tag), move |part| pieces(file, part));
     let streams: Vec<&str> = job.streams.iter().map(StreamName::as_str).take(4).collect();
     let start = job.start.to_rfc3339().replace([':', '-'], "");
     let called = format!("attachment; filename=\"{}-{start}.zip\"", streams.join("_"));
@@ -124,7 +125,7 @@ pub(in crate::serve::http) async fn file(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.extend(
-        [(header::CONTENT_DISPOSITION, called), (header::ETAG, format!("\"{id}\""))]
+        [(header::CONTENT_DISPOSITION, called), (header::ETAG, tag)]
             .into_iter()
             .filter_map(|(key, value)| Some((key, HeaderValue::from_str(&value).ok()?))),
     );

@@ -151,9 +151,7 @@ fn streams(door: &HttpDoor) -> Vec<Check> {
         let (status, message) = match outlet.stream.state().0 {
             State::Live => (Status::Ok, "Live.".to_owned()),
             State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),
-            State::Offline { reason } if outlet.stream.source_kind() == "redirect" => {
-                (Status::Ok, reason)
-            }
+            State::Waiting { reason } => (Status::Ok, reason),
             State::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
         };
         Check { name: format!("stream/{name}"), status, message }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::bus::State;
 use crate::dvr::StreamStatus;
 use crate::media::{Kind, Shape, Track};
 use crate::serve::http::HttpDoor;
@@ -69,10 +68,7 @@ impl StreamReport {
         Self {
             name: stream.name().clone(),
             state: state.as_str(),
-            reason: match state {
-                State::Offline { reason } => Some(reason),
-                State::Starting | State::Live => None,
-            },
+            reason: state.reason().map(str::to_owned),
             since,
             source: stream.source_kind(),
             tracks: tracks

@@ -91,11 +91,7 @@ pub(super) fn drop(units: u64) -> Message {
 
 /// How the stream is doing.
 pub(super) fn state(state: &State) -> Message {
-    let reason = match state {
-        State::Offline { reason } => Some(reason.as_str()),
-        State::Starting | State::Live => None,
-    };
-    text(&Text::State(StateText { state: state.as_str(), reason }))
+    text(&Text::State(StateText { state: state.as_str(), reason: state.reason() }))
 }
 
 fn text(text: &Text<'_>) -> Message {

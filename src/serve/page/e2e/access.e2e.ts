@@ -23,22 +23,25 @@ const SCREENS = [
 
 describe.each(SCREENS)('at $width x $height', (viewport) => {
   describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
-    test.each(['', '#/demo', '#/nobody'])('axe finds nothing on /%s', async (hash) => {
-      opened = await open(browser, { hash, viewport, colorScheme, reducedMotion: 'reduce' });
-      const { page } = opened;
-      if (hash === '#/nobody')
-        await page.getByRole('heading', { name: 'No stream named' }).waitFor();
-      else await mode(streamOf(page), /^Live/);
-      expect(await violations(page)).toEqual([]);
-      await page.locator('.health summary').click();
-      expect(await violations(page)).toEqual([]);
-      await page.locator('.health summary').click();
-      const name = hash === '' ? 'all' : hash.slice(2);
-      await page.screenshot({
-        path: join(RESULTS, `${name}-${viewport.width}-${colorScheme}.png`),
-        fullPage: viewport.width < 500,
-      });
-    });
+    test.each(['', '#/demo', '#/nobody', 'timeline?cam=demo'])(
+      'axe finds nothing on /%s',
+      async (hash) => {
+        opened = await open(browser, { hash, viewport, colorScheme, reducedMotion: 'reduce' });
+        const { page } = opened;
+        if (hash === '#/nobody')
+          await page.getByRole('heading', { name: 'No stream named' }).waitFor();
+        else await shows(page, hash);
+        expect(await violations(page)).toEqual([]);
+        await page.locator('.health summary').click();
+        expect(await violations(page)).toEqual([]);
+        await page.locator('.health summary').click();
+        const name = hash === '' ? 'all' : hash.replace(/^#\/|\?.*$/g, '');
+        await page.screenshot({
+          path: join(RESULTS, `${name}-${viewport.width}-${colorScheme}.png`),
+          fullPage: viewport.width < 500,
+        });
+      },
+    );
   });
 });
 
@@ -60,9 +63,9 @@ test('axe finds nothing on a box without streams', async () => {
   expect(await violations(opened.page)).toEqual([]);
 });
 
-test.each(['', '#/demo'])('320 px is wide enough for /%s', async (hash) => {
+test.each(['', '#/demo', 'timeline?cam=demo'])('320 px is wide enough for /%s', async (hash) => {
   opened = await open(browser, { hash, viewport: { width: 320, height: 640 } });
-  await mode(streamOf(opened.page), /^Live/);
+  await shows(opened.page, hash);
   const [page, screen] = await opened.page.evaluate(() => [
     document.documentElement.scrollWidth,
     innerWidth,
@@ -99,6 +102,12 @@ test('everything is reached by keyboard, and where one is can be seen', async ()
     ]),
   );
 });
+
+/** Waits for the live or the recorded picture. */
+async function shows(page: Page, hash: string): Promise<void> {
+  if (!hash.startsWith('timeline')) return mode(streamOf(page), /^Live/);
+  await expect.poll(() => page.locator('.at').textContent(), { timeout: 15_000 }).toMatch(/\d:\d/);
+}
 
 async function violations(page: Page): Promise<string[]> {
   // Through the debugger, because the page's own policy would refuse a script tag.

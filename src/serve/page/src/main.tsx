@@ -6,6 +6,7 @@ import { watch } from './state/box';
 import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
+import './style/exports.css';
 
 const root = document.getElementById('page');
 if (root !== null) {

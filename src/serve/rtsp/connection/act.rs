@@ -71,7 +71,7 @@ impl Connection {
 
     fn on(&mut self, now: BootTime, event: Event) {
         match event {
-            Event::Describe { stream } => self.ask_tracks(now, &stream),
+            Event::Describe { stream, multicast } => self.ask_tracks(now, &stream, multicast),
             Event::SetUp { target, route } => {
                 let ready = self.set_up(&target, route);
                 self.answer(now, ready);

@@ -13,17 +13,23 @@ use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::bus::State;
-use crate::media::{TrackId, Tracks};
+use crate::media::{Track, TrackId, Tracks};
 use crate::sink::Outlet;
 use crate::sink::replay::{Described, Replay};
 use crate::source::Entrance;
-use crate::wire::rtsp::{Command, Group, Refusal, Route, Routed, Span, Target};
+use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
 pub(super) enum Asked {
     /// The tracks of a stream.
-    Tracks { outlet: Arc<Outlet>, tracks: watch::Receiver<Option<Arc<Tracks>>>, until: BootTime },
+    Tracks {
+        outlet: Arc<Outlet>,
+        tracks: watch::Receiver<Option<Arc<Tracks>>>,
+        /// The groups are to be told.
+        multicast: bool,
+        until: BootTime,
+    },
     /// The first unit after PLAY.
     FirstUnit { until: BootTime },
     /// The tracks of a recording.
@@ -45,7 +51,7 @@ impl Asked {
 
 impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
-    pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str) {
+    pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str, multicast: bool) {
         self.described = None;
         let outlet = match self.readable(stream) {
             Ok(outlet) => outlet,
@@ -53,16 +59,20 @@ impl Connection {
         };
         let tracks = outlet.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
-        self.asked = Some(Asked::Tracks { outlet, tracks, until });
+        self.asked = Some(Asked::Tracks { outlet, tracks, multicast, until });
         self.describe(now);
     }
 
     /// Answers DESCRIBE if the tracks are known by now.
     pub(super) fn describe(&mut self, now: BootTime) {
-        let Some(Asked::Tracks { tracks, .. }) = &mut self.asked else { return };
+        let Some(Asked::Tracks { outlet, tracks, multicast, .. }) = &mut self.asked else { return };
         let Some(tracks) = tracks.borrow_and_update().clone() else { return };
+        let (outlet, multicast) = (Arc::clone(outlet), *multicast);
         self.asked = None;
-        self.session.command(now, Command::Described { tracks });
+        let group = |track: &Track| Some((track.id, self.group(&outlet, track.id)?));
+        let groups = tracks.list.iter().filter(|_| multicast).filter_map(group).collect();
+        let details = Details { rates: outlet.stream.rates(), groups };
+        self.session.command(now, Command::Described { tracks, details });
     }
 
     /// Prepares what SETUP asks for.
@@ -159,7 +169,9 @@ pub(super) fn cname(stream: &str) -> String {
 /// Why a stream cannot be described or set up now.
 fn not_ready(outlet: &Outlet) -> Refusal {
     Refusal::NotReady(match outlet.stream.state().0 {
-        State::Offline { reason } => format!("the stream is offline: {reason}"),
+        State::Offline { reason } | State::Waiting { reason } => {
+            format!("the stream is offline: {reason}")
+        }
         State::Starting | State::Live => "nothing has come of this stream yet".to_owned(),
     })
 }

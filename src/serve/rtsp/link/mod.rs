@@ -50,7 +50,7 @@ impl Link {
     pub(super) fn writer(&self) -> Option<socket2::Socket> {
         match self {
             Self::Direct(socket) => socket.writer(),
-            Self::Tunnel(_) => None,
+            Self::Tunnel(tunnel) => tunnel.down().writer(),
         }
     }
 

@@ -3,11 +3,10 @@
 use rtsp_types::{StatusCode, headers};
 
 use super::super::live::Live;
-use super::super::range::Span;
 use super::super::reply::Reply;
-use super::super::sdp;
+use super::super::sdp::{self, Described};
 use super::super::session::{Ask, Event, Pending, Session};
-use super::super::target::base_url;
+use super::super::target::{asks_multicast, base_url};
 use super::super::wish::requires_replay;
 use super::{DATES, Outcome};
 use crate::media::Tracks;
@@ -31,18 +30,21 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     if !session.live.as_ref().is_some_and(Live::is_active) {
         session.end();
     }
+    // Nothing goes beside an encrypted connection.
+    let groups = session.multicast && !session.secure;
+    let multicast = groups && ask.request.request_uri().is_some_and(asks_multicast);
     let event = match span {
-        None => Event::Describe { stream },
+        None => Event::Describe { stream, multicast },
         Some(span) => Event::DescribePast { stream, span },
     };
     Outcome::Asked(event, Pending::Describe(ask))
 }
 
-/// Answers with the SDP of `tracks`, live or of `past`.
-pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks, past: Option<Span>) -> Reply {
+/// Answers with the SDP of `tracks`.
+pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks, of: Described<'_>) -> Reply {
     let name = ask.target.as_ref().map_or("", |target| &target.stream);
     let onvif = requires_replay(&ask.request);
-    let sdp = sdp::description(name, tracks, past, onvif);
+    let sdp = sdp::description(name, tracks, of, onvif);
     let reply = Reply::ok().body("application/sdp", sdp);
     match ask.request.request_uri() {
         Some(url) => reply.header(headers::CONTENT_BASE, base_url(url)),

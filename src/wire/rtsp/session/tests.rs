@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::super::channel::Channel;
 use super::super::wish::{Frames, Onvif, What};
 use super::*;
 use crate::base::limits::{
@@ -15,8 +16,8 @@ mod publish;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
-/// A session and the driver around it: one stream `gate` of H.264 and A-law, UDP ports 6000; it
-/// may also be published.
+/// A session and the driver around it: one stream `gate` of H.264 and A-law, which is the first
+/// channel too, UDP ports 6000; it may also be published.
 struct Bench {
     session: Session,
     now: BootTime,
@@ -37,7 +38,7 @@ impl Bench {
     fn new() -> Self {
         let now = BootTime::from_millis(1_000);
         let wall = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
-        let session = Session::new(now, wall, PEER, 42);
+        let session = Session::new(now, wall, PEER, 42).with_channels(Arc::new(Yard));
         Self { session, now, events: Vec::new(), answers: true }
     }
 
@@ -97,14 +98,30 @@ impl Bench {
 const TCP: &str = "Transport: RTP/AVP/TCP;unicast\r\n";
 const UDP: &str = "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n";
 
-/// The only stream, by its name or as the first channel.
-fn is_gate(stream: &str) -> bool {
-    ["gate", "Streaming/Channels/101"].contains(&stream)
+/// `gate` is the first channel, and `yard`, which is not there, the second.
+#[derive(Debug)]
+struct Yard;
+
+impl Channels for Yard {
+    fn stream(&self, channel: Channel) -> Option<String> {
+        let names = ["gate", "yard"];
+        let at = usize::try_from(channel.number).ok()?.checked_sub(1)?;
+        names.get(at).filter(|_| !channel.sub).map(|name| (*name).to_owned())
+    }
+}
+
+/// As they were measured, but for the sound's.
+fn details(multicast: bool) -> Details {
+    let group = |track, port| {
+        (TrackId(track), Group { address: Ipv4Addr::new(239, 0, 0, 7), port, ttl: 1 })
+    };
+    let groups = if multicast { vec![group(0, 7_000), group(1, 7_002)] } else { Vec::new() };
+    Details { rates: vec![(TrackId(0), 2_067)], groups }
 }
 
 fn answer(event: &Event) -> Option<Command> {
     match event {
-        Event::Describe { stream } | Event::Play { stream, .. } if !is_gate(stream) => {
+        Event::Describe { stream, .. } | Event::Play { stream, .. } if stream != "gate" => {
             Some(Command::Refuse(Refusal::NoStream))
         }
         Event::Announce { stream, .. } => Some(match stream.as_str() {
@@ -119,7 +136,9 @@ fn answer(event: &Event) -> Option<Command> {
             Some(Command::SetUp { track: *track, ssrc: 0, server_port })
         }
         Event::Record { .. } => Some(Command::Recording),
-        Event::Describe { .. } => Some(Command::Described { tracks: tracks() }),
+        Event::Describe { multicast, .. } => {
+            Some(Command::Described { tracks: tracks(), details: details(*multicast) })
+        }
         Event::SetUp { target, route } => Some(match target.track {
             Some(track) if *route == Route::Multicast => {
                 let group = Group { address: Ipv4Addr::new(239, 0, 0, 7), port: 7_000, ttl: 1 };
@@ -140,6 +159,10 @@ fn answer(event: &Event) -> Option<Command> {
         }
         _ => None,
     }
+}
+
+fn described() -> Command {
+    Command::Described { tracks: tracks(), details: Details::default() }
 }
 
 fn status(reply: &str) -> u16 {
@@ -174,7 +197,8 @@ fn a_reader_over_tcp_gets_what_it_needs_step_by_step() {
     assert_eq!(
         sdp,
         "v=0\r\no=- 0 3 IN IP4 0.0.0.0\r\ns=gate\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
-         a=control:*\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
+         a=control:*\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 96\r\nb=AS:2067\r\n\
+         a=rtpmap:96 H264/90000\r\n\
          a=fmtp:96 packetization-mode=1;profile-level-id=640033;\
          sprop-parameter-sets=Z2QAM6wVFKCgL/lQ,aO48sA==\r\na=control:trackID=0\r\n\
          m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=control:trackID=1\r\n"
@@ -242,6 +266,31 @@ fn a_group_is_told_and_its_members_keep_themselves_alive() {
     assert!(!bench.is_closed());
     bench.later(RTSP_SESSION_TIMEOUT);
     assert!(bench.is_closed());
+}
+
+#[test]
+fn a_description_names_groups_to_whoever_asks_for_them() {
+    let mut bench = Bench::new();
+    let sdp = |reply: String| reply.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let plain = sdp(bench.ask("DESCRIBE", "rtsp://h/gate", ""));
+    let asked = sdp(bench.ask("DESCRIBE", "rtsp://h/gate?multicast", ""));
+    assert_eq!(asked, plain, "there are no groups");
+    bench.session = Bench::new().session.with_multicast(true);
+    assert_eq!(sdp(bench.ask("DESCRIBE", "rtsp://h/gate", "")), plain);
+    let reply = bench.ask("DESCRIBE", "rtsp://h/gate?multicast", "");
+    bench.session = Bench::new().session.with_multicast(true).secured(true);
+    let secure = sdp(bench.ask("DESCRIBE", "rtsp://h/gate?multicast", ""));
+    assert_eq!(secure, plain, "nothing goes beside TLS");
+    assert_eq!(header(&reply, "Content-Base"), "rtsp://h/gate/");
+    let told = sdp(reply);
+    let sections: Vec<&str> = told.split("m=").collect();
+    assert!(sections[0].contains("c=IN IP4 0.0.0.0\r\n"), "{told}");
+    for (section, begin) in [
+        (1, "video 7000 RTP/AVP 96\r\nc=IN IP4 239.0.0.7/1\r\nb=AS:2067\r\n"),
+        (2, "audio 7002 RTP/AVP 8\r\nc=IN IP4 239.0.0.7/1\r\na=rtpmap"),
+    ] {
+        assert!(sections[section].starts_with(begin), "{told}");
+    }
 }
 
 #[test]
@@ -315,7 +364,7 @@ fn pipelined_requests_are_answered_in_order_while_one_waits_for_the_driver() {
     let all = request(1, "OPTIONS") + &request(2, "DESCRIBE") + &request(3, "OPTIONS");
     assert_eq!(statuses(&bench.say(all.as_bytes())), [200]);
     assert!(!bench.session.wants_bytes());
-    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    bench.session.command(bench.now, described());
     let rest = bench.drain();
     let cseqs: Vec<&str> = rest.lines().filter_map(|l| l.strip_prefix("CSeq: ")).collect();
     assert_eq!(cseqs, ["2", "3"]);
@@ -324,12 +373,12 @@ fn pipelined_requests_are_answered_in_order_while_one_waits_for_the_driver() {
 #[test]
 fn an_answer_that_fits_no_question_is_dropped() {
     let mut bench = Bench::new();
-    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    bench.session.command(bench.now, described());
     bench.answers = false;
     bench.ask("DESCRIBE", "rtsp://h/gate", "");
     bench.session.command(bench.now, Command::Playing { starts: Vec::new(), wall: None });
     assert_eq!(bench.drain(), "");
-    bench.session.command(bench.now, Command::Described { tracks: tracks() });
+    bench.session.command(bench.now, described());
     assert_eq!(status(&bench.drain()), 200);
 }
 
@@ -515,14 +564,16 @@ fn as_user(name: &str) -> String {
 }
 
 fn guarded() -> Bench {
+    use crate::base::name::StreamName;
     use crate::base::secret::Secret;
     use crate::wire::rtsp::auth::{Account, Algorithm, Guard, REALM, Rules, Scope};
-    let account = |name: &str| {
+    let account = |name: &str, read| {
         let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
-        let account = Account { ha1, ha1_sha256: None, read: Scope::All, publish: Scope::none() };
-        (name.to_owned(), account)
+        (name.to_owned(), Account { ha1, ha1_sha256: None, read, publish: Scope::none() })
     };
-    let rules = Rules::new([account("anna"), account("bert")].into(), false);
+    let gate = Scope::Only([StreamName::parse("gate").unwrap()].into());
+    let all = [account("anna", Scope::All), account("bert", Scope::All), account("carl", gate)];
+    let rules = Rules::new(all.into(), false);
     let mut bench = Bench::new();
     bench.session = bench.session.guarded(Arc::new(Guard::new(&[7; 32], rules))).secured(true);
     bench
@@ -542,6 +593,25 @@ fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
         assert_eq!(header(&reply, "CSeq"), "7");
     }
     assert!(bench.events.is_empty() && bench.session.user().is_none());
+}
+
+#[test]
+fn a_channel_may_be_read_by_whoever_may_read_its_stream() {
+    let mut bench = guarded();
+    let carl = as_user("carl");
+    for (url, wanted) in [
+        ("rtsp://h/gate", 200),
+        ("rtsp://h/Streaming/Channels/101", 200),
+        ("rtsp://h/cam/realmonitor?channel=1&subtype=0", 200),
+        ("rtsp://h/Streaming/Channels/201", 403),
+        ("rtsp://h/Streaming/Channels/102", 403),
+        ("rtsp://h/Streaming/Channels/901", 403),
+    ] {
+        assert_eq!(status(&bench.ask("DESCRIBE", url, &carl)), wanted, "{url}");
+    }
+    let url = "rtsp://h/cam/realmonitor?channel=1&subtype=0/trackID=0";
+    assert_eq!(status(&bench.ask("SETUP", url, &format!("{TCP}{carl}"))), 200);
+    assert_eq!(bench.session.view().unwrap().stream, "gate");
 }
 
 #[test]

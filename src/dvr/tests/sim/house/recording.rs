@@ -80,26 +80,8 @@ impl House {
     }
 
     pub(super) fn draw_trouble(&mut self) -> Plan {
-        use Trouble::{
-            Away, AwayThenOlder, Dying, Full, LyingFree, Read, ReadOnly, ShortWrite, Stall, Sync,
-            SyncDir, Write,
-        };
-        let all = [
-            Write,
-            ShortWrite,
-            Sync,
-            Dying,
-            SyncDir,
-            Read,
-            Full,
-            LyingFree,
-            ReadOnly,
-            Stall,
-            Away,
-            AwayThenOlder,
-        ];
         let odds = [1.0, 0.5, 0.1][self.random.usize(0..3)];
-        let trouble = all[self.random.usize(0..all.len())];
+        let trouble = Trouble::ALL[self.random.usize(0..Trouble::ALL.len())];
         Plan {
             trouble,
             from_call: self.random.u64(0..200),

@@ -95,6 +95,7 @@ test('reads recordings and leaves out what has no times', () => {
   ).toEqual({
     runs: [{ start_ms, end_ms: start_ms + 10_000, bytes: 9 }],
     gaps: [],
+    marks: [],
   });
 });
 

@@ -75,9 +75,21 @@ export interface Stretch {
   readonly bytes: number | null;
 }
 
+/** A stretch without footage, and why. */
+export interface Gap extends Stretch {
+  readonly message: string;
+}
+
+/** A marked moment. */
+export interface Mark {
+  readonly at_ms: number;
+  readonly text: string;
+}
+
 export interface Recordings {
   readonly runs: readonly Stretch[];
-  readonly gaps: readonly Stretch[];
+  readonly gaps: readonly Gap[];
+  readonly marks: readonly Mark[];
 }
 
 /** Reads `GET /api/v1/streams`; null when it is no such answer. */
@@ -106,11 +118,11 @@ export function readHealth(value: unknown): Health | null {
 export function readRecordings(value: unknown): Recordings | null {
   const fields = record(value);
   if (!Array.isArray(fields?.['runs'])) return null;
-  const stretches = (from: unknown) =>
-    list(from)
-      .map(stretch)
+  const all = <T>(name: string, read: (value: unknown) => T | null) =>
+    list(fields[name])
+      .map(read)
       .filter((one) => one !== null);
-  return { runs: stretches(fields['runs']), gaps: stretches(fields['gaps']) };
+  return { runs: all('runs', stretch), gaps: all('gaps', gap), marks: all('marks', mark) };
 }
 
 /** Reads the text for people out of an error answer; null when there is none. */
@@ -194,6 +206,17 @@ function stretch(value: unknown): Stretch | null {
   const end_ms = instant(fields?.['end']);
   if (fields === null || start_ms === null || end_ms === null) return null;
   return { start_ms, end_ms, bytes: number(fields['bytes']) };
+}
+
+function gap(value: unknown): Gap | null {
+  const where = stretch(value);
+  return where && { ...where, message: string(record(value)?.['message']) ?? '' };
+}
+
+function mark(value: unknown): Mark | null {
+  const fields = record(value);
+  const at_ms = instant(fields?.['at']);
+  return at_ms === null ? null : { at_ms, text: string(fields?.['text']) ?? '' };
 }
 
 function counts<K extends string>(value: unknown, names: readonly K[]): Record<K, number> {

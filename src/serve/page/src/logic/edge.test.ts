@@ -6,7 +6,8 @@ const one = (start: number, end: number) => [{ start, end }];
 describe('decide', () => {
   test.each([
     ['waits when nothing is buffered', 5, [], null, 1],
-    ['leaves a healthy lag alone', 9.85, one(0, 10), null, 1],
+    ['comes nearer unnoticed above 0.12 s', 9.85, one(0, 10), null, 1.03],
+    ['leaves a healthy lag alone', 9.9, one(0, 10), null, 1],
     ['speeds up above 0.25 s', 9.7, one(0, 10), null, 1.1],
     ['slows down below 0.06 s', 9.95, one(0, 10), null, 0.95],
     ['jumps when more than a second behind', 8.9, one(0, 10), 9.88, 1],

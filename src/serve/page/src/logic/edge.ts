@@ -22,6 +22,10 @@ export const SEEK_ABOVE_SECS = 1.0;
 export const FAST_ABOVE_SECS = 0.25;
 export const SLOW_BELOW_SECS = 0.06;
 export const FAST_RATE = 1.1;
+/** Nearer than that nobody notices the speed, and without it the distance stays what chance made
+ * it when playing began. */
+export const NUDGE_ABOVE_SECS = 0.12;
+export const NUDGE_RATE = 1.03;
 export const SLOW_RATE = 0.95;
 /** A seek lands this far before the end of the buffer. */
 const LANDING_SECS = 0.12;
@@ -65,6 +69,7 @@ export function decide(position: number, ranges: readonly Range[], cushion_secs 
   if (position < newest.start || lag < -SEEK_ABOVE_SECS) return { seek_to: landing, rate: 1 };
   if (lag > SEEK_ABOVE_SECS + cushion_secs) return { seek_to: landing, rate: 1 };
   if (lag > FAST_ABOVE_SECS + cushion_secs) return { seek_to: null, rate: FAST_RATE };
+  if (lag > NUDGE_ABOVE_SECS + cushion_secs) return { seek_to: null, rate: NUDGE_RATE };
   if (lag < SLOW_BELOW_SECS + cushion_secs) return { seek_to: null, rate: SLOW_RATE };
   return { seek_to: null, rate: 1 };
 }

@@ -2,11 +2,13 @@
 //
 // Owns: the landmarks and which of the states (waiting, empty, unreachable, streams) is shown.
 
-import { useEffect } from 'preact/hooks';
+import type { ComponentType } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import { live_count, outage, streams } from '../state/box';
-import { enlarged } from '../state/route';
+import { enlarged, timelinePlace } from '../state/route';
 import { Announcer } from './announcer';
 import { Card } from './card';
+import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
 import { Empty, Outage, Unknown, Waiting } from './notice';
@@ -15,6 +17,7 @@ export function App() {
   const name = enlarged.value;
   const count = streams.value?.length ?? 0;
   useEffect(() => {
+    if (timelinePlace() !== null) return;
     document.title =
       name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
   }, [name, count, live_count.value]);
@@ -28,11 +31,20 @@ export function App() {
         {outage.value !== null && (
           <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
         )}
-        <Content name={name} />
+        {timelinePlace() === null ? <Content name={name} /> : <Past />}
       </main>
       <Announcer />
     </>
   );
+}
+
+/** The timeline, which is loaded when it is wanted. */
+function Past() {
+  const [Timeline, setTimeline] = useState<ComponentType | null>(null);
+  useEffect(() => {
+    void import('./timeline').then((module) => setTimeline(() => module.Timeline));
+  }, []);
+  return Timeline === null ? <Waiting lost={outage.value !== null} /> : <Timeline />;
 }
 
 function Content({ name }: { name: string | null }) {
@@ -53,6 +65,7 @@ function Content({ name }: { name: string | null }) {
           </li>
         ))}
       </ul>
+      <Exports />
     </>
   );
 }

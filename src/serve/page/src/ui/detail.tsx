@@ -6,6 +6,7 @@ import { readRecordings, type Recordings, type StreamInfo } from '../logic/api';
 import { age, moment, size } from '../logic/format';
 import type { Tile } from '../live/tile';
 import { get, now_ms } from '../state/box';
+import { timelineOf } from '../state/route';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
 import { ModeLine, Picture, useView } from './picture';
@@ -26,6 +27,11 @@ export function Detail({ stream }: { stream: StreamInfo }) {
         </a>
         <h1 id="detail-name">{stream.name}</h1>
         <ModeLine tile={view.tile} />
+        {stream.recording !== null && (
+          <a class="button" href={timelineOf(stream.name)}>
+            <Icon name="wait" /> Recordings
+          </a>
+        )}
       </div>
       <div class="stage" ref={stage}>
         <Picture stream={stream} view={view} />
@@ -104,12 +110,16 @@ function RecordingList({ name }: { name: string }) {
   return (
     <section class="held">
       <h2>Recorded</h2>
-      {held.runs.length === 0 ? <p class="quiet">Nothing yet.</p> : <RecordingTable held={held} />}
+      {held.runs.length === 0 ? (
+        <p class="quiet">Nothing yet.</p>
+      ) : (
+        <RecordingTable name={name} held={held} />
+      )}
     </section>
   );
 }
 
-function RecordingTable({ held }: { held: Recordings }) {
+function RecordingTable({ name, held }: { name: string; held: Recordings }) {
   const rows = [
     ...held.runs.map((one) => ({ ...one, what: 'Footage' })),
     ...held.gaps.map((one) => ({ ...one, what: 'Gap' })),
@@ -130,7 +140,11 @@ function RecordingTable({ held }: { held: Recordings }) {
           {rows.slice(0, ROWS_MAX).map((row) => (
             <tr key={`${row.what}${row.start_ms}`} data-what={row.what}>
               <th scope="row">{row.what}</th>
-              <td>{moment(row.start_ms, now_ms.value)}</td>
+              <td>
+                <a href={timelineOf(name, row.what === 'Gap' ? row.end_ms : row.start_ms)}>
+                  {moment(row.start_ms, now_ms.value)}
+                </a>
+              </td>
               <td>{moment(row.end_ms, now_ms.value)}</td>
               <td>{age((row.end_ms - row.start_ms) / 1000)}</td>
               <td>{row.bytes === null ? '' : size(row.bytes)}</td>

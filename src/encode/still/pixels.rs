@@ -1,0 +1,275 @@
+//! Decoded pictures to smaller ones, to RGB and to JPEG.
+//!
+//! Owns: averaging, colours, and how a picture is put into a tile. Pure.
+
+use std::borrow::Cow;
+
+use super::child::ChildError;
+use super::message::{Form, Outcome, Reply};
+use crate::base::limits::DECODE_PIXELS_MAX;
+
+/// JPEG quality, 1 to 100: at 80 a 1280x720 picture takes about 100 KB.
+pub(super) const JPEG_QUALITY: u8 = 80;
+
+/// One plane of a picture, 8 bits per sample.
+#[derive(Clone, Debug)]
+pub(super) struct Plane<'a> {
+    pub(super) samples: Cow<'a, [u8]>,
+    /// Samples from one row to the next, at least `width`.
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+/// A decoded picture: luma, then the two planes of chroma at half its sides, rounded up.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded<'a>(pub(super) [Plane<'a>; 3]);
+
+impl<'a> Plane<'a> {
+    /// `None` when the samples are fewer than the sides say.
+    pub(super) fn new(
+        samples: impl Into<Cow<'a, [u8]>>,
+        stride: usize,
+        (width, height): (usize, usize),
+    ) -> Option<Self> {
+        let samples = samples.into();
+        let needed = stride.checked_mul(height.checked_sub(1)?)?.checked_add(width)?;
+        (width > 0 && stride >= width && samples.len() >= needed).then_some(Self {
+            samples,
+            stride,
+            width,
+            height,
+        })
+    }
+
+    fn row(&self, row: usize) -> &[u8] {
+        &self.samples[row * self.stride..][..self.width]
+    }
+
+    /// The plane at another size, not larger: each sample is the mean of those it covers.
+    fn shrunk(&self, width: usize, height: usize) -> Plane<'static> {
+        let mut samples = Vec::with_capacity(width * height);
+        let mut sums = vec![0_u32; width];
+        let columns: Vec<_> = (0..width).map(|x| covered(x, width, self.width)).collect();
+        for y in 0..height {
+            let rows = covered(y, height, self.height);
+            sums.fill(0);
+            for row in rows.clone() {
+                let row = self.row(row);
+                for (sum, columns) in sums.iter_mut().zip(&columns) {
+                    *sum += row[columns.clone()].iter().map(|&s| u32::from(s)).sum::<u32>();
+                }
+            }
+            samples.extend(sums.iter().zip(&columns).map(|(&sum, columns)| {
+                let count = u32::try_from(rows.len() * columns.len()).unwrap_or(u32::MAX).max(1);
+                u8::try_from((sum + count / 2) / count).unwrap_or(u8::MAX)
+            }));
+        }
+        Plane { samples: Cow::Owned(samples), stride: width, width, height }
+    }
+}
+
+/// Which of `from` samples the sample `at` of `to` covers: one at least.
+fn covered(at: usize, to: usize, from: usize) -> std::ops::Range<usize> {
+    let begin = at * from / to;
+    begin..((at + 1) * from / to).max(begin + 1)
+}
+
+impl Decoded<'_> {
+    fn size(&self) -> (usize, usize) {
+        (self.0[0].width, self.0[0].height)
+    }
+
+    fn shrunk(&self, (width, height): (usize, usize)) -> Decoded<'static> {
+        let (half, low) = (width.div_ceil(2), height.div_ceil(2));
+        let [y, u, v] = &self.0;
+        // Chroma is never averaged to more than there is.
+        let chroma = |plane: &Plane<'_>| plane.shrunk(half.min(plane.width), low.min(plane.height));
+        Decoded([y.shrunk(width, height), chroma(u), chroma(v)])
+    }
+
+    /// Three octets per pixel, row by row, in the colours of a picture that was `taken` so high.
+    fn to_rgb(&self, taken: usize) -> Vec<u8> {
+        let (width, height) = self.size();
+        let [luma, u, v] = &self.0;
+        let matrix = Matrix::of(taken);
+        let mut rgb = Vec::with_capacity(width * height * 3);
+        for row in 0..height {
+            let chroma = (row / 2).min(u.height - 1);
+            let (u, v) = (u.row(chroma), v.row(chroma));
+            for (column, &y) in luma.row(row).iter().enumerate() {
+                let chroma = (column / 2).min(u.len() - 1);
+                rgb.extend_from_slice(&matrix.rgb(y, u[chroma], v[chroma]));
+            }
+        }
+        rgb
+    }
+
+    /// Makes `form` of it.
+    pub(super) fn render(&self, form: Form) -> Result<Reply, ChildError> {
+        let (width, height) = self.size();
+        if width * height > DECODE_PIXELS_MAX {
+            return Err(ChildError::TooLarge { width, height });
+        }
+        let (wanted, tile) = match form {
+            Form::Jpeg { width } => ((width.map_or(usize::MAX, usize::from), usize::MAX), None),
+            Form::Tile { width, height } => {
+                let size = (usize::from(width), usize::from(height));
+                (size, Some(size))
+            }
+        };
+        let size = fitting((width, height), wanted);
+        let smaller;
+        let picture = if size == (width, height) {
+            self
+        } else {
+            smaller = self.shrunk(size);
+            &smaller
+        };
+        let rgb = picture.to_rgb(height);
+        let (size, bytes) = match tile {
+            None => (size, to_jpeg(&rgb, size)?),
+            Some(tile) => (tile, framed(&rgb, size, tile)),
+        };
+        Ok(Reply { outcome: Outcome::Picture, size: (side(size.0)?, side(size.1)?), bytes })
+    }
+}
+
+fn side(pixels: usize) -> Result<u16, ChildError> {
+    u16::try_from(pixels).map_err(|_| ChildError::TooLarge { width: pixels, height: pixels })
+}
+
+/// The largest size of the shape of `taken` that is no larger than it and fits into `wanted`.
+fn fitting((width, height): (usize, usize), wanted: (usize, usize)) -> (usize, usize) {
+    let (across, down) = (wanted.0.min(width), wanted.1.min(height));
+    let rounded = |side: usize, by: usize, of: usize| ((side * by + of / 2) / of).max(1);
+    let by_width = rounded(height, across, width);
+    if by_width <= down { (across, by_width) } else { (rounded(width, down, height), down) }
+}
+
+/// RGB of `size` in the middle of a black tile.
+fn framed(rgb: &[u8], size: (usize, usize), tile: (usize, usize)) -> Vec<u8> {
+    let mut out = vec![0; tile.0 * tile.1 * 3];
+    let (left, top) = ((tile.0 - size.0) / 2, (tile.1 - size.1) / 2);
+    for (row, pixels) in rgb.chunks_exact(size.0 * 3).enumerate() {
+        let at = ((top + row) * tile.0 + left) * 3;
+        out[at..at + pixels.len()].copy_from_slice(pixels);
+    }
+    out
+}
+
+/// A JPEG of RGB of `size`.
+pub(super) fn to_jpeg(rgb: &[u8], size: (usize, usize)) -> Result<Vec<u8>, ChildError> {
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, JPEG_QUALITY).encode(
+        rgb,
+        side(size.0)?,
+        side(size.1)?,
+        jpeg_encoder::ColorType::Rgb,
+    )?;
+    Ok(jpeg)
+}
+
+/// From video-range YCbCr to RGB, in 1/65536.
+///
+/// The library's own conversion knows the matrix of standard definition only, which turns an HD
+/// camera's greens yellow.
+struct Matrix {
+    red_v: i32,
+    green_u: i32,
+    green_v: i32,
+    blue_u: i32,
+}
+
+impl Matrix {
+    /// What players assume when a stream does not say: ITU-R BT.709 from 720 lines, else BT.601.
+    fn of(height: usize) -> Self {
+        if height >= 720 {
+            Self { red_v: 117_489, green_u: -13_975, green_v: -34_925, blue_u: 138_438 }
+        } else {
+            Self { red_v: 104_597, green_u: -25_675, green_v: -53_279, blue_u: 132_201 }
+        }
+    }
+
+    fn rgb(&self, y: u8, u: u8, v: u8) -> [u8; 3] {
+        let luma = (i32::from(y) - 16) * 76_309 + (1 << 15);
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        let eight_bits = |value: i32| u8::try_from((value >> 16).clamp(0, 255)).unwrap_or(255);
+        [
+            eight_bits(luma + self.red_v * v),
+            eight_bits(luma + self.green_u * u + self.green_v * v),
+            eight_bits(luma + self.blue_u * u),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Decoded<'static> {
+        let samples: Vec<_> = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .map(|(x, y)| luma(x, y))
+            .collect();
+        let half = (width.div_ceil(2), height.div_ceil(2));
+        let chroma = || Plane::new(vec![128; half.0 * half.1], half.0, half).unwrap();
+        Decoded([Plane::new(samples, width, (width, height)).unwrap(), chroma(), chroma()])
+    }
+
+    #[test]
+    fn bars_keep_their_colours_in_both_definitions() {
+        // 75 % green and white of BT.709 and of BT.601.
+        let near = |got: [u8; 3], want: [u8; 3]| {
+            got.iter().zip(want).all(|(&got, want)| got.abs_diff(want) <= 2)
+        };
+        assert!(near(Matrix::of(720).rgb(133, 63, 52), [0, 191, 0]));
+        assert!(near(Matrix::of(576).rgb(112, 72, 58), [0, 191, 0]));
+        assert!(near(Matrix::of(720).rgb(180, 128, 128), [191, 191, 191]));
+        assert_eq!(Matrix::of(720).rgb(255, 128, 128), [255, 255, 255]);
+    }
+
+    #[test]
+    fn a_picture_keeps_its_shape_and_never_grows() {
+        assert_eq!(fitting((1920, 1080), (160, 90)), (160, 90));
+        assert_eq!(fitting((640, 480), (160, 90)), (120, 90));
+        assert_eq!(fitting((1080, 1920), (160, 90)), (51, 90));
+        assert_eq!(fitting((1920, 1080), (640, usize::MAX)), (640, 360));
+        assert_eq!(fitting((64, 48), (3_840, usize::MAX)), (64, 48));
+        assert_eq!(fitting((8_192, 1), (16, usize::MAX)), (16, 1));
+    }
+
+    #[test]
+    fn a_small_picture_is_the_mean_of_what_it_covers() {
+        let picture = grey(8, 4, |x, _| if x < 4 { 16 } else { 235 });
+        let halved = picture.shrunk((4, 2));
+        assert_eq!(halved.0[0].samples[..], [16, 16, 235, 235, 16, 16, 235, 235]);
+        let single = picture.shrunk((1, 1));
+        assert_eq!(single.0[0].samples[..], [126]);
+    }
+
+    #[test]
+    fn a_tile_of_another_shape_stands_between_black_bars() {
+        let tile = grey(4, 4, |_, _| 235).render(Form::Tile { width: 16, height: 4 }).unwrap();
+        assert_eq!((tile.size, tile.bytes.len()), ((16, 4), 16 * 4 * 3));
+        let row: Vec<_> = tile.bytes[..48].chunks(3).map(|pixel| pixel[0] > 128).collect();
+        let wanted: Vec<_> = (0..16).map(|x| (6..10).contains(&x)).collect();
+        assert_eq!(row, wanted);
+    }
+
+    #[test]
+    fn odd_sides_are_drawn_and_too_many_pixels_are_not() {
+        for form in [
+            Form::Jpeg { width: None },
+            Form::Jpeg { width: Some(3) },
+            Form::Tile { width: 3, height: 3 },
+        ] {
+            grey(7, 5, |_, _| 100).render(form).unwrap();
+        }
+        let plane =
+            || Plane { samples: Cow::Borrowed(&[]), stride: 9_000, width: 9_000, height: 9_000 };
+        let huge = Decoded([plane(), plane(), plane()]);
+        assert!(huge.render(Form::Jpeg { width: Some(16) }).is_err());
+        assert!(Plane::new(vec![0; 10], 4, (4, 3)).is_none());
+    }
+}

@@ -1,0 +1,138 @@
+// The arithmetic of a timeline: which stretch of time is on view, and where things stand in it.
+//
+// Owns: zoom, pan, the marks of the scale, what lies under a date. Pure: pixels and dates in and
+// out.
+
+import type { Stretch } from './api';
+
+/** A stretch of time on view, in Unix milliseconds. */
+export interface Span {
+  readonly start_ms: number;
+  readonly end_ms: number;
+}
+
+const SEC = 1_000;
+const MIN = 60 * SEC;
+const HOUR = 60 * MIN;
+
+/** The stretches that the zoom buttons know. */
+export const LEVELS: readonly { readonly name: string; readonly ms: number }[] = [
+  { name: '24 h', ms: 24 * HOUR },
+  { name: '6 h', ms: 6 * HOUR },
+  { name: '1 h', ms: HOUR },
+  { name: '10 min', ms: 10 * MIN },
+  { name: '1 min', ms: MIN },
+];
+const LENGTH_MS_MIN = 20 * SEC;
+const LENGTH_MS_MAX = 7 * 24 * HOUR;
+/** Dragging this near to an edge moves the view. */
+export const EDGE_PX = 32;
+
+export function length(span: Span): number {
+  return span.end_ms - span.start_ms;
+}
+
+export function around(ms: number, length_ms: number): Span {
+  return { start_ms: ms - length_ms / 2, end_ms: ms + length_ms / 2 };
+}
+
+/** Where a date stands, in pixels. */
+export function toPx(span: Span, width: number, ms: number): number {
+  return ((ms - span.start_ms) / length(span)) * width;
+}
+
+/** The date at a pixel. */
+export function toMs(span: Span, width: number, px: number): number {
+  return span.start_ms + (px / width) * length(span);
+}
+
+/** Zooms by `factor` (above 1: more time on view) and leaves the date under the pointer there. */
+export function zoom(span: Span, at_ms: number, factor: number): Span {
+  const before = length(span);
+  const after = Math.min(LENGTH_MS_MAX, Math.max(LENGTH_MS_MIN, before * factor));
+  const share = (at_ms - span.start_ms) / before;
+  const start_ms = at_ms - share * after;
+  return { start_ms, end_ms: start_ms + after };
+}
+
+/** Moves the view so that `ms` is inside, with room for what follows. */
+export function follow(span: Span, ms: number): Span {
+  const ahead = length(span) * 0.1;
+  if (ms >= span.start_ms && ms <= span.end_ms) return span;
+  const start_ms = ms < span.start_ms ? ms - ahead : ms - length(span) + ahead * 5;
+  return { start_ms, end_ms: start_ms + length(span) };
+}
+
+/** How far the view moves while something is dragged at `px`, in milliseconds. */
+export function pan(span: Span, width: number, px: number): number {
+  const step = length(span) / 100;
+  if (px < EDGE_PX) return -step;
+  return px > width - EDGE_PX ? step : 0;
+}
+
+/** What is drawn of some stretches: left and right in pixels, cut to the view. */
+export function bars<T extends Stretch>(
+  stretches: readonly T[],
+  span: Span,
+  width: number,
+): { left: number; right: number; of: T }[] {
+  return stretches
+    .filter((one) => one.end_ms > span.start_ms && one.start_ms < span.end_ms)
+    .map((of) => ({
+      left: Math.max(0, toPx(span, width, of.start_ms)),
+      right: Math.min(width, toPx(span, width, of.end_ms)),
+      of,
+    }));
+}
+
+/** Where playing goes that is sent to `ms`: there, out of a gap to what follows, else to the end. */
+export function landing(ms: number, runs: readonly Stretch[]): number {
+  if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
+  const later = runs.filter((run) => run.start_ms > ms).map((run) => run.start_ms);
+  if (later.length > 0) return Math.min(...later);
+  const ends = runs.map((run) => run.end_ms);
+  return ends.length > 0 ? Math.max(...ends) - SEC : ms;
+}
+
+/** The last moment of footage at or before `ms`; `ms` itself where there is none. */
+export function before(ms: number, runs: readonly Stretch[]): number {
+  if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
+  const ends = runs.map((run) => run.end_ms).filter((end) => end <= ms);
+  return ends.length > 0 ? Math.max(...ends) - 1 : ms;
+}
+
+const STEPS_MS = [
+  SEC,
+  5 * SEC,
+  10 * SEC,
+  30 * SEC,
+  MIN,
+  5 * MIN,
+  10 * MIN,
+  30 * MIN,
+  HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  24 * HOUR,
+];
+const LABEL_PX = 84;
+
+/** The dates that the scale names: round in the zone whose offset is given, not too dense. */
+export function marks(span: Span, width: number, offset_ms: number): number[] {
+  const least = (length(span) * LABEL_PX) / Math.max(width, 1);
+  const step = STEPS_MS.find((one) => one >= least) ?? 24 * HOUR;
+  const first = Math.ceil((span.start_ms + offset_ms) / step) * step - offset_ms;
+  const count = Math.max(0, Math.floor((span.end_ms - first) / step) + 1);
+  return Array.from({ length: Math.min(count, 200) }, (_, i) => first + i * step);
+}
+
+/** How far one press of an arrow key goes, by what is on view. */
+export function keyStep(span: Span): number {
+  return [SEC, 10 * SEC, MIN, 5 * MIN].find((one) => length(span) / one <= 620) ?? 5 * MIN;
+}
+
+/** The day, in the zone whose offset is given, that holds `ms`. */
+export function dayOf(ms: number, offset_ms: number): Span {
+  const start_ms = Math.floor((ms + offset_ms) / (24 * HOUR)) * 24 * HOUR - offset_ms;
+  return { start_ms, end_ms: start_ms + 24 * HOUR };
+}
