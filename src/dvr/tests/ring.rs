@@ -165,6 +165,9 @@ fn new_parameters_end_the_slot() {
     assert_eq!(Reader::open(house.path()).unwrap().laps().len(), 2);
 }
 
+/// What is done to an index at rest.
+type Damage = fn(&Path);
+
 #[test]
 fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
     let house = House::new();
@@ -178,7 +181,6 @@ fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
         tool::listings(&reader).unwrap().remove(&gate()).unwrap().runs
     };
     // And how often it was built anew by then; sled mends its `conf` itself.
-    type Damage = fn(&Path);
     let damages: [(Damage, usize); 4] = [
         (|_| {}, 0),
         (|index| std::fs::remove_dir_all(index).unwrap(), 1),

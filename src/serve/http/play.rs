@@ -303,8 +303,7 @@ impl Session {
         let before = std::mem::replace(&mut self.speed, speed);
         if seek.is_some() || !speed.is_like(before) {
             self.serial = ask.serial.unwrap_or(self.serial.wrapping_add(1));
-            let here = || self.window.date().unwrap_or_else(|| self.door.clock.wall());
-            self.begin(seek.unwrap_or_else(here))?;
+            self.begin(seek.unwrap_or_else(|| self.here()))?;
         }
         self.catch_up()
     }
@@ -331,10 +330,14 @@ impl Session {
         }
         let before = std::mem::replace(&mut self.speed, Speed::ONE);
         self.out.push_back(message::speed(self.speed));
-        match self.window.date() {
-            Some(here) if !self.speed.is_like(before) => self.begin(here),
-            _ => Ok(()),
-        }
+        if self.speed.is_like(before) { Ok(()) } else { self.begin(self.here()) }
+    }
+
+    /// The date that the viewer sees. How long the newest key frame lasts is a guess, so that a
+    /// fast viewer may seem to be ahead of now.
+    fn here(&self) -> WallTime {
+        let now = self.door.clock.wall();
+        self.window.date().map_or(now, |date| date.min(now))
     }
 
     /// Plays from `start` on, as fast and in the way that is wanted now.

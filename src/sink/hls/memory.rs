@@ -98,10 +98,8 @@ impl Life {
         let part = if let Parts::Told(target) = parts { Some(target) } else { None };
         let cut = self.segmenter.push(unit, format, Targets { segment, part });
         self.shared.meter.unit(unit.data.len());
-        if parts == Parts::Awaited
-            && let Some(length) = self.segmenter.part_target()
-        {
-            self.shared.list().playlist.settle_parts(length);
+        if parts == Parts::Awaited {
+            self.shared.list().playlist.settle_parts(self.segmenter.part_target());
         }
         self.list(cut);
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::Parts;
 use crate::base::limits::HLS_PART_SPAN;
 
 /// Distances looked at.
@@ -26,22 +27,23 @@ impl Pace {
         }
     }
 
-    /// How long parts are at most, once that can be said; the inner `None`: there are none.
-    pub(super) fn parts(&self) -> Option<Option<Duration>> {
+    /// How long parts are at most, once that can be said.
+    pub(super) fn parts(&self) -> Parts {
         let seen: Duration = self.spans.iter().sum();
         if self.spans.len() < LOOKED_AT && seen < FRAME_SPAN_MAX * 3 {
-            return None;
+            return Parts::Awaited;
         }
         let mut sorted = self.spans.clone();
         sorted.sort_unstable();
-        let frame = sorted.get(sorted.len() / 2).copied().filter(|frame| !frame.is_zero())?;
-        Some((frame <= FRAME_SPAN_MAX).then(|| {
-            // A little is forgiven, so that half a second at 30 pictures is 15 of them.
-            let pictures = (HLS_PART_SPAN + frame / 50).as_micros() / frame.as_micros().max(1);
-            let pictures = u32::try_from(pictures).unwrap_or(u32::MAX).max(1);
-            let millis = (frame.as_micros() * u128::from(pictures) * 11).div_ceil(10_000);
-            Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-        }))
+        let frame = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        if frame.is_zero() || frame > FRAME_SPAN_MAX {
+            return Parts::Off;
+        }
+        // A little is forgiven, so that half a second at 30 pictures is 15 of them.
+        let pictures = (HLS_PART_SPAN + frame / 50).as_micros() / frame.as_micros().max(1);
+        let micros = frame.as_micros() * pictures.max(1) * 11 / 10;
+        let millis = u64::try_from(micros.div_ceil(1_000)).unwrap_or(u64::MAX);
+        Parts::Told(Duration::from_millis(millis))
     }
 }
 
@@ -56,9 +58,11 @@ pub(super) fn part_is_full(target: Duration, elapsed: Duration, frame: Duration)
 mod tests {
     use super::*;
 
-    fn parts(micros: &[u64]) -> Option<Option<Duration>> {
+    fn parts(micros: &[u64]) -> Parts {
         let mut pace = Pace::default();
-        micros.iter().for_each(|span| pace.push(Duration::from_micros(*span)));
+        for span in micros {
+            pace.push(Duration::from_micros(*span));
+        }
         pace.parts()
     }
 
@@ -68,9 +72,9 @@ mod tests {
             [(40_000, 12, 528), (33_333, 15, 550), (100_000, 5, 550), (500_000, 1, 550)]
         {
             let target = Duration::from_millis(millis);
-            assert_eq!(parts(&[span; 12]), Some(Some(target)), "{span}");
+            assert_eq!(parts(&[span; 12]), Parts::Told(target), "{span}");
             let span = Duration::from_micros(span);
-            let full = (1..).find(|count| part_is_full(target, span * *count, span));
+            let full = (1..100).find(|count| part_is_full(target, span * *count, span));
             assert_eq!(full, Some(pictures));
         }
         // One picture that came late changes nothing.
@@ -80,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_stream_of_few_pictures_has_none() {
-        assert_eq!(parts(&[2_000_000, 2_000_000]), Some(None));
-        assert_eq!(parts(&[40_000; 11]), None);
+        assert_eq!(parts(&[2_000_000, 2_000_000]), Parts::Off);
+        assert_eq!(parts(&[40_000; 11]), Parts::Awaited);
     }
 }

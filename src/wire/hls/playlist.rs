@@ -121,11 +121,11 @@ impl Playlist {
         self.open = None;
     }
 
-    /// Settles how long parts are at most, for as long as they are told; `None`: the stream has
-    /// too few pictures for parts.
-    pub fn settle_parts(&mut self, part_target: Option<Duration>) {
+    /// Settles how long parts are at most, for as long as they are told, or that
+    /// there are none.
+    pub fn settle_parts(&mut self, parts: Parts) {
         if self.parts == Parts::Awaited {
-            self.parts = part_target.map_or(Parts::Off, Parts::Told);
+            self.parts = parts;
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pace::{Pace, part_is_full};
-use super::{Body, Cut, OpenSegment, Part};
+use super::{Body, Cut, OpenSegment, Part, Parts};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 use crate::media::AccessUnit;
@@ -125,10 +125,9 @@ impl Segmenter {
         cut
     }
 
-    /// How long parts are at most, once that can be said; the inner `None`: the stream has too few
-    /// pictures for them.
+    /// How long parts are at most, once that can be said; a stream of too few pictures has none.
     #[must_use]
-    pub fn part_target(&self) -> Option<Option<Duration>> {
+    pub fn part_target(&self) -> Parts {
         self.pace.parts()
     }
 

@@ -88,9 +88,7 @@ impl Live {
             self.list.push(arrived, cut);
             self.list.settle(arrived);
         }
-        if let Some(length) = self.segmenter.part_target() {
-            self.list.settle_parts(length);
-        }
+        self.list.settle_parts(self.segmenter.part_target());
         self.list.show_open(self.segmenter.open());
     }
 

@@ -63,6 +63,7 @@ export class PastPlayer {
   /** The goal is the picture before the part of this date. */
   #goal_behind_ms: number | null = null;
   #told_secs = -1;
+  #told_ms = 0;
   #retry_timer = 0;
   #frame_handle = 0;
   readonly #tick_timer: number;
@@ -380,9 +381,17 @@ export class PastPlayer {
     const at = this.video.currentTime;
     if (at === this.#told_secs) return;
     this.#told_secs = at;
-    if (this.#current) this.#send({ at });
+    if (this.#current) this.#tell(at);
     if (!reportsFrames(this.video)) this.#shown(at);
     this.#pump();
+  }
+
+  /** Says what is shown, but not with every part that is appended: the box counts messages. */
+  #tell(at: number): void {
+    const now_ms = performance.now();
+    if (now_ms - this.#told_ms < TICK_MS / 2) return;
+    this.#told_ms = now_ms;
+    this.#send({ at });
   }
 
   #refused(error: unknown): void {
