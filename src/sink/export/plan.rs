@@ -45,6 +45,8 @@ struct Beginning {
     date: WallTime,
     /// There was a picture on show.
     on_show: bool,
+    /// The last fragment from which that can be decoded.
+    from: Place,
 }
 
 impl Planner {
@@ -78,9 +80,7 @@ impl Planner {
         }
         (cut.start_nanos, cut.end, cut.last) = (begin.nanos, wish.end, wish.last);
         let mut tape = walk.tape;
-        if !tape.seek(wish.start, Way::Forward)? {
-            return Err(ExportError::Changed);
-        }
+        tape.go_to(&[begin.from]);
         let mut hash = Sha256::new();
         hash.update([FORMAT_VERSION]);
         hash.update(tape.ring());
@@ -238,11 +238,20 @@ fn beginning(
     start: WallTime,
 ) -> Result<Option<Beginning>, ExportError> {
     let (mut on_show, mut first, mut zero) = (None, None, None);
-    while let Some((_, cell)) = walk.next(Depth::Head, cut)? {
+    let mut keys: Vec<(i64, Place)> = Vec::new();
+    while let Some((head, cell)) = walk.next(Depth::Head, cut)? {
         if *zero.get_or_insert(cell.zero) != cell.zero || cell.gap.is_some() {
             break;
         }
         let start_nanos = nanos_between(cell.zero, start);
+        if head.entry.starts_with_key {
+            // Of those before the start only the last one matters, and of a start in the middle
+            // of a picture the one before.
+            if keys.len() > 1 && cell.begins_nanos <= start_nanos {
+                keys.remove(0);
+            }
+            keys.push((cell.begins_nanos, head.place));
+        }
         let lead = walk.roll.lead();
         for piece in cell.pieces.iter().filter(|piece| Some(piece.track) == lead) {
             let rate = walk.roll.rate(piece.track);
@@ -260,7 +269,11 @@ fn beginning(
     }
     let Some((nanos, zero)) = on_show.or(first).zip(zero) else { return Ok(None) };
     let date = zero.offset_nanos(nanos);
-    Ok(Some(Beginning { nanos, date, on_show: on_show.is_some() }))
+    let key = keys.iter().rev().find(|(begins_nanos, _)| *begins_nanos <= nanos);
+    let Some(&(begins_nanos, from)) = key.or(keys.first()) else { return Ok(None) };
+    // The file begins there.
+    let nanos = nanos - begins_nanos;
+    Ok(Some(Beginning { nanos, date, on_show: on_show.is_some(), from }))
 }
 
 /// A stretch of the file's timeline that is shown, and behind how long a silence.

@@ -26,6 +26,8 @@ const STEP_NANOS_MIN: u64 = 500_000_000;
 const HELD_BACK_NANOS_MAX: u64 = 60 * 1_000_000_000;
 /// A leap of the clock is seen within this.
 const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
+/// How far the last samples of a section may reach into the next one.
+const OVERHANG_NANOS_MAX: i64 = SECOND_NANOS / 4;
 /// From this length on a gap is told in the text.
 const GAP_TOLD_NANOS_MIN: i64 = 2 * SECOND_NANOS;
 /// Longest gap that is a long sample: a sample's length in ticks has 31 bits that all players
@@ -245,7 +247,9 @@ impl Timeline {
             let mut begins_nanos = 0;
             if let Some(before) = &self.section {
                 let ended = before.zero.offset_nanos(self.end_nanos);
-                let gap_nanos = nanos_between(ended, date).max(0);
+                let gap_nanos = nanos_between(ended, date);
+                // Sound that reaches a little further than the pictures moves nothing.
+                let gap_nanos = if gap_nanos < -OVERHANG_NANOS_MAX { 0 } else { gap_nanos };
                 let long = gap_nanos > GAP_SAMPLE_NANOS_MAX;
                 cell.skip_nanos = if long { gap_nanos } else { 0 };
                 begins_nanos = self.end_nanos + gap_nanos - cell.skip_nanos;
