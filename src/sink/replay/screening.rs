@@ -208,8 +208,13 @@ impl Screening {
         let first = self.scene.first();
         first.is_some_and(|first| first.tracks.is_some() != timed.tracks.is_some())
             || timed.shot.lead != Lead::Follows
-            || unit.random_access && self.is_lead(unit)
+            || unit.random_access && self.is_lead(unit) && self.has_lead()
             || bytes + unit.data.len() > PLAY_SCENE_BYTES_MAX
+    }
+
+    /// Whether pictures are gathered, not only the sound that came before them.
+    fn has_lead(&self) -> bool {
+        self.scene.iter().any(|timed| self.is_lead(&timed.shot.unit))
     }
 
     fn is_lead(&self, unit: &AccessUnit) -> bool {
@@ -253,7 +258,9 @@ impl Screening {
     /// Ends the scene; it lasts until `next`, over gaps too.
     fn close(&mut self, next: Option<&Timed>) {
         let scene = std::mem::take(&mut self.scene);
-        let units: Vec<_> = scene.iter().map(|timed| Arc::new(self.place_unit(timed))).collect();
+        let Some(format) = self.format.clone() else { return };
+        let units = scene.iter().map(|timed| Arc::new(self.place_unit(timed)));
+        let units: Vec<_> = units.filter_map(|unit| format.shown(&unit)).collect();
         let mut end = None;
         for unit in &units {
             let successor = self.durations.successor(unit);
@@ -278,7 +285,6 @@ impl Screening {
             return;
         }
         let bytes = builder.build(end.as_ref()).to_bytes();
-        // Sound alone is part of the scene before it.
         if let Some(scene) = self.describe(&units, end.as_ref(), bytes) {
             self.told.push_back(Shown::Scene(scene));
         }
@@ -322,7 +328,8 @@ impl Screening {
         };
         // The picture that is shown last lasts as long as the one that is decoded last.
         let lasts = end.zip(decoded_last).map_or(0, |(end, last)| end.decode.ticks - last);
-        let end = shown_last.unwrap_or_default().saturating_add(lasts);
+        let sound = units.last().map(|unit| unit.present.ticks);
+        let end = shown_last.or(sound).unwrap_or_default().saturating_add(lasts);
         let way = self.program.way;
         Some(Scene { bytes, pictures, end, rate, wall, way })
     }

@@ -267,7 +267,12 @@ impl Tally {
 
     /// Nothing more comes.
     pub fn finish(&mut self) {
-        self.writers.iter_mut().for_each(TableWriter::finish);
+        for writer in &mut self.writers {
+            writer.finish();
+            if !self.keeps {
+                writer.clear();
+            }
+        }
     }
 
     /// Bytes of rows that are kept.

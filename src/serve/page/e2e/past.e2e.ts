@@ -69,11 +69,13 @@ async function settled(page: Page): Promise<void> {
   await expect.poll(() => page.locator('.buttons .state').textContent()).not.toBe('waiting…');
 }
 
-/** Presses a key and waits until another picture is on the screen. */
+/** Presses a key and waits until another picture is on the screen, and then its date beside it. */
 async function press(page: Page, key: string): Promise<Seen> {
   const before = (await seen(page)).number;
+  const told_before_ms = await told(page);
   await page.keyboard.press(key);
   await expect.poll(async () => (await seen(page)).number, { timeout: 10_000 }).not.toBe(before);
+  await expect.poll(() => told(page), { timeout: 10_000 }).not.toBe(told_before_ms);
   return seen(page);
 }
 
