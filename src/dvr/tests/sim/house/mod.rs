@@ -193,6 +193,8 @@ impl House {
         // What came back older says so only now.
         self.ledger.observe(self.disk.take_events());
         self.shelf.lose(&mut self.random);
+        // What ended by this clock, in a recovery that was cut off too, nobody looked at any more.
+        self.note_expiries();
         if cut == Cut::Power {
             self.boot = self.random.u128(..).to_be_bytes();
             self.begin_boot();
