@@ -47,7 +47,7 @@ fn every_command_of_the_readme_can_be_pasted() {
     );
     let dir = daemon.config().parent().expect("it lies in a directory").to_owned();
     stand_ins(&dir.join("bin"));
-    wait_for("half a minute is recorded", Duration::from_secs(90), || recorded(&daemon, 25));
+    wait_for("half a minute is recorded", Duration::from_secs(90), || recorded(&daemon, 25.0));
     let failed: Vec<String> =
         commands.iter().filter_map(|command| paste(&daemon, &dir, command).err()).collect();
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), commands.len(), failed.join("\n"));
@@ -118,11 +118,11 @@ fn paste(daemon: &Daemon, dir: &Path, command: &str) -> Result<(), String> {
 }
 
 /// Whether so many seconds of the demo can be asked for.
-fn recorded(daemon: &Daemon, seconds: i64) -> Option<()> {
+fn recorded(daemon: &Daemon, seconds: f64) -> Option<()> {
     let listing = daemon.get("/api/v1/recordings/demo");
     let run = listing["runs"].get(0)?;
     let at = |key: &str| run[key].as_str().and_then(|date| date.parse::<jiff::Timestamp>().ok());
-    ((at("end")? - at("start")?).total(jiff::Unit::Second).ok()? >= seconds as f64).then_some(())
+    ((at("end")? - at("start")?).total(jiff::Unit::Second).ok()? >= seconds).then_some(())
 }
 
 /// Looks at what the real player shows for a second, and tells its faults.
