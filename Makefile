@@ -33,8 +33,7 @@ test: packages-build packages-test page
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
-	cargo test --locked -- --skip dvr::tests::sim
+	@.ci/tests
 
 bench: packages-build packages-test page
 	cargo bench --locked
