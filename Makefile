@@ -12,14 +12,14 @@ PAGE := src/serve/page
 # Your own file is used when it is there; else one test picture.
 CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 
-# g++ and nasm build the H.264 library; the rest of the daemon is Rust.
-BUILD_PACKAGES := ca-certificates g++ nasm
+# g++ and nasm build the H.264 library, libclang reads the kernel's V4L2 header; the rest is Rust.
+BUILD_PACKAGES := ca-certificates g++ nasm libclang1-14 libclang-common-14-dev linux-libc-dev
 # The real peers of the tests: a camera server, readers, a browser.
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
-	iproute2 openssl unzip libcurl4-openssl-dev python3-venv systemd
+	iproute2 jq openssl unzip libcurl4-openssl-dev python3-venv systemd
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
