@@ -16,7 +16,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::{Allowance, Stream};
 use crate::media::AccessUnit;
 use crate::sink::web_reader::{WebNext, WebReader};
-use crate::wire::hls::{Cut, Parts, Playlist, Segmenter, Targets};
+use crate::wire::hls::{Cut, Parts, Segmenter, Targets};
 use crate::wire::web::WebFormat;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
@@ -112,7 +112,7 @@ impl Life {
         if list.playlist.newest().is_some() {
             self.segmenter = Segmenter::new(joined != Some(true));
         } else if joined != Some(true) {
-            list.playlist.leap(Playlist::number_at(self.clock.wall()));
+            list.playlist.leap_at(self.clock.wall());
         }
     }
 
@@ -195,7 +195,7 @@ impl Drop for Life {
         let mut list = self.shared.list();
         if !self.stop.is_cancelled() {
             self.stop.cancel();
-            list.playlist.leap(0);
+            list.playlist.leap(0, 0);
         }
     }
 }

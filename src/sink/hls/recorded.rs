@@ -143,7 +143,7 @@ impl Recorded {
     /// Nobody asked for so long that what came meanwhile is not in mind any more.
     fn leap(&mut self, playlist: &mut Playlist, first: &Stored) {
         let (lap, sequence) = first.position();
-        playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence));
+        playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence), lap);
         if self.last.take().is_some() {
             self.gather.leap();
         }
