@@ -31,11 +31,12 @@
 //! | 5 | [`source`] · [`sink`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] |
+//! | 2 | [`supervise`] · [`media`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
 pub mod base;
+pub mod board;
 pub mod bus;
 pub mod config;
 pub mod dvr;
