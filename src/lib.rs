@@ -28,7 +28,7 @@
 //! | 8 | [`appliance`] |
 //! | 7 | [`config`] |
 //! | 6 | [`serve`] |
-//! | 5 | [`source`] · [`sink`] |
+//! | 5 | [`source`] · [`sink`] · [`panel`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
 //! | 2 | [`supervise`] · [`media`] · [`board`] |
@@ -42,6 +42,7 @@ pub mod config;
 pub mod dvr;
 pub mod encode;
 pub mod media;
+pub mod panel;
 pub mod serve;
 pub mod sink;
 pub mod source;

@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["supervise", "media", "board"],
     &["wire", "bus"],
     &["dvr", "encode"],
-    &["source", "sink"],
+    &["source", "sink", "panel"],
     &["serve"],
     &["config"],
     &["appliance"],

@@ -4,6 +4,7 @@
 //! protocol and no loop of its own but the one that waits for signals.
 
 mod account;
+mod condition;
 mod doors;
 mod evidence;
 mod house;
