@@ -31,7 +31,7 @@
 //! | 5 | [`source`] · [`sink`] · [`panel`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] · [`board`] |
+//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
@@ -47,6 +47,7 @@ pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod supervise;
+pub mod v4l2;
 pub mod wire;
 
 /// Counts what retina holds while a camera sends, see [`base::held`].

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gpiocdev::line::{Bias as LineBias, EdgeDetection, EdgeKind, Offset, Value};
@@ -76,8 +77,9 @@ impl Gpio for Cdev {
         let (watched, until) = (Arc::clone(&request), Arc::clone(&ended));
         let thread = std::thread::Builder::new().name("gpio".into());
         let spawned = thread.spawn(move || watch(&watched, &until, &edges));
-        spawned.map_err(|source| GpioError::Thread { line: wish.line.clone(), source })?;
-        Ok(Box::new(Watched { line: wish.line.clone(), request, ended }))
+        let thread =
+            spawned.map_err(|source| GpioError::Thread { line: wish.line.clone(), source })?;
+        Ok(Box::new(Watched { line: wish.line.clone(), request, ended, thread: Some(thread) }))
     }
 
     fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError> {
@@ -112,6 +114,7 @@ struct Watched {
     line: Line,
     request: Arc<Request>,
     ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Input for Watched {
@@ -122,8 +125,11 @@ impl Input for Watched {
 }
 
 impl Drop for Watched {
+    /// Waits for the thread, [`REFUSED_PAUSE`] at most: the line is free only without it, and the next
+    /// one to ask for it may be us.
     fn drop(&mut self) {
         self.ended.store(true, Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
