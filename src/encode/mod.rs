@@ -3,6 +3,7 @@
 //! Owns: [`Picture`] (I420), the software encoder and the still-picture decoder, which runs in a
 //! child process because camera data meets fifty thousand lines of C++ there. Knows no camera.
 
+pub mod convert;
 mod h264;
 mod picture;
 pub mod still;

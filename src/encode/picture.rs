@@ -41,6 +41,13 @@ impl Picture {
         (luma, u, v)
     }
 
+    /// The three planes to be written: Y, U, V.
+    pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let (luma, chroma) = self.planes.split_at_mut(self.width * self.height);
+        let (u, v) = chroma.split_at_mut(chroma.len() / 2);
+        (luma, u, v)
+    }
+
     /// Fills a rectangle with one colour (Y, U, V); what lies outside the picture is left out.
     /// The chroma of a rectangle with odd edges covers the whole pixel pairs it touches.
     pub fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, colour: [u8; 3]) {
