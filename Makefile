@@ -19,7 +19,7 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
-	iproute2 openssl unzip libcurl4-openssl-dev python3-venv systemd
+	iproute2 jq openssl unzip libcurl4-openssl-dev python3-venv systemd
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 

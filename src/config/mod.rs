@@ -6,6 +6,7 @@
 //! default, and a test holds it to that.
 
 mod account;
+mod encode;
 mod reader;
 mod stream;
 mod unit;

@@ -8,7 +8,7 @@ use toml::Value;
 use url::Url;
 
 use super::reader::{KeyFault, Section};
-use super::unit;
+use super::{encode, unit};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
@@ -104,7 +104,7 @@ fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::
         width: number("width", 160..=3_840, default.width),
         height: number("height", 120..=2_160, default.height),
         fps: u16::try_from(number("fps", 1..=60, u32::from(default.fps))).unwrap_or(default.fps),
-        bitrate_bps: number("bitrate_bps", 50_000..=50_000_000, default.bitrate_bps),
+        encode: encode::check(section, default.encode, faults),
     }
 }
 

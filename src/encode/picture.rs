@@ -3,7 +3,7 @@
 //! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding.
 
 /// One picture: 8-bit, 4:2:0, BT.709 video range; width and height are even.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Picture {
     width: usize,
     height: usize,
