@@ -8,13 +8,13 @@ use toml::Value;
 use url::Url;
 
 use super::reader::{KeyFault, Section};
-use super::{encode, unit};
+use super::{camera, encode, unit};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
 use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push};
 
-const KINDS: &str = "\"rtsp_pull\", \"rtsp_push\", \"redirect\" or \"pattern\"";
+const KINDS: &str = "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"redirect\" or \"pattern\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -77,6 +77,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     };
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
+        "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);

@@ -26,6 +26,7 @@ pub(crate) mod fake;
 mod format;
 pub mod node;
 mod queue;
+pub mod setting;
 #[cfg(test)]
 mod tests;
 mod usb;

@@ -23,7 +23,7 @@ const CALLS: [Call; 8] = [
     Call::Poll,
 ];
 
-const SOON: Duration = Duration::from_millis(1);
+const SOON: Duration = Duration::ZERO;
 
 fn pictures(fake: &Fake, count: usize) {
     let picture = Picture { bytes: 100, ..Picture::default() };
@@ -208,7 +208,7 @@ fn act(queue: Queue<Fake>, fake: &Fake, kind: Kind, act: Act) -> Option<Queue<Fa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// Whatever the driver does, in whatever order it is used: no panic, nothing stays mapped, no
     /// buffer is given twice, and what it has is what the queue believes it has or less.

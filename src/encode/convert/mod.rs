@@ -21,6 +21,14 @@ pub enum ConvertError {
         /// Bytes a picture takes.
         wanted: usize,
     },
+    /// More bytes than a picture can have.
+    #[error("{got} bytes where a picture has {max} at most")]
+    TooLarge {
+        /// Bytes there are.
+        got: usize,
+        /// Bytes a picture has at most.
+        max: usize,
+    },
     /// A JPEG without its end.
     #[error("a JPEG that ends early")]
     Truncated,
