@@ -52,6 +52,9 @@ pub(super) fn open(
         fps = camera.fps,
         "camera opened"
     );
+    if !camera.format.progressive {
+        warn!(%stream, "camera sends half pictures by turns, movement will look combed");
+    }
     camera.control(config, stream);
     Ok(camera)
 }

@@ -33,7 +33,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -123,6 +123,8 @@ struct Memory {
     /// Held by the thread that has the camera.
     seat: Arc<Semaphore>,
     usb: Mutex<Option<PathBuf>>,
+    /// The nodes there were when none of them was a camera (a Pi has many that are encoders).
+    barren: Mutex<Vec<Node>>,
 }
 
 impl Config {
@@ -134,7 +136,8 @@ impl Config {
         controls: Vec<(String, Value)>,
         encode: Settings,
     ) -> Self {
-        let memory = Memory { seat: Arc::new(Semaphore::new(1)), usb: Mutex::default() };
+        let seat = Arc::new(Semaphore::new(1));
+        let memory = Memory { seat, usb: Mutex::default(), barren: Mutex::default() };
         Self { device, wish, controls, encode, memory: Arc::new(memory) }
     }
 
@@ -142,27 +145,30 @@ impl Config {
     /// wants to reset it. `None` before, and for cameras on no USB.
     #[must_use]
     pub fn usb_device(&self) -> Option<PathBuf> {
-        self.memory.usb.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.memory.usb).clone()
     }
 
+    /// Whether there is anything new to open. Opens nothing itself.
     fn is_there(&self) -> bool {
         match &self.device {
-            Choice::Auto => !node::nodes().is_empty(),
+            Choice::Auto => node::nodes() != *locked(&self.memory.barren),
             Choice::Node(path) => path.exists(),
         }
     }
 
     /// The node to open. Blocks for as long as drivers do.
     fn node(&self) -> Result<PathBuf, CameraError> {
-        let Choice::Auto = self.device else {
-            let Choice::Node(path) = &self.device else { return Err(CameraError::Gone) };
+        if let Choice::Node(path) = &self.device {
             return Ok(path.clone());
-        };
-        let cameras = cameras();
-        match cameras.as_slice() {
-            [only] => Ok(only.path.clone()),
-            [] => Err(self.not_there()),
-            several => Err(CameraError::Several { there: listed(several) }),
+        }
+        let nodes = node::nodes();
+        let cameras: Vec<_> = nodes.iter().filter(|node| is_camera(&node.path)).collect();
+        let several = cameras.len() > 1;
+        *locked(&self.memory.barren) = if cameras.is_empty() { nodes.clone() } else { Vec::new() };
+        match cameras.first() {
+            Some(only) if !several => Ok(only.path.clone()),
+            Some(_) => Err(CameraError::Several { there: listed(cameras) }),
+            None => Err(self.not_there()),
         }
     }
 
@@ -175,16 +181,18 @@ impl Config {
     }
 }
 
-/// The nodes that are cameras. Blocks for as long as drivers do.
-fn cameras() -> Vec<Node> {
-    let is_camera =
-        |path: &Path| node::capability(path).is_ok_and(|who| matches!(who.role(), Role::Camera(_)));
-    node::nodes().into_iter().filter(|node| is_camera(&node.path)).collect()
+/// Blocks for as long as the driver does.
+fn is_camera(path: &Path) -> bool {
+    node::capability(path).is_ok_and(|who| matches!(who.role(), Role::Camera(_)))
 }
 
-fn listed(nodes: &[Node]) -> String {
-    let paths: Vec<_> = nodes.iter().map(|node| node.path.display().to_string()).collect();
+fn listed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
+    let paths: Vec<_> = nodes.into_iter().map(|node| node.path.display().to_string()).collect();
     if paths.is_empty() { "none".to_owned() } else { paths.join(", ") }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A camera, and the right to touch it.
@@ -209,12 +217,17 @@ pub(super) async fn run(
         CameraError::Stopped => RawError::Stopped,
         error => RawError::Source(error),
     })?;
-    if held.camera.layout == Layout::H264 {
-        return coded::run(held, stream, context).await.map_err(RawError::Source);
-    }
-    let job = Job { settings: config.encode, fps: held.camera.fps, width: None };
-    let clock = Arc::clone(&context.clock);
-    raw::run(job, tap, stream, context, move |feed| film(held, feed, clock)).await
+    let seat = Arc::clone(&config.memory.seat);
+    let ended = if held.camera.layout == Layout::H264 {
+        coded::run(held, stream, context).await.map_err(RawError::Source)
+    } else {
+        let job = Job { settings: config.encode, fps: held.camera.fps, width: None };
+        let clock = Arc::clone(&context.clock);
+        raw::run(job, tap, stream, context, move |feed| film(held, feed, clock)).await
+    };
+    // Whoever opens the camera next, here or elsewhere, finds it free.
+    let _ = timeout(CAMERA_RELEASE_TIME_MAX, seat.acquire()).await;
+    ended
 }
 
 async fn opened(
@@ -246,7 +259,7 @@ async fn opened(
 fn open(config: &Config, stream: &str) -> Result<Camera<Device>, CameraError> {
     let path = config.node()?;
     let usb = usb_device_of(&path);
-    *config.memory.usb.lock().unwrap_or_else(PoisonError::into_inner) = usb;
+    *locked(&config.memory.usb) = usb;
     camera::open(&path, config, stream)
 }
 
