@@ -60,8 +60,9 @@ impl Config {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Pattern(_) | Self::V4l2(_) | Self::Substream(_) => true,
-            Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
+            Self::Pattern(_) | Self::V4l2(_) => true,
+            // A sub-stream is there when the camera that it is made from is.
+            Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
         }
     }
 

@@ -26,6 +26,14 @@ pub struct Config {
     pub encode: Settings,
 }
 
+impl Config {
+    /// How it is encoded unless said otherwise.
+    #[must_use]
+    pub fn settings() -> Settings {
+        Settings { bitrate_bps: 500_000, ..Settings::default() }
+    }
+}
+
 /// Nothing is taken here, so nothing of that can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum NoCamera {}

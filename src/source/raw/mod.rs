@@ -182,3 +182,6 @@ impl<E: Fault> Threads<E> {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,12 @@ impl Wanted {
         }
     }
 
+    /// Whether pictures come raw for certain, or as JPEG, so that they can be made smaller here.
+    #[must_use]
+    pub fn is_raw(self) -> bool {
+        !matches!(self, Self::Auto | Self::H264)
+    }
+
     /// The codes it stands for, the best first.
     pub(super) fn codes(self) -> &'static [FourCc] {
         match self {

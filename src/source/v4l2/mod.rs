@@ -87,11 +87,19 @@ impl Default for Wish {
 
 impl Wish {
     fn size(&self) -> (u32, u32) {
-        (self.width.unwrap_or(1_280), self.height.unwrap_or(720))
+        (self.width_or_default(), self.height.unwrap_or(720))
     }
 
+    /// Pixels across that are asked for.
+    #[must_use]
+    pub fn width_or_default(&self) -> u32 {
+        self.width.unwrap_or(1_280)
+    }
+
+    /// Pictures per second that are asked for.
+    #[must_use]
     #[allow(clippy::cast_precision_loss)] // a handful of pictures per second
-    fn fps(&self) -> f32 {
+    pub fn fps(&self) -> f32 {
         self.fps as f32
     }
 }
