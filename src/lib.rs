@@ -31,7 +31,7 @@
 //! | 5 | [`source`] · [`sink`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] · [`v4l2`] |
+//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
@@ -45,6 +45,7 @@ pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod supervise;
+pub mod usb;
 pub mod v4l2;
 pub mod wire;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 8] = [
     &["base"],
-    &["supervise", "media", "v4l2"],
+    &["supervise", "media", "usb", "v4l2"],
     &["wire", "bus"],
     &["dvr", "encode"],
     &["source", "sink"],

@@ -543,3 +543,8 @@ pub const V4L2_BUFFERS_MAX: u32 = 32;
 pub const V4L2_PLANE_BYTES_MAX: u32 = 128 << 20;
 /// How often one call to a video driver is made again because a signal interrupted it.
 pub const V4L2_INTERRUPTS_MAX: u32 = 64;
+
+// USB.
+
+/// Ports between the board and a USB device (USB 3.2 §10: five hubs, and one for good measure).
+pub const USB_DEPTH_MAX: usize = 7;

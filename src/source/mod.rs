@@ -8,6 +8,7 @@
 
 pub mod pattern;
 pub mod redirect;
+pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;
