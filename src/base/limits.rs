@@ -303,6 +303,8 @@ pub const AGE_PASS_PERCENT_MAX: u64 = 10;
 pub const AGE_PASS_PAUSE: Duration = Duration::from_secs(600);
 /// Evictions are added up this long before they are written down.
 pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
+/// A live stream of which nothing becomes durable for this long is not recorded, whatever was meant.
+pub const UNRECORDED_TIME_MAX: Duration = Duration::from_secs(10);
 /// A disk that takes nothing for this long is said to hang.
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
