@@ -195,8 +195,11 @@ pub const REFUSED_TRIES_MAX: u32 = 3;
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 /// How long everything together may take to stop.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
-/// A vital task that does not beat for this long stops the watchdog's food.
+/// A vital task that does not beat for this long, or any that does not come back from one turn,
+/// stops the watchdog's food.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
+/// The same for the storage thread, besides its calls to the disk, which may take any time.
+pub const STORAGE_HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 // DVR.
 
