@@ -34,7 +34,7 @@ use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
-use crate::source::{self, Entrance};
+use crate::source::{self, Entrance, Taps};
 use crate::supervise::recovery::{Parked, RecoveryLog};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
@@ -65,6 +65,7 @@ pub(super) struct House {
     export_jobs: ExportJobs,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
+    taps: Taps,
     streams: BTreeMap<StreamName, Part>,
     doors: BTreeMap<(Door, SocketAddr), Supervisor>,
     _storage: Enlisted,
@@ -134,6 +135,7 @@ impl House {
             decoders,
             outlets: Arc::default(),
             entrances: Arc::default(),
+            taps: Taps::default(),
             streams: BTreeMap::new(),
             doors: BTreeMap::new(),
             _storage: storage,
@@ -222,7 +224,8 @@ impl House {
                 part.source.stop().await;
                 part.source = part.whole.child();
                 part.entrance = Arc::new(config.entrance());
-                source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
+                let stream = Arc::clone(&part.outlet.stream);
+                source::keep(config, stream, &self.taps, &part.source);
             }
         }
         let entries =
@@ -256,7 +259,7 @@ impl House {
         let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
-        source::keep(config.source, stream, &source);
+        source::keep(config.source, stream, &self.taps, &source);
         Part { whole, source, outlet, entrance }
     }
 

@@ -28,6 +28,9 @@ pub const TRACKS_MAX: usize = 4;
 pub const SOURCE_BYTES_PER_SEC_MAX: u64 = 25 << 20;
 /// Over how long [`SOURCE_BYTES_PER_SEC_MAX`] is averaged.
 pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
+/// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
+/// back.
+pub const RAW_PICTURES_SPARE_MAX: usize = 3;
 
 // Bus.
 

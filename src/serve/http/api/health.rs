@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
-use crate::bus::State;
+use crate::bus::{Encoding, State};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::serve::http::HttpDoor;
 use crate::sink::recorder::Recorder;
@@ -180,11 +180,25 @@ fn running(tasks: &[TaskReport]) -> Check {
     Check { name: "tasks".to_owned(), status, message }
 }
 
+/// A stream that is there, all of it or as much as there is time for.
+fn live(encoding: Option<&Encoding>) -> (Status, String) {
+    match encoding.map_or(1, |encoding| encoding.one_in) {
+        0 | 1 => (Status::Ok, "Live.".to_owned()),
+        one_in => {
+            let message = format!(
+                "Live with one picture in {one_in}: there is no time to encode more. A smaller \
+                 picture or a lower frame rate would be even."
+            );
+            (Status::Degraded, message)
+        }
+    }
+}
+
 fn streams(door: &HttpDoor) -> Vec<Check> {
     let outlets = door.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
         let (status, message) = match outlet.stream.state().0 {
-            State::Live => (Status::Ok, "Live.".to_owned()),
+            State::Live => live(outlet.stream.encoding().as_deref()),
             State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),
             State::Waiting { reason } => (Status::Ok, reason),
             State::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
