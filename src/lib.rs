@@ -33,7 +33,7 @@
 //! | 5 | [`source`] · [`sink`] · [`panel`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`board`] |
+//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
@@ -49,6 +49,7 @@ pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod supervise;
+pub mod usb;
 pub mod v4l2;
 pub mod wire;
 

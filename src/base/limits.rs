@@ -198,8 +198,11 @@ pub const REFUSED_TRIES_MAX: u32 = 3;
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 /// How long everything together may take to stop.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
-/// A vital task that does not beat for this long stops the watchdog's food.
+/// A vital task that does not beat for this long, or any that does not come back from one turn,
+/// stops the watchdog's food.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
+/// The same for the storage thread, besides its calls to the disk, which may take any time.
+pub const STORAGE_HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 // DVR.
 
@@ -306,6 +309,8 @@ pub const AGE_PASS_PERCENT_MAX: u64 = 10;
 pub const AGE_PASS_PAUSE: Duration = Duration::from_secs(600);
 /// Evictions are added up this long before they are written down.
 pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
+/// A live stream of which nothing becomes durable for this long is not recorded, whatever was meant.
+pub const UNRECORDED_TIME_MAX: Duration = Duration::from_secs(10);
 /// A disk that takes nothing for this long is said to hang.
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
@@ -624,3 +629,8 @@ pub const INPUT_NOTE_TIME_MAX: Duration = Duration::from_secs(600);
 pub const INPUT_PINS_MAX: usize = 512;
 /// A button that is held longer is stuck, and means nothing.
 pub const BUTTON_HELD_MAX: Duration = Duration::from_secs(60);
+
+// USB.
+
+/// Ports between the board and a USB device (USB 3.2 §10: five hubs, and one for good measure).
+pub const USB_DEPTH_MAX: usize = 7;
