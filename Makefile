@@ -36,8 +36,7 @@ test: packages-build packages-test page
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
-	cargo test --locked -- --skip dvr::tests::sim
+	@.ci/tests
 
 test-board: deb-arm64 packages-build packages-test
 	@.ci/packages $(BOARD_PACKAGES)

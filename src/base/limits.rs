@@ -28,6 +28,9 @@ pub const TRACKS_MAX: usize = 4;
 pub const SOURCE_BYTES_PER_SEC_MAX: u64 = 25 << 20;
 /// Over how long [`SOURCE_BYTES_PER_SEC_MAX`] is averaged.
 pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
+/// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
+/// back.
+pub const RAW_PICTURES_SPARE_MAX: usize = 3;
 
 // Bus.
 
@@ -530,6 +533,10 @@ pub const RECOVERY_ENTRIES_MAX: usize = 256;
 pub const RECOVERY_TEXT_BYTES_MAX: usize = 1_024;
 /// Largest recovery log read; a larger one is no log of ours.
 pub const RECOVERY_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Largest memory of `holdfast health` that is read.
+pub const HEALTH_FILE_BYTES_MAX: u64 = 64 << 10;
+/// Longest answer of the daemon's own API that a command reads.
+pub const API_ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 // Video devices of this machine.
 

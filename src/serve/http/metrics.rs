@@ -105,6 +105,12 @@ impl Scrape {
         });
         let help = "Seconds since the newest unit";
         family(encoder, "stream_last_frame_age_seconds", help, MetricType::Gauge, age)?;
+        let one_in = outlets.iter().filter_map(|outlet| {
+            let one_in = i64::from(outlet.stream.encoding()?.one_in);
+            Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(one_in)))
+        });
+        let help = "One picture in so many is encoded, for want of time if more than one";
+        family(encoder, "stream_encoded_one_in", help, MetricType::Gauge, one_in)?;
         let readers = outlets.iter().flat_map(|outlet| {
             let readers = outlet.readers();
             [("rtsp", readers.rtsp), ("hls", readers.hls), ("mse", readers.mse)].map(

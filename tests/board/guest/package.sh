@@ -9,6 +9,9 @@ cd /run
 [ "$(stat -c '%U:%G %a' /etc/holdfast/holdfast.toml)" = "root:holdfast 640" ] || fail "the configuration can be read by others"
 [ "$(stat -c '%U:%G %a' /var/lib/holdfast)" = "holdfast:holdfast 750" ] || fail "the data directory is not its own"
 id -nG holdfast | grep -qw video || fail "its user is not in the group video"
+for unit in holdfast holdfast-health; do
+    [ "$(systemctl is-enabled $unit)" = enabled ] || fail "$unit is not enabled"
+done
 ! dpkg --verify holdfast | grep -v ' c /etc' || fail "files differ from the package's"
 
 before=$(pid)

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
-use crate::bus::State;
+use crate::bus::{Encoding, State};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::serve::http::HttpDoor;
 use crate::sink::recorder::Recorder;
@@ -45,6 +45,7 @@ impl HealthReport {
     pub(super) fn new(door: &HttpDoor) -> Self {
         let tasks = door.supervisor.report();
         let mut checks = vec![storage(door), ring(&door.dvr), clock(door), running(&tasks)];
+        checks.extend(park(door));
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let uptime_ms = door.clock.boot().since(door.begun).as_millis();
@@ -127,6 +128,16 @@ fn clock(door: &HttpDoor) -> Check {
     Check { name: "clock".to_owned(), status, message: message.to_owned() }
 }
 
+/// Whether recording is off because the board was booted again and again.
+fn park(door: &HttpDoor) -> Option<Check> {
+    let parked = door.supervisor.recovery()?.parked().borrow().clone()?;
+    let message = format!(
+        "Recording is off until {}: {}. `holdfast recovery resume` ends it now.",
+        parked.until, parked.what
+    );
+    Some(Check { name: "recovery".to_owned(), status: Status::Failed, message })
+}
+
 fn running(tasks: &[TaskReport]) -> Check {
     let hanging: Vec<&str> =
         tasks.iter().filter(|task| !task.beating).map(|task| task.name.as_str()).collect();
@@ -145,11 +156,25 @@ fn running(tasks: &[TaskReport]) -> Check {
     Check { name: "tasks".to_owned(), status, message }
 }
 
+/// A stream that is there, all of it or as much as there is time for.
+fn live(encoding: Option<&Encoding>) -> (Status, String) {
+    match encoding.map_or(1, |encoding| encoding.one_in) {
+        0 | 1 => (Status::Ok, "Live.".to_owned()),
+        one_in => {
+            let message = format!(
+                "Live with one picture in {one_in}: there is no time to encode more. A smaller \
+                 picture or a lower frame rate would be even."
+            );
+            (Status::Degraded, message)
+        }
+    }
+}
+
 fn streams(door: &HttpDoor) -> Vec<Check> {
     let outlets = door.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
         let (status, message) = match outlet.stream.state().0 {
-            State::Live => (Status::Ok, "Live.".to_owned()),
+            State::Live => live(outlet.stream.encoding().as_deref()),
             State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),
             State::Waiting { reason } => (Status::Ok, reason),
             State::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
