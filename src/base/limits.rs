@@ -546,3 +546,28 @@ pub const V4L2_BUFFERS_MAX: u32 = 32;
 pub const V4L2_PLANE_BYTES_MAX: u32 = 128 << 20;
 /// How often one call to a video driver is made again because a signal interrupted it.
 pub const V4L2_INTERRUPTS_MAX: u32 = 64;
+/// Video nodes that are listed; a Pi has about twenty of its own.
+pub const V4L2_NODES_MAX: usize = 64;
+/// Age of a picture when it is taken out of the queue; one that says it is older has a clock of its
+/// own, and its arrival counts.
+pub const V4L2_STAMP_AGE_MAX: Duration = Duration::from_secs(10);
+/// Controls of one device, and items of one menu, that are read; further ones are left out.
+pub const V4L2_CONTROLS_MAX: usize = 256;
+/// Formats of one device that are asked for.
+pub const V4L2_FORMATS_MAX: u32 = 64;
+/// Buffers that a camera is given: one is read while the others are filled.
+pub const CAMERA_BUFFERS: u32 = 4;
+/// Opening a camera and agreeing on a format; some take seconds to wake.
+pub const CAMERA_OPEN_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long the thread of the last run may take to let go of the camera.
+pub const CAMERA_RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Without a usable picture for so long the queue is rebuilt, and after as long again the run ends;
+/// slow cameras get three pictures' time and 2 s.
+pub const CAMERA_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Pictures of a camera that codes them itself, on their way to the bus; past it the thread waits,
+/// and the driver drops pictures.
+pub const CAMERA_CODED_UNITS_MAX: usize = 4;
+/// Pause between two looks whether a camera that is away has come back.
+pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long the API waits for video drivers to say what there is.
+pub const DEVICES_TIME_MAX: Duration = Duration::from_secs(10);
