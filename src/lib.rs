@@ -30,23 +30,26 @@
 //! | 8 | [`appliance`] |
 //! | 7 | [`config`] |
 //! | 6 | [`serve`] |
-//! | 5 | [`source`] · [`sink`] |
+//! | 5 | [`source`] · [`sink`] · [`panel`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] · [`v4l2`] |
+//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
 pub mod base;
+pub mod board;
 pub mod bus;
 pub mod config;
 pub mod dvr;
 pub mod encode;
 pub mod media;
+pub mod panel;
 pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod supervise;
+pub mod usb;
 pub mod v4l2;
 pub mod wire;
 

@@ -9,6 +9,7 @@
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
+pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;

@@ -1,4 +1,4 @@
-//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
 //!
 //! Owns: the JSON shapes of streams and health.
 
@@ -11,6 +11,7 @@ pub(super) mod recovery;
 pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;
+pub(super) mod system;
 
 use axum::Json;
 use axum::extract::State;
