@@ -14,7 +14,8 @@ use crate::machine::Machine;
 const CAMERA: &str = "platform-vivid.0-video-index0";
 
 /// The camera is plugged in: one node that gives pictures, a webcam by its kind.
-const PLUG: &str = "modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0 && udevadm settle";
+const PLUG: &str =
+    "modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0 && udevadm settle";
 
 /// Captured, encoded, served; controlled while it runs; faults counted and survived.
 pub(crate) fn a_camera_of_the_board_is_seen(board: &Machine) {
@@ -23,7 +24,9 @@ pub(crate) fn a_camera_of_the_board_is_seen(board: &Machine) {
         "[stream.dock]\nsource = {{ kind = \"v4l2\", device = \"/dev/v4l/by-path/{CAMERA}\", \
          format = \"yuyv\", width = 320, height = 180, fps = 5, controls = {{ brightness = 120 }} }}\n"
     );
-    board.sh(&format!("cat >>/etc/holdfast/holdfast.toml <<'END'\n{stream}END\nsystemctl reload holdfast"));
+    board.sh(&format!(
+        "cat >>/etc/holdfast/holdfast.toml <<'END'\n{stream}END\nsystemctl reload holdfast"
+    ));
     wait_offline(board, "There is no camera at");
     board.sh(PLUG);
     wait_live(board);
