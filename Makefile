@@ -3,38 +3,48 @@
 # make bench  benchmarks (cargo bench, divan)
 # make cross  the daemon for 64-bit boards (aarch64), built on this machine
 # make deb    Debian packages for amd64 and arm64, in target/deb
+# make test-board   boots a virtual arm64 board with that package and tests it there
 # make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PAGE := src/serve/page
+# Players of HLS that other people wrote, for the tests alone.
+PLAYERS := tests/players
 # Your own file is used when it is there; else one test picture.
 CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 
-# g++ and nasm build the H.264 library; the rest of the daemon is Rust.
-BUILD_PACKAGES := ca-certificates g++ nasm
+# g++ and nasm build the H.264 library, libclang reads the kernel's V4L2 header; the rest is Rust.
+BUILD_PACKAGES := ca-certificates g++ nasm libclang1-14 libclang-common-14-dev linux-libc-dev
 # The real peers of the tests: a camera server, readers, a browser.
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
+	vlc-bin vlc-plugin-base firefox-esr \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
-	iproute2 openssl unzip libcurl4-openssl-dev python3-venv systemd nginx-light
+	iproute2 jq openssl unzip libcurl4-openssl-dev python3-venv systemd nginx-light
+# A board in software, and the Debian 12 that it boots.
+BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test bench soak cross deb page packages-build packages-test check-tools clean
+.PHONY: run test test-board bench soak cross deb deb-arm64 page players packages-build packages-test check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
 	@exec ./target/release/holdfast run --config $(CONFIG)
 
-test: packages-build packages-test page
+test: packages-build packages-test page players
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
-	cargo test --locked -- --skip dvr::tests::sim
+	@.ci/tests
+
+test-board: deb-arm64 packages-build packages-test
+	@.ci/packages $(BOARD_PACKAGES)
+	tests/board/build.sh
+	cargo test --locked --test board -- --ignored --nocapture
 
 bench: packages-build packages-test page
 	cargo bench --locked
@@ -46,13 +56,21 @@ cross: check-tools page
 	@.ci/cross build --release --locked
 	@.ci/glibc-floor $(ARM64) aarch64-linux-gnu-objdump
 
-deb: cross packages-build
+deb-arm64: cross
+	@.ci/deb arm64 $(ARM64) aarch64-linux-gnu-strip
+
+deb: deb-arm64 packages-build
 	cargo build --release --locked
 	@.ci/glibc-floor target/release/holdfast objdump
-	@.ci/deb arm64 $(ARM64) aarch64-linux-gnu-strip
 	@.ci/deb amd64 target/release/holdfast strip
 
 page: $(PAGE)/node_modules/.built
+
+players: $(PLAYERS)/node_modules/.package-lock.json
+
+$(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package.json $(PLAYERS)/package-lock.json | check-tools
+	cd $(PLAYERS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json | check-tools
 	cd $(PAGE) && npm ci --no-audit --no-fund
@@ -74,4 +92,4 @@ check-tools:
 
 clean:
 	cargo clean
-	rm -rf $(PAGE)/dist $(PAGE)/node_modules tests/data/made
+	rm -rf $(PAGE)/dist $(PAGE)/node_modules $(PLAYERS)/node_modules tests/data/made

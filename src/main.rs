@@ -44,6 +44,8 @@ enum Command {
         #[command(subcommand)]
         command: appliance::RecoveryCommand,
     },
+    /// Says whether the box is well, or waits until it is; exit code 1 if it is not in time.
+    Health(appliance::HealthArguments),
     /// Checks an export: that nothing of it was changed, and which box signed it.
     VerifyExport {
         /// The zip file.
@@ -59,6 +61,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Brings a dead USB camera back as the daemon asked; `holdfast-usb.service` starts this itself.
+    #[command(hide = true)]
+    UsbMend,
     /// Turns key frames on standard input into pictures; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill {
@@ -80,7 +85,9 @@ fn main() -> ExitCode {
         Command::DecodeStill { job, h265 } => {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Command::UsbMend => appliance::usb_mend(),
         Command::Recovery { command } => appliance::recovery(&command),
+        Command::Health(arguments) => appliance::health(&arguments),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
         Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
     };

@@ -4,24 +4,29 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::condition;
 use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
 use crate::base::fault::chain;
-use crate::base::limits::STOP_TIME_MAX;
+use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
+use crate::board::Machine;
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
+use crate::panel::{self, Panel};
 use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
@@ -33,13 +38,18 @@ use crate::sink::recorder::Recorder;
 use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
-use crate::source::{self, Entrance};
-use crate::supervise::recovery::RecoveryLog;
-use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
+use crate::source::{self, Entrance, Taps};
+use crate::supervise::recovery::{Parked, RecoveryLog};
+use crate::supervise::{
+    Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
+};
 use crate::wire::rtsp::auth::{Guard, Rules};
 
 /// The running appliance.
 pub(super) struct House {
+    /// What somebody asked for.
+    wanted: Config,
+    /// What runs of it: without recording while the box is parked.
     config: Config,
     supervisor: Supervisor,
     recovery: RecoveryLog,
@@ -57,8 +67,13 @@ pub(super) struct House {
     past: PastPictures,
     sprites: Sprites,
     export_jobs: ExportJobs,
+    machine: Machine,
+    panel: Panel,
+    /// What keeps the panel's lines.
+    lines: Supervisor,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
+    taps: Taps,
     streams: BTreeMap<StreamName, Part>,
     doors: BTreeMap<(Door, SocketAddr), Supervisor>,
     _storage: Enlisted,
@@ -83,13 +98,15 @@ impl Part {
 
 impl House {
     /// Opens the ring and starts everything that `config` names.
-    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+    pub(super) async fn open(wanted: Config) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let recovery = RecoveryLog::open(&config.data_dir, Arc::clone(&clock))?;
+        let recovery = RecoveryLog::open(&wanted.data_dir, Arc::clone(&clock))?;
+        let config = allowed(&wanted, &recovery);
         let supervisor =
             Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
-        // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
-        let spec = TaskSpec::new("storage");
+        // A disk that stalls must not restart the daemon, live viewing goes on: calls to it are
+        // excused, and what is left is the thread's own.
+        let spec = TaskSpec::vital("storage", STORAGE_HEARTBEAT_AGE_MAX);
         let (heartbeat, storage) = supervisor.enlist(spec);
         let ring = dvr::Config {
             data_dir: config.data_dir.clone(),
@@ -97,6 +114,7 @@ impl House {
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
+        let machine = Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?;
         let key = random::bytes().context("no random bytes")?;
         let reception = Reception::new(Guard::new(&key, rules(&config)));
         reception.wait_for_peers(config.rtsp_session_timeout);
@@ -107,6 +125,7 @@ impl House {
         let past = PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone());
         let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
         let mut house = Self {
+            wanted,
             config: config.clone(),
             recovery,
             begun: clock.boot(),
@@ -118,6 +137,9 @@ impl House {
             clock,
             archive: Archive::new(dvr.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
+            machine,
+            panel: Panel::default(),
+            lines: supervisor.child(),
             supervisor,
             dvr,
             past,
@@ -125,6 +147,7 @@ impl House {
             decoders,
             outlets: Arc::default(),
             entrances: Arc::default(),
+            taps: Taps::default(),
             streams: BTreeMap::new(),
             doors: BTreeMap::new(),
             _storage: storage,
@@ -140,8 +163,9 @@ impl House {
         house.change(changes(None, &config)).await;
         house.tell_streams(&config);
         let outlets = Arc::clone(&house.outlets);
-        let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
-        house.supervisor.spawn("watchdog", fed);
+        keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets))?;
+        begin_drill(&house.supervisor);
+        house.supervisor.spawn("park", house.recovery.clone().watch_park());
         Ok(house)
     }
 
@@ -150,8 +174,20 @@ impl House {
         self.tls.fingerprint()
     }
 
+    /// Whether recording is off, as it changes.
+    pub(super) fn parked(&self) -> watch::Receiver<Option<Parked>> {
+        self.recovery.parked()
+    }
+
+    /// Goes over to what is wanted: the box was parked, or is not any more.
+    pub(super) async fn renew(&mut self) {
+        self.apply(self.wanted.clone()).await;
+    }
+
     /// Goes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
+        self.wanted = config;
+        let config = allowed(&self.wanted, &self.recovery);
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
         self.reception.guard().change(rules(&config));
@@ -200,12 +236,14 @@ impl House {
                 part.source.stop().await;
                 part.source = part.whole.child();
                 part.entrance = Arc::new(config.entrance());
-                source::keep(config, Arc::clone(&part.outlet.stream), &part.source);
+                let stream = Arc::clone(&part.outlet.stream);
+                source::keep(config, stream, &self.taps, &part.source);
             }
         }
         let entries =
             self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
         self.outlets.replace(entries.collect());
+        self.rewire(changes.panel).await;
         self.tell_entrances(&Changes::default());
         self.listen(Door::Rtsp, changes.rtsp).await;
         self.listen(Door::Rtsps, changes.rtsps).await;
@@ -234,8 +272,19 @@ impl House {
         let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
-        source::keep(config.source, stream, &source);
+        source::keep(config.source, stream, &self.taps, &source);
         Part { whole, source, outlet, entrance }
+    }
+
+    /// Goes over to other lines, if there are any.
+    async fn rewire(&mut self, changed: Option<panel::Config>) {
+        let Some(config) = changed else { return };
+        self.lines.stop().await;
+        self.lines = self.supervisor.child();
+        let (outlets, dvr) = (Arc::clone(&self.outlets), self.dvr.clone());
+        let (machine, clock) = (self.machine.clone(), Arc::clone(&self.clock));
+        let condition = move || condition::of(&outlets, &dvr, &machine, &*clock);
+        panel::keep(&self.panel, config, &self.dvr, Arc::new(condition), &self.lines);
     }
 
     async fn listen(&mut self, door: Door, listening: Listening) {
@@ -279,6 +328,8 @@ impl House {
             past: self.past.clone(),
             sprites: self.sprites.clone(),
             export_jobs: self.export_jobs.clone(),
+            machine: self.machine.clone(),
+            panel: self.panel.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,
@@ -299,11 +350,13 @@ impl House {
         for part in self.streams.values() {
             part.stop().await;
         }
+        self.lines.stop().await;
         self.supervisor.stop().await;
         let dvr = self.dvr.clone();
-        let recovery = self.recovery.clone();
+        let (recovery, machine) = (self.recovery.clone(), self.machine.clone());
         let closed = tokio::task::spawn_blocking(move || {
             recovery.close();
+            machine.close();
             dvr.close(STOP_TIME_MAX)
         });
         let closed = closed.await;
@@ -311,6 +364,15 @@ impl House {
             warn!("the disk did not take the last second in time");
         }
     }
+}
+
+/// What of `wanted` may run: nothing is recorded while the box is parked.
+fn allowed(wanted: &Config, recovery: &RecoveryLog) -> Config {
+    let mut config = wanted.clone();
+    if recovery.parked().borrow().is_some() {
+        config.streams.values_mut().for_each(|stream| stream.record = None);
+    }
+    config
 }
 
 /// Who may do what over RTSP.

@@ -15,5 +15,5 @@ mod rate;
 mod stream;
 mod window;
 
-pub use stream::{Directory, State, Stream};
+pub use stream::{Directory, Encoding, State, Stream};
 pub use window::{Allowance, Bounds, Bus, Item, Next, Publisher, Subscriber};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::rate::Rates;
@@ -56,6 +56,15 @@ impl State {
     }
 }
 
+/// How it goes with pictures that are encoded here.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Encoding {
+    /// What encodes them.
+    pub encoder: &'static str,
+    /// One picture in so many is encoded; more than one: there is no time for all of them.
+    pub one_in: u32,
+}
+
 /// One stream, shared by its source, its sinks and the doors.
 #[derive(Debug)]
 pub struct Stream {
@@ -68,6 +77,7 @@ pub struct Stream {
     state: watch::Sender<(State, WallTime)>,
     runs: Mutex<u32>,
     rates: Mutex<Rates>,
+    encoding: ArcSwapOption<Encoding>,
     /// What the source counted.
     pub meter: Meter,
 }
@@ -86,6 +96,7 @@ impl Stream {
             state: watch::Sender::new((State::Starting, now)),
             runs: Mutex::new(0),
             rates: Mutex::default(),
+            encoding: ArcSwapOption::default(),
             meter: Meter::default(),
         })
     }
@@ -189,6 +200,19 @@ impl Stream {
     #[must_use]
     pub fn watch_state(&self) -> watch::Receiver<(State, WallTime)> {
         self.state.subscribe()
+    }
+
+    /// Says how it goes with encoding; `None`: nothing is encoded here.
+    pub fn set_encoding(&self, encoding: Option<Encoding>) {
+        if self.encoding.load().as_deref() != encoding.as_ref() {
+            self.encoding.store(encoding.map(Arc::new));
+        }
+    }
+
+    /// How it goes with encoding; `None` for streams that come encoded.
+    #[must_use]
+    pub fn encoding(&self) -> Option<Arc<Encoding>> {
+        self.encoding.load_full()
     }
 
     /// When the newest unit arrived.

@@ -6,6 +6,9 @@
 //! default, and a test holds it to that.
 
 mod account;
+mod camera;
+mod encode;
+mod panel;
 mod reader;
 mod stream;
 mod unit;
@@ -60,6 +63,8 @@ pub struct Config {
     pub rtsp_basic: bool,
     /// How long the peer of an RTSP session may be silent.
     pub rtsp_session_timeout: Duration,
+    /// What hangs on the board's lines.
+    pub panel: crate::panel::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -80,6 +85,7 @@ impl Default for Config {
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
+            panel: crate::panel::Config::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -136,6 +142,11 @@ pub fn ring_size(text: &str) -> Result<dvr::Size, KeyFault> {
         right: right.to_owned(),
     };
     unit::ring_size(text).map_err(fault)
+}
+
+/// Reads a duration as the configuration writes it; the error is what would be right.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    unit::duration(text).map_err(|(_, right)| right)
 }
 
 /// Checks a configuration text.
@@ -198,6 +209,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         config.streams = check_streams(streams, faults);
         stream::check_subs(&config.streams, faults);
     }
+    config.panel = panel::check(&mut root, &config.streams, faults);
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
         config.accounts = account::check(accounts, faults);
@@ -265,13 +277,14 @@ fn check_streams(
         let wrong = format!("{} streams", keys.len());
         faults.push(streams.fault(None, wrong, format!("at most {STREAMS_MAX}")));
     }
-    let mut checked = BTreeMap::new();
+    let (mut checked, mut all_made) = (BTreeMap::new(), Vec::new());
     for key in keys {
         let Some(section) = streams.section(&key, faults) else { continue };
         match StreamName::parse(&key) {
             Ok(name) => {
-                if let Some(stream) = stream::check(section, faults) {
+                if let Some((stream, made)) = stream::check(&name, section, faults) {
                     checked.insert(name, stream);
+                    all_made.extend(made);
                 }
             }
             Err(error) => faults.push(section.fault(
@@ -280,6 +293,14 @@ fn check_streams(
                 "a name such as \"gate\" or \"yard-2\"".to_owned(),
             )),
         }
+    }
+    for (name, stream) in all_made {
+        if checked.contains_key(&name) {
+            let wrong = "is the name of a sub-stream that is made here".to_owned();
+            let right = "another name, or no `substream` in the other stream".to_owned();
+            faults.push(streams.fault(Some(name.as_str()), wrong, right));
+        }
+        checked.insert(name, stream);
     }
     checked
 }
@@ -318,9 +339,12 @@ mod tests {
             r#"
             [stream.demo]
             source = { kind = "pattern" }
+            substream = { width = 640 }
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
-            sub = "demo"
+            sub = "door"
+            [stream.dock]
+            source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.yard]
@@ -374,6 +398,62 @@ mod tests {
             "{told:#?}"
         );
         assert!(told[12].contains("did you mean \"data_dir\""), "{}", told[12]);
+    }
+
+    #[test]
+    fn a_made_sub_stream_is_a_stream_of_its_own() {
+        let config = parse(
+            r#"
+            [stream.gate]
+            source = { kind = "pattern", fps = 10 }
+            substream = { width = 320, bitrate_bps = 200000, record = true }
+            "#,
+        );
+        let streams = config.unwrap().streams;
+        let name = |name| StreamName::parse(name).unwrap();
+        assert_eq!(streams[&name("gate")].sub, Some(name("gate-sub")));
+        let sub = &streams[&name("gate-sub")];
+        assert!(sub.record.is_some() && sub.sub.is_none());
+        let crate::source::Config::Substream(source) = &sub.source else { panic!("{sub:?}") };
+        assert_eq!((source.of.as_str(), source.width, source.fps), ("gate", 320, 10.0));
+    }
+
+    #[test]
+    fn a_sub_stream_that_cannot_be_made_is_told() {
+        let told = faults(
+            r#"
+            [stream.a]
+            source = { kind = "pattern", width = 640, encoder = "nvenc", gop = "1m", profile = "best" }
+            substream = { width = 640 }
+            [stream.a-sub]
+            source = { kind = "pattern" }
+            [stream.b]
+            source = { kind = "pattern" }
+            sub = "a"
+            substream = { width = 320 }
+            [stream.c]
+            source = { kind = "rtsp_push" }
+            substream = { width = 320 }
+            [stream.d2345678901234567890123456789-32]
+            source = { kind = "pattern" }
+            substream = {}
+            "#,
+        );
+        let paths: Vec<_> = told.iter().map(|t| t.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "stream.a.source.encoder",
+                "stream.a.source.gop",
+                "stream.a.source.profile",
+                "stream.a.substream.width",
+                "stream.b.sub",
+                "stream.c.substream",
+                "stream.d2345678901234567890123456789-32.substream",
+                "stream.a-sub",
+            ],
+            "{told:#?}"
+        );
     }
 
     #[test]

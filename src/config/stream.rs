@@ -8,13 +8,13 @@ use toml::Value;
 use url::Url;
 
 use super::reader::{KeyFault, Section};
-use super::unit;
+use super::{camera, encode, unit};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
-use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push};
+use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push, substream};
 
-const KINDS: &str = "\"rtsp_pull\", \"rtsp_push\", \"redirect\" or \"pattern\"";
+const KINDS: &str = "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"redirect\" or \"pattern\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -28,7 +28,12 @@ pub struct StreamConfig {
     pub sub: Option<StreamName>,
 }
 
-pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<StreamConfig> {
+/// The stream of one section, and the sub-stream that is made of it, if it is to have one.
+pub(super) fn check(
+    name: &StreamName,
+    mut section: Section,
+    faults: &mut Vec<KeyFault>,
+) -> Option<(StreamConfig, Option<(StreamName, StreamConfig)>)> {
     let faults_before = faults.len();
     let source = section.section("source", faults);
     if source.is_none() && faults.len() == faults_before {
@@ -39,11 +44,57 @@ pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<
     let record = match source {
         // There is nothing to record of what is elsewhere.
         Some(source::Config::Redirect(_)) => None,
-        _ => check_record(&mut section, faults),
+        _ => check_record(&mut section, Some(recorder::Config::default()), faults),
     };
-    let sub = section.parsed("sub", stream_name, faults);
+    let mut sub = section.parsed("sub", stream_name, faults);
+    let made = check_made(&mut section, name, source.as_ref(), faults);
+    if let Some((made, _)) = &made
+        && let Some(other) = sub.replace(made.clone())
+    {
+        let right = "`sub` or `substream`, not both".to_owned();
+        faults.push(section.fault(Some("sub"), format!("\"{other}\""), right));
+    }
     section.finish(faults);
-    Some(StreamConfig { source: source?, record, sub })
+    Some((StreamConfig { source: source?, record, sub }, made))
+}
+
+/// The sub-stream that is made of a source's raw pictures, under a name of its own.
+fn check_made(
+    section: &mut Section,
+    main: &StreamName,
+    source: Option<&source::Config>,
+    faults: &mut Vec<KeyFault>,
+) -> Option<(StreamName, StreamConfig)> {
+    let mut made = section.section("substream", faults)?;
+    let wrong = |wrong: &str, right: &str| made.fault(None, wrong.to_owned(), right.to_owned());
+    let (main_width, fps) = match source? {
+        source::Config::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
+        source::Config::V4l2(camera) if camera.wish.format.is_raw() => {
+            (camera.wish.width_or_default(), camera.wish.fps())
+        }
+        source::Config::V4l2(_) => {
+            let right = "the source's `format` as \"mjpeg\", \"yuyv\" or \"nv12\"";
+            faults.push(wrong("not made of H.264 that the camera may send", right));
+            return None;
+        }
+        other => {
+            let right = "`sub`, which names the camera's own second stream";
+            faults.push(wrong(&format!("not made of {:?}", other.kind()), right));
+            return None;
+        }
+    };
+    let name = StreamName::parse(&format!("{main}-sub"));
+    if name.is_err() {
+        faults.push(wrong("the name would be too long", "a shorter name of the stream itself"));
+    }
+    let width = made.number("width", 160..=i64::from(main_width) - 1, faults);
+    let width = width.and_then(|width| u32::try_from(width).ok()).unwrap_or(main_width.min(640));
+    let encode = encode::check(&mut made, substream::Config::settings(), faults);
+    let record = check_record(&mut made, None, faults);
+    made.finish(faults);
+    let source = substream::Config { of: main.clone(), width, fps, encode };
+    let source = source::Config::Substream(source);
+    Some((name.ok()?, StreamConfig { source, record, sub: None }))
 }
 
 fn stream_name(text: &str) -> Result<StreamName, (String, &'static str)> {
@@ -77,6 +128,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     };
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
+        "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);
@@ -104,7 +156,7 @@ fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::
         width: number("width", 160..=3_840, default.width),
         height: number("height", 120..=2_160, default.height),
         fps: u16::try_from(number("fps", 1..=60, u32::from(default.fps))).unwrap_or(default.fps),
-        bitrate_bps: number("bitrate_bps", 50_000..=50_000_000, default.bitrate_bps),
+        encode: encode::check(section, default.encode, faults),
     }
 }
 
@@ -145,10 +197,15 @@ fn transport(text: &str) -> Result<rtsp_pull::Transport, (String, &'static str)>
     }
 }
 
-fn check_record(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<recorder::Config> {
+fn check_record(
+    section: &mut Section,
+    default: Option<recorder::Config>,
+    faults: &mut Vec<KeyFault>,
+) -> Option<recorder::Config> {
     // `record = false` switches recording off; a table changes how it is done.
     let mut record = match section.take("record") {
-        None | Some(Value::Boolean(true)) => return Some(recorder::Config::default()),
+        None => return default,
+        Some(Value::Boolean(true)) => return Some(recorder::Config::default()),
         Some(Value::Boolean(false)) => return None,
         Some(Value::Table(table)) => section.inner("record", table),
         Some(other) => {

@@ -1,11 +1,21 @@
 //! Raw pictures to H.264, and key frames to JPEG.
 //!
-//! Owns: [`Picture`] (I420), the software encoder and the still-picture decoder, which runs in a
-//! child process because camera data meets fifty thousand lines of C++ there. Knows no camera.
+//! Owns: [`Picture`] (I420) and its scaling, [`VideoEncoder`] (in software or by the board's
+//! encoder), and the still-picture decoder, which runs in a child process because camera data
+//! meets fifty thousand lines of C++ there. Knows no camera.
 
+mod coded;
+pub mod convert;
 mod h264;
 mod picture;
+mod scale;
+mod settings;
 pub mod still;
+mod video;
 
-pub use h264::{EncodeError, Encoded, Encoder, EncoderConfig};
+pub use coded::Encoded;
+pub use h264::SoftwareError;
 pub use picture::Picture;
+pub use scale::{Scaler, scaled_height};
+pub use settings::{Choice, Format, Profile, Settings};
+pub use video::{EncodeError, VideoEncoder};

@@ -3,7 +3,7 @@
 //! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding.
 
 /// One picture: 8-bit, 4:2:0, BT.709 video range; width and height are even.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Picture {
     width: usize,
     height: usize,
@@ -38,6 +38,13 @@ impl Picture {
     pub fn planes(&self) -> (&[u8], &[u8], &[u8]) {
         let (luma, chroma) = self.planes.split_at(self.width * self.height);
         let (u, v) = chroma.split_at(chroma.len() / 2);
+        (luma, u, v)
+    }
+
+    /// The three planes to be written: Y, U, V.
+    pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let (luma, chroma) = self.planes.split_at_mut(self.width * self.height);
+        let (u, v) = chroma.split_at_mut(chroma.len() / 2);
         (luma, u, v)
     }
 

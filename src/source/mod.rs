@@ -7,20 +7,26 @@
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
 pub mod pattern;
+pub mod raw;
 pub mod redirect;
+pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;
+pub mod substream;
+pub mod v4l2;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+
+pub use raw::Taps;
 
 use crate::base::fault::{Fault, chain};
 use crate::bus::{State, Stream};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// What a stream's source is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // one per stream
 pub enum Config {
     /// The test picture.
@@ -29,6 +35,10 @@ pub enum Config {
     RtspPull(rtsp_pull::Config),
     /// An encoder that pushes over RTSP.
     RtspPush(rtsp_push::Config),
+    /// A camera of this machine.
+    V4l2(v4l2::Config),
+    /// The raw pictures of another stream, made smaller.
+    Substream(substream::Config),
     /// Nothing here: the stream is to be had elsewhere.
     Redirect(redirect::Config),
 }
@@ -41,7 +51,19 @@ impl Config {
             Self::Pattern(_) => "pattern",
             Self::RtspPull(_) => "rtsp_pull",
             Self::RtspPush(_) => "rtsp_push",
+            Self::V4l2(_) => "v4l2",
+            Self::Substream(_) => "substream",
             Self::Redirect(_) => "redirect",
+        }
+    }
+
+    /// Whether its pictures are made on this board, so that no network is needed for them.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Pattern(_) | Self::V4l2(_) => true,
+            // A sub-stream is there when the camera that it is made from is.
+            Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
         }
     }
 
@@ -49,7 +71,9 @@ impl Config {
     #[must_use]
     pub fn entrance(&self) -> Entrance {
         match self {
-            Self::Pattern(_) | Self::RtspPull(_) => Entrance::Closed,
+            Self::Pattern(_) | Self::RtspPull(_) | Self::V4l2(_) | Self::Substream(_) => {
+                Entrance::Closed
+            }
             Self::RtspPush(config) => Entrance::Seat(config.seat()),
             Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
         }
@@ -68,12 +92,28 @@ pub enum Entrance {
     Elsewhere(url::Url),
 }
 
-/// Keeps the source of `stream` running in `supervisor` until that is stopped.
-pub fn keep(config: Config, stream: Arc<Stream>, supervisor: &Supervisor) {
+/// Keeps the source of `stream` running in `supervisor` until that is stopped; through `taps`
+/// sub-streams get their pictures.
+pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Supervisor) {
     match config {
-        Config::Pattern(config) => keep_lives(stream, supervisor, move |stream, context| {
-            pattern::run(config.clone(), stream, context)
-        }),
+        Config::Pattern(config) => {
+            let tap = taps.of(stream.name());
+            keep_lives(stream, supervisor, move |stream, context| {
+                pattern::run(config.clone(), Arc::clone(&tap), stream, context)
+            });
+        }
+        Config::V4l2(config) => {
+            let tap = taps.of(stream.name());
+            keep_lives(stream, supervisor, move |stream, context| {
+                v4l2::run(config.clone(), Arc::clone(&tap), stream, context)
+            });
+        }
+        Config::Substream(config) => {
+            let tap = taps.of(&config.of);
+            keep_lives(stream, supervisor, move |stream, context| {
+                substream::run(config.clone(), Arc::clone(&tap), stream, context)
+            });
+        }
         Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
-use holdfast::encode::{Encoder, EncoderConfig, Picture};
+use holdfast::encode::{Format, Picture, Settings, VideoEncoder};
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 
 const BITS: usize = 48;
@@ -87,14 +87,16 @@ impl Grey {
 
 /// One frame a second, each a key frame that says its number and date.
 pub struct Film {
-    encoder: Encoder,
+    encoder: VideoEncoder,
     params: Option<Arc<CodecParams>>,
 }
 
 impl Film {
     pub fn new() -> Self {
-        let config = EncoderConfig { fps: 1, bitrate_bps: 400_000, gop_frames: 1 };
-        Self { encoder: Encoder::new(config).unwrap(), params: None }
+        let gop = std::time::Duration::from_secs(1);
+        let settings = Settings { bitrate_bps: 400_000, gop, ..Settings::default() };
+        let format = Format { width: 320, height: 180, fps: 1.0 };
+        Self { encoder: VideoEncoder::open(settings, format).unwrap(), params: None }
     }
 
     /// The next frame.

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::api::devices::Turn;
 use super::audience::Audience;
 use super::export::Kept;
 use super::stall::Stalling;
@@ -128,6 +129,7 @@ pub async fn run(
         audience: Audience::default(),
         exports,
         kept: Kept::default(),
+        turn: Turn::default(),
     });
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut accepting = Accepting {

@@ -22,12 +22,14 @@ const ORANGE: [u8; 3] = [160, 60, 190];
 /// Bits of one machine-readable bar.
 const BAR_BITS: usize = 48;
 
-/// The static part of the picture and the canvas on which each frame is drawn.
+/// The static part of the picture.
 #[derive(Debug)]
 pub(super) struct Scene {
     background: Picture,
-    canvas: Picture,
 }
+
+/// A picture that is being drawn.
+struct Canvas<'a>(&'a mut Picture);
 
 impl Scene {
     pub(super) fn new(width: u32, height: u32) -> Self {
@@ -37,36 +39,38 @@ impl Scene {
             let (left, right) = (width * i / BARS.len(), width * (i + 1) / BARS.len());
             background.fill(left, 0, right - left, height * 3 / 4, colour);
         }
-        Self { canvas: background.clone(), background }
+        Self { background }
     }
 
-    /// Draws frame `number` as of `wall`.
+    /// Draws frame `number` as of `wall` onto `picture`, which is of the scene's size.
     ///
     /// The two machine-readable bars stand at the bottom, each of 48 blocks, most significant
     /// bit first, white for one: above the frame number, below the Unix time in milliseconds.
-    pub(super) fn draw(&mut self, number: u64, wall: WallTime) -> &Picture {
-        self.canvas.copy_from(&self.background);
-        let (width, height) = (self.canvas.width(), self.canvas.height());
+    pub(super) fn draw(&self, picture: &mut Picture, number: u64, wall: WallTime) {
+        picture.copy_from(&self.background);
+        let (width, height) = (picture.width(), picture.height());
+        let mut canvas = Canvas(picture);
         let block = height / 8;
         let span = width.saturating_sub(block).max(1);
         let step = usize::try_from(number % (2 * span as u64)).unwrap_or(0) * 4 % (2 * span);
         let x = if step < span { step } else { 2 * span - step };
-        self.canvas.fill(x, height * 3 / 5 - block, block, block, ORANGE);
+        canvas.0.fill(x, height * 3 / 5 - block, block, block, ORANGE);
         let scale = (height / 120).max(1);
-        self.text(&wall.to_rfc3339(), 2 * scale, height * 3 / 4 + 2 * scale, scale);
-        self.text(&format!("#{number}"), 2 * scale, height * 3 / 4 + 11 * scale, scale);
+        canvas.text(&wall.to_rfc3339(), 2 * scale, height * 3 / 4 + 2 * scale, scale);
+        canvas.text(&format!("#{number}"), 2 * scale, height * 3 / 4 + 11 * scale, scale);
         let bar = (height / 45).max(2);
-        self.bar(number, height - 2 * bar, bar);
-        self.bar(wall.as_unix_millis().cast_unsigned(), height - bar, bar);
-        &self.canvas
+        canvas.bar(number, height - 2 * bar, bar);
+        canvas.bar(wall.as_unix_millis().cast_unsigned(), height - bar, bar);
     }
+}
 
+impl Canvas<'_> {
     fn bar(&mut self, value: u64, y: usize, height: usize) {
-        let width = self.canvas.width();
+        let width = self.0.width();
         for bit in 0..BAR_BITS {
             let (left, right) = (width * bit / BAR_BITS, width * (bit + 1) / BAR_BITS);
             let set = value >> (BAR_BITS - 1 - bit) & 1 == 1;
-            self.canvas.fill(left, y, right - left, height, if set { WHITE } else { BLACK });
+            self.0.fill(left, y, right - left, height, if set { WHITE } else { BLACK });
         }
     }
 
@@ -76,7 +80,7 @@ impl Scene {
             for (row, dots) in glyph(character).iter().enumerate() {
                 for column in (0..5).filter(|column| dots >> (4 - column) & 1 == 1) {
                     let left = x + (i * 6 + column) * scale;
-                    self.canvas.fill(left, y + row * scale, scale, scale, WHITE);
+                    self.0.fill(left, y + row * scale, scale, scale, WHITE);
                 }
             }
         }
@@ -121,19 +125,19 @@ mod tests {
 
     #[test]
     fn the_bars_hold_the_frame_number_and_the_time() {
-        let mut scene = Scene::new(1280, 720);
         let wall = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
-        let picture = scene.draw(123_456, wall);
-        assert_eq!(read(picture, 720 - 24), 123_456);
-        assert_eq!(read(picture, 720 - 8), 1_795_363_523_480);
+        let mut picture = Picture::black(1280, 720);
+        Scene::new(1280, 720).draw(&mut picture, 123_456, wall);
+        assert_eq!(read(&picture, 720 - 24), 123_456);
+        assert_eq!(read(&picture, 720 - 8), 1_795_363_523_480);
     }
 
     #[test]
     fn every_size_can_be_drawn() {
         for (width, height) in [(160, 120), (161, 121), (3840, 2160)] {
-            let mut scene = Scene::new(width, height);
+            let mut picture = Picture::black(width, height);
             for number in [0, u64::MAX] {
-                scene.draw(number, WallTime::default());
+                Scene::new(width, height).draw(&mut picture, number, WallTime::default());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the API tells of one stream.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
+use crate::bus::Encoding;
 use crate::dvr::StreamStatus;
 use crate::media::{Kind, Shape, Track};
 use crate::serve::http::HttpDoor;
@@ -24,6 +26,8 @@ pub(super) struct StreamReport {
     tracks: Vec<TrackReport>,
     last_frame_age_ms: Option<u64>,
     recording: Option<StreamStatus>,
+    /// `None` where the stream comes encoded.
+    encoding: Option<Arc<Encoding>>,
     readers: Readers,
     totals: Totals,
     urls: Urls,
@@ -75,6 +79,7 @@ impl StreamReport {
                 .map_or_else(Vec::new, |tracks| tracks.list.iter().map(TrackReport::new).collect()),
             last_frame_age_ms: age.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             recording: outlet.recorder.as_ref().map(Recorder::status),
+            encoding: stream.encoding(),
             readers: outlet.readers(),
             totals: stream.meter.totals(),
             urls: Urls::new(stream.name(), host, door.rtsp_port.load(Relaxed)),

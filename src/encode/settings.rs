@@ -1,0 +1,64 @@
+//! What to encode to, and with what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which encoder is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The board's own if it has one that works, else openh264.
+    #[default]
+    Auto,
+    /// openh264, on the processor.
+    Openh264,
+    /// The V4L2 encoder behind this node; openh264 takes over where it fails.
+    V4l2(PathBuf),
+}
+
+/// Which tools of H.264 may be used (ITU-T H.264 §A.2). More of them are fewer bits for the same
+/// picture, and more work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Constrained Baseline: every decoder knows it.
+    #[default]
+    Baseline,
+    /// Main.
+    Main,
+    /// High.
+    High,
+}
+
+/// How raw pictures become a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// With what.
+    pub encoder: Choice,
+    /// Bits per second aimed at.
+    pub bitrate_bps: u32,
+    /// From one key frame to the next, give or take a picture.
+    pub gop: Duration,
+    /// With which tools.
+    pub profile: Profile,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            encoder: Choice::default(),
+            bitrate_bps: 2_000_000,
+            gop: Duration::from_secs(1),
+            profile: Profile::default(),
+        }
+    }
+}
+
+/// The pictures that come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Format {
+    /// Pixels across, even.
+    pub width: u32,
+    /// Pixels down, even.
+    pub height: u32,
+    /// Pictures per second at most.
+    pub fps: f32,
+}

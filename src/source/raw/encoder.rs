@@ -1,0 +1,178 @@
+//! The thread that encodes one stream's raw pictures and publishes them.
+//!
+//! Owns: the place of a picture on the timeline, and telling how the encoder is doing.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::feed::{Feed, Next};
+use super::pace::Change;
+use super::{Job, RawError};
+use crate::base::fault::Fault;
+use crate::base::time::{BootTime, MediaTime, SharedClock};
+use crate::bus::{Encoding, State, Stream};
+use crate::encode::{Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
+use crate::media::codec::ParamsError;
+use crate::media::{AccessUnit, CodecParams, RunId, TrackId, Tracks};
+use crate::supervise::{Heartbeat, TaskContext};
+
+/// One run of an encoder.
+pub(super) struct Encoder {
+    job: Job,
+    feed: Feed,
+    stream: Arc<Stream>,
+    run: RunId,
+    clock: SharedClock,
+    heartbeat: Heartbeat,
+    bench: Option<Bench>,
+    params: Option<Arc<CodecParams>>,
+    /// Decoding time of the unit before, in ticks.
+    last: Option<i64>,
+    /// Pictures lost since the last one published.
+    lost: u16,
+}
+
+/// What is made for pictures of one size.
+struct Bench {
+    size: (usize, usize),
+    scaler: Option<Scaler>,
+    encoder: VideoEncoder,
+    /// When the first of them was taken.
+    begun: BootTime,
+}
+
+impl Encoder {
+    pub(super) fn new(job: Job, feed: Feed, stream: Arc<Stream>, context: &TaskContext) -> Self {
+        Self {
+            job,
+            feed,
+            run: stream.begin_run(),
+            stream,
+            clock: Arc::clone(&context.clock),
+            heartbeat: context.heartbeat.clone(),
+            bench: None,
+            params: None,
+            last: None,
+            lost: 0,
+        }
+    }
+
+    /// Encodes until the feed is closed or something fails.
+    pub(super) fn run<E: Fault>(mut self) -> RawError<E> {
+        while let Some(next) = self.feed.next() {
+            if let Err(error) = self.one(next) {
+                return error;
+            }
+        }
+        RawError::Stopped
+    }
+
+    fn one<E: Fault>(&mut self, next: Next) -> Result<(), RawError<E>> {
+        self.heartbeat.beat();
+        let begun = self.clock.boot();
+        self.lost = self.lost.saturating_add(next.lost);
+        let encoded = self.encode(&next)?;
+        if let Some(encoded) = encoded
+            && !self.feed.is_closed()
+        {
+            self.publish(encoded, &next)?;
+        }
+        if let Some(change) = self.feed.encoded(begun) {
+            self.adjust(change)?;
+        }
+        Ok(())
+    }
+
+    fn encode<E: Fault>(&mut self, next: &Next) -> Result<Option<Encoded>, RawError<E>> {
+        let picture = &next.shot.picture;
+        let bench = match self.bench.take() {
+            Some(bench) if bench.size == (picture.width(), picture.height()) => bench,
+            _ => self.furnish(picture, next.shot.taken.at)?,
+        };
+        let bench = self.bench.insert(bench);
+        let picture = bench.scaler.as_mut().map_or(picture, |scaler| scaler.scale(picture));
+        let encoded = bench.encoder.encode(picture, next.shot.taken.at.since(bench.begun))?;
+        self.tell();
+        Ok(encoded)
+    }
+
+    /// Makes what pictures of this size need.
+    fn furnish<E: Fault>(&self, first: &Picture, begun: BootTime) -> Result<Bench, RawError<E>> {
+        let size = (first.width(), first.height());
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let from = (side(size.0), side(size.1));
+        let small = self.job.width.filter(|&width| width < from.0);
+        let to = small.map_or(from, |width| (width & !1, scaled_height(from, width & !1)));
+        let format = Format { width: to.0, height: to.1, fps: self.fps() };
+        let encoder = VideoEncoder::open(self.job.settings.clone(), format)?;
+        Ok(Bench { size, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
+    }
+
+    /// Pictures per second as they are taken now.
+    fn fps(&self) -> f32 {
+        let divisor = u16::try_from(self.feed.divisor()).unwrap_or(u16::MAX);
+        self.job.fps / f32::from(divisor.max(1))
+    }
+
+    fn publish(&mut self, encoded: Encoded, next: &Next) -> Result<(), ParamsError> {
+        if let Some((sps, pps)) = &encoded.sets {
+            self.describe(CodecParams::from_h264_sets(sps, pps)?);
+        }
+        // The first picture is a key frame and brings its sets; before it there is nothing to say.
+        let Some(params) = self.params.clone() else { return Ok(()) };
+        let taken = next.shot.taken;
+        let nanos = i64::try_from(taken.at.as_nanos()).unwrap_or(i64::MAX);
+        let mut time = MediaTime::from_nanos(nanos, params.clock_rate);
+        time.ticks = self.last.map_or(time.ticks, |last| time.ticks.max(last.saturating_add(1)));
+        self.last = Some(time.ticks);
+        self.stream.publish(AccessUnit {
+            track: TrackId(0),
+            run: self.run,
+            decode: time,
+            present: time,
+            arrived: taken.at,
+            captured: taken.captured,
+            random_access: encoded.key,
+            lost_before: std::mem::take(&mut self.lost),
+            params,
+            data: encoded.data,
+        });
+        self.stream.set_state(State::Live, taken.captured.wall);
+        Ok(())
+    }
+
+    fn describe(&mut self, params: CodecParams) {
+        if self.params.as_deref() == Some(&params) {
+            return;
+        }
+        if self.params.is_none() {
+            info!(stream = %self.stream.name(), run = self.run.0, "stream is live");
+        }
+        let params = Arc::new(params);
+        self.stream.set_tracks(Arc::new(Tracks::new(self.run, [Arc::clone(&params)])));
+        self.params = Some(params);
+    }
+
+    /// Goes over to another rate, and says so.
+    fn adjust<E: Fault>(&mut self, change: Change) -> Result<(), RawError<E>> {
+        let (stream, one_in) = (self.stream.name(), change.to);
+        if change.to > change.from {
+            warn!(%stream, one_in, "no time to encode every picture, rate lowered");
+        } else {
+            info!(%stream, one_in, "time to encode more pictures, rate raised");
+        }
+        let fps = self.fps();
+        let Some(bench) = &mut self.bench else { return Ok(()) };
+        bench.encoder.retune(fps, self.job.settings.bitrate_bps)?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Says how it is doing, for the API.
+    fn tell(&self) {
+        let Some(bench) = &self.bench else { return };
+        let encoding = Encoding { encoder: bench.encoder.name(), one_in: self.feed.divisor() };
+        self.stream.set_encoding(Some(encoding));
+    }
+}
