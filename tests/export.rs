@@ -271,6 +271,33 @@ fn another_reader_finds_the_samples_that_were_recorded_and_no_others() {
     assert!(text.iter().any(|line| line.windows(10).any(|it| it == b"no footage")));
 }
 
+#[test]
+fn a_gap_of_hours_is_as_long_in_the_file_up_to_six() {
+    let film = Film::reordered("320x240", 4);
+    for (hours, told_hours) in [(5, 5.0), (30, 6.0)] {
+        let mut daemon = Daemon::new("64MiB", OTHER);
+        let (mut ring, place) = Ring::of_last_month(&daemon.data_dir(), 64 * MIB, MIB);
+        ring.record(&[&film], 0..2, place, true);
+        ring.record(&[&film], 2..4, place.later(hours * 3_600_000), true);
+        ring.close();
+        daemon.start();
+        harness::wait_for("the ring is read", PATIENCE, || {
+            let told = daemon.get("/api/v1/recordings/gate");
+            (told["complete"] == true && !told["runs"].as_array()?.is_empty()).then_some(())
+        });
+        let until = place.later(hours * 3_600_000 + 60_000).date;
+        let file = fetch(&export(&daemon, place.at(0.48), until));
+        let path = file.path().to_str().unwrap();
+        assert_same(&shown(path, 0), &film.sums[12..], &format!("{hours} hours"));
+        assert_begins(&shown_by_gstreamer(path), &film.sums[12..], "GStreamer");
+        assert!(!shown_by_gstreamer(path).is_empty(), "GStreamer, {hours} hours");
+        let lasts = duration(path);
+        let wanted = told_hours * 3_600.0 + 3.52;
+        assert!((lasts - wanted).abs() < 0.01, "{hours} hours: {lasts}, not {wanted}");
+        assert_eq!(atoms::tracks(&std::fs::read(path).unwrap())[0].samples.len(), 100);
+    }
+}
+
 /// The `moov`, which stands in front of the media, by another reader than ours.
 fn movie(bytes: &[u8]) -> mp4_atom::Moov {
     let mut rest = bytes;

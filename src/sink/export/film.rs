@@ -90,7 +90,7 @@ impl Film {
     }
 
     /// How long it plays, in nanoseconds. More than from start to end where the clock was set
-    /// back meanwhile.
+    /// back meanwhile, less where a gap was longer than six hours.
     #[must_use]
     pub fn shown_nanos(&self) -> i64 {
         self.shown_nanos

@@ -25,8 +25,8 @@
 //! 1. Decoding begins at the key frame before the start; what lies before the start is hidden by
 //!    the edit list, whose media time is that of the picture on show at the start.
 //! 2. Time in the file is wall time: the last sample before a gap lasts until the gap ends, so
-//!    that no player has to understand more than one edit. Only a gap of more than six hours,
-//!    longer than a sample can safely be, is an empty edit. Where the clock was set back, the
+//!    that no player has to understand more than one edit. A gap of more than six hours, longer
+//!    than a sample can safely be, lasts six hours. Where the clock was set back, the
 //!    dates of both sides overlap and the file plays both.
 //! 3. Samples are byte-exact and in order; what lies behind the end is not in the file.
 //! 4. All bytes of media were checked against the seal of their lap in the moment in which they

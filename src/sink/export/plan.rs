@@ -3,6 +3,8 @@
 //!
 //! Owns: the edit lists and the tag. Reads no media. Blocks on the disk, step by step.
 
+use std::ops::Range;
+
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
@@ -16,7 +18,7 @@ use crate::dvr::{Depth, Head, Place, Tape, Way};
 use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
 
 /// Of the bytes that are written: another version of the same footage is another file.
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
 
 /// A plan in the making.
 #[derive(Debug)]
@@ -33,8 +35,6 @@ pub(super) struct Planner {
     last: Option<Place>,
     gaps: Vec<(WallTime, WallTime)>,
     gaps_total: u64,
-    /// Where the media leave out a gap, and how long that is.
-    skips: Vec<(i64, i64)>,
     hash: Sha256,
 }
 
@@ -98,7 +98,6 @@ impl Planner {
             last: None,
             gaps: Vec::new(),
             gaps_total: 0,
-            skips: Vec::new(),
             hash,
         })
     }
@@ -157,9 +156,6 @@ impl Planner {
                 self.gaps.push(gap);
             }
         }
-        if cell.skip_nanos > 0 {
-            self.skips.push((cell.begins_nanos, cell.skip_nanos));
-        }
         self.last = Some(head.place);
     }
 
@@ -177,7 +173,7 @@ impl Planner {
             return Err(nothing);
         }
         let (end_nanos, end) = self.walk.timeline.end();
-        let shown = stretches(self.start.0, end_nanos, &self.skips);
+        let shown = self.start.0..end_nanos;
         // Media first, so that players that show one track show the right one.
         let count = self.tallies.len();
         let order: Vec<usize> = (TEXT + 1..count).chain([TEXT]).collect();
@@ -210,7 +206,6 @@ impl Planner {
                 Part::Rows { track, table, bytes } => FrontPart::Rows(order[track], table, bytes),
             });
         }
-        let skipped: i64 = self.skips.iter().map(|(_, nanos)| nanos).sum();
         let digest = self.hash.finalize();
         Ok(Film {
             stream: self.wish.stream,
@@ -224,7 +219,7 @@ impl Planner {
             tag: format!("{:032x}", u128::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 16]))),
             start: self.start.1,
             end,
-            shown_nanos: end_nanos - self.start.0 + skipped,
+            shown_nanos: end_nanos - self.start.0,
             gaps: self.gaps,
             gaps_total: self.gaps_total,
         })
@@ -276,53 +271,25 @@ fn beginning(
     Ok(Some(Beginning { nanos, date, on_show: on_show.is_some(), from }))
 }
 
-/// A stretch of the file's timeline that is shown, and behind how long a silence.
-#[allow(clippy::struct_field_names)] // units last
-struct Stretch {
-    from_nanos: i64,
-    until_nanos: i64,
-    behind_nanos: i64,
-}
-
-fn stretches(start_nanos: i64, end_nanos: i64, skips: &[(i64, i64)]) -> Vec<Stretch> {
-    let mut from_nanos = start_nanos;
-    let mut behind_nanos = 0;
-    let mut list = Vec::with_capacity(skips.len() + 1);
-    for &(at_nanos, skip_nanos) in skips {
-        list.push(Stretch { from_nanos, until_nanos: at_nanos, behind_nanos });
-        (from_nanos, behind_nanos) = (at_nanos, skip_nanos);
-    }
-    list.push(Stretch { from_nanos, until_nanos: end_nanos, behind_nanos });
-    list
-}
-
-/// What of a track is shown when. A track that begins late, because its codec came late, begins
-/// behind an empty edit.
-fn edits(shown: &[Stretch], tally: &Tally, rate: std::num::NonZeroU32) -> Vec<Edit> {
+/// What of a track is shown in the stretch of the file's timeline that is. A track that begins late,
+/// because its codec came late, begins behind an empty edit.
+fn edits(shown: &Range<i64>, tally: &Tally, rate: std::num::NonZeroU32) -> Vec<Edit> {
     let movie = |nanos: i64| ticks_of(nanos, MOVIE_RATE);
     let nanos = |ticks: i64| MediaTime { ticks, rate }.as_nanos();
     let first_ticks = tally.first_ticks();
-    let media_ends_nanos = nanos(tally.shown_end_ticks());
-    let mut edits: Vec<Edit> = Vec::new();
-    let mut empty_ticks = 0;
-    for stretch in shown {
-        let from_nanos = stretch.from_nanos.max(nanos(first_ticks));
-        let until_nanos = stretch.until_nanos.min(media_ends_nanos);
-        empty_ticks += movie(stretch.behind_nanos);
-        if from_nanos >= until_nanos {
-            empty_ticks += movie(stretch.until_nanos) - movie(stretch.from_nanos);
-            continue;
-        }
-        empty_ticks += movie(from_nanos) - movie(stretch.from_nanos);
-        if let Ok(movie_ticks @ 1..) = u64::try_from(empty_ticks) {
-            edits.push(Edit { movie_ticks, media_ticks: None });
-        }
-        let media = ticks_of(from_nanos, rate).saturating_sub(first_ticks);
-        edits.push(Edit {
-            movie_ticks: u64::try_from(movie(until_nanos) - movie(from_nanos)).unwrap_or(0),
-            media_ticks: Some(u64::try_from(media).unwrap_or(0)),
-        });
-        empty_ticks = movie(stretch.until_nanos) - movie(until_nanos);
+    let from_nanos = shown.start.max(nanos(first_ticks));
+    let until_nanos = shown.end.min(nanos(tally.shown_end_ticks()));
+    if from_nanos >= until_nanos {
+        return Vec::new();
     }
+    let mut edits = Vec::with_capacity(2);
+    if let Ok(movie_ticks @ 1..) = u64::try_from(movie(from_nanos) - movie(shown.start)) {
+        edits.push(Edit { movie_ticks, media_ticks: None });
+    }
+    let media = ticks_of(from_nanos, rate).saturating_sub(first_ticks);
+    edits.push(Edit {
+        movie_ticks: u64::try_from(movie(until_nanos) - movie(from_nanos)).unwrap_or(0),
+        media_ticks: Some(u64::try_from(media).unwrap_or(0)),
+    });
     edits
 }

@@ -30,8 +30,9 @@ const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
 const OVERHANG_NANOS_MAX: i64 = SECOND_NANOS / 4;
 /// From this length on a gap is told in the text.
 const GAP_TOLD_NANOS_MIN: i64 = 2 * SECOND_NANOS;
-/// Longest gap that is a long sample: a sample's length in ticks has 31 bits that all players
-/// understand. Over a longer one the edit list shows nothing.
+/// Longest gap in the file: a little less than fits into the 31 bits of a sample's length that all
+/// players understand, in ticks. What is longer is shortened: an empty edit in the middle would say it, but
+/// ffmpeg 5.1 then shows pictures twice, and GStreamer 1.22 nothing at all.
 const GAP_SAMPLE_NANOS_MAX: i64 = 6 * 3_600 * SECOND_NANOS;
 
 /// What is cut out of the recording, by its dates.
@@ -101,8 +102,6 @@ pub(super) struct Cell {
     pub(super) zero: WallTime,
     /// A section begins here, and this was the gap before it, if there was one before.
     pub(super) gap: Option<(WallTime, WallTime)>,
-    /// So much of that gap is not in the media, but in the edit list.
-    pub(super) skip_nanos: i64,
 }
 
 impl Piece {
@@ -250,9 +249,7 @@ impl Timeline {
                 let gap_nanos = nanos_between(ended, date);
                 // Sound that reaches a little further than the pictures moves nothing.
                 let gap_nanos = if gap_nanos < -OVERHANG_NANOS_MAX { 0 } else { gap_nanos };
-                let long = gap_nanos > GAP_SAMPLE_NANOS_MAX;
-                cell.skip_nanos = if long { gap_nanos } else { 0 };
-                begins_nanos = self.end_nanos + gap_nanos - cell.skip_nanos;
+                begins_nanos = self.end_nanos + gap_nanos.min(GAP_SAMPLE_NANOS_MAX);
                 cell.gap = (gap_nanos > 0).then_some((ended, date));
             }
             let zero = date.offset_nanos(-begins_nanos);
@@ -291,7 +288,6 @@ impl Timeline {
     fn tell(&mut self, from_nanos: i64, cell: &mut Cell, cut: &Cut) {
         let mut lines: Vec<(i64, String)> = Vec::new();
         if let Some((from, until)) = cell.gap
-            && cell.skip_nanos == 0
             && nanos_between(from, until) >= GAP_TOLD_NANOS_MIN
         {
             let text = format!("no footage until {}", local(until, &cut.zone));
