@@ -7,7 +7,7 @@
 //!    │ source/   │ ────── publish ─────► │ bus/  │ ─────────────────────────► │ sink/         │
 //!    │ rtsp_pull │                       │ one   │                            │ recorder ─► dvr/ (ring on disk)
 //!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
-//!    │ pattern   │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
+//!    │ command   │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
 //!    └─────▲─────┘                       │       │   a key frame              │ thumbnail     │
 //!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
 //!          │                                                                          │

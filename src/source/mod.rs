@@ -6,6 +6,7 @@
 //! Adding one: a file (or folder) here, an arm in [`Config`] and in [`keep`]; the compiler lists
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
+pub mod command;
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
@@ -33,6 +34,8 @@ pub enum Config {
     RtspPull(rtsp_pull::Config),
     /// An encoder that pushes over RTSP.
     RtspPush(rtsp_push::Config),
+    /// A program that writes H.264.
+    Command(command::Config),
     /// The raw pictures of another stream, made smaller.
     Substream(substream::Config),
     /// Nothing here: the stream is to be had elsewhere.
@@ -47,6 +50,7 @@ impl Config {
             Self::Pattern(_) => "pattern",
             Self::RtspPull(_) => "rtsp_pull",
             Self::RtspPush(_) => "rtsp_push",
+            Self::Command(_) => "command",
             Self::Substream(_) => "substream",
             Self::Redirect(_) => "redirect",
         }
@@ -56,7 +60,9 @@ impl Config {
     #[must_use]
     pub fn entrance(&self) -> Entrance {
         match self {
-            Self::Pattern(_) | Self::RtspPull(_) | Self::Substream(_) => Entrance::Closed,
+            Self::Pattern(_) | Self::RtspPull(_) | Self::Command(_) | Self::Substream(_) => {
+                Entrance::Closed
+            }
             Self::RtspPush(config) => Entrance::Seat(config.seat()),
             Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
         }
@@ -91,6 +97,9 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
                 substream::run(config.clone(), Arc::clone(&tap), stream, context)
             });
         }
+        Config::Command(config) => keep_lives(stream, supervisor, move |stream, context| {
+            command::run(config.clone(), stream, context)
+        }),
         Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }
