@@ -3,6 +3,7 @@
 # make bench  benchmarks (cargo bench, divan)
 # make cross  the daemon for 64-bit boards (aarch64), built on this machine
 # make deb    Debian packages for amd64 and arm64, in target/deb
+# make test-board   boots a virtual arm64 board with that package and tests it there
 # make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
@@ -20,10 +21,12 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
 	iproute2 jq openssl unzip libcurl4-openssl-dev python3-venv systemd
+# A board in software, and the Debian 12 that it boots.
+BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test bench soak cross deb page packages-build packages-test check-tools clean
+.PHONY: run test test-board bench soak cross deb deb-arm64 page packages-build packages-test check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
@@ -33,8 +36,12 @@ test: packages-build packages-test page
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo test --locked --lib -- dvr::tests::sim   # alone: it keeps both cores busy
-	cargo test --locked -- --skip dvr::tests::sim
+	@.ci/tests
+
+test-board: deb-arm64 packages-build packages-test
+	@.ci/packages $(BOARD_PACKAGES)
+	tests/board/build.sh
+	cargo test --locked --test board -- --ignored --nocapture
 
 bench: packages-build packages-test page
 	cargo bench --locked
@@ -46,10 +53,12 @@ cross: check-tools page
 	@.ci/cross build --release --locked
 	@.ci/glibc-floor $(ARM64) aarch64-linux-gnu-objdump
 
-deb: cross packages-build
+deb-arm64: cross
+	@.ci/deb arm64 $(ARM64) aarch64-linux-gnu-strip
+
+deb: deb-arm64 packages-build
 	cargo build --release --locked
 	@.ci/glibc-floor target/release/holdfast objdump
-	@.ci/deb arm64 $(ARM64) aarch64-linux-gnu-strip
 	@.ci/deb amd64 target/release/holdfast strip
 
 page: $(PAGE)/node_modules/.built

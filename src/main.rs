@@ -44,6 +44,8 @@ enum Command {
         #[command(subcommand)]
         command: appliance::RecoveryCommand,
     },
+    /// Says whether the box is well, or waits until it is; exit code 1 if it is not in time.
+    Health(appliance::HealthArguments),
     /// Checks an export: that nothing of it was changed, and which box signed it.
     VerifyExport {
         /// The zip file.
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
         Command::Recovery { command } => appliance::recovery(&command),
+        Command::Health(arguments) => appliance::health(&arguments),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),
         Command::DeviceKey { data_dir } => appliance::device_key(&data_dir),
     };

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use harness::{Running, free_port, wait_for};
+use harness::daemon::Daemon;
+use harness::{Running, free_port, run, wait_for};
 
 /// The newest messages on the socket, joined.
 fn told(socket: &UnixDatagram) -> Option<String> {
@@ -187,25 +188,113 @@ fn a_vital_task_that_hangs_brings_a_new_daemon_at_once() {
 const EXPOSURE_MAX: f32 = 1.5;
 
 #[test]
-fn the_unit_is_sound_and_its_sandbox_is_tight() {
+fn the_units_are_sound_and_their_sandboxes_are_tight() {
     let dir = tempfile::tempdir().unwrap();
-    let unit = std::fs::read_to_string("systemd/holdfast.service").unwrap();
-    // systemd looks for the programs that a unit names.
-    let here = dir.path().join("holdfast.service");
-    std::fs::write(&here, unit.replace("/usr/bin/holdfast", env!("CARGO_BIN_EXE_holdfast")))
-        .unwrap();
-    let analyze = |args: &[&str]| {
-        let run = Command::new("systemd-analyze").args(args).arg(&here).output();
-        let output = run.expect("systemd-analyze: apt-get install systemd");
+    let mut units = Vec::new();
+    for unit in std::fs::read_dir("systemd").unwrap().flatten().map(|entry| entry.path()) {
+        if unit.extension().is_some_and(|kind| kind == "service") {
+            // systemd looks for the programs that a unit names.
+            let text = std::fs::read_to_string(&unit).unwrap();
+            let text = text.replace("/usr/bin/holdfast", env!("CARGO_BIN_EXE_holdfast"));
+            let here = dir.path().join(unit.file_name().unwrap());
+            std::fs::write(&here, text).unwrap();
+            units.push(here);
+        }
+    }
+    assert!(units.len() >= 4, "{units:?}");
+    let analyze = |args: &[&str], unit: &Path| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(args).arg(unit).env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display()));
+        let output = command.output().expect("systemd-analyze: apt-get install systemd");
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };
-    let (sound, said) = analyze(&["verify", "--man=no"]);
-    assert!(sound && !said.contains("holdfast.service"), "{said}");
-    let (_, said) = analyze(&["security", "--offline=true", "--no-pager"]);
-    let last = said.lines().last().unwrap();
-    println!("{last}");
-    let exposure = last.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
-    let exposure: f32 = exposure.and_then(|number| number.parse().ok()).expect("it says a number");
-    assert!(exposure <= EXPOSURE_MAX, "{said}");
+    for unit in &units {
+        let (sound, said) = analyze(&["verify", "--man=no"], unit);
+        assert!(sound && !said.contains("holdfast"), "{said}");
+        let (_, said) = analyze(&["security", "--offline=true", "--no-pager"], unit);
+        let last = said.lines().last().unwrap();
+        println!("{last}");
+        let exposure = last.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
+        let exposure: f32 =
+            exposure.and_then(|number| number.parse().ok()).expect("it says a number");
+        assert!(exposure <= EXPOSURE_MAX, "{said}");
+    }
+}
+
+/// A box with one camera of its own that was parked a moment ago.
+fn parked() -> Daemon {
+    let stream =
+        "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 240, fps = 10 }\n";
+    let mut daemon = Daemon::new("64MiB", stream);
+    let clock = holdfast::base::time::SystemClock;
+    let now = holdfast::base::time::Clock::wall(&clock);
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let up = std::fs::read_to_string("/proc/uptime").unwrap();
+    let up_secs: u64 = up.split('.').next().unwrap().parse().unwrap();
+    let log = serde_json::json!({
+        "entries": [], "life": null, "reboots": [],
+        "parked": {
+            "since": now.to_rfc3339(), "until": now.offset_nanos(3_600_000_000_000).to_rfc3339(),
+            "what": "the board was booted again 3 times within an hour",
+            "boot": boot.trim().replace('-', ""), "up_secs": up_secs,
+        }
+    });
+    std::fs::create_dir_all(daemon.data_dir()).unwrap();
+    std::fs::write(daemon.data_dir().join("recovery.json"), log.to_string()).unwrap();
+    daemon.start();
+    daemon
+}
+
+/// The health, whatever its status.
+fn health(daemon: &Daemon) -> serde_json::Value {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut answer = agent.get(daemon.http("/api/v1/health")).call().unwrap();
+    serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+}
+
+#[test]
+fn a_parked_box_shows_pictures_records_nothing_and_says_so_until_somebody_resumes() {
+    let daemon = parked();
+    daemon.wait_state("demo", "live", Duration::from_secs(30));
+    assert_eq!(daemon.stream("demo")["recording"], serde_json::Value::Null);
+    let told = health(&daemon);
+    assert_eq!(told["status"], "failed");
+    let checks = told["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "recovery").expect("it is said");
+    assert!(check["message"].as_str().unwrap().starts_with("Recording is off until"), "{check}");
+    assert!(daemon.logs().contains("parked, recording is off"), "{}", daemon.logs());
+    assert!(daemon.get("/api/v1/recovery")["parked"]["what"].is_string());
+
+    let config = daemon.config();
+    let resume = ["recovery", "resume", "--config", config.to_str().unwrap()];
+    let said = Daemon::holdfast(&resume);
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "Recording goes on.\n", "{said:?}");
+    wait_for("footage", Duration::from_secs(60), || {
+        daemon.stream("demo")["recording"]["durable_until"].is_string().then_some(())
+    });
+    assert_eq!(daemon.get("/api/v1/recovery")["parked"], serde_json::Value::Null);
+    let said = Daemon::holdfast(&resume);
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "The box is not parked.\n");
+}
+
+#[test]
+fn the_box_is_well_when_it_records_and_has_run_for_a_minute() {
+    let stream =
+        "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 240, fps = 10 }\n";
+    let mut daemon = Daemon::new("64MiB", stream);
+    let config = daemon.config();
+    let health = ["health", "--config", config.to_str().unwrap()];
+    let said = Daemon::holdfast(&health);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("no answer from http://"), "{said:?}");
+    daemon.start();
+    let said = Daemon::holdfast(&health);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("of 60 seconds"), "{said:?}");
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    let said = run(waiting.args(health).args(["--wait", "3m"]), Duration::from_secs(200));
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    let memory = std::fs::read_to_string(daemon.data_dir().join("health.json")).unwrap();
+    assert_eq!(memory, "{\"cameras\":[\"demo\"]}");
 }

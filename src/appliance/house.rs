@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::doors::{self, Door};
@@ -34,12 +35,15 @@ use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance, Taps};
-use crate::supervise::recovery::RecoveryLog;
+use crate::supervise::recovery::{Parked, RecoveryLog};
 use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
 use crate::wire::rtsp::auth::{Guard, Rules};
 
 /// The running appliance.
 pub(super) struct House {
+    /// What somebody asked for.
+    wanted: Config,
+    /// What runs of it: without recording while the box is parked.
     config: Config,
     supervisor: Supervisor,
     recovery: RecoveryLog,
@@ -84,9 +88,10 @@ impl Part {
 
 impl House {
     /// Opens the ring and starts everything that `config` names.
-    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+    pub(super) async fn open(wanted: Config) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let recovery = RecoveryLog::open(&config.data_dir, Arc::clone(&clock))?;
+        let recovery = RecoveryLog::open(&wanted.data_dir, Arc::clone(&clock))?;
+        let config = allowed(&wanted, &recovery);
         let supervisor =
             Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
         // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
@@ -108,6 +113,7 @@ impl House {
         let past = PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone());
         let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
         let mut house = Self {
+            wanted,
             config: config.clone(),
             recovery,
             begun: clock.boot(),
@@ -144,6 +150,7 @@ impl House {
         let outlets = Arc::clone(&house.outlets);
         let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
         house.supervisor.spawn("watchdog", fed);
+        house.supervisor.spawn("park", house.recovery.clone().watch_park());
         Ok(house)
     }
 
@@ -152,8 +159,20 @@ impl House {
         self.tls.fingerprint()
     }
 
+    /// Whether recording is off, as it changes.
+    pub(super) fn parked(&self) -> watch::Receiver<Option<Parked>> {
+        self.recovery.parked()
+    }
+
+    /// Goes over to what is wanted: the box was parked, or is not any more.
+    pub(super) async fn renew(&mut self) {
+        self.apply(self.wanted.clone()).await;
+    }
+
     /// Goes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
+        self.wanted = config;
+        let config = allowed(&self.wanted, &self.recovery);
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
         self.reception.guard().change(rules(&config));
@@ -314,6 +333,15 @@ impl House {
             warn!("the disk did not take the last second in time");
         }
     }
+}
+
+/// What of `wanted` may run: nothing is recorded while the box is parked.
+fn allowed(wanted: &Config, recovery: &RecoveryLog) -> Config {
+    let mut config = wanted.clone();
+    if recovery.parked().borrow().is_some() {
+        config.streams.values_mut().for_each(|stream| stream.record = None);
+    }
+    config
 }
 
 /// Who may do what over RTSP.

@@ -4,8 +4,10 @@
 //! protocol and no loop of its own but the one that waits for signals.
 
 mod account;
+mod ask;
 mod doors;
 mod evidence;
+mod health;
 mod house;
 mod logs;
 mod plan;
@@ -15,18 +17,22 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::base::name::StreamName;
-use crate::base::time::WallTime;
+use crate::base::time::{SharedClock, SystemClock, WallTime};
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
+use crate::supervise::recovery::bear_with;
+use crate::supervise::say_pausing;
 pub use account::{AccountCommand, account};
 pub use evidence::{device_key, verify_export};
+pub use health::{HealthArguments, health};
 use house::House;
 pub use recovery::{RecoveryCommand, recovery};
 
@@ -43,6 +49,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
+    pause_when_parked(&config);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -53,6 +60,18 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         .context("no runtime")?;
     runtime.block_on(live(config, path))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the start off where starting at once would boot the board again, see `recovery`.
+fn pause_when_parked(config: &Config) {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let pause = bear_with(&config.data_dir, &clock);
+    if pause.is_zero() {
+        return;
+    }
+    warn!(elapsed_ms = pause.as_millis(), "parked and died before, starting later");
+    say_pausing(pause);
+    std::thread::sleep(pause);
 }
 
 /// A thousand readers need more descriptors than a process is given at first; it may take more.
@@ -94,12 +113,14 @@ async fn live(config: Config, path: &Path) -> anyhow::Result<()> {
     if let Some(fingerprint) = house.certificate() {
         println!("Certificate: SHA-256 {fingerprint}");
     }
+    let mut parked = house.parked();
     loop {
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(&mut house, path).await,
+            Ok(()) = parked.changed() => house.renew().await,
         }
     }
     info!("stopping");

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
+use super::ask;
 use crate::base::time::{SharedClock, SystemClock};
 use crate::config;
-use crate::supervise::recovery::{self, ServiceEnd};
+use crate::supervise::recovery::{self, Rung, ServiceEnd};
 
 /// What can be done with the recovery log.
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,28 @@ pub enum RecoveryCommand {
         /// The directory that `data_dir` of the configuration names.
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
+    },
+    /// Ends a park before its time: the daemon records again.
+    Resume {
+        /// The configuration file of the daemon that runs.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Ends when the board may be booted again after five deaths of the daemon, and notes it;
+    /// `holdfast-reboot.service` runs this itself.
+    #[command(hide = true)]
+    AwaitReboot {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Notes that the image before this one is booted; `holdfast-fallback.service` runs this
+    /// itself.
+    #[command(hide = true)]
+    NoteFallback {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Notes how the service ended, from what systemd puts into the environment of
     /// `ExecStopPost=`; the unit runs this itself.
@@ -34,6 +57,7 @@ pub enum RecoveryCommand {
 
 /// Does it.
 pub fn recovery(command: &RecoveryCommand) -> anyhow::Result<ExitCode> {
+    let clock: SharedClock = Arc::new(SystemClock);
     match command {
         RecoveryCommand::Log { data_dir } => {
             let mut out = std::io::stdout().lock();
@@ -51,8 +75,29 @@ pub fn recovery(command: &RecoveryCommand) -> anyhow::Result<ExitCode> {
             let variable = |name| std::env::var(name).unwrap_or_default();
             let end =
                 ServiceEnd { result: variable("SERVICE_RESULT"), status: variable("EXIT_STATUS") };
-            let clock: SharedClock = Arc::new(SystemClock);
             recovery::note_end(&config::load(config)?.data_dir, &end, &clock)?;
+        }
+        RecoveryCommand::Resume { config } => {
+            let resumed = ask::Api::of(&config::load(config)?)?.post("/api/v1/recovery/resume")?;
+            let was = resumed["resumed"] == true;
+            println!("{}", if was { "Recording goes on." } else { "The box is not parked." });
+        }
+        RecoveryCommand::AwaitReboot { config } => {
+            // A faulty configuration ends the daemon too, and no reboot mends it: this fails then.
+            let data_dir = config::load(config)?.data_dir;
+            loop {
+                let wait = recovery::wait_for_reboot(&data_dir, &clock);
+                if wait.is_zero() {
+                    break;
+                }
+                eprintln!("holdfast: no reboot for {} s", wait.as_secs());
+                std::thread::sleep(wait);
+            }
+        }
+        RecoveryCommand::NoteFallback { config } => {
+            let what = "the image was not well in time, the one before it is booted";
+            let data_dir = config::load(config)?.data_dir;
+            recovery::leave_note(&data_dir, Rung::PreviousImage, "board", what, &clock)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -543,6 +543,10 @@ pub const RECOVERY_ENTRIES_MAX: usize = 256;
 pub const RECOVERY_TEXT_BYTES_MAX: usize = 1_024;
 /// Largest recovery log read; a larger one is no log of ours.
 pub const RECOVERY_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Largest memory of `holdfast health` that is read.
+pub const HEALTH_FILE_BYTES_MAX: u64 = 64 << 10;
+/// Longest answer of the daemon's own API that a command reads.
+pub const API_ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 // Video devices of this machine.
 

@@ -139,6 +139,11 @@ pub fn ring_size(text: &str) -> Result<dvr::Size, KeyFault> {
     unit::ring_size(text).map_err(fault)
 }
 
+/// Reads a duration as the configuration writes it; the error is what would be right.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    unit::duration(text).map_err(|(_, right)| right)
+}
+
 /// Checks a configuration text.
 pub fn parse(text: &str) -> Result<Config, ConfigError> {
     let mut faults = Vec::new();

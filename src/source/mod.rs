@@ -56,6 +56,16 @@ impl Config {
         }
     }
 
+    /// Whether its pictures are made on this board, so that no network is needed for them.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Pattern(_) => true,
+            // A sub-stream is there when the camera that it is made from is.
+            Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
+        }
+    }
+
     /// What the RTSP door has to know of it besides its pictures.
     #[must_use]
     pub fn entrance(&self) -> Entrance {

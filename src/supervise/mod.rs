@@ -19,5 +19,5 @@ mod task;
 
 pub use backoff::Backoff;
 pub use board::{Heartbeat, TaskReport, TaskState};
-pub use notify::{keep_watchdog_fed, say_stopping};
+pub use notify::{keep_watchdog_fed, say_pausing, say_stopping};
 pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};

@@ -13,6 +13,8 @@ use super::task::Supervisor;
 
 /// How often the heartbeats are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// What a start may take once it begins.
+const START_GRACE: Duration = Duration::from_secs(60);
 /// How often systemd hears of us where it does not watch.
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
@@ -57,6 +59,13 @@ fn give_up(supervisor: &Supervisor, late: &[TaskReport], watched: bool) {
         recovery.note(Rung::DaemonRestart, &part, &what);
     }
     send(&[NotifyState::WatchdogTrigger]);
+}
+
+/// Says that the start takes `pause` longer, so that systemd does not give it up.
+pub fn say_pausing(pause: Duration) {
+    let usecs = u32::try_from((pause + START_GRACE).as_micros()).unwrap_or(u32::MAX);
+    let status = format!("parked, starting in {} s", pause.as_secs());
+    send(&[NotifyState::ExtendTimeoutUsec(usecs), NotifyState::Status(&status)]);
 }
 
 /// Says STOPPING, so that systemd does not take the silence that follows for a hang.

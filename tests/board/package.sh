@@ -23,6 +23,7 @@ in_root dpkg -i /holdfast.deb >/dev/null || fail "it does not install on Debian 
 in_root id -nG holdfast | grep -qw video || fail "its user is not in the group video"
 in_root holdfast check-config /etc/holdfast/holdfast.toml >/dev/null || fail "its first configuration is faulty"
 [ "$(in_root systemctl is-enabled holdfast)" = enabled ] || fail "the service is not enabled"
+[ "$(in_root systemctl is-enabled holdfast-health)" = enabled ] || fail "the health unit is not enabled"
 in_root dpkg --verify holdfast | grep -v ' c /etc' && fail "files differ from the package's"
 
 echo 'data_dir = "/var/lib/holdfast" # mine' >"$root/etc/holdfast/holdfast.toml"

@@ -38,6 +38,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rtsp/failures", get(api::rtsp::failures))
         .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
         .route("/api/v1/recovery", get(api::recovery::recovery))
+        .route("/api/v1/recovery/resume", post(api::recovery::resume))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
         .route("/live/{stream}/dvr.m3u8", get(past::window))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::park::{Parked, Reboot};
 use crate::base::limits::{RECOVERY_ENTRIES_MAX, RECOVERY_TEXT_BYTES_MAX};
 use crate::base::time::WallTime;
 
@@ -17,6 +18,10 @@ const DEATHS_WINDOW: Duration = Duration::from_secs(600);
 
 /// The part that stands for the whole process.
 pub(super) const DAEMON: &str = "daemon";
+/// The part that stands for the machine.
+pub(super) const BOARD: &str = "board";
+/// Why the fourth rung was needed.
+pub(super) const FIVE_DEATHS: &str = "five deaths of the daemon within ten minutes";
 
 /// A rung of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +29,20 @@ pub(super) const DAEMON: &str = "daemon";
 pub enum Rung {
     /// One part was started again.
     PartRestart,
+    /// A camera on USB was taken off its bus and put back.
+    InputReset,
+    /// The USB ports of the board were without power for some seconds.
+    PortPower,
     /// The daemon was started again.
     DaemonRestart,
     /// The board was booted again, because the daemon did not stay alive.
     Reboot,
     /// The board was reset while the daemon ran: its watchdog, or the power.
     BoardReset,
+    /// A new image was not well in time and the one before it was booted.
+    PreviousImage,
+    /// Recording is off, because the board was booted again and again.
+    Park,
 }
 
 impl Rung {
@@ -38,9 +51,13 @@ impl Rung {
     pub fn number(self) -> u8 {
         match self {
             Self::PartRestart => 0,
+            Self::InputReset => 1,
+            Self::PortPower => 2,
             Self::DaemonRestart => 3,
             Self::Reboot => 4,
             Self::BoardReset => 5,
+            Self::PreviousImage => 6,
+            Self::Park => 7,
         }
     }
 }
@@ -97,13 +114,28 @@ pub(super) struct Life {
     pub(super) since: String,
 }
 
+/// What the hardware says of the reset before this boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// Its watchdog did it.
+    Watchdog,
+    /// It does not say.
+    Unknown,
+}
+
 /// The log as it stands in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Book {
     /// Oldest first.
     pub(super) entries: Vec<Entry>,
     /// Still there at the next start: the run ended without being told to.
     pub(super) life: Option<Life>,
+    /// Reboots since a boot that lasted, see [`super::park`]; oldest first.
+    #[serde(default)]
+    pub(super) reboots: Vec<Reboot>,
+    /// Recording is off.
+    #[serde(default)]
+    pub(super) parked: Option<Parked>,
 }
 
 impl Book {
@@ -128,9 +160,8 @@ impl Book {
     }
 
     /// What the end of the run before this one was, when it was none that somebody asked for and
-    /// nobody noted it yet. `watchdog` says whether the hardware names its watchdog as the
-    /// reason of this boot.
-    pub(super) fn previous_end(&self, boot: &str, now: WallTime, watchdog: bool) -> Option<Entry> {
+    /// nobody noted it yet. `reset` is what the hardware says of how this boot came to be.
+    pub(super) fn previous_end(&self, boot: &str, now: WallTime, reset: Reset) -> Option<Entry> {
         let life = self.life.as_ref()?;
         if life.boot == boot {
             let since = WallTime::parse_rfc3339(&life.since)?;
@@ -140,8 +171,8 @@ impl Book {
             });
         }
         let (rung, what) = if self.died_too_often(&life.boot) {
-            (Rung::Reboot, "five deaths of the daemon within ten minutes")
-        } else if watchdog {
+            (Rung::Reboot, FIVE_DEATHS)
+        } else if reset == Reset::Watchdog {
             (Rung::BoardReset, "the board's watchdog reset it: its kernel or PID 1 hung")
         } else {
             (
@@ -149,7 +180,16 @@ impl Book {
                 "power was lost or the board was reset; the hardware does not say which",
             )
         };
-        Some(Entry::new(rung, "board", what, boot, now))
+        Some(Entry::new(rung, BOARD, what, boot, now))
+    }
+
+    /// How often the daemon died in `boot` within the window before `now`.
+    pub(super) fn recent_deaths(&self, boot: &str, now: WallTime) -> usize {
+        let recent = |at: &WallTime| {
+            let age = now.as_unix_nanos().saturating_sub(at.as_unix_nanos());
+            u64::try_from(age).is_ok_and(|age| Duration::from_nanos(age) <= DEATHS_WINDOW)
+        };
+        self.deaths(boot).filter(recent).count()
     }
 
     fn deaths(&self, boot: &str) -> impl Iterator<Item = WallTime> {

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::book::Book;
+use super::book::{Book, Reset};
 use crate::base::limits::RECOVERY_FILE_BYTES_MAX;
 
 /// `bootstatus` bit of a board that its watchdog reset, `WDIOF_CARDRESET` of linux/watchdog.h.
@@ -61,14 +61,14 @@ pub(super) fn write(path: &Path, book: &Book) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-/// Whether the hardware says that a watchdog reset the board (sysfs-class-watchdog).
-pub(super) fn watchdog_reset() -> bool {
-    let Ok(devices) = fs::read_dir("/sys/class/watchdog") else { return false };
+/// What the hardware says of the last reset (sysfs-class-watchdog).
+pub(super) fn last_reset() -> Reset {
+    let Ok(devices) = fs::read_dir("/sys/class/watchdog") else { return Reset::Unknown };
     let status = |dir: &Path| {
         let text = fs::read_to_string(dir.join("bootstatus")).ok()?;
         text.trim().parse::<u32>().ok()
     };
-    devices
-        .flatten()
-        .any(|device| status(&device.path()).is_some_and(|bits| bits & CARD_RESET != 0))
+    let did_it =
+        |device: fs::DirEntry| status(&device.path()).is_some_and(|bits| bits & CARD_RESET != 0);
+    if devices.flatten().any(did_it) { Reset::Watchdog } else { Reset::Unknown }
 }

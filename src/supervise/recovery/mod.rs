@@ -9,12 +9,18 @@
 //! | rung | trigger | what happens |
 //! |---|---|---|
 //! | 0 | a part fails, a camera is silent | that part alone is started again, with growing pauses |
+//! | 1 | a camera on USB is dead for 30 s | it is taken off its bus and put back, 3 times an hour |
+//! | 2 | it still is after 2 minutes | the ports lose power for seconds, twice a day, if nothing else hangs on them |
 //! | 3 | a vital task misses its deadline, or the process hangs or dies | systemd starts the daemon again |
 //! | 4 | five such deaths within ten minutes | systemd boots the board again |
 //! | 5 | the kernel or PID 1 hangs | the board's watchdog resets it |
+//! | 6 | a new image is not well within 5 minutes, three times | the image before it is booted |
+//! | 7 | three reboots within an hour | parked: recording is off for an hour, page and log stay |
 
 mod book;
 mod file;
+mod outside;
+mod park;
 #[cfg(test)]
 mod tests;
 
@@ -23,18 +29,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
 
 pub use self::book::{Entry, Rung};
 pub use self::file::RecoveryError;
+pub use self::outside::{
+    ServiceEnd, bear_with, image_is_on_trial, leave_note, note_end, read, wait_for_reboot,
+};
+pub use self::park::Parked;
 
-use self::book::{Book, DAEMON, Life};
+use self::book::{Book, Life, Reset};
 use crate::base::boot;
 use crate::base::limits::STOP_TIME_MAX;
 use crate::base::time::SharedClock;
 
 /// File name below the data directory.
 const NAME: &str = "recovery.json";
+/// How often it is looked whether a park is over and a boot has lasted.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// Pause after the medium refused the log.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -51,6 +64,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Tells those who have to stop or begin recording.
+    parked: watch::Sender<Option<Parked>>,
 }
 
 #[derive(Debug)]
@@ -81,22 +96,14 @@ impl RecoveryLog {
             Book::default()
         });
         let boot = this_boot();
-        let now = clock.wall();
-        if let Some(entry) = book.previous_end(&boot, now, file::watchdog_reset()) {
-            info!(
-                part = "recovery",
-                rung = entry.rung.number(),
-                what = entry.what,
-                "started again"
-            );
-            book.add(entry);
-        }
-        book.life = Some(Life { boot: boot.clone(), since: now.to_rfc3339() });
+        begin_life(&mut book, data_dir, &boot, &clock);
+        let parked = book.parked.clone();
         let state = State { book, unwritten: true, closing: false };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             writer: Mutex::default(),
+            parked: watch::Sender::new(parked),
         });
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("recovery".into());
@@ -119,6 +126,55 @@ impl RecoveryLog {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.shared.lock().book.entries.clone()
+    }
+
+    /// Whether recording is off, as it changes.
+    #[must_use]
+    pub fn parked(&self) -> watch::Receiver<Option<Parked>> {
+        self.shared.parked.subscribe()
+    }
+
+    /// Ends a park before its time, because a person says so; says whether there was one.
+    pub fn resume(&self) -> bool {
+        let was = self.shared.lock().book.unpark();
+        if was {
+            info!(part = "recovery", "park ended by hand, recording goes on");
+            self.changed();
+        }
+        was
+    }
+
+    /// Ends a park in its time, and forgets reboots once a boot has lasted. Runs for ever.
+    pub async fn watch_park(self) {
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            let (now, up) = (self.clock.wall(), self.clock.boot());
+            let mut state = self.shared.lock();
+            let left = state.book.parked.as_ref().map(|park| park.remaining(&self.boot, now, up));
+            let over = left.is_some_and(|left| left.is_zero());
+            let news = if over { state.book.unpark() } else { state.book.settle(up) };
+            drop(state);
+            if over {
+                info!(part = "recovery", "parked long enough, recording goes on");
+            }
+            if news {
+                self.changed();
+            }
+        }
+    }
+
+    /// The book changed beyond an entry.
+    fn changed(&self) {
+        let mut state = self.shared.lock();
+        state.unwritten = true;
+        let parked = state.book.parked.clone();
+        drop(state);
+        self.shared.changed.notify_one();
+        self.shared.parked.send_if_modified(|told| {
+            let news = *told != parked;
+            *told = parked;
+            news
+        });
     }
 
     /// Notes that the daemon ends because it was told to, and waits until that is on the
@@ -170,48 +226,38 @@ fn write_changes(shared: &Shared, path: &Path) {
     }
 }
 
-/// What the service manager knows of an end that nobody asked for: `SERVICE_RESULT` and what
-/// stands beside it in the environment of `ExecStopPost=` (systemd.exec(5)).
-#[derive(Clone, Debug)]
-pub struct ServiceEnd {
-    /// Such as `watchdog`, `signal`, `core-dump`, `exit-code`, `oom-kill`.
-    pub result: String,
-    /// Such as `ABRT`, or the exit code.
-    pub status: String,
-}
-
-/// Notes how the service ended, for a daemon that is not running; an end that was asked for is
-/// none of the ladder's.
-///
-/// # Errors
-///
-/// The log cannot be read or written.
-pub fn note_end(
-    data_dir: &Path,
-    end: &ServiceEnd,
-    clock: &SharedClock,
-) -> Result<(), RecoveryError> {
-    if end.result.is_empty() || end.result == "success" {
-        return Ok(());
+/// Writes down how the life before this one ended and what follows from it.
+fn begin_life(book: &mut Book, data_dir: &Path, boot: &str, clock: &SharedClock) {
+    let (now, up) = (clock.wall(), clock.boot());
+    outside::take_notes(book, data_dir);
+    let reset = file::last_reset();
+    if let Some(entry) = book.previous_end(boot, now, reset) {
+        let rung = entry.rung;
+        info!(part = "recovery", rung = rung.number(), what = entry.what, "started again");
+        book.add(entry);
+        match rung {
+            Rung::Reboot => book.count_reboot(true, now),
+            Rung::BoardReset => book.count_reboot(reset == Reset::Watchdog, now),
+            _ => {}
+        }
     }
-    let path = data_dir.join(NAME);
-    let mut book = file::read(&path)?;
-    let what = match end.result.as_str() {
-        "watchdog" => "did not answer systemd in time".to_owned(),
-        "oom-kill" => "was killed for want of memory".to_owned(),
-        result => format!("ended by itself ({result}, {})", end.status),
-    };
-    book.add(Entry::new(Rung::DaemonRestart, DAEMON, &what, &this_boot(), clock.wall()));
-    file::write(&path, &book)
-}
-
-/// The entries of a box whose daemon need not run, oldest first.
-///
-/// # Errors
-///
-/// The log cannot be read.
-pub fn read(data_dir: &Path) -> Result<Vec<Entry>, RecoveryError> {
-    Ok(file::read(&data_dir.join(NAME))?.entries)
+    book.life = Some(Life { boot: boot.to_owned(), since: now.to_rfc3339() });
+    book.settle(up);
+    let over = |parked: &Parked| parked.remaining(boot, now, up).is_zero();
+    if book.parked.as_ref().is_some_and(over) {
+        book.unpark();
+        info!(part = "recovery", "parked long enough, recording goes on");
+    } else if !outside::image_is_on_trial() {
+        book.park_if_needed(boot, now, up);
+    }
+    if let Some(parked) = &book.parked {
+        error!(
+            part = "recovery",
+            what = parked.what,
+            until = parked.until,
+            "parked, recording is off"
+        );
+    }
 }
 
 fn this_boot() -> String {

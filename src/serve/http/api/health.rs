@@ -45,6 +45,7 @@ impl HealthReport {
     pub(super) fn new(door: &HttpDoor) -> Self {
         let tasks = door.supervisor.report();
         let mut checks = vec![storage(door), ring(&door.dvr), clock(door), running(&tasks)];
+        checks.extend(park(door));
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let uptime_ms = door.clock.boot().since(door.begun).as_millis();
@@ -125,6 +126,16 @@ fn clock(door: &HttpDoor) -> Check {
         ),
     };
     Check { name: "clock".to_owned(), status, message: message.to_owned() }
+}
+
+/// Whether recording is off because the board was booted again and again.
+fn park(door: &HttpDoor) -> Option<Check> {
+    let parked = door.supervisor.recovery()?.parked().borrow().clone()?;
+    let message = format!(
+        "Recording is off until {}: {}. `holdfast recovery resume` ends it now.",
+        parked.until, parked.what
+    );
+    Some(Check { name: "recovery".to_owned(), status: Status::Failed, message })
 }
 
 fn running(tasks: &[TaskReport]) -> Check {

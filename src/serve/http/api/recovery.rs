@@ -1,4 +1,4 @@
-//! `/api/v1/recovery`: what the box did to heal itself.
+//! `/api/v1/recovery`: what the box did to heal itself, and the end of a park by hand.
 //!
 //! Owns: the shape of the answer.
 
@@ -9,12 +9,20 @@ use serde::Serialize;
 
 use super::NO_STORE;
 use crate::serve::http::route::At;
-use crate::supervise::recovery::{Entry, RecoveryLog};
+use crate::supervise::recovery::{Entry, Parked, RecoveryLog};
 
 #[derive(Serialize)]
 struct Recovery {
+    /// Why recording is off, while it is.
+    parked: Option<Parked>,
     /// Newest first.
     entries: Vec<Rung>,
+}
+
+#[derive(Serialize)]
+struct Resumed {
+    /// Whether there was a park to end.
+    resumed: bool,
 }
 
 #[derive(Serialize)]
@@ -27,8 +35,16 @@ struct Rung {
 
 /// `GET /api/v1/recovery`: the recovery log, newest entry first.
 pub(in crate::serve::http) async fn recovery(State(door): At) -> impl IntoResponse {
-    let entries = door.supervisor.recovery().map(RecoveryLog::entries).unwrap_or_default();
+    let log = door.supervisor.recovery();
+    let parked = log.and_then(|log| log.parked().borrow().clone());
+    let entries = log.map(RecoveryLog::entries).unwrap_or_default();
     let numbered = |entry: Entry| Rung { rung: entry.rung.number(), entry };
     let entries = entries.into_iter().rev().map(numbered).collect();
-    (NO_STORE, Json(Recovery { entries }))
+    (NO_STORE, Json(Recovery { parked, entries }))
+}
+
+/// `POST /api/v1/recovery/resume`: a parked box records again.
+pub(in crate::serve::http) async fn resume(State(door): At) -> impl IntoResponse {
+    let resumed = door.supervisor.recovery().is_some_and(RecoveryLog::resume);
+    (NO_STORE, Json(Resumed { resumed }))
 }

@@ -1,0 +1,265 @@
+//! A virtual board: qemu, its disks, and the agent that does in the guest what a test says.
+//!
+//! Owns: the qemu process, which ends with the test however that ends, and the copies of its disks.
+
+#![allow(dead_code, unreachable_pub)] // shared by the tests of boards
+
+use std::cell::{OnceCell, RefCell};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::harness::{Running, free_port, need, run_well, wait_for};
+
+/// From power to the agent; 15 s when the machine is quiet.
+const BOOT_TIME_MAX: Duration = Duration::from_secs(240);
+/// For one script in the guest.
+const SCRIPT_TIME_MAX: Duration = Duration::from_secs(180);
+/// How long a read of the agent's port waits before its deadline is looked at.
+const READ_PAUSE: Duration = Duration::from_secs(1);
+/// Holds a ring of a few minutes; the file is sparse.
+const DATA_DISK: &str = "1G";
+
+/// A board that runs.
+#[derive(Debug)]
+pub struct Machine {
+    dir: tempfile::TempDir,
+    board: PathBuf,
+    qemu: Option<Running>,
+    agent: RefCell<Option<Agent>>,
+    rtsp_port: u16,
+    http_port: u16,
+    /// Of the account `viewer`, once it is made.
+    pub password: OnceCell<String>,
+}
+
+/// The line to the agent in the guest, see `guest/agent`.
+#[derive(Debug)]
+struct Agent {
+    lines: BufReader<UnixStream>,
+    half: Vec<u8>,
+    asked: u64,
+}
+
+impl Machine {
+    /// Boots a new board with the package below `/mnt` and an empty data disk.
+    pub fn boot() -> Self {
+        need("qemu-system-aarch64", "qemu-system-arm");
+        need("qemu-img", "qemu-utils");
+        let mut recipe = Command::new("tests/board/build.sh");
+        let board = run_well(&mut recipe, Duration::from_secs(900));
+        let board = PathBuf::from(String::from_utf8(board).unwrap().trim());
+        let dir = tempfile::tempdir().unwrap();
+        let machine = Self {
+            board,
+            qemu: None,
+            agent: RefCell::new(None),
+            rtsp_port: free_port(),
+            http_port: free_port(),
+            password: OnceCell::new(),
+            dir,
+        };
+        machine.make_disks();
+        let mut machine = machine;
+        machine.power_on();
+        machine.sh("mount -t 9p -o trans=virtio,ro host /mnt");
+        machine
+    }
+
+    fn make_disks(&self) {
+        let shared = self.path("shared");
+        std::fs::create_dir(&shared).unwrap();
+        let deb = format!("target/deb/holdfast_{}_arm64.deb", env!("CARGO_PKG_VERSION"));
+        std::fs::copy(&deb, shared.join("holdfast.deb"))
+            .unwrap_or_else(|error| panic!("{deb}: {error}; make deb-arm64 makes it"));
+        let mut root = Command::new("qemu-img");
+        root.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]);
+        root.arg(self.board.join("root.ext4")).arg(self.path("root.qcow2"));
+        run_well(&mut root, Duration::from_secs(60));
+        let mut data = Command::new("mke2fs");
+        data.args(["-q", "-t", "ext4", "-L", "data"]).arg(self.path("data.img")).arg(DATA_DISK);
+        run_well(&mut data, Duration::from_secs(60));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Gives it power and waits until it has booted.
+    pub fn power_on(&mut self) {
+        let qemu = Running::start(&mut self.qemu());
+        self.qemu = Some(qemu);
+        let socket = self.path("agent");
+        let line = wait_for("qemu", Duration::from_secs(60), || UnixStream::connect(&socket).ok());
+        line.set_read_timeout(Some(READ_PAUSE)).unwrap();
+        let agent = Agent { lines: BufReader::new(line), half: Vec::new(), asked: 0 };
+        *self.agent.borrow_mut() = Some(agent);
+        self.wait_booted();
+    }
+
+    fn qemu(&self) -> Command {
+        // The kernel ends qemu with the test, however that ends.
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
+        qemu.args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024"]);
+        qemu.args(["-accel", "tcg,thread=multi,tb-size=256", "-nodefaults", "-display", "none"]);
+        qemu.arg("-kernel").arg(self.board.join("kernel"));
+        qemu.arg("-initrd").arg(self.board.join("initramfs"));
+        // A kernel that crashed stays so: what gets the board out of it is its watchdog.
+        qemu.args(["-append", "root=/dev/vda rw console=ttyAMA0 quiet panic=0"]);
+        for (name, format) in [("root.qcow2", "qcow2"), ("data.img", "raw")] {
+            let file = self.path(name);
+            qemu.arg("-drive");
+            qemu.arg(format!("if=virtio,format={format},file={}", file.display()));
+        }
+        qemu.arg("-virtfs").arg(format!(
+            "local,path={},mount_tag=host,security_model=none,readonly=on",
+            self.path("shared").display()
+        ));
+        qemu.arg("-netdev").arg(format!(
+            "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{}-:8554,hostfwd=tcp:127.0.0.1:{}-:8080",
+            self.rtsp_port, self.http_port
+        ));
+        qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+        qemu.args([
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtserialport,chardev=agent,name=agent",
+        ]);
+        qemu.arg("-chardev").arg(format!(
+            "socket,id=agent,server=on,wait=off,path={}",
+            self.path("agent").display()
+        ));
+        qemu.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+        qemu.arg("-serial").arg(format!("file:{}", self.path("console").display()));
+        qemu.stdin(Stdio::null());
+        qemu
+    }
+
+    /// Waits until a boot that is under way is over.
+    pub fn wait_booted(&self) {
+        let until = Instant::now() + BOOT_TIME_MAX;
+        loop {
+            let line = self.line(until).unwrap_or_else(|| self.lost("it did not boot"));
+            if line == "ready" {
+                return;
+            }
+        }
+    }
+
+    /// Runs `script` in the guest and hands back what it wrote; fails unless it succeeded.
+    pub fn sh(&self, script: &str) -> String {
+        let (status, said) = self.try_sh(script);
+        assert_eq!(status, 0, "{script}\n{said}");
+        said
+    }
+
+    /// Runs `script` in the guest: its exit status and what it wrote.
+    pub fn try_sh(&self, script: &str) -> (i32, String) {
+        let asked = self.send(script);
+        let until = Instant::now() + SCRIPT_TIME_MAX;
+        loop {
+            let line = self.line(until).unwrap_or_else(|| self.lost(script));
+            let mut words = line.split(' ');
+            if words.next() != Some(asked.to_string().as_str()) {
+                continue;
+            }
+            let status = words.next().unwrap().parse().unwrap();
+            let said = BASE64.decode(words.next().unwrap_or_default()).unwrap();
+            return (status, String::from_utf8_lossy(&said).into_owned());
+        }
+    }
+
+    /// Hands `script` to the guest without waiting for its end, which may not come.
+    pub fn send(&self, script: &str) -> u64 {
+        let mut agent = self.agent.borrow_mut();
+        let agent = agent.as_mut().expect("it has power");
+        agent.asked += 1;
+        let line = format!("{} {}\n", agent.asked, BASE64.encode(script));
+        agent.lines.get_mut().write_all(line.as_bytes()).unwrap();
+        agent.asked
+    }
+
+    /// The next line of the agent, or `None` when none came until then.
+    fn line(&self, until: Instant) -> Option<String> {
+        let mut agent = self.agent.borrow_mut();
+        let agent = agent.as_mut().expect("it has power");
+        while Instant::now() < until {
+            // A read that ends early leaves in `half` what it got.
+            let whole = agent.lines.read_until(b'\n', &mut agent.half).unwrap_or(0) > 0;
+            if whole && agent.half.ends_with(b"\n") {
+                let line = String::from_utf8_lossy(&std::mem::take(&mut agent.half)).into_owned();
+                return Some(line.trim_end().to_owned());
+            }
+        }
+        None
+    }
+
+    fn lost(&self, doing: &str) -> ! {
+        let console = std::fs::read(self.path("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let tail = console.len().saturating_sub(4_000);
+        let tail = console.get(tail..).unwrap_or(&console);
+        panic!("the board does not answer: {doing}\n{tail}");
+    }
+
+    /// Takes the power away, in the middle of whatever it does.
+    pub fn cut_power(&mut self) {
+        self.agent.borrow_mut().take();
+        self.qemu.take().expect("it has power").kill();
+    }
+
+    /// Shuts it down.
+    pub fn power_off(&mut self) {
+        self.send("systemctl poweroff");
+        let mut qemu = self.qemu.take().expect("it has power");
+        qemu.ended_within(BOOT_TIME_MAX);
+    }
+
+    /// `rtsp://…/stream` as the account `viewer`.
+    pub fn rtsp(&self, stream: &str) -> String {
+        let password = self.password.get().expect("the account is made");
+        format!("rtsp://viewer:{password}@127.0.0.1:{}/{stream}", self.rtsp_port)
+    }
+
+    /// `http://…path`.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http_port)
+    }
+
+    /// The JSON at `path`, whatever its status; `None` while nobody answers.
+    pub fn get(&self, path: &str) -> Option<serde_json::Value> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(20)))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let mut answer = agent.get(&self.http(path)).call().ok()?;
+        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+    }
+}
+
+impl Drop for Machine {
+    /// A test that failed shows what the board said of it.
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.qemu.is_some() {
+            let script =
+                "systemctl status holdfast --no-pager; journalctl -u holdfast -n 60 --no-pager";
+            self.send(script);
+            let until = Instant::now() + Duration::from_secs(60);
+            while let Some(line) = self.line(until) {
+                let said = line.split(' ').nth(2).and_then(|said| BASE64.decode(said).ok());
+                if let Some(said) = said {
+                    println!("{}", String::from_utf8_lossy(&said));
+                    break;
+                }
+            }
+        }
+    }
+}

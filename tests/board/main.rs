@@ -1,0 +1,75 @@
+//! The package on a virtual arm64 board: Debian's kernel, systemd, the unit as it is installed.
+//!
+//! Run by `make test-board`, which builds the package and what the board boots; `tests/board/README.md`
+//! says how to boot one by hand.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+mod machine;
+
+use std::time::{Duration, Instant};
+
+use harness::{ffmpeg, run_well, wait_for};
+use machine::Machine;
+
+/// For whatever takes seconds on a board: emulation is 28 times slower, and others share the machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Says how long a step took, so that the whole can be kept short.
+fn step<T>(what: &str, act: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let done = act();
+    println!("board: {what}: {:.0} s", begun.elapsed().as_secs_f32());
+    done
+}
+
+#[test]
+#[ignore = "make test-board runs it: it needs the arm64 package, and minutes"]
+fn the_package_runs_on_a_board() {
+    let mut board = step("boot", Machine::boot);
+    step("install", || install(&board));
+    step("live", || live(&board));
+    step("serve", || serve(&board));
+    board.power_off();
+}
+
+/// As an installer does it: the package, an account, the configuration.
+fn install(board: &Machine) {
+    board.sh("dpkg -i /mnt/holdfast.deb");
+    let section = board.sh("holdfast account new --name viewer 2>/run/said");
+    let said = board.sh("cat /run/said");
+    let password = said.split("shown only now: ").nth(1).and_then(|rest| rest.lines().next());
+    board.password.set(password.expect("the password is said").to_owned()).unwrap();
+    let config = format!("{}{section}", include_str!("holdfast.toml"));
+    board.sh(&format!("cat >/etc/holdfast/holdfast.toml <<'END'\n{config}END\n"));
+    board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl restart holdfast");
+}
+
+/// Everything that is configured comes up, and says so.
+fn live(board: &Machine) {
+    assert_eq!(board.sh("systemctl is-active holdfast").trim(), "active");
+    wait_for("health", PATIENCE, || {
+        std::thread::sleep(Duration::from_secs(1));
+        let health = board.get("/api/v1/health")?;
+        (health["status"] == "ok").then_some(())
+    });
+    assert!(board.sh("findmnt -no FSTYPE,LABEL /var/lib/holdfast").contains("ext4"));
+    assert!(board.sh("journalctl -u holdfast -o cat").contains("ring opened"));
+    assert_eq!(board.sh("systemctl --failed --plain --no-legend"), "");
+}
+
+/// What people on the network see of it, with programs that are not ours.
+fn serve(board: &Machine) {
+    let mut rtsp = ffmpeg();
+    rtsp.args(["-rtsp_transport", "tcp", "-i", &board.rtsp("demo")]);
+    rtsp.args(["-frames:v", "20", "-f", "null", "-"]);
+    run_well(&mut rtsp, PATIENCE);
+    let mut hls = ffmpeg();
+    hls.args(["-i", &board.http("/live/demo/index.m3u8"), "-frames:v", "20", "-f", "null", "-"]);
+    run_well(&mut hls, PATIENCE);
+    let mut picture = ffmpeg();
+    picture.args(["-f", "image2pipe", "-c:v", "mjpeg", "-i", &board.http("/snap/demo.jpg")]);
+    picture.args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
+    let pixels = run_well(&mut picture, PATIENCE);
+    assert_eq!(pixels.len(), 320 * 240);
+}
