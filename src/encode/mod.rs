@@ -6,6 +6,7 @@
 
 mod coded;
 mod h264;
+mod m2m;
 mod picture;
 mod scale;
 mod settings;
@@ -14,6 +15,7 @@ mod video;
 
 pub use coded::Encoded;
 pub use h264::SoftwareError;
+pub use m2m::M2mError;
 pub use picture::Picture;
 pub use scale::{Scaler, scaled_height};
 pub use settings::{Choice, Format, Profile, Settings};

@@ -60,7 +60,7 @@ impl Config {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Pattern(_) => true,
+            Self::Pattern(_) | Self::Command(_) => true,
             // A sub-stream is there when the camera that it is made from is.
             Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
         }

@@ -55,11 +55,16 @@ pub struct Splitter {
 #[derive(Debug, Default)]
 struct Draft {
     data: BytesMut,
-    has_picture: bool,
-    key: bool,
+    /// What its slices are; `None`: there is none yet.
+    picture: Option<Slices>,
     has_sets: bool,
-    is_reordered: bool,
     is_damaged: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slices {
+    key: bool,
+    is_reordered: bool,
 }
 
 impl Splitter {
@@ -125,8 +130,10 @@ impl Splitter {
         if is_torn || head & 0x80 != 0 || draft.data.len() + nal.len() > ACCESS_UNIT_BYTES_MAX {
             // What is no picture is left out; the picture beside it may be whole.
             let is_slice = is_torn || (NAL_SLICE..=NAL_IDR).contains(&(head & 0x1f));
-            draft.is_damaged |= is_slice;
-            draft.has_picture |= is_slice;
+            if is_slice {
+                draft.is_damaged = true;
+                draft.picture.get_or_insert_default();
+            }
             return;
         }
         match head & 0x1f {
@@ -136,9 +143,9 @@ impl Splitter {
             9..=12 => {}
             kind => {
                 if (NAL_SLICE..=NAL_IDR).contains(&kind) {
-                    draft.has_picture = true;
-                    draft.key |= kind == NAL_IDR;
-                    draft.is_reordered |= kind <= 2 && is_bipredictive(nal);
+                    let slices = draft.picture.get_or_insert_default();
+                    slices.key |= kind == NAL_IDR;
+                    slices.is_reordered |= kind <= 2 && is_bipredictive(nal);
                 }
                 // Bounded far below 4 GiB.
                 draft.data.put_u32(u32::try_from(nal.len()).unwrap_or(u32::MAX));
@@ -149,9 +156,7 @@ impl Splitter {
 
     /// Ends the access unit, if there is a picture in it.
     fn cut(&mut self) -> Option<Unit> {
-        if !self.unit.has_picture {
-            return None;
-        }
+        let slices = self.unit.picture.take()?;
         let draft = std::mem::take(&mut self.unit);
         if draft.is_damaged {
             self.lost = self.lost.saturating_add(1);
@@ -162,9 +167,9 @@ impl Splitter {
         let sets = self.sps.clone().zip(self.pps.clone()).filter(|_| draft.has_sets);
         Some(Unit {
             data: draft.data.freeze(),
-            key: draft.key,
+            key: slices.key,
             sets,
-            is_reordered: draft.is_reordered,
+            is_reordered: slices.is_reordered,
             lost: std::mem::take(&mut self.lost),
         })
     }
@@ -270,7 +275,7 @@ mod tests {
         let units: Vec<_> = std::iter::from_fn(|| splitter.poll()).collect();
         assert_eq!(units.len(), 2);
         for _ in 0..ACCESS_UNIT_BYTES_MAX / 65_536 + 2 {
-            splitter.receive(&[7; 65_536]);
+            splitter.receive(&vec![7; 65_536]);
             assert_eq!(splitter.poll(), None);
             assert!(splitter.rest.len() <= ACCESS_UNIT_BYTES_MAX + 65_536);
         }

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut() {
         let mut chatter = chatter();
-        chatter.receive(at(1), &[b'x'; 100_000]);
+        chatter.receive(at(1), &vec![b'x'; 100_000]);
         assert_eq!(chatter.line.len(), COMMAND_LINE_BYTES_MAX);
     }
 
