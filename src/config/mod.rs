@@ -6,7 +6,9 @@
 //! default, and a test holds it to that.
 
 mod account;
+mod camera;
 mod encode;
+mod panel;
 mod reader;
 mod stream;
 mod unit;
@@ -61,6 +63,8 @@ pub struct Config {
     pub rtsp_basic: bool,
     /// How long the peer of an RTSP session may be silent.
     pub rtsp_session_timeout: Duration,
+    /// What hangs on the board's lines.
+    pub panel: crate::panel::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -81,6 +85,7 @@ impl Default for Config {
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
+            panel: crate::panel::Config::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -204,6 +209,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         config.streams = check_streams(streams, faults);
         stream::check_subs(&config.streams, faults);
     }
+    config.panel = panel::check(&mut root, &config.streams, faults);
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
         config.accounts = account::check(accounts, faults);
@@ -337,6 +343,8 @@ mod tests {
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
             sub = "door"
+            [stream.dock]
+            source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.csi]
