@@ -347,6 +347,8 @@ mod tests {
             source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
+            [stream.csi]
+            source = { kind = "command", command = ["rpicam-vid", "--timeout", "0", "--nopreview", "--codec", "h264", "--inline", "--width", "1280", "--height", "720", "--framerate", "25", "--intra", "25", "--bitrate", "2000000", "--flush", "--output", "-"] }
             [stream.yard]
             source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
@@ -454,6 +456,33 @@ mod tests {
             ],
             "{told:#?}"
         );
+    }
+
+    #[test]
+    fn a_command_is_a_list_and_is_never_repeated() {
+        let told = faults(
+            r#"
+            [stream.a]
+            source = { kind = "command" }
+            [stream.b]
+            source = { kind = "command", command = [] }
+            [stream.c]
+            source = { kind = "command", command = ["cam", "hunter2\u0000", 7], url = "rtsp://x" }
+            "#,
+        );
+        let paths: Vec<_> = told.iter().map(|t| t.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "stream.a.source.command",
+                "stream.b.source.command",
+                "stream.c.source.command[1]",
+                "stream.c.source.command[2]",
+                "stream.c.source.url",
+            ],
+            "{told:#?}"
+        );
+        assert!(!told.concat().contains("hunter2"));
     }
 
     #[test]

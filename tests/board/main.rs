@@ -3,9 +3,10 @@
 //! Run by `make test-board`, which builds the package and what the board boots; `tests/board/README.md`
 //! says how to boot one by hand.
 
-mod cameras;
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod cameras;
 mod machine;
 mod recovery;
 
@@ -33,7 +34,7 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("install", || install(&board));
     step("live", || live(&board));
     step("served", || served(&board));
-    step("cameras", || cameras::a_camera_of_the_board_is_seen(&board));
+    step("camera", || cameras::a_camera_of_the_board_is_seen(&board));
     step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
     step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
     step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));

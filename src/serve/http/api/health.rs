@@ -217,16 +217,20 @@ fn running(tasks: &[TaskReport]) -> Check {
 
 /// A stream that is there, all of it or as much as there is time for.
 fn live(encoding: Option<&Encoding>) -> (Status, String) {
-    match encoding.map_or(1, |encoding| encoding.one_in) {
-        0 | 1 => (Status::Ok, "Live.".to_owned()),
-        one_in => {
-            let message = format!(
-                "Live with one picture in {one_in}: there is no time to encode more. A smaller \
-                 picture or a lower frame rate would be even."
-            );
-            (Status::Degraded, message)
-        }
+    let mut message = "Live.".to_owned();
+    let Some(encoding) = encoding else { return (Status::Ok, message) };
+    if encoding.one_in > 1 {
+        message = format!(
+            "Live with one picture in {}: there is no time to encode more. A smaller picture or a \
+             lower frame rate would be even.",
+            encoding.one_in
+        );
     }
+    if let Some(why) = &encoding.instead {
+        message = format!("{message} The board's encoder is not used: {why}.");
+    }
+    let is_whole = encoding.one_in <= 1 && encoding.instead.is_none();
+    (if is_whole { Status::Ok } else { Status::Degraded }, message)
 }
 
 fn streams(door: &HttpDoor) -> Vec<Check> {
