@@ -26,6 +26,14 @@ in_root holdfast check-config /etc/holdfast/holdfast.toml >/dev/null || fail "it
 [ "$(in_root systemctl is-enabled holdfast-health)" = enabled ] || fail "the health unit is not enabled"
 in_root dpkg --verify holdfast | grep -v ' c /etc' && fail "files differ from the package's"
 
+in_root sh -c 'systemd-analyze verify --man=no /usr/lib/systemd/system/holdfast*' 2>&1 | grep holdfast && fail "a unit is faulty"
+# What the README's section for installers says, as far as it goes without systemd.
+in_root install -D -m 644 -t /etc/systemd/system.conf.d /usr/share/doc/holdfast/examples/system.conf.d/holdfast-watchdog.conf || fail "the watchdog's drop-in is not there"
+in_root install -D -m 644 -t /etc/systemd/journald.conf.d /usr/share/doc/holdfast/examples/journald.conf.d/holdfast.conf || fail "the journal's drop-in is not there"
+in_root holdfast recovery log --data-dir /var/lib/holdfast || fail "there is no recovery log to read"
+in_root holdfast health --config /etc/holdfast/holdfast.toml | grep -q "no answer" || fail "a daemon that does not run is well"
+rm "$root/etc/systemd/system.conf.d/holdfast-watchdog.conf" "$root/etc/systemd/journald.conf.d/holdfast.conf"
+
 echo 'data_dir = "/var/lib/holdfast" # mine' >"$root/etc/holdfast/holdfast.toml"
 mkdir -p "$root/var/lib/holdfast/ring"
 echo footage >"$root/var/lib/holdfast/ring/000000.mp4"
