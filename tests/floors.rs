@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 8] = [
     &["base"],
-    &["supervise", "media", "usb", "v4l2"],
+    &["supervise", "media", "v4l2", "usb", "board"],
     &["wire", "bus"],
     &["dvr", "encode"],
-    &["source", "sink"],
+    &["source", "sink", "panel"],
     &["serve"],
     &["config"],
     &["appliance"],

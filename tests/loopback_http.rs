@@ -5,7 +5,7 @@ mod footage;
 
 use std::time::Duration;
 
-use door::TestBox;
+use door::{Reply, TestBox};
 use holdfast::bus::State;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -147,6 +147,47 @@ async fn the_api_tells_of_streams_and_health() {
     let playlist = door.get("/live/gate/index.m3u8").await;
     assert_eq!((playlist.status, playlist.code().as_str()), (503, "stream_offline"));
     assert_eq!(playlist.header("retry-after"), "2");
+}
+
+/// The answer to `path` once the board was looked at and it says `wanted`.
+async fn told_of_the_board(door: &TestBox, path: &str, wanted: &str) -> Reply {
+    for _ in 0..2_000 {
+        let reply = door.get(path).await;
+        if reply.text().contains(wanted) {
+            return reply;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{path} does not say {wanted}: {}", door.get(path).await.text());
+}
+
+#[tokio::test]
+async fn the_board_is_told_with_its_heat_and_supply() {
+    let door = TestBox::plain().await;
+    let system = told_of_the_board(&door, "/api/v1/system", "cpu-thermal").await.json();
+    assert_eq!(system["board"]["id"], "raspberry-pi/4");
+    assert_eq!(system["board"]["model"], "Raspberry Pi 4 Model B Rev 1.4");
+    assert_eq!(system["temperatures"][0]["celsius"], 52.095);
+    assert_eq!(system["power"]["under_voltage"], false);
+    assert_eq!(system["cpu"]["load"][2], 0.59);
+    assert!(system["uptime_secs"].as_f64().unwrap() > 0.0 && system["age_ms"].is_u64());
+    // What it does not tell is not invented.
+    assert!(system["memory"]["total_bytes"].is_null() && system["disk"].is_null(), "{system}");
+    let metrics = door.get("/metrics").await;
+    let metrics = metrics.text();
+    for line in [
+        "holdfast_board_temperature_celsius{sensor=\"cpu-thermal\"} 52.095",
+        "holdfast_board_under_voltage{since=\"now\"} 0",
+        "holdfast_board_load{minutes=\"15\"} 0.59",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    assert!(!metrics.contains("\nholdfast_board_memory_bytes "), "{metrics}");
+    // The supply becomes weak: that is seen at the next look.
+    let bits = door.tree.path().join("sys/devices/platform/soc/soc:firmware/get_throttled");
+    std::fs::write(bits, "50005\n").unwrap();
+    let health = told_of_the_board(&door, "/api/v1/health", "too little voltage").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
 }
 
 #[tokio::test]

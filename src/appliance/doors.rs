@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
+use crate::board::Machine;
 use crate::bus::Directory;
 use crate::dvr::Dvr;
+use crate::panel::Panel;
 use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
@@ -61,6 +63,8 @@ pub(super) struct View {
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) dvr: Dvr,
     pub(super) export_jobs: ExportJobs,
+    pub(super) machine: Machine,
+    pub(super) panel: Panel,
     pub(super) archive: Archive,
     pub(super) past: PastPictures,
     pub(super) sprites: Sprites,
@@ -137,6 +141,8 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 past: view.past,
                 sprites: view.sprites,
                 export_jobs: view.export_jobs,
+                machine: view.machine,
+                panel: view.panel,
             });
             scope.keep(spec, move |context| serve_http(address, Arc::clone(&http), context));
         }

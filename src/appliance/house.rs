@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
@@ -11,6 +12,7 @@ use anyhow::Context;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::condition;
 use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
@@ -19,10 +21,12 @@ use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
+use crate::board::Machine;
 use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
+use crate::panel::{self, Panel};
 use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
@@ -63,6 +67,10 @@ pub(super) struct House {
     past: PastPictures,
     sprites: Sprites,
     export_jobs: ExportJobs,
+    machine: Machine,
+    panel: Panel,
+    /// What keeps the panel's lines.
+    lines: Supervisor,
     outlets: Arc<Directory<Outlet>>,
     entrances: Arc<Directory<Entrance>>,
     taps: Taps,
@@ -106,6 +114,7 @@ impl House {
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
+        let machine = Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?;
         let key = random::bytes().context("no random bytes")?;
         let reception = Reception::new(Guard::new(&key, rules(&config)));
         reception.wait_for_peers(config.rtsp_session_timeout);
@@ -128,6 +137,9 @@ impl House {
             clock,
             archive: Archive::new(dvr.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
+            machine,
+            panel: Panel::default(),
+            lines: supervisor.child(),
             supervisor,
             dvr,
             past,
@@ -241,6 +253,7 @@ impl House {
         let entries =
             self.streams.iter().map(|(name, part)| (name.clone(), Arc::clone(&part.outlet)));
         self.outlets.replace(entries.collect());
+        self.rewire(changes.panel).await;
         self.tell_entrances(&Changes::default());
         self.listen(Door::Rtsp, changes.rtsp).await;
         self.listen(Door::Rtsps, changes.rtsps).await;
@@ -271,6 +284,17 @@ impl House {
         let entrance = Arc::new(config.source.entrance());
         source::keep(config.source, stream, &self.taps, &source);
         Part { whole, source, outlet, entrance }
+    }
+
+    /// Goes over to other lines, if there are any.
+    async fn rewire(&mut self, changed: Option<panel::Config>) {
+        let Some(config) = changed else { return };
+        self.lines.stop().await;
+        self.lines = self.supervisor.child();
+        let (outlets, dvr) = (Arc::clone(&self.outlets), self.dvr.clone());
+        let (machine, clock) = (self.machine.clone(), Arc::clone(&self.clock));
+        let condition = move || condition::of(&outlets, &dvr, &machine, &*clock);
+        panel::keep(&self.panel, config, &self.dvr, Arc::new(condition), &self.lines);
     }
 
     async fn listen(&mut self, door: Door, listening: Listening) {
@@ -314,6 +338,8 @@ impl House {
             past: self.past.clone(),
             sprites: self.sprites.clone(),
             export_jobs: self.export_jobs.clone(),
+            machine: self.machine.clone(),
+            panel: self.panel.clone(),
             supervisor: self.supervisor.clone(),
             clock: Arc::clone(&self.clock),
             begun: self.begun,
@@ -334,11 +360,13 @@ impl House {
         for part in self.streams.values() {
             part.stop().await;
         }
+        self.lines.stop().await;
         self.supervisor.stop().await;
         let dvr = self.dvr.clone();
-        let recovery = self.recovery.clone();
+        let (recovery, machine) = (self.recovery.clone(), self.machine.clone());
         let closed = tokio::task::spawn_blocking(move || {
             recovery.close();
+            machine.close();
             dvr.close(STOP_TIME_MAX)
         });
         let closed = closed.await;

@@ -5,6 +5,7 @@
 
 mod account;
 mod ask;
+mod condition;
 mod doors;
 mod evidence;
 mod health;

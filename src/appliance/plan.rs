@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::base::name::StreamName;
 use crate::config::{Config, StreamConfig};
+use crate::panel;
 use crate::source;
 
 /// What has to happen, in this order.
@@ -23,6 +24,8 @@ pub(super) struct Changes {
     pub(super) rtsps: Listening,
     /// Addresses where the HTTP door closes, and where it opens.
     pub(super) http: Listening,
+    /// What hangs on the board's lines, if that changed.
+    pub(super) panel: Option<panel::Config>,
     /// Keys that changed but take effect only after a restart.
     pub(super) restart_keys: Vec<&'static str>,
 }
@@ -52,6 +55,9 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         http: listening(&old.http_listen, &new.http_listen),
         ..Changes::default()
     };
+    if old.panel != new.panel {
+        changes.panel = Some(new.panel.clone());
+    }
     if old.data_dir != new.data_dir {
         changes.restart_keys.push("data_dir");
     }

@@ -31,6 +31,20 @@ pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
 /// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
 /// back.
 pub const RAW_PICTURES_SPARE_MAX: usize = 3;
+/// Video nodes that are looked at for an encoder of the board's; further ones are left alone.
+pub const ENCODER_NODES_MAX: usize = 64;
+/// How long an encoder of the board's may take for one picture; then openh264 takes over.
+pub const ENCODER_TIME_MAX: Duration = Duration::from_secs(2);
+/// Arguments of a command that brings a stream, its name among them; more are refused.
+pub const COMMAND_ARGUMENTS_MAX: usize = 128;
+/// Longest argument of a command; a longer one is refused.
+pub const COMMAND_ARGUMENT_BYTES_MAX: usize = 4 << 10;
+/// How long a command that is asked to end may take; then it is killed.
+pub const COMMAND_END_TIME_MAX: Duration = Duration::from_secs(1);
+/// Lines a minute of what a command says that go to the log; further ones are counted.
+pub const COMMAND_LINES_PER_MINUTE_MAX: u32 = 20;
+/// Longest such line; the rest is left out.
+pub const COMMAND_LINE_BYTES_MAX: usize = 400;
 
 // Bus.
 
@@ -551,6 +565,84 @@ pub const V4L2_BUFFERS_MAX: u32 = 32;
 pub const V4L2_PLANE_BYTES_MAX: u32 = 128 << 20;
 /// How often one call to a video driver is made again because a signal interrupted it.
 pub const V4L2_INTERRUPTS_MAX: u32 = 64;
+/// Video nodes that are listed; a Pi has about twenty of its own.
+pub const V4L2_NODES_MAX: usize = 64;
+/// Age of a picture when it is taken out of the queue; one that says it is older has a clock of its
+/// own, and its arrival counts.
+pub const V4L2_STAMP_AGE_MAX: Duration = Duration::from_secs(10);
+/// Controls of one device, and items of one menu, that are read; further ones are left out.
+pub const V4L2_CONTROLS_MAX: usize = 256;
+/// Formats of one device that are asked for.
+pub const V4L2_FORMATS_MAX: u32 = 64;
+/// Buffers that a camera is given: one is read while the others are filled.
+pub const CAMERA_BUFFERS: u32 = 4;
+/// Opening a camera and agreeing on a format; some take seconds to wake.
+pub const CAMERA_OPEN_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long the thread of the last run may take to let go of the camera.
+pub const CAMERA_RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Without a usable picture for so long the queue is rebuilt, and after as long again the run ends;
+/// slow cameras get three pictures' time and 2 s.
+pub const CAMERA_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Pictures of a camera that codes them itself, on their way to the bus; past it the thread waits,
+/// and the driver drops pictures.
+pub const CAMERA_CODED_UNITS_MAX: usize = 4;
+/// Pause between two looks whether a camera that is away has come back.
+pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long the API waits for video drivers to say what there is.
+pub const DEVICES_TIME_MAX: Duration = Duration::from_secs(10);
+
+// Board.
+
+/// Bytes read of a file in which the kernel tells something; the rest is not read.
+pub const BOARD_FILE_BYTES_MAX: u64 = 16 << 10;
+/// Entries read of a directory in which the kernel tells something.
+pub const BOARD_ENTRIES_MAX: usize = 256;
+/// Characters of a text that the kernel tells, such as a model; the rest is cut off.
+pub const BOARD_TEXT_CHARS_MAX: usize = 128;
+/// Entries of a device tree's `compatible` that are looked at.
+pub const BOARD_COMPATIBLE_MAX: usize = 32;
+/// Temperatures that are told.
+pub const BOARD_TEMPERATURES_MAX: usize = 64;
+/// Pause between two looks at the board.
+pub const BOARD_LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// Pause between two notes on what was written to the disk, so that counting wears nothing: a
+/// power cut forgets this much.
+pub const WRITTEN_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
+/// Disks whose writes are counted; the one that was seen longest ago leaves first.
+pub const WRITTEN_DISKS_MAX: usize = 8;
+/// Largest file of that count; a larger one is none of ours.
+pub const WRITTEN_FILE_BYTES_MAX: u64 = 64 << 10;
+/// Longest name of a GPIO line; the kernel's are shorter than 32 bytes.
+pub const GPIO_LINE_CHARS_MAX: usize = 48;
+/// Edges of all lines that wait to be looked at; past it they are dropped, and the levels are
+/// looked at once a second anyway.
+pub const GPIO_EDGES_MAX: usize = 64;
+
+// Panel.
+
+/// Alarm inputs in one configuration; more are refused.
+pub const INPUTS_MAX: usize = 16;
+/// Debounce of an input; a shorter one is contact bounce, a longer one hides an alarm.
+pub const INPUT_DEBOUNCES: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(5);
+/// How far before and behind its moment an input may protect footage.
+pub const INPUT_SPAN_MAX: Duration = Duration::from_secs(600);
+/// Events of one input within [`INPUT_EVENTS_WINDOW`]; past it the input chatters, which is said
+/// once, and its events are only counted until it was silent for that long.
+pub const INPUT_EVENTS_MAX: usize = 6;
+/// Over how long [`INPUT_EVENTS_MAX`] is counted.
+pub const INPUT_EVENTS_WINDOW: Duration = Duration::from_secs(60);
+/// An input that is active for longer is said to be stuck, once; it changes nothing else.
+pub const INPUT_STUCK_AFTER: Duration = Duration::from_secs(3_600);
+/// Events of inputs that wait for the journal; past it the newest is dropped and said.
+pub const INPUT_QUEUE_LEN_MAX: usize = 64;
+/// How long an event waits for a ring that is not ready; then it is dropped and said.
+pub const INPUT_NOTE_TIME_MAX: Duration = Duration::from_secs(600);
+/// Ranges that inputs may protect together, so that people always find room for theirs; past it
+/// inputs only make marks.
+pub const INPUT_PINS_MAX: usize = 512;
+/// A button that is held longer is stuck, and means nothing.
+pub const BUTTON_HELD_MAX: Duration = Duration::from_secs(60);
 
 // USB.
 

@@ -6,7 +6,9 @@
 //! default, and a test holds it to that.
 
 mod account;
+mod camera;
 mod encode;
+mod panel;
 mod reader;
 mod stream;
 mod unit;
@@ -61,6 +63,8 @@ pub struct Config {
     pub rtsp_basic: bool,
     /// How long the peer of an RTSP session may be silent.
     pub rtsp_session_timeout: Duration,
+    /// What hangs on the board's lines.
+    pub panel: crate::panel::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -81,6 +85,7 @@ impl Default for Config {
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
+            panel: crate::panel::Config::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -209,6 +214,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         config.streams = check_streams(streams, faults);
         stream::check_subs(&config.streams, faults);
     }
+    config.panel = panel::check(&mut root, &config.streams, faults);
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
         config.accounts = account::check(accounts, faults);
@@ -342,8 +348,12 @@ mod tests {
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
             sub = "door"
+            [stream.dock]
+            source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
+            [stream.csi]
+            source = { kind = "command", command = ["rpicam-vid", "--timeout", "0", "--nopreview", "--codec", "h264", "--inline", "--width", "1280", "--height", "720", "--framerate", "25", "--intra", "25", "--bitrate", "2000000", "--flush", "--output", "-"] }
             [stream.yard]
             source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
@@ -451,6 +461,33 @@ mod tests {
             ],
             "{told:#?}"
         );
+    }
+
+    #[test]
+    fn a_command_is_a_list_and_is_never_repeated() {
+        let told = faults(
+            r#"
+            [stream.a]
+            source = { kind = "command" }
+            [stream.b]
+            source = { kind = "command", command = [] }
+            [stream.c]
+            source = { kind = "command", command = ["cam", "hunter2\u0000", 7], url = "rtsp://x" }
+            "#,
+        );
+        let paths: Vec<_> = told.iter().map(|t| t.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "stream.a.source.command",
+                "stream.b.source.command",
+                "stream.c.source.command[1]",
+                "stream.c.source.command[2]",
+                "stream.c.source.url",
+            ],
+            "{told:#?}"
+        );
+        assert!(!told.concat().contains("hunter2"));
     }
 
     #[test]

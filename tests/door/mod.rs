@@ -11,10 +11,12 @@ use std::sync::Arc;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
+use holdfast::board::Machine;
 use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::media::AccessUnit;
+use holdfast::panel::Panel;
 use holdfast::serve::http::{self, Cors, HttpDoor};
 use holdfast::serve::rtsp::Reception;
 use holdfast::sink::Outlet;
@@ -62,6 +64,24 @@ impl Clock for LongOn {
     }
 }
 
+/// What the kernel of a Raspberry Pi tells.
+fn raspberry_pi() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (file, content) in [
+        ("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"),
+        ("proc/device-tree/compatible", "raspberrypi,4-model-b\0brcm,bcm2711\0"),
+        ("proc/loadavg", "0.52 0.58 0.59 1/391 12345\n"),
+        ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
+        ("sys/class/thermal/thermal_zone0/temp", "52095\n"),
+        ("sys/devices/platform/soc/soc:firmware/get_throttled", "0\n"),
+    ] {
+        let file = root.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    root
+}
+
 /// A box with the stream `gate`, recorded or not.
 pub struct TestBox {
     pub addr: SocketAddr,
@@ -71,6 +91,8 @@ pub struct TestBox {
     pub clock: SharedClock,
     pub dvr: Dvr,
     pub disk: tempfile::TempDir,
+    /// What the kernel of its board tells.
+    pub tree: tempfile::TempDir,
 }
 
 impl TestBox {
@@ -86,6 +108,7 @@ impl TestBox {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
         let disk = tempfile::tempdir().unwrap();
+        let tree = raspberry_pi();
         let ring = dvr::Config {
             data_dir: disk.path().to_owned(),
             size: dvr::Size::Bytes(ring_bytes),
@@ -110,13 +133,15 @@ impl TestBox {
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), disk.path().to_owned(), &supervisor),
+            machine: Machine::open(tree.path(), disk.path(), Arc::clone(&clock)).unwrap(),
+            panel: Panel::default(),
         });
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
             http::run(Arc::clone(&listener), Arc::clone(&door), context)
         });
-        Self { addr, stream, outlet, supervisor, clock, dvr, disk }
+        Self { addr, stream, outlet, supervisor, clock, dvr, disk, tree }
     }
 
     /// A box that makes no pictures and records nothing.

@@ -1,7 +1,8 @@
-//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports and RTSP sessions.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
 //!
 //! Owns: the JSON shapes of streams and health.
 
+pub(super) mod devices;
 pub(super) mod exports;
 mod health;
 pub(super) mod note;
@@ -10,6 +11,7 @@ pub(super) mod recovery;
 pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;
+pub(super) mod system;
 
 use axum::Json;
 use axum::extract::State;

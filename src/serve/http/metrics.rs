@@ -3,6 +3,8 @@
 //! Owns: names and labels; one label value per stream, door or task, never per client. Nothing
 //! is kept: each scrape walks the outlets, whose parts all count the same four.
 
+mod board;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,7 +65,8 @@ impl Collector for Scrape {
         counts(&mut encoder, &outlets)?;
         self.streams(&mut encoder, &outlets)?;
         self.passwords(&mut encoder)?;
-        self.tasks(&mut encoder)
+        self.tasks(&mut encoder)?;
+        board::encode(&mut encoder, &self.0.machine)
     }
 }
 

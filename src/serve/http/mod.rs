@@ -39,8 +39,10 @@ pub use listener::{HttpError, run};
 use super::rtsp::Reception;
 use crate::base::Stop;
 use crate::base::time::{BootTime, SharedClock};
+use crate::board::Machine;
 use crate::bus::Directory;
 use crate::dvr::Dvr;
+use crate::panel::Panel;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::export::Exports;
@@ -74,6 +76,10 @@ pub struct HttpDoor {
     pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
+    /// The machine this runs on.
+    pub machine: Machine,
+    /// What hangs on its lines.
+    pub panel: Panel,
 }
 
 /// What every handler is given.
@@ -90,6 +96,8 @@ struct Door {
     exports: Exports,
     /// The files of the last downloads.
     kept: export::Kept,
+    /// Who may ask video drivers now.
+    turn: api::devices::Turn,
 }
 
 impl std::ops::Deref for Door {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use super::error::ApiError;
 use super::{
@@ -32,11 +32,14 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/exports", get(api::exports::list).post(api::exports::create))
         .route("/api/v1/exports/{id}", get(api::exports::one).delete(api::exports::remove))
         .route("/api/v1/exports/{id}/file", get(api::exports::file))
-        .route("/api/v1/system", get(api::exports::system))
+        .route("/api/v1/system", get(api::system::system))
+        .route("/api/v1/inputs", get(api::system::inputs))
         .route("/api/v1/rtsp/sessions", get(api::rtsp::sessions))
         .route("/api/v1/rtsp/sessions/{id}", delete(api::rtsp::end_session))
         .route("/api/v1/rtsp/failures", get(api::rtsp::failures))
         .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
+        .route("/api/v1/devices", get(api::devices::devices))
+        .route("/api/v1/devices/{id}/controls", put(api::devices::set_controls))
         .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/api/v1/recovery/resume", post(api::recovery::resume))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))

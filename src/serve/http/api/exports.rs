@@ -1,4 +1,4 @@
-//! `/api/v1/exports`: export jobs, and `/api/v1/system`: whose key signs them.
+//! `/api/v1/exports`: export jobs.
 //!
 //! Owns: the shapes of requests and the words for refusals. An answer of success means that the
 //! job is on the disk and its footage protected.
@@ -42,27 +42,6 @@ pub(in crate::serve::http) struct ExportRequest {
 #[derive(Serialize)]
 struct Exports {
     exports: Vec<JobView>,
-}
-
-#[derive(Serialize)]
-struct System {
-    version: &'static str,
-    device: Option<Device>,
-}
-
-#[derive(Serialize)]
-struct Device {
-    key_sha256: String,
-    public_key: String,
-}
-
-/// `GET /api/v1/system`: which box and which software this is. `device` is null until the ring
-/// was opened for the first time.
-pub(in crate::serve::http) async fn system(State(door): At) -> impl IntoResponse {
-    let device = door.export_jobs.device();
-    let device =
-        device.map(|key| Device { key_sha256: key.fingerprint(), public_key: key.to_pem() });
-    (NO_STORE, Json(System { version: env!("CARGO_PKG_VERSION"), device }))
 }
 
 /// `GET /api/v1/exports`: the oldest first.

@@ -6,11 +6,15 @@
 use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
+use crate::board::{Disk, Report, Reserve};
 use crate::bus::{Encoding, State};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::serve::http::HttpDoor;
 use crate::sink::recorder::Recorder;
 use crate::supervise::{TaskReport, TaskState};
+
+/// Life of a disk from which on it is told that it ends.
+const LIFE_USED_PERCENT_SHOWN: u8 = 90;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,7 +48,13 @@ impl HealthReport {
     /// Looks at everything.
     pub(super) fn new(door: &HttpDoor) -> Self {
         let tasks = door.supervisor.report();
-        let mut checks = vec![storage(door), ring(&door.dvr), clock(door), running(&tasks)];
+        let mut checks = vec![
+            storage(door),
+            ring(&door.dvr),
+            clock(door),
+            board(&door.machine.report()),
+            running(&tasks),
+        ];
         checks.extend(park(door));
         checks.extend(reverted(door));
         checks.extend(unrecorded(door));
@@ -153,6 +163,31 @@ fn clock(door: &HttpDoor) -> Check {
     Check { name: "clock".to_owned(), status, message: message.to_owned() }
 }
 
+/// The board: what its heat, its supply and the age of its disk do to the recording.
+fn board(report: &Report) -> Check {
+    let power = &report.power;
+    let worn = report.disk.as_ref().is_some_and(is_worn);
+    let (status, message) = if power.under_voltage == Some(true) {
+        (Status::Degraded, "The power supply gives too little voltage: it may be too weak.")
+    } else if power.throttled == Some(true) {
+        (Status::Degraded, "The board is hot and works slower than it could.")
+    } else if worn {
+        (Status::Degraded, "The disk has used up nearly all of its life: replace it soon.")
+    } else if power.under_voltage_since_boot == Some(true) {
+        (Status::Ok, "The power supply gave too little voltage at times since the boot.")
+    } else if power.throttled_since_boot == Some(true) {
+        (Status::Ok, "The board was too hot at times since the boot.")
+    } else {
+        (Status::Ok, "Nothing is known against the board.")
+    };
+    Check { name: "board".to_owned(), status, message: message.to_owned() }
+}
+
+fn is_worn(disk: &Disk) -> bool {
+    let used_up = disk.life_used_percent.is_some_and(|used| used >= LIFE_USED_PERCENT_SHOWN);
+    used_up || disk.reserve == Some(Reserve::Urgent)
+}
+
 /// Whether recording is off because the board was booted again and again.
 fn park(door: &HttpDoor) -> Option<Check> {
     let parked = door.supervisor.recovery()?.parked().borrow().clone()?;
@@ -189,16 +224,20 @@ fn running(tasks: &[TaskReport]) -> Check {
 
 /// A stream that is there, all of it or as much as there is time for.
 fn live(encoding: Option<&Encoding>) -> (Status, String) {
-    match encoding.map_or(1, |encoding| encoding.one_in) {
-        0 | 1 => (Status::Ok, "Live.".to_owned()),
-        one_in => {
-            let message = format!(
-                "Live with one picture in {one_in}: there is no time to encode more. A smaller \
-                 picture or a lower frame rate would be even."
-            );
-            (Status::Degraded, message)
-        }
+    let mut message = "Live.".to_owned();
+    let Some(encoding) = encoding else { return (Status::Ok, message) };
+    if encoding.one_in > 1 {
+        message = format!(
+            "Live with one picture in {}: there is no time to encode more. A smaller picture or a \
+             lower frame rate would be even.",
+            encoding.one_in
+        );
     }
+    if let Some(why) = &encoding.instead {
+        message = format!("{message} The board's encoder is not used: {why}.");
+    }
+    let is_whole = encoding.one_in <= 1 && encoding.instead.is_none();
+    (if is_whole { Status::Ok } else { Status::Degraded }, message)
 }
 
 fn streams(door: &HttpDoor) -> Vec<Check> {
@@ -213,4 +252,29 @@ fn streams(door: &HttpDoor) -> Vec<Check> {
         Check { name: format!("stream/{name}"), status, message }
     };
     outlets.iter().map(check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Power;
+
+    fn told(power: Power) -> (Status, String) {
+        let check = board(&Report { power, ..Report::default() });
+        (check.status, check.message)
+    }
+
+    #[test]
+    fn heat_and_a_weak_supply_are_shown() {
+        let (status, message) = told(Power::default());
+        assert_eq!((status, message.as_str()), (Status::Ok, "Nothing is known against the board."));
+        let (status, message) = told(Power { throttled: Some(true), ..Power::default() });
+        assert!(status == Status::Degraded && message.contains("hot"), "{message}");
+        let weak = Power { under_voltage: Some(true), throttled: Some(true), ..Power::default() };
+        let (status, message) = told(weak);
+        assert!(status == Status::Degraded && message.contains("voltage"), "{message}");
+        let over = Power { under_voltage_since_boot: Some(true), ..Power::default() };
+        let (status, message) = told(Power { under_voltage: Some(false), ..over });
+        assert!(status == Status::Ok && message.contains("at times"), "{message}");
+    }
 }

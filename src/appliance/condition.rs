@@ -1,0 +1,42 @@
+//! How the box does, for the LED.
+//!
+//! Owns: which state of which part is trouble. The health page says the same at length.
+
+use crate::base::time::{Clock, Trust};
+use crate::board::Machine;
+use crate::bus::{Directory, State};
+use crate::dvr::{Dvr, RecordingState, RingState};
+use crate::panel::{Condition, Trouble};
+use crate::sink::Outlet;
+
+/// Looks at everything; blocks on nothing but locks.
+pub(super) fn of(
+    outlets: &Directory<Outlet>,
+    dvr: &Dvr,
+    machine: &Machine,
+    clock: &dyn Clock,
+) -> Condition {
+    let outlets = outlets.all();
+    let recorders = outlets.values().filter_map(|outlet| outlet.recorder.as_ref());
+    let states: Vec<_> = recorders.map(|recorder| recorder.status().state).collect();
+    let count = |wanted| states.iter().filter(|state| **state == wanted).count();
+    let ring = dvr.status();
+    let power = machine.report().power.clone();
+    let offline =
+        outlets.values().any(|outlet| matches!(outlet.stream.state().0, State::Offline { .. }));
+    let has_room = matches!(ring.ring, RingState::Ready) && ring.short.is_none();
+    let storage = !has_room || ring.bad_slots > 0 || count(RecordingState::Failed) > 0;
+    let board = power.under_voltage == Some(true) || power.throttled == Some(true);
+    let time = clock.quality().trust == Trust::None;
+    let troubles = [
+        (storage, Trouble::Storage),
+        (offline, Trouble::Camera),
+        (board, Trouble::Board),
+        (time, Trouble::Time),
+    ];
+    Condition {
+        recorded: states.len(),
+        recording: count(RecordingState::Recording),
+        troubles: troubles.into_iter().filter_map(|(is_so, what)| is_so.then_some(what)).collect(),
+    }
+}

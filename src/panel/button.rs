@@ -1,0 +1,69 @@
+//! What a press means.
+//!
+//! Owns: how long is long. Pure: levels and moments in.
+
+use std::time::Duration;
+
+use crate::base::limits::BUTTON_HELD_MAX;
+use crate::base::time::BootTime;
+
+/// How far a press has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Shorter than the others: the box shows itself.
+    Tap,
+    /// 3 s: the claim window, on a box without network the access point.
+    Claim,
+    /// 10 s: network back to DHCP.
+    Network,
+    /// 20 s: factory reset.
+    Reset,
+}
+
+const STAGES: [(Duration, Stage); 4] = [
+    (Duration::from_secs(20), Stage::Reset),
+    (Duration::from_secs(10), Stage::Network),
+    (Duration::from_secs(3), Stage::Claim),
+    (Duration::ZERO, Stage::Tap),
+];
+
+impl Stage {
+    fn after(held: Duration) -> Self {
+        let reached = STAGES.iter().find(|(from, _)| held >= *from);
+        reached.map_or(Self::Tap, |(_, stage)| *stage)
+    }
+
+    /// What it is for, as the log says it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "identify",
+            Self::Claim => "claim window",
+            Self::Network => "network to DHCP",
+            Self::Reset => "factory reset",
+        }
+    }
+}
+
+/// The button.
+#[derive(Debug, Default)]
+pub(super) struct Button {
+    pressed_at: Option<BootTime>,
+}
+
+impl Button {
+    /// The level changed, or was looked at; answers what was asked for when it is let go.
+    pub(super) fn level(&mut self, now: BootTime, pressed: bool) -> Option<Stage> {
+        if pressed {
+            self.pressed_at.get_or_insert(now);
+            return None;
+        }
+        let held = now.since(self.pressed_at.take()?);
+        (held <= BUTTON_HELD_MAX).then(|| Stage::after(held))
+    }
+
+    /// How far the press has come; `None` while nobody presses, or when the button is stuck.
+    pub(super) fn held(&self, now: BootTime) -> Option<Stage> {
+        let held = now.since(self.pressed_at?);
+        (held <= BUTTON_HELD_MAX).then(|| Stage::after(held))
+    }
+}

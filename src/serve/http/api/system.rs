@@ -1,0 +1,104 @@
+//! `/api/v1/system`: which box this is, and how its board does; `/api/v1/inputs`: what hangs on its
+//! lines.
+//!
+//! Owns: the shape of the answer. What the board does not tell is null. No serial numbers:
+//! there are no accounts yet, and a box is named by its device key.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use serde_json::json;
+
+use super::NO_STORE;
+use crate::base::boot;
+use crate::base::time::BootTime;
+use crate::board::{Board, Cpu, Disk, Memory, Os, Power, Report, Temperature, Written};
+use crate::serve::http::route::At;
+
+#[derive(Serialize)]
+struct System<'a> {
+    version: &'static str,
+    device: Option<Device>,
+    board: BoardView<'a>,
+    os: &'a Os,
+    /// 32 hexadecimal digits; another one after each boot.
+    boot_id: String,
+    /// Since the machine booted; the daemon's own stands in `/api/v1/health`.
+    uptime_secs: f64,
+    /// How old the rest is; null before the first look.
+    age_ms: Option<u64>,
+    cpu: &'a Cpu,
+    memory: &'a Memory,
+    temperatures: &'a [Temperature],
+    power: &'a Power,
+    disk: Option<DiskView<'a>>,
+}
+
+#[derive(Serialize)]
+struct Device {
+    key_sha256: String,
+    public_key: String,
+}
+
+#[derive(Serialize)]
+struct BoardView<'a> {
+    /// As in the project's `board/` directory; null for a board that is not known there.
+    id: Option<&'a str>,
+    name: Option<&'a str>,
+    model: Option<&'a str>,
+    compatible: &'a [String],
+}
+
+#[derive(Serialize)]
+struct DiskView<'a> {
+    #[serde(flatten)]
+    disk: &'a Disk,
+    /// Summed over boots.
+    written: Option<&'a Written>,
+}
+
+/// `GET /api/v1/system`. `device` is null until the ring was opened for the first time.
+pub(in crate::serve::http) async fn system(State(door): At) -> impl IntoResponse {
+    let device = door.export_jobs.device();
+    let device =
+        device.map(|key| Device { key_sha256: key.fingerprint(), public_key: key.to_pem() });
+    let report = door.machine.report();
+    let now = door.clock.boot();
+    let age = report.at.map(|at| now.since(at).as_millis());
+    let system = System {
+        version: env!("CARGO_PKG_VERSION"),
+        device,
+        board: board(door.machine.board()),
+        os: door.machine.os(),
+        boot_id: format!("{:032x}", u128::from_be_bytes(boot::identity())),
+        uptime_secs: now.since(BootTime::default()).as_secs_f64(),
+        age_ms: age.map(|age| u64::try_from(age).unwrap_or(u64::MAX)),
+        cpu: &report.cpu,
+        memory: &report.memory,
+        temperatures: &report.temperatures,
+        power: &report.power,
+        disk: disk(&report),
+    };
+    (NO_STORE, Json(json!(system)))
+}
+
+/// `GET /api/v1/inputs`: LED, button and alarm inputs, as far as they are configured.
+pub(in crate::serve::http) async fn inputs(State(door): At) -> impl IntoResponse {
+    (NO_STORE, Json(door.panel.view()))
+}
+
+fn board(board: &Board) -> BoardView<'_> {
+    let facts = board.facts.as_ref();
+    BoardView {
+        id: facts.map(|facts| facts.id.as_str()),
+        name: facts.map(|facts| facts.name.as_str()),
+        model: board.model.as_deref(),
+        compatible: &board.compatible,
+    }
+}
+
+fn disk(report: &Report) -> Option<DiskView<'_>> {
+    let disk = report.disk.as_ref()?;
+    Some(DiskView { disk, written: report.written.as_ref() })
+}
