@@ -5,6 +5,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod lines;
 mod machine;
 
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ fn the_package_runs_on_a_board() {
     step("install", || install(&board));
     step("live", || live(&board));
     step("serve", || serve(&board));
+    step("lines", || lines::lines(&board));
     board.power_off();
 }
 
