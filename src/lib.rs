@@ -7,14 +7,16 @@
 //!    │ source/   │ ────── publish ─────► │ bus/  │ ─────────────────────────► │ sink/         │
 //!    │ rtsp_pull │                       │ one   │                            │ recorder ─► dvr/ (ring on disk)
 //!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
-//!    │ pattern   │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
-//!    └─────▲─────┘                       │       │   a key frame              │ thumbnail     │
+//!    │ v4l2      │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
+//!    │ pattern   │                       │       │   a key frame              │ thumbnail     │
+//!    └─────▲─────┘                       │       │                            │               │
 //!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
 //!          │                                                                          │
 //!         serve/ (RTSP door · HTTP door · the page) ──────────────────────────────────┘
 //!    around everything: supervise/ (restart with backoff, heartbeats, the watchdog's food)
 //!    beneath everything: wire/ (RTSP, RTP, SDP, fMP4, HLS: bytes and time in, bytes and events out)
-//!                        media/ (access units, codecs) · encode/ (pictures) · base/ (clocks, limits)
+//!                        media/ (access units, codecs) · encode/ (pictures) · v4l2/ (video devices)
+//!                        base/ (clocks, limits)
 //! ```
 //!
 //! Data flows to the right only. What goes left is "stop", and receiver reports inside one
@@ -31,7 +33,7 @@
 //! | 5 | [`source`] · [`sink`] · [`panel`] |
 //! | 4 | [`dvr`] · [`encode`] |
 //! | 3 | [`wire`] · [`bus`] |
-//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`board`] |
+//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
@@ -47,6 +49,7 @@ pub mod serve;
 pub mod sink;
 pub mod source;
 pub mod supervise;
+pub mod usb;
 pub mod v4l2;
 pub mod wire;
 

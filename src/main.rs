@@ -61,6 +61,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Brings a dead USB camera back as the daemon asked; `holdfast-usb.service` starts this itself.
+    #[command(hide = true)]
+    UsbMend,
     /// Turns key frames on standard input into pictures; the daemon starts this itself.
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill {
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::DecodeStill { job, h265 } => {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Command::UsbMend => appliance::usb_mend(),
         Command::Recovery { command } => appliance::recovery(&command),
         Command::Health(arguments) => appliance::health(&arguments),
         Command::VerifyExport { file, key } => appliance::verify_export(&file, key.as_deref()),

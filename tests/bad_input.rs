@@ -225,8 +225,19 @@ fn assert_recording_says_why(daemon: &Daemon) {
     });
     let reason = stream["recording"]["reason"].as_str().unwrap_or_default();
     assert!(!reason.is_empty(), "no reason: {stream}");
-    let health = daemon.get("/api/v1/health");
-    assert_ne!(health["status"], "ok", "{health}");
+    assert!(stream["recording"]["since"].is_string(), "since when: {stream}");
+    // 200 or 503, as it may be said.
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut health = agent.get(daemon.http("/api/v1/health")).call().unwrap();
+    let health = health.body_mut().read_to_string().unwrap();
+    assert!(health.contains("\"recording/demo\""), "{health}");
+    assert!(health.contains("Nothing is recorded since 20"), "{health}");
+    wait_for("the log", Duration::from_secs(20), || {
+        daemon.logs().contains("not recording").then_some(())
+    });
+    let metrics = ureq::get(daemon.http("/metrics")).call().unwrap();
+    let metrics = metrics.into_body().read_to_string().unwrap();
+    assert!(metrics.contains("holdfast_stream_recording{stream=\"demo\"} 0"), "{metrics}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 8] = [
     &["base"],
-    &["supervise", "media", "v4l2", "board"],
+    &["supervise", "media", "v4l2", "usb", "board"],
     &["wire", "bus"],
     &["dvr", "encode"],
     &["source", "sink", "panel"],

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use door::TestBox;
 use footage::Footage;
+use holdfast::base::time::WallTime;
+use holdfast::media::AccessUnit;
 use playlist::Media;
 use tokio::time::Instant;
 
@@ -20,6 +22,7 @@ async fn begin(recorded: bool, footage: Footage) -> Arc<TestBox> {
     let door = Arc::new(if recorded { TestBox::recording().await } else { TestBox::plain().await });
     door.outlet.hls.set_low_latency(true);
     door.go_live(&footage);
+    let footage = dated(footage, door.clock.wall());
     let begin = Instant::now();
     let base = door.clock.boot().before(Duration::from_millis(HEAD_START_MS));
     door.publish(&footage, base, 0, HEAD_START_MS).await;
@@ -34,6 +37,19 @@ async fn begin(recorded: bool, footage: Footage) -> Arc<TestBox> {
         }
     });
     door
+}
+
+/// Footage of which the first [`HEAD_START_MS`] were captured before `now`, as the ring knows them.
+fn dated(mut footage: Footage, now: WallTime) -> Footage {
+    let first =
+        footage.units[0].captured.wall.offset_nanos(HEAD_START_MS.cast_signed() * 1_000_000);
+    let by_nanos = now.as_unix_nanos() - first.as_unix_nanos();
+    for unit in &mut footage.units {
+        let mut moved = AccessUnit::clone(unit);
+        moved.captured.wall = moved.captured.wall.offset_nanos(by_nanos);
+        *unit = Arc::new(moved);
+    }
+    footage
 }
 
 async fn media(door: &TestBox, query: &str) -> Media {
@@ -85,6 +101,45 @@ async fn a_reload_waits_for_the_part_it_names_and_a_hinted_part_comes() {
         let delta = media(&door, "?_HLS_skip=YES").await;
         assert!(delta.skipped > 0 || delta.secs() <= 18.0 + 3.0, "{delta:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_goes_on_from_the_ring_to_memory_and_back_without_a_hole() {
+    // Also with key frames so seldom that the newest is far behind what was listed of the ring.
+    tokio::join!(there_and_back(25), there_and_back(75));
+}
+
+async fn there_and_back(gop: u32) {
+    let door = begin(true, footage::footage(60, gop, 300)).await;
+    let mut told = with_parts(&door).await;
+    let first = told.clone();
+    for low_latency in [true, false, true] {
+        door.outlet.hls.set_low_latency(low_latency);
+        let until = told.next().0 + 3;
+        while told.next().0 < until {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let next = media(&door, "").await;
+            // What a player sees of the change; its parts are those of the same segment.
+            if next.part_target_secs != told.part_target_secs {
+                (told.version, told.part_target_secs) = (next.version, next.part_target_secs);
+                told.open.parts.clear();
+            }
+            next.follows(&told);
+            told = next;
+            assert_eq!(told.discontinuities(), 0, "{told:?}");
+            let ends = told.segments.iter().map(|it| it.date.unwrap() + nanos(it.secs));
+            for (end, next) in ends.zip(&told.segments[1..]) {
+                assert!((next.date.unwrap() - end).abs() < 2_000_000, "a hole: {next:?}");
+            }
+        }
+        assert_eq!(!told.hints.is_empty(), low_latency, "{told:?}");
+    }
+    assert_eq!(told.discontinuity_sequence, first.discontinuity_sequence);
+}
+
+#[allow(clippy::cast_possible_truncation)] // seconds of a test
+fn nanos(secs: f64) -> i128 {
+    (secs * 1e9) as i128
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,11 @@ fn every_rule_of_a_media_playlist_finds_what_breaks_it() {
         ("#EXT-X-VERSION:7\n", "#EXT-X-VERSION:7\n#EXT-X-VERSION:7\n", "a header tag stands once"),
         ("#EXT-X-TARGETDURATION:3\n", "", "the target duration is told"),
         ("VERSION:7", "VERSION:5", "the version covers the tags"),
+        (
+            "DISCONTINUITY-SEQUENCE:4",
+            "DISCONTINUITY-SEQUENCE:67174401",
+            "discontinuities are counted from a small number",
+        ),
         ("#EXTINF:3.000000", "#EXTINF:3.001000", "no segment is longer than the target"),
         ("#EXTINF:2.000000", "#EXTINF:0.000000", "a segment has a length"),
         ("#EXT-X-PROGRAM-DATE-TIME:2026-11-22T15:00:03.000Z\n", "", "a segment has a date"),

@@ -149,7 +149,8 @@ fn systemd_notes_how_the_daemon_ended() {
 
 const HANGING: &str = "HOLDFAST_TEST_HANGING";
 
-/// Not a test: the process of the next one, in which a vital task hangs.
+/// Not a test: the process of the next ones, in which something hangs: an enlisted part that does
+/// not beat, or a kept task that spins or waits for itself, on the only worker there is.
 #[test]
 fn hanging() {
     use holdfast::base::{Stop, time::SystemClock};
@@ -158,30 +159,52 @@ fn hanging() {
     let clock: holdfast::base::time::SharedClock = std::sync::Arc::new(SystemClock);
     let log = RecoveryLog::open(Path::new(&data), std::sync::Arc::clone(&clock)).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock).with_recovery(log);
-    let (_heartbeat, _seat) =
-        supervisor.enlist(TaskSpec::vital("web/test", Duration::from_secs(2)));
-    let fed = keep_watchdog_fed(supervisor, || "test".to_owned());
+    keep_watchdog_fed(supervisor.clone(), || "test".to_owned()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), fed).await });
+    runtime.block_on(async {
+        let drill = std::env::var_os("HOLDFAST_DRILL").is_some();
+        let spec = TaskSpec::vital("web/test", Duration::from_secs(2));
+        let _seat = (!drill).then(|| supervisor.enlist(spec));
+        holdfast::supervise::begin_drill(&supervisor);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
 }
 
-#[test]
-fn a_vital_task_that_hangs_brings_a_new_daemon_at_once() {
+/// What the recovery log says of a process in which `drill`, or nothing but a part, hangs, once
+/// systemd was asked for another one.
+fn noted_of(drill: Option<&str>, part: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "hanging"]).env(HANGING, dir.path());
+    command.envs(drill.map(|kind| ("HOLDFAST_DRILL", kind)));
     // An interval that only the trigger can be quicker than.
     command.env("NOTIFY_SOCKET", dir.path().join("notify")).env("WATCHDOG_USEC", "600000000");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let _hanging = Running::start(&mut command);
-    wait_told(&socket, "WATCHDOG=trigger");
-    let log = dir.path().join("recovery.json");
-    let noted = wait_for("the reason", Duration::from_secs(20), || {
-        std::fs::read_to_string(&log).ok().filter(|text| text.contains("web/test"))
+    wait_for("WATCHDOG=trigger", Duration::from_secs(50), || {
+        told(&socket).filter(|text| text.contains("WATCHDOG=trigger"))
     });
+    let log = dir.path().join("recovery.json");
+    wait_for("the reason", Duration::from_secs(20), || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.contains(part))
+    })
+}
+
+#[test]
+fn a_vital_task_that_hangs_brings_a_new_daemon_at_once() {
+    let noted = noted_of(None, "web/test");
     assert!(noted.contains("did not beat for"), "{noted}");
+}
+
+#[test]
+fn a_task_that_spins_or_deadlocks_brings_a_new_daemon() {
+    std::thread::scope(|scope| {
+        for drill in ["spin", "deadlock"] {
+            scope.spawn(move || noted_of(Some(drill), "drill"));
+        }
+    });
 }
 
 /// Largest exposure that `systemd-analyze security` may find.
@@ -192,7 +215,7 @@ fn the_units_are_sound_and_their_sandboxes_are_tight() {
     let dir = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
     for unit in std::fs::read_dir("systemd").unwrap().flatten().map(|entry| entry.path()) {
-        if unit.extension().is_some_and(|kind| kind == "service") {
+        if unit.is_file() && unit.extension().is_some_and(|kind| kind != "md") {
             // systemd looks for the programs that a unit names.
             let text = std::fs::read_to_string(&unit).unwrap();
             let text = text.replace("/usr/bin/holdfast", env!("CARGO_BIN_EXE_holdfast"));
@@ -201,7 +224,7 @@ fn the_units_are_sound_and_their_sandboxes_are_tight() {
             units.push(here);
         }
     }
-    assert!(units.len() >= 4, "{units:?}");
+    assert!(units.len() >= 6, "{units:?}");
     let analyze = |args: &[&str], unit: &Path| {
         let mut command = Command::new("systemd-analyze");
         command.args(args).arg(unit).env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display()));
@@ -212,6 +235,9 @@ fn the_units_are_sound_and_their_sandboxes_are_tight() {
     for unit in &units {
         let (sound, said) = analyze(&["verify", "--man=no"], unit);
         assert!(sound && !said.contains("holdfast"), "{said}");
+        if unit.extension().is_none_or(|kind| kind != "service") {
+            continue;
+        }
         let (_, said) = analyze(&["security", "--offline=true", "--no-pager"], unit);
         let last = said.lines().last().unwrap();
         println!("{last}");

@@ -17,7 +17,7 @@ use super::doors::{self, Door};
 use super::plan::{Changes, Listening, changes};
 use crate::base::Stop;
 use crate::base::fault::chain;
-use crate::base::limits::STOP_TIME_MAX;
+use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
@@ -40,7 +40,9 @@ use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance, Taps};
 use crate::supervise::recovery::{Parked, RecoveryLog};
-use crate::supervise::{Enlisted, Supervisor, TaskSpec, keep_watchdog_fed, say_stopping};
+use crate::supervise::{
+    Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
+};
 use crate::wire::rtsp::auth::{Guard, Rules};
 
 /// The running appliance.
@@ -102,8 +104,9 @@ impl House {
         let config = allowed(&wanted, &recovery);
         let supervisor =
             Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
-        // Not vital: a disk that stalls must not restart the daemon, live viewing goes on.
-        let spec = TaskSpec::new("storage");
+        // A disk that stalls must not restart the daemon, live viewing goes on: calls to it are
+        // excused, and what is left is the thread's own.
+        let spec = TaskSpec::vital("storage", STORAGE_HEARTBEAT_AGE_MAX);
         let (heartbeat, storage) = supervisor.enlist(spec);
         let ring = dvr::Config {
             data_dir: config.data_dir.clone(),
@@ -160,8 +163,8 @@ impl House {
         house.change(changes(None, &config)).await;
         house.tell_streams(&config);
         let outlets = Arc::clone(&house.outlets);
-        let fed = keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets));
-        house.supervisor.spawn("watchdog", fed);
+        keep_watchdog_fed(house.supervisor.clone(), move || status(&outlets))?;
+        begin_drill(&house.supervisor);
         house.supervisor.spawn("park", house.recovery.clone().watch_park());
         Ok(house)
     }

@@ -35,7 +35,7 @@ pub use account::{AccountCommand, account};
 pub use evidence::{device_key, verify_export};
 pub use health::{HealthArguments, health};
 use house::House;
-pub use recovery::{RecoveryCommand, recovery};
+pub use recovery::{RecoveryCommand, recovery, usb_mend};
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;

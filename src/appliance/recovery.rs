@@ -1,18 +1,21 @@
-//! What the command line tells of the recovery log, and what systemd tells the log.
+//! What the command line tells of the recovery log, and what units of systemd run for the ladder.
 //!
 //! Owns: how an entry reads in a terminal.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::Subcommand;
 
 use super::ask;
 use crate::base::time::{SharedClock, SystemClock};
 use crate::config;
 use crate::supervise::recovery::{self, Rung, ServiceEnd};
+use crate::usb::{self, Mended};
 
 /// What can be done with the recovery log.
 #[derive(Debug, Subcommand)]
@@ -99,6 +102,19 @@ pub fn recovery(command: &RecoveryCommand) -> anyhow::Result<ExitCode> {
             let data_dir = config::load(config)?.data_dir;
             recovery::leave_note(&data_dir, Rung::PreviousImage, "board", what, &clock)?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long a camera, or the ports, stay off: long enough for capacitors on a hub.
+const USB_OFF_TIME: Duration = Duration::from_secs(5);
+
+/// Does what the daemon asked for a dead camera on USB; needs the right to write to sysfs.
+pub fn usb_mend() -> anyhow::Result<ExitCode> {
+    let request = usb::Request::receive(Path::new(usb::REQUEST_PATH)).context("no request")?;
+    match usb::mend(&usb::Tree::default(), &request, USB_OFF_TIME)? {
+        Mended::Reset => println!("{} was taken off its bus and put back", request.device.as_str()),
+        Mended::PowerCycled { ports } => println!("{ports} USB ports were without power"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -198,8 +198,11 @@ pub const REFUSED_TRIES_MAX: u32 = 3;
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(3_600);
 /// How long everything together may take to stop.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
-/// A vital task that does not beat for this long stops the watchdog's food.
+/// A vital task that does not beat for this long, or any that does not come back from one turn,
+/// stops the watchdog's food.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
+/// The same for the storage thread, besides its calls to the disk, which may take any time.
+pub const STORAGE_HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 // DVR.
 
@@ -306,6 +309,8 @@ pub const AGE_PASS_PERCENT_MAX: u64 = 10;
 pub const AGE_PASS_PAUSE: Duration = Duration::from_secs(600);
 /// Evictions are added up this long before they are written down.
 pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
+/// A live stream of which nothing becomes durable for this long is not recorded, whatever was meant.
+pub const UNRECORDED_TIME_MAX: Duration = Duration::from_secs(10);
 /// A disk that takes nothing for this long is said to hang.
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
@@ -546,6 +551,31 @@ pub const V4L2_BUFFERS_MAX: u32 = 32;
 pub const V4L2_PLANE_BYTES_MAX: u32 = 128 << 20;
 /// How often one call to a video driver is made again because a signal interrupted it.
 pub const V4L2_INTERRUPTS_MAX: u32 = 64;
+/// Video nodes that are listed; a Pi has about twenty of its own.
+pub const V4L2_NODES_MAX: usize = 64;
+/// Age of a picture when it is taken out of the queue; one that says it is older has a clock of its
+/// own, and its arrival counts.
+pub const V4L2_STAMP_AGE_MAX: Duration = Duration::from_secs(10);
+/// Controls of one device, and items of one menu, that are read; further ones are left out.
+pub const V4L2_CONTROLS_MAX: usize = 256;
+/// Formats of one device that are asked for.
+pub const V4L2_FORMATS_MAX: u32 = 64;
+/// Buffers that a camera is given: one is read while the others are filled.
+pub const CAMERA_BUFFERS: u32 = 4;
+/// Opening a camera and agreeing on a format; some take seconds to wake.
+pub const CAMERA_OPEN_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long the thread of the last run may take to let go of the camera.
+pub const CAMERA_RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Without a usable picture for so long the queue is rebuilt, and after as long again the run ends;
+/// slow cameras get three pictures' time and 2 s.
+pub const CAMERA_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Pictures of a camera that codes them itself, on their way to the bus; past it the thread waits,
+/// and the driver drops pictures.
+pub const CAMERA_CODED_UNITS_MAX: usize = 4;
+/// Pause between two looks whether a camera that is away has come back.
+pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long the API waits for video drivers to say what there is.
+pub const DEVICES_TIME_MAX: Duration = Duration::from_secs(10);
 
 // Board.
 
@@ -599,3 +629,8 @@ pub const INPUT_NOTE_TIME_MAX: Duration = Duration::from_secs(600);
 pub const INPUT_PINS_MAX: usize = 512;
 /// A button that is held longer is stuck, and means nothing.
 pub const BUTTON_HELD_MAX: Duration = Duration::from_secs(60);
+
+// USB.
+
+/// Ports between the board and a USB device (USB 3.2 §10: five hubs, and one for good measure).
+pub const USB_DEPTH_MAX: usize = 7;

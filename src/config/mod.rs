@@ -6,6 +6,7 @@
 //! default, and a test holds it to that.
 
 mod account;
+mod camera;
 mod encode;
 mod panel;
 mod reader;
@@ -342,6 +343,8 @@ mod tests {
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
             sub = "door"
+            [stream.dock]
+            source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
             [stream.yard]

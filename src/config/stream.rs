@@ -8,13 +8,13 @@ use toml::Value;
 use url::Url;
 
 use super::reader::{KeyFault, Section};
-use super::{encode, unit};
+use super::{camera, encode, unit};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
 use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push, substream};
 
-const KINDS: &str = "\"rtsp_pull\", \"rtsp_push\", \"redirect\" or \"pattern\"";
+const KINDS: &str = "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"redirect\" or \"pattern\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -69,6 +69,14 @@ fn check_made(
     let wrong = |wrong: &str, right: &str| made.fault(None, wrong.to_owned(), right.to_owned());
     let (main_width, fps) = match source? {
         source::Config::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
+        source::Config::V4l2(camera) if camera.wish.format.is_raw() => {
+            (camera.wish.width_or_default(), camera.wish.fps())
+        }
+        source::Config::V4l2(_) => {
+            let right = "the source's `format` as \"mjpeg\", \"yuyv\" or \"nv12\"";
+            faults.push(wrong("not made of H.264 that the camera may send", right));
+            return None;
+        }
         other => {
             let right = "`sub`, which names the camera's own second stream";
             faults.push(wrong(&format!("not made of {:?}", other.kind()), right));
@@ -120,6 +128,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     };
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
+        "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);

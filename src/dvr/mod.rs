@@ -469,6 +469,12 @@ impl Writer {
         self.shared.stream_status(&self.log)
     }
 
+    /// The same without counting its bytes, for who asks often; they are told as 0.
+    #[must_use]
+    pub fn standing(&self) -> StreamStatus {
+        self.shared.standing(&self.log)
+    }
+
     /// What of it is on the medium.
     #[must_use]
     pub fn footage(&self) -> Footage {

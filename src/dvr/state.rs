@@ -58,6 +58,8 @@ pub struct StreamStatus {
     pub state: RecordingState,
     /// For people: why it is not recording.
     pub reason: Option<String>,
+    /// Since when nothing of it has become durable; `None` while it does.
+    pub since: Option<WallTime>,
     /// Everything up to this date is on the medium.
     pub durable_until: Option<WallTime>,
     /// Bytes of footage in the ring.
@@ -172,6 +174,8 @@ pub(super) struct StreamLog {
     pub(super) loss_pending: AtomicBool,
     /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
     pub(super) taken_until_nanos: AtomicU64,
+    /// When it was first to be recorded, in nanoseconds since boot.
+    begun_nanos: AtomicU64,
     keep: Mutex<Keep>,
     recent: Mutex<Recent>,
     trouble: Mutex<Disturbance>,
@@ -355,7 +359,11 @@ impl Shared {
     /// What is known of `name`; begins with nothing.
     pub(super) fn stream(&self, name: &StreamName, keep: Keep) -> Arc<StreamLog> {
         let mut streams = lock(&self.streams);
-        let log = streams.entry(name.clone()).or_insert_with(|| Arc::new(StreamLog::new(name)));
+        let log = streams.entry(name.clone()).or_insert_with(|| {
+            let log = StreamLog::new(name);
+            log.begun_nanos.store(self.clock.boot().as_nanos(), Relaxed);
+            Arc::new(log)
+        });
         *lock(&log.keep) = keep;
         Arc::clone(log)
     }
@@ -378,12 +386,21 @@ impl Shared {
     pub(super) fn stream_status(&self, log: &StreamLog) -> StreamStatus {
         let bytes =
             self.table().held().filter(|(_, h)| h.stream == log.name).map(|(_, h)| h.bytes).sum();
-        let (state, reason) = log.state(&self.ring_state(), self.clock.boot());
+        StreamStatus { bytes, ..self.standing(log) }
+    }
+
+    /// As [`Shared::stream_status`] without its bytes, for which every slot is looked at.
+    pub(super) fn standing(&self, log: &StreamLog) -> StreamStatus {
+        let now = self.clock.boot();
+        let (state, reason) = log.state(&self.ring_state(), now);
+        let idle = i64::try_from(now.since(log.grown_at()).as_nanos()).unwrap_or(i64::MAX);
+        let since = self.clock.wall().offset_nanos(-idle);
         StreamStatus {
             state,
             reason,
+            since: (state != RecordingState::Recording).then_some(since),
             durable_until: log.durable.borrow().map(|durable| durable.until),
-            bytes,
+            bytes: 0,
             lost: log.lost.load(Relaxed),
         }
     }
@@ -426,6 +443,7 @@ impl StreamLog {
             lost: AtomicU64::new(0),
             loss_pending: AtomicBool::new(false),
             taken_until_nanos: AtomicU64::new(0),
+            begun_nanos: AtomicU64::new(0),
             keep: Mutex::default(),
             recent: Mutex::default(),
             trouble: Mutex::default(),
@@ -536,11 +554,18 @@ impl StreamLog {
             let secs = waited.as_secs();
             return (Failed, Some(format!("The disk has taken no data for {secs} seconds.")));
         }
-        let age = self.durable.borrow().map(|durable| now.since(durable.since));
-        if waited.is_some() || age.is_some_and(|age| age <= RECORDING_AGE_MAX) {
-            (Recording, None)
-        } else {
-            (Waiting, Some("No picture arrives from this stream.".to_owned()))
+        let is_durable = self.durable.borrow().is_some();
+        match waited {
+            // What is on the medium counts, not what is on its way there.
+            _ if is_durable && now.since(self.grown_at()) <= RECORDING_AGE_MAX => (Recording, None),
+            Some(_) => (Waiting, Some("The first of it is on its way to the disk.".to_owned())),
+            None => (Waiting, Some("No picture arrives from this stream.".to_owned())),
         }
+    }
+
+    /// When something of it last became durable; when it was first to be, if nothing has.
+    fn grown_at(&self) -> BootTime {
+        let begun = BootTime::from_nanos(self.begun_nanos.load(Relaxed));
+        self.durable.borrow().map_or(begun, |durable| durable.since)
     }
 }

@@ -129,6 +129,9 @@ impl Storage {
 
     /// Runs until told to close. A panic costs the open slots, which are opened anew.
     pub(super) fn run(mut self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.adopt_thread();
+        }
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve())) {
             let text = panic.downcast_ref::<String>().map_or("no message", String::as_str);
             error!(error = text, "the storage thread panicked, opening the ring anew");

@@ -22,7 +22,7 @@ pub struct Encoded {
 
 impl Encoded {
     /// Reads what an encoder wrote for one picture (ITU-T H.264 Annex B). `None`: no picture.
-    pub(super) fn from_annex_b(bytes: &[u8]) -> Option<Self> {
+    pub fn from_annex_b(bytes: &[u8]) -> Option<Self> {
         let (mut sps, mut pps, mut key, mut nals) = (None, None, false, Vec::new());
         for unit in nal::annex_b(bytes) {
             let kind = unit[0] & 0x1f;

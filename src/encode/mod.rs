@@ -5,6 +5,7 @@
 //! meets fifty thousand lines of C++ there. Knows no camera.
 
 mod coded;
+pub mod convert;
 mod h264;
 mod picture;
 mod scale;

@@ -9,10 +9,12 @@
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
+pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;
 pub mod substream;
+pub mod v4l2;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub enum Config {
     RtspPull(rtsp_pull::Config),
     /// An encoder that pushes over RTSP.
     RtspPush(rtsp_push::Config),
+    /// A camera of this machine.
+    V4l2(v4l2::Config),
     /// The raw pictures of another stream, made smaller.
     Substream(substream::Config),
     /// Nothing here: the stream is to be had elsewhere.
@@ -47,6 +51,7 @@ impl Config {
             Self::Pattern(_) => "pattern",
             Self::RtspPull(_) => "rtsp_pull",
             Self::RtspPush(_) => "rtsp_push",
+            Self::V4l2(_) => "v4l2",
             Self::Substream(_) => "substream",
             Self::Redirect(_) => "redirect",
         }
@@ -56,7 +61,7 @@ impl Config {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Pattern(_) => true,
+            Self::Pattern(_) | Self::V4l2(_) => true,
             // A sub-stream is there when the camera that it is made from is.
             Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
         }
@@ -66,7 +71,9 @@ impl Config {
     #[must_use]
     pub fn entrance(&self) -> Entrance {
         match self {
-            Self::Pattern(_) | Self::RtspPull(_) | Self::Substream(_) => Entrance::Closed,
+            Self::Pattern(_) | Self::RtspPull(_) | Self::V4l2(_) | Self::Substream(_) => {
+                Entrance::Closed
+            }
             Self::RtspPush(config) => Entrance::Seat(config.seat()),
             Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
         }
@@ -93,6 +100,12 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
             let tap = taps.of(stream.name());
             keep_lives(stream, supervisor, move |stream, context| {
                 pattern::run(config.clone(), Arc::clone(&tap), stream, context)
+            });
+        }
+        Config::V4l2(config) => {
+            let tap = taps.of(stream.name());
+            keep_lives(stream, supervisor, move |stream, context| {
+                v4l2::run(config.clone(), Arc::clone(&tap), stream, context)
             });
         }
         Config::Substream(config) => {

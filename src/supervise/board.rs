@@ -1,13 +1,24 @@
 //! The board on which every task leaves its heartbeat and its last error.
 //!
-//! Owns: what is known of each task. Read by the watchdog and by the health page; beating does
-//! no I/O and takes no lock.
+//! Owns: what is known of each task, and when one counts as hanging. Read by the watchdog and by
+//! the health page; beating does no I/O and takes no lock.
+//!
+//! Who hangs, by this policy:
+//!
+//! | part | hangs when |
+//! |---|---|
+//! | recorders, RTSP and HTTP doors | it does not beat for its deadline, 10 s |
+//! | every kept task, sources among them | it does not come back from one turn for 10 s: it spins, or waits for a lock |
+//! | the storage thread | it does not beat for 30 s outside of calls to the disk |
+//! | a camera that is silent, a disk that stalls | never: neither is mended by a new daemon |
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 
 /// What a task is doing.
@@ -20,11 +31,34 @@ pub enum TaskState {
     Waiting,
 }
 
+/// What a task shows of itself, in nanoseconds since boot.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    beat_nanos: AtomicU64,
+    /// When the turn of the task began that goes on; 0 between turns.
+    turn_nanos: AtomicU64,
+    /// It waits for a device, which is no fault of its own.
+    in_device: AtomicBool,
+}
+
+impl Pulse {
+    fn hangs(&self, now: BootTime, deadline: Option<Duration>) -> bool {
+        let turn = self.turn_nanos.load(Relaxed);
+        let turns = turn > 0 && now.since(BootTime::from_nanos(turn)) > HEARTBEAT_AGE_MAX;
+        let late = deadline.is_some_and(|deadline| self.age(now) > deadline);
+        turns || late && !self.in_device.load(Relaxed)
+    }
+
+    fn age(&self, now: BootTime) -> Duration {
+        now.since(BootTime::from_nanos(self.beat_nanos.load(Relaxed)))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) state: TaskState,
     pub(super) vital: Option<Duration>,
-    pub(super) beat_nanos: Arc<AtomicU64>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) restarts: u64,
     pub(super) last_error: Option<String>,
 }
@@ -40,8 +74,7 @@ pub struct TaskReport {
     pub vital: bool,
     /// Milliseconds since its last heartbeat.
     pub beat_age_ms: u64,
-    /// Whether the heartbeat is younger than its deadline; always true for tasks without one
-    /// and for those that wait to be started again, which do not hang.
+    /// Whether it does not hang, see above; always true for those that wait to be started again.
     pub beating: bool,
     /// How often it was started again.
     pub restarts: u64,
@@ -62,14 +95,14 @@ impl Board {
         self.lock()
             .iter()
             .map(|(name, entry)| {
-                let age = now.since(BootTime::from_nanos(entry.beat_nanos.load(Relaxed)));
+                let age = entry.pulse.age(now);
                 TaskReport {
                     name: name.clone(),
                     state: entry.state,
                     vital: entry.vital.is_some(),
                     beat_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
                     beating: entry.state == TaskState::Waiting
-                        || entry.vital.is_none_or(|deadline| age <= deadline),
+                        || !entry.pulse.hangs(now, entry.vital),
                     restarts: entry.restarts,
                     last_error: entry.last_error.clone(),
                 }
@@ -81,13 +114,126 @@ impl Board {
 /// A task's own handle to say that it is alive. Cheap enough for every unit.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    pub(super) beat_nanos: Arc<AtomicU64>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) clock: SharedClock,
 }
 
+thread_local! {
+    /// Whose thread this is, for calls to devices far below.
+    static OWN: RefCell<Option<Heartbeat>> = const { RefCell::new(None) };
+}
+
 impl Heartbeat {
+    pub(super) fn new(clock: &SharedClock) -> Self {
+        let heartbeat = Self { pulse: Arc::default(), clock: Arc::clone(clock) };
+        heartbeat.beat();
+        heartbeat
+    }
+
     /// Says "alive".
     pub fn beat(&self) {
-        self.beat_nanos.store(self.clock.boot().as_nanos(), Relaxed);
+        self.pulse.beat_nanos.store(self.clock.boot().as_nanos(), Relaxed);
+    }
+
+    /// From now on calls to devices that this thread makes excuse it, see [`in_device`].
+    pub fn adopt_thread(&self) {
+        OWN.set(Some(self.clone()));
+    }
+
+    /// Runs one turn of a task, which is to come back soon.
+    pub(super) fn turn<T>(&self, turn: impl FnOnce() -> T) -> T {
+        self.pulse.turn_nanos.store(self.clock.boot().as_nanos(), Relaxed);
+        let _over = Over(&self.pulse.turn_nanos);
+        turn()
+    }
+}
+
+/// Ends a turn, also when it panics.
+struct Over<'a>(&'a AtomicU64);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Relaxed);
+    }
+}
+
+/// A call to a device that may take as long as the device likes.
+#[derive(Debug)]
+pub struct DeviceCall(Heartbeat);
+
+impl Drop for DeviceCall {
+    fn drop(&mut self) {
+        self.0.beat();
+        self.0.pulse.in_device.store(false, Relaxed);
+    }
+}
+
+/// Excuses the thread that calls a device, as long as what is returned lives; nothing on a thread
+/// that nobody watches. Not for calls within one another.
+#[must_use]
+pub fn in_device() -> Option<DeviceCall> {
+    let heartbeat = OWN.with_borrow(Clone::clone)?;
+    heartbeat.pulse.in_device.store(true, Relaxed);
+    Some(DeviceCall(heartbeat))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::{Clock, WallTime};
+
+    #[derive(Debug, Default)]
+    struct Seconds(AtomicU64);
+
+    impl Clock for Seconds {
+        fn boot(&self) -> BootTime {
+            BootTime::from_millis(1_000 + 1_000 * self.0.load(Relaxed))
+        }
+
+        fn wall(&self) -> WallTime {
+            WallTime::default()
+        }
+    }
+
+    fn heartbeat() -> (Arc<Seconds>, Heartbeat) {
+        let seconds = Arc::new(Seconds::default());
+        let clock: SharedClock = Arc::clone(&seconds) as _;
+        (seconds, Heartbeat::new(&clock))
+    }
+
+    const DEADLINE: Option<Duration> = Some(Duration::from_secs(30));
+
+    fn hangs(heartbeat: &Heartbeat, deadline: Option<Duration>) -> bool {
+        heartbeat.pulse.hangs(heartbeat.clock.boot(), deadline)
+    }
+
+    #[test]
+    fn a_disk_that_stalls_is_excused_and_a_thread_that_hangs_is_not() {
+        let (seconds, heartbeat) = heartbeat();
+        heartbeat.adopt_thread();
+        let call = in_device();
+        seconds.0.store(600, Relaxed);
+        assert!(!hangs(&heartbeat, DEADLINE), "the disk has all the time it needs");
+        drop(call);
+        assert!(!hangs(&heartbeat, DEADLINE), "coming back is a beat");
+        seconds.0.store(629, Relaxed);
+        assert!(!hangs(&heartbeat, DEADLINE));
+        seconds.0.store(631, Relaxed);
+        assert!(hangs(&heartbeat, DEADLINE));
+        heartbeat.beat();
+        assert!(!hangs(&heartbeat, DEADLINE));
+    }
+
+    #[test]
+    fn a_turn_without_end_hangs_also_where_no_beat_is_due() {
+        let (seconds, heartbeat) = heartbeat();
+        heartbeat.turn(|| {
+            seconds.0.store(10, Relaxed);
+            assert!(!hangs(&heartbeat, None));
+            seconds.0.store(11, Relaxed);
+            assert!(hangs(&heartbeat, None));
+        });
+        seconds.0.store(99, Relaxed);
+        assert!(!hangs(&heartbeat, None), "waiting is no hanging");
     }
 }

@@ -7,17 +7,19 @@
 //! Invariants:
 //! 1. A panic in a task costs that task one restart and nobody else anything.
 //! 2. Restarts wait 0.25 → 30 s, doubling, with full jitter, and never stop for good.
-//! 3. `WATCHDOG=1` is sent only while every vital task beats; when one does not, systemd is asked
-//!    at once to start the daemon again.
+//! 3. `WATCHDOG=1` is sent only while nothing hangs (`board` says what that means); when something
+//!    does, systemd is asked at once to start the daemon again.
 //! 4. Repeated failures are told once and then counted.
 
 mod backoff;
 mod board;
+mod drill;
 mod notify;
 pub mod recovery;
 mod task;
 
 pub use backoff::Backoff;
-pub use board::{Heartbeat, TaskReport, TaskState};
+pub use board::{DeviceCall, Heartbeat, TaskReport, TaskState, in_device};
+pub use drill::begin_drill;
 pub use notify::{keep_watchdog_fed, say_pausing, say_stopping};
 pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};

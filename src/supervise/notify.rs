@@ -3,6 +3,7 @@
 //! Owns: when `WATCHDOG=1` is sent. Without systemd every call does nothing.
 
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use sd_notify::NotifyState;
 use tracing::error;
@@ -13,24 +14,39 @@ use super::task::Supervisor;
 
 /// How often the heartbeats are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// What the two logs are given to take the reason before the process is ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What a start may take once it begins.
 const START_GRACE: Duration = Duration::from_secs(60);
 /// How often systemd hears of us where it does not watch.
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
-/// Says READY, then feeds the watchdog at half its interval while every vital task beats.
+/// Says READY, then feeds the watchdog at half its interval while nothing hangs, from a thread of
+/// its own that does no I/O but to tell systemd: it goes on when every worker of the runtime spins.
 ///
-/// When one does not, systemd is asked at once to start the daemon again: starving the watchdog
+/// When something hangs, systemd is asked at once to start the daemon again: starving the watchdog
 /// alone would take its interval on top. The reason goes into the log and the recovery log first.
-/// Runs until it is dropped. `status` is the line that `systemctl status` shows; it is asked
-/// anew every time.
-pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> String) {
+/// Ends with `supervisor`. `status` is the line that `systemctl status` shows; it is asked anew
+/// every time.
+///
+/// # Errors
+///
+/// No thread can be had.
+pub fn keep_watchdog_fed(
+    supervisor: Supervisor,
+    status: impl Fn() -> String + Send + 'static,
+) -> io::Result<()> {
+    let feed = move || feed(&supervisor, status);
+    thread::Builder::new().name("watchdog".to_owned()).spawn(feed).map(drop)
+}
+
+fn feed(supervisor: &Supervisor, status: impl Fn() -> String) {
     let watched = sd_notify::watchdog_enabled();
     let pace = watched.map_or(STATUS_PAUSE, |limit| limit / 2);
     let mut healthy = true;
     let mut fed: Option<Instant> = None;
     send(&[NotifyState::Ready, NotifyState::Status(&status())]);
-    loop {
+    while !supervisor.stop_signal().is_cancelled() {
         let late: Vec<_> = supervisor.report().into_iter().filter(|task| !task.beating).collect();
         if late.is_empty() {
             if fed.is_none_or(|at| at.elapsed() >= pace) {
@@ -38,10 +54,10 @@ pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> Stri
                 fed = Some(Instant::now());
             }
         } else if healthy {
-            give_up(&supervisor, &late, watched.is_some());
+            give_up(supervisor, &late, watched.is_some());
         }
         healthy = late.is_empty();
-        tokio::time::sleep(LOOK_PAUSE.min(pace)).await;
+        thread::sleep(LOOK_PAUSE.min(pace));
     }
 }
 
@@ -49,16 +65,18 @@ pub async fn keep_watchdog_fed(supervisor: Supervisor, status: impl Fn() -> Stri
 fn give_up(supervisor: &Supervisor, late: &[TaskReport], watched: bool) {
     let names: Vec<_> = late.iter().map(|task| task.name.as_str()).collect();
     let part = names.join(" ");
-    error!(part, "vital task does not beat, watchdog is not fed");
-    if !watched {
-        return;
-    }
     let longest = late.iter().map(|task| task.beat_age_ms).max().unwrap_or(0);
-    if let Some(recovery) = supervisor.recovery() {
+    if watched && let Some(recovery) = supervisor.recovery() {
         let what = format!("did not beat for {longest} ms; systemd was asked for a new daemon");
         recovery.note(Rung::DaemonRestart, &part, &what);
     }
-    send(&[NotifyState::WatchdogTrigger]);
+    // A journal that stalls must not keep the watchdog from acting.
+    let told = move || error!(part, "part hangs, watchdog is not fed");
+    let _ = thread::Builder::new().name("last-words".to_owned()).spawn(told);
+    if watched {
+        thread::sleep(LAST_WORDS);
+        send(&[NotifyState::WatchdogTrigger]);
+    }
 }
 
 /// Says that the start takes `pause` longer, so that systemd does not give it up.

@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -161,16 +160,15 @@ impl Supervisor {
     }
 
     fn enter(&self, spec: &TaskSpec) -> TaskContext {
-        let beat_nanos = Arc::new(AtomicU64::new(self.clock.boot().as_nanos()));
+        let heartbeat = Heartbeat::new(&self.clock);
         let entry = Entry {
             state: TaskState::Running,
             vital: spec.vital,
-            beat_nanos: Arc::clone(&beat_nanos),
+            pulse: Arc::clone(&heartbeat.pulse),
             restarts: 0,
             last_error: None,
         };
         self.board.lock().insert(spec.name.clone(), entry);
-        let heartbeat = Heartbeat { beat_nanos, clock: Arc::clone(&self.clock) };
         TaskContext { stop: self.stop.child_token(), heartbeat, clock: Arc::clone(&self.clock) }
     }
 
@@ -243,7 +241,8 @@ impl Keeper {
             entry.state = TaskState::Running;
         }
         let begun = context.clock.boot();
-        let ended = AssertUnwindSafe(async { life(context.clone()).await }).catch_unwind();
+        let watched = watched(context.heartbeat.clone(), async { life(context.clone()).await });
+        let ended = AssertUnwindSafe(watched).catch_unwind();
         let ended = tokio::select! {
             biased;
             ended = ended => ended,
@@ -300,6 +299,12 @@ impl Keeper {
             }
         }
     }
+}
+
+/// The same future, whose turns are seen by the watchdog.
+async fn watched<F: Future>(heartbeat: Heartbeat, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| heartbeat.turn(|| future.as_mut().poll(context))).await
 }
 
 /// A life may see the stop signal itself and tidy up; this long, then it is dropped.

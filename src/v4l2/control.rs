@@ -79,6 +79,14 @@ pub enum ControlError {
         /// From one value to the next.
         step: i32,
     },
+    /// No item of its menu.
+    #[error("{name} is one of {items}")]
+    Item {
+        /// Its name.
+        name: String,
+        /// The items there are.
+        items: String,
+    },
     /// The driver refused.
     #[error("the driver refused {name}")]
     Call {

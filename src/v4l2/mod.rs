@@ -16,12 +16,20 @@
 //!    opened anew.
 //! 4. All `unsafe` is in `device`.
 
+pub mod clock;
 pub mod control;
 mod device;
 mod driver;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod format;
+pub mod node;
 mod queue;
+pub mod setting;
+#[cfg(test)]
+mod tests;
+mod usb;
 
 pub use control::{ControlError, ControlId, ControlInfo, ControlType};
 pub use device::{Device, Map};
@@ -32,3 +40,4 @@ pub use driver::{
 pub use error::{Call, QueueError};
 pub use format::{Colours, Format, FourCc, Interval, PlaneFormat};
 pub use queue::{Frame, Queue, wait};
+pub use usb::usb_device_of;

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-board
-key=$(cat build.sh guest/* | sha256sum | cut -c1-16)
+key=$(cat build.sh guest/{init,agent,agent.service,network} | sha256sum | cut -c1-16)
 board=$cache/$key
 if [ -e "$board/complete" ]; then
     echo "$board"
@@ -37,7 +37,7 @@ root=$work/root
 
 mmdebstrap --quiet --arch=arm64 --variant=minbase --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-include=/usr/share/doc/holdfast/*' \
     --include=systemd,systemd-sysv,udev,kmod,libstdc++6,init-system-helpers,busybox-static \
     bookworm "$root" >&2
 
@@ -75,10 +75,8 @@ ln -s /etc/systemd/system/board-agent.service "$root/etc/systemd/system/multi-us
 chroot "$root" systemctl enable --quiet systemd-networkd >&2
 chroot "$root" systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer e2scrub_reap.service fstrim.timer >&2
-printf 'LABEL=data /var/lib/holdfast ext4 nofail,x-systemd.device-timeout=10s 0 2\n' >"$root/etc/fstab"
 chroot "$root" passwd --quiet --delete root
 echo board >"$root/etc/hostname"
-mkdir -p "$root/var/lib/holdfast"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 
 mke2fs -q -t ext4 -L root -d "$root" "$work/root.ext4" 1G

@@ -20,6 +20,8 @@ use crate::harness::{Running, free_port, need, run_well, wait_for};
 const BOOT_TIME_MAX: Duration = Duration::from_secs(240);
 /// For one script in the guest.
 const SCRIPT_TIME_MAX: Duration = Duration::from_secs(180);
+/// For one answer over HTTP.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a read of the agent's port waits before its deadline is looked at.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 /// Holds a ring of a few minutes; the file is sparse.
@@ -47,7 +49,7 @@ struct Agent {
 }
 
 impl Machine {
-    /// Boots a new board with the package below `/mnt` and an empty data disk.
+    /// Boots a new board with an empty data disk; [`Machine::mount_shared`] brings the package.
     pub fn boot() -> Self {
         need("qemu-system-aarch64", "qemu-system-arm");
         need("qemu-img", "qemu-utils");
@@ -67,8 +69,20 @@ impl Machine {
         machine.make_disks();
         let mut machine = machine;
         machine.power_on();
-        machine.sh("mount -t 9p -o trans=virtio,ro host /mnt");
         machine
+    }
+
+    /// Puts the directory with the package at `/mnt`; it does not last over a boot.
+    pub fn mount_shared(&self) {
+        self.sh("mountpoint -q /mnt || mount -t 9p -o trans=virtio,ro host /mnt");
+    }
+
+    /// Waits until its health says that all is well.
+    pub fn wait_well(&self) {
+        wait_for("health", BOOT_TIME_MAX, || {
+            std::thread::sleep(Duration::from_secs(1));
+            (self.get("/api/v1/health")?["status"] == "ok").then_some(())
+        });
     }
 
     fn make_disks(&self) {
@@ -251,14 +265,30 @@ impl Machine {
 
     /// The JSON at `path`, whatever its status; `None` while nobody answers.
     pub fn get(&self, path: &str) -> Option<serde_json::Value> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(20)))
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let mut answer = agent.get(&self.http(path)).call().ok()?;
-        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+        let (_, body) = ask(&self.http(path)).ok()?;
+        serde_json::from_slice(&body).ok()
     }
+
+    /// What is at `path`: the status, and the body as far as it is text.
+    pub fn fetch(&self, path: &str) -> (u16, String) {
+        Self::fetch_url(&self.http(path))
+    }
+
+    /// As [`Machine::fetch`], for other threads.
+    pub fn fetch_url(url: &str) -> (u16, String) {
+        let (status, body) = ask(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+fn ask(url: &str) -> Result<(u16, Vec<u8>), ureq::Error> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(ANSWER_TIME_MAX))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut answer = agent.get(url).call()?;
+    Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
 }
 
 impl Drop for Machine {

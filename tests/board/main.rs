@@ -7,10 +7,11 @@
 mod harness;
 mod lines;
 mod machine;
+mod recovery;
 
 use std::time::{Duration, Instant};
 
-use harness::{ffmpeg, run_well, wait_for};
+use harness::{ffmpeg, run_well};
 use machine::Machine;
 
 /// For whatever takes seconds on a board: emulation is 28 times slower, and others share the machine.
@@ -24,19 +25,29 @@ fn step<T>(what: &str, act: impl FnOnce() -> T) -> T {
     done
 }
 
+/// One board for everything: each boot takes longer than most of the checks.
 #[test]
 #[ignore = "make test-board runs it: it needs the arm64 package, and minutes"]
-fn the_package_runs_on_a_board() {
+fn the_package_runs_on_a_board_and_heals_itself() {
     let mut board = step("boot", Machine::boot);
     step("install", || install(&board));
     step("live", || live(&board));
-    step("serve", || serve(&board));
-    step("lines", || lines::lines(&board));
-    board.power_off();
+    step("served", || served(&board));
+    step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
+    step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
+    step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
+    step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));
+    step("kernel hangs", || recovery::a_kernel_that_hangs_is_reset(&board));
+    step("power is cut", || recovery::a_power_cut_leaves_a_sound_ring(&mut board));
+    step("upgrade, remove, purge", || package(&board));
+    step("power off", || board.power_off());
 }
 
-/// As an installer does it: the package, an account, the configuration.
+/// As an installer does it: a disk, the package, an account, the configuration, the board's watchdog.
 fn install(board: &Machine) {
+    board.sh("mkdir /var/lib/holdfast && \
+              echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
+    board.mount_shared();
     board.sh("dpkg -i /mnt/holdfast.deb");
     let section = board.sh("holdfast account new --name viewer 2>/run/said");
     let said = board.sh("cat /run/said");
@@ -45,23 +56,21 @@ fn install(board: &Machine) {
     let config = format!("{}{section}", include_str!("holdfast.toml"));
     board.sh(&format!("cat >/etc/holdfast/holdfast.toml <<'END'\n{config}END\n"));
     board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl restart holdfast");
+    board.sh("cd /usr/share/doc/holdfast/examples/system.conf.d && \
+              install -D -m 0644 -t /etc/systemd/system.conf.d *.conf && systemctl daemon-reexec");
 }
 
 /// Everything that is configured comes up, and says so.
 fn live(board: &Machine) {
     assert_eq!(board.sh("systemctl is-active holdfast").trim(), "active");
-    wait_for("health", PATIENCE, || {
-        std::thread::sleep(Duration::from_secs(1));
-        let health = board.get("/api/v1/health")?;
-        (health["status"] == "ok").then_some(())
-    });
-    assert!(board.sh("findmnt -no FSTYPE,LABEL /var/lib/holdfast").contains("ext4"));
+    board.wait_well();
+    assert!(board.sh("findmnt -no FSTYPE /var/lib/holdfast").contains("ext4"));
     assert!(board.sh("journalctl -u holdfast -o cat").contains("ring opened"));
     assert_eq!(board.sh("systemctl --failed --plain --no-legend"), "");
 }
 
 /// What people on the network see of it, with programs that are not ours.
-fn serve(board: &Machine) {
+fn served(board: &Machine) {
     let mut rtsp = ffmpeg();
     rtsp.args(["-rtsp_transport", "tcp", "-i", &board.rtsp("demo")]);
     rtsp.args(["-frames:v", "20", "-f", "null", "-"]);
@@ -74,4 +83,10 @@ fn serve(board: &Machine) {
     picture.args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
     let pixels = run_well(&mut picture, PATIENCE);
     assert_eq!(pixels.len(), 320 * 240);
+}
+
+/// The package's own life; nothing of the service is left behind it.
+fn package(board: &Machine) {
+    board.mount_shared();
+    board.sh(include_str!("guest/package.sh"));
 }

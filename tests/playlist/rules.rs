@@ -10,6 +10,8 @@ use super::{Media, Multivariant, Rule, Segment};
 const DATE_DRIFT_SECS_MAX: f64 = 0.6;
 /// How far the parts of a segment may miss its length together: lost pictures are in the segment's.
 const PARTS_DRIFT_SECS_MAX: f64 = 0.5;
+/// hls.js counts up to it from zero at every reload.
+const DISCONTINUITY_SEQUENCE_MAX: u64 = 1_000_000;
 /// Figures are told to the microsecond.
 const ROUNDING_SECS: f64 = 0.000_002;
 
@@ -18,6 +20,10 @@ pub const MEDIA: &[Rule<Media>] = &[
     ("a header tag stands once", header_once),
     ("the target duration is told", |media| all(media.target_secs > 0.0, || "none".to_owned())),
     ("the version covers the tags", version_covers),
+    ("discontinuities are counted from a small number", |media| {
+        let first = media.discontinuity_sequence;
+        all(first < DISCONTINUITY_SEQUENCE_MAX, || format!("{first}"))
+    }),
     ("no segment is longer than the target", within_target),
     ("a segment has a length", |media| each(media, |segment| segment.secs > 0.0)),
     ("a segment has a date", |media| each(media, |segment| segment.date.is_some())),

@@ -1,6 +1,7 @@
 //! The disk of this machine.
 //!
-//! Owns: the system calls behind [`Disk`].
+//! Owns: the system calls behind [`Disk`]. Each excuses its thread to the watchdog: a disk that
+//! stalls is not mended by a new daemon.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 
 use super::{Disk, DiskFile, Open, Volume};
+use crate::supervise::in_device;
 
 /// `f_type` of ext2, ext3 and ext4, and of btrfs (statfs(2)).
 const EXT4_MAGIC: i128 = 0xef53;
@@ -22,6 +24,7 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let _call = in_device();
         let mut options = OpenOptions::new();
         let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
         options.read(true).custom_flags(no_follow);
@@ -42,6 +45,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let _call = in_device();
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
             // A name that is not UTF-8 is none of ours.
@@ -51,14 +55,17 @@ impl Disk for RealDisk {
     }
 
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        let _call = in_device();
         fs::create_dir_all(dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _call = in_device();
         fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let _call = in_device();
         if fs::symlink_metadata(path)?.is_dir() {
             fs::remove_dir_all(path)
         } else {
@@ -67,10 +74,12 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let _call = in_device();
         File::open(dir)?.sync_all()
     }
 
     fn volume(&self, dir: &Path) -> io::Result<Volume> {
+        let _call = in_device();
         let stat = rustix::fs::statvfs(dir)?;
         let kind = rustix::fs::statfs(dir)?.f_type;
         // These derive it from the UUID that they were made with. Others take the number of the
@@ -89,14 +98,17 @@ struct RealFile(File);
 
 impl DiskFile for RealFile {
     fn length(&self) -> io::Result<u64> {
+        let _call = in_device();
         Ok(self.0.metadata()?.len())
     }
 
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let _call = in_device();
         self.0.read_exact_at(buffer, at)
     }
 
     fn write_at(&self, mut at: u64, pieces: &[&[u8]]) -> io::Result<()> {
+        let _call = in_device();
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0); // passes over empty pieces
@@ -116,6 +128,7 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
+        let _call = in_device();
         match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
             Ok(()) => Ok(()),
             // Some file systems cannot reserve; there the space is taken as it is written, and
@@ -126,6 +139,7 @@ impl DiskFile for RealFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
+        let _call = in_device();
         match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -134,10 +148,12 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let _call = in_device();
         self.0.sync_data()
     }
 
     fn forget_cached(&self) -> io::Result<()> {
+        let _call = in_device();
         rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed).map_err(Into::into)
     }
 }

@@ -1,7 +1,8 @@
-//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions and the board.
+//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
 //!
 //! Owns: the JSON shapes of streams and health.
 
+pub(super) mod devices;
 pub(super) mod exports;
 mod health;
 pub(super) mod note;

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::api::devices::Turn;
 use super::export::Kept;
 use super::stall::Stalling;
 use super::{Door, HttpDoor, route};
@@ -118,7 +119,8 @@ pub async fn run(
     let exports = Exports::new(door.dvr.clone());
     let archive = Archive::new(door.dvr.clone());
     let (closing, kept) = (Stop::new(), Kept::default());
-    let door = Arc::new(Door { open: door, archive, connections, closing, exports, kept });
+    let turn = Turn::default();
+    let door = Arc::new(Door { open: door, archive, connections, closing, exports, kept, turn });
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut accepting = Accepting {
         router: route::router(Arc::clone(&door)),

@@ -24,6 +24,7 @@ use super::error::ApiError;
 use super::route::At;
 use crate::base::meter::Totals;
 use crate::bus::State as StreamState;
+use crate::dvr::RecordingState;
 use crate::sink::Outlet;
 
 const OPEN_METRICS: HeaderValue =
@@ -101,7 +102,21 @@ impl Scrape {
         });
         let help = "Whether units arrive";
         family(encoder, "stream_live", help, MetricType::Gauge, live)?;
+        let recording = outlets.iter().filter_map(|outlet| {
+            let recording = outlet.recorder.as_ref()?.status().state == RecordingState::Recording;
+            let name = outlet.stream.name().as_str();
+            Some(([("stream", name)], ConstGauge::new(i64::from(recording))))
+        });
+        let help = "Whether footage becomes durable, of streams that are to be recorded";
+        family(encoder, "stream_recording", help, MetricType::Gauge, recording)?;
         let now = self.0.clock.boot();
+        let durable = outlets.iter().filter_map(|outlet| {
+            let durable = (*outlet.recorder.as_ref()?.durable().borrow())?;
+            let age = ConstGauge::new(now.since(durable.since).as_secs_f64());
+            Some(([("stream", outlet.stream.name().as_str())], age))
+        });
+        let help = "Seconds since footage last became durable";
+        family(encoder, "stream_durable_age_seconds", help, MetricType::Gauge, durable)?;
         let age = outlets.iter().filter_map(|outlet| {
             let age = now.since(outlet.stream.newest_arrival()?).as_secs_f64();
             Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(age)))

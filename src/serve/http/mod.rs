@@ -96,6 +96,8 @@ struct Door {
     exports: Exports,
     /// The files of the last downloads.
     kept: export::Kept,
+    /// Who may ask video drivers now.
+    turn: api::devices::Turn,
 }
 
 impl std::ops::Deref for Door {

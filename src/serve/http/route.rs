@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use super::error::ApiError;
 use super::{
@@ -38,6 +38,8 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rtsp/sessions/{id}", delete(api::rtsp::end_session))
         .route("/api/v1/rtsp/failures", get(api::rtsp::failures))
         .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
+        .route("/api/v1/devices", get(api::devices::devices))
+        .route("/api/v1/devices/{id}/controls", put(api::devices::set_controls))
         .route("/api/v1/recovery", get(api::recovery::recovery))
         .route("/api/v1/recovery/resume", post(api::recovery::resume))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::recorded::Seam;
 use crate::base::Stop;
 use crate::base::limits::HLS_LINGER_TIME;
 use crate::base::time::{BootTime, SharedClock};
@@ -20,6 +21,11 @@ use crate::wire::web::WebFormat;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// How long it is waited for the ring to have what comes before the first segment: longer than a
+/// fragment with its commit may take.
+const JOIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked.
+const JOIN_INTERVAL: Duration = Duration::from_millis(100);
 /// How often old segments go, and it is looked whether anybody still asks.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -30,8 +36,8 @@ pub(super) struct Life {
     format: Option<Arc<WebFormat>>,
     /// When the newest unit was taken.
     newest: BootTime,
-    /// What is before this on the stream's timeline was listed from the ring; until a place to
-    /// begin behind it comes, units are passed over.
+    /// What is before this on the stream's timeline is listed; until a place to begin behind it
+    /// comes, units are passed over. `None` once it came.
     from_nanos: Option<i64>,
     stream: Arc<Stream>,
     shared: Arc<Shared>,
@@ -49,8 +55,8 @@ impl Life {
         from_nanos: Option<i64>,
     ) -> Self {
         Self {
-            segmenter: Segmenter::new(from_nanos.is_some()),
-            from_nanos,
+            segmenter: Segmenter::new(false),
+            from_nanos: Some(from_nanos.unwrap_or(i64::MIN)),
             format: None,
             newest: clock.boot(),
             stream: Arc::clone(stream),
@@ -75,7 +81,10 @@ impl Life {
                     }
                 }
                 next = units.next() => match next {
-                    WebNext::Unit(unit, format) => self.take(&unit, &format),
+                    WebNext::Unit(unit, format) => {
+                        self.join(&unit, &format).await;
+                        self.take(&unit, &format);
+                    }
                     WebNext::Lagged(units) => self.lose(units),
                     WebNext::Ended => return,
                 },
@@ -83,14 +92,36 @@ impl Life {
         }
     }
 
+    /// At the first place to begin: waits until the ring has what comes before, if it will, so
+    /// that a player finds no hole there. Units that come meanwhile wait in the bus.
+    async fn join(&mut self, unit: &AccessUnit, format: &WebFormat) {
+        let at_nanos = unit.decode.as_nanos();
+        let is_place = |from: i64| unit.random_access && at_nanos >= from;
+        if !self.from_nanos.is_some_and(is_place) || unit.track != format.lead() {
+            return;
+        }
+        let seam = Seam { at_nanos, wall: unit.captured.wall, init: format.init.clone() };
+        let until = self.clock.boot().after(JOIN_TIME_MAX);
+        let mut joined = self.shared.list().join(&self.clock, &seam);
+        while joined.is_none() && self.clock.boot() < until && !self.stop.is_cancelled() {
+            tokio::time::sleep(JOIN_INTERVAL).await;
+            joined = self.shared.list().join(&self.clock, &seam);
+        }
+        self.from_nanos = None;
+        let mut list = self.shared.list();
+        if list.playlist.newest().is_some() {
+            self.segmenter = Segmenter::new(joined != Some(true));
+        } else if joined != Some(true) {
+            list.playlist.leap_at(self.clock.wall());
+        }
+    }
+
     fn take(&mut self, unit: &Arc<AccessUnit>, format: &Arc<WebFormat>) {
         self.tell(format);
         self.newest = self.clock.boot();
-        if self.from_nanos.is_some_and(|from| !unit.random_access || unit.decode.as_nanos() < from)
-        {
+        if self.from_nanos.is_some() {
             return;
         }
-        self.from_nanos = None;
         let (segment, parts) = {
             let list = self.shared.list();
             (list.playlist.target(), list.playlist.parts())
@@ -164,7 +195,7 @@ impl Drop for Life {
         let mut list = self.shared.list();
         if !self.stop.is_cancelled() {
             self.stop.cancel();
-            list.playlist.leap(0);
+            list.playlist.leap(0, 0);
         }
     }
 }

@@ -5,9 +5,9 @@
 //! when somebody asks for it (`recorded`), and what a segment names is read from the disk
 //! (`stored`). Only where nothing is recorded, or the disk fails, a task cuts segments that are
 //! held in memory (`memory`), from the first request until nobody has asked for a while. Both
-//! feed the same list, so that a player passes from one to the other by a discontinuity. With low
-//! latency the task cuts as well, because parts are there before the disk has them; the list then
-//! begins with what the disk has.
+//! feed the same list, and a player passes from one to the other by a discontinuity only where
+//! something is missing in between. With low latency the task cuts as well, because parts are there
+//! before the disk has them; the list then begins with what the disk has.
 
 mod error;
 mod memory;
@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, watch};
 pub use error::HlsError;
 use past::Past;
 use readers::Readers;
-use recorded::Recorded;
+use recorded::{Recorded, Seam};
 pub use stored::{StoredSegment, past_init};
 pub use waiting::Directives;
 
@@ -83,6 +83,18 @@ struct List {
     asked_at: BootTime,
 }
 
+impl List {
+    /// Whether segments in memory can go on at `seam` without a hole; `None`: that is not known
+    /// yet. What the ring has before it is listed.
+    fn join(&mut self, clock: &SharedClock, seam: &Seam) -> Option<bool> {
+        let Self { playlist, recorded, .. } = self;
+        if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
+            return recorded.hand_over(playlist, clock.boot(), seam);
+        }
+        Some(playlist.newest().is_some_and(|newest| seam.continues(newest)))
+    }
+}
+
 impl Shared {
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -126,18 +138,11 @@ impl Hls {
         self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
     }
 
-    /// Says whether parts are told (low latency). A change ends the list and begins it anew, under
-    /// the next numbers.
+    /// Says whether parts are told (low latency). The list goes on, so that players do.
     pub fn set_low_latency(&self, wanted: bool) {
         let mut list = self.shared.list();
-        let List { playlist, memory, .. } = &mut *list;
-        if (playlist.parts() != Parts::Off) != wanted {
-            if playlist.newest().is_some() {
-                let (next, _) = playlist.next();
-                memory.cancel();
-                playlist.leap(next);
-            }
-            playlist.want_parts(wanted);
+        if (list.playlist.parts() != Parts::Off) != wanted {
+            list.playlist.want_parts(wanted);
         }
     }
 
@@ -272,9 +277,6 @@ impl Hls {
             return;
         }
         let from_nanos = playlist.newest().map(|newest| newest.cut.until_nanos());
-        if from_nanos.is_none() {
-            playlist.leap(Playlist::number_at(self.clock.wall()));
-        }
         *memory = self.supervisor.stop_signal().child_token();
         let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, from_nanos);
         // A life that cannot begin any more takes the lock.

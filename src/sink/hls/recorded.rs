@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::{Footage, Stored};
-use crate::wire::hls::{Gather, Piece, Place, Playlist};
+use crate::wire::hls::{Body, Gather, Piece, Place, Playlist, Segment};
+use crate::wire::web::Shown;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
 /// Longer than a fragment with its commit may take.
@@ -29,15 +32,15 @@ pub(super) struct Recorded {
     heard_at: BootTime,
     /// What is before this on the stream's timeline was listed from memory.
     from_nanos: i64,
-    /// What comes next joins what was listed from memory.
-    joins: bool,
+    /// What comes next follows what was listed from memory.
+    follows: bool,
 }
 
 impl Recorded {
     pub(super) fn new(footage: Footage) -> Self {
         let gather = Gather::default();
         let heard_at = BootTime::default();
-        Self { footage, gather, last: None, heard_at, from_nanos: i64::MIN, joins: false }
+        Self { footage, gather, last: None, heard_at, from_nanos: i64::MIN, follows: false }
     }
 
     /// Whether the disk takes what comes.
@@ -49,20 +52,57 @@ impl Recorded {
     pub(super) fn take_over(&mut self, playlist: &Playlist) {
         let Some(newest) = playlist.newest() else { return };
         self.from_nanos = newest.cut.until_nanos();
-        self.joins = true;
+        self.follows = true;
         self.gather.leap();
     }
 
     /// Lists what became durable since the last time.
     pub(super) fn feed(&mut self, playlist: &mut Playlist, now: BootTime) {
+        self.feed_until(playlist, now, i64::MAX);
+    }
+
+    /// Lists what is before `seam` and says whether memory can go on from there without a hole;
+    /// `None`: that is not known yet, the medium may still get what comes before.
+    pub(super) fn hand_over(
+        &mut self,
+        playlist: &mut Playlist,
+        now: BootTime,
+        seam: &Seam,
+    ) -> Option<bool> {
+        self.feed_until(playlist, now, seam.at_nanos);
+        if let Some(cut) = self.gather.end_at(seam.at_nanos, playlist.target()) {
+            playlist.push(now, cut);
+            playlist.settle(now);
+        }
+        if playlist.newest().is_some_and(|newest| seam.continues(newest)) {
+            return Some(true);
+        }
+        // The medium has what comes behind: nothing more comes before.
+        let beyond = self.fresh().into_iter().find(|it| it.entry.decode_nanos >= seam.at_nanos)?;
+        let is_first = playlist.newest().is_none();
+        if is_first {
+            self.leap(playlist, &beyond);
+        }
+        Some(is_first)
+    }
+
+    /// What became durable since the last time.
+    fn fresh(&self) -> Vec<Stored> {
         let position = self.last.as_ref().map_or((0, 0), |(last, _)| last.position());
         let mut fresh = self.footage.after(position);
         fresh.retain(|stored| stored.entry.decode_nanos >= self.from_nanos);
-        if let Some(first) = fresh.first()
-            && !std::mem::take(&mut self.joins)
-            && !self.is_behind_last(first)
-        {
-            self.leap(playlist, first);
+        fresh
+    }
+
+    fn feed_until(&mut self, playlist: &mut Playlist, now: BootTime, until_nanos: i64) {
+        let mut fresh = self.fresh();
+        fresh.retain(|stored| stored.entry.decode_nanos < until_nanos);
+        if let Some(first) = fresh.first() {
+            if std::mem::take(&mut self.follows) {
+                self.follow(playlist, first);
+            } else if !self.is_behind_last(first) {
+                self.leap(playlist, first);
+            }
         }
         if !fresh.is_empty() {
             self.heard_at = now;
@@ -87,10 +127,23 @@ impl Recorded {
         })
     }
 
+    /// Goes on behind segments in memory, without a discontinuity if nothing lies in between.
+    fn follow(&mut self, playlist: &Playlist, first: &Stored) {
+        let seam = Seam {
+            at_nanos: first.entry.decode_nanos,
+            wall: self.footage.date(first),
+            init: Shown::of(&first.init).init,
+        };
+        let joins = playlist.newest().is_some_and(|newest| seam.continues(newest));
+        if joins && first.entry.starts_with_key {
+            self.gather = Gather::default();
+        }
+    }
+
     /// Nobody asked for so long that what came meanwhile is not in mind any more.
     fn leap(&mut self, playlist: &mut Playlist, first: &Stored) {
         let (lap, sequence) = first.position();
-        playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence));
+        playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence), lap);
         if self.last.take().is_some() {
             self.gather.leap();
         }
@@ -115,6 +168,28 @@ impl Recorded {
             playlist.push(stored.entry.boot_time, cut);
         }
         self.last = Some((stored, wall));
+    }
+}
+
+/// Where segments of the one kind are to go on behind those of the other.
+#[derive(Debug)]
+pub(super) struct Seam {
+    /// Where the first unit behind it stands on the stream's timeline.
+    pub(super) at_nanos: i64,
+    /// When that was captured.
+    pub(super) wall: WallTime,
+    /// What it needs, as it is shown.
+    pub(super) init: Bytes,
+}
+
+impl Seam {
+    /// Whether what is behind goes on where `newest` ends.
+    pub(super) fn continues(&self, newest: &Segment) -> bool {
+        let init = match newest.cut.body {
+            Body::Held(_) => newest.cut.init.clone(),
+            Body::Stored(_) => Shown::of(&newest.cut.init).init,
+        };
+        init == self.init && newest.cut.is_continued_at(self.at_nanos, self.wall)
     }
 }
 

@@ -110,6 +110,11 @@ impl Cutter {
         Some(Cut { init: self.init.clone(), fragment, run_start, loss_before })
     }
 
+    /// Whether units are passed over until one comes at which a reader can begin.
+    pub(super) fn waits_for_key(&self) -> bool {
+        !self.begun
+    }
+
     /// Whether no fragment is in the making.
     pub(super) fn is_empty(&self) -> bool {
         self.builder.is_empty()

@@ -9,6 +9,7 @@ mod cutter;
 mod recall;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,15 +17,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use self::cutter::{Cut, Cutter};
+use self::verdict::Sight;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
-use crate::base::time::BootTime;
+use crate::base::time::{BootTime, SharedClock};
 use crate::bus::{Allowance, Next, State, Stream, Subscriber};
-use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, StreamStatus, Writer};
+use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, RecordingState, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -38,8 +40,11 @@ pub type Config = Keep;
 /// The recorder of one stream.
 #[derive(Debug)]
 pub struct Recorder {
+    stream: Arc<Stream>,
     writer: Arc<Writer>,
     meter: Arc<Meter>,
+    sight: Arc<Sight>,
+    clock: SharedClock,
 }
 
 /// Why a recorder's life ended.
@@ -64,6 +69,8 @@ impl Recorder {
         let meter = Arc::new(Meter::default());
         let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);
         let (kept, counted) = (Arc::clone(&writer), Arc::clone(&meter));
+        let (sight, clock) = (Arc::<Sight>::default(), Arc::clone(supervisor.clock()));
+        let (recorded, seen) = (Arc::clone(&stream), Arc::clone(&sight));
         supervisor.spawn("recall", recall::recall(Arc::clone(&stream), dvr.clone()));
         let mut lives = 0u64;
         supervisor.keep(spec, move |context| {
@@ -72,16 +79,17 @@ impl Recorder {
             }
             lives += 1;
             let (stream, writer) = (Arc::clone(&stream), Arc::clone(&kept));
-            let life = Life::new(stream, writer, Arc::clone(&counted), lives > 1);
+            let sight = Arc::clone(&seen);
+            let life = Life::new(stream, writer, Arc::clone(&counted), sight, lives > 1);
             life.run(context)
         });
-        Self { writer, meter }
+        Self { stream: recorded, writer, meter, sight, clock }
     }
 
     /// How the recording goes.
     #[must_use]
     pub fn status(&self) -> StreamStatus {
-        self.writer.status()
+        self.sight.judge(self.writer.status(), &self.stream, self.clock.boot())
     }
 
     /// What of it is on the medium.
@@ -115,6 +123,9 @@ struct Life {
     taken_until: BootTime,
     /// Whether the last fragment was refused: told once per stretch.
     refusing: bool,
+    sight: Arc<Sight>,
+    /// It was told that the stream is not recorded.
+    told_idle: bool,
 }
 
 /// What the bus brought.
@@ -129,14 +140,21 @@ enum Input {
 }
 
 impl Life {
-    fn new(stream: Arc<Stream>, writer: Arc<Writer>, meter: Arc<Meter>, after: bool) -> Self {
+    fn new(
+        stream: Arc<Stream>,
+        writer: Arc<Writer>,
+        meter: Arc<Meter>,
+        sight: Arc<Sight>,
+        after: bool,
+    ) -> Self {
         let mut cutter = Cutter::default();
         if after {
             // The life before took units with it.
             let _ = cutter.lose();
         }
         let taken_until = writer.taken_until();
-        Self { stream, writer, meter, cutter, due: None, taken_until, refusing: false }
+        let (refusing, told_idle) = (false, false);
+        Self { stream, writer, meter, cutter, due: None, taken_until, refusing, sight, told_idle }
     }
 
     async fn run(mut self, context: TaskContext) -> Result<Infallible, RecorderError> {
@@ -154,6 +172,7 @@ impl Life {
                 }
                 Ok(()) = state.changed() => {
                     let (state, _) = state.borrow_and_update().clone();
+                    self.sight.live((state == State::Live).then(|| context.clock.boot()));
                     Input::State(state)
                 }
                 input = next(&mut units, self.due) => input,
@@ -162,6 +181,25 @@ impl Life {
             while let Some(next) = units.try_next() {
                 self.apply(next.into())?;
             }
+            self.tell_standing(context.clock.boot());
+        }
+    }
+
+    /// Says once that nothing reaches the medium, and that it does again.
+    fn tell_standing(&mut self, now: BootTime) {
+        self.sight.keyless(self.cutter.waits_for_key());
+        let status = self.sight.judge(self.writer.standing(), &self.stream, now);
+        let (stream, reason) = (self.stream.name(), status.reason.unwrap_or_default());
+        match status.state {
+            RecordingState::Failed if !self.told_idle => {
+                error!(stream = %stream, error = reason, "not recording");
+                self.told_idle = true;
+            }
+            RecordingState::Recording if self.told_idle => {
+                info!(stream = %stream, "recording again");
+                self.told_idle = false;
+            }
+            _ => {}
         }
     }
 

@@ -44,6 +44,12 @@ fn unit(run: u32, track: u8, params: &Arc<CodecParams>, ms: u64, key: bool) -> A
     })
 }
 
+/// A picture that is no key frame and arrived at `at`.
+pub(super) fn arrived(at: BootTime) -> Arc<AccessUnit> {
+    let ms = at.as_nanos() / 1_000_000 - 1_000;
+    unit(1, 0, &video(0x33), ms, false)
+}
+
 /// Cuts units given as (run, milliseconds, key) and tells each fragment's samples.
 fn told(units: &[(u32, u64, bool)]) -> Vec<(u32, bool)> {
     let (mut cutter, params) = (Cutter::default(), video(0x33));

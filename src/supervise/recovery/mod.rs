@@ -42,7 +42,7 @@ pub use self::park::Parked;
 use self::book::{Book, Life, Reset};
 use crate::base::boot;
 use crate::base::limits::STOP_TIME_MAX;
-use crate::base::time::SharedClock;
+use crate::base::time::{SharedClock, WallTime};
 
 /// File name below the data directory.
 const NAME: &str = "recovery.json";
@@ -126,6 +126,19 @@ impl RecoveryLog {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.shared.lock().book.entries.clone()
+    }
+
+    /// How often `rung` was needed for `part` within the last `window`.
+    #[must_use]
+    pub fn times_within(&self, rung: Rung, part: &str, window: Duration) -> u64 {
+        let now = self.clock.wall().as_unix_nanos();
+        let recent = |entry: &&Entry| {
+            let at = WallTime::parse_rfc3339(&entry.last).map_or(now, WallTime::as_unix_nanos);
+            let age =
+                u64::try_from(now.saturating_sub(at)).map_or(Duration::ZERO, Duration::from_nanos);
+            entry.rung == rung && entry.part == part && age <= window
+        };
+        self.shared.lock().book.entries.iter().filter(recent).map(|entry| entry.times).sum()
     }
 
     /// Whether recording is off, as it changes.

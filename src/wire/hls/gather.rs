@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::segment::SEAM_NANOS_MAX;
 use super::{Body, Cut, Place};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
@@ -73,6 +74,13 @@ impl Gather {
     /// Ends the open segment because nothing more comes for now; the next begins anew.
     pub fn interrupt(&mut self, target: Option<Duration>) -> Option<Cut> {
         self.interrupted(target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
+    }
+
+    /// Ends the open segment at `at_nanos` on the timeline if its pieces reach up to there.
+    pub fn end_at(&mut self, at_nanos: i64, target: Option<Duration>) -> Option<Cut> {
+        let reached = |open: &Open| open.until_nanos.abs_diff(at_nanos) <= SEAM_NANOS_MAX;
+        self.open.as_ref().is_some_and(reached).then_some(())?;
+        self.close(Some(at_nanos), target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
     }
 
     /// Forgets what is open; the next segment does not continue what is listed.
@@ -218,6 +226,20 @@ mod tests {
         ring.push(1_000, true, false);
         let cut = ring.push(1_000, true, false).unwrap();
         assert_eq!(told(&cut), (Place { lap: 8, from: 1_000, until: 1_200 }, 2_000, false, true));
+    }
+
+    #[test]
+    fn a_segment_ends_where_another_hand_goes_on() {
+        let mut ring = Ring::new();
+        ring.push(1_000, true, true);
+        assert!(ring.gather.end_at(5_500_000_000, None).is_none());
+        let cut = ring.gather.end_at(6_000_000_000, None).unwrap();
+        assert_eq!(told(&cut).1, 1_000);
+        assert!(cut.is_continued_at(6_000_000_400, WallTime::from_unix_nanos(1_000_000_000)));
+        assert!(!cut.is_continued_at(6_040_000_000, WallTime::from_unix_nanos(1_040_000_000)));
+        assert!(!cut.is_continued_at(6_000_000_000, WallTime::from_unix_nanos(9_000_000_000)));
+        ring.push(1_000, true, false);
+        assert!(!ring.gather.interrupt(None).unwrap().discontinuity);
     }
 
     #[test]

@@ -9,10 +9,13 @@
 //!    segments, rounded up, plus one second. A segment that would grow past it is cut early, if
 //!    need be without a key frame; the playlist then stops promising independent segments.
 //! 2. Media sequence and discontinuity sequence never decrease, also over a restart. In a
-//!    recorded stream they begin with a number made of the lap and place in the ring, of which
-//!    each start of the daemon counts on; in another at the seconds since 2024 of the wall clock,
-//!    and segments come slower than seconds. (A clock that was set back between two starts
-//!    breaks the latter; players then reload once.)
+//!    recorded stream the one begins with a number made of the lap and place in the ring, the
+//!    other with that of the lap, of which each start of the daemon skips a thousand; in another
+//!    stream they begin with the seconds, and with every ten minutes, since 2024 of the wall
+//!    clock, and segments come slower than seconds. (A clock that was set back between two starts
+//!    breaks the latter; players then reload once. So does a life of the daemon with more
+//!    discontinuities than laps or ten minutes.) The discontinuity sequence stays a small number,
+//!    see below.
 //! 3. A live list holds at least three target durations. A removed segment of the ring stays
 //!    downloadable while its lap lives; one in memory for its own duration plus that of the
 //!    list. Only [`HLS_BYTES_MAX`] shortens the latter, and the list then.
@@ -22,6 +25,20 @@
 //!    memory `moof` + `mdat` whose samples are the very bytes that the bus holds, one for each
 //!    part where parts are told, else one.
 //! 6. No part is longer than the part target, which never changes; what is hinted at comes.
+//!
+//! What players are known to do (each was seen in `tests/hls_players.rs`, 2026-11):
+//! - VLC 3.0.24 reads the first `EXT-X-MAP` of a playlist only, and at `EXT-X-DISCONTINUITY` begins
+//!   a new demuxer without it: "no moov before mdat". It ends at every gap and at other parameters
+//!   and has to be opened anew. Hence no discontinuity is told where nothing is missing.
+//! - hls.js 1.7.4 has an array with a place for each discontinuity sequence number, and walks it
+//!   from zero at every reload: at 67 million, as ours once were, that was half a core.
+//!
+//! The discontinuity sequence numbers of a stream and its sub-stream do not agree, though RFC 8216
+//! §6.2.4 asks it of variants: they are two connections to the camera, which break at different
+//! times. To agree each list would have to tell the breaks of the other, where its own media go on,
+//! which ends VLC and makes other players decode anew, for every reconnect of a stream that nobody
+//! watches. Players find their way by what does agree: `EXT-X-PROGRAM-DATE-TIME` on every segment,
+//! and the times in the media, which count from the same instant in all streams.
 //!
 //! [`HLS_BYTES_MAX`]: crate::base::limits::HLS_BYTES_MAX
 

@@ -22,6 +22,8 @@ pub(super) const LIST_TARGETS: u32 = 3;
 const LIST_TARGETS_WITH_PARTS: u32 = 8;
 /// 2024-01-01T00:00:00Z: sequence numbers count from here, so that they fit in 31 bits.
 const NUMBERS_BEGIN_UNIX_SECS: i64 = 1_704_067_200;
+/// Discontinuities come less often than every ten minutes, over the life of a stream.
+const SECS_PER_DISCONTINUITY: u64 = 600;
 /// The version in which `EXT-X-MAP` may stand in any playlist (RFC 8216 §7: 6), and the one
 /// that players connect with fMP4.
 pub(super) const VERSION: u32 = 7;
@@ -72,19 +74,24 @@ pub struct Playlist {
 }
 
 impl Playlist {
-    /// The number from which a list counts that only a clock tells from those before: greater
-    /// than all that were told earlier, because segments come slower than seconds.
-    #[must_use]
-    pub fn number_at(now: WallTime) -> u64 {
+    /// As [`Playlist::leap`], where only a clock tells the list from those before: its numbers are
+    /// greater than all that were told earlier, because segments come slower than seconds.
+    pub fn leap_at(&mut self, now: WallTime) {
+        let number = Self::number_at(now);
+        self.leap(number, number / SECS_PER_DISCONTINUITY);
+    }
+
+    fn number_at(now: WallTime) -> u64 {
         let secs = now.as_unix_nanos().div_euclid(1_000_000_000) - NUMBERS_BEGIN_UNIX_SECS;
         u64::try_from(secs).unwrap_or(0)
     }
 
-    /// Begins anew behind a stretch that nobody listed, with a number not below `number`; the
-    /// target duration stays.
-    pub fn leap(&mut self, number: u64) {
+    /// Begins anew behind a stretch that nobody listed, with a media sequence number not below
+    /// `number` and a discontinuity sequence number not below `discontinuities`; the target
+    /// duration stays.
+    pub fn leap(&mut self, number: u64, discontinuities: u64) {
         self.discontinuities_left += self.discontinuities() + 1;
-        self.discontinuities_left = self.discontinuities_left.max(number);
+        self.discontinuities_left = self.discontinuities_left.max(discontinuities);
         self.next_number = self.next_number.max(number);
         (self.init, self.open, self.bytes) = (None, None, 0);
         self.listed.clear();

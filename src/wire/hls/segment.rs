@@ -137,7 +137,22 @@ pub struct Cut {
     pub independent: bool,
 }
 
+/// How far a segment may begin beside the end of the one before it and still continue it.
+pub(super) const SEAM_NANOS_MAX: u64 = 1_000_000;
+/// How far the date may drift against the media within a discontinuity.
+const WALL_STEP_NANOS_MAX: u64 = 500_000_000;
+
 impl Cut {
+    /// Whether media that begin at `at_nanos` on the stream's timeline, captured at `wall`, go on
+    /// where this segment ends: nothing is missing in between and the date does not leap.
+    #[must_use]
+    pub fn is_continued_at(&self, at_nanos: i64, wall: WallTime) -> bool {
+        let span = self.until_nanos().saturating_sub(self.from_nanos);
+        let expected = self.wall.offset_nanos(span).as_unix_nanos();
+        self.until_nanos().abs_diff(at_nanos) <= SEAM_NANOS_MAX
+            && expected.abs_diff(wall.as_unix_nanos()) <= WALL_STEP_NANOS_MAX
+    }
+
     /// Where it ends on the stream's timeline, in nanoseconds after boot.
     #[must_use]
     pub fn until_nanos(&self) -> i64 {

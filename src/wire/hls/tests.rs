@@ -119,7 +119,7 @@ impl Live {
 /// An empty list that begins at a date.
 fn at(date: WallTime) -> Playlist {
     let mut list = Playlist::default();
-    list.leap(Playlist::number_at(date));
+    list.leap_at(date);
     list
 }
 

@@ -56,6 +56,7 @@ impl HealthReport {
             running(&tasks),
         ];
         checks.extend(park(door));
+        checks.extend(unrecorded(door));
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
         let uptime_ms = door.clock.boot().since(door.begun).as_millis();
@@ -93,6 +94,29 @@ fn storage(door: &HttpDoor) -> Check {
         None => (Status::Ok, format!("Recording {recording} of {} streams.", reports.len())),
     };
     Check { name: "storage".to_owned(), status, message }
+}
+
+/// Streams that should be recorded and of which nothing becomes durable: each with why, and since
+/// when.
+fn unrecorded(door: &HttpDoor) -> Vec<Check> {
+    let outlets = door.streams.all();
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
+        let report = outlet.recorder.as_ref()?.status();
+        let status = match report.state {
+            RecordingState::Recording => return None,
+            // Somebody else begins when they like.
+            RecordingState::Waiting if matches!(outlet.stream.state().0, State::Waiting { .. }) => {
+                return None;
+            }
+            RecordingState::Waiting => Status::Degraded,
+            RecordingState::Failed => Status::Failed,
+        };
+        let since = report.since.map_or_else(String::new, WallTime::to_rfc3339);
+        let why = report.reason.unwrap_or_default();
+        let message = format!("Nothing is recorded since {since}. {why}");
+        Some(Check { name: format!("recording/{name}"), status, message })
+    };
+    outlets.iter().filter_map(check).collect()
 }
 
 /// The ring itself: also when nothing comes to be recorded, so that a disk that went away is

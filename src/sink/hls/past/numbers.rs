@@ -115,9 +115,9 @@ impl Numbers {
             noted.lap == newest || self.laps.iter().any(|lap| lap.generation == noted.lap)
         });
         let first = self.laps.front().map_or(newest, |lap| lap.generation);
-        let anew = first.saturating_mul(NUMBERS_PER_LAP);
+        let number = first.saturating_mul(NUMBERS_PER_LAP);
         let Some(noted) = known else {
-            self.base = Some(Base { number: anew, discontinuities: anew });
+            self.base = Some(Base { number, discontinuities: first });
             return;
         };
         let before = self.laps.iter().take_while(|lap| lap.generation < noted.lap);

@@ -23,6 +23,8 @@ export interface Track {
 export interface Recording {
   readonly state: 'recording' | 'waiting' | 'failed';
   readonly reason: string | null;
+  /** Since when nothing of it became durable; null while it does. */
+  readonly since: string | null;
   readonly durable_until: string | null;
   readonly bytes: number;
   readonly lost: number;
@@ -186,6 +188,7 @@ function recording(value: unknown): Recording | null {
   return {
     state: oneOf(fields['state'], ['recording', 'waiting', 'failed'] as const) ?? 'waiting',
     reason: string(fields['reason']),
+    since: string(fields['since']),
     durable_until: string(fields['durable_until']),
     bytes: number(fields['bytes']) ?? 0,
     lost: number(fields['lost']) ?? 0,

@@ -42,7 +42,7 @@ export function StateLine({ stream }: { stream: StreamInfo }) {
   );
 }
 
-/** "REC durable to 14:05:22 · 3.2 GB", "Not recorded", "Not recording: reason". */
+/** "REC durable to 14:05:22 · 3.2 GB", "Not recorded", "Not recording since 14:05:22: reason". */
 export function RecordingLine({ stream }: { stream: StreamInfo }) {
   const recording = stream.recording;
   if (recording === null) {
@@ -54,6 +54,7 @@ export function RecordingLine({ stream }: { stream: StreamInfo }) {
     );
   }
   const durable_ms = instant(recording.durable_until);
+  const since_ms = recording.state === 'failed' ? instant(recording.since) : null;
   const facts = [
     ...(durable_ms === null ? [] : [`durable to ${moment(durable_ms, now_ms.value)}`]),
     size(recording.bytes),
@@ -67,6 +68,7 @@ export function RecordingLine({ stream }: { stream: StreamInfo }) {
       <Icon name={recording.state === 'failed' ? 'warn' : 'record'} />
       <span>
         <b>{words}</b>
+        {since_ms !== null && ` since ${moment(since_ms, now_ms.value)}`}
         {recording.reason !== null && `: ${recording.reason}`}{' '}
         <span class="quiet">{facts.join(' · ')}</span>
       </span>

@@ -1,0 +1,248 @@
+//! `/api/v1/devices`: the cameras of this machine, what they offer and how they are set.
+//!
+//! Owns: the shapes, and that drivers are asked by one thread at a time: one that does not come back
+//! costs that thread, and whoever asks next is told so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::NO_STORE;
+use super::note::{read, sentence};
+use crate::base::fault::chain;
+use crate::base::limits::DEVICES_TIME_MAX;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::route::At;
+use crate::v4l2::node::{self, Node, Offer, Role, Size};
+use crate::v4l2::setting::{self, Setting, Value};
+use crate::v4l2::{ControlError, ControlType, Device};
+
+/// Who may ask drivers now.
+#[derive(Clone, Debug)]
+pub(in crate::serve::http) struct Turn(Arc<Semaphore>);
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turn {
+    /// Runs `ask` on a thread of its own, alone.
+    async fn alone<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (tell, told) = oneshot::channel();
+        let asked = async {
+            let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
+            let asking = thread::Builder::new().name("asks-devices".to_owned());
+            let asking = asking.spawn(move || {
+                let _turn = turn;
+                // Nobody listens any more when it took too long.
+                let _ = tell.send(ask());
+            });
+            asking.ok()?;
+            told.await.ok()
+        };
+        let answer = timeout(DEVICES_TIME_MAX, asked).await.ok().flatten();
+        answer.ok_or_else(|| {
+            let message =
+                "A video driver does not answer. Unplug the camera that was plugged in last.";
+            ApiError::unavailable("devices_stuck", message)
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Devices {
+    devices: Vec<DeviceReport>,
+}
+
+#[derive(Serialize)]
+struct DeviceReport {
+    id: String,
+    /// What `device` is set to.
+    path: String,
+    node: String,
+    card: String,
+    driver: String,
+    bus: String,
+    formats: Vec<OfferReport>,
+    controls: Vec<ControlReport>,
+}
+
+#[derive(Serialize)]
+struct OfferReport {
+    code: String,
+    sizes: Vec<SizeReport>,
+}
+
+#[derive(Serialize)]
+struct SizeReport {
+    width: u32,
+    height: u32,
+    /// Where any size between is given too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smallest: Option<[u32; 2]>,
+    fps: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct Controls {
+    controls: Vec<ControlReport>,
+}
+
+#[derive(Serialize)]
+struct ControlReport {
+    key: String,
+    name: String,
+    #[serde(rename = "type")]
+    of: &'static str,
+    value: Option<i32>,
+    default: i32,
+    min: i32,
+    max: i32,
+    step: i32,
+    /// Cannot be set now.
+    fixed: bool,
+    /// Has no effect now, because another control rules it.
+    inactive: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<ItemReport>,
+}
+
+#[derive(Serialize)]
+struct ItemReport {
+    value: i32,
+    name: String,
+}
+
+/// `GET /api/v1/devices`: the cameras there are.
+pub(in crate::serve::http) async fn devices(State(door): At) -> Result<Response, ApiError> {
+    let devices = door.turn.alone(|| node::nodes().iter().filter_map(report).collect()).await?;
+    Ok((NO_STORE, Json(Devices { devices })).into_response())
+}
+
+/// `PUT /api/v1/devices/{id}/controls`: 200 with the controls as they are then. They are set one by
+/// one in the order of their names; the first that is refused ends it. A camera keeps them until it
+/// loses power or is opened anew with others in the configuration.
+pub(in crate::serve::http) async fn set_controls(
+    State(door): At,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Json<BTreeMap<String, Value>>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let wanted = read(body)?;
+    let controls = door.turn.alone(move || set(&id, &wanted)).await??;
+    Ok((NO_STORE, Json(Controls { controls })).into_response())
+}
+
+/// What is known of a node; `None` when it is no camera or has just gone.
+fn report(node: &Node) -> Option<DeviceReport> {
+    let who = node::capability(&node.path).ok()?;
+    let Role::Camera(_) = who.role() else { return None };
+    let device = Device::open(&node.path).ok()?;
+    Some(DeviceReport {
+        id: node.key(),
+        path: node.path.display().to_string(),
+        node: node.device.display().to_string(),
+        card: who.card,
+        driver: who.driver,
+        bus: who.bus,
+        // What a driver says wrongly of its formats does not hide the camera.
+        formats: node::offers(&node.path)
+            .unwrap_or_default()
+            .iter()
+            .map(OfferReport::new)
+            .collect(),
+        controls: setting::list(&device).into_iter().map(ControlReport::new).collect(),
+    })
+}
+
+fn set(id: &str, wanted: &BTreeMap<String, Value>) -> Result<Vec<ControlReport>, ApiError> {
+    let unknown = || {
+        let message = "There is no such camera. GET /api/v1/devices lists those there are.";
+        ApiError::new(StatusCode::NOT_FOUND, "device_unknown", message)
+    };
+    let node = node::nodes().into_iter().find(|node| node.key() == id).ok_or_else(unknown)?;
+    let who = node::capability(&node.path).map_err(|_| unknown())?;
+    let Role::Camera(_) = who.role() else { return Err(unknown()) };
+    let device = Device::open(&node.path).map_err(|_| unknown())?;
+    let set = wanted.iter().map(|(key, value)| {
+        let set = setting::set(&device, key, value);
+        set.map(ControlReport::new).map_err(|error| refused(key, &error))
+    });
+    set.collect()
+}
+
+fn refused(key: &str, error: &ControlError) -> ApiError {
+    // Bounded, because the key is the client's.
+    let key: String = key.chars().take(64).collect();
+    match error {
+        ControlError::Unknown => {
+            let message = format!(
+                "The camera has no control '{key}'. GET /api/v1/devices lists those it has."
+            );
+            ApiError::new(StatusCode::NOT_FOUND, "control_unknown", message)
+        }
+        ControlError::Range { .. } | ControlError::Item { .. } => {
+            ApiError::bad_request(sentence(&chain(error)))
+        }
+        ControlError::Fixed { .. } | ControlError::Call { .. } => {
+            ApiError::new(StatusCode::CONFLICT, "control_refused", sentence(&chain(error)))
+        }
+    }
+}
+
+impl OfferReport {
+    fn new(offer: &Offer) -> Self {
+        let sizes = offer.sizes.iter().map(SizeReport::new).collect();
+        Self { code: offer.code.to_string(), sizes }
+    }
+}
+
+impl SizeReport {
+    fn new(size: &Size) -> Self {
+        let (width, height) = (size.width, size.height);
+        let ranges = width.0 != width.1 || height.0 != height.1;
+        let smallest = ranges.then_some([width.0, height.0]);
+        Self { width: width.1, height: height.1, smallest, fps: size.fps.clone() }
+    }
+}
+
+impl ControlReport {
+    fn new(setting: Setting) -> Self {
+        let Setting { key, info, value, items } = setting;
+        let of = match info.of {
+            ControlType::Boolean => "flag",
+            ControlType::Menu | ControlType::IntegerMenu => "menu",
+            ControlType::Button => "button",
+            ControlType::Bitmask => "bits",
+            ControlType::Integer | ControlType::Other => "number",
+        };
+        let items = items.into_iter().map(|(value, name)| ItemReport { value, name });
+        Self {
+            key,
+            name: info.name,
+            of,
+            value,
+            default: info.default,
+            min: info.min,
+            max: info.max,
+            step: info.step,
+            fixed: info.fixed,
+            inactive: info.inactive,
+            items: items.collect(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One camera: opened, its format agreed and verified, its controls set, its buffers made.
+//!
+//! Owns: what is asked of the driver before the first picture. Each opening asks anew: after a
+//! return the camera may be another one.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::error::CameraError;
+use super::format::Layout;
+use super::{Config, Wish};
+use crate::base::fault::chain;
+use crate::base::limits::{CAMERA_BUFFERS, PICTURE_SIDE_PIXELS_MAX, V4L2_FORMATS_MAX};
+use crate::v4l2::node::Role;
+use crate::v4l2::{
+    ControlId, Device, Driver, Format, FourCc, Frame, Interval, Kind, Queue, control, setting,
+};
+
+/// A camera that is open and has a format; it gives pictures when it is started.
+#[derive(Debug)]
+pub(super) struct Camera<D: Driver> {
+    driver: Arc<D>,
+    kind: Kind,
+    /// How it was opened, for errors.
+    device: String,
+    /// What its pictures look like.
+    pub(super) format: Format,
+    pub(super) layout: Layout,
+    /// Pictures per second, as it says.
+    pub(super) fps: f32,
+    queue: Option<Queue<D>>,
+}
+
+/// Opens the camera at `path`. Blocks for as long as the driver does.
+pub(super) fn open(
+    path: &Path,
+    config: &Config,
+    stream: &str,
+) -> Result<Camera<Device>, CameraError> {
+    let device = path.display().to_string();
+    let opened = Device::open(path);
+    let opened = opened.map_err(|error| CameraError::of_call(&device, "open", &error))?;
+    let camera = Camera::agree(Arc::new(opened), device, &config.wish)?;
+    info!(
+        %stream,
+        device = camera.device,
+        format = %camera.format,
+        fps = camera.fps,
+        "camera opened"
+    );
+    if !camera.format.progressive {
+        warn!(%stream, "camera sends half pictures by turns, movement will look combed");
+    }
+    camera.control(config, stream);
+    Ok(camera)
+}
+
+impl<D: Driver> Camera<D> {
+    /// Agrees on a format with the driver.
+    pub(super) fn agree(driver: Arc<D>, device: String, wish: &Wish) -> Result<Self, CameraError> {
+        let who = driver.capability();
+        let who = who.map_err(|error| CameraError::of_call(&device, "VIDIOC_QUERYCAP", &error))?;
+        let Role::Camera(kind) = who.role() else {
+            return Err(CameraError::NotACamera { device, card: who.card });
+        };
+        let offers: Vec<FourCc> =
+            (0..V4L2_FORMATS_MAX).map_while(|n| driver.enum_format(kind, n).ok()).collect();
+        let codes: Vec<_> =
+            wish.format.codes().iter().copied().filter(|code| offers.contains(code)).collect();
+        if codes.is_empty() {
+            let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
+            let offers = if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") };
+            return Err(CameraError::NoFormat { wanted: wish.format.as_str(), offers });
+        }
+        let mut camera = Self {
+            driver,
+            kind,
+            device,
+            format: Format::wish(codes[0], 0, 0, 1),
+            layout: Layout::of(codes[0]),
+            fps: 0.0,
+            queue: None,
+        };
+        camera.choose(&codes, wish)?;
+        camera.verify(wish)?;
+        Ok(camera)
+    }
+
+    /// Sets the first format that gives the size and pace that are wanted, or the one nearest to it.
+    fn choose(&mut self, codes: &[FourCc], wish: &Wish) -> Result<(), CameraError> {
+        let mut best: Option<(FourCc, (bool, f32))> = None;
+        for &code in codes {
+            self.set(code, wish)?;
+            let meets = (self.meets(wish), self.fps.min(wish.fps()));
+            if meets.0 && meets.1 >= wish.fps() * 0.9 {
+                return Ok(());
+            }
+            if best.is_none_or(|(_, before)| meets > before) {
+                best = Some((code, meets));
+            }
+        }
+        match best {
+            Some((code, _)) => self.set(code, wish),
+            None => Ok(()),
+        }
+    }
+
+    fn set(&mut self, code: FourCc, wish: &Wish) -> Result<(), CameraError> {
+        let (width, height) = wish.size();
+        let asked = Format::wish(code, width, height, Layout::of(code).planes());
+        let got = self.driver.set_format(self.kind, &asked);
+        self.format = got.map_err(|error| self.refused("VIDIOC_S_FMT", &error))?;
+        self.layout = Layout::of(self.format.code);
+        // A driver may have one pace only and refuse to talk about it.
+        let pace = self.driver.set_interval(self.kind, Interval::of_fps(wish.fps));
+        let pace = pace.or_else(|_| self.driver.interval(self.kind)).ok().and_then(Interval::fps);
+        #[allow(clippy::cast_possible_truncation)] // a handful of pictures per second
+        let fps = pace.map_or(wish.fps(), |fps| fps as f32);
+        self.fps = fps.clamp(0.1, 1_000.0);
+        Ok(())
+    }
+
+    fn meets(&self, wish: &Wish) -> bool {
+        (self.format.width, self.format.height) == wish.size()
+    }
+
+    /// Whether what the driver made of it can be used, and is what was configured.
+    fn verify(&self, wish: &Wish) -> Result<(), CameraError> {
+        let format = &self.format;
+        let sides = 16..=PICTURE_SIDE_PIXELS_MAX;
+        let usable = sides.contains(&format.width) && sides.contains(&format.height);
+        let as_wanted = wish.format.codes().contains(&format.code)
+            && (wish.width.is_none() || wish.width == Some(format.width))
+            && (wish.height.is_none() || wish.height == Some(format.height));
+        if usable && as_wanted && format.planes.len() == self.layout.planes() {
+            return Ok(());
+        }
+        let (width, height) = wish.size();
+        let wanted = format!("{} {width}x{height}", wish.format.as_str());
+        Err(CameraError::Disagrees { wanted, got: format.to_string() })
+    }
+
+    /// Sets the configured controls. One that is refused is told; the camera goes on without.
+    fn control(&self, config: &Config, stream: &str) {
+        for (key, value) in &config.controls {
+            if let Err(error) = setting::set(&*self.driver, key, value) {
+                warn!(%stream, key, error = chain(&error), "control not set");
+            }
+        }
+        if self.layout == Layout::H264 {
+            let bitrate = i64::from(config.encode.bitrate_bps);
+            let id = ControlId(v4l::v4l_sys::V4L2_CID_MPEG_VIDEO_BITRATE);
+            // Most cameras that encode do not let their bit rate be set this way.
+            let _ = control::set(&*self.driver, id, bitrate);
+        }
+    }
+
+    /// Makes the buffers and starts; also stops and starts anew, with new buffers.
+    pub(super) fn start(&mut self) -> Result<(), CameraError> {
+        // The old buffers first: there is one set of them.
+        self.queue = None;
+        let told = |error| CameraError::of_queue(&self.device, error);
+        let queue = Queue::open(Arc::clone(&self.driver), self.kind, CAMERA_BUFFERS);
+        let mut queue = queue.map_err(told)?;
+        queue.start().map_err(told)?;
+        self.queue = Some(queue);
+        Ok(())
+    }
+
+    /// The next picture, see [`Queue::next`].
+    pub(super) fn next<T>(
+        &mut self,
+        timeout: Duration,
+        read: impl FnOnce(&Frame<'_>) -> T,
+    ) -> Result<Option<T>, CameraError> {
+        if self.queue.is_none() {
+            self.start()?;
+        }
+        let Some(queue) = &mut self.queue else { return Ok(None) };
+        queue.next(timeout, read).map_err(|error| CameraError::of_queue(&self.device, error))
+    }
+
+    fn refused(&self, what: &str, error: &io::Error) -> CameraError {
+        CameraError::of_call(&self.device, what, error)
+    }
+}

@@ -1,0 +1,262 @@
+//! The remedies themselves, and how the daemon asks for them.
+//!
+//! Owns: the request of one line, and what root does about it. It is written by a user whom root
+//! does not trust: only its words decide which of two things is looked at, sysfs decides the rest.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::ladder::Step;
+use super::tree::{Device, Tree, UsbError, write};
+
+/// Where the daemon asks; `holdfast-usb.path` watches it.
+pub const REQUEST_PATH: &str = "/run/holdfast/usb-request";
+/// Longest request.
+const REQUEST_BYTES_MAX: u64 = 64;
+
+/// What the daemon asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which remedy.
+    pub step: Step,
+    /// For which camera.
+    pub device: Device,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// The camera is back on its bus.
+    Reset,
+    /// So many ports were without power.
+    PowerCycled {
+        /// How many.
+        ports: usize,
+    },
+}
+
+impl Request {
+    /// Writes it to `path`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: there is no service that would read it.
+    pub fn send(&self, path: &Path) -> io::Result<()> {
+        let word = match self.step {
+            Step::Reset => "reset",
+            Step::PowerCycle => "power",
+        };
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        // Whatever the daemon's umask: root without capabilities reads what everybody may read.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        writeln!(file, "{word} {}", self.device.as_str())
+    }
+
+    /// Reads it from `path`, which may be anything.
+    ///
+    /// # Errors
+    ///
+    /// There is no request of ours.
+    pub fn receive(path: &Path) -> io::Result<Self> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let mut text = String::new();
+        file.take(REQUEST_BYTES_MAX).read_to_string(&mut text)?;
+        Self::parse(text.trim_end()).ok_or_else(|| io::Error::other("no request"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (word, device) = text.split_once(' ')?;
+        let step = match word {
+            "reset" => Step::Reset,
+            "power" => Step::PowerCycle,
+            _ => return None,
+        };
+        Some(Self { step, device: Device::parse(device)? })
+    }
+}
+
+/// Does it; `off` is how long the camera or the ports stay off.
+pub fn mend(tree: &Tree, request: &Request, off: Duration) -> Result<Mended, UsbError> {
+    match request.step {
+        Step::Reset => reset(tree, &request.device, off),
+        Step::PowerCycle => power_cycle(tree, off),
+    }
+}
+
+/// Takes the camera off its bus and puts it back: drivers let go of it and take it anew
+/// (Documentation/usb/authorization.rst).
+fn reset(tree: &Tree, device: &Device, off: Duration) -> Result<Mended, UsbError> {
+    if !tree.is_camera(device) {
+        return Err(UsbError::NoCamera { name: device.as_str().to_owned() });
+    }
+    let switch = tree.path(device).join("authorized");
+    write(&switch, "0")?;
+    thread::sleep(off);
+    write(&switch, "1").map(|()| Mended::Reset)
+}
+
+fn power_cycle(tree: &Tree, off: Duration) -> Result<Mended, UsbError> {
+    let neighbours = tree.neighbours();
+    if !neighbours.is_empty() {
+        return Err(UsbError::Shared(neighbours));
+    }
+    let switches = tree.switches();
+    let cut: Vec<_> = switches.iter().filter(|switch| write(switch, "1").is_ok()).collect();
+    if cut.is_empty() {
+        return Err(UsbError::NoSwitch);
+    }
+    thread::sleep(off);
+    // Those nearest to the board first; the ports of a hub that was off are on when it comes back.
+    for switch in cut.iter().rev().filter(|switch| fs::exists(switch).unwrap_or(false)) {
+        write(switch, "0")?;
+    }
+    Ok(Mended::PowerCycled { ports: cut.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A Raspberry Pi 4: a camera on 1-1.2 behind the hub of its USB 2 bus, two controllers'
+    /// worth of ports, and `also`, such as a disk on the USB 3 bus.
+    fn pi(also: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        let host = root.join("devices/platform/scb/fd500000.pcie/0000:01:00.0");
+        let put = |path: PathBuf, text: &str| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let link = |place: &Path, class: &str| {
+            fs::create_dir_all(place).unwrap();
+            let dir = root.join(class);
+            fs::create_dir_all(&dir).unwrap();
+            symlink(place, dir.join(place.file_name().unwrap())).unwrap();
+        };
+        let camera = host.join("usb1/1-1/1-1.2");
+        put(camera.join("authorized"), "1\n");
+        put(camera.join("1-1.2:1.0/bInterfaceClass"), "0e\n");
+        link(&camera.join("1-1.2:1.0/video4linux/video0"), "class/video4linux");
+        link(&root.join("devices/platform/soc/video10"), "class/video4linux");
+        for device in ["usb1", "usb2", "usb1/1-1", "usb1/1-1/1-1.2"] {
+            link(&host.join(device), "bus/usb/devices");
+        }
+        for (hub, ports) in
+            [("usb1/1-0:1.0/usb1", 1), ("usb2/2-0:1.0/usb2", 4), ("usb1/1-1/1-1:1.0/1-1", 4)]
+        {
+            let interface = host.join(hub);
+            let interface = interface.parent().unwrap();
+            let name = hub.rsplit('/').next().unwrap();
+            for port in 1..=ports {
+                put(interface.join(format!("{name}-port{port}/disable")), "0\n");
+            }
+            link(interface, "bus/usb/devices");
+        }
+        link(&root.join("devices/platform/emmc2bus/mmcblk0"), "class/block");
+        link(&root.join("devices/platform/genet/net/eth0"), "class/net");
+        for (place, class) in also {
+            link(&host.join(place), class);
+        }
+        (dir, Tree::at(root))
+    }
+
+    fn request(step: Step) -> Request {
+        Request { step, device: Device::parse("1-1.2").unwrap() }
+    }
+
+    /// Everything that stands in `disable` files.
+    fn switches(tree: &Tree) -> Vec<String> {
+        tree.switches().iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_node_leads_to_its_device() {
+        let (_dir, tree) = pi(&[]);
+        assert_eq!(tree.camera(Path::new("/dev/video0")).unwrap().as_str(), "1-1.2");
+        let other = tree.camera(Path::new("/dev/video10"));
+        assert!(matches!(other, Err(UsbError::NotUsb { .. })), "{other:?}");
+        assert!(matches!(tree.camera(Path::new("/dev/video7")), Err(UsbError::Sysfs { .. })));
+    }
+
+    #[test]
+    fn a_camera_is_taken_off_its_bus_and_put_back() {
+        let (dir, tree) = pi(&[]);
+        assert_eq!(mend(&tree, &request(Step::Reset), Duration::ZERO).unwrap(), Mended::Reset);
+        let authorized = dir.path().join("bus/usb/devices/1-1.2/authorized");
+        assert!(fs::read_to_string(authorized).unwrap().starts_with('1'));
+    }
+
+    #[test]
+    fn nothing_but_a_camera_is_reset() {
+        let (_dir, tree) = pi(&[("usb2/2-1", "bus/usb/devices")]);
+        let disk = Request { device: Device::parse("2-1").unwrap(), ..request(Step::Reset) };
+        let refused = mend(&tree, &disk, Duration::ZERO);
+        assert!(matches!(refused, Err(UsbError::NoCamera { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn all_ports_lose_their_power_together() {
+        let (_dir, tree) = pi(&[]);
+        assert_eq!(switches(&tree).len(), 9);
+        let done = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap();
+        assert_eq!(done, Mended::PowerCycled { ports: 9 });
+        assert!(switches(&tree).iter().all(|text| text.starts_with('0')));
+        let first = tree.switches().remove(0);
+        assert!(first.to_string_lossy().contains("1-1:1.0"), "the furthest first: {first:?}");
+    }
+
+    #[test]
+    fn a_disk_or_a_network_on_usb_keeps_the_power_on() {
+        let disk = ("usb2/2-1/2-1:1.0/host0/target0:0:0/0:0:0:0/block/sda", "class/block");
+        let modem = ("usb1/1-1/1-1.4/1-1.4:1.0/net/wwan0", "class/net");
+        for (also, named) in [(disk, "sda"), (modem, "wwan0")] {
+            let (_dir, tree) = pi(&[also]);
+            let refused = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap_err();
+            assert!(refused.to_string().contains(named), "{refused}");
+            assert!(switches(&tree).iter().all(|text| text == "0\n"), "nothing was touched");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_cannot_switch_says_so() {
+        let (dir, tree) = pi(&[]);
+        fs::remove_dir_all(dir.path().join("bus/usb/devices")).unwrap();
+        let refused = mend(&tree, &request(Step::PowerCycle), Duration::ZERO);
+        assert!(matches!(refused, Err(UsbError::NoSwitch)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_request_arrives_and_nonsense_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("usb-request");
+        request(Step::PowerCycle).send(&path).unwrap();
+        assert_eq!(Request::receive(&path).unwrap(), request(Step::PowerCycle));
+        for text in [
+            "",
+            "reset",
+            "reset ",
+            "reset 1-1.2/../..",
+            "reset usb1",
+            "reset 1-",
+            "cut 1-1",
+            "reset 1-1.2.3.4.5.6.7.8",
+            "reset 0-1",
+            "reset 1-1.",
+            "power /etc/passwd",
+        ] {
+            fs::write(&path, text).unwrap();
+            assert!(Request::receive(&path).is_err(), "{text}");
+        }
+        fs::remove_file(&path).unwrap();
+        symlink("/etc/hostname", &path).unwrap();
+        assert!(Request::receive(&path).is_err(), "links are not followed");
+    }
+}

@@ -1,0 +1,25 @@
+//! Cameras on USB that died: which device one is, what hangs beside it, how it is brought back.
+//!
+//! Owns: the way from a video node to its USB device through sysfs, what a power cycle would take
+//! along, how often which remedy may be tried, and the request for one. Does not own: whether a
+//! camera is dead, which its source knows.
+//!
+//! The daemon has no privileges and its sysfs is read-only. It writes a [`Request`] of one line
+//! into its runtime directory; `holdfast-usb.path` sees that and `holdfast-usb.service` runs
+//! [`mend`] as root, which believes nothing: it looks at sysfs again before it does anything.
+//!
+//! Invariants:
+//! 1. Only a device with a video interface is ever taken off its bus.
+//! 2. Ports lose power only while no block device and no network interface hangs on any USB port
+//!    of the machine. All of them are taken for one group, because a Raspberry Pi switches its
+//!    four together, over both of its controllers on a Pi 5, and sysfs does not say so.
+//!
+//! Every path is below a root that is given, `/sys` in the daemon and a fixture in tests.
+
+mod ladder;
+mod mend;
+mod tree;
+
+pub use ladder::{Ladder, Step};
+pub use mend::{Mended, REQUEST_PATH, Request, mend};
+pub use tree::{Device, Neighbour, Tree, UsbError};

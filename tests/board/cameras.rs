@@ -1,0 +1,155 @@
+//! Cameras of the board, with the kernel's virtual camera (vivid): its pictures, its controls, and
+//! the faults that it can be told to have.
+//!
+//! Owns: the stream `dock`, which is added to the configuration and taken out again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+use crate::harness::{ffmpeg, run_well, wait_for};
+use crate::machine::Machine;
+
+const CAMERA: &str = "platform-vivid.0-video-index0";
+
+/// The camera is plugged in: one node that gives pictures, a webcam by its kind.
+const PLUG: &str = "modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0 && udevadm settle";
+
+/// Captured, encoded, served; controlled while it runs; faults counted and survived.
+pub(crate) fn a_camera_of_the_board_is_seen(board: &Machine) {
+    board.sh("cp /etc/holdfast/holdfast.toml /run/before.toml");
+    let stream = format!(
+        "[stream.dock]\nsource = {{ kind = \"v4l2\", device = \"/dev/v4l/by-path/{CAMERA}\", \
+         format = \"yuyv\", width = 320, height = 180, fps = 5, controls = {{ brightness = 120 }} }}\n"
+    );
+    board.sh(&format!("cat >>/etc/holdfast/holdfast.toml <<'END'\n{stream}END\nsystemctl reload holdfast"));
+    wait_offline(board, "There is no camera at");
+    board.sh(PLUG);
+    wait_live(board);
+    is_listed(board);
+    shows_its_bars(board);
+    is_controlled(board);
+    survives_its_faults(board);
+    comes_back(board);
+    board.sh("cp /run/before.toml /etc/holdfast/holdfast.toml && systemctl reload holdfast");
+    wait_for("an end", PATIENCE, || stream(board, "dock").is_none().then_some(()));
+    board.sh("for n in 1 2 3 4 5; do rmmod vivid && exit; sleep 1; done; exit 1");
+}
+
+fn stream(board: &Machine, name: &str) -> Option<Value> {
+    let streams = board.get("/api/v1/streams")?;
+    streams["streams"].as_array()?.iter().find(|stream| stream["name"] == name).cloned()
+}
+
+/// Waits for what `look` finds of the stream, which is asked for once a second.
+fn wait_stream<T>(board: &Machine, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+    wait_for(what, PATIENCE, || {
+        std::thread::sleep(Duration::from_secs(1));
+        look(&stream(board, "dock")?)
+    })
+}
+
+fn wait_live(board: &Machine) {
+    wait_stream(board, "pictures", |dock| {
+        let fresh = dock["last_frame_age_ms"].as_u64().is_some_and(|age| age < 5_000);
+        (dock["state"] == "live" && fresh).then_some(())
+    });
+}
+
+fn wait_offline(board: &Machine, reason: &str) {
+    wait_stream(board, reason, |dock| dock["reason"].as_str()?.contains(reason).then_some(()));
+}
+
+fn total(board: &Machine, what: &str) -> u64 {
+    stream(board, "dock").unwrap()["totals"][what].as_u64().unwrap()
+}
+
+fn camera(board: &Machine) -> Value {
+    let devices = board.get("/api/v1/devices").unwrap();
+    let found = devices["devices"].as_array().unwrap().iter().find(|one| one["id"] == CAMERA);
+    found.unwrap_or_else(|| panic!("{devices}")).clone()
+}
+
+fn is_listed(board: &Machine) {
+    let camera = camera(board);
+    assert_eq!(camera["driver"], "vivid");
+    let formats = camera["formats"].as_array().unwrap();
+    let yuyv = formats.iter().find(|format| format["code"] == "YUYV").unwrap();
+    let sizes = yuyv["sizes"].as_array().unwrap();
+    let size = sizes.iter().find(|size| size["width"] == 320).unwrap();
+    assert_eq!(size["height"], 180);
+    assert!(!size["fps"].as_array().unwrap().is_empty(), "{size}");
+}
+
+/// The colour bars, as a player that is not ours decodes them: bright left, dark right.
+fn shows_its_bars(board: &Machine) {
+    let mut player = ffmpeg();
+    player.args(["-rtsp_transport", "tcp", "-i", &board.rtsp("dock"), "-frames:v", "10"]);
+    player.args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
+    let pixels = run_well(&mut player, PATIENCE);
+    assert_eq!(pixels.len(), 10 * 320 * 180);
+    let row = &pixels[9 * 320 * 180 + 170 * 320..][..320];
+    assert!(row[10] > row[309] + 80, "no bars: {row:?}");
+}
+
+/// Sets a control of the camera over the API, as a person would.
+fn set(board: &Machine, control: &str, value: &str) {
+    let url = board.http(&format!("/api/v1/devices/{CAMERA}/controls"));
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let request = agent.put(&url).header("Content-Type", "application/json");
+    let mut answer = request.send(format!("{{\"{control}\": {value}}}")).unwrap();
+    let told = answer.body_mut().read_to_string().unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "{control}: {told}");
+}
+
+fn is_controlled(board: &Machine) {
+    let brightness = || {
+        let camera = camera(board);
+        let controls = camera["controls"].as_array().unwrap();
+        let found = controls.iter().find(|control| control["key"] == "brightness").unwrap();
+        found["value"].as_i64().unwrap()
+    };
+    assert_eq!(brightness(), 120, "the configuration did not set it");
+    set(board, "brightness", "140");
+    assert_eq!(brightness(), 140);
+}
+
+/// What a bad cable and a driver in trouble bring: damaged and dropped pictures are counted, and a
+/// stream that breaks begins anew.
+fn survives_its_faults(board: &Machine) {
+    let lost = total(board, "lost");
+    set(board, "inject_v4l2_buf_flag_error", "1");
+    wait_stream(board, "a damaged picture", |dock| {
+        (dock["totals"]["lost"].as_u64()? > lost).then_some(())
+    });
+    let lost = total(board, "lost");
+    set(board, "percentage_of_dropped_buffers", "60");
+    wait_stream(board, "dropped pictures", |dock| {
+        (dock["totals"]["lost"].as_u64()? > lost + 3).then_some(())
+    });
+    set(board, "percentage_of_dropped_buffers", "0");
+    let restarts = total(board, "restarts");
+    set(board, "inject_fatal_streaming_error", "1");
+    wait_stream(board, "a new run", |dock| {
+        (dock["totals"]["restarts"].as_u64()? > restarts).then_some(())
+    });
+    wait_live(board);
+}
+
+/// Unplugged while it streams, plugged in again under another number.
+fn comes_back(board: &Machine) {
+    let before = camera(board)["node"].clone();
+    set(board, "disconnect", "1");
+    wait_stream(board, "an end", |dock| (dock["state"] == "offline").then_some(()));
+    board.sh("for n in $(seq 20); do rmmod vivid && exit; sleep 1; done; exit 1");
+    wait_offline(board, "There is no camera at");
+    board.sh(&PLUG.replace("modprobe vivid", "modprobe vivid vid_cap_nr=7"));
+    wait_live(board);
+    let after = camera(board)["node"].clone();
+    assert_eq!(after, "/dev/video7", "was {before}");
+}
