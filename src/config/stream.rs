@@ -16,7 +16,7 @@ use crate::sink::recorder;
 use crate::source::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
 
 const KINDS: &str =
-    "\"rtsp_pull\", \"v4l2\", \"command\", \"rtsp_push\", \"redirect\" or \"pattern\"";
+    "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
 const COMMAND: &str = "a program and its arguments, such as [\"rpicam-vid\", \"--output\", \"-\"]";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
@@ -131,8 +131,8 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     };
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
-        "command" => check_command(&mut section, faults).map(source::Config::Command),
         "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
+        "command" => check_command(&mut section, faults).map(source::Config::Command),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);

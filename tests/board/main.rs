@@ -5,6 +5,9 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod cameras;
+mod lines;
 mod machine;
 mod recovery;
 
@@ -32,6 +35,8 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("install", || install(&board));
     step("live", || live(&board));
     step("served", || served(&board));
+    step("camera", || cameras::a_camera_of_the_board_is_seen(&board));
+    step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
     step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
     step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
     step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));
