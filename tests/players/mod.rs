@@ -104,23 +104,26 @@ impl Program {
 
     /// Waits until it has shown so many pictures more than it had.
     pub fn goes_on(&mut self, pictures: usize, most: Duration) {
+        self.shows(pictures, most).unwrap();
+    }
+
+    /// As [`Program::goes_on`]; what it says when it does not.
+    pub fn shows(&mut self, pictures: usize, most: Duration) -> Result<(), String> {
         let (before, until) = (self.shown(), std::time::Instant::now() + most);
         while self.shown() < before + pictures {
-            let shown = self.shown() - before;
-            let runs = self.running.runs() && std::time::Instant::now() < until;
-            assert!(runs, "{shown} of {pictures} pictures\n{}", self.log());
+            if !self.running.runs() || std::time::Instant::now() > until {
+                let shown = self.shown() - before;
+                return Err(format!("{shown} of {pictures} pictures\n{}", self.log()));
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
+        Ok(())
     }
 
     /// Waits for the end of what it plays.
     pub fn ends(&mut self, most: Duration) {
         let status = self.running.ended_within(most);
         assert!(status.success(), "{status}\n{}", self.log());
-    }
-
-    pub fn runs(&mut self) -> bool {
-        self.running.runs()
     }
 
     fn jpegs(&self) -> Vec<std::path::PathBuf> {
