@@ -10,6 +10,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PAGE := src/serve/page
+# Players of HLS that other people wrote, for the tests alone.
+PLAYERS := tests/players
 # Your own file is used when it is there; else one test picture.
 CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 
@@ -19,8 +21,9 @@ BUILD_PACKAGES := ca-certificates g++ nasm libclang1-14 libclang-common-14-dev l
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
+	vlc-bin vlc-plugin-base firefox-esr \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
-	iproute2 jq openssl unzip libcurl4-openssl-dev python3-venv systemd
+	iproute2 jq nginx-light openssl unzip libcurl4-openssl-dev python3-venv systemd
 # A board in software, and the Debian 12 that it boots.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
 # Unit tests that qemu-user cannot run: it refuses to name the interface of multicast. The simulation
@@ -29,13 +32,13 @@ NOT_EMULATED := --skip serve::rtsp::multicast::ears --skip dvr::tests::sim
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test test-board bench soak cross deb deb-arm64 page packages-build packages-test check-tools clean
+.PHONY: run test test-board bench soak cross deb deb-arm64 page players packages-build packages-test check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
 	@exec ./target/release/holdfast run --config $(CONFIG)
 
-test: packages-build packages-test page
+test: packages-build packages-test page players
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -67,6 +70,12 @@ deb: deb-arm64 packages-build
 
 page: $(PAGE)/node_modules/.built
 
+players: $(PLAYERS)/node_modules/.package-lock.json
+
+$(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package.json $(PLAYERS)/package-lock.json | check-tools
+	cd $(PLAYERS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json | check-tools
 	cd $(PAGE) && npm ci --no-audit --no-fund
 	@touch $@
@@ -87,4 +96,4 @@ check-tools:
 
 clean:
 	cargo clean
-	rm -rf $(PAGE)/dist $(PAGE)/node_modules tests/data/made
+	rm -rf $(PAGE)/dist $(PAGE)/node_modules $(PLAYERS)/node_modules tests/data/made

@@ -8,14 +8,14 @@
 //! 1. `EXT-X-TARGETDURATION` never changes once it was told: it is the longest of the first
 //!    segments, rounded up, plus one second. A segment that would grow past it is cut early, if
 //!    need be without a key frame; the playlist then stops promising independent segments.
-//! 2. Media sequence and discontinuity sequence never decrease, also over a restart. In a
-//!    recorded stream the one begins with a number made of the lap and place in the ring, the
-//!    other with that of the lap, of which each start of the daemon skips a thousand; in another
-//!    stream they begin with the seconds, and with every ten minutes, since 2024 of the wall
-//!    clock, and segments come slower than seconds. (A clock that was set back between two starts
-//!    breaks the latter; players then reload once. So does a life of the daemon with more
-//!    discontinuities than laps or ten minutes.) The discontinuity sequence stays a small number,
-//!    see below.
+//! 2. Media sequence numbers never decrease, also over a restart. In a recorded stream they begin
+//!    with a number made of the lap and place in the ring; in another at the seconds since 2024 of
+//!    the wall clock, and segments come slower than seconds. (A clock that was set back between
+//!    two starts breaks the latter; players then reload once.) Discontinuity sequence numbers
+//!    never decrease in one life of the daemon. They stay small, see below: they begin with the
+//!    number of the lap, or with every ten minutes since 2024, so that after a restart what was
+//!    told since the lap or the ten minutes began is not counted. Nothing that was listed before
+//!    it is listed any more then, so that no segment has two numbers.
 //! 3. A live list holds at least three target durations. A removed segment of the ring stays
 //!    downloadable while its lap lives; one in memory for its own duration plus that of the
 //!    list. Only [`HLS_BYTES_MAX`] shortens the latter, and the list then.
