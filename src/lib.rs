@@ -9,6 +9,7 @@
 //!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
 //!    │ v4l2      │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
 //!    │ command   │                       │       │   a key frame              │ thumbnail     │
+//!    │ pattern   │                       │       │                            │               │
 //!    └─────▲─────┘                       │       │                            │               │
 //!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
 //!          │                                                                          │

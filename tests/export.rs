@@ -1,5 +1,6 @@
 //! Stretches of the recording as MP4 files, read by players that we did not write.
 
+mod atoms;
 mod harness;
 mod reel;
 
@@ -74,6 +75,8 @@ fn shown_as(how: &[&str], input: &str, track: usize) -> Vec<String> {
     let mut command = ffmpeg();
     command.args(how).args(["-i", input]);
     command.args(["-map", &format!("0:v:{track}"), "-autoscale", "0", "-fps_mode", "passthrough"]);
+    // In the file's own ticks, not in those of a frame rate guessed over gaps.
+    command.args(["-enc_time_base", "-1"]);
     frames::parse(&run_well(command.args(["-f", "framemd5", "-"]), PATIENCE))
 }
 
@@ -236,6 +239,36 @@ fn other_parameters_are_another_sample_entry_and_another_codec_another_track() {
     // The other codec begins seven seconds behind the start.
     let edits = &movie.trak[2].edts.as_ref().unwrap().elst.as_ref().unwrap().entries;
     assert_eq!((edits.len(), edits[0].segment_duration), (2, 7 * 90_000));
+}
+
+#[test]
+fn another_reader_finds_the_samples_that_were_recorded_and_no_others() {
+    let film = Film::reordered("320x240", 6);
+    let sound = Film::sound(6, 48_000, "-c:a aac -b:a 64k");
+    let place = Place::ago(600);
+    let daemon = serve(|ring| {
+        ring.record(&[&film, &sound], 0..3, place, true);
+        ring.record(&[&film, &sound], 3..6, place.later(4_000), true);
+    });
+    let file = fetch(&export(&daemon, place.at(1.2), place.at(9.0)));
+    let bytes = std::fs::read(file.path()).unwrap();
+    let tracks = atoms::tracks(&bytes);
+    assert_eq!(tracks.len(), 3, "pictures, sound, text");
+    let of = |track: &atoms::Track| -> Vec<Vec<u8>> {
+        track.samples.iter().map(|sample| bytes[sample.place.clone()].to_vec()).collect()
+    };
+    // From the key frame before the start to the end.
+    let wanted: Vec<_> = film.packets[25..125].iter().map(|packet| packet.data.to_vec()).collect();
+    assert!(of(&tracks[0]) == wanted, "the pictures, each as it is");
+    let keys: Vec<_> = tracks[0].samples.iter().map(|sample| sample.key).collect();
+    let of_film: Vec<_> = film.packets[25..125].iter().map(|packet| packet.key).collect();
+    assert_eq!(keys, of_film);
+    let heard = of(&tracks[1]);
+    assert!((176..=182).contains(&heard.len()), "{} frames of sound", heard.len());
+    let is_recorded = |frame: &Vec<u8>| sound.packets.iter().any(|it| it.data == frame[..]);
+    assert!(heard.iter().all(is_recorded));
+    let text = of(&tracks[2]);
+    assert!(text.iter().any(|line| line.windows(10).any(|it| it == b"no footage")));
 }
 
 /// The `moov`, which stands in front of the media, by another reader than ours.

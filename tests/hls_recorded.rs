@@ -3,12 +3,16 @@
 
 mod harness;
 mod playlist;
+mod reel;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use harness::daemon::Daemon;
 use harness::wait_for;
+use holdfast::media::codec::Law;
 use playlist::Media;
+use reel::{Film, Place, Ring};
 
 const STREAM: &str = "[stream.gate]\n\
      source = { kind = \"pattern\", width = 640, height = 360, fps = 10 }\n";
@@ -110,4 +114,39 @@ fn a_segment_whose_lap_has_gone_is_410() {
         assert!(status == 410 || &body[4..8] == b"moof", "{status}");
         (status == 410).then_some(())
     });
+}
+
+#[test]
+fn a_segment_is_read_once_for_all_who_ask_for_it() {
+    let mut daemon = Daemon::new("64MiB", STREAM);
+    let (film, sound) = (Film::plain("320x240", 16), Film::g711(16, Law::A));
+    let place = Place::ago(600);
+    let mut ring = Ring::make(&daemon.data_dir(), 64 << 20, 1 << 20);
+    ring.record(&[&film, &sound], 0..16, place, true);
+    ring.close();
+    daemon.start();
+    let range = format!(
+        "/vod/gate/index.m3u8?start={}&end={}",
+        place.at(0.0).to_rfc3339(),
+        place.at(16.0).to_rfc3339()
+    );
+    let list = wait_for("the ring is read", Duration::from_secs(60), || {
+        let (status, body) = fetch(&daemon, &range);
+        (status == 200).then(|| String::from_utf8(body).unwrap())
+    });
+    let names = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let names: Vec<_> = names.map(|name| name.strip_prefix("../..").unwrap()).collect();
+    let (status, whole) = fetch(&daemon, names[0]);
+    assert_eq!((status, &whole[4..8]), (200, &b"moof"[..]));
+    // Nothing of it can be read any more.
+    for slot in daemon.slots() {
+        let bytes = std::fs::read(&slot).unwrap();
+        let mut broken = bytes.clone();
+        let media = bytes.windows(4).enumerate().filter(|(_, at)| *at == b"mdat");
+        media.for_each(|(at, _)| broken[at + 100] ^= 1);
+        let mut file = std::fs::File::options().write(true).open(&slot).unwrap();
+        file.write_all(&broken).unwrap();
+    }
+    assert!(fetch(&daemon, names[0]) == (200, whole), "held, its sound as FLAC");
+    assert_ne!(fetch(&daemon, names[1]).0, 200, "not asked for before");
 }

@@ -84,7 +84,7 @@ async fn a_header_that_never_ends_is_cut_after_its_deadline() {
 async fn connections_of_one_address_are_counted() {
     let door = TestBox::plain().await;
     let mut open = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..128 {
         open.push(TcpStream::connect(door.addr).await.unwrap());
     }
     let mut refused = TcpStream::connect(door.addr).await.unwrap();

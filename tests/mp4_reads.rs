@@ -1,5 +1,6 @@
-//! What `wire::mp4` writes, read by ffmpeg.
+//! What `wire::mp4` writes, read by ffmpeg and by mp4-atom.
 
+mod atoms;
 mod footage;
 
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
@@ -65,4 +66,33 @@ fn pictures_out_of_order_come_out_as_they_went_in() {
     let sums = footage::picture_sums(&path);
     assert_eq!(sums.len(), footage.frames);
     assert_eq!(sums, footage::picture_sums(&source));
+}
+
+#[test]
+fn another_reader_finds_every_sample_with_its_time_and_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    for footage in [footage::footage(3, 25, 400), footage::reordered(dir.path()).0] {
+        let mut file = init_segment(&footage.tracks).to_vec();
+        for (sequence, units) in (1u32..).zip(footage.units.chunks(40)) {
+            let mut fragment = FragmentBuilder::new(sequence);
+            for unit in units {
+                fragment.push(unit.clone());
+            }
+            file.extend_from_slice(&fragment.build(None).to_bytes());
+        }
+        let tracks = atoms::tracks(&file);
+        assert_eq!(tracks.len(), footage.tracks.list.len());
+        for (track, known) in tracks.iter().zip(&footage.tracks.list) {
+            assert_eq!(track.timescale, known.params.clock_rate.get());
+            let units = footage.units.iter().filter(|unit| unit.track == known.id);
+            let units: Vec<_> = units.collect();
+            assert_eq!(track.samples.len(), units.len());
+            for (sample, unit) in track.samples.iter().zip(units) {
+                assert!(file[sample.place.clone()] == unit.data[..]);
+                assert_eq!(i64::try_from(sample.decode).unwrap(), unit.decode.ticks);
+                assert_eq!(sample.composition, unit.present.ticks - unit.decode.ticks);
+                assert!(sample.key == unit.random_access || known.id.0 > 0);
+            }
+        }
+    }
 }

@@ -400,8 +400,9 @@ pub const ZIP_NAME_BYTES_MAX: usize = 255;
 
 // HTTP.
 
-/// HTTP connections at once; a further one waits in the listener's queue.
-pub const HTTP_CONNECTIONS_MAX: usize = 256;
+/// HTTP connections at once; a further one waits in the listener's queue. Room for 500 HLS players,
+/// of which some have two. Each is a descriptor, of the 65,536 that the service's unit allows.
+pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
 /// From a connection's first byte to the end of the request's headers.
 pub const HTTP_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Largest request body; a larger one gets 413.
@@ -425,6 +426,9 @@ pub const PLAY_SCENE_BYTES_MAX: usize = 1 << 20;
 pub const PLAY_MESSAGES_PER_SEC_MAX: u32 = 50;
 /// Bytes of finished HLS segments kept for one stream; the oldest leave first.
 pub const HLS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of recorded fragments that are kept for the HLS players who ask for the same ones: at
+/// 4 Mbit/s half a minute of all streams together. One that asks for older ones has them read.
+pub const HLS_FRAGMENTS_BYTES_MAX: usize = FRAGMENT_BYTES_MAX;
 /// An HLS segment ends at the first key frame after this; a little under two seconds, so that
 /// a camera's jitter does not make three seconds of two.
 pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
@@ -454,7 +458,7 @@ pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.
 pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
-pub const HLS_READERS_COUNTED_MAX: usize = 256;
+pub const HLS_READERS_COUNTED_MAX: usize = HTTP_CONNECTIONS_MAX;
 /// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.
 pub const MSE_WINDOW_BYTES_MAX: usize = 16 << 20;
 /// Interval of clock messages and pings to a WebSocket viewer.
@@ -467,8 +471,9 @@ pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Longest request line plus headers; a longer one gets 431 and the connection ends.
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
-/// HTTP connections from one address at once; a further one is closed at once.
-pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 64;
+/// HTTP connections from one address at once; a further one is closed at once. A proxy with its
+/// viewers gets by with an eighth of all, and no seven addresses can shut out the others.
+pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// How long open requests may go on once the door was told to stop.
 pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 

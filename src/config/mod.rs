@@ -126,12 +126,17 @@ fn list(faults: &[KeyFault]) -> String {
 
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    parse(&text(path)?)
+}
+
+/// Reads the file at `path` without looking at what it says.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
     let at = || path.to_owned();
     let read = |source| ConfigError::Read { path: at(), source };
     if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
         return Err(ConfigError::TooLarge { path: at() });
     }
-    parse(&std::fs::read_to_string(path).map_err(read)?)
+    std::fs::read_to_string(path).map_err(read)
 }
 
 /// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.

@@ -114,8 +114,16 @@ impl Footage {
         generation > 0 && generation <= self.shared.table().next_generation
     }
 
+    /// Takes hold of a lap of the stream. `None` when the ring does not hold that lap of this
+    /// stream: it went to newer footage, or there never was one. Touches no disk.
+    pub fn hold(&self, generation: u64) -> Result<Option<HeldLap>, DvrError> {
+        let ring = self.shared.ring().ok_or(DvrError::NoSlot)?.identity;
+        let lease = self.lease(generation);
+        Ok(lease.map(|(_, lease)| HeldLap { footage: self.clone(), ring, lease }))
+    }
+
     /// Opens a lap of the stream for reading. `None` when the ring does not hold that lap of
-    /// this stream: it went to newer footage, or there never was one.
+    /// this stream.
     pub async fn open(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
         let of = self.clone();
         read(&self.shared, move || of.open_now(generation)).await
@@ -143,6 +151,28 @@ impl Footage {
         drop(held);
         table.lease(generation);
         Some((slot, Lease { shared: Arc::clone(&self.shared), generation }))
+    }
+}
+
+/// A lap that is there, and is passed over when a slot is needed as [`OpenLap`] is; nothing of it
+/// was read.
+#[derive(Debug)]
+pub struct HeldLap {
+    footage: Footage,
+    ring: Identity,
+    lease: Lease,
+}
+
+impl HeldLap {
+    /// The ring that holds it: together with the lap's number this names its bytes for ever.
+    #[must_use]
+    pub fn ring(&self) -> Identity {
+        self.ring
+    }
+
+    /// Opens it for reading. `None` when it has gone meanwhile.
+    pub async fn open(&self) -> Result<Option<OpenLap>, DvrError> {
+        self.footage.open(self.lease.generation).await
     }
 }
 

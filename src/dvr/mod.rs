@@ -49,7 +49,7 @@ pub use self::clock::{ClockRow, ClockTable, Step};
 pub use self::days::{Day, days};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
-pub use self::footage::{Footage, OpenLap, Stored};
+pub use self::footage::{Footage, HeldLap, OpenLap, Stored};
 pub use self::journal::{
     Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };

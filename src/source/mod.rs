@@ -110,8 +110,13 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
         }
         Config::V4l2(config) => {
             let tap = taps.of(stream.name());
+            let part = format!("{}/source", stream.name());
+            let recovery = supervisor.recovery().cloned();
+            let pulse = v4l2::Pulse::new(part, recovery, Arc::clone(supervisor.clock()));
+            let pulse = Arc::new(pulse);
             keep_lives(stream, supervisor, move |stream, context| {
-                v4l2::run(config.clone(), Arc::clone(&tap), stream, context)
+                let (config, tap, pulse) = (config.clone(), Arc::clone(&tap), Arc::clone(&pulse));
+                v4l2::run(config, tap, pulse, stream, context)
             });
         }
         Config::Substream(config) => {

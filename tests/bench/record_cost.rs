@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use harness::camera::{Camera, PASSWORD, USER};
 use harness::daemon::Daemon;
-use harness::{Running, media, need, run_well, wait_for};
+use harness::{Running, bulk, need, run_well, wait_for};
 
 const STREAMS: u32 = 8;
 const ROUNDS: u32 = 3;
@@ -33,7 +33,7 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    make_bulk();
+    bulk();
     let mut turns = Vec::new();
     for round in 1..=ROUNDS {
         let (ours, theirs) = (holdfast(), ffmpeg());
@@ -47,20 +47,6 @@ fn main() {
     }
     turns.sort_by(f64::total_cmp);
     println!("median ratio holdfast / ffmpeg: {:.2}", turns[turns.len() / 2]);
-}
-
-/// A film of 4 Mbit/s, 90 s long.
-fn make_bulk() {
-    let file = media().join("bulk.mp4");
-    if file.exists() {
-        return;
-    }
-    let mut command = harness::ffmpeg();
-    let picture = "testsrc2=size=1280x720:rate=25:duration=90,noise=alls=8:allf=t";
-    command.args(["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast"]);
-    command.args(["-pix_fmt", "yuv420p", "-g", "25", "-bf", "0", "-b:v", "4M", "-maxrate", "4M"]);
-    command.args(["-bufsize", "4M"]).arg(&file);
-    run_well(&mut command, Duration::from_secs(600));
 }
 
 fn holdfast() -> Turn {

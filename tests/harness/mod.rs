@@ -144,6 +144,20 @@ pub fn ffmpeg() -> Command {
     command
 }
 
+/// A film of 4 Mbit/s, 90 s long, made at the first call.
+pub fn bulk() -> PathBuf {
+    let file = media().join("bulk.mp4");
+    if !file.exists() {
+        let mut command = ffmpeg();
+        let picture = "testsrc2=size=1280x720:rate=25:duration=90,noise=alls=8:allf=t";
+        command.args(["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast"]);
+        command.args(["-pix_fmt", "yuv420p", "-g", "25", "-bf", "0", "-b:v", "4M"]);
+        command.args(["-maxrate", "4M", "-bufsize", "4M"]).arg(&file);
+        run_well(&mut command, Duration::from_secs(600));
+    }
+    file
+}
+
 /// The directory of the test media, made at the first call.
 pub fn media() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();

@@ -153,6 +153,12 @@ impl Ring {
         (ring, Place { boot: Aged.boot().before(back), date: now.date.offset_nanos(-nanos) })
     }
 
+    /// A stream in the ring of `dvr`.
+    pub fn on(dvr: Dvr) -> Self {
+        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
+        Self { dvr, writer, fragments: 0 }
+    }
+
     fn made(
         data_dir: &Path,
         ring_bytes: u64,
@@ -169,9 +175,7 @@ impl Ring {
             None => Dvr::open(config, clock, None),
             Some(boot) => Dvr::open_on(Arc::new(dvr::RealDisk), boot, config, clock, None),
         };
-        let dvr = dvr.unwrap();
-        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
-        Self { dvr, writer, fragments: 0 }
+        Self::on(dvr.unwrap())
     }
 
     /// Records some seconds of films that began together, one fragment a second. `place` is

@@ -14,7 +14,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use tracing::{debug, warn};
+use futures::StreamExt;
+use tracing::debug;
 
 pub(super) use kept::Kept;
 use query::{Query, Seconds};
@@ -134,14 +135,12 @@ async fn answer(
 }
 
 fn body(door: &Door, film: &Arc<Film>, range: std::ops::Range<u64>) -> Result<Response, ApiError> {
-    let length = HeaderValue::from(range.end - range.start);
+    let range_bytes = range.end - range.start;
     let reading = door.exports.read(film, range)?;
-    let stream = film.stream().clone();
-    let pieces = futures::TryStreamExt::inspect_err(reading.stream(), move |error| {
-        warn!(stream = %stream, %error, "download of a recording ended early");
-    });
+    let mut download = door.audience.download(film.stream(), range_bytes);
+    let pieces = reading.stream().inspect(move |piece| download.sends(piece));
     let mut response = Body::from_stream(pieces).into_response();
-    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(range_bytes));
     debug!(part = "http", stream = %film.stream(), bytes = film.len(), "download begins");
     Ok(response)
 }

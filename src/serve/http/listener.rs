@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::api::devices::Turn;
+use super::audience::Audience;
 use super::export::Kept;
 use super::stall::Stalling;
 use super::{Door, HttpDoor, route};
@@ -32,6 +33,7 @@ use crate::base::limits::{
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
 use crate::sink::export::Exports;
+use crate::sink::hls::Fragments;
 use crate::sink::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext};
 
@@ -118,9 +120,17 @@ pub async fn run(
     let connections = Supervisor::new(hard_stop, Arc::clone(&door.clock));
     let exports = Exports::new(door.dvr.clone());
     let archive = Archive::new(door.dvr.clone());
-    let (closing, kept) = (Stop::new(), Kept::default());
-    let turn = Turn::default();
-    let door = Arc::new(Door { open: door, archive, connections, closing, exports, kept, turn });
+    let door = Arc::new(Door {
+        open: door,
+        archive,
+        connections,
+        closing: Stop::new(),
+        fragments: Fragments::default(),
+        audience: Audience::default(),
+        exports,
+        kept: Kept::default(),
+        turn: Turn::default(),
+    });
     let slots = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut accepting = Accepting {
         router: route::router(Arc::clone(&door)),

@@ -174,11 +174,13 @@ pub(super) async fn file(
     State(door): At,
     StreamPath(stream): StreamPath,
     FileName(name): FileName,
+    Extension(slot): Extension<Arc<Slot>>,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&name).ok_or_else(ApiError::not_found)?;
     let unknown = || ApiError::stream_unknown(&stream);
-    let footage = door.dvr.footage(&StreamName::parse(&stream).map_err(|_| unknown())?);
+    let named = StreamName::parse(&stream).map_err(|_| unknown())?;
+    let footage = door.dvr.footage(&named);
     let outlet = door.streams.get(&stream);
     // The ring may hold a stream that the configuration no longer names.
     if outlet.is_none() && footage.laps().is_empty() {
@@ -186,7 +188,8 @@ pub(super) async fn file(
     }
     let mut response = match asked {
         Asked::Stored(place) => {
-            let segment = StoredSegment::open(&footage, place).await?;
+            door.audience.goes_on(&named, slot.peer.ip(), door.clock.boot());
+            let mut segment = StoredSegment::open(&door.fragments, &footage, place).await?;
             range::answer(&request, segment.length().await?, segment.read())
         }
         Asked::PastInit(fingerprint) => init(&request, past_init(&footage, fingerprint).await?),

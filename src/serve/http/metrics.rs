@@ -20,6 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::Door;
+use super::audience::Outcome;
 use super::error::ApiError;
 use super::route::At;
 use crate::base::meter::Totals;
@@ -64,6 +65,7 @@ impl Collector for Scrape {
         let outlets: Vec<&Outlet> = outlets.values().map(AsRef::as_ref).collect();
         counts(&mut encoder, &outlets)?;
         self.streams(&mut encoder, &outlets)?;
+        self.past(&mut encoder)?;
         self.passwords(&mut encoder)?;
         self.tasks(&mut encoder)?;
         board::encode(&mut encoder, &self.0.machine)
@@ -140,6 +142,34 @@ impl Scrape {
             )
         });
         family(encoder, "readers", "Readers of a stream", MetricType::Gauge, readers)
+    }
+
+    /// The recordings: who has them now, and what became of downloads.
+    fn past(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let all = self.0.audience.all(self.0.clock.boot());
+        let readers = all.iter().flat_map(|(stream, told)| {
+            let doors =
+                [("play", told.browsers), ("hls", told.players), ("export", told.downloads)];
+            doors.map(|(door, count)| {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                ([("stream", stream.as_str()), ("door", door)], ConstGauge::new(count))
+            })
+        });
+        let help = "Readers of a stream's recording";
+        family(encoder, "past_readers", help, MetricType::Gauge, readers)?;
+        let ended = all.iter().flat_map(|(stream, told)| {
+            Outcome::ALL.map(|outcome| {
+                let labels = [("stream", stream.as_str()), ("outcome", outcome.name())];
+                (labels, ConstCounter::new(told.ended[outcome as usize]))
+            })
+        });
+        let help = "Downloads of a stream's recording that ended";
+        family(encoder, "downloads", help, MetricType::Counter, ended)?;
+        let bytes = all
+            .iter()
+            .map(|(stream, told)| ([("stream", stream.as_str())], ConstCounter::new(told.bytes)));
+        let help = "Bytes of downloads that were sent";
+        family(encoder, "download_bytes", help, MetricType::Counter, bytes)
     }
 
     fn passwords(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -11,6 +11,7 @@
 //! 3. Nothing here can stop another door: a panic in a handler is one 500.
 
 mod api;
+mod audience;
 mod cors;
 mod error;
 mod export;
@@ -33,6 +34,7 @@ mod ws;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
+use audience::Audience;
 pub use cors::Cors;
 pub use listener::{HttpError, run};
 
@@ -46,6 +48,7 @@ use crate::panel::Panel;
 use crate::sink::Outlet;
 use crate::sink::evidence::ExportJobs;
 use crate::sink::export::Exports;
+use crate::sink::hls::Fragments;
 use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
@@ -92,6 +95,10 @@ struct Door {
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
+    /// Fragments of the ring that players ask for.
+    fragments: Fragments,
+    /// Who has the past.
+    audience: Audience,
     /// Recordings as files.
     exports: Exports,
     /// The files of the last downloads.

@@ -55,6 +55,7 @@ pub(super) async fn window(
     };
     let list = past.window(window, delta).await;
     let list = list.map_err(|error| refused(error, || nothing(&door, name, None)))?;
+    door.audience.asks(name, slot.peer.ip(), door.clock.boot());
     Ok(answer(&request, list, WINDOW_CACHE, String::new()))
 }
 
@@ -80,6 +81,7 @@ fn window_of(text: &str, stream: &StreamName) -> Result<Duration, ApiError> {
 pub(super) async fn range(
     State(door): At,
     StreamPath(name): StreamPath,
+    Extension(slot): Extension<Arc<Slot>>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -97,6 +99,7 @@ pub(super) async fn range(
     let list = past.range(start, end).await;
     let list =
         list.map_err(|error| refused(error, || nothing(&door, &stream, Some((start, end)))))?;
+    door.audience.asks(&stream, slot.peer.ip(), door.clock.boot());
     let cache = if list.closed { CLOSED_CACHE } else { OPEN_CACHE };
     let prefix = format!("../../live/{stream}/");
     Ok(answer(&request, list, cache, prefix))

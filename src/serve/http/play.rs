@@ -80,9 +80,11 @@ pub(super) async fn upgrade(
     }
     Ok(upgrade.on_upgrade(move |socket| async move {
         let connections = door.connections.clone();
+        let counted = door.audience.browser(outlet.stream.name());
         let session = Session::new(socket, outlet, door, speed);
         // The slot is held as long as the socket lives.
         connections.spawn("play", async move {
+            let _counted = counted;
             let ended = session.run(start).await;
             debug!(part = "play", peer = %slot.peer, ended, "viewer left");
         });

@@ -26,9 +26,9 @@ use tokio::sync::{Semaphore, watch};
 
 pub use error::HlsError;
 use past::Past;
-use readers::Readers;
+pub use readers::Addresses;
 use recorded::{Recorded, Seam};
-pub use stored::{StoredSegment, past_init};
+pub use stored::{Fragments, StoredSegment, past_init};
 pub use waiting::Directives;
 
 use crate::base::Stop;
@@ -38,7 +38,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Stream;
 use crate::dvr::Footage;
 use crate::supervise::Supervisor;
-use crate::wire::hls::{Body, Found, Parts, Place, Playlist, Report, Segment, Telling, Variant};
+use crate::wire::hls::{Body, Found, Parts, Playlist, Report, Segment, Telling, Variant};
 use crate::wire::mp4;
 use crate::wire::web::{Shown, WebFormat};
 
@@ -57,6 +57,8 @@ pub struct Hls {
     supervisor: Supervisor,
     footage: Option<Footage>,
     past: Option<Past>,
+    /// Pictures per second of the segment of this number, which was looked at last.
+    frame_rate: Mutex<Option<(u64, Option<f64>)>>,
     shared: Arc<Shared>,
 }
 
@@ -64,7 +66,7 @@ pub struct Hls {
 #[derive(Debug)]
 struct Shared {
     list: Mutex<List>,
-    readers: Mutex<Readers>,
+    readers: Mutex<Addresses>,
     meter: Meter,
     /// Says that a part or a segment came.
     grown: watch::Sender<()>,
@@ -100,7 +102,7 @@ impl Shared {
         self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn readers(&self) -> MutexGuard<'_, Readers> {
+    fn readers(&self) -> MutexGuard<'_, Addresses> {
         self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -122,7 +124,8 @@ impl Hls {
             waiters: Semaphore::new(HLS_WAITERS_MAX),
         });
         let past = footage.clone().map(|footage| Past::new(footage, Arc::clone(&clock)));
-        Self { stream, clock, supervisor, footage, past, shared }
+        let frame_rate = Mutex::default();
+        Self { stream, clock, supervisor, footage, past, frame_rate, shared }
     }
 
     /// Units and bytes put into segments in memory, and units passed over there.
@@ -193,11 +196,25 @@ impl Hls {
 
     /// Pictures per second of a segment; `None` when it cannot be read.
     async fn frame_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
+        let known = *self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, rate)) = known.filter(|(number, _)| *number == segment.number) {
+            return rate;
+        }
+        let rate = self.measured_rate(segment, format).await;
+        let mut known = self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known = Some((segment.number, rate));
+        rate
+    }
+
+    async fn measured_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
         let pictures = match &segment.cut.body {
             Body::Held(parts) => {
                 parts.iter().map(|part| mp4::samples(&part.fragment.head, format.lead())).sum()
             }
-            Body::Stored(place) => self.stored(*place).await.ok()?.samples(format.lead()).await?,
+            Body::Stored(place) => {
+                let footage = self.footage.as_ref()?;
+                stored::samples(footage, *place, format.lead()).await.ok()?
+            }
         };
         let secs = segment.cut.span.as_secs_f64();
         (pictures > 0 && secs > 0.0).then(|| f64::from(pictures) / secs)
@@ -239,11 +256,6 @@ impl Hls {
     /// The initialisation section of segments that are held in memory.
     pub fn held_init(&self, number: u64) -> Result<Bytes, HlsError> {
         found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
-    }
-
-    async fn stored(&self, place: Place) -> Result<StoredSegment, HlsError> {
-        let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
-        StoredSegment::open(footage, place).await
     }
 
     /// The initialisation section of a lap of the ring.

@@ -7,20 +7,27 @@ use std::time::Duration;
 use crate::base::limits::HLS_READERS_COUNTED_MAX;
 use crate::base::time::BootTime;
 
-/// When each address last asked for the media playlist. Players behind one address are one.
+/// When each address last asked. Players behind one address are one.
 #[derive(Debug, Default)]
-pub(super) struct Readers(HashMap<IpAddr, BootTime>);
+pub struct Addresses(HashMap<IpAddr, BootTime>);
 
-impl Readers {
+impl Addresses {
     /// Remembers that `peer` asked at `now`.
-    pub(super) fn saw(&mut self, peer: IpAddr, now: BootTime) {
+    pub fn saw(&mut self, peer: IpAddr, now: BootTime) {
         if self.0.len() < HLS_READERS_COUNTED_MAX || self.0.contains_key(&peer) {
             self.0.insert(peer, now);
         }
     }
 
+    /// The same if it asked before.
+    pub fn saw_again(&mut self, peer: IpAddr, now: BootTime) {
+        if let Some(seen) = self.0.get_mut(&peer) {
+            *seen = now;
+        }
+    }
+
     /// How many asked within `span` before `now`; forgets the others.
-    pub(super) fn count(&mut self, now: BootTime, span: Duration) -> usize {
+    pub fn count(&mut self, now: BootTime, span: Duration) -> usize {
         self.0.retain(|_, seen| now.since(*seen) <= span);
         self.0.len()
     }
@@ -32,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_reader_counts_until_it_stops_asking() {
-        let mut readers = Readers::default();
+        let mut readers = Addresses::default();
         let span = Duration::from_secs(9);
         readers.saw(IpAddr::from([10, 0, 0, 1]), BootTime::from_millis(1_000));
         readers.saw(IpAddr::from([10, 0, 0, 1]), BootTime::from_millis(3_000));
@@ -43,7 +50,7 @@ mod tests {
 
     #[test]
     fn many_addresses_do_not_grow_memory() {
-        let mut readers = Readers::default();
+        let mut readers = Addresses::default();
         for n in 0..10_000u32 {
             readers.saw(IpAddr::from(n.to_be_bytes()), BootTime::default());
         }

@@ -1,89 +1,195 @@
-//! Reads what a playlist names out of the ring.
+//! Reads what a playlist names out of the ring, once for all who ask.
 //!
-//! Owns: what a player is told when it is not there any more.
-//! One fragment of a segment is in memory at a time.
+//! Owns: what a player is told when it is not there any more, and the fragments that were asked for
+//! last, as they are shown: the players of one stream ask for the same ones within a second, of
+//! whom one has them read and checked. Of what a player is sent one fragment is held at a time, so
+//! that slow ones hold little.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{iter, try_unfold};
 use futures::{Stream, TryStreamExt};
 
 use super::HlsError;
-use crate::dvr::{Footage, OpenLap};
+use crate::base::limits::{DISK_READ_WAIT_MAX, HLS_FRAGMENTS_BYTES_MAX};
+use crate::dvr::{DvrError, Footage, HeldLap, OpenLap};
 use crate::media::TrackId;
+use crate::sink::shelf::Shelf;
 use crate::wire::hls::Place;
 use crate::wire::mp4;
 use crate::wire::web::Shown;
 
-/// A segment of the ring, opened: its lap is leased as long as this lives.
+/// How long somebody else's reading is waited for: for a turn and for the disk.
+const READ_BY_OTHERS_WAIT_MAX: Duration = DISK_READ_WAIT_MAX.saturating_mul(2);
+
+/// The ring, a lap of it, and where in its slot a fragment begins.
+type Key = ([u8; 16], u64, u64);
+
+/// Fragments of the ring as they are shown, at most [`HLS_FRAGMENTS_BYTES_MAX`]. Clones are handles
+/// to the same.
+#[derive(Clone, Debug)]
+pub struct Fragments(Shelf<Key, Option<Arc<Fragment>>>);
+
+impl Default for Fragments {
+    fn default() -> Self {
+        Self(Shelf::new(HLS_FRAGMENTS_BYTES_MAX))
+    }
+}
+
+/// A fragment as it is shown.
+#[derive(Debug)]
+struct Fragment {
+    /// Bytes that it takes in its slot, with its seal.
+    recorded_bytes: u64,
+    /// Whether as many are shown.
+    keeps_length: bool,
+    pieces: Vec<Bytes>,
+}
+
+impl Fragment {
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+}
+
+/// A segment of the ring: its lap is leased as long as this lives.
 #[derive(Debug)]
 pub struct StoredSegment {
-    lap: OpenLap,
+    fragments: Fragments,
+    lap: HeldLap,
+    /// Open once something had to be read.
+    open: Option<(OpenLap, Shown)>,
     place: Place,
-    shown: Shown,
-    /// The first fragment, read already, so that one that is not there gets an answer of its own.
-    first: Option<Vec<u8>>,
+    /// The first fragment, fetched already, so that one that is not there gets an answer of its
+    /// own.
+    first: Option<Arc<Fragment>>,
+    keeps_length: bool,
 }
 
 impl StoredSegment {
     /// Opens a segment for reading.
-    pub async fn open(footage: &Footage, place: Place) -> Result<Self, HlsError> {
-        let lap = open(footage, place.lap).await?;
-        let first = lap.fragment(place.from, place.until).await?;
-        if first.is_none() {
+    pub async fn open(
+        fragments: &Fragments,
+        footage: &Footage,
+        place: Place,
+    ) -> Result<Self, HlsError> {
+        let lap = hold(footage, place.lap)?;
+        let mut open = None;
+        let Some(first) = fragments.get(&lap, &mut open, place).await? else {
             // Either nobody ever listed this, or the slot was reused this very moment.
-            open(footage, place.lap).await?;
+            hold(footage, place.lap)?;
             return Err(HlsError::Unknown);
-        }
-        let shown = Shown::of(lap.init());
-        Ok(Self { lap, place, shown, first })
+        };
+        let (fragments, keeps_length) = (fragments.clone(), first.keeps_length);
+        Ok(Self { fragments, lap, open, place, first: Some(first), keeps_length })
     }
 
     /// How many bytes it has as it is shown. Sound that becomes FLAC on the way has another
-    /// length than in the ring, so that all of it is read for this, a fragment at a time.
-    pub async fn length(&self) -> Result<u64, HlsError> {
+    /// length than in the ring, so that all of it is fetched for this, a fragment at a time.
+    pub async fn length(&mut self) -> Result<u64, HlsError> {
         let Place { from, until, .. } = self.place;
-        if self.shown.keeps_length() {
+        if self.keeps_length {
             return Ok(until - from);
         }
         let (mut at, mut bytes) = (from, 0);
         while at < until {
-            let fragment = self.lap.fragment(at, until).await?.ok_or(HlsError::Expired)?;
-            at += fragment.len() as u64;
-            bytes += self.shown.fragment(fragment).iter().map(|it| it.len() as u64).sum::<u64>();
+            let fragment = self.fragment(at).await?;
+            at += fragment.recorded_bytes;
+            bytes += fragment.bytes() as u64;
         }
         Ok(bytes)
     }
 
-    /// Its bytes, fragment by fragment, as they are read. Ends with an error when the lap goes
+    /// Its bytes, fragment by fragment, as they are fetched. Ends with an error when the lap goes
     /// to newer footage meanwhile.
     pub fn read(self) -> impl Stream<Item = Result<Bytes, HlsError>> {
-        try_unfold(self, |mut segment| async move {
-            let next = segment.next().await?;
-            let pieces = next.map(|bytes| segment.shown.fragment(bytes));
-            Ok::<_, HlsError>(pieces.map(|pieces| (iter(pieces.into_iter().map(Ok)), segment)))
+        let from = self.place.from;
+        try_unfold((self, from), |(mut segment, at)| async move {
+            if at >= segment.place.until {
+                return Ok::<_, HlsError>(None);
+            }
+            let fragment = segment.fragment(at).await?;
+            let pieces = iter(fragment.pieces.clone().into_iter().map(Ok));
+            Ok(Some((pieces, (segment, at + fragment.recorded_bytes))))
         })
         .try_flatten()
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, HlsError> {
-        let Place { from, until, .. } = self.place;
-        let bytes = match self.first.take() {
-            Some(first) => first,
-            None if from == until => return Ok(None),
-            None => self.lap.fragment(from, until).await?.ok_or(HlsError::Expired)?,
-        };
-        self.place.from += bytes.len() as u64;
-        Ok(Some(bytes))
-    }
-
-    /// Samples of a track in all of it; `None` when it cannot be read.
-    pub(super) async fn samples(mut self, track: TrackId) -> Option<u32> {
-        let mut samples = 0;
-        while let Some(bytes) = self.next().await.ok()? {
-            samples += mp4::samples(&bytes, track);
+    async fn fragment(&mut self, at: u64) -> Result<Arc<Fragment>, HlsError> {
+        if let Some(first) = self.first.take_if(|_| at == self.place.from) {
+            return Ok(first);
         }
-        Some(samples)
+        let place = Place { from: at, ..self.place };
+        let found = self.fragments.get(&self.lap, &mut self.open, place).await?;
+        found.ok_or(HlsError::Expired)
     }
+}
+
+impl Fragments {
+    /// The fragment at the beginning of `place`, if one ends within it. `lap` is opened if it must
+    /// be read.
+    async fn get(
+        &self,
+        lap: &HeldLap,
+        open: &mut Option<(OpenLap, Shown)>,
+        place: Place,
+    ) -> Result<Option<Arc<Fragment>>, HlsError> {
+        let key = (lap.ring(), place.lap, place.from);
+        let taken = tokio::time::timeout(READ_BY_OTHERS_WAIT_MAX, self.0.take(&key)).await;
+        let stalled = |_| DvrError::Stalled { secs: READ_BY_OTHERS_WAIT_MAX.as_secs() };
+        let mut known = taken.map_err(stalled)?;
+        let found = match &*known {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => read(lap, open, place).await,
+        };
+        if known.is_none() {
+            let read = found.as_ref().ok().cloned().flatten();
+            let bytes = read.as_ref().map_or(0, |read| read.bytes());
+            *known = read;
+            drop(known);
+            self.0.weigh(&key, bytes);
+        }
+        let fits = |it: &Arc<Fragment>| place.from + it.recorded_bytes <= place.until;
+        Ok(found?.filter(fits))
+    }
+}
+
+async fn read(
+    lap: &HeldLap,
+    open: &mut Option<(OpenLap, Shown)>,
+    place: Place,
+) -> Result<Option<Arc<Fragment>>, HlsError> {
+    let (lap, shown) = if let Some(open) = open {
+        open
+    } else {
+        let lap = lap.open().await?.ok_or(HlsError::Expired)?;
+        let shown = Shown::of(lap.init());
+        open.insert((lap, shown))
+    };
+    let bytes = lap.fragment(place.from, place.until).await?;
+    Ok(bytes.map(|bytes| {
+        let recorded_bytes = bytes.len() as u64;
+        let (keeps_length, pieces) = (shown.keeps_length(), shown.fragment(bytes));
+        Arc::new(Fragment { recorded_bytes, keeps_length, pieces })
+    }))
+}
+
+/// Samples of a track in all of a segment.
+pub(super) async fn samples(
+    footage: &Footage,
+    place: Place,
+    track: TrackId,
+) -> Result<u32, HlsError> {
+    let lap = open(footage, place.lap).await?;
+    let (mut at, mut samples) = (place.from, 0);
+    while at < place.until {
+        let fragment = lap.fragment(at, place.until).await?.ok_or(HlsError::Expired)?;
+        at += fragment.len() as u64;
+        samples += mp4::samples(&fragment, track);
+    }
+    Ok(samples)
 }
 
 /// The initialisation section of a lap.
@@ -98,8 +204,12 @@ pub async fn past_init(footage: &Footage, fingerprint: u64) -> Result<Bytes, Hls
 }
 
 async fn open(footage: &Footage, lap: u64) -> Result<OpenLap, HlsError> {
-    match footage.open(lap).await? {
-        Some(open) => Ok(open),
+    hold(footage, lap)?.open().await?.ok_or(HlsError::Expired)
+}
+
+fn hold(footage: &Footage, lap: u64) -> Result<HeldLap, HlsError> {
+    match footage.hold(lap)? {
+        Some(held) => Ok(held),
         None if footage.was_begun(lap) => Err(HlsError::Expired),
         None => Err(HlsError::Unknown),
     }

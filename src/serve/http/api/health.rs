@@ -56,6 +56,7 @@ impl HealthReport {
             running(&tasks),
         ];
         checks.extend(park(door));
+        checks.extend(reverted(door));
         checks.extend(unrecorded(door));
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
@@ -195,6 +196,12 @@ fn park(door: &HttpDoor) -> Option<Check> {
         parked.until, parked.what
     );
     Some(Check { name: "recovery".to_owned(), status: Status::Failed, message })
+}
+
+/// Whether another configuration runs than the one that is there.
+fn reverted(door: &HttpDoor) -> Option<Check> {
+    let message = door.supervisor.recovery()?.reverted()?;
+    Some(Check { name: "config".to_owned(), status: Status::Degraded, message })
 }
 
 fn running(tasks: &[TaskReport]) -> Check {
