@@ -47,7 +47,7 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("power off", || board.power_off());
 }
 
-/// As an installer does it: a disk, the package, an account, the configuration, the board's watchdog.
+/// As an installer does it: a disk, the package, an account, the configuration.
 fn install(board: &Machine) {
     board.sh("mkdir /var/lib/holdfast && \
               echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
@@ -60,8 +60,6 @@ fn install(board: &Machine) {
     let config = format!("{}{section}", include_str!("holdfast.toml"));
     board.sh(&format!("cat >/etc/holdfast/holdfast.toml <<'END'\n{config}END\n"));
     board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl restart holdfast");
-    board.sh("cd /usr/share/doc/holdfast/examples/system.conf.d && \
-              install -D -m 0644 -t /etc/systemd/system.conf.d *.conf && systemctl daemon-reexec");
 }
 
 /// Everything that is configured comes up, and says so.
