@@ -238,7 +238,7 @@ fn pushed(origin: &str) -> Daemon {
     Daemon::start_new("128MiB", &format!("cors = [\"{origin}\"]\n{streams}"))
 }
 
-/// Debian's Firefox decodes H.265 with the system's libavcodec, Debian's Chromium does not.
+/// Debian's Firefox decodes H.265 with the system's libavcodec.
 #[test]
 fn h265_plays_in_firefox_gstreamer_and_ffmpeg() {
     let medium = frames::of_medium("h265.mp4");
