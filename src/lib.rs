@@ -8,7 +8,8 @@
 //!    │ rtsp_pull │                       │ one   │                            │ recorder ─► dvr/ (ring on disk)
 //!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
 //!    │ v4l2      │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
-//!    │ pattern   │                       │       │   a key frame              │ thumbnail     │
+//!    │ command   │                       │       │   a key frame              │ thumbnail     │
+//!    │ pattern   │                       │       │                            │               │
 //!    └─────▲─────┘                       │       │                            │               │
 //!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
 //!          │                                                                          │

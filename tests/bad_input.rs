@@ -208,6 +208,40 @@ fn a_full_disk_costs_the_recording_only() {
     assert_recording_says_why(&daemon);
 }
 
+#[test]
+fn a_door_opens_when_its_address_comes_and_recording_does_not_wait_for_it() {
+    need("curl", "curl");
+    let mut daemon = Daemon::new("128MiB", DEMO);
+    let (v6, v4) = ("[fd77::7]:8080", "10.77.0.7:8080");
+    let text = format!(
+        "data_dir = \"{}\"\n[ring]\nsize = \"128MiB\"\n[rtsp]\nlisten = []\nlisten_tls = []\n\
+         [http]\nlisten = [\"{v6}\", \"{v4}\"]\n{DEMO}",
+        daemon.data_dir().display()
+    );
+    std::fs::write(daemon.config(), text).unwrap();
+    daemon.start_on_island();
+    wait_for("footage without a network", Duration::from_secs(40), || {
+        let made = daemon.data_dir().join("ring").exists();
+        (made && !daemon.slots().is_empty()).then_some(())
+    });
+    assert!(daemon.logs().contains("cannot listen on"), "{}", daemon.logs());
+    let answers = |address: &str| {
+        let mut curl = daemon.beside("curl");
+        curl.args(["-sf", "-o", "/dev/null", &format!("http://{address}/api/v1/streams")]);
+        run(&mut curl, Duration::from_secs(20)).status.success()
+    };
+    let add = |address: &str| {
+        let mut ip = daemon.beside("ip");
+        run_well(ip.args(["address", "add", address, "dev", "lo"]), Duration::from_secs(20));
+    };
+    assert!(!answers(v6));
+    add("fd77::7/128");
+    wait_for("IPv6 alone", Duration::from_secs(60), || answers(v6).then_some(()));
+    assert!(!answers(v4));
+    add("10.77.0.7/32");
+    wait_for("IPv4", Duration::from_secs(60), || answers(v4).then_some(()));
+}
+
 /// A viewer sees the test picture, whole.
 fn assert_live_goes_on(daemon: &Daemon) {
     daemon.wait_state("demo", "live", Duration::from_secs(20));

@@ -147,6 +147,34 @@ fn systemd_notes_how_the_daemon_ended() {
     assert!(log.contains("did not answer systemd in time"), "{log}");
 }
 
+#[test]
+fn three_deaths_after_a_change_bring_the_last_good_configuration_back() {
+    const DEMO: &str = "[stream.demo]\nsource = { kind = \"pattern\", fps = 5 }\n";
+    let mut daemon = Daemon::new("64MiB", DEMO);
+    std::fs::create_dir_all(daemon.data_dir()).unwrap();
+    std::fs::copy(daemon.config(), daemon.data_dir().join("config.good")).unwrap();
+    let changed = DEMO.replace("demo", "yard");
+    daemon.configure("64MiB", &changed);
+    for _ in 0..3 {
+        daemon.start();
+        assert_eq!(daemon.stream("yard")["name"], "yard");
+        daemon.kill();
+    }
+    daemon.start();
+    assert_eq!(daemon.stream("demo")["name"], "demo");
+    let told = health(&daemon);
+    let said = told["checks"].as_array().unwrap().iter().any(|check| check["name"] == "config");
+    assert!(said, "{told}");
+    let noted = daemon.get("/api/v1/recovery").to_string();
+    assert!(noted.contains("config_reverted"), "{noted}");
+    // A person who reloads wants it to be tried again.
+    daemon.reload();
+    wait_for("the change", Duration::from_secs(20), || {
+        let streams = daemon.get("/api/v1/streams").to_string();
+        streams.contains("yard").then_some(())
+    });
+}
+
 const HANGING: &str = "HOLDFAST_TEST_HANGING";
 
 /// Not a test: the process of the next ones, in which something hangs: an enlisted part that does

@@ -39,7 +39,7 @@ use crate::sink::replay::Archive;
 use crate::sink::sprite::Sprites;
 use crate::sink::thumbnail::past::PastPictures;
 use crate::source::{self, Entrance, Taps};
-use crate::supervise::recovery::{Parked, RecoveryLog};
+use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
@@ -177,6 +177,16 @@ impl House {
     /// Whether recording is off, as it changes.
     pub(super) fn parked(&self) -> watch::Receiver<Option<Parked>> {
         self.recovery.parked()
+    }
+
+    /// Says why the daemon runs with another configuration than the one that is there, or that it
+    /// does not.
+    pub(super) fn tell_reverted(&self, why: Option<String>) {
+        if let Some(why) = &why {
+            error!(part = "config", what = why, "last good configuration is used");
+            self.recovery.note(Rung::ConfigReverted, "config", why);
+        }
+        self.recovery.set_reverted(why);
     }
 
     /// Goes over to what is wanted: the box was parked, or is not any more.

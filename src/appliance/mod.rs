@@ -13,16 +13,19 @@ mod house;
 mod logs;
 mod plan;
 mod recovery;
+mod trial;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::base::name::StreamName;
@@ -36,11 +39,14 @@ pub use evidence::{device_key, verify_export};
 pub use health::{HealthArguments, health};
 use house::House;
 pub use recovery::{RecoveryCommand, recovery, usb_mend};
+use trial::Trial;
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;
 /// Worker threads at most: media is moved, not computed.
 const WORKERS_MAX: usize = 4;
+/// What does not come in the life of a daemon.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// Descriptors at most: connections of all doors, two for an RTSP reader over TCP, four over UDP.
 const DESCRIPTORS_MAX: u64 = 16_384;
 /// Threads for blocking calls at most.
@@ -48,9 +54,10 @@ const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Runs the daemon until it is told to stop.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
     pause_when_parked(&config);
+    let (trial, config) = Trial::begin(text, config);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,7 +66,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("no runtime")?;
-    runtime.block_on(live(config, path))?;
+    runtime.block_on(live(config, trial, path))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,15 +93,15 @@ fn raise_descriptors() {
 
 /// Says every fault of a configuration file.
 pub fn check_config(path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(config) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
+    let Some((config, _)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     println!("{}: no faults, {} streams", path.display(), config.streams.len());
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration, or `None` after its faults were printed.
-fn load_or_say(path: &Path) -> anyhow::Result<Option<Config>> {
-    match config::load(path) {
-        Ok(config) => Ok(Some(config)),
+/// The configuration and its text, or `None` after its faults were printed.
+fn load_or_say(path: &Path) -> anyhow::Result<Option<(Config, String)>> {
+    match load_with_text(path) {
+        Ok(loaded) => Ok(Some(loaded)),
         Err(error @ ConfigError::Read { .. }) => Err(error.into()),
         Err(error) => {
             eprintln!("{}: {error}", path.display());
@@ -103,7 +110,12 @@ fn load_or_say(path: &Path) -> anyhow::Result<Option<Config>> {
     }
 }
 
-async fn live(config: Config, path: &Path) -> anyhow::Result<()> {
+fn load_with_text(path: &Path) -> Result<(Config, String), ConfigError> {
+    let text = config::text(path)?;
+    Ok((config::parse(&text)?, text))
+}
+
+async fn live(config: Config, mut trial: Trial, path: &Path) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("no SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT")?;
@@ -114,24 +126,41 @@ async fn live(config: Config, path: &Path) -> anyhow::Result<()> {
     if let Some(fingerprint) = house.certificate() {
         println!("Certificate: SHA-256 {fingerprint}");
     }
+    house.tell_reverted(trial.reverted.clone());
     let mut parked = house.parked();
+    let mut good_at = Instant::now() + trial::GOOD_AFTER;
     loop {
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&mut house, path).await,
+            _ = hangup.recv() => {
+                if let Some(text) = reload(&mut house, path).await {
+                    trial.restart(text);
+                    house.tell_reverted(None);
+                    good_at = Instant::now() + trial::GOOD_AFTER;
+                }
+            }
+            () = sleep_until(good_at) => {
+                trial.passed();
+                good_at += NEVER;
+            }
             Ok(()) = parked.changed() => house.renew().await,
         }
     }
     info!("stopping");
+    trial.close();
     house.close().await;
     Ok(())
 }
 
-async fn reload(house: &mut House, path: &Path) {
-    match config::load(path) {
-        Ok(config) => house.apply(config).await,
+/// The text of the file, where the house went over to it.
+async fn reload(house: &mut House, path: &Path) -> Option<String> {
+    match load_with_text(path) {
+        Ok((config, text)) => {
+            house.apply(config).await;
+            return Some(text);
+        }
         Err(ConfigError::Faults { faults }) => {
             for fault in faults {
                 error!(error = %fault, "configuration fault");
@@ -140,6 +169,7 @@ async fn reload(house: &mut House, path: &Path) {
         }
         Err(fault) => error!(error = %fault, "configuration not changed, the old one goes on"),
     }
+    None
 }
 
 /// What a person who started it by hand wants to open.

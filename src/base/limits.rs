@@ -31,6 +31,20 @@ pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
 /// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
 /// back.
 pub const RAW_PICTURES_SPARE_MAX: usize = 3;
+/// Video nodes that are looked at for an encoder of the board's; further ones are left alone.
+pub const ENCODER_NODES_MAX: usize = 64;
+/// How long an encoder of the board's may take for one picture; then openh264 takes over.
+pub const ENCODER_TIME_MAX: Duration = Duration::from_secs(2);
+/// Arguments of a command that brings a stream, its name among them; more are refused.
+pub const COMMAND_ARGUMENTS_MAX: usize = 128;
+/// Longest argument of a command; a longer one is refused.
+pub const COMMAND_ARGUMENT_BYTES_MAX: usize = 4 << 10;
+/// How long a command that is asked to end may take; then it is killed.
+pub const COMMAND_END_TIME_MAX: Duration = Duration::from_secs(1);
+/// Lines a minute of what a command says that go to the log; further ones are counted.
+pub const COMMAND_LINES_PER_MINUTE_MAX: u32 = 20;
+/// Longest such line; the rest is left out.
+pub const COMMAND_LINE_BYTES_MAX: usize = 400;
 
 // Bus.
 

@@ -64,7 +64,9 @@ impl Ledger {
         boot: &str,
         (now, date): (BootTime, WallTime),
     ) -> Option<Written> {
-        let written = self.add(disk, boot, date)?;
+        // What the kernel has counted when a disk is first seen began with the boot at the earliest.
+        let since_boot = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        let written = self.add(disk, boot, date.offset_nanos(-since_boot))?;
         let due = |at: BootTime| now.since(at) >= WRITTEN_NOTE_PAUSE;
         if self.noted_at.is_none_or(due) && self.note().is_ok() {
             self.noted_at = Some(now);
@@ -72,13 +74,13 @@ impl Ledger {
         Some(written)
     }
 
-    fn add(&mut self, disk: &Disk, boot: &str, date: WallTime) -> Option<Written> {
+    fn add(&mut self, disk: &Disk, boot: &str, booted: WallTime) -> Option<Written> {
         let seen = disk.written_since_boot_bytes?;
         let known = self.pages.iter().position(|page| page.disk == disk.identity);
         let mut page = known.map_or_else(
             || Page {
                 disk: disk.identity.clone(),
-                since: date.to_rfc3339(),
+                since: booted.to_rfc3339(),
                 before_bytes: 0,
                 boot: boot.to_owned(),
                 boot_bytes: 0,

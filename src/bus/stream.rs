@@ -61,6 +61,8 @@ impl State {
 pub struct Encoding {
     /// What encodes them.
     pub encoder: &'static str,
+    /// Why the board's own encoder is not used, where it was to be.
+    pub instead: Option<String>,
     /// One picture in so many is encoded; more than one: there is no time for all of them.
     pub one_in: u32,
 }

@@ -126,12 +126,17 @@ fn list(faults: &[KeyFault]) -> String {
 
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    parse(&text(path)?)
+}
+
+/// Reads the file at `path` without looking at what it says.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
     let at = || path.to_owned();
     let read = |source| ConfigError::Read { path: at(), source };
     if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
         return Err(ConfigError::TooLarge { path: at() });
     }
-    parse(&std::fs::read_to_string(path).map_err(read)?)
+    std::fs::read_to_string(path).map_err(read)
 }
 
 /// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.
@@ -347,6 +352,8 @@ mod tests {
             source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
+            [stream.csi]
+            source = { kind = "command", command = ["rpicam-vid", "--timeout", "0", "--nopreview", "--codec", "h264", "--inline", "--width", "1280", "--height", "720", "--framerate", "25", "--intra", "25", "--bitrate", "2000000", "--flush", "--output", "-"] }
             [stream.yard]
             source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
@@ -454,6 +461,33 @@ mod tests {
             ],
             "{told:#?}"
         );
+    }
+
+    #[test]
+    fn a_command_is_a_list_and_is_never_repeated() {
+        let told = faults(
+            r#"
+            [stream.a]
+            source = { kind = "command" }
+            [stream.b]
+            source = { kind = "command", command = [] }
+            [stream.c]
+            source = { kind = "command", command = ["cam", "hunter2\u0000", 7], url = "rtsp://x" }
+            "#,
+        );
+        let paths: Vec<_> = told.iter().map(|t| t.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            paths,
+            [
+                "stream.a.source.command",
+                "stream.b.source.command",
+                "stream.c.source.command[1]",
+                "stream.c.source.command[2]",
+                "stream.c.source.url",
+            ],
+            "{told:#?}"
+        );
+        assert!(!told.concat().contains("hunter2"));
     }
 
     #[test]

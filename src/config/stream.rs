@@ -9,12 +9,15 @@ use url::Url;
 
 use super::reader::{KeyFault, Section};
 use super::{camera, encode, unit};
+use crate::base::limits::{COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::sink::recorder;
-use crate::source::{self, pattern, redirect, rtsp_pull, rtsp_push, substream};
+use crate::source::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
 
-const KINDS: &str = "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"redirect\" or \"pattern\"";
+const KINDS: &str =
+    "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
+const COMMAND: &str = "a program and its arguments, such as [\"rpicam-vid\", \"--output\", \"-\"]";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -129,6 +132,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<sour
     let source = match kind.as_str() {
         "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
         "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
+        "command" => check_command(&mut section, faults).map(source::Config::Command),
         "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);
@@ -158,6 +162,29 @@ fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::
         fps: u16::try_from(number("fps", 1..=60, u32::from(default.fps))).unwrap_or(default.fps),
         encode: encode::check(section, default.encode, faults),
     }
+}
+
+fn check_command(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<command::Config> {
+    let before = faults.len();
+    let command = section.parsed_list("command", argument, faults);
+    let wrong = match &command {
+        Some(command) if command.is_empty() => "empty".to_owned(),
+        Some(command) if command.len() > COMMAND_ARGUMENTS_MAX => {
+            format!("more than {COMMAND_ARGUMENTS_MAX} arguments")
+        }
+        None if faults.len() == before => "missing".to_owned(),
+        _ => return command.map(command::Config::new),
+    };
+    faults.push(section.fault(Some("command"), wrong, COMMAND.to_owned()));
+    None
+}
+
+/// The text is never repeated: there may be passwords in it.
+fn argument(text: &str) -> Result<String, (String, &'static str)> {
+    if text.contains('\0') || text.len() > COMMAND_ARGUMENT_BYTES_MAX {
+        return Err(("too long, or with a zero in it".to_owned(), "one argument of a command"));
+    }
+    Ok(text.to_owned())
 }
 
 fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::Config> {

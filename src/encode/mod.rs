@@ -7,6 +7,7 @@
 mod coded;
 pub mod convert;
 mod h264;
+mod m2m;
 mod picture;
 mod scale;
 mod settings;
@@ -15,6 +16,7 @@ mod video;
 
 pub use coded::Encoded;
 pub use h264::SoftwareError;
+pub use m2m::M2mError;
 pub use picture::Picture;
 pub use scale::{Scaler, scaled_height};
 pub use settings::{Choice, Format, Profile, Settings};

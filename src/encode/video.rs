@@ -5,9 +5,13 @@
 
 use std::time::Duration;
 
+use tracing::{info, warn};
+
 use super::coded::Encoded;
 use super::h264::{Software, SoftwareError};
-use super::{Format, Picture, Settings};
+use super::m2m::{self, M2m, M2mError};
+use super::{Choice, Format, Picture, Settings};
+use crate::base::fault::chain;
 
 /// Why a picture was not encoded.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +29,41 @@ pub struct VideoEncoder {
     format: Format,
     engine: Engine,
     keys: KeyClock,
+    instead: Option<String>,
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one per stream
 enum Engine {
     Software(Software),
+    Board(M2m),
 }
 
 impl VideoEncoder {
-    /// Opens an encoder for pictures of `format`.
+    /// Opens the encoder that the settings name for pictures of `format`, or openh264 where that
+    /// one cannot be had.
     pub fn open(settings: Settings, format: Format) -> Result<Self, EncodeError> {
-        let engine = Engine::Software(Software::new(&settings, format)?);
+        let board = match &settings.encoder {
+            Choice::Openh264 => Ok(None),
+            Choice::Auto => Ok(m2m::find(&settings, format)),
+            Choice::V4l2(node) => M2m::open(node, &settings, format).map(Some),
+        };
+        let (engine, instead) = match board {
+            Ok(Some(board)) => (Engine::Board(board), None),
+            Ok(None) => (Engine::Software(Software::new(&settings, format)?), None),
+            Err(error) => {
+                (Engine::Software(Software::new(&settings, format)?), Some(take_over(&error)))
+            }
+        };
         let keys = KeyClock::new(settings.gop, format.fps);
-        Ok(Self { settings, format, engine, keys })
+        let encoder = Self { settings, format, engine, keys, instead };
+        info!(
+            part = encoder.name(),
+            width = format.width,
+            height = format.height,
+            "encoder opened"
+        );
+        Ok(encoder)
     }
 
     /// Encodes one picture taken `at` after the first, as a key frame when one is due or was asked
@@ -48,8 +74,19 @@ impl VideoEncoder {
         at: Duration,
     ) -> Result<Option<Encoded>, EncodeError> {
         let key = self.keys.is_due(at);
-        let Engine::Software(engine) = &mut self.engine;
-        let encoded = engine.encode(picture, at, key)?;
+        let encoded = match &mut self.engine {
+            Engine::Software(engine) => engine.encode(picture, at, key)?,
+            Engine::Board(engine) => match engine.encode(picture, at, key) {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    self.instead = Some(take_over(&error));
+                    let mut engine = Software::new(&self.settings, self.format)?;
+                    let encoded = engine.encode(picture, at, true)?;
+                    self.engine = Engine::Software(engine);
+                    encoded
+                }
+            },
+        };
         if encoded.as_ref().is_some_and(|encoded| encoded.key) {
             self.keys.came(at);
         }
@@ -61,22 +98,43 @@ impl VideoEncoder {
         self.keys.last = None;
     }
 
-    /// Goes on with another rate of pictures, or of bits. The next picture is a key frame.
+    /// Goes on with another rate of pictures, or of bits. The next picture may be a key frame.
     pub fn retune(&mut self, fps: f32, bitrate_bps: u32) -> Result<(), EncodeError> {
-        // openh264 changes neither while it runs, through a safe call.
         self.format.fps = fps;
         self.settings.bitrate_bps = bitrate_bps;
-        self.engine = Engine::Software(Software::new(&self.settings, self.format)?);
-        self.keys = KeyClock::new(self.settings.gop, fps);
+        match &self.engine {
+            // openh264 changes neither while it runs, through a safe call.
+            Engine::Software(_) => {
+                self.engine = Engine::Software(Software::new(&self.settings, self.format)?);
+            }
+            // One that refuses goes on with what it has.
+            Engine::Board(engine) => drop(engine.set_bitrate(bitrate_bps)),
+        }
+        self.keys = KeyClock { last: self.keys.last, ..KeyClock::new(self.settings.gop, fps) };
         Ok(())
     }
 
     /// The encoder in use, as people call it.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        let Engine::Software(_) = self.engine;
-        "openh264"
+        match self.engine {
+            Engine::Software(_) => "openh264",
+            Engine::Board(_) => "v4l2",
+        }
     }
+
+    /// Why it is openh264 where another one was to be taken.
+    #[must_use]
+    pub fn instead(&self) -> Option<&str> {
+        self.instead.as_deref()
+    }
+}
+
+/// Says that openh264 takes over, and why.
+fn take_over(error: &M2mError) -> String {
+    let error = chain(error);
+    warn!(part = "encoder", error, "the board's encoder cannot be used, openh264 takes over");
+    error
 }
 
 /// When the next key frame is due. Counted in time, not in pictures, because pictures are left out
@@ -148,6 +206,19 @@ mod tests {
         assert_eq!(keys(&mut encoder, [80, 120]), [80]);
         encoder.retune(12.5, 250_000).unwrap();
         assert_eq!(keys(&mut encoder, [160, 240]), [160]);
+    }
+
+    #[test]
+    fn openh264_takes_over_where_the_boards_encoder_fails_and_says_why() {
+        let node = Choice::V4l2("/dev/null".into());
+        let mut encoder = encoder(Settings { encoder: node, ..settings() });
+        assert_eq!(encoder.name(), "openh264");
+        let why = encoder.instead().unwrap().to_owned();
+        assert!(
+            why.starts_with("/dev/null cannot be opened") || why.contains("no encoder"),
+            "{why}"
+        );
+        assert_eq!(keys(&mut encoder, [0, 40]), [0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Adding one: a file (or folder) here, an arm in [`Config`] and in [`keep`]; the compiler lists
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
+pub mod command;
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
@@ -37,6 +38,8 @@ pub enum Config {
     RtspPush(rtsp_push::Config),
     /// A camera of this machine.
     V4l2(v4l2::Config),
+    /// A program that writes H.264.
+    Command(command::Config),
     /// The raw pictures of another stream, made smaller.
     Substream(substream::Config),
     /// Nothing here: the stream is to be had elsewhere.
@@ -52,6 +55,7 @@ impl Config {
             Self::RtspPull(_) => "rtsp_pull",
             Self::RtspPush(_) => "rtsp_push",
             Self::V4l2(_) => "v4l2",
+            Self::Command(_) => "command",
             Self::Substream(_) => "substream",
             Self::Redirect(_) => "redirect",
         }
@@ -61,7 +65,7 @@ impl Config {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Pattern(_) | Self::V4l2(_) => true,
+            Self::Pattern(_) | Self::V4l2(_) | Self::Command(_) => true,
             // A sub-stream is there when the camera that it is made from is.
             Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
         }
@@ -71,9 +75,11 @@ impl Config {
     #[must_use]
     pub fn entrance(&self) -> Entrance {
         match self {
-            Self::Pattern(_) | Self::RtspPull(_) | Self::V4l2(_) | Self::Substream(_) => {
-                Entrance::Closed
-            }
+            Self::Pattern(_)
+            | Self::RtspPull(_)
+            | Self::V4l2(_)
+            | Self::Command(_)
+            | Self::Substream(_) => Entrance::Closed,
             Self::RtspPush(config) => Entrance::Seat(config.seat()),
             Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
         }
@@ -104,8 +110,13 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
         }
         Config::V4l2(config) => {
             let tap = taps.of(stream.name());
+            let part = format!("{}/source", stream.name());
+            let recovery = supervisor.recovery().cloned();
+            let pulse = v4l2::Pulse::new(part, recovery, Arc::clone(supervisor.clock()));
+            let pulse = Arc::new(pulse);
             keep_lives(stream, supervisor, move |stream, context| {
-                v4l2::run(config.clone(), Arc::clone(&tap), stream, context)
+                let (config, tap, pulse) = (config.clone(), Arc::clone(&tap), Arc::clone(&pulse));
+                v4l2::run(config, tap, pulse, stream, context)
             });
         }
         Config::Substream(config) => {
@@ -114,6 +125,9 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
                 substream::run(config.clone(), Arc::clone(&tap), stream, context)
             });
         }
+        Config::Command(config) => keep_lives(stream, supervisor, move |stream, context| {
+            command::run(config.clone(), stream, context)
+        }),
         Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }

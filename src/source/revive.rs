@@ -49,6 +49,12 @@ impl Revival {
         }
     }
 
+    /// The node that it is for.
+    #[must_use]
+    pub fn node(&self) -> &Path {
+        &self.node
+    }
+
     /// The camera gives pictures.
     pub fn alive(&mut self) {
         self.ladder.alive();

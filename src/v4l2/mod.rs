@@ -29,7 +29,6 @@ mod queue;
 pub mod setting;
 #[cfg(test)]
 mod tests;
-mod usb;
 
 pub use control::{ControlError, ControlId, ControlInfo, ControlType};
 pub use device::{Device, Map};
@@ -40,4 +39,3 @@ pub use driver::{
 pub use error::{Call, QueueError};
 pub use format::{Colours, Format, FourCc, Interval, PlaneFormat};
 pub use queue::{Frame, Queue, wait};
-pub use usb::usb_device_of;

@@ -30,15 +30,17 @@ if [ -e "$board/complete" ]; then # made meanwhile by who held the lock
     exit 0
 fi
 # What earlier recipes made, and what a run that was ended left behind.
-find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf {} +
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf --one-file-system {} +
 work=$(mktemp -d "$cache/making.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# Whatever is mounted below it is not ours to delete.
+trap 'rm -rf --one-file-system "$work"' EXIT
 root=$work/root
 
-mmdebstrap --quiet --arch=arm64 --variant=minbase --dpkgopt=force-unsafe-io \
+# In a mount namespace of its own, so that nothing stays mounted when it is interrupted.
+unshare --mount mmdebstrap --quiet --arch=arm64 --variant=minbase --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-include=/usr/share/doc/holdfast/*' \
-    --include=systemd,systemd-sysv,udev,kmod,libstdc++6,init-system-helpers,busybox-static \
+    --include=systemd,systemd-sysv,udev,kmod,libstdc++6,init-system-helpers,procps,busybox-static \
     bookworm "$root" >&2
 
 # The kernel's files alone: its package would have an initramfs made, which takes minutes here.

@@ -151,9 +151,25 @@ impl Machine {
             self.path("agent").display()
         ));
         qemu.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+        qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", self.path("qmp").display()));
         qemu.arg("-serial").arg(format!("file:{}", self.path("console").display()));
         qemu.stdin(Stdio::null());
         qemu
+    }
+
+    /// Presses the power button: for a tenth of a second the fourth line of the board's GPIO chip is
+    /// high.
+    pub fn press_power(&self) {
+        let mut line = UnixStream::connect(self.path("qmp")).unwrap();
+        line.set_read_timeout(Some(SCRIPT_TIME_MAX)).unwrap();
+        let mut said = BufReader::new(line.try_clone().unwrap()).lines();
+        said.next().expect("qemu greets").unwrap();
+        for command in ["qmp_capabilities", "system_powerdown"] {
+            writeln!(line, "{{\"execute\": \"{command}\"}}").unwrap();
+            let answer = said.find(|said| !said.as_ref().unwrap().contains("\"event\""));
+            let answer = answer.expect("qemu answers").unwrap();
+            assert!(answer.contains("\"return\""), "{command}: {answer}");
+        }
     }
 
     /// Waits until a boot that is under way is over.

@@ -7,6 +7,7 @@
 mod harness;
 
 mod cameras;
+mod lines;
 mod machine;
 mod recovery;
 
@@ -35,8 +36,10 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("live", || live(&board));
     step("served", || served(&board));
     step("camera", || cameras::a_camera_of_the_board_is_seen(&board));
+    step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
     step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
     step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
+    step("task spins", || recovery::a_task_that_spins_brings_a_new_daemon(&board));
     step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));
     step("kernel hangs", || recovery::a_kernel_that_hangs_is_reset(&board));
     step("power is cut", || recovery::a_power_cut_leaves_a_sound_ring(&mut board));
@@ -44,7 +47,7 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("power off", || board.power_off());
 }
 
-/// As an installer does it: a disk, the package, an account, the configuration, the board's watchdog.
+/// As an installer does it: a disk, the package, an account, the configuration.
 fn install(board: &Machine) {
     board.sh("mkdir /var/lib/holdfast && \
               echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
@@ -57,8 +60,6 @@ fn install(board: &Machine) {
     let config = format!("{}{section}", include_str!("holdfast.toml"));
     board.sh(&format!("cat >/etc/holdfast/holdfast.toml <<'END'\n{config}END\n"));
     board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl restart holdfast");
-    board.sh("cd /usr/share/doc/holdfast/examples/system.conf.d && \
-              install -D -m 0644 -t /etc/systemd/system.conf.d *.conf && systemctl daemon-reexec");
 }
 
 /// Everything that is configured comes up, and says so.

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use gpiocdev::chip::{self, Chip};
 use gpiocdev::line::{Bias as LineBias, EdgeDetection, EdgeKind, Offset, Value};
 use gpiocdev::{Error, Request};
 
+use super::rpi::HEADER;
 use super::{Bias, Driver, Edges, Gpio, GpioError, Input, InputWish, Line, Output};
+use crate::board::facts::{GpioDriver, all};
 
 /// How the kernel calls whoever uses the line (`gpioinfo` shows it).
 const CONSUMER: &str = "holdfast";
@@ -27,8 +30,8 @@ pub(super) struct Cdev(());
 impl Cdev {
     /// Fails where no chip may be opened.
     pub(super) fn open() -> Result<Self, String> {
-        let chips = gpiocdev::chip::chips().map_err(|error| error.to_string())?;
-        let opened = chips.iter().map(gpiocdev::chip::Chip::from_path);
+        let chips = chip::chips().map_err(|error| error.to_string())?;
+        let opened = chips.iter().map(Chip::from_path);
         let mut why = "no /dev/gpiochip*".to_owned();
         for chip in opened {
             match chip {
@@ -46,10 +49,24 @@ fn find(line: &Line) -> Result<(PathBuf, Offset), GpioError> {
     match line {
         Line::At { chip, offset } => Ok((Path::new("/dev").join(chip), *offset)),
         Line::Named(name) => {
-            let found = gpiocdev::find_named_line(name).ok_or_else(unknown)?;
-            Ok((found.chip, found.info.offset))
+            let named = gpiocdev::find_named_line(name).map(|line| (line.chip, line.info.offset));
+            named.or_else(|| on_a_pi(name)).ok_or_else(unknown)
         }
     }
+}
+
+/// Line `GPIO4` of a Raspberry Pi whose kernel calls it something else, such as `GPIO_GCLK`: its
+/// number is its place on the chip of the header.
+fn on_a_pi(name: &str) -> Option<(PathBuf, Offset)> {
+    let number = name.strip_prefix("GPIO")?.parse().ok().filter(|n| HEADER.contains(n))?;
+    let of_pi = all().filter(|board| board.gpio.driver == GpioDriver::Rppal);
+    let labels: Vec<String> = of_pi.flat_map(|board| board.gpio.chips).collect();
+    let is_it = |path: &PathBuf| {
+        let info = Chip::from_path(path).and_then(|chip| chip.info());
+        info.is_ok_and(|info| labels.contains(&info.label))
+    };
+    let chip = chip::chips().ok()?.into_iter().find(is_it)?;
+    Some((chip, Offset::from(number)))
 }
 
 fn refused(line: &Line) -> impl FnOnce(Error) -> GpioError {

@@ -9,7 +9,7 @@ use super::{Bias, Driver, Edges, Gpio, GpioError, Input, InputWish, Line, Output
 
 /// Lines of the 40-pin header, by the chip's own numbers; 0 and 1 belong to the EEPROM of boards
 /// that are put on it.
-const HEADER: std::ops::RangeInclusive<u8> = 2..=27;
+pub(super) const HEADER: std::ops::RangeInclusive<u8> = 2..=27;
 
 #[derive(Debug)]
 pub(super) struct Rpi(rppal::gpio::Gpio);

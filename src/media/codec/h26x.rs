@@ -12,7 +12,7 @@ use super::{Codec, CodecParams, ParamsError, Shape, bounded};
 use crate::base::limits::PICTURE_SIDE_PIXELS_MAX;
 
 /// RTP and media clock of all video, ticks per second.
-const VIDEO_CLOCK_RATE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
+pub const VIDEO_CLOCK_RATE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
 
 impl CodecParams {
     /// Reads what retina says of a video track.

@@ -19,6 +19,7 @@ use bytes::Bytes;
 pub use entry::boxes;
 pub use flac::frame as flac_frame;
 pub use g711::Law;
+pub use h26x::VIDEO_CLOCK_RATE;
 pub use opus::packet_ticks as opus_packet_ticks;
 
 /// Video or audio.

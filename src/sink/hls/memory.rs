@@ -109,6 +109,10 @@ impl Life {
         }
         self.from_nanos = None;
         let mut list = self.shared.list();
+        // Told to stop means that the ring feeds the list again.
+        if self.stop.is_cancelled() {
+            return;
+        }
         if list.playlist.newest().is_some() {
             self.segmenter = Segmenter::new(joined != Some(true));
         } else if joined != Some(true) {

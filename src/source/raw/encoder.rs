@@ -172,7 +172,10 @@ impl Encoder {
     /// Says how it is doing, for the API.
     fn tell(&self) {
         let Some(bench) = &self.bench else { return };
-        let encoding = Encoding { encoder: bench.encoder.name(), one_in: self.feed.divisor() };
-        self.stream.set_encoding(Some(encoding));
+        self.stream.set_encoding(Some(Encoding {
+            encoder: bench.encoder.name(),
+            instead: bench.encoder.instead().map(str::to_owned),
+            one_in: self.feed.divisor(),
+        }));
     }
 }

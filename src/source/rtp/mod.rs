@@ -17,8 +17,8 @@ mod frame;
 mod picture_order;
 mod run;
 
-pub(in crate::source) use clock::Now;
+pub(in crate::source) use clock::{Now, Stamp};
 pub(in crate::source) use depacketize::{Depacketizer, Unpacked};
 pub(in crate::source) use flood::FloodGate;
-pub(in crate::source) use frame::{from_audio, from_video};
+pub(in crate::source) use frame::{Frame, from_audio, from_video};
 pub(in crate::source) use run::{LaneSpec, Progress, Run, TimelineEnd};

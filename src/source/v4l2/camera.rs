@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::error::CameraError;
-use super::format::Layout;
+use super::format::{Layout, Wanted};
 use super::{Config, Wish};
 use crate::base::fault::chain;
 use crate::base::limits::{CAMERA_BUFFERS, PICTURE_SIDE_PIXELS_MAX, V4L2_FORMATS_MAX};
@@ -72,8 +72,7 @@ impl<D: Driver> Camera<D> {
         let codes: Vec<_> =
             wish.format.codes().iter().copied().filter(|code| offers.contains(code)).collect();
         if codes.is_empty() {
-            let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-            let offers = if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") };
+            let offers = Wanted::listed(&offers);
             return Err(CameraError::NoFormat { wanted: wish.format.as_str(), offers });
         }
         let mut camera = Self {

@@ -59,8 +59,8 @@ fn film(
     to_bus: &mpsc::Sender<Result<Coded, CameraError>>,
     clock: SharedClock,
 ) -> Result<Infallible, CameraError> {
-    let Held { camera, seat: _seat } = held;
-    let mut reel = Reel::new(camera, clock);
+    let Held { camera, seat: _seat, pulse } = held;
+    let mut reel = Reel::new(camera, clock, Some(pulse));
     while !to_bus.is_closed() {
         let mut next = None;
         reel.turn(|planes, taken| {

@@ -30,6 +30,23 @@ impl Wanted {
             .find(|wanted| wanted.as_str() == name)
     }
 
+    /// What of `offers` can be taken, for people.
+    pub(super) fn listed(offers: &[FourCc]) -> String {
+        let named = [Self::H264, Self::Mjpeg, Self::Yuyv, Self::Nv12].into_iter();
+        let carried: Vec<_> = named
+            .filter(|wanted| offers.iter().any(|code| wanted.codes().contains(code)))
+            .map(Self::as_str)
+            .collect();
+        if !carried.is_empty() {
+            return carried.join(", ");
+        }
+        let others: Vec<_> = offers.iter().take(8).map(ToString::to_string).collect();
+        match others.as_slice() {
+            [] => "nothing".to_owned(),
+            others => format!("{}, which is not carried", others.join(", ")),
+        }
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {

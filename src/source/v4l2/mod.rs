@@ -27,6 +27,7 @@ mod camera;
 mod coded;
 mod error;
 mod format;
+mod pulse;
 mod reel;
 #[cfg(test)]
 mod tests;
@@ -49,11 +50,12 @@ use crate::base::time::SharedClock;
 use crate::bus::{State, Stream};
 use crate::encode::Settings;
 use crate::supervise::TaskContext;
+use crate::v4l2::Device;
 use crate::v4l2::node::{self, Node, Role};
 use crate::v4l2::setting::Value;
-use crate::v4l2::{Device, usb_device_of};
 use camera::Camera;
 use format::{Converter, Layout};
+pub(super) use pulse::Pulse;
 use reel::{Reel, Seen};
 
 /// Which camera.
@@ -130,7 +132,6 @@ impl PartialEq for Config {
 struct Memory {
     /// Held by the thread that has the camera.
     seat: Arc<Semaphore>,
-    usb: Mutex<Option<PathBuf>>,
     /// The nodes there were when none of them was a camera (a Pi has many that are encoders).
     barren: Mutex<Vec<Node>>,
 }
@@ -145,15 +146,8 @@ impl Config {
         encode: Settings,
     ) -> Self {
         let seat = Arc::new(Semaphore::new(1));
-        let memory = Memory { seat, usb: Mutex::default(), barren: Mutex::default() };
+        let memory = Memory { seat, barren: Mutex::default() };
         Self { device, wish, controls, encode, memory: Arc::new(memory) }
-    }
-
-    /// The sysfs directory of the USB device that the camera was, when it was opened last; for who
-    /// wants to reset it. `None` before, and for cameras on no USB.
-    #[must_use]
-    pub fn usb_device(&self) -> Option<PathBuf> {
-        locked(&self.memory.usb).clone()
     }
 
     /// Whether there is anything new to open. Opens nothing itself.
@@ -203,23 +197,25 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A camera, and the right to touch it.
+/// A camera, the right to touch it, and who is told whether it gives pictures.
 struct Held {
     camera: Camera<Device>,
     seat: OwnedSemaphorePermit,
+    pulse: Arc<Pulse>,
 }
 
 /// One life: waits for the camera, opens it, publishes until something ends it, says why.
 pub(super) async fn run(
     config: Config,
     tap: Arc<Tap>,
+    pulse: Arc<Pulse>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<CameraError>> {
     let opened = tokio::select! {
         biased;
         () = context.stop.cancelled() => Err(CameraError::Stopped),
-        opened = opened(&config, &stream, &context) => opened,
+        opened = opened(&config, &pulse, &stream, &context) => opened,
     };
     let held = opened.map_err(|error| match error {
         CameraError::Stopped => RawError::Stopped,
@@ -240,19 +236,20 @@ pub(super) async fn run(
 
 async fn opened(
     config: &Config,
+    pulse: &Arc<Pulse>,
     stream: &Arc<Stream>,
     context: &TaskContext,
 ) -> Result<Held, CameraError> {
-    await_node(config, stream, context).await;
+    await_node(config, pulse, stream, context).await;
     let seat = Arc::clone(&config.memory.seat).acquire_owned();
     let seat = timeout(CAMERA_RELEASE_TIME_MAX, seat).await.map_err(|_| CameraError::Stuck)?;
     // Nobody closes the semaphore.
     let seat = seat.map_err(|_| CameraError::Stopped)?;
     let (tell, told) = oneshot::channel();
-    let (config, name) = (config.clone(), stream.name().to_string());
+    let (config, pulse, name) = (config.clone(), Arc::clone(pulse), stream.name().to_string());
     let opening = thread::Builder::new().name(format!("opens-{name}"));
     let opening = opening.spawn(move || {
-        let held = open(&config, &name).map(|camera| Held { camera, seat });
+        let held = open(&config, &pulse, &name).map(|camera| Held { camera, seat, pulse });
         // Nobody listens any more when it took too long: the camera is closed again.
         let _ = tell.send(held);
     });
@@ -264,15 +261,14 @@ async fn opened(
     }
 }
 
-fn open(config: &Config, stream: &str) -> Result<Camera<Device>, CameraError> {
-    let path = config.node()?;
-    let usb = usb_device_of(&path);
-    *locked(&config.memory.usb) = usb;
-    camera::open(&path, config, stream)
+fn open(config: &Config, pulse: &Pulse, stream: &str) -> Result<Camera<Device>, CameraError> {
+    let path = config.node().inspect_err(|_| pulse.dead())?;
+    pulse.is_behind(&path);
+    camera::open(&path, config, stream).inspect_err(|_| pulse.dead())
 }
 
 /// Waits until the camera's node is there; says once that it is not.
-async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
+async fn await_node(config: &Config, pulse: &Arc<Pulse>, stream: &Stream, context: &TaskContext) {
     if config.is_there() {
         return;
     }
@@ -281,6 +277,9 @@ async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
     stream.set_state(State::Offline { reason: away.to_string() }, context.clock.wall());
     while !config.is_there() {
         context.heartbeat.beat();
+        let pulse = Arc::clone(pulse);
+        // sysfs may block; it is asked about once a second.
+        let _ = tokio::task::spawn_blocking(move || pulse.dead()).await;
         tokio::time::sleep(CAMERA_LOOK_PAUSE).await;
     }
     info!(stream = %stream.name(), "camera is there");
@@ -288,10 +287,10 @@ async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
 
 /// Takes raw pictures until nobody wants them any more.
 fn film(held: Held, feed: &Feed, clock: SharedClock) -> Result<Infallible, CameraError> {
-    let Held { camera, seat: _seat } = held;
+    let Held { camera, seat: _seat, pulse } = held;
     let (width, height) = (camera.format.width, camera.format.height);
     let mut converter = Converter::new(&camera.format);
-    let mut reel = Reel::new(camera, clock);
+    let mut reel = Reel::new(camera, clock, Some(pulse));
     while !feed.is_closed() {
         reel.turn(|planes, taken| {
             if !feed.wants() {

@@ -3,10 +3,12 @@
 //! Owns: what is a usable picture, and when there have been none for too long: the queue is then
 //! rebuilt once, because some cameras fall silent until their stream is started anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::camera::Camera;
 use super::error::CameraError;
+use super::pulse::Pulse;
 use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::convert::ConvertError;
@@ -31,6 +33,7 @@ pub(super) enum Seen {
 pub(super) struct Reel<D: Driver> {
     camera: Camera<D>,
     clock: SharedClock,
+    pulse: Option<Arc<Pulse>>,
     sequence: Sequence,
     lost: u16,
     /// When the last usable picture came, or the queue was made.
@@ -42,13 +45,15 @@ pub(super) struct Reel<D: Driver> {
 }
 
 impl<D: Driver> Reel<D> {
-    pub(super) fn new(camera: Camera<D>, clock: SharedClock) -> Self {
+    /// Whether pictures come is told to `pulse`.
+    pub(super) fn new(camera: Camera<D>, clock: SharedClock, pulse: Option<Arc<Pulse>>) -> Self {
         let interval = Duration::from_secs_f32(1.0 / camera.fps.max(0.1));
         Self {
             silence: CAMERA_SILENCE_MAX.max(3 * interval + Duration::from_secs(2)),
             good: clock.boot(),
             camera,
             clock,
+            pulse,
             sequence: Sequence::default(),
             lost: 0,
             rebuilt: false,
@@ -85,6 +90,7 @@ impl<D: Driver> Reel<D> {
                     self.lost = 0;
                 }
                 (self.good, self.rebuilt, self.damage) = (self.clock.boot(), false, None);
+                self.tell(Pulse::alive);
                 Ok(())
             }
             Some(Err(damage)) => {
@@ -96,9 +102,19 @@ impl<D: Driver> Reel<D> {
         }
     }
 
+    fn tell(&self, word: impl FnOnce(&Pulse)) {
+        if let Some(pulse) = &self.pulse {
+            word(pulse);
+        }
+    }
+
     /// Sees to it that there has been a usable picture lately.
     fn look(&mut self) -> Result<(), CameraError> {
-        if self.clock.boot().since(self.good) < self.silence {
+        let silent = self.clock.boot().since(self.good);
+        if silent > self.silence / 2 {
+            self.tell(Pulse::dead);
+        }
+        if silent < self.silence {
             return Ok(());
         }
         if self.rebuilt {

@@ -35,6 +35,8 @@ pub enum Rung {
     PortPower,
     /// The daemon was started again.
     DaemonRestart,
+    /// It was started with the last good configuration, because it kept dying with the one there.
+    ConfigReverted,
     /// The board was booted again, because the daemon did not stay alive.
     Reboot,
     /// The board was reset while the daemon ran: its watchdog, or the power.
@@ -53,7 +55,7 @@ impl Rung {
             Self::PartRestart => 0,
             Self::InputReset => 1,
             Self::PortPower => 2,
-            Self::DaemonRestart => 3,
+            Self::DaemonRestart | Self::ConfigReverted => 3,
             Self::Reboot => 4,
             Self::BoardReset => 5,
             Self::PreviousImage => 6,

@@ -66,6 +66,8 @@ struct Shared {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Tells those who have to stop or begin recording.
     parked: watch::Sender<Option<Parked>>,
+    /// Why the daemon runs with another configuration than the one that is there.
+    reverted: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl RecoveryLog {
             changed: Condvar::new(),
             writer: Mutex::default(),
             parked: watch::Sender::new(parked),
+            reverted: Mutex::default(),
         });
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("recovery".into());
@@ -145,6 +148,17 @@ impl RecoveryLog {
     #[must_use]
     pub fn parked(&self) -> watch::Receiver<Option<Parked>> {
         self.shared.parked.subscribe()
+    }
+
+    /// Keeps why the daemon runs with another configuration than the one that is there.
+    pub fn set_reverted(&self, why: Option<String>) {
+        *self.shared.reverted.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why the daemon runs with another configuration than the one that is there.
+    #[must_use]
+    pub fn reverted(&self) -> Option<String> {
+        self.shared.reverted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends a park before its time, because a person says so; says whether there was one.

@@ -32,6 +32,9 @@
 //!   and has to be opened anew. Hence no discontinuity is told where nothing is missing.
 //! - hls.js 1.7.4 has an array with a place for each discontinuity sequence number, and walks it
 //!   from zero at every reload: at 67 million, as ours once were, that was half a core.
+//! - hls.js and Shaka Player 5.2.12 take no variant of which they cannot play the sound. G.711 is told
+//!   as FLAC, which Chromium 156 plays; where FLAC is missing (tried by hiding it from them) there is
+//!   no picture either. A variant without sound would need segments of its own: there is none yet.
 //!
 //! The discontinuity sequence numbers of a stream and its sub-stream do not agree, though RFC 8216
 //! §6.2.4 asks it of variants: they are two connections to the camera, which break at different

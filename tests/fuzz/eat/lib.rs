@@ -4,6 +4,7 @@
 //! inputs in every test run. What several of them need is in `peer` (one RTSP connection with a
 //! driver around it), `media` (streams, accounts) and `input`.
 
+pub mod annex_b;
 pub mod authorization;
 pub mod depacketise;
 mod input;

@@ -56,6 +56,7 @@ impl HealthReport {
             running(&tasks),
         ];
         checks.extend(park(door));
+        checks.extend(reverted(door));
         checks.extend(unrecorded(door));
         checks.extend(streams(door));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
@@ -197,6 +198,12 @@ fn park(door: &HttpDoor) -> Option<Check> {
     Some(Check { name: "recovery".to_owned(), status: Status::Failed, message })
 }
 
+/// Whether another configuration runs than the one that is there.
+fn reverted(door: &HttpDoor) -> Option<Check> {
+    let message = door.supervisor.recovery()?.reverted()?;
+    Some(Check { name: "config".to_owned(), status: Status::Degraded, message })
+}
+
 fn running(tasks: &[TaskReport]) -> Check {
     let hanging: Vec<&str> =
         tasks.iter().filter(|task| !task.beating).map(|task| task.name.as_str()).collect();
@@ -217,16 +224,20 @@ fn running(tasks: &[TaskReport]) -> Check {
 
 /// A stream that is there, all of it or as much as there is time for.
 fn live(encoding: Option<&Encoding>) -> (Status, String) {
-    match encoding.map_or(1, |encoding| encoding.one_in) {
-        0 | 1 => (Status::Ok, "Live.".to_owned()),
-        one_in => {
-            let message = format!(
-                "Live with one picture in {one_in}: there is no time to encode more. A smaller \
-                 picture or a lower frame rate would be even."
-            );
-            (Status::Degraded, message)
-        }
+    let mut message = "Live.".to_owned();
+    let Some(encoding) = encoding else { return (Status::Ok, message) };
+    if encoding.one_in > 1 {
+        message = format!(
+            "Live with one picture in {}: there is no time to encode more. A smaller picture or a \
+             lower frame rate would be even.",
+            encoding.one_in
+        );
     }
+    if let Some(why) = &encoding.instead {
+        message = format!("{message} The board's encoder is not used: {why}.");
+    }
+    let is_whole = encoding.one_in <= 1 && encoding.instead.is_none();
+    (if is_whole { Status::Ok } else { Status::Degraded }, message)
 }
 
 fn streams(door: &HttpDoor) -> Vec<Check> {
