@@ -112,6 +112,7 @@ impl Film {
             }
         }
         let at = std::time::Duration::from_secs(number);
+        self.encoder.force_key();
         let encoded = self.encoder.encode(&picture, at).unwrap().expect("no frame is skipped");
         let (sps, pps) = encoded.sets.expect("every frame is a key frame");
         let params = CodecParams::from_h264_sets(&sps, &pps).unwrap();
