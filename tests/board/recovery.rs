@@ -25,7 +25,12 @@ fn boot_id(board: &Machine) -> String {
 
 /// Waits until `/api/v1/recovery` has an entry of `rung` that says `what`, made in this boot.
 fn wait_told(board: &Machine, rung: u64, what: &str) {
-    let boot = boot_id(board).trim().replace('-', "");
+    wait_told_of(board, &boot_id(board), rung, what);
+}
+
+/// As [`wait_told`], of another boot.
+fn wait_told_of(board: &Machine, boot: &str, rung: u64, what: &str) {
+    let boot = boot.trim().replace('-', "");
     let entry = wait_for(what, PATIENCE, || {
         let told = board.get("/api/v1/recovery")?;
         let fits = |entry: &&Value| {
@@ -120,7 +125,8 @@ pub(crate) fn five_deaths_boot_the_board_again(board: &Machine) {
     board.wait_booted();
     assert_ne!(boot_id(board), boot);
     board.wait_well();
-    wait_told(board, 4, "five deaths");
+    // Noted by the boot that it ended.
+    wait_told_of(board, &boot, 4, "five deaths");
 }
 
 /// A kernel that crashed and does nothing any more: the hardware watchdog resets the board.
