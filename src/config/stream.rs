@@ -168,7 +168,9 @@ fn check_command(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<co
     let before = faults.len();
     let command = section.parsed_list("command", argument, faults);
     let wrong = match &command {
-        Some(command) if command.is_empty() => "empty".to_owned(),
+        Some(command) if command.first().is_none_or(String::is_empty) => {
+            "without a program".to_owned()
+        }
         Some(command) if command.len() > COMMAND_ARGUMENTS_MAX => {
             format!("more than {COMMAND_ARGUMENTS_MAX} arguments")
         }

@@ -75,7 +75,7 @@ async fn caught(request: Request, next: Next) -> Response {
 
 /// The answer to a method that an address does not know.
 pub(super) async fn method_not_allowed() -> ApiError {
-    let message = "This address is for reading: use GET or HEAD.";
+    let message = "This address does not take this method. Read with GET or HEAD.";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
