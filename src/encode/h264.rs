@@ -10,7 +10,6 @@ use openh264::OpenH264API;
 use openh264::encoder::{
     BitRate, Complexity, Encoder as Codec, EncoderConfig as CodecConfig, FrameRate,
     IntraFramePeriod, Profile as CodecProfile, RateControlMode, SpsPpsStrategy, UsageType,
-    VuiConfig,
 };
 use openh264::formats::YUVSlices;
 
@@ -52,7 +51,7 @@ impl Software {
             .scene_change_detect(false)
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
             .profile(profile)
-            .vui(VuiConfig::bt709());
+            .vui(format.colours.vui());
         let codec = Codec::with_api_config(OpenH264API::from_source(), config);
         codec.map(Self).map_err(SoftwareError)
     }

@@ -14,7 +14,7 @@ use super::driver::{
     Ready, Stamp, Used,
 };
 use super::error::Call;
-use super::format::{Format, FourCc, Interval, PlaneFormat};
+use super::format::{Colours, Format, FourCc, Interval, PlaneFormat};
 
 /// The errnos that V4L2 documents, and some that drivers bring.
 pub(crate) const ERRNOS: [i32; 16] = [
@@ -60,6 +60,7 @@ pub(crate) struct State {
     pub(crate) content: Vec<u8>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) mode: Option<Mode>,
+    pub(crate) colours: Colours,
     pub(crate) controls: Vec<(ControlInfo, i32)>,
     sequence: u32,
 }
@@ -188,6 +189,7 @@ impl Driver for Fake {
         state.mode = Some(mode);
         let mut format = Format::wish(mode.0, mode.1, mode.2, 1);
         format.planes = vec![PlaneFormat { bytes_per_line: mode.1 * 2, size_bytes: ROOM }];
+        format.colours = state.colours;
         Ok(format)
     }
 

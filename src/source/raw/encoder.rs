@@ -12,7 +12,7 @@ use super::{Job, RawError};
 use crate::base::fault::Fault;
 use crate::base::time::{BootTime, MediaTime, SharedClock};
 use crate::bus::{Encoding, State, Stream};
-use crate::encode::{Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
+use crate::encode::{Colours, Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
 use crate::media::codec::ParamsError;
 use crate::media::{AccessUnit, CodecParams, RunId, TrackId, Tracks};
 use crate::supervise::{Heartbeat, TaskContext};
@@ -33,13 +33,20 @@ pub(super) struct Encoder {
     lost: u16,
 }
 
-/// What is made for pictures of one size.
+/// What is made for pictures of one size in the same colours.
 struct Bench {
-    size: (usize, usize),
+    kind: Kind,
     scaler: Option<Scaler>,
     encoder: VideoEncoder,
     /// When the first of them was taken.
     begun: BootTime,
+}
+
+/// Pixels across and down, and how they are meant.
+type Kind = (usize, usize, Colours);
+
+fn kind(picture: &Picture) -> Kind {
+    (picture.width(), picture.height(), picture.colours())
 }
 
 impl Encoder {
@@ -87,7 +94,7 @@ impl Encoder {
     fn encode<E: Fault>(&mut self, next: &Next) -> Result<Option<Encoded>, RawError<E>> {
         let picture = &next.shot.picture;
         let bench = match self.bench.take() {
-            Some(bench) if bench.size == (picture.width(), picture.height()) => bench,
+            Some(bench) if bench.kind == kind(picture) => bench,
             _ => self.furnish(picture, next.shot.taken.at)?,
         };
         let bench = self.bench.insert(bench);
@@ -97,16 +104,16 @@ impl Encoder {
         Ok(encoded)
     }
 
-    /// Makes what pictures of this size need.
+    /// Makes what pictures of this kind need.
     fn furnish<E: Fault>(&self, first: &Picture, begun: BootTime) -> Result<Bench, RawError<E>> {
-        let size = (first.width(), first.height());
+        let kind @ (width, height, colours) = kind(first);
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let from = (side(size.0), side(size.1));
+        let from = (side(width), side(height));
         let small = self.job.width.filter(|&width| width < from.0);
         let to = small.map_or(from, |width| (width & !1, scaled_height(from, width & !1)));
-        let format = Format { width: to.0, height: to.1, fps: self.fps() };
+        let format = Format { width: to.0, height: to.1, fps: self.fps(), colours };
         let encoder = VideoEncoder::open(self.job.settings.clone(), format)?;
-        Ok(Bench { size, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
+        Ok(Bench { kind, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
     }
 
     /// Pictures per second as they are taken now.
