@@ -43,6 +43,8 @@ fn a_made_sub_stream_is_offered_beside_its_main_stream_and_decodes() {
     play.args(["-frames:v", "30"]).args(frames::SUMS);
     let shown = frames::parse(&run_well(&mut play, Duration::from_secs(60)));
     assert_eq!(shown.len(), 30);
+    let logs = daemon.logs();
+    assert!(!logs.lines().any(|line| line.starts_with("[OpenH264]")), "{logs}");
 }
 
 #[test]
