@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) pictures: VecDeque<Picture>,
     /// What stands in every plane, as far as it goes; zeros behind.
     pub(crate) content: Vec<u8>,
+    /// What stands in the planes of each buffer instead, one after the other.
+    pub(crate) contents: Vec<Vec<u8>>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) mode: Option<Mode>,
     pub(crate) colours: Colours,
@@ -245,7 +247,8 @@ impl Driver for Fake {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }
         state.maps += 1;
-        let mut bytes = state.content.clone();
+        let own = room.offset as usize % state.contents.len().max(1);
+        let mut bytes = state.contents.get(own).unwrap_or(&state.content).clone();
         bytes.resize(room.length as usize, 0);
         Ok(FakeMap { state: Arc::clone(&self.state), bytes })
     }

@@ -1,6 +1,6 @@
 //! The thread that encodes one stream's raw pictures and publishes them.
 //!
-//! Owns: the place of a picture on the timeline, and telling how the encoder is doing.
+//! Owns: which encoder there is for the pictures that come, and telling how it is doing.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use super::feed::{Feed, Next};
 use super::pace::Change;
 use super::{Job, RawError};
 use crate::base::fault::Fault;
-use crate::base::time::{BootTime, MediaTime, SharedClock};
-use crate::bus::{Encoding, State, Stream};
+use crate::base::time::{BootTime, SharedClock};
+use crate::bus::{Encoding, Stream};
 use crate::encode::{Colours, Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
-use crate::media::codec::ParamsError;
-use crate::media::{AccessUnit, CodecParams, RunId, TrackId, Tracks};
+use crate::source::run::{Run, Taken};
 use crate::supervise::{Heartbeat, TaskContext};
 
 /// One run of an encoder.
@@ -22,15 +21,10 @@ pub(super) struct Encoder {
     job: Job,
     feed: Feed,
     stream: Arc<Stream>,
-    run: RunId,
+    run: Run,
     clock: SharedClock,
     heartbeat: Heartbeat,
     bench: Option<Bench>,
-    params: Option<Arc<CodecParams>>,
-    /// Decoding time of the unit before, in ticks.
-    last: Option<i64>,
-    /// Pictures lost since the last one published.
-    lost: u16,
 }
 
 /// What is made for pictures of one size in the same colours.
@@ -54,14 +48,11 @@ impl Encoder {
         Self {
             job,
             feed,
-            run: stream.begin_run(),
+            run: Run::new(Arc::clone(&stream)),
             stream,
             clock: Arc::clone(&context.clock),
             heartbeat: context.heartbeat.clone(),
             bench: None,
-            params: None,
-            last: None,
-            lost: 0,
         }
     }
 
@@ -78,12 +69,9 @@ impl Encoder {
     fn one<E: Fault>(&mut self, next: Next) -> Result<(), RawError<E>> {
         self.heartbeat.beat();
         let begun = self.clock.boot();
-        self.lost = self.lost.saturating_add(next.lost);
         let encoded = self.encode(&next)?;
-        if let Some(encoded) = encoded
-            && !self.feed.is_closed()
-        {
-            self.publish(encoded, &next)?;
+        if !self.feed.is_closed() {
+            self.run.publish(encoded, Taken { lost_before: next.lost, ..next.shot.taken })?;
         }
         if let Some(change) = self.feed.encoded(begun) {
             self.adjust(change)?;
@@ -120,45 +108,6 @@ impl Encoder {
     fn fps(&self) -> f32 {
         let divisor = u16::try_from(self.feed.divisor()).unwrap_or(u16::MAX);
         self.job.fps / f32::from(divisor.max(1))
-    }
-
-    fn publish(&mut self, encoded: Encoded, next: &Next) -> Result<(), ParamsError> {
-        if let Some((sps, pps)) = &encoded.sets {
-            self.describe(CodecParams::from_h264_sets(sps, pps)?);
-        }
-        // The first picture is a key frame and brings its sets; before it there is nothing to say.
-        let Some(params) = self.params.clone() else { return Ok(()) };
-        let taken = next.shot.taken;
-        let nanos = i64::try_from(taken.at.as_nanos()).unwrap_or(i64::MAX);
-        let mut time = MediaTime::from_nanos(nanos, params.clock_rate);
-        time.ticks = self.last.map_or(time.ticks, |last| time.ticks.max(last.saturating_add(1)));
-        self.last = Some(time.ticks);
-        self.stream.publish(AccessUnit {
-            track: TrackId(0),
-            run: self.run,
-            decode: time,
-            present: time,
-            arrived: taken.at,
-            captured: taken.captured,
-            random_access: encoded.key,
-            lost_before: std::mem::take(&mut self.lost),
-            params,
-            data: encoded.data,
-        });
-        self.stream.set_state(State::Live, taken.captured.wall);
-        Ok(())
-    }
-
-    fn describe(&mut self, params: CodecParams) {
-        if self.params.as_deref() == Some(&params) {
-            return;
-        }
-        if self.params.is_none() {
-            info!(stream = %self.stream.name(), run = self.run.0, "stream is live");
-        }
-        let params = Arc::new(params);
-        self.stream.set_tracks(Arc::new(Tracks::new(self.run, [Arc::clone(&params)])));
-        self.params = Some(params);
     }
 
     /// Goes over to another rate, and says so.

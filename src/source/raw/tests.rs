@@ -10,6 +10,7 @@ use crate::bus::{Allowance, Next, State, Subscriber};
 use crate::encode::{Colours, Matrix};
 use crate::media::codec::Shape;
 use crate::media::{AccessUnit, Captured, ClockSource};
+use crate::source::run::Taken;
 use crate::source::{self, substream};
 use crate::supervise::{Supervisor, TaskSpec};
 

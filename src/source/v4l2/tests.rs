@@ -15,7 +15,7 @@ use crate::base::time::{BootTime, Clock, WallTime};
 use crate::encode::convert::ConvertError;
 use crate::encode::{Colours, Matrix, Picture, Settings};
 use crate::media::ClockSource;
-use crate::source::raw::Taken;
+use crate::source::run::Taken;
 use crate::v4l2::clock::monotonic;
 use crate::v4l2::fake::{self, Fake, Mode};
 use crate::v4l2::{self, Call, Format, FourCc, PlaneFormat, Stamp};
