@@ -1,182 +1,33 @@
 //! The index: what is in each finished slot, so that a start need not read them all.
 //!
-//! Owns: the records and the store behind [`Index`]. A cache and nothing more: sled 0.34.7 may
-//! lose records silently, hang or panic, so every record is checked against its slot's header,
-//! and a store that misbehaves is moved aside and filled again from the slots.
+//! Owns: the store's thread, and what becomes of a store that fails. A cache and nothing more: sled
+//! 0.34.7 may lose records silently, hang or panic, so every record is checked against its slot's
+//! header, and a store that misbehaves is moved aside and filled again from the slots.
+
+mod record;
+mod store;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::BufMut;
 use tracing::{info, warn};
+
+pub(super) use record::Record;
+pub(super) use store::Index;
 
 use super::disk::{Disk, Open};
 use super::error::DvrError;
-use super::seal::Entry;
 use crate::base::limits::{INDEX_ANSWER_TIME_MAX, INDEX_OPEN_TIME_MAX, INDEX_QUEUE_LEN_MAX};
-use crate::base::time::{BootTime, WallTime};
+use store::SledIndex;
 
-const VERSION: u8 = 1;
-const CACHE_BYTES: u64 = 8 << 20;
-const FLUSH_INTERVAL_MS: u64 = 5_000;
 /// How long it may take to close when it is to be moved aside.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
-/// A process that was just killed may still hold the lock.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-const ENTRY_BYTES: usize = 53;
-
-/// A store of one record per slot. All calls come from one thread.
-pub(super) trait Index: Send {
-    /// Every record.
-    fn load(&mut self) -> Result<Vec<(u32, Vec<u8>)>, DvrError>;
-    /// Sets the record of a slot.
-    fn put(&mut self, slot: u32, record: &[u8]) -> Result<(), DvrError>;
-    /// Forgets the record of a slot.
-    fn remove(&mut self, slot: u32) -> Result<(), DvrError>;
-    /// The record of a slot.
-    fn get(&mut self, slot: u32) -> Result<Option<Vec<u8>>, DvrError>;
-    /// Bytes that the store takes on the disk.
-    fn size_bytes(&mut self) -> Result<u64, DvrError>;
-}
-
-/// What is kept of one slot: which lap, and its fragments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) generation: u64,
-    /// Damaged stretches that were passed over.
-    pub(super) damaged: u32,
-    pub(super) entries: Vec<Entry>,
-}
-
-impl Record {
-    /// Version, CRC-32C of what follows, lap, damage, fragments; big-endian.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(12 + self.entries.len() * ENTRY_BYTES);
-        body.put_u64(self.generation);
-        body.put_u32(self.damaged);
-        for entry in &self.entries {
-            body.put_u32(entry.offset);
-            body.put_u32(entry.length);
-            body.put_u64(entry.sequence);
-            body.put_u64(entry.boot_time.as_nanos());
-            body.put_i64(entry.wall.as_unix_nanos());
-            body.put_i64(entry.decode_nanos);
-            body.put_u64(entry.span_nanos);
-            body.put_u32(entry.samples);
-            body.put_u8(
-                u8::from(entry.starts_with_key)
-                    | u8::from(entry.loss_before) << 1
-                    | u8::from(entry.run_start) << 2,
-            );
-        }
-        let mut out = vec![VERSION];
-        out.put_u32(crc32c::crc32c(&body));
-        out.extend_from_slice(&body);
-        out
-    }
-
-    /// `None` when it is of another version, damaged or cut short.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&version, rest) = bytes.split_first()?;
-        let (crc, body) = rest.split_first_chunk::<4>()?;
-        if version != VERSION || crc32c::crc32c(body) != u32::from_be_bytes(*crc) {
-            return None;
-        }
-        let (generation, rest) = body.split_first_chunk::<8>()?;
-        let (damaged, rest) = rest.split_first_chunk::<4>()?;
-        let chunks = rest.chunks_exact(ENTRY_BYTES);
-        if !chunks.remainder().is_empty() {
-            return None;
-        }
-        Some(Self {
-            generation: u64::from_be_bytes(*generation),
-            damaged: u32::from_be_bytes(*damaged),
-            entries: chunks.map(parse_entry).collect::<Option<_>>()?,
-        })
-    }
-}
-
-fn parse_entry(bytes: &[u8]) -> Option<Entry> {
-    let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    let u64_at = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    let flags = *bytes.get(52)?;
-    Some(Entry {
-        offset: u32_at(0)?,
-        length: u32_at(4)?,
-        sequence: u64_at(8)?,
-        boot_time: BootTime::from_nanos(u64_at(16)?),
-        wall: WallTime::from_unix_nanos(u64_at(24)?.cast_signed()),
-        decode_nanos: u64_at(32)?.cast_signed(),
-        span_nanos: u64_at(40)?,
-        samples: u32_at(48)?,
-        starts_with_key: flags & 1 != 0,
-        loss_before: flags & 2 != 0,
-        run_start: flags & 4 != 0,
-    })
-}
 
 /// How a store is opened; runs on the store's thread, where it may hang and panic.
 type OpenStore = fn(&Path) -> Result<Box<dyn Index>, DvrError>;
-
-/// The store in sled.
-struct SledIndex(sled::Db);
-
-impl SledIndex {
-    fn open(dir: &Path) -> Result<Self, DvrError> {
-        let begun = Instant::now();
-        loop {
-            let opened = sled::Config::default()
-                .path(dir)
-                .mode(sled::Mode::LowSpace)
-                .cache_capacity(CACHE_BYTES)
-                .flush_every_ms(Some(FLUSH_INTERVAL_MS))
-                .open();
-            match opened {
-                Ok(db) => return Ok(Self(db)),
-                Err(sled::Error::Io(_)) if begun.elapsed() < LOCK_WAIT => {
-                    std::thread::sleep(Duration::from_millis(500));
-                }
-                Err(error) => return Err(refused(error)),
-            }
-        }
-    }
-}
-
-impl Index for SledIndex {
-    fn load(&mut self) -> Result<Vec<(u32, Vec<u8>)>, DvrError> {
-        let mut records = Vec::new();
-        for pair in self.0.iter() {
-            let (key, value) = pair.map_err(refused)?;
-            let Ok(slot) = <[u8; 4]>::try_from(&key[..]) else { continue };
-            records.push((u32::from_be_bytes(slot), value.to_vec()));
-        }
-        Ok(records)
-    }
-
-    fn put(&mut self, slot: u32, record: &[u8]) -> Result<(), DvrError> {
-        self.0.insert(slot.to_be_bytes(), record).map(drop).map_err(refused)
-    }
-
-    fn remove(&mut self, slot: u32) -> Result<(), DvrError> {
-        self.0.remove(slot.to_be_bytes()).map(drop).map_err(refused)
-    }
-
-    fn get(&mut self, slot: u32) -> Result<Option<Vec<u8>>, DvrError> {
-        Ok(self.0.get(slot.to_be_bytes()).map_err(refused)?.map(|value| value.to_vec()))
-    }
-
-    fn size_bytes(&mut self) -> Result<u64, DvrError> {
-        self.0.size_on_disk().map_err(refused)
-    }
-}
-
-// By value, because that is how `map_err` hands it over.
-fn refused(error: sled::Error) -> DvrError {
-    DvrError::Index(error.to_string())
-}
 
 enum Ask {
     Put(u32, Vec<u8>),
@@ -446,37 +297,9 @@ fn move_aside(disk: &dyn Disk, data_dir: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use super::record::tests::record;
     use super::*;
     use crate::dvr::disk::RealDisk;
-
-    fn record() -> Record {
-        let entry = Entry {
-            offset: 1,
-            length: 2,
-            sequence: 3,
-            boot_time: BootTime::from_nanos(4),
-            wall: WallTime::from_unix_nanos(-5),
-            decode_nanos: 6,
-            span_nanos: 7,
-            samples: 8,
-            starts_with_key: true,
-            loss_before: false,
-            run_start: true,
-        };
-        Record { generation: 9, damaged: 1, entries: vec![entry, Entry { sequence: 4, ..entry }] }
-    }
-
-    #[test]
-    fn a_record_comes_back_and_no_flipped_bit_passes() {
-        let bytes = record().encode();
-        assert_eq!(Record::parse(&bytes), Some(record()));
-        for at in 0..bytes.len() * 8 {
-            let mut bytes = bytes.clone();
-            bytes[at / 8] ^= 1 << (at % 8);
-            assert_eq!(Record::parse(&bytes), None, "bit {at}");
-        }
-        assert_eq!(Record::parse(&bytes[..bytes.len() - 1]), None);
-    }
 
     #[test]
     fn records_survive_a_close() {

@@ -1,118 +1,28 @@
 //! What the threads of the DVR and the rest of the house share.
 //!
-//! Owns: the table's lock, the queue's byte count, and what is known of each stream's recording.
+//! Owns: the locks, the queue's byte count, and the list of streams that are recorded.
+
+mod status;
+mod stream_log;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+pub use status::{Durable, RecordingState, RingState, Status, StreamStatus};
+pub(super) use stream_log::StreamLog;
+use tokio::sync::Semaphore;
 
 use super::Keep;
 use super::disk::Disk;
-use super::footage::Recent;
-use super::journal::{Cause, Facts, JournalState, Numbered, Rebuild, Resize, Trouble};
+use super::journal::{Facts, JournalState, Numbered, Rebuild, Resize};
 use super::seal::{Entry, Identity};
 use super::shrink::{Extent, Plan};
 use super::table::{SlotTable, SlotView};
-use crate::base::limits::{
-    DISK_READS_MAX, DISK_STALL_SHOWN, FRAGMENT_BYTES_MAX, TROUBLE_MERGE_TIME, TROUBLE_NOTE_PAUSE,
-    TROUBLE_TEXT_BYTES_MAX,
-};
+use crate::base::limits::{DISK_READS_MAX, FRAGMENT_BYTES_MAX};
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, SharedClock, Trust, WallTime};
-
-/// From this age on the newest durable fragment no longer counts as "recording".
-const RECORDING_AGE_MAX: Duration = Duration::from_secs(5);
-
-/// How far a stream is safe on the medium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Durable {
-    /// Date at which the newest durable fragment ends.
-    pub until: WallTime,
-    /// When that became known here.
-    pub since: BootTime,
-    /// Fragments made durable since the process started.
-    pub fragments: u64,
-}
-
-/// How recording goes, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingState {
-    /// Fragments become durable.
-    Recording,
-    /// Nothing comes to be recorded, or the ring is being opened.
-    Waiting,
-    /// Footage is being lost; the reason says why.
-    Failed,
-}
-
-/// How the recording of one stream goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StreamStatus {
-    /// In one word.
-    pub state: RecordingState,
-    /// For people: why it is not recording.
-    pub reason: Option<String>,
-    /// Since when nothing of it has become durable; `None` while it does.
-    pub since: Option<WallTime>,
-    /// Everything up to this date is on the medium.
-    pub durable_until: Option<WallTime>,
-    /// Bytes of footage in the ring.
-    pub bytes: u64,
-    /// Units that came to be recorded and were not, since the process started.
-    pub lost: u64,
-}
-
-/// How the ring does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-pub enum RingState {
-    /// It is being opened.
-    Opening,
-    /// It takes footage.
-    Ready,
-    /// It cannot be used; it is tried again every few seconds.
-    Failed {
-        /// For people.
-        reason: String,
-    },
-}
-
-/// How everything does.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// The ring.
-    pub ring: RingState,
-    /// Bytes that the ring has.
-    pub size_bytes: u64,
-    /// Bytes of the slots that hold footage.
-    pub used_bytes: u64,
-    /// Bytes of slots whose space is still to be taken from the volume.
-    pub untaken_bytes: u64,
-    /// Size of one slot.
-    pub slot_bytes: u64,
-    /// Files in the ring's directory that are none of its own.
-    pub foreign_files: u64,
-    /// Slots that cannot be used: unreadable, failed, or of another ring.
-    pub bad_slots: u64,
-    /// Damaged stretches of bytes that were passed over in finished slots.
-    pub damaged: u64,
-    /// Slots whose content is known, of those that hold footage.
-    pub indexed_slots: u64,
-    /// Slots that hold footage.
-    pub held_slots: u64,
-    /// Why the ring has less space than it should, for people.
-    pub short: Option<String>,
-    /// Why the journal cannot be written, for people.
-    pub journal: Option<String>,
-    /// Every stream that is being recorded.
-    pub streams: BTreeMap<StreamName, StreamStatus>,
-}
+use crate::base::time::{SharedClock, Trust, WallTime};
 
 /// What does not change while a ring is open.
 #[derive(Clone, Debug, Default)]
@@ -162,46 +72,6 @@ pub(super) struct Shared {
     /// Permits to read for players.
     pub(super) reads: Arc<Semaphore>,
     streams: Mutex<BTreeMap<StreamName, Arc<StreamLog>>>,
-}
-
-/// What is known of one stream's recording.
-#[derive(Debug)]
-pub(super) struct StreamLog {
-    pub(super) name: StreamName,
-    pub(super) durable: watch::Sender<Option<Durable>>,
-    pub(super) lost: AtomicU64,
-    /// Something was lost since the last fragment that was written.
-    pub(super) loss_pending: AtomicBool,
-    /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
-    pub(super) taken_until_nanos: AtomicU64,
-    /// When it was first to be recorded, in nanoseconds since boot.
-    begun_nanos: AtomicU64,
-    keep: Mutex<Keep>,
-    recent: Mutex<Recent>,
-    trouble: Mutex<Disturbance>,
-    /// What kept it from being recorded, by cause: the last stretch of each.
-    noted: Mutex<BTreeMap<Cause, Noted>>,
-}
-
-#[derive(Debug, Default)]
-struct Disturbance {
-    reason: Option<String>,
-    /// The last reason that nobody took note of yet.
-    news: Option<String>,
-    /// Since when a fragment waits to become durable.
-    waiting_since: Option<BootTime>,
-}
-
-/// A stretch of time in which something kept a stream from being recorded.
-#[derive(Debug)]
-struct Noted {
-    from: BootTime,
-    until: Option<BootTime>,
-    text: String,
-    /// Not in the journal as it is.
-    is_news: bool,
-    /// When it was last written.
-    told_at: Option<BootTime>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -432,140 +302,5 @@ impl Shared {
             journal,
             streams,
         }
-    }
-}
-
-impl StreamLog {
-    pub(super) fn new(name: &StreamName) -> Self {
-        Self {
-            name: name.clone(),
-            durable: watch::Sender::new(None),
-            lost: AtomicU64::new(0),
-            loss_pending: AtomicBool::new(false),
-            taken_until_nanos: AtomicU64::new(0),
-            begun_nanos: AtomicU64::new(0),
-            keep: Mutex::default(),
-            recent: Mutex::default(),
-            trouble: Mutex::default(),
-            noted: Mutex::default(),
-        }
-    }
-
-    /// Its newest fragments.
-    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
-        lock(&self.recent)
-    }
-
-    /// Counts `units` that did not reach the medium; what comes next says so in its seal.
-    pub(super) fn lose(&self, units: u64) {
-        self.lost.fetch_add(units, Relaxed);
-        self.loss_pending.store(true, Relaxed);
-    }
-
-    /// Something waits to become durable from `now` on.
-    pub(super) fn wait(&self, now: BootTime) {
-        lock(&self.trouble).waiting_since.get_or_insert(now);
-    }
-
-    /// Nothing waits any more.
-    pub(super) fn settle(&self) {
-        lock(&self.trouble).waiting_since = None;
-    }
-
-    /// Recording failed for `reason`, or goes on.
-    pub(super) fn set_reason(&self, reason: Option<String>) {
-        let mut trouble = lock(&self.trouble);
-        trouble.news = reason.clone().or(trouble.news.take());
-        trouble.reason = reason;
-    }
-
-    /// Why recording fails, or failed since this was last asked.
-    pub(super) fn take_failure(&self) -> Option<String> {
-        let mut trouble = lock(&self.trouble);
-        let news = trouble.news.take();
-        trouble.reason.clone().or(news)
-    }
-
-    /// Since when something waits to become durable.
-    pub(super) fn waits_since(&self) -> Option<BootTime> {
-        lock(&self.trouble).waiting_since
-    }
-
-    /// From `now` on `cause` keeps the stream from being recorded. One that was over for moments
-    /// only goes on, so that a camera that flaps is one fact.
-    pub(super) fn begin(&self, cause: Cause, text: &str, now: BootTime) {
-        let cut = text.char_indices().map(|(at, c)| at + c.len_utf8());
-        let end = cut.take_while(|&end| end <= TROUBLE_TEXT_BYTES_MAX).last().unwrap_or(0);
-        let text = text[..end].to_owned();
-        let mut noted = lock(&self.noted);
-        match noted.get_mut(&cause) {
-            Some(known) if known.until.is_none() => {}
-            Some(known) if known.until.is_some_and(|end| now.since(end) < TROUBLE_MERGE_TIME) => {
-                (known.until, known.is_news) = (None, true);
-            }
-            _ => {
-                let fresh = Noted { from: now, until: None, text, is_news: true, told_at: None };
-                noted.insert(cause, fresh);
-            }
-        }
-    }
-
-    /// `cause` is over.
-    pub(super) fn end(&self, cause: Cause, now: BootTime) {
-        let mut noted = lock(&self.noted);
-        if let Some(known) = noted.get_mut(&cause).filter(|known| known.until.is_none()) {
-            (known.until, known.is_news) = (Some(now), true);
-        }
-    }
-
-    /// What is to be written down, not more often than the pause unless `all`.
-    pub(super) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<Trouble> {
-        let mut noted = lock(&self.noted);
-        let rested = |at: BootTime| now.since(at) >= TROUBLE_NOTE_PAUSE;
-        let due = noted
-            .iter_mut()
-            .filter(|(_, known)| known.is_news && (all || known.told_at.is_none_or(rested)));
-        let told = due.map(|(&cause, known)| {
-            (known.is_news, known.told_at) = (false, Some(now));
-            let (stream, text) = (self.name.clone(), known.text.clone());
-            Trouble { stream, boot, from: known.from, until: known.until, cause, text }
-        });
-        told.collect()
-    }
-
-    /// Whether what comes now is lost.
-    pub(super) fn is_failing(&self, ring: &RingState, now: BootTime) -> bool {
-        self.state(ring, now).0 == RecordingState::Failed
-    }
-
-    fn state(&self, ring: &RingState, now: BootTime) -> (RecordingState, Option<String>) {
-        use RecordingState::{Failed, Recording, Waiting};
-        match ring {
-            RingState::Failed { reason } => return (Failed, Some(reason.clone())),
-            RingState::Opening => return (Waiting, Some("The ring is being opened.".to_owned())),
-            RingState::Ready => {}
-        }
-        let trouble = lock(&self.trouble);
-        if let Some(reason) = &trouble.reason {
-            return (Failed, Some(reason.clone()));
-        }
-        let waited = trouble.waiting_since.map(|since| now.since(since));
-        if let Some(waited) = waited.filter(|&waited| waited > DISK_STALL_SHOWN) {
-            let secs = waited.as_secs();
-            return (Failed, Some(format!("The disk has taken no data for {secs} seconds.")));
-        }
-        let is_durable = self.durable.borrow().is_some();
-        match waited {
-            // What is on the medium counts, not what is on its way there.
-            _ if is_durable && now.since(self.grown_at()) <= RECORDING_AGE_MAX => (Recording, None),
-            Some(_) => (Waiting, Some("The first of it is on its way to the disk.".to_owned())),
-            None => (Waiting, Some("No picture arrives from this stream.".to_owned())),
-        }
-    }
-
-    /// When something of it last became durable; when it was first to be, if nothing has.
-    fn grown_at(&self) -> BootTime {
-        let begun = BootTime::from_nanos(self.begun_nanos.load(Relaxed));
-        self.durable.borrow().map_or(begun, |durable| durable.since)
     }
 }

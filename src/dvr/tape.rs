@@ -180,13 +180,7 @@ impl Tape {
     /// is none yet: the call after that looks again.
     pub fn forward(&mut self, keys: bool) -> Result<Option<Clip>, DvrError> {
         loop {
-            if self.next.is_none() {
-                self.next = match self.last {
-                    Some((place, ..)) => self.after(place)?,
-                    None => None,
-                };
-            }
-            let Some(place) = self.next else { return Ok(None) };
+            let Some(place) = self.upcoming()? else { return Ok(None) };
             let (boot, entry) = self.entry(place)?;
             let before = self.last.replace((place, boot, entry));
             self.next = None;
@@ -202,6 +196,16 @@ impl Tape {
             // Damaged: what was before does not lead up to what follows.
             (self.seam, self.needs_key) = (true, true);
         }
+    }
+
+    /// The place of the next fragment forwards. `None` when there is none yet.
+    fn upcoming(&mut self) -> Result<Option<Place>, DvrError> {
+        if self.next.is_none()
+            && let Some((place, ..)) = self.last
+        {
+            self.next = self.after(place)?;
+        }
+        Ok(self.next)
     }
 
     /// The group of pictures at the cursor, which moves to the one before: fragments in their

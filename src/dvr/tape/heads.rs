@@ -111,13 +111,7 @@ impl Tape {
     /// The first one behind a [`Tape::seek`] begins with a key frame.
     pub fn head(&mut self, depth: Depth) -> Result<Option<Head>, DvrError> {
         loop {
-            if self.next.is_none() {
-                self.next = match self.last {
-                    Some((place, ..)) => self.after(place)?,
-                    None => None,
-                };
-            }
-            let Some(place) = self.next else { return Ok(None) };
+            let Some(place) = self.upcoming()? else { return Ok(None) };
             let (boot, entry) = self.entry(place)?;
             if self.needs_key && !entry.starts_with_key {
                 (self.last, self.next) = (Some((place, boot, entry)), None);
