@@ -4,9 +4,15 @@
 //! clock sync may correct, because these boards boot without a battery clock) and
 //! [`MediaTime`] (ticks of one track). Cores never read a clock; drivers pass `now` in.
 
+#[cfg(test)]
+mod hand;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(test)]
+pub(crate) use hand::HandClock;
 
 pub use super::trust::{ClockQuality, Trust};
 

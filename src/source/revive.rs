@@ -122,25 +122,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::time::Duration;
 
     use super::*;
-    use crate::base::time::{BootTime, Clock, WallTime};
-
-    #[derive(Debug, Default)]
-    struct Seconds(AtomicU64);
-
-    impl Clock for Seconds {
-        fn boot(&self) -> BootTime {
-            BootTime::from_millis(self.0.load(Relaxed) * 1_000)
-        }
-
-        fn wall(&self) -> WallTime {
-            WallTime::from_unix_nanos(
-                1_760_000_000_000_000_000 + self.boot().as_nanos().cast_signed(),
-            )
-        }
-    }
+    use crate::base::time::{BootTime, HandClock};
 
     #[test]
     fn a_dead_camera_is_asked_for_rung_by_rung_and_noted() {
@@ -152,8 +137,8 @@ mod tests {
         let node = dir.path().join("class/video4linux/video0");
         symlink(camera.join("1-2:1.0/video4linux/video0"), node).unwrap();
 
-        let seconds = Arc::new(Seconds::default());
-        let clock: SharedClock = Arc::clone(&seconds) as _;
+        let hand = Arc::new(HandClock::at(BootTime::default()));
+        let clock: SharedClock = Arc::clone(&hand) as _;
         let log = RecoveryLog::open(dir.path(), Arc::clone(&clock)).unwrap();
         let node = Path::new("/dev/video0");
         let mut revival = Revival::new(node, "yard/source", Some(log.clone()), clock);
@@ -162,8 +147,8 @@ mod tests {
         revival.alive();
         let mut asked = Vec::new();
         for second in 0..400 {
-            seconds.0.store(second, Relaxed);
             revival.dead();
+            hand.pass(Duration::from_secs(1));
             if let Ok(request) = fs::read_to_string(&revival.request) {
                 asked.push((second, request));
                 fs::remove_file(&revival.request).unwrap();

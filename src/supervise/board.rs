@@ -180,25 +180,12 @@ pub fn in_device() -> Option<DeviceCall> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{Clock, WallTime};
+    use crate::base::time::HandClock;
 
-    #[derive(Debug, Default)]
-    struct Seconds(AtomicU64);
-
-    impl Clock for Seconds {
-        fn boot(&self) -> BootTime {
-            BootTime::from_millis(1_000 + 1_000 * self.0.load(Relaxed))
-        }
-
-        fn wall(&self) -> WallTime {
-            WallTime::default()
-        }
-    }
-
-    fn heartbeat() -> (Arc<Seconds>, Heartbeat) {
-        let seconds = Arc::new(Seconds::default());
-        let clock: SharedClock = Arc::clone(&seconds) as _;
-        (seconds, Heartbeat::new(&clock))
+    fn heartbeat() -> (Arc<HandClock>, Heartbeat) {
+        let hand = Arc::new(HandClock::at(BootTime::from_millis(1_000)));
+        let clock: SharedClock = Arc::clone(&hand) as _;
+        (hand, Heartbeat::new(&clock))
     }
 
     const DEADLINE: Option<Duration> = Some(Duration::from_secs(30));
@@ -209,16 +196,16 @@ mod tests {
 
     #[test]
     fn a_disk_that_stalls_is_excused_and_a_thread_that_hangs_is_not() {
-        let (seconds, heartbeat) = heartbeat();
+        let (hand, heartbeat) = heartbeat();
         heartbeat.adopt_thread();
         let call = in_device();
-        seconds.0.store(600, Relaxed);
+        hand.pass(Duration::from_secs(600));
         assert!(!hangs(&heartbeat, DEADLINE), "the disk has all the time it needs");
         drop(call);
         assert!(!hangs(&heartbeat, DEADLINE), "coming back is a beat");
-        seconds.0.store(629, Relaxed);
+        hand.pass(Duration::from_secs(29));
         assert!(!hangs(&heartbeat, DEADLINE));
-        seconds.0.store(631, Relaxed);
+        hand.pass(Duration::from_secs(2));
         assert!(hangs(&heartbeat, DEADLINE));
         heartbeat.beat();
         assert!(!hangs(&heartbeat, DEADLINE));
@@ -226,14 +213,14 @@ mod tests {
 
     #[test]
     fn a_turn_without_end_hangs_also_where_no_beat_is_due() {
-        let (seconds, heartbeat) = heartbeat();
+        let (hand, heartbeat) = heartbeat();
         heartbeat.turn(|| {
-            seconds.0.store(10, Relaxed);
+            hand.pass(Duration::from_secs(10));
             assert!(!hangs(&heartbeat, None));
-            seconds.0.store(11, Relaxed);
+            hand.pass(Duration::from_secs(1));
             assert!(hangs(&heartbeat, None));
         });
-        seconds.0.store(99, Relaxed);
+        hand.pass(Duration::from_secs(88));
         assert!(!hangs(&heartbeat, None), "waiting is no hanging");
     }
 }

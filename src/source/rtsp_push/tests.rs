@@ -1,6 +1,5 @@
 //! Publishers in virtual time, packet by packet, good and bad (FAULTS 39 to 41).
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use crate::base::limits::{
     RTP_REORDER_TIME_MAX,
 };
 use crate::base::name::StreamName;
-use crate::base::time::{BootTime, Clock, WallTime};
+use crate::base::time::{BootTime, Clock, HandClock};
 use crate::bus::{Allowance, Next, State, Subscriber};
 use crate::media::{AccessUnit, ClockSource, Codec, TrackId};
 use crate::wire::rtsp::Offer;
@@ -22,23 +21,9 @@ const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 const VIDEO: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
 const SOUND: &str = "m=audio 0 RTP/AVP 8\n";
 
-/// A clock that goes when it is told to.
-#[derive(Debug)]
-struct TestClock(Mutex<BootTime>);
-
-impl Clock for TestClock {
-    fn boot(&self) -> BootTime {
-        *self.0.lock().unwrap()
-    }
-    fn wall(&self) -> WallTime {
-        let boot = i64::try_from(self.boot().as_nanos()).unwrap();
-        WallTime::from_unix_nanos(1_795_363_523_000_000_000 + boot)
-    }
-}
-
 /// A stream with an open seat and a publisher in it.
 struct Bench {
-    clock: Arc<TestClock>,
+    clock: Arc<HandClock>,
     stream: Arc<Stream>,
     reader: Subscriber<AccessUnit>,
     units: Vec<Arc<AccessUnit>>,
@@ -50,8 +35,8 @@ fn offer(sdp: &str) -> Offer {
     Offer::parse(sdp.as_bytes()).unwrap()
 }
 
-fn opened(take_over: bool) -> (Arc<TestClock>, Arc<Stream>, Arc<Seat>) {
-    let clock = Arc::new(TestClock(Mutex::new(BootTime::from_millis(5_000))));
+fn opened(take_over: bool) -> (Arc<HandClock>, Arc<Stream>, Arc<Seat>) {
+    let clock = Arc::new(HandClock::at(BootTime::from_millis(5_000)));
     let stream = Stream::new(StreamName::parse("gate").unwrap(), "rtsp_push", clock.wall());
     let seat = Config::new(take_over).seat();
     seat.open(Arc::clone(&stream), clock.clone());
@@ -68,8 +53,7 @@ impl Bench {
     }
 
     fn later(&self, by: Duration) {
-        let mut now = self.clock.0.lock().unwrap();
-        *now = now.after(by);
+        self.clock.pass(by);
     }
 
     /// A packet of `track` with the next number.
