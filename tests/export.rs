@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::daemon::Daemon;
-use harness::{Running, ffmpeg, frames, free_port, need, run, run_well};
+use harness::nginx::nginx;
+use harness::{ffmpeg, frames, need, run, run_well};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::WallTime;
 use holdfast::dvr::DvrError;
@@ -468,38 +469,6 @@ fn a_range_that_still_grows_is_never_mixed() {
     assert!(whole.1 >= longer.len());
 }
 
-/// nginx with its mp4 module, on the files in a directory.
-struct Nginx {
-    port: u16,
-    _running: Running,
-}
-
-impl Nginx {
-    fn start(dir: &std::path::Path) -> Self {
-        let program = "/usr/sbin/nginx";
-        assert!(std::path::Path::new(program).exists(), "nginx is missing: apt-get install nginx");
-        let port = free_port();
-        let root = dir.display();
-        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-        let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {root}/{name};"))
-            .concat();
-        let text = format!(
-            "{user} daemon off; master_process off; pid {root}/pid; error_log {root}/errors;\n\
-             events {{}}\nhttp {{ access_log off; {temp} server {{ listen 127.0.0.1:{port};\n\
-             location / {{ root {root}; mp4; mp4_start_key_frame on; }} }} }}\n"
-        );
-        std::fs::write(dir.join("nginx.conf"), text).unwrap();
-        let mut command = Command::new(program);
-        command.args(["-p"]).arg(dir).args(["-c"]).arg(dir.join("nginx.conf"));
-        let running = Running::start(command.stderr(std::process::Stdio::null()));
-        harness::wait_for("nginx listens", PATIENCE, || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Self { port, _running: running }
-    }
-}
-
 #[test]
 fn a_clip_is_cut_as_nginx_cuts_it() {
     let film = Film::plain("320x240", 8);
@@ -516,7 +485,8 @@ fn a_clip_is_cut_as_nginx_cuts_it() {
     let clip = daemon.http(&format!("/clip/{}.mp4", made["id"].as_str().unwrap()));
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(fetch(&clip).path(), dir.path().join("clip.mp4")).unwrap();
-    let nginx = Nginx::start(dir.path());
+    let mp4 = ["", "", "location / { mp4; mp4_start_key_frame on; }"];
+    let (_nginx, nginx_at) = nginx(dir.path(), "nginx", mp4);
     for query in [
         "",
         "?start=2&end=5",
@@ -530,7 +500,7 @@ fn a_clip_is_cut_as_nginx_cuts_it() {
         "?start=-3",
         "?start=7.5&end=99",
     ] {
-        let theirs = fetch(&format!("http://127.0.0.1:{}/clip.mp4{query}", nginx.port));
+        let theirs = fetch(&format!("http://{nginx_at}/clip.mp4{query}"));
         let ours = fetch(&format!("{clip}{query}"));
         let number = |file: &tempfile::NamedTempFile| -> Vec<usize> {
             let sums = shown(file.path().to_str().unwrap(), 0);

@@ -19,12 +19,13 @@ mod mirror;
 mod viewers;
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use floor::Floor;
 use harness::daemon::Daemon;
-use harness::{Running, bulk, free_port, wait_for};
+use harness::nginx::nginx;
+use harness::{Running, bulk, wait_for};
 use mirror::Mirror;
 use viewers::{Told, Viewers};
 
@@ -37,6 +38,14 @@ const MEASURED: Duration = Duration::from_secs(10);
 const SEGMENT_SECS: f64 = 2.0;
 const PATIENCE: Duration = Duration::from_secs(60);
 const STREAM: &str = "[stream.gate]\nsource = { kind = \"rtsp_push\" }\n";
+
+/// What is set of nginx: events, http, server.
+const NGINX: [&str; 3] = [
+    "worker_connections 2048;",
+    "sendfile on; tcp_nopush on; keepalive_requests 1000000; \
+     types { application/vnd.apple.mpegurl m3u8; video/mp4 m4s mp4; }",
+    "",
+];
 
 /// One server's turn.
 struct Turn {
@@ -56,7 +65,7 @@ fn main() {
     daemon.wait_state("gate", "live", PATIENCE);
     let dir = tempfile::tempdir().unwrap();
     let mirror = Mirror::start(daemon.http("/live/gate/"), dir.path());
-    let (nginx, nginx_at) = nginx(dir.path());
+    let (nginx, nginx_at) = nginx(dir.path(), "nginx-light", NGINX);
     let floor = Floor::start(mirror.files());
     let ours_at = SocketAddr::from(([127, 0, 0, 1], daemon.http_port));
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
@@ -94,41 +103,6 @@ fn push(daemon: &Daemon) -> Running {
     command.args(["-re", "-stream_loop", "-1", "-i"]).arg(bulk()).args(["-c", "copy"]);
     command.args(["-f", "rtsp", "-rtsp_transport", "tcp", &daemon.rtsp("gate")]);
     Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
-}
-
-/// nginx on the files below `root`, and where it listens.
-fn nginx(root: &std::path::Path) -> (Running, SocketAddr) {
-    let program = "/usr/sbin/nginx";
-    assert!(
-        std::path::Path::new(program).exists(),
-        "nginx is missing: apt-get install nginx-light"
-    );
-    let port = free_port();
-    let root = root.display();
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {root}/{name};"))
-        .concat();
-    let text = format!(
-        "{user} daemon off; master_process off; pid {root}/pid; error_log {root}/errors;\n\
-         events {{ worker_connections 2048; }}\n\
-         http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
-         types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s mp4; }} {temp}\n\
-         server {{ listen 127.0.0.1:{port} backlog=1024; root {root}; }} }}\n"
-    );
-    let config = dir_file(&root.to_string(), "nginx.conf", &text);
-    let mut command = Command::new(program);
-    command.args(["-p", &root.to_string(), "-c", &config]).stderr(Stdio::null());
-    let running = Running::start(&mut command);
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    wait_for("nginx listens", PATIENCE, || std::net::TcpStream::connect(address).ok());
-    (running, address)
-}
-
-fn dir_file(root: &str, name: &str, text: &str) -> String {
-    let path = format!("{root}/{name}");
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 /// One server asked by all viewers; `spent` tells its processor time in milliseconds. A viewer has

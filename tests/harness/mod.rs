@@ -9,6 +9,7 @@ pub mod block_log;
 pub mod camera;
 pub mod daemon;
 pub mod frames;
+pub mod nginx;
 pub mod players;
 
 use std::net::TcpListener;
