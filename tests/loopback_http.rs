@@ -225,6 +225,51 @@ async fn the_page_is_served_with_its_headers() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
+/// What stands between these two in `text`.
+fn between<'a>(text: &'a str, before: &str, behind: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
+    rest.split(behind).next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_is_compressed_when_asked_and_media_is_not() {
+    let door = TestBox::open(env!("CARGO_BIN_EXE_holdfast").into(), true).await;
+    let footage = footage::footage(12, 25, 300);
+    door.go_live(&footage);
+    door.publish(&footage, door.clock.boot().before(Duration::from_secs(12)), 0, 12_000).await;
+    let page = door.get("/").await;
+    let script = format!("/assets/{}", between(page.text(), "src=\"/assets/", "\""));
+    let list = door.get("/live/gate/media.m3u8").await;
+    let (map, segment) = (between(list.text(), "MAP:URI=\"", "\""), list.text().lines());
+    let segment = segment.filter(|line| !line.starts_with('#')).next_back().expect("a segment");
+    for (path, compressed) in [
+        ("/", true),
+        (&script, true),
+        ("/api/v1/streams", true),
+        ("/metrics", true),
+        ("/live/gate/media.m3u8", true),
+        (&format!("/live/gate/{map}"), false),
+        (&format!("/live/gate/{segment}"), false),
+        ("/snap/gate.jpg", false),
+    ] {
+        let asked = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n"
+        );
+        let reply = door.ask(&asked).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let encoding = reply.header("content-encoding");
+        assert_eq!(encoding, if compressed { "gzip" } else { "" }, "{path}");
+        let plain = door.get(path).await;
+        assert_eq!(plain.header("content-encoding"), "", "{path}: nobody asked");
+    }
+    // What somebody else makes of it is the same.
+    let url = format!("http://{}{script}", door.addr);
+    let mut curl = tokio::process::Command::new("curl");
+    let read = curl.args(["-sS", "--compressed", &url]).output().await;
+    let read = read.expect("curl must be installed (Debian package curl)");
+    assert_eq!(read.stdout, door.get(&script).await.body);
+}
+
 #[tokio::test]
 async fn a_picture_says_when_it_was_taken() {
     let door = TestBox::open(env!("CARGO_BIN_EXE_holdfast").into(), false).await;
