@@ -1,18 +1,19 @@
 //! H.264 in software with openh264.
 //!
-//! Owns: the settings. The library's defaults are wrong for a recorder (one key frame ever,
+//! Owns: the settings, and where the library's complaints go. The library's defaults are wrong for a recorder (one key frame ever,
 //! frames skipped, 120 kbit/s), so each that matters is set here. No B-frames: decoding order is
 //! presentation order.
 
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::time::Duration;
 
 use openh264::OpenH264API;
 use openh264::encoder::{
     BitRate, Complexity, Encoder as Codec, EncoderConfig as CodecConfig, FrameRate,
     IntraFramePeriod, Profile as CodecProfile, RateControlMode, SpsPpsStrategy, UsageType,
-    VuiConfig,
 };
 use openh264::formats::YUVSlices;
+use tracing::{debug, warn};
 
 use super::coded::Encoded;
 use super::{Format, Picture, Profile, Settings};
@@ -28,6 +29,41 @@ pub(super) struct Software(Codec);
 impl std::fmt::Debug for Software {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Software")
+    }
+}
+
+/// `ENCODER_OPTION_TRACE_CALLBACK` of codec_app_def.h.
+const TRACE_CALLBACK: c_int = 26;
+/// `WELS_LOG_ERROR` of codec_app_def.h; warnings and the rest have higher numbers.
+const TRACE_ERROR: c_int = 1;
+
+/// `WelsTraceCallback` of codec_app_def.h: context, level, text.
+type Trace = unsafe extern "C" fn(*mut c_void, c_int, *const c_char);
+
+/// Takes what the library has to say, which it prints to standard error by itself. It warns at each
+/// opening that no picture is skipped, and that is meant so.
+#[allow(unsafe_code)] // the crate has no safe way to it
+fn trace(codec: &mut Codec) {
+    let mut told: Trace = told;
+    // SAFETY: the option is read as a pointer to such a function, which is copied and lives as long
+    // as the program; nothing that the crate relies on is changed.
+    let _ = unsafe { codec.raw_api().set_option(TRACE_CALLBACK, (&raw mut told).cast()) };
+}
+
+/// # Safety
+///
+/// `text` ends with a zero, or is null.
+#[allow(unsafe_code)] // a text of C
+unsafe extern "C" fn told(_: *mut c_void, level: c_int, text: *const c_char) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: as the caller says.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    if level <= TRACE_ERROR {
+        warn!(part = "openh264", error = %text, "encoder complains");
+    } else {
+        debug!(part = "openh264", error = %text, "encoder warns");
     }
 }
 
@@ -52,9 +88,11 @@ impl Software {
             .scene_change_detect(false)
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
             .profile(profile)
-            .vui(VuiConfig::bt709());
+            .vui(format.colours.vui());
         let codec = Codec::with_api_config(OpenH264API::from_source(), config);
-        codec.map(Self).map_err(SoftwareError)
+        let mut codec = codec.map_err(SoftwareError)?;
+        trace(&mut codec);
+        Ok(Self(codec))
     }
 
     /// Encodes one picture; the first one is a key frame anyway.

@@ -5,6 +5,7 @@
 //! meets fifty thousand lines of C++ there. Knows no camera.
 
 mod coded;
+mod colours;
 pub mod convert;
 mod h264;
 mod m2m;
@@ -15,6 +16,7 @@ pub mod still;
 mod video;
 
 pub use coded::Encoded;
+pub use colours::{Colours, Matrix, Primaries, Transfer};
 pub use h264::SoftwareError;
 pub use m2m::M2mError;
 pub use picture::Picture;

@@ -1,24 +1,28 @@
 //! A raw picture in I420.
 //!
-//! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding.
+//! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding. Whoever
+//! writes the pixels says how they are meant.
 
-/// One picture: 8-bit, 4:2:0, BT.709 video range; width and height are even.
+use super::Colours;
+
+/// One picture: 8-bit, 4:2:0; width and height are even.
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     width: usize,
     height: usize,
     /// Luma, `width` octets a row, then U and V, `width / 2` octets a row each.
     planes: Vec<u8>,
+    colours: Colours,
 }
 
 impl Picture {
-    /// A black picture. Odd sides lose their last pixel, because chroma is shared by two.
+    /// A black picture in BT.709. Odd sides lose their last pixel, because chroma is shared by two.
     #[must_use]
     pub fn black(width: u32, height: u32) -> Self {
         let (width, height) = (width as usize & !1, height as usize & !1);
         let mut planes = vec![16; width * height];
         planes.resize(width * height * 3 / 2, 128);
-        Self { width, height, planes }
+        Self { width, height, planes, colours: Colours::BT709 }
     }
 
     /// Pixels across.
@@ -31,6 +35,17 @@ impl Picture {
     #[must_use]
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// How its numbers are meant.
+    #[must_use]
+    pub fn colours(&self) -> Colours {
+        self.colours
+    }
+
+    /// Says how its numbers are meant; changes none of them.
+    pub fn set_colours(&mut self, colours: Colours) {
+        self.colours = colours;
     }
 
     /// The three planes: Y, U, V.
@@ -68,10 +83,11 @@ impl Picture {
         }
     }
 
-    /// Copies the pixels of a picture of the same size.
+    /// Copies the pixels of a picture of the same size, and how they are meant.
     pub fn copy_from(&mut self, other: &Self) {
         if self.planes.len() == other.planes.len() {
             self.planes.copy_from_slice(&other.planes);
+            self.colours = other.colours;
         }
     }
 }

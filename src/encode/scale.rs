@@ -66,6 +66,7 @@ impl Scaler {
     /// The small picture of `large`; black when `large` is not of the size that was said.
     pub fn scale(&mut self, large: &Picture) -> &Picture {
         if (large.width(), large.height()) == self.from {
+            self.small.set_colours(large.colours());
             let (y, u, v) = large.planes();
             let (small_y, small_u, small_v) = self.small.planes_mut();
             self.luma.apply(y, small_y, &mut self.sums);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Colours;
+
 /// Which encoder is taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
@@ -61,4 +63,6 @@ pub struct Format {
     pub height: u32,
     /// Pictures per second at most.
     pub fps: f32,
+    /// How their numbers are meant.
+    pub colours: Colours,
 }

@@ -164,11 +164,15 @@ impl KeyClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::Profile;
+    use crate::encode::{Colours, Profile};
     use crate::media::{CodecParams, nal};
 
     fn encoder(settings: Settings) -> VideoEncoder {
-        VideoEncoder::open(settings, Format { width: 320, height: 180, fps: 25.0 }).unwrap()
+        VideoEncoder::open(
+            settings,
+            Format { width: 320, height: 180, fps: 25.0, colours: Colours::BT709 },
+        )
+        .unwrap()
     }
 
     fn settings() -> Settings {

@@ -14,6 +14,7 @@ pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;
+mod run;
 pub mod substream;
 pub mod v4l2;
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::raw::{self, Closed, Feed, Job, RawError, Taken, Tap};
+use super::raw::{self, Closed, Feed, Job, RawError, Tap};
+use super::run::Taken;
 use crate::base::fault::{Class, Fault};
 use crate::base::time::{BootTime, SharedClock};
 use crate::bus::Stream;

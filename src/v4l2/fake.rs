@@ -14,7 +14,7 @@ use super::driver::{
     Ready, Stamp, Used,
 };
 use super::error::Call;
-use super::format::{Format, FourCc, Interval, PlaneFormat};
+use super::format::{Colours, Format, FourCc, Interval, PlaneFormat};
 
 /// The errnos that V4L2 documents, and some that drivers bring.
 pub(crate) const ERRNOS: [i32; 16] = [
@@ -58,8 +58,11 @@ pub(crate) struct State {
     pub(crate) pictures: VecDeque<Picture>,
     /// What stands in every plane, as far as it goes; zeros behind.
     pub(crate) content: Vec<u8>,
+    /// What stands in the planes of each buffer instead, one after the other.
+    pub(crate) contents: Vec<Vec<u8>>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) mode: Option<Mode>,
+    pub(crate) colours: Colours,
     pub(crate) controls: Vec<(ControlInfo, i32)>,
     sequence: u32,
 }
@@ -188,6 +191,7 @@ impl Driver for Fake {
         state.mode = Some(mode);
         let mut format = Format::wish(mode.0, mode.1, mode.2, 1);
         format.planes = vec![PlaneFormat { bytes_per_line: mode.1 * 2, size_bytes: ROOM }];
+        format.colours = state.colours;
         Ok(format)
     }
 
@@ -243,7 +247,8 @@ impl Driver for Fake {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }
         state.maps += 1;
-        let mut bytes = state.content.clone();
+        let own = room.offset as usize % state.contents.len().max(1);
+        let mut bytes = state.contents.get(own).unwrap_or(&state.content).clone();
         bytes.resize(room.length as usize, 0);
         Ok(FakeMap { state: Arc::clone(&self.state), bytes })
     }

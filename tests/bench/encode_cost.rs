@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use harness::run_well;
 use holdfast::encode::convert::JpegReader;
-use holdfast::encode::{Choice, Format, Picture, Scaler, Settings, VideoEncoder, scaled_height};
+use holdfast::encode::{
+    Choice, Colours, Format, Picture, Scaler, Settings, VideoEncoder, scaled_height,
+};
 
 const PICTURES: usize = 200;
 const ROUNDS: usize = 5;
@@ -95,7 +97,7 @@ fn jpegs(film: &[u8]) -> Vec<&[u8]> {
 }
 
 fn holdfast(pictures: &[&[u8]], width: u32, height: u32) -> Cost {
-    let format = Format { width, height, fps: FPS.into() };
+    let format = Format { width, height, fps: FPS.into(), colours: Colours::BT709 };
     let settings = Settings { encoder: Choice::Openh264, ..Settings::default() };
     let mut encoder = VideoEncoder::open(settings, format).unwrap();
     let mut reader = JpegReader::default();

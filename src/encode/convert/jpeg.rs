@@ -1,7 +1,7 @@
 //! JPEG pictures of cameras (MJPEG) to I420.
 //!
 //! Owns: what cameras leave out or add (Huffman tables, padding behind the end) and the colours: JPEG
-//! is full range, the encoder wants video range. The reading is zune-jpeg's, which is safe Rust; a
+//! is BT.601 in full range, whatever a driver says, and becomes video range, which every player knows. The reading is zune-jpeg's, which is safe Rust; a
 //! panic in it costs one picture.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::ConvertError;
-use crate::encode::Picture;
+use crate::encode::{Colours, Matrix, Picture};
 
 /// Markers, ITU-T T.81 Table B.1; each stands behind `FF`.
 const SOI: u8 = 0xd8;
@@ -29,7 +29,7 @@ pub struct JpegReader {
 }
 
 impl JpegReader {
-    /// Reads one JPEG of the size of `into`.
+    /// Reads one JPEG of the size of `into`, and corrects what `into` says of its colours.
     pub fn read(&mut self, jpeg: &[u8], into: &mut Picture) -> Result<(), ConvertError> {
         let jpeg = with_tables(whole(jpeg)?)?;
         let read = AssertUnwindSafe(|| self.decode(&jpeg, into));
@@ -54,6 +54,8 @@ impl JpegReader {
         self.pixels.resize(width * height * 3, 0);
         decoder.decode_into(&mut self.pixels).map_err(told)?;
         halve(&self.pixels, width * 3, into);
+        let colours = into.colours();
+        into.set_colours(Colours { matrix: Matrix::Bt601, full_range: false, ..colours });
         Ok(())
     }
 }
@@ -216,7 +218,9 @@ mod tests {
     fn colours_become_video_range_in_every_sampling() {
         for sampling in [SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_1] {
             let mut picture = Picture::black(64, 32);
+            picture.set_colours(Colours { full_range: true, ..Colours::BT709 });
             JpegReader::default().read(&jpeg(64, 32, sampling), &mut picture).unwrap();
+            assert_eq!(picture.colours(), Colours { matrix: Matrix::Bt601, ..Colours::BT709 });
             let (y, u, v) = picture.planes();
             assert!(near(y[5], 235) && near(y[60], 16), "{} {}", y[5], y[60]);
             assert!(near(u[2], 128) && near(u[30], 16 + 79), "{} {}", u[2], u[30]);

@@ -146,7 +146,9 @@ impl<D: Driver> M2m<D> {
         let mut wish = Pixels::wish(FourCc::H264, format.width, format.height, 1);
         wish.planes[0].size_bytes = CODED_BYTES;
         driver.set_format(coded, &wish).map_err(refused("to make H.264"))?;
-        let wish = Pixels::wish(pixels(&*driver, raw)?, format.width, format.height, 1);
+        let mut wish = Pixels::wish(pixels(&*driver, raw)?, format.width, format.height, 1);
+        // From here the driver has what it writes into the VUI, if it writes any.
+        wish.colours = format.colours.to_v4l2();
         let got = driver.set_format(raw, &wish).map_err(refused("such pictures"))?;
         let layout = Layout::of(&got, format)?;
         // Bits are shared out by it; an encoder without it takes its own.

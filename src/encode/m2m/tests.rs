@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::encode::h264::Software;
+use crate::encode::{Colours, Matrix};
 use crate::media::nal;
 use crate::v4l2::{
     Capability, ControlInfo, Dequeued, EncoderCommand, PlaneFormat, PlaneRoom, Ready,
@@ -194,8 +195,12 @@ impl Driver for Fake {
         let mut state = self.enter()?;
         let mut got = format.clone();
         if !kind.is_capture() {
-            let wish = Format { width: format.width, height: format.height, fps: 25.0 };
-            state.format = Some(wish);
+            state.format = Some(Format {
+                width: format.width,
+                height: format.height,
+                fps: 25.0,
+                colours: Colours::of_v4l2(format.colours),
+            });
             (got.width, got.height) = (format.width, self.padded(format.height));
             let bytes_per_line = self.padded(format.width);
             got.planes = vec![PlaneFormat { bytes_per_line, size_bytes: ROOM }];
@@ -302,7 +307,7 @@ impl Driver for Fake {
     }
 }
 
-const SIZE: Format = Format { width: 180, height: 100, fps: 25.0 };
+const SIZE: Format = Format { width: 180, height: 100, fps: 25.0, colours: Colours::BT709 };
 
 fn start(fake: &Arc<Fake>) -> Result<M2m<Fake>, M2mError> {
     M2m::start(Arc::clone(fake), &Settings::default(), SIZE)
@@ -368,6 +373,15 @@ fn key_frames_are_forced_and_sets_come_alone_or_not() {
         let repeat = sys::V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER;
         assert!(state.controls.contains(&(repeat, 0)));
     }
+}
+
+#[test]
+fn the_driver_is_told_how_colours_are_meant() {
+    let colours = Colours { matrix: Matrix::Bt601, full_range: true, ..Colours::BT709 };
+    let fake = Fake::new(KIND);
+    let format = Format { colours, ..SIZE };
+    M2m::start(Arc::clone(&fake), &Settings::default(), format).unwrap();
+    assert_eq!(fake.state.lock().unwrap().format.unwrap().colours, colours);
 }
 
 #[test]

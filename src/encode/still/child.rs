@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use openh264::decoder::{DecodedYUV, Decoder};
 use openh264::formats::YUVSource;
 
+use super::colours::Told;
 use super::hevc::{Hevc, HevcError};
 use super::message::{Coded, Outcome, Reply, Request};
 use super::pixels::{Decoded, Plane};
@@ -76,15 +77,16 @@ fn answer(request: &Request, hevc: &Result<Hevc, String>) -> Reply {
 
 /// A decoder of its own for every picture: nothing of one camera is left for the next.
 fn h264(annex_b: &[u8], request: &Request) -> Result<Reply, ChildError> {
+    let told = Told::of_h264(annex_b);
     let mut decoder = Decoder::new()?;
     if let Some(picture) = decoder.decode(annex_b)? {
-        return planes(&picture)?.render(request.form);
+        return decoded(&picture, told)?.render(request.form);
     }
     let rest = decoder.flush_remaining()?;
-    planes(rest.last().ok_or(ChildError::NoPicture)?)?.render(request.form)
+    decoded(rest.last().ok_or(ChildError::NoPicture)?, told)?.render(request.form)
 }
 
-fn planes<'a>(picture: &'a DecodedYUV<'_>) -> Result<Decoded<'a>, ChildError> {
+fn decoded<'a>(picture: &'a DecodedYUV<'_>, told: Told) -> Result<Decoded<'a>, ChildError> {
     let (width, height) = picture.dimensions();
     let half = (width.div_ceil(2), height.div_ceil(2));
     let (luma, u, v) = picture.strides();
@@ -94,7 +96,7 @@ fn planes<'a>(picture: &'a DecodedYUV<'_>) -> Result<Decoded<'a>, ChildError> {
         Plane::new(picture.v(), v, half),
     );
     match planes {
-        (Some(y), Some(u), Some(v)) => Ok(Decoded([y, u, v])),
+        (Some(y), Some(u), Some(v)) => Ok(Decoded { planes: [y, u, v], told }),
         _ => Err(ChildError::NoPicture),
     }
 }

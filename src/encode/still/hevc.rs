@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
+use super::colours::Told;
 use super::pixels::{Decoded, Plane};
 use crate::base::limits::DECODE_PIXELS_MAX;
 
@@ -61,6 +62,8 @@ pub(super) struct Hevc {
     chroma: unsafe extern "C" fn(Image) -> c_int,
     bits: unsafe extern "C" fn(Image, c_int) -> c_int,
     plane: unsafe extern "C" fn(Image, c_int, *mut c_int) -> *const u8,
+    full_range: unsafe extern "C" fn(Image) -> c_int,
+    matrix: unsafe extern "C" fn(Image) -> c_int,
     error: unsafe extern "C" fn(c_int) -> *const c_char,
 }
 
@@ -102,6 +105,8 @@ impl Hevc {
             chroma: function!(library, c"de265_get_chroma_format"),
             bits: function!(library, c"de265_get_bits_per_pixel"),
             plane: function!(library, c"de265_get_image_plane"),
+            full_range: function!(library, c"de265_get_image_full_range_flag"),
+            matrix: function!(library, c"de265_get_image_matrix_coefficients"),
             error: function!(library, c"de265_get_error_text"),
         })
     }
@@ -182,7 +187,11 @@ impl Session<'_> {
             return Err(HevcError::Kind { chroma, bits });
         }
         let plane = |channel| self.plane(image, channel).ok_or(HevcError::NoPicture);
-        Ok(Decoded([plane(0)?, plane(1)?, plane(2)?]))
+        // SAFETY: as above.
+        let (matrix, full_range) =
+            unsafe { ((self.hevc.matrix)(image), (self.hevc.full_range)(image)) };
+        let told = Told::new(u8::try_from(matrix).unwrap_or(2), full_range != 0);
+        Ok(Decoded { planes: [plane(0)?, plane(1)?, plane(2)?], told })
     }
 
     fn plane(&self, image: Image, channel: c_int) -> Option<Plane<'_>> {

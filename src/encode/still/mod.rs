@@ -8,6 +8,7 @@
 //! which can wait, never stand before a picture that somebody looks at.
 
 mod child;
+mod colours;
 mod decoder;
 mod hevc;
 mod message;

@@ -1,10 +1,11 @@
 //! Decoded pictures to smaller ones, to RGB and to JPEG.
 //!
-//! Owns: averaging, colours, and how a picture is put into a tile. Pure.
+//! Owns: averaging, and how a picture is put into a tile. Pure.
 
 use std::borrow::Cow;
 
 use super::child::ChildError;
+use super::colours::{ToRgb, Told};
 use super::message::{Form, Outcome, Reply};
 use crate::base::limits::DECODE_PIXELS_MAX;
 
@@ -21,9 +22,13 @@ pub(super) struct Plane<'a> {
     pub(super) height: usize,
 }
 
-/// A decoded picture: luma, then the two planes of chroma at half its sides, rounded up.
+/// A decoded picture.
 #[derive(Clone, Debug)]
-pub(super) struct Decoded<'a>(pub(super) [Plane<'a>; 3]);
+pub(super) struct Decoded<'a> {
+    /// Luma, then the two planes of chroma at half its sides, rounded up.
+    pub(super) planes: [Plane<'a>; 3],
+    pub(super) told: Told,
+}
 
 impl<'a> Plane<'a> {
     /// `None` when the samples are fewer than the sides say.
@@ -77,29 +82,29 @@ fn covered(at: usize, to: usize, from: usize) -> std::ops::Range<usize> {
 
 impl Decoded<'_> {
     fn size(&self) -> (usize, usize) {
-        (self.0[0].width, self.0[0].height)
+        (self.planes[0].width, self.planes[0].height)
     }
 
     fn shrunk(&self, (width, height): (usize, usize)) -> Decoded<'static> {
         let (half, low) = (width.div_ceil(2), height.div_ceil(2));
-        let [y, u, v] = &self.0;
+        let [y, u, v] = &self.planes;
         // Chroma is never averaged to more than there is.
         let chroma = |plane: &Plane<'_>| plane.shrunk(half.min(plane.width), low.min(plane.height));
-        Decoded([y.shrunk(width, height), chroma(u), chroma(v)])
+        Decoded { planes: [y.shrunk(width, height), chroma(u), chroma(v)], told: self.told }
     }
 
     /// Three octets per pixel, row by row, in the colours of a picture that was `taken` so high.
     fn to_rgb(&self, taken: usize) -> Vec<u8> {
         let (width, height) = self.size();
-        let [luma, u, v] = &self.0;
-        let matrix = Matrix::of(taken);
+        let [luma, u, v] = &self.planes;
+        let to_rgb = ToRgb::of(self.told, taken);
         let mut rgb = Vec::with_capacity(width * height * 3);
         for row in 0..height {
             let chroma = (row / 2).min(u.height - 1);
             let (u, v) = (u.row(chroma), v.row(chroma));
             for (column, &y) in luma.row(row).iter().enumerate() {
                 let chroma = (column / 2).min(u.len() - 1);
-                rgb.extend_from_slice(&matrix.rgb(y, u[chroma], v[chroma]));
+                rgb.extend_from_slice(&to_rgb.rgb(y, u[chroma], v[chroma]));
             }
         }
         rgb
@@ -170,39 +175,6 @@ pub(super) fn to_jpeg(rgb: &[u8], size: (usize, usize)) -> Result<Vec<u8>, Child
     Ok(jpeg)
 }
 
-/// From video-range YCbCr to RGB, in 1/65536.
-///
-/// The library's own conversion knows the matrix of standard definition only, which turns an HD
-/// camera's greens yellow.
-struct Matrix {
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
-}
-
-impl Matrix {
-    /// What players assume when a stream does not say: ITU-R BT.709 from 720 lines, else BT.601.
-    fn of(height: usize) -> Self {
-        if height >= 720 {
-            Self { red_v: 117_489, green_u: -13_975, green_v: -34_925, blue_u: 138_438 }
-        } else {
-            Self { red_v: 104_597, green_u: -25_675, green_v: -53_279, blue_u: 132_201 }
-        }
-    }
-
-    fn rgb(&self, y: u8, u: u8, v: u8) -> [u8; 3] {
-        let luma = (i32::from(y) - 16) * 76_309 + (1 << 15);
-        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        let eight_bits = |value: i32| u8::try_from((value >> 16).clamp(0, 255)).unwrap_or(255);
-        [
-            eight_bits(luma + self.red_v * v),
-            eight_bits(luma + self.green_u * u + self.green_v * v),
-            eight_bits(luma + self.blue_u * u),
-        ]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,19 +186,8 @@ mod tests {
             .collect();
         let half = (width.div_ceil(2), height.div_ceil(2));
         let chroma = || Plane::new(vec![128; half.0 * half.1], half.0, half).unwrap();
-        Decoded([Plane::new(samples, width, (width, height)).unwrap(), chroma(), chroma()])
-    }
-
-    #[test]
-    fn bars_keep_their_colours_in_both_definitions() {
-        // 75 % green and white of BT.709 and of BT.601.
-        let near = |got: [u8; 3], want: [u8; 3]| {
-            got.iter().zip(want).all(|(&got, want)| got.abs_diff(want) <= 2)
-        };
-        assert!(near(Matrix::of(720).rgb(133, 63, 52), [0, 191, 0]));
-        assert!(near(Matrix::of(576).rgb(112, 72, 58), [0, 191, 0]));
-        assert!(near(Matrix::of(720).rgb(180, 128, 128), [191, 191, 191]));
-        assert_eq!(Matrix::of(720).rgb(255, 128, 128), [255, 255, 255]);
+        let luma = Plane::new(samples, width, (width, height)).unwrap();
+        Decoded { planes: [luma, chroma(), chroma()], told: Told::NOTHING }
     }
 
     #[test]
@@ -243,9 +204,9 @@ mod tests {
     fn a_small_picture_is_the_mean_of_what_it_covers() {
         let picture = grey(8, 4, |x, _| if x < 4 { 16 } else { 235 });
         let halved = picture.shrunk((4, 2));
-        assert_eq!(halved.0[0].samples[..], [16, 16, 235, 235, 16, 16, 235, 235]);
+        assert_eq!(halved.planes[0].samples[..], [16, 16, 235, 235, 16, 16, 235, 235]);
         let single = picture.shrunk((1, 1));
-        assert_eq!(single.0[0].samples[..], [126]);
+        assert_eq!(single.planes[0].samples[..], [126]);
     }
 
     #[test]
@@ -268,7 +229,7 @@ mod tests {
         }
         let plane =
             || Plane { samples: Cow::Borrowed(&[]), stride: 9_000, width: 9_000, height: 9_000 };
-        let huge = Decoded([plane(), plane(), plane()]);
+        let huge = Decoded { planes: [plane(), plane(), plane()], told: Told::NOTHING };
         assert!(huge.render(Form::Jpeg { width: Some(16) }).is_err());
         assert!(Plane::new(vec![0; 10], 4, (4, 3)).is_none());
     }

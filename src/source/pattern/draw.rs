@@ -3,7 +3,7 @@
 //! Owns: where everything stands. All sizes follow from the picture's height.
 
 use crate::base::time::WallTime;
-use crate::encode::Picture;
+use crate::encode::{Colours, Picture};
 
 /// The seven 75 % bars of SMPTE EG 1, from white to blue, in BT.709 video range.
 const BARS: [[u8; 3]; 7] = [
@@ -34,6 +34,7 @@ struct Canvas<'a>(&'a mut Picture);
 impl Scene {
     pub(super) fn new(width: u32, height: u32) -> Self {
         let mut background = Picture::black(width, height);
+        background.set_colours(Colours::BT709);
         let (width, height) = (background.width(), background.height());
         for (i, &colour) in BARS.iter().enumerate() {
             let (left, right) = (width * i / BARS.len(), width * (i + 1) / BARS.len());

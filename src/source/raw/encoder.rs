@@ -1,6 +1,6 @@
 //! The thread that encodes one stream's raw pictures and publishes them.
 //!
-//! Owns: the place of a picture on the timeline, and telling how the encoder is doing.
+//! Owns: which encoder there is for the pictures that come, and telling how it is doing.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use super::feed::{Feed, Next};
 use super::pace::Change;
 use super::{Job, RawError};
 use crate::base::fault::Fault;
-use crate::base::time::{BootTime, MediaTime, SharedClock};
-use crate::bus::{Encoding, State, Stream};
-use crate::encode::{Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
-use crate::media::codec::ParamsError;
-use crate::media::{AccessUnit, CodecParams, RunId, TrackId, Tracks};
+use crate::base::time::{BootTime, SharedClock};
+use crate::bus::{Encoding, Stream};
+use crate::encode::{Colours, Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
+use crate::source::run::{Run, Taken};
 use crate::supervise::{Heartbeat, TaskContext};
 
 /// One run of an encoder.
@@ -22,24 +21,26 @@ pub(super) struct Encoder {
     job: Job,
     feed: Feed,
     stream: Arc<Stream>,
-    run: RunId,
+    run: Run,
     clock: SharedClock,
     heartbeat: Heartbeat,
     bench: Option<Bench>,
-    params: Option<Arc<CodecParams>>,
-    /// Decoding time of the unit before, in ticks.
-    last: Option<i64>,
-    /// Pictures lost since the last one published.
-    lost: u16,
 }
 
-/// What is made for pictures of one size.
+/// What is made for pictures of one size in the same colours.
 struct Bench {
-    size: (usize, usize),
+    kind: Kind,
     scaler: Option<Scaler>,
     encoder: VideoEncoder,
     /// When the first of them was taken.
     begun: BootTime,
+}
+
+/// Pixels across and down, and how they are meant.
+type Kind = (usize, usize, Colours);
+
+fn kind(picture: &Picture) -> Kind {
+    (picture.width(), picture.height(), picture.colours())
 }
 
 impl Encoder {
@@ -47,14 +48,11 @@ impl Encoder {
         Self {
             job,
             feed,
-            run: stream.begin_run(),
+            run: Run::new(Arc::clone(&stream)),
             stream,
             clock: Arc::clone(&context.clock),
             heartbeat: context.heartbeat.clone(),
             bench: None,
-            params: None,
-            last: None,
-            lost: 0,
         }
     }
 
@@ -71,12 +69,9 @@ impl Encoder {
     fn one<E: Fault>(&mut self, next: Next) -> Result<(), RawError<E>> {
         self.heartbeat.beat();
         let begun = self.clock.boot();
-        self.lost = self.lost.saturating_add(next.lost);
         let encoded = self.encode(&next)?;
-        if let Some(encoded) = encoded
-            && !self.feed.is_closed()
-        {
-            self.publish(encoded, &next)?;
+        if !self.feed.is_closed() {
+            self.run.publish(encoded, Taken { lost_before: next.lost, ..next.shot.taken })?;
         }
         if let Some(change) = self.feed.encoded(begun) {
             self.adjust(change)?;
@@ -87,7 +82,7 @@ impl Encoder {
     fn encode<E: Fault>(&mut self, next: &Next) -> Result<Option<Encoded>, RawError<E>> {
         let picture = &next.shot.picture;
         let bench = match self.bench.take() {
-            Some(bench) if bench.size == (picture.width(), picture.height()) => bench,
+            Some(bench) if bench.kind == kind(picture) => bench,
             _ => self.furnish(picture, next.shot.taken.at)?,
         };
         let bench = self.bench.insert(bench);
@@ -97,61 +92,22 @@ impl Encoder {
         Ok(encoded)
     }
 
-    /// Makes what pictures of this size need.
+    /// Makes what pictures of this kind need.
     fn furnish<E: Fault>(&self, first: &Picture, begun: BootTime) -> Result<Bench, RawError<E>> {
-        let size = (first.width(), first.height());
+        let kind @ (width, height, colours) = kind(first);
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let from = (side(size.0), side(size.1));
+        let from = (side(width), side(height));
         let small = self.job.width.filter(|&width| width < from.0);
         let to = small.map_or(from, |width| (width & !1, scaled_height(from, width & !1)));
-        let format = Format { width: to.0, height: to.1, fps: self.fps() };
+        let format = Format { width: to.0, height: to.1, fps: self.fps(), colours };
         let encoder = VideoEncoder::open(self.job.settings.clone(), format)?;
-        Ok(Bench { size, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
+        Ok(Bench { kind, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
     }
 
     /// Pictures per second as they are taken now.
     fn fps(&self) -> f32 {
         let divisor = u16::try_from(self.feed.divisor()).unwrap_or(u16::MAX);
         self.job.fps / f32::from(divisor.max(1))
-    }
-
-    fn publish(&mut self, encoded: Encoded, next: &Next) -> Result<(), ParamsError> {
-        if let Some((sps, pps)) = &encoded.sets {
-            self.describe(CodecParams::from_h264_sets(sps, pps)?);
-        }
-        // The first picture is a key frame and brings its sets; before it there is nothing to say.
-        let Some(params) = self.params.clone() else { return Ok(()) };
-        let taken = next.shot.taken;
-        let nanos = i64::try_from(taken.at.as_nanos()).unwrap_or(i64::MAX);
-        let mut time = MediaTime::from_nanos(nanos, params.clock_rate);
-        time.ticks = self.last.map_or(time.ticks, |last| time.ticks.max(last.saturating_add(1)));
-        self.last = Some(time.ticks);
-        self.stream.publish(AccessUnit {
-            track: TrackId(0),
-            run: self.run,
-            decode: time,
-            present: time,
-            arrived: taken.at,
-            captured: taken.captured,
-            random_access: encoded.key,
-            lost_before: std::mem::take(&mut self.lost),
-            params,
-            data: encoded.data,
-        });
-        self.stream.set_state(State::Live, taken.captured.wall);
-        Ok(())
-    }
-
-    fn describe(&mut self, params: CodecParams) {
-        if self.params.as_deref() == Some(&params) {
-            return;
-        }
-        if self.params.is_none() {
-            info!(stream = %self.stream.name(), run = self.run.0, "stream is live");
-        }
-        let params = Arc::new(params);
-        self.stream.set_tracks(Arc::new(Tracks::new(self.run, [Arc::clone(&params)])));
-        self.params = Some(params);
     }
 
     /// Goes over to another rate, and says so.

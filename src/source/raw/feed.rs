@@ -10,23 +10,12 @@ use super::tap::Tap;
 use crate::base::limits::RAW_PICTURES_SPARE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::Picture;
-use crate::media::Captured;
+use crate::source::run::Taken;
 
 /// The run has ended; whoever takes pictures may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody takes pictures any more")]
 pub(in crate::source) struct Closed;
-
-/// What is known of a raw picture.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::source) struct Taken {
-    /// When the camera took it, which is its place on the timeline; not before the one before it.
-    pub(in crate::source) at: BootTime,
-    /// The same as a date.
-    pub(in crate::source) captured: Captured,
-    /// Pictures known to be lost directly before it, in the camera or on the way from it.
-    pub(in crate::source) lost_before: u16,
-}
 
 /// A raw picture. When the last who has it is done, its memory goes back to where it came from.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 
 pub use tap::Taps;
 
-pub(in crate::source) use feed::{Closed, Feed, Taken};
+pub(in crate::source) use feed::{Closed, Feed};
 pub(in crate::source) use tap::Tap;
 
 use crate::base::fault::{Class, Fault};

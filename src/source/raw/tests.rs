@@ -7,8 +7,10 @@ use crate::base::Stop;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, SharedClock, SystemClock};
 use crate::bus::{Allowance, Next, State, Subscriber};
+use crate::encode::{Colours, Matrix};
 use crate::media::codec::Shape;
 use crate::media::{AccessUnit, Captured, ClockSource};
+use crate::source::run::Taken;
 use crate::source::{self, substream};
 use crate::supervise::{Supervisor, TaskSpec};
 
@@ -140,6 +142,44 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
     assert_eq!(house.main.encoding().unwrap().encoder, "openh264");
     house.supervisor.stop().await;
     assert_eq!(house.main.encoding(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_in_other_colours_are_told_with_a_key_frame() {
+    let house = House::new();
+    let mut reader = house.main.bus().subscribe(Allowance::Window);
+    let (stream, tap) = (Arc::clone(&house.main), house.taps.of(house.main.name()));
+    house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
+        let job = Job { settings: Settings::default(), fps: 25.0, width: None };
+        let bt601 = Colours { matrix: Matrix::Bt601, ..Colours::BT709 };
+        // A run may change over, and so may the next run: the sets say so either way.
+        let take = move |feed: &Feed| {
+            colourful(feed, Colours::BT709, 10);
+            colourful(feed, bt601, 30);
+            Err::<Infallible, _>(Broke)
+        };
+        run(job, Arc::clone(&tap), Arc::clone(&stream), context, take)
+    });
+    let units = units(&mut reader, 25).await;
+    house.supervisor.stop().await;
+    let change = units.windows(2).position(|pair| pair[0].params != pair[1].params);
+    let first = &units[change.expect("other sets") + 1];
+    assert!(first.random_access);
+    assert_eq!(first.run, units[0].run);
+}
+
+/// Puts so many pictures in these colours.
+fn colourful(feed: &Feed, colours: Colours, count: u16) {
+    for _ in 0..count {
+        thread::sleep(Duration::from_millis(40));
+        if feed.wants() {
+            let mut picture = feed.canvas(320, 180);
+            picture.set_colours(colours);
+            let captured = Captured { wall: SystemClock.wall(), source: ClockSource::Sender };
+            let taken = Taken { at: SystemClock.boot(), captured, lost_before: 0 };
+            let _ = feed.put(picture, taken);
+        }
+    }
 }
 
 #[test]

@@ -1,26 +1,23 @@
 //! H.264 of a camera that encodes: published as it comes.
 //!
-//! Owns: the way from a buffer (ITU-T H.264 Annex B, one access unit) to the bus. A run begins with a
-//! key frame whose parameter sets are known; what comes before is dropped.
+//! Owns: the way from a buffer (ITU-T H.264 Annex B, one access unit) to its run.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
-use tracing::info;
 
 use super::Held;
 use super::error::CameraError;
 use super::reel::{Reel, Seen};
 use crate::base::limits::{ACCESS_UNIT_BYTES_MAX, CAMERA_CODED_UNITS_MAX};
-use crate::base::time::{MediaTime, SharedClock};
-use crate::bus::{State, Stream};
+use crate::bus::Stream;
 use crate::encode::Encoded;
 use crate::encode::convert::ConvertError;
-use crate::media::{AccessUnit, CodecParams, RunId, TrackId, Tracks};
-use crate::source::raw::Taken;
+use crate::source::run::{Run, Taken};
 use crate::supervise::TaskContext;
+use crate::v4l2::Driver;
 
 /// One picture on its way to the bus.
 type Coded = (Encoded, Taken);
@@ -35,7 +32,9 @@ pub(super) async fn run(
     let clock = Arc::clone(&context.clock);
     let taking = thread::Builder::new().name(format!("takes-{}", stream.name()));
     let taking = taking.spawn(move || {
-        let Err(error) = film(held, &to_bus, clock);
+        let Held { camera, seat, pulse } = held;
+        let Err(error) = film(Reel::new(camera, clock, Some(pulse)), &to_bus);
+        drop(seat);
         // Nobody listens when it was told to stop.
         let _ = to_bus.blocking_send(Err(error));
     });
@@ -50,17 +49,15 @@ pub(super) async fn run(
         let panicked = || CameraError::Driver { detail: "reading it panicked".to_owned() };
         let (encoded, taken) = coded.ok_or_else(panicked)??;
         context.heartbeat.beat();
-        run.publish(encoded, taken)?;
+        run.publish(Some(encoded), taken)?;
     }
 }
 
-fn film(
-    held: Held,
+/// Takes pictures until nobody wants them any more.
+fn film<D: Driver>(
+    mut reel: Reel<D>,
     to_bus: &mpsc::Sender<Result<Coded, CameraError>>,
-    clock: SharedClock,
 ) -> Result<Infallible, CameraError> {
-    let Held { camera, seat: _seat, pulse } = held;
-    let mut reel = Reel::new(camera, clock, Some(pulse));
     while !to_bus.is_closed() {
         let mut next = None;
         reel.turn(|planes, taken| {
@@ -86,57 +83,83 @@ fn unit(bytes: &[u8]) -> Result<Encoded, ConvertError> {
     Encoded::from_annex_b(bytes).ok_or(short)
 }
 
-/// One run on the stream's timeline.
-struct Run {
-    stream: Arc<Stream>,
-    id: RunId,
-    params: Option<Arc<CodecParams>>,
-    /// Whether the key frame that it begins with has come.
-    begun: bool,
-    /// Decoding time of the unit before, in ticks.
-    last: Option<i64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::camera::Camera;
+    use super::super::{Wanted, Wish};
+    use super::*;
+    use crate::base::limits::CAMERA_BUFFERS;
+    use crate::base::name::StreamName;
+    use crate::base::time::{Clock, SystemClock};
+    use crate::bus::{Allowance, Next};
+    use crate::media::nal;
+    use crate::source::run::tests::film as units;
+    use crate::v4l2::FourCc;
+    use crate::v4l2::fake::{self, Fake};
 
-impl Run {
-    fn new(stream: Arc<Stream>) -> Self {
-        Self { id: stream.begin_run(), stream, params: None, begun: false, last: None }
+    /// A camera whose buffers hold these units, the first behind the last.
+    fn camera(units: &[Vec<u8>], pictures: impl IntoIterator<Item = (usize, u32)>) -> Fake {
+        let fake = Fake::new(1);
+        let mut state = fake.state();
+        state.modes = vec![(FourCc::H264, 1280, 720, 25)];
+        state.contents = units.to_vec();
+        state.pictures.extend(pictures.into_iter().map(|(bytes, skipped)| {
+            let bytes = u32::try_from(bytes).unwrap();
+            fake::Picture { bytes, skipped, ..fake::Picture::default() }
+        }));
+        drop(state);
+        fake
     }
 
-    fn publish(&mut self, encoded: Encoded, taken: Taken) -> Result<(), CameraError> {
-        if let Some((sps, pps)) = &encoded.sets {
-            self.describe(CodecParams::from_h264_sets(sps, pps)?);
-        }
-        self.begun |= encoded.key && self.params.is_some();
-        let Some(params) = self.params.clone().filter(|_| self.begun) else { return Ok(()) };
-        let nanos = i64::try_from(taken.at.as_nanos()).unwrap_or(i64::MAX);
-        let mut time = MediaTime::from_nanos(nanos, params.clock_rate);
-        time.ticks = self.last.map_or(time.ticks, |last| time.ticks.max(last.saturating_add(1)));
-        self.last = Some(time.ticks);
-        self.stream.publish(AccessUnit {
-            track: TrackId(0),
-            run: self.id,
-            decode: time,
-            present: time,
-            arrived: taken.at,
-            captured: taken.captured,
-            random_access: encoded.key,
-            lost_before: taken.lost_before,
-            params,
-            data: encoded.data,
+    fn reel(fake: &Fake) -> Reel<Fake> {
+        let wish = Wish { format: Wanted::H264, ..Wish::default() };
+        let camera = Camera::agree(Arc::new(fake.clone()), "/dev/video0".to_owned(), &wish);
+        Reel::new(camera.unwrap(), Arc::new(SystemClock), None)
+    }
+
+    /// What a camera writes for a picture.
+    fn written(unit: &Encoded) -> Vec<u8> {
+        let sets = unit.sets.iter().flat_map(|(sps, pps)| [&sps[..], &pps[..]]);
+        [nal::to_annex_b(&nal::length_prefixed(sets)), nal::to_annex_b(&unit.data)].concat()
+    }
+
+    #[tokio::test]
+    async fn what_the_camera_made_is_published_as_it_is() {
+        let made = units(128);
+        let mut buffers: Vec<_> = made.iter().map(written).collect();
+        // The camera's last buffer of a round holds no picture.
+        buffers.resize(CAMERA_BUFFERS as usize, vec![0; 3]);
+        let lengths: Vec<_> = buffers.iter().map(Vec::len).collect();
+        let skips = [0, 2, 0, 0, 0];
+        let fake = camera(&buffers, lengths.into_iter().cycle().zip(skips));
+        let (to_bus, mut coded) = mpsc::channel(CAMERA_CODED_UNITS_MAX);
+        let filming = thread::spawn({
+            let reel = reel(&fake);
+            move || film(reel, &to_bus)
         });
-        self.stream.set_state(State::Live, taken.captured.wall);
-        Ok(())
+
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name, "v4l2", SystemClock.wall());
+        let mut reader = stream.bus().subscribe(Allowance::Window);
+        let mut run = Run::new(Arc::clone(&stream));
+        // What the camera skipped, and what was no picture, is told with the next.
+        for (n, lost) in [(0, 0), (1, 2), (2, 0), (0, 1)] {
+            let (encoded, taken) = coded.recv().await.unwrap().unwrap();
+            run.publish(Some(encoded), taken).unwrap();
+            let Next::Item(unit) = reader.next().await else { panic!("nothing published") };
+            assert_eq!(unit.data, made[n].data);
+            assert_eq!((unit.random_access, unit.lost_before), (n == 0, lost));
+        }
+        drop(coded);
+        assert!(matches!(filming.join().unwrap(), Err(CameraError::Stopped)));
+        fake.is_clean();
     }
 
-    fn describe(&mut self, params: CodecParams) {
-        if self.params.as_deref() == Some(&params) {
-            return;
-        }
-        if self.params.is_none() {
-            info!(stream = %self.stream.name(), run = self.id.0, "stream is live");
-        }
-        let params = Arc::new(params);
-        self.stream.set_tracks(Arc::new(Tracks::new(self.id, [Arc::clone(&params)])));
-        self.params = Some(params);
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        assert!(matches!(unit(&[]), Err(ConvertError::Short { .. })));
+        assert!(matches!(unit(&[0, 0, 0, 1, 9, 16]), Err(ConvertError::Short { .. })));
+        let huge = vec![0; ACCESS_UNIT_BYTES_MAX + 1];
+        assert!(matches!(unit(&huge), Err(ConvertError::TooLarge { .. })));
     }
 }

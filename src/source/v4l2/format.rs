@@ -1,7 +1,7 @@
 //! How a camera codes its pictures, and the way from there to I420.
 
-use crate::encode::Picture;
 use crate::encode::convert::{self, ConvertError, JpegReader, Plane};
+use crate::encode::{Colours, Picture};
 use crate::v4l2::{Format, FourCc};
 
 /// Which format is taken from the camera.
@@ -132,6 +132,7 @@ pub(super) struct Converter {
     strides: Vec<usize>,
     width: usize,
     height: usize,
+    colours: Colours,
     jpeg: JpegReader,
 }
 
@@ -144,16 +145,18 @@ impl Converter {
             strides: strides.collect(),
             width: format.width as usize,
             height: format.height as usize,
+            colours: Colours::of_v4l2(format.colours),
             jpeg: JpegReader::default(),
         }
     }
 
-    /// Makes a picture of what stands in a buffer.
+    /// Makes a picture of what stands in a buffer, in the colours that the driver told.
     pub(super) fn convert(
         &mut self,
         planes: &[&[u8]],
         into: &mut Picture,
     ) -> Result<(), ConvertError> {
+        into.set_colours(self.colours);
         let bytes = planes.first().copied().unwrap_or_default();
         match self.layout {
             Layout::Jpeg => self.jpeg.read(bytes, into),

@@ -13,7 +13,7 @@ use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::convert::ConvertError;
 use crate::media::{Captured, ClockSource};
-use crate::source::raw::Taken;
+use crate::source::run::Taken;
 use crate::v4l2::Driver;
 use crate::v4l2::clock::{Sequence, monotonic, taken_at};
 

@@ -13,12 +13,12 @@ use super::{Choice, Config, Wish};
 use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, Clock, WallTime};
 use crate::encode::convert::ConvertError;
-use crate::encode::{Picture, Settings};
+use crate::encode::{Colours, Matrix, Picture, Settings};
 use crate::media::ClockSource;
-use crate::source::raw::Taken;
+use crate::source::run::Taken;
 use crate::v4l2::clock::monotonic;
 use crate::v4l2::fake::{self, Fake, Mode};
-use crate::v4l2::{Call, Format, FourCc, PlaneFormat, Stamp};
+use crate::v4l2::{self, Call, Format, FourCc, PlaneFormat, Stamp};
 
 /// A camera as many are: raw pictures only small or slow, JPEG in all sizes.
 const MODES: [Mode; 3] =
@@ -233,6 +233,27 @@ fn every_layout_finds_its_planes() {
         let short = Converter::new(&format(code, lines)).convert(&[&[1, 2, 3]], &mut picture);
         assert!(matches!(short, Err(ConvertError::Short { .. })), "{code}");
     }
+}
+
+#[test]
+fn a_picture_says_the_colours_that_the_driver_told() {
+    let fake = camera(&[(FourCc::NV12, 4, 2, 30)]);
+    let told = |space| {
+        fake.state().colours = v4l2::Colours { space, ..v4l2::Colours::default() };
+        // Sides so small are no camera's; only the format is of interest.
+        let format = v4l2::Driver::set_format(
+            &fake,
+            v4l2::Kind::Capture,
+            &Format::wish(FourCc::NV12, 4, 2, 1),
+        );
+        let mut picture = Picture::black(4, 2);
+        Converter::new(&format.unwrap()).convert(&[&[128; 24]], &mut picture).unwrap();
+        picture.colours()
+    };
+    assert_eq!(told(v4l::v4l_sys::v4l2_colorspace_V4L2_COLORSPACE_REC709), Colours::BT709);
+    let usual = told(0);
+    assert_eq!((usual.matrix, usual.full_range), (Matrix::Bt601, false));
+    assert!(told(v4l::v4l_sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG).full_range);
 }
 
 #[test]

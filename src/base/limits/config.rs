@@ -1,0 +1,13 @@
+//! What a configuration may hold.
+//!
+//! Owns: the file, its streams and accounts.
+
+/// Longest stream name; a longer one is refused when the configuration is read.
+pub const STREAM_NAME_BYTES_MAX: usize = 32;
+/// Streams in one configuration; more are refused.
+pub const STREAMS_MAX: usize = 64;
+/// Largest configuration file read; a larger one is refused.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// Accounts in one configuration; more are refused.
+pub const ACCOUNTS_MAX: usize = 256;

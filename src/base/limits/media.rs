@@ -1,0 +1,12 @@
+//! What a camera may bring, whoever takes it.
+//!
+//! Owns: access units, parameter sets, pictures, tracks.
+
+/// Largest access unit; a larger one is dropped and counted as lost.
+pub const ACCESS_UNIT_BYTES_MAX: usize = 8 << 20;
+/// Largest parameter set (SPS, PPS, VPS, audio config); a larger one ends the run.
+pub const PARAMETER_SET_BYTES_MAX: usize = 4 << 10;
+/// Widest and highest picture accepted, in pixels.
+pub const PICTURE_SIDE_PIXELS_MAX: u32 = 8_192;
+/// Tracks of one stream; further ones are left unread.
+pub const TRACKS_MAX: usize = 4;

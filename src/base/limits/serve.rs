@@ -1,0 +1,103 @@
+//! Connections and those behind them.
+//!
+//! Owns: the RTSP and the HTTP door.
+
+use std::time::Duration;
+
+/// RTSP connections at once; a further one is closed at once.
+pub const RTSP_CONNECTIONS_MAX: usize = 1_280;
+/// RTSP connections from one address at once; a further one is closed at once.
+pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
+/// A TCP reader that takes no byte for this long is cut.
+pub const RTSP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Replies queued for a reader that pipelines requests; past it the connection ends.
+pub const RTSP_REPLY_BYTES_MAX: usize = 256 << 10;
+/// How long DESCRIBE waits for a stream's parameters before it answers 503.
+pub const RTSP_DESCRIBE_WAIT_MAX: Duration = Duration::from_millis(4_500);
+/// Bytes of media handed to one TCP reader's socket at once; while they wait there, no more
+/// units are taken, and the reader lags behind on the bus.
+pub const RTSP_BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes that the kernel keeps for one TCP reader (it books twice as many); without this it would
+/// take up to 4 MiB for each of them, and a slow reader would see old pictures.
+pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
+/// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
+/// receiver's socket buffer of 208 KiB holds about 90.
+pub const UDP_BURST_PACKETS_MAX: u32 = 24;
+/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: most
+/// first pictures leave at once.
+pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
+/// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
+pub const UDP_GROUP_PACKETS: u32 = 8;
+/// From a connection to the end of its TLS handshake; then it is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// From a tunnel's GET to its first POST; then it is closed.
+pub const RTSP_TUNNEL_JOIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Tunnels of one listener that wait for their first POST; a further one is refused.
+pub const RTSP_TUNNELS_HALF_OPEN_MAX: usize = 64;
+/// POSTs of one tunnel that wait for their turn; a further one is refused.
+pub const RTSP_TUNNEL_POSTS_MAX: usize = 2;
+
+/// RTSP clients that failed whose transcripts are kept; the oldest leave first.
+pub const RTSP_FAILURES_MAX: usize = 32;
+/// Pause between two looks whether the ledger of wrong passwords has to be written down.
+pub const AUTH_LEDGER_PAUSE: Duration = Duration::from_secs(5);
+/// Largest ledger of wrong passwords that is read; a larger one counts as none.
+pub const AUTH_LEDGER_BYTES_MAX: u64 = 256 << 10;
+/// How long reading that ledger may hold up the start; then it counts as none.
+pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
+/// Multicast groups that can be configured; one per stream is used.
+pub const MULTICAST_GROUPS_MAX: usize = 1_024;
+
+/// HTTP connections at once; a further one waits in the listener's queue. Room for 500 HLS players,
+/// of which some have two. Each is a descriptor, of the 65,536 that the service's unit allows.
+pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
+/// From a connection's first byte to the end of the request's headers.
+pub const HTTP_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Largest request body; a larger one gets 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 << 10;
+/// How far the past is sent ahead of what a browser shows, in time as it passes for the viewer;
+/// what would be further waits in the ring.
+pub const PLAY_AHEAD_MAX: Duration = Duration::from_secs(6);
+/// Bytes of that; past them only [`PLAY_AHEAD_MIN`] is sent.
+pub const PLAY_AHEAD_BYTES_MAX: usize = 16 << 20;
+/// What is sent ahead however many bytes it has, so that playing never stops for good.
+pub const PLAY_AHEAD_MIN: Duration = Duration::from_secs(1);
+/// Parts sent and not yet shown whose place is remembered; past it no more are sent.
+pub const PLAY_PARTS_AHEAD_MAX: usize = 4_096;
+/// Messages that a viewer of the past may send a second, averaged over ten; more end it.
+pub const PLAY_MESSAGES_PER_SEC_MAX: u32 = 50;
+/// Longest `window` of a playlist that slides; what is asked beyond is refused. Longer ranges have
+/// a playlist of their own.
+pub const HLS_WINDOW_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How long a multivariant playlist waits for the sub-stream once the stream itself is there.
+pub const HLS_SUB_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Interval of clock messages and pings to a WebSocket viewer.
+pub const MSE_PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A WebSocket viewer that is silent for longer, pongs included, is cut.
+pub const MSE_SILENCE_MAX: Duration = Duration::from_secs(14);
+/// Largest WebSocket message a viewer may send; a larger one ends the connection.
+pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// An HTTP client that takes no byte for this long is cut.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Longest request line plus headers; a longer one gets 431 and the connection ends.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
+/// HTTP connections from one address at once; a further one is closed at once. A proxy with its
+/// viewers gets by with an eighth of all, and no seven addresses can shut out the others.
+pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 128;
+/// How long open requests may go on once the door was told to stop.
+pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Downloads whose plans are kept, so that a player that jumps about gets bytes of one version;
+/// the one not asked for longest leaves first.
+pub const EXPORT_PLANS_KEPT_MAX: usize = 8;
+/// How long a plan is kept behind the last request for it.
+pub const EXPORT_PLAN_KEEP_TIME: Duration = Duration::from_secs(300);
+
+/// What `?width=` of a picture may be; a picture is never enlarged.
+pub const PICTURE_WIDTHS: std::ops::RangeInclusive<u16> = 16..=3_840;
+/// Longest range of one sprite map.
+pub const SPRITE_RANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the API waits for video drivers to say what there is.
+pub const DEVICES_TIME_MAX: Duration = Duration::from_secs(10);

@@ -1,0 +1,53 @@
+//! Cameras, and how long one is waited for.
+//!
+//! Owns: cameras of the net and of this machine, commands, raw pictures.
+
+use std::time::Duration;
+
+/// Bytes per second one camera may bring, averaged over [`SOURCE_RATE_WINDOW`]; above it the
+/// run is ended and tried again, so that one flooding camera costs the others nothing.
+pub const SOURCE_BYTES_PER_SEC_MAX: u64 = 25 << 20;
+/// Over how long [`SOURCE_BYTES_PER_SEC_MAX`] is averaged.
+pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
+/// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
+/// back.
+pub const RAW_PICTURES_SPARE_MAX: usize = 3;
+/// Arguments of a command that brings a stream, its name among them; more are refused.
+pub const COMMAND_ARGUMENTS_MAX: usize = 128;
+/// Longest argument of a command; a longer one is refused.
+pub const COMMAND_ARGUMENT_BYTES_MAX: usize = 4 << 10;
+/// How long a command that is asked to end may take; then it is killed.
+pub const COMMAND_END_TIME_MAX: Duration = Duration::from_secs(1);
+/// Lines a minute of what a command says that go to the log; further ones are counted.
+pub const COMMAND_LINES_PER_MINUTE_MAX: u32 = 20;
+/// Longest such line; the rest is left out.
+pub const COMMAND_LINE_BYTES_MAX: usize = 400;
+
+/// Connecting to a camera.
+pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a new connection waits for sessions of the old one that the camera may still hold.
+pub const PULL_STALE_TIME_MAX: Duration = Duration::from_secs(10);
+/// What a connection may hold in memory while one frame or one RTSP message is arriving; past it
+/// the run ends. An access unit stands in it twice, in pieces and whole.
+pub const PULL_HELD_BYTES_MAX: i64 = 32 << 20;
+/// DESCRIBE, and then each of SETUP and PLAY.
+pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// From PLAY to the first frame.
+pub const PULL_FIRST_FRAME_TIME_MAX: Duration = Duration::from_secs(15);
+/// Between two frames.
+pub const PULL_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Buffers that a camera is given: one is read while the others are filled.
+pub const CAMERA_BUFFERS: u32 = 4;
+/// Opening a camera and agreeing on a format; some take seconds to wake.
+pub const CAMERA_OPEN_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long the thread of the last run may take to let go of the camera.
+pub const CAMERA_RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Without a usable picture for so long the queue is rebuilt, and after as long again the run ends;
+/// slow cameras get three pictures' time and 2 s.
+pub const CAMERA_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Pictures of a camera that codes them itself, on their way to the bus; past it the thread waits,
+/// and the driver drops pictures.
+pub const CAMERA_CODED_UNITS_MAX: usize = 4;
+/// Pause between two looks whether a camera that is away has come back.
+pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);
