@@ -9,6 +9,7 @@ mod harness;
 mod cameras;
 mod lines;
 mod machine;
+mod pi;
 mod recovery;
 
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ fn step<T>(what: &str, act: impl FnOnce() -> T) -> T {
 #[test]
 #[ignore = "make test-board runs it: it needs the arm64 package, and minutes"]
 fn the_package_runs_on_a_board_and_heals_itself() {
+    let _alone = harness::alone();
     let mut board = step("boot", Machine::boot);
     step("install", || install(&board));
     step("live", || live(&board));
@@ -54,7 +56,6 @@ fn the_package_runs_on_a_board_and_heals_itself() {
 fn install(board: &Machine) {
     board.sh("mkdir /var/lib/holdfast && \
               echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
-    board.mount_shared();
     board.sh("dpkg -i /mnt/holdfast.deb");
     let section = board.sh("holdfast account new --name viewer 2>/run/said");
     let said = board.sh("cat /run/said");
@@ -92,6 +93,5 @@ fn served(board: &Machine) {
 
 /// The package's own life; nothing of the service is left behind it.
 fn package(board: &Machine) {
-    board.mount_shared();
     board.sh(include_str!("guest/package.sh"));
 }
