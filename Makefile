@@ -26,9 +26,10 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	iproute2 jq nginx-light openssl unzip libcurl4-openssl-dev python3-venv systemd
 # A board in software, and the Debian 12 that it boots.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
-# Unit tests that qemu-user cannot run: it refuses to name the interface of multicast. The simulation
-# proves logic, at length, and no processor.
-NOT_EMULATED := --skip serve::rtsp::multicast::ears --skip dvr::tests::sim
+# Unit tests that qemu-user cannot run: it refuses to name the interface of multicast, and answers for
+# the kernel (ENOSYS) where an ioctl is asked of the wrong file. The simulation proves logic, at length,
+# and no processor.
+NOT_EMULATED := --skip serve::rtsp::multicast::ears --skip what_is_no_video_node --skip dvr::tests::sim
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 

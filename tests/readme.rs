@@ -19,7 +19,7 @@ use harness::{need, run, wait_for};
 const README: &str = include_str!("../README.md");
 
 /// Headings of the page whose `sh` blocks are run.
-const SECTIONS: [&str; 3] = ["## Two commands", "## What is on the disk", "## Evidence"];
+const SECTIONS: [&str; 3] = ["## Three commands", "## What is on the disk", "## Evidence"];
 
 /// Commands that are not run, and why.
 const LEFT_OUT: [(&str, &str); 3] = [

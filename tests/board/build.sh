@@ -8,14 +8,16 @@
 # that a changed recipe makes a new one.
 set -euo pipefail
 cd "$(dirname "$0")"
+# The answer alone goes to standard output, whatever the programs below say.
+exec 3>&1 1>&2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-board
 key=$(cat build.sh guest/{init,agent,agent.service,network} | sha256sum | cut -c1-16)
 board=$cache/$key
 if [ -e "$board/complete" ]; then
-    echo "$board"
+    echo "$board" >&3
     exit 0
 fi
-[ "$(id -u)" -eq 0 ] || { echo "board: the first run makes a root file system and needs root" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || { echo "board: the first run makes a root file system and needs root"; exit 1; }
 
 # Other processors' programs run by qemu-user: what systemd-binfmt does where there is systemd.
 binfmt=/proc/sys/fs/binfmt_misc
@@ -26,7 +28,7 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 if [ -e "$board/complete" ]; then # made meanwhile by who held the lock
-    echo "$board"
+    echo "$board" >&3
     exit 0
 fi
 # What earlier recipes made, and what a run that was ended left behind.
@@ -41,11 +43,11 @@ unshare --mount mmdebstrap --quiet --arch=arm64 --variant=minbase --dpkgopt=forc
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-include=/usr/share/doc/holdfast/*' \
     --include=systemd,systemd-sysv,udev,kmod,libstdc++6,init-system-helpers,procps,busybox-static \
-    bookworm "$root" >&2
+    bookworm "$root"
 
 # The kernel's files alone: its package would have an initramfs made, which takes minutes here.
 image=$(apt-cache depends linux-image-arm64:arm64 | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -1)
-(cd "$work" && apt-get download -q "$image" >&2 && dpkg-deb -x linux-image-*.deb kernel)
+(cd "$work" && apt-get download -q "$image" && dpkg-deb -x linux-image-*.deb kernel)
 release=$(ls "$work/kernel/lib/modules")
 install -m 0644 "$work"/kernel/boot/vmlinuz-* "$work/vmlinuz"
 cp "$work"/kernel/usr/lib/linux-image-*/broadcom/bcm2837-rpi-3-b.dtb "$work/"
@@ -74,9 +76,9 @@ install -m 0755 guest/agent "$root/usr/local/sbin/board-agent"
 install -m 0644 guest/agent.service "$root/etc/systemd/system/board-agent.service"
 install -m 0644 guest/network "$root/etc/systemd/network/eth.network"
 ln -s /etc/systemd/system/board-agent.service "$root/etc/systemd/system/multi-user.target.wants/"
-chroot "$root" systemctl enable --quiet systemd-networkd >&2
+chroot "$root" systemctl enable --quiet systemd-networkd
 chroot "$root" systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
-    e2scrub_all.timer e2scrub_reap.service fstrim.timer >&2
+    e2scrub_all.timer e2scrub_reap.service fstrim.timer
 chroot "$root" passwd --quiet --delete root
 echo board >"$root/etc/hostname"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
@@ -87,4 +89,4 @@ touch "$work/complete"
 mv "$work/vmlinuz" "$work/kernel"
 chmod 0755 "$work"
 mv "$work" "$board"
-echo "$board"
+echo "$board" >&3

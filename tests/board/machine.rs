@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
 
 use crate::harness::{Running, free_port, need, run_well, wait_for};
 
@@ -26,10 +27,24 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const READ_PAUSE: Duration = Duration::from_secs(1);
 /// Holds a ring of a few minutes; the file is sparse.
 const DATA_DISK: &str = "1G";
+/// Lets root reach registers, and leaves out drivers of what this qemu does not have: VideoCore, whose
+/// driver crashes, radio and USB, which take time. Four emulated cores are slower than two.
+const RASPBERRY_PI_BOOT: &str = "root=/dev/mmcblk0 rw console=ttyAMA0 quiet panic=0 iomem=relaxed \
+                                 maxcpus=2 module_blacklist=vchiq,hci_uart,cfg80211,dwc2";
+
+/// Which board qemu plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Its generic one, with disks and a network that are fast.
+    Virt,
+    /// A Raspberry Pi 3 with what hangs inside it, and nothing outside: no network.
+    RaspberryPi3,
+}
 
 /// A board that runs.
 #[derive(Debug)]
 pub struct Machine {
+    kind: Kind,
     dir: tempfile::TempDir,
     board: PathBuf,
     qemu: Option<Running>,
@@ -49,15 +64,27 @@ struct Agent {
 }
 
 impl Machine {
-    /// Boots a new board with an empty data disk; [`Machine::mount_shared`] brings the package.
+    /// Boots a new board with an empty data disk, and the package in `/mnt`.
     pub fn boot() -> Self {
+        Self::boot_as(Kind::Virt)
+    }
+
+    /// Boots a new Raspberry Pi 3 with the package in `/mnt`. It has no network, and a reset stops it
+    /// for good, with its registers as they are: [`Machine::status`] is `shutdown` then.
+    pub fn boot_raspberry_pi_3() -> Self {
+        Self::boot_as(Kind::RaspberryPi3)
+    }
+
+    fn boot_as(kind: Kind) -> Self {
         need("qemu-system-aarch64", "qemu-system-arm");
         need("qemu-img", "qemu-utils");
+        need("busybox", "busybox-static");
         let mut recipe = Command::new("tests/board/build.sh");
         let board = run_well(&mut recipe, Duration::from_secs(900));
         let board = PathBuf::from(String::from_utf8(board).unwrap().trim());
         let dir = tempfile::tempdir().unwrap();
         let machine = Self {
+            kind,
             board,
             qemu: None,
             agent: RefCell::new(None),
@@ -72,11 +99,6 @@ impl Machine {
         machine
     }
 
-    /// Puts the directory with the package at `/mnt`; it does not last over a boot.
-    pub fn mount_shared(&self) {
-        self.sh("mountpoint -q /mnt || mount -t 9p -o trans=virtio,ro host /mnt");
-    }
-
     /// Waits until its health says that all is well.
     pub fn wait_well(&self) {
         wait_for("health", BOOT_TIME_MAX, || {
@@ -86,18 +108,30 @@ impl Machine {
     }
 
     fn make_disks(&self) {
-        let shared = self.path("shared");
-        std::fs::create_dir(&shared).unwrap();
-        let deb = format!("target/deb/holdfast_{}_arm64.deb", env!("CARGO_PKG_VERSION"));
-        std::fs::copy(&deb, shared.join("holdfast.deb"))
-            .unwrap_or_else(|error| panic!("{deb}: {error}; make deb-arm64 makes it"));
+        self.make_initramfs();
         let mut root = Command::new("qemu-img");
         root.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]);
         root.arg(self.board.join("root.ext4")).arg(self.path("root.qcow2"));
         run_well(&mut root, Duration::from_secs(60));
-        let mut data = Command::new("mke2fs");
-        data.args(["-q", "-t", "ext4", "-L", "data"]).arg(self.path("data.img")).arg(DATA_DISK);
-        run_well(&mut data, Duration::from_secs(60));
+        if self.kind == Kind::Virt {
+            let mut data = Command::new("mke2fs");
+            data.args(["-q", "-t", "ext4", "-L", "data"]).arg(self.path("data.img")).arg(DATA_DISK);
+            run_well(&mut data, Duration::from_secs(60));
+        }
+    }
+
+    /// The package travels in front of the initramfs, as an archive of its own (the kernel's
+    /// initramfs buffer format): every board can load that.
+    fn make_initramfs(&self) {
+        let deb = format!("target/deb/holdfast_{}_arm64.deb", env!("CARGO_PKG_VERSION"));
+        std::fs::copy(&deb, self.path("holdfast.deb"))
+            .unwrap_or_else(|error| panic!("{deb}: {error}; make deb-arm64 makes it"));
+        let mut pack = Command::new("sh");
+        pack.current_dir(self.dir.path());
+        pack.args(["-c", "echo holdfast.deb | busybox cpio -o -H newc"]);
+        let mut whole = run_well(&mut pack, Duration::from_secs(60));
+        whole.extend(std::fs::read(self.board.join("initramfs")).unwrap());
+        std::fs::write(self.path("initramfs"), whole).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -120,10 +154,26 @@ impl Machine {
         // The kernel ends qemu with the test, however that ends.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
-        qemu.args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024"]);
-        qemu.args(["-accel", "tcg,thread=multi,tb-size=256", "-nodefaults", "-display", "none"]);
+        qemu.args(["-nodefaults", "-display", "none"]);
+        qemu.args(["-accel", "tcg,thread=multi,tb-size=256"]);
         qemu.arg("-kernel").arg(self.board.join("kernel"));
-        qemu.arg("-initrd").arg(self.board.join("initramfs"));
+        qemu.arg("-initrd").arg(self.path("initramfs"));
+        qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", self.path("qmp").display()));
+        qemu.arg("-serial").arg(format!("file:{}", self.path("console").display()));
+        qemu.arg("-chardev").arg(format!(
+            "socket,id=agent,server=on,wait=off,path={}",
+            self.path("agent").display()
+        ));
+        match self.kind {
+            Kind::Virt => self.virt(&mut qemu),
+            Kind::RaspberryPi3 => self.raspberry_pi_3(&mut qemu),
+        }
+        qemu.stdin(Stdio::null());
+        qemu
+    }
+
+    fn virt(&self, qemu: &mut Command) {
+        qemu.args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024"]);
         // A kernel that crashed stays so: what gets the board out of it is its watchdog.
         qemu.args(["-append", "root=/dev/vda rw console=ttyAMA0 quiet panic=0"]);
         for (name, format) in [("root.qcow2", "qcow2"), ("data.img", "raw")] {
@@ -131,45 +181,61 @@ impl Machine {
             qemu.arg("-drive");
             qemu.arg(format!("if=virtio,format={format},file={}", file.display()));
         }
-        qemu.arg("-virtfs").arg(format!(
-            "local,path={},mount_tag=host,security_model=none,readonly=on",
-            self.path("shared").display()
-        ));
         qemu.arg("-netdev").arg(format!(
             "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{}-:8554,hostfwd=tcp:127.0.0.1:{}-:8080",
             self.rtsp_port, self.http_port
         ));
         qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
-        qemu.args([
-            "-device",
-            "virtio-serial-pci",
-            "-device",
-            "virtserialport,chardev=agent,name=agent",
-        ]);
-        qemu.arg("-chardev").arg(format!(
-            "socket,id=agent,server=on,wait=off,path={}",
-            self.path("agent").display()
-        ));
+        qemu.args(["-device", "virtio-serial-pci"]);
+        qemu.args(["-device", "virtserialport,chardev=agent,name=agent"]);
         qemu.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
-        qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", self.path("qmp").display()));
-        qemu.arg("-serial").arg(format!("file:{}", self.path("console").display()));
-        qemu.stdin(Stdio::null());
-        qemu
+    }
+
+    fn raspberry_pi_3(&self, qemu: &mut Command) {
+        qemu.args(["-M", "raspi3b", "-append", RASPBERRY_PI_BOOT]);
+        qemu.arg("-dtb").arg(self.board.join("bcm2837-rpi-3-b.dtb"));
+        let card = self.path("root.qcow2");
+        qemu.arg("-drive").arg(format!("if=sd,format=qcow2,file={}", card.display()));
+        // The second serial line, which is on the real board's header.
+        qemu.args(["-serial", "chardev:agent"]);
+        qemu.args(["-action", "reboot=shutdown,shutdown=pause"]);
     }
 
     /// Presses the power button: for a tenth of a second the fourth line of the board's GPIO chip is
     /// high.
     pub fn press_power(&self) {
+        self.ask_qemu(&json!({"execute": "system_powerdown"}));
+    }
+
+    /// What qemu says of the board: `running`, or `shutdown` when it stopped for good.
+    pub fn status(&self) -> String {
+        let told = self.ask_qemu(&json!({"execute": "query-status"}));
+        told["status"].as_str().unwrap().to_owned()
+    }
+
+    /// A register of the board's, as qemu itself sees it.
+    pub fn register(&self, address: u32) -> u32 {
+        let look = json!({"command-line": format!("xp /1wx {address:#x}")});
+        let look = json!({"execute": "human-monitor-command", "arguments": look});
+        let told = self.ask_qemu(&look);
+        let value = told.as_str().unwrap().trim().rsplit("0x").next().unwrap();
+        u32::from_str_radix(value, 16).unwrap()
+    }
+
+    /// One command to qemu's monitor (QMP), and its answer.
+    fn ask_qemu(&self, command: &Value) -> Value {
         let mut line = UnixStream::connect(self.path("qmp")).unwrap();
         line.set_read_timeout(Some(SCRIPT_TIME_MAX)).unwrap();
         let mut said = BufReader::new(line.try_clone().unwrap()).lines();
         said.next().expect("qemu greets").unwrap();
-        for command in ["qmp_capabilities", "system_powerdown"] {
-            writeln!(line, "{{\"execute\": \"{command}\"}}").unwrap();
-            let answer = said.find(|said| !said.as_ref().unwrap().contains("\"event\""));
-            let answer = answer.expect("qemu answers").unwrap();
-            assert!(answer.contains("\"return\""), "{command}: {answer}");
+        let mut answer = Value::Null;
+        for command in [&json!({"execute": "qmp_capabilities"}), command] {
+            writeln!(line, "{command}").unwrap();
+            let told = said.find(|said| !said.as_ref().unwrap().contains("\"event\""));
+            answer = serde_json::from_str(&told.expect("qemu answers").unwrap()).unwrap();
+            assert!(answer.get("return").is_some(), "{command}: {answer}");
         }
+        answer["return"].take()
     }
 
     /// Waits until a boot that is under way is over.
@@ -264,7 +330,7 @@ impl Machine {
     }
 
     /// The JSON at `path`, whatever its status; `None` while nobody answers.
-    pub fn get(&self, path: &str) -> Option<serde_json::Value> {
+    pub fn get(&self, path: &str) -> Option<Value> {
         let (_, body) = ask(&self.http(path)).ok()?;
         serde_json::from_slice(&body).ok()
     }
@@ -296,7 +362,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() && self.qemu.is_some() {
             let script =
-                "systemctl status holdfast --no-pager; journalctl -u holdfast -n 60 --no-pager";
+                "systemctl status holdfast --no-pager; journalctl -u 'holdfast*' -n 60 --no-pager";
             self.send(script);
             let until = Instant::now() + Duration::from_secs(60);
             while let Some(line) = self.line(until) {

@@ -9,6 +9,7 @@ mod harness;
 mod cameras;
 mod lines;
 mod machine;
+mod pi;
 mod recovery;
 
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ fn step<T>(what: &str, act: impl FnOnce() -> T) -> T {
 #[test]
 #[ignore = "make test-board runs it: it needs the arm64 package, and minutes"]
 fn the_package_runs_on_a_board_and_heals_itself() {
+    let _alone = harness::alone();
     let mut board = step("boot", Machine::boot);
     step("install", || install(&board));
     step("live", || live(&board));
@@ -38,11 +40,14 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("camera", || cameras::a_camera_of_the_board_is_seen(&board));
     step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
     step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
+    step("boot completes", || recovery::a_box_that_is_well_completes_its_boot(&board));
     step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
     step("task spins", || recovery::a_task_that_spins_brings_a_new_daemon(&board));
+    step("image is left", || recovery::an_image_on_trial_that_is_not_well_is_left(&board));
     step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));
     step("kernel hangs", || recovery::a_kernel_that_hangs_is_reset(&board));
     step("power is cut", || recovery::a_power_cut_leaves_a_sound_ring(&mut board));
+    step("box is parked", || recovery::reboots_without_end_park_the_box(&mut board));
     step("upgrade, remove, purge", || package(&board));
     step("power off", || board.power_off());
 }
@@ -51,7 +56,6 @@ fn the_package_runs_on_a_board_and_heals_itself() {
 fn install(board: &Machine) {
     board.sh("mkdir /var/lib/holdfast && \
               echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
-    board.mount_shared();
     board.sh("dpkg -i /mnt/holdfast.deb");
     let section = board.sh("holdfast account new --name viewer 2>/run/said");
     let said = board.sh("cat /run/said");
@@ -89,6 +93,5 @@ fn served(board: &Machine) {
 
 /// The package's own life; nothing of the service is left behind it.
 fn package(board: &Machine) {
-    board.mount_shared();
     board.sh(include_str!("guest/package.sh"));
 }

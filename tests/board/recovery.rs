@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::PATIENCE;
-use crate::harness::wait_for;
+use crate::harness::{ffmpeg, run_well, wait_for};
 use crate::machine::Machine;
 
 /// Seconds in the guest from a daemon that stops to its successor: 15 s for systemd to miss it, 2 s
@@ -108,6 +108,42 @@ pub(crate) fn a_task_that_spins_brings_a_new_daemon(board: &Machine) {
     board.wait_well();
 }
 
+/// A box that is well says so: with that systemd calls its boot complete.
+pub(crate) fn a_box_that_is_well_completes_its_boot(board: &Machine) {
+    wait_for("health", PATIENCE, || {
+        std::thread::sleep(Duration::from_secs(1));
+        (board.try_sh("systemctl is-active holdfast-health").0 == 0).then_some(())
+    });
+    // Nobody counts the boots of this board: not being well would have ended there.
+    let fell_back =
+        board.sh("systemctl show --property ActiveEnterTimestamp --value holdfast-fallback");
+    assert_eq!(fell_back.trim(), "");
+}
+
+/// An image on trial with which the box does not become well: the board is booted again, so that its
+/// boot loader takes the image before it. The five minutes that the unit waits are one second here,
+/// less than the minute that a daemon must have run.
+pub(crate) fn an_image_on_trial_that_is_not_well_is_left(board: &Machine) {
+    let boot = boot_id(board);
+    let hasty = "/usr/bin/holdfast health --wait 1s --config /etc/holdfast/holdfast.toml";
+    board.sh(&format!(
+        "dir=/run/systemd/system/holdfast-health.service.d; mkdir -p $dir
+        printf '[Service]\\nExecStart=\\nExecStart={hasty}\\n' >$dir/hasty.conf
+        systemctl daemon-reload; systemctl reset-failed holdfast; systemctl restart holdfast"
+    ));
+    assert_ne!(board.try_sh("systemctl restart holdfast-health").0, 0);
+    let asked = |property: &str| {
+        board.sh(&format!("systemctl show --property {property} --value holdfast-fallback"))
+    };
+    wait_for("the question", PATIENCE, || (asked("ConditionTimestamp").trim() != "").then_some(()));
+    assert_eq!(asked("ConditionResult").trim(), "no", "no image is on trial");
+    board.send("touch /run/holdfast-on-trial; systemctl restart holdfast holdfast-health");
+    board.wait_booted();
+    assert_ne!(boot_id(board), boot);
+    board.wait_well();
+    wait_told_of(board, &boot, 6, "the image was not well in time");
+}
+
 /// SIGKILL five times: what a new process does not mend, a new boot may.
 pub(crate) fn five_deaths_boot_the_board_again(board: &Machine) {
     let boot = boot_id(board);
@@ -157,4 +193,34 @@ pub(crate) fn a_power_cut_leaves_a_sound_ring(board: &mut Machine) {
     println!("board: {}", said.lines().last().unwrap_or_default());
     board.sh("systemctl start holdfast");
     board.wait_well();
+}
+
+/// Reboots within an hour end the recording, not the rest; somebody who comes can end that.
+pub(crate) fn reboots_without_end_park_the_box(board: &mut Machine) {
+    // The ones before count two each, an unexplained one counts one, and six are too many.
+    let parked = |board: &Machine| {
+        wait_for("the log", PATIENCE, || Some(board.get("/api/v1/recovery")?["parked"].clone()))
+    };
+    assert!(parked(board).is_null());
+    board.cut_power();
+    board.power_on();
+    let said = parked(board);
+    assert!(said["what"].as_str().is_some_and(|what| what.contains("within an hour")), "{said}");
+    wait_told(board, 7, "recording is off");
+    assert_eq!(board.get("/api/v1/health").unwrap()["status"], "failed");
+    let demo = wait_for("the stream", PATIENCE, || {
+        std::thread::sleep(Duration::from_secs(1));
+        let streams = board.get("/api/v1/streams")?;
+        let demo = streams["streams"].as_array()?.iter().find(|stream| stream["name"] == "demo")?;
+        (demo["state"] == "live").then(|| demo.clone())
+    });
+    assert!(demo["recording"].is_null(), "{demo}");
+    let mut player = ffmpeg();
+    player.args(["-rtsp_transport", "tcp", "-i", &board.rtsp("demo")]);
+    player.args(["-frames:v", "5", "-f", "null", "-"]);
+    run_well(&mut player, PATIENCE);
+    let resumed = board.sh("holdfast recovery resume --config /etc/holdfast/holdfast.toml");
+    assert!(resumed.contains("Recording goes on."), "{resumed}");
+    board.wait_well();
+    assert!(parked(board).is_null());
 }
