@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use floor::Floor;
 use harness::daemon::Daemon;
 use harness::nginx::nginx;
-use harness::{Running, bulk, wait_for};
+use harness::{Running, bulk};
 use mirror::Mirror;
 use viewers::{Told, Viewers};
 
