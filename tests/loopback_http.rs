@@ -240,8 +240,8 @@ async fn text_is_compressed_when_asked_and_media_is_not() {
     let page = door.get("/").await;
     let script = format!("/assets/{}", between(page.text(), "src=\"/assets/", "\""));
     let list = door.get("/live/gate/media.m3u8").await;
-    let (map, segment) = (between(list.text(), "MAP:URI=\"", "\""), list.text().lines());
-    let segment = segment.filter(|line| !line.starts_with('#')).next_back().expect("a segment");
+    let map = between(list.text(), "MAP:URI=\"", "\"");
+    let segment = list.text().lines().rfind(|line| !line.starts_with('#')).expect("a segment");
     for (path, compressed) in [
         ("/", true),
         (&script, true),
