@@ -73,7 +73,8 @@ fn set(board: &Machine, line: u32, high: bool) {
 }
 
 fn get(board: &Machine, path: &str) -> Option<Value> {
-    let (_, said) = board.try_sh(&format!("busybox wget -qO- http://127.0.0.1:8080{path}"));
+    let (_, said) =
+        board.try_sh(&format!("timeout 20 busybox wget -qO- http://127.0.0.1:8080{path}"));
     serde_json::from_str(&said).ok()
 }
 
