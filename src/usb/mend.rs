@@ -3,10 +3,11 @@
 //! Owns: the request of one line, and what root does about it. It is written by a user whom root
 //! does not trust: only its words decide which of two things is looked at, sysfs decides the rest.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -106,22 +107,54 @@ fn power_cycle(tree: &Tree, off: Duration) -> Result<Mended, UsbError> {
         return Err(UsbError::Shared(neighbours));
     }
     let switches = tree.switches();
-    let cut: Vec<_> = switches.iter().filter(|switch| write(switch, "1").is_ok()).collect();
+    let cut = cut(&switches);
     if cut.is_empty() {
         return Err(UsbError::NoSwitch);
     }
     thread::sleep(off);
     // Those nearest to the board first; the ports of a hub that was off are on when it comes back.
-    for switch in cut.iter().rev().filter(|switch| fs::exists(switch).unwrap_or(false)) {
-        write(switch, "0")?;
-    }
+    let there = cut.iter().rev().filter(|switch| fs::exists(switch).unwrap_or(false));
+    // One that refuses leaves no other without power.
+    let given: Vec<_> = there.map(|switch| write(switch, "0")).collect();
+    given.into_iter().collect::<Result<(), _>>()?;
     Ok(Mended::PowerCycled { ports: cut.len() })
+}
+
+/// Switches ports off, of which those furthest from the board come first; says which.
+///
+/// One that a hub hangs in stays on when that hub has switched its own ports: a controller that only
+/// pretends to switch has such a hub back at once, and with it the power of its ports. A hub that
+/// cannot switch goes on saying that its ports have power (USB 2.0 §11.24.2.7.1.6).
+fn cut(switches: &[PathBuf]) -> Vec<&PathBuf> {
+    let mut cut: Vec<&PathBuf> = Vec::new();
+    for switch in switches {
+        let behind = behind(switch);
+        let is_cut_behind = cut.iter().any(|other| {
+            other.components().any(|part| Some(part.as_os_str()) == behind.as_deref())
+                && fs::read_to_string(other).is_ok_and(|text| text.starts_with('1'))
+        });
+        if !is_cut_behind && write(switch, "1").is_ok() {
+            cut.push(switch);
+        }
+    }
+    cut
+}
+
+/// The name that the kernel gives to what hangs in a port, such as `1-1.2` of `1-1-port2` and `1-1` of
+/// `usb1-port1`.
+fn behind(switch: &Path) -> Option<OsString> {
+    let port = switch.parent()?.file_name()?.to_str()?;
+    let (hub, number) = port.split_once("-port")?;
+    let name = match hub.strip_prefix("usb") {
+        Some(bus) => format!("{bus}-{number}"),
+        None => format!("{hub}.{number}"),
+    };
+    Some(name.into())
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -203,14 +236,57 @@ mod tests {
     }
 
     #[test]
-    fn all_ports_lose_their_power_together() {
+    fn all_ports_lose_their_power_together_but_that_of_their_hub() {
         let (_dir, tree) = pi(&[]);
         assert_eq!(switches(&tree).len(), 9);
         let done = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap();
-        assert_eq!(done, Mended::PowerCycled { ports: 9 });
+        assert_eq!(done, Mended::PowerCycled { ports: 8 });
         assert!(switches(&tree).iter().all(|text| text.starts_with('0')));
         let first = tree.switches().remove(0);
         assert!(first.to_string_lossy().contains("1-1:1.0"), "the furthest first: {first:?}");
+    }
+
+    /// Waits until a port has no power.
+    fn wait_off(switch: &Path) {
+        for _ in 0..1_000 {
+            if fs::read_to_string(switch).unwrap().starts_with('1') {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        panic!("it stays on");
+    }
+
+    #[test]
+    fn a_hub_that_cannot_switch_loses_its_own_power() {
+        let (_dir, tree) = pi(&[]);
+        let of_the_hub: Vec<_> = tree.switches().into_iter().take(4).collect();
+        for switch in &of_the_hub {
+            // It takes what is written, and says what it always says.
+            fs::remove_file(switch).unwrap();
+            symlink("/dev/null", switch).unwrap();
+        }
+        let done = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap();
+        assert_eq!(done, Mended::PowerCycled { ports: 9 });
+    }
+
+    #[test]
+    fn a_port_that_stays_off_leaves_no_other_without_power() {
+        let (_dir, tree) = pi(&[]);
+        // Of one of those that are switched on first.
+        let switch = tree.switches().pop().unwrap();
+        let refusing = switch.clone();
+        let failing = thread::spawn(move || {
+            wait_off(&switch);
+            fs::remove_file(&switch).unwrap();
+            fs::create_dir(&switch).unwrap();
+        });
+        let done = mend(&tree, &request(Step::PowerCycle), Duration::from_millis(500));
+        failing.join().unwrap();
+        assert!(matches!(done, Err(UsbError::Sysfs { .. })), "{done:?}");
+        let others: Vec<_> = tree.switches().into_iter().filter(|one| *one != refusing).collect();
+        assert_eq!(others.len(), 8);
+        assert!(others.iter().all(|one| fs::read_to_string(one).unwrap().starts_with('0')));
     }
 
     #[test]

@@ -13,6 +13,9 @@
 //! 2. Ports lose power only while no block device and no network interface hangs on any USB port
 //!    of the machine. All of them are taken for one group, because a Raspberry Pi switches its
 //!    four together, over both of its controllers on a Pi 5, and sysfs does not say so.
+//! 3. Ports that lost their power get it again, whatever refuses on the way. A port with a hub that
+//!    switches its own ports keeps its power: where it only says that it is off, that hub would be
+//!    back at once and give power to its ports.
 //!
 //! Every path is below a root that is given, `/sys` in the daemon and a fixture in tests.
 
