@@ -3,10 +3,6 @@
 //!
 //! Owns: the stream `dock`, which is added to the configuration and taken out again.
 
-use std::time::Duration;
-
-use serde_json::Value;
-
 use super::PATIENCE;
 use crate::harness::{ffmpeg, run_well, wait_for};
 use crate::machine::Machine;
@@ -34,55 +30,21 @@ pub(crate) fn a_camera_of_the_board_is_seen(board: &Machine) {
          format = \"yuyv\", width = 320, height = 180, fps = 5, controls = {{ brightness = 120 }} }}\n"
     );
     board.sh(&format!("cat >>/etc/holdfast/holdfast.toml <<'END'\n{section}END\n{RELOAD}"));
-    wait_offline(board, "There is no camera at");
+    board.wait_offline("dock", "There is no camera at");
     board.sh(PLUG);
-    wait_live(board);
+    board.wait_live("dock");
     is_listed(board);
     shows_its_bars(board);
     is_controlled(board);
     survives_its_faults(board);
     comes_back(board);
     board.sh(&format!("cp /run/before.toml /etc/holdfast/holdfast.toml && {RELOAD}"));
-    wait_for("an end", PATIENCE, || stream(board, "dock").is_none().then_some(()));
+    wait_for("an end", PATIENCE, || board.stream("dock").is_none().then_some(()));
     board.sh(UNLOAD);
 }
 
-fn stream(board: &Machine, name: &str) -> Option<Value> {
-    let streams = board.get("/api/v1/streams")?;
-    streams["streams"].as_array()?.iter().find(|stream| stream["name"] == name).cloned()
-}
-
-/// Waits for what `look` finds of the stream, which is asked for once a second.
-fn wait_stream<T>(board: &Machine, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
-    wait_for(what, PATIENCE, || {
-        std::thread::sleep(Duration::from_secs(1));
-        look(&stream(board, "dock")?)
-    })
-}
-
-fn wait_live(board: &Machine) {
-    wait_stream(board, "pictures", |dock| {
-        let fresh = dock["last_frame_age_ms"].as_u64().is_some_and(|age| age < 5_000);
-        (dock["state"] == "live" && fresh).then_some(())
-    });
-}
-
-fn wait_offline(board: &Machine, reason: &str) {
-    wait_stream(board, reason, |dock| dock["reason"].as_str()?.contains(reason).then_some(()));
-}
-
-fn total(board: &Machine, what: &str) -> u64 {
-    stream(board, "dock").unwrap()["totals"][what].as_u64().unwrap()
-}
-
-fn camera(board: &Machine) -> Value {
-    let devices = board.get("/api/v1/devices").unwrap();
-    let found = devices["devices"].as_array().unwrap().iter().find(|one| one["id"] == CAMERA);
-    found.unwrap_or_else(|| panic!("{devices}")).clone()
-}
-
 fn is_listed(board: &Machine) {
-    let camera = camera(board);
+    let camera = board.camera(CAMERA);
     assert_eq!(camera["driver"], "vivid");
     let formats = camera["formats"].as_array().unwrap();
     let yuyv = formats.iter().find(|format| format["code"] == "YUYV").unwrap();
@@ -119,7 +81,7 @@ fn set(board: &Machine, control: &str, value: &str) {
 
 fn is_controlled(board: &Machine) {
     let brightness = || {
-        let camera = camera(board);
+        let camera = board.camera(CAMERA);
         let controls = camera["controls"].as_array().unwrap();
         let found = controls.iter().find(|control| control["key"] == "brightness").unwrap();
         found["value"].as_i64().unwrap()
@@ -132,39 +94,39 @@ fn is_controlled(board: &Machine) {
 /// What a bad cable and a driver in trouble bring: damaged and dropped pictures are counted, and a
 /// stream that breaks begins anew.
 fn survives_its_faults(board: &Machine) {
-    let lost = total(board, "lost");
+    let lost = board.total("dock", "lost");
     set(board, "inject_v4l2_buf_flag_error", "1");
-    wait_stream(board, "a damaged picture", |dock| {
+    board.wait_stream("dock", "a damaged picture", |dock| {
         (dock["totals"]["lost"].as_u64()? > lost).then_some(())
     });
-    let lost = total(board, "lost");
+    let lost = board.total("dock", "lost");
     set(board, "percentage_of_dropped_buffers", "60");
-    wait_stream(board, "dropped pictures", |dock| {
+    board.wait_stream("dock", "dropped pictures", |dock| {
         (dock["totals"]["lost"].as_u64()? > lost + 3).then_some(())
     });
     set(board, "percentage_of_dropped_buffers", "0");
-    let restarts = total(board, "restarts");
+    let restarts = board.total("dock", "restarts");
     set(board, "inject_fatal_streaming_error", "1");
-    wait_stream(board, "a new run", |dock| {
+    board.wait_stream("dock", "a new run", |dock| {
         (dock["totals"]["restarts"].as_u64()? > restarts).then_some(())
     });
-    wait_live(board);
+    board.wait_live("dock");
 }
 
 /// A driver that says that the device went away, and then pulled out while it streams and plugged in
 /// again under another number, with other buffers.
 fn comes_back(board: &Machine) {
-    let restarts = total(board, "restarts");
+    let restarts = board.total("dock", "restarts");
     set(board, "disconnect", "1");
-    wait_stream(board, "a new run", |dock| {
+    board.wait_stream("dock", "a new run", |dock| {
         (dock["totals"]["restarts"].as_u64()? > restarts).then_some(())
     });
-    wait_live(board);
+    board.wait_live("dock");
     board.sh(PULL);
-    wait_offline(board, "There is no camera at");
+    board.wait_offline("dock", "There is no camera at");
     board.sh(UNLOAD);
     board.sh(&PLUG.replace("modprobe vivid", "modprobe vivid vid_cap_nr=7 multiplanar=2"));
-    wait_live(board);
-    assert_eq!(camera(board)["node"], "/dev/video7");
+    board.wait_live("dock");
+    assert_eq!(board.camera(CAMERA)["node"], "/dev/video7");
     shows_its_bars(board);
 }

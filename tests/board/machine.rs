@@ -109,6 +109,47 @@ impl Machine {
         });
     }
 
+    /// What the API says of a stream, if it is configured.
+    pub fn stream(&self, name: &str) -> Option<Value> {
+        let streams = self.get("/api/v1/streams")?;
+        streams["streams"].as_array()?.iter().find(|stream| stream["name"] == name).cloned()
+    }
+
+    /// Waits for what `look` finds of a stream, which is asked for once a second.
+    pub fn wait_stream<T>(&self, name: &str, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        wait_for(what, SCRIPT_TIME_MAX, || {
+            std::thread::sleep(Duration::from_secs(1));
+            look(&self.stream(name)?)
+        })
+    }
+
+    /// Waits until a stream is live with pictures that are fresh.
+    pub fn wait_live(&self, name: &str) {
+        self.wait_stream(name, "pictures", |stream| {
+            let fresh = stream["last_frame_age_ms"].as_u64().is_some_and(|age| age < 5_000);
+            (stream["state"] == "live" && fresh).then_some(())
+        });
+    }
+
+    /// Waits until a stream says that it is not, for `reason`.
+    pub fn wait_offline(&self, name: &str, reason: &str) {
+        self.wait_stream(name, reason, |stream| {
+            stream["reason"].as_str()?.contains(reason).then_some(())
+        });
+    }
+
+    /// How many of something a stream has counted.
+    pub fn total(&self, name: &str, what: &str) -> u64 {
+        self.stream(name).unwrap()["totals"][what].as_u64().unwrap()
+    }
+
+    /// What the API says of the camera with this id.
+    pub fn camera(&self, id: &str) -> Value {
+        let devices = self.get("/api/v1/devices").unwrap();
+        let found = devices["devices"].as_array().unwrap().iter().find(|one| one["id"] == id);
+        found.unwrap_or_else(|| panic!("{devices}")).clone()
+    }
+
     fn make_disks(&self) {
         self.make_initramfs();
         let mut root = Command::new("qemu-img");
@@ -191,6 +232,12 @@ impl Machine {
         qemu.args(["-device", "virtio-serial-pci"]);
         qemu.args(["-device", "virtserialport,chardev=agent,name=agent"]);
         qemu.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+        // A USB hub whose ports can be switched off; behind the first of them plays a test.
+        qemu.args(["-device", "qemu-xhci,id=usb,addr=0x10"]);
+        qemu.args(["-device", "usb-hub,bus=usb.0,port=1,ports=4,port-power=on"]);
+        qemu.arg("-chardev")
+            .arg(format!("socket,id=webcam,server=on,wait=off,path={}", self.usb_port().display()));
+        qemu.args(["-device", "usb-redir,chardev=webcam,bus=usb.0,port=1.1"]);
     }
 
     fn raspberry_pi_3(&self, qemu: &mut Command) {
@@ -201,6 +248,11 @@ impl Machine {
         // The second serial line, which is on the real board's header.
         qemu.args(["-serial", "chardev:agent"]);
         qemu.args(["-action", "reboot=shutdown,shutdown=pause"]);
+    }
+
+    /// Where a USB device can be plugged in, see `usb.rs`.
+    pub fn usb_port(&self) -> PathBuf {
+        self.path("usb")
     }
 
     /// Presses the power button: for a tenth of a second the fourth line of the board's GPIO chip is

@@ -24,7 +24,7 @@ fn boot_id(board: &Machine) -> String {
 }
 
 /// Waits until `/api/v1/recovery` has an entry of `rung` that says `what`, made in this boot.
-fn wait_told(board: &Machine, rung: u64, what: &str) {
+pub(super) fn wait_told(board: &Machine, rung: u64, what: &str) {
     wait_told_of(board, &boot_id(board), rung, what);
 }
 
