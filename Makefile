@@ -47,7 +47,7 @@ test: packages-build packages-test page players
 
 test-board: deb-arm64 packages-build packages-test
 	@.ci/packages $(BOARD_PACKAGES)
-	PROPTEST_CASES=32 .ci/cross test --release --locked --lib -- $(NOT_EMULATED)
+	PROPTEST_CASES=32 .ci/cross test --profile emulated --locked --lib -- $(NOT_EMULATED)
 	tests/board/build.sh
 	cargo test --locked --test board -- --ignored --nocapture
 
