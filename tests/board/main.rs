@@ -40,9 +40,9 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("install", || install(&board));
     step("live", || live(&board));
     step("served", || served(&board));
+    step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
     let webcam = step("webcam", || webcam::a_webcam_is_seen(&board));
     step("camera", || cameras::a_camera_of_the_board_is_seen(&board));
-    step("lines", || lines::an_led_and_an_input_work_out_of_the_sandbox(&board));
     step("webcam dies", || webcam::a_dead_webcam_loses_its_power(&board, webcam));
     step("picture decoder crashes", || recovery::a_decoder_that_crashes_costs_one_picture(&board));
     step("boot completes", || recovery::a_box_that_is_well_completes_its_boot(&board));
