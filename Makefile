@@ -4,6 +4,7 @@
 # make cross  the daemon for 64-bit boards (aarch64), built on this machine
 # make deb    Debian packages for amd64 and arm64, in target/deb
 # make test-board   the unit tests under emulation, and the package on a virtual arm64 board
+# make board  builds what that needs
 # make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
@@ -33,7 +34,8 @@ NOT_EMULATED := --skip serve::rtsp::multicast::ears --skip what_is_no_video_node
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test test-board bench soak cross deb deb-arm64 page players packages-build packages-test check-tools clean
+.PHONY: run test test-board board board-tests board-image bench soak cross deb deb-arm64 page players \
+	packages-build packages-test packages-cross packages-board check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
@@ -45,11 +47,17 @@ test: packages-build packages-test page players
 	cargo clippy --locked --all-targets -- -D warnings
 	@.ci/tests
 
-test-board: deb-arm64 packages-build packages-test
-	@.ci/packages $(BOARD_PACKAGES)
+test-board: board
 	PROPTEST_CASES=32 .ci/cross test --profile emulated --locked --lib -- $(NOT_EMULATED)
-	tests/board/build.sh
 	cargo test --locked --test board -- --ignored --nocapture
+
+board: deb-arm64 board-tests board-image
+
+board-tests: packages-board page
+	.ci/cross test --profile emulated --locked --lib --no-run
+
+board-image: packages-board
+	@tests/board/build.sh
 
 bench: packages-build packages-test page
 	cargo bench --locked
@@ -57,7 +65,7 @@ bench: packages-build packages-test page
 soak: packages-build packages-test page
 	@.ci/soak
 
-cross: check-tools page
+cross: packages-cross page
 	@.ci/cross build --release --locked
 	@.ci/glibc-floor $(ARM64) aarch64-linux-gnu-objdump
 
@@ -88,8 +96,14 @@ $(PAGE)/node_modules/.built: $(PAGE)/node_modules/.package-lock.json $(shell fin
 packages-build: check-tools
 	@.ci/packages $(BUILD_PACKAGES)
 
-packages-test:
+packages-test: packages-build
 	@.ci/packages $(TEST_PACKAGES)
+
+packages-cross: packages-build
+	@.ci/cross packages
+
+packages-board: packages-test packages-cross
+	@.ci/packages $(BOARD_PACKAGES)
 
 check-tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again." >&2; exit 1; }
