@@ -26,6 +26,8 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// How often levels and the box's condition are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How often lines are looked for where there were none.
+const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 /// Longest sleep of the thread, so that it sees its end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// Level of a button that is neither high nor low enough for less is none.
@@ -40,7 +42,7 @@ pub struct Panel(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Chosen when a line is first needed.
+    /// Found when a line is first needed, or later.
     gpio: OnceLock<Arc<dyn Gpio>>,
     view: Mutex<PanelView>,
 }
@@ -98,6 +100,15 @@ impl Panel {
     #[must_use]
     pub fn view(&self) -> PanelView {
         self.lock().clone()
+    }
+
+    /// The way to the lines, once there is one.
+    fn gpio(&self) -> Result<Arc<dyn Gpio>, String> {
+        if let Some(gpio) = self.0.gpio.get() {
+            return Ok(Arc::clone(gpio));
+        }
+        let found = gpio::find()?;
+        Ok(Arc::clone(self.0.gpio.get_or_init(|| found)))
     }
 
     fn lock(&self) -> MutexGuard<'_, PanelView> {
@@ -173,6 +184,7 @@ async fn on_a_thread(
 }
 
 /// What the thread is given.
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) panel: Panel,
     pub(super) config: Config,
@@ -205,12 +217,14 @@ pub(super) struct Front {
     colour: Option<Colour>,
     here_until: Option<BootTime>,
     look_at: BootTime,
+    /// When lines are looked for again, where there were none.
+    search_at: BootTime,
     faults: PanelView,
 }
 
 impl Front {
     pub(super) fn open(wanted: Wanted, clock: SharedClock) -> Self {
-        let gpio = Arc::clone(wanted.panel.0.gpio.get_or_init(gpio::choose));
+        let gpio = wanted.panel.gpio().unwrap_or_else(gpio::none);
         let mut faults = PanelView { gpio: Some(gpio.driver()), ..PanelView::default() };
         let (queue, edges) = sync_channel(GPIO_EDGES_MAX);
         let led = wanted.config.led.clone();
@@ -245,6 +259,7 @@ impl Front {
             colour: None,
             here_until: None,
             look_at: now,
+            search_at: now.after(SEARCH_PAUSE),
             faults,
         }
     }
@@ -274,6 +289,9 @@ impl Front {
 
     /// Does what is due at `now`; answers how long nothing else is.
     pub(super) fn turn(&mut self, now: BootTime) -> Duration {
+        if self.faults.gpio == Some(Driver::None) && now >= self.search_at {
+            self.search(now);
+        }
         if now >= self.look_at {
             self.look(now);
             self.look_at = now.after(LOOK_PAUSE);
@@ -286,6 +304,15 @@ impl Front {
         let (colour, until) = led::shown(lamp, now.since(self.lamp.1), has_colours);
         self.drive(colour);
         until
+    }
+
+    /// Looks for lines that were not there at the start: a chip whose driver is loaded late, or one
+    /// that udev had not given to our group yet.
+    fn search(&mut self, now: BootTime) {
+        self.search_at = now.after(SEARCH_PAUSE);
+        if self.wanted.panel.gpio().is_ok() {
+            *self = Self::open(self.wanted.clone(), Arc::clone(&self.clock));
+        }
     }
 
     /// What is most worth saying now: what somebody does at the box, then how it does.

@@ -161,6 +161,8 @@ struct Fake(Arc<Mutex<Lines>>);
 struct Lines {
     levels: BTreeMap<String, bool>,
     edges: BTreeMap<String, Edges>,
+    /// The chip is not there yet.
+    absent: bool,
 }
 
 impl Fake {
@@ -178,9 +180,9 @@ impl Fake {
         self.0.lock().unwrap().edges[line].tell(high);
     }
 
-    fn there(line: &Line) -> Result<String, GpioError> {
+    fn there(&self, line: &Line) -> Result<String, GpioError> {
         let name = line.to_string();
-        let there = !name.starts_with('X');
+        let there = !name.starts_with('X') && !self.0.lock().unwrap().absent;
         there.then_some(name).ok_or_else(|| GpioError::Unknown { line: line.clone() })
     }
 }
@@ -190,11 +192,11 @@ struct FakeLine(Fake, String);
 
 impl Gpio for Fake {
     fn driver(&self) -> Driver {
-        Driver::Gpiocdev
+        if self.0.lock().unwrap().absent { Driver::None } else { Driver::Gpiocdev }
     }
 
     fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn gpio::Input>, GpioError> {
-        let name = Self::there(&wish.line)?;
+        let name = self.there(&wish.line)?;
         let mut lines = self.0.lock().unwrap();
         lines.levels.entry(name.clone()).or_insert(wish.bias == Bias::Up);
         lines.edges.insert(name.clone(), edges);
@@ -202,7 +204,7 @@ impl Gpio for Fake {
     }
 
     fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError> {
-        let name = Self::there(line)?;
+        let name = self.there(line)?;
         self.put(&name, high);
         Ok(Box::new(FakeLine(self.clone(), name)))
     }
@@ -263,7 +265,10 @@ struct Bench {
 
 impl Bench {
     fn new(config: Config) -> Self {
-        let lines = Fake::default();
+        Self::on(Fake::default(), config)
+    }
+
+    fn on(lines: Fake, config: Config) -> Self {
         let panel = Panel::on(Arc::new(lines.clone()));
         let (sender, events) = mpsc::channel(4);
         let condition = Arc::new(Mutex::new(all_well()));
@@ -301,6 +306,23 @@ fn rgb() -> Config {
             ("roof".to_owned(), input("XROOF")),
         ]),
     }
+}
+
+#[test]
+fn lines_that_come_late_are_found() {
+    let lines = Fake::default();
+    lines.0.lock().unwrap().absent = true;
+    let mut bench = Bench::on(lines, rgb());
+    bench.pass(25_000);
+    assert_eq!(bench.panel.view().gpio, Some(Driver::None));
+    bench.lines.0.lock().unwrap().absent = false;
+    bench.pass(12_000);
+    let view = bench.panel.view();
+    assert_eq!((view.gpio, view.led), (Some(Driver::Gpiocdev), None));
+    assert_eq!(bench.lines.level("G"), Some(false), "it shines");
+    bench.lines.move_to("DOOR", false);
+    bench.pass(100);
+    assert_eq!(bench.events.try_recv().unwrap().input, "door");
 }
 
 #[test]

@@ -198,27 +198,25 @@ impl fmt::Display for Line {
 }
 
 /// The way to the lines of this board: rppal on a Raspberry Pi that lets it, else the kernel's
-/// character device, else none, which is said once.
-#[must_use]
-pub fn choose() -> Arc<dyn Gpio> {
+/// character device; else why there is none.
+pub fn find() -> Result<Arc<dyn Gpio>, String> {
     let rppal = match rpi::Rpi::open() {
         Ok(gpio) => {
             info!(part = "gpio", driver = "rppal", "lines found");
-            return Arc::new(gpio);
+            return Ok(Arc::new(gpio));
         }
         Err(error) => error,
     };
-    match cdev::Cdev::open() {
-        Ok(gpio) => {
-            info!(part = "gpio", driver = "gpiocdev", rppal = %rppal, "lines found");
-            Arc::new(gpio)
-        }
-        Err(why) => {
-            let why = format!("rppal: {rppal}; gpiocdev: {why}");
-            warn!(part = "gpio", error = why, "no GPIO here, going on without");
-            Arc::new(null::Null { why })
-        }
-    }
+    let gpio = cdev::Cdev::open().map_err(|why| format!("rppal: {rppal}; gpiocdev: {why}"))?;
+    info!(part = "gpio", driver = "gpiocdev", rppal = %rppal, "lines found");
+    Ok(Arc::new(gpio))
+}
+
+/// No lines, for this reason, which is said.
+#[must_use]
+pub fn none(why: String) -> Arc<dyn Gpio> {
+    warn!(part = "gpio", error = why, "no GPIO here, going on without");
+    Arc::new(null::Null { why })
 }
 
 #[cfg(test)]
