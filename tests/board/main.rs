@@ -62,7 +62,9 @@ fn the_package_runs_on_a_board_and_heals_itself() {
 fn install(board: &Machine) {
     board.sh("mkdir /var/lib/holdfast && \
               echo 'LABEL=data /var/lib/holdfast ext4 nofail 0 2' >>/etc/fstab && mount -a");
-    board.sh("dpkg -i /mnt/holdfast.deb");
+    // In two steps, between which udev reads the new rule: its group is not there yet.
+    board.sh("dpkg --unpack /mnt/holdfast.deb && sleep 4 && \
+              udevadm trigger --subsystem-match=net --settle && dpkg --configure holdfast");
     let section = board.sh("holdfast account new --name viewer 2>/run/said");
     let said = board.sh("cat /run/said");
     let password = said.split("shown only now: ").nth(1).and_then(|rest| rest.lines().next());
