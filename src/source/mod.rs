@@ -115,6 +115,7 @@ pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Super
             let recovery = supervisor.recovery().cloned();
             let pulse = v4l2::Pulse::new(part, recovery, Arc::clone(supervisor.clock()));
             let pulse = Arc::new(pulse);
+            supervisor.spawn("revival", Arc::clone(&pulse).watch());
             keep_lives(stream, supervisor, move |stream, context| {
                 let (config, tap, pulse) = (config.clone(), Arc::clone(&tap), Arc::clone(&pulse));
                 v4l2::run(config, tap, pulse, stream, context)

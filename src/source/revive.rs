@@ -1,7 +1,7 @@
 //! Brings a camera on USB back that gives no pictures any more: the first two rungs of the ladder.
 //!
-//! Owns: when somebody is asked to do it, and the note of it. Whoever holds the camera calls
-//! [`Revival::alive`] and [`Revival::dead`] about once a second from a thread that may block on
+//! Owns: when somebody is asked to do it, and the note of it. Whoever knows the camera calls
+//! [`Revival::alive`] or [`Revival::dead`] about once a second from a thread that may block on
 //! sysfs; that a camera comes back is for its source to see.
 
 use std::path::{Path, PathBuf};

@@ -431,9 +431,7 @@ impl Drop for Machine {
     /// A test that failed shows what the board said of it.
     fn drop(&mut self) {
         if std::thread::panicking() && self.qemu.is_some() {
-            let script =
-                "systemctl status holdfast --no-pager; journalctl -u 'holdfast*' -n 60 --no-pager";
-            self.send(script);
+            self.send(include_str!("guest/said.sh"));
             let until = Instant::now() + Duration::from_secs(60);
             while let Some(line) = self.line(until) {
                 let said = line.split(' ').nth(2).and_then(|said| BASE64.decode(said).ok());

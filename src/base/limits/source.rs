@@ -49,5 +49,7 @@ pub const CAMERA_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Pictures of a camera that codes them itself, on their way to the bus; past it the thread waits,
 /// and the driver drops pictures.
 pub const CAMERA_CODED_UNITS_MAX: usize = 4;
+/// Looks, one a second, at which a camera's thread was not seen to come back from the driver.
+pub const CAMERA_ANSWER_LOOKS_MAX: u32 = 15;
 /// Pause between two looks whether a camera that is away has come back.
 pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);

@@ -14,7 +14,8 @@
 //! Invariants:
 //! 1. One call of [`run`] opens the camera once at most and ends by an error that says what to do.
 //! 2. A camera is touched by one thread at a time, also over lives: the next one waits for the
-//!    thread of the last. A driver that never comes back costs that thread and that camera.
+//!    thread of the last. A driver that never comes back costs that thread and that camera, and
+//!    ends the run, so that it is said.
 //! 3. While a camera is away nothing is opened and no life ends: its node is looked for every
 //!    [`CAMERA_LOOK_PAUSE`]. That is one `stat` a second; inotify would have to be set up anew on
 //!    two levels each time the last camera leaves, since udev removes the whole directory.
@@ -45,6 +46,7 @@ pub use error::CameraError;
 pub use format::Wanted;
 
 use super::raw::{self, Feed, Job, RawError, Tap};
+use crate::base::fault::{Class, Fault};
 use crate::base::limits::{CAMERA_LOOK_PAUSE, CAMERA_OPEN_TIME_MAX, CAMERA_RELEASE_TIME_MAX};
 use crate::base::time::SharedClock;
 use crate::bus::{State, Stream};
@@ -222,16 +224,32 @@ pub(super) async fn run(
         error => RawError::Source(error),
     })?;
     let seat = Arc::clone(&config.memory.seat);
-    let ended = if held.camera.layout == Layout::H264 {
-        coded::run(held, stream, context).await.map_err(RawError::Source)
-    } else {
-        let job = Job { settings: config.encode, fps: held.camera.fps, width: None };
-        let clock = Arc::clone(&context.clock);
-        raw::run(job, tap, stream, context, move |feed| film(held, feed, clock)).await
+    let life = TaskContext { stop: context.stop.child_token(), ..context };
+    let stop = life.stop.clone();
+    let run = filmed(held, config.encode, tap, stream, life);
+    let ended = match pulse.watch_over(run, stop).await {
+        Some(ended) => ended,
+        None => Err(RawError::Source(CameraError::Stuck)),
     };
     // Whoever opens the camera next, here or elsewhere, finds it free.
     let _ = timeout(CAMERA_RELEASE_TIME_MAX, seat.acquire()).await;
     ended
+}
+
+/// Publishes what a camera gives until something ends it.
+async fn filmed(
+    held: Held,
+    settings: Settings,
+    tap: Arc<Tap>,
+    stream: Arc<Stream>,
+    context: TaskContext,
+) -> Result<Infallible, RawError<CameraError>> {
+    if held.camera.layout == Layout::H264 {
+        return coded::run(held, stream, context).await.map_err(RawError::Source);
+    }
+    let job = Job { settings, fps: held.camera.fps, width: None };
+    let clock = Arc::clone(&context.clock);
+    raw::run(job, tap, stream, context, move |feed| film(held, feed, clock)).await
 }
 
 async fn opened(
@@ -240,7 +258,7 @@ async fn opened(
     stream: &Arc<Stream>,
     context: &TaskContext,
 ) -> Result<Held, CameraError> {
-    await_node(config, pulse, stream, context).await;
+    await_node(config, stream, context).await;
     let seat = Arc::clone(&config.memory.seat).acquire_owned();
     let seat = timeout(CAMERA_RELEASE_TIME_MAX, seat).await.map_err(|_| CameraError::Stuck)?;
     // Nobody closes the semaphore.
@@ -262,13 +280,18 @@ async fn opened(
 }
 
 fn open(config: &Config, pulse: &Pulse, stream: &str) -> Result<Camera<Device>, CameraError> {
-    let path = config.node().inspect_err(|_| pulse.dead())?;
+    let path = config.node()?;
     pulse.is_behind(&path);
-    camera::open(&path, config, stream).inspect_err(|_| pulse.dead())
+    camera::open(&path, config, stream).inspect_err(|error| {
+        // It would come back as it is.
+        if matches!(error, CameraError::Busy) || error.class() == Class::Config {
+            pulse.is_nowhere();
+        }
+    })
 }
 
 /// Waits until the camera's node is there; says once that it is not.
-async fn await_node(config: &Config, pulse: &Arc<Pulse>, stream: &Stream, context: &TaskContext) {
+async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
     if config.is_there() {
         return;
     }
@@ -277,9 +300,6 @@ async fn await_node(config: &Config, pulse: &Arc<Pulse>, stream: &Stream, contex
     stream.set_state(State::Offline { reason: away.to_string() }, context.clock.wall());
     while !config.is_there() {
         context.heartbeat.beat();
-        let pulse = Arc::clone(pulse);
-        // sysfs may block; it is asked about once a second.
-        let _ = tokio::task::spawn_blocking(move || pulse.dead()).await;
         tokio::time::sleep(CAMERA_LOOK_PAUSE).await;
     }
     info!(stream = %stream.name(), "camera is there");

@@ -45,7 +45,7 @@ pub(super) struct Reel<D: Driver> {
 }
 
 impl<D: Driver> Reel<D> {
-    /// Whether pictures come is told to `pulse`.
+    /// That pictures come, and that the driver answers, is told to `pulse`.
     pub(super) fn new(camera: Camera<D>, clock: SharedClock, pulse: Option<Arc<Pulse>>) -> Self {
         let interval = Duration::from_secs_f32(1.0 / camera.fps.max(0.1));
         Self {
@@ -84,13 +84,18 @@ impl<D: Driver> Reel<D> {
             read(&frame.planes, taken).map_err(|error| error.to_string())
         });
         self.lost = lost;
+        if let Some(pulse) = &self.pulse {
+            pulse.turns();
+        }
         match seen? {
             Some(Ok(seen)) => {
                 if seen == Seen::Taken {
                     self.lost = 0;
                 }
                 (self.good, self.rebuilt, self.damage) = (self.clock.boot(), false, None);
-                self.tell(Pulse::alive);
+                if let Some(pulse) = &self.pulse {
+                    pulse.alive(self.good.after(self.silence / 2));
+                }
                 Ok(())
             }
             Some(Err(damage)) => {
@@ -102,18 +107,9 @@ impl<D: Driver> Reel<D> {
         }
     }
 
-    fn tell(&self, word: impl FnOnce(&Pulse)) {
-        if let Some(pulse) = &self.pulse {
-            word(pulse);
-        }
-    }
-
     /// Sees to it that there has been a usable picture lately.
     fn look(&mut self) -> Result<(), CameraError> {
         let silent = self.clock.boot().since(self.good);
-        if silent > self.silence / 2 {
-            self.tell(Pulse::dead);
-        }
         if silent < self.silence {
             return Ok(());
         }
