@@ -130,7 +130,9 @@ fn recall(data_dir: &Path) -> Memory {
 
 /// Writes it beside and renames it, so that a power cut leaves the old one or the new one.
 fn remember(data_dir: &Path, memory: Memory) -> io::Result<()> {
-    let (path, fresh) = (data_dir.join(NAME), data_dir.join("health.new"));
+    // Somebody may ask at the same moment as the unit does.
+    let fresh = data_dir.join(format!("health.{}.new", std::process::id()));
+    let path = data_dir.join(NAME);
     let mut file = File::create(&fresh)?;
     file.write_all(&serde_json::to_vec(&memory)?)?;
     file.sync_all()?;

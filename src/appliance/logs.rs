@@ -3,11 +3,15 @@
 //! Owns: that choice and the filter. `HOLDFAST_LOG` changes the filter, in the form of
 //! tracing's `EnvFilter`.
 
+mod legible;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use legible::Legible;
 
 /// sled and retina tell every operation below warnings; that is not for a healthy journal.
 const FILTER: &str = "info,sled=warn,retina=warn";
@@ -20,7 +24,7 @@ pub(super) fn init() {
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     if let Some(journal) = journal {
         let named = journal.with_syslog_identifier("holdfast".into()).with_field_prefix(None);
-        registry.with(named).init();
+        registry.with(Legible(named)).init();
     } else {
         let plain = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
