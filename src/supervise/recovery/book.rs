@@ -20,6 +20,10 @@ const DEATHS_WINDOW: Duration = Duration::from_secs(600);
 pub(super) const DAEMON: &str = "daemon";
 /// The part that stands for the machine.
 pub(super) const BOARD: &str = "board";
+/// Why the fifth rung was needed, where the hardware says so.
+const WATCHDOG: &str = "the board's watchdog reset it: its kernel or PID 1 hung";
+/// The same where it does not.
+const UNEXPLAINED: &str = "power was lost or the board was reset; the hardware does not say which";
 /// Why the fourth rung was needed.
 pub(super) const FIVE_DEATHS: &str = "five deaths of the daemon within ten minutes";
 
@@ -175,14 +179,21 @@ impl Book {
         let (rung, what) = if self.died_too_often(&life.boot) {
             (Rung::Reboot, FIVE_DEATHS)
         } else if reset == Reset::Watchdog {
-            (Rung::BoardReset, "the board's watchdog reset it: its kernel or PID 1 hung")
+            (Rung::BoardReset, WATCHDOG)
         } else {
-            (
-                Rung::BoardReset,
-                "power was lost or the board was reset; the hardware does not say which",
-            )
+            (Rung::BoardReset, UNEXPLAINED)
         };
         Some(Entry::new(rung, BOARD, what, boot, now))
+    }
+
+    /// The watchdog turns out to have reset the board before `boot`: its driver was loaded after the
+    /// daemon began. Says whether that is news.
+    pub(super) fn explain_reset(&mut self, boot: &str) -> bool {
+        let unexplained = |entry: &&mut Entry| entry.what == UNEXPLAINED && entry.boot == boot;
+        let Some(entry) = self.entries.iter_mut().rev().find(unexplained) else { return false };
+        WATCHDOG.clone_into(&mut entry.what);
+        self.own_last_reboot();
+        true
     }
 
     /// How often the daemon died in `boot` within the window before `now`.

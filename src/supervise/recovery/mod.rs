@@ -42,12 +42,15 @@ pub use self::park::Parked;
 use self::book::{Book, Life, Reset};
 use crate::base::boot;
 use crate::base::limits::STOP_TIME_MAX;
-use crate::base::time::{SharedClock, WallTime};
+use crate::base::time::{BootTime, SharedClock, WallTime};
 
 /// File name below the data directory.
 const NAME: &str = "recovery.json";
 /// How often it is looked whether a park is over and a boot has lasted.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// When a boot has the driver of its watchdog, which alone knows what reset the board: udev loads it
+/// while the daemon starts already.
+const WATCHDOG_KNOWN_AFTER: Duration = Duration::from_secs(120);
 /// Pause after the medium refused the log.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -171,11 +174,16 @@ impl RecoveryLog {
         was
     }
 
-    /// Ends a park in its time, and forgets reboots once a boot has lasted. Runs for ever.
+    /// Ends a park in its time, forgets reboots once a boot has lasted, and explains the reset before
+    /// this boot when the hardware comes to say more. Runs for ever.
     pub async fn watch_park(self) {
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             let (now, up) = (self.clock.wall(), self.clock.boot());
+            let early = up.since(BootTime::default()) < WATCHDOG_KNOWN_AFTER;
+            if early && file::last_reset() == Reset::Watchdog {
+                self.explain_reset(now, up);
+            }
             let mut state = self.shared.lock();
             let left = state.book.parked.as_ref().map(|park| park.remaining(&self.boot, now, up));
             let over = left.is_some_and(|left| left.is_zero());
@@ -188,6 +196,18 @@ impl RecoveryLog {
                 self.changed();
             }
         }
+    }
+
+    /// The watchdog did it; that counts as more than power that flickers.
+    fn explain_reset(&self, now: WallTime, up: BootTime) {
+        let mut state = self.shared.lock();
+        if !state.book.explain_reset(&self.boot) {
+            return;
+        }
+        warn!(part = "recovery", rung = Rung::BoardReset.number(), "the watchdog reset the board");
+        park_if_needed(&mut state.book, &self.boot, now, up);
+        drop(state);
+        self.changed();
     }
 
     /// The book changed beyond an entry.
@@ -274,7 +294,15 @@ fn begin_life(book: &mut Book, data_dir: &Path, boot: &str, clock: &SharedClock)
     if book.parked.as_ref().is_some_and(over) {
         book.unpark();
         info!(part = "recovery", "parked long enough, recording goes on");
-    } else if !outside::image_is_on_trial() {
+    } else {
+        park_if_needed(book, boot, now, up);
+    }
+}
+
+/// Parks a board that was booted too often, unless its boot loader will do something about that; and
+/// says of one that is parked that it is.
+fn park_if_needed(book: &mut Book, boot: &str, now: WallTime, up: BootTime) {
+    if !outside::image_is_on_trial() {
         book.park_if_needed(boot, now, up);
     }
     if let Some(parked) = &book.parked {

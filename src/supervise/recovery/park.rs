@@ -70,6 +70,13 @@ impl Book {
         self.reboots.drain(..over);
     }
 
+    /// The reboot that was counted last was the box's own.
+    pub(super) fn own_last_reboot(&mut self) {
+        if let Some(reboot) = self.reboots.last_mut() {
+            reboot.own = true;
+        }
+    }
+
     /// Parks when there were too many reboots; says whether it did just now.
     pub(super) fn park_if_needed(&mut self, boot: &str, now: WallTime, up: BootTime) -> bool {
         let counts = |reboot: &Reboot| {

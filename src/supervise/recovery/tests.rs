@@ -226,6 +226,18 @@ fn power_that_flickers_parks_late() {
 }
 
 #[test]
+fn a_reset_is_explained_once_the_watchdog_is_known() {
+    let mut book = (1..=5).fold(Book::default(), |book, times| {
+        start(&ended_by(false, book, times * 300), 20, times * 300 + 60)
+    });
+    assert!(!book.explain_reset(OTHER), "another boot's");
+    assert!(book.explain_reset(&this_boot()));
+    assert!(book.entries.last().unwrap().what.contains("watchdog"));
+    let (now, up) = (at(1_600), BootTime::from_millis(60_000));
+    assert!(book.park_if_needed(&this_boot(), now, up), "it counts twice now");
+}
+
+#[test]
 fn a_parked_box_is_not_booted_again_and_never_reaches_the_start_limit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
