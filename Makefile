@@ -27,10 +27,6 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	iproute2 jq nginx-light openssl unzip libcurl4-openssl-dev python3-venv systemd
 # A board in software, and the Debian 12 that it boots.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
-# Unit tests that qemu-user cannot run: it refuses to name the interface of multicast, and answers for
-# the kernel (ENOSYS) where an ioctl is asked of the wrong file. The simulation proves logic, at length,
-# and no processor.
-NOT_EMULATED := --skip serve::rtsp::multicast::ears --skip what_is_no_video_node --skip dvr::tests::sim
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
@@ -43,18 +39,17 @@ run: packages-build page
 
 test: packages-build packages-test page players
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@.ci/tests
 
-test-board: board
-	PROPTEST_CASES=32 .ci/cross test --profile emulated --locked --lib -- $(NOT_EMULATED)
-	cargo test --locked --test board -- --ignored --nocapture
+test-board: deb-arm64 packages-board
+	@.ci/test-board
 
 board: deb-arm64 board-tests board-image
 
 board-tests: packages-board page
-	.ci/cross test --profile emulated --locked --lib --no-run
+	.ci/cross test --release --locked --lib --no-run
 
 board-image: packages-board
 	@tests/board/build.sh

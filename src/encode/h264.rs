@@ -1,8 +1,8 @@
 //! H.264 in software with openh264.
 //!
-//! Owns: the settings, and where the library's complaints go. The library's defaults are wrong for a recorder (one key frame ever,
-//! frames skipped, 120 kbit/s), so each that matters is set here. No B-frames: decoding order is
-//! presentation order.
+//! Owns: the settings, and where the library's complaints go. The library's defaults are wrong for a
+//! recorder (one key frame ever, frames skipped, 120 kbit/s), so each that matters is set here. No
+//! B-frames: decoding order is presentation order.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::time::Duration;

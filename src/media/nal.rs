@@ -3,6 +3,10 @@
 //! Owns: walking both forms. Does not own: what a NAL means (see `codec`).
 
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memmem;
+
+/// What stands before each NAL unit of a byte stream, its leading zero apart (ITU-T H.264 §B.1).
+pub(crate) const START_CODE: &[u8] = &[0, 0, 1];
 
 /// Walks the NAL units of a length-prefixed access unit (ISO/IEC 14496-15 §5.3.3.1 with
 /// `lengthSizeMinusOne` 3).
@@ -43,36 +47,19 @@ pub fn is_whole(data: &[u8]) -> bool {
 /// Walks the NAL units of an Annex B byte stream (ITU-T H.264 Annex B), without start codes
 /// and trailing zeros. Bytes before the first start code are not part of any NAL.
 pub fn annex_b(data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut at = start_code(data, 0).map(|(_, end)| end);
+    let mut codes = memmem::find_iter(data, START_CODE).peekable();
     std::iter::from_fn(move || {
-        loop {
-            let begin = at?;
-            let (end, next) = match start_code(data, begin) {
-                Some((begin_code, end_code)) => (begin_code, Some(end_code)),
-                None => (data.len(), None),
-            };
-            at = next;
-            let nal = &data[begin..end];
-            let zeros = nal.iter().rev().take_while(|&&b| b == 0).count();
-            let nal = &nal[..nal.len() - zeros];
-            if !nal.is_empty() {
-                return Some(nal);
-            }
-        }
+        let begin = codes.next()? + START_CODE.len();
+        let end = codes.peek().copied().unwrap_or(data.len());
+        Some(without_trailing_zeros(&data[begin..end]))
     })
+    .filter(|nal| !nal.is_empty())
 }
 
-/// The next `00 00 01` at or after `from`: its begin and the offset behind it.
-fn start_code(data: &[u8], from: usize) -> Option<(usize, usize)> {
-    let mut at = from + 2;
-    while at < data.len() {
-        match data[at] {
-            0 => at += 1,
-            1 if data[at - 1] == 0 && data[at - 2] == 0 => return Some((at - 2, at + 1)),
-            _ => at += 3,
-        }
-    }
-    None
+/// A NAL unit without what may stand between it and the next start code (§B.1).
+pub(crate) fn without_trailing_zeros(nal: &[u8]) -> &[u8] {
+    let zeros = nal.iter().rev().take_while(|&&octet| octet == 0).count();
+    &nal[..nal.len() - zeros]
 }
 
 /// Puts NAL units behind 4-byte lengths, one after the other.

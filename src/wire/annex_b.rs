@@ -6,8 +6,10 @@
 //! stream says no earlier that a unit is whole.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use memchr::memmem;
 
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
+use crate::media::nal::{self, START_CODE};
 
 /// NAL unit types, ITU-T H.264 Table 7-1.
 const NAL_SLICE: u8 = 1;
@@ -15,8 +17,6 @@ const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 
-/// Octets of a start code, its leading zero apart.
-const START_CODE_BYTES: usize = 3;
 /// What is seen of a NAL unit before it is known whether it begins an access unit.
 const PEEK_BYTES: usize = 2;
 
@@ -76,14 +76,14 @@ impl Splitter {
     /// The next picture that is whole.
     pub fn poll(&mut self) -> Option<Unit> {
         while let Some(at) = self.start_code() {
-            let next = at + START_CODE_BYTES;
+            let next = at + START_CODE.len();
             let Some(peek) = self.rest.get(next..next + PEEK_BYTES) else {
                 self.searched = at;
                 return None;
             };
             let ends = self.is_inside && begins_unit(peek);
             let nal = self.rest.split_to(at);
-            self.rest.advance(START_CODE_BYTES);
+            self.rest.advance(START_CODE.len());
             self.searched = 0;
             let is_torn = std::mem::take(&mut self.is_torn);
             if std::mem::replace(&mut self.is_inside, true) {
@@ -99,16 +99,11 @@ impl Splitter {
 
     /// Where the next start code is.
     fn start_code(&mut self) -> Option<usize> {
-        let mut at = self.searched + 2;
-        while let Some(&octet) = self.rest.get(at) {
-            match octet {
-                0 => at += 1,
-                1 if self.rest[at - 1] == 0 && self.rest[at - 2] == 0 => return Some(at - 2),
-                _ => at += 3,
-            }
+        let found = memmem::find(&self.rest[self.searched..], START_CODE);
+        if found.is_none() {
+            self.searched = self.rest.len().saturating_sub(START_CODE.len() - 1);
         }
-        self.searched = self.rest.len().saturating_sub(2);
-        None
+        found.map(|at| self.searched + at)
     }
 
     /// Lets go what can be part of no unit.
@@ -123,8 +118,7 @@ impl Splitter {
 
     /// Puts a whole NAL unit to the others of its access unit.
     fn take(&mut self, nal: &[u8], is_torn: bool) {
-        let zeros = nal.iter().rev().take_while(|&&octet| octet == 0).count();
-        let nal = &nal[..nal.len() - zeros];
+        let nal = nal::without_trailing_zeros(nal);
         let Some(&head) = nal.first() else { return };
         let draft = &mut self.unit;
         if is_torn || head & 0x80 != 0 || draft.data.len() + nal.len() > ACCESS_UNIT_BYTES_MAX {
@@ -213,7 +207,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::nal;
 
     fn cut(stream: &[u8], pieces: usize) -> Vec<Unit> {
         let mut splitter = Splitter::default();

@@ -81,7 +81,7 @@ impl Machine {
         need("qemu-system-aarch64", "qemu-system-arm");
         need("qemu-img", "qemu-utils");
         need("busybox", "busybox-static");
-        let mut recipe = Command::new("tests/board/build.sh");
+        let mut recipe = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh"));
         let board = run_well(&mut recipe, Duration::from_secs(900));
         let board = PathBuf::from(String::from_utf8(board).unwrap().trim());
         let dir = tempfile::tempdir().unwrap();
@@ -166,7 +166,8 @@ impl Machine {
     /// The package travels in front of the initramfs, as an archive of its own (the kernel's
     /// initramfs buffer format): every board can load that.
     fn make_initramfs(&self) {
-        let deb = format!("target/deb/holdfast_{}_arm64.deb", env!("CARGO_PKG_VERSION"));
+        let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/deb");
+        let deb = format!("{packages}/holdfast_{}_arm64.deb", env!("CARGO_PKG_VERSION"));
         std::fs::copy(&deb, self.path("holdfast.deb"))
             .unwrap_or_else(|error| panic!("{deb}: {error}; make deb-arm64 makes it"));
         let mut pack = Command::new("sh");

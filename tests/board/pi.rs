@@ -84,11 +84,13 @@ fn it_is_known(board: &Machine) {
     assert_eq!(system["board"]["id"], "raspberry-pi/3", "{system}");
     assert_eq!(system["disk"]["kind"], "sd", "{system}");
     assert!(system["temperatures"][0]["celsius"].is_f64(), "{system}");
-    let known = holdfast::board::all().find(|facts| facts.id == "raspberry-pi/3").unwrap();
+    let known: toml::Table =
+        include_str!("../../board/raspberry-pi/3/board.toml").parse().expect("it is built in");
     let chips = board.sh("cat /sys/kernel/debug/gpio");
-    assert!(known.gpio.chips.iter().any(|chip| chips.contains(chip)), "{chips}");
+    let mut known_chips = known["gpio"]["chips"].as_array().unwrap().iter();
+    assert!(known_chips.any(|chip| chips.contains(chip.as_str().unwrap())), "{chips}");
     let driver = board.sh("basename $(readlink /sys/class/watchdog/watchdog0/device/driver)");
-    assert_eq!(driver.trim(), known.watchdog.driver);
+    assert_eq!(Some(driver.trim()), known["watchdog"]["driver"].as_str());
 }
 
 /// Both levels of the LED are seen, and what the inputs were at when the daemon took them.

@@ -1,8 +1,8 @@
 //! JPEG pictures of cameras (MJPEG) to I420.
 //!
 //! Owns: what cameras leave out or add (Huffman tables, padding behind the end) and the colours: JPEG
-//! is BT.601 in full range, whatever a driver says, and becomes video range, which every player knows. The reading is zune-jpeg's, which is safe Rust; a
-//! panic in it costs one picture.
+//! is BT.601 in full range, whatever a driver says, and becomes video range, which every player
+//! knows. The reading is zune-jpeg's, which is safe Rust; a panic in it costs one picture.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
