@@ -4,18 +4,20 @@
 //! it last was. Asks the daemon as anybody would, over its API.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::{Api, AskError};
 use crate::base::fault::chain;
+use crate::base::file;
 use crate::base::limits::HEALTH_FILE_BYTES_MAX;
 use crate::config::{self, Config};
 use crate::supervise::recovery;
@@ -62,7 +64,9 @@ pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
         };
         if missing.is_empty() {
             if arguments.wait.is_some() {
-                remember(&config.data_dir, Memory { cameras: seen })?;
+                remember(&config.data_dir, Memory { cameras: seen }).with_context(|| {
+                    format!("{NAME} in {} cannot be written", config.data_dir.display())
+                })?;
             }
             println!("The box is well.");
             return Ok(ExitCode::SUCCESS);
@@ -128,14 +132,7 @@ fn recall(data_dir: &Path) -> Memory {
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Writes it beside and renames it, so that a power cut leaves the old one or the new one.
+/// Remembers it; somebody may ask at the same moment as the unit does.
 fn remember(data_dir: &Path, memory: Memory) -> io::Result<()> {
-    // Somebody may ask at the same moment as the unit does.
-    let fresh = data_dir.join(format!("health.{}.new", std::process::id()));
-    let path = data_dir.join(NAME);
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(&memory)?)?;
-    file.sync_all()?;
-    fs::rename(&fresh, &path)?;
-    File::open(data_dir)?.sync_all()
+    file::replace_shared(&data_dir.join(NAME), &serde_json::to_vec(&memory)?)
 }

@@ -5,17 +5,16 @@
 //! they hold cameras' passwords. The file that somebody wrote is never touched; any change of it is
 //! tried anew.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::base::limits::CONFIG_BYTES_MAX;
-use crate::base::{boot, device};
+use crate::base::{boot, device, file};
 use crate::config::{self, Config};
 
 const GOOD: &str = "config.good";
@@ -85,7 +84,7 @@ impl Trial {
         if self.reverted.is_some() || self.read(GOOD).as_ref() == Some(&self.text) {
             return;
         }
-        let kept = keep(&self.data_dir, GOOD, self.text.as_bytes());
+        let kept = file::replace(&self.data_dir.join(GOOD), self.text.as_bytes());
         tell(kept);
         self.forget();
     }
@@ -108,7 +107,7 @@ impl Trial {
 
     fn write(&self, note: &Note) {
         let text = serde_json::to_vec(note).map_err(io::Error::from);
-        let kept = text.and_then(|text| keep(&self.data_dir, TRIAL, &text));
+        let kept = text.and_then(|text| file::replace(&self.data_dir.join(TRIAL), &text));
         tell(kept);
     }
 
@@ -141,20 +140,10 @@ fn this_boot() -> String {
     device::hex(&boot::identity())
 }
 
-/// Replaces a file whole or not at all.
-fn keep(dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
-    let fresh = dir.join(format!("{name}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&fresh)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&fresh, dir.join(name))?;
-    File::open(dir)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn text(dir: &Path, fps: u32) -> String {

@@ -4,9 +4,8 @@
 //! (Ed25519, RFC 8032). A key that is there and cannot be used is kept as `device.key.bad`.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -16,11 +15,10 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
-use super::random;
+use super::{file, random};
 
 /// The file in the data directory.
 const FILE: &str = "device.key";
-const DRAFT: &str = "device.key.new";
 const DAMAGED: &str = "device.key.bad";
 /// What stands before the 32 bytes of a private key in PKCS #8 (RFC 8410 §7).
 const PRIVATE_PREFIX: [u8; 16] = [
@@ -91,11 +89,8 @@ impl DeviceKey {
         let path = dir.join(FILE);
         let key =
             Self::parse(&der).ok_or_else(|| DeviceKeyError::Damaged { path: path.clone() })?;
-        keep(dir, pem("PRIVATE KEY", &der).as_bytes()).map_err(|source| DeviceKeyError::File {
-            doing: "write",
-            path,
-            source,
-        })?;
+        file::replace(&path, pem("PRIVATE KEY", &der).as_bytes())
+            .map_err(|source| DeviceKeyError::File { doing: "write", path, source })?;
         Ok((key, true))
     }
 
@@ -198,18 +193,6 @@ fn pem(label: &str, der: &[u8]) -> String {
         rest = more;
     }
     out + &format!("-----END {label}-----\n")
-}
-
-/// Writes the file whole or not at all, readable by its owner only.
-fn keep(dir: &Path, text: &[u8]) -> io::Result<()> {
-    let draft = dir.join(DRAFT);
-    // What a killed process left.
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&draft, dir.join(FILE))?;
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

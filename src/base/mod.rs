@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod device;
 pub mod fault;
+pub mod file;
 pub mod held;
 pub mod limits;
 pub mod meter;

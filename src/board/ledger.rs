@@ -3,13 +3,14 @@
 //! Owns: the small file in the data directory, written once an hour and at the end, so a lower
 //! bound: what was written between the last note and a power cut is not in it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
+use crate::base::file;
 use crate::base::limits::{
     BOARD_TEXT_CHARS_MAX, WRITTEN_DISKS_MAX, WRITTEN_FILE_BYTES_MAX, WRITTEN_NOTE_PAUSE,
 };
@@ -104,13 +105,7 @@ impl Ledger {
 
     /// Replaces the file. A directory that is not there yet is the ring's to make.
     pub(super) fn note(&self) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let draft = self.path.with_extension("new");
-        let mut file = File::create(&draft)?;
-        file.write_all(&serde_json::to_vec(&self.pages)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.path)?;
-        File::open(dir)?.sync_all()
+        file::replace(&self.path, &serde_json::to_vec(&self.pages)?)
     }
 }
 

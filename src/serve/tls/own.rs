@@ -3,10 +3,10 @@
 //! Owns: its file, key and certificate in one so that they cannot part, and what it says. Who
 //! wants to be sure of the box compares the fingerprint.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rcgen::{
@@ -18,10 +18,10 @@ use rustls::pki_types::pem::PemObject;
 use tracing::warn;
 
 use super::{Identity, TlsError, chain};
+use crate::base::file;
 
 /// Private key and certificate.
 const FILE: &str = "own.pem";
-const DRAFT: &str = "own.pem.new";
 
 /// The certificate in `dir`, or a new one that is kept there.
 pub(super) fn find(dir: &Path) -> Result<Identity, TlsError> {
@@ -53,17 +53,9 @@ fn parse(pem: &[u8]) -> Option<Identity> {
     Some(Identity { chain: chain(pem)?, key: PrivateKeyDer::from_pem_slice(pem).ok()? })
 }
 
-/// Writes the file whole or not at all, readable by its owner only.
 fn keep(dir: &Path, pem: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let draft = dir.join(DRAFT);
-    // What a killed process left.
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(pem)?;
-    file.sync_all()?;
-    fs::rename(&draft, dir.join(FILE))?;
-    fs::File::open(dir)?.sync_all()
+    file::replace(&dir.join(FILE), pem)
 }
 
 /// A self-signed ECDSA P-256 certificate for `names`, as PEM behind its key.

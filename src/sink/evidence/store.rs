@@ -4,16 +4,18 @@
 //! work is done on threads for it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
 use super::job::{JobState, Kept};
+use crate::base::file;
 use crate::base::limits::{EXPORT_JOB_MANIFEST_BYTES_MAX, EXPORT_JOBS_MAX};
 
-/// What is kept of a job, its archive, and either while it is being written.
+/// What is kept of a job, its archive, and either while it is being written; the first as
+/// [`file::replace`] calls it.
 const STATE: &str = "json";
 const ARCHIVE: &str = "zip";
 const DRAFT: &str = "new";
@@ -102,13 +104,7 @@ impl Store {
     }
 
     fn keep_now(&self, kept: &Kept) -> io::Result<()> {
-        let text = serde_json::to_vec(kept)?;
-        let draft = self.dir.join(format!("{}.{DRAFT}", kept.id));
-        let mut file = create(&draft)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&draft, self.state(&kept.id))?;
-        File::open(&self.dir)?.sync_all()
+        file::replace(&self.state(&kept.id), &serde_json::to_vec(kept)?)
     }
 
     /// Puts a finished archive in its place, and then what is kept of its job.

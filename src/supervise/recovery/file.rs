@@ -1,13 +1,13 @@
 //! The log on the medium, and what the hardware says of the last reset.
 //!
-//! Owns: how the file is replaced: written beside, synced, renamed, so that a power cut leaves
-//! the old one or the new one.
+//! Owns: the form of the file, and how large it may be.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::book::{Book, Reset};
+use crate::base::file;
 use crate::base::limits::RECOVERY_FILE_BYTES_MAX;
 
 /// `bootstatus` bit of a board that its watchdog reset, `WDIOF_CARDRESET` of linux/watchdog.h.
@@ -51,14 +51,7 @@ pub(super) fn read(path: &Path) -> Result<Book, RecoveryError> {
 
 /// Replaces the log.
 pub(super) fn write(path: &Path, book: &Book) -> Result<(), RecoveryError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(book)?)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(dir)?.sync_all()?;
-    Ok(())
+    Ok(file::replace(path, &serde_json::to_vec(book)?)?)
 }
 
 /// What the hardware says of the last reset (sysfs-class-watchdog).

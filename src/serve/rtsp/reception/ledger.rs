@@ -4,14 +4,15 @@
 //! Losing the last seconds of it forgives a few guesses; a damaged one counts as none.
 
 use std::convert::Infallible;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::warn;
 
 use crate::base::fault::{Class, Fault};
+use crate::base::file;
 use crate::base::limits::{AUTH_LEDGER_BYTES_MAX, AUTH_LEDGER_PAUSE, AUTH_LEDGER_READ_TIME_MAX};
 use crate::base::time::Clock;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
@@ -116,17 +117,6 @@ async fn write(path: &Path, ledger: &Ledger) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::Write { path: path.to_owned(), source };
     let text = serde_json::to_vec(ledger).map_err(|error| failed(error.into()))?;
     let target = path.to_owned();
-    let written = tokio::task::spawn_blocking(move || put(&target, &text)).await;
+    let written = tokio::task::spawn_blocking(move || file::replace(&target, &text)).await;
     written.map_err(io::Error::other).and_then(|done| done).map_err(failed)
-}
-
-/// Writes `bytes` beside `path` and puts them in its place: whoever reads it, and a power cut,
-/// finds the old file or the new one.
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
