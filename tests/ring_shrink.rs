@@ -138,7 +138,10 @@ fn the_daemon_says_what_a_smaller_ring_deletes_and_waits_for_an_answer() {
     let message = check["message"].as_str().unwrap();
     assert!(message.contains("deletes 6.") && message.contains("gate from 20"), "{message}");
     assert!(message.contains("Protected ranges keep 1.0 MB"), "{message}");
-    assert!(daemon.logs().contains("larger than configured"), "{}", daemon.logs());
+    // Told once all of the ring was read, the proposal as soon as what goes was.
+    wait_for("the log says so", LONG, || {
+        daemon.logs().contains("larger than configured").then_some(())
+    });
     for (body, status, code) in [
         (json!({ "token": "0123456789abcdef" }), 409, "proposal_changed"),
         (json!({ "token": "" }), 409, "proposal_changed"),

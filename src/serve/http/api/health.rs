@@ -139,11 +139,11 @@ fn ring(dvr: &Dvr) -> Check {
             Status::Degraded,
             format!("{} slots of the ring cannot be used; is the disk failing?", storage.bad_slots),
         ),
+        _ if let Some(proposal) = dvr.shrink_proposal() => (Status::Degraded, proposal.message),
         _ if storage.indexed_slots < storage.held_slots => {
             let (known, held) = (storage.indexed_slots, storage.held_slots);
             (Status::Ok, format!("Reading the ring after a start: {known} of {held} slots."))
         }
-        _ if let Some(proposal) = dvr.shrink_proposal() => (Status::Degraded, proposal.message),
         _ => (Status::Ok, "The ring takes footage.".to_owned()),
     };
     Check { name: "ring".to_owned(), status, message }
