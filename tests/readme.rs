@@ -127,6 +127,7 @@ fn recorded(daemon: &Daemon, seconds: f64) -> Option<()> {
 
 /// Looks at what the real player shows for a second, and tells its faults.
 const PLAYER: &str = "\
+: >played
 /usr/bin/ffplay -loglevel level+info \"$@\" >/dev/null 2>played & player=$!
 for _ in $(seq 200); do
     grep -q 'Video:' played && break

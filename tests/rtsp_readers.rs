@@ -98,14 +98,16 @@ async fn film(stream: Arc<Stream>, key_bytes: usize, picture_bytes: usize) {
     };
     let (key, picture) = (slice(0x65, key_bytes), slice(0x41, picture_bytes));
     let sound = Bytes::from(vec![0xd5; 320]);
-    let begun = i64::try_from(SystemClock.boot().as_nanos()).unwrap();
+    // A multiple of the frame, which both tracks' clocks have to the tick.
+    let frame = i64::try_from(FRAME.as_nanos()).unwrap();
+    let begun = i64::try_from(SystemClock.boot().as_nanos()).unwrap() / frame * frame;
     let mut tick = tokio::time::interval(FRAME);
     for n in 0.. {
         tick.tick().await;
         let data = if n % GOP == 0 { &key } else { &picture };
         let units = [(0, &video, data, n % GOP == 0), (1, &audio, &sound, false)];
         for (track, params, data, random_access) in units {
-            stream.publish(unit(run, track, params, begun + n * 40_000_000, random_access, data));
+            stream.publish(unit(run, track, params, begun + n * frame, random_access, data));
         }
     }
 }

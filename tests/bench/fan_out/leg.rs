@@ -227,14 +227,15 @@ fn gst_is_there() -> bool {
 }
 
 /// Time that the threads of `pid` have had on a processor (the first number of schedstat, in
-/// nanoseconds; proc(5) has only ticks of 10 ms elsewhere).
+/// nanoseconds; proc(5) has only ticks of 10 ms elsewhere). A thread that has ended is left out:
+/// GStreamer's come and go, so its figure is a little too good.
 fn processor_millis(pid: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let of = |task: std::io::Result<std::fs::DirEntry>| {
-        let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        text.split(' ').next().unwrap().parse::<f64>().unwrap()
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
     };
-    tasks.map(of).sum::<f64>() / 1e6
+    tasks.filter_map(of).sum::<f64>() / 1e6
 }
 
 /// What else the machine does: numbers taken on a busy one are worth less.
