@@ -12,7 +12,7 @@ const DATE_DRIFT_SECS_MAX: f64 = 0.6;
 const PARTS_DRIFT_SECS_MAX: f64 = 0.5;
 /// hls.js counts up to it from zero at every reload.
 const DISCONTINUITY_SEQUENCE_MAX: u64 = 1_000_000;
-/// Figures are told to the microsecond.
+/// Figures are told to the microsecond, each of those that are added up.
 const ROUNDING_SECS: f64 = 0.000_002;
 
 /// Of a media playlist.
@@ -199,12 +199,13 @@ fn parts_independent(media: &Media) -> Result<(), String> {
 }
 
 fn old_parts_gone(media: &Media) -> Result<(), String> {
-    let mut behind = 0.0;
+    let (mut behind, mut most) = (0.0, 3.0 * media.target_secs);
     for segment in media.segments.iter().rev() {
-        all(segment.parts.is_empty() || behind <= 3.0 * media.target_secs, || {
+        all(segment.parts.is_empty() || behind <= most, || {
             format!("{behind} s behind: {segment:?}")
         })?;
         behind += segment.secs;
+        most += ROUNDING_SECS;
     }
     Ok(())
 }
@@ -258,7 +259,9 @@ fn skip_fits(media: &Media) -> Result<(), String> {
     let boundary = media.control.as_ref().and_then(|told| told.get("CAN-SKIP-UNTIL"));
     let boundary: f64 = boundary.and_then(|told| told.parse().ok()).ok_or("no CAN-SKIP-UNTIL")?;
     all(media.skipped > 0, || "nothing is skipped".to_owned())?;
-    all(media.secs() >= boundary - media.target_secs, || format!("{} s left", media.secs()))
+    let rounding: f64 = media.segments.iter().map(|_| ROUNDING_SECS).sum();
+    let least = boundary - media.target_secs - rounding;
+    all(media.secs() >= least, || format!("{} s left", media.secs()))
 }
 
 fn each_variant(
