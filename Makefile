@@ -5,7 +5,7 @@
 # make deb    Debian packages for amd64 and arm64, in target/deb
 # make test-board   the unit tests under emulation, and the package on a virtual arm64 board
 # make board  builds what that needs
-# make soak   simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
+# make soak   property tests, simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
