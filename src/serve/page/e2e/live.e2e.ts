@@ -87,7 +87,7 @@ test('enlarges a stream and comes back, by address too', async () => {
   await mode(streamOf(page), /^Live/);
   await page.getByRole('link', { name: 'All streams' }).click();
   await page.getByRole('link', { name: 'Enlarge demo' }).waitFor();
-  await expect.poll(() => opened.watch.sockets(), { timeout: 5_000 }).toBe(1);
+  await expect.poll(() => opened.watch.sockets()).toBe(1);
 });
 
 test('the buffer behind the live edge stays short', async () => {

@@ -1,7 +1,7 @@
 // What goes wrong at a viewer's: the page says so in words, and mends itself.
 
 import { join } from 'node:path';
-import type { Browser, Page, WebSocketRoute } from 'playwright-core';
+import type { Browser, Locator, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   DIRECT,
@@ -29,7 +29,7 @@ test('a hidden page has no media socket, and plays again when it is shown', asyn
   await mode(streamOf(page), /^Live/);
   expect(watch.sockets()).toBe(1);
   await show(page, 'hidden');
-  await expect.poll(watch.sockets, { timeout: 5_000 }).toBe(0);
+  await expect.poll(watch.sockets).toBe(0);
   await mode(streamOf(page), /^Paused/);
   await show(page, 'visible');
   await mode(streamOf(page), /^Live/);
@@ -52,7 +52,7 @@ test('a lost socket is opened again by itself', async () => {
   await flows(demo);
 });
 
-test('a stalled stream looks frozen within 3 s, falls back with a reason, and comes back', async () => {
+test('a stalled stream looks frozen, falls back with a reason, and comes back', async () => {
   let stalled = false;
   opened = await open(browser, {
     prepare: (page) =>
@@ -66,10 +66,9 @@ test('a stalled stream looks frozen within 3 s, falls back with a reason, and co
   // Without still pictures there is nothing else to show: the old frame must look old.
   await opened.page.route('**/snap/**', (route) => route.abort());
   stalled = true;
-  await expect
-    .poll(() => demo.locator('.picture').getAttribute('data-frozen'), { timeout: 3_500 })
-    .toBe('true');
-  await mode(demo, /^Pictures: no live frame for 3 s/, 4_000);
+  // How soon is FROZEN_SECS and a tick of the tile; here the machine may be busy.
+  await expect.poll(() => demo.locator('.picture').getAttribute('data-frozen')).toBe('true');
+  await mode(demo, /^Pictures: no live frame for 3 s/);
   await opened.page.screenshot({ path: join(RESULTS, 'frozen.png') });
   await opened.page.unroute('**/snap/**');
   await expect.poll(() => demo.locator('.picture').getAttribute('data-surface')).toBe('image');
@@ -98,8 +97,8 @@ test('without MediaSource there are pictures, and the reason', async () => {
       }),
   });
   const demo = streamOf(opened.page);
-  await mode(demo, /^Pictures: this browser has no MediaSource$/, 5_000);
-  await picturesMove(demo.locator('img'));
+  await mode(demo, /^Pictures: this browser has no MediaSource$/);
+  await picturesMove(demo);
   expect(opened.watch.sockets()).toBe(0);
 });
 
@@ -107,8 +106,8 @@ test('a codec the browser cannot play gives pictures, and names it', async () =>
   opened = await open(browser, {
     prepare: (page) => page.addInitScript(() => (MediaSource.isTypeSupported = () => false)),
   });
-  await mode(streamOf(opened.page), /^Pictures: this browser cannot play H\.264$/, 5_000);
-  await picturesMove(streamOf(opened.page).locator('img'));
+  await mode(streamOf(opened.page), /^Pictures: this browser cannot play H\.264$/);
+  await picturesMove(streamOf(opened.page));
 });
 
 test('a box that cannot be reached is said to be so, until it is back', async () => {
@@ -165,7 +164,7 @@ test('of nine tiles only the one pointed at is live', async () => {
   for (const name of ['cam-1', 'cam-2', 'cam-3'])
     await mode(streamOf(page, name), /^Pictures: more than 4 streams/);
   await page.mouse.move(0, 0);
-  await expect.poll(watch.sockets, { timeout: 5_000 }).toBe(0);
+  await expect.poll(watch.sockets).toBe(0);
   await page.screenshot({ path: join(RESULTS, 'nine.png') });
   await streamOf(page, 'cam-2').hover();
   await mode(streamOf(page, 'cam-2'), /^Live/);
@@ -193,12 +192,18 @@ async function streams(page: Page, change: (demo: object) => object[]): Promise<
   });
 }
 
-async function picturesMove(image: ReturnType<Page['locator']>): Promise<void> {
+async function picturesMove(stream: Locator): Promise<void> {
+  const image = stream.locator('img');
+  // What is said in the place of a picture is told when none comes.
   await expect
-    .poll(() => image.evaluate((one: HTMLImageElement) => one.naturalWidth), { timeout: 10_000 })
-    .toBeGreaterThan(0);
+    .poll(() =>
+      image.evaluate((one: HTMLImageElement) =>
+        one.naturalWidth > 0 ? 'a picture' : one.closest('article')?.textContent,
+      ),
+    )
+    .toBe('a picture');
   const before = await image.getAttribute('src');
-  await expect.poll(() => image.getAttribute('src'), { timeout: 10_000 }).not.toBe(before);
+  await expect.poll(() => image.getAttribute('src')).not.toBe(before);
 }
 
 /**
