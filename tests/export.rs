@@ -277,7 +277,8 @@ fn a_gap_of_hours_is_as_long_in_the_file_up_to_six() {
     let film = Film::reordered("320x240", 4);
     for (hours, told_hours) in [(5, 5.0), (30, 6.0)] {
         let mut daemon = Daemon::new("64MiB", OTHER);
-        let (mut ring, place) = Ring::of_last_month(&daemon.data_dir(), 64 * MIB, MIB);
+        let place = Place::ago(30 * 86_400 + 3_600);
+        let mut ring = Ring::make(&daemon.data_dir(), 64 * MIB, MIB);
         ring.record(&[&film], 0..2, place, true);
         ring.record(&[&film], 2..4, place.later(hours * 3_600_000), true);
         ring.close();
@@ -610,7 +611,8 @@ fn thirty_days_are_sent_in_flat_memory_and_can_be_cancelled() {
     const APART_MS: i64 = 2_160_000;
     let film = Film::plain("160x120", 1);
     let mut daemon = Daemon::new("64MiB", OTHER);
-    let (mut ring, place) = Ring::of_last_month(&daemon.data_dir(), 64 * MIB, MIB);
+    let place = Place::ago(30 * 86_400 + 3_600);
+    let mut ring = Ring::make(&daemon.data_dir(), 64 * MIB, MIB);
     for piece in 0..PIECES {
         ring.record(&[&film], 0..1, place.later(piece * APART_MS), true);
     }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use door::clock::LongOn;
 use door::{Setup, TestBox};
 use harness::daemon::Daemon;
 use harness::wait_for;
@@ -136,7 +137,7 @@ fn address(daemon: &Daemon) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn footage_that_goes_while_it_is_sent_breaks_the_transfer() {
     let setup = Setup::new("/nonexistent/decoder".into());
-    let open = TestBox::open_with(setup).await;
+    let open = TestBox::open_with(Setup { clock: Arc::new(LongOn), ..setup }).await;
     let (server, dvr) = (open.addr, open.dvr.clone());
     tokio::task::spawn_blocking(move || {
         let (mut ring, film) = (Ring::on(dvr), heavy());

@@ -10,9 +10,10 @@ mod replay;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use holdfast::base::time::{BootTime, Clock, SharedClock, SystemClock, WallTime};
+use holdfast::base::time::{BootTime, Clock, SharedClock, WallTime};
 use holdfast::sink::replay::{Archive, Came, Order, Refused, Voices};
 use holdfast::wire::rtsp::{Frames, Onvif, Scale, Span, What, Wish};
+use replay::clock::LongOn;
 use replay::{Bench, GOP, Got, Player, SECS, clock, gap_secs};
 
 const ALL: u32 = SECS * GOP;
@@ -256,13 +257,13 @@ async fn write_over(bench: &Bench, mut boot: BootTime, mut date: WallTime) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_player_whose_footage_goes_says_so() {
     let bench = Bench::empty(2 << 20, 256 << 10, false).await;
-    let (boot, date) = (SystemClock.boot().before(Duration::from_secs(7_200)), bench.at(-7_200.0));
+    let (boot, date) = (LongOn.boot().before(Duration::from_secs(7_200)), bench.at(-7_200.0));
     bench.record(0..SECS, boot, date, true);
     bench.durable(u64::from(SECS)).await;
     let span = Span { from: date, until: None };
     let onvif = Some(Onvif { unpaced: true, frames: Frames::All, cseq: 1 });
     let wish = Wish { what: What::Past(span), scale: Scale::ONE, onvif };
-    let (archive, clock) = (Archive::new(bench.dvr.clone()), Arc::new(SystemClock) as SharedClock);
+    let (archive, clock) = (Archive::new(bench.dvr.clone()), Arc::new(LongOn) as SharedClock);
     let order = Order::From(span);
     let mut replay = archive.open(&bench.stream, &clock, order, &wish).unwrap();
     replay.ready().await.unwrap();
@@ -282,7 +283,7 @@ async fn a_player_whose_footage_goes_says_so() {
 async fn footage_that_goes_under_a_reader_ends_it_and_nothing_foreign_comes() {
     let bench = Bench::empty(2 << 20, 256 << 10, false).await;
     let ago = Duration::from_secs(7_200);
-    let (boot, date) = (SystemClock.boot().before(ago), bench.at(-7_200.0));
+    let (boot, date) = (LongOn.boot().before(ago), bench.at(-7_200.0));
     bench.record(0..SECS, boot, date, true);
     bench.durable(u64::from(SECS)).await;
     let mut player = Player::set_up(&bench, "gate").await;

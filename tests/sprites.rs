@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use barcode::{Film, Grey, Said, decode};
-use door::{LongOn, Setup, TestBox};
+use door::clock::LongOn;
+use door::{Setup, TestBox};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, WallTime};
 use holdfast::dvr::{Keep, Writer};

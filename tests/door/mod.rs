@@ -1,6 +1,8 @@
 //! An HTTP door on a port of its own, one stream behind it, and a client that says what it likes.
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
+#[path = "../clock/mod.rs"]
+pub mod clock;
 pub mod sound;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
+use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::board::Machine;
 use holdfast::bus::{Directory, State, Stream};
 use holdfast::dvr::{self, Dvr};
@@ -47,20 +49,6 @@ impl Setup {
     pub fn new(decoder: PathBuf) -> Self {
         let clock = Arc::new(SystemClock);
         Self { decoder, h265: Source::Off, recorded: false, clock, ring_bytes: 64 << 20 }
-    }
-}
-
-/// A machine that has been on for a day at least, whose recordings may be that old.
-#[derive(Debug)]
-pub struct LongOn;
-
-impl Clock for LongOn {
-    fn boot(&self) -> BootTime {
-        SystemClock.boot().after(std::time::Duration::from_secs(86_400))
-    }
-
-    fn wall(&self) -> WallTime {
-        SystemClock.wall()
     }
 }
 

@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
+use holdfast::base::time::{BootTime, Clock, MediaTime, WallTime};
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
+
+#[path = "../clock/mod.rs"]
+mod clock;
+use clock::LongOn;
 
 use crate::harness::{ffmpeg, frames, need, run_well};
 
@@ -140,42 +144,21 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// A ring of a boot that began a good while ago and is over: what the daemon of the test finds.
     pub fn make(data_dir: &Path, ring_bytes: u64, slot_bytes: u64) -> Self {
-        Self::made(data_dir, ring_bytes, slot_bytes, Arc::new(SystemClock), None)
-    }
-
-    /// A ring of a boot that began a good while ago and is over, and a place thirty days back.
-    pub fn of_last_month(data_dir: &Path, ring_bytes: u64, slot_bytes: u64) -> (Self, Place) {
-        let ring = Self::made(data_dir, ring_bytes, slot_bytes, Arc::new(Aged), Some([7; 16]));
-        let now = Place::ago(0);
-        let back = Duration::from_secs(30 * 86_400 + 3_600);
-        let nanos = i64::try_from(back.as_nanos()).unwrap();
-        (ring, Place { boot: Aged.boot().before(back), date: now.date.offset_nanos(-nanos) })
+        let config = dvr::Config {
+            data_dir: data_dir.to_owned(),
+            size: Size::Bytes(ring_bytes),
+            slot_bytes: Some(slot_bytes),
+        };
+        let disk = Arc::new(dvr::RealDisk);
+        Self::on(Dvr::open_on(disk, [7; 16], config, Arc::new(LongOn), None).unwrap())
     }
 
     /// A stream in the ring of `dvr`.
     pub fn on(dvr: Dvr) -> Self {
         let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
         Self { dvr, writer, fragments: 0 }
-    }
-
-    fn made(
-        data_dir: &Path,
-        ring_bytes: u64,
-        slot_bytes: u64,
-        clock: SharedClock,
-        boot: Option<[u8; 16]>,
-    ) -> Self {
-        let config = dvr::Config {
-            data_dir: data_dir.to_owned(),
-            size: Size::Bytes(ring_bytes),
-            slot_bytes: Some(slot_bytes),
-        };
-        let dvr = match boot {
-            None => Dvr::open(config, clock, None),
-            Some(boot) => Dvr::open_on(Arc::new(dvr::RealDisk), boot, config, clock, None),
-        };
-        Self::on(dvr.unwrap())
     }
 
     /// Records some seconds of films that began together, one fragment a second. `place` is
@@ -224,8 +207,8 @@ pub struct Place {
 impl Place {
     /// So many seconds ago, at a whole second.
     pub fn ago(secs: u64) -> Self {
-        let boot = SystemClock.boot().before(Duration::from_secs(secs));
-        let now = SystemClock.wall().as_unix_nanos() / SECOND_NANOS;
+        let boot = LongOn.boot().before(Duration::from_secs(secs));
+        let now = LongOn.wall().as_unix_nanos() / SECOND_NANOS;
         let date = now - i64::try_from(secs).unwrap();
         Self { boot, date: WallTime::from_unix_nanos(date * SECOND_NANOS) }
     }
@@ -273,19 +256,5 @@ impl Place {
             }
         };
         film.packets.iter().filter(of_second).map(unit).collect()
-    }
-}
-
-/// The clock of a machine that runs for two months.
-#[derive(Debug)]
-struct Aged;
-
-impl Clock for Aged {
-    fn boot(&self) -> BootTime {
-        SystemClock.boot().after(Duration::from_secs(60 * 86_400))
-    }
-
-    fn wall(&self) -> WallTime {
-        SystemClock.wall()
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, SystemClock, WallTime};
+use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, WallTime};
 use holdfast::bus::{Directory, Stream};
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
 use holdfast::encode::still::{Source, StillDecoders};
@@ -28,6 +28,10 @@ use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+#[path = "../clock/mod.rs"]
+pub mod clock;
+use clock::LongOn;
 
 /// Seconds of footage, and pictures of a group, which is one second.
 pub const SECS: u32 = 12;
@@ -195,8 +199,8 @@ impl Bench {
     pub async fn open() -> Self {
         let mut bench = Self::empty(64 << 20, 1 << 20, false).await;
         let ago = Duration::from_secs(u64::from(SECS) + 60);
-        let boot = SystemClock.boot().before(ago);
-        let secs = SystemClock.wall().as_unix_nanos() / 1_000_000_000;
+        let boot = LongOn.boot().before(ago);
+        let secs = LongOn.wall().as_unix_nanos() / 1_000_000_000;
         let ago_secs = i64::try_from(ago.as_secs()).unwrap();
         bench.date = WallTime::from_unix_nanos((secs - ago_secs) * 1_000_000_000);
         let half = SECS / 2;
@@ -213,7 +217,7 @@ impl Bench {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let film = Film::make().await;
         let dir = tempfile::tempdir().unwrap();
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(LongOn);
         let config = dvr::Config {
             data_dir: dir.path().to_owned(),
             size: Size::Bytes(ring_bytes),
@@ -222,7 +226,7 @@ impl Bench {
         let dvr = Dvr::open(config, Arc::clone(&clock), None).unwrap();
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let name = StreamName::parse("gate").unwrap();
-        let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
+        let stream = Stream::new(name.clone(), "pattern", LongOn.wall());
         stream.set_tracks(film.tracks());
         let keep = Keep::default();
         let recorder =
@@ -236,7 +240,7 @@ impl Bench {
         let address = listener.local_addr().unwrap();
         let archive = Archive::new(dvr.clone());
         RtspDoor::new(directory, supervisor.child()).with_archive(archive).keep(listener);
-        let date = SystemClock.wall();
+        let date = LongOn.wall();
         Self { film, address, dvr, stream, supervisor, writer, date, _dir: dir }
     }
 
@@ -272,17 +276,17 @@ impl Bench {
         );
         self.supervisor.spawn("camera", async move {
             let run = stream.begin_run();
-            let (mut boot, mut date) = (SystemClock.boot(), SystemClock.wall());
+            let (mut boot, mut date) = (LongOn.boot(), LongOn.wall());
             stream.set_state(holdfast::bus::State::Live, date);
             loop {
                 let mut units = film.units(0..SECS, boot, date);
                 units.sort_by_key(|unit| unit.decode.as_nanos());
                 for unit in units {
                     let due = unit.decode.as_nanos() + 100_000_000;
-                    let now = i64::try_from(SystemClock.boot().as_nanos()).unwrap();
+                    let now = i64::try_from(LongOn.boot().as_nanos()).unwrap();
                     let wait = u64::try_from(due - now).unwrap_or(0);
                     tokio::time::sleep(Duration::from_nanos(wait)).await;
-                    let arrived = SystemClock.boot();
+                    let arrived = LongOn.boot();
                     stream.publish(AccessUnit { run, arrived, ..(*unit).clone() });
                 }
                 let whole = Duration::from_secs(SECS.into());
@@ -295,7 +299,7 @@ impl Bench {
     /// How long ago frame `count` of what is filmed live was due.
     pub fn lateness(&self, count: u32) -> Duration {
         let due = self.at(f64::from(count) / f64::from(GOP));
-        let late = SystemClock.wall().as_unix_nanos() - due.as_unix_nanos();
+        let late = LongOn.wall().as_unix_nanos() - due.as_unix_nanos();
         Duration::from_nanos(u64::try_from(late).unwrap_or(0))
     }
 
@@ -405,7 +409,7 @@ impl Got {
             assert_eq!(payload[..4], [0xab, 0xac, 0, 3], "the extension of ONVIF");
             assert!(self.making.is_empty(), "on the first packet of a picture only");
             let ntp = u64::from_be_bytes(*payload[4..].first_chunk().unwrap());
-            let nanos = WallTime::from_ntp(ntp, SystemClock.wall()).as_unix_nanos();
+            let nanos = WallTime::from_ntp(ntp, LongOn.wall()).as_unix_nanos();
             let bit = |bit: u8| payload[12] & bit != 0;
             let (clean, ends, jump, terminal) = (bit(0x80), bit(0x40), bit(0x20), bit(0x10));
             let cseq = payload[13];
