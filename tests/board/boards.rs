@@ -49,6 +49,7 @@ fn the_package_runs_on_a_board_and_heals_itself() {
     step("webcam dies", || webcam::a_dead_webcam_loses_its_power(&board, webcam));
     step("daemon hangs", || recovery::a_daemon_that_hangs_is_replaced(&board));
     step("task spins", || recovery::a_task_that_spins_brings_a_new_daemon(&board));
+    step("memory runs out", || recovery::memory_that_runs_out_costs_one_daemon(&board));
     step("image is left", || recovery::an_image_on_trial_that_is_not_well_is_left(&board));
     step("daemon dies five times", || recovery::five_deaths_boot_the_board_again(&board));
     step("kernel hangs", || recovery::a_kernel_that_hangs_is_reset(&board));

@@ -108,6 +108,21 @@ pub(crate) fn a_task_that_spins_brings_a_new_daemon(board: &Machine) {
     board.wait_well();
 }
 
+/// Memory runs out: the kernel kills the daemon, another begins, and the log says why it did.
+pub(crate) fn memory_that_runs_out_costs_one_daemon(board: &Machine) {
+    let limit = |most: &str| format!("systemctl set-property --runtime holdfast MemoryMax={most}");
+    board.sh(&format!(
+        "pid() {{ systemctl show --property MainPID --value holdfast; }}
+        systemctl reset-failed holdfast; old=$(pid); {}
+        until [ $(pid) != $old ]; do sleep 0.2; done
+        {}",
+        limit("8M"),
+        limit("infinity"),
+    ));
+    wait_told(board, 3, "memory ran out");
+    board.wait_well();
+}
+
 /// A box that is well says so: with that systemd calls its boot complete.
 pub(crate) fn a_box_that_is_well_completes_its_boot(board: &Machine) {
     wait_for("health", PATIENCE, || {

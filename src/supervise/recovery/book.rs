@@ -118,6 +118,9 @@ impl Entry {
 pub(super) struct Life {
     pub(super) boot: String,
     pub(super) since: String,
+    /// How often the kernel had killed for want of memory in this boot when it began.
+    #[serde(default)]
+    pub(super) oom_kills: u64,
 }
 
 /// What the hardware says of the reset before this boot.
@@ -184,6 +187,12 @@ impl Book {
             (Rung::BoardReset, UNEXPLAINED)
         };
         Some(Entry::new(rung, BOARD, what, boot, now))
+    }
+
+    /// Whether the kernel has killed for want of memory during this life, of which it had done so
+    /// `oom_kills` times by now.
+    pub(super) fn ran_out_of_memory(&self, boot: &str, oom_kills: u64) -> bool {
+        self.life.as_ref().is_some_and(|life| life.boot == boot && life.oom_kills < oom_kills)
     }
 
     /// The watchdog turns out to have reset the board before `boot`: its driver was loaded after the

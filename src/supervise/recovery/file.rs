@@ -1,4 +1,4 @@
-//! The log on the medium, and what the hardware says of the last reset.
+//! The log on the medium, and what hardware and kernel say of an end.
 //!
 //! Owns: the form of the file, and how large it may be.
 
@@ -52,6 +52,14 @@ pub(super) fn read(path: &Path) -> Result<Book, RecoveryError> {
 /// Replaces the log.
 pub(super) fn write(path: &Path, book: &Book) -> Result<(), RecoveryError> {
     Ok(file::replace(path, &serde_json::to_vec(book)?)?)
+}
+
+/// How often the kernel has killed for want of memory in this boot, whomever and within whatever
+/// limit (`oom_kill` of `/proc/vmstat`).
+pub(super) fn oom_kills() -> u64 {
+    let told = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = told.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok());
+    count.unwrap_or_default()
 }
 
 /// What the hardware says of the last reset (sysfs-class-watchdog).

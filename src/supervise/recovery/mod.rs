@@ -288,7 +288,8 @@ fn begin_life(book: &mut Book, data_dir: &Path, boot: &str, clock: &SharedClock)
             _ => {}
         }
     }
-    book.life = Some(Life { boot: boot.to_owned(), since: now.to_rfc3339() });
+    let (since, oom_kills) = (now.to_rfc3339(), file::oom_kills());
+    book.life = Some(Life { boot: boot.to_owned(), since, oom_kills });
     book.settle(up);
     let over = |parked: &Parked| parked.remaining(boot, now, up).is_zero();
     if book.parked.as_ref().is_some_and(over) {

@@ -32,7 +32,7 @@ const TRIAL_SIGNS: [&str; 2] = [
 /// stands beside it in the environment of `ExecStopPost=` (systemd.exec(5)).
 #[derive(Clone, Debug)]
 pub struct ServiceEnd {
-    /// Such as `watchdog`, `signal`, `core-dump`, `exit-code`, `oom-kill`.
+    /// Such as `watchdog`, `signal`, `core-dump`, `exit-code`.
     pub result: String,
     /// Such as `ABRT`, or the exit code.
     pub status: String,
@@ -54,12 +54,15 @@ pub fn note_end(
     }
     let path = data_dir.join(NAME);
     let mut book = file::read(&path)?;
+    let boot = this_boot();
+    // With OOMPolicy=continue, which the decoder child needs, systemd says no more than the signal.
+    let of_memory = end.status == "KILL" && book.ran_out_of_memory(&boot, file::oom_kills());
     let what = match end.result.as_str() {
         "watchdog" => "did not answer systemd in time".to_owned(),
-        "oom-kill" => "was killed for want of memory".to_owned(),
+        _ if of_memory => "was killed when memory ran out".to_owned(),
         result => format!("ended by itself ({result}, {})", end.status),
     };
-    book.add(Entry::new(Rung::DaemonRestart, DAEMON, &what, &this_boot(), clock.wall()));
+    book.add(Entry::new(Rung::DaemonRestart, DAEMON, &what, &boot, clock.wall()));
     file::write(&path, &book)
 }
 

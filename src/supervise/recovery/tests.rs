@@ -14,7 +14,7 @@ fn death(secs: i64) -> Entry {
 }
 
 fn alive_since(secs: i64) -> Book {
-    let life = Life { boot: BOOT.to_owned(), since: at(secs).to_rfc3339() };
+    let life = Life { boot: BOOT.to_owned(), since: at(secs).to_rfc3339(), oom_kills: 0 };
     Book { life: Some(life), ..Book::default() }
 }
 
@@ -107,7 +107,7 @@ fn the_log_outlives_the_daemon() {
 fn a_run_that_nobody_ended_is_seen_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let book = Book {
-        life: Some(Life { boot: this_boot(), since: at(0).to_rfc3339() }),
+        life: Some(Life { boot: this_boot(), since: at(0).to_rfc3339(), oom_kills: 0 }),
         ..Book::default()
     };
     file::write(&dir.path().join(NAME), &book).unwrap();
@@ -127,6 +127,18 @@ fn systemd_says_how_it_ended() {
     note_end(dir.path(), &end("core-dump", "SEGV"), &clock()).unwrap();
     let what: Vec<_> = read(dir.path()).unwrap().into_iter().map(|entry| entry.what).collect();
     assert_eq!(what, ["did not answer systemd in time", "ended by itself (core-dump, SEGV)"]);
+}
+
+#[test]
+fn memory_that_ran_out_meanwhile_is_known() {
+    let book = Book {
+        life: Some(Life { boot: BOOT.to_owned(), since: at(0).to_rfc3339(), oom_kills: 3 }),
+        ..Book::default()
+    };
+    assert!(book.ran_out_of_memory(BOOT, 4));
+    assert!(!book.ran_out_of_memory(BOOT, 3), "before this life");
+    assert!(!book.ran_out_of_memory(OTHER, 4), "another boot counts anew");
+    assert!(!Book::default().ran_out_of_memory(BOOT, 4), "nobody lived");
 }
 
 #[test]
@@ -165,8 +177,10 @@ fn machine(up_secs: u64, secs: i64) -> SharedClock {
 
 /// A book whose last boot ended with five deaths, and one that its power took.
 fn ended_by(own: bool, book: Book, secs: i64) -> Book {
-    let mut book =
-        Book { life: Some(Life { boot: OTHER.to_owned(), since: at(secs).to_rfc3339() }), ..book };
+    let mut book = Book {
+        life: Some(Life { boot: OTHER.to_owned(), since: at(secs).to_rfc3339(), oom_kills: 0 }),
+        ..book
+    };
     for second in 0..if own { 5 } else { 0 } {
         let what = "ended by itself (signal, SEGV)";
         book.add(Entry::new(Rung::DaemonRestart, DAEMON, what, OTHER, at(secs + second)));
