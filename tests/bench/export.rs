@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use harness::daemon::Daemon;
 use harness::{need, run_well, wait_for};
-use reel::{Film, Ring};
+use reel::{Film, Place, Ring};
 
 const FRAGMENTS: i64 = 100_000;
 const HOUR: i64 = 3_600;
@@ -73,7 +73,8 @@ fn fill(daemon: &Daemon) -> String {
     for (at, packet) in large.packets.iter_mut().enumerate() {
         packet.data = Bytes::from(vec![u8::try_from(at).unwrap(); 10_000]);
     }
-    let (mut ring, place) = Ring::of_last_month(&daemon.data_dir(), 2 << 30, 16 << 20);
+    let place = Place::ago(30 * 86_400 + 3_600);
+    let mut ring = Ring::make(&daemon.data_dir(), 2 << 30, 16 << 20);
     for second in 0..FRAGMENTS {
         let film = if second < FRAGMENTS - HOUR { &small } else { &large };
         ring.record(&[film], 0..1, place.later(second * 1_000), second == 0);
