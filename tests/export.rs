@@ -1,6 +1,7 @@
 //! Stretches of the recording as MP4 files, read by players that we did not write.
 
 mod atoms;
+mod clock;
 mod harness;
 mod reel;
 

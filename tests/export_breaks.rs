@@ -1,6 +1,7 @@
 //! Downloads of recordings that cannot end well: footage that goes or breaks while it is sent, clients
 //! that leave or take nothing. What the client sees is never a file that looks whole and is not.
 
+mod clock;
 mod door;
 mod footage;
 mod harness;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use door::clock::LongOn;
+use clock::LongOn;
 use door::{Setup, TestBox};
 use harness::daemon::Daemon;
 use harness::wait_for;

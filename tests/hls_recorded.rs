@@ -1,6 +1,7 @@
 //! Live HLS out of the ring of the real daemon: over a kill, over a disk that goes and comes
 //! back, and over the end of a lap.
 
+mod clock;
 mod harness;
 mod playlist;
 mod reel;

@@ -5,15 +5,16 @@
 //! gets is decoded and compared by checksum with the file that the footage was made from: a frame
 //! that is missing, doubled, damaged or not asked for shows.
 
+mod clock;
 mod replay;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clock::LongOn;
 use holdfast::base::time::{BootTime, Clock, SharedClock, WallTime};
 use holdfast::sink::replay::{Archive, Came, Order, Refused, Voices};
 use holdfast::wire::rtsp::{Frames, Onvif, Scale, Span, What, Wish};
-use replay::clock::LongOn;
 use replay::{Bench, GOP, Got, Player, SECS, clock, gap_secs};
 
 const ALL: u32 = SECS * GOP;

@@ -2,6 +2,7 @@
 //! tiles, each at its place in the map.
 
 mod barcode;
+mod clock;
 mod door;
 mod footage;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use barcode::{Film, Grey, Said, decode};
-use door::clock::LongOn;
+use clock::LongOn;
 use door::{Setup, TestBox};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, WallTime};

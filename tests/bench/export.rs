@@ -5,6 +5,8 @@
 //! file by `cat`. curl throws both away. All of it is in the page cache. Printed are the time to the
 //! first byte, the throughputs, and their ratio.
 
+#[path = "../clock/mod.rs"]
+mod clock;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[path = "../reel/mod.rs"]

@@ -6,6 +6,8 @@
 //! slot, decoded and written as JPEG. The slots are in the page cache: on a card its reading comes
 //! on top, about half a megabyte for each picture.
 
+#[path = "../clock/mod.rs"]
+mod clock;
 #[path = "../door/mod.rs"]
 mod door;
 #[path = "fan_out/film.rs"]
@@ -19,7 +21,8 @@ mod harness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use door::{LongOn, Setup, TestBox};
+use clock::LongOn;
+use door::{Setup, TestBox};
 use fastrand::Rng;
 use film::{Film, RATE};
 use holdfast::base::name::StreamName;

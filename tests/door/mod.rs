@@ -1,8 +1,6 @@
 //! An HTTP door on a port of its own, one stream behind it, and a client that says what it likes.
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
-#[path = "../clock/mod.rs"]
-pub mod clock;
 pub mod sound;
 
 use std::collections::BTreeMap;

@@ -14,10 +14,7 @@ use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
-#[path = "../clock/mod.rs"]
-mod clock;
-use clock::LongOn;
-
+use crate::clock::LongOn;
 use crate::harness::{ffmpeg, frames, need, run_well};
 
 /// Pictures of a group, which is a second.

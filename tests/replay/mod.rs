@@ -29,9 +29,7 @@ use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-#[path = "../clock/mod.rs"]
-pub mod clock;
-use clock::LongOn;
+use crate::clock::LongOn;
 
 /// Seconds of footage, and pictures of a group, which is one second.
 pub const SECS: u32 = 12;
