@@ -3,21 +3,20 @@
 //! ```text
 //!    cameras, encoders                                                       viewers, disk
 //!         │                                                                       ▲
-//!    ┌────┴──────┐    Arc<AccessUnit>    ┌───────┐   Subscriber (own cursor)  ┌───┴───────────┐
-//!    │ source/   │ ────── publish ─────► │ bus/  │ ─────────────────────────► │ sink/         │
-//!    │ rtsp_pull │                       │ one   │                            │ recorder ─► dvr/ (ring on disk)
-//!    │ rtsp_push │   never waits for     │ per   │   a slow one is told       │ rtsp_play     │
-//!    │ v4l2      │   a reader            │ stream│   Lagged(n), resumes at    │ hls · mse     │
-//!    │ command   │                       │       │   a key frame              │ thumbnail     │
-//!    │ pattern   │                       │       │                            │               │
-//!    └─────▲─────┘                       │       │                            │               │
-//!          │ packets of a RECORD session   └───────┘                            └───────▲───────┘
-//!          │                                                                          │
-//!         serve/ (RTSP door · HTTP door · the page) ──────────────────────────────────┘
-//!    around everything: supervise/ (restart with backoff, heartbeats, the watchdog's food)
+//!    ┌────┴──────┐    Arc<AccessUnit>    ┌────────┐  Subscriber (own cursor)  ┌───┴───────────┐
+//!    │ ingest/   │ ───── Publisher ────► │ stream/│ ────────────────────────► │ live/         │
+//!    │ v4l2      │                       │ window │                           │ recorder ─► dvr/ (ring on disk)
+//!    │ rtsp_pull │   never waits for     │ one per│   a slow one is told      │ rtsp · hls    │
+//!    │ rtsp_push │   a reader            │ stream │   Lagged(n), resumes at   │ mse · pictures│
+//!    │ command   │                       └────────┘   a key frame             └───┬───────────┘
+//!    │ pattern   │                                                                │
+//!    └────▲──────┘                    dvr/ ──► playback/ (replay, export, pictures, sprites)
+//!         │                                                                       │
+//!         └───────────── serve/ (RTSP server · HTTP server · the page) ───────────┘
+//!    around everything: supervise/ (restart with backoff, heartbeats, the watchdog ladder)
 //!    beneath everything: wire/ (RTSP, RTP, SDP, fMP4, HLS: bytes and time in, bytes and events out)
-//!                        media/ (access units, codecs) · encode/ (pictures) · v4l2/ (video devices)
-//!                        base/ (clocks, limits)
+//!                        rtp/ (one access unit as packets) · media/ (access units, codecs)
+//!                        encode/ (pictures) · v4l2/ (video devices) · base/ (clocks, limits)
 //! ```
 //!
 //! Data flows to the right only. What goes left is "stop", and receiver reports inside one
@@ -28,27 +27,30 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 8 | [`appliance`] |
-//! | 7 | [`config`] |
-//! | 6 | [`serve`] |
-//! | 5 | [`source`] · [`sink`] · [`panel`] |
-//! | 4 | [`dvr`] · [`encode`] |
-//! | 3 | [`wire`] · [`bus`] |
+//! | 9 | [`appliance`] |
+//! | 8 | [`config`] |
+//! | 7 | [`serve`] |
+//! | 6 | [`ingest`] · [`live`] · [`playback`] · [`gpio`] |
+//! | 5 | [`dvr`] · [`encode`] |
+//! | 4 | [`rtp`] |
+//! | 3 | [`wire`] · [`stream`] |
 //! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod appliance;
 pub mod base;
 pub mod board;
-pub mod bus;
 pub mod config;
 pub mod dvr;
 pub mod encode;
+pub mod gpio;
+pub mod ingest;
+pub mod live;
 pub mod media;
-pub mod panel;
+pub mod playback;
+pub mod rtp;
 pub mod serve;
-pub mod sink;
-pub mod source;
+pub mod stream;
 pub mod supervise;
 pub mod usb;
 pub mod v4l2;

@@ -12,11 +12,11 @@ use harness::{need, wait_for};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::bus::{Allowance, Next, State, Stream, Subscriber};
+use holdfast::ingest::command::{Bounds, Config};
+use holdfast::ingest::{self, Taps, keep};
 use holdfast::media::codec::Shape;
 use holdfast::media::{AccessUnit, nal};
-use holdfast::source::command::{Bounds, Config};
-use holdfast::source::{self, Taps, keep};
+use holdfast::stream::{Allowance, Next, State, Stream, Subscriber};
 use holdfast::supervise::Supervisor;
 
 /// A stream of a command, until this is stopped.
@@ -38,7 +38,7 @@ impl Feed {
         config.bounds = bounds;
         let reader = stream.bus().subscribe(Allowance::Window);
         let taps = Taps::default();
-        keep(source::Config::Command(config), Arc::clone(&stream), &taps, &supervisor);
+        keep(ingest::Config::Command(config), Arc::clone(&stream), &taps, &supervisor);
         Self { stream, supervisor, reader }
     }
 

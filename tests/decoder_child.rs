@@ -15,10 +15,10 @@ use door::{Setup, TestBox};
 use fastrand::Rng;
 use holdfast::base::Stop;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::bus::State;
 use holdfast::encode::still::{Form, KeyFrame, Source, StillDecoders, StillError};
 use holdfast::media::codec::ParamsError;
 use holdfast::media::{CodecParams, RunId, Tracks, nal};
+use holdfast::stream::State;
 use holdfast::supervise::Supervisor;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");

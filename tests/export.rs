@@ -15,7 +15,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::WallTime;
 use holdfast::dvr::DvrError;
 use holdfast::media::codec::Law;
-use holdfast::sink::export::{ExportError, Exports, Film as Planned, Wish};
+use holdfast::playback::export::{ExportError, Exports, Film as Planned, Wish};
 use mp4_atom::{Any, Decode};
 use reel::{Film, Place, Ring};
 

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up, as `src/lib.rs` draws them.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["base"],
     &["supervise", "media", "v4l2", "usb", "board"],
-    &["wire", "bus"],
+    &["wire", "stream"],
+    &["rtp"],
     &["dvr", "encode"],
-    &["source", "sink", "panel"],
+    &["ingest", "live", "playback", "gpio"],
     &["serve"],
     &["config"],
     &["appliance"],
@@ -74,10 +75,10 @@ fn no_module_looks_up_or_sideways() {
 
 #[test]
 fn the_reader_of_paths_reads_them() {
-    let text = "use crate::base::time;\nlet x = crate::{dvr, sink::Outlet}; // crate::serve\n";
+    let text = "use crate::base::time;\nlet x = crate::{dvr, live::Outlet}; // crate::serve\n";
     let names: Vec<_> =
         named(text).into_iter().map(|(line, name)| format!("{line} {name}")).collect();
-    assert_eq!(names, ["1 base", "2 dvr", "2 sink"]);
+    assert_eq!(names, ["1 base", "2 dvr", "2 live"]);
 }
 
 #[test]

@@ -23,9 +23,9 @@ use holdfast::base::time::{
     BootTime, Clock, ClockQuality, MediaTime, SharedClock, SystemClock, Trust, WallTime,
 };
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
+use holdfast::live::hls::past::{Past, PastError, PastList};
 use holdfast::media::codec::Law;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use holdfast::sink::hls::past::{Past, PastError, PastList};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use playlist::{Media, Segment};
 

@@ -6,7 +6,7 @@ mod footage;
 use std::time::Duration;
 
 use door::{Reply, TestBox};
-use holdfast::bus::State;
+use holdfast::stream::State;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;

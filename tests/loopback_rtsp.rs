@@ -15,15 +15,15 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::bus::{Directory, Stream};
 use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, Codec, CodecParams, RunId, Shape, TrackId, Tracks,
 };
 use holdfast::serve::rtsp::RtspDoor;
-use holdfast::sink::Outlet;
+use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

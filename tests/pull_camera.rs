@@ -12,10 +12,10 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::bus::{Allowance, Next, State, Stream, Subscriber};
+use holdfast::ingest::rtsp_pull::{Config, Transport};
+use holdfast::ingest::{self, Taps, keep};
 use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
-use holdfast::source::rtsp_pull::{Config, Transport};
-use holdfast::source::{self, Taps, keep};
+use holdfast::stream::{Allowance, Next, State, Stream, Subscriber};
 use holdfast::supervise::Supervisor;
 
 /// A stream that is pulled until this is dropped or stopped.
@@ -34,7 +34,7 @@ impl Pull {
         let url = url::Url::parse(url).unwrap();
         let config = Config::new(url, Some(USER.into()), password, transport).unwrap();
         let reader = stream.bus().subscribe(Allowance::Window);
-        keep(source::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+        keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
         Self { stream, supervisor, reader }
     }
 
@@ -183,7 +183,7 @@ async fn a_wrong_password_is_told_in_plain_words() {
     let password = Some(Secret::new("wrong"));
     let config = Config::new(url, Some(USER.into()), password, Transport::Tcp).unwrap();
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    keep(source::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+    keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
     let mut state = stream.watch_state();
     let told = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();

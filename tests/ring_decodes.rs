@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use holdfast::bus::Stream;
 use holdfast::dvr::{Config, Dvr, Keep, Reader, Size, tool};
+use holdfast::live::recorder::Recorder;
 use holdfast::media::{AccessUnit, RunId, Tracks};
-use holdfast::sink::recorder::Recorder;
+use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 
 const CLOSE: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use clock::LongOn;
 use holdfast::base::time::{BootTime, Clock, SharedClock, WallTime};
-use holdfast::sink::replay::{Archive, Came, Order, Refused, Voices};
+use holdfast::playback::replay::{Archive, Came, Order, Refused, Voices};
 use holdfast::wire::rtsp::{Frames, Onvif, Scale, Span, What, Wish};
 use replay::{Bench, GOP, Got, Player, SECS, clock, gap_secs};
 

@@ -4,10 +4,10 @@
 
 use crate::base::time::{Clock, Trust};
 use crate::board::Machine;
-use crate::bus::{Directory, State};
 use crate::dvr::{Dvr, RecordingState, RingState};
-use crate::panel::{Condition, Trouble};
-use crate::sink::Outlet;
+use crate::gpio::{Condition, Trouble};
+use crate::live::Outlet;
+use crate::stream::{Directory, State};
 
 /// Looks at everything; blocks on nothing but locks.
 pub(super) fn of(

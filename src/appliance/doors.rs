@@ -14,19 +14,19 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
-use crate::bus::Directory;
 use crate::dvr::Dvr;
-use crate::panel::Panel;
+use crate::gpio::Panel;
+use crate::ingest::Entrance;
+use crate::live::Outlet;
+use crate::playback::evidence::ExportJobs;
+use crate::playback::pictures::PastPictures;
+use crate::playback::replay::Archive;
+use crate::playback::sprite::Sprites;
 use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, Reception, RtspDoor};
 use crate::serve::tls::{Tls, TlsError};
-use crate::sink::Outlet;
-use crate::sink::evidence::ExportJobs;
-use crate::sink::replay::Archive;
-use crate::sink::sprite::Sprites;
-use crate::sink::thumbnail::past::PastPictures;
-use crate::source::Entrance;
+use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Which door.

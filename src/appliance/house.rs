@@ -22,23 +22,23 @@ use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{BootTime, SharedClock, SystemClock};
 use crate::board::Machine;
-use crate::bus::{Directory, State, Stream};
 use crate::config::{Config, StreamConfig};
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
-use crate::panel::{self, Panel};
+use crate::gpio::{self, Panel};
+use crate::ingest::{self, Entrance, Taps};
+use crate::live::Outlet;
+use crate::live::recorder::Recorder;
+use crate::playback::evidence::ExportJobs;
+use crate::playback::pictures::PastPictures;
+use crate::playback::replay::Archive;
+use crate::playback::sprite::Sprites;
 use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
 use crate::serve::tls::{Fingerprint, Tls};
-use crate::sink::Outlet;
-use crate::sink::evidence::ExportJobs;
-use crate::sink::recorder::Recorder;
-use crate::sink::replay::Archive;
-use crate::sink::sprite::Sprites;
-use crate::sink::thumbnail::past::PastPictures;
-use crate::source::{self, Entrance, Taps};
+use crate::stream::{Directory, State, Stream};
 use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
@@ -247,7 +247,7 @@ impl House {
                 part.source = part.whole.child();
                 part.entrance = Arc::new(config.entrance());
                 let stream = Arc::clone(&part.outlet.stream);
-                source::keep(config, stream, &self.taps, &part.source);
+                ingest::keep(config, stream, &self.taps, &part.source);
             }
         }
         let entries =
@@ -282,19 +282,19 @@ impl House {
         let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
-        source::keep(config.source, stream, &self.taps, &source);
+        ingest::keep(config.source, stream, &self.taps, &source);
         Part { whole, source, outlet, entrance }
     }
 
     /// Goes over to other lines, if there are any.
-    async fn rewire(&mut self, changed: Option<panel::Config>) {
+    async fn rewire(&mut self, changed: Option<gpio::Config>) {
         let Some(config) = changed else { return };
         self.lines.stop().await;
         self.lines = self.supervisor.child();
         let (outlets, dvr) = (Arc::clone(&self.outlets), self.dvr.clone());
         let (machine, clock) = (self.machine.clone(), Arc::clone(&self.clock));
         let condition = move || condition::of(&outlets, &dvr, &machine, &*clock);
-        panel::keep(&self.panel, config, &self.dvr, Arc::new(condition), &self.lines);
+        gpio::keep(&self.panel, config, &self.dvr, Arc::new(condition), &self.lines);
     }
 
     async fn listen(&mut self, door: Door, listening: Listening) {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use crate::base::name::StreamName;
 use crate::config::{Config, StreamConfig};
-use crate::panel;
-use crate::source;
+use crate::gpio;
+use crate::ingest;
 
 /// What has to happen, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,7 +17,7 @@ pub(super) struct Changes {
     /// Streams that begin.
     pub(super) begin: Vec<(StreamName, StreamConfig)>,
     /// Streams whose source alone is exchanged; their readers stay.
-    pub(super) resource: Vec<(StreamName, source::Config)>,
+    pub(super) resource: Vec<(StreamName, ingest::Config)>,
     /// Addresses where the RTSP door closes, and where it opens.
     pub(super) rtsp: Listening,
     /// The same with TLS.
@@ -25,7 +25,7 @@ pub(super) struct Changes {
     /// Addresses where the HTTP door closes, and where it opens.
     pub(super) http: Listening,
     /// What hangs on the board's lines, if that changed.
-    pub(super) panel: Option<panel::Config>,
+    pub(super) panel: Option<gpio::Config>,
     /// Keys that changed but take effect only after a restart.
     pub(super) restart_keys: Vec<&'static str>,
 }

@@ -3,6 +3,7 @@
 //! Owns: the vocabulary that no module may define twice. Must never know video.
 
 pub mod boot;
+pub mod cache;
 pub mod device;
 pub mod fault;
 pub mod file;

@@ -7,7 +7,7 @@ use toml::Value as Toml;
 use super::encode;
 use super::reader::{KeyFault, Section};
 use crate::encode::Settings;
-use crate::source::v4l2::{Choice, Config, Wanted, Wish};
+use crate::ingest::v4l2::{Choice, Config, Wanted, Wish};
 use crate::v4l2::setting::Value;
 
 const DEVICE: &str =

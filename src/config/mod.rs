@@ -64,7 +64,7 @@ pub struct Config {
     /// How long the peer of an RTSP session may be silent.
     pub rtsp_session_timeout: Duration,
     /// What hangs on the board's lines.
-    pub panel: crate::panel::Config,
+    pub panel: crate::gpio::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -85,7 +85,7 @@ impl Default for Config {
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
-            panel: crate::panel::Config::default(),
+            panel: crate::gpio::Config::default(),
             streams: BTreeMap::new(),
         }
     }

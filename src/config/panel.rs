@@ -11,7 +11,7 @@ use super::unit;
 use crate::base::limits::{INPUT_DEBOUNCES, INPUT_SPAN_MAX, INPUTS_MAX};
 use crate::base::name::StreamName;
 use crate::board::gpio::{Bias, InputWish, Line};
-use crate::panel::{Active, ButtonConfig, Config, InputConfig, LedConfig, Wires};
+use crate::gpio::{Active, ButtonConfig, Config, InputConfig, LedConfig, Wires};
 
 const LINE: &str = "the name of a line such as \"GPIO17\", or its place such as \"gpiochip0:3\"";
 const COLOURS: [&str; 3] = ["red", "green", "blue"];

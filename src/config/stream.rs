@@ -12,8 +12,8 @@ use super::{camera, encode, unit};
 use crate::base::limits::{COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
-use crate::sink::recorder;
-use crate::source::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
+use crate::ingest::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
+use crate::live::recorder;
 
 const KINDS: &str =
     "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
@@ -24,7 +24,7 @@ const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamConfig {
     /// Where it comes from.
-    pub source: source::Config,
+    pub source: ingest::Config,
     /// How it is recorded; `None`: not at all.
     pub record: Option<recorder::Config>,
     /// The stream that is the same picture made smaller, if there is one.
@@ -46,7 +46,7 @@ pub(super) fn check(
     let source = source.and_then(|source| check_source(source, faults));
     let record = match source {
         // There is nothing to record of what is elsewhere.
-        Some(source::Config::Redirect(_)) => None,
+        Some(ingest::Config::Redirect(_)) => None,
         _ => check_record(&mut section, Some(recorder::Config::default()), faults),
     };
     let mut sub = section.parsed("sub", stream_name, faults);
@@ -65,17 +65,17 @@ pub(super) fn check(
 fn check_made(
     section: &mut Section,
     main: &StreamName,
-    source: Option<&source::Config>,
+    source: Option<&ingest::Config>,
     faults: &mut Vec<KeyFault>,
 ) -> Option<(StreamName, StreamConfig)> {
     let mut made = section.section("substream", faults)?;
     let wrong = |wrong: &str, right: &str| made.fault(None, wrong.to_owned(), right.to_owned());
     let (main_width, fps) = match source? {
-        source::Config::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
-        source::Config::V4l2(camera) if camera.wish.format.is_raw() => {
+        ingest::Config::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
+        ingest::Config::V4l2(camera) if camera.wish.format.is_raw() => {
             (camera.wish.width_or_default(), camera.wish.fps())
         }
-        source::Config::V4l2(_) => {
+        ingest::Config::V4l2(_) => {
             let right = "the source's `format` as \"mjpeg\", \"yuyv\" or \"nv12\"";
             faults.push(wrong("not made of H.264 that the camera may send", right));
             return None;
@@ -96,7 +96,7 @@ fn check_made(
     let record = check_record(&mut made, None, faults);
     made.finish(faults);
     let source = substream::Config { of: main.clone(), width, fps, encode };
-    let source = source::Config::Substream(source);
+    let source = ingest::Config::Substream(source);
     Some((name.ok()?, StreamConfig { source, record, sub: None }))
 }
 
@@ -113,7 +113,7 @@ pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &
             _ if sub == name => "is the stream itself",
             None => "is no stream here",
             Some(other) if other.sub.is_some() => "has a sub-stream of its own",
-            Some(StreamConfig { source: source::Config::Redirect(_), .. }) => "is elsewhere",
+            Some(StreamConfig { source: ingest::Config::Redirect(_), .. }) => "is elsewhere",
             Some(_) => continue,
         };
         faults.push(KeyFault {
@@ -124,22 +124,22 @@ pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &
     }
 }
 
-fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<source::Config> {
+fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<ingest::Config> {
     let Some(kind) = section.text("kind", faults) else {
         faults.push(section.fault(Some("kind"), "missing".to_owned(), KINDS.to_owned()));
         return None;
     };
     let source = match kind.as_str() {
-        "pattern" => Some(source::Config::Pattern(check_pattern(&mut section, faults))),
-        "v4l2" => Some(source::Config::V4l2(camera::check(&mut section, faults))),
-        "command" => check_command(&mut section, faults).map(source::Config::Command),
-        "rtsp_pull" => check_pull(&mut section, faults).map(source::Config::RtspPull),
+        "pattern" => Some(ingest::Config::Pattern(check_pattern(&mut section, faults))),
+        "v4l2" => Some(ingest::Config::V4l2(camera::check(&mut section, faults))),
+        "command" => check_command(&mut section, faults).map(ingest::Config::Command),
+        "rtsp_pull" => check_pull(&mut section, faults).map(ingest::Config::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);
-            Some(source::Config::RtspPush(rtsp_push::Config::new(take_over)))
+            Some(ingest::Config::RtspPush(rtsp_push::Config::new(take_over)))
         }
         "redirect" => check_url(&mut section, faults)
-            .map(|url| source::Config::Redirect(redirect::Config { url })),
+            .map(|url| ingest::Config::Redirect(redirect::Config { url })),
         _ => {
             let wrong = format!("{kind:?} is no kind of source");
             faults.push(section.fault(Some("kind"), wrong, KINDS.to_owned()));

@@ -103,7 +103,7 @@ impl Held {
 
 /// Laps of a stream that are never given to newer footage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Protection {
+pub(crate) struct Protection {
     pub(super) stream: StreamName,
     /// The first and the last.
     pub(super) laps: (u64, u64),

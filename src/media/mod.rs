@@ -4,6 +4,7 @@
 //! beyond the sample entry, which is the codec's own description of itself.
 
 pub mod codec;
+pub mod duration;
 pub mod nal;
 mod unit;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use holdfast::base::time::BootTime;
-use holdfast::bus::{Allowance, Bounds, Bus, Item};
+use holdfast::stream::{Allowance, Bounds, Bus, Item};
 
 const UNITS: u64 = 250;
 

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
-use holdfast::bus::Stream;
 use holdfast::dvr::{Config, Dvr, Keep, Size};
+use holdfast::live::recorder::Recorder;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use holdfast::sink::recorder::Recorder;
+use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 

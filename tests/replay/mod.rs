@@ -13,17 +13,17 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, WallTime};
-use holdfast::bus::{Directory, Stream};
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
 use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::live::Outlet;
+use holdfast::live::recorder::Recorder;
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
 };
+use holdfast::playback::replay::Archive;
 use holdfast::serve::rtsp::RtspDoor;
-use holdfast::sink::Outlet;
-use holdfast::sink::recorder::Recorder;
-use holdfast::sink::replay::Archive;
+use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -275,7 +275,7 @@ impl Bench {
         self.supervisor.spawn("camera", async move {
             let run = stream.begin_run();
             let (mut boot, mut date) = (LongOn.boot(), LongOn.wall());
-            stream.set_state(holdfast::bus::State::Live, date);
+            stream.set_state(holdfast::stream::State::Live, date);
             loop {
                 let mut units = film.units(0..SECS, boot, date);
                 units.sort_by_key(|unit| unit.decode.as_nanos());

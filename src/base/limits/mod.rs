@@ -4,30 +4,30 @@
 //! name them without it. Units stand last in the names.
 
 mod board;
-mod bus;
 mod config;
 mod dvr;
 mod encode;
+mod gpio;
+mod ingest;
+mod live;
 mod media;
-mod panel;
 mod serve;
-mod sink;
-mod source;
+mod stream;
 mod supervise;
 mod usb;
 mod v4l2;
 mod wire;
 
 pub use board::*;
-pub use bus::*;
 pub use config::*;
 pub use dvr::*;
 pub use encode::*;
+pub use gpio::*;
+pub use ingest::*;
+pub use live::*;
 pub use media::*;
-pub use panel::*;
 pub use serve::*;
-pub use sink::*;
-pub use source::*;
+pub use stream::*;
 pub use supervise::*;
 pub use usb::*;
 pub use v4l2::*;

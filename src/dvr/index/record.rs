@@ -12,16 +12,16 @@ const ENTRY_BYTES: usize = 53;
 
 /// What is kept of one slot: which lap, and its fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::dvr) struct Record {
-    pub(in crate::dvr) generation: u64,
+pub(crate) struct Record {
+    pub(crate) generation: u64,
     /// Damaged stretches that were passed over.
-    pub(in crate::dvr) damaged: u32,
-    pub(in crate::dvr) entries: Vec<Entry>,
+    pub(crate) damaged: u32,
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl Record {
     /// Version, CRC-32C of what follows, lap, damage, fragments; big-endian.
-    pub(in crate::dvr) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(12 + self.entries.len() * ENTRY_BYTES);
         body.put_u64(self.generation);
         body.put_u32(self.damaged);
@@ -47,7 +47,7 @@ impl Record {
     }
 
     /// `None` when it is of another version, damaged or cut short.
-    pub(in crate::dvr) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
         let (crc, body) = rest.split_first_chunk::<4>()?;
         if version != VERSION || crc32c::crc32c(body) != u32::from_be_bytes(*crc) {
@@ -90,7 +90,7 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry> {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::dvr::index) fn record() -> Record {
+    pub(crate) fn record() -> Record {
         let entry = Entry {
             offset: 1,
             length: 2,

@@ -13,7 +13,7 @@ const FLUSH_INTERVAL_MS: u64 = 5_000;
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// A store of one record per slot. All calls come from one thread.
-pub(in crate::dvr) trait Index: Send {
+pub(crate) trait Index: Send {
     /// Every record.
     fn load(&mut self) -> Result<Vec<(u32, Vec<u8>)>, DvrError>;
     /// Sets the record of a slot.

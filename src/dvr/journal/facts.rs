@@ -146,7 +146,7 @@ impl Facts {
     }
 
     /// The laps that are protected.
-    pub(in crate::dvr) fn protections(&self) -> Vec<Protection> {
+    pub(crate) fn protections(&self) -> Vec<Protection> {
         let protection =
             |pin: &Pin| Some(Protection { stream: pin.stream.clone(), laps: pin.laps? });
         self.pins.values().filter_map(protection).collect()

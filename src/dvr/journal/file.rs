@@ -12,13 +12,13 @@ use crate::base::limits::{JOURNAL_BYTES_MAX, JOURNAL_COMPACT_BYTES_MIN};
 use crate::dvr::disk::{self, Disk, DiskFile, Open};
 
 /// The journal's name in the data directory.
-pub(in crate::dvr) const JOURNAL_FILE: &str = "journal.log";
+pub(crate) const JOURNAL_FILE: &str = "journal.log";
 /// The name of one that cannot be read.
 const BAD_FILE: &str = "journal.bad";
 
 /// An open journal.
 #[derive(Debug)]
-pub(in crate::dvr) struct JournalFile {
+pub(crate) struct JournalFile {
     file: Arc<dyn DiskFile>,
     end: u64,
     number: u64,
@@ -29,7 +29,7 @@ pub(in crate::dvr) struct JournalFile {
 impl JournalFile {
     /// Writes a journal that holds `records` in place of what is there, so that after a crash
     /// it is the old one or this one. Numbers go on behind `number`.
-    pub(in crate::dvr) fn rewrite(
+    pub(crate) fn rewrite(
         disk: &dyn Disk,
         data_dir: &Path,
         records: &[Record],
@@ -44,7 +44,7 @@ impl JournalFile {
 
     /// Appends records; when it returns they are on the medium. After an error the file is not
     /// to be used any more.
-    pub(in crate::dvr) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let mut left = records;
         while !left.is_empty() {
             let mut bytes = Vec::new();
@@ -58,18 +58,18 @@ impl JournalFile {
     }
 
     /// Number of the last record.
-    pub(in crate::dvr) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
     /// Whether it has grown so far that it should be written anew.
-    pub(in crate::dvr) fn is_long(&self) -> bool {
+    pub(crate) fn is_long(&self) -> bool {
         self.end >= self.compact_at
     }
 }
 
 /// Reads the journal in `data_dir`; an absent one is empty.
-pub(in crate::dvr) fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<Parsed> {
+pub(crate) fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<Parsed> {
     match disk::read_small(disk, &path(data_dir), JOURNAL_BYTES_MAX) {
         Ok(bytes) => Ok(parse(&bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Parsed::default()),
@@ -78,7 +78,7 @@ pub(in crate::dvr) fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<Parse
 }
 
 /// Moves a journal that cannot be read out of the way.
-pub(in crate::dvr) fn move_aside(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
+pub(crate) fn move_aside(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
     disk.rename(&path(data_dir), &data_dir.join(BAD_FILE))?;
     disk.sync_dir(data_dir)
 }

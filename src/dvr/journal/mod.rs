@@ -6,7 +6,7 @@
 
 mod facts;
 mod file;
-pub(in crate::dvr) mod form;
+pub(crate) mod form;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ const DELETE_TIME_MAX: Duration = Duration::from_millis(50);
 impl Storage {
     /// Carries out the plan that `token` was told for. When this returns it is decided on the
     /// medium; the files go in the turns that follow.
-    pub(in crate::dvr) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
+    pub(crate) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
         let told = self.shared.plans().iter().find(|(known, _)| *known == token).cloned();
         let (_, plan) = told.ok_or(ShrinkError::Changed)?;
         // A disk that refuses costs the ring what is not durable yet, so nothing waits.
@@ -75,7 +75,7 @@ impl Storage {
     }
 
     /// Deletes files of slots that leave, for a moment, while there is nothing else to do.
-    pub(in crate::dvr) fn delete_leaving(&mut self) {
+    pub(crate) fn delete_leaving(&mut self) {
         let now = self.shared.clock.boot();
         let leaves = |ring: &Ring| !ring.leaving.is_empty() && now >= self.growth_at;
         let Some(ring) = self.ring.clone().filter(leaves) else { return };

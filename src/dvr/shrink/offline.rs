@@ -30,7 +30,7 @@ pub fn shrink(
 }
 
 /// As [`shrink`], on any disk.
-pub(in crate::dvr) fn shrink_on(
+pub(crate) fn shrink_on(
     disk: &Arc<dyn Disk>,
     data_dir: &Path,
     wanted: Size,

@@ -25,14 +25,14 @@ const RECORDING_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of one stream's recording.
 #[derive(Debug)]
-pub(in crate::dvr) struct StreamLog {
-    pub(in crate::dvr) name: StreamName,
-    pub(in crate::dvr) durable: watch::Sender<Option<Durable>>,
-    pub(in crate::dvr) lost: AtomicU64,
+pub(crate) struct StreamLog {
+    pub(crate) name: StreamName,
+    pub(crate) durable: watch::Sender<Option<Durable>>,
+    pub(crate) lost: AtomicU64,
     /// Something was lost since the last fragment that was written.
-    pub(in crate::dvr) loss_pending: AtomicBool,
+    pub(crate) loss_pending: AtomicBool,
     /// When the newest unit that was handed over had arrived, in nanoseconds since boot.
-    pub(in crate::dvr) taken_until_nanos: AtomicU64,
+    pub(crate) taken_until_nanos: AtomicU64,
     /// When it was first to be recorded, in nanoseconds since boot.
     pub(super) begun_nanos: AtomicU64,
     pub(super) keep: Mutex<Keep>,
@@ -64,7 +64,7 @@ struct Noted {
 }
 
 impl StreamLog {
-    pub(in crate::dvr) fn new(name: &StreamName) -> Self {
+    pub(crate) fn new(name: &StreamName) -> Self {
         Self {
             name: name.clone(),
             durable: watch::Sender::new(None),
@@ -80,48 +80,48 @@ impl StreamLog {
     }
 
     /// Its newest fragments.
-    pub(in crate::dvr) fn recent(&self) -> MutexGuard<'_, Recent> {
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
         lock(&self.recent)
     }
 
     /// Counts `units` that did not reach the medium; what comes next says so in its seal.
-    pub(in crate::dvr) fn lose(&self, units: u64) {
+    pub(crate) fn lose(&self, units: u64) {
         self.lost.fetch_add(units, Relaxed);
         self.loss_pending.store(true, Relaxed);
     }
 
     /// Something waits to become durable from `now` on.
-    pub(in crate::dvr) fn wait(&self, now: BootTime) {
+    pub(crate) fn wait(&self, now: BootTime) {
         lock(&self.trouble).waiting_since.get_or_insert(now);
     }
 
     /// Nothing waits any more.
-    pub(in crate::dvr) fn settle(&self) {
+    pub(crate) fn settle(&self) {
         lock(&self.trouble).waiting_since = None;
     }
 
     /// Recording failed for `reason`, or goes on.
-    pub(in crate::dvr) fn set_reason(&self, reason: Option<String>) {
+    pub(crate) fn set_reason(&self, reason: Option<String>) {
         let mut trouble = lock(&self.trouble);
         trouble.news = reason.clone().or(trouble.news.take());
         trouble.reason = reason;
     }
 
     /// Why recording fails, or failed since this was last asked.
-    pub(in crate::dvr) fn take_failure(&self) -> Option<String> {
+    pub(crate) fn take_failure(&self) -> Option<String> {
         let mut trouble = lock(&self.trouble);
         let news = trouble.news.take();
         trouble.reason.clone().or(news)
     }
 
     /// Since when something waits to become durable.
-    pub(in crate::dvr) fn waits_since(&self) -> Option<BootTime> {
+    pub(crate) fn waits_since(&self) -> Option<BootTime> {
         lock(&self.trouble).waiting_since
     }
 
     /// From `now` on `cause` keeps the stream from being recorded. One that was over for moments
     /// only goes on, so that a camera that flaps is one fact.
-    pub(in crate::dvr) fn begin(&self, cause: Cause, text: &str, now: BootTime) {
+    pub(crate) fn begin(&self, cause: Cause, text: &str, now: BootTime) {
         let cut = text.char_indices().map(|(at, c)| at + c.len_utf8());
         let end = cut.take_while(|&end| end <= TROUBLE_TEXT_BYTES_MAX).last().unwrap_or(0);
         let text = text[..end].to_owned();
@@ -139,7 +139,7 @@ impl StreamLog {
     }
 
     /// `cause` is over.
-    pub(in crate::dvr) fn end(&self, cause: Cause, now: BootTime) {
+    pub(crate) fn end(&self, cause: Cause, now: BootTime) {
         let mut noted = lock(&self.noted);
         if let Some(known) = noted.get_mut(&cause).filter(|known| known.until.is_none()) {
             (known.until, known.is_news) = (Some(now), true);
@@ -147,7 +147,7 @@ impl StreamLog {
     }
 
     /// What is to be written down, not more often than the pause unless `all`.
-    pub(in crate::dvr) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<Trouble> {
+    pub(crate) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<Trouble> {
         let mut noted = lock(&self.noted);
         let rested = |at: BootTime| now.since(at) >= TROUBLE_NOTE_PAUSE;
         let due = noted
@@ -162,7 +162,7 @@ impl StreamLog {
     }
 
     /// Whether what comes now is lost.
-    pub(in crate::dvr) fn is_failing(&self, ring: &RingState, now: BootTime) -> bool {
+    pub(crate) fn is_failing(&self, ring: &RingState, now: BootTime) -> bool {
         self.state(ring, now).0 == RecordingState::Failed
     }
 

@@ -16,7 +16,7 @@ use crate::dvr::listing::Stretch;
 
 /// A slot to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dvr) enum Choice {
+pub(crate) enum Choice {
     /// Its file is to be made.
     Make(u32),
     /// Its file is there; what it holds, if anything, goes.
@@ -25,7 +25,7 @@ pub(in crate::dvr) enum Choice {
 
 impl SlotTable {
     /// Whether the slot holds this lap and it may be given up for its age.
-    pub(in crate::dvr) fn may_expire(&self, number: u32, generation: u64) -> bool {
+    pub(crate) fn may_expire(&self, number: u32, generation: u64) -> bool {
         let Some(SlotView::Held(held)) = self.slots.get(&number) else { return false };
         held.generation == generation
             && !held.active
@@ -38,7 +38,7 @@ impl SlotTable {
     /// stays, and so does one that seems to lie in the future. A date for which nobody vouches
     /// makes nothing old: such footage is older than its stream may keep when a later lap of the
     /// stream is.
-    pub(in crate::dvr) fn older(
+    pub(crate) fn older(
         &self,
         now: WallTime,
         age_max: impl Fn(&StreamName) -> Option<Duration>,
@@ -77,7 +77,7 @@ impl SlotTable {
     }
 
     /// The lowest number that has no file, as long as fewer than `slots` have one.
-    pub(in crate::dvr) fn missing(&self, slots: u32) -> Option<u32> {
+    pub(crate) fn missing(&self, slots: u32) -> Option<u32> {
         let made = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let is_free = |number: &u32| !self.slots.contains_key(number);
         if made < slots { (0..slots).find(is_free) } else { None }
@@ -103,7 +103,7 @@ impl SlotTable {
     /// those without footage, the highest number first; then, as in [`SlotTable::choose`], the
     /// oldest laps of streams that hold more than their shares, and the oldest of all. What is
     /// protected or being written stays, so there may be fewer; what is being read does not.
-    pub(in crate::dvr) fn first_to_go(
+    pub(crate) fn first_to_go(
         &self,
         count: u32,
         keep_of: impl Fn(&StreamName) -> Keep,
@@ -126,7 +126,7 @@ impl SlotTable {
 
     /// Takes one of the slots that gave an error for a free one, when the last error was so long
     /// ago: one at a time, so that a disk that is worn costs one try.
-    pub(in crate::dvr) fn forgive(&mut self, now: BootTime) {
+    pub(crate) fn forgive(&mut self, now: BootTime) {
         let failed = self.slots.iter().filter_map(|(&number, view)| match view {
             SlotView::Failing(since) => Some((*since, number)),
             _ => None,
@@ -153,7 +153,7 @@ impl SlotTable {
     /// is worth more than a share that cannot be met; else one that gave an error before. What is
     /// protected never goes, and what is being read only when all of the older half is. `missing`
     /// is a slot whose file may be made.
-    pub(in crate::dvr) fn choose(
+    pub(crate) fn choose(
         &self,
         stream: &StreamName,
         keep_of: impl Fn(&StreamName) -> Keep,

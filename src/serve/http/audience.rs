@@ -13,8 +13,8 @@ use tracing::warn;
 
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::sink::export::ExportError;
-use crate::sink::hls::Addresses;
+use crate::live::hls::Addresses;
+use crate::playback::export::ExportError;
 
 /// An HLS player of the past that asked for nothing for so long has gone, or is paused: several
 /// of the longest segments.

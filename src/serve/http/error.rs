@@ -7,8 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::sink::hls::HlsError;
-use crate::sink::mse::MseError;
+use crate::live::hls::HlsError;
+use crate::live::mse::MseError;
 
 /// An answer that is no success.
 #[derive(Debug)]

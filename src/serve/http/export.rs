@@ -26,7 +26,7 @@ use super::error::ApiError;
 use super::range::{self, Asked};
 use super::route::{At, FileName};
 use crate::dvr::PinView;
-use crate::sink::export::{ExportError, Film, LastPicture, Wish};
+use crate::playback::export::{ExportError, Film, LastPicture, Wish};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// May be kept, but is to be asked for again each time: the tag tells whether it is the same.

@@ -32,9 +32,9 @@ use crate::base::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX, HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX,
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
-use crate::sink::export::Exports;
-use crate::sink::hls::Fragments;
-use crate::sink::replay::Archive;
+use crate::live::hls::Fragments;
+use crate::playback::export::Exports;
+use crate::playback::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody comes.

@@ -17,8 +17,8 @@ use super::range;
 use super::route::{At, FileName, Named, StreamPath};
 use crate::base::limits::HLS_SUB_WAIT_MAX;
 use crate::base::name::StreamName;
-use crate::sink::Outlet;
-use crate::sink::hls::{Directives, Hls, HlsError, StoredSegment, past_init};
+use crate::live::Outlet;
+use crate::live::hls::{Directives, Hls, HlsError, StoredSegment, past_init};
 use crate::wire::hls::{Part, Place, Variant, multivariant as variants_told};
 
 /// What a media playlist is called.

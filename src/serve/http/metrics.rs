@@ -24,9 +24,9 @@ use super::audience::Outcome;
 use super::error::ApiError;
 use super::route::At;
 use crate::base::meter::Totals;
-use crate::bus::State as StreamState;
 use crate::dvr::RecordingState;
-use crate::sink::Outlet;
+use crate::live::Outlet;
+use crate::stream::State as StreamState;
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -20,7 +20,7 @@ use super::listener::Slot;
 use super::route::{At, Named};
 use super::snapshot::width;
 use crate::base::Stop;
-use crate::sink::thumbnail::{Picture, Watcher};
+use crate::live::thumbnail::{Picture, Watcher};
 
 const TYPE: HeaderValue = HeaderValue::from_static("multipart/x-mixed-replace; boundary=frame");
 const FIRST_BOUNDARY: &[u8] = b"--frame\r\n";

@@ -42,16 +42,16 @@ use super::rtsp::Reception;
 use crate::base::Stop;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
-use crate::bus::Directory;
 use crate::dvr::Dvr;
-use crate::panel::Panel;
-use crate::sink::Outlet;
-use crate::sink::evidence::ExportJobs;
-use crate::sink::export::Exports;
-use crate::sink::hls::Fragments;
-use crate::sink::replay::Archive;
-use crate::sink::sprite::Sprites;
-use crate::sink::thumbnail::past::PastPictures;
+use crate::gpio::Panel;
+use crate::live::Outlet;
+use crate::live::hls::Fragments;
+use crate::playback::evidence::ExportJobs;
+use crate::playback::export::Exports;
+use crate::playback::pictures::PastPictures;
+use crate::playback::replay::Archive;
+use crate::playback::sprite::Sprites;
+use crate::stream::Directory;
 use crate::supervise::Supervisor;
 
 /// What the door opens on.

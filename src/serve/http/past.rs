@@ -22,8 +22,8 @@ use crate::base::limits::HLS_WINDOW_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Gap, Listing};
+use crate::live::hls::past::{Past, PastError, PastList};
 use crate::serve::http::HttpDoor;
-use crate::sink::hls::past::{Past, PastError, PastList};
 
 /// A list that slides is old after a second.
 const WINDOW_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");

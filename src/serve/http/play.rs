@@ -35,8 +35,8 @@ use super::route::{At, Named};
 use super::ws::accept;
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
-use crate::sink::Outlet;
-use crate::sink::replay::{Program, Refused, Scene, Screening, Shown};
+use crate::live::Outlet;
+use crate::playback::replay::{Program, Refused, Scene, Screening, Shown};
 
 /// Where the media timeline begins, and how far the next seek is from what was sent.
 const STEP_NANOS: i64 = 1_000_000_000;

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::{
     Door, api, cors, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
 };
-use crate::sink::Outlet;
+use crate::live::Outlet;
 
 /// All routes with everything around them.
 pub(super) fn router(door: Arc<Door>) -> Router {

@@ -22,8 +22,8 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::DvrError;
 use crate::encode::still::StillError;
-use crate::sink::thumbnail::ThumbnailError;
-use crate::sink::thumbnail::past::PastError;
+use crate::live::thumbnail::ThumbnailError;
+use crate::playback::pictures::PastError;
 
 /// Seconds since the picture arrived, with three decimals.
 const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age");
@@ -122,7 +122,7 @@ async fn past(
     let unknown = || ApiError::stream_unknown(name).into_response();
     let stream = StreamName::parse(name).map_err(|_| unknown())?;
     let outlet = door.streams.get(name);
-    let live = outlet.as_ref().map(|outlet| &*outlet.thumbnail);
+    let live = outlet.as_ref().and_then(|outlet| outlet.thumbnail.key_frame_at(at));
     let picture = door.past.at(&stream, live, at, width).await.map_err(|error| match error {
         PastError::Gap { before: None, next: None, .. } if outlet.is_none() => unknown(),
         error => refusal(error),

@@ -16,7 +16,7 @@ use super::snapshot::moment;
 use crate::base::limits::SPRITE_RANGE_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::sink::sprite::{Sheet, SheetStart, SpriteError};
+use crate::playback::sprite::{Sheet, SheetStart, SpriteError};
 
 /// The map.
 const MAP: &str = "index.vtt";

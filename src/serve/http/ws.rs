@@ -25,9 +25,9 @@ use super::listener::Slot;
 use super::route::{At, Named};
 use crate::base::limits::{MSE_MESSAGE_BYTES_MAX, MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
-use crate::bus::State as StreamState;
-use crate::sink::Outlet;
-use crate::sink::mse::{Part, Told, Viewer};
+use crate::live::Outlet;
+use crate::live::mse::{Part, Told, Viewer};
+use crate::stream::State as StreamState;
 
 /// `GET /live/{stream}/ws`.
 pub(super) async fn upgrade(

@@ -4,8 +4,8 @@
 //! a stream called `<other>-sub` beside `<other>` is that one's sub-stream and no channel.
 
 use crate::base::name::StreamName;
-use crate::bus::Directory;
-use crate::sink::Outlet;
+use crate::live::Outlet;
+use crate::stream::Directory;
 use crate::wire::rtsp::{Channel, Channels};
 
 const SUB: &str = "-sub";

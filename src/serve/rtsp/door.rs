@@ -19,10 +19,10 @@ use super::reception::Reception;
 use super::tunnels::Tunnels;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
-use crate::bus::Directory;
-use crate::sink::Outlet;
-use crate::sink::replay::Archive;
-use crate::source::Entrance;
+use crate::ingest::Entrance;
+use crate::live::Outlet;
+use crate::playback::replay::Archive;
+use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// Pause after an accept that failed, which mostly means that descriptors have run out.

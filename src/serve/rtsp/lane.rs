@@ -14,8 +14,9 @@ use super::play::{Exits, Play};
 use super::reception::Visitor;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
-use crate::bus::Next;
-use crate::sink::rtsp_play::{Enrolled, Lane, Reader, RtpUnit};
+use crate::live::rtsp_play::{Enrolled, Lane, Reader};
+use crate::rtp::RtpUnit;
+use crate::stream::Next;
 
 /// What sending takes.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use super::outgoing::Outgoing;
 use super::udp::{DATAGRAM_BYTES_MAX, UdpPair};
 use crate::base::time::BootTime;
+use crate::ingest::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
 use crate::media::TrackId;
-use crate::source::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
 use crate::wire::rtp::interleaved;
 use crate::wire::rtsp::{Medium, Offer, Refusal, Route, Routed};
 

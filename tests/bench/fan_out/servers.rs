@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::bus::{Directory, Stream};
 use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::live::Outlet;
 use holdfast::media::{RunId, TrackId, Tracks};
 use holdfast::serve::rtsp::RtspDoor;
-use holdfast::sink::Outlet;
+use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use holdfast::wire::rtp::Packer;
 

@@ -9,9 +9,9 @@ use holdfast::base::held::held_bytes;
 use holdfast::base::limits::ACCESS_UNIT_BYTES_MAX;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, WallTime};
-use holdfast::bus::{Allowance, Next, Stream, Subscriber};
+use holdfast::ingest::rtsp_push::{Came, Carriage, Config, Publisher};
 use holdfast::media::{AccessUnit, Kind, TrackId, nal};
-use holdfast::source::rtsp_push::{Came, Carriage, Config, Publisher};
+use holdfast::stream::{Allowance, Next, Stream, Subscriber};
 use holdfast::wire::rtsp::Offer;
 
 use super::input::Input;

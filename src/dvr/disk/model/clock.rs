@@ -10,32 +10,32 @@ use crate::base::time::{BootTime, Clock, ClockQuality, Trust, WallTime};
 
 /// Time that moves when it is told to.
 #[derive(Debug, Default)]
-pub(in crate::dvr) struct VirtualClock {
+pub(crate) struct VirtualClock {
     boot_nanos: AtomicU64,
     wall_minus_boot_nanos: AtomicI64,
     trust: Mutex<Trust>,
 }
 
 impl VirtualClock {
-    pub(in crate::dvr) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.boot_nanos.fetch_add(u64::try_from(by.as_nanos()).unwrap(), Relaxed);
     }
 
     /// Begins a boot: some seconds after power came, at the date `wall_nanos`.
-    pub(in crate::dvr) fn reboot(&self, wall_nanos: i64) {
+    pub(crate) fn reboot(&self, wall_nanos: i64) {
         let boot_nanos = 3_000_000_000;
         self.boot_nanos.store(boot_nanos, Relaxed);
         self.set(wall_nanos - boot_nanos.cast_signed(), Trust::None);
     }
 
     /// The date is now the time since boot and this, and `trust` vouches for it.
-    pub(in crate::dvr) fn set(&self, wall_minus_boot_nanos: i64, trust: Trust) {
+    pub(crate) fn set(&self, wall_minus_boot_nanos: i64, trust: Trust) {
         self.wall_minus_boot_nanos.store(wall_minus_boot_nanos, Relaxed);
         *self.trust.lock().unwrap() = trust;
     }
 
     /// The date minus the time since boot.
-    pub(in crate::dvr) fn offset_nanos(&self) -> i64 {
+    pub(crate) fn offset_nanos(&self) -> i64 {
         self.wall_minus_boot_nanos.load(Relaxed)
     }
 }

@@ -19,7 +19,7 @@ use fastrand::Rng;
 
 use crate::base::time::{BootTime, Clock};
 
-pub(in crate::dvr) use self::clock::VirtualClock;
+pub(crate) use self::clock::VirtualClock;
 use self::inode::Inode;
 use self::survival::Survives;
 use self::world::{Names, Node, World};
@@ -34,7 +34,7 @@ const EIO: i32 = 5;
 
 /// How an end comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dvr) enum Cut {
+pub(crate) enum Cut {
     /// The power goes: what was not synced is there in part.
     Power,
     /// The process is killed: what was written stays, the last write perhaps in part.
@@ -43,7 +43,7 @@ pub(in crate::dvr) enum Cut {
 
 /// What calls meet for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::dvr) enum Trouble {
+pub(crate) enum Trouble {
     /// Writes fail with EIO and change nothing.
     Write,
     /// Writes fail after a part.
@@ -72,7 +72,7 @@ pub(in crate::dvr) enum Trouble {
 
 impl Trouble {
     /// Every kind.
-    pub(in crate::dvr) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Write,
         Self::ShortWrite,
         Self::Sync,
@@ -90,7 +90,7 @@ impl Trouble {
 
 /// A change that reached the disk, whether it survives or not.
 #[derive(Clone, Debug)]
-pub(in crate::dvr) enum Event {
+pub(crate) enum Event {
     Wrote {
         path: PathBuf,
         at: u64,
@@ -106,25 +106,20 @@ pub(in crate::dvr) enum Event {
 
 /// When trouble begins, how long it lasts and how often it strikes.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dvr) struct Plan {
-    pub(in crate::dvr) trouble: Trouble,
-    pub(in crate::dvr) from_call: u64,
-    pub(in crate::dvr) lasts: Duration,
-    pub(in crate::dvr) odds: f32,
+pub(crate) struct Plan {
+    pub(crate) trouble: Trouble,
+    pub(crate) from_call: u64,
+    pub(crate) lasts: Duration,
+    pub(crate) odds: f32,
 }
 
 /// The disk. Clones are handles to the same.
 #[derive(Clone, Debug)]
-pub(in crate::dvr) struct ModelDisk(Arc<Mutex<World>>);
+pub(crate) struct ModelDisk(Arc<Mutex<World>>);
 
 impl ModelDisk {
     /// An empty volume with the directory `root` and room for `bytes`.
-    pub(in crate::dvr) fn new(
-        seed: u64,
-        clock: Arc<VirtualClock>,
-        root: &Path,
-        bytes: u64,
-    ) -> Self {
+    pub(crate) fn new(seed: u64, clock: Arc<VirtualClock>, root: &Path, bytes: u64) -> Self {
         let names = Names::from([(root.to_owned(), Node::Dir)]);
         Self(Arc::new(Mutex::new(World {
             random: Rng::with_seed(seed),
@@ -156,33 +151,33 @@ impl ModelDisk {
     }
 
     /// From now on each sync takes up to `sync_time_max`, as on a healthy card.
-    pub(in crate::dvr) fn set_pace(&self, sync_time_max: Duration) {
+    pub(crate) fn set_pace(&self, sync_time_max: Duration) {
         self.world().sync_time_max = sync_time_max;
     }
 
     /// The `nth` changing call from now on is the last.
-    pub(in crate::dvr) fn cut_at(&self, nth: u64, cut: Cut) {
+    pub(crate) fn cut_at(&self, nth: u64, cut: Cut) {
         let mut world = self.world();
         world.cut_at = Some((world.changing + nth, cut));
     }
 
     /// What was told by [`ModelDisk::cut_at`] does not come.
-    pub(in crate::dvr) fn spare(&self) {
+    pub(crate) fn spare(&self) {
         self.world().cut_at = None;
     }
 
     /// Ends it now.
-    pub(in crate::dvr) fn cut_now(&self, cut: Cut) {
+    pub(crate) fn cut_now(&self, cut: Cut) {
         self.world().ended = Some(cut);
     }
 
-    pub(in crate::dvr) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.world().ended.is_some()
     }
 
     /// The disks that a power cut may leave now: every prefix of what is not synced, with the
     /// write behind it torn at each sector from both sides, under old and new names.
-    pub(in crate::dvr) fn after_any_cut(&self) -> Vec<(Self, Arc<VirtualClock>)> {
+    pub(crate) fn after_any_cut(&self) -> Vec<(Self, Arc<VirtualClock>)> {
         let world = self.world();
         let mut outcomes = vec![Survives::Nothing, Survives::Everything];
         for write in world.inodes.iter().flat_map(|inode| &inode.dirty) {
@@ -207,7 +202,7 @@ impl ModelDisk {
     }
 
     /// Trouble `from_call` calls from now.
-    pub(in crate::dvr) fn plan(&self, mut plan: Plan) {
+    pub(crate) fn plan(&self, mut plan: Plan) {
         let mut world = self.world();
         plan.from_call += world.calls;
         world.plan = Some(plan);
@@ -215,20 +210,20 @@ impl ModelDisk {
     }
 
     /// What trouble there was and when it ended, if it did.
-    pub(in crate::dvr) fn trouble_over(&self) -> Option<(Trouble, BootTime)> {
+    pub(crate) fn trouble_over(&self) -> Option<(Trouble, BootTime)> {
         let world = self.world();
         let ended = world.trouble_until.filter(|&until| until <= world.clock.boot());
         world.over.or(world.plan.zip(ended).map(|(plan, until)| (plan.trouble, until)))
     }
 
     /// Remembers the medium as it is, for [`Trouble::AwayThenOlder`].
-    pub(in crate::dvr) fn keep(&self) {
+    pub(crate) fn keep(&self) {
         let mut world = self.world();
         world.kept = (world.inodes.clone(), world.durable.clone());
     }
 
     /// Comes back after an end: trouble is over, and what did not survive is gone.
-    pub(in crate::dvr) fn restart(&self) {
+    pub(crate) fn restart(&self) {
         let mut world = self.world();
         world.come_back();
         if world.ended == Some(Cut::Power) {
@@ -240,7 +235,7 @@ impl ModelDisk {
     }
 
     /// The kernel takes memory back: what is clean is forgotten.
-    pub(in crate::dvr) fn squeeze(&self) {
+    pub(crate) fn squeeze(&self) {
         let mut world = self.world();
         if world.ended.is_none() {
             world.inodes.iter_mut().for_each(Inode::forget);
@@ -248,7 +243,7 @@ impl ModelDisk {
     }
 
     /// Flips one bit of a file, on the medium too.
-    pub(in crate::dvr) fn flip(&self, path: &Path, bit: u64) {
+    pub(crate) fn flip(&self, path: &Path, bit: u64) {
         let mut world = self.world();
         let Some(&Node::File(inode)) = world.names.get(path) else { panic!("no {path:?}") };
         let (at, mask) = (usize::try_from(bit / 8).unwrap(), 1 << (bit % 8));
@@ -256,16 +251,16 @@ impl ModelDisk {
         world.inodes[inode].medium[at] ^= mask;
     }
 
-    pub(in crate::dvr) fn take_events(&self) -> Vec<Event> {
+    pub(crate) fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut self.world().events)
     }
 
-    pub(in crate::dvr) fn strays(&self) -> Vec<PathBuf> {
+    pub(crate) fn strays(&self) -> Vec<PathBuf> {
         self.world().strays.clone()
     }
 
     /// Every file as it is read now.
-    pub(in crate::dvr) fn image(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn image(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
         let file = |(path, node): (&PathBuf, &Node)| match *node {
             Node::File(inode) => Some((path.clone(), world.inodes[inode].cache.clone())),

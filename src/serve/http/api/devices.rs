@@ -28,7 +28,7 @@ use crate::v4l2::{ControlError, ControlType, Device};
 
 /// Who may ask drivers now.
 #[derive(Clone, Debug)]
-pub(in crate::serve::http) struct Turn(Arc<Semaphore>);
+pub(crate) struct Turn(Arc<Semaphore>);
 
 impl Default for Turn {
     fn default() -> Self {
@@ -128,7 +128,7 @@ struct ItemReport {
 }
 
 /// `GET /api/v1/devices`: the cameras there are.
-pub(in crate::serve::http) async fn devices(State(door): At) -> Result<Response, ApiError> {
+pub(crate) async fn devices(State(door): At) -> Result<Response, ApiError> {
     let devices = door.turn.alone(|| node::nodes().iter().filter_map(report).collect()).await?;
     Ok((NO_STORE, Json(Devices { devices })).into_response())
 }
@@ -136,7 +136,7 @@ pub(in crate::serve::http) async fn devices(State(door): At) -> Result<Response,
 /// `PUT /api/v1/devices/{id}/controls`: 200 with the controls as they are then. They are set one by
 /// one in the order of their names; the first that is refused ends it. A camera keeps them until it
 /// loses power or is opened anew with others in the configuration.
-pub(in crate::serve::http) async fn set_controls(
+pub(crate) async fn set_controls(
     State(door): At,
     id: Result<Path<String>, PathRejection>,
     body: Result<Json<BTreeMap<String, Value>>, JsonRejection>,

@@ -21,17 +21,17 @@ use super::NO_STORE;
 use super::note::{known_stream, read, sentence};
 use super::recordings::instant;
 use crate::base::name::StreamName;
+use crate::playback::evidence::{JobError, JobView, Wish};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::range;
 use crate::serve::http::route::At;
-use crate::sink::evidence::{JobError, JobView, Wish};
 
 /// Bytes of a file that are read, and in memory, at once.
 const READ_BYTES: u64 = 256 << 10;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::serve::http) struct ExportRequest {
+pub(crate) struct ExportRequest {
     streams: Vec<String>,
     start: String,
     end: Option<String>,
@@ -45,14 +45,14 @@ struct Exports {
 }
 
 /// `GET /api/v1/exports`: the oldest first.
-pub(in crate::serve::http) async fn list(State(door): At) -> impl IntoResponse {
+pub(crate) async fn list(State(door): At) -> impl IntoResponse {
     let exports = door.export_jobs.list().into_iter().map(told).collect();
     (NO_STORE, Json(Exports { exports }))
 }
 
 /// `POST /api/v1/exports`: 202 with the job; 409 when too many are kept or too much is protected,
 /// 507 when there is no room for it. Without `end` it is now.
-pub(in crate::serve::http) async fn create(
+pub(crate) async fn create(
     State(door): At,
     body: Result<Json<ExportRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
@@ -75,19 +75,19 @@ pub(in crate::serve::http) async fn create(
 }
 
 /// `GET /api/v1/exports/{id}`.
-pub(in crate::serve::http) async fn one(State(door): At, id: Id) -> Result<Response, ApiError> {
+pub(crate) async fn one(State(door): At, id: Id) -> Result<Response, ApiError> {
     let job = door.export_jobs.get(&name(id)?)?;
     Ok((NO_STORE, Json(told(job))).into_response())
 }
 
 /// `DELETE /api/v1/exports/{id}`: 204; ends it, or removes its file.
-pub(in crate::serve::http) async fn remove(State(door): At, id: Id) -> Result<Response, ApiError> {
+pub(crate) async fn remove(State(door): At, id: Id) -> Result<Response, ApiError> {
     door.export_jobs.remove(&name(id)?).await?;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }
 
 /// `GET /api/v1/exports/{id}/file`: the archive, also in ranges; it never changes.
-pub(in crate::serve::http) async fn file(
+pub(crate) async fn file(
     State(door): At,
     id: Id,
     request: HeaderMap,

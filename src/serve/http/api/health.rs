@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
 use crate::board::{Disk, Report, Reserve};
-use crate::bus::{Encoding, State};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
+use crate::live::recorder::Recorder;
 use crate::serve::http::HttpDoor;
-use crate::sink::recorder::Recorder;
+use crate::stream::{Encoding, State};
 use crate::supervise::{TaskReport, TaskState};
 
 /// Life of a disk from which on it is told that it ends.
@@ -101,7 +101,7 @@ fn storage(door: &HttpDoor) -> Check {
 /// when.
 fn unrecorded(door: &HttpDoor) -> Vec<Check> {
     let outlets = door.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
         let report = outlet.recorder.as_ref()?.status();
         let status = match report.state {
             RecordingState::Recording => return None,
@@ -242,7 +242,7 @@ fn live(encoding: Option<&Encoding>) -> (Status, String) {
 
 fn streams(door: &HttpDoor) -> Vec<Check> {
     let outlets = door.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::sink::Outlet>)| {
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
         let (status, message) = match outlet.stream.state().0 {
             State::Live => live(outlet.stream.encoding().as_deref()),
             State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),

@@ -19,7 +19,7 @@ use crate::serve::http::route::At;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::serve::http) struct PinRequest {
+pub(crate) struct PinRequest {
     stream: String,
     from: String,
     to: String,
@@ -31,7 +31,7 @@ pub(in crate::serve::http) struct PinRequest {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::serve::http) struct MarkRequest {
+pub(crate) struct MarkRequest {
     text: String,
     stream: Option<String>,
     at: Option<String>,
@@ -43,12 +43,12 @@ struct Pins {
 }
 
 /// `GET /api/v1/pins`.
-pub(in crate::serve::http) async fn pins(State(door): At) -> impl IntoResponse {
+pub(crate) async fn pins(State(door): At) -> impl IntoResponse {
     (NO_STORE, Json(Pins { pins: door.dvr.pins() }))
 }
 
 /// `POST /api/v1/pins`: 201 with the range, 409 when too much would be protected.
-pub(in crate::serve::http) async fn pin(
+pub(crate) async fn pin(
     State(door): At,
     body: Result<Json<PinRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
@@ -66,7 +66,7 @@ pub(in crate::serve::http) async fn pin(
 }
 
 /// `DELETE /api/v1/pins/{id}`: 204.
-pub(in crate::serve::http) async fn unpin(
+pub(crate) async fn unpin(
     State(door): At,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
@@ -77,7 +77,7 @@ pub(in crate::serve::http) async fn unpin(
 }
 
 /// `POST /api/v1/marks`: 201 with the mark. Without `at` it is now, without `stream` of all.
-pub(in crate::serve::http) async fn mark(
+pub(crate) async fn mark(
     State(door): At,
     body: Result<Json<MarkRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
@@ -104,10 +104,7 @@ pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiErro
 }
 
 /// A stream that is configured, or of which anything is recorded.
-pub(in crate::serve::http) fn known_stream(
-    door: &HttpDoor,
-    name: &str,
-) -> Result<StreamName, ApiError> {
+pub(crate) fn known_stream(door: &HttpDoor, name: &str) -> Result<StreamName, ApiError> {
     let stream = StreamName::parse(name).map_err(|_| ApiError::stream_unknown(name))?;
     let known = door.streams.get(name).is_some() || door.dvr.recorded_streams().contains(&stream);
     known.then_some(stream).ok_or_else(|| ApiError::stream_unknown(name))
@@ -127,7 +124,7 @@ impl From<PinError> for ApiError {
 }
 
 /// The text of an error as a sentence for people.
-pub(in crate::serve::http) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     let first: String = first.into_iter().flatten().collect();

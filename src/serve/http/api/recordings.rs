@@ -21,7 +21,7 @@ use crate::serve::http::route::At;
 /// What may stand behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::serve::http) struct Range {
+pub(crate) struct Range {
     from: Option<String>,
     to: Option<String>,
     zone: Option<String>,
@@ -45,7 +45,7 @@ struct Days {
 
 /// `GET /api/v1/recordings/{stream}`: also for streams that the configuration no longer names.
 /// `from` and `to` leave what lies between them, at least in part.
-pub(in crate::serve::http) async fn listing(
+pub(crate) async fn listing(
     State(door): At,
     name: Result<Path<String>, PathRejection>,
     range: Result<Query<Range>, QueryRejection>,
@@ -57,7 +57,7 @@ pub(in crate::serve::http) async fn listing(
 }
 
 /// `GET /api/v1/recordings/{stream}/days`: by calendar day of `zone`, else of this machine.
-pub(in crate::serve::http) async fn by_day(
+pub(crate) async fn by_day(
     State(door): At,
     name: Result<Path<String>, PathRejection>,
     range: Result<Query<Range>, QueryRejection>,
@@ -121,6 +121,6 @@ pub(super) fn instant(text: &str, name: &str) -> Result<WallTime, ApiError> {
     })
 }
 
-pub(in crate::serve::http) fn bad_request(message: &str) -> ApiError {
+pub(crate) fn bad_request(message: &str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message)
 }

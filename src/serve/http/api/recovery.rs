@@ -34,7 +34,7 @@ struct Rung {
 }
 
 /// `GET /api/v1/recovery`: the recovery log, newest entry first.
-pub(in crate::serve::http) async fn recovery(State(door): At) -> impl IntoResponse {
+pub(crate) async fn recovery(State(door): At) -> impl IntoResponse {
     let log = door.supervisor.recovery();
     let parked = log.and_then(|log| log.parked().borrow().clone());
     let entries = log.map(RecoveryLog::entries).unwrap_or_default();
@@ -44,7 +44,7 @@ pub(in crate::serve::http) async fn recovery(State(door): At) -> impl IntoRespon
 }
 
 /// `POST /api/v1/recovery/resume`: a parked box records again.
-pub(in crate::serve::http) async fn resume(State(door): At) -> impl IntoResponse {
+pub(crate) async fn resume(State(door): At) -> impl IntoResponse {
     let resumed = door.supervisor.recovery().is_some_and(RecoveryLog::resume);
     (NO_STORE, Json(Resumed { resumed }))
 }

@@ -25,13 +25,13 @@ struct Failures {
 }
 
 /// `GET /api/v1/rtsp/sessions`.
-pub(in crate::serve::http) async fn sessions(State(door): At) -> impl IntoResponse {
+pub(crate) async fn sessions(State(door): At) -> impl IntoResponse {
     let newest = |stream: &str| door.streams.get(stream)?.stream.newest_arrival();
     (NO_STORE, Json(Sessions { sessions: door.rtsp.sessions(newest) }))
 }
 
 /// `DELETE /api/v1/rtsp/sessions/{id}`: 204; its connection is closed.
-pub(in crate::serve::http) async fn end_session(
+pub(crate) async fn end_session(
     State(door): At,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
@@ -44,12 +44,12 @@ pub(in crate::serve::http) async fn end_session(
 }
 
 /// `GET /api/v1/rtsp/failures`: the last clients that failed, newest first.
-pub(in crate::serve::http) async fn failures(State(door): At) -> impl IntoResponse {
+pub(crate) async fn failures(State(door): At) -> impl IntoResponse {
     (NO_STORE, Json(Failures { failures: door.rtsp.failed() }))
 }
 
 /// `GET /api/v1/rtsp/failures/{id}`: what was said, as text to download.
-pub(in crate::serve::http) async fn transcript(
+pub(crate) async fn transcript(
     State(door): At,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {

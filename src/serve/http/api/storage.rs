@@ -18,19 +18,19 @@ use crate::serve::http::route::At;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::serve::http) struct ShrinkRequest {
+pub(crate) struct ShrinkRequest {
     token: String,
 }
 
 /// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what
 /// making it as small as it is configured would delete.
-pub(in crate::serve::http) async fn storage(State(door): At) -> impl IntoResponse {
+pub(crate) async fn storage(State(door): At) -> impl IntoResponse {
     (NO_STORE, Json(door.dvr.storage()))
 }
 
 /// `POST /api/v1/storage/shrink`: 200 with what was deleted, 409 when that is not what was told
 /// with the token.
-pub(in crate::serve::http) async fn shrink(
+pub(crate) async fn shrink(
     State(door): At,
     body: Result<Json<ShrinkRequest>, JsonRejection>,
 ) -> Result<impl IntoResponse, ApiError> {

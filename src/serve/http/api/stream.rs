@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::bus::Encoding;
 use crate::dvr::StreamStatus;
+use crate::live::recorder::Recorder;
+use crate::live::{Outlet, Readers};
 use crate::media::{Kind, Shape, Track};
 use crate::serve::http::HttpDoor;
-use crate::sink::recorder::Recorder;
-use crate::sink::{Outlet, Readers};
+use crate::stream::Encoding;
 
 /// One stream.
 #[derive(Debug, Serialize)]

@@ -59,7 +59,7 @@ struct DiskView<'a> {
 }
 
 /// `GET /api/v1/system`. `device` is null until the ring was opened for the first time.
-pub(in crate::serve::http) async fn system(State(door): At) -> impl IntoResponse {
+pub(crate) async fn system(State(door): At) -> impl IntoResponse {
     let device = door.export_jobs.device();
     let device =
         device.map(|key| Device { key_sha256: key.fingerprint(), public_key: key.to_pem() });
@@ -84,7 +84,7 @@ pub(in crate::serve::http) async fn system(State(door): At) -> impl IntoResponse
 }
 
 /// `GET /api/v1/inputs`: LED, button and alarm inputs, as far as they are configured.
-pub(in crate::serve::http) async fn inputs(State(door): At) -> impl IntoResponse {
+pub(crate) async fn inputs(State(door): At) -> impl IntoResponse {
     (NO_STORE, Json(door.panel.view()))
 }
 

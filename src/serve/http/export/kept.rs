@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::base::limits::{EXPORT_PLAN_KEEP_TIME, EXPORT_PLANS_KEPT_MAX};
 use crate::base::time::{BootTime, WallTime};
-use crate::sink::export::Film;
+use crate::playback::export::Film;
 
 /// What is recorded reaches the disk within this.
 const GROWS_FOR: Duration = Duration::from_secs(15);
 
 /// Films by what was asked for, the one used last behind the others.
 #[derive(Debug, Default)]
-pub(in crate::serve::http) struct Kept(Mutex<Vec<(String, Arc<Film>, BootTime)>>);
+pub(crate) struct Kept(Mutex<Vec<(String, Arc<Film>, BootTime)>>);
 
 impl Kept {
     /// The film that the same request was answered with last.

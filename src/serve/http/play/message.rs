@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::ask::Speed;
 use crate::dvr::{Gap, Way};
-use crate::sink::replay::Scene;
+use crate::playback::replay::Scene;
 use crate::wire::web::WebFormat;
 
 #[derive(Serialize)]

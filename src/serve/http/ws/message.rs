@@ -6,8 +6,8 @@ use axum::extract::ws::Message;
 use serde::Serialize;
 
 use crate::base::time::WallTime;
-use crate::bus::State;
-use crate::sink::mse::Part;
+use crate::live::mse::Part;
+use crate::stream::State;
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -9,10 +9,10 @@ use super::setup::Asked;
 use super::wait::Input;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
-use crate::bus::Next;
-use crate::sink::rtsp_play::RtpUnit;
-use crate::source::Entrance;
-use crate::source::rtsp_push::PushError;
+use crate::ingest::Entrance;
+use crate::ingest::rtsp_push::PushError;
+use crate::rtp::RtpUnit;
+use crate::stream::Next;
 use crate::wire::rtsp::{Command, Event, Step};
 
 /// Bytes read at once.

@@ -7,9 +7,9 @@ use super::Connection;
 use super::setup::{Asked, cname};
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
+use crate::live::Outlet;
 use crate::media::Tracks;
-use crate::sink::Outlet;
-use crate::sink::replay::{Beginning, Order, Refused, Replay};
+use crate::playback::replay::{Beginning, Order, Refused, Replay};
 use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, What, Wish};
 
 /// What the recordings answer.

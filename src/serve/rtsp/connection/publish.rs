@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::super::record::{self, Arrival};
 use super::Connection;
 use crate::base::time::BootTime;
+use crate::ingest::Entrance;
+use crate::ingest::rtsp_push::{PushError, Seat};
 use crate::media::TrackId;
-use crate::source::Entrance;
-use crate::source::rtsp_push::{PushError, Seat};
 use crate::wire::rtsp::{Command, Medium, Offer, Refusal, Route, Routed};
 
 impl Connection {

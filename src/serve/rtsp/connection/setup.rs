@@ -12,11 +12,11 @@ use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::bus::State;
+use crate::ingest::Entrance;
+use crate::live::Outlet;
 use crate::media::{Track, TrackId, Tracks};
-use crate::sink::Outlet;
-use crate::sink::replay::{Described, Replay};
-use crate::source::Entrance;
+use crate::playback::replay::{Described, Replay};
+use crate::stream::State;
 use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.

@@ -19,9 +19,9 @@ use super::past::Answer;
 use super::setup::Asked;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
-use crate::bus::Next;
-use crate::sink::replay::Refused;
-use crate::sink::rtsp_play::RtpUnit;
+use crate::playback::replay::Refused;
+use crate::rtp::RtpUnit;
+use crate::stream::Next;
 
 /// What there was to wait for.
 pub(super) enum Input {

@@ -23,8 +23,8 @@ use self::sender::Sender;
 use crate::base::Stop;
 use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
 use crate::base::time::BootTime;
+use crate::live::Outlet;
 use crate::media::TrackId;
-use crate::sink::Outlet;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::Group;
 

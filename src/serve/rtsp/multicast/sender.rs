@@ -17,9 +17,9 @@ use super::{Place, Shared};
 use crate::base::Stop;
 use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
-use crate::bus::Next;
+use crate::live::Outlet;
 use crate::media::TrackId;
-use crate::sink::Outlet;
+use crate::stream::Next;
 use crate::wire::rtsp::{Group, Route, Routed};
 
 /// The sender of one stream.

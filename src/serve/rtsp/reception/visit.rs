@@ -16,7 +16,7 @@ use crate::wire::rtsp::{Flowing, Session};
 
 /// A connection in the list; dropping it takes it out.
 #[derive(Debug)]
-pub(in crate::serve::rtsp) struct Visit {
+pub(crate) struct Visit {
     reception: Reception,
     visitor: Arc<Visitor>,
     /// A failure of it is filed.
@@ -25,7 +25,7 @@ pub(in crate::serve::rtsp) struct Visit {
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(in crate::serve::rtsp) struct Visitor {
+pub(crate) struct Visitor {
     number: u64,
     peer: SocketAddr,
     secure: bool,
@@ -132,25 +132,25 @@ impl Visitor {
     }
 
     /// A unit that arrived at `arrived` was handed to the socket.
-    pub(in crate::serve::rtsp) fn handed(&self, arrived: BootTime, bytes: usize) {
+    pub(crate) fn handed(&self, arrived: BootTime, bytes: usize) {
         self.took(bytes);
         self.newest.store(arrived.as_nanos(), Relaxed);
     }
 
     /// Bytes of media came from the peer.
-    pub(in crate::serve::rtsp) fn took(&self, bytes: usize) {
+    pub(crate) fn took(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// The peer was too slow for `units`.
-    pub(in crate::serve::rtsp) fn dropped(&self, units: u64) {
+    pub(crate) fn dropped(&self, units: u64) {
         self.drops.fetch_add(units, Relaxed);
     }
 }
 
 impl Reception {
     /// Puts a connection from `peer` into the list.
-    pub(in crate::serve::rtsp) fn enter(&self, peer: SocketAddr, secure: bool) -> Visit {
+    pub(crate) fn enter(&self, peer: SocketAddr, secure: bool) -> Visit {
         let visitor = Arc::new(Visitor {
             number: fastrand::u64(..),
             peer,
@@ -168,12 +168,12 @@ impl Reception {
 
 impl Visit {
     /// Comes true when the connection shall end. Cancel safe.
-    pub(in crate::serve::rtsp) fn end(&self) -> Stop {
+    pub(crate) fn end(&self) -> Stop {
         self.visitor.end.clone()
     }
 
     /// The connection was told something: its session may be another one now.
-    pub(in crate::serve::rtsp) fn see(&mut self, wall: WallTime, session: &mut Session) {
+    pub(crate) fn see(&mut self, wall: WallTime, session: &mut Session) {
         self.note(wall, session);
         if let Some(failure) = session.take_failure() {
             self.filed = true;
@@ -212,7 +212,7 @@ impl Visit {
     }
 
     /// What counts for it, for who sends while the connection sleeps.
-    pub(in crate::serve::rtsp) fn visitor(&self) -> &Arc<Visitor> {
+    pub(crate) fn visitor(&self) -> &Arc<Visitor> {
         &self.visitor
     }
 }

@@ -23,7 +23,7 @@ use crate::wire::rtsp::target::Target;
 
 /// Who asks, as far as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::wire::rtsp) enum Admitted {
+pub(crate) enum Admitted {
     /// The request is for everybody; it says nothing of who sent it.
     Anyone,
     /// An account, or `None` where there are no accounts.
@@ -32,19 +32,19 @@ pub(in crate::wire::rtsp) enum Admitted {
 
 /// A request, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::wire::rtsp) struct Asking<'a> {
-    pub(in crate::wire::rtsp) method: &'a Method,
+pub(crate) struct Asking<'a> {
+    pub(crate) method: &'a Method,
     /// What the URL names.
-    pub(in crate::wire::rtsp) target: Option<&'a Target>,
+    pub(crate) target: Option<&'a Target>,
     /// The stream that the session on this connection is of.
-    pub(in crate::wire::rtsp) session: Option<&'a str>,
+    pub(crate) session: Option<&'a str>,
     /// Whether the request is about that stream whatever its URL names.
-    pub(in crate::wire::rtsp) session_only: bool,
-    pub(in crate::wire::rtsp) authorization: Option<&'a str>,
+    pub(crate) session_only: bool,
+    pub(crate) authorization: Option<&'a str>,
     /// Which stream each channel is, for the URL in a proof.
-    pub(in crate::wire::rtsp) channels: &'a dyn Channels,
+    pub(crate) channels: &'a dyn Channels,
     /// Whether nobody on the way can read along, so that a password may be said.
-    pub(in crate::wire::rtsp) secure: bool,
+    pub(crate) secure: bool,
 }
 
 impl Asking<'_> {
@@ -68,7 +68,7 @@ impl Asking<'_> {
 
 /// One connection's gate.
 #[derive(Debug)]
-pub(in crate::wire::rtsp) struct Gate {
+pub(crate) struct Gate {
     guard: Arc<Guard>,
     holder: Holder,
     accepted: Option<Accepted>,
@@ -115,17 +115,17 @@ enum Lack {
 }
 
 impl Gate {
-    pub(in crate::wire::rtsp) fn new(guard: Arc<Guard>, peer: IpAddr, connection: u64) -> Self {
+    pub(crate) fn new(guard: Arc<Guard>, peer: IpAddr, connection: u64) -> Self {
         Self { guard, holder: Holder { peer, connection }, accepted: None }
     }
 
     /// The same with another guard.
-    pub(in crate::wire::rtsp) fn guarded(self, guard: Arc<Guard>) -> Self {
+    pub(crate) fn guarded(self, guard: Arc<Guard>) -> Self {
         Self { guard, ..self }
     }
 
     /// Who asks; or the reply to somebody who may not.
-    pub(in crate::wire::rtsp) fn admit(
+    pub(crate) fn admit(
         &mut self,
         now: BootTime,
         asking: Asking<'_>,

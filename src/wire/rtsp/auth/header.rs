@@ -75,7 +75,7 @@ fn digest(text: &str) -> Option<Digest> {
 
 /// The value of an Authorization or WWW-Authenticate header without what is secret in it. Of what
 /// cannot be read nothing is shown.
-pub(in crate::wire::rtsp) fn masked(value: &str) -> String {
+pub(crate) fn masked(value: &str) -> String {
     const PUBLIC: [&str; 7] = ["username", "realm", "uri", "algorithm", "qop", "nc", "stale"];
     const SECRET: [&str; 4] = ["nonce", "response", "cnonce", "opaque"];
     let (scheme, rest) = value.trim().split_once([' ', '\t']).unwrap_or(("", value));

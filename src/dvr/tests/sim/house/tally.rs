@@ -8,26 +8,26 @@ use crate::dvr::disk::model::Trouble;
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
-pub(in crate::dvr::tests::sim) struct Tally {
+pub(crate) struct Tally {
     pub(super) seeds: u64,
     pub(super) power: u64,
     pub(super) kills: u64,
     pub(super) in_recovery: u64,
     pub(super) troubles: u64,
-    pub(in crate::dvr::tests::sim) acknowledged: u64,
-    pub(in crate::dvr::tests::sim) evicted: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) evicted: u64,
     pub(super) virtual_secs: u64,
     /// What each power cut on a healthy disk cost of each camera's footage, in milliseconds.
     pub(super) lost_ms: Vec<u64>,
     /// How often recording went on after a trouble, by its kind.
-    pub(in crate::dvr::tests::sim) resumed: BTreeMap<Trouble, u64>,
+    pub(crate) resumed: BTreeMap<Trouble, u64>,
     /// What people and clocks did.
-    pub(in crate::dvr::tests::sim) done: Done,
+    pub(crate) done: Done,
 }
 
 /// What people and clocks did.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::dvr::tests::sim) struct Done {
+pub(crate) struct Done {
     pub(super) marks: u64,
     pub(super) pins: u64,
     pub(super) pins_refused: u64,
@@ -45,18 +45,18 @@ pub(in crate::dvr::tests::sim) struct Done {
 }
 
 impl Tally {
-    pub(in crate::dvr::tests::sim) fn crashes(&self) -> u64 {
+    pub(crate) fn crashes(&self) -> u64 {
         self.power + self.kills
     }
 
     /// Footage that half of the power cuts cost no more than, and that none cost more than.
-    pub(in crate::dvr::tests::sim) fn lost_ms(&mut self) -> (u64, u64) {
+    pub(crate) fn lost_ms(&mut self) -> (u64, u64) {
         self.lost_ms.sort_unstable();
         let median = self.lost_ms.get(self.lost_ms.len() / 2);
         (*median.unwrap_or(&0), *self.lost_ms.last().unwrap_or(&0))
     }
 
-    pub(in crate::dvr::tests::sim) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
         self.power += other.power;
         self.kills += other.kills;
@@ -90,7 +90,7 @@ impl AddAssign for Done {
 
 impl Done {
     /// The rarest of what was done.
-    pub(in crate::dvr::tests::sim) fn least(&self) -> u64 {
+    pub(crate) fn least(&self) -> u64 {
         let all = [
             self.marks,
             self.pins,

@@ -1,0 +1,187 @@
+//! From raw pictures to a published stream: what all sources share that encode here.
+//!
+//! Owns: the way of a picture from whoever takes it to [`Stream::publish`], and what becomes of it
+//! when there is no time to encode it. Does not own: cameras; a source brings a function that takes
+//! pictures and puts them into a [`Feed`], on a thread of its own.
+//!
+//! ```text
+//! source's thread:  feed.wants()?  make the picture  feed.put() ─┬─► encoder's thread ─► Stream
+//!                                                                └─► Tap ─► sub-stream: the same, smaller
+//! ```
+//!
+//! Invariants:
+//! 1. The thread that takes pictures is never made to wait: of two pictures that wait for the
+//!    encoder the older one is thrown away and counted as lost. The delay cannot grow.
+//! 2. Where that goes on, the rate of pictures is lowered in steps, and raised again carefully
+//!    (see `pace`); the log, the API and the metrics say so. What is left out on purpose is no loss.
+//! 3. A sub-stream gets what its main stream takes, and may take less of it. It costs the main
+//!    stream nothing but processor time.
+//! 4. Nothing of a run is published after it ended, unless the encoder hangs for longer than
+//!    [`END_TIME_MAX`].
+
+mod encoder;
+mod feed;
+mod pace;
+mod tap;
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+pub use tap::Taps;
+
+pub(crate) use feed::{Closed, Feed};
+pub(crate) use tap::Tap;
+
+use crate::base::fault::{Class, Fault};
+use crate::encode::{EncodeError, Settings};
+use crate::media::codec::ParamsError;
+use crate::stream::Stream;
+use crate::supervise::TaskContext;
+use encoder::Encoder;
+
+/// How long the threads of a run may take to end.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What is made of raw pictures.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// How they are encoded.
+    pub(crate) settings: Settings,
+    /// Pictures per second that the camera brings.
+    pub(crate) fps: f32,
+    /// Pixels across of what is published; `None`: those of the pictures. Never more than those.
+    pub(crate) width: Option<u32>,
+}
+
+/// Why a source of raw pictures stopped. `E` is what can go wrong where they are taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RawError<E> {
+    /// No picture could be taken.
+    #[error(transparent)]
+    Source(E),
+    /// The encoder failed.
+    #[error("the pictures could not be encoded")]
+    Encode(#[from] EncodeError),
+    /// What the encoder says of itself cannot be read.
+    #[error("the encoder's parameter sets are unusable")]
+    Params(#[from] ParamsError),
+    /// No thread could be made.
+    #[error("no thread for pictures")]
+    Thread(#[source] std::io::Error),
+    /// A thread ended without a word.
+    #[error("the thread that {0} pictures ended")]
+    Ended(&'static str),
+    /// It was told to.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl<E: Fault> Fault for RawError<E> {
+    fn class(&self) -> Class {
+        match self {
+            Self::Source(error) => error.class(),
+            _ => Class::Bug,
+        }
+    }
+}
+
+/// One life of a source: `take` puts pictures into the feed, until it fails or the feed is closed;
+/// they are encoded, published, and shared through `tap`.
+pub(crate) async fn run<E, F>(
+    job: Job,
+    tap: Arc<Tap>,
+    stream: Arc<Stream>,
+    context: TaskContext,
+    take: F,
+) -> Result<Infallible, RawError<E>>
+where
+    E: Fault,
+    F: FnOnce(&Feed) -> Result<Infallible, E> + Send + 'static,
+{
+    let feed = Feed::new(job.fps, Arc::clone(&context.clock), Some(tap));
+    let mut threads = Threads::new(&stream);
+    threads.encode(job, &feed, &stream, &context)?;
+    let shots = feed.clone();
+    threads.start("takes", move || {
+        let Err(error) = take(&shots);
+        RawError::Source(error)
+    })?;
+    Err(threads.ended(feed, &stream, context).await)
+}
+
+/// One life of a sub-stream: what `tap` gives is made smaller, encoded and published.
+pub(crate) async fn run_sub<E: Fault>(
+    job: Job,
+    tap: Arc<Tap>,
+    stream: Arc<Stream>,
+    context: TaskContext,
+) -> Result<Infallible, RawError<E>> {
+    let feed = Feed::new(job.fps, Arc::clone(&context.clock), None);
+    let mut threads = Threads::new(&stream);
+    threads.encode(job, &feed, &stream, &context)?;
+    tap.lead_to(feed.clone());
+    Err(threads.ended(feed, &stream, context).await)
+}
+
+/// The threads of one life, each of which says why it ended.
+struct Threads<E> {
+    name: String,
+    tell: Option<mpsc::Sender<RawError<E>>>,
+    told: mpsc::Receiver<RawError<E>>,
+}
+
+impl<E: Fault> Threads<E> {
+    fn new(stream: &Stream) -> Self {
+        let (tell, told) = mpsc::channel(2);
+        Self { name: stream.name().to_string(), tell: Some(tell), told }
+    }
+
+    fn encode(
+        &mut self,
+        job: Job,
+        feed: &Feed,
+        stream: &Arc<Stream>,
+        context: &TaskContext,
+    ) -> Result<(), RawError<E>> {
+        let encoder = Encoder::new(job, feed.clone(), Arc::clone(stream), context);
+        self.start("encodes", move || encoder.run())
+    }
+
+    fn start(
+        &mut self,
+        does: &'static str,
+        work: impl FnOnce() -> RawError<E> + Send + 'static,
+    ) -> Result<(), RawError<E>> {
+        let Some(tell) = self.tell.clone() else { return Err(RawError::Stopped) };
+        let work = move || {
+            let ended = catch_unwind(AssertUnwindSafe(work));
+            // Nobody listens when it was told to end.
+            let _ = tell.blocking_send(ended.unwrap_or(RawError::Ended(does)));
+        };
+        let thread = thread::Builder::new().name(format!("{does}-{}", self.name));
+        thread.spawn(work).map(drop).map_err(RawError::Thread)
+    }
+
+    /// Waits for the first to end, or the order to, and sees that the others do.
+    async fn ended(mut self, feed: Feed, stream: &Stream, context: TaskContext) -> RawError<E> {
+        self.tell = None;
+        let ended = tokio::select! {
+            biased;
+            () = context.stop.cancelled() => RawError::Stopped,
+            ended = self.told.recv() => ended.unwrap_or(RawError::Ended("takes")),
+        };
+        feed.close();
+        let others = async { while self.told.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(END_TIME_MAX, others).await;
+        stream.set_encoding(None);
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests;

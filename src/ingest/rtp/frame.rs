@@ -1,0 +1,51 @@
+//! One frame as it came out of packets, whichever codec it is of.
+
+use bytes::Bytes;
+use retina::codec::{AudioFrame, VideoFrame};
+
+use super::clock::Stamp;
+use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
+use crate::media::{Kind, nal};
+
+/// One picture or frame of audio with its RTP time.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) stamp: Stamp,
+    /// Frames lost directly before this one, as far as anybody knows.
+    pub(crate) loss: u16,
+    pub(crate) random_access: bool,
+    pub(crate) data: Bytes,
+}
+
+impl Frame {
+    /// Whether it is whole and no larger than any frame may be.
+    pub(super) fn is_usable(&self, kind: Kind) -> bool {
+        let fits = !self.data.is_empty() && self.data.len() <= ACCESS_UNIT_BYTES_MAX;
+        fits && (kind == Kind::Audio || nal::is_whole(&self.data))
+    }
+}
+
+/// A picture of retina's. Its loss is counted in packets; a picture is many, so it cost at least
+/// one.
+pub(crate) fn from_video(video: VideoFrame) -> Frame {
+    Frame {
+        stamp: stamp(video.timestamp()),
+        loss: video.loss().min(1),
+        random_access: video.is_random_access_point(),
+        data: Bytes::from(video.into_data()),
+    }
+}
+
+/// A frame of audio of retina's; `random_access` when the stream has no pictures.
+pub(crate) fn from_audio(audio: &AudioFrame, random_access: bool) -> Frame {
+    Frame {
+        stamp: stamp(audio.timestamp()),
+        loss: audio.loss(),
+        random_access,
+        data: Bytes::copy_from_slice(audio.data()),
+    }
+}
+
+fn stamp(at: retina::Timestamp) -> Stamp {
+    Stamp { ticks: at.timestamp(), elapsed: at.elapsed() }
+}

@@ -1,0 +1,203 @@
+//! One run of a stream: its tracks, from the first frame to the last.
+//!
+//! Owns: what was lost before the next unit, and when the run has begun. Reads no clock.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use super::clock::{Now, RunClock, WALL_TRUST};
+use super::decode_time::DecodeTimes;
+use super::frame::Frame;
+use super::picture_order;
+use crate::base::time::{BootTime, MediaTime};
+use crate::media::{AccessUnit, CodecParams, Kind, RunId, TrackId, Tracks};
+use crate::stream::{State, Stream};
+
+/// Where a stream's timeline ends; the next run stands behind it. Outlives runs.
+#[derive(Debug, Default)]
+pub(crate) struct TimelineEnd(Mutex<BootTime>);
+
+impl TimelineEnd {
+    fn lock(&self) -> MutexGuard<'_, BootTime> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the picture (or the sound, where there is no picture) went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Frame,
+    Other,
+}
+
+/// What is known of a track before its first frame.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneSpec {
+    pub(crate) kind: Kind,
+    pub(crate) clock_rate: NonZeroU32,
+    pub(crate) params: Option<Arc<CodecParams>>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    stream: Arc<Stream>,
+    end: Arc<TimelineEnd>,
+    id: RunId,
+    lanes: Vec<Lane>,
+    clock: RunClock,
+    /// A key frame was published, or a unit of a stream without video.
+    begun: bool,
+}
+
+/// One track.
+#[derive(Debug)]
+struct Lane {
+    id: TrackId,
+    kind: Kind,
+    params: Option<Arc<CodecParams>>,
+    times: DecodeTimes,
+    /// Units lost since the last one published.
+    lost: u16,
+}
+
+impl Run {
+    /// Begins a run of `stream` with these tracks, behind `end`.
+    pub(crate) fn new(stream: Arc<Stream>, end: Arc<TimelineEnd>, tracks: &[LaneSpec]) -> Self {
+        let floor = *end.lock();
+        Self {
+            id: stream.begin_run(),
+            lanes: (0u8..).zip(tracks).map(|(id, track)| Lane::new(id, track, floor)).collect(),
+            clock: RunClock::new(floor, tracks.iter().map(|track| track.clock_rate)),
+            begun: false,
+            stream,
+            end,
+        }
+    }
+
+    /// Whether anything was published.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the parameters of track `index` are still unknown.
+    pub(crate) fn lacks_params(&self, index: usize) -> bool {
+        self.lanes[index].params.is_none()
+    }
+
+    /// Whether sound alone is carried: then every frame of it is one to begin at.
+    pub(crate) fn is_audio_only(&self) -> bool {
+        self.lanes[0].kind == Kind::Audio
+    }
+
+    /// Takes over new parameters of track `index`.
+    pub(crate) fn reshape(&mut self, index: usize, params: CodecParams) {
+        let lane = &mut self.lanes[index];
+        if lane.params.as_deref() == Some(&params) {
+            return;
+        }
+        lane.times.reshape(picture_order::depth(&params), picture_order::frame_ticks(&params));
+        lane.params = Some(Arc::new(params));
+        if self.begun {
+            self.tell_tracks();
+        }
+    }
+
+    /// Says what the tracks are, if all are known.
+    fn tell_tracks(&self) -> bool {
+        let params: Option<Vec<_>> = self.lanes.iter().map(|lane| lane.params.clone()).collect();
+        let Some(params) = params else { return false };
+        self.stream.set_tracks(Arc::new(Tracks::new(self.id, params)));
+        true
+    }
+
+    /// Publishes a frame of track `index`, or counts it as lost when it is not whole or too
+    /// large.
+    pub(crate) fn place(&mut self, index: usize, frame: Frame, now: Now) -> Progress {
+        let lane = &mut self.lanes[index];
+        lane.lost = lane.lost.saturating_add(frame.loss);
+        if !frame.is_usable(lane.kind) {
+            lane.lost = lane.lost.saturating_add(1);
+            return Progress::Other;
+        }
+        if !self.begun && !self.begin(frame.random_access, now) {
+            return Progress::Other;
+        }
+        self.publish(index, frame, now);
+        if index == 0 { Progress::Frame } else { Progress::Other }
+    }
+
+    /// Begins the run if a reader can begin here.
+    fn begin(&mut self, random_access: bool, now: Now) -> bool {
+        if !random_access || !self.tell_tracks() {
+            return false;
+        }
+        self.begun = true;
+        for lane in &mut self.lanes {
+            lane.lost = 0; // what was lost before the beginning is no loss of this run
+        }
+        self.stream.set_state(State::Live, now.wall);
+        info!(stream = %self.stream.name(), run = self.id.0, "stream is live");
+        true
+    }
+
+    fn publish(&mut self, index: usize, frame: Frame, now: Now) {
+        let placed = self.clock.place(index, frame.stamp, now);
+        if self.clock.take_wall_refused() {
+            warn!(
+                stream = %self.stream.name(),
+                elapsed_ms = WALL_TRUST.as_millis(),
+                "sender's clock is off by more than this, using the time of arrival"
+            );
+        }
+        let lane = &mut self.lanes[index];
+        let Some(params) = lane.params.clone() else { return };
+        if placed.leapt {
+            lane.times.leap();
+        }
+        let times = lane.times.place(placed.present);
+        let rate = params.clock_rate;
+        let decode = MediaTime { ticks: times.decode, rate };
+        self.stream.publish(AccessUnit {
+            track: lane.id,
+            run: self.id,
+            decode,
+            present: MediaTime { ticks: times.present, rate },
+            arrived: now.boot,
+            captured: placed.captured,
+            random_access: frame.random_access,
+            lost_before: std::mem::take(&mut lane.lost),
+            params,
+            data: frame.data,
+        });
+        // One tick later, because nanoseconds round down and the next run must stand behind.
+        let end = MediaTime { ticks: times.decode.saturating_add(1), rate };
+        let end = BootTime::from_nanos(end.as_nanos().max(0).unsigned_abs());
+        let mut last = self.end.lock();
+        *last = end.max(*last);
+    }
+
+    /// Takes a sender report: RTP time `ticks` of track `index` is the date `ntp`.
+    pub(crate) fn report(&mut self, index: usize, ticks: i64, ntp: u64, now: Now) {
+        self.clock.report(index, ticks, ntp, now);
+    }
+}
+
+impl Lane {
+    fn new(id: u8, track: &LaneSpec, floor: BootTime) -> Self {
+        let (depth, ticks) = track.params.as_deref().map_or((0, 1), |params| {
+            (picture_order::depth(params), picture_order::frame_ticks(params))
+        });
+        let floor_nanos = i64::try_from(floor.as_nanos()).unwrap_or(i64::MAX);
+        let floor = MediaTime::from_nanos(floor_nanos, track.clock_rate).ticks;
+        Self {
+            id: TrackId(id),
+            kind: track.kind,
+            params: track.params.clone(),
+            times: DecodeTimes::new(depth, ticks, Some(floor)),
+            lost: 0,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The one place from which a stream is published.
+//!
+//! Owns: who has it. A publisher that was replaced finds out at its next packet, or by waiting
+//! for [`Publisher::displaced`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tracing::info;
+
+use super::error::{PushError, Unseated};
+use super::publisher::{Carriage, Lane, Publisher, lanes};
+use crate::base::time::SharedClock;
+use crate::ingest::rtp::{Run, TimelineEnd};
+use crate::media::TrackId;
+use crate::stream::{State, Stream};
+use crate::wire::rtsp::Offer;
+
+/// The one place from which a stream is published.
+#[derive(Debug)]
+pub struct Seat {
+    take_over: bool,
+    inner: Mutex<Inner>,
+    /// Number of the publisher that has the seat; zero when it is free or closed.
+    holder: watch::Sender<u64>,
+    end: Arc<TimelineEnd>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stream: Option<(Arc<Stream>, SharedClock)>,
+    /// Publishers so far.
+    count: u64,
+}
+
+impl Seat {
+    pub(super) fn new(take_over: bool) -> Self {
+        let holder = watch::Sender::new(0);
+        Self { take_over, inner: Mutex::default(), holder, end: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the seat for publishers of `stream`.
+    pub fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
+        let path = stream.name().to_string();
+        let reason = format!(
+            "Waiting for a publisher. Point an encoder at the path /{path} of the RTSP address."
+        );
+        stream.set_state(State::Waiting { reason }, clock.wall());
+        self.lock().stream = Some((stream, clock));
+    }
+
+    /// Sends the publisher away and lets no other in.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.stream = None;
+        self.holder.send_replace(0);
+    }
+
+    /// Whether `offer` could be published now.
+    pub fn check(&self, offer: &Offer) -> Result<(), Unseated> {
+        let inner = self.lock();
+        self.is_free(&inner)?;
+        let all: Vec<_> = offer.media.iter().enumerate().map(|(at, _)| track(at)).collect();
+        lanes(offer, &all.iter().map(|track| (*track, Carriage::Tcp)).collect::<Vec<_>>())
+            .map(|_| ())
+    }
+
+    /// Takes the seat for a publisher that brings `tracks` of `offer`, numbered as there. `seed`
+    /// is for the numbers that its reports carry.
+    pub fn sit(
+        self: &Arc<Self>,
+        offer: &Offer,
+        tracks: &[(TrackId, Carriage)],
+        seed: u64,
+    ) -> Result<Publisher, Unseated> {
+        let mut inner = self.lock();
+        self.is_free(&inner)?;
+        let (lanes, specs): (Vec<Lane>, Vec<_>) = lanes(offer, tracks)?.into_iter().unzip();
+        let Some((stream, clock)) = inner.stream.clone() else { return Err(Unseated::Closed) };
+        inner.count += 1;
+        let number = inner.count;
+        self.holder.send_replace(number);
+        stream.set_state(State::Starting, clock.wall());
+        info!(stream = %stream.name(), "publisher came");
+        let run = Run::new(stream, Arc::clone(&self.end), &specs);
+        let holder = self.holder.subscribe();
+        Ok(Publisher::new(Arc::clone(self), number, holder, run, lanes, clock, seed))
+    }
+
+    fn is_free(&self, inner: &Inner) -> Result<(), Unseated> {
+        if inner.stream.is_none() {
+            return Err(Unseated::Closed);
+        }
+        let free = self.take_over || *self.holder.borrow() == 0;
+        if free { Ok(()) } else { Err(Unseated::Taken) }
+    }
+
+    /// Does `work` if publisher `number` still has the seat; meanwhile nobody else gets it.
+    pub(super) fn hold<T>(
+        &self,
+        number: u64,
+        work: impl FnOnce() -> Result<T, PushError>,
+    ) -> Result<T, PushError> {
+        let inner = self.lock();
+        self.check_holder(&inner, number)?;
+        work()
+    }
+
+    fn check_holder(&self, inner: &Inner, number: u64) -> Result<(), PushError> {
+        match *self.holder.borrow() {
+            holder if holder == number => Ok(()),
+            _ if inner.stream.is_none() => Err(PushError::Stopped),
+            _ => Err(PushError::Replaced),
+        }
+    }
+
+    /// Why publisher `number` has the seat no more.
+    pub(super) fn displacement(&self, number: u64) -> Option<PushError> {
+        self.check_holder(&self.lock(), number).err()
+    }
+
+    /// Publisher `number` is done; the stream is away for this reason until another comes.
+    pub(super) fn leave(&self, number: u64, why: &PushError) {
+        let inner = self.lock();
+        if self.check_holder(&inner, number).is_err() {
+            return;
+        }
+        self.holder.send_replace(0);
+        let Some((stream, clock)) = &inner.stream else { return };
+        stream.meter.restarted();
+        let reason = why.to_string();
+        // One that says goodbye may come again when it likes; one that is lost is missed.
+        let state = match why {
+            PushError::Left | PushError::Paused => State::Waiting { reason },
+            _ => State::Offline { reason },
+        };
+        stream.set_state(state, clock.wall());
+        info!(stream = %stream.name(), error = %why, "publisher left");
+    }
+}
+
+/// The track at this place of an offer, which holds far fewer than 256.
+fn track(at: usize) -> TrackId {
+    TrackId(u8::try_from(at).unwrap_or(u8::MAX))
+}

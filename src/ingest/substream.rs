@@ -1,0 +1,56 @@
+//! A made sub-stream: the raw pictures of another stream, smaller, encoded a second time.
+//!
+//! Owns: its settings. The pictures come through [`raw`](super::raw); while its main stream has
+//! none it has none either, and waits.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::raw::{self, Job, RawError, Tap};
+use crate::base::fault::{Class, Fault};
+use crate::base::name::StreamName;
+use crate::encode::Settings;
+use crate::stream::Stream;
+use crate::supervise::TaskContext;
+
+/// What the sub-stream is like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whose pictures it shows.
+    pub of: StreamName,
+    /// Pixels across, never more than the main stream has; the height follows.
+    pub width: u32,
+    /// Pictures per second of the main stream.
+    pub fps: f32,
+    /// How it is encoded.
+    pub encode: Settings,
+}
+
+impl Config {
+    /// How it is encoded unless said otherwise.
+    #[must_use]
+    pub fn settings() -> Settings {
+        Settings { bitrate_bps: 500_000, ..Settings::default() }
+    }
+}
+
+/// Nothing is taken here, so nothing of that can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCamera {}
+
+impl Fault for NoCamera {
+    fn class(&self) -> Class {
+        match *self {}
+    }
+}
+
+/// One life of the sub-stream.
+pub(super) async fn run(
+    config: Config,
+    tap: Arc<Tap>,
+    stream: Arc<Stream>,
+    context: TaskContext,
+) -> Result<Infallible, RawError<NoCamera>> {
+    let job = Job { settings: config.encode, fps: config.fps, width: Some(config.width) };
+    raw::run_sub(job, tap, stream, context).await
+}

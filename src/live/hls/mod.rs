@@ -1,0 +1,335 @@
+//! The HLS output of one stream.
+//!
+//! Owns: the live list and the answers to players. Nothing runs while nobody watches. The
+//! segments of a recorded stream are byte ranges of the ring: the list is brought up to date
+//! when somebody asks for it (`recorded`), and what a segment names is read from the disk
+//! (`stored`). Only where nothing is recorded, or the disk fails, a task cuts segments that are
+//! held in memory (`memory`), from the first request until nobody has asked for a while. Both
+//! feed the same list, and a player passes from one to the other by a discontinuity only where
+//! something is missing in between. With low latency the task cuts as well, because parts are there
+//! before the disk has them; the list then begins with what the disk has.
+
+mod error;
+mod memory;
+pub mod past;
+mod readers;
+mod recorded;
+mod stored;
+mod waiting;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
+
+pub use error::HlsError;
+use past::Past;
+pub use readers::Addresses;
+use recorded::{Recorded, Seam};
+pub use stored::{Fragments, StoredSegment, past_init};
+pub use waiting::Directives;
+
+use crate::base::Stop;
+use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_WAITERS_MAX};
+use crate::base::meter::Meter;
+use crate::base::time::{BootTime, SharedClock};
+use crate::dvr::Footage;
+use crate::stream::Stream;
+use crate::supervise::Supervisor;
+use crate::wire::hls::{Body, Found, Parts, Playlist, Report, Segment, Telling, Variant};
+use crate::wire::mp4;
+use crate::wire::web::{Shown, WebFormat};
+
+/// A new player would begin with a segment; if that was listed longer ago than so many target
+/// durations the stream is not offered to it: old footage must not pass for live. In a stream
+/// that runs it is two, and a little more where the segment had to reach the disk first.
+const STALE_TARGETS: u32 = 5;
+/// How often it is looked whether there are segments enough for a first answer.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The HLS output of one stream.
+#[derive(Debug)]
+pub struct Hls {
+    stream: Arc<Stream>,
+    clock: SharedClock,
+    supervisor: Supervisor,
+    footage: Option<Footage>,
+    past: Option<Past>,
+    /// Pictures per second of the segment of this number, which was looked at last.
+    frame_rate: Mutex<Option<(u64, Option<f64>)>>,
+    shared: Arc<Shared>,
+}
+
+/// What the answers and the task that cuts in memory share.
+#[derive(Debug)]
+struct Shared {
+    list: Mutex<List>,
+    readers: Mutex<Addresses>,
+    meter: Meter,
+    /// Says that a part or a segment came.
+    grown: watch::Sender<()>,
+    /// One turn for each request that waits.
+    waiters: Semaphore,
+}
+
+/// The list and what feeds it.
+#[derive(Debug)]
+struct List {
+    playlist: Playlist,
+    recorded: Option<Recorded>,
+    /// Ends the task that cuts in memory; cancelled when there is none.
+    memory: Stop,
+    /// When a player last asked.
+    asked_at: BootTime,
+}
+
+impl List {
+    /// Whether segments in memory can go on at `seam` without a hole; `None`: that is not known
+    /// yet. What the ring has before it is listed.
+    fn join(&mut self, clock: &SharedClock, seam: &Seam) -> Option<bool> {
+        let Self { playlist, recorded, .. } = self;
+        if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
+            return recorded.hand_over(playlist, clock.boot(), seam);
+        }
+        Some(playlist.newest().is_some_and(|newest| seam.continues(newest)))
+    }
+}
+
+impl Shared {
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Addresses> {
+        self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Hls {
+    /// Makes the outlet of `stream`, of which `footage` is recorded.
+    #[must_use]
+    pub fn new(stream: Arc<Stream>, footage: Option<Footage>, supervisor: Supervisor) -> Self {
+        let clock = Arc::clone(supervisor.clock());
+        let (memory, asked_at) = (Stop::new(), clock.boot());
+        memory.cancel();
+        let recorded = footage.clone().map(Recorded::new);
+        let list = List { playlist: Playlist::default(), recorded, memory, asked_at };
+        let shared = Arc::new(Shared {
+            list: Mutex::new(list),
+            readers: Mutex::default(),
+            meter: Meter::default(),
+            grown: watch::Sender::new(()),
+            waiters: Semaphore::new(HLS_WAITERS_MAX),
+        });
+        let past = footage.clone().map(|footage| Past::new(footage, Arc::clone(&clock)));
+        let frame_rate = Mutex::default();
+        Self { stream, clock, supervisor, footage, past, frame_rate, shared }
+    }
+
+    /// Units and bytes put into segments in memory, and units passed over there.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
+    /// Addresses that asked for the media playlist while it was current.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        let target = self.shared.list().playlist.target().unwrap_or(HLS_FIRST_ANSWER_TIME_MAX);
+        self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
+    }
+
+    /// Says whether parts are told (low latency). The list goes on, so that players do.
+    pub fn set_low_latency(&self, wanted: bool) {
+        let mut list = self.shared.list();
+        if (list.playlist.parts() != Parts::Off) != wanted {
+            list.playlist.want_parts(wanted);
+        }
+    }
+
+    /// Takes over the target duration of another variant of the same camera, if it can.
+    pub fn prefer_target(&self, target: Option<Duration>) {
+        if let Some(target) = target {
+            self.shared.list().playlist.prefer_target(target);
+        }
+    }
+
+    /// The target duration, once it is settled.
+    #[must_use]
+    pub fn target(&self) -> Option<Duration> {
+        self.shared.list().playlist.target()
+    }
+
+    /// How far the list is, for those of its other variants; `uri` is where its own is found.
+    #[must_use]
+    pub fn report(&self, uri: String) -> Option<Report> {
+        let list = self.shared.list();
+        matches!(list.playlist.parts(), Parts::Told(_)).then_some(())?;
+        let newest = list.playlist.newest()?;
+        let (segment, part) = match list.playlist.next() {
+            (segment, next @ 1..) => (segment, next - 1),
+            _ => (newest.number, (newest.cut.body.parts().len() as u64).saturating_sub(1)),
+        };
+        Some(Report { uri, segment, part })
+    }
+
+    /// The stream as a variant whose media playlist is found at `uri`. Waits until enough
+    /// segments are there for a player to begin, at most [`HLS_FIRST_ANSWER_TIME_MAX`].
+    pub async fn variant(&self, uri: String) -> Result<Variant, HlsError> {
+        self.ready().await?;
+        let format = self.format().ok_or(HlsError::TooEarly)?;
+        let newest = self.shared.list().playlist.newest().cloned();
+        let rate = match newest {
+            Some(segment) => self.frame_rate(&segment, &format).await,
+            None => None,
+        };
+        let variant = self.shared.list().playlist.variant(uri, &format, rate);
+        variant.ok_or(HlsError::TooEarly)
+    }
+
+    fn format(&self) -> Option<WebFormat> {
+        let tracks = self.stream.tracks().borrow().clone()?;
+        WebFormat::new((*tracks).clone())
+    }
+
+    /// Pictures per second of a segment; `None` when it cannot be read.
+    async fn frame_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
+        let known = *self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, rate)) = known.filter(|(number, _)| *number == segment.number) {
+            return rate;
+        }
+        let rate = self.measured_rate(segment, format).await;
+        let mut known = self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known = Some((segment.number, rate));
+        rate
+    }
+
+    async fn measured_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
+        let pictures = match &segment.cut.body {
+            Body::Held(parts) => {
+                parts.iter().map(|part| mp4::samples(&part.fragment.head, format.lead())).sum()
+            }
+            Body::Stored(place) => {
+                let footage = self.footage.as_ref()?;
+                stored::samples(footage, *place, format.lead()).await.ok()?
+            }
+        };
+        let secs = segment.cut.span.as_secs_f64();
+        (pictures > 0 && secs > 0.0).then(|| f64::from(pictures) / secs)
+    }
+
+    /// The media playlist, for a player at `peer`. Waits like [`Hls::variant`] while the
+    /// stream is new; later it goes on also while the camera is away, so that a player that
+    /// waits is not thrown out.
+    pub async fn media(
+        &self,
+        peer: IpAddr,
+        asked: Directives,
+        reports: impl FnOnce() -> Vec<Report>,
+    ) -> Result<String, HlsError> {
+        self.feed();
+        let is_ready = self.shared.list().playlist.is_ready();
+        if !is_ready {
+            self.ready().await?;
+        }
+        self.shared.readers().saw(peer, self.clock.boot());
+        self.reached(asked).await?;
+        let telling = Telling { skip: asked.skip, reports: reports() };
+        let mut list = self.shared.list();
+        list.asked_at = self.clock.boot();
+        list.playlist.tell(&telling).ok_or(HlsError::TooEarly)
+    }
+
+    /// The recorded hours, for a player at `peer`; `None` of a stream that is not recorded.
+    pub fn past(&self, peer: IpAddr) -> Option<&Past> {
+        self.shared.readers().saw(peer, self.clock.boot());
+        self.past.as_ref()
+    }
+
+    /// A segment that is held in memory.
+    pub fn held(&self, number: u64) -> Result<Arc<Segment>, HlsError> {
+        found(self.shared.list().playlist.segment(number))
+    }
+
+    /// The initialisation section of segments that are held in memory.
+    pub fn held_init(&self, number: u64) -> Result<Bytes, HlsError> {
+        found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
+    }
+
+    /// The initialisation section of a lap of the ring.
+    pub async fn stored_init(&self, lap: u64) -> Result<Bytes, HlsError> {
+        let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
+        // As long as it is listed it need not be on the disk any more.
+        let listed = self.shared.list().playlist.init_of_lap(lap);
+        match listed {
+            Some(init) => Ok(Shown::of(&init).init),
+            None => stored::init(footage, lap).await,
+        }
+    }
+
+    /// Brings the list up to date, from the ring if that works; else sees to it that a task
+    /// cuts in memory.
+    fn feed(&self) {
+        let now = self.clock.boot();
+        let mut list = self.shared.list();
+        let List { playlist, recorded, memory, asked_at } = &mut *list;
+        *asked_at = now;
+        let has_parts = playlist.parts() != Parts::Off;
+        let mut recorded = recorded.as_mut().filter(|recorded| recorded.is_good());
+        if let Some(recorded) = recorded.as_mut().filter(|_| !has_parts || memory.is_cancelled()) {
+            if !memory.is_cancelled() {
+                memory.cancel();
+                recorded.take_over(playlist);
+            }
+            recorded.feed(playlist, now);
+        }
+        if !memory.is_cancelled() || (recorded.is_some() && !has_parts) {
+            return;
+        }
+        let from_nanos = playlist.newest().map(|newest| newest.cut.until_nanos());
+        *memory = self.supervisor.stop_signal().child_token();
+        let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, from_nanos);
+        // A life that cannot begin any more takes the lock.
+        drop(list);
+        self.supervisor.spawn("hls", life.run());
+    }
+
+    async fn ready(&self) -> Result<(), HlsError> {
+        let wait = async {
+            loop {
+                self.feed();
+                if self.is_current() {
+                    return Ok(());
+                }
+                if let Some(reason) = self.stream.state().0.reason() {
+                    return Err(HlsError::Offline { reason: reason.to_owned() });
+                }
+                tokio::time::sleep(READY_POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(HLS_FIRST_ANSWER_TIME_MAX, wait)
+            .await
+            .unwrap_or(Err(HlsError::TooEarly))
+    }
+
+    /// Whether the list is long enough and new enough to begin with.
+    fn is_current(&self) -> bool {
+        let list = self.shared.list();
+        if !list.playlist.is_ready() {
+            return false;
+        }
+        let age = list.playlist.start_age(self.clock.boot());
+        let limit = list.playlist.target().map(|target| target * STALE_TARGETS);
+        age.zip(limit).is_some_and(|(age, limit)| age <= limit)
+    }
+}
+
+fn found<T>(found: Found<T>) -> Result<Arc<T>, HlsError> {
+    match found {
+        Found::Here(it) => Ok(it),
+        Found::Expired => Err(HlsError::Expired),
+        Found::Unknown => Err(HlsError::Unknown),
+    }
+}

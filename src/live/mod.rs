@@ -1,0 +1,14 @@
+//! Where live streams go: one cursor each, and the stream never waits for any of them.
+//!
+//! Owns: the way from a [`Bus`](crate::stream::Bus) to a reader or a disk. Must never block the
+//! publisher.
+
+pub mod hls;
+pub mod mse;
+mod outlet;
+pub mod recorder;
+pub mod rtsp_play;
+pub mod thumbnail;
+mod web_reader;
+
+pub use outlet::{Outlet, Readers};

@@ -1,0 +1,166 @@
+//! Parts, and viewers that fall behind.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::base::limits::{MSE_QUEUE_BYTES_MAX, MSE_VIEWERS_MAX};
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
+use crate::live::mse::{Told, Viewer};
+use crate::media::codec::Law;
+use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use crate::stream::Stream;
+use crate::supervise::Supervisor;
+
+const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+struct Camera {
+    stream: Arc<Stream>,
+    video: Arc<CodecParams>,
+    run: RunId,
+    frame: u64,
+    unit_bytes: usize,
+}
+
+impl Camera {
+    fn new() -> Self {
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name, "pattern", WallTime::default());
+        let video = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
+        let mut camera = Self { stream, video, run: RunId(0), frame: 0, unit_bytes: 100 };
+        camera.connect();
+        camera
+    }
+
+    fn connect(&mut self) {
+        self.run = self.stream.begin_run();
+        let sound = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
+        let tracks = Tracks::new(self.run, [Arc::clone(&self.video), sound]);
+        self.stream.set_tracks(Arc::new(tracks));
+    }
+
+    fn frames(&mut self, count: u64, gop: u64) {
+        for _ in 0..count {
+            let arrived = BootTime::from_millis(10_000 + self.frame * 40);
+            let nanos = i64::try_from(arrived.as_nanos()).unwrap();
+            let decode = MediaTime::from_nanos(nanos, self.video.clock_rate);
+            self.stream.publish(AccessUnit {
+                track: TrackId(0),
+                run: self.run,
+                decode,
+                present: decode,
+                arrived,
+                captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
+                random_access: self.frame.is_multiple_of(gop),
+                lost_before: 0,
+                params: Arc::clone(&self.video),
+                data: Bytes::from(vec![1; self.unit_bytes]),
+            });
+            self.frame += 1;
+        }
+    }
+}
+
+fn mse(camera: &Camera) -> Mse {
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    Mse::new(Arc::clone(&camera.stream), supervisor)
+}
+
+/// Reads until nothing comes for a (virtual) second, and writes down what was told.
+async fn read(viewer: &mut Viewer) -> Vec<String> {
+    let mut all = Vec::new();
+    let pause = std::time::Duration::from_secs(1);
+    while let Ok(told) = tokio::time::timeout(pause, viewer.next()).await {
+        all.push(match told {
+            Told::Format(part) => format!("format {}", part.format.codecs),
+            Told::Part(part) => part.number.to_string(),
+            Told::Dropped(parts) => format!("dropped {parts}"),
+            Told::Ended => break,
+        });
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_gets_the_format_and_the_gop_so_far() {
+    let mut camera = Camera::new();
+    camera.frames(8, 5);
+    let mse = mse(&camera);
+    let mut viewer = mse.view().unwrap();
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
+    let mut second = mse.view().unwrap();
+    assert_eq!(read(&mut second).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
+    assert_eq!(mse.meter().totals().units, 3, "built once for both");
+    camera.frames(1, 5);
+    assert_eq!(read(&mut viewer).await, ["3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_run_is_a_new_format() {
+    let mut camera = Camera::new();
+    camera.frames(2, 5);
+    let mse = mse(&camera);
+    let mut viewer = mse.view().unwrap();
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1"]);
+    camera.connect();
+    // The rest of a GOP whose key frame nobody saw is of no use.
+    camera.frames(4, 5);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_far_behind_in_bytes_goes_on_at_the_newest_key_frame() {
+    let mut camera = Camera::new();
+    camera.unit_bytes = MSE_QUEUE_BYTES_MAX / 8;
+    camera.frames(1, 10);
+    let mse = mse(&camera);
+    let mut viewer = mse.view().unwrap();
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0"]);
+    camera.frames(20, 10);
+    // The builder needs a turn.
+    let mut witness = mse.view().unwrap();
+    read(&mut witness).await;
+    assert_eq!(read(&mut viewer).await, ["dropped 19", "20"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_lives_only_while_somebody_watches() {
+    let mut camera = Camera::new();
+    camera.frames(3, 5);
+    let mse = mse(&camera);
+    let viewers: Vec<_> = (0..MSE_VIEWERS_MAX).map(|_| mse.view().unwrap()).collect();
+    assert!(mse.view().is_err());
+    assert_eq!(mse.readers(), MSE_VIEWERS_MAX);
+    drop(viewers);
+    assert_eq!(mse.readers(), 0);
+    assert_eq!(camera.stream.bus().readers(), 0);
+    let mut viewer = mse.view().unwrap();
+    assert_eq!(read(&mut viewer).await.len(), 4);
+}
+
+#[test]
+fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
+    let camera = Camera::new();
+    let mut durations = Durations::default();
+    let mut at = |ticks: i64| {
+        let decode = MediaTime { ticks, rate: camera.video.clock_rate };
+        let unit = AccessUnit {
+            track: TrackId(0),
+            run: RunId(1),
+            decode,
+            present: decode,
+            arrived: BootTime::default(),
+            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
+            random_access: true,
+            lost_before: 0,
+            params: Arc::clone(&camera.video),
+            data: Bytes::from_static(b"x"),
+        };
+        durations.successor(&unit).decode.ticks - ticks
+    };
+    at(0);
+    assert_eq!([at(3_000), at(6_001), at(9_000_000), at(9_003_000)], [3_000, 3_001, 3_001, 3_000]);
+}

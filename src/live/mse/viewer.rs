@@ -1,0 +1,84 @@
+//! One viewer's place in the window.
+//!
+//! Owns: when a viewer is too far behind, and what it is told then.
+
+use std::sync::Arc;
+
+use super::{Mse, Part};
+use crate::base::limits::MSE_QUEUE_BYTES_MAX;
+use crate::stream::{Allowance, Bus, Next, Subscriber};
+use crate::wire::web::WebFormat;
+
+/// What a viewer is told next.
+#[derive(Debug)]
+pub enum Told {
+    /// From here on other tracks, or another run: begin anew with this init segment.
+    Format(Arc<Part>),
+    /// The next part.
+    Part(Arc<Part>),
+    /// So many parts were passed over; the next is a key frame.
+    Dropped(u64),
+    /// The stream is gone for good.
+    Ended,
+}
+
+/// One viewer. Dropping it gives its place back.
+#[derive(Debug)]
+pub struct Viewer {
+    parts: Subscriber<Part>,
+    bus: Bus<Part>,
+    format: Option<Arc<WebFormat>>,
+    /// Taken out of the window, not told yet.
+    held: Option<Arc<Part>>,
+    mse: Mse,
+}
+
+impl Viewer {
+    pub(super) fn new(bus: Bus<Part>, mse: Mse) -> Self {
+        let parts = bus.subscribe(Allowance::Viewer);
+        Self { parts, bus, format: None, held: None, mse }
+    }
+
+    /// Waits for what comes next. Cancel safe.
+    pub async fn next(&mut self) -> Told {
+        let part = match self.held.take() {
+            Some(part) => part,
+            None => match self.parts.next().await {
+                Next::Item(part) => part,
+                Next::Lagged(parts) => return self.dropped(parts),
+                Next::Ended => return Told::Ended,
+            },
+        };
+        if let Some(start) = self.newer_start(&part) {
+            let passed = start.number - part.number;
+            self.parts = self.bus.subscribe(Allowance::Viewer);
+            return self.dropped(passed);
+        }
+        if self.format.as_ref().is_none_or(|format| !Arc::ptr_eq(format, &part.format)) {
+            self.format = Some(Arc::clone(&part.format));
+            self.held = Some(Arc::clone(&part));
+            return Told::Format(part);
+        }
+        Told::Part(part)
+    }
+
+    /// A later key frame, if more than [`MSE_QUEUE_BYTES_MAX`] wait behind `part`.
+    fn newer_start(&self, part: &Part) -> Option<Arc<Part>> {
+        let newest = self.bus.newest()?;
+        if newest.offset - part.offset <= MSE_QUEUE_BYTES_MAX as u64 {
+            return None;
+        }
+        self.bus.newest_start().filter(|start| start.number > part.number)
+    }
+
+    fn dropped(&self, parts: u64) -> Told {
+        self.mse.0.meter.lost(parts);
+        Told::Dropped(parts)
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.mse.leave();
+    }
+}

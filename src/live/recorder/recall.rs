@@ -1,0 +1,53 @@
+//! What a stream was when it was last recorded, told until it comes again.
+//!
+//! A recorder that asks for a description while its camera is away, and after the box was switched
+//! off too, gets the parameters of the last run instead of a refusal.
+//!
+//! Owns: nothing; the ring keeps the parameters with the footage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::dvr::{Dvr, DvrError, Way};
+use crate::media::Tracks;
+use crate::stream::Stream;
+use crate::wire::mp4::read_init;
+
+/// Between two looks into a ring that is not open yet.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Looks in all: a ring that opens later is not worth the waiting.
+const LOOKS_MAX: u32 = 120;
+
+/// Tells `stream` the tracks of what was recorded last, unless it knows better by then.
+pub(super) async fn recall(stream: Arc<Stream>, dvr: Dvr) {
+    for _ in 0..LOOKS_MAX {
+        if stream.tracks().borrow().is_some() {
+            return;
+        }
+        let (name, ring) = (stream.name().clone(), dvr.clone());
+        let looked = tokio::task::spawn_blocking(move || newest(&ring, &name)).await;
+        match looked {
+            Ok(Ok(Some(tracks))) => return stream.recall_tracks(Arc::new(tracks)),
+            // Nothing there, or nothing there yet.
+            Ok(Ok(None) | Err(DvrError::NoSlot)) => {}
+            Ok(Err(error)) => debug!(stream = %stream.name(), error = %error, "not recalled"),
+            Err(_) => return,
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// The tracks of the newest footage of `name`; blocks on the disk.
+fn newest(dvr: &Dvr, name: &StreamName) -> Result<Option<Tracks>, DvrError> {
+    let mut tape = dvr.tape(name)?;
+    if !tape.seek(WallTime::from_unix_nanos(i64::MAX), Way::Backward)? {
+        return Ok(None);
+    }
+    let clip = tape.backward(true)?.and_then(|clips| clips.into_iter().next());
+    // An init segment that does not read back is of no use to anybody else either.
+    Ok(clip.and_then(|clip| read_init(&clip.init).ok()))
+}

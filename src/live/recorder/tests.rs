@@ -1,0 +1,247 @@
+//! Where fragments end, and what the recorder does when its stream falls silent.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::cutter::{Cut, Cutter};
+use super::*;
+use crate::base::Stop;
+use crate::base::name::StreamName;
+use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
+use crate::dvr::{RecordingState, Size};
+use crate::media::codec::Law;
+use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+
+const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+fn video(level: u8) -> Arc<CodecParams> {
+    let sps = [0x67, 0x64, 0x00, level, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    Arc::new(CodecParams::from_h264_sets(&sps, PPS).unwrap())
+}
+
+fn audio() -> Arc<CodecParams> {
+    Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1))
+}
+
+fn unit(run: u32, track: u8, params: &Arc<CodecParams>, ms: u64, key: bool) -> Arc<AccessUnit> {
+    let arrived = BootTime::from_millis(1_000 + ms);
+    let nanos = i64::try_from(arrived.as_nanos()).unwrap();
+    let decode = MediaTime::from_nanos(nanos, params.clock_rate);
+    Arc::new(AccessUnit {
+        track: TrackId(track),
+        run: RunId(run),
+        decode,
+        present: decode,
+        arrived,
+        captured: Captured { wall: WallTime::from_unix_nanos(nanos), source: ClockSource::Arrival },
+        random_access: key,
+        lost_before: 0,
+        params: Arc::clone(params),
+        data: Bytes::from_static(&[0, 0, 0, 1, 0x65]),
+    })
+}
+
+/// A picture that is no key frame and arrived at `at`.
+pub(super) fn arrived(at: BootTime) -> Arc<AccessUnit> {
+    let ms = at.as_nanos() / 1_000_000 - 1_000;
+    unit(1, 0, &video(0x33), ms, false)
+}
+
+/// Cuts units given as (run, milliseconds, key) and tells each fragment's samples.
+fn told(units: &[(u32, u64, bool)]) -> Vec<(u32, bool)> {
+    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    let mut cuts: Vec<Cut> = Vec::new();
+    for &(run, ms, key) in units {
+        cuts.extend(cutter.push(unit(run, 0, &params, ms, key), None));
+    }
+    cuts.extend(cutter.flush(None));
+    cuts.iter().map(|cut| (cut.fragment.samples, cut.run_start)).collect()
+}
+
+#[test]
+fn a_run_begins_at_a_key_frame() {
+    assert_eq!(told(&[(1, 0, false), (1, 40, false), (1, 80, true), (1, 120, false)]), [(2, true)]);
+}
+
+#[test]
+fn a_fragment_ends_at_a_key_frame_and_after_a_second() {
+    let units: Vec<_> = (0..100).map(|at| (1, at * 40, at % 50 == 0)).collect();
+    assert_eq!(told(&units), [(25, true), (25, false), (25, false), (25, false)]);
+    let units: Vec<_> = (0..30).map(|at| (1, at * 40, at % 10 == 0)).collect();
+    assert_eq!(told(&units), [(10, true), (10, false), (10, false)]);
+}
+
+#[test]
+fn a_new_run_ends_the_fragment() {
+    let units = [(1, 0, true), (1, 40, false), (2, 80, false), (2, 120, true), (2, 160, false)];
+    assert_eq!(told(&units), [(2, true), (2, true)]);
+}
+
+#[test]
+fn a_fragment_does_not_outgrow_its_limit() {
+    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    cutter.set_bytes_max(12);
+    let cuts: Vec<_> =
+        (0..6).filter_map(|at| cutter.push(unit(1, 0, &params, at, at == 0), None)).collect();
+    assert_eq!(cuts.iter().map(|cut| cut.fragment.samples).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
+    let mut cutter = Cutter::default();
+    let (old, new) = (video(0x33), video(0x28));
+    assert!(cutter.push(unit(1, 0, &old, 0, true), None).is_none());
+    let first = cutter.push(unit(1, 0, &new, 40, false), None).unwrap();
+    assert!(cutter.push(unit(1, 0, &new, 80, true), None).is_none());
+    let second = cutter.flush(None).unwrap();
+    assert_eq!((first.fragment.samples, second.fragment.samples), (1, 1));
+    assert_ne!(first.init, second.init);
+    assert!(first.run_start && !second.run_start);
+}
+
+#[test]
+fn sound_comes_along_and_does_not_end_a_fragment() {
+    let (video, audio) = (video(0x33), audio());
+    let tracks = Tracks::new(RunId(1), [Arc::clone(&video), Arc::clone(&audio)]);
+    let mut cutter = Cutter::default();
+    assert!(cutter.push(unit(1, 1, &audio, 0, false), Some(&tracks)).is_none());
+    for at in 0..10 {
+        assert!(cutter.push(unit(1, 0, &video, at * 40, at == 0), Some(&tracks)).is_none());
+        assert!(cutter.push(unit(1, 1, &audio, at * 40 + 20, false), Some(&tracks)).is_none());
+    }
+    // The unit of sound before the first key frame is passed over.
+    assert_eq!(cutter.flush(None).unwrap().fragment.samples, 20);
+}
+
+#[test]
+fn a_track_that_nobody_announced_is_passed_over() {
+    let mut cutter = Cutter::default();
+    assert!(cutter.push(unit(1, 3, &audio(), 0, true), None).is_none());
+    assert!(cutter.flush(None).is_none());
+}
+
+#[test]
+fn a_loss_is_told_and_followed_by_a_key_frame() {
+    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    cutter.push(unit(1, 0, &params, 0, true), None);
+    assert!(!cutter.lose().unwrap().loss_before);
+    assert!(cutter.push(unit(1, 0, &params, 40, false), None).is_none());
+    assert!(cutter.push(unit(1, 0, &params, 80, true), None).is_none());
+    let cut = cutter.flush(None).unwrap();
+    assert!(cut.loss_before && !cut.run_start && cut.fragment.samples == 1);
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A camera that counts its ticks too slowly never fills a second by its own timeline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_timeline_does_not_hold_footage_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::dvr::Config {
+        data_dir: dir.path().to_owned(),
+        size: Size::Bytes(1 << 20),
+        slot_bytes: Some(64 << 10),
+    };
+    let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+    until("subscribing", || stream.bus().readers() == 1).await;
+    let params = video(0x33);
+    stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
+    let mut ms = 0;
+    // Never silent: a unit each five milliseconds, a fifth of a millisecond apart on its timeline.
+    until("durability", || {
+        stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params, ms / 5, ms == 0)));
+        ms += 1;
+        recorder.durable().borrow().is_some()
+    })
+    .await;
+    assert!(ms / 5 < 1_000, "the stream's own second is over");
+    supervisor.stop().await;
+    drop(recorder);
+    assert!(dvr.close(Duration::from_secs(20)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_second_of_a_dead_camera_becomes_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::dvr::Config {
+        data_dir: dir.path().to_owned(),
+        size: Size::Bytes(1 << 20),
+        slot_bytes: Some(64 << 10),
+    };
+    let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    let name = StreamName::parse("gate").unwrap();
+    let stream = Stream::new(name.clone(), "test", WallTime::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+    until("subscribing", || stream.bus().readers() == 1).await;
+    let params = video(0x33);
+    stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
+    for at in 0..5 {
+        stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params, at * 40, at == 0)));
+    }
+    // Nothing follows, and nobody stops the recorder.
+    until("durability", || recorder.durable().borrow().is_some()).await;
+    // Why nothing follows is noted for the gap.
+    let reason = "connection refused".to_owned();
+    stream.set_state(crate::stream::State::Offline { reason }, WallTime::default());
+    until("the note", || !dvr.facts().troubles.is_empty()).await;
+    assert_eq!(dvr.facts().troubles[0].cause, Cause::CameraUnreachable);
+    assert!(dvr.facts().troubles[0].text.contains("refused"));
+    assert_eq!(recorder.status().state, RecordingState::Recording);
+    assert_eq!(dvr.listing(&name).runs.len(), 1);
+    assert_eq!(recorder.totals().lost, 0);
+    supervisor.stop().await;
+    drop(recorder);
+    assert!(dvr.close(Duration::from_secs(20)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = StreamName::parse("gate").unwrap();
+    let params = [video(0x33), audio()];
+    for camera_is_there in [true, false] {
+        let config = crate::dvr::Config {
+            data_dir: dir.path().to_owned(),
+            size: Size::Bytes(1 << 20),
+            slot_bytes: Some(64 << 10),
+        };
+        let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+        let stream = Stream::new(name.clone(), "test", WallTime::default());
+        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+        until("subscribing", || stream.bus().readers() == 1).await;
+        if camera_is_there {
+            stream.set_tracks(Arc::new(Tracks::new(RunId(1), params.iter().map(Arc::clone))));
+            for at in 0..5 {
+                stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params[0], at * 40, at == 0)));
+            }
+            until("durability", || recorder.durable().borrow().is_some()).await;
+        } else {
+            until("the recall", || stream.tracks().borrow().is_some()).await;
+            let tracks = stream.tracks().borrow().clone().unwrap();
+            let known: Vec<_> = tracks.list.iter().map(|track| &track.params.codec).collect();
+            assert_eq!(known, [&params[0].codec, &params[1].codec]);
+            // Whatever a run says stays.
+            let newer = Arc::new(Tracks::new(RunId(2), [video(0x28)]));
+            stream.set_tracks(Arc::clone(&newer));
+            stream.recall_tracks(tracks);
+            assert_eq!(stream.tracks().borrow().as_ref(), Some(&newer));
+        }
+        supervisor.stop().await;
+        drop(recorder);
+        assert!(dvr.close(Duration::from_secs(20)));
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether a stream that should be recorded is: by what is on the medium, not by what was meant.
+//!
+//! Owns: the reason for people, and when it becomes a failure. The recorder's task tells what it
+//! sees of the pictures; the DVR says what has become durable.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::base::limits::UNRECORDED_TIME_MAX;
+use crate::base::time::BootTime;
+use crate::dvr::{RecordingState, StreamStatus};
+use crate::stream::{State, Stream};
+
+/// What the recorder's task sees.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    /// Since when the stream is live, in nanoseconds since boot; 0 while it is not.
+    live_since_nanos: AtomicU64,
+    /// Pictures are passed over, because none of them is a key frame.
+    keyless: AtomicBool,
+}
+
+impl Sight {
+    /// The stream became live at `now`, or is not.
+    pub(super) fn live(&self, now: Option<BootTime>) {
+        self.live_since_nanos.store(now.map_or(0, BootTime::as_nanos), Relaxed);
+    }
+
+    /// Whether pictures are passed over for want of a key frame.
+    pub(super) fn keyless(&self, keyless: bool) {
+        self.keyless.store(keyless, Relaxed);
+    }
+
+    /// What of `status` follows from the state of `stream` at `now`.
+    pub(super) fn judge(
+        &self,
+        status: StreamStatus,
+        stream: &Stream,
+        now: BootTime,
+    ) -> StreamStatus {
+        if status.state != RecordingState::Waiting {
+            return status;
+        }
+        let since = self.live_since_nanos.load(Relaxed);
+        let live_for = (since > 0).then(|| now.since(BootTime::from_nanos(since)));
+        let state = stream.state().0;
+        let overdue = state == State::Live && live_for.is_some_and(|age| age > UNRECORDED_TIME_MAX);
+        let silent = stream.newest_arrival().is_none_or(|at| now.since(at) > UNRECORDED_TIME_MAX);
+        let reason = match state {
+            State::Offline { reason } | State::Waiting { reason } => {
+                format!("No picture arrives: {reason}")
+            }
+            State::Live if self.keyless.load(Relaxed) => {
+                "Pictures arrive, but no key frame with which a recording can begin.".to_owned()
+            }
+            State::Live if overdue && !silent => {
+                let why = status.reason.unwrap_or_default();
+                format!("Pictures arrive, but nothing of them reaches the disk. {why}")
+            }
+            State::Live | State::Starting => status.reason.unwrap_or_default(),
+        };
+        let failed = overdue && !silent;
+        let state = if failed { RecordingState::Failed } else { status.state };
+        StreamStatus { state, reason: Some(reason), ..status }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::name::StreamName;
+    use crate::base::time::WallTime;
+
+    const BEGUN: BootTime = BootTime::from_millis(1_000);
+
+    fn waiting() -> StreamStatus {
+        StreamStatus {
+            state: RecordingState::Waiting,
+            reason: Some("No picture arrives from this stream.".to_owned()),
+            since: Some(WallTime::default()),
+            durable_until: None,
+            bytes: 0,
+            lost: 0,
+        }
+    }
+
+    /// What is said `ms` after a stream became live whose newest picture arrived at `picture_ms`.
+    fn said(keyless: bool, ms: u64, picture_ms: u64) -> (RecordingState, String) {
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+        stream.set_state(State::Live, WallTime::default());
+        let picture =
+            super::super::tests::arrived(BEGUN.after(std::time::Duration::from_millis(picture_ms)));
+        stream.publish(Arc::unwrap_or_clone(picture));
+        let sight = Sight::default();
+        sight.live(Some(BEGUN));
+        sight.keyless(keyless);
+        let now = BEGUN.after(std::time::Duration::from_millis(ms));
+        let judged = sight.judge(waiting(), &stream, now);
+        (judged.state, judged.reason.unwrap())
+    }
+
+    #[test]
+    fn pictures_without_a_key_frame_are_no_recording() {
+        let (state, reason) = said(true, 2_000, 1_990);
+        assert_eq!(state, RecordingState::Waiting, "the next key frame may come");
+        assert!(reason.contains("no key frame"), "{reason}");
+        let (state, reason) = said(true, 11_000, 10_990);
+        assert_eq!(state, RecordingState::Failed);
+        assert!(reason.contains("no key frame"), "{reason}");
+    }
+
+    #[test]
+    fn pictures_of_which_nothing_becomes_durable_are_no_recording() {
+        let (state, reason) = said(false, 11_000, 10_990);
+        assert_eq!(state, RecordingState::Failed);
+        assert!(reason.contains("nothing of them reaches the disk"), "{reason}");
+    }
+
+    #[test]
+    fn a_silent_camera_is_no_fault_of_the_recording() {
+        assert_eq!(said(false, 30_000, 1_000).0, RecordingState::Waiting);
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+        let reason = "connection refused".to_owned();
+        stream.set_state(State::Offline { reason }, WallTime::default());
+        let judged = Sight::default().judge(waiting(), &stream, BootTime::from_millis(99_000));
+        assert_eq!(judged.state, RecordingState::Waiting);
+        assert_eq!(judged.reason.unwrap(), "No picture arrives: connection refused");
+    }
+
+    #[test]
+    fn what_becomes_durable_is_believed() {
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+        let status = StreamStatus { state: RecordingState::Recording, reason: None, ..waiting() };
+        let judged = Sight::default().judge(status.clone(), &stream, BEGUN);
+        assert_eq!(judged, status);
+    }
+}

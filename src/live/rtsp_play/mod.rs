@@ -1,0 +1,194 @@
+//! RTP packets of one stream, built once per access unit for all RTSP readers.
+//!
+//! Owns: the packer task, which runs only while there are readers; SSRC, sequence and timestamps
+//! of each track, which stay the same for the life of the stream. Does not own: connections.
+//!
+//! Invariants:
+//! 1. Packets are built once, whatever the number of readers; readers share the memory.
+//! 2. A reader begins at a key frame, at once when one is in the window.
+//! 3. A reader that lags by [`VIEWER_LAG_MAX`] or [`RTSP_LAG_BYTES_MAX`] is counted and goes on at
+//!    the newest key frame; nobody waits for it.
+//! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it ([`Lane`]).
+
+mod lane;
+mod packing;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::base::limits::{RTSP_LAG_BYTES_MAX, VIEWER_LAG_MAX};
+use crate::base::meter::{Meter, Totals};
+use crate::media::TrackId;
+use crate::rtp::RtpUnit;
+use crate::stream::{Allowance, Bounds, Bus, Next, Publisher, Stream, Subscriber};
+use crate::supervise::{Supervisor, TaskSpec};
+
+use lane::Lanes;
+pub use lane::{Enrolled, Lane};
+use packing::Packing;
+
+/// RTP packets of one stream, built once per access unit for all RTSP readers.
+#[derive(Debug)]
+pub struct Fanout {
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stream: Arc<Stream>,
+    packing: Mutex<Packing>,
+    /// Packets of the packer that runs; `None` while none does.
+    running: Mutex<Option<Bus<RtpUnit>>>,
+    readers: AtomicUsize,
+    lanes: Lanes,
+    meter: Meter,
+}
+
+impl Shared {
+    // No code that can panic leaves these two half changed; poisoned, they are as good as before.
+    fn packing(&self) -> MutexGuard<'_, Packing> {
+        self.packing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Bus<RtpUnit>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fanout {
+    /// Makes the outlet of `stream`; its tasks live in `supervisor`.
+    #[must_use]
+    pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
+        let shared = Shared {
+            stream,
+            packing: Mutex::new(Packing::new(|| fastrand::u64(..))),
+            running: Mutex::default(),
+            readers: AtomicUsize::new(0),
+            lanes: Lanes::default(),
+            meter: Meter::default(),
+        };
+        Self { shared: Arc::new(shared), supervisor }
+    }
+
+    /// The synchronisation source of `track`.
+    #[must_use]
+    pub fn ssrc(&self, track: TrackId) -> Option<u32> {
+        self.shared.packing().ssrc(track)
+    }
+
+    /// Begins reading at the newest key frame. The first reader starts the packer.
+    #[must_use]
+    pub fn join(&self) -> Reader {
+        let mut running = self.shared.running();
+        let bus = running.get_or_insert_with(|| self.start());
+        // Counted under the lock, under which the packer looks whether it may end.
+        self.shared.readers.fetch_add(1, Relaxed);
+        let units = bus.subscribe(Allowance::Viewer);
+        Reader { units, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Starts a packer with a window of its own, so that nobody begins with old packets.
+    fn start(&self) -> Bus<RtpUnit> {
+        let span_max = VIEWER_LAG_MAX + Duration::from_secs(1);
+        let lag_bytes_max = RTSP_LAG_BYTES_MAX;
+        let (publisher, bus) = Bus::new(Bounds { span_max, lag_bytes_max, ..Bounds::default() });
+        let exit = Arc::new(Exit { publisher: Some(publisher), shared: Arc::clone(&self.shared) });
+        let shared = Arc::clone(&self.shared);
+        shared.packing().begin_anew();
+        let spec = TaskSpec::new(format!("{}/rtsp", shared.stream.name()));
+        self.supervisor.keep(spec, move |context| {
+            packing::run(Arc::clone(&shared), Arc::clone(&exit), context)
+        });
+        bus
+    }
+
+    /// Readers now.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.shared.readers.load(Relaxed)
+    }
+
+    /// Bytes of packets in memory, shared by all readers.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.shared.running().as_ref().map_or(0, Bus::bytes)
+    }
+
+    /// Units and bytes handed to readers, and units lost on the way to them.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.meter.totals()
+    }
+}
+
+/// Where packets leave the packer. When it goes, its readers are told, those on lanes too.
+#[derive(Debug)]
+struct Exit {
+    publisher: Option<Publisher<RtpUnit>>,
+    shared: Arc<Shared>,
+}
+
+impl Exit {
+    fn publish(&self, unit: RtpUnit) {
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(Arc::new(unit));
+        }
+    }
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        self.publisher = None;
+        self.shared.lanes.wake_all();
+    }
+}
+
+/// One reader's place among the packets.
+#[derive(Debug)]
+pub struct Reader {
+    units: Subscriber<RtpUnit>,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Waits for the next unit; counts it, and what was passed over. Cancel safe.
+    pub async fn next(&mut self) -> Next<RtpUnit> {
+        let next = self.units.next().await;
+        self.count(&next);
+        next
+    }
+
+    /// The next unit if there is one now.
+    pub fn try_next(&mut self) -> Option<Next<RtpUnit>> {
+        let next = self.units.try_next()?;
+        self.count(&next);
+        Some(next)
+    }
+
+    /// Lets the packer serve `lane` whenever it has packed a unit, until the place is given up.
+    /// Whoever enrols serves the lane once himself, for what came before.
+    #[must_use]
+    pub fn enrol(&self, lane: Arc<dyn Lane>) -> Enrolled {
+        let id = self.shared.lanes.enrol(lane);
+        Enrolled { shared: Arc::clone(&self.shared), id }
+    }
+
+    fn count(&self, next: &Next<RtpUnit>) {
+        match next {
+            Next::Item(unit) => self.shared.meter.unit(unit.packets.octets()),
+            Next::Lagged(units) => self.shared.meter.lost(*units),
+            Next::Ended => {}
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.readers.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Pictures of one stream as JPEG: the newest one here, those of the past in [`past`].
+//!
+//! Owns: the newest decoded picture in each width that was asked for, and the rule that concurrent
+//! requests share one decode. Nothing is decoded unless somebody asks, and of each width never more
+//! than once a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use crate::base::limits::{
+    MJPEG_VIEWERS_MAX, SNAPSHOT_AGE_MAX, SNAPSHOT_CACHE_TIME, SNAPSHOT_WIDTHS_MAX,
+};
+use crate::base::time::{BootTime, SharedClock, WallTime};
+use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
+use crate::media::{AccessUnit, Kind};
+use crate::stream::{Allowance, Next, State, Stream};
+
+/// The newest picture of one stream as JPEG.
+#[derive(Debug)]
+pub struct Thumbnail {
+    stream: Arc<Stream>,
+    clock: SharedClock,
+    decoder: StillDecoder,
+    /// The newest pictures, the one asked for last at the end; locked while one is decoded, so
+    /// that all who ask wait for that one.
+    newest: Mutex<Vec<Decoded>>,
+    viewers: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+struct Decoded {
+    width: Option<u16>,
+    jpeg: Bytes,
+    arrived: BootTime,
+    captured: WallTime,
+    made: BootTime,
+}
+
+/// A picture and when it was taken.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// A JPEG file.
+    pub jpeg: Bytes,
+    /// When the camera took it.
+    pub captured: WallTime,
+    /// When it arrived here.
+    pub arrived: BootTime,
+    /// How long ago that is; at most [`SNAPSHOT_AGE_MAX`].
+    pub age: Duration,
+}
+
+/// Why there is no picture, in words for people.
+#[derive(Debug, thiserror::Error)]
+pub enum ThumbnailError {
+    /// Nothing arrived yet, or nothing with video.
+    #[error("stream '{stream}' has no key frame yet ({why})")]
+    NoKeyFrame {
+        /// The stream.
+        stream: String,
+        /// Its state in words.
+        why: String,
+    },
+    /// What there is would not be a live picture.
+    #[error("the newest picture of stream '{stream}' is {age_secs} s old ({why})")]
+    TooOld {
+        /// The stream.
+        stream: String,
+        /// Its age in seconds.
+        age_secs: u64,
+        /// The stream's state in words.
+        why: String,
+    },
+    /// As many watch as may.
+    #[error("stream '{stream}' has {MJPEG_VIEWERS_MAX} MJPEG viewers already")]
+    TooMany {
+        /// The stream.
+        stream: String,
+    },
+    /// The decoder failed.
+    #[error(transparent)]
+    Decode(#[from] StillError),
+}
+
+impl Thumbnail {
+    /// Makes the outlet of `stream`.
+    #[must_use]
+    pub fn new(stream: Arc<Stream>, clock: SharedClock, decoder: StillDecoder) -> Self {
+        let viewers = Arc::new(Semaphore::new(MJPEG_VIEWERS_MAX));
+        Self { stream, clock, decoder, newest: Mutex::default(), viewers }
+    }
+
+    /// The newest key frame as JPEG, at most `width` pixels across, from the cache when that is
+    /// younger than [`SNAPSHOT_CACHE_TIME`].
+    ///
+    /// Cancel safe: a decode that nobody waits for any more is not begun.
+    pub async fn picture(&self, width: Option<u16>) -> Result<Picture, ThumbnailError> {
+        let mut newest = self.newest.lock().await;
+        let unit = self.newest_key_frame()?;
+        let now = self.clock.boot();
+        let known = newest.iter().position(|old| old.width == width);
+        let known = known.map(|at| newest.remove(at));
+        let fresh = known
+            .filter(|old| old.arrived == unit.arrived || now.since(old.made) < SNAPSHOT_CACHE_TIME);
+        let decoded = match fresh {
+            Some(decoded) => decoded,
+            None => self.decode(&unit, width).await?,
+        };
+        if newest.len() >= SNAPSHOT_WIDTHS_MAX {
+            newest.remove(0);
+        }
+        newest.push(decoded.clone());
+        let Decoded { jpeg, arrived, captured, .. } = decoded;
+        Ok(Picture { jpeg, captured, arrived, age: self.clock.boot().since(arrived) })
+    }
+
+    /// The stream's newest key frame, if it is a live picture and was taken at `at` or before.
+    pub fn key_frame_at(&self, at: WallTime) -> Option<Arc<AccessUnit>> {
+        self.newest_key_frame().ok().filter(|unit| unit.captured.wall <= at)
+    }
+
+    fn newest_key_frame(&self) -> Result<Arc<AccessUnit>, ThumbnailError> {
+        let stream = || self.stream.name().to_string();
+        let unit = self.stream.bus().newest_start();
+        let unit = unit.filter(|unit| unit.params.kind() == Kind::Video);
+        let Some(unit) = unit else {
+            return Err(ThumbnailError::NoKeyFrame { stream: stream(), why: self.why() });
+        };
+        let age = self.clock.boot().since(unit.arrived);
+        if age > SNAPSHOT_AGE_MAX {
+            let age_secs = age.as_secs();
+            return Err(ThumbnailError::TooOld { stream: stream(), age_secs, why: self.why() });
+        }
+        Ok(unit)
+    }
+
+    fn why(&self) -> String {
+        match self.stream.state().0 {
+            State::Offline { reason } | State::Waiting { reason } => reason,
+            State::Starting => "it is still starting".to_owned(),
+            State::Live => "the next key frame is awaited".to_owned(),
+        }
+    }
+
+    async fn decode(
+        &self,
+        unit: &AccessUnit,
+        width: Option<u16>,
+    ) -> Result<Decoded, ThumbnailError> {
+        let frame = KeyFrame::new(&unit.params, unit.data.clone());
+        let no_video = || ThumbnailError::NoKeyFrame {
+            stream: self.stream.name().to_string(),
+            why: "it has no video".to_owned(),
+        };
+        let still = self.decoder.still(frame.ok_or_else(no_video)?, Form::Jpeg { width }).await?;
+        let (arrived, captured) = (unit.arrived, unit.captured.wall);
+        Ok(Decoded { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
+    }
+
+    /// Those who watch one picture after the other now.
+    #[must_use]
+    pub fn viewers(&self) -> usize {
+        MJPEG_VIEWERS_MAX - self.viewers.available_permits()
+    }
+
+    /// Lets somebody watch one picture after the other, one of [`MJPEG_VIEWERS_MAX`] at most.
+    pub fn watch(self: &Arc<Self>, width: Option<u16>) -> Result<Watcher, ThumbnailError> {
+        let place = Arc::clone(&self.viewers).try_acquire_owned();
+        let stream = || self.stream.name().to_string();
+        let place = place.map_err(|_| ThumbnailError::TooMany { stream: stream() })?;
+        let units = self.stream.bus().subscribe(Allowance::Viewer);
+        Ok(Watcher { thumbnail: Arc::clone(self), width, units, seen: None, _place: place })
+    }
+}
+
+/// Somebody who watches one picture after the other: key frames, at most one a second.
+#[derive(Debug)]
+pub struct Watcher {
+    thumbnail: Arc<Thumbnail>,
+    width: Option<u16>,
+    units: crate::stream::Subscriber<AccessUnit>,
+    seen: Option<BootTime>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// Waits for a picture that was not seen yet; those that came while nobody asked are passed
+    /// over, and so are those that cannot be decoded. `None` when the stream is gone for good.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Picture> {
+        loop {
+            match self.units.next().await {
+                Next::Item(unit) if unit.random_access => {}
+                Next::Item(_) | Next::Lagged(_) => continue,
+                Next::Ended => return None,
+            }
+            let Ok(picture) = self.thumbnail.picture(self.width).await else { continue };
+            if self.seen.is_none_or(|seen| picture.arrived > seen) {
+                self.seen = Some(picture.arrived);
+                return Some(picture);
+            }
+        }
+    }
+}

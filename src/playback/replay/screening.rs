@@ -1,0 +1,357 @@
+//! The past of a stream as fMP4 for a player in a browser, as fast as that takes it.
+//!
+//! Owns: one timeline that only grows, whatever was recorded when and whichever way it is shown:
+//! sections abut, a gap takes no time, and shown backwards time still runs forward. Of each scene
+//! it says at which date it was. Does not own: how far ahead it is read; that is the door's.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::choice::{Choice, Lead};
+use super::player::{Due, Place, Timed};
+use super::{Archive, Order, Refused, Replay};
+use crate::base::limits::PLAY_SCENE_BYTES_MAX;
+use crate::base::time::{MediaTime, SharedClock, WallTime};
+use crate::dvr::Way;
+use crate::media::duration::Durations;
+use crate::media::{AccessUnit, RunId, Tracks};
+use crate::stream::Stream;
+use crate::wire::mp4::FragmentBuilder;
+use crate::wire::rtsp::{Frames, Scale, Span, What, Wish};
+use crate::wire::web::WebFormat;
+
+/// How long a scene waits for the one behind it, to know how long it lasts itself.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Program {
+    /// From when.
+    pub start: WallTime,
+    /// Which way.
+    pub way: Way,
+    /// Key frames only. Backwards there is nothing else.
+    pub keys: bool,
+    /// Where its timeline begins, in nanoseconds: behind all that its viewer was shown before.
+    pub base_nanos: i64,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Shown {
+    /// Other tracks: what follows needs this init segment.
+    Format(Arc<WebFormat>),
+    /// The next pictures.
+    Scene(Scene),
+    /// Between these dates something may be missing; what follows is on the other side.
+    Seam(WallTime, WallTime),
+    /// All that is recorded was shown; what is recorded next follows.
+    Edge,
+    /// From here on as it happens.
+    Live,
+    /// That was all.
+    Over,
+    /// Nothing more, for this reason.
+    Refused(Refused),
+}
+
+/// Pictures that follow each other, with their sound.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// `moof` and `mdat`.
+    pub bytes: Bytes,
+    /// When each picture is shown, in ticks of `rate`, in this order.
+    pub pictures: Vec<i64>,
+    /// When the last one has been shown.
+    pub end: i64,
+    /// Ticks per second.
+    pub rate: NonZeroU32,
+    /// The date of the first picture that is shown.
+    pub wall: WallTime,
+    /// Which way the dates run.
+    pub way: Way,
+}
+
+/// One viewer's past.
+#[derive(Debug)]
+pub struct Screening {
+    replay: Replay,
+    stream: Arc<Stream>,
+    program: Program,
+    format: Option<Arc<WebFormat>>,
+    /// What [`Self::format`] was made of.
+    tracks: Option<Arc<Tracks>>,
+    durations: Durations,
+    scene: Vec<Timed>,
+    /// Date of the newest picture that was told.
+    newest: WallTime,
+    number: u32,
+    place: Place,
+    told: VecDeque<Shown>,
+}
+
+impl Archive {
+    /// The past of `stream` for a player in a browser.
+    pub fn screen(
+        &self,
+        stream: &Arc<Stream>,
+        clock: &SharedClock,
+        program: Program,
+    ) -> Result<Screening, Refused> {
+        let backwards = program.way == Way::Backward;
+        let scale = if backwards { Scale::MINUS_ONE } else { Scale::ONE };
+        let span = Span { from: program.start, until: None };
+        let wish = Wish { what: What::Past(span), scale, onvif: None };
+        let replay = self.open(stream, clock, Order::From(span), &wish)?;
+        let keys = Frames::Intra { apart: Duration::ZERO };
+        let frames = if program.keys || backwards { keys } else { Frames::All };
+        Ok(Screening {
+            replay: replay.unpaced(Choice::new(frames, true, None)),
+            stream: Arc::clone(stream),
+            program,
+            format: None,
+            tracks: None,
+            durations: Durations::default(),
+            scene: Vec::new(),
+            newest: program.start,
+            number: 0,
+            place: Place::Past,
+            told: VecDeque::new(),
+        })
+    }
+}
+
+impl Screening {
+    /// What is shown.
+    #[must_use]
+    pub fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Waits for what comes next. Cancel safe.
+    pub async fn next(&mut self) -> Shown {
+        loop {
+            if let Some(shown) = self.told.pop_front() {
+                return shown;
+            }
+            let due = tokio::select! {
+                biased;
+                due = self.replay.due() => Some(due),
+                () = tokio::time::sleep(WAIT_MAX) => None,
+            };
+            self.take(due);
+        }
+    }
+
+    /// Lets what comes live go by: it is read out of the recording later.
+    pub fn pause(&mut self) {
+        self.replay.pause();
+    }
+
+    /// Goes on where it was paused.
+    pub fn resume(&mut self) {
+        self.replay.resume();
+    }
+
+    fn take(&mut self, due: Option<Due>) {
+        match due {
+            Some(Due::Unit(timed)) => self.add(*timed),
+            None => self.close(None),
+            Some(Due::Over) => {
+                self.close(None);
+                self.told.push_back(Shown::Over);
+            }
+            Some(Due::Refused(refused)) => {
+                self.close(None);
+                self.told.push_back(Shown::Refused(refused));
+            }
+        }
+        let place = self.replay.place();
+        if std::mem::replace(&mut self.place, place) != place {
+            match place {
+                Place::Past => {}
+                Place::Edge => self.told.push_back(Shown::Edge),
+                Place::Live => {
+                    self.close(None);
+                    self.told.push_back(Shown::Live);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, timed: Timed) {
+        if self.begins_scene(&timed) {
+            self.close(Some(&timed));
+        }
+        if timed.shot.lead == Lead::Begins {
+            let (a, b) = (self.newest, timed.shot.unit.captured.wall);
+            self.told.push_back(Shown::Seam(a.min(b), a.max(b)));
+        }
+        if !self.adapt(&timed) {
+            return;
+        }
+        self.scene.push(timed);
+        // What comes live cannot wait for its successor.
+        if self.replay.place() == Place::Live {
+            self.close(None);
+        }
+    }
+
+    /// Whether what was gathered so far ends before `timed`.
+    fn begins_scene(&self, timed: &Timed) -> bool {
+        let unit = &timed.shot.unit;
+        let bytes: usize = self.scene.iter().map(|timed| timed.shot.unit.data.len()).sum();
+        let first = self.scene.first();
+        first.is_some_and(|first| first.tracks.is_some() != timed.tracks.is_some())
+            || timed.shot.lead != Lead::Follows
+            || unit.random_access && self.is_lead(unit) && self.has_lead()
+            || bytes + unit.data.len() > PLAY_SCENE_BYTES_MAX
+    }
+
+    /// Whether pictures are gathered, not only the sound that came before them.
+    fn has_lead(&self) -> bool {
+        self.scene.iter().any(|timed| self.is_lead(&timed.shot.unit))
+    }
+
+    fn is_lead(&self, unit: &AccessUnit) -> bool {
+        self.format.as_ref().is_none_or(|format| format.lead() == unit.track)
+    }
+
+    /// Tells the format of `timed` if it is another one; whether it belongs into the present one.
+    fn adapt(&mut self, timed: &Timed) -> bool {
+        let unit = &timed.shot.unit;
+        let known = match (&timed.tracks, &self.tracks) {
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before),
+            (None, Some(before)) => {
+                before.get(unit.track).is_some_and(|track| track.params == unit.params)
+            }
+            _ => false,
+        };
+        if !known && let Some(tracks) = timed.tracks.clone().or_else(|| self.live_tracks(unit)) {
+            self.tracks = Some(Arc::clone(&tracks));
+            let tracks = Tracks { run: RunId::default(), ..Tracks::clone(&tracks) };
+            if self.format.as_ref().is_none_or(|format| !format.describes(&tracks)) {
+                self.close(None);
+                self.format = self.make_format(tracks).map(Arc::new);
+                self.told.extend(self.format.clone().map(Shown::Format));
+            }
+        }
+        self.format.as_ref().is_some_and(|format| format.carries(unit.track))
+    }
+
+    fn make_format(&self, tracks: Tracks) -> Option<WebFormat> {
+        let silent = self.program.keys || self.program.way == Way::Backward;
+        if silent { WebFormat::silent(tracks) } else { WebFormat::new(tracks) }
+    }
+
+    /// The tracks among which a unit stands that came live.
+    fn live_tracks(&self, unit: &AccessUnit) -> Option<Arc<Tracks>> {
+        let mut tracks = Tracks::clone(self.stream.tracks().borrow().as_ref()?);
+        tracks.list.get_mut(usize::from(unit.track.0))?.params = Arc::clone(&unit.params);
+        Some(Arc::new(tracks))
+    }
+
+    /// Ends the scene; it lasts until `next`, over gaps too.
+    fn close(&mut self, next: Option<&Timed>) {
+        let scene = std::mem::take(&mut self.scene);
+        let Some(format) = self.format.clone() else { return };
+        let units = scene.iter().map(|timed| Arc::new(self.place_unit(timed)));
+        let units: Vec<_> = units.filter_map(|unit| format.shown(&unit)).collect();
+        let mut end = None;
+        for unit in &units {
+            let successor = self.durations.successor(unit);
+            if self.is_lead(unit) {
+                end = Some(successor);
+            }
+        }
+        // Behind a gap sound may come first; the picture before it lasts until then.
+        let end = end.map(|end| match next.map(|next| self.place_unit(next).decode) {
+            Some(at) => AccessUnit { decode: at.rescale(end.decode.rate), ..end },
+            None => end,
+        });
+        self.number = self.number.wrapping_add(1);
+        let mut builder = FragmentBuilder::new(self.number);
+        for unit in &units {
+            // G.711 travels as FLAC, as it does live.
+            if let Some(shown) = self.format.as_ref().and_then(|format| format.shown(unit)) {
+                builder.push(shown);
+            }
+        }
+        if builder.is_empty() {
+            return;
+        }
+        let bytes = builder.build(end.as_ref()).to_bytes();
+        if let Some(scene) = self.describe(&units, end.as_ref(), bytes) {
+            self.told.push_back(Shown::Scene(scene));
+        }
+    }
+
+    /// The unit of `timed` on the viewer's timeline.
+    fn place_unit(&self, timed: &Timed) -> AccessUnit {
+        let unit = &timed.shot.unit;
+        let rate = unit.present.rate;
+        let base = MediaTime::from_nanos(self.program.base_nanos, rate).ticks;
+        let at = |ticks: i64| MediaTime { ticks: base.saturating_add(ticks), rate };
+        let ahead = match self.program.way {
+            Way::Forward => unit.present.ticks.saturating_sub(unit.decode.ticks),
+            Way::Backward => 0,
+        };
+        let (decode, present) = (at(timed.ticks.saturating_sub(ahead)), at(timed.ticks));
+        AccessUnit { decode, present, run: RunId::default(), ..unit.clone() }
+    }
+
+    fn describe(
+        &mut self,
+        units: &[Arc<AccessUnit>],
+        end: Option<&AccessUnit>,
+        bytes: Bytes,
+    ) -> Option<Scene> {
+        let lead: Vec<_> = units.iter().filter(|unit| self.is_lead(unit)).collect();
+        let first = lead.iter().min_by_key(|unit| unit.present.ticks);
+        let last = lead.iter().map(|unit| unit.captured.wall);
+        self.newest = match self.program.way {
+            Way::Forward => last.max(),
+            Way::Backward => last.min(),
+        }
+        .unwrap_or(self.newest);
+        let mut pictures: Vec<_> = lead.iter().map(|unit| unit.present.ticks).collect();
+        pictures.sort_unstable();
+        let shown_last = pictures.last().copied();
+        let decoded_last = lead.last().map(|unit| unit.decode.ticks);
+        let (wall, rate) = match first {
+            Some(first) => (first.captured.wall, first.present.rate),
+            None => (self.newest, units.first()?.present.rate),
+        };
+        // The picture that is shown last lasts as long as the one that is decoded last.
+        let lasts = end.zip(decoded_last).map_or(0, |(end, last)| end.decode.ticks - last);
+        let sound = units.last().map(|unit| unit.present.ticks);
+        let end = shown_last.or(sound).unwrap_or_default().saturating_add(lasts);
+        let way = self.program.way;
+        Some(Scene { bytes, pictures, end, rate, wall, way })
+    }
+}
+
+impl Scene {
+    /// Ticks in seconds, for people and browsers.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // a double holds the microseconds of centuries
+    pub fn secs(&self, ticks: i64) -> f64 {
+        ticks as f64 / f64::from(self.rate.get())
+    }
+
+    /// The end on the timeline in nanoseconds, for who goes on behind it.
+    #[must_use]
+    pub fn end_nanos(&self) -> i64 {
+        MediaTime { ticks: self.end, rate: self.rate }.as_nanos()
+    }
+
+    /// Whether it holds pictures.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !self.pictures.is_empty()
+    }
+}

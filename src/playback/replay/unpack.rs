@@ -1,0 +1,76 @@
+//! Fragments of a recording as access units.
+//!
+//! Owns: the parameters of the lap that is being read, shared by its units. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::time::{MediaTime, WallTime};
+use crate::dvr::Clip;
+use crate::media::{AccessUnit, Captured, ClockSource, RunId, Tracks};
+use crate::wire::mp4::{ReadError, read_fragment, read_init};
+
+/// Turns fragments into access units.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacker {
+    init: Bytes,
+    tracks: Option<Arc<Tracks>>,
+}
+
+impl Unpacker {
+    /// The tracks of what was unpacked last.
+    pub(super) fn known(&self) -> Option<Arc<Tracks>> {
+        self.tracks.clone()
+    }
+
+    /// The tracks of `clip`.
+    pub(super) fn tracks(&mut self, clip: &Clip) -> Result<Arc<Tracks>, ReadError> {
+        match &self.tracks {
+            Some(tracks) if self.init == clip.init => Ok(Arc::clone(tracks)),
+            _ => {
+                let tracks = Arc::new(read_init(&clip.init)?);
+                (self.init, self.tracks) = (clip.init.clone(), Some(Arc::clone(&tracks)));
+                Ok(tracks)
+            }
+        }
+    }
+
+    /// The units of `clip` over all tracks in the order in which they are decoded, each with its
+    /// own date: that of the fragment, which is its first unit's, and what lies between.
+    pub(crate) fn units(&mut self, clip: &Clip) -> Result<Vec<AccessUnit>, ReadError> {
+        let tracks = self.tracks(clip)?;
+        let has_video = tracks.video().is_some();
+        let mut units = Vec::with_capacity(clip.entry.samples.min(1_024) as usize);
+        for (id, samples) in read_fragment(&clip.bytes)? {
+            // A track that the init segment does not have is none of ours.
+            let Some(track) = tracks.get(id) else { continue };
+            let rate = track.params.clock_rate;
+            let is_video = track.params.kind() == crate::media::Kind::Video;
+            units.extend(samples.into_iter().map(|sample| AccessUnit {
+                track: id,
+                run: RunId::default(),
+                decode: MediaTime { ticks: sample.decode_ticks, rate },
+                present: MediaTime { ticks: sample.present_ticks, rate },
+                arrived: clip.entry.boot_time,
+                captured: Captured { wall: clip.start, source: ClockSource::Sender },
+                random_access: sample.is_sync && is_video == has_video,
+                lost_before: 0,
+                params: Arc::clone(&track.params),
+                data: sample.data,
+            }));
+        }
+        // Stable: of units at the same instant the first track's come first.
+        units.sort_by_key(|unit| unit.decode.as_nanos());
+        let first = units.iter().find(|unit| unit.decode.as_nanos() == clip.entry.decode_nanos);
+        let zero_nanos = first.map_or(clip.entry.decode_nanos, |first| first.present.as_nanos());
+        for unit in &mut units {
+            unit.captured.wall = date(clip.start, unit.present.as_nanos(), zero_nanos);
+        }
+        Ok(units)
+    }
+}
+
+fn date(start: WallTime, nanos: i64, zero_nanos: i64) -> WallTime {
+    start.offset_nanos(nanos.saturating_sub(zero_nanos))
+}
