@@ -126,7 +126,7 @@ pub enum DvrError {
 
 impl DvrError {
     /// An [`io::Error`] with what was tried.
-    pub(super) fn disk(
+    pub(crate) fn disk(
         doing: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
@@ -141,7 +141,7 @@ impl DvrError {
     }
 
     /// Whether there is no space left.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
             Self::Disk { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
@@ -174,7 +174,7 @@ impl Fault for DvrError {
 }
 
 /// The error as a sentence for people.
-pub(super) fn sentence(error: &DvrError) -> String {
+pub(crate) fn sentence(error: &DvrError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     letters

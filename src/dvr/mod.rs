@@ -1,39 +1,13 @@
 #![doc = include_str!("README.md")]
 
-mod audit;
-mod chapter;
-mod clock;
-mod days;
+mod catalogue;
 mod disk;
 mod error;
-mod extract;
-mod footage;
-mod index;
-mod journal;
-mod keeper;
-mod lap;
-mod listing;
-mod moment;
-mod mount;
-mod open_slot;
-mod outlook;
-mod past;
-mod pin;
-mod reader;
-mod replay;
-mod ring;
-mod seal;
-mod shrink;
-mod size;
-mod slot;
-mod state;
-mod storage;
-mod table;
-mod tape;
+mod format;
+mod read;
+mod store;
 #[cfg(test)]
 mod tests;
-pub mod tool;
-mod unread;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -44,34 +18,38 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
-pub use self::chapter::Chapter;
-pub use self::clock::{ClockRow, ClockTable, Step};
-pub use self::days::{Day, days};
+pub use self::catalogue::clock::{ClockRow, ClockTable, Step};
+pub use self::catalogue::days::{Day, days};
+pub use self::catalogue::facts::{End, Facts};
+pub use self::catalogue::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
+pub use self::catalogue::pin::{Pin, PinError, PinWish};
+pub use self::catalogue::segment::Chapter;
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
-pub use self::footage::{Footage, HeldLap, OpenLap, Stored};
-pub use self::journal::{
-    Cause, End, Facts, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
+pub use self::format::journal_record::{
+    Cause, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
 };
-pub use self::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
-pub use self::moment::{Moment, Moments};
-pub use self::outlook::{ClockView, Forecast, Holding, IndexProgress, Protected};
-pub use self::past::{Chapters, PastLap};
-pub use self::pin::{Pin, PinError, PinWish};
-pub use self::reader::{Lap, Reader};
-pub use self::replay::{Piece, Replay};
-pub use self::seal::{Entry, Identity, SlotHeader};
-pub use self::shrink::{Loss, Proposal, ShrinkError, Shrunk};
-pub use self::size::Size;
-pub use self::slot::{Contents, Strictness, Tail};
-pub use self::state::{Durable, RecordingState, RingState, Status, StreamStatus};
-pub use self::tape::{Clip, Depth, Head, Leases, Place, Tape, Way};
+pub use self::format::seal::{Entry, Identity, SlotHeader};
+pub use self::format::slot::{Contents, Strictness, Tail};
+pub use self::read::cursor::{Clip, Depth, Head, Leases, Place, Tape, Way};
+pub use self::read::footage::{Footage, HeldLap, OpenLap, Stored};
+pub use self::read::key_frame_lookup::{Moment, Moments};
+pub use self::read::past::{Chapters, PastLap};
+pub use self::read::replay::{Piece, Replay};
+pub use self::read::tool;
+pub use self::read::tool::{Lap, Reader};
+pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
+pub use self::store::shrink::{Loss, Proposal, ShrinkError, Shrunk};
+pub use self::store::size::Size;
+pub use self::store::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
-use self::index::IndexHandle;
-use self::journal::{Ask, Change, Journal};
-use self::keeper::{Keeper, OpenIndex};
-use self::state::{Shared, StreamLog};
-use self::storage::{Append, Command, Storage};
+use self::catalogue::{listing, table};
+use self::store::index::IndexHandle;
+use self::store::indexer::{Keeper, OpenIndex};
+use self::store::journal::{Ask, Change, Journal};
+use self::store::ring_writer::{Append, Command, Storage};
+use self::store::state::{Shared, StreamLog};
+use self::store::{capacity, shrink};
 use crate::base::limits::{
     INDEX_QUEUE_LEN_MAX, JOURNAL_ANSWER_TIME_MAX, JOURNAL_QUEUE_LEN_MAX, MARK_TEXT_BYTES_MAX,
     SHRINK_ANSWER_TIME_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX,
@@ -351,8 +329,8 @@ impl Dvr {
 
     /// Everything about the storage, with the forecast.
     #[must_use]
-    pub fn storage(&self) -> outlook::Storage {
-        outlook::storage(&self.shared)
+    pub fn storage(&self) -> capacity::Storage {
+        capacity::storage(&self.shared)
     }
 
     /// What making the ring as small as it is configured would delete; `None` when it is not

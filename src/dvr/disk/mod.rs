@@ -4,7 +4,7 @@
 //! `storage`. The trait is small so that the model disk, which tears and forgets, can stand in.
 
 #[cfg(test)]
-pub(super) mod model;
+pub(crate) mod model;
 mod priority;
 mod real;
 
@@ -80,7 +80,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 }
 
 /// The whole of a small file, at most `bytes_max`.
-pub(super) fn read_small(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_small(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path, Open::Read)?;
     let length = file.length()?;
     if length > bytes_max {
@@ -92,7 +92,7 @@ pub(super) fn read_small(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Re
 }
 
 /// Puts a small file in place so that after a crash it is there whole or not at all.
-pub(super) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+pub(crate) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     let path = dir.join(name);
     let fresh = dir.join(format!("{name}.new"));
     match disk.remove(&fresh) {
@@ -107,7 +107,7 @@ pub(super) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) 
 }
 
 /// Locks the directory for this process, by a file in it that stays.
-pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
     disk.make_dir(dir)?;
     let path = dir.join("lock");
     let file = match disk.open(&path, Open::Create) {

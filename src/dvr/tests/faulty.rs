@@ -8,30 +8,30 @@ use crate::dvr::disk::{Disk, DiskFile, Open, RealDisk, Volume};
 
 /// What is to fail from now on.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    pub(super) write: Option<io::ErrorKind>,
+pub(crate) struct Faults {
+    pub(crate) write: Option<io::ErrorKind>,
     /// Fails this many syncs.
-    pub(super) syncs: u32,
+    pub(crate) syncs: u32,
     /// Slots whose space can still be taken; `None` for any number.
-    pub(super) room: Option<u32>,
-    pub(super) stalled: bool,
+    pub(crate) room: Option<u32>,
+    pub(crate) stalled: bool,
     /// Identity of the volume, if not the real one.
-    pub(super) volume: Option<u64>,
+    pub(crate) volume: Option<u64>,
     /// Files whose sync failed, and how often they were synced afterwards.
-    pub(super) failed: Vec<(PathBuf, u32)>,
+    pub(crate) failed: Vec<(PathBuf, u32)>,
 }
 
 /// The disk of this machine, with faults.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FaultyDisk(Arc<(Mutex<Faults>, Condvar)>);
+pub(crate) struct FaultyDisk(Arc<(Mutex<Faults>, Condvar)>);
 
 impl FaultyDisk {
-    pub(super) fn set(&self, change: impl FnOnce(&mut Faults)) {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
     }
 
-    pub(super) fn failed(&self) -> Vec<(PathBuf, u32)> {
+    pub(crate) fn failed(&self) -> Vec<(PathBuf, u32)> {
         self.0.0.lock().unwrap().failed.clone()
     }
 

@@ -62,25 +62,25 @@ fn fragment(at: u32, bytes: usize) -> Fragment {
 
 /// A clock whose date can be set. The time since boot is the machine's.
 #[derive(Debug)]
-pub(super) struct TestClock {
+pub(crate) struct TestClock {
     wall_minus_boot_nanos: AtomicI64,
     trust: Mutex<Trust>,
 }
 
 impl TestClock {
     /// A clock that agrees with the dates of [`fragment`].
-    pub(super) fn right() -> Arc<Self> {
+    pub(crate) fn right() -> Arc<Self> {
         Self::of(BEGINS_UNIX_NANOS, Trust::Ntp)
     }
 
-    pub(super) fn of(offset_nanos: i64, trust: Trust) -> Arc<Self> {
+    pub(crate) fn of(offset_nanos: i64, trust: Trust) -> Arc<Self> {
         Arc::new(Self {
             wall_minus_boot_nanos: AtomicI64::new(offset_nanos),
             trust: Mutex::new(trust),
         })
     }
 
-    pub(super) fn set(&self, offset_nanos: i64, trust: Trust) {
+    pub(crate) fn set(&self, offset_nanos: i64, trust: Trust) {
         self.wall_minus_boot_nanos.store(offset_nanos, Relaxed);
         *self.trust.lock().unwrap() = trust;
     }

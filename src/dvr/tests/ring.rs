@@ -15,21 +15,21 @@ const SLOT_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 const BOOT: [u8; 16] = [1; 16];
 
-pub(super) struct House {
+pub(crate) struct House {
     dir: tempfile::TempDir,
-    pub(super) disk: FaultyDisk,
+    pub(crate) disk: FaultyDisk,
 }
 
 impl House {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), disk: FaultyDisk::default() }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub(super) fn open(&self) -> Dvr {
+    pub(crate) fn open(&self) -> Dvr {
         self.open_in(BOOT)
     }
 
@@ -47,11 +47,11 @@ fn open(dir: &Path, disk: &FaultyDisk, boot: [u8; 16]) -> Dvr {
     Dvr::open_on(Arc::new(disk.clone()), boot, config, TestClock::right(), None).unwrap()
 }
 
-pub(super) fn gate() -> StreamName {
+pub(crate) fn gate() -> StreamName {
     StreamName::parse("gate").unwrap()
 }
 
-pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
@@ -59,31 +59,31 @@ pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-pub(super) fn writer(dvr: &Dvr) -> Writer {
+pub(crate) fn writer(dvr: &Dvr) -> Writer {
     until("opening", || dvr.status().ring == RingState::Ready);
     dvr.writer(&gate(), Keep::default())
 }
 
-pub(super) fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
+pub(crate) fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
     for at in seconds {
         writer.append(&init(), fragment(at, bytes), at == 0, false).unwrap();
     }
 }
 
-pub(super) fn durable(writer: &Writer) -> u64 {
+pub(crate) fn durable(writer: &Writer) -> u64 {
     writer.durable().borrow().map_or(0, |durable| durable.fragments)
 }
 
-pub(super) fn close(dvr: Dvr, writer: Writer) {
+pub(crate) fn close(dvr: Dvr, writer: Writer) {
     drop(writer);
     assert!(dvr.close(PATIENCE));
 }
 
-pub(super) fn fragments(listing: &Listing) -> u64 {
+pub(crate) fn fragments(listing: &Listing) -> u64 {
     listing.runs.iter().map(|run| run.fragments).sum()
 }
 
-pub(super) fn verified(dir: &Path) -> tool::Verdict {
+pub(crate) fn verified(dir: &Path) -> tool::Verdict {
     let mut said = Vec::new();
     let verdict = tool::verify(dir, &mut said).unwrap();
     assert!(verdict.is_sound(), "{}", String::from_utf8_lossy(&said));

@@ -12,11 +12,11 @@ use crate::base::name::StreamName;
 use crate::base::time::{Clock, WallTime};
 use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::disk::{Disk, Open};
-use crate::dvr::index::IndexHandle;
-use crate::dvr::journal::{Ask, Change, Journal, read_facts};
-use crate::dvr::keeper::Keeper;
-use crate::dvr::shrink::offline::shrink_on;
-use crate::dvr::storage::{Command, Storage, Turn};
+use crate::dvr::store::index::IndexHandle;
+use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::journal::{Ask, Change, Journal, read_facts};
+use crate::dvr::store::ring_writer::{Command, Storage, Turn};
+use crate::dvr::store::shrink::offline::shrink_on;
 use crate::dvr::{
     Clip, Config, Dvr, DvrError, Keep, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Way,
     Writer,

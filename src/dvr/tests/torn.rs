@@ -7,10 +7,11 @@ use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::disk::DiskFile;
-use crate::dvr::open_slot::OpenSlot;
-use crate::dvr::seal::{Entry, SlotHeader};
-use crate::dvr::slot::{self, Front, Strictness, Tail};
-use crate::dvr::state::StreamLog;
+use crate::dvr::format::seal::{Entry, SlotHeader};
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::{Front, Strictness, Tail};
+use crate::dvr::store::open_slot::OpenSlot;
+use crate::dvr::store::state::StreamLog;
 
 const SLOT_BYTES: u64 = 16 << 10;
 

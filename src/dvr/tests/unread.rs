@@ -8,10 +8,10 @@ use super::ring::{fragments, gate};
 use super::{fragment, init};
 use crate::base::time::Clock;
 use crate::dvr::disk::model::{ModelDisk, Plan, Trouble, VirtualClock};
-use crate::dvr::index::IndexHandle;
-use crate::dvr::journal::Journal;
-use crate::dvr::keeper::Keeper;
-use crate::dvr::storage::Storage;
+use crate::dvr::store::index::IndexHandle;
+use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::journal::Journal;
+use crate::dvr::store::ring_writer::Storage;
 use crate::dvr::{Config, Dvr, Keep, RingState, Size, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;

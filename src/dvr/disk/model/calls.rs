@@ -13,11 +13,11 @@ use super::{Cut, EIO, Event, ModelDisk, OTHER_VOLUME, PAGE_BYTES, SECTOR_BYTES, 
 use crate::dvr::disk::{Disk, DiskFile, Open, Volume};
 
 #[derive(Debug)]
-pub(super) struct ModelFile {
-    pub(super) disk: ModelDisk,
-    pub(super) path: PathBuf,
-    pub(super) inode: usize,
-    pub(super) epoch: u32,
+pub(crate) struct ModelFile {
+    pub(crate) disk: ModelDisk,
+    pub(crate) path: PathBuf,
+    pub(crate) inode: usize,
+    pub(crate) epoch: u32,
 }
 
 impl ModelFile {
@@ -59,7 +59,7 @@ impl ModelFile {
     }
 }
 
-pub(super) fn eio() -> io::Error {
+pub(crate) fn eio() -> io::Error {
     io::Error::from_raw_os_error(EIO)
 }
 

@@ -7,24 +7,24 @@ use fastrand::Rng;
 use super::survival::Survives;
 
 #[derive(Clone, Debug)]
-pub(super) struct Write {
-    pub(super) stamp: u64,
-    pub(super) at: usize,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Write {
+    pub(crate) stamp: u64,
+    pub(crate) at: usize,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inode {
+pub(crate) struct Inode {
     /// What reads show.
-    pub(super) cache: Vec<u8>,
-    pub(super) medium: Vec<u8>,
+    pub(crate) cache: Vec<u8>,
+    pub(crate) medium: Vec<u8>,
     /// Written and not synced.
-    pub(super) dirty: Vec<Write>,
+    pub(crate) dirty: Vec<Write>,
 }
 
 impl Inode {
     /// All that was written reaches the medium.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.medium.resize(self.cache.len(), 0);
         for write in std::mem::take(&mut self.dirty) {
             self.medium[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
@@ -32,7 +32,7 @@ impl Inode {
     }
 
     /// What is clean is read from the medium again.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         let length = self.cache.len();
         self.cache.clone_from(&self.medium);
         self.cache.resize(length, 0);
@@ -41,7 +41,7 @@ impl Inode {
         }
     }
 
-    pub(super) fn lose(&mut self, random: &mut Rng, survives: Survives) {
+    pub(crate) fn lose(&mut self, random: &mut Rng, survives: Survives) {
         let dirty = std::mem::take(&mut self.dirty);
         let keeps_length = match survives {
             Survives::Nothing => false,

@@ -9,7 +9,7 @@ use super::{PAGE_BYTES, SECTOR_BYTES};
 
 /// What of the un-synced survives.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Survives {
+pub(crate) enum Survives {
     Nothing,
     Everything,
     /// What came before a moment, and that moment's write in part.
@@ -31,7 +31,7 @@ pub(super) enum Survives {
 }
 
 impl Survives {
-    pub(super) fn draw(random: &mut Rng, first: u64, last: u64) -> Self {
+    pub(crate) fn draw(random: &mut Rng, first: u64, last: u64) -> Self {
         let unit = if random.bool() { SECTOR_BYTES } else { PAGE_BYTES };
         match random.u8(0..8) {
             0 => Self::Nothing,
@@ -41,7 +41,7 @@ impl Survives {
         }
     }
 
-    pub(super) fn spares(self, random: &mut Rng, stamp: u64) -> bool {
+    pub(crate) fn spares(self, random: &mut Rng, stamp: u64) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,
@@ -51,7 +51,7 @@ impl Survives {
     }
 
     /// Puts onto the medium what survives of `write`, in parts that begin and end at whole units.
-    pub(super) fn put(self, random: &mut Rng, write: &Write, medium: &mut [u8]) {
+    pub(crate) fn put(self, random: &mut Rng, write: &Write, medium: &mut [u8]) {
         let (unit, torn) = match self {
             Self::Before { stamp, unit } => (unit, stamp == write.stamp),
             Self::Torn { stamp, .. } => (SECTOR_BYTES, stamp == write.stamp),

@@ -18,65 +18,65 @@ use super::{Cut, Event, Plan, Trouble};
 use crate::base::time::{BootTime, Clock};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Dir,
     File(usize),
 }
 
 /// A name that was given or taken and is not durable. A rename is two with one stamp.
 #[derive(Clone, Debug)]
-pub(super) struct NameChange {
-    pub(super) stamp: u64,
-    pub(super) path: PathBuf,
-    pub(super) node: Option<Node>,
+pub(crate) struct NameChange {
+    pub(crate) stamp: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) node: Option<Node>,
 }
 
-pub(super) type Names = BTreeMap<PathBuf, Node>;
+pub(crate) type Names = BTreeMap<PathBuf, Node>;
 
 #[derive(Clone, Debug)]
-pub(super) struct World {
-    pub(super) random: Rng,
-    pub(super) clock: Arc<VirtualClock>,
-    pub(super) inodes: Vec<Inode>,
-    pub(super) names: Names,
-    pub(super) durable: Names,
-    pub(super) changes: Vec<NameChange>,
-    pub(super) kept: (Vec<Inode>, Names),
-    pub(super) stamp: u64,
+pub(crate) struct World {
+    pub(crate) random: Rng,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) inodes: Vec<Inode>,
+    pub(crate) names: Names,
+    pub(crate) durable: Names,
+    pub(crate) changes: Vec<NameChange>,
+    pub(crate) kept: (Vec<Inode>, Names),
+    pub(crate) stamp: u64,
     /// Calls so far, and of them those that change something.
-    pub(super) calls: u64,
-    pub(super) changing: u64,
-    pub(super) cut_at: Option<(u64, Cut)>,
-    pub(super) ended: Option<Cut>,
-    pub(super) plan: Option<Plan>,
-    pub(super) trouble_until: Option<BootTime>,
+    pub(crate) calls: u64,
+    pub(crate) changing: u64,
+    pub(crate) cut_at: Option<(u64, Cut)>,
+    pub(crate) ended: Option<Cut>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) trouble_until: Option<BootTime>,
     /// The trouble that is over, and since when.
-    pub(super) over: Option<(Trouble, BootTime)>,
-    pub(super) is_away: bool,
+    pub(crate) over: Option<(Trouble, BootTime)>,
+    pub(crate) is_away: bool,
     /// Handles of an older one are dead.
-    pub(super) epoch: u32,
-    pub(super) events: Vec<Event>,
+    pub(crate) epoch: u32,
+    pub(crate) events: Vec<Event>,
     /// What was made where the volume should be.
-    pub(super) strays: Vec<PathBuf>,
-    pub(super) free_bytes: u64,
+    pub(crate) strays: Vec<PathBuf>,
+    pub(crate) free_bytes: u64,
     /// What a sync takes at most.
-    pub(super) sync_time_max: Duration,
+    pub(crate) sync_time_max: Duration,
 }
 
 impl World {
-    pub(super) fn stamp(&mut self) -> u64 {
+    pub(crate) fn stamp(&mut self) -> u64 {
         self.stamp += 1;
         self.stamp
     }
 
     /// How many of `whole` bytes at `at` a write gets done that ends early, between two units.
-    pub(super) fn part(&mut self, at: usize, whole: usize, unit: usize) -> usize {
+    pub(crate) fn part(&mut self, at: usize, whole: usize, unit: usize) -> usize {
         let units = self.random.usize(0..=whole.div_ceil(unit));
         ((at / unit + units) * unit).saturating_sub(at).min(whole)
     }
 
     /// Counts a call. Refuses it when all has ended.
-    pub(super) fn call(&mut self) -> io::Result<()> {
+    pub(crate) fn call(&mut self) -> io::Result<()> {
         if self.ended.is_some() {
             return Err(eio());
         }
@@ -85,7 +85,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn change(&mut self) -> io::Result<()> {
+    pub(crate) fn change(&mut self) -> io::Result<()> {
         self.call()?;
         self.changing += 1;
         match self.struck() {
@@ -100,13 +100,13 @@ impl World {
     }
 
     /// A sync takes its time.
-    pub(super) fn pass_sync_time(&mut self) {
+    pub(crate) fn pass_sync_time(&mut self) {
         let micros = self.random.u64(0..=u64::try_from(self.sync_time_max.as_micros()).unwrap());
         self.clock.advance(Duration::from_micros(micros));
     }
 
     /// Whether this changing call is the last one.
-    pub(super) fn ends_here(&mut self) -> bool {
+    pub(crate) fn ends_here(&mut self) -> bool {
         match self.cut_at {
             Some((at, cut)) if self.changing >= at => {
                 self.ended = Some(cut);
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    pub(super) fn begin_or_end_trouble(&mut self) {
+    pub(crate) fn begin_or_end_trouble(&mut self) {
         let Some(plan) = self.plan.filter(|plan| self.calls >= plan.from_call) else { return };
         let now = self.clock.boot();
         match self.trouble_until {
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    pub(super) fn come_back(&mut self) {
+    pub(crate) fn come_back(&mut self) {
         if !std::mem::take(&mut self.is_away) {
             return;
         }
@@ -152,17 +152,17 @@ impl World {
     }
 
     /// The trouble that this call meets.
-    pub(super) fn struck(&mut self) -> Option<Trouble> {
+    pub(crate) fn struck(&mut self) -> Option<Trouble> {
         let plan = self.plan.filter(|_| self.trouble_until.is_some())?;
         (self.random.f32() < plan.odds).then_some(plan.trouble)
     }
 
-    pub(super) fn alive(&self, epoch: u32) -> io::Result<()> {
+    pub(crate) fn alive(&self, epoch: u32) -> io::Result<()> {
         if self.is_away || self.epoch != epoch { Err(eio()) } else { Ok(()) }
     }
 
     /// The power goes: of the un-synced a part survives.
-    pub(super) fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         let stamps = || self.inodes.iter().flat_map(|i| &i.dirty).map(|write| write.stamp);
         let first = stamps().min().unwrap_or(0);
         let last = stamps().max().unwrap_or(0).max(first);
@@ -172,7 +172,7 @@ impl World {
         self.lose_but(survives, names);
     }
 
-    pub(super) fn lose_but(&mut self, survives: Survives, names: Survives) {
+    pub(crate) fn lose_but(&mut self, survives: Survives, names: Survives) {
         let mut changes = std::mem::take(&mut self.changes);
         changes.sort_by_key(|change| change.stamp);
         let mut decided = None;
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// What lies in a directory whose name is gone is gone with it.
-    pub(super) fn drop_orphans(&mut self) {
+    pub(crate) fn drop_orphans(&mut self) {
         let root = self.durable.keys().next().cloned();
         let known = self.durable.clone();
         let reached = |path: &Path| {
@@ -206,12 +206,12 @@ impl World {
         self.durable.retain(|path, _| reached(path));
     }
 
-    pub(super) fn rename(&mut self, path: &Path, node: Option<Node>, stamp: u64) {
+    pub(crate) fn rename(&mut self, path: &Path, node: Option<Node>, stamp: u64) {
         set(&mut self.names, path.to_owned(), node);
         self.changes.push(NameChange { stamp, path: path.to_owned(), node });
     }
 
-    pub(super) fn file(&self, path: &Path) -> io::Result<usize> {
+    pub(crate) fn file(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
             Some(&Node::File(inode)) if !self.is_away => Ok(inode),
             Some(Node::Dir) if !self.is_away => Err(ErrorKind::InvalidInput.into()),
@@ -220,7 +220,7 @@ impl World {
     }
 }
 
-pub(super) fn set(names: &mut Names, path: PathBuf, node: Option<Node>) {
+pub(crate) fn set(names: &mut Names, path: PathBuf, node: Option<Node>) {
     match node {
         Some(node) => drop(names.insert(path, node)),
         None => drop(names.remove(&path)),

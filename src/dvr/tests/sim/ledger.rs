@@ -9,15 +9,15 @@ use bytes::Bytes;
 use crate::base::time::BootTime;
 use crate::dvr::disk::Disk;
 use crate::dvr::disk::model::{Event, ModelDisk};
-use crate::dvr::seal::{Entry, SEAL_BYTES, Seal, SlotHeader};
+use crate::dvr::format::seal::{Entry, SEAL_BYTES, Seal, SlotHeader};
 use crate::dvr::{Reader, tool};
 
 /// What the payload of every fragment begins with; its number follows.
-pub(super) const MARK: &[u8; 8] = b"\x01footage";
+pub(crate) const MARK: &[u8; 8] = b"\x01footage";
 
 /// How far a fragment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Handed over, or written: it may be there.
     Taken,
     /// Written, and its file was synced: it may be there.
@@ -30,12 +30,12 @@ pub(super) enum State {
 
 /// One fragment.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) stream: usize,
-    pub(super) state: State,
-    pub(super) begun: BootTime,
-    pub(super) taken_at: BootTime,
-    pub(super) life: u32,
+pub(crate) struct Written {
+    pub(crate) stream: usize,
+    pub(crate) state: State,
+    pub(crate) begun: BootTime,
+    pub(crate) taken_at: BootTime,
+    pub(crate) life: u32,
     /// The date of its end by the right clock, in nanoseconds.
     true_end: i64,
     /// The life in which it was there.
@@ -47,45 +47,45 @@ pub(super) struct Written {
 
 /// A fragment found on a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) slot: u32,
-    pub(super) header: SlotHeader,
-    pub(super) entry: Entry,
-    pub(super) id: u64,
+pub(crate) struct Found {
+    pub(crate) slot: u32,
+    pub(crate) header: SlotHeader,
+    pub(crate) entry: Entry,
+    pub(crate) id: u64,
 }
 
 /// A lap whose slot was taken.
 #[derive(Clone, Debug)]
-pub(super) struct Gone {
-    pub(super) path: PathBuf,
-    pub(super) stream: usize,
-    pub(super) generation: u64,
+pub(crate) struct Gone {
+    pub(crate) path: PathBuf,
+    pub(crate) stream: usize,
+    pub(crate) generation: u64,
     /// The date of its newest synced fragment's end by the right clock, in nanoseconds; zero when
     /// it has none.
-    pub(super) true_end: i64,
+    pub(crate) true_end: i64,
     /// Something in it was acknowledged: it was really there.
-    pub(super) is_owed: bool,
+    pub(crate) is_owed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     fragments: BTreeMap<u64, Written>,
     next_id: u64,
     /// Acknowledged fragments when the medium was kept.
     kept: BTreeSet<u64>,
-    pub(super) acknowledged: u64,
-    pub(super) evicted: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) evicted: u64,
 }
 
 impl Ledger {
-    pub(super) fn next_id(&mut self) -> u64 {
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
 
     /// Takes note of a fragment that is handed over: its number, stream and life, when its first
     /// unit arrived, when it is handed over, and the date at which it ends by the right clock.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         (id, stream, life): (u64, usize, u32),
         begun: BootTime,
@@ -98,12 +98,12 @@ impl Ledger {
         self.fragments.insert(id, written);
     }
 
-    pub(super) fn of_life(&self, life: u32) -> impl Iterator<Item = (&u64, &Written)> {
+    pub(crate) fn of_life(&self, life: u32) -> impl Iterator<Item = (&u64, &Written)> {
         self.fragments.iter().filter(move |(_, fragment)| fragment.life == life)
     }
 
     /// Follows what the disk saw; returns the laps that went.
-    pub(super) fn observe(&mut self, events: Vec<Event>) -> Vec<Gone> {
+    pub(crate) fn observe(&mut self, events: Vec<Event>) -> Vec<Gone> {
         let mut gone = Vec::new();
         for event in events {
             match event {
@@ -164,17 +164,18 @@ impl Ledger {
     }
 
     /// Fails unless just these bytes were handed over once.
-    pub(super) fn assert_written(&self, bytes: &Bytes) {
+    pub(crate) fn assert_written(&self, bytes: &Bytes) {
         let id = id_of(bytes).expect("what is read was never written");
         let written = self.fragments.get(&id).unwrap_or_else(|| panic!("{id} is long gone"));
         assert_eq!(written.bytes, bytes, "{id} reads as other bytes");
     }
 
     /// A bit of `path` was flipped: what the hit takes is not asked for.
-    pub(super) fn excuse(&mut self, found: &[Found], path: &Path, bit: u64) {
+    pub(crate) fn excuse(&mut self, found: &[Found], path: &Path, bit: u64) {
         let at = bit / 8;
         let hit = |found: &&Found| {
-            let (from, end) = (u64::from(found.entry.offset), crate::dvr::slot::end(&found.entry));
+            let (from, end) =
+                (u64::from(found.entry.offset), crate::dvr::format::slot::end(&found.entry));
             // The front names all of them; the tail of the newest slot ends at a mismatch.
             (from..end).contains(&at) || at < u64::from(found.header.init_bytes) + 148
         };
@@ -189,7 +190,7 @@ impl Ledger {
     }
 
     /// Remembers what [`ModelDisk::keep`] keeps.
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         let acknowledged =
             |(id, f): (&u64, &Written)| (f.state == State::Acknowledged).then_some(*id);
         self.kept = self.fragments.iter().filter_map(acknowledged).collect();
@@ -198,7 +199,7 @@ impl Ledger {
     /// "Durable until" of `stream` grew by `count` fragments. The newest of them is the last of
     /// its lap: one of those that begin at `lasts`. Its lap may have been given up in the
     /// same turn, where half of the ring is protected, or in trouble.
-    pub(super) fn acknowledge(
+    pub(crate) fn acknowledge(
         &mut self,
         (stream, life): (usize, u32),
         lasts: &[BootTime],
@@ -230,7 +231,7 @@ impl Ledger {
     }
 
     /// Reads `disk` with nothing but its slots and checks every promise about what is there.
-    pub(super) fn check(&mut self, disk: &ModelDisk, data_dir: &Path, fronts: bool) -> Vec<Found> {
+    pub(crate) fn check(&mut self, disk: &ModelDisk, data_dir: &Path, fronts: bool) -> Vec<Found> {
         let arc: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut found = Vec::new();
         match Reader::open_on(arc, data_dir) {
@@ -283,7 +284,7 @@ impl Ledger {
             let again = last.id == id && fragment.laps.len() > 1;
             assert!(last.id < id || again, "{id} in slot {} comes behind {}", this.slot, last.id);
             // A hole in the slot tells of itself.
-            let adjoin = u64::from(this.entry.offset) == crate::dvr::slot::end(&last.entry);
+            let adjoin = u64::from(this.entry.offset) == crate::dvr::format::slot::end(&last.entry);
             // The one before, whichever of the stream was handed over before this one.
             let mut before = self.fragments.range(..id).rev();
             let before = before.find(|(_, f)| f.stream == fragment.stream);
@@ -307,7 +308,7 @@ impl Ledger {
 
     /// Forgets what has not been there for long and is not owed. What a kill left only in
     /// memory may go, and show what was there before, some ends later.
-    pub(super) fn prune(&mut self, found: &[Found], life: u32) {
+    pub(crate) fn prune(&mut self, found: &[Found], life: u32) {
         for Found { id, .. } in found {
             self.fragments.get_mut(id).unwrap().seen = life;
         }
@@ -317,7 +318,7 @@ impl Ledger {
 }
 
 /// The listings of every stream, from the slots alone.
-pub(super) fn listings(disk: &ModelDisk, data_dir: &Path) -> BTreeMap<String, crate::dvr::Listing> {
+pub(crate) fn listings(disk: &ModelDisk, data_dir: &Path) -> BTreeMap<String, crate::dvr::Listing> {
     let reader = Reader::open_on(Arc::new(disk.clone()), data_dir).unwrap();
     let listings = tool::listings(&reader).unwrap();
     listings.into_iter().map(|(stream, listing)| (stream.as_str().to_owned(), listing)).collect()

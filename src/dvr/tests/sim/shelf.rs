@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fastrand::Rng;
 
 use crate::dvr::DvrError;
-use crate::dvr::index::Index;
+use crate::dvr::store::index::Index;
 
 /// Versions of a record that a cut may bring back.
 const VERSIONS_MAX: usize = 6;
@@ -16,7 +16,7 @@ type Versions = BTreeMap<u32, Vec<Option<Vec<u8>>>>;
 
 /// What outlives the process.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(Arc<Mutex<Versions>>);
+pub(crate) struct Shelf(Arc<Mutex<Versions>>);
 
 impl Shelf {
     fn set(&self, slot: u32, record: Option<Vec<u8>>) {
@@ -29,7 +29,7 @@ impl Shelf {
     }
 
     /// An end: some records are older than they should be, gone or damaged.
-    pub(super) fn lose(&self, random: &mut Rng) {
+    pub(crate) fn lose(&self, random: &mut Rng) {
         let mut shelf = self.0.lock().unwrap();
         let kind = random.u8(0..6);
         for versions in shelf.values_mut() {

@@ -16,30 +16,30 @@ use crate::wire::mp4::{Fragment, FragmentBuilder};
 
 /// A camera and how it behaves.
 #[derive(Clone)]
-pub(super) struct Camera {
-    pub(super) name: StreamName,
-    pub(super) period: Duration,
-    pub(super) bytes_min: usize,
-    pub(super) bytes_max: usize,
-    pub(super) keys_every: u64,
-    pub(super) keep: Keep,
-    pub(super) due: BootTime,
-    pub(super) begun: BootTime,
-    pub(super) wide: bool,
-    pub(super) run: u32,
-    pub(super) run_start: bool,
-    pub(super) count: u64,
+pub(crate) struct Camera {
+    pub(crate) name: StreamName,
+    pub(crate) period: Duration,
+    pub(crate) bytes_min: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) keys_every: u64,
+    pub(crate) keep: Keep,
+    pub(crate) due: BootTime,
+    pub(crate) begun: BootTime,
+    pub(crate) wide: bool,
+    pub(crate) run: u32,
+    pub(crate) run_start: bool,
+    pub(crate) count: u64,
     /// Fragments that the process has acknowledged so far.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// When that last grew.
-    pub(super) acknowledged_at: Option<BootTime>,
+    pub(crate) acknowledged_at: Option<BootTime>,
     /// Since when it sends without a pause.
-    pub(super) sending_since: BootTime,
+    pub(crate) sending_since: BootTime,
 }
 
 impl Camera {
     /// A camera of any kind.
-    pub(super) fn draw(name: &str, random: &mut Rng) -> Self {
+    pub(crate) fn draw(name: &str, random: &mut Rng) -> Self {
         let bytes_max = random.usize(200..9_000);
         Self {
             name: StreamName::parse(name).unwrap(),
@@ -67,7 +67,7 @@ impl Camera {
 }
 
 impl House {
-    pub(super) fn hand_over(&mut self, process: &mut Process, at: usize) {
+    pub(crate) fn hand_over(&mut self, process: &mut Process, at: usize) {
         let now = self.clock.boot();
         let true_end = self.truth() + now.as_nanos().cast_signed();
         let camera = &mut self.cameras[at];
@@ -105,7 +105,7 @@ impl House {
     }
 
     /// Cameras reconnect, change their parameters, and go away for a while.
-    pub(super) fn behave(&mut self, process: &mut Process, at: usize) {
+    pub(crate) fn behave(&mut self, process: &mut Process, at: usize) {
         let camera = &mut self.cameras[at];
         match self.random.u8(0..100) {
             0 => camera.wide = !camera.wide,

@@ -10,8 +10,8 @@ use super::super::ledger::{Found, Gone};
 use super::{House, Process};
 use crate::base::time::{BootTime, Clock, ClockQuality, Trust};
 use crate::dvr::Facts;
-use crate::dvr::seal::Identity;
-use crate::dvr::table::SlotView;
+use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::format::seal::Identity;
 
 const SEC: i64 = 1_000_000_000;
 const HOUR_NANOS: i64 = 3_600 * SEC;
@@ -27,7 +27,7 @@ const DATE_ERROR_NANOS_MAX: i64 = SEC;
 
 /// The right clock, and what became of the machine's.
 #[derive(Debug, Default)]
-pub(super) struct Dates {
+pub(crate) struct Dates {
     /// The date minus the time since boot, of every boot.
     truths: BTreeMap<Identity, i64>,
     changed_at: BootTime,
@@ -39,7 +39,7 @@ pub(super) struct Dates {
 
 impl House {
     /// The date minus the time since boot, by the right clock.
-    pub(super) fn truth(&mut self) -> i64 {
+    pub(crate) fn truth(&mut self) -> i64 {
         *self.dates.truths.entry(self.boot).or_insert(FIRST_NANOS)
     }
 
@@ -49,7 +49,7 @@ impl House {
     }
 
     /// The power is back after a while; `boot` is the new one already.
-    pub(super) fn begin_boot(&mut self) {
+    pub(crate) fn begin_boot(&mut self) {
         let newest = self.dates.truths.values().max().copied().unwrap_or(FIRST_NANOS);
         let up = self.clock.boot().as_nanos().cast_signed();
         // Mostly soon: what was recorded before is not old then, whatever it is dated.
@@ -68,7 +68,7 @@ impl House {
     }
 
     /// Somebody or something sets the clock, at times.
-    pub(super) fn change_clock(&mut self) {
+    pub(crate) fn change_clock(&mut self) {
         let now = self.clock.boot();
         if now.since(self.dates.changed_at) < CHANGE_PAUSE || self.random.u8(0..60) != 0 {
             return;
@@ -93,14 +93,14 @@ impl House {
     }
 
     /// The machine ends: is a note of a time server owed?
-    pub(super) fn end_date(&mut self, is_healthy: bool) {
+    pub(crate) fn end_date(&mut self, is_healthy: bool) {
         let now = self.clock.boot();
         let heard = self.dates.synced_at.is_some_and(|at| now.since(at) > NOTED_WITHIN);
         self.dates.is_owed = heard && is_healthy;
     }
 
     /// Footage of every boot in which a time server had the last word stands where it belongs.
-    pub(super) fn check_dates(&mut self, boot: Identity, facts: &Facts, found: &[Found]) {
+    pub(crate) fn check_dates(&mut self, boot: Identity, facts: &Facts, found: &[Found]) {
         let heard =
             |boot: Identity| facts.clock.newest(boot).is_some_and(|row| row.trust == Trust::Ntp);
         if std::mem::take(&mut self.dates.is_owed) {
@@ -117,7 +117,7 @@ impl House {
     }
 
     /// Of what went, nothing went for its age that was not so old, nor too much at once.
-    pub(super) fn check_expired(&mut self, process: &mut Process, gone: &[Gone]) {
+    pub(crate) fn check_expired(&mut self, process: &mut Process, gone: &[Gone]) {
         for Gone { path, stream, true_end, .. } in gone {
             let name = path.file_stem().unwrap().to_str().unwrap();
             let Ok(slot) = name.parse::<u32>() else { continue };
@@ -139,7 +139,7 @@ impl House {
     }
 
     /// Who vouches for the date, and the date.
-    pub(super) fn believed(&self) -> (Trust, i64) {
+    pub(crate) fn believed(&self) -> (Trust, i64) {
         let ClockQuality { trust, .. } = self.clock.quality();
         (trust, self.clock.wall().as_unix_nanos())
     }

@@ -16,28 +16,28 @@ use fastrand::Rng;
 
 use self::camera::Camera;
 use self::date::Dates;
-pub(super) use self::tally::Tally;
+pub(crate) use self::tally::Tally;
 use self::visitor::Notes;
 use super::ledger::Ledger;
 use super::shelf::Shelf;
 use crate::base::time::{BootTime, Clock};
 use crate::dvr::disk::model::{Cut, ModelDisk, VirtualClock};
-use crate::dvr::journal::Journal;
-use crate::dvr::keeper::Keeper;
-use crate::dvr::storage::Storage;
+use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::journal::Journal;
+use crate::dvr::store::ring_writer::Storage;
 use crate::dvr::tests::{init, params};
 use crate::dvr::{Dvr, Keep, Replay, Writer};
 use crate::media::{RunId, Tracks};
 use crate::wire::mp4::init_segment;
 
-pub(super) const SLOT_BYTES: u64 = 64 << 10;
+pub(crate) const SLOT_BYTES: u64 = 64 << 10;
 /// What a power cut may cost of each camera's footage on a healthy disk.
 const LOSS_MAX: Duration = Duration::from_secs(2);
 /// The longest that a sync of a healthy disk takes here, in milliseconds.
 const SYNC_MILLIS_MAX: u64 = 50;
 
 /// One process.
-struct Process {
+pub(crate) struct Process {
     dvr: Dvr,
     storage: Storage,
     keeper: Keeper,
@@ -55,12 +55,12 @@ struct Process {
     expired: u64,
 }
 
-pub(super) struct House {
+pub(crate) struct House {
     random: Rng,
     clock: Arc<VirtualClock>,
-    pub(super) disk: ModelDisk,
+    pub(crate) disk: ModelDisk,
     shelf: Shelf,
-    pub(super) ledger: Ledger,
+    pub(crate) ledger: Ledger,
     data_dir: PathBuf,
     boot: [u8; 16],
     slots: u64,
@@ -83,7 +83,7 @@ pub(super) struct House {
 }
 
 impl House {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         // The ring's identity, too.
         fastrand::seed(seed);
@@ -121,7 +121,7 @@ impl House {
     }
 
     /// Goes through `cuts` ends, each followed by a recovery that is checked.
-    pub(super) fn live(mut self, cuts: u32) -> Tally {
+    pub(crate) fn live(mut self, cuts: u32) -> Tally {
         while self.tally.crashes() < u64::from(cuts) {
             if let Some(process) = self.recover() {
                 self.record(process);
@@ -138,7 +138,7 @@ impl House {
     /// Records with one camera that changes its parameters at every other fragment until the
     /// `nth` change, and recovers from every disk that a cut there may leave. Returns how many,
     /// and whether the scenario came that far.
-    pub(super) fn cut_everywhere_at(nth: u64) -> (usize, bool) {
+    pub(crate) fn cut_everywhere_at(nth: u64) -> (usize, bool) {
         let mut house = Self::new(1);
         house.cameras.truncate(1);
         house.slots = 8;

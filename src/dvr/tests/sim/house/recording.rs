@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::ledger::State;
 use super::{House, LOSS_MAX, Process};
 use crate::base::time::Clock;
+use crate::dvr::catalogue::table::Held;
 use crate::dvr::disk::model::{Cut, Plan, Trouble};
-use crate::dvr::storage::Turn;
-use crate::dvr::table::Held;
+use crate::dvr::store::ring_writer::Turn;
 
 /// The journal's thread has its turn at least so often.
 const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
@@ -16,7 +16,7 @@ const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
 const RESUMED_WITHIN: Duration = Duration::from_secs(10);
 
 impl House {
-    pub(super) fn record(&mut self, mut process: Process) {
+    pub(crate) fn record(&mut self, mut process: Process) {
         self.disk.keep();
         self.ledger.keep();
         let cut = self.draw_cut();
@@ -62,7 +62,7 @@ impl House {
         self.maybe_flip();
     }
 
-    pub(super) fn close(&mut self, mut process: Process) {
+    pub(crate) fn close(&mut self, mut process: Process) {
         process.dvr.close(Duration::ZERO);
         for _ in 0..100 {
             let turn = process.storage.turn(None);
@@ -79,7 +79,7 @@ impl House {
         self.end(cut);
     }
 
-    pub(super) fn draw_trouble(&mut self) -> Plan {
+    pub(crate) fn draw_trouble(&mut self) -> Plan {
         let odds = [1.0, 0.5, 0.1][self.random.usize(0..3)];
         let trouble = Trouble::ALL[self.random.usize(0..Trouble::ALL.len())];
         Plan {
@@ -91,7 +91,7 @@ impl House {
     }
 
     /// Until the next thing happens.
-    pub(super) fn step(&mut self, process: &mut Process) {
+    pub(crate) fn step(&mut self, process: &mut Process) {
         let now = self.clock.boot();
         let due = self.cameras.iter().map(|camera| camera.due).min().unwrap();
         let wait = process.storage.patience().min(due.since(now));
@@ -123,7 +123,7 @@ impl House {
         self.check_resumed(process);
     }
 
-    pub(super) fn observe(&mut self, process: &mut Process) {
+    pub(crate) fn observe(&mut self, process: &mut Process) {
         let gone = self.ledger.observe(self.disk.take_events());
         self.check_pins(process, &gone);
         self.check_expired(process, &gone);
@@ -150,7 +150,7 @@ impl House {
     }
 
     /// On a healthy disk all but the last two seconds is acknowledged, and nothing is refused.
-    pub(super) fn check_loss(&mut self, process: &Process) {
+    pub(crate) fn check_loss(&mut self, process: &Process) {
         let now = self.clock.boot();
         if process.is_troubled {
             return;
@@ -167,7 +167,7 @@ impl House {
     }
 
     /// After trouble every camera is recorded again.
-    pub(super) fn check_resumed(&mut self, process: &mut Process) {
+    pub(crate) fn check_resumed(&mut self, process: &mut Process) {
         let Some((trouble, over_at)) = self.disk.trouble_over() else { return };
         let now = self.clock.boot();
         for camera in &self.cameras {

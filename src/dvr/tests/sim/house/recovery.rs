@@ -7,14 +7,14 @@ use super::super::ledger::{Found, State, listings};
 use super::{House, LOSS_MAX, Process, SLOT_BYTES, is_journal};
 use crate::base::time::Clock;
 use crate::dvr::disk::model::Cut;
-use crate::dvr::index::IndexHandle;
+use crate::dvr::store::index::IndexHandle;
 use crate::dvr::{Config, Dvr, RingState, Size};
 
 /// Turns after which everything that a start begins is done.
 const SETTLE_TURNS: u32 = 6;
 
 impl House {
-    pub(super) fn start(&mut self) -> Process {
+    pub(crate) fn start(&mut self) -> Process {
         self.life += 1;
         let config = Config {
             data_dir: self.data_dir.clone(),
@@ -53,7 +53,7 @@ impl House {
     }
 
     /// Reads the disk bare, starts on it and compares; `None` when the recovery was cut off too.
-    pub(super) fn recover(&mut self) -> Option<Process> {
+    pub(crate) fn recover(&mut self) -> Option<Process> {
         let bare =
             self.ledger.check(&self.disk, &self.data_dir, !self.is_flipped && !self.is_scarred);
         self.measure_loss(&bare);
@@ -99,7 +99,7 @@ impl House {
     }
 
     /// A process that has done everything that it does at a start.
-    pub(super) fn settled(&mut self) -> Process {
+    pub(crate) fn settled(&mut self) -> Process {
         let mut process = self.start();
         for _ in 0..SETTLE_TURNS {
             process.storage.turn(None);
@@ -113,7 +113,7 @@ impl House {
         process
     }
 
-    pub(super) fn compare(&mut self, bare: &[Found]) {
+    pub(crate) fn compare(&mut self, bare: &[Found]) {
         let found =
             self.ledger.check(&self.disk, &self.data_dir, !self.is_flipped && !self.is_scarred);
         let ids = |found: &[Found]| found.iter().map(|f| (f.slot, f.id)).collect::<Vec<_>>();
@@ -126,7 +126,7 @@ impl House {
         assert_eq!(found, bare, "a recovery changed what is there: {gone:?} gone, {new:?} new");
     }
 
-    pub(super) fn compare_listings(&self, process: &Process) {
+    pub(crate) fn compare_listings(&self, process: &Process) {
         if self.is_flipped {
             // The index may know of fragments that were whole when they were written.
             return;
@@ -146,7 +146,7 @@ impl House {
     }
 
     /// What the power cut before cost of each camera's footage, by what is there.
-    pub(super) fn measure_loss(&mut self, found: &[Found]) {
+    pub(crate) fn measure_loss(&mut self, found: &[Found]) {
         let Some(cut_at) = self.cut_in_health.take() else { return };
         for (at, camera) in self.cameras.iter().enumerate() {
             let mut lost = cut_at.since(camera.begun);

@@ -9,16 +9,16 @@ use crate::dvr::disk::model::Trouble;
 /// What was seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    pub(super) seeds: u64,
-    pub(super) power: u64,
-    pub(super) kills: u64,
-    pub(super) in_recovery: u64,
-    pub(super) troubles: u64,
+    pub(crate) seeds: u64,
+    pub(crate) power: u64,
+    pub(crate) kills: u64,
+    pub(crate) in_recovery: u64,
+    pub(crate) troubles: u64,
     pub(crate) acknowledged: u64,
     pub(crate) evicted: u64,
-    pub(super) virtual_secs: u64,
+    pub(crate) virtual_secs: u64,
     /// What each power cut on a healthy disk cost of each camera's footage, in milliseconds.
-    pub(super) lost_ms: Vec<u64>,
+    pub(crate) lost_ms: Vec<u64>,
     /// How often recording went on after a trouble, by its kind.
     pub(crate) resumed: BTreeMap<Trouble, u64>,
     /// What people and clocks did.
@@ -28,20 +28,20 @@ pub(crate) struct Tally {
 /// What people and clocks did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
-    pub(super) marks: u64,
-    pub(super) pins: u64,
-    pub(super) pins_refused: u64,
-    pub(super) pins_ended: u64,
+    pub(crate) marks: u64,
+    pub(crate) pins: u64,
+    pub(crate) pins_refused: u64,
+    pub(crate) pins_ended: u64,
     /// Protected ranges that were looked for at a start, and found.
-    pub(super) pins_found: u64,
-    pub(super) clock_changes: u64,
+    pub(crate) pins_found: u64,
+    pub(crate) clock_changes: u64,
     /// Fragments whose date was right at a start.
-    pub(super) dated: u64,
+    pub(crate) dated: u64,
     /// Slots that were cleared for their age.
-    pub(super) expired: u64,
+    pub(crate) expired: u64,
     /// Fragments that were read while recording went on, and slots that went under a reader.
-    pub(super) read: u64,
-    pub(super) reused: u64,
+    pub(crate) read: u64,
+    pub(crate) reused: u64,
 }
 
 impl Tally {

@@ -7,7 +7,9 @@ use tokio::sync::oneshot;
 use super::super::ledger::Gone;
 use super::{House, Process};
 use crate::base::time::{Clock, Trust};
-use crate::dvr::journal::{Ask, Change, Facts, Parsed, read_facts};
+use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::format::journal_record::Parsed;
+use crate::dvr::store::journal::{Ask, Change, read_facts};
 use crate::dvr::{DvrError, Pin, PinError, PinWish, Record};
 
 /// Readers at once.
@@ -15,7 +17,7 @@ const READERS_MAX: usize = 3;
 
 /// What was answered: it is in the journal from then on.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(crate) struct Notes {
     marks: Vec<String>,
     /// With whether it may have ended: its time had come by a clock that was trusted, or its end
     /// was asked for.
@@ -26,7 +28,7 @@ pub(super) struct Notes {
 
 impl House {
     /// One of them comes, at times.
-    pub(super) fn visit(&mut self, process: &mut Process) {
+    pub(crate) fn visit(&mut self, process: &mut Process) {
         match self.random.u16(0..400) {
             0 | 1 => self.mark(process),
             2..6 => self.pin(process),
@@ -101,7 +103,7 @@ impl House {
     }
 
     /// Pins whose time has come by a clock that is trusted may end from now on.
-    pub(super) fn note_expiries(&mut self) {
+    pub(crate) fn note_expiries(&mut self) {
         let (trust, now) = self.believed();
         for (pin, may_end) in self.notes.pins.values_mut() {
             let is_over = pin.expires.is_some_and(|expires| expires.as_unix_nanos() <= now);
@@ -110,7 +112,7 @@ impl House {
     }
 
     /// Nothing that is protected went, and what was protected still is.
-    pub(super) fn check_pins(&mut self, process: &Process, gone: &[Gone]) {
+    pub(crate) fn check_pins(&mut self, process: &Process, gone: &[Gone]) {
         self.note_expiries();
         let facts = process.dvr.shared.facts();
         for (id, (pin, may_end)) in &self.notes.pins {
@@ -157,7 +159,7 @@ impl House {
     }
 
     /// Every note that was answered is in the journal, and nothing in it is damaged.
-    pub(super) fn check_journal(&mut self) -> Option<Facts> {
+    pub(crate) fn check_journal(&mut self) -> Option<Facts> {
         let Ok((facts, parsed)) = read_facts(&self.disk, &self.data_dir) else {
             assert!(self.is_scarred, "the journal cannot be read");
             return None;

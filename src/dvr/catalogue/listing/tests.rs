@@ -1,0 +1,188 @@
+//! Runs, gaps, seams, and why nothing stands in a gap.
+
+use crate::base::time::{ClockQuality, Trust};
+use crate::dvr::catalogue::listing::*;
+use crate::dvr::format::journal_record::{Record, Session, Trouble};
+
+fn entry(at_ms: i64, span_ms: u64) -> Entry {
+    Entry {
+        offset: 0,
+        length: 10,
+        sequence: 1,
+        boot_time: BootTime::from_millis(at_ms.unsigned_abs()),
+        wall: WallTime::from_unix_nanos(at_ms * 1_000_000),
+        decode_nanos: at_ms * 1_000_000,
+        span_nanos: span_ms * 1_000_000,
+        samples: 1,
+        starts_with_key: true,
+        loss_before: false,
+        run_start: false,
+    }
+}
+
+fn listed(entries: &[Entry]) -> (usize, usize) {
+    let mut list = Vec::new();
+    for entry in entries {
+        absorb(&mut list, Stretch::of(entry), true);
+    }
+    let listing = join([([1; 16], &list[..])], &gate(), &Facts::default(), true);
+    (listing.runs.len(), listing.gaps.len())
+}
+
+#[test]
+fn fragments_that_follow_each_other_are_one_run() {
+    assert_eq!(listed(&[entry(0, 1_000), entry(1_000, 1_000), entry(2_300, 1_000)]), (1, 0));
+}
+
+#[test]
+fn a_hole_a_new_run_and_a_loss_are_gaps() {
+    assert_eq!(listed(&[entry(0, 1_000), entry(4_000, 1_000)]), (2, 1));
+    let run = Entry { run_start: true, ..entry(1_000, 1_000) };
+    assert_eq!(listed(&[entry(0, 1_000), run]), (2, 1));
+    let loss = Entry { loss_before: true, ..entry(1_500, 1_000) };
+    assert_eq!(listed(&[entry(0, 1_000), loss]), (2, 1));
+    let counted = Entry { loss_before: true, ..entry(1_000, 1_000) };
+    assert_eq!(listed(&[entry(0, 1_000), counted]), (1, 0));
+}
+
+#[test]
+fn a_run_goes_on_in_the_next_slot_but_not_over_a_boot() {
+    let (a, b) = (vec![Stretch::of(&entry(0, 1_000))], vec![Stretch::of(&entry(1_000, 1_000))]);
+    assert_eq!(listing_of([([1; 16], &a[..]), ([1; 16], &b[..])]).runs.len(), 1);
+    let over_boot = listing_of([([1; 16], &a[..]), ([2; 16], &b[..])]);
+    assert_eq!((over_boot.runs.len(), over_boot.gaps.len()), (2, 1));
+}
+
+fn gate() -> StreamName {
+    StreamName::parse("gate").unwrap()
+}
+
+fn listing_of<'a>(slots: impl IntoIterator<Item = (Identity, &'a [Stretch])>) -> Listing {
+    join(slots, &gate(), &Facts::default(), true)
+}
+
+const BOOT: Identity = [1; 16];
+
+fn at(ms: u64) -> BootTime {
+    BootTime::from_millis(ms)
+}
+
+fn start(boot: Identity, ms: u64) -> Record {
+    Record::Start(Session { boot, at: at(ms), utc: WallTime::default(), stopped: None })
+}
+
+fn away(from_ms: u64, until_ms: u64) -> Record {
+    Record::Trouble(Trouble {
+        stream: gate(),
+        boot: BOOT,
+        from: at(from_ms),
+        until: Some(at(until_ms)),
+        cause: Cause::CameraUnreachable,
+        text: "connection refused".to_owned(),
+    })
+}
+
+/// The reasons of the one gap between footage of 0 to 1 s and of 60 to 61 s of `boot`.
+fn reasons(boot: Identity, records: impl IntoIterator<Item = Record>) -> Vec<Cause> {
+    let (a, b) = (vec![Stretch::of(&entry(0, 1_000))], vec![Stretch::of(&entry(60_000, 1_000))]);
+    let slots = [(BOOT, &a[..]), (boot, &b[..])];
+    let listing = join(slots, &gate(), &Facts::of(records), true);
+    assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
+    assert_eq!(listing.gaps[0].reason, listing.gaps[0].reasons[0].reason);
+    listing.gaps[0].reasons.iter().map(|reason| reason.reason).collect()
+}
+
+#[test]
+fn a_gap_tells_what_was_noted_of_its_time() {
+    assert_eq!(reasons(BOOT, []), [Cause::Unknown]);
+    let noted = [start(BOOT, 0), away(2_000, 59_000)];
+    assert_eq!(reasons(BOOT, noted), [Cause::CameraUnreachable]);
+    assert_eq!(reasons(BOOT, [start(BOOT, 0), away(70_000, 80_000)]), [Cause::Unknown]);
+}
+
+#[test]
+fn a_gap_tells_a_stop_a_crash_and_a_power_cut_apart() {
+    let stop = Record::Stop { boot: BOOT, at: at(5_000) };
+    let next = start(BOOT, 50_000);
+    assert_eq!(reasons(BOOT, [start(BOOT, 0), stop.clone(), next.clone()]), [Cause::Restarted]);
+    assert_eq!(reasons(BOOT, [start(BOOT, 0), next]), [Cause::Crashed]);
+    let other = start([2; 16], 10_000);
+    assert_eq!(reasons([2; 16], [start(BOOT, 0), other.clone()]), [Cause::PowerLost]);
+    assert_eq!(reasons([2; 16], [start(BOOT, 0), stop, other]), [Cause::Restarted]);
+    // Without a journal another boot is all that is known.
+    assert_eq!(reasons([2; 16], []), [Cause::PowerLost]);
+}
+
+#[test]
+fn all_reasons_of_a_gap_are_told_in_their_order() {
+    let noted = [start(BOOT, 0), away(2_000, 9_000), start(BOOT, 50_000)];
+    assert_eq!(reasons(BOOT, noted), [Cause::CameraUnreachable, Cause::Crashed]);
+}
+
+fn with_clock(rows: &[(u64, i64, Trust)]) -> Facts {
+    let mut facts = Facts::default();
+    for &(ms, utc_ms, trust) in rows {
+        let utc = WallTime::from_unix_nanos(utc_ms * 1_000_000);
+        let quality = ClockQuality { trust, error_max: None };
+        facts.clock.add(facts.clock.observe(BOOT, at(ms), utc, quality).unwrap());
+    }
+    facts
+}
+
+/// Fragments of a second each, one behind the other, dated `by_ms` later from `leap` on.
+fn leaping(count: i64, leap: i64, by_ms: i64) -> Vec<Stretch> {
+    let mut list = Vec::new();
+    for second in 0..count {
+        let plain = entry(second * 1_000, 1_000);
+        let by_nanos = if second < leap { 0 } else { by_ms * 1_000_000 };
+        let dated = Entry { wall: plain.wall.offset_nanos(by_nanos), ..plain };
+        absorb(&mut list, Stretch::of(&dated), true);
+    }
+    list
+}
+
+#[test]
+fn footage_from_before_the_date_was_known_moves_to_its_place() {
+    let year = 31_536_000_000;
+    let list = leaping(20, 10, year);
+    let facts = with_clock(&[(0, 0, Trust::None), (10_500, year + 10_500, Trust::Ntp)]);
+    let listing = join([(BOOT, &list[..])], &gate(), &facts, true);
+    assert_eq!((listing.runs.len(), listing.gaps.len(), listing.seams.len()), (1, 0, 0));
+    assert_eq!(listing.runs[0].start.as_unix_millis(), year);
+    assert_eq!(listing.runs[0].end.as_unix_millis(), year + 20_000);
+    assert_eq!(listing.runs[0].fragments, 20);
+}
+
+#[test]
+fn a_leap_of_a_trusted_clock_is_a_seam() {
+    let hour = 3_600_000;
+    let forward = with_clock(&[(0, 0, Trust::Ntp), (10_500, hour + 10_500, Trust::Ntp)]);
+    let list = leaping(20, 10, hour);
+    let listing = join([(BOOT, &list[..])], &gate(), &forward, true);
+    assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
+    assert_eq!(listing.gaps[0].reason, Cause::ClockStep);
+    assert_eq!(listing.seams[0].step_ms, hour);
+    let back = with_clock(&[(0, 0, Trust::Ntp), (10_500, 10_500 - hour, Trust::Ntp)]);
+    let list = leaping(20, 10, -hour);
+    let listing = join([(BOOT, &list[..])], &gate(), &back, true);
+    assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 0));
+    assert_eq!(listing.seams[0].step_ms, -hour);
+    assert_eq!(listing.runs.iter().map(|run| run.fragments).sum::<u64>(), 20);
+}
+
+#[test]
+fn what_a_network_held_back_is_no_seam() {
+    let list = leaping(20, 10, 4_000);
+    let facts = with_clock(&[(0, 0, Trust::Ntp)]);
+    let listing = join([(BOOT, &list[..])], &gate(), &facts, true);
+    assert_eq!((listing.runs.len(), listing.seams.len()), (1, 0));
+}
+
+#[test]
+fn a_listing_is_cut_to_what_was_asked_for() {
+    let list = [entry(0, 1_000), entry(10_000, 1_000), entry(20_000, 1_000)];
+    let list: Vec<_> = list.iter().map(Stretch::of).collect();
+    let date = |ms: i64| WallTime::from_unix_nanos(ms * 1_000_000);
+    let cut = listing_of([(BOOT, &list[..])]).between(date(10_500), date(15_000));
+    assert_eq!((cut.runs.len(), cut.gaps.len()), (1, 1));
+}

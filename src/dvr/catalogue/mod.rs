@@ -1,0 +1,13 @@
+//! What the ring holds, as far as that is known: pure, no file is touched here.
+//!
+//! Owns: the table of slots, where footage goes on and where it does not, gaps and their reasons,
+//! the clock table, protected ranges, and which slot goes next.
+
+pub(crate) mod clock;
+pub(crate) mod days;
+pub(crate) mod eviction;
+pub(crate) mod facts;
+pub(crate) mod listing;
+pub(crate) mod pin;
+pub(crate) mod segment;
+pub(crate) mod table;

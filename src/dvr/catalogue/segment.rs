@@ -1,0 +1,274 @@
+//! What a lap holds in stretches of some seconds, so that a playlist of a day costs no reading.
+//!
+//! Owns: where a chapter ends. Pure, and the same whether the fragments come one by one while
+//! they are recorded or all at once from the index or the slot: who was told a chapter once is
+//! told the same ever after.
+
+use std::time::Duration;
+
+use crate::base::limits::{
+    CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN, CLOCK_STEP_MIN,
+};
+use crate::base::time::{BootTime, WallTime};
+use crate::dvr::catalogue::listing::{Stretch, is_joined};
+use crate::dvr::format::seal::Entry;
+use crate::dvr::format::slot;
+
+/// Whole fragments of one lap, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chapter {
+    /// Where the first one begins in its slot, in bytes.
+    pub from: u32,
+    /// Where the last one ends with its seal.
+    pub until: u32,
+    /// Where it begins on the stream's timeline, in nanoseconds since boot.
+    pub decode_nanos: i64,
+    /// How long it plays; up to the next chapter where that goes on.
+    pub span_nanos: u64,
+    /// Arrival of its first unit.
+    pub boot_time: BootTime,
+    /// Date of its first unit as it was believed when it was recorded.
+    pub wall: WallTime,
+    /// It begins with a key frame.
+    pub starts_with_key: bool,
+    /// Whatever is before it, it does not go on from there.
+    apart: bool,
+    /// Something before it is missing.
+    loss_before: bool,
+}
+
+impl Chapter {
+    fn begin(entry: &Entry, apart: bool) -> Self {
+        Self {
+            from: entry.offset,
+            until: place_end(entry),
+            decode_nanos: entry.decode_nanos,
+            span_nanos: entry.span_nanos,
+            boot_time: entry.boot_time,
+            wall: entry.wall,
+            starts_with_key: entry.starts_with_key,
+            apart,
+            loss_before: entry.loss_before,
+        }
+    }
+
+    /// Where it ends on the stream's timeline, in nanoseconds since boot.
+    #[must_use]
+    pub fn end_nanos(&self) -> i64 {
+        self.decode_nanos.saturating_add(i64::try_from(self.span_nanos).unwrap_or(i64::MAX))
+    }
+
+    /// Whether it goes on where `before` ends, both being of one boot.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        !self.apart
+            && is_joined(self.decode_nanos.saturating_sub(before.end_nanos()), self.loss_before)
+    }
+
+    /// Whether `next`, which goes on where `last` of this chapter ends, is of another one: at a
+    /// key frame once this is long enough, or where the date leaps; rather than grow too long;
+    /// and after a silence, in which this was told.
+    fn ends_before(&self, last: &Entry, next: &Entry) -> bool {
+        let elapsed = span_of(self.decode_nanos, next.decode_nanos);
+        let is_long = elapsed >= CHAPTER_SPAN_MIN || !self.starts_with_key;
+        next.starts_with_key && (is_long || leaps(last, next))
+            || elapsed + Duration::from_nanos(next.span_nanos) > CHAPTER_SPAN_MAX
+            || is_silent(last, next.boot_time)
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        self.until = place_end(entry);
+        let span = span_of(self.decode_nanos, Stretch::end_nanos_of(entry));
+        self.span_nanos = nanos(span);
+    }
+}
+
+/// Puts `next` behind the chapters of a lap whose newest fragment is `last`.
+///
+/// Behind a break nothing can be decoded before a key frame, so a chapter begins with one; only
+/// the first of a lap need not, because the lap before may lead up to it.
+pub(crate) fn absorb(chapters: &mut Vec<Chapter>, last: Option<&Entry>, next: &Entry) {
+    let Some(last) = last else {
+        if next.starts_with_key || !next.run_start && !next.loss_before {
+            chapters.push(Chapter::begin(next, next.run_start));
+        }
+        return;
+    };
+    let open = chapters.last_mut().filter(|chapter| chapter.until == place_end(last));
+    let goes_on = place_end(last) == next.offset
+        && next.decode_nanos > last.decode_nanos
+        && Stretch::of(last).goes_on_in(&Stretch::of(next));
+    match open {
+        Some(chapter) if goes_on => {
+            if chapter.ends_before(last, next) {
+                chapter.span_nanos = nanos(span_of(chapter.decode_nanos, next.decode_nanos));
+                chapters.push(Chapter::begin(next, false));
+            } else {
+                chapter.take(next);
+            }
+        }
+        _ if next.starts_with_key => chapters.push(Chapter::begin(next, true)),
+        _ => {}
+    }
+}
+
+/// All chapters of a lap.
+pub(crate) fn of_lap(entries: &[Entry]) -> Vec<Chapter> {
+    let mut chapters = Vec::new();
+    let mut last = None;
+    for entry in entries {
+        absorb(&mut chapters, last, entry);
+        last = Some(entry);
+    }
+    chapters
+}
+
+/// Whether nothing came behind `last` for so long by `now` that its chapter has ended.
+pub(crate) fn is_silent(last: &Entry, now: BootTime) -> bool {
+    let silence = Duration::from_nanos(last.span_nanos).saturating_add(CHAPTER_SILENCE_MAX);
+    now.since(last.boot_time) > silence
+}
+
+/// Whether the believed date leaps between two fragments by other than their media tell.
+fn leaps(last: &Entry, next: &Entry) -> bool {
+    let media = next.decode_nanos.saturating_sub(last.decode_nanos);
+    let expected = last.wall.offset_nanos(media).as_unix_nanos();
+    u128::from(expected.abs_diff(next.wall.as_unix_nanos())) > CLOCK_STEP_MIN.as_nanos()
+}
+
+fn place_end(entry: &Entry) -> u32 {
+    // A slot is at most SLOT_BYTES_MAX.
+    u32::try_from(slot::end(entry)).unwrap_or(u32::MAX)
+}
+
+fn span_of(from_nanos: i64, until_nanos: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(until_nanos.saturating_sub(from_nanos)).unwrap_or(0))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dvr::format::seal::SEAL_BYTES;
+
+    /// A lap in the making.
+    struct Lap {
+        entries: Vec<Entry>,
+        at_ms: i64,
+        offset: u32,
+        clock_ms: i64,
+    }
+
+    impl Lap {
+        fn new() -> Self {
+            Self { entries: Vec::new(), at_ms: 60_000, offset: 1_000, clock_ms: 0 }
+        }
+
+        fn push(&mut self, span_ms: u64, key: bool) -> &mut Entry {
+            let millis = self.at_ms.unsigned_abs();
+            let entry = Entry {
+                offset: self.offset,
+                length: 500,
+                sequence: self.entries.len() as u64 + 1,
+                boot_time: BootTime::from_millis(millis),
+                wall: WallTime::from_unix_nanos((self.at_ms + self.clock_ms) * 1_000_000),
+                decode_nanos: self.at_ms * 1_000_000,
+                span_nanos: span_ms * 1_000_000,
+                samples: 25,
+                starts_with_key: key,
+                loss_before: false,
+                run_start: false,
+            };
+            self.offset = place_end(&entry);
+            self.at_ms += i64::try_from(span_ms).unwrap();
+            self.entries.push(entry);
+            self.entries.last_mut().unwrap()
+        }
+
+        /// Start in seconds behind the first fragment, length in seconds, and whether each goes
+        /// on from the one before.
+        fn told(&self) -> Vec<(f64, f64, bool)> {
+            let chapters = of_lap(&self.entries);
+            let first = self.entries[0].decode_nanos;
+            let secs = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
+            let told = |(at, chapter): (usize, &Chapter)| {
+                let follows = at > 0 && chapter.follows(&chapters[at - 1]);
+                let span = i64::try_from(chapter.span_nanos).unwrap();
+                (secs(chapter.decode_nanos - first), secs(span), follows)
+            };
+            chapters.iter().enumerate().map(told).collect()
+        }
+    }
+
+    #[test]
+    fn a_chapter_reaches_from_key_frame_to_key_frame() {
+        let mut lap = Lap::new();
+        for n in 0..11 {
+            lap.push(1_000, n % 2 == 0);
+        }
+        assert_eq!(lap.told(), [(0.0, 4.0, false), (4.0, 4.0, true), (8.0, 3.0, true)]);
+        let chapters = of_lap(&lap.entries);
+        assert!(chapters.windows(2).all(|pair| pair[0].until == pair[1].from));
+        let mut grown = Vec::new();
+        for (at, entry) in lap.entries.iter().enumerate() {
+            absorb(&mut grown, at.checked_sub(1).map(|at| &lap.entries[at]), entry);
+            assert_eq!(grown, of_lap(&lap.entries[..=at]), "one by one or all at once");
+        }
+    }
+
+    #[test]
+    fn groups_that_are_too_long_are_cut_without_a_key_frame() {
+        let mut lap = Lap::new();
+        for n in 0..24 {
+            lap.push(1_000, n % 12 == 0);
+        }
+        let told = lap.told();
+        assert_eq!(told[..3], [(0.0, 10.0, false), (10.0, 2.0, true), (12.0, 10.0, true)]);
+    }
+
+    #[test]
+    fn behind_a_break_the_next_chapter_begins_with_a_key_frame() {
+        let mut lap = Lap::new();
+        lap.push(1_000, true);
+        lap.push(1_000, false).loss_before = true;
+        lap.push(1_000, true).run_start = true;
+        // A hole, then a fragment that nothing leads up to.
+        lap.at_ms += 5_000;
+        lap.push(1_000, false);
+        lap.push(1_000, true);
+        // Damage: bytes that are none of ours stand between.
+        lap.offset += 640;
+        lap.push(1_000, false);
+        lap.push(1_000, true);
+        let told = lap.told();
+        assert_eq!(told[0], (0.0, 2.0, false), "a loss without a hole shows nothing");
+        assert_eq!(told[1..], [(2.0, 1.0, false), (9.0, 1.0, false), (11.0, 1.0, false)]);
+    }
+
+    #[test]
+    fn a_silence_and_a_leap_of_the_date_end_a_chapter() {
+        let mut lap = Lap::new();
+        lap.push(1_000, true);
+        lap.push(1_000, true).boot_time = BootTime::from_millis(90_000);
+        lap.clock_ms += 1_000_000;
+        lap.push(1_000, true).boot_time = BootTime::from_millis(91_000);
+        assert_eq!(lap.told(), [(0.0, 1.0, false), (1.0, 1.0, true), (2.0, 1.0, true)]);
+        let last = *lap.entries.last().unwrap();
+        assert!(!is_silent(&last, BootTime::from_millis(100_000)));
+        assert!(is_silent(&last, BootTime::from_millis(110_000)));
+    }
+
+    #[test]
+    fn a_lap_may_begin_where_the_one_before_leads_up_to_it() {
+        let mut lap = Lap::new();
+        lap.push(1_000, false);
+        lap.push(1_000, true);
+        assert_eq!(lap.told(), [(0.0, 1.0, false), (1.0, 1.0, true)]);
+        lap.entries[0].loss_before = true;
+        assert_eq!(lap.told(), [(1.0, 1.0, false)]);
+        assert_eq!(slot::end(&lap.entries[0]), 1_500 + SEAL_BYTES as u64);
+    }
+}

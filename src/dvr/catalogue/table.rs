@@ -1,0 +1,377 @@
+//! What is known of every slot.
+//!
+//! Owns: the view that listings, status and the choice of the next slot are made from. Written by the
+//! storage and index threads, under one lock that is held for moments only; files are never read
+//! under it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::base::limits::CHAPTERS_MAX;
+use crate::base::name::StreamName;
+use crate::base::time::BootTime;
+use crate::dvr::catalogue::listing::{Stretch, absorb};
+use crate::dvr::catalogue::segment;
+use crate::dvr::catalogue::segment::Chapter;
+use crate::dvr::format::seal::{Entry, Identity, SlotHeader, fingerprint};
+
+/// How far laps are counted on at each start, so that a lap whose header was torn off by a
+/// power cut is never given out again: more than one commit interval can open.
+pub(crate) const GENERATIONS_SKIPPED: u64 = 1 << 10;
+
+/// What is known of one slot.
+#[derive(Clone, Debug)]
+pub(crate) enum SlotView {
+    /// It can be taken at once.
+    Blank,
+    /// Its front is torn: free as well, but a check tells of it.
+    Damaged,
+    /// It belongs to another ring: left alone.
+    Foreign,
+    /// It could not be read when the ring was opened: left alone, and read again until it can be.
+    Unreadable,
+    /// It gave an error when it was to be written, at this time: tried again after a while, and
+    /// when there is no other, because most troubles end.
+    Failing(BootTime),
+    /// It holds a lap of a stream.
+    Held(Box<Held>),
+}
+
+/// A lap of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) stream: StreamName,
+    pub(crate) generation: u64,
+    pub(crate) boot: Identity,
+    /// Fingerprint of its `ftyp` and `moov`.
+    pub(crate) init: u64,
+    /// Being written now.
+    pub(crate) active: bool,
+    /// Whether `stretches` says what is in it; else only its header was read.
+    pub(crate) known: bool,
+    pub(crate) bytes: u64,
+    pub(crate) damaged: u64,
+    pub(crate) stretches: Vec<Stretch>,
+    /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
+    pub(crate) chapters: Option<Arc<Vec<Chapter>>>,
+    /// The newest good fragment.
+    pub(crate) last: Option<Entry>,
+}
+
+impl SlotView {
+    pub(crate) fn unread(header: SlotHeader, init: &[u8]) -> Self {
+        Self::Held(Box::new(Held {
+            stream: header.stream,
+            generation: header.generation,
+            boot: header.boot,
+            init: fingerprint(init),
+            active: false,
+            known: false,
+            bytes: 0,
+            damaged: 0,
+            stretches: Vec::new(),
+            chapters: None,
+            last: None,
+        }))
+    }
+}
+
+impl Held {
+    /// Takes note of one more good fragment.
+    pub(crate) fn add(&mut self, entry: &Entry) {
+        self.bytes += u64::from(entry.length);
+        if let Some(chapters) = &mut self.chapters {
+            segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
+        }
+        self.last = Some(*entry);
+        absorb(&mut self.stretches, Stretch::of(entry), true);
+    }
+
+    /// Takes note of all good fragments at once.
+    pub(crate) fn learn(&mut self, entries: &[Entry], damaged: u64) {
+        (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
+        self.stretches.clear();
+        self.chapters = Some(Arc::default());
+        for entry in entries {
+            self.add(entry);
+        }
+    }
+}
+
+/// Laps of a stream that are never given to newer footage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Protection {
+    pub(crate) stream: StreamName,
+    /// The first and the last.
+    pub(crate) laps: (u64, u64),
+}
+
+/// Every slot that has a file.
+#[derive(Debug, Default)]
+pub(crate) struct SlotTable {
+    pub(crate) slots: BTreeMap<u32, SlotView>,
+    /// The lap that the next opened slot gets.
+    pub(crate) next_generation: u64,
+    /// What is protected.
+    pub(crate) protections: Vec<Protection>,
+    /// Chapters that are kept in mind, or were before a lap of them went.
+    chapters: usize,
+    /// Laps that are being read, and by how many: passed over among the older half.
+    pub(crate) leases: BTreeMap<u64, u32>,
+}
+
+impl SlotTable {
+    pub(crate) fn held(&self) -> impl Iterator<Item = (u32, &Held)> {
+        self.slots.iter().filter_map(|(&number, view)| match view {
+            SlotView::Held(held) => Some((number, &**held)),
+            _ => None,
+        })
+    }
+
+    /// Takes over what was just read from the fronts of all slots, and keeps what was known of
+    /// laps that are still there; the keeper has to look whether it is still so.
+    pub(crate) fn replace(&mut self, read: Self) {
+        let next_generation = self.next_generation.max(read.next_generation);
+        let protections = std::mem::take(&mut self.protections);
+        let leases = std::mem::take(&mut self.leases);
+        let chapters = self.chapters;
+        let old = std::mem::replace(self, read);
+        (self.next_generation, self.protections, self.leases) =
+            (next_generation, protections, leases);
+        self.chapters = chapters;
+        for (number, known) in old.held().filter(|(_, held)| held.known) {
+            if let Some(held) = self.lap_mut(number, known.generation) {
+                *held = Held { active: false, known: false, ..known.clone() };
+            }
+        }
+    }
+
+    /// The slot if it holds this lap.
+    pub(crate) fn lap_mut(&mut self, number: u32, generation: u64) -> Option<&mut Held> {
+        match self.slots.get_mut(&number)? {
+            SlotView::Held(held) if held.generation == generation => Some(held),
+            _ => None,
+        }
+    }
+
+    /// A lap's content was learnt: keeps its chapters in mind if there is room. Laps are learnt
+    /// from the newest on, so what has none is the oldest.
+    pub(crate) fn count_chapters(&mut self, number: u32, generation: u64) {
+        let room = CHAPTERS_MAX.saturating_sub(self.chapters);
+        let Some(held) = self.lap_mut(number, generation) else { return };
+        let count = held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        if count > room {
+            held.chapters = None;
+        } else {
+            self.chapters += count;
+        }
+    }
+
+    /// Forgets the chapters of the oldest laps that are too many. Called when a lap begins.
+    pub(crate) fn bound_chapters(&mut self, most: usize) {
+        let kept = |held: &Held| held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        let mut laps: Vec<_> =
+            self.held().map(|(slot, held)| (held.generation, slot, kept(held))).collect();
+        self.chapters = laps.iter().map(|(_, _, count)| count).sum();
+        if self.chapters <= most {
+            return;
+        }
+        laps.sort_unstable();
+        for (generation, slot, count) in laps {
+            if self.chapters <= most {
+                break;
+            }
+            if let Some(held) = self.lap_mut(slot, generation).filter(|held| !held.active) {
+                held.chapters = None;
+                self.chapters -= count;
+            }
+        }
+    }
+
+    /// Laps and slots of which nothing is known, though nobody writes them: their numbers.
+    pub(crate) fn unread(&self) -> Vec<u32> {
+        let is_unread = |view: &SlotView| match view {
+            SlotView::Unreadable => true,
+            SlotView::Held(held) => !held.known && !held.active,
+            _ => false,
+        };
+        let unread = self.slots.iter().filter(|(_, view)| is_unread(view));
+        unread.map(|(&number, _)| number).collect()
+    }
+
+    /// How many slots could not be read: what is in them may be protected.
+    pub(crate) fn unreadable(&self) -> u64 {
+        let unreadable = |view: &&SlotView| matches!(view, SlotView::Unreadable);
+        self.slots.values().filter(unreadable).count() as u64
+    }
+
+    /// Takes note of what stands at the front of one of [`SlotTable::unread`].
+    pub(crate) fn found(&mut self, number: u32, view: SlotView) {
+        match (self.slots.get(&number), &view) {
+            (Some(SlotView::Unreadable), _) => {}
+            (Some(SlotView::Held(old)), SlotView::Held(new))
+                if old.generation == new.generation =>
+            {
+                return;
+            }
+            (Some(SlotView::Held(old)), _) if !old.known && !old.active => {}
+            // It was taken for new footage meanwhile, or given up.
+            _ => return,
+        }
+        self.slots.insert(number, view);
+        if self.newest_generation() >= self.next_generation {
+            self.next_generation = self.newest_generation() + GENERATIONS_SKIPPED;
+        }
+    }
+
+    /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
+    /// can still be read, but takes its space until it is closed.
+    pub(crate) fn is_removed(&self, number: u32) -> bool {
+        !self.slots.contains_key(&number)
+    }
+
+    /// Whether the lap is protected.
+    pub(crate) fn is_protected(&self, held: &Held) -> bool {
+        self.protections.iter().any(|protection| {
+            let (first, last) = protection.laps;
+            protection.stream == held.stream && (first..=last).contains(&held.generation)
+        })
+    }
+
+    /// Somebody reads the lap.
+    pub(crate) fn lease(&mut self, generation: u64) {
+        *self.leases.entry(generation).or_default() += 1;
+    }
+
+    /// Somebody who read the lap is done.
+    pub(crate) fn release(&mut self, generation: u64) {
+        if let Some(count) = self.leases.get_mut(&generation) {
+            *count -= 1;
+            if *count == 0 {
+                self.leases.remove(&generation);
+            }
+        }
+    }
+
+    pub(crate) fn newest_generation(&self) -> u64 {
+        self.held().map(|(_, held)| held.generation).max().unwrap_or(0)
+    }
+
+    /// The last lap of each stream in each boot: the only ones that power can have cut off in
+    /// a write.
+    pub(crate) fn last_of_boots(&self) -> BTreeSet<u64> {
+        let mut last = BTreeMap::new();
+        for (_, held) in self.held() {
+            let newest = last.entry((&held.stream, held.boot)).or_insert(0);
+            *newest = held.generation.max(*newest);
+        }
+        last.into_values().collect()
+    }
+
+    /// The newest lap of each stream.
+    pub(crate) fn newest_laps(&self) -> BTreeSet<u64> {
+        let mut last = BTreeMap::new();
+        for (_, held) in self.held() {
+            let newest = last.entry(&held.stream).or_insert(0);
+            *newest = held.generation.max(*newest);
+        }
+        last.into_values().collect()
+    }
+
+    /// The slot that `stream` wrote last.
+    pub(crate) fn newest_of(&self, stream: &StreamName) -> Option<(u32, &Held)> {
+        self.held().filter(|(_, h)| h.stream == *stream).max_by_key(|(_, h)| h.generation)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::base::time::WallTime;
+
+    pub(crate) fn name(text: &str) -> StreamName {
+        StreamName::parse(text).unwrap()
+    }
+
+    pub(crate) fn held(stream: &str, generation: u64, active: bool) -> SlotView {
+        SlotView::Held(Box::new(Held {
+            stream: name(stream),
+            generation,
+            boot: [0; 16],
+            init: 0,
+            active,
+            known: true,
+            bytes: 0,
+            damaged: 0,
+            stretches: Vec::new(),
+            chapters: None,
+            last: None,
+        }))
+    }
+
+    pub(crate) fn table(slots: impl IntoIterator<Item = SlotView>) -> SlotTable {
+        SlotTable {
+            slots: (0u32..).zip(slots).collect(),
+            next_generation: 100,
+            ..SlotTable::default()
+        }
+    }
+
+    pub(crate) fn footage(generation: u64, at_secs: u64) -> SlotView {
+        let entry = Entry {
+            offset: 0,
+            length: 10,
+            sequence: 1,
+            boot_time: BootTime::from_millis(at_secs * 1_000),
+            wall: WallTime::from_unix_nanos(i64::try_from(at_secs).unwrap() * 1_000_000_000),
+            decode_nanos: 0,
+            span_nanos: 1_000_000_000,
+            samples: 1,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: true,
+        };
+        let SlotView::Held(mut held) = held("a", generation, false) else { unreachable!() };
+        held.learn(&[entry], 0);
+        SlotView::Held(held)
+    }
+
+    #[test]
+    fn a_slot_that_can_be_read_again_is_what_it_is_unless_it_was_taken_meanwhile() {
+        let unread = |generation: u64| match held("a", generation, false) {
+            SlotView::Held(lap) => SlotView::Held(Box::new(Held { known: false, ..*lap })),
+            other => other,
+        };
+        let slots = [SlotView::Unreadable, unread(3), held("a", 4, true), SlotView::Unreadable];
+        let mut table = self::table(slots);
+        assert_eq!((table.unread(), table.unreadable()), (vec![0, 1, 3], 2));
+        table.found(0, SlotView::Blank);
+        // A volume that came back older.
+        table.found(1, unread(2));
+        table.found(2, SlotView::Blank);
+        // The lap that is begun next comes after it.
+        table.found(3, unread(5_000));
+        assert!(matches!(table.slots[&0], SlotView::Blank));
+        let laps: Vec<_> = table.held().map(|(slot, held)| (slot, held.generation)).collect();
+        assert_eq!(laps, [(1, 2), (2, 4), (3, 5_000)]);
+        assert!(table.next_generation > 5_000);
+        assert_eq!((table.unread(), table.unreadable()), (vec![1, 3], 0));
+    }
+
+    #[test]
+    fn the_chapters_of_the_oldest_laps_are_forgotten_when_there_are_too_many() {
+        let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
+        let kept = |table: &SlotTable| {
+            let kept = table.held().filter(|(_, held)| held.chapters.is_some());
+            kept.map(|(_, held)| held.generation).collect::<Vec<_>>()
+        };
+        table.lap_mut(0, 1).unwrap().active = true;
+        table.bound_chapters(10);
+        assert_eq!(kept(&table).len(), 10);
+        table.bound_chapters(4);
+        assert_eq!(kept(&table), [1, 8, 9, 10]);
+        table.lap_mut(4, 5).unwrap().chapters = Some(Arc::default());
+        table.count_chapters(4, 5);
+        assert_eq!(kept(&table), [1, 5, 8, 9, 10]);
+    }
+}

@@ -1,0 +1,7 @@
+//! What is on the disk as bytes, both ways: slots, seals, records of the index and the journal.
+
+pub(crate) mod form;
+pub(crate) mod index_record;
+pub(crate) mod journal_record;
+pub(crate) mod seal;
+pub(crate) mod slot;

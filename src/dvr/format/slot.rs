@@ -1,0 +1,487 @@
+//! A slot as bytes: how it is opened, grown and closed, and how it is read back.
+//!
+//! Owns: the layout `ftyp moov header (moof mdat seal)* free`. Reads through a [`DiskFile`];
+//! what to do about what it finds is decided in `ring` and `storage`.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
+use crate::dvr::disk::DiskFile;
+use crate::dvr::format::seal::{Entry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader};
+
+/// Bytes of a box header, and so of the smallest `free` box.
+pub(crate) const BOX_HEADER_BYTES: u64 = 8;
+/// Read at once at the front of a slot; what most init segments and the header need.
+const FRONT_BYTES: u64 = 4 << 10;
+/// Read at once of a fragment whose `moof` is wanted; what most have.
+const MOVIE_BYTES: usize = 2 << 10;
+/// Read at once when looking for the next seal behind damage.
+const SEARCH_BYTES: u64 = 256 << 10;
+
+/// What stands at the front of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// A lap of a stream.
+    Held {
+        /// Its header.
+        header: SlotHeader,
+        /// Its `ftyp` and `moov`.
+        init: Bytes,
+    },
+    /// It was never used.
+    Blank,
+    /// Something else: a torn opening, or a file that is none of ours.
+    Damaged,
+}
+
+/// How a slot's fragments end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// With the `free` box that the next fragment overwrites.
+    Free,
+    /// With a `skip` box, or exactly at the end: nothing may be added.
+    Closed,
+    /// With something that is neither a whole fragment nor a `free` box.
+    Torn,
+}
+
+/// What to make of a fragment that does not match its seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// The slot was the last one being written in its boot: the first mismatch is its end.
+    Tail,
+    /// The slot was finished: a damaged fragment is passed over if a good one follows.
+    Finished,
+}
+
+impl Strictness {
+    /// How a lap is read that is or is not the last of its stream in its boot.
+    pub(crate) fn of_lap(is_last_of_boot: bool) -> Self {
+        if is_last_of_boot { Self::Tail } else { Self::Finished }
+    }
+}
+
+/// The fragments of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The good ones, in order.
+    pub entries: Vec<Entry>,
+    /// Where the last good one ends, its seal included.
+    pub end: u64,
+    /// What stands there.
+    pub tail: Tail,
+    /// Stretches of bytes (from, to) that were passed over.
+    pub damaged: Vec<(u64, u64)>,
+}
+
+/// The bytes that stand at the front of a slot's lap, without the `free` box behind them.
+pub(crate) fn opening(header: &SlotHeader, init: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(init.len() + HEADER_BYTES);
+    out.extend_from_slice(init);
+    out.extend_from_slice(&header.encode(init));
+    out
+}
+
+/// The header of the `free` box from `at` to the end of the slot; nothing at the very end.
+pub(crate) fn free_box(at: u64, slot_bytes: u64) -> Vec<u8> {
+    filler(at, slot_bytes, *b"free")
+}
+
+/// As [`free_box`], of the type that says "nothing is added here".
+pub(crate) fn skip_box(at: u64, slot_bytes: u64) -> Vec<u8> {
+    filler(at, slot_bytes, *b"skip")
+}
+
+fn filler(at: u64, slot_bytes: u64, kind: [u8; 4]) -> Vec<u8> {
+    let length = slot_bytes.saturating_sub(at);
+    if length == 0 {
+        return Vec::new();
+    }
+    let length = u32::try_from(length).expect("a slot is at most SLOT_BYTES_MAX");
+    [length.to_be_bytes(), kind].concat()
+}
+
+/// Whether a fragment of `length` bytes with its seal fits at `at` with room for a `free` box.
+pub(crate) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
+    at + length as u64 + SEAL_BYTES as u64 + BOX_HEADER_BYTES <= slot_bytes
+}
+
+/// Reads the front of a slot of `slot_bytes`.
+pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
+    let length = file.length()?;
+    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
+    file.read_at(0, &mut front)?;
+    if front.iter().all(|&byte| byte == 0) {
+        // Among these are files whose making was cut short: empty ones, or without their space.
+        return Ok(Front::Blank);
+    }
+    if slot_bytes > SLOT_BYTES_MAX || (length < slot_bytes && front.get(4..8) != Some(b"free")) {
+        return Ok(Front::Damaged);
+    }
+    let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
+    if matches!(&kind, b"free" | b"skip") {
+        return Ok(Front::Blank);
+    }
+    if &kind != b"ftyp" || length > FRONT_BYTES - BOX_HEADER_BYTES {
+        return Ok(Front::Damaged);
+    }
+    let Some((movie, b"moov")) =
+        box_head(&front[to_usize(length)..]).as_ref().map(|(l, k)| (*l, k))
+    else {
+        return Ok(Front::Damaged);
+    };
+    let init_bytes = length + movie;
+    let whole = init_bytes + HEADER_BYTES as u64;
+    if init_bytes > INIT_BYTES_MAX as u64 || whole > slot_bytes {
+        return Ok(Front::Damaged);
+    }
+    if whole > FRONT_BYTES {
+        front.resize(to_usize(whole), 0);
+        file.read_at(0, &mut front)?;
+    }
+    let (init, header) = front[..to_usize(whole)].split_at(to_usize(init_bytes));
+    Ok(match SlotHeader::parse(init, header).filter(|header| header.slot_bytes == slot_bytes) {
+        Some(header) => Front::Held { header, init: Bytes::copy_from_slice(init) },
+        None => Front::Damaged,
+    })
+}
+
+/// Reads and checks every fragment of the lap that `header` begins.
+pub(crate) fn scan(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    strictness: Strictness,
+) -> io::Result<Contents> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
+    let mut found =
+        Contents { entries: Vec::new(), end: begin, tail: Tail::Torn, damaged: Vec::new() };
+    loop {
+        match walk.next()? {
+            Step::Fragment(entry) => {
+                found.entries.push(entry);
+                found.end = walk.at;
+            }
+            Step::End(tail) => {
+                found.tail = tail;
+                return Ok(found);
+            }
+            Step::Mismatch => {
+                let from = walk.at;
+                if strictness == Strictness::Tail {
+                    return Ok(found);
+                }
+                let Some(entry) = walk.search()? else { return Ok(found) };
+                found.damaged.push((from, u64::from(entry.offset)));
+                found.entries.push(entry);
+                found.end = walk.at;
+            }
+        }
+    }
+}
+
+/// Adds to `entries`, the first fragments of the lap, those behind them up to number `until`,
+/// by their seals alone: no media is read, and nothing may be believed of a fragment before
+/// [`read_fragment`] agreed. Returns whether the walk came to the end of the lap, or to `until`.
+pub(crate) fn outline(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    until: u64,
+    entries: &mut Vec<Entry>,
+) -> io::Result<bool> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
+    if let Some(last) = entries.last() {
+        let _ = walk.pass(*last);
+    }
+    while walk.sequence < until && walk.at < header.slot_bytes {
+        let Some((length, kind)) = walk.head(walk.at)? else { return Ok(false) };
+        match &kind {
+            b"moof" => {}
+            b"free" | b"skip" => return Ok(walk.at + length == header.slot_bytes),
+            _ => return Ok(false),
+        }
+        let Some((data, b"mdat")) =
+            walk.head(walk.at + length)?.as_ref().map(|(length, kind)| (*length, kind))
+        else {
+            return Ok(false);
+        };
+        let Some(entry) = walk.sealed(walk.at, length + data)? else { return Ok(false) };
+        if entry.sequence > until {
+            return Ok(true);
+        }
+        let _ = walk.pass(entry);
+        entries.push(entry);
+    }
+    Ok(true)
+}
+
+/// Whether the lap still ends with the fragment `last`, or with none, and the filler behind it:
+/// then what was known of it is what is there, as far as a look at its end can say.
+pub(crate) fn ends_with(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    last: Option<&Entry>,
+) -> io::Result<bool> {
+    let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
+    let at = last.map_or(begin, end);
+    if let Some(last) = last {
+        let seal_at = at - SEAL_BYTES as u64;
+        if at > header.slot_bytes {
+            return Ok(false);
+        }
+        let mut seal = [0; SEAL_BYTES];
+        file.read_at(seal_at, &mut seal)?;
+        if !Seal::peek(&seal).is_some_and(|seal| header.owns(&seal) && seal.entry == *last) {
+            return Ok(false);
+        }
+    }
+    let walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    Ok(at == header.slot_bytes
+        || walk.head(at)?.is_some_and(|(length, kind)| {
+            matches!(&kind, b"free" | b"skip") && at + length == header.slot_bytes
+        }))
+}
+
+/// Whether the lap has just the seals of `entries` and the filler behind them; what they seal is
+/// not read.
+pub(crate) fn has_seals(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    entries: &[Entry],
+) -> io::Result<bool> {
+    let mut seal = [0; SEAL_BYTES];
+    for entry in entries {
+        if end(entry) > header.slot_bytes {
+            return Ok(false);
+        }
+        file.read_at(end(entry) - SEAL_BYTES as u64, &mut seal)?;
+        if !Seal::peek(&seal).is_some_and(|seal| header.owns(&seal) && seal.entry == *entry) {
+            return Ok(false);
+        }
+    }
+    ends_with(file, header, entries.last())
+}
+
+/// Reads the fragment that `entry` names and checks it against its seal.
+///
+/// `None` when it is not there any more: the slot was reused, or the bytes are damaged.
+pub(crate) fn read_fragment(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    entry: &Entry,
+) -> io::Result<Option<Bytes>> {
+    let at = u64::from(entry.offset);
+    let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    let found = walk.check(at, u64::from(entry.length))?;
+    if found != Some(*entry) {
+        return Ok(None);
+    }
+    let mut bytes = walk.buffer;
+    bytes.truncate(entry.length as usize);
+    Ok(Some(bytes.into()))
+}
+
+/// Reads the `moof` of the fragment that `entry` names, without checking anything but that it is
+/// one. `None` when it is not there any more.
+pub(crate) fn read_movie(file: &dyn DiskFile, entry: &Entry) -> io::Result<Option<Bytes>> {
+    let mut bytes = vec![0; (entry.length as usize).min(MOVIE_BYTES)];
+    file.read_at(u64::from(entry.offset), &mut bytes)?;
+    let Some((length, b"moof")) = box_head(&bytes).as_ref().map(|(l, k)| (*l, k)) else {
+        return Ok(None);
+    };
+    if length > u64::from(entry.length) {
+        return Ok(None);
+    }
+    let read = bytes.len();
+    bytes.resize(to_usize(length), 0);
+    if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        file.read_at(u64::from(entry.offset) + read as u64, rest)?;
+    }
+    Ok(Some(bytes.into()))
+}
+
+/// Reads the fragment that begins at `at` with its seal, and checks it.
+///
+/// `None` when none of this lap begins there, or when it does not end at `until` or before.
+pub(crate) fn fragment_at(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    at: u64,
+    until: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    if at > until || until > header.slot_bytes {
+        return Ok(None);
+    }
+    let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
+    // What a box claims is believed only as far as the caller's own bound.
+    let length = walk.length_of_fragment()?;
+    let Some(length) = length.filter(|length| at + length + SEAL_BYTES as u64 <= until) else {
+        return Ok(None);
+    };
+    Ok(walk.check(at, length)?.is_some().then_some(walk.buffer))
+}
+
+enum Step {
+    Fragment(Entry),
+    End(Tail),
+    Mismatch,
+}
+
+struct Walk<'a> {
+    file: &'a dyn DiskFile,
+    header: &'a SlotHeader,
+    at: u64,
+    /// Sequence number of the last good fragment: they only grow, so that what a torn write
+    /// left behind is not taken for what came later.
+    sequence: u64,
+    buffer: Vec<u8>,
+}
+
+impl Walk<'_> {
+    fn next(&mut self) -> io::Result<Step> {
+        let slot_bytes = self.header.slot_bytes;
+        if self.at == slot_bytes {
+            return Ok(Step::End(Tail::Closed));
+        }
+        let Some((length, kind)) = self.head(self.at)? else { return Ok(Step::Mismatch) };
+        let to_the_end = self.at + length == slot_bytes;
+        match &kind {
+            b"free" if to_the_end => return Ok(Step::End(Tail::Free)),
+            b"skip" if to_the_end => return Ok(Step::End(Tail::Closed)),
+            _ => {}
+        }
+        let Some(length) = self.length_of_fragment()? else { return Ok(Step::Mismatch) };
+        Ok(match self.check(self.at, length)? {
+            Some(entry) => self.pass(entry),
+            None => Step::Mismatch,
+        })
+    }
+
+    /// Bytes of the `moof` and `mdat` that stand here; `None` when others do.
+    fn length_of_fragment(&self) -> io::Result<Option<u64>> {
+        let Some((movie, b"moof")) = self.head(self.at)?.as_ref().map(|(l, k)| (*l, k)) else {
+            return Ok(None);
+        };
+        let Some((data, b"mdat")) = self.head(self.at + movie)?.as_ref().map(|(l, k)| (*l, k))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(movie + data))
+    }
+
+    fn pass(&mut self, entry: Entry) -> Step {
+        self.at = end(&entry);
+        self.sequence = entry.sequence;
+        Step::Fragment(entry)
+    }
+
+    /// The fragment of `length` bytes at `at`, if its seal stands behind it and matches.
+    fn check(&mut self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+        let whole = length + SEAL_BYTES as u64;
+        if at + whole > self.header.slot_bytes {
+            return Ok(None);
+        }
+        self.buffer.resize(to_usize(whole), 0);
+        self.file.read_at(at, &mut self.buffer)?;
+        let (media, seal) = self.buffer.split_at(to_usize(length));
+        let Some(seal) = Seal::peek(seal).and_then(|_| Seal::parse(crc32c::crc32c(media), seal))
+        else {
+            return Ok(None);
+        };
+        let right = self.header.owns(&seal)
+            && u64::from(seal.entry.offset) == at
+            && u64::from(seal.entry.length) == length
+            && seal.entry.sequence > self.sequence;
+        Ok(right.then_some(seal.entry))
+    }
+
+    /// What the seal behind the fragment of `length` bytes at `at` says, if it is of this lap.
+    fn sealed(&self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+        if at + length + SEAL_BYTES as u64 > self.header.slot_bytes {
+            return Ok(None);
+        }
+        let mut seal = [0; SEAL_BYTES];
+        self.file.read_at(at + length, &mut seal)?;
+        let right = |seal: &Seal| {
+            self.header.owns(seal)
+                && u64::from(seal.entry.offset) == at
+                && u64::from(seal.entry.length) == length
+                && seal.entry.sequence > self.sequence
+        };
+        Ok(Seal::peek(&seal).filter(right).map(|seal| seal.entry))
+    }
+
+    /// Looks for the next good fragment behind damage, by its seal, and passes it.
+    fn search(&mut self) -> io::Result<Option<Entry>> {
+        let from = self.at;
+        let mut window = Vec::new();
+        let mut at = self.at;
+        while at + SEAL_BYTES as u64 <= self.header.slot_bytes {
+            // Windows overlap by a seal, so that none is cut in two.
+            let length = (self.header.slot_bytes - at).min(SEARCH_BYTES + SEAL_BYTES as u64);
+            window.resize(to_usize(length), 0);
+            self.file.read_at(at, &mut window)?;
+            for seal_at in seals(&window) {
+                let Some(seal) = Seal::peek(&window[seal_at..]) else { continue };
+                let offset = u64::from(seal.entry.offset);
+                let stands = offset + u64::from(seal.entry.length) == at + seal_at as u64;
+                if !stands || offset < from || !self.header.owns(&seal) {
+                    continue;
+                }
+                if let Some(entry) = self.check(offset, u64::from(seal.entry.length))? {
+                    self.pass(entry);
+                    return Ok(Some(entry));
+                }
+            }
+            at += SEARCH_BYTES;
+        }
+        Ok(None)
+    }
+
+    /// Length and type of the box at `at`; `None` when none can stand there.
+    fn head(&self, at: u64) -> io::Result<Option<(u64, [u8; 4])>> {
+        if at + BOX_HEADER_BYTES > self.header.slot_bytes {
+            return Ok(None);
+        }
+        let mut head = [0; 8];
+        self.file.read_at(at, &mut head)?;
+        let fits = |(length, _): &(u64, [u8; 4])| at + length <= self.header.slot_bytes;
+        Ok(box_head(&head).filter(fits))
+    }
+}
+
+/// Where a fragment with its seal ends.
+pub(crate) fn end(entry: &Entry) -> u64 {
+    u64::from(entry.offset) + u64::from(entry.length) + SEAL_BYTES as u64
+}
+
+/// Where seals may begin in `window`.
+fn seals(window: &[u8]) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = window.get(from..)?;
+            let at = from + rest.iter().position(|&byte| byte == SEAL_TYPE[0])?;
+            from = at + 1;
+            if window[at..].starts_with(&SEAL_TYPE) && at >= 8 {
+                return Some(at - 8);
+            }
+        }
+    })
+}
+
+/// Length and type of the box that `bytes` begins with; `None` for the special lengths 0 and 1,
+/// which nothing here writes.
+fn box_head(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let kind = rest.first_chunk::<4>()?;
+    let length = u64::from(u32::from_be_bytes(*length));
+    (length >= BOX_HEADER_BYTES).then_some((length, *kind))
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("bounded by SLOT_BYTES_MAX")
+}

@@ -1,0 +1,169 @@
+//! The tape read a second way: what fragments say of their samples, without the media or with
+//! them, and the same ones again from any place that was passed before.
+//!
+//! Owns: places that can be gone back to, and the leases of a whole range. A file that is made
+//! out of the ring as it is sent is planned by the heads alone, and its media are read by the
+//! same walk; what is not there any more, or damaged, is an error and is never passed over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::dvr::catalogue::clock::ClockTable;
+use crate::dvr::error::DvrError;
+use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::Front;
+use crate::dvr::read::cursor::{Place, Tape, goes_on};
+use crate::dvr::store::state::Shared;
+
+/// A fragment as the walk passes it.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Where it stands.
+    pub place: Place,
+    /// The `ftyp` and `moov` that it needs.
+    pub init: Bytes,
+    /// Its `moof`, and behind that its `mdat` if [`Depth::Media`] was asked for.
+    pub bytes: Bytes,
+    /// What its seal says.
+    pub entry: Entry,
+    /// The boot in which it was recorded.
+    pub boot: Identity,
+}
+
+impl Head {
+    /// Whether its media go on where those of `entry`, of boot `boot`, end.
+    #[must_use]
+    pub fn continues(&self, (boot, entry): &(Identity, Entry)) -> bool {
+        self.boot == *boot && goes_on(entry, &self.entry)
+    }
+}
+
+/// How much of a fragment is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Its `moof`, which is not checked.
+    Head,
+    /// All of it, checked against its seal.
+    Media,
+}
+
+/// As long as these live the laps are passed over when a slot is needed for newer footage, if
+/// another of the older half can go.
+#[derive(Debug)]
+pub struct Leases {
+    shared: Arc<Shared>,
+    laps: Vec<u64>,
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        let mut table = self.shared.table();
+        for &generation in &self.laps {
+            table.release(generation);
+        }
+    }
+}
+
+impl Place {
+    /// Its lap.
+    #[must_use]
+    pub fn lap(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Tape {
+    /// The clock table as it is now, so that a walk that is repeated finds the same dates.
+    #[must_use]
+    pub fn clock(&self) -> ClockTable {
+        self.shared.facts().clock.clone()
+    }
+
+    /// The ring that it reads.
+    #[must_use]
+    pub fn ring(&self) -> Identity {
+        self.ring.identity
+    }
+
+    /// Leases the laps of these places.
+    #[must_use]
+    pub fn lease(&self, places: impl Iterator<Item = Place>) -> Leases {
+        let laps: Vec<u64> = places.map(|place| place.generation).collect();
+        let mut table = self.shared.table();
+        for &generation in &laps {
+            table.lease(generation);
+        }
+        drop(table);
+        Leases { shared: Arc::clone(&self.shared), laps }
+    }
+
+    /// Goes to `places[0]`, from where the same fragments come as when that was passed first:
+    /// those of the laps of all `places`, or an error.
+    pub fn go_to(&mut self, places: &[Place]) {
+        (self.next, self.last) = (places.first().copied(), None);
+        (self.seam, self.needs_key) = (true, false);
+        self.seen = places.iter().map(|place| (place.generation, place.slot)).collect();
+    }
+
+    /// The next fragment. `None` when there is none yet: the call after that looks again.
+    ///
+    /// The first one behind a [`Tape::seek`] begins with a key frame.
+    pub fn head(&mut self, depth: Depth) -> Result<Option<Head>, DvrError> {
+        loop {
+            let Some(place) = self.upcoming()? else { return Ok(None) };
+            let (boot, entry) = self.entry(place)?;
+            if self.needs_key && !entry.starts_with_key {
+                (self.last, self.next) = (Some((place, boot, entry)), None);
+                continue;
+            }
+            let (init, bytes) = self.read_head(place, &entry, depth)?;
+            (self.last, self.next) = (Some((place, boot, entry)), None);
+            self.needs_key = false;
+            return Ok(Some(Head { place, init, bytes, entry, boot }));
+        }
+    }
+
+    /// All of the fragment of `head`, checked against its seal.
+    pub fn media(&mut self, head: &Head) -> Result<Bytes, DvrError> {
+        self.read_head(head.place, &head.entry, Depth::Media).map(|(_, bytes)| bytes)
+    }
+
+    fn read_head(
+        &mut self,
+        place: Place,
+        entry: &Entry,
+        depth: Depth,
+    ) -> Result<(Bytes, Bytes), DvrError> {
+        let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
+        let slot_bytes = self.ring.slot_bytes;
+        let lap = self.lap(place.generation, place.slot)?;
+        let (file, init) = (Arc::clone(&lap.file), lap.init.clone());
+        let read = match depth {
+            Depth::Head => slot::read_movie(&*file, entry),
+            Depth::Media => slot::read_fragment(&*file, &lap.header, entry),
+        };
+        let header = lap.header.clone();
+        let front = match read {
+            Ok(Some(bytes)) => {
+                // A slot that is being given away says so before anything of it is overwritten.
+                let is_held = self.shared.table().lap_mut(place.slot, place.generation).is_some();
+                let gone = DvrError::Reused { slot: place.slot };
+                return if is_held { Ok((init, bytes)) } else { Err(gone) };
+            }
+            Ok(None) => slot::read_front(&*file, slot_bytes),
+            Err(error) => Err(error),
+        };
+        match front.map_err(failed)? {
+            Front::Held { header: now, .. } if now == header => {
+                // Every seal of the lap is looked at from now on.
+                if let Some(held) = self.shared.table().lap_mut(place.slot, place.generation) {
+                    held.damaged = held.damaged.max(u64::from(entry.length));
+                }
+                Err(DvrError::Damaged { slot: place.slot })
+            }
+            _ => Err(DvrError::Reused { slot: place.slot }),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What a stream has on the medium, for those who follow it while it is being recorded.
+//!
+//! Owns: the newest fragments of a stream in memory, without their media, so that a playlist
+//! costs no reading; and the reading of a lap, which is leased meanwhile.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::limits::{DISK_READ_WAIT_MAX, RECENT_FRAGMENTS_MAX, RECENT_SPAN_MAX};
+use crate::base::time::WallTime;
+use crate::dvr::catalogue::listing::Stretch;
+use crate::dvr::disk::{DiskFile, Open};
+use crate::dvr::error::DvrError;
+use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::Front;
+use crate::dvr::store::state::{Shared, StreamLog};
+
+/// A fragment that is on the medium.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Which lap of the ring holds it.
+    pub lap: u64,
+    /// The boot in which it was recorded.
+    pub boot: Identity,
+    /// The `ftyp` and `moov` that it needs.
+    pub init: Bytes,
+    /// What its seal says.
+    pub entry: Entry,
+}
+
+impl Stored {
+    /// Lap, and sequence number within it: both only grow.
+    #[must_use]
+    pub fn position(&self) -> (u64, u64) {
+        (self.lap, self.entry.sequence)
+    }
+
+    /// Where it begins in its slot, and where it ends with its seal.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64) {
+        (u64::from(self.entry.offset), slot::end(&self.entry))
+    }
+
+    /// Whether its media goes on where those of `before` end, in the same run.
+    #[must_use]
+    pub fn continues(&self, before: &Self) -> bool {
+        self.boot == before.boot && Stretch::of(&before.entry).goes_on_in(&Stretch::of(&self.entry))
+    }
+}
+
+/// The newest fragments of a stream that became durable since the process started, oldest
+/// first: those of [`RECENT_SPAN_MAX`], at most
+/// [`RECENT_FRAGMENTS_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Recent(VecDeque<Stored>);
+
+impl Recent {
+    /// Takes note of a fragment that became durable.
+    pub(crate) fn push(&mut self, stored: Stored) {
+        let newest = stored.entry.boot_time;
+        self.0.push_back(stored);
+        let is_old = |one: &Stored| newest.since(one.entry.boot_time) > RECENT_SPAN_MAX;
+        while self.0.len() > RECENT_FRAGMENTS_MAX || self.0.front().is_some_and(is_old) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Those behind a position, oldest first.
+    fn after(&self, position: (u64, u64)) -> Vec<Stored> {
+        let first = self.0.partition_point(|stored| stored.position() <= position);
+        self.0.range(first..).cloned().collect()
+    }
+}
+
+/// The recorded footage of one stream. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Footage {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Arc<StreamLog>,
+}
+
+impl Footage {
+    pub(crate) fn new(shared: Arc<Shared>, log: Arc<StreamLog>) -> Self {
+        Self { shared, log }
+    }
+
+    /// The newest fragments behind a position, oldest first; those of [`RECENT_SPAN_MAX`] at
+    /// most. Touches no disk.
+    #[must_use]
+    pub fn after(&self, position: (u64, u64)) -> Vec<Stored> {
+        self.log.recent().after(position)
+    }
+
+    /// Whether what comes now is lost: the disk fails, or takes nothing.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.log.is_failing(&self.shared.ring_state(), self.shared.clock.boot())
+    }
+
+    /// Where a fragment stands by what is known of the clock now.
+    #[must_use]
+    pub fn date(&self, stored: &Stored) -> WallTime {
+        let entry = &stored.entry;
+        self.shared.facts().clock.place(stored.boot, entry.boot_time, entry.wall)
+    }
+
+    /// Whether a lap of this number was ever begun in the ring.
+    #[must_use]
+    pub fn was_begun(&self, generation: u64) -> bool {
+        generation > 0 && generation <= self.shared.table().next_generation
+    }
+
+    /// Takes hold of a lap of the stream. `None` when the ring does not hold that lap of this
+    /// stream: it went to newer footage, or there never was one. Touches no disk.
+    pub fn hold(&self, generation: u64) -> Result<Option<HeldLap>, DvrError> {
+        let ring = self.shared.ring().ok_or(DvrError::NoSlot)?.identity;
+        let lease = self.lease(generation);
+        Ok(lease.map(|(_, lease)| HeldLap { footage: self.clone(), ring, lease }))
+    }
+
+    /// Opens a lap of the stream for reading. `None` when the ring does not hold that lap of
+    /// this stream.
+    pub async fn open(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
+        let of = self.clone();
+        read(&self.shared, move || of.open_now(generation)).await
+    }
+
+    pub(crate) fn open_now(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
+        let ring = self.shared.ring().ok_or(DvrError::NoSlot)?;
+        let Some((slot, lease)) = self.lease(generation) else { return Ok(None) };
+        let file = ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
+        let path = ring.slot_path(slot);
+        let front = slot::read_front(&*file, ring.slot_bytes);
+        Ok(match front.map_err(DvrError::disk("read", path.clone()))? {
+            Front::Held { header, init } if header.generation == generation => {
+                Some(OpenLap(Arc::new(Lap { file, path, header, init, lease })))
+            }
+            _ => None,
+        })
+    }
+
+    fn lease(&self, generation: u64) -> Option<(u32, Lease)> {
+        let mut table = self.shared.table();
+        let mut held = table.held();
+        let (slot, _) =
+            held.find(|(_, held)| held.generation == generation && held.stream == self.log.name)?;
+        drop(held);
+        table.lease(generation);
+        Some((slot, Lease { shared: Arc::clone(&self.shared), generation }))
+    }
+}
+
+/// A lap that is there, and is passed over when a slot is needed as [`OpenLap`] is; nothing of it
+/// was read.
+#[derive(Debug)]
+pub struct HeldLap {
+    footage: Footage,
+    ring: Identity,
+    lease: Lease,
+}
+
+impl HeldLap {
+    /// The ring that holds it: together with the lap's number this names its bytes for ever.
+    #[must_use]
+    pub fn ring(&self) -> Identity {
+        self.ring
+    }
+
+    /// Opens it for reading. `None` when it has gone meanwhile.
+    pub async fn open(&self) -> Result<Option<OpenLap>, DvrError> {
+        self.footage.open(self.lease.generation).await
+    }
+}
+
+/// A lap that is being read. As long as it lives its slot is passed over when one is needed for
+/// newer footage, if another of the older half can go. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct OpenLap(Arc<Lap>);
+
+#[derive(Debug)]
+struct Lap {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    header: SlotHeader,
+    init: Bytes,
+    lease: Lease,
+}
+
+impl OpenLap {
+    /// Its `ftyp` and `moov`.
+    #[must_use]
+    pub fn init(&self) -> &Bytes {
+        &self.0.init
+    }
+
+    /// What `look` finds in its slot. Blocks on the disk.
+    pub(crate) fn entries(
+        &self,
+        look: impl FnOnce(&dyn DiskFile, &SlotHeader) -> io::Result<Vec<Entry>>,
+    ) -> Result<Vec<Entry>, DvrError> {
+        let failed = DvrError::disk("read", self.0.path.clone());
+        look(&*self.0.file, &self.0.header).map_err(failed)
+    }
+
+    /// Reads the fragment that begins at `at`, with its seal, if it ends at `until` or before.
+    ///
+    /// It was checked against its seal, so what comes is the lap's own, or nothing.
+    pub async fn fragment(&self, at: u64, until: u64) -> Result<Option<Vec<u8>>, DvrError> {
+        let lap = Arc::clone(&self.0);
+        read(&self.0.lease.shared, move || {
+            if lap.lease.shared.table().is_removed(lap.header.slot) {
+                return Ok(None);
+            }
+            let found = slot::fragment_at(&*lap.file, &lap.header, at, until);
+            found.map_err(DvrError::disk("read", lap.path.clone()))
+        })
+        .await
+    }
+}
+
+#[derive(Debug)]
+struct Lease {
+    shared: Arc<Shared>,
+    generation: u64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.table().release(self.generation);
+    }
+}
+
+/// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs holds up a
+/// bounded number of threads, and who waits for one of them is told.
+pub(crate) async fn read<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> Result<T, DvrError> + Send + 'static,
+) -> Result<T, DvrError> {
+    let stalled = || DvrError::Stalled { secs: DISK_READ_WAIT_MAX.as_secs() };
+    let turn = Arc::clone(&shared.reads).acquire_owned();
+    let turn = tokio::time::timeout(DISK_READ_WAIT_MAX, turn).await;
+    let turn = turn.map_err(|_| stalled())?.map_err(|_| stalled())?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    let done = tokio::time::timeout(DISK_READ_WAIT_MAX, done).await;
+    done.map_err(|_| stalled())?.map_err(|_| stalled())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::BootTime;
+
+    fn stored(lap: u64, sequence: u64, at_secs: u64) -> Stored {
+        let entry = Entry {
+            offset: 0,
+            length: 10,
+            sequence,
+            boot_time: BootTime::from_millis(at_secs * 1_000),
+            wall: WallTime::default(),
+            decode_nanos: 0,
+            span_nanos: 1_000_000_000,
+            samples: 1,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: true,
+        };
+        Stored { lap, boot: [0; 16], init: Bytes::new(), entry }
+    }
+
+    #[test]
+    fn the_newest_fragments_are_kept_in_mind_and_no_others() {
+        let mut recent = Recent::default();
+        for n in 1..=100 {
+            recent.push(stored(1, n, n));
+        }
+        recent.push(stored(2, 1, 101));
+        let positions: Vec<_> = recent.after((0, 0)).iter().map(Stored::position).collect();
+        assert_eq!((positions.len(), positions[0]), (61, (1, 41)));
+        let behind: Vec<_> = recent.after((1, 99)).iter().map(Stored::position).collect();
+        assert_eq!(behind, [(1, 100), (2, 1)]);
+        // Where every picture is a fragment the number is the bound.
+        for n in 2..10_000 {
+            recent.push(stored(2, n, 101));
+        }
+        assert_eq!(recent.after((0, 0)).len(), RECENT_FRAGMENTS_MAX);
+    }
+}

@@ -1,0 +1,135 @@
+//! What a stream has on the medium lap by lap, for who lists hours of it.
+//!
+//! Owns: the look at the laps, and their chapters: out of memory, or from the seals of a lap whose
+//! chapters are not kept in mind.
+
+use std::sync::Arc;
+
+use crate::base::time::{BootTime, WallTime};
+use crate::dvr::catalogue::segment;
+use crate::dvr::catalogue::segment::Chapter;
+use crate::dvr::catalogue::table::Held;
+use crate::dvr::error::DvrError;
+use crate::dvr::format::journal_record::Numbered;
+use crate::dvr::format::seal::Identity;
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::Strictness;
+use crate::dvr::read::footage::{Footage, read};
+
+/// A lap of a stream, as far as is known without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastLap {
+    /// Which lap of the ring. Later ones have larger numbers.
+    pub generation: u64,
+    /// The slot that holds it.
+    slot: u32,
+    /// The boot in which it was recorded.
+    pub boot: Identity,
+    /// Fingerprint of the `ftyp` and `moov` that its fragments need.
+    pub init: u64,
+    /// It is being written.
+    pub is_active: bool,
+    /// From when to when it reaches, gaps included; `None` before it was looked into.
+    pub dates: Option<(WallTime, WallTime)>,
+}
+
+/// The chapters of a lap, oldest first.
+#[derive(Clone, Debug)]
+pub struct Chapters {
+    /// All of them.
+    pub list: Arc<Vec<Chapter>>,
+    /// The last one may still grow.
+    pub is_open: bool,
+}
+
+impl Footage {
+    /// The laps of the stream, oldest first. Touches no disk.
+    #[must_use]
+    pub fn laps(&self) -> Vec<PastLap> {
+        let facts = self.shared.facts();
+        let table = self.shared.table();
+        let look = |(slot, held): (u32, &Held)| {
+            let placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
+            let reach = placed.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            PastLap {
+                generation: held.generation,
+                slot,
+                boot: held.boot,
+                init: held.init,
+                is_active: held.active,
+                dates: reach.filter(|_| held.known),
+            }
+        };
+        let own = table.held().filter(|(_, held)| held.stream == self.log.name);
+        let mut laps: Vec<_> = own.map(look).collect();
+        laps.sort_unstable_by_key(|lap| lap.generation);
+        laps
+    }
+
+    /// The chapters of a lap. `None` when the ring does not hold that lap of this stream.
+    pub async fn chapters(&self, lap: &PastLap) -> Result<Option<Chapters>, DvrError> {
+        let now = self.shared.clock.boot();
+        if let Some(known) = self.chapters_in_mind(lap, now) {
+            return Ok(Some(known));
+        }
+        let (of, generation) = (self.clone(), lap.generation);
+        let list = read(&self.shared, move || of.read_chapters(generation)).await?;
+        Ok(list.map(|list| Chapters { list: Arc::new(list), is_open: false }))
+    }
+
+    fn chapters_in_mind(&self, lap: &PastLap, now: BootTime) -> Option<Chapters> {
+        let is_failing = self.is_failing();
+        let mut table = self.shared.table();
+        let held = table.lap_mut(lap.slot, lap.generation).filter(|held| held.known)?;
+        let list = held.chapters.as_ref()?;
+        // What waits for a disk that hangs may go on where the chapter ends.
+        let rests = |last| segment::is_silent(last, now) && !is_failing;
+        let is_open = held.active && !held.last.as_ref().is_some_and(rests);
+        Some(Chapters { list: Arc::clone(list), is_open })
+    }
+
+    fn read_chapters(&self, generation: u64) -> Result<Option<Vec<Chapter>>, DvrError> {
+        let Some(lap) = self.open_now(generation)? else { return Ok(None) };
+        let is_last = self.shared.table().last_of_boots().contains(&generation);
+        let strictness = Strictness::of_lap(is_last);
+        let entries = lap.entries(|file, header| {
+            let mut entries = Vec::new();
+            if slot::outline(file, header, u64::MAX, &mut entries)? {
+                return Ok(entries);
+            }
+            // Damage, or a torn end: every seal is looked at.
+            slot::scan(file, header, strictness).map(|contents| contents.entries)
+        })?;
+        Ok(Some(segment::of_lap(&entries)))
+    }
+
+    /// Where chapters of a boot stand by what is known of the clock now.
+    #[must_use]
+    pub fn dates(&self, boot: Identity, chapters: &[Chapter]) -> Vec<WallTime> {
+        let facts = self.shared.facts();
+        let place = |one: &Chapter| facts.clock.place(boot, one.boot_time, one.wall);
+        chapters.iter().map(place).collect()
+    }
+
+    /// The newest lap of the stream with an init segment of this fingerprint.
+    #[must_use]
+    pub fn lap_of_init(&self, init: u64) -> Option<u64> {
+        let laps = self.laps();
+        laps.iter().rev().find(|lap| lap.init == init).map(|lap| lap.generation)
+    }
+
+    /// Where the numbers of its segments were noted last.
+    #[must_use]
+    pub fn numbered(&self) -> Option<Numbered> {
+        let noted = self.shared.numbered().get(&self.log.name).cloned();
+        noted.or_else(|| self.shared.facts().numbered.get(&self.log.name).cloned())
+    }
+
+    /// Has the number of a lap's first segment noted, and how many discontinuities are before
+    /// it, so that the numbers go on after a restart. The journal takes it within about a second.
+    pub fn note_number(&self, lap: u64, number: u64, discontinuities: u64) {
+        let stream = self.log.name.clone();
+        let noted = Numbered { stream: stream.clone(), lap, number, discontinuities };
+        self.shared.numbered().insert(stream, noted);
+    }
+}

@@ -1,0 +1,191 @@
+//! `holdfast ring extract`: a range of a ring as files that play.
+//!
+//! Owns: where a file ends and the next begins. Fragments are copied as they are; nothing is
+//! decoded or rewritten.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::dvr::catalogue::listing::Stretch;
+use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
+use crate::dvr::read::replay::chosen;
+use crate::dvr::read::tool::ToolError;
+use crate::dvr::read::tool::reader::Reader;
+
+/// What is to be copied.
+#[derive(Clone, Debug)]
+pub struct Extract {
+    /// Of which stream.
+    pub stream: StreamName,
+    /// From when.
+    pub from: WallTime,
+    /// Until when.
+    pub until: WallTime,
+    /// To which file. Further files are named after it: `gate.mp4`, `gate-2.mp4`.
+    pub target: PathBuf,
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where.
+    pub path: PathBuf,
+    /// Date of its first unit.
+    pub start: WallTime,
+    /// Date at which its last unit ends.
+    pub end: WallTime,
+    /// Samples of all tracks.
+    pub samples: u64,
+    /// Fragments.
+    pub fragments: u64,
+}
+
+/// Copies the whole fragments of a range into files, one for each uninterrupted stretch with
+/// the same parameters, and tells of each. A file that is there is not overwritten.
+pub fn extract(
+    data_dir: &Path,
+    wish: &Extract,
+    out: &mut dyn Write,
+) -> Result<Vec<Part>, ToolError> {
+    let reader = Reader::open(data_dir)?;
+    let mut copy = Copy { wish, parts: Vec::new(), open: None, skipped: 0 };
+    for &lap in reader.laps() {
+        let Some((header, contents)) = reader.contents(lap)? else { continue };
+        if header.stream != wish.stream {
+            continue;
+        }
+        let clock = &reader.facts().clock;
+        let range = (wish.from, wish.until);
+        let picked = chosen(&contents.entries, &header, clock, range, copy.open.is_some());
+        if picked.is_empty() {
+            continue;
+        }
+        let init = reader.init(&header)?;
+        for entry in &contents.entries[picked] {
+            let start = clock.place(header.boot, entry.boot_time, entry.wall);
+            match reader.fragment(&header, entry)? {
+                Some(bytes) => copy.take(&header, &init, entry, &bytes, start)?,
+                None => copy.skipped += 1,
+            }
+        }
+    }
+    copy.end()?;
+    if copy.parts.is_empty() {
+        return Err(ToolError::Nothing);
+    }
+    tell(&copy, out)?;
+    Ok(copy.parts)
+}
+
+fn tell(copy: &Copy<'_>, out: &mut dyn Write) -> Result<(), ToolError> {
+    for part in &copy.parts {
+        writeln!(
+            out,
+            "{}: {} to {}, {} fragments",
+            part.path.display(),
+            part.start.to_rfc3339(),
+            part.end.to_rfc3339(),
+            part.fragments
+        )?;
+    }
+    if copy.parts.len() > 1 {
+        writeln!(out, "several files, because of gaps or of parameters that changed")?;
+    }
+    if copy.skipped > 0 {
+        writeln!(out, "{} fragments were passed over: no key frame before them", copy.skipped)?;
+    }
+    Ok(())
+}
+
+struct Copy<'a> {
+    wish: &'a Extract,
+    parts: Vec<Part>,
+    open: Option<OpenPart>,
+    /// Fragments that no file can begin with.
+    skipped: u64,
+}
+
+struct OpenPart {
+    file: File,
+    part: Part,
+    init: Bytes,
+    boot: Identity,
+    last: Entry,
+}
+
+impl Copy<'_> {
+    fn take(
+        &mut self,
+        header: &SlotHeader,
+        init: &Bytes,
+        entry: &Entry,
+        bytes: &Bytes,
+        start: WallTime,
+    ) -> Result<(), ToolError> {
+        let goes_on = |open: &OpenPart| {
+            let next = Stretch::of(entry);
+            open.boot == header.boot
+                && open.init == *init
+                && Stretch::of(&open.last).goes_on_in(&next)
+        };
+        if !self.open.as_ref().is_some_and(goes_on) {
+            self.end()?;
+            if !entry.starts_with_key {
+                self.skipped += 1;
+                return Ok(());
+            }
+            self.open = Some(self.begin(header.boot, init, entry, start)?);
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let failed = failed(&open.part.path);
+        open.file.write_all(bytes).map_err(failed)?;
+        open.last = *entry;
+        open.part.end = start.offset_nanos(i64::try_from(entry.span_nanos).unwrap_or(i64::MAX));
+        open.part.samples += u64::from(entry.samples);
+        open.part.fragments += 1;
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        boot: Identity,
+        init: &Bytes,
+        entry: &Entry,
+        start: WallTime,
+    ) -> Result<OpenPart, ToolError> {
+        let path = numbered(&self.wish.target, self.parts.len() + 1);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let mut file = file.map_err(failed(&path))?;
+        file.write_all(init).map_err(failed(&path))?;
+        let part = Part { path, start, end: start, samples: 0, fragments: 0 };
+        Ok(OpenPart { file, part, init: init.clone(), boot, last: *entry })
+    }
+
+    fn end(&mut self) -> Result<(), ToolError> {
+        if let Some(open) = self.open.take() {
+            open.file.sync_all().map_err(failed(&open.part.path))?;
+            self.parts.push(open.part);
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> ToolError + use<> {
+    let path = path.to_owned();
+    move |source| ToolError::Target { path, source }
+}
+
+/// `gate.mp4`, `gate-2.mp4`, and so on.
+fn numbered(target: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return target.to_owned();
+    }
+    let stem = target.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = target.extension().map_or("mp4".into(), |e| e.to_string_lossy());
+    target.with_file_name(format!("{stem}-{number}.{extension}"))
+}

@@ -1,0 +1,234 @@
+//! `holdfast ring status`, `ls` and `verify`: the ring told from its files alone.
+//!
+//! Owns: what they print. They work while no daemon runs, and on another computer.
+
+mod extract;
+pub(crate) mod reader;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use self::extract::{Extract, Part, extract};
+pub use self::reader::{Lap, Reader};
+use crate::base::name::StreamName;
+use crate::dvr::catalogue::listing::{Listing, Stretch, absorb, join};
+use crate::dvr::error::DvrError;
+use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::slot::Tail;
+pub use crate::dvr::store::shrink::shrink;
+
+/// Why a tool ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The ring.
+    #[error(transparent)]
+    Ring(#[from] DvrError),
+    /// A file that is to be written.
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Target {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is nothing to copy.
+    #[error("nothing of this stream is recorded between these times; `ring ls` tells what is")]
+    Nothing,
+    /// The output.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// What `verify` found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Fragments whose seal matches.
+    pub fragments: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Slots whose last write was cut short: what a power cut leaves, not damage.
+    pub torn_tails: u64,
+    /// Stretches of damaged bytes, damaged fronts, and slots that cannot be read.
+    pub damaged: u64,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong beyond what a power cut leaves.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damaged == 0
+    }
+}
+
+/// Prints the runs and gaps of every stream in the ring under `data_dir`.
+pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
+    for (stream, listing) in listings(&Reader::open(data_dir)?)? {
+        writeln!(out, "{stream}")?;
+        for (at, run) in listing.runs.iter().enumerate() {
+            let secs = (run.end.as_unix_millis() - run.start.as_unix_millis()) / 1_000;
+            writeln!(
+                out,
+                "  run  {} to {}  {secs} s  {} fragments  {} bytes",
+                run.start.to_rfc3339(),
+                run.end.to_rfc3339(),
+                run.fragments,
+                run.bytes
+            )?;
+            if let Some(gap) = listing.gaps.get(at) {
+                let ms = gap.end.as_unix_millis() - gap.start.as_unix_millis();
+                writeln!(out, "  gap  {ms} ms  {}", gap.message)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints what the ring under `data_dir` is and holds, and what its journal says.
+pub fn status(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
+    let reader = Reader::open(data_dir)?;
+    let (slot_bytes, slots) = reader.geometry();
+    let held = reader.laps().len();
+    writeln!(
+        out,
+        "ring: {slots} slots of {slot_bytes} bytes, {held} with footage, {} blank, {} damaged, {} \
+         unusable, {} foreign files",
+        reader.blank(),
+        reader.damaged().len(),
+        reader.bad().len(),
+        reader.foreign()
+    )?;
+    for (stream, listing) in listings(&reader)? {
+        let bytes: u64 = listing.runs.iter().map(|run| run.bytes).sum();
+        let oldest = listing.runs.iter().map(|run| run.start).min().unwrap_or_default();
+        let newest = listing.runs.iter().map(|run| run.end).max().unwrap_or_default();
+        writeln!(
+            out,
+            "{stream}: {} to {}, {bytes} bytes, {} runs",
+            oldest.to_rfc3339(),
+            newest.to_rfc3339(),
+            listing.runs.len()
+        )?;
+    }
+    journal(&reader, out)
+}
+
+fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
+    let facts = reader.facts();
+    let clean = match facts.sessions.last() {
+        None => "no life of the program noted",
+        Some(last) if last.stopped.is_some() => "the last life ended cleanly",
+        Some(_) => "the last life goes on, or was cut off",
+    };
+    writeln!(
+        out,
+        "journal: {clean}; {} lives, {} clock rows, {} marks, {} torn bytes, {} damaged records",
+        facts.sessions.len(),
+        facts.clock.rows().count(),
+        facts.marks.len(),
+        reader.journal().torn_bytes,
+        reader.journal().damaged
+    )?;
+    for pin in facts.pins.values() {
+        let (from, until) = (pin.from.to_rfc3339(), pin.until.to_rfc3339());
+        let (stream, reason) = (&pin.stream, &pin.reason);
+        writeln!(out, "protected: {stream} {from} to {until} by {}: {reason}", pin.owner)?;
+    }
+    Ok(())
+}
+
+/// The listings of every stream, from the slots alone.
+pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
+    let mut found: BTreeMap<StreamName, Vec<(Identity, Vec<Stretch>)>> = BTreeMap::new();
+    for &lap in reader.laps() {
+        let Some((header, contents)) = reader.contents(lap)? else { continue };
+        let slots = found.entry(header.stream).or_default();
+        slots.push((header.boot, stretches(&contents.entries)));
+    }
+    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Stretch>)>| {
+        let slots = slots.iter().map(|(boot, list)| (*boot, &list[..]));
+        join(slots, stream, reader.facts(), true)
+    };
+    let listings = found.into_iter().map(|(stream, slots)| {
+        let listing = joined(&stream, slots);
+        (stream, listing)
+    });
+    Ok(listings.collect())
+}
+
+fn stretches(entries: &[Entry]) -> Vec<Stretch> {
+    let mut list = Vec::new();
+    for entry in entries {
+        absorb(&mut list, Stretch::of(entry), true);
+    }
+    list
+}
+
+/// Checks every seal of every slot of the ring under `data_dir` and prints what is wrong.
+pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError> {
+    let reader = Reader::open(data_dir)?;
+    let mut verdict = Verdict::default();
+    for &lap in reader.laps() {
+        verify_lap(&reader, lap, &mut verdict, out)?;
+    }
+    for (slots, what) in [
+        (reader.damaged(), "its front is damaged"),
+        (reader.bad(), "it cannot be read, or belongs to another ring"),
+    ] {
+        for slot in slots {
+            verdict.damaged += 1;
+            writeln!(out, "slot {slot:06}: {what}")?;
+        }
+    }
+    let journal = reader.journal();
+    if journal.damaged > 0 {
+        verdict.damaged += journal.damaged;
+        writeln!(out, "journal: {} damaged stretches", journal.damaged)?;
+    }
+    if journal.torn_bytes > 0 {
+        writeln!(out, "journal: torn tail of {} bytes", journal.torn_bytes)?;
+    }
+    let (slot_bytes, slots) = reader.geometry();
+    writeln!(
+        out,
+        "{slots} slots of {slot_bytes} bytes: {} with footage, {} blank; {} fragments with {} \
+         bytes are whole; {} torn tails, {} faults, {} foreign files",
+        reader.laps().len(),
+        reader.blank(),
+        verdict.fragments,
+        verdict.bytes,
+        verdict.torn_tails,
+        verdict.damaged,
+        reader.foreign(),
+    )?;
+    Ok(verdict)
+}
+
+fn verify_lap(
+    reader: &Reader,
+    lap: Lap,
+    verdict: &mut Verdict,
+    out: &mut dyn Write,
+) -> Result<(), ToolError> {
+    let slot = lap.slot;
+    let contents = match reader.contents(lap) {
+        Ok(Some((_, contents))) => contents,
+        Ok(None) => return Ok(writeln!(out, "slot {slot:06}: reused while it was being read")?),
+        Err(error) => {
+            verdict.damaged += 1;
+            return Ok(writeln!(out, "slot {slot:06}: {error}")?);
+        }
+    };
+    verdict.fragments += contents.entries.len() as u64;
+    verdict.bytes += contents.entries.iter().map(|entry| u64::from(entry.length)).sum::<u64>();
+    verdict.damaged += contents.damaged.len() as u64;
+    for (from, to) in contents.damaged {
+        writeln!(out, "slot {slot:06}: bytes {from} to {to} are damaged")?;
+    }
+    if contents.tail == Tail::Torn {
+        verdict.torn_tails += 1;
+        let end = contents.end;
+        writeln!(out, "slot {slot:06}: torn tail at byte {end}, as a power cut leaves it")?;
+    }
+    Ok(())
+}

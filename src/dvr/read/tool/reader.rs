@@ -1,0 +1,161 @@
+//! Reads a ring from its files alone: no daemon, no index.
+//!
+//! Owns: the walk over all slots for `ls`, `verify` and whoever holds only the disk. Writes
+//! nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::table::{Held, SlotView};
+use crate::dvr::disk::{Disk, Open, RealDisk};
+use crate::dvr::error::DvrError;
+use crate::dvr::format::journal_record::Parsed;
+use crate::dvr::format::seal::{Entry, SlotHeader};
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::{Contents, Front, Strictness};
+use crate::dvr::store::journal;
+use crate::dvr::store::ring::Ring;
+
+/// A ring on a disk, opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    disk: Arc<dyn Disk>,
+    ring: Ring,
+    facts: Facts,
+    journal: Parsed,
+    laps: Vec<Lap>,
+    blank: u64,
+    damaged: Vec<u32>,
+    bad: Vec<u32>,
+    foreign: u64,
+}
+
+/// A slot that holds footage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lap {
+    /// The slot's number.
+    pub slot: u32,
+    /// Which lap of the ring.
+    pub generation: u64,
+    /// How its end is to be read.
+    pub strictness: Strictness,
+}
+
+impl Reader {
+    /// Opens the ring under `data_dir` and reads the front of every slot.
+    pub fn open(data_dir: &Path) -> Result<Self, DvrError> {
+        Self::open_on(Arc::new(RealDisk), data_dir)
+    }
+
+    /// As [`Reader::open`], on any disk.
+    pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
+        let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
+        let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
+        let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
+        let last = found.table.last_of_boots();
+        let lap = |(slot, held): (u32, &Held)| {
+            let generation = held.generation;
+            Lap { slot, generation, strictness: Strictness::of_lap(last.contains(&generation)) }
+        };
+        let mut laps: Vec<_> = found.table.held().map(lap).collect();
+        laps.sort_by_key(|lap| lap.generation);
+        let of = |kind: fn(&SlotView) -> bool| {
+            let of_kind = found.table.slots.iter().filter(|(_, view)| kind(view));
+            of_kind.map(|(&slot, _)| slot).collect::<Vec<_>>()
+        };
+        Ok(Self {
+            blank: of(|view| matches!(view, SlotView::Blank)).len() as u64,
+            damaged: of(|view| matches!(view, SlotView::Damaged)),
+            bad: of(|view| matches!(view, SlotView::Foreign | SlotView::Unreadable)),
+            disk,
+            ring: found.ring,
+            facts,
+            journal,
+            laps,
+            foreign: found.foreign,
+        })
+    }
+
+    /// What the journal beside the ring says; nothing where there is none.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How the journal was found. Its records are in [`Reader::facts`].
+    #[must_use]
+    pub fn journal(&self) -> &Parsed {
+        &self.journal
+    }
+
+    /// Slots that hold footage, oldest lap first.
+    #[must_use]
+    pub fn laps(&self) -> &[Lap] {
+        &self.laps
+    }
+
+    /// Slots that were made and never used.
+    #[must_use]
+    pub fn blank(&self) -> u64 {
+        self.blank
+    }
+
+    /// Slots whose front is neither a lap's nor blank: a torn opening, or worse.
+    #[must_use]
+    pub fn damaged(&self) -> &[u32] {
+        &self.damaged
+    }
+
+    /// Slots that cannot be read or belong to another ring.
+    #[must_use]
+    pub fn bad(&self) -> &[u32] {
+        &self.bad
+    }
+
+    /// Files beside the slots that are none of the ring's.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Size of a slot and number of slots.
+    #[must_use]
+    pub fn geometry(&self) -> (u64, u32) {
+        (self.ring.slot_bytes, self.ring.slots)
+    }
+
+    /// Checks every seal of a lap. `None` when the slot was reused since the ring was opened.
+    pub fn contents(&self, lap: Lap) -> Result<Option<(SlotHeader, Contents)>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, lap.slot, Open::Read)?;
+        let failed = DvrError::disk("read", self.ring.slot_path(lap.slot));
+        let read = || match slot::read_front(&*file, self.ring.slot_bytes)? {
+            Front::Held { header, .. } if header.generation == lap.generation => {
+                let contents = slot::scan(&*file, &header, lap.strictness)?;
+                Ok(Some((header, contents)))
+            }
+            _ => Ok(None),
+        };
+        read().map_err(failed)
+    }
+
+    /// The `ftyp` and `moov` of the lap that `header` begins.
+    pub fn init(&self, header: &SlotHeader) -> Result<Bytes, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        let failed = DvrError::disk("read", self.ring.slot_path(header.slot));
+        match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
+            Front::Held { header: found, init } if found == *header => Ok(init),
+            _ => Err(DvrError::Reused { slot: header.slot }),
+        }
+    }
+
+    /// The `moof` and `mdat` that `entry` names. `None` when the bytes are not there any more:
+    /// never those of another lap, because the seal is checked after reading.
+    pub fn fragment(&self, header: &SlotHeader, entry: &Entry) -> Result<Option<Bytes>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        slot::read_fragment(&*file, header, entry)
+            .map_err(DvrError::disk("read", self.ring.slot_path(header.slot)))
+    }
+}

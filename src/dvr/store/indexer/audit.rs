@@ -1,0 +1,187 @@
+//! Looks now and then whether the index says what the slots say, and builds it again if not.
+//!
+//! Owns: the order of the looks and of the building. Part of the index thread: one slot at a
+//! time, read at idle priority, only while there is nothing else to do.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::base::limits::{
+    INDEX_BYTES_MAX, INDEX_BYTES_PER_RECORD_BYTE_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE,
+};
+use crate::base::time::BootTime;
+use crate::dvr::disk::Open;
+use crate::dvr::format::index_record::Record;
+use crate::dvr::format::seal::Entry;
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::{Front, Strictness};
+use crate::dvr::store::index::{IndexHandle, Looked};
+use crate::dvr::store::indexer::{Check, Keeper};
+use crate::dvr::store::ring::Ring;
+
+/// Between two slots that are read to build the index again.
+const BUILD_PAUSE: Duration = Duration::from_millis(200);
+
+/// What is looked at next, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    look_at: BootTime,
+    size_at: BootTime,
+    /// The slot that was looked at last.
+    slot: u32,
+    /// Laps whose records are to be made again.
+    pub(crate) to_build: VecDeque<Check>,
+    /// How often the index was built again.
+    pub(crate) built_again: u64,
+}
+
+/// What a look at one slot showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    /// Nothing can be said: the slot is being used, or cannot be read.
+    Unknown,
+    /// The slot was damaged since its record was made.
+    SlotDamaged,
+    /// The record is not what was put, or not what the slot says.
+    Differs,
+}
+
+impl Keeper {
+    /// How long the thread may wait for a note before its next look.
+    pub(crate) fn patience(&self) -> Duration {
+        let now = self.shared.clock.boot();
+        let due = self.audit.look_at.since(now);
+        let due = due.min(self.unread.due().since(now));
+        if self.audit.to_build.is_empty() { due.max(BUILD_PAUSE) } else { BUILD_PAUSE }
+    }
+
+    /// One look, if one is due: at a slot, at the size of the store, or at the next slot whose
+    /// record is to be made again.
+    pub(crate) fn audit(&mut self) {
+        let Some(ring) = self.shared.ring().filter(|_| !self.shared.is_closing()) else { return };
+        let Some(mut index) = self.index.take() else { return };
+        let now = self.shared.clock.boot();
+        self.try_unread(&ring, now);
+        if let Some(check) = self.audit.to_build.pop_front() {
+            if !self.read(&ring, &check, &mut index) {
+                self.give_up_unread(check.slot);
+            } else if self.audit.to_build.is_empty() {
+                info!("the index is complete again");
+            }
+        } else if now >= self.audit.look_at {
+            // The first look comes when the start is over.
+            let is_first = self.audit.look_at == BootTime::default();
+            self.audit.look_at = now.after(INDEX_LOOK_PAUSE);
+            let why = if is_first { None } else { self.look(&ring, &mut index, now) };
+            if let Some(why) = why {
+                index = self.build_again(index, why);
+            }
+        }
+        self.index = Some(index);
+    }
+
+    /// Looks at the next slot, and once an hour at the size; says what is wrong with the index.
+    fn look(
+        &mut self,
+        ring: &Ring,
+        index: &mut IndexHandle,
+        now: BootTime,
+    ) -> Option<&'static str> {
+        if now >= self.audit.size_at {
+            self.audit.size_at = now.after(INDEX_SIZE_PAUSE);
+            let most = INDEX_BYTES_MAX.max(index.kept_bytes() * INDEX_BYTES_PER_RECORD_BYTE_MAX);
+            if index.size_bytes().is_some_and(|bytes| bytes > most) {
+                return Some("it has grown too large");
+            }
+        }
+        let (slot, generation) = index.next_kept(self.audit.slot)?;
+        self.audit.slot = slot;
+        let check = Check { slot, generation, strictness: Strictness::Finished, is_newest: false };
+        match self.verdict(ring, &check, index) {
+            Verdict::Same | Verdict::Unknown => None,
+            Verdict::SlotDamaged => {
+                warn!(seq = slot, "a slot was damaged since it was written");
+                self.read_again(ring, &check, index);
+                None
+            }
+            Verdict::Differs => Some("it does not say what the slots say"),
+        }
+    }
+
+    fn verdict(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) -> Verdict {
+        if !self.is_idle(check) {
+            return Verdict::Unknown;
+        }
+        let record = match index.look(check.slot) {
+            Looked::Unknown => return Verdict::Unknown,
+            Looked::Gone => return Verdict::Differs,
+            Looked::Record(record) => record,
+        };
+        if record.generation != check.generation {
+            return Verdict::Differs;
+        }
+        match self.holds(ring, check, &record.entries) {
+            Some(true) => return Verdict::Same,
+            None => return Verdict::Unknown,
+            Some(false) => {}
+        }
+        let Ok(Some((contents, _))) = self.scan(ring, check) else { return Verdict::Unknown };
+        match () {
+            // It was taken for newer footage while it was looked at.
+            () if !self.is_idle(check) => Verdict::Unknown,
+            () if contents.damaged.len() > record.damaged as usize => Verdict::SlotDamaged,
+            // Damage at its very end shows as a shorter lap.
+            () if record.entries.starts_with(&contents.entries) => Verdict::SlotDamaged,
+            () => Verdict::Differs,
+        }
+    }
+
+    /// Whether the lap is known and at rest.
+    fn is_idle(&self, check: &Check) -> bool {
+        let mut table = self.shared.table();
+        table.lap_mut(check.slot, check.generation).is_some_and(|held| held.known && !held.active)
+    }
+
+    /// Whether the slot has just these seals; `None` where it cannot be read or has another lap.
+    fn holds(&self, ring: &Ring, check: &Check, entries: &[Entry]) -> Option<bool> {
+        let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
+        match slot::read_front(&*file, ring.slot_bytes).ok()? {
+            Front::Held { header, .. } if header.generation == check.generation => {
+                slot::has_seals(&*file, &header, entries).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// What a damaged slot still holds is all that is known of it from now on.
+    fn read_again(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
+        if let Some(held) = self.shared.table().lap_mut(check.slot, check.generation) {
+            held.known = false;
+        }
+        self.read(ring, check, index);
+    }
+
+    /// Moves the store aside and begins a new one, which is filled slot by slot from now on.
+    fn build_again(&mut self, mut index: IndexHandle, why: &'static str) -> IndexHandle {
+        warn!(error = why, "the index is moved aside and built again");
+        self.audit.built_again += 1;
+        index.give_up(&*self.shared.disk, &self.shared.data_dir);
+        let (index, _) = (self.open_index)(&*self.shared.disk, &self.shared.data_dir);
+        let table = self.shared.table();
+        let checks = crate::dvr::store::indexer::checks(&table);
+        self.audit.to_build = checks.into_iter().filter(|check| !check.is_newest).collect();
+        drop(table);
+        self.shared.note_rebuild(self.audit.to_build.len(), why);
+        index
+    }
+}
+
+impl Record {
+    /// Bytes that a store needs for it at least.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.encode().len() as u64
+    }
+}

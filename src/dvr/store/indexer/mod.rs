@@ -1,0 +1,312 @@
+//! The index thread: learns what is in each slot after a start, from the index or the slots.
+//!
+//! Owns: the order of the background reading, and the index. Recording never waits for it.
+
+mod audit;
+mod unread;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::base::fault::chain;
+use crate::dvr::catalogue::table::{Held, SlotTable, SlotView};
+use crate::dvr::disk;
+use crate::dvr::disk::{Disk, Open};
+use crate::dvr::format::index_record::Record;
+use crate::dvr::format::seal::Entry;
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::{Contents, Front, Strictness, Tail};
+use crate::dvr::store::index::IndexHandle;
+use crate::dvr::store::indexer::audit::Audit;
+use crate::dvr::store::indexer::unread::Unread;
+use crate::dvr::store::ring::Ring;
+use crate::dvr::store::ring_writer::Command;
+use crate::dvr::store::shrink;
+use crate::dvr::store::state::Shared;
+
+/// How long the index may take to close.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How often it is told how far the slots are known.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the storage thread tells the index thread.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// A ring was opened: learn what its slots hold.
+    Mounted(Ring, Vec<Check>),
+    /// A lap ended.
+    Ended(u32, Record),
+    /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
+    Began(u32),
+}
+
+/// A lap that was found at a start.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+    pub(crate) strictness: Strictness,
+    /// The stream may go on in it.
+    pub(crate) is_newest: bool,
+}
+
+/// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
+pub(crate) fn checks(table: &SlotTable) -> Vec<Check> {
+    let (last, newest) = (table.last_of_boots(), table.newest_laps());
+    let check = |(slot, held): (u32, &Held)| {
+        let generation = held.generation;
+        let strictness = Strictness::of_lap(last.contains(&generation));
+        Check { slot, generation, strictness, is_newest: newest.contains(&generation) }
+    };
+    let mut checks: Vec<_> = table.held().map(check).collect();
+    // The newest first: torn ends are mended soon, and people look at the last hours.
+    checks.sort_by_key(|check| std::cmp::Reverse(check.generation));
+    checks
+}
+
+/// How the index is opened: the store on its own thread, or one that a simulation brings.
+pub(crate) type OpenIndex =
+    Box<dyn FnMut(&dyn Disk, &Path) -> (IndexHandle, Vec<(u32, Record)>) + Send>;
+
+/// The thread's own state.
+pub(crate) struct Keeper {
+    pub(crate) shared: Arc<Shared>,
+    notes: Receiver<Note>,
+    storage: SyncSender<Command>,
+    pub(crate) open_index: OpenIndex,
+    pub(crate) index: Option<IndexHandle>,
+    pub(crate) audit: Audit,
+    pub(crate) unread: Unread,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        notes: Receiver<Note>,
+        storage: SyncSender<Command>,
+        open_index: OpenIndex,
+    ) -> Self {
+        let (audit, unread) = (Audit::default(), Unread::default());
+        Self { shared, notes, storage, open_index, index: None, audit, unread }
+    }
+
+    /// Runs until the storage thread goes.
+    pub(crate) fn run(mut self) {
+        disk::yield_to_others();
+        loop {
+            match self.notes.recv_timeout(self.patience()) {
+                Ok(note) => self.handle(note),
+                Err(RecvTimeoutError::Timeout) => self.audit(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(mut index) = self.index {
+            index.close(CLOSE_TIME_MAX);
+        }
+    }
+
+    /// Works off what is there, without waiting: for a simulation in its own time.
+    #[cfg(test)]
+    pub(crate) fn turn(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            self.handle(note);
+        }
+        self.audit();
+    }
+
+    fn handle(&mut self, note: Note) {
+        let mut index = match (self.index.take(), &note) {
+            (Some(index), _) => index,
+            (None, Note::Mounted(ring, checks)) => {
+                let shared = Arc::clone(&self.shared);
+                let (mut index, records) = (self.open_index)(&*shared.disk, &shared.data_dir);
+                let is_empty = records.is_empty().then(|| "it is empty".to_owned());
+                // Of the newest laps it has no records.
+                let finished = checks.iter().filter(|check| !check.is_newest).count();
+                if let Some(why) = index.anew.take().or(is_empty).filter(|_| finished > 0) {
+                    shared.note_rebuild(finished, &why);
+                }
+                self.learn(ring, checks, &mut index, records.into_iter().collect());
+                self.index = Some(index);
+                return;
+            }
+            (None, _) => IndexHandle::none(),
+        };
+        match note {
+            Note::Mounted(ring, checks) => {
+                self.learn(&ring, &checks, &mut index, BTreeMap::new());
+            }
+            Note::Ended(slot, record) => index.put(slot, &record),
+            Note::Began(slot) => index.remove(slot),
+        }
+        self.index = Some(index);
+    }
+
+    fn learn(
+        &mut self,
+        ring: &Ring,
+        checks: &[Check],
+        index: &mut IndexHandle,
+        mut records: BTreeMap<u32, Record>,
+    ) {
+        self.unread.begin(self.shared.clock.boot());
+        let (mut read, mut told_at) = (0u64, self.shared.clock.boot());
+        for (done, check) in checks.iter().enumerate() {
+            if self.shared.is_closing() {
+                return;
+            }
+            let now = self.shared.clock.boot();
+            if now.since(told_at) >= PROGRESS_PAUSE {
+                told_at = now;
+                info!(
+                    units = done,
+                    lag_units = checks.len() - done,
+                    "learning what is in the slots"
+                );
+            }
+            let record = records.remove(&check.slot);
+            // The last slot of a stream may have grown since its record was written.
+            let usable =
+                record.filter(|record| record.generation == check.generation && !check.is_newest);
+            if let Some(record) = usable
+                && self.ends_with(ring, check, record.entries.last())
+            {
+                self.know(check, &record);
+            } else if let Some(last) = self.remembered(check)
+                && self.ends_with(ring, check, Some(&last))
+            {
+                self.confirm(check);
+            } else if self.is_wanted(check) {
+                read += 1;
+                self.read(ring, check, index);
+            }
+        }
+        for (slot, _) in records {
+            index.remove(slot);
+        }
+        if read > 0 {
+            info!(units = read, "slots were read to complete the index");
+        }
+        if let Some(proposal) = shrink::propose(&self.shared) {
+            let (bytes, reason) = (proposal.footage_bytes, proposal.message);
+            warn!(bytes, reason, "the ring is larger than configured and stays so");
+        }
+    }
+
+    /// How a lap ended that was known before the ring was opened again.
+    fn remembered(&self, check: &Check) -> Option<Entry> {
+        let mut table = self.shared.table();
+        let held = table.lap_mut(check.slot, check.generation)?;
+        held.last.filter(|_| !held.active && !held.known)
+    }
+
+    /// Whether the lap still ends so: an index may have lost its newest record, and a volume
+    /// may come back older than it went.
+    fn ends_with(&self, ring: &Ring, check: &Check, last: Option<&Entry>) -> bool {
+        let read = || {
+            let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
+            match slot::read_front(&*file, ring.slot_bytes).ok()? {
+                Front::Held { header, .. } if header.generation == check.generation => {
+                    slot::ends_with(&*file, &header, last).ok()
+                }
+                _ => None,
+            }
+        };
+        read().unwrap_or(false)
+    }
+
+    fn confirm(&self, check: &Check) {
+        if let Some(held) = self.shared.table().lap_mut(check.slot, check.generation) {
+            held.known = true;
+        }
+    }
+
+    pub(crate) fn is_wanted(&self, check: &Check) -> bool {
+        let mut table = self.shared.table();
+        table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active && !held.known)
+    }
+
+    fn know(&self, check: &Check, record: &Record) {
+        let mut table = self.shared.table();
+        if let Some(held) = table.lap_mut(check.slot, check.generation)
+            && !held.active
+            && !held.known
+        {
+            held.learn(&record.entries, u64::from(record.damaged));
+            table.count_chapters(check.slot, check.generation);
+        }
+    }
+
+    /// Learns what is in a lap from its slot; returns whether that could be read.
+    pub(crate) fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) -> bool {
+        let (contents, is_durable) = match self.scan(ring, check) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.lost(check);
+                return true;
+            }
+            Err(error) => {
+                warn!(seq = check.slot, error = chain(&error), "slot cannot be read");
+                return false;
+            }
+        };
+        let damaged = contents.damaged.len();
+        if damaged > 0 {
+            warn!(seq = check.slot, lost = damaged, "damaged fragments in a slot were passed over");
+        }
+        if contents.tail == Tail::Torn {
+            let repair = Command::Repair {
+                slot: check.slot,
+                generation: check.generation,
+                end: contents.end,
+            };
+            // When there is no room the torn end stays until the next start; nothing reads it.
+            let _ = self.storage.try_send(repair);
+        }
+        let record = Record {
+            generation: check.generation,
+            damaged: u32::try_from(damaged).unwrap_or(u32::MAX),
+            entries: contents.entries,
+        };
+        self.know(check, &record);
+        if !check.is_newest && is_durable {
+            index.put(check.slot, &record);
+        }
+        true
+    }
+
+    /// The lap is not there: its slot was reused meanwhile, or its front was in memory only.
+    fn lost(&self, check: &Check) {
+        let mut table = self.shared.table();
+        if table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active) {
+            table.slots.insert(check.slot, SlotView::Damaged);
+        }
+    }
+
+    /// What is in a lap, and whether all of it is on the medium: a process that was killed may
+    /// have left it in memory only, and then the index must not outlive it.
+    pub(crate) fn scan(
+        &self,
+        ring: &Ring,
+        check: &Check,
+    ) -> Result<Option<(Contents, bool)>, crate::dvr::DvrError> {
+        let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read)?;
+        let failed = crate::dvr::DvrError::disk("read", ring.slot_path(check.slot));
+        let is_durable = file.sync_data().and_then(|()| file.forget_cached()).is_ok();
+        let read = || {
+            Ok(match slot::read_front(&*file, ring.slot_bytes)? {
+                Front::Held { header, .. } if header.generation == check.generation => {
+                    Some((slot::scan(&*file, &header, check.strictness)?, is_durable))
+                }
+                _ => None,
+            })
+        };
+        read().map_err(failed)
+    }
+}

@@ -1,0 +1,12 @@
+//! The threads that write the ring, its index and its journal, and what they share.
+
+pub(crate) mod capacity;
+pub(crate) mod index;
+pub(crate) mod indexer;
+pub(crate) mod journal;
+pub(crate) mod open_slot;
+pub(crate) mod ring;
+pub(crate) mod ring_writer;
+pub(crate) mod shrink;
+pub(crate) mod size;
+pub(crate) mod state;

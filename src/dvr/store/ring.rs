@@ -1,0 +1,544 @@
+//! The ring: its file, its geometry, and the files of its slots.
+//!
+//! Owns: `ring.toml`, the names of slots, and how their number changes. What stands in the slots
+//! is kept in `table`; writing them is the business of `storage`.
+//!
+//! Slots are a set of numbers: a ring that was made smaller keeps its newest laps in whatever
+//! slots they are, and a slot that is made later takes the lowest number that is free.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::limits::SLOTS_MAX;
+use crate::dvr::Config;
+use crate::dvr::catalogue::table::{GENERATIONS_SKIPPED, SlotTable, SlotView};
+use crate::dvr::disk;
+use crate::dvr::disk::{Disk, DiskFile, Open};
+use crate::dvr::error::DvrError;
+use crate::dvr::format::seal::Identity;
+use crate::dvr::format::slot;
+use crate::dvr::format::slot::Front;
+use crate::dvr::store::size;
+use crate::dvr::store::size::{Present, Size};
+use crate::dvr::store::state::Geometry;
+
+const FORMAT: u32 = 1;
+const RING_FILE: &str = "ring.toml";
+/// Longest `ring.toml`: one that names all of [`SLOTS_MAX`] as leaving.
+const RING_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What `ring.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RingFile {
+    format: u32,
+    /// The ring's identity, 32 hexadecimal digits.
+    ring: String,
+    slot_bytes: u64,
+    slots: u32,
+    /// Numbers of slots are below this; left out where it is `slots`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<u32>,
+    /// Slots that somebody agreed to delete, and that may still have files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<u32>,
+    /// The file system's identity in hexadecimal; 0 where it has none.
+    volume: String,
+}
+
+/// A ring whose identity was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Ring {
+    dir: PathBuf,
+    pub(crate) identity: Identity,
+    /// The volume that it was made on; 0 where that has no lasting identity.
+    volume: u64,
+    pub(crate) slot_bytes: u64,
+    /// How many slots it has, or takes as space is found.
+    pub(crate) slots: u32,
+    /// Their numbers are below this.
+    numbers: u32,
+    /// Slots that are being deleted, in order: none of the ring any more.
+    pub(crate) leaving: Arc<[u32]>,
+    /// How many slots it should have: fewer than `slots` when a shrink is to be agreed to.
+    pub(crate) wanted_slots: u32,
+    /// Bytes of the volume that are left to others when slots are made.
+    left_bytes: u64,
+}
+
+/// What was found in a ring when it was opened.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) ring: Ring,
+    pub(crate) table: SlotTable,
+    /// Files in the ring's directory that are none of its own.
+    pub(crate) foreign: u64,
+    /// From how many slots to how many it goes: it just grew, or a shrink goes on.
+    pub(crate) resized: Option<(u32, u32)>,
+}
+
+impl Ring {
+    /// Opens the ring under `config.data_dir`, or makes it when there is none and none is
+    /// `expected`; then reads the front of every slot.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        config: &Config,
+        expected: Option<Identity>,
+    ) -> Result<Found, DvrError> {
+        let found = Self::find(disk, &config.data_dir)?;
+        if let Some(ring) = &found {
+            ring.check_place(disk)?;
+        }
+        let ring = match found {
+            Some(ring) if expected.is_some_and(|expected| expected != ring.identity) => {
+                return Err(DvrError::Foreign { path: ring.dir, what: "another ring" });
+            }
+            Some(ring) => ring,
+            None if expected.is_some() => {
+                return Err(DvrError::Gone { path: config.data_dir.join("ring") });
+            }
+            None => Self::make(disk, config)?,
+        };
+        ring.sync_names(disk)?;
+        let before = ring.slots_with_leaving();
+        let ring = ring.measured(disk, config.size)?.grown(disk)?;
+        let resized = (before != ring.slots).then_some((before, ring.slots));
+        let found = ring.read_fronts(disk)?;
+        // Laps are counted on from those that are there: none is begun while that is not known.
+        let slots = found.table.slots.len() as u64;
+        if slots > 0 && found.table.unreadable() == slots {
+            return Err(DvrError::Unreadable { path: found.ring.dir });
+        }
+        Ok(Found { resized, ..found })
+    }
+
+    /// The ring under `data_dir`, if there is one.
+    pub(crate) fn find(disk: &dyn Disk, data_dir: &Path) -> Result<Option<Self>, DvrError> {
+        let dir = data_dir.join("ring");
+        let path = dir.join(RING_FILE);
+        let text = match disk::read_small(disk, &path, RING_FILE_BYTES_MAX) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DvrError::disk("read", path)(error)),
+        };
+        let wrong = |why: String| DvrError::RingFile { path: path.clone(), why };
+        let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        let file: RingFile = toml::from_str(&text).map_err(|e| wrong(e.message().to_owned()))?;
+        let identity = u128::from_str_radix(&file.ring, 16)
+            .map_err(|_| wrong("`ring` is no identity".to_owned()))?
+            .to_be_bytes();
+        let volume = u64::from_str_radix(&file.volume, 16)
+            .map_err(|_| wrong("`volume` is no identity".to_owned()))?;
+        if file.format != FORMAT {
+            return Err(wrong(format!("format {} is not known here", file.format)));
+        }
+        size::check_slot_bytes(file.slot_bytes)?;
+        let numbers = file.numbers.unwrap_or(file.slots);
+        if file.slots < 1 || !(file.slots..=SLOTS_MAX).contains(&numbers) {
+            return Err(wrong(format!("{} slots with numbers below {numbers}", file.slots)));
+        }
+        let mut leaving = file.leaving;
+        leaving.sort_unstable();
+        Ok(Some(Self {
+            dir,
+            identity,
+            volume,
+            slot_bytes: file.slot_bytes,
+            slots: file.slots,
+            numbers,
+            leaving: leaving.into(),
+            wanted_slots: file.slots,
+            left_bytes: 0,
+        }))
+    }
+
+    /// Checks that the ring may be written where it stands: it was made on this volume, and the
+    /// volume takes writes. A reader need not ask.
+    pub(crate) fn check_place(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        let here = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?.identity;
+        if self.volume != 0 && here != 0 && self.volume != here {
+            let what = "another volume (if it was copied here, set volume = \"0\" in ring.toml)";
+            return Err(DvrError::Foreign { path: self.dir.clone(), what });
+        }
+        let path = self.dir.join(RING_FILE);
+        disk.open(&path, Open::Write).map(drop).map_err(DvrError::disk("write to", path))
+    }
+
+    fn make(disk: &dyn Disk, config: &Config) -> Result<Self, DvrError> {
+        let dir = config.data_dir.join("ring");
+        disk.make_dir(&dir).map_err(DvrError::disk("make", &dir))?;
+        let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?;
+        let bytes = config.size.made_bytes(&volume);
+        let slot_bytes = config.slot_bytes.unwrap_or_else(|| size::slot_bytes_for(bytes));
+        size::check_slot_bytes(slot_bytes)?;
+        let slots = size::slots_for(bytes, slot_bytes)?;
+        let ring = Self {
+            dir,
+            identity: fastrand::u128(..).to_be_bytes(),
+            volume: volume.identity,
+            slot_bytes,
+            slots,
+            numbers: slots,
+            leaving: Arc::default(),
+            wanted_slots: slots,
+            left_bytes: 0,
+        };
+        ring.write_file(disk)?;
+        tracing::info!(bytes = slot_bytes * u64::from(slots), units = slots, "ring made");
+        Ok(ring)
+    }
+
+    /// Makes all names from the one of the data directory to those of the slots durable: a
+    /// process that was killed may have given them and not have come that far.
+    fn sync_names(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        for dir in self.dir.ancestors().take(3) {
+            match disk.sync_dir(dir) {
+                // Somebody else's directory that may not be read: its names were there before.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                synced => synced.map_err(DvrError::disk("sync", dir))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns how large it should be.
+    pub(crate) fn measured(mut self, disk: &dyn Disk, size: Size) -> Result<Self, DvrError> {
+        let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
+        let names = disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))?;
+        let files = names.iter().filter(|name| self.slot_of(name).is_some()).count();
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        let ring = Present { slot_bytes: self.slot_bytes, slots: self.slots, files };
+        self.wanted_slots = size.wanted_slots(&volume, ring);
+        self.left_bytes = size.left_bytes(&volume);
+        Ok(self)
+    }
+
+    /// Takes more slots when it should have more. Fewer are taken only when somebody agrees,
+    /// because that deletes footage.
+    pub(crate) fn grown(mut self, disk: &dyn Disk) -> Result<Self, DvrError> {
+        // What leaves goes first; numbers are given again when it is gone.
+        if self.wanted_slots > self.slots && self.leaving.is_empty() {
+            tracing::info!(units = self.wanted_slots - self.slots, "ring grows");
+            self.slots = self.wanted_slots;
+            self.numbers = self.numbers.max(self.slots);
+            self.write_file(disk)?;
+        }
+        Ok(self)
+    }
+
+    /// Has `slots` slots from now on and deletes those of `leaving`. When this returns that is
+    /// on the medium, and they are none of the ring whatever comes between.
+    pub(crate) fn without(
+        &self,
+        disk: &dyn Disk,
+        slots: u32,
+        mut leaving: Vec<u32>,
+    ) -> Result<Self, DvrError> {
+        leaving.sort_unstable();
+        let smaller = Self { slots, leaving: leaving.into(), ..self.clone() };
+        smaller.write_file(disk)?;
+        Ok(smaller)
+    }
+
+    /// Deletes the file of a slot that leaves; one that is gone already is fine.
+    pub(crate) fn remove_slot(&self, disk: &dyn Disk, number: u32) -> Result<(), DvrError> {
+        let path = self.slot_path(number);
+        match disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DvrError::disk("delete", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets those that left, once all their files are deleted; `highest` is the highest
+    /// number of a slot that stays.
+    pub(crate) fn left(&self, disk: &dyn Disk, highest: Option<u32>) -> Result<Self, DvrError> {
+        disk.sync_dir(&self.dir).map_err(DvrError::disk("sync", &self.dir))?;
+        let numbers = highest.map_or(0, |highest| highest + 1).max(self.slots);
+        let rest = Self { numbers, leaving: Arc::default(), ..self.clone() };
+        rest.write_file(disk)?;
+        Ok(rest)
+    }
+
+    /// Slots before those that are leaving left.
+    pub(crate) fn slots_with_leaving(&self) -> u32 {
+        self.slots.saturating_add(u32::try_from(self.leaving.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Slots that may have files now: none is made that a shrink would take away again, nor
+    /// while others leave.
+    pub(crate) fn slots_to_make(&self) -> u32 {
+        if self.leaving.is_empty() { self.slots.min(self.wanted_slots) } else { 0 }
+    }
+
+    fn write_file(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        let file = RingFile {
+            format: FORMAT,
+            ring: format!("{:032x}", u128::from_be_bytes(self.identity)),
+            slot_bytes: self.slot_bytes,
+            slots: self.slots,
+            numbers: (self.numbers != self.slots).then_some(self.numbers),
+            leaving: self.leaving.to_vec(),
+            volume: format!("{:x}", self.volume),
+        };
+        let text = toml::to_string(&file).map_err(|error| DvrError::RingFile {
+            path: self.dir.join(RING_FILE),
+            why: error.to_string(),
+        })?;
+        disk::write_small(disk, &self.dir, RING_FILE, text.as_bytes())
+            .map_err(DvrError::disk("write", self.dir.join(RING_FILE)))
+    }
+
+    /// Reads the front of every slot there is.
+    pub(crate) fn read_fronts(self, disk: &dyn Disk) -> Result<Found, DvrError> {
+        let mut table = SlotTable::default();
+        let mut foreign = 0;
+        for name in disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))? {
+            match self.slot_of(&name) {
+                Some(number) => {
+                    let view = self.read_view(disk, number);
+                    table.slots.insert(number, view.unwrap_or(SlotView::Unreadable));
+                }
+                None if name == RING_FILE || self.is_leaving(&name) => {}
+                None => foreign += 1,
+            }
+        }
+        table.next_generation = table.newest_generation() + GENERATIONS_SKIPPED;
+        if foreign > 0 {
+            tracing::warn!(units = foreign, "foreign files in the ring's directory are ignored");
+        }
+        Ok(Found { ring: self, table, foreign, resized: None })
+    }
+
+    /// The number of the slot in the file `name`, if it is one of this ring.
+    fn slot_of(&self, name: &str) -> Option<u32> {
+        slot_number(name).filter(|&number| number < self.numbers && !self.is_leaving(name))
+    }
+
+    fn is_leaving(&self, name: &str) -> bool {
+        slot_number(name).is_some_and(|number| self.leaving.binary_search(&number).is_ok())
+    }
+
+    /// What stands at the front of a slot.
+    pub(crate) fn read_view(&self, disk: &dyn Disk, number: u32) -> Result<SlotView, DvrError> {
+        let file = self.open_slot(disk, number, Open::Read)?;
+        // What a failed write left in memory only is not what is on the medium.
+        let front = file.forget_cached().and_then(|()| slot::read_front(&*file, self.slot_bytes));
+        Ok(match front.map_err(DvrError::disk("read", self.slot_path(number)))? {
+            Front::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
+            Front::Held { header, .. } if header.slot != number => SlotView::Damaged,
+            Front::Held { header, init } => SlotView::unread(header, &init),
+            Front::Blank => SlotView::Blank,
+            Front::Damaged => SlotView::Damaged,
+        })
+    }
+
+    /// Checks that the ring is still the one that was opened: a volume that went away leaves
+    /// an empty mount point, and nothing must be written there.
+    pub(crate) fn is_still_there(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        let data_dir = self.dir.parent().unwrap_or(&self.dir);
+        match Self::find(disk, data_dir)? {
+            Some(found) if found.identity == self.identity => found.check_place(disk),
+            Some(_) => Err(DvrError::Foreign { path: self.dir.clone(), what: "another ring" }),
+            None => Err(DvrError::Gone { path: self.dir.clone() }),
+        }
+    }
+
+    /// Opens the file of slot `number`.
+    pub(crate) fn open_slot(
+        &self,
+        disk: &dyn Disk,
+        number: u32,
+        how: Open,
+    ) -> Result<Arc<dyn DiskFile>, DvrError> {
+        let path = self.slot_path(number);
+        disk.open(&path, how).map_err(DvrError::disk("open", path))
+    }
+
+    /// Makes the file of slot `number` and takes its space, all of it durable when this returns:
+    /// a fragment may be told durable after a sync of its file alone. Leaves nothing behind on
+    /// failure.
+    pub(crate) fn make_slot(
+        &self,
+        disk: &dyn Disk,
+        number: u32,
+    ) -> Result<Arc<dyn DiskFile>, DvrError> {
+        self.leave_room(disk)?;
+        let path = self.slot_path(number);
+        let file = self.open_slot(disk, number, Open::Create)?;
+        let taken = file
+            .allocate(self.slot_bytes)
+            .and_then(|()| file.write_at(0, &[&slot::free_box(0, self.slot_bytes)]))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| disk.sync_dir(&self.dir));
+        if let Err(error) = taken {
+            // Should this fail too, the file is a damaged slot, which is the same as a free one.
+            let _ = disk.remove(&path);
+            return Err(DvrError::disk("take space for", path)(error));
+        }
+        Ok(file)
+    }
+
+    /// Whether the volume has room for one more slot beside what is left to others.
+    fn leave_room(&self, disk: &dyn Disk) -> Result<(), DvrError> {
+        if self.left_bytes == 0 {
+            return Ok(());
+        }
+        let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
+        if volume.free_bytes >= self.left_bytes + self.slot_bytes {
+            return Ok(());
+        }
+        Err(DvrError::NoRoom { free_bytes: volume.free_bytes, left_bytes: self.left_bytes })
+    }
+
+    pub(crate) fn slot_path(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{number:06}.mp4"))
+    }
+
+    /// What is told of it.
+    pub(crate) fn geometry(&self, foreign: u64) -> Geometry {
+        Geometry { extent: self.extent(), foreign }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.slot_bytes * u64::from(self.slots)
+    }
+}
+
+/// The number in a slot's file name.
+fn slot_number(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".mp4")?;
+    let plain = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dvr::disk::RealDisk;
+
+    fn config(dir: &Path, bytes: u64) -> Config {
+        Config { data_dir: dir.to_owned(), size: Size::Bytes(bytes), slot_bytes: Some(64 << 10) }
+    }
+
+    #[test]
+    fn a_ring_is_found_again_and_grows_but_does_not_shrink() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
+        assert_eq!(made.slots, 16);
+        let grown = Ring::open(&RealDisk, &config(dir.path(), 2 << 20), None).unwrap().ring;
+        assert_eq!((grown.slots, grown.identity), (32, made.identity));
+        for bytes in [1 << 20, 1] {
+            let kept = Ring::open(&RealDisk, &config(dir.path(), bytes), None).unwrap().ring;
+            assert_eq!(kept.slots, 32);
+        }
+    }
+
+    #[test]
+    fn a_ring_of_many_numbers_is_read_back_and_old_files_mean_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
+        let path = dir.path().join("ring/ring.toml");
+        let old = std::fs::read_to_string(&path).unwrap();
+        assert!(!old.contains("numbers") && !old.contains("leaving"), "{old}");
+        let smaller = made.without(&RealDisk, 9, vec![5, 3, 4]).unwrap();
+        let found = Ring::find(&RealDisk, dir.path()).unwrap().unwrap();
+        assert_eq!((found.slots, found.numbers, &*found.leaving), (9, 16, &[3, 4, 5][..]));
+        for name in ["000004.mp4", "000015.mp4"] {
+            std::fs::write(dir.path().join("ring").join(name), "").unwrap();
+        }
+        let found = smaller.clone().read_fronts(&RealDisk).unwrap();
+        assert_eq!((found.table.slots.len(), found.foreign), (1, 0), "{found:?}");
+        smaller.remove_slot(&RealDisk, 4).unwrap();
+        smaller.remove_slot(&RealDisk, 4).unwrap();
+        let rest = smaller.left(&RealDisk, Some(12)).unwrap();
+        assert_eq!((rest.numbers, rest.leaving.len()), (13, 0));
+        // All numbers that there can be are read back.
+        let all = (0..SLOTS_MAX).collect();
+        made.without(&RealDisk, 8, all).unwrap();
+        assert!(Ring::find(&RealDisk, dir.path()).unwrap().is_some());
+        for text in ["numbers = 7", "numbers = 2000000", "leaving = [-1]"] {
+            let at = old.find("volume").unwrap();
+            std::fs::write(&path, format!("{}{text}\n{}", &old[..at], &old[at..])).unwrap();
+            assert!(Ring::find(&RealDisk, dir.path()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_ring_of_which_nothing_can_be_read_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), 1 << 20);
+        let ring = Ring::open(&RealDisk, &config, None).unwrap().ring;
+        for number in 0..3 {
+            // It can be opened, and not be read.
+            std::fs::create_dir(ring.slot_path(number)).unwrap();
+        }
+        let error = Ring::open(&RealDisk, &config, None).unwrap_err();
+        assert!(error.to_string().contains("no slot in"), "{error}");
+        ring.make_slot(&RealDisk, 3).unwrap();
+        let table = Ring::open(&RealDisk, &config, None).unwrap().table;
+        assert_eq!((table.unreadable(), table.slots.len()), (3, 4));
+    }
+
+    #[test]
+    fn a_share_leaves_room_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ring = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
+        ring.left_bytes = 1 << 60;
+        let error = ring.make_slot(&RealDisk, 3).unwrap_err();
+        assert!(error.is_full() && error.to_string().contains("left to others"), "{error}");
+        assert!(!dir.path().join("ring/000003.mp4").exists());
+        ring.left_bytes = 1;
+        assert!(ring.make_slot(&RealDisk, 3).is_ok());
+    }
+
+    #[test]
+    fn an_expected_ring_is_never_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), 1 << 20);
+        let error = Ring::open(&RealDisk, &config, Some([1; 16])).unwrap_err();
+        assert!(matches!(error, DvrError::Gone { .. }), "{error}");
+        Ring::open(&RealDisk, &config, None).unwrap();
+        let error = Ring::open(&RealDisk, &config, Some([1; 16])).unwrap_err();
+        assert!(matches!(error, DvrError::Foreign { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_ring_of_another_volume_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), 1 << 20);
+        Ring::open(&RealDisk, &config, None).unwrap();
+        let path = dir.path().join("ring/ring.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let at = text.find("volume").unwrap();
+        std::fs::write(&path, format!("{}volume = \"1\"\n", &text[..at])).unwrap();
+        let opened = Ring::open(&RealDisk, &config, None);
+        if RealDisk.volume(dir.path()).unwrap().identity == 0 {
+            // Here nothing tells volumes apart, and a ring is not refused for it.
+            assert!(opened.is_ok());
+            return;
+        }
+        let error = opened.unwrap_err();
+        assert!(error.to_string().contains("another volume"), "{error}");
+        // A reader does not mind: the disk of another computer can be looked at.
+        assert!(Ring::find(&RealDisk, dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn foreign_files_are_counted_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), 1 << 20);
+        Ring::open(&RealDisk, &config, None).unwrap();
+        for name in ["notes.txt", "0.mp4", "999999.mp4"] {
+            std::fs::write(dir.path().join("ring").join(name), "mine").unwrap();
+        }
+        std::fs::write(dir.path().join("ring/000003.mp4"), "torn at its making").unwrap();
+        let found = Ring::open(&RealDisk, &config, None).unwrap();
+        assert_eq!(found.foreign, 3);
+        assert!(matches!(found.table.slots[&3], SlotView::Damaged));
+        assert_eq!(std::fs::read(dir.path().join("ring/0.mp4")).unwrap(), b"mine");
+    }
+}
