@@ -1,8 +1,8 @@
 //! Every reader we could get, over every transport it has, with Digest: plays, pauses, stays longer
 //! than three times the session's timeout, and is refused with a wrong password.
 //!
-//! What works is printed as a table, and the README holds that very table between two marks. A
-//! reader that lost something it could do fails the test, and so does a README that says more, or
+//! What works is printed as a table, and docs/reference/readers.md holds that very table between two marks. A
+//! reader that lost something it could do fails the test, and so does a page that says more, or
 //! less, than was seen. `UPDATE_INTEROP=1` writes the table.
 
 mod harness;
@@ -296,15 +296,15 @@ fn every_reader_plays_pauses_stays_and_proves_who_it_is() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let seen = table(&readers);
     println!("{seen}");
-    let path = Path::new(ROOT).join("README.md");
+    let path = Path::new(ROOT).join("docs/reference/readers.md");
     let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(MARKS[0]).expect("the README has the first mark");
-    let (told, after) = rest.split_once(MARKS[1]).expect("the README has the second mark");
+    let (before, rest) = readme.split_once(MARKS[0]).expect("the page has the first mark");
+    let (told, after) = rest.split_once(MARKS[1]).expect("the page has the second mark");
     if std::env::var_os("UPDATE_INTEROP").is_some() {
         let text = format!("{before}{}{seen}{}{after}", MARKS[0], MARKS[1]);
         return std::fs::write(&path, text).unwrap();
     }
-    assert_eq!(told, seen, "the README's table is not what was seen");
+    assert_eq!(told, seen, "the table of docs/reference/readers.md is not what was seen");
 }
 
 /// Lets a reader do everything; what went wrong.

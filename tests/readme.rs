@@ -1,9 +1,9 @@
-//! The commands of the README, pasted as they stand.
+//! The commands of the README and of the pages it leads to, pasted as they are.
 //!
-//! A daemon shows the demo stream; every command of the table of URLs and of the blocks about the
-//! past, the disk and evidence runs in bash in its directory, in the order of the page. Only what a
-//! person at the keyboard does is done by stand-ins: they end players a second after these know what
-//! they play, and open pages without a window.
+//! A daemon shows the demo stream; every command of the README, of the table of URLs and of the pages
+//! about the disk and evidence runs in bash in its directory, in that order. Stand-ins do only what a
+//! person at the keyboard does: they end players a second after these know what they play, and open
+//! pages without a window.
 
 mod harness;
 
@@ -15,11 +15,13 @@ use std::time::Duration;
 use harness::daemon::Daemon;
 use harness::{need, run, wait_for};
 
-/// What the page says, at the time of this build.
-const README: &str = include_str!("../README.md");
-
-/// Headings of the page whose `sh` blocks are run.
-const SECTIONS: [&str; 3] = ["## Three commands", "## What is on the disk", "## Evidence"];
+/// The pages whose commands are pasted, in this order, at the time of this build.
+const PAGES: [&str; 4] = [
+    include_str!("../README.md"),
+    include_str!("../docs/reference/urls.md"),
+    include_str!("../docs/operate/disk.md"),
+    include_str!("../docs/use/evidence.md"),
+];
 
 /// Commands that are not run, and why.
 const LEFT_OUT: [(&str, &str); 3] = [
@@ -40,7 +42,7 @@ fn every_command_of_the_readme_can_be_pasted() {
         need(program, package);
     }
     let commands = commands();
-    assert!(commands.len() > 40, "the README's commands are not found any more: {commands:#?}");
+    assert!(commands.len() > 40, "the pages' commands are not found any more: {commands:#?}");
     let daemon = Daemon::start_new(
         "256MiB",
         "[stream.demo]\nsource = { kind = \"pattern\", width = 640, height = 360, fps = 10 }",
@@ -53,32 +55,27 @@ fn every_command_of_the_readme_can_be_pasted() {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), commands.len(), failed.join("\n"));
 }
 
-/// The commands of the page, in its order.
+/// The commands of all pages, in their order, each once.
 fn commands() -> Vec<String> {
-    let blocks = README.split("\n## ").flat_map(|section| {
-        let wanted = SECTIONS.iter().any(|heading| section.starts_with(&heading[3..]));
-        let rows = section.lines().filter(move |_| wanted).filter_map(of_a_row);
-        let blocks = section.split("```sh\n").skip(1).filter(move |_| wanted);
-        rows.chain(blocks.flat_map(of_a_block))
-    });
+    let of_a_page = |page: &'static str| {
+        let rows = page.lines().filter_map(of_a_row);
+        rows.chain(page.split("```sh\n").skip(1).flat_map(of_a_block))
+    };
     let left_out = |command: &String| LEFT_OUT.iter().any(|(begin, _)| command.starts_with(begin));
-    blocks.filter(|command| !left_out(command)).collect()
+    let mut commands: Vec<String> = Vec::new();
+    for command in PAGES.into_iter().flat_map(of_a_page).filter(|command| !left_out(command)) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
 }
 
-/// The command that a row of the table of URLs tells to try.
+/// The command in the last cell of a row of a table that says what to try.
 fn of_a_row(line: &str) -> Option<String> {
-    let cells: Vec<&str> = line.strip_prefix("| ")?.splitn(3, " | ").collect();
-    let [_, url, tried] = cells[..] else { return None };
-    if url == "URL" {
-        return None;
-    }
-    let of_urls = url.starts_with('`') || url.contains("ports") || url.starts_with("as RTSP");
-    let tried = tried.strip_prefix('`').and_then(|rest| rest.split_once('`'));
-    match (of_urls, tried) {
-        (true, None) => panic!("nothing to paste for {url}"),
-        (true, Some((command, _))) => Some(command.replace("\\|", "|")),
-        (false, _) => None, // the table of readers
-    }
+    let cells: Vec<&str> = line.strip_prefix("| ")?.split(" | ").collect();
+    let tried = cells.last()?.strip_prefix('`')?.split_once('`')?.0;
+    Some(tried.replace("\\|", "|")).filter(|tried| tried.contains("127.0.0.1"))
 }
 
 /// The commands of a block, with the lines that they go on in.
