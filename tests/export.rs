@@ -15,7 +15,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::WallTime;
 use holdfast::dvr::DvrError;
 use holdfast::media::codec::Law;
-use holdfast::playback::export::{ExportError, Exports, Film as Planned, Wish};
+use holdfast::playback::export::{ExportError, ExportPlan, ExportRequest, Exports};
 use mp4_atom::{Any, Decode};
 use reel::{Film, Place, Ring};
 
@@ -518,7 +518,7 @@ fn a_clip_is_cut_as_nginx_cuts_it() {
     assert_eq!(ask(&format!("{clip}?start=99"), &[]).0, 404);
 }
 
-async fn read_all(exports: &Exports, film: &std::sync::Arc<Planned>) -> Vec<u8> {
+async fn read_all(exports: &Exports, film: &std::sync::Arc<ExportPlan>) -> Vec<u8> {
     let mut reading = exports.read(film, 0..film.len()).unwrap();
     let mut all = Vec::new();
     while let Some(bytes) = reading.next().await.unwrap() {
@@ -545,11 +545,12 @@ async fn tables_that_are_not_kept_are_the_same_ones_and_any_part_is_of_the_whole
     let film = Film::reordered("320x240", 8);
     let (ring, place) = large(dir.path(), &film, 3);
     let exports = Exports::new(ring.dvr.clone());
-    let wish = Wish::new(StreamName::parse("gate").unwrap(), place.at(2.3), place.at(21.7));
-    let kept = exports.plan(&wish).await.unwrap();
+    let request =
+        ExportRequest::new(StreamName::parse("gate").unwrap(), place.at(2.3), place.at(21.7));
+    let kept = exports.plan(&request).await.unwrap();
     let whole = read_all(&exports, &kept).await;
     let frugal = exports.clone().with_table_bytes_max(0);
-    let again = frugal.plan(&wish).await.unwrap();
+    let again = frugal.plan(&request).await.unwrap();
     assert_eq!((again.tag(), again.len()), (kept.tag(), kept.len()));
     assert!(read_all(&frugal, &again).await == whole, "the same file");
     let step = whole.len() / 40;
@@ -575,8 +576,8 @@ async fn footage_that_goes_under_a_slow_reader_ends_the_file_with_an_error() {
     let (mut ring, place) = large(dir.path(), &film, rounds);
     let exports = Exports::new(ring.dvr.clone());
     let end = place.later(rounds * 8_000).date;
-    let wish = Wish::new(StreamName::parse("gate").unwrap(), place.date, end);
-    let planned = exports.plan(&wish).await.unwrap();
+    let request = ExportRequest::new(StreamName::parse("gate").unwrap(), place.date, end);
+    let planned = exports.plan(&request).await.unwrap();
     let whole = read_all(&exports, &planned).await;
     let mut reading = exports.read(&planned, 0..planned.len()).unwrap();
     let mut got = Vec::new();

@@ -21,7 +21,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, Keep, RingState};
 use holdfast::media::{AccessUnit, Captured, ClockSource, RunId, TrackId, Tracks};
-use holdfast::playback::evidence::verify::verify;
+use holdfast::playback::export_jobs::verify::verify;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
 

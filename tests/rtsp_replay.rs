@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use clock::LongOn;
 use holdfast::base::time::{BootTime, Clock, SharedClock, WallTime};
-use holdfast::playback::replay::{Archive, Came, Order, Refused, Voices};
-use holdfast::wire::rtsp::{Frames, Onvif, Scale, Span, What, Wish};
+use holdfast::playback::{
+    FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed, Playback,
+    PlaybackError, PlaybackNext, RtpTracks,
+};
 use replay::{Bench, GOP, Got, Player, SECS, clock, gap_secs};
 
 const ALL: u32 = SECS * GOP;
@@ -55,7 +57,7 @@ async fn a_gap_is_passed_over_and_takes_no_time() {
     let stamps = &got.stamps;
     let furthest = stamps.iter().map(|at| at.wrapping_sub(stamps[0])).max().unwrap();
     assert!(furthest < 90_000 * 5, "{furthest} ticks");
-    // Beginning in the gap is beginning behind it.
+    // PlayStart in the gap is beginning behind it.
     let into = bench.at(f64::from(half) + 1.5);
     let reply = player.play(&format!("Range: {}\r\n", clock(into, Some(until)))).await;
     let behind = clock(bench.at(f64::from(half) + gap_secs()), Some(until));
@@ -261,23 +263,22 @@ async fn a_player_whose_footage_goes_says_so() {
     let (boot, date) = (LongOn.boot().before(Duration::from_secs(7_200)), bench.at(-7_200.0));
     bench.record(0..SECS, boot, date, true);
     bench.durable(u64::from(SECS)).await;
-    let span = Span { from: date, until: None };
-    let onvif = Some(Onvif { unpaced: true, frames: Frames::All, cseq: 1 });
-    let wish = Wish { what: What::Past(span), scale: Scale::ONE, onvif };
-    let (archive, clock) = (Archive::new(bench.dvr.clone()), Arc::new(LongOn) as SharedClock);
-    let order = Order::From(span);
-    let mut replay = archive.open(&bench.stream, &clock, order, &wish).unwrap();
+    let from = PlayFrom::Date(PlayRange { from: date, until: None });
+    let onvif = Some(OnvifOptions { unpaced: true, frames: FrameSelection::All, cseq: 1 });
+    let request = PlayRequest { from, speed: PlaySpeed::ONE, onvif };
+    let (archive, clock) = (Playback::new(bench.dvr.clone()), Arc::new(LongOn) as SharedClock);
+    let mut replay = archive.open(&bench.stream, &clock, &request).unwrap();
     replay.ready().await.unwrap();
-    replay.begin(Voices::new([]));
+    replay.begin(RtpTracks::new([]));
     write_over(&bench, boot, date).await;
     let reason = loop {
         match tokio::time::timeout(Duration::from_secs(30), replay.next()).await.unwrap() {
-            Came::Unit(_) => {}
-            Came::Over => panic!("it took what came later for the end of what it played"),
-            Came::Ended(reason) => break reason,
+            PlaybackNext::Unit(_) => {}
+            PlaybackNext::Over => panic!("it took what came later for the end of what it played"),
+            PlaybackNext::Ended(reason) => break reason,
         }
     };
-    assert_eq!(reason, Refused::Reused.reason());
+    assert_eq!(reason, PlaybackError::Reused.reason());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

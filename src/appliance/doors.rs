@@ -18,9 +18,9 @@ use crate::dvr::Dvr;
 use crate::gpio::Panel;
 use crate::ingest::Entrance;
 use crate::live::Outlet;
-use crate::playback::evidence::ExportJobs;
+use crate::playback::Playback;
+use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
-use crate::playback::replay::Archive;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
@@ -65,7 +65,7 @@ pub(super) struct View {
     pub(super) export_jobs: ExportJobs,
     pub(super) machine: Machine,
     pub(super) panel: Panel,
-    pub(super) archive: Archive,
+    pub(super) archive: Playback,
     pub(super) past: PastPictures,
     pub(super) sprites: Sprites,
     pub(super) supervisor: Supervisor,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::base::device::{DeviceKey, PublicKey};
-use crate::playback::evidence::verify::{Report, verify};
+use crate::playback::export_jobs::verify::{Report, verify};
 
 /// A public key is no longer than this as a file.
 const KEY_FILE_BYTES_MAX: u64 = 4 << 10;

@@ -29,9 +29,9 @@ use crate::gpio::{self, Panel};
 use crate::ingest::{self, Entrance, Taps};
 use crate::live::Outlet;
 use crate::live::recorder::Recorder;
-use crate::playback::evidence::ExportJobs;
+use crate::playback::Playback;
+use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
-use crate::playback::replay::Archive;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::Cors;
 use crate::serve::rtsp::Reception;
@@ -62,7 +62,7 @@ pub(super) struct House {
     multicast: Multicast,
     cors: Cors,
     dvr: Dvr,
-    archive: Archive,
+    archive: Playback,
     decoders: StillDecoders,
     past: PastPictures,
     sprites: Sprites,
@@ -135,7 +135,7 @@ impl House {
             multicast: Multicast::default(),
             cors: Cors::default(),
             clock,
-            archive: Archive::new(dvr.clone()),
+            archive: Playback::new(dvr.clone()),
             export_jobs: ExportJobs::open(dvr.clone(), config.data_dir.clone(), &supervisor),
             machine,
             panel: Panel::default(),

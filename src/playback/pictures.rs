@@ -14,7 +14,7 @@ use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{Clip, Dvr, DvrError, Identity, Moment};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
 use crate::media::AccessUnit;
-use crate::playback::replay::unpack::Unpacker;
+use crate::playback::unpack::Unpacker;
 
 /// Which picture: of a stream, the boot and time of its fragment, and how wide.
 type Key = (StreamName, Identity, i64, Option<u16>);

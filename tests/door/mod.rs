@@ -18,7 +18,7 @@ use holdfast::gpio::Panel;
 use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
-use holdfast::playback::evidence::ExportJobs;
+use holdfast::playback::export_jobs::ExportJobs;
 use holdfast::playback::pictures::PastPictures;
 use holdfast::playback::sprite::Sprites;
 use holdfast::serve::http::{self, Cors, HttpDoor};

@@ -21,7 +21,7 @@ use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
 };
-use holdfast::playback::replay::Archive;
+use holdfast::playback::Playback;
 use holdfast::serve::rtsp::RtspDoor;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
@@ -236,7 +236,7 @@ impl Bench {
         directory.replace(BTreeMap::from([(name, outlet)]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let archive = Archive::new(dvr.clone());
+        let archive = Playback::new(dvr.clone());
         RtspDoor::new(directory, supervisor.child()).with_archive(archive).keep(listener);
         let date = LongOn.wall();
         Self { film, address, dvr, stream, supervisor, writer, date, _dir: dir }

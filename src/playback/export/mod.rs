@@ -6,17 +6,17 @@
 //!
 //! # Using it
 //!
-//! [`Exports::plan`] walks the range once, by the `moof`s alone, and gives a [`Film`]: its
-//! [`len`](Film::len) and [`tag`](Film::tag) are known then, and nothing was read of the media.
-//! [`Exports::read`] gives any range of its bytes as a [`FilmReading`], which
-//! [`next`](FilmReading::next) turns into chunks. A film can be read any number of times and
+//! [`Exports::plan`] walks the range once, by the `moof`s alone, and gives a [`ExportPlan`]: its
+//! [`len`](ExportPlan::len) and [`tag`](ExportPlan::tag) are known then, and nothing was read of the media.
+//! [`Exports::read`] gives any range of its bytes as a [`ExportReader`], which
+//! [`next`](ExportReader::next) turns into chunks. A plan can be read any number of times and
 //! gives the same bytes each time, or an error: footage that was given away meanwhile, or that
 //! does not match its seal, ends the reading. What became durable after the plan is not in it.
 //!
 //! ```ignore
 //! let exports = Exports::new(dvr.clone());
-//! let film = exports.plan(&Wish::new(stream, start, end)).await?;
-//! let mut reading = exports.read(&film, 0..film.len())?;
+//! let plan = exports.plan(&ExportRequest::new(stream, start, end)).await?;
+//! let mut reading = exports.read(&plan, 0..plan.len())?;
 //! while let Some(chunk) = reading.next().await? { archive.write_all(&chunk)?; }
 //! ```
 //!
@@ -36,12 +36,12 @@
 //!    than [`EXPORT_TABLE_BYTES_MAX`](crate::base::limits::EXPORT_TABLE_BYTES_MAX) are written
 //!    again from the ring as they are sent, one table after the other.
 
-mod film;
+mod fragment_walk;
 mod plan;
-mod reading;
-mod roll;
+mod planner;
+mod reader;
 mod timeline;
-mod walk;
+mod tracks;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,9 +49,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use film::Film;
-use plan::Planner;
-pub use reading::FilmReading;
+pub use plan::ExportPlan;
+use planner::ExportPlanner;
+pub use reader::ExportReader;
 
 use crate::base::limits::{
     DISK_READ_WAIT_MAX, EXPORT_ENTRIES_MAX, EXPORT_TABLE_BYTES_MAX, EXPORTS_MAX,
@@ -74,7 +74,7 @@ pub enum LastPicture {
 
 /// What is to be exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ExportRequest {
     /// The stream.
     pub stream: StreamName,
     /// From when: the picture on show then is the first.
@@ -88,7 +88,7 @@ pub struct Wish {
     pub keeps_length: bool,
 }
 
-impl Wish {
+impl ExportRequest {
     /// All that is on show from `start` until `end`.
     #[must_use]
     pub fn new(stream: StreamName, start: WallTime, end: WallTime) -> Self {
@@ -146,7 +146,7 @@ impl Exports {
         Self { dvr, places, zone, table_bytes_max: EXPORT_TABLE_BYTES_MAX }
     }
 
-    /// As before, but a film keeps only so many bytes of its tables in memory.
+    /// As before, but a plan keeps only so many bytes of its tables in memory.
     #[must_use]
     pub fn with_table_bytes_max(self, table_bytes_max: usize) -> Self {
         Self { table_bytes_max, ..self }
@@ -163,11 +163,11 @@ impl Exports {
     }
 
     /// Plans the file. Dropping the future ends the work after the step it is at.
-    pub async fn plan(&self, wish: &Wish) -> Result<Arc<Film>, ExportError> {
+    pub async fn plan(&self, request: &ExportRequest) -> Result<Arc<ExportPlan>, ExportError> {
         let place = Arc::new(self.place()?);
         let mut tries = 1;
         loop {
-            match self.planned(wish, &place).await {
+            match self.planned(request, &place).await {
                 // The oldest footage went meanwhile, or some was found damaged: that is known now.
                 Err(ExportError::Dvr(error)) if error.is_gone() && tries < PLAN_TRIES_MAX => {
                     tries += 1;
@@ -179,10 +179,10 @@ impl Exports {
 
     async fn planned(
         &self,
-        wish: &Wish,
+        request: &ExportRequest,
         place: &Arc<OwnedSemaphorePermit>,
-    ) -> Result<Film, ExportError> {
-        let mut planner = self.planner(wish, place).await?;
+    ) -> Result<ExportPlan, ExportError> {
+        let mut planner = self.planner(request, place).await?;
         loop {
             let (back, done) = blocking(place, move || {
                 let done = planner.step()?;
@@ -191,32 +191,36 @@ impl Exports {
             .await?;
             planner = back;
             if done {
-                return planner.film();
+                return planner.plan();
             }
         }
     }
 
     async fn planner(
         &self,
-        wish: &Wish,
+        request: &ExportRequest,
         place: &Arc<OwnedSemaphorePermit>,
-    ) -> Result<Box<Planner>, ExportError> {
-        let tape = self.dvr.tape(&wish.stream)?;
-        let (wish, zone, keep) = (wish.clone(), self.zone.clone(), self.table_bytes_max);
-        blocking(place, move || Planner::begin(tape, wish, zone, keep).map(Box::new)).await
+    ) -> Result<Box<ExportPlanner>, ExportError> {
+        let tape = self.dvr.tape(&request.stream)?;
+        let (request, zone, keep) = (request.clone(), self.zone.clone(), self.table_bytes_max);
+        blocking(place, move || ExportPlanner::begin(tape, request, zone, keep).map(Box::new)).await
     }
 
-    /// The date of the first picture that a film of `wish` shows.
-    pub async fn first_picture(&self, wish: &Wish) -> Result<WallTime, ExportError> {
+    /// The date of the first picture that a plan of `request` shows.
+    pub async fn first_picture(&self, request: &ExportRequest) -> Result<WallTime, ExportError> {
         let place = Arc::new(self.place()?);
-        Ok(self.planner(wish, &place).await?.starts())
+        Ok(self.planner(request, &place).await?.starts())
     }
 
-    /// Reads `range` of the bytes of `film`. Its slots are leased meanwhile.
-    pub fn read(&self, film: &Arc<Film>, range: Range<u64>) -> Result<FilmReading, ExportError> {
+    /// Reads `range` of the bytes of `plan`. Its slots are leased meanwhile.
+    pub fn read(
+        &self,
+        plan: &Arc<ExportPlan>,
+        range: Range<u64>,
+    ) -> Result<ExportReader, ExportError> {
         let place = Arc::new(self.place()?);
-        let tape = self.dvr.tape(film.stream())?;
-        Ok(FilmReading::new(Arc::clone(film), tape, range, place))
+        let tape = self.dvr.tape(plan.stream())?;
+        Ok(ExportReader::new(Arc::clone(plan), tape, range, place))
     }
 }
 

@@ -1,295 +1,123 @@
-//! The first walk: finds out where the file begins and ends, how long it is, and what its front
-//! says.
+//! A planned file.
 //!
-//! Owns: the edit lists and the tag. Reads no media. Blocks on the disk, step by step.
+//! Owns: its length, its tag, its front, and where in the ring each part of its media begins.
 
-use std::ops::Range;
+use bytes::Bytes;
 
-use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
+use super::fragment_walk::LapMark;
+use super::timeline::{ExportRange, local};
+use super::tracks::ExportTracks;
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::dvr::Place;
+use crate::wire::mp4::Table;
 
-use super::film::{Film, FrontPart};
-use super::timeline::{Cell, Cut, TEXT, nanos_between, ticks_of};
-use super::walk::{Mark, Walk};
-use super::{ExportError, LastPicture, Wish};
-use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS};
-use crate::base::time::{MediaTime, WallTime};
-use crate::dvr::{Depth, Head, Place, Tape, Way};
-use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
-
-/// Of the bytes that are written: another version of the same footage is another file.
-const FORMAT_VERSION: u8 = 2;
-
-/// A plan in the making.
+/// A file that can be read, see [`Exports`](super::Exports).
 #[derive(Debug)]
-pub(super) struct Planner {
-    wish: Wish,
-    cut: Cut,
-    walk: Walk,
-    /// Where the first picture stands in the file, and its date.
-    start: (i64, WallTime),
-    tallies: Vec<Tally>,
-    keeps_rows: bool,
-    table_bytes_max: usize,
-    marks: Vec<Mark>,
-    last: Option<Place>,
-    gaps: Vec<(WallTime, WallTime)>,
-    gaps_total: u64,
-    hash: Sha256,
+pub struct ExportPlan {
+    pub(super) stream: StreamName,
+    pub(super) range: ExportRange,
+    pub(super) tracks: ExportTracks,
+    /// One for each lap, in order; never empty.
+    pub(super) marks: Vec<LapMark>,
+    /// The last fragment.
+    pub(super) last: Place,
+    pub(super) front: Vec<FrontPart>,
+    pub(super) front_bytes: u64,
+    pub(super) media_bytes: u64,
+    pub(super) tag: String,
+    pub(super) start: WallTime,
+    pub(super) end: WallTime,
+    pub(super) shown_nanos: i64,
+    pub(super) gaps: Vec<(WallTime, WallTime)>,
+    pub(super) gaps_total: u64,
 }
 
-/// Where the file begins.
-struct Beginning {
-    /// Of the picture on show at the start, or else of the first one: its time in the file.
-    nanos: i64,
-    date: WallTime,
-    /// There was a picture on show.
-    on_show: bool,
-    /// The last fragment from which that can be decoded.
-    from: Place,
+/// A piece of what stands in front of the media.
+#[derive(Clone, Debug)]
+pub(super) enum FrontPart {
+    /// These bytes.
+    Bytes(Bytes),
+    /// So many bytes of a table, which are written anew: track and table.
+    Rows(usize, Table, u64),
 }
 
-impl Planner {
-    /// Finds the beginning.
-    pub(super) fn begin(
-        mut tape: Tape,
-        mut wish: Wish,
-        zone: TimeZone,
-        table_bytes_max: usize,
-    ) -> Result<Self, ExportError> {
-        let nothing = |tape: &Tape| ExportError::NothingThere { extent: tape.extent() };
-        let mut cut = Cut {
-            start_nanos: 0,
-            end: wish.end,
-            last: LastPicture::Begun,
-            zone,
-            clock: tape.clock(),
-        };
-        if !tape.seek(wish.start, Way::Forward)? {
-            return Err(nothing(&tape));
+impl FrontPart {
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Rows(_, _, bytes) => *bytes,
         }
-        let mut walk = Walk::first(tape);
-        let Some(begin) = beginning(&mut walk, &cut, wish.start)? else {
-            return Err(nothing(&walk.tape));
-        };
-        if begin.on_show && wish.keeps_length {
-            wish.end = begin.date.offset_nanos(nanos_between(wish.start, wish.end));
-        }
-        if begin.date >= wish.end {
-            return Err(nothing(&walk.tape));
-        }
-        (cut.start_nanos, cut.end, cut.last) = (begin.nanos, wish.end, wish.last);
-        let mut tape = walk.tape;
-        tape.go_to(&[begin.from]);
-        let mut hash = Sha256::new();
-        hash.update([FORMAT_VERSION]);
-        hash.update(tape.ring());
-        hash.update(wish.stream.as_str());
-        hash.update(cut.zone.iana_name().unwrap_or_default());
-        Ok(Self {
-            wish,
-            cut,
-            walk: Walk::first(tape),
-            start: (begin.nanos, begin.date),
-            tallies: Vec::new(),
-            keeps_rows: true,
-            table_bytes_max,
-            marks: Vec::new(),
-            last: None,
-            gaps: Vec::new(),
-            gaps_total: 0,
-            hash,
-        })
-    }
-
-    /// The date of the first picture.
-    pub(super) fn starts(&self) -> WallTime {
-        self.start.1
-    }
-
-    /// Takes some more fragments; returns whether that was all.
-    pub(super) fn step(&mut self) -> Result<bool, ExportError> {
-        for _ in 0..EXPORT_STEP_FRAGMENTS {
-            let (timeline, media_at) = (self.walk.timeline.clone(), self.walk.media_at);
-            let Some((head, cell)) = self.walk.next(Depth::Head, &self.cut)? else {
-                self.tallies.iter_mut().for_each(Tally::finish);
-                self.bound();
-                return Ok(true);
-            };
-            if self.marks.last().is_none_or(|mark| mark.place.lap() != head.place.lap()) {
-                self.marks.push(Mark { place: head.place, media_at, timeline });
-            }
-            self.take(&head, &cell, media_at);
-        }
-        self.bound();
-        Ok(false)
-    }
-
-    /// Keeps no more of the tables than is allowed.
-    fn bound(&mut self) {
-        let kept: usize = self.tallies.iter().map(Tally::kept_bytes).sum();
-        if self.keeps_rows && kept > self.table_bytes_max {
-            self.keeps_rows = false;
-            self.tallies.iter_mut().for_each(Tally::keep_none);
-        }
-    }
-
-    fn take(&mut self, head: &Head, cell: &Cell, mut media_at: u64) {
-        while self.tallies.len() < self.walk.roll.tracks.len() {
-            let mut tally = Tally::default();
-            if !self.keeps_rows {
-                tally.keep_none();
-            }
-            self.tallies.push(tally);
-        }
-        self.hash.update(head.place.lap().to_be_bytes());
-        self.hash.update(head.entry.sequence.to_be_bytes());
-        for piece in &cell.pieces {
-            let chunk = piece.chunk(media_at);
-            self.hash.update(chunk.decode_ticks.to_be_bytes());
-            self.tallies[piece.track].push(&chunk);
-            media_at += piece.bytes();
-        }
-        if let Some(gap) = cell.gap {
-            self.gaps_total += 1;
-            if self.gaps.len() < EXPORT_GAPS_MAX {
-                self.gaps.push(gap);
-            }
-        }
-        self.last = Some(head.place);
-    }
-
-    /// The film, when all was taken.
-    pub(super) fn film(mut self) -> Result<Film, ExportError> {
-        let nothing = ExportError::NothingThere { extent: self.walk.tape.extent() };
-        let Some(last) = self.last else { return Err(nothing) };
-        // Less than one whole picture may have been asked for.
-        let lead = self.walk.roll.lead();
-        let shows = lead.is_some_and(|lead| {
-            let start_ticks = ticks_of(self.start.0, self.walk.roll.rate(lead));
-            self.tallies[lead].shown_end_ticks() > start_ticks
-        });
-        if !shows {
-            return Err(nothing);
-        }
-        let (end_nanos, end) = self.walk.timeline.end();
-        let shown = self.start.0..end_nanos;
-        // Media first, so that players that show one track show the right one.
-        let count = self.tallies.len();
-        let order: Vec<usize> = (TEXT + 1..count).chain([TEXT]).collect();
-        let order: Vec<usize> =
-            order.into_iter().filter(|&index| self.tallies[index].samples() > 0).collect();
-        let tracks = order.iter().map(|&index| {
-            let track = &self.walk.roll.tracks[index];
-            let tally = &self.tallies[index];
-            let edits = edits(&shown, tally, track.rate);
-            let (content, rate, entries) = (track.content, track.rate, &track.entries[..]);
-            FilmTrack { content, rate, entries, edits, tally }
-        });
-        let tracks: Vec<_> = tracks.collect();
-        let media_bytes = self.walk.media_at;
-        let begun_secs = self.start.1.as_unix_millis().div_euclid(1_000);
-        let front = front(&tracks, media_bytes, begun_secs)
-            .map_err(|TooLong { .. }| ExportError::TooLong)?;
-        drop(tracks);
-        let mut parts = Vec::with_capacity(front.parts.len());
-        for part in front.parts {
-            parts.push(match part {
-                Part::Bytes(bytes) => {
-                    self.hash.update(&bytes);
-                    FrontPart::Bytes(bytes)
-                }
-                Part::Rows { track, table, .. } if self.keeps_rows => {
-                    let rows = self.tallies[order[track]].kept(table, front.bytes);
-                    FrontPart::Bytes(rows.into())
-                }
-                Part::Rows { track, table, bytes } => FrontPart::Rows(order[track], table, bytes),
-            });
-        }
-        let digest = self.hash.finalize();
-        Ok(Film {
-            stream: self.wish.stream,
-            cut: self.cut,
-            roll: self.walk.roll,
-            marks: self.marks,
-            last,
-            front: parts,
-            front_bytes: front.bytes,
-            media_bytes,
-            tag: format!("{:032x}", u128::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 16]))),
-            start: self.start.1,
-            end,
-            shown_nanos: end_nanos - self.start.0,
-            gaps: self.gaps,
-            gaps_total: self.gaps_total,
-        })
     }
 }
 
-/// Finds the picture on show at `start`, or else the first one, in the first section.
-fn beginning(
-    walk: &mut Walk,
-    cut: &Cut,
-    start: WallTime,
-) -> Result<Option<Beginning>, ExportError> {
-    let (mut on_show, mut first, mut zero) = (None, None, None);
-    let mut keys: Vec<(i64, Place)> = Vec::new();
-    while let Some((head, cell)) = walk.next(Depth::Head, cut)? {
-        if *zero.get_or_insert(cell.zero) != cell.zero || cell.gap.is_some() {
-            break;
-        }
-        let start_nanos = nanos_between(cell.zero, start);
-        if head.entry.starts_with_key {
-            // Of those before the start only the last one matters, and of a start in the middle
-            // of a picture the one before.
-            if keys.len() > 1 && cell.begins_nanos <= start_nanos {
-                keys.remove(0);
-            }
-            keys.push((cell.begins_nanos, head.place));
-        }
-        let lead = walk.roll.lead();
-        for piece in cell.pieces.iter().filter(|piece| Some(piece.track) == lead) {
-            let rate = walk.roll.rate(piece.track);
-            for ticks in piece.shown_ticks() {
-                let nanos = MediaTime { ticks, rate }.as_nanos();
-                if ticks <= ticks_of(start_nanos, rate) {
-                    on_show = on_show.max(Some(nanos));
-                }
-                first = Some(first.map_or(nanos, |first: i64| first.min(nanos)));
-            }
-        }
-        if cell.begins_nanos > start_nanos && first.is_some() {
-            break;
-        }
+impl ExportPlan {
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamName {
+        &self.stream
     }
-    let Some((nanos, zero)) = on_show.or(first).zip(zero) else { return Ok(None) };
-    let date = zero.offset_nanos(nanos);
-    let key = keys.iter().rev().find(|(begins_nanos, _)| *begins_nanos <= nanos);
-    let Some(&(begins_nanos, from)) = key.or(keys.first()) else { return Ok(None) };
-    // The file begins there.
-    let nanos = nanos - begins_nanos;
-    Ok(Some(Beginning { nanos, date, on_show: on_show.is_some(), from }))
-}
 
-/// What of a track is shown in the stretch of the file's timeline that is. A track that begins late,
-/// because its codec came late, begins behind an empty edit.
-fn edits(shown: &Range<i64>, tally: &Tally, rate: std::num::NonZeroU32) -> Vec<Edit> {
-    let movie = |nanos: i64| ticks_of(nanos, MOVIE_RATE);
-    let nanos = |ticks: i64| MediaTime { ticks, rate }.as_nanos();
-    let first_ticks = tally.first_ticks();
-    let from_nanos = shown.start.max(nanos(first_ticks));
-    let until_nanos = shown.end.min(nanos(tally.shown_end_ticks()));
-    if from_nanos >= until_nanos {
-        return Vec::new();
+    /// Bytes of the file.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.front_bytes + self.media_bytes
     }
-    let mut edits = Vec::with_capacity(2);
-    if let Ok(movie_ticks @ 1..) = u64::try_from(movie(from_nanos) - movie(shown.start)) {
-        edits.push(Edit { movie_ticks, media_ticks: None });
+
+    /// Whether there are none, which never happens.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
-    let media = ticks_of(from_nanos, rate).saturating_sub(first_ticks);
-    edits.push(Edit {
-        movie_ticks: u64::try_from(movie(until_nanos) - movie(from_nanos)).unwrap_or(0),
-        media_ticks: Some(u64::try_from(media).unwrap_or(0)),
-    });
-    edits
+
+    /// Names these bytes: two films with the same tag are the same byte for byte. 32 hexadecimal
+    /// digits.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Date of the first picture that is shown.
+    #[must_use]
+    pub fn start(&self) -> WallTime {
+        self.start
+    }
+
+    /// Date at which the last one ends.
+    #[must_use]
+    pub fn end(&self) -> WallTime {
+        self.end
+    }
+
+    /// How long it plays, in nanoseconds. More than from start to end where the clock was set
+    /// back meanwhile, less where a gap was longer than six hours.
+    #[must_use]
+    pub fn shown_nanos(&self) -> i64 {
+        self.shown_nanos
+    }
+
+    /// The stretches of it without footage, in order; of very many only the first, and
+    /// [`ExportPlan::gaps_total`] says how many there are.
+    #[must_use]
+    pub fn gaps(&self) -> &[(WallTime, WallTime)] {
+        &self.gaps
+    }
+
+    /// How many gaps there are.
+    #[must_use]
+    pub fn gaps_total(&self) -> u64 {
+        self.gaps_total
+    }
+
+    /// A name for the file: stream, and date and time of its beginning on the clocks of the site
+    /// with their offset, without anything that a file system minds.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let at = local(self.start, &self.range.zone).replace(':', "-").replacen(' ', "_", 1);
+        format!("{}_{}.mp4", self.stream, at.replace(' ', ""))
+    }
+
+    pub(super) fn mark_before(&self, media_at: u64) -> usize {
+        self.marks.partition_point(|mark| mark.media_at <= media_at).saturating_sub(1)
+    }
 }

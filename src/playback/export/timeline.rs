@@ -1,24 +1,20 @@
 //! Puts fragments on the timeline of the file, one behind the other.
 //!
 //! Owns: which samples of a fragment are taken, where they stand in time, and the text that goes
-//! with them. A walk that begins with the same [`Timeline`] at the same place gives the same
-//! [`Cell`]s again: nothing here reads a clock.
+//! with them. A walk that begins with the same [`ExportTimeline`] at the same place gives the same
+//! [`PlannedFragment`]s again: nothing here reads a clock.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::roll::Roll;
+use super::tracks::{ExportTracks, TEXT};
 use super::{ExportError, LastPicture};
 use crate::base::time::{BootTime, MediaTime, WallTime};
 use crate::dvr::{ClockTable, Entry, Head, Identity};
 use crate::wire::mp4::{Chunk, Row, SampleRun, read_runs, text_sample};
 
-/// Ticks per second of the text track.
-pub(super) const TEXT_RATE: u32 = 1_000;
-/// Index of the text track.
-pub(super) const TEXT: usize = 0;
 const SECOND_NANOS: i64 = 1_000_000_000;
 /// How far dates may leave the media where the clock leapt before a new section begins.
 const STEP_NANOS_MIN: u64 = 500_000_000;
@@ -35,11 +31,11 @@ const GAP_TOLD_NANOS_MIN: i64 = 2 * SECOND_NANOS;
 /// ffmpeg 5.1 then shows pictures twice, and GStreamer 1.22 nothing at all.
 const GAP_SAMPLE_NANOS_MAX: i64 = 6 * 3_600 * SECOND_NANOS;
 
-/// What is cut out of the recording, by its dates.
+/// What is range out of the recording, by its dates.
 #[derive(Clone, Debug)]
-pub(super) struct Cut {
+pub(super) struct ExportRange {
     /// Time in the file at which the first picture is shown. The text begins there: not all
-    /// players cut a line of text in two.
+    /// players range a line of text in two.
     pub(super) start_nanos: i64,
     /// Where it ends.
     pub(super) end: WallTime,
@@ -53,7 +49,7 @@ pub(super) struct Cut {
 
 /// An uninterrupted stretch, and where it stands in the file.
 #[derive(Clone, Debug)]
-struct Section {
+struct ExportSection {
     /// Media time minus time in the file.
     base_nanos: i64,
     /// The date at time zero of the file, by this section.
@@ -62,8 +58,8 @@ struct Section {
 
 /// How far the file has come.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Timeline {
-    section: Option<Section>,
+pub(super) struct ExportTimeline {
+    section: Option<ExportSection>,
     last: Option<(Identity, Entry)>,
     /// Where what was taken ends.
     end_nanos: i64,
@@ -75,17 +71,17 @@ pub(super) struct Timeline {
 
 /// Samples of one track, or a stretch of its text.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub(super) struct SampleRunPiece {
     pub(super) track: usize,
     entry: u32,
     decode_ticks: i64,
     pub(super) rows: Vec<Row>,
-    pub(super) source: Source,
+    pub(super) source: PieceSource,
 }
 
 /// Where the bytes of a piece come from.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(super) enum PieceSource {
     /// From here.
     Text(Vec<u8>),
     /// From the fragment: where they begin in it, and how many.
@@ -94,8 +90,8 @@ pub(super) enum Source {
 
 /// What a fragment gives to the file, in the order in which it stands there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cell {
-    pub(super) pieces: Vec<Piece>,
+pub(super) struct PlannedFragment {
+    pub(super) pieces: Vec<SampleRunPiece>,
     /// Where the fragment begins.
     pub(super) begins_nanos: i64,
     /// The date of time zero.
@@ -104,12 +100,12 @@ pub(super) struct Cell {
     pub(super) gap: Option<(WallTime, WallTime)>,
 }
 
-impl Piece {
+impl SampleRunPiece {
     /// Its bytes.
     pub(super) fn bytes(&self) -> u64 {
         match &self.source {
-            Source::Text(text) => text.len() as u64,
-            Source::Media(_, bytes) => *bytes,
+            PieceSource::Text(text) => text.len() as u64,
+            PieceSource::Media(_, bytes) => *bytes,
         }
     }
 
@@ -147,72 +143,80 @@ impl Piece {
     }
 }
 
-impl Cell {
+impl PlannedFragment {
     pub(super) fn bytes(&self) -> u64 {
-        self.pieces.iter().map(Piece::bytes).sum()
+        self.pieces.iter().map(SampleRunPiece::bytes).sum()
     }
 }
 
-impl Timeline {
+impl ExportTimeline {
     /// Where what was taken ends on the file's timeline, and the date there.
     pub(super) fn end(&self) -> (i64, WallTime) {
         let zero = self.section.as_ref().map_or(WallTime::default(), |section| section.zero);
         (self.end_nanos, zero.offset_nanos(self.end_nanos))
     }
 
-    /// Places the next fragment. `None` when it and all behind it lie behind the end.
+    /// TrackPlaces the next fragment. `None` when it and all behind it lie behind the end.
     pub(super) fn place(
         &mut self,
         head: &Head,
-        roll: &mut Roll,
-        cut: &Cut,
-    ) -> Result<Option<Cell>, ExportError> {
+        tracks: &mut ExportTracks,
+        range: &ExportRange,
+    ) -> Result<Option<PlannedFragment>, ExportError> {
         let runs = read_runs(&head.bytes).map_err(|_| ExportError::Unreadable)?;
         if runs.iter().any(|run| run.end() > u64::from(head.entry.length)) {
             return Err(ExportError::Unreadable);
         }
-        let tracks = roll.tracks_of(&head.init)?;
-        let date = cut.clock.place(head.boot, head.entry.boot_time, head.entry.wall);
-        let present_nanos = first_presented(&runs, &head.entry, |run| roll.rate_of(&tracks, run));
+        let places = tracks.tracks_of(&head.init)?;
+        let date = range.clock.place(head.boot, head.entry.boot_time, head.entry.wall);
+        let present_nanos = first_presented(&runs, &head.entry, |run| tracks.rate_of(&places, run));
         let mut next = self.clone();
-        let mut cell = next.enter(head, date, present_nanos, cut);
+        let mut fragment = next.enter(head, date, present_nanos, range);
         let Some(section) = next.section.clone() else { return Ok(None) };
-        let end_nanos = nanos_between(section.zero, cut.end);
+        let end_nanos = nanos_between(section.zero, range.end);
         for run in runs {
-            let Some((track, entry)) = Roll::find(&tracks, run.track) else { continue };
-            let rate = roll.rate(track);
+            let Some((track, entry)) = ExportTracks::find(&places, run.track) else { continue };
+            let rate = tracks.rate(track);
             let base_ticks = ticks_of(section.base_nanos, rate);
             let decode_ticks = run.decode_ticks.saturating_sub(base_ticks);
             let end_ticks = ticks_of(end_nanos, rate);
-            let rows = kept(run.rows, decode_ticks, end_ticks, cut.last);
-            let mut piece = Piece { track, entry, decode_ticks, rows, source: Source::Media(0, 0) };
+            let rows = kept(run.rows, decode_ticks, end_ticks, range.last);
+            let mut piece = SampleRunPiece {
+                track,
+                entry,
+                decode_ticks,
+                rows,
+                source: PieceSource::Media(0, 0),
+            };
             let mut at = run.at;
-            if roll.is_sound(track) {
-                at += piece.drop_before(ticks_of(cut.start_nanos, rate));
+            if tracks.is_sound(track) {
+                at += piece.drop_before(ticks_of(range.start_nanos, rate));
             }
             if !piece.rows.is_empty() {
                 let bytes = piece.rows.iter().map(|row| u64::from(row.bytes)).sum();
                 next.follow(&mut piece);
-                cell.pieces.push(Piece { source: Source::Media(at, bytes), ..piece });
+                fragment
+                    .pieces
+                    .push(SampleRunPiece { source: PieceSource::Media(at, bytes), ..piece });
             }
         }
-        if cell.pieces.is_empty() && date >= cut.end {
+        if fragment.pieces.is_empty() && date >= range.end {
             return Ok(None);
         }
         let span_nanos = i64::try_from(head.entry.span_nanos).unwrap_or(i64::MAX);
-        let ends_nanos = cell.begins_nanos.saturating_add(span_nanos).min(end_nanos);
+        let ends_nanos = fragment.begins_nanos.saturating_add(span_nanos).min(end_nanos);
         let told_from = self.end_nanos;
         next.end_nanos = next.end_nanos.max(ends_nanos);
-        next.tell(told_from, &mut cell, cut);
+        next.tell(told_from, &mut fragment, range);
         *self = next;
-        Ok(Some(cell))
+        Ok(Some(fragment))
     }
 
     /// Lets `piece` be decoded behind what its track has. Pictures that are shown out of order are
     /// decoded before the time at which they are shown, and so a section may begin to be decoded
     /// before the one before it ends: then its pictures are decoded as fast as can be, and shown
     /// when they were.
-    fn follow(&mut self, piece: &mut Piece) {
+    fn follow(&mut self, piece: &mut SampleRunPiece) {
         if self.free_ticks.len() <= piece.track {
             self.free_ticks.resize(piece.track + 1, i64::MIN);
         }
@@ -240,9 +244,15 @@ impl Timeline {
     }
 
     /// Goes on in the section, or begins another.
-    fn enter(&mut self, head: &Head, date: WallTime, present_nanos: i64, cut: &Cut) -> Cell {
-        let mut cell = Cell::default();
-        if !self.goes_on(head, date, present_nanos, cut) {
+    fn enter(
+        &mut self,
+        head: &Head,
+        date: WallTime,
+        present_nanos: i64,
+        range: &ExportRange,
+    ) -> PlannedFragment {
+        let mut fragment = PlannedFragment::default();
+        if !self.goes_on(head, date, present_nanos, range) {
             let mut begins_nanos = 0;
             if let Some(before) = &self.section {
                 let ended = before.zero.offset_nanos(self.end_nanos);
@@ -250,26 +260,34 @@ impl Timeline {
                 // Sound that reaches a little further than the pictures moves nothing.
                 let gap_nanos = if gap_nanos < -OVERHANG_NANOS_MAX { 0 } else { gap_nanos };
                 begins_nanos = self.end_nanos + gap_nanos.min(GAP_SAMPLE_NANOS_MAX);
-                cell.gap = (gap_nanos > 0).then_some((ended, date));
+                fragment.gap = (gap_nanos > 0).then_some((ended, date));
             }
             let zero = date.offset_nanos(-begins_nanos);
-            let told_from = zero.offset_nanos(begins_nanos.max(cut.start_nanos));
+            let told_from = zero.offset_nanos(begins_nanos.max(range.start_nanos));
             self.second = told_from.as_unix_nanos().div_euclid(SECOND_NANOS);
-            self.section =
-                Some(Section { base_nanos: present_nanos.saturating_sub(begins_nanos), zero });
+            self.section = Some(ExportSection {
+                base_nanos: present_nanos.saturating_sub(begins_nanos),
+                zero,
+            });
         }
         self.last = Some((head.boot, head.entry));
         if let Some(section) = &self.section {
-            cell.begins_nanos = present_nanos.saturating_sub(section.base_nanos);
-            cell.zero = section.zero;
+            fragment.begins_nanos = present_nanos.saturating_sub(section.base_nanos);
+            fragment.zero = section.zero;
         }
-        cell
+        fragment
     }
 
     /// Whether `head` is of the same section. What a camera or network held back moves its dates
     /// as well, so a leap counts only where the clock is known to have leapt, or by more than
     /// anything could hold back.
-    fn goes_on(&self, head: &Head, date: WallTime, present_nanos: i64, cut: &Cut) -> bool {
+    fn goes_on(
+        &self,
+        head: &Head,
+        date: WallTime,
+        present_nanos: i64,
+        range: &ExportRange,
+    ) -> bool {
         let (Some(last), Some(section)) = (&self.last, &self.section) else { return false };
         if !head.continues(last) {
             return false;
@@ -279,37 +297,37 @@ impl Timeline {
         let (from, until) = (last.1.boot_time, head.entry.boot_time);
         let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));
         let near = |at: BootTime| from <= at && at <= until;
-        let stepped = || cut.clock.steps(head.boot).iter().any(|step| near(step.at));
+        let stepped = || range.clock.steps(head.boot).iter().any(|step| near(step.at));
         !(leap_nanos > HELD_BACK_NANOS_MAX || leap_nanos > STEP_NANOS_MIN && stepped())
     }
 
     /// Adds the text that begins within the fragment: one line for each second, and over a gap
     /// one that says so, which began `from_nanos`.
-    fn tell(&mut self, from_nanos: i64, cell: &mut Cell, cut: &Cut) {
+    fn tell(&mut self, from_nanos: i64, fragment: &mut PlannedFragment, range: &ExportRange) {
         let mut lines: Vec<(i64, String)> = Vec::new();
-        if let Some((from, until)) = cell.gap
+        if let Some((from, until)) = fragment.gap
             && nanos_between(from, until) >= GAP_TOLD_NANOS_MIN
         {
-            let text = format!("no footage until {}", local(until, &cut.zone));
+            let text = format!("no footage until {}", local(until, &range.zone));
             lines.push((from_nanos, text));
         }
-        let zero_nanos = cell.zero.as_unix_nanos();
+        let zero_nanos = fragment.zero.as_unix_nanos();
         loop {
             let at_nanos = self.second.saturating_mul(SECOND_NANOS).saturating_sub(zero_nanos);
             if at_nanos >= self.end_nanos {
                 break;
             }
-            let text = local(WallTime::from_unix_nanos(self.second * SECOND_NANOS), &cut.zone);
-            lines.push((at_nanos.max(cell.begins_nanos).max(cut.start_nanos), text));
+            let text = local(WallTime::from_unix_nanos(self.second * SECOND_NANOS), &range.zone);
+            lines.push((at_nanos.max(fragment.begins_nanos).max(range.start_nanos), text));
             self.second += 1;
         }
         if let Some(piece) = text_piece(&lines) {
-            cell.pieces.insert(0, piece);
+            fragment.pieces.insert(0, piece);
         }
     }
 }
 
-fn text_piece(lines: &[(i64, String)]) -> Option<Piece> {
+fn text_piece(lines: &[(i64, String)]) -> Option<SampleRunPiece> {
     let millis = |nanos: i64| nanos.div_euclid(1_000_000);
     let (mut rows, mut bytes) = (Vec::with_capacity(lines.len()), Vec::new());
     for (at, (nanos, text)) in lines.iter().enumerate() {
@@ -324,7 +342,13 @@ fn text_piece(lines: &[(i64, String)]) -> Option<Piece> {
         bytes.extend_from_slice(&sample);
     }
     let decode_ticks = millis(lines.first()?.0);
-    Some(Piece { track: TEXT, entry: 0, decode_ticks, rows, source: Source::Text(bytes) })
+    Some(SampleRunPiece {
+        track: TEXT,
+        entry: 0,
+        decode_ticks,
+        rows,
+        source: PieceSource::Text(bytes),
+    })
 }
 
 /// The date and time on the clocks of `zone`, with its offset.

@@ -26,7 +26,7 @@ use super::error::ApiError;
 use super::range::{self, Asked};
 use super::route::{At, FileName};
 use crate::dvr::PinView;
-use crate::playback::export::{ExportError, Film, LastPicture, Wish};
+use crate::playback::export::{ExportError, ExportPlan, ExportRequest, LastPicture};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// May be kept, but is to be asked for again each time: the tag tells whether it is the same.
@@ -47,7 +47,7 @@ pub(super) async fn export(
     let stream = known_stream(&door, name)?;
     let now = door.clock.wall();
     let query = Query::read(uri.query().unwrap_or_default(), now)?;
-    let wish = Wish::new(stream, query.start, query.end);
+    let wish = ExportRequest::new(stream, query.start, query.end);
     answer(&door, &uri, &request, wish).await
 }
 
@@ -69,27 +69,29 @@ pub(super) async fn clip(
 }
 
 /// What of a clip is asked for. Seconds count from the first picture that the whole clip shows.
-async fn clip_wish(door: &Door, pin: PinView, seconds: Seconds) -> Result<Wish, ApiError> {
-    let whole = Wish::new(pin.stream, pin.from, pin.to);
+async fn clip_wish(door: &Door, pin: PinView, seconds: Seconds) -> Result<ExportRequest, ApiError> {
+    let whole = ExportRequest::new(pin.stream, pin.from, pin.to);
     let Some(start_millis) = seconds.start_millis else { return Ok(whole) };
     let zero = door.exports.first_picture(&whole).await?;
     let start = zero.offset_nanos(start_millis.saturating_mul(1_000_000));
     if start >= whole.end {
         return Err(ExportError::NothingThere { extent: Some((zero, whole.end)) }.into());
     }
-    let Some(length_millis) = seconds.length_millis else { return Ok(Wish { start, ..whole }) };
+    let Some(length_millis) = seconds.length_millis else {
+        return Ok(ExportRequest { start, ..whole });
+    };
     let end = start.offset_nanos(length_millis.saturating_mul(1_000_000));
     if end >= whole.end {
-        return Ok(Wish { start, ..whole });
+        return Ok(ExportRequest { start, ..whole });
     }
-    Ok(Wish { start, end, last: LastPicture::Whole, keeps_length: true, ..whole })
+    Ok(ExportRequest { start, end, last: LastPicture::Whole, keeps_length: true, ..whole })
 }
 
 async fn answer(
     door: &Arc<Door>,
     uri: &Uri,
     request: &HeaderMap,
-    wish: Wish,
+    wish: ExportRequest,
 ) -> Result<Response, ApiError> {
     let key = uri.path_and_query().map(|all| all.as_str().to_owned()).unwrap_or_default();
     let now = door.clock.boot();
@@ -134,7 +136,11 @@ async fn answer(
     Ok(response)
 }
 
-fn body(door: &Door, film: &Arc<Film>, range: std::ops::Range<u64>) -> Result<Response, ApiError> {
+fn body(
+    door: &Door,
+    film: &Arc<ExportPlan>,
+    range: std::ops::Range<u64>,
+) -> Result<Response, ApiError> {
     let range_bytes = range.end - range.start;
     let reading = door.exports.read(film, range)?;
     let mut download = door.audience.download(film.stream(), range_bytes);
@@ -146,7 +152,7 @@ fn body(door: &Door, film: &Arc<Film>, range: std::ops::Range<u64>) -> Result<Re
 }
 
 /// Says what the file is.
-fn tell(response: &mut Response, film: &Film, tag: &str) {
+fn tell(response: &mut Response, film: &ExportPlan, tag: &str) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     headers.insert(header::CACHE_CONTROL, CACHE);

@@ -33,8 +33,8 @@ use crate::base::limits::{
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
 use crate::live::hls::Fragments;
+use crate::playback::Playback;
 use crate::playback::export::Exports;
-use crate::playback::replay::Archive;
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody comes.
@@ -119,7 +119,7 @@ pub async fn run(
     let _guard = hard_stop.clone().drop_guard();
     let connections = Supervisor::new(hard_stop, Arc::clone(&door.clock));
     let exports = Exports::new(door.dvr.clone());
-    let archive = Archive::new(door.dvr.clone());
+    let archive = Playback::new(door.dvr.clone());
     let door = Arc::new(Door {
         open: door,
         archive,

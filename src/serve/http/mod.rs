@@ -46,10 +46,10 @@ use crate::dvr::Dvr;
 use crate::gpio::Panel;
 use crate::live::Outlet;
 use crate::live::hls::Fragments;
-use crate::playback::evidence::ExportJobs;
+use crate::playback::Playback;
 use crate::playback::export::Exports;
+use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
-use crate::playback::replay::Archive;
 use crate::playback::sprite::Sprites;
 use crate::stream::Directory;
 use crate::supervise::Supervisor;
@@ -90,7 +90,7 @@ pub struct HttpDoor {
 struct Door {
     open: Arc<HttpDoor>,
     /// The recordings, for those who watch them in a browser.
-    archive: Archive,
+    archive: Playback,
     /// Where tasks live that outlast a request: WebSocket viewers.
     connections: Supervisor,
     /// Tells connections to finish.

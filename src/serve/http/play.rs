@@ -36,7 +36,7 @@ use super::ws::accept;
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
 use crate::live::Outlet;
-use crate::playback::replay::{Program, Refused, Scene, Screening, Shown};
+use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
 
 /// Where the media timeline begins, and how far the next seek is from what was sent.
 const STEP_NANOS: i64 = 1_000_000_000;
@@ -99,7 +99,7 @@ struct Session {
     ticks: Interval,
     heard: Instant,
     patience: Patience,
-    screening: Option<Screening>,
+    screening: Option<BrowserPlayback>,
     window: Window,
     speed: Speed,
     serial: u32,
@@ -117,7 +117,7 @@ enum Event {
     Closing,
     Heard(Option<Result<Message, axum::Error>>),
     Tick,
-    Shown(Shown),
+    Playback(PlaybackEvent),
 }
 
 /// Why a session ends: for the log, and for the viewer if it is still there.
@@ -144,14 +144,14 @@ impl From<AskError> for Ended {
     }
 }
 
-impl From<Refused> for Ended {
-    fn from(refused: Refused) -> Self {
+impl From<PlaybackError> for Ended {
+    fn from(refused: PlaybackError) -> Self {
         let (why, code) = match refused {
-            Refused::TooMany => ("viewers_full", close_code::AGAIN),
-            Refused::NothingThere { .. } => ("nothing_there", NOTHING_THERE),
-            Refused::Reused => ("overwritten", OVERWRITTEN),
-            Refused::Unreadable => ("unreadable", close_code::ERROR),
-            Refused::StreamEnded => ("stream_ended", close_code::AWAY),
+            PlaybackError::TooMany => ("viewers_full", close_code::AGAIN),
+            PlaybackError::NothingThere { .. } => ("nothing_there", NOTHING_THERE),
+            PlaybackError::Reused => ("overwritten", OVERWRITTEN),
+            PlaybackError::Unreadable => ("unreadable", close_code::ERROR),
+            PlaybackError::StreamEnded => ("stream_ended", close_code::AWAY),
         };
         Self::told(why, code, &refused.to_string())
     }
@@ -220,7 +220,7 @@ impl Session {
             () = self.door.closing.cancelled() => Event::Closing,
             heard = self.socket.recv() => Event::Heard(heard),
             _ = self.ticks.tick() => Event::Tick,
-            shown = shown => Event::Shown(shown),
+            shown = shown => Event::Playback(shown),
         }
     }
 
@@ -240,37 +240,37 @@ impl Session {
                 self.out.push_back(Message::Ping(Bytes::new()));
                 Ok(())
             }
-            Event::Shown(shown) => self.show(shown),
+            Event::Playback(shown) => self.show(shown),
         }
     }
 
-    fn show(&mut self, shown: Shown) -> Result<(), Ended> {
+    fn show(&mut self, shown: PlaybackEvent) -> Result<(), Ended> {
         match shown {
-            Shown::Format(format) => {
+            PlaybackEvent::Format(format) => {
                 self.out.push_back(message::hello(&format, self.serial, self.speed));
                 self.out.push_back(Message::Binary(format.init.clone()));
             }
-            Shown::Scene(scene) => self.send(&scene),
-            Shown::Seam(from, until) => {
+            PlaybackEvent::Chunk(scene) => self.send(&scene),
+            PlaybackEvent::Seam(from, until) => {
                 let gaps = self.door.dvr.listing(self.outlet.stream.name());
                 let gaps = gaps.between(from, until).gaps;
                 self.out.extend(gaps.iter().take(GAPS_TOLD_MAX).map(message::gap));
             }
-            Shown::Edge => self.out.push_back(message::edge()),
-            Shown::Live => {
+            PlaybackEvent::Edge => self.out.push_back(message::edge()),
+            PlaybackEvent::Live => {
                 self.live = true;
                 self.out.push_back(message::live());
             }
-            Shown::Over => {
+            PlaybackEvent::Over => {
                 self.screening = None;
                 self.out.push_back(message::over());
             }
-            Shown::Refused(refused) => return Err(refused.into()),
+            PlaybackEvent::Refused(refused) => return Err(refused.into()),
         }
         Ok(())
     }
 
-    fn send(&mut self, scene: &Scene) {
+    fn send(&mut self, scene: &MediaChunk) {
         self.out.push_back(message::part(scene, self.serial));
         self.out.push_back(Message::Binary(scene.bytes.clone()));
         if let Some(&first) = scene.pictures.first() {
@@ -349,9 +349,9 @@ impl Session {
         (self.live, self.stopped) = (false, false);
         let way = self.speed.way();
         let keys = self.speed.is_keys();
-        let program = Program { start, way, keys, base_nanos: self.base_nanos };
+        let program = PlaybackParams { start, way, keys, base_nanos: self.base_nanos };
         let clock = &self.door.clock;
-        let screening = self.door.archive.screen(&self.outlet.stream, clock, program)?;
+        let screening = self.door.archive.open_for_browser(&self.outlet.stream, clock, program)?;
         #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
         let base_secs = self.base_nanos as f64 / 1e9;
         self.window = Window::new(base_secs);

@@ -21,7 +21,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::ingest::Entrance;
 use crate::live::Outlet;
-use crate::playback::replay::Archive;
+use crate::playback::Playback;
 use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -34,7 +34,7 @@ pub struct RtspDoor {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
     guests: Guests,
-    archive: Option<Archive>,
+    archive: Option<Playback>,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
     reception: Reception,
@@ -87,7 +87,7 @@ impl RtspDoor {
 
     /// Plays what is recorded too. Doors with clones of `archive` share its places.
     #[must_use]
-    pub fn with_archive(self, archive: Archive) -> Self {
+    pub fn with_archive(self, archive: Playback) -> Self {
         Self { archive: Some(archive), ..self }
     }
 

@@ -9,7 +9,7 @@ use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
 use crate::live::rtsp_play::Reader;
 use crate::media::{RunId, TrackId};
-use crate::playback::replay::{Beginning, Came, Replay, Voices};
+use crate::playback::{PlayStart, PlaybackNext, PlaybackSession, RtpTracks};
 use crate::rtp::{Format, RtpUnit};
 use crate::stream::Next;
 use crate::wire::rtp::rtcp::{NtpBase, Sent, farewell};
@@ -37,7 +37,7 @@ pub(super) enum Source {
     /// What comes live, packed once for all readers.
     Live(Reader),
     /// The past, packed for this reader.
-    Past(Box<Replay>),
+    Past(Box<PlaybackSession>),
     /// Nothing yet.
     Nothing,
 }
@@ -73,16 +73,18 @@ impl Play {
     /// Goes over to what `next` gives, which was made ready: its packets are counted on.
     pub(super) fn turn_to(
         &mut self,
-        mut next: Box<Replay>,
+        mut next: Box<PlaybackSession>,
         ssrc: impl Fn(TrackId) -> Option<u32>,
-    ) -> Beginning {
+    ) -> PlayStart {
         let voice = |out: &TrackOut| {
             let track = out.routed.track;
             Some((track, ssrc(track)?, out.sequence.unwrap_or_else(|| fastrand::u16(..))))
         };
         let voices = match &mut self.source {
-            Source::Past(replay) => replay.take_voices(),
-            Source::Live(_) | Source::Nothing => Voices::new(self.tracks.iter().filter_map(voice)),
+            Source::Past(replay) => replay.take_rtp_tracks(),
+            Source::Live(_) | Source::Nothing => {
+                RtpTracks::new(self.tracks.iter().filter_map(voice))
+            }
         };
         let beginning = next.begin(voices);
         (self.source, self.ntp) = (Source::Past(next), NtpBase::default());
@@ -93,7 +95,7 @@ impl Play {
     }
 
     /// The past, if it plays that.
-    pub(super) fn past(&mut self) -> Option<&mut Replay> {
+    pub(super) fn past(&mut self) -> Option<&mut PlaybackSession> {
         match &mut self.source {
             Source::Past(replay) => Some(replay),
             Source::Live(_) | Source::Nothing => None,
@@ -120,10 +122,10 @@ impl Play {
         match &mut self.source {
             Source::Live(reader) => reader.next().await,
             Source::Past(replay) => match replay.next().await {
-                Came::Unit(unit) => Next::Item(unit),
+                PlaybackNext::Unit(unit) => Next::Item(unit),
                 // Nothing to send, but to say so: see `part`.
-                Came::Over => Next::Lagged(0),
-                Came::Ended(reason) => {
+                PlaybackNext::Over => Next::Lagged(0),
+                PlaybackNext::Ended(reason) => {
                     self.ended = reason;
                     Next::Ended
                 }

@@ -10,8 +10,8 @@ use rtsp_types::{HeaderName, Request, headers};
 use super::range::Span;
 
 /// Fastest playing that is promised, either way; more is answered with this.
-const SCALE_MILLIS_MAX: i32 = 32_000;
-const SCALE_MILLIS_MIN: i32 = 62;
+const SCALE_MILLIS_MAX: u32 = 32_000;
+const SCALE_MILLIS_MIN: u32 = 62;
 /// The feature tag of replay after ONVIF.
 pub(super) const ONVIF_REPLAY: &str = "onvif-replay";
 
@@ -73,10 +73,17 @@ impl Scale {
     /// As it was, backwards.
     pub const MINUS_ONE: Self = Self(-1_000);
 
-    /// The factor.
+    /// This speed in thousandths, moved into what can be played; zero counts as the slowest.
     #[must_use]
-    pub fn factor(self) -> f64 {
-        f64::from(self.0) / 1_000.0
+    pub fn from_millis(millis: i32) -> Self {
+        let bounded = millis.unsigned_abs().clamp(SCALE_MILLIS_MIN, SCALE_MILLIS_MAX);
+        Self(bounded.cast_signed() * if millis < 0 { -1 } else { 1 })
+    }
+
+    /// The speed in thousandths.
+    #[must_use]
+    pub fn millis(self) -> i32 {
+        self.0
     }
 
     /// Whether time runs backwards.
@@ -91,15 +98,15 @@ impl Scale {
         let factor: f64 = text.trim().parse().ok().filter(|f: &f64| f.is_finite() && *f != 0.0)?;
         let max = f64::from(SCALE_MILLIS_MAX);
         #[allow(clippy::cast_possible_truncation)] // it was just made small enough
-        let millis = (factor * 1_000.0).clamp(-max, max).round() as i32;
-        let sign = if factor < 0.0 { -1 } else { 1 };
-        Some(Self(millis.abs().max(SCALE_MILLIS_MIN) * sign))
+        let millis = (factor.abs() * 1_000.0).min(max).round() as i32;
+        let slowest = SCALE_MILLIS_MIN.cast_signed();
+        Some(Self::from_millis(millis.max(slowest) * if factor < 0.0 { -1 } else { 1 }))
     }
 }
 
 impl std::fmt::Display for Scale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.factor())
+        write!(f, "{:?}", f64::from(self.0) / 1_000.0)
     }
 }
 

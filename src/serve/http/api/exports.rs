@@ -21,7 +21,7 @@ use super::NO_STORE;
 use super::note::{known_stream, read, sentence};
 use super::recordings::instant;
 use crate::base::name::StreamName;
-use crate::playback::evidence::{JobError, JobView, Wish};
+use crate::playback::export_jobs::{ExportJobRequest, JobError, JobView};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::range;
 use crate::serve::http::route::At;
@@ -58,7 +58,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let asked = read(body)?;
     let streams = asked.streams.iter().map(|name| known_stream(&door, name));
-    let wish = Wish {
+    let wish = ExportJobRequest {
         streams: streams.collect::<Result<_, _>>()?,
         start: instant(&asked.start, "start")?,
         end: match asked.end {

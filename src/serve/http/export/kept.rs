@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use crate::base::limits::{EXPORT_PLAN_KEEP_TIME, EXPORT_PLANS_KEPT_MAX};
 use crate::base::time::{BootTime, WallTime};
-use crate::playback::export::Film;
+use crate::playback::export::ExportPlan;
 
 /// What is recorded reaches the disk within this.
 const GROWS_FOR: Duration = Duration::from_secs(15);
 
 /// Films by what was asked for, the one used last behind the others.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Vec<(String, Arc<Film>, BootTime)>>);
+pub(crate) struct Kept(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
 
 impl Kept {
     /// The film that the same request was answered with last.
-    pub(super) fn get(&self, key: &str, now: BootTime) -> Option<Arc<Film>> {
+    pub(super) fn get(&self, key: &str, now: BootTime) -> Option<Arc<ExportPlan>> {
         let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         kept.retain(|(.., used)| now.since(*used) <= EXPORT_PLAN_KEEP_TIME);
         kept.iter().find(|(known, ..)| known == key).map(|(_, film, _)| Arc::clone(film))
     }
 
     /// Keeps it for a while.
-    pub(super) fn put(&self, key: String, film: &Arc<Film>, now: BootTime) {
+    pub(super) fn put(&self, key: String, film: &Arc<ExportPlan>, now: BootTime) {
         let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         kept.retain(|(known, ..)| *known != key);
         if kept.len() >= EXPORT_PLANS_KEPT_MAX {

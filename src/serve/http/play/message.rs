@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::ask::Speed;
 use crate::dvr::{Gap, Way};
-use crate::playback::replay::Scene;
+use crate::playback::MediaChunk;
 use crate::wire::web::WebFormat;
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ pub(super) fn hello(format: &WebFormat, serial: u32, speed: Speed) -> Message {
 }
 
 /// What the next binary message holds.
-pub(super) fn part(scene: &Scene, serial: u32) -> Message {
+pub(super) fn part(scene: &MediaChunk, serial: u32) -> Message {
     let pictures: Vec<_> = scene.pictures.iter().map(|&ticks| scene.secs(ticks)).collect();
     let end_secs = scene.secs(scene.end);
     #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries

@@ -28,7 +28,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::Entrance;
 use crate::live::Outlet;
 use crate::media::Tracks;
-use crate::playback::replay::Archive;
+use crate::playback::Playback;
 use crate::stream::Directory;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
@@ -43,7 +43,7 @@ pub(super) struct House {
     pub(super) supervisor: Supervisor,
     pub(super) reception: Reception,
     /// What is recorded, if it is played.
-    pub(super) archive: Option<Archive>,
+    pub(super) archive: Option<Playback>,
     pub(super) clock: SharedClock,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Connection {
     half_closed: bool,
     asked: Option<Asked>,
     outlet: Option<Arc<Outlet>>,
-    archive: Option<Archive>,
+    archive: Option<Playback>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
     play: Option<Play>,

@@ -9,15 +9,18 @@ use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
 use crate::live::Outlet;
 use crate::media::Tracks;
-use crate::playback::replay::{Beginning, Order, Refused, Replay};
-use crate::wire::rtsp::{Command, Refusal, Route, Routed, Span, What, Wish};
+use crate::playback::{
+    FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed, PlayStart,
+    PlaybackError, PlaybackSession,
+};
+use crate::wire::rtsp::{Command, Frames, Onvif, Refusal, Route, Routed, Scale, Span, What, Wish};
 
 /// What the recordings answer.
 pub(super) enum Answer {
     /// The tracks of a recording.
-    Described(Result<Arc<Tracks>, Refused>),
+    Described(Result<Arc<Tracks>, PlaybackError>),
     /// The first unit is there, or none will be.
-    Ready(Result<(), Refused>),
+    Ready(Result<(), PlaybackError>),
 }
 
 impl Connection {
@@ -28,7 +31,7 @@ impl Connection {
             Err(refusal) => return self.refuse(now, refusal),
         };
         let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
-        match archive.describe(outlet.stream.name(), span) {
+        match archive.describe(outlet.stream.name(), range(span)) {
             Ok(described) => {
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
                 self.asked = Some(Asked::Past { described, span, until });
@@ -42,23 +45,24 @@ impl Connection {
         let Some(outlet) = self.outlet.clone() else {
             return self.refuse(now, Refusal::NoStream);
         };
+        let (speed, onvif) = (speed(wish.scale), wish.onvif.map(options));
         let past = self.play.as_mut().and_then(Play::past);
-        let order = match (wish.what, past) {
-            (What::Past(span), _) => Order::From(span),
-            (What::Live, Some(_)) => Order::Live,
+        let from = match (wish.what, past) {
+            (What::Past(span), _) => PlayFrom::Date(range(span)),
+            (What::Live, Some(_)) => PlayFrom::Live,
             (What::Live | What::GoOn, None) => return self.play_live(now, &outlet, stream, routes),
-            (What::GoOn, Some(replay)) if replay.is_as(wish) => {
-                let beginning = replay.resume();
-                return self.replaying(now, beginning);
+            (What::GoOn, Some(session)) if session.plays_as(speed, onvif) => {
+                let start = session.resume();
+                return self.replaying(now, start);
             }
-            (What::GoOn, Some(replay)) => Order::From(replay.rest(wish.scale)),
+            (What::GoOn, Some(session)) => PlayFrom::Date(session.rest(speed)),
         };
         if goes_by_multicast(routes) {
             let text = "recordings are not sent by multicast".to_owned();
             return self.refuse(now, Refusal::NothingThere(text));
         }
         let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
-        match archive.open(&outlet.stream, &self.clock, order, wish) {
+        match archive.open(&outlet.stream, &self.clock, &PlayRequest { from, speed, onvif }) {
             Ok(replay) => {
                 let (replay, routes, cname) = (Box::new(replay), routes.to_vec(), cname(stream));
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
@@ -85,7 +89,13 @@ impl Connection {
         }
     }
 
-    fn turn_to(&mut self, now: BootTime, replay: Box<Replay>, routes: &[Routed], cname: String) {
+    fn turn_to(
+        &mut self,
+        now: BootTime,
+        replay: Box<PlaybackSession>,
+        routes: &[Routed],
+        cname: String,
+    ) {
         let Some(outlet) = self.outlet.clone() else { return };
         // The packer has no part in what is packed for one reader.
         self.lane = None;
@@ -95,8 +105,10 @@ impl Connection {
     }
 
     /// The reply goes out before the first packet.
-    fn replaying(&mut self, now: BootTime, beginning: Beginning) {
-        let Beginning { starts, span, scale } = beginning;
+    fn replaying(&mut self, now: BootTime, start: PlayStart) {
+        let PlayStart { starts, range, speed } = start;
+        let span = Span { from: range.from, until: range.until };
+        let scale = Scale::from_millis(speed.millis());
         self.session.command(now, Command::Replaying { starts, span, scale });
         self.settle();
     }
@@ -119,6 +131,37 @@ impl Connection {
         let source = Source::Live(outlet.rtsp.join());
         self.play = Some(Play::new(source, routes, cname(stream)));
         self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
+    }
+}
+
+/// The dates of a Range header as playback takes them.
+fn range(span: Span) -> PlayRange {
+    PlayRange { from: span.from, until: span.until }
+}
+
+/// A Scale header, which is never zero, as playback takes it.
+fn speed(scale: Scale) -> PlaySpeed {
+    PlaySpeed::from_millis(scale.millis()).unwrap_or(PlaySpeed::ONE)
+}
+
+fn options(onvif: Onvif) -> OnvifOptions {
+    let frames = match onvif.frames {
+        Frames::All => FrameSelection::All,
+        Frames::Predicted => FrameSelection::Reference,
+        Frames::Intra { apart } => FrameSelection::Key { apart },
+    };
+    OnvifOptions { unpaced: onvif.unpaced, frames, cseq: onvif.cseq }
+}
+
+impl From<PlaybackError> for Refusal {
+    fn from(error: PlaybackError) -> Self {
+        match error {
+            PlaybackError::TooMany => Self::TooMany,
+            PlaybackError::NothingThere { .. } => Self::NothingThere(error.to_string()),
+            PlaybackError::Reused | PlaybackError::Unreadable | PlaybackError::StreamEnded => {
+                Self::NotReady(error.to_string())
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::time::BootTime;
 use crate::ingest::Entrance;
 use crate::live::Outlet;
 use crate::media::{Track, TrackId, Tracks};
-use crate::playback::replay::{Described, Replay};
+use crate::playback::{PlaybackSession, TracksProbe};
 use crate::stream::State;
 use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, Target};
 
@@ -33,9 +33,9 @@ pub(super) enum Asked {
     /// The first unit after PLAY.
     FirstUnit { until: BootTime },
     /// The tracks of a recording.
-    Past { described: Described, span: Span, until: BootTime },
+    Past { described: TracksProbe, span: Span, until: BootTime },
     /// The first unit of the past.
-    Replay { replay: Box<Replay>, routes: Vec<Routed>, cname: String, until: BootTime },
+    Replay { replay: Box<PlaybackSession>, routes: Vec<Routed>, cname: String, until: BootTime },
 }
 
 impl Asked {

@@ -19,7 +19,7 @@ use super::past::Answer;
 use super::setup::Asked;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
-use crate::playback::replay::Refused;
+use crate::playback::PlaybackError;
 use crate::rtp::RtpUnit;
 use crate::stream::Next;
 
@@ -169,7 +169,7 @@ async fn answer(asked: Option<&mut Asked>) -> Input {
         },
         Some(Asked::Past { described, .. }) => {
             // A reader that panicked read nothing.
-            let tracks = described.await.unwrap_or(Err(Refused::Unreadable));
+            let tracks = described.await.unwrap_or(Err(PlaybackError::Unreadable));
             Input::Past(Answer::Described(tracks))
         }
         Some(Asked::Replay { replay, .. }) => Input::Past(Answer::Ready(replay.ready().await)),

@@ -2,38 +2,38 @@
 //!
 //! Owns: the end of the range, the kinds of frames, the flags of ONVIF. Pure.
 
+use super::super::request::FrameSelection;
 use crate::base::time::WallTime;
 use crate::dvr::Clip;
 use crate::media::{AccessUnit, Codec, Kind, TrackId, nal};
-use crate::wire::rtsp::Frames;
 
 /// A unit on its way out.
 #[derive(Clone, Debug)]
-pub(super) struct Shot {
+pub(crate) struct SelectedUnit {
     /// The unit; its date is the capture's.
-    pub(super) unit: AccessUnit,
+    pub(crate) unit: AccessUnit,
     /// Media time at which it is due, in nanoseconds since boot.
-    pub(super) due_nanos: i64,
+    pub(crate) due_nanos: i64,
     /// How it stands to what was sent before it.
-    pub(super) lead: Lead,
+    pub(crate) continuity: Continuity,
     /// What ends with it.
-    pub(super) end: End,
+    pub(crate) ending: Ending,
 }
 
 /// How a unit stands to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lead {
+pub(crate) enum Continuity {
     /// It goes on where that ended.
     Follows,
     /// It does not, but is of the same section.
     Jumps,
-    /// It begins a section: what was before does not lead up to it.
+    /// It begins a section: what was before does not continuity up to it.
     Begins,
 }
 
 /// What ends with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
+pub(crate) enum Ending {
     /// Nothing.
     Open,
     /// Its section.
@@ -42,97 +42,106 @@ pub(super) enum End {
     Range,
 }
 
-impl Shot {
-    pub(super) fn of(unit: AccessUnit) -> Self {
+impl SelectedUnit {
+    pub(crate) fn of(unit: AccessUnit) -> Self {
         let due_nanos = unit.decode.as_nanos();
-        Self { unit, due_nanos, lead: Lead::Follows, end: End::Open }
+        Self { unit, due_nanos, continuity: Continuity::Follows, ending: Ending::Open }
     }
 }
 
 /// What is chosen, and how far.
 #[derive(Debug)]
-pub(super) struct Choice {
-    frames: Frames,
+pub(crate) struct FrameFilter {
+    frames: FrameSelection,
     /// Sound is sent too.
     sound: bool,
     until: Option<WallTime>,
     /// Pictures shown behind the end; one shown before it may need them.
-    held: Vec<Shot>,
+    held: Vec<SelectedUnit>,
     /// When the last key frame was, of those that are to be some time apart.
     key_nanos: Option<i64>,
 }
 
-impl Choice {
-    pub(super) fn new(frames: Frames, sound: bool, until: Option<WallTime>) -> Self {
+impl FrameFilter {
+    pub(crate) fn new(frames: FrameSelection, sound: bool, until: Option<WallTime>) -> Self {
         Self { frames, sound, until, held: Vec::new(), key_nanos: None }
     }
 
     /// Only key frames are wanted.
-    pub(super) fn keys_only(&self) -> bool {
-        matches!(self.frames, Frames::Intra { .. })
+    pub(crate) fn keys_only(&self) -> bool {
+        matches!(self.frames, FrameSelection::Key { .. })
     }
 
     /// The units of `clip` that are sent, in order, and whether all of the range was.
-    pub(super) fn forward(&mut self, clip: &Clip, units: Vec<AccessUnit>) -> (Vec<Shot>, bool) {
-        let (mut shots, mut finished) = (Vec::new(), false);
+    pub(crate) fn forward(
+        &mut self,
+        clip: &Clip,
+        units: Vec<AccessUnit>,
+    ) -> (Vec<SelectedUnit>, bool) {
+        let (mut selection, mut finished) = (Vec::new(), false);
         for unit in units {
-            let shot = Shot::of(unit);
+            let selected = SelectedUnit::of(unit);
             let Some(until) = self.until else {
-                shots.push(shot);
+                selection.push(selected);
                 continue;
             };
-            let wall = shot.unit.captured.wall;
-            let ahead = shot.unit.present.as_nanos().saturating_sub(shot.unit.decode.as_nanos());
+            let wall = selected.unit.captured.wall;
+            let ahead =
+                selected.unit.present.as_nanos().saturating_sub(selected.unit.decode.as_nanos());
             if wall < until {
-                if self.held.first().is_some_and(|held| held.unit.track == shot.unit.track) {
-                    shots.append(&mut self.held);
+                if self.held.first().is_some_and(|held| held.unit.track == selected.unit.track) {
+                    selection.append(&mut self.held);
                 }
-                shots.push(shot);
+                selection.push(selected);
             } else if wall.offset_nanos(ahead.saturating_neg()) < until {
                 // Only pictures are shown in another order than they are decoded in.
-                self.held.push(shot);
+                self.held.push(selected);
             } else {
                 finished = true;
                 break;
             }
         }
         finished |= self.until.is_some_and(|until| clip.next_start.is_some_and(|at| at >= until));
-        shots.retain(|shot| self.is_wanted(&shot.unit));
+        selection.retain(|selected| self.is_wanted(&selected.unit));
         if clip.seam
-            && let Some(first) = shots.first_mut()
+            && let Some(first) = selection.first_mut()
         {
-            first.lead = Lead::Begins;
+            first.continuity = Continuity::Begins;
         }
-        mark_last(&mut shots, clip.ends_section, finished);
-        (shots, finished)
+        mark_last(&mut selection, clip.ends_section, finished);
+        (selection, finished)
     }
 
     /// The units of a group of pictures, which is sent as a whole, and whether it is the last.
-    pub(super) fn backward(&mut self, clips: &[Clip], units: Vec<AccessUnit>) -> (Vec<Shot>, bool) {
+    pub(crate) fn backward(
+        &mut self,
+        clips: &[Clip],
+        units: Vec<AccessUnit>,
+    ) -> (Vec<SelectedUnit>, bool) {
         let Some(first) = clips.first() else { return (Vec::new(), false) };
         let finished = self.until.is_some_and(|until| first.start <= until);
-        let mut shots: Vec<_> = units.into_iter().map(Shot::of).collect();
-        shots.retain(|shot| self.is_wanted(&shot.unit));
-        let shown_last = shots.iter().map(|shot| shot.unit.present.as_nanos()).max();
-        for shot in &mut shots {
-            shot.due_nanos = shown_last.unwrap_or(shot.due_nanos);
+        let mut selection: Vec<_> = units.into_iter().map(SelectedUnit::of).collect();
+        selection.retain(|selected| self.is_wanted(&selected.unit));
+        let shown_last = selection.iter().map(|selected| selected.unit.present.as_nanos()).max();
+        for selected in &mut selection {
+            selected.due_nanos = shown_last.unwrap_or(selected.due_nanos);
         }
-        if let Some(begin) = shots.first_mut() {
-            begin.lead = if first.seam { Lead::Begins } else { Lead::Jumps };
+        if let Some(begin) = selection.first_mut() {
+            begin.continuity = if first.seam { Continuity::Begins } else { Continuity::Jumps };
         }
-        mark_last(&mut shots, first.ends_section, finished);
-        (shots, finished)
+        mark_last(&mut selection, first.ends_section, finished);
+        (selection, finished)
     }
 
     /// Whether `unit` is of those that are sent.
-    pub(super) fn is_wanted(&mut self, unit: &AccessUnit) -> bool {
+    pub(crate) fn is_wanted(&mut self, unit: &AccessUnit) -> bool {
         if unit.params.kind() == Kind::Audio && !unit.random_access {
             return self.sound && !self.keys_only();
         }
         match self.frames {
-            Frames::All => true,
-            Frames::Predicted => unit.random_access || is_reference(unit),
-            Frames::Intra { apart } => {
+            FrameSelection::All => true,
+            FrameSelection::Reference => unit.random_access || is_reference(unit),
+            FrameSelection::Key { apart } => {
                 let nanos = unit.present.as_nanos();
                 let since = self.key_nanos.map(|last| nanos.saturating_sub(last).unsigned_abs());
                 let far = since.is_none_or(|since| u128::from(since) >= apart.as_nanos());
@@ -147,17 +156,17 @@ impl Choice {
 }
 
 /// Flags the last unit of each track.
-fn mark_last(shots: &mut [Shot], ends_section: bool, finished: bool) {
-    let end = match (finished, ends_section) {
-        (true, _) => End::Range,
-        (false, true) => End::Section,
+fn mark_last(selection: &mut [SelectedUnit], ends_section: bool, finished: bool) {
+    let ending = match (finished, ends_section) {
+        (true, _) => Ending::Range,
+        (false, true) => Ending::Section,
         (false, false) => return,
     };
     let mut seen: Vec<TrackId> = Vec::new();
-    for shot in shots.iter_mut().rev() {
-        if !seen.contains(&shot.unit.track) {
-            seen.push(shot.unit.track);
-            shot.end = end;
+    for selected in selection.iter_mut().rev() {
+        if !seen.contains(&selected.unit.track) {
+            seen.push(selected.unit.track);
+            selected.ending = ending;
         }
     }
 }
@@ -248,9 +257,9 @@ mod tests {
         Clip { init, bytes, entry, boot, this_boot: true, start, seam, next_start, ends_section }
     }
 
-    fn shown(shots: &[Shot], track: u8) -> Vec<i64> {
-        let of_track = shots.iter().filter(|shot| shot.unit.track == TrackId(track));
-        of_track.map(|shot| shot.unit.present.ticks).collect()
+    fn shown(selection: &[SelectedUnit], track: u8) -> Vec<i64> {
+        let of_track = selection.iter().filter(|selected| selected.unit.track == TrackId(track));
+        of_track.map(|selected| selected.unit.present.ticks).collect()
     }
 
     #[test]
@@ -262,48 +271,49 @@ mod tests {
             (2, &[0, 3, 1]),
             (1, &[0]),
         ] {
-            let mut choice = Choice::new(Frames::All, true, Some(wall(until)));
-            let (shots, finished) = choice.forward(&clip(true, Some(7), false), pictures());
-            assert_eq!(shown(&shots, 0), wanted, "until {until}");
-            assert_eq!(shown(&shots, 1), (0..until).collect::<Vec<_>>(), "until {until}");
+            let mut filter = FrameFilter::new(FrameSelection::All, true, Some(wall(until)));
+            let (selection, finished) = filter.forward(&clip(true, Some(7), false), pictures());
+            assert_eq!(shown(&selection, 0), wanted, "until {until}");
+            assert_eq!(shown(&selection, 1), (0..until).collect::<Vec<_>>(), "until {until}");
             assert!(finished, "until {until}");
-            assert_eq!(shots[0].lead, Lead::Begins);
-            let ends = shots.iter().filter(|shot| shot.end == End::Range).count();
+            assert_eq!(selection[0].continuity, Continuity::Begins);
+            let ends = selection.iter().filter(|selected| selected.ending == Ending::Range).count();
             assert_eq!(ends, 2, "the last of each track");
         }
-        let mut open = Choice::new(Frames::All, false, None);
-        let (shots, finished) = open.forward(&clip(false, Some(7), true), pictures());
-        assert!(!finished && shown(&shots, 1).is_empty());
-        let marks: Vec<_> = shots.iter().map(|shot| (shot.lead, shot.end)).collect();
-        assert_eq!(marks[..6], [(Lead::Follows, End::Open); 6]);
-        assert_eq!(marks[6], (Lead::Follows, End::Section));
+        let mut open = FrameFilter::new(FrameSelection::All, false, None);
+        let (selection, finished) = open.forward(&clip(false, Some(7), true), pictures());
+        assert!(!finished && shown(&selection, 1).is_empty());
+        let marks: Vec<_> =
+            selection.iter().map(|selected| (selected.continuity, selected.ending)).collect();
+        assert_eq!(marks[..6], [(Continuity::Follows, Ending::Open); 6]);
+        assert_eq!(marks[6], (Continuity::Follows, Ending::Section));
     }
 
     #[test]
     fn frames_are_left_out_that_are_not_wanted() {
-        let shots = |frames| {
-            Choice::new(frames, true, None).forward(&clip(false, None, false), pictures()).0
+        let selection = |frames| {
+            FrameFilter::new(frames, true, None).forward(&clip(false, None, false), pictures()).0
         };
-        let predicted = shots(Frames::Predicted);
+        let predicted = selection(FrameSelection::Reference);
         assert_eq!(shown(&predicted, 0), [0, 3, 1, 6, 4]);
         let apart = std::time::Duration::ZERO;
-        let keys = shots(Frames::Intra { apart });
+        let keys = selection(FrameSelection::Key { apart });
         assert_eq!((shown(&keys, 0), shown(&keys, 1)), (vec![0], Vec::new()));
         let apart = std::time::Duration::from_millis(400);
-        let mut sparse = Choice::new(Frames::Intra { apart }, false, None);
+        let mut sparse = FrameFilter::new(FrameSelection::Key { apart }, false, None);
         let keys = (0..30).map(|at| unit(0, at, at, 0x65)).collect();
         assert_eq!(shown(&sparse.forward(&clip(false, None, false), keys).0, 0), [0, 10, 20]);
     }
 
     #[test]
     fn a_group_that_is_sent_backwards_is_whole_and_due_with_its_end() {
-        let mut choice = Choice::new(Frames::All, false, Some(wall(-1)));
-        let (shots, finished) = choice.backward(&[clip(true, None, false)], pictures());
-        assert_eq!(shown(&shots, 0), [0, 3, 1, 2, 6, 4, 5]);
-        assert!(!finished && shots.iter().all(|shot| shot.due_nanos == 240_000_000));
-        let (shots, finished) = choice.backward(&[clip(false, None, false)], pictures());
-        assert!(!finished && shots[0].lead == Lead::Jumps);
-        let mut last = Choice::new(Frames::All, false, Some(wall(0)));
+        let mut filter = FrameFilter::new(FrameSelection::All, false, Some(wall(-1)));
+        let (selection, finished) = filter.backward(&[clip(true, None, false)], pictures());
+        assert_eq!(shown(&selection, 0), [0, 3, 1, 2, 6, 4, 5]);
+        assert!(!finished && selection.iter().all(|selected| selected.due_nanos == 240_000_000));
+        let (selection, finished) = filter.backward(&[clip(false, None, false)], pictures());
+        assert!(!finished && selection[0].continuity == Continuity::Jumps);
+        let mut last = FrameFilter::new(FrameSelection::All, false, Some(wall(0)));
         assert!(last.backward(&[clip(false, None, false)], pictures()).1);
     }
 }

@@ -251,7 +251,7 @@ fn read(file: &File, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use std::io::Write;
 
-    use super::super::archive::Archive;
+    use super::super::archive::ZipArchive;
     use super::super::manifest::{HOW_TO, Listed, PUBLIC_KEY};
     use super::*;
     use crate::base::device::DeviceKey;
@@ -262,7 +262,7 @@ mod tests {
     fn export(key: &DeviceKey, files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut file = tempfile::tempfile().unwrap();
         let stamp = Stamp::at(WallTime::parse_rfc3339(MADE).unwrap());
-        let mut archive = Archive::new(file.try_clone().unwrap(), stamp);
+        let mut archive = ZipArchive::new(file.try_clone().unwrap(), stamp);
         let public = key.public();
         let pem = public.to_pem();
         let mut listed: Vec<Listed> = Vec::new();

@@ -1,27 +1,27 @@
-//! One walk over the fragments of a film.
+//! One walk over the fragments of a plan.
 //!
 //! Owns: how far it has come, and that it is the same walk each time.
 
 use super::ExportError;
-use super::roll::Roll;
-use super::timeline::{Cell, Cut, Timeline};
+use super::timeline::{ExportRange, ExportTimeline, PlannedFragment};
+use super::tracks::ExportTracks;
 use crate::dvr::{Depth, Head, Place, Tape};
 
 /// Where the walk enters a lap, and all that it needs to go on from there.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct LapMark {
     pub(super) place: Place,
     /// Bytes of media in front of it.
     pub(super) media_at: u64,
-    pub(super) timeline: Timeline,
+    pub(super) timeline: ExportTimeline,
 }
 
 /// A walk under way.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct FragmentWalk {
     pub(super) tape: Tape,
-    pub(super) timeline: Timeline,
-    pub(super) roll: Roll,
+    pub(super) timeline: ExportTimeline,
+    pub(super) tracks: ExportTracks,
     /// Bytes of media that were passed.
     pub(super) media_at: u64,
     /// Where it ends; a plan finds that out.
@@ -29,22 +29,27 @@ pub(super) struct Walk {
     ended: bool,
 }
 
-impl Walk {
+impl FragmentWalk {
     /// From where `tape` was sought to, for a plan.
     pub(super) fn first(tape: Tape) -> Self {
-        let (timeline, roll) = (Timeline::default(), Roll::default());
-        Self { tape, timeline, roll, media_at: 0, until: None, ended: false }
+        let (timeline, tracks) = (ExportTimeline::default(), ExportTracks::default());
+        Self { tape, timeline, tracks, media_at: 0, until: None, ended: false }
     }
 
     /// Once more, from the first of `marks` on, up to the fragment at `until`.
-    pub(super) fn again(mut tape: Tape, marks: &[Mark], until: Place, roll: Roll) -> Self {
+    pub(super) fn again(
+        mut tape: Tape,
+        marks: &[LapMark],
+        until: Place,
+        tracks: ExportTracks,
+    ) -> Self {
         let places: Vec<Place> = marks.iter().map(|mark| mark.place).collect();
         tape.go_to(&places);
         let first = marks.first();
         Self {
             tape,
             timeline: first.map(|mark| mark.timeline.clone()).unwrap_or_default(),
-            roll,
+            tracks,
             media_at: first.map_or(0, |mark| mark.media_at),
             until: Some(until),
             ended: first.is_none(),
@@ -55,19 +60,19 @@ impl Walk {
     pub(super) fn next(
         &mut self,
         depth: Depth,
-        cut: &Cut,
-    ) -> Result<Option<(Head, Cell)>, ExportError> {
+        range: &ExportRange,
+    ) -> Result<Option<(Head, PlannedFragment)>, ExportError> {
         if self.ended {
             return Ok(None);
         }
         let Some(head) = self.tape.head(depth)? else {
             return if self.until.is_some() { Err(ExportError::Changed) } else { Ok(None) };
         };
-        let Some(cell) = self.timeline.place(&head, &mut self.roll, cut)? else {
+        let Some(fragment) = self.timeline.place(&head, &mut self.tracks, range)? else {
             return if self.until.is_some() { Err(ExportError::Changed) } else { Ok(None) };
         };
         self.ended = self.until == Some(head.place);
-        self.media_at += cell.bytes();
-        Ok(Some((head, cell)))
+        self.media_at += fragment.bytes();
+        Ok(Some((head, fragment)))
     }
 }

@@ -10,14 +10,18 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 
 use super::ExportError;
-use super::timeline::{TEXT, TEXT_RATE};
 use crate::base::limits::EXPORT_ENTRIES_MAX;
 use crate::media::{Shape, TrackId};
 use crate::wire::mp4::{Content, SampleRun, read_init, text_entry};
 
+/// Ticks per second of the text track.
+const TEXT_RATE: u32 = 1_000;
+/// Index of the text track.
+pub(super) const TEXT: usize = 0;
+
 /// A track of the file.
 #[derive(Clone, Debug)]
-pub(super) struct RollTrack {
+pub(super) struct ExportTrack {
     /// Of which track of the recording; the text is of none.
     from: Option<TrackId>,
     /// Type of its sample entries.
@@ -28,18 +32,18 @@ pub(super) struct RollTrack {
 }
 
 /// Where the samples of each track of an init segment go: track and sample entry.
-pub(super) type Places = Vec<Option<(usize, u32)>>;
+pub(super) type TrackPlaces = Vec<Option<(usize, u32)>>;
 
 /// All tracks of a file, the text first.
 #[derive(Clone, Debug)]
-pub(super) struct Roll {
-    pub(super) tracks: Vec<RollTrack>,
-    known: Option<(Bytes, Places)>,
+pub(super) struct ExportTracks {
+    pub(super) tracks: Vec<ExportTrack>,
+    known: Option<(Bytes, TrackPlaces)>,
 }
 
-impl Default for Roll {
+impl Default for ExportTracks {
     fn default() -> Self {
-        let text = RollTrack {
+        let text = ExportTrack {
             from: None,
             kind: *b"tx3g",
             rate: NonZeroU32::new(TEXT_RATE).unwrap_or(NonZeroU32::MIN),
@@ -50,16 +54,16 @@ impl Default for Roll {
     }
 }
 
-impl Roll {
+impl ExportTracks {
     /// Where the tracks of `init` go.
-    pub(super) fn tracks_of(&mut self, init: &Bytes) -> Result<Places, ExportError> {
+    pub(super) fn tracks_of(&mut self, init: &Bytes) -> Result<TrackPlaces, ExportError> {
         if let Some((known, places)) = &self.known
             && known == init
         {
             return Ok(places.clone());
         }
         let tracks = read_init(init).map_err(|_| ExportError::Unreadable)?;
-        let mut places = Places::new();
+        let mut places = TrackPlaces::new();
         for track in &tracks.list {
             let entry = &track.params.sample_entry;
             let kind = entry.get(4..8).and_then(|kind| kind.try_into().ok());
@@ -82,7 +86,7 @@ impl Roll {
             self.tracks[TEXT].content = Content::Text(wide.max(width), high.max(height));
         }
         let key = (Some(id), kind, rate);
-        let of_key = |track: &RollTrack| (track.from, track.kind, track.rate) == key;
+        let of_key = |track: &ExportTrack| (track.from, track.kind, track.rate) == key;
         if let Some(index) = self.tracks.iter().position(of_key) {
             let known = &mut self.tracks[index];
             if let (Content::Video(w, h), Content::Video(wide, high)) = (content, known.content) {
@@ -90,7 +94,7 @@ impl Roll {
             }
             return index;
         }
-        self.tracks.push(RollTrack { from: Some(id), kind, rate, content, entries: Vec::new() });
+        self.tracks.push(ExportTrack { from: Some(id), kind, rate, content, entries: Vec::new() });
         self.tracks.len() - 1
     }
 
@@ -108,7 +112,7 @@ impl Roll {
     }
 
     /// Where the samples of `track` go.
-    pub(super) fn find(places: &Places, track: TrackId) -> Option<(usize, u32)> {
+    pub(super) fn find(places: &TrackPlaces, track: TrackId) -> Option<(usize, u32)> {
         places.get(usize::from(track.0)).copied().flatten()
     }
 
@@ -118,7 +122,7 @@ impl Roll {
     }
 
     /// Ticks per second of a run of samples.
-    pub(super) fn rate_of(&self, places: &Places, run: &SampleRun) -> Option<NonZeroU32> {
+    pub(super) fn rate_of(&self, places: &TrackPlaces, run: &SampleRun) -> Option<NonZeroU32> {
         Self::find(places, run.track).map(|(track, _)| self.rate(track))
     }
 

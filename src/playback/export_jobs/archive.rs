@@ -14,7 +14,7 @@ use crate::wire::zip::{self, Member, Stamp};
 
 /// An archive that is being written.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub(super) struct ZipArchive {
     file: File,
     stamp: Stamp,
     /// Where the next byte goes.
@@ -38,7 +38,7 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
-impl Archive {
+impl ZipArchive {
     /// An archive in `file`, which is empty, whose members have the date of `stamp`.
     pub(super) fn new(file: File, stamp: Stamp) -> Self {
         Self { file, stamp, at: 0, synced_at: 0, members: Vec::new() }
@@ -51,7 +51,7 @@ impl Archive {
         Ok(Open { member, crc: crc32fast::Hasher::new(), sha: Context::new(&SHA256) })
     }
 
-    /// Adds to a member. Says whether it is time for [`Archive::sync`].
+    /// Adds to a member. Says whether it is time for [`ZipArchive::sync`].
     pub(super) fn write(&mut self, open: &mut Open, bytes: &[u8]) -> io::Result<bool> {
         let length = open.member.bytes + bytes.len() as u64;
         if !open.member.may_have(length) {

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tracing::info;
 
-pub use job::{JobState, JobView, Wish};
+pub use job::{ExportJobRequest, JobState, JobView};
 
 use self::job::{Job, Kept};
 use self::room::Room;
@@ -155,17 +155,17 @@ impl ExportJobs {
 
     /// Accepts a job; returns when it is on the medium and its footage protected. An end that has
     /// not come yet is now.
-    pub async fn create(&self, wish: Wish) -> Result<JobView, JobError> {
+    pub async fn create(&self, request: ExportJobRequest) -> Result<JobView, JobError> {
         let shared = &self.0;
-        let wish = wish.checked(shared.clock.wall())?;
+        let request = request.checked(shared.clock.wall())?;
         shared.is_in_place()?;
-        let expected_bytes = shared.estimate(&wish)?;
+        let expected_bytes = shared.estimate(&request)?;
         let _turn = shared.turn.lock().await;
         if shared.jobs().len() >= EXPORT_JOBS_MAX {
             return Err(JobError::TooMany);
         }
         shared.look_for_room(expected_bytes).await?;
-        let kept = Kept::new(new_id()?, wish, shared.clock.wall(), expected_bytes);
+        let kept = Kept::new(new_id()?, request, shared.clock.wall(), expected_bytes);
         shared.protect(&kept).await?;
         if let Err(error) = shared.store.keep(kept.clone()).await {
             shared.unprotect(&kept.id).await;
@@ -227,18 +227,19 @@ impl Shared {
         self.key().clone().ok_or_else(|| JobError::NotNow(not_yet.to_owned()))
     }
 
-    /// About how many bytes a wish comes to.
-    fn estimate(&self, wish: &Wish) -> Result<u64, JobError> {
+    /// About how many bytes a request comes to.
+    fn estimate(&self, request: &ExportJobRequest) -> Result<u64, JobError> {
         let mut bytes = 0;
-        for stream in &wish.streams {
+        for stream in &request.streams {
             let listing = self.dvr.listing(stream);
             if !listing.complete {
                 let reading =
                     "The ring is being read after a start; /api/v1/storage tells how far.";
                 return Err(JobError::NotNow(reading.to_owned()));
             }
-            let runs = listing.between(wish.start, wish.end).runs;
-            bytes += runs.iter().map(|run| job::share(run, wish.start, wish.end)).sum::<u64>();
+            let runs = listing.between(request.start, request.end).runs;
+            bytes +=
+                runs.iter().map(|run| job::share(run, request.start, request.end)).sum::<u64>();
         }
         if bytes == 0 { Err(JobError::Nothing) } else { Ok(bytes) }
     }
@@ -269,7 +270,7 @@ impl Shared {
     /// Protects what the job will read. Streams of which nothing is recorded there have nothing
     /// to protect.
     async fn protect(&self, kept: &Kept) -> Result<(), JobError> {
-        for stream in &kept.wish.streams {
+        for stream in &kept.request.streams {
             match self.dvr.pin(pin_of(kept, stream)).await {
                 Ok(_) | Err(PinError::Empty { .. }) => {}
                 Err(error) => {
@@ -308,8 +309,8 @@ impl Shared {
 fn pin_of(kept: &Kept, stream: &StreamName) -> PinWish {
     PinWish {
         stream: stream.clone(),
-        from: kept.wish.start,
-        until: kept.wish.end,
+        from: kept.request.start,
+        until: kept.request.end,
         reason: format!("{PIN_REASON}{}", kept.id),
         owner: PIN_OWNER.to_owned(),
         expires: None,

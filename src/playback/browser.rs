@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::choice::{Choice, Lead};
-use super::player::{Due, Place, Timed};
-use super::{Archive, Order, Refused, Replay};
+use super::error::PlaybackError;
+use super::request::{FrameSelection, PlayFrom, PlayRange, PlayRequest, PlaySpeed};
+use super::service::Playback;
+use super::session::{Continuity, DueUnit, FrameFilter, PlayPosition, PlaybackSession, TimedUnit};
 use crate::base::limits::PLAY_SCENE_BYTES_MAX;
 use crate::base::time::{MediaTime, SharedClock, WallTime};
 use crate::dvr::Way;
@@ -21,7 +22,6 @@ use crate::media::duration::Durations;
 use crate::media::{AccessUnit, RunId, Tracks};
 use crate::stream::Stream;
 use crate::wire::mp4::FragmentBuilder;
-use crate::wire::rtsp::{Frames, Scale, Span, What, Wish};
 use crate::wire::web::WebFormat;
 
 /// How long a scene waits for the one behind it, to know how long it lasts itself.
@@ -29,7 +29,7 @@ const WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Program {
+pub struct PlaybackParams {
     /// From when.
     pub start: WallTime,
     /// Which way.
@@ -42,11 +42,11 @@ pub struct Program {
 
 /// What comes next.
 #[derive(Debug)]
-pub enum Shown {
+pub enum PlaybackEvent {
     /// Other tracks: what follows needs this init segment.
     Format(Arc<WebFormat>),
     /// The next pictures.
-    Scene(Scene),
+    Chunk(MediaChunk),
     /// Between these dates something may be missing; what follows is on the other side.
     Seam(WallTime, WallTime),
     /// All that is recorded was shown; what is recorded next follows.
@@ -56,12 +56,12 @@ pub enum Shown {
     /// That was all.
     Over,
     /// Nothing more, for this reason.
-    Refused(Refused),
+    Refused(PlaybackError),
 }
 
 /// Pictures that follow each other, with their sound.
 #[derive(Clone, Debug)]
-pub struct Scene {
+pub struct MediaChunk {
     /// `moof` and `mdat`.
     pub bytes: Bytes,
     /// When each picture is shown, in ticks of `rate`, in this order.
@@ -78,69 +78,68 @@ pub struct Scene {
 
 /// One viewer's past.
 #[derive(Debug)]
-pub struct Screening {
-    replay: Replay,
+pub struct BrowserPlayback {
+    session: PlaybackSession,
     stream: Arc<Stream>,
-    program: Program,
+    params: PlaybackParams,
     format: Option<Arc<WebFormat>>,
     /// What [`Self::format`] was made of.
     tracks: Option<Arc<Tracks>>,
     durations: Durations,
-    scene: Vec<Timed>,
+    scene: Vec<TimedUnit>,
     /// Date of the newest picture that was told.
     newest: WallTime,
     number: u32,
-    place: Place,
-    told: VecDeque<Shown>,
+    place: PlayPosition,
+    told: VecDeque<PlaybackEvent>,
 }
 
-impl Archive {
+impl Playback {
     /// The past of `stream` for a player in a browser.
-    pub fn screen(
+    pub fn open_for_browser(
         &self,
         stream: &Arc<Stream>,
         clock: &SharedClock,
-        program: Program,
-    ) -> Result<Screening, Refused> {
-        let backwards = program.way == Way::Backward;
-        let scale = if backwards { Scale::MINUS_ONE } else { Scale::ONE };
-        let span = Span { from: program.start, until: None };
-        let wish = Wish { what: What::Past(span), scale, onvif: None };
-        let replay = self.open(stream, clock, Order::From(span), &wish)?;
-        let keys = Frames::Intra { apart: Duration::ZERO };
-        let frames = if program.keys || backwards { keys } else { Frames::All };
-        Ok(Screening {
-            replay: replay.unpaced(Choice::new(frames, true, None)),
+        params: PlaybackParams,
+    ) -> Result<BrowserPlayback, PlaybackError> {
+        let backwards = params.way == Way::Backward;
+        let speed = if backwards { PlaySpeed::MINUS_ONE } else { PlaySpeed::ONE };
+        let from = PlayFrom::Date(PlayRange { from: params.start, until: None });
+        let session = self.open(stream, clock, &PlayRequest { from, speed, onvif: None })?;
+        let keys = FrameSelection::Key { apart: Duration::ZERO };
+        let frames = if params.keys || backwards { keys } else { FrameSelection::All };
+        Ok(BrowserPlayback {
+            session: session.unpaced(FrameFilter::new(frames, true, None)),
             stream: Arc::clone(stream),
-            program,
+            params,
             format: None,
             tracks: None,
             durations: Durations::default(),
             scene: Vec::new(),
-            newest: program.start,
+            newest: params.start,
             number: 0,
-            place: Place::Past,
+            place: PlayPosition::Past,
             told: VecDeque::new(),
         })
     }
 }
 
-impl Screening {
+impl BrowserPlayback {
     /// What is shown.
     #[must_use]
-    pub fn program(&self) -> Program {
-        self.program
+    pub fn params(&self) -> PlaybackParams {
+        self.params
     }
 
     /// Waits for what comes next. Cancel safe.
-    pub async fn next(&mut self) -> Shown {
+    pub async fn next(&mut self) -> PlaybackEvent {
         loop {
             if let Some(shown) = self.told.pop_front() {
                 return shown;
             }
             let due = tokio::select! {
                 biased;
-                due = self.replay.due() => Some(due),
+                due = self.session.due() => Some(due),
                 () = tokio::time::sleep(WAIT_MAX) => None,
             };
             self.take(due);
@@ -149,72 +148,72 @@ impl Screening {
 
     /// Lets what comes live go by: it is read out of the recording later.
     pub fn pause(&mut self) {
-        self.replay.pause();
+        self.session.pause();
     }
 
     /// Goes on where it was paused.
     pub fn resume(&mut self) {
-        self.replay.resume();
+        self.session.resume();
     }
 
-    fn take(&mut self, due: Option<Due>) {
+    fn take(&mut self, due: Option<DueUnit>) {
         match due {
-            Some(Due::Unit(timed)) => self.add(*timed),
+            Some(DueUnit::Unit(timed)) => self.add(*timed),
             None => self.close(None),
-            Some(Due::Over) => {
+            Some(DueUnit::Over) => {
                 self.close(None);
-                self.told.push_back(Shown::Over);
+                self.told.push_back(PlaybackEvent::Over);
             }
-            Some(Due::Refused(refused)) => {
+            Some(DueUnit::Refused(refused)) => {
                 self.close(None);
-                self.told.push_back(Shown::Refused(refused));
+                self.told.push_back(PlaybackEvent::Refused(refused));
             }
         }
-        let place = self.replay.place();
+        let place = self.session.place();
         if std::mem::replace(&mut self.place, place) != place {
             match place {
-                Place::Past => {}
-                Place::Edge => self.told.push_back(Shown::Edge),
-                Place::Live => {
+                PlayPosition::Past => {}
+                PlayPosition::Edge => self.told.push_back(PlaybackEvent::Edge),
+                PlayPosition::Live => {
                     self.close(None);
-                    self.told.push_back(Shown::Live);
+                    self.told.push_back(PlaybackEvent::Live);
                 }
             }
         }
     }
 
-    fn add(&mut self, timed: Timed) {
+    fn add(&mut self, timed: TimedUnit) {
         if self.begins_scene(&timed) {
             self.close(Some(&timed));
         }
-        if timed.shot.lead == Lead::Begins {
-            let (a, b) = (self.newest, timed.shot.unit.captured.wall);
-            self.told.push_back(Shown::Seam(a.min(b), a.max(b)));
+        if timed.selected.continuity == Continuity::Begins {
+            let (a, b) = (self.newest, timed.selected.unit.captured.wall);
+            self.told.push_back(PlaybackEvent::Seam(a.min(b), a.max(b)));
         }
         if !self.adapt(&timed) {
             return;
         }
         self.scene.push(timed);
         // What comes live cannot wait for its successor.
-        if self.replay.place() == Place::Live {
+        if self.session.place() == PlayPosition::Live {
             self.close(None);
         }
     }
 
     /// Whether what was gathered so far ends before `timed`.
-    fn begins_scene(&self, timed: &Timed) -> bool {
-        let unit = &timed.shot.unit;
-        let bytes: usize = self.scene.iter().map(|timed| timed.shot.unit.data.len()).sum();
+    fn begins_scene(&self, timed: &TimedUnit) -> bool {
+        let unit = &timed.selected.unit;
+        let bytes: usize = self.scene.iter().map(|timed| timed.selected.unit.data.len()).sum();
         let first = self.scene.first();
         first.is_some_and(|first| first.tracks.is_some() != timed.tracks.is_some())
-            || timed.shot.lead != Lead::Follows
+            || timed.selected.continuity != Continuity::Follows
             || unit.random_access && self.is_lead(unit) && self.has_lead()
             || bytes + unit.data.len() > PLAY_SCENE_BYTES_MAX
     }
 
     /// Whether pictures are gathered, not only the sound that came before them.
     fn has_lead(&self) -> bool {
-        self.scene.iter().any(|timed| self.is_lead(&timed.shot.unit))
+        self.scene.iter().any(|timed| self.is_lead(&timed.selected.unit))
     }
 
     fn is_lead(&self, unit: &AccessUnit) -> bool {
@@ -222,8 +221,8 @@ impl Screening {
     }
 
     /// Tells the format of `timed` if it is another one; whether it belongs into the present one.
-    fn adapt(&mut self, timed: &Timed) -> bool {
-        let unit = &timed.shot.unit;
+    fn adapt(&mut self, timed: &TimedUnit) -> bool {
+        let unit = &timed.selected.unit;
         let known = match (&timed.tracks, &self.tracks) {
             (Some(now), Some(before)) => Arc::ptr_eq(now, before),
             (None, Some(before)) => {
@@ -237,14 +236,14 @@ impl Screening {
             if self.format.as_ref().is_none_or(|format| !format.describes(&tracks)) {
                 self.close(None);
                 self.format = self.make_format(tracks).map(Arc::new);
-                self.told.extend(self.format.clone().map(Shown::Format));
+                self.told.extend(self.format.clone().map(PlaybackEvent::Format));
             }
         }
         self.format.as_ref().is_some_and(|format| format.carries(unit.track))
     }
 
     fn make_format(&self, tracks: Tracks) -> Option<WebFormat> {
-        let silent = self.program.keys || self.program.way == Way::Backward;
+        let silent = self.params.keys || self.params.way == Way::Backward;
         if silent { WebFormat::silent(tracks) } else { WebFormat::new(tracks) }
     }
 
@@ -256,7 +255,7 @@ impl Screening {
     }
 
     /// Ends the scene; it lasts until `next`, over gaps too.
-    fn close(&mut self, next: Option<&Timed>) {
+    fn close(&mut self, next: Option<&TimedUnit>) {
         let scene = std::mem::take(&mut self.scene);
         let Some(format) = self.format.clone() else { return };
         let units = scene.iter().map(|timed| Arc::new(self.place_unit(timed)));
@@ -286,17 +285,17 @@ impl Screening {
         }
         let bytes = builder.build(end.as_ref()).to_bytes();
         if let Some(scene) = self.describe(&units, end.as_ref(), bytes) {
-            self.told.push_back(Shown::Scene(scene));
+            self.told.push_back(PlaybackEvent::Chunk(scene));
         }
     }
 
     /// The unit of `timed` on the viewer's timeline.
-    fn place_unit(&self, timed: &Timed) -> AccessUnit {
-        let unit = &timed.shot.unit;
+    fn place_unit(&self, timed: &TimedUnit) -> AccessUnit {
+        let unit = &timed.selected.unit;
         let rate = unit.present.rate;
-        let base = MediaTime::from_nanos(self.program.base_nanos, rate).ticks;
+        let base = MediaTime::from_nanos(self.params.base_nanos, rate).ticks;
         let at = |ticks: i64| MediaTime { ticks: base.saturating_add(ticks), rate };
-        let ahead = match self.program.way {
+        let ahead = match self.params.way {
             Way::Forward => unit.present.ticks.saturating_sub(unit.decode.ticks),
             Way::Backward => 0,
         };
@@ -309,11 +308,11 @@ impl Screening {
         units: &[Arc<AccessUnit>],
         end: Option<&AccessUnit>,
         bytes: Bytes,
-    ) -> Option<Scene> {
+    ) -> Option<MediaChunk> {
         let lead: Vec<_> = units.iter().filter(|unit| self.is_lead(unit)).collect();
         let first = lead.iter().min_by_key(|unit| unit.present.ticks);
         let last = lead.iter().map(|unit| unit.captured.wall);
-        self.newest = match self.program.way {
+        self.newest = match self.params.way {
             Way::Forward => last.max(),
             Way::Backward => last.min(),
         }
@@ -330,12 +329,12 @@ impl Screening {
         let lasts = end.zip(decoded_last).map_or(0, |(end, last)| end.decode.ticks - last);
         let sound = units.last().map(|unit| unit.present.ticks);
         let end = shown_last.or(sound).unwrap_or_default().saturating_add(lasts);
-        let way = self.program.way;
-        Some(Scene { bytes, pictures, end, rate, wall, way })
+        let way = self.params.way;
+        Some(MediaChunk { bytes, pictures, end, rate, wall, way })
     }
 }
 
-impl Scene {
+impl MediaChunk {
     /// Ticks in seconds, for people and browsers.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // a double holds the microseconds of centuries

@@ -1,4 +1,4 @@
-//! Reads the bytes of a film out of the ring while they are sent.
+//! Reads the bytes of a plan out of the ring while they are sent.
 //!
 //! Owns: its place in the file, and one read ahead. A reading that is dropped ends after the read
 //! it is at.
@@ -13,36 +13,37 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::ExportError;
-use super::film::{Film, FrontPart};
-use super::timeline::Source;
-use super::walk::Walk;
+use super::fragment_walk::FragmentWalk;
+use super::plan::{ExportPlan, FrontPart};
+use super::timeline::PieceSource;
 use crate::base::limits::{DISK_READ_WAIT_MAX, EXPORT_READ_BYTES, EXPORT_STEP_FRAGMENTS};
 use crate::dvr::{Depth, DvrError, Leases, Tape};
 use crate::wire::mp4::{Table, TableWriter};
 
 type Batch = Result<Vec<Bytes>, ExportError>;
 
-/// A range of a film's bytes, as it is read.
+/// A range of a plan's bytes, as it is read.
 #[derive(Debug)]
-pub struct FilmReading {
-    reader: Option<Box<Reader>>,
-    ahead: Option<JoinHandle<(Box<Reader>, Batch)>>,
+pub struct ExportReader {
+    reader: Option<Box<ExportFileReader>>,
+    ahead: Option<JoinHandle<(Box<ExportFileReader>, Batch)>>,
     /// Read, and not given yet, the last one first.
     ready: Vec<Bytes>,
     place: Arc<OwnedSemaphorePermit>,
 }
 
-impl FilmReading {
+impl ExportReader {
     pub(super) fn new(
-        film: Arc<Film>,
+        plan: Arc<ExportPlan>,
         tape: Tape,
         range: Range<u64>,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
-        let leases = tape.lease(film.marks.iter().map(|mark| mark.place));
-        let until = range.end.min(film.len());
+        let leases = tape.lease(plan.marks.iter().map(|mark| mark.place));
+        let until = range.end.min(plan.len());
         let (tape, at) = (Some(tape), range.start);
-        let reader = Reader { film, tape, at, until, doing: Doing::Nothing, _leases: leases };
+        let reader =
+            ExportFileReader { plan, tape, at, until, doing: Doing::Nothing, _leases: leases };
         Self { reader: Some(Box::new(reader)), ahead: None, ready: Vec::new(), place }
     }
 
@@ -93,8 +94,8 @@ impl FilmReading {
 
 /// Where in the file it reads. Blocks on the disk.
 #[derive(Debug)]
-struct Reader {
-    film: Arc<Film>,
+struct ExportFileReader {
+    plan: Arc<ExportPlan>,
     /// Here while nothing walks.
     tape: Option<Tape>,
     at: u64,
@@ -111,29 +112,29 @@ enum Doing {
     /// passed.
     Table {
         part: usize,
-        walk: Walk,
+        walk: FragmentWalk,
         writer: TableWriter,
         passed: u64,
         finished: bool,
     },
-    /// Reads media; the next cell begins here in the file.
+    /// Reads media; the next fragment begins here in the file.
     Media {
-        walk: Walk,
+        walk: FragmentWalk,
         at: u64,
     },
 }
 
-impl Reader {
+impl ExportFileReader {
     /// The next bytes, as many as are read at once. None when the way to them is long: then it
     /// goes on when it is called again.
     fn read(&mut self) -> Batch {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while self.at < self.until && bytes < EXPORT_READ_BYTES {
-            let film = Arc::clone(&self.film);
-            let pieces = if self.at < film.front_bytes {
-                vec![self.front(&film)?]
+            let plan = Arc::clone(&self.plan);
+            let pieces = if self.at < plan.front_bytes {
+                vec![self.front(&plan)?]
             } else {
-                self.media(&film)?
+                self.media(&plan)?
             };
             let before = bytes;
             for piece in pieces {
@@ -161,9 +162,9 @@ impl Reader {
     }
 
     /// Bytes of the front from where it stands.
-    fn front(&mut self, film: &Film) -> Result<Bytes, ExportError> {
+    fn front(&mut self, plan: &ExportPlan) -> Result<Bytes, ExportError> {
         let mut begins = 0;
-        for (index, part) in film.front.iter().enumerate() {
+        for (index, part) in plan.front.iter().enumerate() {
             let within = self.at - begins;
             if within < part.bytes() {
                 return match part {
@@ -171,7 +172,7 @@ impl Reader {
                         Ok(bytes.slice(usize::try_from(within).unwrap_or(bytes.len())..))
                     }
                     FrontPart::Rows(track, table, bytes) => {
-                        self.rows(film, index, (*track, *table), within, *bytes)
+                        self.rows(plan, index, (*track, *table), within, *bytes)
                     }
                 };
             }
@@ -183,7 +184,7 @@ impl Reader {
     /// Bytes of a table from `within` on, out of another walk over all of the range.
     fn rows(
         &mut self,
-        film: &Film,
+        plan: &ExportPlan,
         index: usize,
         (track, table): (usize, Table),
         within: u64,
@@ -192,8 +193,9 @@ impl Reader {
         let goes_on = matches!(&self.doing, Doing::Table { part, passed, .. }
             if *part == index && *passed <= within);
         if !goes_on {
-            let walk = Walk::again(self.tape()?, &film.marks, film.last, film.roll.clone());
-            let writer = TableWriter::new(table, film.front_bytes);
+            let walk =
+                FragmentWalk::again(self.tape()?, &plan.marks, plan.last, plan.tracks.clone());
+            let writer = TableWriter::new(table, plan.front_bytes);
             self.doing = Doing::Table { part: index, walk, writer, passed: 0, finished: false };
         }
         let Doing::Table { walk, writer, passed, finished, .. } = &mut self.doing else {
@@ -202,12 +204,12 @@ impl Reader {
         if !*finished {
             for _ in 0..EXPORT_STEP_FRAGMENTS {
                 let mut at = walk.media_at;
-                let Some((_, cell)) = walk.next(Depth::Head, &film.cut)? else {
+                let Some((_, fragment)) = walk.next(Depth::Head, &plan.range)? else {
                     writer.finish();
                     *finished = true;
                     break;
                 };
-                for piece in &cell.pieces {
+                for piece in &fragment.pieces {
                     if piece.track == track {
                         writer.push(&piece.chunk(at));
                     }
@@ -226,12 +228,12 @@ impl Reader {
     }
 
     /// Bytes of the media from where it stands up to the end of a fragment.
-    fn media(&mut self, film: &Film) -> Result<Vec<Bytes>, ExportError> {
-        let media_at = self.at - film.front_bytes;
+    fn media(&mut self, plan: &ExportPlan) -> Result<Vec<Bytes>, ExportError> {
+        let media_at = self.at - plan.front_bytes;
         if !matches!(&self.doing, Doing::Media { at, .. } if *at <= media_at) {
             let tape = self.tape()?;
-            let marks = &film.marks[film.mark_before(media_at)..];
-            let walk = Walk::again(tape, marks, film.last, film.roll.clone());
+            let marks = &plan.marks[plan.mark_before(media_at)..];
+            let walk = FragmentWalk::again(tape, marks, plan.last, plan.tracks.clone());
             self.doing = Doing::Media { at: walk.media_at, walk };
         }
         let Doing::Media { walk, at } = &mut self.doing else { return Err(ExportError::Changed) };
@@ -239,7 +241,7 @@ impl Reader {
             let begins = *at;
             // Up to where reading begins only the lengths count.
             let depth = if begins == media_at { Depth::Media } else { Depth::Head };
-            let Some((mut head, cell)) = walk.next(depth, &film.cut)? else {
+            let Some((mut head, fragment)) = walk.next(depth, &plan.range)? else {
                 return Err(ExportError::Changed);
             };
             *at = walk.media_at;
@@ -249,23 +251,23 @@ impl Reader {
             if depth == Depth::Head {
                 head.bytes = walk.tape.media(&head)?;
             }
-            if film.media_bytes < *at {
+            if plan.media_bytes < *at {
                 return Err(ExportError::Changed);
             }
             let mut skip = usize::try_from(media_at - begins).unwrap_or(usize::MAX);
-            let mut pieces = Vec::with_capacity(cell.pieces.len());
-            for piece in cell.pieces {
+            let mut pieces = Vec::with_capacity(fragment.pieces.len());
+            for piece in fragment.pieces {
                 let bytes = match piece.source {
-                    Source::Text(text) => Bytes::from(text),
-                    Source::Media(from, length) => {
+                    PieceSource::Text(text) => Bytes::from(text),
+                    PieceSource::Media(from, length) => {
                         let from = from as usize;
                         let until = from + usize::try_from(length).unwrap_or(usize::MAX);
                         head.bytes.slice(from..until)
                     }
                 };
-                let cut = skip.min(bytes.len());
-                skip -= cut;
-                pieces.push(bytes.slice(cut..));
+                let range = skip.min(bytes.len());
+                skip -= range;
+                pieces.push(bytes.slice(range..));
             }
             return Ok(pieces);
         }

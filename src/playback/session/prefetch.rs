@@ -16,9 +16,9 @@ use crate::dvr::{Clip, DvrError, Tape, Way};
 /// Pause before the end of the recording is looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// What came off the reel.
+/// What came off the prefetcher.
 #[derive(Debug)]
-pub(super) enum Wound {
+pub(super) enum Prefetched {
     /// A fragment, or backwards a group of pictures.
     Clips(Vec<Clip>),
     /// Nothing where playing was to begin; what there is, if anything.
@@ -27,11 +27,11 @@ pub(super) enum Wound {
     End,
 }
 
-type Answer = (Tape, Result<Wound, DvrError>);
+type Answer = (Tape, Result<Prefetched, DvrError>);
 
 /// A tape with one reading ahead.
 #[derive(Debug)]
-pub(super) struct Reel {
+pub(super) struct Prefetcher {
     tape: Option<Tape>,
     reading: Option<JoinHandle<Answer>>,
     /// Where it is to begin, until it has.
@@ -42,7 +42,7 @@ pub(super) struct Reel {
     place: Arc<OwnedSemaphorePermit>,
 }
 
-impl Reel {
+impl Prefetcher {
     /// Reads from `begin` on; with `keys` only fragments with key frames.
     pub(super) fn new(
         tape: Tape,
@@ -74,44 +74,49 @@ impl Reel {
         let (begin, way, keys) = (self.begin, self.way, self.keys);
         let place = Arc::clone(&self.place);
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let wound = wind(&mut tape, begin, way, keys);
+            let read = wind(&mut tape, begin, way, keys);
             drop(place);
-            (tape, wound)
+            (tape, read)
         }));
     }
 
     /// What comes next. Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Wound, DvrError> {
+    pub(super) async fn next(&mut self) -> Result<Prefetched, DvrError> {
         if let Some(at) = self.look_at {
             sleep_until(at).await;
             self.look_at = None;
         }
         self.read_ahead();
-        let Some(reading) = &mut self.reading else { return Ok(Wound::End) };
+        let Some(reading) = &mut self.reading else { return Ok(Prefetched::End) };
         let answer = reading.await;
         self.reading = None;
         // A reader that panicked took the tape with it.
-        let Ok((tape, wound)) = answer else { return Ok(Wound::End) };
+        let Ok((tape, read)) = answer else { return Ok(Prefetched::End) };
         self.tape = Some(tape);
-        if !matches!(wound, Ok(Wound::Nowhere(_))) {
+        if !matches!(read, Ok(Prefetched::Nowhere(_))) {
             self.begin = None;
         }
-        if !matches!(wound, Ok(Wound::Clips(_))) {
+        if !matches!(read, Ok(Prefetched::Clips(_))) {
             self.look_at = Some(Instant::now() + LOOK_PAUSE);
         }
-        wound
+        read
     }
 }
 
-fn wind(tape: &mut Tape, begin: Option<WallTime>, way: Way, keys: bool) -> Result<Wound, DvrError> {
+fn wind(
+    tape: &mut Tape,
+    begin: Option<WallTime>,
+    way: Way,
+    keys: bool,
+) -> Result<Prefetched, DvrError> {
     if let Some(begin) = begin
         && !tape.seek(begin, way)?
     {
-        return Ok(Wound::Nowhere(tape.extent()));
+        return Ok(Prefetched::Nowhere(tape.extent()));
     }
     let clips = match way {
         Way::Forward => tape.forward(keys)?.map(|clip| vec![clip]),
         Way::Backward => tape.backward(keys)?,
     };
-    Ok(clips.map_or(Wound::End, Wound::Clips))
+    Ok(clips.map_or(Prefetched::End, Prefetched::Clips))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::archive::{Archive, Open, Written};
+use super::archive::{Open, Written, ZipArchive};
 use super::job::{Kept, Progress};
 use super::manifest::{self, Clock, Contents, Device, Listed, Manifest, Range, Software};
 use super::{Shared, store};
@@ -22,7 +22,7 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::dvr::{Disk, Identity, RealDisk, yield_to_others};
-use crate::playback::export::{ExportError, Exports, Film, Wish};
+use crate::playback::export::{ExportError, ExportPlan, ExportRequest, Exports};
 use crate::wire::zip::Stamp;
 
 /// Pause between two looks whether it was cancelled, and whether the end of the range is there.
@@ -71,11 +71,11 @@ pub(super) struct Packer {
 }
 
 /// A stream and its file, unless it has nothing in the range.
-type Planned<'a> = (&'a StreamName, Option<Arc<Film>>);
+type Planned<'a> = (&'a StreamName, Option<Arc<ExportPlan>>);
 
 /// What was written so far.
 struct Packing {
-    archive: Archive,
+    archive: ZipArchive,
     files: Vec<Listed>,
     /// Bytes of footage.
     bytes: u64,
@@ -98,11 +98,11 @@ impl Packer {
 
     fn pack(&self, runtime: &Runtime) -> Result<u64, PackError> {
         let file = store::create(&self.target)?;
-        let archive = Archive::new(file, Stamp::at(self.kept.made));
+        let archive = ZipArchive::new(file, Stamp::at(self.kept.made));
         let mut packing = Packing { archive, files: Vec::new(), bytes: 0 };
         let exports = Exports::new(self.shared.dvr.clone());
         let mut planned: Vec<Planned<'_>> = Vec::new();
-        for stream in &self.kept.wish.streams {
+        for stream in &self.kept.request.streams {
             planned.push((stream, runtime.block_on(self.plan(&exports, stream))?));
         }
         let bytes = planned.iter().filter_map(|(_, film)| film.as_ref()).map(|film| film.len());
@@ -131,21 +131,21 @@ impl Packer {
         &self,
         exports: &Exports,
         stream: &StreamName,
-    ) -> Result<Option<Arc<Film>>, PackError> {
-        let wish = &self.kept.wish;
+    ) -> Result<Option<Arc<ExportPlan>>, PackError> {
+        let request = &self.kept.request;
         let is_there = || {
             let status = self.shared.dvr.status();
             let of_stream = status.streams.get(stream);
-            of_stream.is_none_or(|of| of.durable_until.is_some_and(|until| until >= wish.end))
+            of_stream.is_none_or(|of| of.durable_until.is_some_and(|until| until >= request.end))
         };
         let most = i64::try_from(EXPORT_JOB_TAIL_TIME_MAX.as_nanos()).unwrap_or(i64::MAX);
         while !self.shared.dvr.listing(stream).complete
-            || self.shared.now() < wish.end.offset_nanos(most) && !is_there()
+            || self.shared.now() < request.end.offset_nanos(most) && !is_there()
         {
             self.unless_cancelled(tokio::time::sleep(LOOK_PAUSE)).await?;
         }
-        let wish = Wish::new(stream.clone(), wish.start, wish.end);
-        match self.unless_cancelled(exports.plan(&wish)).await? {
+        let request = ExportRequest::new(stream.clone(), request.start, request.end);
+        match self.unless_cancelled(exports.plan(&request)).await? {
             Ok(film) => Ok(Some(film)),
             Err(ExportError::NothingThere { .. }) => Ok(None),
             Err(source) => Err(PackError::Footage { stream: stream.clone(), source }),
@@ -158,9 +158,9 @@ impl Packer {
         &self,
         exports: &Exports,
         stream: &StreamName,
-        mut film: Arc<Film>,
+        mut film: Arc<ExportPlan>,
         packing: &mut Packing,
-    ) -> Result<Arc<Film>, PackError> {
+    ) -> Result<Arc<ExportPlan>, PackError> {
         let mut tries = 1;
         loop {
             let mut open = packing.archive.begin(&format!("{stream}.mp4"), film.len())?;
@@ -186,7 +186,7 @@ impl Packer {
     async fn copy(
         &self,
         exports: &Exports,
-        film: &Arc<Film>,
+        film: &Arc<ExportPlan>,
         open: &mut Open,
         packing: &mut Packing,
     ) -> Result<(), PackError> {
@@ -226,14 +226,14 @@ impl Packer {
         if self.shared.room(volume).is_short(left) { Err(PackError::NoRoom) } else { Ok(()) }
     }
 
-    fn contents(&self, stream: &StreamName, film: Option<&Film>) -> Contents {
-        let (start, end) = (self.kept.wish.start, self.kept.wish.end);
+    fn contents(&self, stream: &StreamName, film: Option<&ExportPlan>) -> Contents {
+        let (start, end) = (self.kept.request.start, self.kept.request.end);
         let listing = self.shared.dvr.listing(stream).between(start, end);
         Contents {
             stream: stream.clone(),
             file: film.map(|_| format!("{stream}.mp4")),
-            start: film.map(Film::start),
-            end: film.map(Film::end),
+            start: film.map(ExportPlan::start),
+            end: film.map(ExportPlan::end),
             boots: self.boots(stream).iter().map(|boot| hex(boot)).collect(),
             gaps: manifest::gaps(&listing, start, end),
             seams: listing.seams,
@@ -241,7 +241,7 @@ impl Packer {
     }
 
     fn boots(&self, stream: &StreamName) -> Vec<Identity> {
-        self.shared.dvr.boots(stream, self.kept.wish.start, self.kept.wish.end)
+        self.shared.dvr.boots(stream, self.kept.request.start, self.kept.request.end)
     }
 
     /// Writes what is no footage, and signs.
@@ -253,19 +253,19 @@ impl Packer {
             packing.files.push(packing.archive.add(name, text.as_bytes())?.into());
         }
         let Packing { mut archive, files, .. } = packing;
-        let wish = &self.kept.wish;
+        let request = &self.kept.request;
         let boots: BTreeSet<_> =
-            wish.streams.iter().flat_map(|stream| self.boots(stream)).collect();
+            request.streams.iter().flat_map(|stream| self.boots(stream)).collect();
         let facts = self.shared.dvr.facts();
         let rows = facts.clock.rows().filter(|row| boots.contains(&row.boot));
         let manifest = Manifest {
             format: manifest::FORMAT,
             id: self.kept.id.clone(),
             made: self.kept.made,
-            note: wish.note.clone(),
+            note: request.note.clone(),
             software: Software { program: "holdfast", version: env!("CARGO_PKG_VERSION") },
             device: Device::new(&public),
-            range: Range { start: wish.start.to_rfc3339(), end: wish.end.to_rfc3339() },
+            range: Range { start: request.start.to_rfc3339(), end: request.end.to_rfc3339() },
             clock: Clock::new(self.shared.clock.quality(), rows),
             streams,
             files,

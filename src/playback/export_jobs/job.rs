@@ -15,7 +15,7 @@ use crate::dvr::Run;
 
 /// What is to be exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct ExportJobRequest {
     /// Of which streams.
     pub streams: Vec<StreamName>,
     /// From when.
@@ -28,8 +28,8 @@ pub struct Wish {
     pub note: String,
 }
 
-impl Wish {
-    /// The wish with each stream once, and an end that has come.
+impl ExportJobRequest {
+    /// The request with each stream once, and an end that has come.
     pub(super) fn checked(mut self, now: WallTime) -> Result<Self, JobError> {
         let wrong = |text: &str| Err(JobError::Wrong(text.to_owned()));
         let asked = std::mem::take(&mut self.streams);
@@ -71,7 +71,7 @@ pub enum JobState {
 pub(super) struct Kept {
     pub(super) id: String,
     #[serde(flatten)]
-    pub(super) wish: Wish,
+    pub(super) request: ExportJobRequest,
     #[serde(with = "nanos")]
     pub(super) made: WallTime,
     pub(super) state: JobState,
@@ -86,9 +86,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(id: String, wish: Wish, made: WallTime, expected_bytes: u64) -> Self {
+    pub(super) fn new(
+        id: String,
+        request: ExportJobRequest,
+        made: WallTime,
+        expected_bytes: u64,
+    ) -> Self {
         let (state, reason, bytes, finished) = (JobState::Queued, None, None, None);
-        Self { id, wish, made, state, reason, expected_bytes, bytes, finished }
+        Self { id, request, made, state, reason, expected_bytes, bytes, finished }
     }
 
     /// When it leaves by itself.
@@ -185,10 +190,10 @@ impl Job {
             written_bytes,
             expected_bytes,
             bytes: kept.bytes,
-            streams: kept.wish.streams.clone(),
-            start: kept.wish.start,
-            end: kept.wish.end,
-            note: kept.wish.note.clone(),
+            streams: kept.request.streams.clone(),
+            start: kept.request.start,
+            end: kept.request.end,
+            note: kept.request.note.clone(),
             made: kept.made,
             finished: kept.finished,
             expires: kept.expires(),
@@ -282,33 +287,36 @@ mod tests {
         WallTime::from_unix_nanos(secs * 1_000_000_000)
     }
 
-    fn wish(streams: &[&str], start: i64, end: i64) -> Wish {
+    fn request(streams: &[&str], start: i64, end: i64) -> ExportJobRequest {
         let streams = streams.iter().map(|name| StreamName::parse(name).unwrap()).collect();
-        Wish { streams, start: at(start), end: at(end), note: String::new() }
+        ExportJobRequest { streams, start: at(start), end: at(end), note: String::new() }
     }
 
     #[test]
     fn a_wish_ends_now_at_the_latest_and_names_a_stream_once() {
-        let checked = wish(&["gate", "yard", "gate"], 10, 99).checked(at(50)).unwrap();
-        assert_eq!(checked, wish(&["gate", "yard"], 10, 50));
-        for bad in [wish(&[], 1, 2), wish(&["gate"], 2, 2), wish(&["gate"], 60, 70)] {
+        let checked = request(&["gate", "yard", "gate"], 10, 99).checked(at(50)).unwrap();
+        assert_eq!(checked, request(&["gate", "yard"], 10, 50));
+        for bad in [request(&[], 1, 2), request(&["gate"], 2, 2), request(&["gate"], 60, 70)] {
             assert!(bad.checked(at(50)).is_err());
         }
     }
 
     #[test]
     fn what_is_kept_of_a_job_is_read_back() {
-        let mut kept = Kept::new("ab".to_owned(), wish(&["gate"], 1, 2), at(3), 77);
+        let mut kept = Kept::new("ab".to_owned(), request(&["gate"], 1, 2), at(3), 77);
         kept.finished = Some(WallTime::from_unix_nanos(123_456_789_012_345_678));
         let text = serde_json::to_vec(&kept).unwrap();
         let back: Kept = serde_json::from_slice(&text).unwrap();
-        assert_eq!((back.wish, back.made, back.finished), (kept.wish, kept.made, kept.finished));
+        assert_eq!(
+            (back.request, back.made, back.finished),
+            (kept.request, kept.made, kept.finished)
+        );
     }
 
     #[test]
     fn a_finished_job_leaves_after_a_week_by_a_trusted_clock_only() {
         let week = 7 * 24 * 3_600;
-        let mut kept = Kept::new("ab".to_owned(), wish(&["gate"], 1, 2), at(3), 77);
+        let mut kept = Kept::new("ab".to_owned(), request(&["gate"], 1, 2), at(3), 77);
         assert!(!kept.has_expired(at(9 * week), Trust::Ntp));
         kept.finished = Some(at(10));
         assert!(!kept.has_expired(at(9 + week), Trust::Ntp));

@@ -9,7 +9,7 @@ const STEP_NANOS: i64 = 40_000_000;
 
 /// Recorded time to play time.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(super) struct PlayTimeline {
     /// Recorded time passes so fast; negative is backwards.
     factor: f64,
     /// Recorded time, and the play time it has.
@@ -18,7 +18,7 @@ pub(super) struct Timeline {
     end_nanos: i64,
 }
 
-impl Timeline {
+impl PlayTimeline {
     pub(super) fn new(factor: f64) -> Self {
         Self { factor, anchor: None, end_nanos: -STEP_NANOS }
     }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_gap_takes_no_time_and_scales_divide() {
-        let mut line = Timeline::new(1.0);
+        let mut line = PlayTimeline::new(1.0);
         line.anchor(100 * SEC, 1.0);
         assert_eq!(line.play_ticks(at(9_000_000)), 0);
         assert_eq!(line.play_ticks(at(9_090_001)), 90_001);
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(line.play_ticks(at(3_700 * 90_000)), 90_000 + 3_600);
         line.bend(3_701 * SEC, 4.0);
         assert_eq!(line.play_ticks(at(3_705 * 90_000)), 90_000 + 3_600 + 180_000);
-        let mut back = Timeline::new(-2.0);
+        let mut back = PlayTimeline::new(-2.0);
         back.anchor(100 * SEC, -2.0);
         assert_eq!(back.play_ticks(at(98 * 90_000)), 90_000);
     }

@@ -4,6 +4,9 @@
 //! its units come from is told in `feed`.
 
 mod feed;
+mod frame_filter;
+mod prefetch;
+mod timeline;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -12,12 +15,14 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::choice::{Choice, End, Lead, Shot};
-use super::reel::Reel;
-use super::timeline::Timeline;
+pub(super) use self::frame_filter::{Continuity, FrameFilter};
+use self::frame_filter::{Ending, SelectedUnit};
+use self::prefetch::Prefetcher;
+use self::timeline::PlayTimeline;
+use super::error::PlaybackError;
+use super::request::{FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed};
+use super::rtp::RtpTracks;
 use super::unpack::Unpacker;
-use super::voices::Voices;
-use super::{Beginning, Came, Order, Refused};
 use crate::base::limits::{REPLAY_LEAD, TRACKS_MAX};
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
 use crate::dvr::{Dvr, Tape, Way};
@@ -25,7 +30,7 @@ use crate::media::{AccessUnit, Kind, RunId, TrackId, Tracks};
 use crate::rtp::RtpUnit;
 use crate::stream::{Allowance, Stream, Subscriber};
 use crate::wire::rtp::ReplayExtension;
-use crate::wire::rtsp::{Frames, Onvif, Scale, Span, Wish};
+use crate::wire::rtsp::Start;
 
 /// Up to here all frames are played; faster, key frames only.
 const SCALE_ALL_MAX: f64 = 4.0;
@@ -38,24 +43,46 @@ const AHEAD_BYTES_MAX: usize = 8 << 20;
 /// Play time of them.
 const AHEAD_NANOS_MAX: i64 = 1_500_000_000;
 
+/// How playback begins, for the reply to PLAY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayStart {
+    /// Where each track begins.
+    pub starts: Vec<Start>,
+    /// The date of the first picture, and the end.
+    pub range: PlayRange,
+    /// How fast.
+    pub speed: PlaySpeed,
+}
+
+/// What a session gives.
+#[derive(Clone, Debug)]
+pub enum PlaybackNext {
+    /// The next unit.
+    Unit(Arc<RtpUnit>),
+    /// Everything was sent.
+    Over,
+    /// The session ended, for this reason.
+    Ended(&'static str),
+}
+
 /// One session that plays the past.
 #[derive(Debug)]
-pub struct Replay {
+pub struct PlaybackSession {
     stream: Arc<Stream>,
     clock: SharedClock,
     dvr: Dvr,
-    span: Span,
+    range: PlayRange,
     way: Way,
-    scale: Scale,
-    onvif: Option<Onvif>,
-    source: Source,
-    reel: Reel,
+    speed: PlaySpeed,
+    onvif: Option<OnvifOptions>,
+    source: SessionSource,
+    prefetcher: Prefetcher,
     unpacker: Unpacker,
-    choice: Choice,
-    timeline: Timeline,
-    queue: VecDeque<Timed>,
+    filter: FrameFilter,
+    timeline: PlayTimeline,
+    queue: VecDeque<TimedUnit>,
     queue_bytes: usize,
-    voices: Voices,
+    rtp_tracks: RtpTracks,
     /// Play time that the session had before.
     offset_nanos: i64,
     /// Units wait for their time.
@@ -67,7 +94,7 @@ pub struct Replay {
     taken: [Option<i64>; TRACKS_MAX],
     /// Date of the unit that was sent last.
     sent: Option<WallTime>,
-    stage: Stage,
+    stage: SessionStage,
     /// Something is missing before what comes next.
     lagged: bool,
     /// The run of the newest unit that came live.
@@ -76,7 +103,7 @@ pub struct Replay {
 
 /// What it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum SessionStage {
     Playing,
     Paused,
     /// It was said that nothing more comes.
@@ -85,7 +112,7 @@ enum Stage {
 
 /// Where units come from.
 #[derive(Debug)]
-enum Source {
+enum SessionSource {
     /// The recording.
     Tape,
     /// Its end; what comes live is held back until the recording has come as far.
@@ -98,8 +125,8 @@ enum Source {
 
 /// A unit of the past with its place in what is played.
 #[derive(Debug)]
-pub(super) struct Timed {
-    pub(super) shot: Shot,
+pub(super) struct TimedUnit {
+    pub(super) selected: SelectedUnit,
     /// Play time in ticks of its track, and when it is due.
     pub(super) ticks: i64,
     due_nanos: i64,
@@ -109,16 +136,16 @@ pub(super) struct Timed {
 
 /// What comes next of a player.
 #[derive(Debug)]
-pub(super) enum Due {
-    Unit(Box<Timed>),
+pub(super) enum DueUnit {
+    Unit(Box<TimedUnit>),
     /// All was given.
     Over,
-    Refused(Refused),
+    Refused(PlaybackError),
 }
 
 /// Where a player is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PlayPosition {
     /// In the recording.
     Past,
     /// At its end, and nothing came live yet.
@@ -127,54 +154,55 @@ pub(super) enum Place {
     Live,
 }
 
-impl Timed {
+impl TimedUnit {
     fn rate(&self) -> NonZeroU32 {
-        self.shot.unit.present.rate
+        self.selected.unit.present.rate
     }
 }
 
-impl Replay {
+impl PlaybackSession {
     pub(super) fn new(
         stream: Arc<Stream>,
         clock: SharedClock,
         (dvr, tape): (Dvr, Tape),
-        order: Order,
-        wish: &Wish,
+        request: &PlayRequest,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let (span, way) = match order {
-            Order::From(span) if wish.scale.is_backwards() => (span, Way::Backward),
-            Order::From(span) => (span, Way::Forward),
-            Order::Live => (Span { from: clock.wall(), until: None }, Way::Forward),
+        let (range, way) = match request.from {
+            PlayFrom::Date(range) if request.speed.is_backwards() => (range, Way::Backward),
+            PlayFrom::Date(range) => (range, Way::Forward),
+            PlayFrom::Live => (PlayRange { from: clock.wall(), until: None }, Way::Forward),
         };
-        let choice = choice(wish, span.until);
-        let keys = choice.keys_only();
-        let unpaced = wish.onvif.is_some_and(|onvif| onvif.unpaced);
-        let reel = Reel::new(tape, span.from, way, keys, Arc::new(place));
-        let (source, scale) = match order {
-            Order::From(_) => (Source::Tape, wish.scale),
-            Order::Live => (Source::Live(stream.bus().subscribe(Allowance::Window)), Scale::ONE),
+        let filter = filter(request, range.until);
+        let keys = filter.keys_only();
+        let unpaced = request.onvif.is_some_and(|onvif| onvif.unpaced);
+        let prefetcher = Prefetcher::new(tape, range.from, way, keys, Arc::new(place));
+        let (source, speed) = match request.from {
+            PlayFrom::Date(_) => (SessionSource::Tape, request.speed),
+            PlayFrom::Live => {
+                (SessionSource::Live(stream.bus().subscribe(Allowance::Window)), PlaySpeed::ONE)
+            }
         };
         Self {
-            span,
+            range,
             way,
-            scale,
-            onvif: wish.onvif,
+            speed,
+            onvif: request.onvif,
             source,
-            reel,
+            prefetcher,
             unpacker: Unpacker::default(),
-            choice,
-            timeline: Timeline::new(scale.factor()),
+            filter,
+            timeline: PlayTimeline::new(speed.factor()),
             queue: VecDeque::new(),
             queue_bytes: 0,
-            voices: Voices::new([]),
+            rtp_tracks: RtpTracks::new([]),
             offset_nanos: 0,
-            paced: !unpaced && matches!(order, Order::From(_)),
+            paced: !unpaced && matches!(request.from, PlayFrom::Date(_)),
             pace: None,
             run: RunId(0),
             taken: [None; TRACKS_MAX],
             sent: None,
-            stage: Stage::Playing,
+            stage: SessionStage::Playing,
             lagged: false,
             live_run: None,
             stream,
@@ -184,7 +212,7 @@ impl Replay {
     }
 
     /// Waits until the first unit is there. Cancel safe.
-    pub async fn ready(&mut self) -> Result<(), Refused> {
+    pub async fn ready(&mut self) -> Result<(), PlaybackError> {
         while self.queue.is_empty() {
             let fed = self.feed().await;
             self.absorb(fed)?;
@@ -192,24 +220,25 @@ impl Replay {
         Ok(())
     }
 
-    /// Begins to play with `voices`: those of the session, which go on over a seek. To be called
+    /// Begins to play with `rtp_tracks`: those of the session, which go on over a seek. To be called
     /// when it is [`ready`](Self::ready).
-    pub fn begin(&mut self, voices: Voices) -> Beginning {
-        self.voices = voices;
-        if !self.is_unpaced() && self.voices.played_nanos() > 0 {
-            self.offset_nanos = self.voices.played_nanos() + STEP_NANOS;
+    pub fn begin(&mut self, rtp_tracks: RtpTracks) -> PlayStart {
+        self.rtp_tracks = rtp_tracks;
+        if !self.is_unpaced() && self.rtp_tracks.played_nanos() > 0 {
+            self.offset_nanos = self.rtp_tracks.played_nanos() + STEP_NANOS;
         }
         self.beginning()
     }
 
     /// What comes next, as the reply to PLAY tells it.
-    fn beginning(&self) -> Beginning {
-        let (mut starts, mut from) = (Vec::new(), self.span.from);
+    fn beginning(&self) -> PlayStart {
+        let (mut starts, mut from) = (Vec::new(), self.range.from);
         if let Some(next) = self.queue.front() {
-            let unit = &next.shot.unit;
+            let unit = &next.selected.unit;
             let nanos = self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos;
-            starts = self.voices.starts(|track| {
-                let mut queued = self.queue.iter().filter(|timed| timed.shot.unit.track == track);
+            starts = self.rtp_tracks.starts(|track| {
+                let mut queued =
+                    self.queue.iter().filter(|timed| timed.selected.unit.track == track);
                 match queued.next() {
                     Some(first) => Some(first.ticks + self.offset_ticks(first.rate())),
                     None => Some(MediaTime::from_nanos(nanos, self.rate_of(track)?).ticks),
@@ -217,15 +246,15 @@ impl Replay {
             });
             from = match self.way {
                 Way::Forward => unit.captured.wall,
-                Way::Backward => self.newest_queued().min(self.span.from),
+                Way::Backward => self.newest_queued().min(self.range.from),
             };
         }
-        Beginning { starts, span: Span { from, ..self.span }, scale: self.scale }
+        PlayStart { starts, range: PlayRange { from, ..self.range }, speed: self.speed }
     }
 
     fn newest_queued(&self) -> WallTime {
-        let dates = self.queue.iter().map(|timed| timed.shot.unit.captured.wall);
-        dates.max().unwrap_or(self.span.from)
+        let dates = self.queue.iter().map(|timed| timed.selected.unit.captured.wall);
+        dates.max().unwrap_or(self.range.from)
     }
 
     /// Play time that the session had before, in ticks of a track.
@@ -242,40 +271,40 @@ impl Replay {
     /// Sends nothing until it is told to go on. What comes live meanwhile is not kept: it is read
     /// out of the recording again.
     pub fn pause(&mut self) {
-        self.stage = Stage::Paused;
-        if matches!(self.source, Source::Seam { .. } | Source::Live(_)) {
-            let newest = self.queue.back().map(|timed| timed.shot.unit.captured.wall);
-            self.reel.restart(newest.or(self.sent).unwrap_or_else(|| self.clock.wall()));
-            self.source = Source::Tape;
+        self.stage = SessionStage::Paused;
+        if matches!(self.source, SessionSource::Seam { .. } | SessionSource::Live(_)) {
+            let newest = self.queue.back().map(|timed| timed.selected.unit.captured.wall);
+            self.prefetcher.restart(newest.or(self.sent).unwrap_or_else(|| self.clock.wall()));
+            self.source = SessionSource::Tape;
         }
     }
 
     /// Goes on where it was paused, exactly.
-    pub fn resume(&mut self) -> Beginning {
-        (self.stage, self.pace) = (Stage::Playing, None);
+    pub fn resume(&mut self) -> PlayStart {
+        (self.stage, self.pace) = (SessionStage::Playing, None);
         self.beginning()
     }
 
-    /// The session's voices, for what is played next; it plays no more itself.
-    pub fn take_voices(&mut self) -> Voices {
-        self.source = Source::Over;
-        std::mem::replace(&mut self.voices, Voices::new([]))
+    /// The session's rtp_tracks, for what is played next; it plays no more itself.
+    pub fn take_rtp_tracks(&mut self) -> RtpTracks {
+        self.source = SessionSource::Over;
+        std::mem::replace(&mut self.rtp_tracks, RtpTracks::new([]))
     }
 
-    /// Whether it plays as `wish` wants it already.
+    /// Whether it plays at `speed` with `onvif` already.
     #[must_use]
-    pub fn is_as(&self, wish: &Wish) -> bool {
-        let ways = |onvif: Onvif| (onvif.unpaced, onvif.frames);
-        self.scale == wish.scale && self.onvif.map(ways) == wish.onvif.map(ways)
+    pub fn plays_as(&self, speed: PlaySpeed, onvif: Option<OnvifOptions>) -> bool {
+        let mode = |onvif: OnvifOptions| (onvif.unpaced, onvif.frames);
+        self.speed == speed && self.onvif.map(mode) == onvif.map(mode)
     }
 
-    /// What is left of the range, to be played at `scale`: the other way to its beginning.
+    /// What is left of the range, to be played at `speed`: the other way to its beginning.
     #[must_use]
-    pub fn rest(&self, scale: Scale) -> Span {
-        let turns = scale.is_backwards() != (self.way == Way::Backward);
-        let next = self.queue.front().map(|timed| timed.shot.unit.captured.wall);
-        let from = next.or(self.sent).unwrap_or(self.span.from);
-        Span { from, until: if turns { None } else { self.span.until } }
+    pub fn rest(&self, speed: PlaySpeed) -> PlayRange {
+        let turns = speed.is_backwards() != (self.way == Way::Backward);
+        let next = self.queue.front().map(|timed| timed.selected.unit.captured.wall);
+        let from = next.or(self.sent).unwrap_or(self.range.from);
+        PlayRange { from, until: if turns { None } else { self.range.until } }
     }
 
     /// Whether units leave as fast as they are taken.
@@ -286,39 +315,39 @@ impl Replay {
 
     /// What comes next, when it is due. Waits for ever behind the end, and while it is paused.
     /// Cancel safe.
-    pub async fn next(&mut self) -> Came {
+    pub async fn next(&mut self) -> PlaybackNext {
         loop {
             match self.due().await {
-                Due::Unit(timed) => {
+                DueUnit::Unit(timed) => {
                     if let Some(unit) = self.pack(&timed) {
-                        return Came::Unit(Arc::new(unit));
+                        return PlaybackNext::Unit(Arc::new(unit));
                     }
                 }
-                Due::Over => return Came::Over,
-                Due::Refused(refused) => return Came::Ended(refused.reason()),
+                DueUnit::Over => return PlaybackNext::Over,
+                DueUnit::Refused(refused) => return PlaybackNext::Ended(refused.reason()),
             }
         }
     }
 
     /// As [`next`](Self::next), before it is made into packets.
-    pub(super) async fn due(&mut self) -> Due {
+    pub(super) async fn due(&mut self) -> DueUnit {
         loop {
             if let Some(timed) = self.try_due() {
-                return Due::Unit(Box::new(timed));
+                return DueUnit::Unit(Box::new(timed));
             }
-            if self.is_over() && self.stage == Stage::Playing {
-                return Due::Over;
+            if self.is_over() && self.stage == SessionStage::Playing {
+                return DueUnit::Over;
             }
             let wait = self.due_in();
             let hungry = self.is_hungry();
-            if self.stage == Stage::Paused {
+            if self.stage == SessionStage::Paused {
                 return std::future::pending().await;
             }
             tokio::select! {
                 biased;
                 () = sleep(wait) => {}
                 fed = self.feed(), if hungry => if let Err(refused) = self.absorb(fed) {
-                    return Due::Refused(refused);
+                    return DueUnit::Refused(refused);
                 }
             }
         }
@@ -335,51 +364,51 @@ impl Replay {
     }
 
     /// As [`try_next`](Self::try_next), before it is made into packets.
-    pub(super) fn try_due(&mut self) -> Option<Timed> {
-        if self.stage != Stage::Playing || !self.due_in()?.is_zero() {
+    pub(super) fn try_due(&mut self) -> Option<TimedUnit> {
+        if self.stage != SessionStage::Playing || !self.due_in()?.is_zero() {
             return None;
         }
         let timed = self.queue.pop_front()?;
-        self.sent = Some(timed.shot.unit.captured.wall);
-        self.queue_bytes -= timed.shot.unit.data.len();
+        self.sent = Some(timed.selected.unit.captured.wall);
+        self.queue_bytes -= timed.selected.unit.data.len();
         Some(timed)
     }
 
     /// Where it reads.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> PlayPosition {
         match self.source {
-            Source::Tape | Source::Over => Place::Past,
-            Source::Seam { .. } => Place::Edge,
-            Source::Live(_) => Place::Live,
+            SessionSource::Tape | SessionSource::Over => PlayPosition::Past,
+            SessionSource::Seam { .. } => PlayPosition::Edge,
+            SessionSource::Live(_) => PlayPosition::Live,
         }
     }
 
     /// Units as they stand in the recording and as fast as they are taken, for whoever keeps the
     /// pace and packs them itself.
-    pub(super) fn unpaced(mut self, choice: Choice) -> Self {
-        self.reel.keys(choice.keys_only());
-        (self.choice, self.paced) = (choice, false);
+    pub(super) fn unpaced(mut self, filter: FrameFilter) -> Self {
+        self.prefetcher.keys(filter.keys_only());
+        (self.filter, self.paced) = (filter, false);
         self
     }
 
     /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,
     /// for whom the session goes on.
     pub fn takes_leave(&mut self) -> bool {
-        let leaves = self.is_over() && self.stage == Stage::Playing;
+        let leaves = self.is_over() && self.stage == SessionStage::Playing;
         if leaves {
-            self.stage = Stage::Left;
+            self.stage = SessionStage::Left;
         }
         leaves
     }
 
     fn is_over(&self) -> bool {
-        matches!(self.source, Source::Over) && self.queue.is_empty() && self.onvif.is_none()
+        matches!(self.source, SessionSource::Over) && self.queue.is_empty() && self.onvif.is_none()
     }
 
     /// The synchronisation source of `track`.
     #[must_use]
     pub fn ssrc(&self, track: TrackId) -> Option<u32> {
-        self.voices.ssrc(track)
+        self.rtp_tracks.ssrc(track)
     }
 
     /// Until the next unit is due; `None` when there is none.
@@ -404,41 +433,44 @@ impl Replay {
             && span_nanos < AHEAD_NANOS_MAX
     }
 
-    fn pack(&mut self, timed: &Timed) -> Option<RtpUnit> {
-        let unit = &timed.shot.unit;
+    fn pack(&mut self, timed: &TimedUnit) -> Option<RtpUnit> {
+        let unit = &timed.selected.unit;
         let extension = self.onvif.map(|onvif| ReplayExtension {
             captured: unit.captured.wall,
             clean_point: unit.random_access || unit.params.kind() == Kind::Audio,
-            section_end: timed.shot.end >= End::Section,
-            discontinuity: timed.shot.lead >= Lead::Jumps,
-            terminal: timed.shot.end == End::Range,
+            section_end: timed.selected.ending >= Ending::Section,
+            discontinuity: timed.selected.continuity >= Continuity::Jumps,
+            terminal: timed.selected.ending == Ending::Range,
             cseq: onvif.cseq,
         });
         let offset = self.offset_ticks(unit.present.rate);
-        self.voices
+        self.rtp_tracks
             .play_until(self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos);
-        let packed =
-            self.voices.pack(&timed.shot, timed.ticks.saturating_add(offset), extension)?;
+        let packed = self.rtp_tracks.pack(unit, timed.ticks.saturating_add(offset), extension)?;
         // It comes to its reader now, whenever it came to us.
         Some(RtpUnit { arrived: self.clock.boot(), ..packed })
     }
 }
 
-/// Which frames `wish` gets: all, as far as a network carries that and a player shows it.
-fn choice(wish: &Wish, until: Option<WallTime>) -> Choice {
-    let keys = Frames::Intra { apart: Duration::ZERO };
-    let factor = wish.scale.factor();
+/// Which frames `request` gets: all, as far as a network carries that and a player shows it.
+fn filter(request: &PlayRequest, until: Option<WallTime>) -> FrameFilter {
+    let keys = FrameSelection::Key { apart: Duration::ZERO };
+    let factor = request.speed.factor();
     let fast = factor.abs() > SCALE_ALL_MAX;
-    let unpaced = wish.onvif.is_some_and(|onvif| onvif.unpaced);
-    let frames = match wish.onvif {
-        Some(Onvif { frames: Frames::All | Frames::Predicted, unpaced: false, .. }) if fast => keys,
+    let unpaced = request.onvif.is_some_and(|onvif| onvif.unpaced);
+    let frames = match request.onvif {
+        Some(OnvifOptions {
+            frames: FrameSelection::All | FrameSelection::Reference,
+            unpaced: false,
+            ..
+        }) if fast => keys,
         Some(onvif) => onvif.frames,
         // A group of pictures whose time runs backwards is nothing for a player that does not
         // know ONVIF.
-        None if fast || wish.scale.is_backwards() => keys,
-        None => Frames::All,
+        None if fast || request.speed.is_backwards() => keys,
+        None => FrameSelection::All,
     };
-    Choice::new(frames, unpaced || wish.scale == Scale::ONE, until)
+    FrameFilter::new(frames, unpaced || request.speed == PlaySpeed::ONE, until)
 }
 
 async fn sleep(by: Option<Duration>) {

@@ -1,0 +1,76 @@
+//! The playback service: opens sessions on recordings, at most so many at once.
+//!
+//! Owns: the places that sessions take. Does not own: the ring (`dvr`), the sessions themselves.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::PlaybackError;
+use super::request::{PlayRange, PlayRequest};
+use super::session::PlaybackSession;
+use super::unpack::Unpacker;
+use crate::base::limits::REPLAY_SESSIONS_MAX;
+use crate::base::name::StreamName;
+use crate::base::time::SharedClock;
+use crate::dvr::{Dvr, Way};
+use crate::media::Tracks;
+use crate::stream::Stream;
+
+/// Opens recordings for playback. Clones share the places, at most [`REPLAY_SESSIONS_MAX`].
+#[derive(Clone, Debug)]
+pub struct Playback {
+    dvr: Dvr,
+    places: Arc<Semaphore>,
+}
+
+/// The tracks of a recording, once the disk has been read.
+pub type TracksProbe = tokio::task::JoinHandle<Result<Arc<Tracks>, PlaybackError>>;
+
+impl Playback {
+    /// Plays the recordings in `dvr`.
+    #[must_use]
+    pub fn new(dvr: Dvr) -> Self {
+        Self { dvr, places: Arc::new(Semaphore::new(REPLAY_SESSIONS_MAX)) }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, PlaybackError> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| PlaybackError::TooMany)
+    }
+
+    /// Opens a session on `stream`; it becomes [`ready`](PlaybackSession::ready) once the disk
+    /// has been read.
+    pub fn open(
+        &self,
+        stream: &Arc<Stream>,
+        clock: &SharedClock,
+        request: &PlayRequest,
+    ) -> Result<PlaybackSession, PlaybackError> {
+        let place = self.place()?;
+        let tape = self.dvr.tape(stream.name()).map_err(|_| PlaybackError::Unreadable)?;
+        let (stream, clock) = (Arc::clone(stream), Arc::clone(clock));
+        Ok(PlaybackSession::new(stream, clock, (self.dvr.clone(), tape), request, place))
+    }
+
+    /// Reads the tracks that `stream` had at the beginning of `range`.
+    pub fn describe(
+        &self,
+        stream: &StreamName,
+        range: PlayRange,
+    ) -> Result<TracksProbe, PlaybackError> {
+        let place = self.place()?;
+        let mut tape = self.dvr.tape(stream).map_err(|_| PlaybackError::Unreadable)?;
+        Ok(tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let found =
+                tape.seek(range.from, Way::Forward).map_err(|_| PlaybackError::Unreadable)?;
+            let clip = if found { tape.forward(false) } else { Ok(None) };
+            let clip = clip.map_err(|_| PlaybackError::Unreadable)?;
+            let clip = clip.filter(|clip| range.until.is_none_or(|until| clip.start < until));
+            let nothing =
+                || PlaybackError::NothingThere { from: range.from, extent: tape.extent() };
+            let clip = clip.ok_or_else(nothing)?;
+            Unpacker::default().tracks(&clip).map_err(|_| PlaybackError::Unreadable)
+        }))
+    }
+}
