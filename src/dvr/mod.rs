@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod catalogue;
+mod config;
 mod disk;
 mod error;
 mod format;
@@ -9,7 +10,6 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,10 @@ pub use self::catalogue::days::{Day, days};
 pub use self::catalogue::facts::{End, Facts};
 pub use self::catalogue::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
 pub use self::catalogue::pin::{Pin, PinError, PinWish};
+pub use self::catalogue::recent::Stored;
 pub use self::catalogue::segment::Chapter;
+pub use self::catalogue::shrink_plan::{Loss, Proposal, ShrinkError, Shrunk};
+pub use self::config::{Config, Keep};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::format::journal_record::{
@@ -32,22 +35,23 @@ pub use self::format::journal_record::{
 pub use self::format::seal::{Entry, Identity, SlotHeader};
 pub use self::format::slot::{Contents, Strictness, Tail};
 pub use self::read::cursor::{Clip, Depth, Head, Leases, Place, Tape, Way};
-pub use self::read::footage::{Footage, HeldLap, OpenLap, Stored};
+pub use self::read::footage::{Footage, HeldLap, OpenLap};
 pub use self::read::key_frame_lookup::{Moment, Moments};
 pub use self::read::past::{Chapters, PastLap};
 pub use self::read::replay::{Piece, Replay};
 pub use self::read::tool;
 pub use self::read::tool::{Lap, Reader};
 pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
-pub use self::store::shrink::{Loss, Proposal, ShrinkError, Shrunk};
 pub use self::store::size::Size;
 pub use self::store::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
-use self::catalogue::{listing, table};
+use self::catalogue::lap::Held;
+use self::catalogue::listing;
 use self::store::index::IndexHandle;
 use self::store::indexer::{Keeper, OpenIndex};
-use self::store::journal::{Ask, Change, Journal};
-use self::store::ring_writer::{Append, Command, Storage};
+use self::store::journal::Journal;
+use self::store::messages::{Append, Ask, Change, Command};
+use self::store::ring_writer::Storage;
 use self::store::state::{Shared, StreamLog};
 use self::store::{capacity, shrink};
 use crate::base::limits::{
@@ -58,28 +62,6 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::supervise::Heartbeat;
 use crate::wire::mp4::Fragment;
-
-/// Where the ring is and how large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The directory that holds `ring/` and `index/`.
-    pub data_dir: PathBuf,
-    /// How large the ring is made, or grown to.
-    pub size: Size,
-    /// Size of a slot when the ring is made; chosen from the ring's size when `None`.
-    pub slot_bytes: Option<u64>,
-}
-
-/// What a stream is granted of the ring.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keep {
-    /// Bytes that other streams do not take from it.
-    pub min_bytes: u64,
-    /// Bytes that it does not exceed, rounded up to a slot.
-    pub max_bytes: Option<u64>,
-    /// Age that footage does not exceed, by whole slots and while the clock is trusted.
-    pub max_age: Option<Duration>,
-}
 
 /// The ring, its threads and what is known of it. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -221,7 +203,7 @@ impl Dvr {
     pub fn boots(&self, stream: &StreamName, from: WallTime, until: WallTime) -> Vec<Identity> {
         let facts = self.shared.facts();
         let table = self.shared.table();
-        let meets = |held: &&table::Held| {
+        let meets = |held: &&Held| {
             let mut placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             held.stream == *stream && placed.any(|(start, end)| start < until && end > from)
         };

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::base::limits::FAILING_PAUSE;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::Keep;
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::catalogue::listing::Stretch;
-use crate::dvr::catalogue::table::{Held, SlotTable, SlotView};
+use crate::dvr::catalogue::continuity::Stretch;
+use crate::dvr::catalogue::lap::{Held, SlotView};
+use crate::dvr::catalogue::table::SlotTable;
+use crate::dvr::config::Keep;
 
 /// A slot to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +201,9 @@ mod tests {
     use super::*;
     use crate::base::time::Trust;
     use crate::dvr::catalogue::clock::ClockRow;
+    use crate::dvr::catalogue::lap::{Protection, SlotView};
+    use crate::dvr::catalogue::table::SlotTable;
     use crate::dvr::catalogue::table::tests::{footage, held, name, table};
-    use crate::dvr::catalogue::table::{Protection, SlotTable, SlotView};
 
     const SLOT_BYTES: u64 = 100;
 

@@ -10,8 +10,8 @@ use crate::base::limits::{
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::catalogue::clock::ClockTable;
+use crate::dvr::catalogue::lap::Protection;
 use crate::dvr::catalogue::pin::Pin;
-use crate::dvr::catalogue::table::Protection;
 use crate::dvr::format::journal_record::{
     Cause, Mark, Numbered, Rebuild, Record, Resize, Session, Trouble,
 };

@@ -10,7 +10,7 @@ use crate::base::limits::{
     CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN, CLOCK_STEP_MIN,
 };
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::listing::{Stretch, is_joined};
+use crate::dvr::catalogue::continuity::{Stretch, is_joined};
 use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
 

@@ -4,107 +4,17 @@
 //! storage and index threads, under one lock that is held for moments only; files are never read
 //! under it.
 
+use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::lap::Protection;
+use crate::dvr::catalogue::lap::SlotView;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
-use crate::base::time::BootTime;
-use crate::dvr::catalogue::listing::{Stretch, absorb};
-use crate::dvr::catalogue::segment;
-use crate::dvr::catalogue::segment::Chapter;
-use crate::dvr::format::seal::{Entry, Identity, SlotHeader, fingerprint};
 
 /// How far laps are counted on at each start, so that a lap whose header was torn off by a
 /// power cut is never given out again: more than one commit interval can open.
 pub(crate) const GENERATIONS_SKIPPED: u64 = 1 << 10;
-
-/// What is known of one slot.
-#[derive(Clone, Debug)]
-pub(crate) enum SlotView {
-    /// It can be taken at once.
-    Blank,
-    /// Its front is torn: free as well, but a check tells of it.
-    Damaged,
-    /// It belongs to another ring: left alone.
-    Foreign,
-    /// It could not be read when the ring was opened: left alone, and read again until it can be.
-    Unreadable,
-    /// It gave an error when it was to be written, at this time: tried again after a while, and
-    /// when there is no other, because most troubles end.
-    Failing(BootTime),
-    /// It holds a lap of a stream.
-    Held(Box<Held>),
-}
-
-/// A lap of a stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) stream: StreamName,
-    pub(crate) generation: u64,
-    pub(crate) boot: Identity,
-    /// Fingerprint of its `ftyp` and `moov`.
-    pub(crate) init: u64,
-    /// Being written now.
-    pub(crate) active: bool,
-    /// Whether `stretches` says what is in it; else only its header was read.
-    pub(crate) known: bool,
-    pub(crate) bytes: u64,
-    pub(crate) damaged: u64,
-    pub(crate) stretches: Vec<Stretch>,
-    /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
-    pub(crate) chapters: Option<Arc<Vec<Chapter>>>,
-    /// The newest good fragment.
-    pub(crate) last: Option<Entry>,
-}
-
-impl SlotView {
-    pub(crate) fn unread(header: SlotHeader, init: &[u8]) -> Self {
-        Self::Held(Box::new(Held {
-            stream: header.stream,
-            generation: header.generation,
-            boot: header.boot,
-            init: fingerprint(init),
-            active: false,
-            known: false,
-            bytes: 0,
-            damaged: 0,
-            stretches: Vec::new(),
-            chapters: None,
-            last: None,
-        }))
-    }
-}
-
-impl Held {
-    /// Takes note of one more good fragment.
-    pub(crate) fn add(&mut self, entry: &Entry) {
-        self.bytes += u64::from(entry.length);
-        if let Some(chapters) = &mut self.chapters {
-            segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
-        }
-        self.last = Some(*entry);
-        absorb(&mut self.stretches, Stretch::of(entry), true);
-    }
-
-    /// Takes note of all good fragments at once.
-    pub(crate) fn learn(&mut self, entries: &[Entry], damaged: u64) {
-        (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
-        self.stretches.clear();
-        self.chapters = Some(Arc::default());
-        for entry in entries {
-            self.add(entry);
-        }
-    }
-}
-
-/// Laps of a stream that are never given to newer footage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Protection {
-    pub(crate) stream: StreamName,
-    /// The first and the last.
-    pub(crate) laps: (u64, u64),
-}
 
 /// Every slot that has a file.
 #[derive(Debug, Default)]
@@ -287,7 +197,10 @@ impl SlotTable {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::base::time::BootTime;
     use crate::base::time::WallTime;
+    use crate::dvr::format::seal::Entry;
+    use std::sync::Arc;
 
     pub(crate) fn name(text: &str) -> StreamName {
         StreamName::parse(text).unwrap()

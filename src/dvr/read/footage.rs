@@ -3,79 +3,21 @@
 //! Owns: the newest fragments of a stream in memory, without their media, so that a playlist
 //! costs no reading; and the reading of a lap, which is leased meanwhile.
 
-use std::collections::VecDeque;
+use crate::dvr::catalogue::recent::Stored;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::limits::{DISK_READ_WAIT_MAX, RECENT_FRAGMENTS_MAX, RECENT_SPAN_MAX};
+use crate::base::limits::DISK_READ_WAIT_MAX;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::listing::Stretch;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Front;
 use crate::dvr::store::state::{Shared, StreamLog};
-
-/// A fragment that is on the medium.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// Which lap of the ring holds it.
-    pub lap: u64,
-    /// The boot in which it was recorded.
-    pub boot: Identity,
-    /// The `ftyp` and `moov` that it needs.
-    pub init: Bytes,
-    /// What its seal says.
-    pub entry: Entry,
-}
-
-impl Stored {
-    /// Lap, and sequence number within it: both only grow.
-    #[must_use]
-    pub fn position(&self) -> (u64, u64) {
-        (self.lap, self.entry.sequence)
-    }
-
-    /// Where it begins in its slot, and where it ends with its seal.
-    #[must_use]
-    pub fn place(&self) -> (u64, u64) {
-        (u64::from(self.entry.offset), slot::end(&self.entry))
-    }
-
-    /// Whether its media goes on where those of `before` end, in the same run.
-    #[must_use]
-    pub fn continues(&self, before: &Self) -> bool {
-        self.boot == before.boot && Stretch::of(&before.entry).goes_on_in(&Stretch::of(&self.entry))
-    }
-}
-
-/// The newest fragments of a stream that became durable since the process started, oldest
-/// first: those of [`RECENT_SPAN_MAX`], at most
-/// [`RECENT_FRAGMENTS_MAX`].
-#[derive(Debug, Default)]
-pub(crate) struct Recent(VecDeque<Stored>);
-
-impl Recent {
-    /// Takes note of a fragment that became durable.
-    pub(crate) fn push(&mut self, stored: Stored) {
-        let newest = stored.entry.boot_time;
-        self.0.push_back(stored);
-        let is_old = |one: &Stored| newest.since(one.entry.boot_time) > RECENT_SPAN_MAX;
-        while self.0.len() > RECENT_FRAGMENTS_MAX || self.0.front().is_some_and(is_old) {
-            self.0.pop_front();
-        }
-    }
-
-    /// Those behind a position, oldest first.
-    fn after(&self, position: (u64, u64)) -> Vec<Stored> {
-        let first = self.0.partition_point(|stored| stored.position() <= position);
-        self.0.range(first..).cloned().collect()
-    }
-}
 
 /// The recorded footage of one stream. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -252,45 +194,4 @@ pub(crate) async fn read<T: Send + 'static>(
     });
     let done = tokio::time::timeout(DISK_READ_WAIT_MAX, done).await;
     done.map_err(|_| stalled())?.map_err(|_| stalled())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::time::BootTime;
-
-    fn stored(lap: u64, sequence: u64, at_secs: u64) -> Stored {
-        let entry = Entry {
-            offset: 0,
-            length: 10,
-            sequence,
-            boot_time: BootTime::from_millis(at_secs * 1_000),
-            wall: WallTime::default(),
-            decode_nanos: 0,
-            span_nanos: 1_000_000_000,
-            samples: 1,
-            starts_with_key: true,
-            loss_before: false,
-            run_start: true,
-        };
-        Stored { lap, boot: [0; 16], init: Bytes::new(), entry }
-    }
-
-    #[test]
-    fn the_newest_fragments_are_kept_in_mind_and_no_others() {
-        let mut recent = Recent::default();
-        for n in 1..=100 {
-            recent.push(stored(1, n, n));
-        }
-        recent.push(stored(2, 1, 101));
-        let positions: Vec<_> = recent.after((0, 0)).iter().map(Stored::position).collect();
-        assert_eq!((positions.len(), positions[0]), (61, (1, 41)));
-        let behind: Vec<_> = recent.after((1, 99)).iter().map(Stored::position).collect();
-        assert_eq!(behind, [(1, 100), (2, 1)]);
-        // Where every picture is a fragment the number is the bound.
-        for n in 2..10_000 {
-            recent.push(stored(2, n, 101));
-        }
-        assert_eq!(recent.after((0, 0)).len(), RECENT_FRAGMENTS_MAX);
-    }
 }

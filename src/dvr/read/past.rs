@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::base::time::{BootTime, WallTime};
+use crate::dvr::catalogue::lap::Held;
 use crate::dvr::catalogue::segment;
 use crate::dvr::catalogue::segment::Chapter;
-use crate::dvr::catalogue::table::Held;
 use crate::dvr::error::DvrError;
 use crate::dvr::format::journal_record::Numbered;
 use crate::dvr::format::seal::Identity;

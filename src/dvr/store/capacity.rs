@@ -2,16 +2,17 @@
 //!
 //! Owns: the measured bit rates and the forecast made from them.
 
+use crate::dvr::catalogue::continuity::Stretch;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::base::name::StreamName;
 use crate::base::time::{Trust, WallTime};
+use crate::dvr::catalogue::lap::Held;
 use crate::dvr::catalogue::pin;
-use crate::dvr::catalogue::table::Held;
+use crate::dvr::catalogue::shrink_plan::Proposal;
 use crate::dvr::store::shrink;
-use crate::dvr::store::shrink::Proposal;
 use crate::dvr::store::state::{Shared, Status};
 
 /// A bit rate is measured over the newest footage of this length, as far as there is any.
@@ -148,7 +149,7 @@ pub(crate) fn storage(shared: &Shared) -> Storage {
 fn bitrate(laps: &[&Held]) -> Option<u64> {
     let (mut bytes, mut secs) = (0, 0.0);
     let newest = laps.iter().rev().flat_map(|lap| lap.stretches.iter().rev());
-    for (more, longer) in newest.map(crate::dvr::catalogue::listing::Stretch::measure) {
+    for (more, longer) in newest.map(Stretch::measure) {
         (bytes, secs) = (bytes + more, secs + longer);
         if secs >= MEASURED_SECS {
             break;

@@ -4,6 +4,7 @@ pub(crate) mod capacity;
 pub(crate) mod index;
 pub(crate) mod indexer;
 pub(crate) mod journal;
+pub(crate) mod messages;
 pub(crate) mod open_slot;
 pub(crate) mod ring;
 pub(crate) mod ring_writer;

@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
 use crate::base::time::{BootTime, Trust};
+use crate::dvr::catalogue::recent::Stored;
 use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Contents;
-use crate::dvr::read::footage::Stored;
 use crate::dvr::store::state::StreamLog;
 use crate::wire::mp4::Fragment;
 

@@ -6,14 +6,17 @@
 //! Slots are a set of numbers: a ring that was made smaller keeps its newest laps in whatever
 //! slots they are, and a slot that is made later takes the lowest number that is free.
 
+use crate::dvr::catalogue::geometry::RingSize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits::SLOTS_MAX;
-use crate::dvr::Config;
-use crate::dvr::catalogue::table::{GENERATIONS_SKIPPED, SlotTable, SlotView};
+use crate::dvr::catalogue::geometry::Geometry;
+use crate::dvr::catalogue::lap::SlotView;
+use crate::dvr::catalogue::table::{GENERATIONS_SKIPPED, SlotTable};
+use crate::dvr::config::Config;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, DiskFile, Open};
 use crate::dvr::error::DvrError;
@@ -22,7 +25,6 @@ use crate::dvr::format::slot;
 use crate::dvr::format::slot::Front;
 use crate::dvr::store::size;
 use crate::dvr::store::size::{Present, Size};
-use crate::dvr::store::state::Geometry;
 
 const FORMAT: u32 = 1;
 const RING_FILE: &str = "ring.toml";
@@ -396,6 +398,16 @@ impl Ring {
 
     pub(crate) fn slot_path(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{number:06}.mp4"))
+    }
+
+    /// The ring as far as its size matters.
+    pub(crate) fn extent(&self) -> RingSize {
+        RingSize {
+            ring: self.identity,
+            slots: self.slots,
+            wanted_slots: self.wanted_slots,
+            slot_bytes: self.slot_bytes,
+        }
     }
 
     /// What is told of it.

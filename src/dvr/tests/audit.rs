@@ -8,13 +8,14 @@ use super::{fragment, init};
 use crate::base::limits::{INDEX_BYTES_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::Clock;
+use crate::dvr::config::{Config, Keep};
 use crate::dvr::disk::model::{ModelDisk, VirtualClock};
 use crate::dvr::format::index_record::Record;
 use crate::dvr::store::index::{Index, IndexHandle};
 use crate::dvr::store::indexer::Keeper;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::Storage;
-use crate::dvr::{Config, Dvr, DvrError, Keep, RingState, Size, Writer};
+use crate::dvr::{Dvr, DvrError, RingState, Size, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
 

@@ -8,9 +8,9 @@ use super::faulty::FaultyDisk;
 use super::ring::{append, close, durable, fragments, gate, until, verified};
 use super::{BEGINS_UNIX_NANOS, TestClock, fragment, init};
 use crate::base::time::{Clock, SystemClock, Trust, WallTime};
+use crate::dvr::config::{Config, Keep};
 use crate::dvr::{
-    Cause, Config, Dvr, Keep, PinError, PinWish, Reader, RecordingState, RingState, Size, Writer,
-    tool,
+    Cause, Dvr, PinError, PinWish, Reader, RecordingState, RingState, Size, Writer, tool,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use super::faulty::FaultyDisk;
 use super::{TestClock, fragment, init};
 use crate::base::name::StreamName;
-use crate::dvr::{
-    Config, Dvr, Keep, Listing, Reader, RecordingState, RingState, Size, Writer, tool,
-};
+use crate::dvr::config::{Config, Keep};
+use crate::dvr::{Dvr, Listing, Reader, RecordingState, RingState, Size, Writer, tool};
 
 const SLOT_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);

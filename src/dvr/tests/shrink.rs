@@ -10,16 +10,18 @@ use tokio::sync::oneshot;
 use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{Clock, WallTime};
+use crate::dvr::config::{Config, Keep};
 use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::disk::{Disk, Open};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::Keeper;
-use crate::dvr::store::journal::{Ask, Change, Journal, read_facts};
-use crate::dvr::store::ring_writer::{Command, Storage, Turn};
+use crate::dvr::store::journal::{Journal, read_facts};
+use crate::dvr::store::messages::Command;
+use crate::dvr::store::messages::{Ask, Change};
+use crate::dvr::store::ring_writer::{Storage, Turn};
 use crate::dvr::store::shrink::offline::shrink_on;
 use crate::dvr::{
-    Clip, Config, Dvr, DvrError, Keep, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Way,
-    Writer,
+    Clip, Dvr, DvrError, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Way, Writer,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::ring::{fragments, gate};
 use super::{fragment, init};
 use crate::base::time::Clock;
+use crate::dvr::config::{Config, Keep};
 use crate::dvr::disk::model::{ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::Keeper;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::Storage;
-use crate::dvr::{Config, Dvr, Keep, RingState, Size, Writer};
+use crate::dvr::{Dvr, RingState, Size, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
 const SLOTS: u64 = 10;

@@ -1,8 +1,10 @@
 //! Runs, gaps, seams, and why nothing stands in a gap.
 
 use crate::base::time::{ClockQuality, Trust};
+use crate::dvr::catalogue::continuity::absorb;
 use crate::dvr::catalogue::listing::*;
 use crate::dvr::format::journal_record::{Record, Session, Trouble};
+use crate::dvr::format::seal::Entry;
 
 fn entry(at_ms: i64, span_ms: u64) -> Entry {
     Entry {

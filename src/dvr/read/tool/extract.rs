@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::listing::Stretch;
+use crate::dvr::catalogue::continuity::Stretch;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
 use crate::dvr::read::replay::chosen;
 use crate::dvr::read::tool::ToolError;

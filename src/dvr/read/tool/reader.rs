@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::dvr::catalogue::facts::Facts;
-use crate::dvr::catalogue::table::{Held, SlotView};
+use crate::dvr::catalogue::lap::{Held, SlotView};
 use crate::dvr::disk::{Disk, Open, RealDisk};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::journal_record::Parsed;

@@ -3,6 +3,7 @@
 //! Owns: the order of the looks and of the building. Part of the index thread: one slot at a
 //! time, read at idle priority, only while there is nothing else to do.
 
+use crate::dvr::store::messages::checks;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Front, Strictness};
 use crate::dvr::store::index::{IndexHandle, Looked};
-use crate::dvr::store::indexer::{Check, Keeper};
+use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::messages::Check;
 use crate::dvr::store::ring::Ring;
 
 /// Between two slots that are read to build the index again.
@@ -171,7 +173,7 @@ impl Keeper {
         index.give_up(&*self.shared.disk, &self.shared.data_dir);
         let (index, _) = (self.open_index)(&*self.shared.disk, &self.shared.data_dir);
         let table = self.shared.table();
-        let checks = crate::dvr::store::indexer::checks(&table);
+        let checks = checks(&table);
         self.audit.to_build = checks.into_iter().filter(|check| !check.is_newest).collect();
         drop(table);
         self.shared.note_rebuild(self.audit.to_build.len(), why);

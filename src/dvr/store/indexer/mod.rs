@@ -5,6 +5,8 @@
 mod audit;
 mod unread;
 
+use crate::dvr::store::messages::Check;
+use crate::dvr::store::messages::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,18 +16,18 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::base::fault::chain;
-use crate::dvr::catalogue::table::{Held, SlotTable, SlotView};
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, Open};
 use crate::dvr::format::index_record::Record;
 use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Contents, Front, Strictness, Tail};
+use crate::dvr::format::slot::{Contents, Front, Tail};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::audit::Audit;
 use crate::dvr::store::indexer::unread::Unread;
+use crate::dvr::store::messages::Command;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::Command;
 use crate::dvr::store::shrink;
 use crate::dvr::store::state::Shared;
 
@@ -34,41 +36,6 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often it is told how far the slots are known.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
-
-/// What the storage thread tells the index thread.
-#[derive(Debug)]
-pub(crate) enum Note {
-    /// A ring was opened: learn what its slots hold.
-    Mounted(Ring, Vec<Check>),
-    /// A lap ended.
-    Ended(u32, Record),
-    /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
-    Began(u32),
-}
-
-/// A lap that was found at a start.
-#[derive(Clone, Debug)]
-pub(crate) struct Check {
-    pub(crate) slot: u32,
-    pub(crate) generation: u64,
-    pub(crate) strictness: Strictness,
-    /// The stream may go on in it.
-    pub(crate) is_newest: bool,
-}
-
-/// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
-pub(crate) fn checks(table: &SlotTable) -> Vec<Check> {
-    let (last, newest) = (table.last_of_boots(), table.newest_laps());
-    let check = |(slot, held): (u32, &Held)| {
-        let generation = held.generation;
-        let strictness = Strictness::of_lap(last.contains(&generation));
-        Check { slot, generation, strictness, is_newest: newest.contains(&generation) }
-    };
-    let mut checks: Vec<_> = table.held().map(check).collect();
-    // The newest first: torn ends are mended soon, and people look at the last hours.
-    checks.sort_by_key(|check| std::cmp::Reverse(check.generation));
-    checks
-}
 
 /// How the index is opened: the store on its own thread, or one that a simulation brings.
 pub(crate) type OpenIndex =

@@ -3,12 +3,13 @@
 //! Owns: when that is tried. Part of the index thread, because a read of a failing disk may take
 //! long, and recording must not wait for it.
 
+use crate::dvr::store::messages::checks;
 use tracing::info;
 
 use crate::base::limits::{RING_RETRY_PAUSE, UNREAD_PAUSE_MAX};
 use crate::base::time::BootTime;
-use crate::dvr::store::indexer;
-use crate::dvr::store::indexer::{Check, Keeper};
+use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::messages::Check;
 use crate::dvr::store::ring::Ring;
 
 /// The pause is this part of the time since the ring was opened: short while a trouble is new,
@@ -65,7 +66,7 @@ impl Keeper {
             return;
         }
         info!(units = read.len(), "slots that could not be read are read again");
-        let checks = indexer::checks(&self.shared.table());
+        let checks = checks(&self.shared.table());
         let is_next = |check: &Check| read.contains(&check.slot) && self.is_wanted(check);
         let next = checks.into_iter().filter(is_next).collect();
         self.audit.to_build = next;

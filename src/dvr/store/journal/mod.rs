@@ -9,19 +9,20 @@ mod file;
 mod tests;
 mod watch;
 
+use crate::dvr::catalogue::lap::Held;
+use crate::dvr::store::messages::Ask;
+use crate::dvr::store::messages::Change;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use self::file::JournalFile;
 use crate::base::fault::chain;
 use crate::base::limits::JOURNAL_RETRY_PAUSE;
-use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::catalogue::pin;
@@ -30,30 +31,14 @@ use crate::dvr::disk::Disk;
 use crate::dvr::error::DvrError;
 use crate::dvr::format::journal_record::{Mark, Parsed, Record, Session};
 use crate::dvr::format::seal::Identity;
+use crate::dvr::store::messages::Command;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::Command;
 use crate::dvr::store::state::Shared;
 
 /// How often clock, troubles and pins are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep of the thread, so that it sees the end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-
-/// What the thread is asked.
-#[derive(Debug)]
-pub(crate) struct Ask {
-    pub(crate) change: Change,
-    /// Hears of it when it is on the medium.
-    pub(crate) reply: oneshot::Sender<Result<Record, PinError>>,
-}
-
-/// What is to be changed.
-#[derive(Debug)]
-pub(crate) enum Change {
-    Pin(PinWish),
-    Unpin(u64),
-    Mark { stream: Option<StreamName>, at: WallTime, text: String },
-}
 
 /// What the journal's thread, the storage thread and the house share beside the facts.
 #[derive(Debug, Default)]
@@ -308,7 +293,7 @@ impl Journal {
             let text = "The ring is still being read after a start; try again in a moment.";
             return Err(PinError::NotNow(text.to_owned()));
         }
-        let meets = |held: &crate::dvr::catalogue::table::Held| {
+        let meets = |held: &Held| {
             let placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             placed.into_iter().any(|(start, end)| start < wish.until && end > wish.from)
         };

@@ -1,5 +1,6 @@
 //! The journal's bytes and what they add up to: every prefix, every bit, written anew.
 
+use crate::base::name::StreamName;
 use crate::base::time::{ClockQuality, Trust};
 use crate::dvr::catalogue::clock::ClockRow;
 use crate::dvr::disk::RealDisk;

@@ -16,7 +16,7 @@ use crate::dvr::catalogue::pin;
 use crate::dvr::format::journal_record::Cause;
 use crate::dvr::format::journal_record::Record;
 use crate::dvr::store::journal::Journal;
-use crate::dvr::store::ring_writer::Command;
+use crate::dvr::store::messages::Command;
 use crate::dvr::store::state::StreamLog;
 
 /// A longer reading of the clocks is not believed.

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
 use crate::dvr::catalogue::eviction::Choice;
-use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk::Open;
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::SlotHeader;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Front, Strictness, Tail};
-use crate::dvr::store::indexer::Note;
+use crate::dvr::store::messages::Append;
+use crate::dvr::store::messages::Note;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::{Append, Storage};
+use crate::dvr::store::ring_writer::Storage;
 
 impl Storage {
     /// Goes on with the slot that the stream wrote last, if that was in this boot, with the

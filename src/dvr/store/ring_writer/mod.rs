@@ -6,6 +6,8 @@
 mod allocate;
 mod open;
 
+use crate::dvr::store::messages::Append;
+use crate::dvr::store::messages::Command;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,48 +15,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::base::fault::{Fault, chain};
 use crate::base::limits::STORAGE_FAILURES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::dvr::Config;
-use crate::dvr::catalogue::table::{Held, SlotView};
+use crate::dvr::catalogue::lap::{Held, SlotView};
+use crate::dvr::config::Config;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::{DvrError, sentence};
 use crate::dvr::format::index_record::Record;
 use crate::dvr::format::seal::Identity;
 use crate::dvr::format::slot;
-use crate::dvr::store::indexer::Note;
+use crate::dvr::store::messages::Note;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::shrink::{ShrinkError, Shrunk};
-use crate::dvr::store::state::{Durable, Shared, StreamLog};
+use crate::dvr::store::state::{Durable, Shared};
 use crate::supervise::Heartbeat;
-use crate::wire::mp4::Fragment;
 
 /// Longest sleep of the thread, so that it beats and sees the end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-
-/// What the storage thread is told.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Write a fragment.
-    Append(Box<Append>),
-    /// Cut off the torn end of a slot that is not being written.
-    Repair { slot: u32, generation: u64, end: u64 },
-    /// Give up a slot whose footage is older than its stream may keep.
-    Expire { slot: u32, generation: u64 },
-    /// Make the ring smaller as the plan of this token says.
-    Shrink { token: u64, reply: oneshot::Sender<Result<Shrunk, ShrinkError>> },
-    /// Nothing more comes from this stream for now.
-    Rest(StreamName),
-    /// Look at the flags again.
-    Wake,
-}
 
 /// What follows a turn of the storage thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +44,6 @@ pub(crate) enum Turn {
     Goes,
     /// Nothing: it was told to close, and all is written and synced.
     Ended,
-}
-
-/// A fragment to be written.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) log: Arc<StreamLog>,
-    pub(crate) init: Bytes,
-    pub(crate) fragment: Fragment,
-    pub(crate) run_start: bool,
-    pub(crate) loss_before: bool,
 }
 
 /// The thread's own state.

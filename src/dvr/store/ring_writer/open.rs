@@ -3,6 +3,7 @@
 //! Owns: what happens between a directory and a ring that takes footage. Part of the storage
 //! thread.
 
+use crate::dvr::store::messages::checks;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,12 +12,11 @@ use tracing::{error, info, warn};
 
 use crate::base::fault::{Fault, chain};
 use crate::base::limits::{FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE};
-use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
 use crate::dvr::error::{DvrError, sentence};
-use crate::dvr::store::indexer;
-use crate::dvr::store::indexer::Note;
 use crate::dvr::store::journal;
+use crate::dvr::store::messages::Note;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::ring_writer::Storage;
 use crate::dvr::store::state::RingState;
@@ -39,7 +39,7 @@ impl Storage {
                 let largest = ring.slot_bytes / FRAGMENTS_PER_SLOT_MIN;
                 let largest = usize::try_from(largest).unwrap_or(usize::MAX);
                 self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
-                let checks = indexer::checks(&found.table);
+                let checks = checks(&found.table);
                 // The slot in which a stream would go on may be among those.
                 self.may_resume &= found.table.unreadable() == 0;
                 self.shared.table().replace(found.table);

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::base::fault::chain;
-use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::catalogue::lap::SlotView;
+use crate::dvr::catalogue::shrink_plan::{ShrinkError, Shrunk};
 use crate::dvr::error::{DvrError, sentence};
-use crate::dvr::store::indexer::Note;
+use crate::dvr::store::messages::Note;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::ring_writer::Storage;
-use crate::dvr::store::shrink::{ShrinkError, Shrunk};
 use crate::dvr::store::state::RingState;
 
 /// How long files are deleted in one turn: footage waits meanwhile.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use crate::base::time::{Clock, SystemClock};
 use crate::dvr::catalogue::facts::Facts;
-use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::catalogue::lap::SlotView;
+use crate::dvr::catalogue::shrink_plan::{Plan, size};
+use crate::dvr::config::Keep;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, RealDisk};
 use crate::dvr::format::journal_record::{Record, Resize};
@@ -18,8 +20,7 @@ use crate::dvr::read::tool::ToolError;
 use crate::dvr::read::tool::reader::Reader;
 use crate::dvr::store::journal;
 use crate::dvr::store::ring::{Found, Ring};
-use crate::dvr::store::shrink::{Plan, size};
-use crate::dvr::{DvrError, Keep, Size};
+use crate::dvr::{DvrError, Size};
 
 /// Makes the ring under `data_dir` as small as `size`, if `agree` says so when it was printed
 /// what that deletes. Returns whether the ring is as small as it can be.

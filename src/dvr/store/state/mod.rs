@@ -5,6 +5,7 @@
 mod status;
 mod stream_log;
 
+use crate::dvr::catalogue::geometry::Geometry;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
@@ -17,28 +18,15 @@ use tokio::sync::Semaphore;
 use crate::base::limits::{DISK_READS_MAX, FRAGMENT_BYTES_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, Trust, WallTime};
-use crate::dvr::Keep;
 use crate::dvr::catalogue::facts::Facts;
-use crate::dvr::catalogue::table::{SlotTable, SlotView};
+use crate::dvr::catalogue::lap::SlotView;
+use crate::dvr::catalogue::shrink_plan::Plan;
+use crate::dvr::catalogue::table::SlotTable;
+use crate::dvr::config::Keep;
 use crate::dvr::disk::Disk;
 use crate::dvr::format::journal_record::{Numbered, Rebuild, Resize};
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::store::journal::JournalState;
-use crate::dvr::store::shrink::{Extent, Plan};
-
-/// What does not change while a ring is open.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Geometry {
-    pub(crate) extent: Extent,
-    pub(crate) foreign: u64,
-}
-
-impl Geometry {
-    /// Bytes of the ring.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.extent.slot_bytes * u64::from(self.extent.slots)
-    }
-}
 
 /// What the threads share.
 #[derive(Debug)]

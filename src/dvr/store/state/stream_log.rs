@@ -14,10 +14,10 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::dvr::Keep;
+use crate::dvr::catalogue::recent::Recent;
+use crate::dvr::config::Keep;
 use crate::dvr::format::journal_record::{Cause, Trouble};
 use crate::dvr::format::seal::Identity;
-use crate::dvr::read::footage::Recent;
 use crate::dvr::store::state::{Durable, RecordingState, RingState, lock};
 
 /// From this age on the newest durable fragment no longer counts as "recording".

@@ -9,7 +9,7 @@ use super::super::ledger::MARK;
 use super::{House, Process, SLOT_BYTES};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
-use crate::dvr::Keep;
+use crate::dvr::config::Keep;
 use crate::dvr::tests::{RATE, params};
 use crate::media::{AccessUnit, Captured, ClockSource, RunId, TrackId};
 use crate::wire::mp4::{Fragment, FragmentBuilder};

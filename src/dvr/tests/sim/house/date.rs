@@ -10,7 +10,7 @@ use super::super::ledger::{Found, Gone};
 use super::{House, Process};
 use crate::base::time::{BootTime, Clock, ClockQuality, Trust};
 use crate::dvr::Facts;
-use crate::dvr::catalogue::table::SlotView;
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::format::seal::Identity;
 
 const SEC: i64 = 1_000_000_000;

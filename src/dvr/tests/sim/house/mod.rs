@@ -21,12 +21,13 @@ use self::visitor::Notes;
 use super::ledger::Ledger;
 use super::shelf::Shelf;
 use crate::base::time::{BootTime, Clock};
+use crate::dvr::config::Keep;
 use crate::dvr::disk::model::{Cut, ModelDisk, VirtualClock};
 use crate::dvr::store::indexer::Keeper;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::Storage;
 use crate::dvr::tests::{init, params};
-use crate::dvr::{Dvr, Keep, Replay, Writer};
+use crate::dvr::{Dvr, Replay, Writer};
 use crate::media::{RunId, Tracks};
 use crate::wire::mp4::init_segment;
 

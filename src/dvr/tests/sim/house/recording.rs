@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::ledger::State;
 use super::{House, LOSS_MAX, Process};
 use crate::base::time::Clock;
-use crate::dvr::catalogue::table::Held;
+use crate::dvr::catalogue::lap::Held;
 use crate::dvr::disk::model::{Cut, Plan, Trouble};
 use crate::dvr::store::ring_writer::Turn;
 

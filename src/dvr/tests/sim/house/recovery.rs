@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::super::ledger::{Found, State, listings};
 use super::{House, LOSS_MAX, Process, SLOT_BYTES, is_journal};
 use crate::base::time::Clock;
+use crate::dvr::config::Config;
 use crate::dvr::disk::model::Cut;
 use crate::dvr::store::index::IndexHandle;
-use crate::dvr::{Config, Dvr, RingState, Size};
+use crate::dvr::{Dvr, RingState, Size};
 
 /// Turns after which everything that a start begins is done.
 const SETTLE_TURNS: u32 = 6;

@@ -9,7 +9,8 @@ use super::{House, Process};
 use crate::base::time::{Clock, Trust};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::format::journal_record::Parsed;
-use crate::dvr::store::journal::{Ask, Change, read_facts};
+use crate::dvr::store::journal::read_facts;
+use crate::dvr::store::messages::{Ask, Change};
 use crate::dvr::{DvrError, Pin, PinError, PinWish, Record};
 
 /// Readers at once.

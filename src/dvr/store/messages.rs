@@ -1,0 +1,99 @@
+//! What the threads of the ring tell each other.
+//!
+//! Owns: the messages, so that no thread's file needs another's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::pin::{PinError, PinWish};
+use crate::dvr::catalogue::shrink_plan::{ShrinkError, Shrunk};
+use crate::dvr::catalogue::table::SlotTable;
+use crate::dvr::format::index_record;
+use crate::dvr::format::journal_record::Record;
+use crate::dvr::format::slot::Strictness;
+use crate::dvr::store::ring::Ring;
+use crate::dvr::store::state::StreamLog;
+use crate::wire::mp4::Fragment;
+
+/// What the storage thread is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Write a fragment.
+    Append(Box<Append>),
+    /// Cut off the torn end of a slot that is not being written.
+    Repair { slot: u32, generation: u64, end: u64 },
+    /// Give up a slot whose footage is older than its stream may keep.
+    Expire { slot: u32, generation: u64 },
+    /// Make the ring smaller as the plan of this token says.
+    Shrink { token: u64, reply: oneshot::Sender<Result<Shrunk, ShrinkError>> },
+    /// Nothing more comes from this stream for now.
+    Rest(StreamName),
+    /// Look at the flags again.
+    Wake,
+}
+
+/// A fragment to be written.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) log: Arc<StreamLog>,
+    pub(crate) init: Bytes,
+    pub(crate) fragment: Fragment,
+    pub(crate) run_start: bool,
+    pub(crate) loss_before: bool,
+}
+
+/// What the storage thread tells the index thread.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// A ring was opened: learn what its slots hold.
+    Mounted(Ring, Vec<Check>),
+    /// A lap ended.
+    Ended(u32, index_record::Record),
+    /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
+    Began(u32),
+}
+
+/// A lap that was found at a start.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+    pub(crate) strictness: Strictness,
+    /// The stream may go on in it.
+    pub(crate) is_newest: bool,
+}
+
+/// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
+pub(crate) fn checks(table: &SlotTable) -> Vec<Check> {
+    let (last, newest) = (table.last_of_boots(), table.newest_laps());
+    let check = |(slot, held): (u32, &Held)| {
+        let generation = held.generation;
+        let strictness = Strictness::of_lap(last.contains(&generation));
+        Check { slot, generation, strictness, is_newest: newest.contains(&generation) }
+    };
+    let mut checks: Vec<_> = table.held().map(check).collect();
+    // The newest first: torn ends are mended soon, and people look at the last hours.
+    checks.sort_by_key(|check| std::cmp::Reverse(check.generation));
+    checks
+}
+
+/// What the thread is asked.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) change: Change,
+    /// Hears of it when it is on the medium.
+    pub(crate) reply: oneshot::Sender<Result<Record, PinError>>,
+}
+
+/// What is to be changed.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Pin(PinWish),
+    Unpin(u64),
+    Mark { stream: Option<StreamName>, at: WallTime, text: String },
+}
