@@ -98,7 +98,7 @@ packages-cross: packages-build
 	@.ci/cross packages
 
 packages-board: packages-test packages-cross
-	@.ci/packages $(BOARD_PACKAGES)
+	@.ci/packages $(TEST_PACKAGES) $(BOARD_PACKAGES)
 
 check-tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again." >&2; exit 1; }
