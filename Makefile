@@ -12,7 +12,7 @@ SHELL := /bin/bash
 
 PAGE := src/serve/page
 # Players of HLS that other people wrote, for the tests alone.
-PLAYERS := tests/players
+PLAYERS := tests/support/players
 # Your own file is used when it is there; else one test picture.
 CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
 

@@ -23,7 +23,7 @@
 //! connection.
 //!
 //! The modules stand on floors: a module names only modules on lower floors, and modules of one
-//! floor are blind to each other. The test `tests/floors.rs` reads the source and holds them to it.
+//! floor are blind to each other. The test `tests/house/floors.rs` reads the source and holds them to it.
 //!
 //! | floor | modules |
 //! |---|---|

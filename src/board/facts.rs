@@ -161,7 +161,8 @@ pub struct Board {
 /// What is known of every board.
 pub fn all() -> impl Iterator<Item = Facts> {
     FILES.iter().map(|(id, text)| {
-        let facts: Facts = toml::from_str(text).expect("tests/boards.rs reads every one of them");
+        let facts: Facts =
+            toml::from_str(text).expect("tests/system/boards.rs reads every one of them");
         Facts { id: (*id).to_owned(), ..facts }
     })
 }

@@ -5,7 +5,7 @@
 //! `cargo bench --bench encode_cost`. All on one thread each, in turns; what is printed is processor
 //! time per picture, the median of the rounds, and the share of each step.
 
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 
 use std::path::Path;

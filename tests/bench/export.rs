@@ -5,11 +5,11 @@
 //! file by `cat`. curl throws both away. All of it is in the page cache. Printed are the time to the
 //! first byte, the throughputs, and their ratio.
 
-#[path = "../clock/mod.rs"]
+#[path = "../support/clock/mod.rs"]
 mod clock;
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
-#[path = "../reel/mod.rs"]
+#[path = "../support/reel/mod.rs"]
 mod reel;
 
 use std::io::{Read, Write};

@@ -15,7 +15,7 @@
 mod client;
 #[path = "fan_out/film.rs"]
 mod film;
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 #[path = "fan_out/leg.rs"]
 mod leg;

@@ -11,7 +11,7 @@
 
 #[path = "hls_viewers/floor.rs"]
 mod floor;
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 #[path = "hls_viewers/mirror.rs"]
 mod mirror;

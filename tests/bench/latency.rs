@@ -9,7 +9,7 @@
 
 #![allow(unreachable_pub)] // modules of one program
 
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 
 use std::path::Path;

@@ -6,16 +6,16 @@
 //! slot, decoded and written as JPEG. The slots are in the page cache: on a card its reading comes
 //! on top, about half a megabyte for each picture.
 
-#[path = "../clock/mod.rs"]
+#[path = "../support/clock/mod.rs"]
 mod clock;
-#[path = "../door/mod.rs"]
+#[path = "../support/door/mod.rs"]
 mod door;
 #[path = "fan_out/film.rs"]
 #[allow(dead_code, unreachable_pub)] // the stamps are for another bench
 mod film;
-#[path = "../footage/mod.rs"]
+#[path = "../support/footage/mod.rs"]
 mod footage;
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! it is, ours into the ring, which has been made before, ffmpeg's into segments, in turns; what is
 //! printed is processor time per stream and second, the daemon's memory, and the ratio.
 
-#[path = "../harness/mod.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 
 use std::process::{Command, Stdio};

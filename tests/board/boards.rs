@@ -3,7 +3,7 @@
 //! Run by `make test-board`, which builds the package and what the board boots; `tests/board/README.md`
 //! says how to boot one by hand.
 
-#[path = "../harness/process.rs"]
+#[path = "../support/harness/process.rs"]
 mod harness;
 
 mod cameras;

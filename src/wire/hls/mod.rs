@@ -26,7 +26,7 @@
 //!    part where parts are told, else one.
 //! 6. No part is longer than the part target, which never changes; what is hinted at comes.
 //!
-//! What players are known to do (each was seen in `tests/hls_players.rs`, 2026-11):
+//! What players are known to do (each was seen in `tests/hls/foreign_players.rs`, 2026-11):
 //! - VLC 3.0.24 reads the first `EXT-X-MAP` of a playlist only, and at `EXT-X-DISCONTINUITY` begins
 //!   a new demuxer without it: "no moov before mdat". It ends at every gap and at other parameters
 //!   and has to be opened anew. Hence no discontinuity is told where nothing is missing.

@@ -15,7 +15,7 @@ use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackI
 use crate::wire::hls::{Body, Report, Segmenter, Targets, Telling, multivariant};
 use crate::wire::web::WebFormat;
 
-#[path = "../../../tests/playlist/mod.rs"]
+#[path = "../../../tests/support/playlist/mod.rs"]
 mod playlist;
 use playlist::Media;
 

@@ -1,6 +1,6 @@
 //! What each fuzz target does with its input, and what has to hold then.
 //!
-//! One file per target, without the fuzzer, so that `tests/fuzz_seeds.rs` feeds them the kept
+//! One file per target, without the fuzzer, so that `tests/rtsp/fuzz_seeds.rs` feeds them the kept
 //! inputs in every test run. What several of them need is in `peer` (one RTSP connection with a
 //! driver around it), `media` (streams, accounts) and `input`.
 

@@ -1,0 +1,19 @@
+//! Recordings that leave the box as files.
+
+#[path = "../support/atoms/mod.rs"]
+mod atoms;
+#[path = "../support/clock/mod.rs"]
+mod clock;
+#[path = "../support/door/mod.rs"]
+mod door;
+#[path = "../support/footage/mod.rs"]
+mod footage;
+#[path = "../support/harness/mod.rs"]
+mod harness;
+#[path = "../support/reel/mod.rs"]
+mod reel;
+
+mod breaks;
+mod jobs;
+mod mp4_reads;
+mod ranges;

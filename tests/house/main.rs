@@ -1,0 +1,3 @@
+//! The source text itself: who may name whom.
+
+mod floors;

@@ -1,0 +1,21 @@
+//! What the page stands on: live and recorded playback in the browser, and pictures.
+
+#[path = "../support/barcode/mod.rs"]
+mod barcode;
+#[path = "../support/clock/mod.rs"]
+mod clock;
+#[path = "../support/door/mod.rs"]
+mod door;
+#[path = "../support/footage/mod.rs"]
+mod footage;
+#[path = "../support/harness/mod.rs"]
+mod harness;
+#[path = "../support/playlist/mod.rs"]
+mod playlist;
+
+mod browser;
+mod decoder_child;
+mod live;
+mod pictures;
+mod play_past;
+mod sprites;

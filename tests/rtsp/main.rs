@@ -1,0 +1,18 @@
+//! What goes over RTSP: our server, what is pushed to it, and the cameras it pulls.
+
+#[path = "../support/clock/mod.rs"]
+mod clock;
+#[path = "../support/harness/mod.rs"]
+mod harness;
+#[path = "../support/replay/mod.rs"]
+mod replay;
+
+mod accounts;
+mod fuzz_seeds;
+mod interop;
+mod pull;
+mod push;
+mod readers;
+mod recorded;
+mod server;
+mod transports;

@@ -1,0 +1,214 @@
+//! The source `rtsp_pull` against a real camera server: every frame comes through unharmed, in
+//! its place, and comes back after the camera was gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::harness::camera::{Camera, PASSWORD, USER, aac_frames, alaw_octets};
+use crate::harness::frames;
+use holdfast::base::Stop;
+use holdfast::base::name::StreamName;
+use holdfast::base::secret::Secret;
+use holdfast::base::time::{Clock, SystemClock};
+use holdfast::ingest::rtsp_pull::{Config, Transport};
+use holdfast::ingest::{self, Taps, keep};
+use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
+use holdfast::stream::{Allowance, Next, State, Stream, Subscriber};
+use holdfast::supervise::Supervisor;
+
+/// A stream that is pulled until this is dropped or stopped.
+struct Pull {
+    stream: Arc<Stream>,
+    supervisor: Supervisor,
+    reader: Subscriber<AccessUnit>,
+}
+
+impl Pull {
+    fn start(url: &str, transport: Transport) -> Self {
+        let name = StreamName::parse("gate").unwrap();
+        let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
+        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+        let password = Some(Secret::new(PASSWORD));
+        let url = url::Url::parse(url).unwrap();
+        let config = Config::new(url, Some(USER.into()), password, transport).unwrap();
+        let reader = stream.bus().subscribe(Allowance::Window);
+        keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+        Self { stream, supervisor, reader }
+    }
+
+    /// Every unit of the next `span`, counted from the first one.
+    async fn units(&mut self, span: Duration) -> Vec<Arc<AccessUnit>> {
+        let mut units = Vec::new();
+        let mut until = Instant::now() + Duration::from_secs(20);
+        while let Ok(next) = tokio::time::timeout_at(until.into(), self.reader.next()).await {
+            match next {
+                Next::Item(unit) => units.push(unit),
+                Next::Lagged(n) => panic!("the test was too slow by {n} units"),
+                Next::Ended => panic!("the stream ended: {:?}", self.stream.state()),
+            }
+            if units.len() == 1 {
+                until = Instant::now() + span;
+            }
+        }
+        assert!(!units.is_empty(), "nothing came: {:?}", self.stream.state());
+        units
+    }
+}
+
+fn of(units: &[Arc<AccessUnit>], kind: Kind) -> Vec<Arc<AccessUnit>> {
+    units.iter().filter(|unit| unit.params.kind() == kind).cloned().collect()
+}
+
+/// Decodes the pictures and returns their checksums, in the order in which they are shown.
+fn decoded(units: &[Arc<AccessUnit>], format: &str) -> frames::Sums {
+    let mut stream = Vec::new();
+    for unit in units {
+        if unit.random_access {
+            for set in unit.params.parameter_nals() {
+                stream.extend_from_slice(&[0, 0, 0, 1]);
+                stream.extend_from_slice(set);
+            }
+        }
+        stream.extend_from_slice(&nal::to_annex_b(&unit.data));
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &stream).unwrap();
+    let mut command = crate::harness::ffmpeg();
+    command.args(["-xerror", "-f", format, "-i"]).arg(file.path()).args(frames::SUMS);
+    frames::parse(&crate::harness::run_well(&mut command, Duration::from_secs(60)))
+}
+
+/// The promises of `AccessUnit` that hold for every source.
+fn assert_times_are_sound(units: &[Arc<AccessUnit>]) {
+    for kind in [Kind::Video, Kind::Audio] {
+        let track = of(units, kind);
+        assert!(track.iter().all(|unit| unit.decode.ticks <= unit.present.ticks));
+        assert!(track.windows(2).all(|pair| pair[0].decode.ticks < pair[1].decode.ticks));
+        assert!(track.windows(2).all(|pair| pair[0].run <= pair[1].run));
+    }
+    for unit in units {
+        let behind = i128::from(unit.arrived.as_nanos()) - i128::from(unit.present.as_nanos());
+        assert!(behind.abs() < 2_000_000_000, "media time is {behind} ns off the arrival");
+    }
+}
+
+/// Pictures of `mount` by `transport` for `span`: none missing, none damaged.
+async fn assert_pictures_come_through(
+    mount: &str,
+    medium: &str,
+    format: &str,
+    transport: Transport,
+) -> Vec<Arc<AccessUnit>> {
+    let camera = Camera::start();
+    let mut pull = Pull::start(&camera.url(mount), transport);
+    let units = pull.units(Duration::from_secs(6)).await;
+    pull.supervisor.stop().await;
+    assert_times_are_sound(&units);
+    let video = of(&units, Kind::Video);
+    assert!(video.len() >= 100, "only {} pictures in 6 s", video.len());
+    assert!(video[0].random_access && video.iter().all(|unit| unit.lost_before == 0));
+    let mut seen = decoded(&video, format);
+    // The last pictures may wait for one that is shown earlier and did not come any more.
+    seen.truncate(seen.len().saturating_sub(4));
+    frames::assert_unbroken(mount, &seen, &frames::of_medium(medium));
+    units
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
+    let units = assert_pictures_come_through("h264", "h264.mp4", "h264", Transport::Tcp).await;
+    let source = aac_frames("h264.mp4");
+    let audio = of(&units, Kind::Audio);
+    let begin = source.iter().position(|frame| *frame == audio[0].data[..]).expect("it is there");
+    for (n, unit) in audio.iter().enumerate() {
+        assert!(unit.data[..] == source[begin + n][..], "audio frame {n} is another one");
+        assert!(!unit.random_access);
+    }
+    // Both tracks at their places: picture n stands at n/25 s, sound n at (n - 1) · 1024/48000 s
+    // (the first frame is the encoder's priming).
+    let video = of(&units, Kind::Video);
+    let first = frames::of_medium("h264.mp4");
+    let place = frames::assert_unbroken("h264", &decoded(&video[..25], "h264")[..1], &first);
+    let nanos = |count: usize, each: u64| i64::try_from(count as u64 * each).unwrap();
+    let picture_zero = video[0].present.as_nanos() - nanos(place, 40_000_000);
+    let sound_zero = audio[0].present.as_nanos() - nanos(begin, 21_333_333) + 21_333_333;
+    let apart = (picture_zero - sound_zero).abs();
+    assert!(apart < 60_000_000, "picture and sound are {apart} ns apart");
+    // The camera's clock is this machine's, so its sender reports are believed.
+    let last = units.last().unwrap();
+    assert_eq!(last.captured.source, ClockSource::Sender);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h264_comes_through_by_udp() {
+    assert_pictures_come_through("h264", "h264.mp4", "h264", Transport::Udp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h265_comes_through_by_tcp() {
+    assert_pictures_come_through("h265", "h265.mp4", "hevc", Transport::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_come_through_with_decoding_times() {
+    let units =
+        assert_pictures_come_through("bframes", "bframes.mp4", "h264", Transport::Tcp).await;
+    assert!(units.iter().any(|unit| unit.present.ticks > unit.decode.ticks));
+    // Every picture keeps its own time: sorted, they stand one frame apart.
+    let mut present: Vec<_> = units.iter().map(|unit| unit.present.ticks).collect();
+    present.sort_unstable();
+    present.truncate(present.len() - 4);
+    let steps: Vec<_> = present.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(steps.iter().all(|step| (3_590..=3_610).contains(step)), "{steps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g711_comes_through_beside_the_picture() {
+    let units = assert_pictures_come_through("g711", "g711.mov", "h264", Transport::Tcp).await;
+    let octets: Vec<u8> =
+        of(&units, Kind::Audio).iter().flat_map(|unit| unit.data.to_vec()).collect();
+    assert!(octets.len() > 8_000);
+    let source = alaw_octets("g711.mov");
+    assert!(source.windows(octets.len()).any(|window| window == octets), "sound is damaged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_in_plain_words() {
+    let camera = Camera::start();
+    let url = url::Url::parse(&camera.url("h264")).unwrap();
+    let name = StreamName::parse("gate").unwrap();
+    let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
+    let password = Some(Secret::new("wrong"));
+    let config = Config::new(url, Some(USER.into()), password, Transport::Tcp).unwrap();
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+    let mut state = stream.watch_state();
+    let told = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
+    let reason = "The camera refuses the user name or password. \
+                  Check `username` and `password` of stream 'gate'.";
+    assert_eq!(told.0, State::Offline { reason: reason.into() });
+    supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_was_gone_comes_back_by_itself() {
+    let camera = Camera::start();
+    let port = camera.port();
+    let mut pull = Pull::start(&camera.url("h264"), Transport::Tcp);
+    let mut units = pull.units(Duration::from_secs(2)).await;
+    let before = units.last().unwrap().run;
+    camera.kill();
+    let mut state = pull.stream.watch_state();
+    let gone = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
+    tokio::time::timeout(Duration::from_secs(15), gone).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let _camera = Camera::start_on(port);
+    let back = state.wait_for(|(state, _)| *state == State::Live);
+    tokio::time::timeout(Duration::from_secs(15), back).await.unwrap().unwrap();
+    units.extend(pull.units(Duration::from_secs(2)).await);
+    pull.supervisor.stop().await;
+    assert_times_are_sound(&units);
+    let after = units.iter().find(|unit| unit.run > before).expect("a new run");
+    assert!(after.random_access, "a run begins with a key frame");
+}

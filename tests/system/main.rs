@@ -1,0 +1,18 @@
+//! The daemon as a whole: configuration, signals, systemd, boards, and the documents.
+
+#[path = "../support/door/mod.rs"]
+mod door;
+#[path = "../support/footage/mod.rs"]
+mod footage;
+#[path = "../support/harness/mod.rs"]
+mod harness;
+
+mod bad_input;
+mod boards;
+mod command_source;
+mod cross;
+mod encode;
+mod end_to_end;
+mod http;
+mod readme;
+mod systemd;
