@@ -19,6 +19,7 @@ mod browser;
 mod error;
 pub mod export;
 pub mod export_jobs;
+pub mod hls;
 pub mod pictures;
 mod request;
 mod rtp;

@@ -1,12 +1,15 @@
 //! The playback service: opens sessions on recordings, at most so many at once.
 //!
-//! Owns: the places that sessions take. Does not own: the ring (`dvr`), the sessions themselves.
+//! Owns: the places that sessions take, and the playlists of each recorded stream, which must keep
+//! to the numbers they announced. Does not own: the ring (`dvr`), the sessions themselves.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::PlaybackError;
+use super::hls::RecordedHls;
 use super::request::{PlayRange, PlayRequest};
 use super::session::PlaybackSession;
 use super::unpack::Unpacker;
@@ -22,6 +25,7 @@ use crate::stream::Stream;
 pub struct Playback {
     dvr: Dvr,
     places: Arc<Semaphore>,
+    hls: Arc<Mutex<BTreeMap<StreamName, Arc<RecordedHls>>>>,
 }
 
 /// The tracks of a recording, once the disk has been read.
@@ -31,11 +35,21 @@ impl Playback {
     /// Plays the recordings in `dvr`.
     #[must_use]
     pub fn new(dvr: Dvr) -> Self {
-        Self { dvr, places: Arc::new(Semaphore::new(REPLAY_SESSIONS_MAX)) }
+        let places = Arc::new(Semaphore::new(REPLAY_SESSIONS_MAX));
+        Self { dvr, places, hls: Arc::default() }
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, PlaybackError> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| PlaybackError::TooMany)
+    }
+
+    /// The playlists of what is recorded of `stream`, which the caller knows to be configured or
+    /// recorded: they are kept from then on.
+    #[must_use]
+    pub fn hls(&self, stream: &StreamName, clock: &SharedClock) -> Arc<RecordedHls> {
+        let mut all = self.hls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let new = || Arc::new(RecordedHls::new(self.dvr.footage(stream), Arc::clone(clock)));
+        Arc::clone(all.entry(stream.clone()).or_insert_with(new))
     }
 
     /// Opens a session on `stream`; it becomes [`ready`](PlaybackSession::ready) once the disk

@@ -11,6 +11,7 @@
 //! 4. A reader that fell out of the window, or behind its own allowance, is told
 //!    [`Next::Lagged`] and goes on at the newest such place; it never sees half a GOP.
 
+mod frame_rate;
 mod rate;
 mod state;
 mod window;

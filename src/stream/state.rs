@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
+use super::frame_rate::FrameRates;
 use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
@@ -79,6 +80,7 @@ pub struct Stream {
     state: watch::Sender<(State, WallTime)>,
     runs: Mutex<u32>,
     rates: Mutex<Rates>,
+    frame_rates: Mutex<FrameRates>,
     encoding: ArcSwapOption<Encoding>,
     /// What the source counted.
     pub meter: Meter,
@@ -98,6 +100,7 @@ impl Stream {
             state: watch::Sender::new((State::Starting, now)),
             runs: Mutex::new(0),
             rates: Mutex::default(),
+            frame_rates: Mutex::default(),
             encoding: ArcSwapOption::default(),
             meter: Meter::default(),
         })
@@ -165,6 +168,7 @@ impl Stream {
             self.meter.lost(u64::from(unit.lost_before));
         }
         self.measured().count(&unit);
+        self.paced().count(&unit);
         self.publisher.publish(Arc::new(unit));
     }
 
@@ -177,6 +181,17 @@ impl Stream {
 
     fn measured(&self) -> MutexGuard<'_, Rates> {
         self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The nominal rate of `track`, in pictures per second: steady, though the camera's times
+    /// tremble. `None` until a few pictures have come, and for sound.
+    #[must_use]
+    pub fn frame_rate(&self, track: TrackId) -> Option<f64> {
+        self.paced().nominal(track)
+    }
+
+    fn paced(&self) -> MutexGuard<'_, FrameRates> {
+        self.frame_rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Changes the state. Since when is remembered from the first of a row of the same kind: a

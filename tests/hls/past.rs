@@ -21,9 +21,9 @@ use holdfast::base::time::{
     BootTime, Clock, ClockQuality, MediaTime, SharedClock, SystemClock, Trust, WallTime,
 };
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
-use holdfast::live::hls::past::{Past, PastError, PastList};
 use holdfast::media::codec::Law;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 /// Pictures per second of the test media.
@@ -456,7 +456,7 @@ struct Ring {
     clock: Arc<TestClock>,
     dvr: Dvr,
     writer: Writer,
-    past: Past,
+    past: RecordedHls,
     appended: u64,
 }
 
@@ -471,7 +471,7 @@ impl Ring {
         let dvr = Dvr::open(config, Arc::clone(&shared), None).unwrap();
         let stream = StreamName::parse("gate").unwrap();
         let writer = dvr.writer(&stream, Keep::default());
-        let past = Past::new(dvr.footage(&stream), shared);
+        let past = RecordedHls::new(dvr.footage(&stream), shared);
         Self { dir, clock, dvr, writer, past, appended: 0 }
     }
 
@@ -537,7 +537,7 @@ impl Ring {
 }
 
 /// The text of a list, which comes in pieces of bounded size.
-async fn text(list: Result<PastList, PastError>) -> Media {
+async fn text(list: Result<RecordedPlaylist, PlaylistError>) -> Media {
     let pieces: Vec<Bytes> = list.unwrap().text(String::new()).try_collect().await.unwrap();
     assert!(pieces.iter().all(|piece| piece.len() < 128 << 10), "one piece has all of it");
     crate::playlist::media(std::str::from_utf8(&pieces.concat()).unwrap())
@@ -612,5 +612,5 @@ async fn a_clock_that_is_set_later_moves_what_was_recorded_before() {
     assert!((told.secs() - 60.0).abs() < 0.01 && told.discontinuities() == 0, "{told:?}");
     let old = WallTime::from_unix_nanos(0);
     let nothing = ring.past.range(old, later(old, 90_000.0)).await;
-    assert!(matches!(nothing, Err(PastError::Nothing)), "{nothing:?}");
+    assert!(matches!(nothing, Err(PlaylistError::Nothing)), "{nothing:?}");
 }

@@ -1,7 +1,5 @@
 //! Why a player gets no playlist or no segment.
 
-use crate::dvr::DvrError;
-
 /// Why there is no answer, in words for people.
 #[derive(Debug, thiserror::Error)]
 pub enum HlsError {
@@ -20,9 +18,6 @@ pub enum HlsError {
          Reload the playlist."
     )]
     Expired,
-    /// The disk that holds it cannot be read.
-    #[error("The recording cannot be read: {0}.")]
-    Disk(#[from] DvrError),
     /// `_HLS_part` alone says nothing.
     #[error("_HLS_part needs _HLS_msn.")]
     PartWithoutSegment,

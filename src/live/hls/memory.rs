@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::Shared;
-use super::recorded::Seam;
+use super::HlsShared;
+use super::ring_feed::JoinPoint;
 use crate::base::Stop;
 use crate::base::limits::HLS_LINGER_TIME;
 use crate::base::time::{BootTime, SharedClock};
 use crate::live::web_reader::{WebNext, WebReader};
 use crate::media::AccessUnit;
 use crate::stream::{Allowance, Stream};
-use crate::wire::hls::{Cut, Parts, Segmenter, Targets};
+use crate::wire::hls::{FinishedSegment, Parts, Segmenter, Targets};
 use crate::wire::web::WebFormat;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
@@ -30,7 +30,7 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(100);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One life of the task.
-pub(super) struct Life {
+pub(super) struct MemoryCutter {
     segmenter: Segmenter,
     /// The format told last, so that a left-out track is told once.
     format: Option<Arc<WebFormat>>,
@@ -40,16 +40,16 @@ pub(super) struct Life {
     /// comes, units are passed over. `None` once it came.
     from_nanos: Option<i64>,
     stream: Arc<Stream>,
-    shared: Arc<Shared>,
+    shared: Arc<HlsShared>,
     clock: SharedClock,
     stop: Stop,
 }
 
-impl Life {
+impl MemoryCutter {
     /// A life that begins where the list ends, at `from_nanos` if anything is listed.
     pub(super) fn new(
         stream: &Arc<Stream>,
-        shared: &Arc<Shared>,
+        shared: &Arc<HlsShared>,
         clock: &SharedClock,
         stop: &Stop,
         from_nanos: Option<i64>,
@@ -100,7 +100,7 @@ impl Life {
         if !self.from_nanos.is_some_and(is_place) || unit.track != format.lead() {
             return;
         }
-        let seam = Seam { at_nanos, wall: unit.captured.wall, init: format.init.clone() };
+        let seam = JoinPoint { at_nanos, wall: unit.captured.wall, init: format.init.clone() };
         let until = self.clock.boot().after(JOIN_TIME_MAX);
         let mut joined = self.shared.list().join(&self.clock, &seam);
         while joined.is_none() && self.clock.boot() < until && !self.stop.is_cancelled() {
@@ -172,7 +172,7 @@ impl Life {
     }
 
     /// Lists what ended, and what there is of the segment in the making.
-    fn list(&self, cut: Option<Cut>) {
+    fn list(&self, cut: Option<FinishedSegment>) {
         let now = self.clock.boot();
         let open = self.segmenter.open();
         let mut list = self.shared.list();
@@ -193,7 +193,7 @@ impl Life {
     }
 }
 
-impl Drop for Life {
+impl Drop for MemoryCutter {
     /// However it ends, what it held goes, unless the list belongs to the ring again.
     fn drop(&mut self) {
         let mut list = self.shared.list();

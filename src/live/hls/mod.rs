@@ -2,8 +2,7 @@
 //!
 //! Owns: the live list and the answers to players. Nothing runs while nobody watches. The
 //! segments of a recorded stream are byte ranges of the ring: the list is brought up to date
-//! when somebody asks for it (`recorded`), and what a segment names is read from the disk
-//! (`stored`). Only where nothing is recorded, or the disk fails, a task cuts segments that are
+//! when somebody asks for it (`ring_feed`), and their bytes are read by `playback`. Only where nothing is recorded, or the disk fails, a task cuts segments that are
 //! held in memory (`memory`), from the first request until nobody has asked for a while. Both
 //! feed the same list, and a player passes from one to the other by a discontinuity only where
 //! something is missing in between. With low latency the task cuts as well, because parts are there
@@ -11,10 +10,8 @@
 
 mod error;
 mod memory;
-pub mod past;
 mod readers;
-mod recorded;
-mod stored;
+mod ring_feed;
 mod waiting;
 
 use std::net::IpAddr;
@@ -25,10 +22,8 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 
 pub use error::HlsError;
-use past::Past;
 pub use readers::Addresses;
-use recorded::{Recorded, Seam};
-pub use stored::{Fragments, StoredSegment, past_init};
+use ring_feed::{JoinPoint, RingFeed};
 pub use waiting::Directives;
 
 use crate::base::Stop;
@@ -38,8 +33,9 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::dvr::Footage;
 use crate::stream::Stream;
 use crate::supervise::Supervisor;
-use crate::wire::hls::{Body, Found, Parts, Playlist, Report, Segment, Telling, Variant};
-use crate::wire::mp4;
+use crate::wire::hls::{
+    Lookup, Parts, Playlist, PlaylistOptions, RenditionReport, Segment, Variant,
+};
 use crate::wire::web::{Shown, WebFormat};
 
 /// A new player would begin with a segment; if that was listed longer ago than so many target
@@ -55,17 +51,13 @@ pub struct Hls {
     stream: Arc<Stream>,
     clock: SharedClock,
     supervisor: Supervisor,
-    footage: Option<Footage>,
-    past: Option<Past>,
-    /// Pictures per second of the segment of this number, which was looked at last.
-    frame_rate: Mutex<Option<(u64, Option<f64>)>>,
-    shared: Arc<Shared>,
+    shared: Arc<HlsShared>,
 }
 
 /// What the answers and the task that cuts in memory share.
 #[derive(Debug)]
-struct Shared {
-    list: Mutex<List>,
+struct HlsShared {
+    list: Mutex<LiveList>,
     readers: Mutex<Addresses>,
     meter: Meter,
     /// Says that a part or a segment came.
@@ -76,19 +68,19 @@ struct Shared {
 
 /// The list and what feeds it.
 #[derive(Debug)]
-struct List {
+struct LiveList {
     playlist: Playlist,
-    recorded: Option<Recorded>,
+    recorded: Option<RingFeed>,
     /// Ends the task that cuts in memory; cancelled when there is none.
     memory: Stop,
     /// When a player last asked.
     asked_at: BootTime,
 }
 
-impl List {
+impl LiveList {
     /// Whether segments in memory can go on at `seam` without a hole; `None`: that is not known
     /// yet. What the ring has before it is listed.
-    fn join(&mut self, clock: &SharedClock, seam: &Seam) -> Option<bool> {
+    fn join(&mut self, clock: &SharedClock, seam: &JoinPoint) -> Option<bool> {
         let Self { playlist, recorded, .. } = self;
         if let Some(recorded) = recorded.as_mut().filter(|recorded| recorded.is_good()) {
             return recorded.hand_over(playlist, clock.boot(), seam);
@@ -97,8 +89,8 @@ impl List {
     }
 }
 
-impl Shared {
-    fn list(&self) -> MutexGuard<'_, List> {
+impl HlsShared {
+    fn list(&self) -> MutexGuard<'_, LiveList> {
         self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -114,18 +106,16 @@ impl Hls {
         let clock = Arc::clone(supervisor.clock());
         let (memory, asked_at) = (Stop::new(), clock.boot());
         memory.cancel();
-        let recorded = footage.clone().map(Recorded::new);
-        let list = List { playlist: Playlist::default(), recorded, memory, asked_at };
-        let shared = Arc::new(Shared {
+        let recorded = footage.map(RingFeed::new);
+        let list = LiveList { playlist: Playlist::default(), recorded, memory, asked_at };
+        let shared = Arc::new(HlsShared {
             list: Mutex::new(list),
             readers: Mutex::default(),
             meter: Meter::default(),
             grown: watch::Sender::new(()),
             waiters: Semaphore::new(HLS_WAITERS_MAX),
         });
-        let past = footage.clone().map(|footage| Past::new(footage, Arc::clone(&clock)));
-        let frame_rate = Mutex::default();
-        Self { stream, clock, supervisor, footage, past, frame_rate, shared }
+        Self { stream, clock, supervisor, shared }
     }
 
     /// Units and bytes put into segments in memory, and units passed over there.
@@ -164,7 +154,7 @@ impl Hls {
 
     /// How far the list is, for those of its other variants; `uri` is where its own is found.
     #[must_use]
-    pub fn report(&self, uri: String) -> Option<Report> {
+    pub fn report(&self, uri: String) -> Option<RenditionReport> {
         let list = self.shared.list();
         matches!(list.playlist.parts(), Parts::Told(_)).then_some(())?;
         let newest = list.playlist.newest()?;
@@ -172,7 +162,7 @@ impl Hls {
             (segment, next @ 1..) => (segment, next - 1),
             _ => (newest.number, (newest.cut.body.parts().len() as u64).saturating_sub(1)),
         };
-        Some(Report { uri, segment, part })
+        Some(RenditionReport { uri, segment, part })
     }
 
     /// The stream as a variant whose media playlist is found at `uri`. Waits until enough
@@ -180,11 +170,7 @@ impl Hls {
     pub async fn variant(&self, uri: String) -> Result<Variant, HlsError> {
         self.ready().await?;
         let format = self.format().ok_or(HlsError::TooEarly)?;
-        let newest = self.shared.list().playlist.newest().cloned();
-        let rate = match newest {
-            Some(segment) => self.frame_rate(&segment, &format).await,
-            None => None,
-        };
+        let rate = self.stream.frame_rate(format.lead());
         let variant = self.shared.list().playlist.variant(uri, &format, rate);
         variant.ok_or(HlsError::TooEarly)
     }
@@ -194,32 +180,6 @@ impl Hls {
         WebFormat::new((*tracks).clone())
     }
 
-    /// Pictures per second of a segment; `None` when it cannot be read.
-    async fn frame_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
-        let known = *self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, rate)) = known.filter(|(number, _)| *number == segment.number) {
-            return rate;
-        }
-        let rate = self.measured_rate(segment, format).await;
-        let mut known = self.frame_rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *known = Some((segment.number, rate));
-        rate
-    }
-
-    async fn measured_rate(&self, segment: &Segment, format: &WebFormat) -> Option<f64> {
-        let pictures = match &segment.cut.body {
-            Body::Held(parts) => {
-                parts.iter().map(|part| mp4::samples(&part.fragment.head, format.lead())).sum()
-            }
-            Body::Stored(place) => {
-                let footage = self.footage.as_ref()?;
-                stored::samples(footage, *place, format.lead()).await.ok()?
-            }
-        };
-        let secs = segment.cut.span.as_secs_f64();
-        (pictures > 0 && secs > 0.0).then(|| f64::from(pictures) / secs)
-    }
-
     /// The media playlist, for a player at `peer`. Waits like [`Hls::variant`] while the
     /// stream is new; later it goes on also while the camera is away, so that a player that
     /// waits is not thrown out.
@@ -227,7 +187,7 @@ impl Hls {
         &self,
         peer: IpAddr,
         asked: Directives,
-        reports: impl FnOnce() -> Vec<Report>,
+        reports: impl FnOnce() -> Vec<RenditionReport>,
     ) -> Result<String, HlsError> {
         self.feed();
         let is_ready = self.shared.list().playlist.is_ready();
@@ -236,16 +196,15 @@ impl Hls {
         }
         self.shared.readers().saw(peer, self.clock.boot());
         self.reached(asked).await?;
-        let telling = Telling { skip: asked.skip, reports: reports() };
+        let telling = PlaylistOptions { skip: asked.skip, reports: reports() };
         let mut list = self.shared.list();
         list.asked_at = self.clock.boot();
         list.playlist.tell(&telling).ok_or(HlsError::TooEarly)
     }
 
-    /// The recorded hours, for a player at `peer`; `None` of a stream that is not recorded.
-    pub fn past(&self, peer: IpAddr) -> Option<&Past> {
+    /// Counts `peer`, which asked for a playlist of the recording, as a reader.
+    pub fn count_reader(&self, peer: IpAddr) {
         self.shared.readers().saw(peer, self.clock.boot());
-        self.past.as_ref()
     }
 
     /// A segment that is held in memory.
@@ -258,15 +217,12 @@ impl Hls {
         found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
     }
 
-    /// The initialisation section of a lap of the ring.
-    pub async fn stored_init(&self, lap: u64) -> Result<Bytes, HlsError> {
-        let footage = self.footage.as_ref().ok_or(HlsError::Unknown)?;
-        // As long as it is listed it need not be on the disk any more.
+    /// The initialisation section that listed segments of this lap of the ring need. While it is
+    /// listed it need not be on the disk any more.
+    #[must_use]
+    pub fn listed_init(&self, lap: u64) -> Option<Bytes> {
         let listed = self.shared.list().playlist.init_of_lap(lap);
-        match listed {
-            Some(init) => Ok(Shown::of(&init).init),
-            None => stored::init(footage, lap).await,
-        }
+        listed.map(|init| Shown::of(&init).init)
     }
 
     /// Brings the list up to date, from the ring if that works; else sees to it that a task
@@ -274,7 +230,7 @@ impl Hls {
     fn feed(&self) {
         let now = self.clock.boot();
         let mut list = self.shared.list();
-        let List { playlist, recorded, memory, asked_at } = &mut *list;
+        let LiveList { playlist, recorded, memory, asked_at } = &mut *list;
         *asked_at = now;
         let has_parts = playlist.parts() != Parts::Off;
         let mut recorded = recorded.as_mut().filter(|recorded| recorded.is_good());
@@ -290,7 +246,8 @@ impl Hls {
         }
         let from_nanos = playlist.newest().map(|newest| newest.cut.until_nanos());
         *memory = self.supervisor.stop_signal().child_token();
-        let life = memory::Life::new(&self.stream, &self.shared, &self.clock, memory, from_nanos);
+        let life =
+            memory::MemoryCutter::new(&self.stream, &self.shared, &self.clock, memory, from_nanos);
         // A life that cannot begin any more takes the lock.
         drop(list);
         self.supervisor.spawn("hls", life.run());
@@ -326,10 +283,10 @@ impl Hls {
     }
 }
 
-fn found<T>(found: Found<T>) -> Result<Arc<T>, HlsError> {
+fn found<T>(found: Lookup<T>) -> Result<Arc<T>, HlsError> {
     match found {
-        Found::Here(it) => Ok(it),
-        Found::Expired => Err(HlsError::Expired),
-        Found::Unknown => Err(HlsError::Unknown),
+        Lookup::Here(it) => Ok(it),
+        Lookup::Expired => Err(HlsError::Expired),
+        Lookup::Unknown => Err(HlsError::Unknown),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hls, HlsError, found};
-use crate::wire::hls::{Found, Part, Parts, Playlist};
+use crate::wire::hls::{Lookup, Part, Parts, Playlist};
 
 /// How many target durations an answer waits at most.
 const WAIT_TARGETS: u32 = 3;
@@ -49,7 +49,7 @@ impl Hls {
     /// A part; one that was hinted at is waited for.
     pub async fn part(&self, segment: u64, at: u64) -> Result<Arc<Part>, HlsError> {
         self.wait(|playlist| match playlist.part(segment, at) {
-            Found::Unknown if playlist.next() == (segment, at) && playlist.is_open() => None,
+            Lookup::Unknown if playlist.next() == (segment, at) && playlist.is_open() => None,
             answer => Some(found(answer)),
         })
         .await
@@ -89,7 +89,7 @@ fn is_listed(playlist: &Playlist, segment: u64, part: Option<u64>) -> bool {
     let next = playlist.next();
     match (part, playlist.segment(segment)) {
         (None, _) => segment < next.0,
-        (Some(part), Found::Here(ended)) => {
+        (Some(part), Lookup::Here(ended)) => {
             let beyond = part >= ended.cut.body.parts().len() as u64;
             !beyond || next >= (segment + 1, 1)
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::live::hls::HlsError;
 use crate::live::mse::MseError;
+use crate::playback::hls::SegmentError;
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -79,13 +80,23 @@ impl From<HlsError> for ApiError {
         let (status, code) = match error {
             HlsError::TooEarly => (StatusCode::SERVICE_UNAVAILABLE, "stream_starting"),
             HlsError::Offline { .. } => (StatusCode::SERVICE_UNAVAILABLE, "stream_offline"),
-            HlsError::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk_failing"),
             HlsError::PartWithoutSegment => (StatusCode::BAD_REQUEST, "msn_missing"),
             HlsError::FarAhead { .. } => (StatusCode::BAD_REQUEST, "msn_far_ahead"),
             HlsError::TooLate => (StatusCode::SERVICE_UNAVAILABLE, "stream_silent"),
             HlsError::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "viewers_full"),
             HlsError::Expired => (StatusCode::GONE, "segment_expired"),
             HlsError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<SegmentError> for ApiError {
+    fn from(error: SegmentError) -> Self {
+        let (status, code) = match error {
+            SegmentError::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk_failing"),
+            SegmentError::Expired => (StatusCode::GONE, "segment_expired"),
+            SegmentError::Unknown => (StatusCode::NOT_FOUND, "segment_unknown"),
         };
         Self::new(status, code, error.to_string())
     }

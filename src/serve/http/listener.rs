@@ -32,9 +32,9 @@ use crate::base::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX, HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX,
     HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
-use crate::live::hls::Fragments;
 use crate::playback::Playback;
 use crate::playback::export::Exports;
+use crate::playback::hls::FragmentCache;
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody comes.
@@ -125,7 +125,7 @@ pub async fn run(
         archive,
         connections,
         closing: Stop::new(),
-        fragments: Fragments::default(),
+        fragments: FragmentCache::default(),
         audience: Audience::default(),
         exports,
         kept: Kept::default(),

@@ -18,8 +18,9 @@ use super::route::{At, FileName, Named, StreamPath};
 use crate::base::limits::HLS_SUB_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::live::Outlet;
-use crate::live::hls::{Directives, Hls, HlsError, StoredSegment, past_init};
-use crate::wire::hls::{Part, Place, Variant, multivariant as variants_told};
+use crate::live::hls::{Directives, Hls, HlsError};
+use crate::playback::hls::{StoredSegment, init_by_fingerprint, init_of_lap};
+use crate::wire::hls::{Part, StoredRange, Variant, multivariant as variants_told};
 
 /// What a media playlist is called.
 const MEDIA: &str = "media.m3u8";
@@ -130,7 +131,7 @@ enum Asked {
     /// `p<fingerprint>.mp4`, at the front of every lap that has it.
     PastInit(u64),
     /// `<lap>-<from>-<until>.m4s`, in a lap.
-    Stored(Place),
+    Stored(StoredRange),
 }
 
 impl Asked {
@@ -150,7 +151,7 @@ impl Asked {
             (number, None, None) => Some(Self::Held(number)),
             (lap, Some(from), Some(until)) => {
                 let (from, until) = (from?, until?);
-                (from < until).then_some(Self::Stored(Place { lap, from, until }))
+                (from < until).then_some(Self::Stored(StoredRange { lap, from, until }))
             }
             _ => None,
         }
@@ -192,7 +193,15 @@ pub(super) async fn file(
             let mut segment = StoredSegment::open(&door.fragments, &footage, place).await?;
             range::answer(&request, segment.length().await?, segment.read())
         }
-        Asked::PastInit(fingerprint) => init(&request, past_init(&footage, fingerprint).await?),
+        Asked::StoredInit(lap) => {
+            let listed = outlet.and_then(|outlet| outlet.hls.listed_init(lap));
+            let bytes = match listed {
+                Some(bytes) => bytes,
+                None => init_of_lap(&footage, lap).await?,
+            };
+            init(&request, bytes)
+        }
+        Asked::PastInit(print) => init(&request, init_by_fingerprint(&footage, print).await?),
         live => held(&request, &live, &outlet.ok_or_else(unknown)?.hls).await?,
     };
     if response.status().is_success() {
@@ -207,13 +216,14 @@ pub(super) async fn file(
 async fn held(request: &HeaderMap, asked: &Asked, hls: &Hls) -> Result<Response, HlsError> {
     Ok(match *asked {
         Asked::HeldInit(number) => init(request, hls.held_init(number)?),
-        Asked::StoredInit(lap) => init(request, hls.stored_init(lap).await?),
         Asked::Held(number) => {
             let segment = hls.held(number)?;
             pieces(request, segment.cut.body.parts())
         }
         Asked::HeldPart(number, at) => pieces(request, &[hls.part(number, at).await?]),
-        Asked::Stored(_) | Asked::PastInit(_) => return Err(HlsError::Unknown),
+        Asked::StoredInit(_) | Asked::Stored(_) | Asked::PastInit(_) => {
+            return Err(HlsError::Unknown);
+        }
     })
 }
 
@@ -239,7 +249,7 @@ mod tests {
         assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::HeldInit(17)));
         assert_eq!(Asked::parse("17.mp4"), Some(Asked::StoredInit(17)));
         assert_eq!(Asked::parse("p00000000000000ab.mp4"), Some(Asked::PastInit(0xab)));
-        let place = Place { lap: 17, from: 900, until: 1_000 };
+        let place = StoredRange { lap: 17, from: 900, until: 1_000 };
         assert_eq!(Asked::parse("17-900-1000.m4s"), Some(Asked::Stored(place)));
         for name in [
             "017.m4s",

@@ -45,10 +45,10 @@ use crate::board::Machine;
 use crate::dvr::Dvr;
 use crate::gpio::Panel;
 use crate::live::Outlet;
-use crate::live::hls::Fragments;
 use crate::playback::Playback;
 use crate::playback::export::Exports;
 use crate::playback::export_jobs::ExportJobs;
+use crate::playback::hls::FragmentCache;
 use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::stream::Directory;
@@ -95,8 +95,8 @@ struct Door {
     connections: Supervisor,
     /// Tells connections to finish.
     closing: Stop,
-    /// Fragments of the ring that players ask for.
-    fragments: Fragments,
+    /// FragmentCache of the ring that players ask for.
+    fragments: FragmentCache,
     /// Who has the past.
     audience: Audience,
     /// Recordings as files.

@@ -22,7 +22,7 @@ use crate::base::limits::HLS_WINDOW_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Gap, Listing};
-use crate::live::hls::past::{Past, PastError, PastList};
+use crate::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
 use crate::serve::http::HttpDoor;
 
 /// A list that slides is old after a second.
@@ -50,10 +50,11 @@ pub(super) async fn window(
     // `v2` may leave out date ranges too, of which there are none.
     let delta = matches!(asked.get("_HLS_skip"), Some("YES" | "v2"));
     let name = outlet.stream.name();
-    let Some(past) = outlet.hls.past(slot.peer.ip()) else {
+    outlet.hls.count_reader(slot.peer.ip());
+    if outlet.recorder.is_none() {
         return Err(nothing(&door, name, None));
-    };
-    let list = past.window(window, delta).await;
+    }
+    let list = door.archive.hls(name, &door.clock).window(window, delta).await;
     let list = list.map_err(|error| refused(error, || nothing(&door, name, None)))?;
     door.audience.asks(name, slot.peer.ip(), door.clock.boot());
     Ok(answer(&request, list, WINDOW_CACHE, String::new()))
@@ -95,7 +96,7 @@ pub(super) async fn range(
     if end <= start && asked.get("end").is_some() {
         return Err(bad_request("`end` must be later than `start`."));
     }
-    let past = Past::new(door.dvr.footage(&stream), Arc::clone(&door.clock));
+    let past = RecordedHls::new(door.dvr.footage(&stream), Arc::clone(&door.clock));
     let list = past.range(start, end).await;
     let list =
         list.map_err(|error| refused(error, || nothing(&door, &stream, Some((start, end)))))?;
@@ -117,7 +118,12 @@ fn date_of(asked: &Asked, name: &str) -> Result<Option<WallTime>, ApiError> {
     asked.get(name).map(date).transpose()
 }
 
-fn answer(request: &HeaderMap, list: PastList, cache: HeaderValue, prefix: String) -> Response {
+fn answer(
+    request: &HeaderMap,
+    list: RecordedPlaylist,
+    cache: HeaderValue,
+    prefix: String,
+) -> Response {
     let tag = format!("W/\"{:x}\"", list.tag);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, PLAYLIST_TYPE);
@@ -135,14 +141,14 @@ fn answer(request: &HeaderMap, list: PastList, cache: HeaderValue, prefix: Strin
     (headers, Body::from_stream(list.text(prefix))).into_response()
 }
 
-fn refused(error: PastError, nothing: impl FnOnce() -> ApiError) -> ApiError {
+fn refused(error: PlaylistError, nothing: impl FnOnce() -> ApiError) -> ApiError {
     match error {
-        PastError::Nothing => nothing(),
-        PastError::Gone => ApiError::unavailable(
+        PlaylistError::Nothing => nothing(),
+        PlaylistError::Gone => ApiError::unavailable(
             "footage_moving",
             "The recording was written over while it was listed. Try again.",
         ),
-        PastError::Disk(error) => {
+        PlaylistError::Disk(error) => {
             ApiError::unavailable("disk_failing", format!("The recording cannot be read: {error}."))
         }
     }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::segment::SEAM_NANOS_MAX;
-use super::{Body, Cut, Place};
+use super::{FinishedSegment, SegmentBody, StoredRange};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 
 /// A fragment in the ring.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct RecordedFragment {
     /// `ftyp` and `moov` that it needs.
     pub init: Bytes,
     /// Where it stands.
-    pub place: Place,
+    pub place: StoredRange,
     /// Where it begins on the stream's timeline, in nanoseconds after boot.
     pub from_nanos: i64,
     /// How long it plays.
@@ -33,13 +33,13 @@ pub struct Piece {
 /// Collects pieces into segments.
 #[derive(Debug, Default)]
 pub struct Gather {
-    open: Option<Open>,
+    open: Option<OpenGathered>,
     discontinuity: bool,
 }
 
 #[derive(Debug)]
-struct Open {
-    first: Piece,
+struct OpenGathered {
+    first: RecordedFragment,
     /// Where the newest piece ends, in the slot and on the timeline.
     until: u64,
     until_nanos: i64,
@@ -52,7 +52,11 @@ impl Gather {
     ///
     /// A piece longer than the target, which a stream of few pictures may have, is told as
     /// long as the target, with a discontinuity behind it.
-    pub fn push(&mut self, piece: Piece, target: Option<Duration>) -> Option<Cut> {
+    pub fn push(
+        &mut self,
+        piece: RecordedFragment,
+        target: Option<Duration>,
+    ) -> Option<FinishedSegment> {
         let span_max = target.unwrap_or(HLS_SEGMENT_SPAN_MAX);
         let goes_on = self.open.as_ref().is_some_and(|open| open.is_continued_by(&piece, span_max));
         let cut = match &mut self.open {
@@ -72,13 +76,13 @@ impl Gather {
     }
 
     /// Ends the open segment because nothing more comes for now; the next begins anew.
-    pub fn interrupt(&mut self, target: Option<Duration>) -> Option<Cut> {
+    pub fn interrupt(&mut self, target: Option<Duration>) -> Option<FinishedSegment> {
         self.interrupted(target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
     }
 
     /// Ends the open segment at `at_nanos` on the timeline if its pieces reach up to there.
-    pub fn end_at(&mut self, at_nanos: i64, target: Option<Duration>) -> Option<Cut> {
-        let reached = |open: &Open| open.until_nanos.abs_diff(at_nanos) <= SEAM_NANOS_MAX;
+    pub fn end_at(&mut self, at_nanos: i64, target: Option<Duration>) -> Option<FinishedSegment> {
+        let reached = |open: &OpenGathered| open.until_nanos.abs_diff(at_nanos) <= SEAM_NANOS_MAX;
         self.open.as_ref().is_some_and(reached).then_some(())?;
         self.close(Some(at_nanos), target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
     }
@@ -88,14 +92,14 @@ impl Gather {
         *self = Self { open: None, discontinuity: true };
     }
 
-    fn interrupted(&mut self, span_max: Duration) -> Option<Cut> {
+    fn interrupted(&mut self, span_max: Duration) -> Option<FinishedSegment> {
         let cut = self.close(None, span_max);
         self.discontinuity |= cut.is_some();
         cut
     }
 
-    fn begin(&mut self, piece: Piece) {
-        self.open = Some(Open {
+    fn begin(&mut self, piece: RecordedFragment) {
+        self.open = Some(OpenGathered {
             until: piece.place.until,
             until_nanos: end_nanos(&piece),
             discontinuity: std::mem::take(&mut self.discontinuity),
@@ -103,13 +107,13 @@ impl Gather {
         });
     }
 
-    fn close(&mut self, next_nanos: Option<i64>, span_max: Duration) -> Option<Cut> {
+    fn close(&mut self, next_nanos: Option<i64>, span_max: Duration) -> Option<FinishedSegment> {
         let open = self.open.take()?;
         let span = between(open.first.from_nanos, next_nanos.unwrap_or(open.until_nanos));
         self.discontinuity |= span > span_max;
-        Some(Cut {
+        Some(FinishedSegment {
             init: open.first.init,
-            body: Body::Stored(Place { until: open.until, ..open.first.place }),
+            body: SegmentBody::Stored(StoredRange { until: open.until, ..open.first.place }),
             span: span.min(span_max),
             from_nanos: open.first.from_nanos,
             wall: open.first.wall,
@@ -119,9 +123,9 @@ impl Gather {
     }
 }
 
-impl Open {
+impl OpenGathered {
     /// Whether `piece` follows in time and needs no other init.
-    fn is_continued_by(&self, piece: &Piece, span_max: Duration) -> bool {
+    fn is_continued_by(&self, piece: &RecordedFragment, span_max: Duration) -> bool {
         let since = between(self.first.from_nanos, piece.from_nanos);
         !piece.breaks
             && piece.init == self.first.init
@@ -131,7 +135,7 @@ impl Open {
 
     /// Whether the segment ends where `piece` begins: at a key frame, once it is long enough;
     /// at the end of a slot; and rather than grow past its bounds.
-    fn ends_before(&self, piece: &Piece, span_max: Duration) -> bool {
+    fn ends_before(&self, piece: &RecordedFragment, span_max: Duration) -> bool {
         let elapsed = between(self.first.from_nanos, piece.from_nanos);
         let long_enough = elapsed >= HLS_SEGMENT_SPAN_MIN || !self.first.starts_with_key;
         let bytes = piece.place.until.saturating_sub(self.first.place.from);
@@ -142,12 +146,12 @@ impl Open {
             || bytes > HLS_SEGMENT_BYTES_MAX as u64
     }
 
-    fn take(&mut self, piece: &Piece) {
+    fn take(&mut self, piece: &RecordedFragment) {
         (self.until, self.until_nanos) = (piece.place.until, end_nanos(piece));
     }
 }
 
-fn end_nanos(piece: &Piece) -> i64 {
+fn end_nanos(piece: &RecordedFragment) -> i64 {
     let span = i64::try_from(piece.span.as_nanos()).unwrap_or(i64::MAX);
     piece.from_nanos.saturating_add(span)
 }
@@ -162,23 +166,23 @@ mod tests {
     use super::*;
 
     /// A ring in the making.
-    struct Ring {
+    struct TestRing {
         gather: Gather,
         at_ms: i64,
-        place: Place,
+        place: StoredRange,
         init: Bytes,
     }
 
-    impl Ring {
+    impl TestRing {
         fn new() -> Self {
-            let place = Place { lap: 7, from: 1_000, until: 1_000 };
+            let place = StoredRange { lap: 7, from: 1_000, until: 1_000 };
             Self { gather: Gather::default(), at_ms: 5_000, place, init: Bytes::from_static(b"a") }
         }
 
-        fn push(&mut self, span_ms: u32, key: bool, breaks: bool) -> Option<Cut> {
+        fn push(&mut self, span_ms: u32, key: bool, breaks: bool) -> Option<FinishedSegment> {
             let from = self.place.until;
-            self.place = Place { from, until: from + 100, ..self.place };
-            let piece = Piece {
+            self.place = StoredRange { from, until: from + 100, ..self.place };
+            let piece = RecordedFragment {
                 init: self.init.clone(),
                 place: self.place,
                 from_nanos: self.at_ms * 1_000_000,
@@ -192,23 +196,23 @@ mod tests {
         }
 
         fn next_lap(&mut self) {
-            self.place = Place { lap: self.place.lap + 1, from: 1_000, until: 1_000 };
+            self.place = StoredRange { lap: self.place.lap + 1, from: 1_000, until: 1_000 };
         }
     }
 
-    fn told(cut: &Cut) -> (Place, u64, bool, bool) {
-        let Body::Stored(place) = cut.body else { panic!("{cut:?}") };
+    fn told(cut: &FinishedSegment) -> (StoredRange, u64, bool, bool) {
+        let SegmentBody::Stored(place) = cut.body else { panic!("{cut:?}") };
         let ms = u64::try_from(cut.span.as_millis()).unwrap();
         (place, ms, cut.discontinuity, cut.independent)
     }
 
     #[test]
     fn a_segment_reaches_from_key_frame_to_key_frame() {
-        let mut ring = Ring::new();
+        let mut ring = TestRing::new();
         assert!(ring.push(1_000, true, true).is_none());
         assert!(ring.push(1_000, true, false).is_none());
         let cut = ring.push(1_000, true, false).unwrap();
-        let place = Place { lap: 7, from: 1_000, until: 1_200 };
+        let place = StoredRange { lap: 7, from: 1_000, until: 1_200 };
         assert_eq!(told(&cut), (place, 2_000, false, true));
         assert!(ring.push(500, false, false).is_none());
         assert!(ring.push(500, false, false).is_none());
@@ -218,19 +222,22 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_full_ends_a_segment_without_a_discontinuity() {
-        let mut ring = Ring::new();
+        let mut ring = TestRing::new();
         ring.push(1_000, true, false);
         ring.next_lap();
         let cut = ring.push(1_000, true, false).unwrap();
-        assert_eq!(told(&cut).0, Place { lap: 7, from: 1_000, until: 1_100 });
+        assert_eq!(told(&cut).0, StoredRange { lap: 7, from: 1_000, until: 1_100 });
         ring.push(1_000, true, false);
         let cut = ring.push(1_000, true, false).unwrap();
-        assert_eq!(told(&cut), (Place { lap: 8, from: 1_000, until: 1_200 }, 2_000, false, true));
+        assert_eq!(
+            told(&cut),
+            (StoredRange { lap: 8, from: 1_000, until: 1_200 }, 2_000, false, true)
+        );
     }
 
     #[test]
     fn a_segment_ends_where_another_hand_goes_on() {
-        let mut ring = Ring::new();
+        let mut ring = TestRing::new();
         ring.push(1_000, true, true);
         assert!(ring.gather.end_at(5_500_000_000, None).is_none());
         let cut = ring.gather.end_at(6_000_000_000, None).unwrap();
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_does_not_continue_is_a_discontinuity() {
-        let mut ring = Ring::new();
+        let mut ring = TestRing::new();
         ring.push(1_000, true, false);
         // A hole longer than a segment, a new run, and other parameters.
         ring.at_ms += 60_000;
@@ -263,7 +270,7 @@ mod tests {
 
     #[test]
     fn no_segment_is_longer_than_the_target() {
-        let mut ring = Ring::new();
+        let mut ring = TestRing::new();
         let mut cuts = Vec::new();
         // A key frame every 8 s only, then a picture every 5 s.
         cuts.extend((0..40).filter_map(|n| ring.push(1_000, n % 8 == 0, false)));

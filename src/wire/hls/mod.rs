@@ -54,10 +54,10 @@ mod segment;
 mod segmenter;
 mod tell;
 
-pub use gather::{Gather, Piece};
+pub use gather::{Gather, RecordedFragment};
 pub use multivariant::{Variant, multivariant};
 pub use past::{PastKind, PastSegment, PastWriter, past_init_name, past_target, skip_until};
-pub use playlist::{Found, Parts, Playlist};
-pub use segment::{Body, Cut, Init, OpenSegment, Part, Place, Segment};
+pub use playlist::{Lookup, Parts, Playlist};
+pub use segment::{FinishedSegment, Init, OpenSegment, Part, Segment, SegmentBody, StoredRange};
 pub use segmenter::{Segmenter, Targets};
-pub use tell::{Report, Telling};
+pub use tell::{PlaylistOptions, RenditionReport};

@@ -15,11 +15,11 @@ const FRAME_SPAN_MAX: Duration = Duration::from_secs(1);
 
 /// The distances of the first pictures.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct PartPace {
     spans: Vec<Duration>,
 }
 
-impl Pace {
+impl PartPace {
     /// Takes the distance of two pictures.
     pub(super) fn push(&mut self, span: Duration) {
         if self.spans.len() < LOOKED_AT {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn parts(micros: &[u64]) -> Parts {
-        let mut pace = Pace::default();
+        let mut pace = PartPace::default();
         for span in micros {
             pace.push(Duration::from_micros(*span));
         }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Place, playlist::VERSION};
+use super::{StoredRange, playlist::VERSION};
 use crate::base::limits::{HLS_PAST_TARGET_MAX, HLS_PAST_TARGET_MIN};
 use crate::base::time::WallTime;
 
@@ -20,7 +20,7 @@ const WINDOW_VERSION: u32 = 9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastSegment {
     /// Where its bytes are.
-    pub place: Place,
+    pub place: StoredRange,
     /// Fingerprint of the init segment that it needs.
     pub init: u64,
     /// Media time that it covers.
@@ -155,7 +155,7 @@ mod tests {
     fn segment(at_secs: i64, discontinuity: bool, init: u64) -> PastSegment {
         let at = u64::try_from(at_secs).unwrap();
         PastSegment {
-            place: Place { lap: 7, from: at * 100, until: at * 100 + 400 },
+            place: StoredRange { lap: 7, from: at * 100, until: at * 100 + 400 },
             init,
             span: Duration::from_secs(4),
             wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000 + at_secs * 1_000_000_000),

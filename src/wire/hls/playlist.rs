@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::multivariant::Variant;
-use super::segment::{Body, Cut, Init, OpenSegment, Part, Segment};
+use super::segment::{FinishedSegment, Init, OpenSegment, Part, Segment, SegmentBody};
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::web::WebFormat;
@@ -32,7 +32,7 @@ const VERSION_WITH_PARTS: u32 = 9;
 
 /// The answer to a number.
 #[derive(Clone, Debug)]
-pub enum Found<T> {
+pub enum Lookup<T> {
     /// Here it is.
     Here(Arc<T>),
     /// There was one, if there ever was a number so low; it has left.
@@ -104,7 +104,7 @@ impl Playlist {
 
     /// Lists a segment whose end was known at `now`. Whoever has listed all there is calls
     /// [`Playlist::settle`].
-    pub fn push(&mut self, now: BootTime, cut: Cut) {
+    pub fn push(&mut self, now: BootTime, cut: FinishedSegment) {
         let number = self.next_number;
         let init = self.init_of(&cut.init, cut.body.lap());
         (self.next_number, self.open) = (number + 1, None);
@@ -191,7 +191,7 @@ impl Playlist {
         if let Some(segment) = self.listed.pop_front() {
             self.discontinuities_left += u64::from(segment.cut.discontinuity);
             // What is on the disk stays there without us.
-            if matches!(segment.cut.body, Body::Held(_)) {
+            if matches!(segment.cut.body, SegmentBody::Held(_)) {
                 self.retired.push_back((now.after(segment.cut.span + list_span), segment));
             }
         }
@@ -274,33 +274,33 @@ impl Playlist {
 
     /// The segment of that number.
     #[must_use]
-    pub fn segment(&self, number: u64) -> Found<Segment> {
+    pub fn segment(&self, number: u64) -> Lookup<Segment> {
         match self.known().find(|segment| segment.number == number) {
-            Some(segment) => Found::Here(Arc::clone(segment)),
+            Some(segment) => Lookup::Here(Arc::clone(segment)),
             None => self.missing(number),
         }
     }
 
     /// The initialisation section of that number.
     #[must_use]
-    pub fn init(&self, number: u64) -> Found<Init> {
+    pub fn init(&self, number: u64) -> Lookup<Init> {
         let open = self.open.iter().map(|(_, init)| init);
         match self.known().map(|segment| &segment.init).chain(open).find(|it| it.number == number) {
-            Some(init) => Found::Here(Arc::clone(init)),
+            Some(init) => Lookup::Here(Arc::clone(init)),
             None => self.missing(number),
         }
     }
 
     /// The part of that number in the segment of that number.
     #[must_use]
-    pub fn part(&self, number: u64, at: u64) -> Found<Part> {
+    pub fn part(&self, number: u64, at: u64) -> Lookup<Part> {
         let listed = self.known().find(|segment| segment.number == number);
         let listed = listed.map(|segment| segment.cut.body.parts());
         let open = self.open.as_ref().filter(|_| number == self.next_number);
         let parts = listed.or(open.map(|(open, _)| &open.parts[..])).unwrap_or_default();
         match usize::try_from(at).ok().and_then(|at| parts.get(at)) {
-            Some(part) => Found::Here(Arc::clone(part)),
-            None if listed.is_some() => Found::Unknown,
+            Some(part) => Lookup::Here(Arc::clone(part)),
+            None if listed.is_some() => Lookup::Unknown,
             None => self.missing(number),
         }
     }
@@ -316,8 +316,8 @@ impl Playlist {
         self.retired.iter().map(|(_, segment)| segment).chain(&self.listed)
     }
 
-    fn missing<T>(&self, number: u64) -> Found<T> {
-        if number < self.next_number { Found::Expired } else { Found::Unknown }
+    fn missing<T>(&self, number: u64) -> Lookup<T> {
+        if number < self.next_number { Lookup::Expired } else { Lookup::Unknown }
     }
 
     pub(super) fn is_independent(&self) -> bool {

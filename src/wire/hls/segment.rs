@@ -31,7 +31,7 @@ impl Init {
 
 /// Whole fragments with their seals in one lap of the ring, from `from` up to `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StoredRange {
     /// Which lap.
     pub lap: u64,
     /// Where in its slot the first one begins, in bytes.
@@ -40,7 +40,7 @@ pub struct Place {
     pub until: u64,
 }
 
-impl Place {
+impl StoredRange {
     /// What it is called in a playlist: by its place, so that the name means the same bytes for
     /// as long as they are there, whoever listed it when.
     #[must_use]
@@ -51,14 +51,14 @@ impl Place {
 
 /// Where a segment's bytes are.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum SegmentBody {
     /// In memory: all its parts, one unless the list tells parts.
     Held(Vec<Arc<Part>>),
     /// On the disk, where the recorder wrote them.
-    Stored(Place),
+    Stored(StoredRange),
 }
 
-impl Body {
+impl SegmentBody {
     /// Bytes of the segment.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -120,11 +120,11 @@ pub struct OpenSegment {
 
 /// A segment that has ended.
 #[derive(Debug)]
-pub struct Cut {
+pub struct FinishedSegment {
     /// `ftyp` and `moov` that it needs; others than its predecessor's mean a new map.
     pub init: Bytes,
     /// Its bytes.
-    pub body: Body,
+    pub body: SegmentBody,
     /// Media time that it covers.
     pub span: Duration,
     /// Where that begins on the stream's timeline, in nanoseconds after boot.
@@ -142,7 +142,7 @@ pub(super) const SEAM_NANOS_MAX: u64 = 1_000_000;
 /// How far the date may drift against the media within a discontinuity.
 const WALL_STEP_NANOS_MAX: u64 = 500_000_000;
 
-impl Cut {
+impl FinishedSegment {
     /// Whether media that begin at `at_nanos` on the stream's timeline, captured at `wall`, go on
     /// where this segment ends: nothing is missing in between and the date does not leap.
     #[must_use]
@@ -169,7 +169,7 @@ pub struct Segment {
     /// What must be read first.
     pub init: Arc<Init>,
     /// What it is.
-    pub cut: Cut,
+    pub cut: FinishedSegment,
     pub(super) listed_at: BootTime,
 }
 
@@ -178,8 +178,8 @@ impl Segment {
     #[must_use]
     pub fn name(&self) -> String {
         match self.cut.body {
-            Body::Held(_) => format!("{}.m4s", self.number),
-            Body::Stored(place) => place.name(),
+            SegmentBody::Held(_) => format!("{}.m4s", self.number),
+            SegmentBody::Stored(place) => place.name(),
         }
     }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pace::{Pace, part_is_full};
-use super::{Body, Cut, OpenSegment, Part, Parts};
+use super::pace::{PartPace, part_is_full};
+use super::{FinishedSegment, OpenSegment, Part, Parts, SegmentBody};
 use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 use crate::media::AccessUnit;
@@ -24,13 +24,13 @@ const LEAD_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Collects units into segments.
 #[derive(Debug)]
 pub struct Segmenter {
-    open: Option<Open>,
+    open: Option<OpenCut>,
     /// Whether the next segment begins with a discontinuity.
     discontinuity: bool,
     /// Where the newest segment ended on the wall clock, if its end is joined.
     wall_expected: Option<WallTime>,
     sequence: u32,
-    pace: Pace,
+    pace: PartPace,
 }
 
 /// How long things are at most, as far as that is settled.
@@ -43,10 +43,10 @@ pub struct Targets {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenCut {
     format: Arc<WebFormat>,
     /// The part in the making, or all of it where there are no parts.
-    part: OpenPart,
+    part: PartBuilder,
     /// The parts that have ended, and their bytes.
     parts: Vec<Arc<Part>>,
     bytes: usize,
@@ -62,7 +62,7 @@ struct Open {
 }
 
 #[derive(Debug)]
-struct OpenPart {
+struct PartBuilder {
     builder: FragmentBuilder,
     /// Where its first picture stands.
     first_nanos: i64,
@@ -70,7 +70,7 @@ struct OpenPart {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum SegmentVerdict {
     Goes,
     /// Goes on with another part.
     Parts,
@@ -84,7 +84,7 @@ impl Segmenter {
     /// A segmenter; `discontinuity`: what it makes does not continue what is listed already.
     #[must_use]
     pub fn new(discontinuity: bool) -> Self {
-        let (open, wall_expected, pace) = (None, None, Pace::default());
+        let (open, wall_expected, pace) = (None, None, PartPace::default());
         Self { open, discontinuity, wall_expected, sequence: 0, pace }
     }
 
@@ -96,24 +96,24 @@ impl Segmenter {
         unit: &Arc<AccessUnit>,
         format: &Arc<WebFormat>,
         targets: Targets,
-    ) -> Option<Cut> {
+    ) -> Option<FinishedSegment> {
         let lead = unit.track == format.lead();
         let span_max = targets.segment.unwrap_or(HLS_SEGMENT_SPAN_MAX);
-        let verdict = self.open.as_ref().map_or(Verdict::Goes, |open| {
+        let verdict = self.open.as_ref().map_or(SegmentVerdict::Goes, |open| {
             if Arc::ptr_eq(&open.format, format) {
                 open.judge(unit, lead, span_max)
             } else {
-                Verdict::Breaks
+                SegmentVerdict::Breaks
             }
         });
         let cut = match verdict {
-            Verdict::Goes => None,
-            Verdict::Parts => {
+            SegmentVerdict::Goes => None,
+            SegmentVerdict::Parts => {
                 self.part(unit);
                 None
             }
-            Verdict::Ends => self.close(Some(unit)),
-            Verdict::Breaks => self.interrupt(),
+            SegmentVerdict::Ends => self.close(Some(unit)),
+            SegmentVerdict::Breaks => self.interrupt(),
         };
         if let Some(open) = &mut self.open {
             if let Some(span) = open.push(unit, lead) {
@@ -148,14 +148,14 @@ impl Segmenter {
     fn part(&mut self, next: &Arc<AccessUnit>) {
         self.sequence = self.sequence.wrapping_add(1);
         if let Some(open) = &mut self.open {
-            let fresh = OpenPart::new(self.sequence, next.decode.as_nanos());
+            let fresh = PartBuilder::new(self.sequence, next.decode.as_nanos());
             let ended = std::mem::replace(&mut open.part, fresh);
             open.end_part(ended, Some(next));
         }
     }
 
     /// Ends the open segment because the stream broke off; the next one begins anew.
-    pub fn interrupt(&mut self) -> Option<Cut> {
+    pub fn interrupt(&mut self) -> Option<FinishedSegment> {
         let cut = self.close(None);
         // A stream that has not begun has nothing to break with.
         self.discontinuity |= cut.is_some();
@@ -169,9 +169,9 @@ impl Segmenter {
             expected.as_unix_nanos().abs_diff(wall.as_unix_nanos()) > nanos_u64(WALL_STEP_MAX)
         });
         self.sequence = self.sequence.wrapping_add(1);
-        let mut open = Open {
+        let mut open = OpenCut {
             format: Arc::clone(format),
-            part: OpenPart::new(self.sequence, unit.decode.as_nanos()),
+            part: PartBuilder::new(self.sequence, unit.decode.as_nanos()),
             parts: Vec::new(),
             bytes: 0,
             part_target: part,
@@ -187,17 +187,17 @@ impl Segmenter {
         self.open = Some(open);
     }
 
-    fn close(&mut self, next: Option<&AccessUnit>) -> Option<Cut> {
+    fn close(&mut self, next: Option<&AccessUnit>) -> Option<FinishedSegment> {
         let mut open = self.open.take()?;
         let end = next.map(|unit| unit.decode.as_nanos());
         let end = end.unwrap_or_else(|| open.newest_nanos.saturating_add(nanos(open.frame_span)));
         let span = between(open.first_nanos, end);
         self.wall_expected = Some(open.wall.offset_nanos(nanos(span)));
-        let last = std::mem::replace(&mut open.part, OpenPart::new(0, 0));
+        let last = std::mem::replace(&mut open.part, PartBuilder::new(0, 0));
         open.end_part(last, next);
-        Some(Cut {
+        Some(FinishedSegment {
             init: open.format.init.clone(),
-            body: Body::Held(open.parts),
+            body: SegmentBody::Held(open.parts),
             span,
             from_nanos: open.first_nanos,
             wall: open.wall,
@@ -207,7 +207,7 @@ impl Segmenter {
     }
 }
 
-impl OpenPart {
+impl PartBuilder {
     /// An empty part that begins at `first_nanos`.
     fn new(sequence: u32, first_nanos: i64) -> Self {
         let builder = FragmentBuilder::new(sequence);
@@ -215,7 +215,7 @@ impl OpenPart {
     }
 }
 
-impl Open {
+impl OpenCut {
     /// Takes `unit`; returns how far it is behind the one before it in the leading track.
     fn push(&mut self, unit: &Arc<AccessUnit>, lead: bool) -> Option<Duration> {
         let mut since = None;
@@ -235,7 +235,7 @@ impl Open {
 
     /// Adds a part that ends where `next` begins, or as long after its last picture as that came
     /// after the one before.
-    fn end_part(&mut self, part: OpenPart, next: Option<&AccessUnit>) {
+    fn end_part(&mut self, part: PartBuilder, next: Option<&AccessUnit>) {
         let end = next.map(|unit| unit.decode.as_nanos());
         let end = end.unwrap_or_else(|| self.newest_nanos.saturating_add(nanos(self.frame_span)));
         let span = between(part.first_nanos, end);
@@ -252,25 +252,25 @@ impl Open {
         self.part_target.is_some_and(|target| part_is_full(target, elapsed, self.frame_span))
     }
 
-    fn judge(&self, unit: &AccessUnit, lead: bool, span_max: Duration) -> Verdict {
+    fn judge(&self, unit: &AccessUnit, lead: bool, span_max: Duration) -> SegmentVerdict {
         let at = unit.decode.as_nanos();
         let elapsed = between(self.first_nanos, at);
         let full = self.bytes + self.part.builder.bytes() + unit.data.len() > HLS_SEGMENT_BYTES_MAX;
         if !lead {
             let lost = full || elapsed > span_max + LEAD_SILENCE_MAX;
-            return if lost { Verdict::Breaks } else { Verdict::Goes };
+            return if lost { SegmentVerdict::Breaks } else { SegmentVerdict::Goes };
         }
         if elapsed > span_max || at <= self.newest_nanos {
-            return Verdict::Breaks;
+            return SegmentVerdict::Breaks;
         }
         // A segment that had to begin without a key frame ends at the first one.
         let long_enough = elapsed >= HLS_SEGMENT_SPAN_MIN || !self.independent;
         // The next picture may come a little later than the last ones did.
         let would_exceed = elapsed + self.frame_span * 2 > span_max;
         if full || would_exceed || (unit.random_access && long_enough) {
-            return Verdict::Ends;
+            return SegmentVerdict::Ends;
         }
-        if self.part_ends(at) { Verdict::Parts } else { Verdict::Goes }
+        if self.part_ends(at) { SegmentVerdict::Parts } else { SegmentVerdict::Goes }
     }
 }
 

@@ -17,16 +17,16 @@ const PART_HOLD_BACK: u32 = 3;
 
 /// What a request wants of a media playlist besides what is in it.
 #[derive(Debug, Default)]
-pub struct Telling {
+pub struct PlaylistOptions {
     /// What the player has already may be left out (`_HLS_skip`).
     pub skip: bool,
     /// How far the other variants are.
-    pub reports: Vec<Report>,
+    pub reports: Vec<RenditionReport>,
 }
 
 /// How far another variant is.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct RenditionReport {
     /// Where its media playlist is, as seen from this one.
     pub uri: String,
     /// The newest segment of which something is there.
@@ -39,12 +39,12 @@ impl Playlist {
     /// The media playlist as it is, once [`Playlist::is_ready`].
     #[must_use]
     pub fn media(&self) -> Option<String> {
-        self.tell(&Telling::default())
+        self.tell(&PlaylistOptions::default())
     }
 
     /// The media playlist for one request, once [`Playlist::is_ready`].
     #[must_use]
-    pub fn tell(&self, telling: &Telling) -> Option<String> {
+    pub fn tell(&self, telling: &PlaylistOptions) -> Option<String> {
         let target = self.target().filter(|_| self.is_ready())?;
         let first = self.listed().next()?;
         let mut text = String::with_capacity(512 + self.listed().len() * 160);
@@ -114,7 +114,7 @@ impl Playlist {
     }
 
     /// What stands behind the last segment: the part that comes next, and the other variants.
-    fn tell_edge(&self, text: &mut String, telling: &Telling) {
+    fn tell_edge(&self, text: &mut String, telling: &PlaylistOptions) {
         if !matches!(self.parts(), Parts::Told(_)) {
             return;
         }
@@ -123,7 +123,7 @@ impl Playlist {
             let name = part_name(segment, part);
             let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{name}\"");
         }
-        for Report { uri, segment, part } in &telling.reports {
+        for RenditionReport { uri, segment, part } in &telling.reports {
             let _ = writeln!(
                 text,
                 "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}"

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Found, Parts, Playlist};
+use super::{Lookup, Parts, Playlist};
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, MediaTime, WallTime};
 use crate::media::codec::Law;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use crate::wire::hls::{Body, Report, Segmenter, Targets, Telling, multivariant};
+use crate::wire::hls::{
+    PlaylistOptions, RenditionReport, SegmentBody, Segmenter, Targets, multivariant,
+};
 use crate::wire::web::WebFormat;
 
 #[path = "../../../tests/support/playlist/mod.rs"]
@@ -187,13 +189,13 @@ fn a_removed_segment_stays_for_its_own_and_the_lists_duration() {
         live.run(25, 40, 25);
     }
     let removed_ms = live.ms;
-    assert!(matches!(live.list.segment(oldest), Found::Here(_)));
+    assert!(matches!(live.list.segment(oldest), Lookup::Here(_)));
     live.list.sweep(BootTime::from_millis(removed_ms + 10_000));
-    assert!(matches!(live.list.segment(oldest), Found::Here(_)), "{span}");
+    assert!(matches!(live.list.segment(oldest), Lookup::Here(_)), "{span}");
     live.list.sweep(BootTime::from_millis(removed_ms + 14_000));
-    assert!(matches!(live.list.segment(oldest), Found::Expired));
-    assert!(matches!(live.list.segment(0), Found::Expired));
-    assert!(matches!(live.list.segment(u64::MAX), Found::Unknown));
+    assert!(matches!(live.list.segment(oldest), Lookup::Expired));
+    assert!(matches!(live.list.segment(0), Lookup::Expired));
+    assert!(matches!(live.list.segment(u64::MAX), Lookup::Unknown));
 }
 
 #[test]
@@ -346,11 +348,11 @@ proptest! {
 fn a_segment_carries_the_very_bytes_of_the_bus() {
     let mut live = Live::new();
     live.run(160, 40, 25);
-    let Found::Here(segment) = live.list.segment(live.media().sequence) else { panic!() };
-    let Body::Held(parts) = &segment.cut.body else { panic!() };
+    let Lookup::Here(segment) = live.list.segment(live.media().sequence) else { panic!() };
+    let SegmentBody::Held(parts) = &segment.cut.body else { panic!() };
     assert_eq!((parts.len(), parts[0].fragment.data.len()), (1, 50));
     assert_eq!(segment.cut.span, Duration::from_secs(2));
-    assert!(matches!(live.list.init(segment.init.number), Found::Here(_)));
+    assert!(matches!(live.list.init(segment.init.number), Lookup::Here(_)));
 }
 
 #[test]
@@ -365,10 +367,10 @@ fn parts_are_told_at_the_edge_and_make_up_their_segments() {
     for segment in with_parts {
         let sum: f64 = segment.parts.iter().map(|part| part.secs).sum();
         assert!((sum - segment.secs).abs() < 1e-4 && segment.parts.len() == 5, "{segment:?}");
-        let Found::Here(whole) = live.list.segment(segment.number) else { panic!() };
-        let Found::Here(part) = live.list.part(segment.number, 1) else { panic!() };
+        let Lookup::Here(whole) = live.list.segment(segment.number) else { panic!() };
+        let Lookup::Here(part) = live.list.part(segment.number, 1) else { panic!() };
         assert!(Arc::ptr_eq(&whole.cut.body.parts()[1], &part));
-        assert!(matches!(live.list.part(segment.number, 5), Found::Unknown));
+        assert!(matches!(live.list.part(segment.number, 5), Lookup::Unknown));
     }
     let mut before = told;
     for _ in 0..200 {
@@ -404,8 +406,8 @@ fn a_delta_update_leaves_out_what_is_old_and_says_how_far_the_others_are() {
     let mut live = Live::low_latency();
     live.run(1_200, 40, 50);
     let whole = live.media();
-    let report = Report { uri: "../b/media.m3u8".to_owned(), segment: 7, part: 2 };
-    let telling = Telling { skip: true, reports: vec![report] };
+    let report = RenditionReport { uri: "../b/media.m3u8".to_owned(), segment: 7, part: 2 };
+    let telling = PlaylistOptions { skip: true, reports: vec![report] };
     let delta = playlist::media(&live.list.tell(&telling).unwrap());
     assert!(delta.skipped > 0 && delta.secs() <= 18.0, "{delta:?}");
     assert_eq!((delta.sequence, delta.next()), (whole.sequence, whole.next()));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 
-use super::PastError;
-use super::scene::Scene;
+use super::PlaylistError;
+use super::chapter::ListedChapter;
 use crate::base::time::WallTime;
 use crate::dvr::{Footage, PastLap};
 use crate::wire::hls::{PastKind, PastWriter};
@@ -20,17 +20,17 @@ use crate::wire::hls::{PastKind, PastWriter};
 /// Text that is sent at once.
 const PIECE_BYTES: usize = 32 << 10;
 
-/// Chapters of laps, in the order in which they are told.
+/// Chapters of laps, in the order in which they are announced.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct PlaylistPlan {
     pub(super) parts: VecDeque<(PastLap, Range<usize>)>,
-    /// The scene before the first one.
-    pub(super) before: Option<Scene>,
+    /// The chapter before the first one.
+    pub(super) before: Option<ListedChapter>,
 }
 
 /// What is asked of a whole plan before its first line is written.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct PlanSurvey {
     pub(super) segments: u64,
     pub(super) longest: Duration,
     pub(super) independent: bool,
@@ -39,62 +39,65 @@ pub(super) struct Survey {
     digest: DefaultHasher,
 }
 
-impl Survey {
+impl PlanSurvey {
     /// A name for exactly this text.
     pub(super) fn digest(&self) -> u64 {
         self.digest.finish()
     }
 }
 
-/// The scenes of a lap, and whether the last one may still grow.
-pub(super) async fn scenes(
+/// The chapters of a lap, and whether the last one may still grow.
+pub(super) async fn read_chapters(
     footage: &Footage,
     lap: &PastLap,
-) -> Result<(Vec<Scene>, bool), PastError> {
-    let chapters = footage.chapters(lap).await?.ok_or(PastError::Gone)?;
+) -> Result<(Vec<ListedChapter>, bool), PlaylistError> {
+    let chapters = footage.chapters(lap).await?.ok_or(PlaylistError::Gone)?;
     let dates = footage.dates(lap.boot, &chapters.list);
-    Ok((Scene::of_lap(lap, &chapters.list, dates), chapters.is_open))
+    Ok((ListedChapter::of_lap(lap, &chapters.list, dates), chapters.is_open))
 }
 
-impl Plan {
-    /// Looks at every scene once; `None` when there is none.
-    pub(super) async fn survey(&self, footage: &Footage) -> Result<Option<Survey>, PastError> {
-        let mut found: Option<Survey> = None;
+impl PlaylistPlan {
+    /// Looks at every chapter once; `None` when there is none.
+    pub(super) async fn survey(
+        &self,
+        footage: &Footage,
+    ) -> Result<Option<PlanSurvey>, PlaylistError> {
+        let mut found: Option<PlanSurvey> = None;
         for (lap, range) in &self.parts {
-            let (scenes, _) = scenes(footage, lap).await?;
-            for scene in scenes.get(range.clone()).unwrap_or_default() {
-                let survey = found.get_or_insert_with(|| Survey {
+            let (chapters, _) = read_chapters(footage, lap).await?;
+            for chapter in chapters.get(range.clone()).unwrap_or_default() {
+                let survey = found.get_or_insert_with(|| PlanSurvey {
                     segments: 0,
                     longest: Duration::ZERO,
                     independent: true,
-                    first: scene.wall,
-                    end: scene.end(),
+                    first: chapter.wall,
+                    end: chapter.end(),
                     digest: DefaultHasher::new(),
                 });
                 survey.segments += 1;
-                survey.longest = survey.longest.max(scene.span());
-                survey.independent &= scene.chapter.starts_with_key;
-                survey.end = survey.end.max(scene.end());
-                let place = (lap.generation, scene.chapter.from, scene.chapter.until);
-                (place, scene.wall, scene.chapter.span_nanos).hash(&mut survey.digest);
+                survey.longest = survey.longest.max(chapter.span());
+                survey.independent &= chapter.chapter.starts_with_key;
+                survey.end = survey.end.max(chapter.end());
+                let place = (lap.generation, chapter.chapter.from, chapter.chapter.until);
+                (place, chapter.wall, chapter.chapter.span_nanos).hash(&mut survey.digest);
             }
         }
         Ok(found)
     }
 
     /// The text, piece by piece. Ends with an error when a lap goes to newer footage before it
-    /// was told.
+    /// was announced.
     pub(super) fn text(
         self,
         footage: Footage,
         target: Duration,
         (kind, independent): (PastKind, bool),
         prefix: String,
-    ) -> impl Stream<Item = Result<Bytes, PastError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<Bytes, PlaylistError>> + Send + 'static {
         let writer = PastWriter::new(target, prefix);
         let head = writer.head(kind, independent);
         let ends = matches!(kind, PastKind::Range { .. });
-        let teller = Teller { plan: self, footage, target, writer, text: head, ends };
+        let teller = PlaylistText { plan: self, footage, target, writer, text: head, ends };
         futures::stream::try_unfold(teller, |mut teller| async move {
             let piece = teller.next().await?;
             Ok((!piece.is_empty()).then(|| (Bytes::from(piece), teller)))
@@ -103,8 +106,8 @@ impl Plan {
 }
 
 /// A text in the making.
-struct Teller {
-    plan: Plan,
+struct PlaylistText {
+    plan: PlaylistPlan,
     footage: Footage,
     target: Duration,
     writer: PastWriter,
@@ -113,9 +116,9 @@ struct Teller {
     ends: bool,
 }
 
-impl Teller {
+impl PlaylistText {
     /// The next piece; empty at the end.
-    async fn next(&mut self) -> Result<String, PastError> {
+    async fn next(&mut self) -> Result<String, PlaylistError> {
         while self.text.len() < PIECE_BYTES {
             let Some((lap, range)) = self.plan.parts.pop_front() else {
                 if std::mem::take(&mut self.ends) {
@@ -123,11 +126,11 @@ impl Teller {
                 }
                 break;
             };
-            let (scenes, _) = scenes(&self.footage, &lap).await?;
-            for scene in scenes.get(range).unwrap_or_default() {
-                let segment = scene.segment(self.plan.before.as_ref(), self.target);
+            let (chapters, _) = read_chapters(&self.footage, &lap).await?;
+            for chapter in chapters.get(range).unwrap_or_default() {
+                let segment = chapter.segment(self.plan.before.as_ref(), self.target);
                 self.writer.tell(&segment, &mut self.text);
-                self.plan.before = Some(*scene);
+                self.plan.before = Some(*chapter);
             }
         }
         Ok(std::mem::take(&mut self.text))

@@ -1,15 +1,15 @@
 //! The playlist that slides: from now back.
 //!
 //! Owns: where a window begins and ends, its numbers, and what a client that asked before need not
-//! be told again.
+//! be announced again.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use super::numbers::{Base, Counted, Start};
-use super::plan::{Plan, scenes};
-use super::scene::Scene;
-use super::{Past, PastError, PastList, tag};
+use super::chapter::ListedChapter;
+use super::plan::{PlaylistPlan, read_chapters};
+use super::sequence::{CountedLap, LapStart, SequenceBase};
+use super::{PlaylistError, RecordedHls, RecordedPlaylist, tag};
 use crate::base::limits::HLS_WINDOW_MAX;
 use crate::base::time::WallTime;
 use crate::dvr::PastLap;
@@ -18,22 +18,26 @@ use crate::wire::hls::{PastKind, past_target, skip_until};
 /// The numbers are noted anew when the lap of the last note is older than such a part of the laps.
 const NOTE_SHARE: usize = 4;
 
-impl Past {
+impl RecordedHls {
     /// The footage whose date lies less than `window` back, at most [`HLS_WINDOW_MAX`], without
     /// end; `delta` leaves out what a client has that asked before.
-    pub async fn window(&self, window: Duration, delta: bool) -> Result<PastList, PastError> {
+    pub async fn window(
+        &self,
+        window: Duration,
+        delta: bool,
+    ) -> Result<RecordedPlaylist, PlaylistError> {
         let laps = self.laps_since(self.back(HLS_WINDOW_MAX)).await?;
         let target = self.target(&laps).await?;
         self.count(&laps, target).await?;
         let starts = self.starts(&laps).await?;
         let behind = starts.last().map_or(0, |(_, start)| start.behind());
         let first = self.first(&starts, window, target).await?;
-        let end = self.end(&starts).await?.ok_or(PastError::Nothing)?;
+        let end = self.end(&starts).await?.ok_or(PlaylistError::Nothing)?;
         let known = if delta { self.skippable(&starts, target).await? } else { 0 };
         let skipped = known.saturating_sub(first.number);
-        let Base { number, discontinuities } = first;
-        let listed = |start: &Start| start.behind() > number;
-        Ok(PastList {
+        let SequenceBase { number, discontinuities } = first;
+        let listed = |start: &LapStart| start.behind() > number;
+        Ok(RecordedPlaylist {
             plan: self.numbered(&starts, number + skipped..behind).await?,
             kind: PastKind::Window { number, discontinuities, skipped },
             independent: starts.iter().all(|(_, start)| start.independent || !listed(start)),
@@ -47,15 +51,15 @@ impl Past {
 
     /// The laps with anything behind `from`, oldest first. One that was not looked into since the
     /// start is read, but no older ones than needed.
-    async fn laps_since(&self, from: WallTime) -> Result<Vec<PastLap>, PastError> {
+    async fn laps_since(&self, from: WallTime) -> Result<Vec<PastLap>, PlaylistError> {
         let mut laps = self.footage.laps();
         let mut first = laps.len();
         while let Some(index) = first.checked_sub(1) {
             let end = match laps[index].dates {
                 Some((_, end)) => Some(end),
-                None => match scenes(&self.footage, &laps[index]).await {
-                    Ok((scenes, _)) => scenes.iter().map(Scene::end).max(),
-                    Err(PastError::Gone) => break,
+                None => match read_chapters(&self.footage, &laps[index]).await {
+                    Ok((chapters, _)) => chapters.iter().map(ListedChapter::end).max(),
+                    Err(PlaylistError::Gone) => break,
                     Err(error) => return Err(error),
                 },
             };
@@ -68,38 +72,42 @@ impl Past {
     }
 
     /// The target duration, which is settled with the first answer.
-    async fn target(&self, laps: &[PastLap]) -> Result<Duration, PastError> {
-        if let Some(target) = self.told().target {
+    async fn target(&self, laps: &[PastLap]) -> Result<Duration, PlaylistError> {
+        if let Some(target) = self.announced().target {
             return Ok(target);
         }
         let mut longest = Duration::ZERO;
         for lap in laps {
-            let (scenes, _) = scenes(&self.footage, lap).await?;
-            longest = scenes.iter().map(Scene::span).chain([longest]).max().unwrap_or(longest);
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            longest =
+                chapters.iter().map(ListedChapter::span).chain([longest]).max().unwrap_or(longest);
         }
-        Ok(*self.told().target.get_or_insert(past_target(longest)))
+        Ok(*self.announced().target.get_or_insert(past_target(longest)))
     }
 
     /// Counts the segments of laps that will not grow any more: all but the newest.
-    async fn count(&self, laps: &[PastLap], target: Duration) -> Result<(), PastError> {
+    async fn count(&self, laps: &[PastLap], target: Duration) -> Result<(), PlaylistError> {
         let Some((newest, closed)) = laps.split_last() else { return Ok(()) };
         let generations: Vec<_> = closed.iter().map(|lap| lap.generation).collect();
-        self.told().numbers.follow(&generations);
+        self.announced().numbers.follow(&generations);
         loop {
-            let Some((generation, before)) = self.told().numbers.next(&generations) else { break };
+            let Some((generation, before)) = self.announced().numbers.next(&generations) else {
+                break;
+            };
             let Some(lap) = closed.iter().find(|lap| lap.generation == generation) else { break };
-            let (scenes, _) = scenes(&self.footage, lap).await?;
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
             let mut last = before;
             let mut discontinuities = 0;
-            for scene in &scenes {
-                discontinuities += u64::from(last.is_some_and(|last| scene.breaks(&last, target)));
-                last = Some(*scene);
+            for chapter in &chapters {
+                discontinuities +=
+                    u64::from(last.is_some_and(|last| chapter.breaks(&last, target)));
+                last = Some(*chapter);
             }
-            let independent = scenes.iter().all(|scene| scene.chapter.starts_with_key);
-            let segments = scenes.len() as u64;
+            let independent = chapters.iter().all(|chapter| chapter.chapter.starts_with_key);
+            let segments = chapters.len() as u64;
             let counted =
-                Counted { generation, segments, discontinuities, independent, before, last };
-            self.told().numbers.push(&counted);
+                CountedLap { generation, segments, discontinuities, independent, before, last };
+            self.announced().numbers.push(&counted);
         }
         self.settle(newest.generation);
         Ok(())
@@ -108,90 +116,90 @@ impl Past {
     /// Settles where the numbers begin, and has that noted for the next life of the process.
     fn settle(&self, newest: u64) {
         let noted = self.footage.numbered();
-        let mut told = self.told();
-        told.numbers.settle(noted.as_ref(), newest);
-        let starts = told.numbers.starts();
-        drop(told);
+        let mut announced = self.announced();
+        announced.numbers.settle(noted.as_ref(), newest);
+        let starts = announced.numbers.starts();
+        drop(announced);
         let since = noted.and_then(|noted| {
-            let is_noted = |(lap, _): &(Option<u64>, Start)| lap.unwrap_or(newest) == noted.lap;
+            let is_noted = |(lap, _): &(Option<u64>, LapStart)| lap.unwrap_or(newest) == noted.lap;
             starts.iter().rposition(is_noted).map(|at| starts.len() - 1 - at)
         });
         if since.is_none_or(|since| since > starts.len() / NOTE_SHARE)
             && let Some((lap, start)) = starts.last()
         {
-            let Base { number, discontinuities } = start.base;
+            let SequenceBase { number, discontinuities } = start.base;
             self.footage.note_number(lap.unwrap_or(newest), number, discontinuities);
         }
     }
 
     /// The laps that are numbered, and where each stands. Of the newest one counts what will not
     /// grow any more.
-    async fn starts(&self, laps: &[PastLap]) -> Result<Vec<(PastLap, Start)>, PastError> {
+    async fn starts(&self, laps: &[PastLap]) -> Result<Vec<(PastLap, LapStart)>, PlaylistError> {
         let Some(newest) = laps.last() else { return Ok(Vec::new()) };
-        let (scenes, is_open) = scenes(&self.footage, newest).await?;
-        let closed = scenes.len().saturating_sub(usize::from(is_open));
-        let start = |(generation, start): (Option<u64>, Start)| {
+        let (chapters, is_open) = read_chapters(&self.footage, newest).await?;
+        let closed = chapters.len().saturating_sub(usize::from(is_open));
+        let start = |(generation, start): (Option<u64>, LapStart)| {
             let Some(generation) = generation else {
-                let independent = scenes.iter().all(|scene| scene.chapter.starts_with_key);
-                return Some((*newest, Start { segments: closed as u64, independent, ..start }));
+                let independent = chapters.iter().all(|chapter| chapter.chapter.starts_with_key);
+                return Some((*newest, LapStart { segments: closed as u64, independent, ..start }));
             };
             let index = laps.binary_search_by_key(&generation, |lap| lap.generation).ok()?;
             Some((laps[index], start))
         };
-        Ok(self.told().numbers.starts().into_iter().filter_map(start).collect())
+        Ok(self.announced().numbers.starts().into_iter().filter_map(start).collect())
     }
 
     /// Where `window` begins: with a key frame, and never before where it began already.
     async fn first(
         &self,
-        starts: &[(PastLap, Start)],
+        starts: &[(PastLap, LapStart)],
         window: Duration,
         target: Duration,
-    ) -> Result<Base, PastError> {
-        let (from, least) = (self.back(window), self.told().least(window));
+    ) -> Result<SequenceBase, PlaylistError> {
+        let (from, least) = (self.back(window), self.announced().least(window));
         for (lap, start) in starts {
             if start.behind() <= least || lap.dates.is_some_and(|(_, end)| end <= from) {
                 continue;
             }
-            let (scenes, _) = scenes(&self.footage, lap).await?;
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
             let (mut base, mut before) = (start.base, start.before);
-            for scene in scenes.iter().take(start.count()) {
-                let is_due = scene.end() > from && base.number >= least;
-                if is_due && scene.chapter.starts_with_key {
-                    self.told().begins(window, base.number);
+            for chapter in chapters.iter().take(start.count()) {
+                let is_due = chapter.end() > from && base.number >= least;
+                if is_due && chapter.chapter.starts_with_key {
+                    self.announced().begins(window, base.number);
                     return Ok(base);
                 }
                 base.number += 1;
-                let breaks = before.is_some_and(|before| scene.breaks(&before, target));
+                let breaks = before.is_some_and(|before| chapter.breaks(&before, target));
                 base.discontinuities += u64::from(breaks);
-                before = Some(*scene);
+                before = Some(*chapter);
             }
         }
-        Err(PastError::Nothing)
+        Err(PlaylistError::Nothing)
     }
 
-    /// Date at which the newest listed scene ends.
-    async fn end(&self, starts: &[(PastLap, Start)]) -> Result<Option<WallTime>, PastError> {
+    /// Date at which the newest listed chapter ends.
+    async fn end(&self, starts: &[(PastLap, LapStart)]) -> Result<Option<WallTime>, PlaylistError> {
         let Some((lap, start)) = starts.last() else { return Ok(None) };
-        let (scenes, _) = scenes(&self.footage, lap).await?;
-        let newest = start.count().checked_sub(1).and_then(|index| scenes.get(index));
-        Ok(newest.or(start.before.as_ref()).map(Scene::end))
+        let (chapters, _) = read_chapters(&self.footage, lap).await?;
+        let newest = start.count().checked_sub(1).and_then(|index| chapters.get(index));
+        Ok(newest.or(start.before.as_ref()).map(ListedChapter::end))
     }
 
     /// The number up to which a client may leave out what it has.
     async fn skippable(
         &self,
-        starts: &[(PastLap, Start)],
+        starts: &[(PastLap, LapStart)],
         target: Duration,
-    ) -> Result<u64, PastError> {
+    ) -> Result<u64, PlaylistError> {
         let mut kept = Duration::ZERO;
         for (lap, start) in starts.iter().rev() {
-            let (scenes, _) = scenes(&self.footage, lap).await?;
-            for (index, scene) in scenes.iter().enumerate().take(start.count()).rev() {
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            for (index, chapter) in chapters.iter().enumerate().take(start.count()).rev() {
                 if kept >= skip_until(target) {
                     return Ok(start.base.number + index as u64 + 1);
                 }
-                kept += scene.span();
+                kept += chapter.span();
             }
         }
         Ok(0)
@@ -200,25 +208,25 @@ impl Past {
     /// The plan of these numbers.
     async fn numbered(
         &self,
-        starts: &[(PastLap, Start)],
+        starts: &[(PastLap, LapStart)],
         numbers: Range<u64>,
-    ) -> Result<Plan, PastError> {
-        let within = |start: &Start, number: u64| {
+    ) -> Result<PlaylistPlan, PlaylistError> {
+        let within = |start: &LapStart, number: u64| {
             let at = number.clamp(start.base.number, start.behind()) - start.base.number;
             usize::try_from(at).unwrap_or(usize::MAX)
         };
-        let part = |(lap, start): &(PastLap, Start)| {
+        let part = |(lap, start): &(PastLap, LapStart)| {
             (*lap, within(start, numbers.start)..within(start, numbers.end))
         };
         let first = starts.iter().find(|(_, start)| start.behind() > numbers.start);
         let before = match first {
             None => None,
             Some((lap, start)) => match within(start, numbers.start).checked_sub(1) {
-                Some(index) => scenes(&self.footage, lap).await?.0.get(index).copied(),
+                Some(index) => read_chapters(&self.footage, lap).await?.0.get(index).copied(),
                 None => start.before,
             },
         };
         let parts = starts.iter().map(part).filter(|(_, range)| !range.is_empty()).collect();
-        Ok(Plan { parts, before })
+        Ok(PlaylistPlan { parts, before })
     }
 }

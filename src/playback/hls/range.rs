@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::plan::{Plan, scenes};
-use super::{Past, PastError, PastList, tag};
+use super::plan::{PlaylistPlan, read_chapters};
+use super::{PlaylistError, RecordedHls, RecordedPlaylist, tag};
 use crate::base::limits::HLS_PAST_TARGET_MAX;
 use crate::base::time::WallTime;
 use crate::dvr::PastLap;
@@ -16,19 +16,23 @@ use crate::wire::hls::{PastKind, past_target};
 /// Footage is on the medium this long after it was recorded, unless the disk hangs.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
-impl Past {
+impl RecordedHls {
     /// What is recorded between two dates: whole segments, the first of which begins with a key
     /// frame at or before `from`.
-    pub async fn range(&self, from: WallTime, until: WallTime) -> Result<PastList, PastError> {
+    pub async fn range(
+        &self,
+        from: WallTime,
+        until: WallTime,
+    ) -> Result<RecordedPlaylist, PlaylistError> {
         let laps = self.footage.laps();
         let mut plan = self.between(&laps, from, until).await?;
         self.lead_up(&laps, &mut plan).await?;
-        let survey = plan.survey(&self.footage).await?.ok_or(PastError::Nothing)?;
+        let survey = plan.survey(&self.footage).await?.ok_or(PlaylistError::Nothing)?;
         let start = from.as_unix_nanos().saturating_sub(survey.first.as_unix_nanos());
         let start = Duration::from_nanos(u64::try_from(start).unwrap_or(0));
         let newest = laps.iter().filter_map(|lap| lap.dates).map(|dates| dates.1).max();
         let settled = self.back(SETTLED_WITHIN);
-        Ok(PastList {
+        Ok(RecordedPlaylist {
             plan,
             kind: PastKind::Range { start },
             independent: survey.independent,
@@ -46,16 +50,16 @@ impl Past {
         laps: &[PastLap],
         from: WallTime,
         until: WallTime,
-    ) -> Result<Plan, PastError> {
+    ) -> Result<PlaylistPlan, PlaylistError> {
         let mut parts = VecDeque::new();
         let meets = |start: WallTime, end: WallTime| start < until && end > from;
         for lap in laps.iter().filter(|lap| lap.dates.is_none_or(|(start, end)| meets(start, end)))
         {
-            let (scenes, _) = scenes(&self.footage, lap).await?;
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
             let mut open: Option<Range<usize>> = None;
-            for (index, scene) in scenes.iter().enumerate() {
+            for (index, chapter) in chapters.iter().enumerate() {
                 match &mut open {
-                    _ if !meets(scene.wall, scene.end()) => {
+                    _ if !meets(chapter.wall, chapter.end()) => {
                         parts.extend(open.take().map(|range| (*lap, range)));
                     }
                     Some(range) => range.end = index + 1,
@@ -64,28 +68,32 @@ impl Past {
             }
             parts.extend(open.map(|range| (*lap, range)));
         }
-        Ok(Plan { parts, before: None })
+        Ok(PlaylistPlan { parts, before: None })
     }
 
     /// Has the plan begin with a key frame: the one that leads up to it, else the next one.
-    async fn lead_up(&self, laps: &[PastLap], plan: &mut Plan) -> Result<(), PastError> {
+    async fn lead_up(
+        &self,
+        laps: &[PastLap],
+        plan: &mut PlaylistPlan,
+    ) -> Result<(), PlaylistError> {
         let Some((lap, range)) = plan.parts.front().cloned() else { return Ok(()) };
-        let (own, _) = scenes(&self.footage, &lap).await?;
+        let (own, _) = read_chapters(&self.footage, &lap).await?;
         let mut at = laps.iter().position(|one| one.generation == lap.generation).unwrap_or(0);
         let (mut list, mut index) = (own, range.start);
         let mut lead = VecDeque::new();
-        while let Some(scene) = list.get(index).copied() {
-            if scene.chapter.starts_with_key {
+        while let Some(chapter) = list.get(index).copied() {
+            if chapter.chapter.starts_with_key {
                 break;
             }
             while index == 0 {
                 let Some(before) = at.checked_sub(1) else { return self.pass(plan).await };
                 at = before;
-                list = scenes(&self.footage, &laps[at]).await?.0;
+                list = read_chapters(&self.footage, &laps[at]).await?.0;
                 index = list.len();
             }
             index -= 1;
-            if scene.breaks(&list[index], HLS_PAST_TARGET_MAX) {
+            if chapter.breaks(&list[index], HLS_PAST_TARGET_MAX) {
                 return self.pass(plan).await;
             }
             lead.push_front((laps[at], index..index + 1));
@@ -96,11 +104,11 @@ impl Past {
     }
 
     /// Leaves out what nothing leads up to.
-    async fn pass(&self, plan: &mut Plan) -> Result<(), PastError> {
+    async fn pass(&self, plan: &mut PlaylistPlan) -> Result<(), PlaylistError> {
         while let Some((lap, range)) = plan.parts.front_mut() {
-            let (scenes, _) = scenes(&self.footage, lap).await?;
+            let (chapters, _) = read_chapters(&self.footage, lap).await?;
             let key = |&index: &usize| {
-                scenes.get(index).is_some_and(|scene| scene.chapter.starts_with_key)
+                chapters.get(index).is_some_and(|chapter| chapter.chapter.starts_with_key)
             };
             if let Some(first) = range.clone().find(key) {
                 range.start = first;

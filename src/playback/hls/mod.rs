@@ -1,13 +1,14 @@
 //! The recorded hours of one stream as playlists: a window from now back, and ranges of dates.
 //!
-//! Owns: which chapters of the ring are listed, and under which numbers. Chapters are kept in mind
-//! by the DVR, so that a list of a day reads nothing; their bytes are those that the live list
-//! names, served by `stored`.
+//! Owns: which chapters of the ring are listed, and under which numbers, and the bytes of what is
+//! listed (`segment`), for the live list too. The DVR caches chapters, so that a list of a day reads
+//! nothing.
 
-mod numbers;
+mod chapter;
 mod plan;
 mod range;
-mod scene;
+mod segment;
+mod sequence;
 mod window;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 
-use self::numbers::Numbers;
-use self::plan::Plan;
+use self::plan::PlaylistPlan;
+pub use self::segment::{
+    FragmentCache, SegmentError, StoredSegment, init_by_fingerprint, init_of_lap,
+};
+use self::sequence::SequenceNumbers;
 use crate::base::limits::HLS_WINDOWS_MAX;
 use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{DvrError, Footage};
@@ -27,7 +31,7 @@ use crate::wire::hls::PastKind;
 
 /// Why there is no playlist.
 #[derive(Debug, thiserror::Error)]
-pub enum PastError {
+pub enum PlaylistError {
     /// Nothing is recorded there.
     #[error("nothing is recorded there")]
     Nothing,
@@ -41,8 +45,8 @@ pub enum PastError {
 
 /// A playlist that is about to be written.
 #[derive(Debug)]
-pub struct PastList {
-    plan: Plan,
+pub struct RecordedPlaylist {
+    plan: PlaylistPlan,
     kind: PastKind,
     independent: bool,
     target: Duration,
@@ -55,34 +59,34 @@ pub struct PastList {
     pub closed: bool,
 }
 
-impl PastList {
+impl RecordedPlaylist {
     /// Its text, piece by piece; segments are found below `prefix`.
     pub fn text(
         self,
         prefix: String,
-    ) -> impl Stream<Item = Result<Bytes, PastError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<Bytes, PlaylistError>> + Send + 'static {
         self.plan.text(self.footage, self.target, (self.kind, self.independent), prefix)
     }
 }
 
 /// The past of one stream.
 #[derive(Debug)]
-pub struct Past {
+pub struct RecordedHls {
     footage: Footage,
     clock: SharedClock,
-    told: Mutex<Told>,
+    announced: Mutex<AnnouncedState>,
 }
 
-/// What was told and must be kept to.
+/// What was announced and must be kept to.
 #[derive(Debug, Default)]
-struct Told {
+struct AnnouncedState {
     target: Option<Duration>,
-    numbers: Numbers,
-    /// The first number told of each window: it never decreases, whatever the clock does.
+    numbers: SequenceNumbers,
+    /// The first number announced of each window: it never decreases, whatever the clock does.
     firsts: BTreeMap<Duration, u64>,
 }
 
-impl Told {
+impl AnnouncedState {
     /// The first number that a list of `window` may begin with.
     fn least(&self, window: Duration) -> u64 {
         self.firsts.get(&window).copied().unwrap_or(0)
@@ -97,15 +101,15 @@ impl Told {
     }
 }
 
-impl Past {
+impl RecordedHls {
     /// The past of the stream of `footage`.
     #[must_use]
     pub fn new(footage: Footage, clock: SharedClock) -> Self {
-        Self { footage, clock, told: Mutex::default() }
+        Self { footage, clock, announced: Mutex::default() }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn announced(&self) -> MutexGuard<'_, AnnouncedState> {
+        self.announced.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn back(&self, by: Duration) -> WallTime {

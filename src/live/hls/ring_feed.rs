@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::{Footage, Stored};
-use crate::wire::hls::{Body, Gather, Piece, Place, Playlist, Segment};
+use crate::wire::hls::{Gather, Playlist, RecordedFragment, Segment, SegmentBody, StoredRange};
 use crate::wire::web::Shown;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
@@ -23,7 +23,7 @@ const NUMBERS_PER_LAP: u64 = 1 << 16;
 
 /// The recorded side of the list.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub(super) struct RingFeed {
     footage: Footage,
     gather: Gather,
     /// The fragment taken last, and its date.
@@ -36,7 +36,7 @@ pub(super) struct Recorded {
     follows: bool,
 }
 
-impl Recorded {
+impl RingFeed {
     pub(super) fn new(footage: Footage) -> Self {
         let gather = Gather::default();
         let heard_at = BootTime::default();
@@ -67,7 +67,7 @@ impl Recorded {
         &mut self,
         playlist: &mut Playlist,
         now: BootTime,
-        seam: &Seam,
+        seam: &JoinPoint,
     ) -> Option<bool> {
         self.feed_until(playlist, now, seam.at_nanos);
         if let Some(cut) = self.gather.end_at(seam.at_nanos, playlist.target()) {
@@ -129,7 +129,7 @@ impl Recorded {
 
     /// Goes on behind segments in memory, without a discontinuity if nothing lies in between.
     fn follow(&mut self, playlist: &Playlist, first: &Stored) {
-        let seam = Seam {
+        let seam = JoinPoint {
             at_nanos: first.entry.decode_nanos,
             wall: self.footage.date(first),
             init: Shown::of(&first.init).init,
@@ -155,9 +155,9 @@ impl Recorded {
             !stored.continues(last) || steps((last, *date), (&stored, wall))
         });
         let (from, until) = stored.place();
-        let piece = Piece {
+        let piece = RecordedFragment {
             init: stored.init.clone(),
-            place: Place { lap: stored.lap, from, until },
+            place: StoredRange { lap: stored.lap, from, until },
             from_nanos: stored.entry.decode_nanos,
             span: Duration::from_nanos(stored.entry.span_nanos),
             wall,
@@ -173,7 +173,7 @@ impl Recorded {
 
 /// Where segments of the one kind are to go on behind those of the other.
 #[derive(Debug)]
-pub(super) struct Seam {
+pub(super) struct JoinPoint {
     /// Where the first unit behind it stands on the stream's timeline.
     pub(super) at_nanos: i64,
     /// When that was captured.
@@ -182,12 +182,12 @@ pub(super) struct Seam {
     pub(super) init: Bytes,
 }
 
-impl Seam {
+impl JoinPoint {
     /// Whether what is behind goes on where `newest` ends.
     pub(super) fn continues(&self, newest: &Segment) -> bool {
         let init = match newest.cut.body {
-            Body::Held(_) => newest.cut.init.clone(),
-            Body::Stored(_) => Shown::of(&newest.cut.init).init,
+            SegmentBody::Held(_) => newest.cut.init.clone(),
+            SegmentBody::Stored(_) => Shown::of(&newest.cut.init).init,
         };
         init == self.init && newest.cut.is_continued_at(self.at_nanos, self.wall)
     }

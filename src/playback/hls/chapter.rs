@@ -1,4 +1,4 @@
-//! A chapter of the ring in its place, and what it is told as behind another.
+//! A chapter of the ring in its place, and what it is announced as behind another.
 //!
 //! Owns: where the media break. Pure.
 
@@ -7,25 +7,25 @@ use std::time::Duration;
 use crate::base::limits::CLOCK_STEP_MIN;
 use crate::base::time::WallTime;
 use crate::dvr::{Chapter, PastLap};
-use crate::wire::hls::{PastSegment, Place};
+use crate::wire::hls::{PastSegment, StoredRange};
 
 /// A chapter, its lap and its date.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene {
+pub(super) struct ListedChapter {
     lap: PastLap,
     pub(super) chapter: Chapter,
     pub(super) wall: WallTime,
 }
 
-impl Scene {
+impl ListedChapter {
     /// The chapters of a lap with their dates.
     pub(super) fn of_lap(
         lap: &PastLap,
         chapters: &[Chapter],
         dates: impl IntoIterator<Item = WallTime>,
     ) -> Vec<Self> {
-        let scene = |(&chapter, wall)| Self { lap: *lap, chapter, wall };
-        chapters.iter().zip(dates).map(scene).collect()
+        let chapter = |(&chapter, wall)| Self { lap: *lap, chapter, wall };
+        chapters.iter().zip(dates).map(chapter).collect()
     }
 
     /// How long it plays.
@@ -39,7 +39,7 @@ impl Scene {
     }
 
     /// Whether it does not continue `before`: it is of another run, boot or format, the date
-    /// leaps, or `before` was told shorter than it is.
+    /// leaps, or `before` was announced shorter than it is.
     pub(super) fn breaks(&self, before: &Self, target: Duration) -> bool {
         self.lap.boot != before.lap.boot
             || self.lap.init != before.lap.init
@@ -54,11 +54,11 @@ impl Scene {
         u128::from(expected.abs_diff(self.wall.as_unix_nanos())) > CLOCK_STEP_MIN.as_nanos()
     }
 
-    /// What it is told as behind `before`.
+    /// What it is announced as behind `before`.
     pub(super) fn segment(&self, before: Option<&Self>, target: Duration) -> PastSegment {
         let (from, until) = (self.chapter.from.into(), self.chapter.until.into());
         PastSegment {
-            place: Place { lap: self.lap.generation, from, until },
+            place: StoredRange { lap: self.lap.generation, from, until },
             init: self.lap.init,
             span: self.span(),
             wall: self.wall,
