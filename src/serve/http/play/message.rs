@@ -1,6 +1,6 @@
 //! The text messages to a viewer of the past.
 //!
-//! Owns: their JSON shapes; the page reads them in `page/src/logic/protocol.ts`.
+//! Owns: their JSON shapes; the page reads them in `page/src/logic/recorded-protocol.ts`.
 
 use axum::extract::ws::Message;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 import { render } from 'preact';
 import { App } from './ui/app';
-import { watch } from './state/box';
+import { startPolling } from './state/box';
 import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
@@ -10,6 +10,6 @@ import './style/exports.css';
 
 const root = document.getElementById('page');
 if (root !== null) {
-  watch();
+  startPolling();
   render(<App />, root);
 }

@@ -3,7 +3,7 @@
 // Owns: the shapes and their checks. A missing or odd field becomes null or a plain default, so
 // that a page older or newer than the daemon still shows what it can.
 
-import { number, record, string } from './protocol';
+import { counts, instant, list, number, oneOf, record, string } from './json';
 
 export type StreamState = 'live' | 'starting' | 'offline';
 
@@ -20,7 +20,7 @@ export interface Track {
   readonly channels: number | null;
 }
 
-export interface Recording {
+export interface RecordingStatus {
   readonly state: 'recording' | 'waiting' | 'failed';
   readonly reason: string | null;
   /** Since when nothing of it became durable; null while it does. */
@@ -38,7 +38,7 @@ export interface StreamInfo {
   readonly source: string;
   readonly tracks: readonly Track[];
   readonly last_frame_age_ms: number | null;
-  readonly recording: Recording | null;
+  readonly recording: RecordingStatus | null;
   readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
   readonly totals: {
     readonly units: number;
@@ -71,14 +71,14 @@ export interface Health {
 }
 
 /** A stretch of footage, or of none. */
-export interface Stretch {
+export interface TimeRange {
   readonly start_ms: number;
   readonly end_ms: number;
   readonly bytes: number | null;
 }
 
 /** A stretch without footage, and why. */
-export interface Gap extends Stretch {
+export interface Gap extends TimeRange {
   readonly message: string;
 }
 
@@ -89,7 +89,7 @@ export interface Mark {
 }
 
 export interface Recordings {
-  readonly runs: readonly Stretch[];
+  readonly runs: readonly TimeRange[];
   readonly gaps: readonly Gap[];
   readonly marks: readonly Mark[];
 }
@@ -130,12 +130,6 @@ export function readRecordings(value: unknown): Recordings | null {
 /** Reads the text for people out of an error answer; null when there is none. */
 export function readError(value: unknown): string | null {
   return string(record(record(value)?.['error'])?.['message']);
-}
-
-/** Unix milliseconds of an RFC 3339 time, or null. */
-export function instant(value: unknown): number | null {
-  const text = string(value);
-  return text === null ? null : number(Date.parse(text));
 }
 
 function stream(value: unknown): StreamInfo | null {
@@ -182,7 +176,7 @@ function track(value: unknown): Track | null {
   };
 }
 
-function recording(value: unknown): Recording | null {
+function recording(value: unknown): RecordingStatus | null {
   const fields = record(value);
   if (fields === null) return null;
   return {
@@ -203,7 +197,7 @@ function check(value: unknown): Check | null {
   return { name, status, message: string(fields['message']) ?? '' };
 }
 
-function stretch(value: unknown): Stretch | null {
+function stretch(value: unknown): TimeRange | null {
   const fields = record(value);
   const start_ms = instant(fields?.['start']);
   const end_ms = instant(fields?.['end']);
@@ -220,20 +214,4 @@ function mark(value: unknown): Mark | null {
   const fields = record(value);
   const at_ms = instant(fields?.['at']);
   return at_ms === null ? null : { at_ms, text: string(fields?.['text']) ?? '' };
-}
-
-function counts<K extends string>(value: unknown, names: readonly K[]): Record<K, number> {
-  const fields = record(value);
-  return Object.fromEntries(names.map((name) => [name, number(fields?.[name]) ?? 0])) as Record<
-    K,
-    number
-  >;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function oneOf<T extends string>(value: unknown, known: readonly T[]): T | null {
-  return known.find((one) => one === value) ?? null;
 }

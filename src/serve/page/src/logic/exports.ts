@@ -2,8 +2,7 @@
 //
 // Owns: the shape and its checks, and the words for each state.
 
-import { instant } from './api';
-import { number, record, string } from './protocol';
+import { instant, number, record, string } from './json';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed';
 

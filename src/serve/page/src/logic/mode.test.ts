@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { choose, modeText, runsPlayer, type Sight } from './mode';
+import { choose, modeText, runsPlayer, type TileInputs } from './mode';
 
-const WELL: Sight = {
+const WELL: TileInputs = {
   visible: true,
   state: 'live',
   wants_live: true,
@@ -11,7 +11,7 @@ const WELL: Sight = {
   trouble: null,
 };
 
-const CASES: readonly [string, Partial<Sight>, string][] = [
+const CASES: readonly [string, Partial<TileInputs>, string][] = [
   ['is live', {}, 'Live'],
   ['connects before the first frame', { playing: false, waited_secs: 1 }, 'Connecting'],
   ['is paused when nobody looks', { visible: false }, 'Paused: not on the screen'],
@@ -55,7 +55,7 @@ test('the socket is open behind fallback pictures, to come back', () => {
   expect(runsPlayer({ ...WELL, playing: false, waited_secs: 60 })).toBe(true);
 });
 
-test.each<Partial<Sight>>([{ visible: false }, { wants_live: false }, { unplayable: 'no' }])(
+test.each<Partial<TileInputs>>([{ visible: false }, { wants_live: false }, { unplayable: 'no' }])(
   'no socket for %o',
   (change) => {
     expect(runsPlayer({ ...WELL, ...change })).toBe(false);

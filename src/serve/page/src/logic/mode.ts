@@ -12,11 +12,11 @@ export const FALLBACK_SECS = 3;
 export const FROZEN_SECS = 2.5;
 
 /** What a tile knows when it decides. */
-export interface Sight {
+export interface TileInputs {
   /** On the screen, in a page that is in front. */
   readonly visible: boolean;
   readonly state: StreamState;
-  /** Few tiles, or this one is pointed at, or enlarged. */
+  /** Few tiles, or this one is pointed at, or selectedStream. */
   readonly wants_live: boolean;
   /** Why this browser cannot play it, or null when it can. */
   readonly unplayable: string | null;
@@ -34,7 +34,7 @@ export type Mode =
   | { readonly kind: 'pictures'; readonly reason: string; readonly chosen: boolean };
 
 /** The mode to be in now. */
-export function choose(sight: Sight): Mode {
+export function choose(sight: TileInputs): Mode {
   if (!sight.visible) return { kind: 'paused' };
   if (sight.unplayable !== null) return stills(sight, sight.unplayable);
   if (!sight.wants_live) return stills(sight, `more than ${LIVE_TILES_MAX} streams on view`, true);
@@ -46,7 +46,7 @@ export function choose(sight: Sight): Mode {
 }
 
 /** Whether the media socket should be open. It stays so behind pictures, to come back by itself. */
-export function runsPlayer(sight: Sight): boolean {
+export function runsPlayer(sight: TileInputs): boolean {
   return sight.visible && sight.wants_live && sight.unplayable === null;
 }
 
@@ -67,7 +67,7 @@ export function modeText(mode: Mode): string {
 }
 
 /** Pictures, if the stream can have any: the box takes them from its newest key frame. */
-function stills(sight: Sight, reason: string, chosen = false): Mode {
+function stills(sight: TileInputs, reason: string, chosen = false): Mode {
   if (sight.state === 'live') return { kind: 'pictures', reason, chosen };
   return { kind: sight.state === 'offline' ? 'no-signal' : 'connecting' };
 }

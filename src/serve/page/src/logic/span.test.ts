@@ -8,7 +8,7 @@ import {
   keyStep,
   landing,
   length,
-  marks,
+  ticks,
   pan,
   toMs,
   toPx,
@@ -61,11 +61,11 @@ describe('what is on view', () => {
 
   test('the scale is round in its zone and not too dense', () => {
     const span = { start_ms: 10 * HOUR + 1, end_ms: 11 * HOUR };
-    const found = marks(span, 600, 5.5 * HOUR);
+    const found = ticks(span, 600, 5.5 * HOUR);
     expect(found.length).toBeGreaterThan(3);
     expect(found.length).toBeLessThanOrEqual(8);
     for (const ms of found) expect((ms + 5.5 * HOUR) % 600_000).toBe(0);
-    expect(marks(span, 0, 0).length).toBeLessThan(3);
+    expect(ticks(span, 0, 0).length).toBeLessThan(3);
   });
 
   test('an arrow key reaches any minute of any view', () => {

@@ -3,7 +3,7 @@
 // Owns: zoom, pan, the marks of the scale, what lies under a date. Pure: pixels and dates in and
 // out.
 
-import type { Stretch } from './api';
+import type { TimeRange } from './api';
 
 /** A stretch of time on view, in Unix milliseconds. */
 export interface Span {
@@ -71,7 +71,7 @@ export function pan(span: Span, width: number, px: number): number {
 }
 
 /** What is drawn of some stretches: left and right in pixels, cut to the view. */
-export function bars<T extends Stretch>(
+export function bars<T extends TimeRange>(
   stretches: readonly T[],
   span: Span,
   width: number,
@@ -86,7 +86,7 @@ export function bars<T extends Stretch>(
 }
 
 /** Where playing goes that is sent to `ms`: there, out of a gap to what follows, else to the end. */
-export function landing(ms: number, runs: readonly Stretch[]): number {
+export function landing(ms: number, runs: readonly TimeRange[]): number {
   if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
   const later = runs.filter((run) => run.start_ms > ms).map((run) => run.start_ms);
   if (later.length > 0) return Math.min(...later);
@@ -95,7 +95,7 @@ export function landing(ms: number, runs: readonly Stretch[]): number {
 }
 
 /** The last moment of footage at or before `ms`; `ms` itself where there is none. */
-export function before(ms: number, runs: readonly Stretch[]): number {
+export function before(ms: number, runs: readonly TimeRange[]): number {
   if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
   const ends = runs.map((run) => run.end_ms).filter((end) => end <= ms);
   return ends.length > 0 ? Math.max(...ends) - 1 : ms;
@@ -118,7 +118,7 @@ const STEPS_MS = [
 const LABEL_PX = 84;
 
 /** The dates that the scale names: round in the zone whose offset is given, not too dense. */
-export function marks(span: Span, width: number, offset_ms: number): number[] {
+export function ticks(span: Span, width: number, offset_ms: number): number[] {
   const least = (length(span) * LABEL_PX) / Math.max(width, 1);
   const step = STEPS_MS.find((one) => one >= least) ?? 24 * HOUR;
   const first = Math.ceil((span.start_ms + offset_ms) / step) * step - offset_ms;

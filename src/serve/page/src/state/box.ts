@@ -44,15 +44,15 @@ let busy = false;
 let offset_ms = Date.now() - performance.now();
 
 /** Starts asking, for as long as the page lives. */
-export function watch(): void {
+export function startPolling(): void {
   setInterval(() => (now_ms.value = performance.now() + offset_ms), 1_000);
-  document.addEventListener('visibilitychange', hurry);
-  window.addEventListener('online', hurry);
-  hurry();
+  document.addEventListener('visibilitychange', refreshNow);
+  window.addEventListener('online', refreshNow);
+  refreshNow();
 }
 
 /** Asks now instead of at the end of the second. */
-export function hurry(): void {
+export function refreshNow(): void {
   clearTimeout(timer);
   if (!busy && document.visibilityState === 'visible') void ask();
 }
@@ -66,7 +66,7 @@ async function ask(): Promise<void> {
     missed(error instanceof Error && error.name === 'Error' ? error.message : 'it does not answer');
   } finally {
     busy = false;
-    timer = window.setTimeout(hurry, failures === 0 ? PERIOD_MS : backoff.next());
+    timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
   }
 }
 

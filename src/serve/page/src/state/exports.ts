@@ -1,6 +1,6 @@
 // The export jobs, asked for while somebody looks.
 //
-// Owns: the poll, and asking the box to begin, cancel or remove one.
+// Owns: the poll, and asking the box to startExport, cancel or remove one.
 
 import { signal } from '@preact/signals';
 import { readError } from '../logic/api';
@@ -14,7 +14,7 @@ const PERIOD_MS = 2_000;
 export const jobs = signal<readonly Job[] | null>(null);
 
 /** Keeps asking until the returned function is called. */
-export function watchJobs(): () => void {
+export function pollExports(): () => void {
   const ask = () => {
     if (document.visibilityState === 'visible') void refresh();
   };
@@ -24,7 +24,11 @@ export function watchJobs(): () => void {
 }
 
 /** Asks for an export; null when the box took it, else its words for why not. */
-export function begin(streams: readonly string[], start: Date, end: Date): Promise<string | null> {
+export function startExport(
+  streams: readonly string[],
+  start: Date,
+  end: Date,
+): Promise<string | null> {
   const wish = { streams, start: start.toISOString(), end: end.toISOString() };
   return send(PATH, {
     method: 'POST',

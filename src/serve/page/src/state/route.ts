@@ -5,26 +5,26 @@
 import { signal } from '@preact/signals';
 
 /** The stream shown large, or null for all of them. */
-export const enlarged = signal<string | null>(read(location.hash));
+export const selectedStream = signal<string | null>(read(location.hash));
 
 window.addEventListener('hashchange', () => {
-  enlarged.value = read(location.hash);
+  selectedStream.value = read(location.hash);
 });
 
 /** The address of a stream shown large. */
-export function addressOf(name: string): string {
+export function streamAddress(name: string): string {
   return `#/${encodeURIComponent(name)}`;
 }
 
 /** The address of a stream's past, from a date on. */
-export function timelineOf(name: string, ms?: number): string {
+export function timelineAddress(name: string, ms?: number): string {
   const query = new URLSearchParams({ cam: name });
   if (ms !== undefined) query.set('t', new Date(ms).toISOString());
   return `/timeline?${query.toString()}`;
 }
 
 /** The stream and the date of the past that the address names; null elsewhere. */
-export function timelinePlace(): { cam: string | null; ms: number | null } | null {
+export function timelineLocation(): { cam: string | null; ms: number | null } | null {
   if (location.pathname !== '/timeline') return null;
   const query = new URLSearchParams(location.search);
   const ms = Date.parse(query.get('t') ?? '');
@@ -32,8 +32,8 @@ export function timelinePlace(): { cam: string | null; ms: number | null } | nul
 }
 
 /** Writes the date into the address, without a step in the browser's history. */
-export function rememberPlace(name: string, ms: number): void {
-  history.replaceState(null, '', timelineOf(name, ms));
+export function replaceTimelineAddress(name: string, ms: number): void {
+  history.replaceState(null, '', timelineAddress(name, ms));
 }
 
 function read(hash: string): string | null {

@@ -5,7 +5,7 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { live_count, outage, streams } from '../state/box';
-import { enlarged, timelinePlace } from '../state/route';
+import { selectedStream, timelineLocation } from '../state/route';
 import { Announcer } from './announcer';
 import { Card } from './card';
 import { Exports } from './exports';
@@ -14,10 +14,10 @@ import { Detail } from './detail';
 import { Empty, Outage, Unknown, Waiting } from './notice';
 
 export function App() {
-  const name = enlarged.value;
+  const name = selectedStream.value;
   const count = streams.value?.length ?? 0;
   useEffect(() => {
-    if (timelinePlace() !== null) return;
+    if (timelineLocation() !== null) return;
     document.title =
       name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
   }, [name, count, live_count.value]);
@@ -31,7 +31,7 @@ export function App() {
         {outage.value !== null && (
           <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
         )}
-        {timelinePlace() === null ? <Content name={name} /> : <Past />}
+        {timelineLocation() === null ? <Content name={name} /> : <Past />}
       </main>
       <Announcer />
     </>
@@ -42,7 +42,7 @@ export function App() {
 function Past() {
   const [Timeline, setTimeline] = useState<ComponentType | null>(null);
   useEffect(() => {
-    void import('./timeline').then((module) => setTimeline(() => module.Timeline));
+    void import('./timeline/timeline').then((module) => setTimeline(() => module.Timeline));
   }, []);
   return Timeline === null ? <Waiting lost={outage.value !== null} /> : <Timeline />;
 }

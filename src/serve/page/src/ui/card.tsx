@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { StreamInfo } from '../logic/api';
 import { LIVE_TILES_MAX } from '../logic/mode';
-import { addressOf } from '../state/route';
+import { streamAddress } from '../state/route';
 import { Addresses, Facts } from './facts';
 import { ModeLine, Picture, useView } from './picture';
 import { RecordingLine, StateLine } from './state';
@@ -23,11 +23,11 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
     >
       <div class="bar">
         <h2>
-          <a href={addressOf(stream.name)}>{stream.name}</a>
+          <a href={streamAddress(stream.name)}>{stream.name}</a>
         </h2>
         <ModeLine tile={view.tile} />
       </div>
-      <a class="enlarge" href={addressOf(stream.name)} aria-label={`Enlarge ${stream.name}`}>
+      <a class="enlarge" href={streamAddress(stream.name)} aria-label={`Enlarge ${stream.name}`}>
         <Picture stream={stream} view={view} />
       </a>
       <div class="about">

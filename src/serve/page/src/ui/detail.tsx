@@ -4,9 +4,9 @@ import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { readRecordings, type Recordings, type StreamInfo } from '../logic/api';
 import { age, moment, size } from '../logic/format';
-import type { Tile } from '../live/tile';
+import type { Tile } from '../media/tile';
 import { get, now_ms } from '../state/box';
-import { timelineOf } from '../state/route';
+import { timelineAddress } from '../state/route';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
 import { ModeLine, Picture, useView } from './picture';
@@ -28,7 +28,7 @@ export function Detail({ stream }: { stream: StreamInfo }) {
         <h1 id="detail-name">{stream.name}</h1>
         <ModeLine tile={view.tile} />
         {stream.recording !== null && (
-          <a class="button" href={timelineOf(stream.name)}>
+          <a class="button" href={timelineAddress(stream.name)}>
             <Icon name="wait" /> Recordings
           </a>
         )}
@@ -141,7 +141,7 @@ function RecordingTable({ name, held }: { name: string; held: Recordings }) {
             <tr key={`${row.what}${row.start_ms}`} data-what={row.what}>
               <th scope="row">{row.what}</th>
               <td>
-                <a href={timelineOf(name, row.what === 'Gap' ? row.end_ms : row.start_ms)}>
+                <a href={timelineAddress(name, row.what === 'Gap' ? row.end_ms : row.start_ms)}>
                   {moment(row.start_ms, now_ms.value)}
                 </a>
               </td>

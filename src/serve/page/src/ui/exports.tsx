@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { type Job, type JobState, localInput } from '../logic/exports';
 import { moment, size } from '../logic/format';
 import { now_ms, streams } from '../state/box';
-import { begin, jobs, remove, watchJobs } from '../state/exports';
+import { startExport, jobs, remove, pollExports } from '../state/exports';
 import { Icon } from './icon';
 
 /** How far back a new export begins unless somebody says otherwise. */
@@ -18,7 +18,7 @@ const WORDS: Record<JobState, string> = {
 };
 
 export function Exports() {
-  useEffect(watchJobs, []);
+  useEffect(pollExports, []);
   const [trouble, setTrouble] = useState<string | null>(null);
   const recorded = (streams.value ?? []).filter((one) => one.recording !== null);
   const list = jobs.value ?? [];
@@ -46,7 +46,7 @@ function Form({ names, tell }: { names: readonly string[]; tell: Tell }) {
     event.preventDefault();
     const fields = new FormData(event.currentTarget as HTMLFormElement);
     const date = (name: string) => new Date(String(fields.get(name)));
-    tell(await begin(fields.getAll('stream').map(String), date('start'), date('end')));
+    tell(await startExport(fields.getAll('stream').map(String), date('start'), date('end')));
   };
   return (
     <details>

@@ -1,7 +1,7 @@
 // What the page says when there are no streams to show, and why.
 
 import { age } from '../logic/format';
-import { hurry, now_ms } from '../state/box';
+import { refreshNow, now_ms } from '../state/box';
 import { Icon } from './icon';
 
 const EXAMPLE = `[stream.gate]
@@ -32,7 +32,7 @@ export function Outage({ since_ms, reason }: { since_ms: number; reason: string 
         <p>
           Since {age((now_ms.value - since_ms) / 1000)}. What is shown below is the last that was
           known.{' '}
-          <button type="button" onClick={hurry}>
+          <button type="button" onClick={refreshNow}>
             Try now
           </button>
         </p>

@@ -5,11 +5,12 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RefObject } from 'preact';
-import { Tile } from '../live/tile';
-import { instant, type StreamInfo } from '../logic/api';
+import { Tile } from '../media/tile';
+import type { StreamInfo } from '../logic/api';
+import { instant } from '../logic/json';
 import { age, delay } from '../logic/format';
 import { modeText } from '../logic/mode';
-import { hurry, now_ms, outage } from '../state/box';
+import { refreshNow, now_ms, outage } from '../state/box';
 import { Icon, type IconName } from './icon';
 
 /** The elements of a picture, and its tile once they are there. */
@@ -29,7 +30,7 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
   useEffect(() => {
     if (frame.current === null || video.current === null || image.current === null) return;
     const parts = { video: video.current, image: image.current };
-    const made = new Tile({ ...parts, stream, wants_live, hurry });
+    const made = new Tile({ ...parts, stream, wants_live, refreshNow });
     const observer = new IntersectionObserver(
       (seen) => made.shown(seen.at(-1)?.isIntersecting ?? false),
       { rootMargin: '64px' },

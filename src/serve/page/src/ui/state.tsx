@@ -1,6 +1,7 @@
 // A stream's state and its recording, in words and a shape.
 
-import { instant, type StreamInfo } from '../logic/api';
+import type { StreamInfo } from '../logic/api';
+import { instant } from '../logic/json';
 import { age, moment, size } from '../logic/format';
 import { now_ms } from '../state/box';
 import { Icon } from './icon';

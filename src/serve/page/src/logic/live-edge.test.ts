@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Cushion, decide, trim } from './edge';
+import { JitterTarget, decide, trim } from './live-edge';
 
 const one = (start: number, end: number) => [{ start, end }];
 
@@ -57,15 +57,15 @@ describe('trim', () => {
   test('leaves an empty buffer alone', () => expect(trim(100, [])).toBeNull());
 });
 
-describe('Cushion', () => {
+describe('JitterTarget', () => {
   test('grows with each starvation, to a limit', () => {
-    const cushion = new Cushion();
+    const cushion = new JitterTarget();
     for (let i = 0; i < 10; i += 1) cushion.starved(i);
     expect(cushion.secs(10)).toBeCloseTo(0.3);
   });
 
   test('shrinks by a step after a calm period', () => {
-    const cushion = new Cushion();
+    const cushion = new JitterTarget();
     cushion.starved(0);
     cushion.starved(0);
     expect(cushion.secs(19_999)).toBeCloseTo(0.2);

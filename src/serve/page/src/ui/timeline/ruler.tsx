@@ -4,11 +4,11 @@
 // played there is the timeline's business.
 
 import { useEffect, useRef } from 'preact/hooks';
-import type { Recordings } from '../logic/api';
-import { clock, zone } from '../logic/format';
-import { bars, keyStep, length, marks, pan, type Span, toMs, toPx, zoom } from '../logic/span';
+import type { Recordings } from '../../logic/api';
+import { clock, zone } from '../../logic/format';
+import { bars, keyStep, length, ticks, pan, type Span, toMs, toPx, zoom } from '../../logic/span';
 
-export interface StripProps {
+export interface TimeRulerProps {
   readonly label: string;
   readonly span: Span;
   readonly held: Recordings;
@@ -29,7 +29,7 @@ export function offsetMs(ms: number): number {
   return -new Date(ms).getTimezoneOffset() * 60_000;
 }
 
-export function Strip(props: StripProps) {
+export function TimeRuler(props: TimeRulerProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const latest = useRef(props);
   latest.current = props;
@@ -74,7 +74,7 @@ export function Strip(props: StripProps) {
 }
 
 /** "14:05:23, recorded", "14:05:23, no footage: the camera could not be reached". */
-function said({ at_ms, held }: StripProps): string {
+function said({ at_ms, held }: TimeRulerProps): string {
   const inside = (one: { start_ms: number; end_ms: number }) =>
     one.start_ms <= at_ms && at_ms < one.end_ms;
   if (held.runs.some(inside)) return `${clock(at_ms)}, recorded`;
@@ -82,7 +82,7 @@ function said({ at_ms, held }: StripProps): string {
   return `${clock(at_ms)}, no footage${gap === undefined ? '' : `: ${gap.message}`}`;
 }
 
-function press(event: KeyboardEvent, { span, at_ms, held, onSeek }: StripProps): void {
+function press(event: KeyboardEvent, { span, at_ms, held, onSeek }: TimeRulerProps): void {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const step = keyStep(span);
   const first = held.runs[0]?.start_ms ?? at_ms;
@@ -103,7 +103,7 @@ function press(event: KeyboardEvent, { span, at_ms, held, onSeek }: StripProps):
   onSeek(goal, true);
 }
 
-function useDrag(latest: { current: StripProps }) {
+function useDrag(latest: { current: TimeRulerProps }) {
   const dragged = useRef<number | null>(null);
   const at = (event: PointerEvent) => {
     const element = event.currentTarget as HTMLCanvasElement;
@@ -134,7 +134,7 @@ function useDrag(latest: { current: StripProps }) {
   };
 }
 
-function draw(canvas: HTMLCanvasElement, props: StripProps): void {
+function draw(canvas: HTMLCanvasElement, props: TimeRulerProps): void {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = devicePixelRatio;
   const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -176,7 +176,7 @@ function drawScale(
   colour: Colour,
 ): void {
   const short = length(span) > 3 * 3_600_000;
-  for (const ms of marks(span, width, offsetMs(span.start_ms))) {
+  for (const ms of ticks(span, width, offsetMs(span.start_ms))) {
     const x = toPx(span, width, ms);
     context.fillStyle = colour('line');
     context.fillRect(x, 0, 1, height);
@@ -187,7 +187,7 @@ function drawScale(
 
 function drawFootage(
   context: CanvasRenderingContext2D,
-  { span, held }: StripProps,
+  { span, held }: TimeRulerProps,
   width: number,
   track: Track,
   colour: Colour,
@@ -243,7 +243,7 @@ function fitted(context: CanvasRenderingContext2D, text: string, room: number): 
 
 function drawRange(
   context: CanvasRenderingContext2D,
-  { span, range }: StripProps,
+  { span, range }: TimeRulerProps,
   width: number,
   track: Track,
   colour: Colour,

@@ -4,18 +4,18 @@
 // next step whenever it is idle.
 
 /** One thing to do with the SourceBuffer. */
-export type FeedStep =
+export type AppendStep =
   | { readonly kind: 'type'; readonly mime: string }
   | { readonly kind: 'append'; readonly bytes: Uint8Array<ArrayBuffer> };
 
 /** About 30 s at 4 Mbit/s. Full means the browser cannot keep up: the player reconnects and starts
  * at the newest key frame. */
-export const FEED_BYTES_MAX = 16 * 1024 * 1024;
+export const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 /** Waiting pieces are joined up to this size, so that a backlog is worked off in few steps. */
 const APPEND_BYTES_MAX = 1024 * 1024;
 
-export class Feed {
-  #steps: FeedStep[] = [];
+export class AppendQueue {
+  #steps: AppendStep[] = [];
   #bytes = 0;
 
   get bytes(): number {
@@ -29,14 +29,14 @@ export class Feed {
 
   /** Takes media bytes; false (and nothing taken) when the queue is full. */
   push(bytes: Uint8Array<ArrayBuffer>): boolean {
-    if (this.#bytes + bytes.length > FEED_BYTES_MAX) return false;
+    if (this.#bytes + bytes.length > QUEUE_BYTES_MAX) return false;
     this.#steps.push({ kind: 'append', bytes });
     this.#bytes += bytes.length;
     return true;
   }
 
   /** Takes the next step out of the queue; null when it is empty. */
-  next(): FeedStep | null {
+  next(): AppendStep | null {
     const first = this.#steps.shift();
     if (first === undefined || first.kind === 'type') return first ?? null;
     const pieces = [first.bytes];

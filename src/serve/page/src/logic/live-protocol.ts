@@ -3,6 +3,8 @@
 // Owns: their shapes and their checks. What does not fit is `null`, never an exception: one odd
 // message must not stop the picture.
 
+import { number, record, string } from './json';
+
 /** Ties the media timeline to the wall clock of the box. */
 export interface ClockMark {
   /** Presentation time of one unit, in seconds of the media timeline. */
@@ -14,7 +16,7 @@ export interface ClockMark {
 }
 
 /** What follows on this socket; an init segment is the next binary message. */
-export interface Hello {
+export interface LiveHello {
   readonly codecs: string;
   readonly mime: string;
   readonly width: number;
@@ -26,19 +28,17 @@ export interface Hello {
   readonly clock: ClockMark | null;
 }
 
-export type Message =
-  | { readonly kind: 'hello'; readonly hello: Hello }
+export type LiveMessage =
+  | { readonly kind: 'hello'; readonly hello: LiveHello }
   | { readonly kind: 'clock'; readonly clock: ClockMark }
   | { readonly kind: 'drop'; readonly units: number }
   | { readonly kind: 'state'; readonly state: string; readonly reason: string | null };
-
-type Fields = Record<string, unknown>;
 
 /** Longer than any message of ours; what is longer is not read. */
 const TEXT_CHARS_MAX = 16_384;
 
 /** Reads one text message; null when it is none of ours. */
-export function parse(text: string): Message | null {
+export function parse(text: string): LiveMessage | null {
   if (text.length > TEXT_CHARS_MAX) return null;
   let value: unknown;
   try {
@@ -58,7 +58,7 @@ export function parse(text: string): Message | null {
   return null;
 }
 
-function hello(value: unknown): Message | null {
+function hello(value: unknown): LiveMessage | null {
   const fields = record(value);
   const mime = fields && string(fields['mime']);
   if (!fields || !mime) return null;
@@ -87,25 +87,8 @@ function clock(value: unknown): ClockMark | null {
   return { media_secs, wall_ms, now_ms };
 }
 
-function state(value: unknown): Message | null {
+function state(value: unknown): LiveMessage | null {
   const fields = record(value);
   const name = fields && string(fields['state']);
   return name ? { kind: 'state', state: name, reason: string(fields?.['reason']) } : null;
-}
-
-/** The value as an object with named fields, or null. */
-export function record(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Fields)
-    : null;
-}
-
-/** The value as a finite number, or null. */
-export function number(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null;
-}
-
-/** The value as a string that says something, or null. */
-export function string(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
 }

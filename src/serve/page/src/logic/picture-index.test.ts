@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Part } from './past';
-import { Reel } from './reel';
+import { type Part } from './recorded-protocol';
+import { PictureIndex } from './picture-index';
 
 /** A second of 4 pictures, whose first is of the date `wall_ms`. */
 function part(media_secs: number, wall_ms: number, way: 1 | -1 = 1): Part {
@@ -10,8 +10,8 @@ function part(media_secs: number, wall_ms: number, way: 1 | -1 = 1): Part {
 
 const GAP = { start_ms: 12_000, end_ms: 60_000, message: 'power' };
 
-function reel(): Reel {
-  const made = new Reel();
+function reel(): PictureIndex {
+  const made = new PictureIndex();
   made.add(part(1, 10_000), null);
   made.add(part(2, 11_000), null);
   made.add(part(3, 60_000), GAP);
@@ -25,7 +25,7 @@ describe('a reel', () => {
     ]);
     expect(reel().gap(3.2)).toBe(GAP);
     expect(reel().gap(2.9)).toBe(null);
-    expect(new Reel().date(1)).toBe(null);
+    expect(new PictureIndex().date(1)).toBe(null);
   });
 
   test('finds the picture of a date: the last one not after it', () => {
@@ -65,7 +65,7 @@ describe('a reel', () => {
   });
 
   test('runs backwards', () => {
-    const back = new Reel();
+    const back = new PictureIndex();
     back.add({ ...part(1, 50_000, -1), pictures: [1] }, null);
     back.add({ ...part(2, 49_000, -1), pictures: [2] }, null);
     expect(back.date(2.5)).toBe(48_500);

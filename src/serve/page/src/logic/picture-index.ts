@@ -3,11 +3,11 @@
 // Owns: the way from the media timeline to dates and back, and from one picture to the next. The
 // times are the box's own, never a number of pictures by a rate.
 
-import type { Part, PassedGap } from './past';
+import type { Part, SkippedGap } from './recorded-protocol';
 
 /** A part, and the gap that was passed over before it. */
 interface Piece extends Part {
-  readonly gap: PassedGap | null;
+  readonly gap: SkippedGap | null;
 }
 
 /** A double is exact to far less than that; pictures are further apart. */
@@ -15,7 +15,7 @@ const EPSILON_SECS = 0.0005;
 /** Parts kept in mind: more than any buffer holds. */
 const PIECES_MAX = 4_096;
 
-export class Reel {
+export class PictureIndex {
   #pieces: Piece[] = [];
 
   clear(): void {
@@ -27,7 +27,7 @@ export class Reel {
   }
 
   /** Takes a part that follows all others. */
-  add(part: Part, gap: PassedGap | null): void {
+  add(part: Part, gap: SkippedGap | null): void {
     if (part.pictures.length === 0) return;
     this.#pieces.push({ ...part, gap });
     if (this.#pieces.length > PIECES_MAX) this.#pieces.shift();
@@ -46,7 +46,7 @@ export class Reel {
   }
 
   /** The gap that ended at the part shown at `secs`. */
-  gap(secs: number): PassedGap | null {
+  gap(secs: number): SkippedGap | null {
     return this.#at(secs)?.gap ?? null;
   }
 

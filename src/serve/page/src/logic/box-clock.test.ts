@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BoxClock } from './clock';
+import { BoxClock } from './box-clock';
 
 /** A box whose Unix time is `BOX` when our monotonic clock reads 0, on whatever wall clock we have. */
 const BOX = 1_795_363_523_000;

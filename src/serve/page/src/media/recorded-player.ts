@@ -5,11 +5,16 @@
 // box's media timeline only grows.
 
 import { signal } from '@preact/signals';
-import { mediaSource, NO_MEDIA_SOURCE } from '../live/player';
+import { mediaSource, NO_MEDIA_SOURCE } from './live-player';
 import { Backoff } from '../logic/backoff';
-import { Feed } from '../logic/feed';
-import { parsePast, type Part, type PassedGap, type PastHello } from '../logic/past';
-import { Reel } from '../logic/reel';
+import { AppendQueue } from '../logic/append-queue';
+import {
+  parseRecorded,
+  type Part,
+  type SkippedGap,
+  type RecordedHello,
+} from '../logic/recorded-protocol';
+import { PictureIndex } from '../logic/picture-index';
 
 /** How often it is looked where playing is, and the box is told. */
 const TICK_MS = 100;
@@ -25,7 +30,7 @@ const GAP_TOLD_SECS = 4;
 /** Whoever steps back beyond what came is sent so much, not to ask again for each picture. */
 const BACK_MS = 1_000;
 
-export class PastPlayer {
+export class RecordedPlayer {
   /** The date on the screen, in Unix milliseconds. */
   readonly date_ms = signal<number | null>(null);
   readonly playing = signal(false);
@@ -34,7 +39,7 @@ export class PastPlayer {
   readonly waiting = signal(true);
   /** Plays what happens now. */
   readonly live = signal(false);
-  readonly gap = signal<PassedGap | null>(null);
+  readonly gap = signal<SkippedGap | null>(null);
   /** What is wrong, in words. */
   readonly trouble = signal<string | null>(null);
   readonly audio = signal<{ playing: boolean; dropped: string | null }>({
@@ -42,8 +47,8 @@ export class PastPlayer {
     dropped: null,
   });
 
-  readonly #reel = new Reel();
-  readonly #feed = new Feed();
+  readonly #index = new PictureIndex();
+  readonly #queue = new AppendQueue();
   readonly #backoff = new Backoff();
   #socket: WebSocket | null = null;
   #source: MediaSource | null = null;
@@ -56,7 +61,7 @@ export class PastPlayer {
   #current = false;
   /** A new socket: its timeline is not the one that is buffered. */
   #fresh = true;
-  #next_gap: PassedGap | null = null;
+  #next_gap: SkippedGap | null = null;
   /** The date at which to land, and the place on the media timeline once that is known. */
   #goal_ms: number | null = null;
   #goal_secs: number | null = null;
@@ -111,7 +116,7 @@ export class PastPlayer {
     this.gap.value = null;
     this.live.value = false;
     this.date_ms.value = ms;
-    const held = this.speed.peek() > 0 && this.#reel.reaches(ms) ? this.#reel.find(ms) : null;
+    const held = this.speed.peek() > 0 && this.#index.reaches(ms) ? this.#index.find(ms) : null;
     if (held !== null && this.#isBuffered(held)) {
       this.#land(held);
       return;
@@ -138,15 +143,15 @@ export class PastPlayer {
     if (kind(this.speed.peek()) !== 'all') this.setSpeed(1);
     if (this.#goal_ms !== null) return;
     const from = this.#goal_secs ?? this.video.currentTime;
-    const picture = this.#reel.beside(from, way);
+    const picture = this.#index.beside(from, way);
     if (picture !== null) {
       this.#land(picture);
       return;
     }
     // Behind all that came the box is waited for. Before it, it is asked for the picture that was
     // shown just before the first one that is known.
-    const first = this.#reel.picture(-Infinity);
-    const first_ms = first === null ? null : this.#reel.date(first);
+    const first = this.#index.picture(-Infinity);
+    const first_ms = first === null ? null : this.#index.date(first);
     if (way === 1 || first_ms === null) return;
     const ms = this.before(Math.ceil(first_ms) - 2);
     this.#order(ms, { seek: new Date(this.before(ms - BACK_MS)).toISOString() });
@@ -159,7 +164,7 @@ export class PastPlayer {
     this.#goal_secs = null;
     this.#goal_behind_ms = null;
     this.#current = false;
-    this.#feed.clear();
+    this.#queue.clear();
     this.waiting.value = true;
     if (!this.#send({ ...message, serial: this.#serial })) {
       this.#hangUp();
@@ -195,7 +200,7 @@ export class PastPlayer {
   #hangUp(): void {
     const socket = this.#socket;
     this.#socket = null;
-    this.#feed.clear();
+    this.#queue.clear();
     if (socket === null) return;
     socket.onmessage = null;
     socket.onclose = null;
@@ -218,11 +223,11 @@ export class PastPlayer {
 
   #receive(data: string | ArrayBuffer): void {
     if (typeof data !== 'string') {
-      if (this.#current && !this.#feed.push(new Uint8Array(data))) this.#lost();
+      if (this.#current && !this.#queue.push(new Uint8Array(data))) this.#lost();
       this.#pump();
       return;
     }
-    const message = parsePast(data);
+    const message = parseRecorded(data);
     switch (message?.kind) {
       case 'hello':
         this.#begin(message.hello);
@@ -249,7 +254,7 @@ export class PastPlayer {
     }
   }
 
-  #begin(hello: PastHello): void {
+  #begin(hello: RecordedHello): void {
     this.#current = hello.serial === this.#serial;
     if (!this.#current) return;
     const Source = mediaSource();
@@ -263,7 +268,7 @@ export class PastPlayer {
     this.#backoff.reset();
     this.trouble.value = null;
     this.audio.value = { playing: hello.audio, dropped: hello.audio_dropped };
-    if (this.#goal_ms !== null) this.#reel.clear();
+    if (this.#goal_ms !== null) this.#index.clear();
     const fits =
       !this.#fresh &&
       this.#source?.readyState === 'open' &&
@@ -272,13 +277,13 @@ export class PastPlayer {
     if (!fits) this.#openSource(Source);
     this.#fresh = false;
     this.#buffer_audio = hello.audio;
-    this.#feed.type(hello.mime);
+    this.#queue.type(hello.mime);
   }
 
   #expect(part: Part): void {
     this.#current = part.serial === this.#serial;
     if (!this.#current) return;
-    this.#reel.add(part, this.#next_gap);
+    this.#index.add(part, this.#next_gap);
     if (part.pictures.length > 0) this.#next_gap = null;
     if (this.#goal_ms === null) return;
     const found = this.#find(part, this.#goal_ms);
@@ -289,15 +294,15 @@ export class PastPlayer {
 
   #find(part: Part, goal_ms: number): number | null {
     if (kind(this.speed.peek()) === 'back') return part.media_secs;
-    if (this.#goal_behind_ms !== null) return this.#reel.findBefore(this.#goal_behind_ms);
-    return this.#reel.find(goal_ms);
+    if (this.#goal_behind_ms !== null) return this.#index.findBefore(this.#goal_behind_ms);
+    return this.#index.find(goal_ms);
   }
 
   /** Shows the picture that is at `secs`, as soon as it is there. */
   #land(secs: number): void {
     this.#goal_ms = null;
     this.#goal_behind_ms = null;
-    this.#goal_secs = this.#reel.middle(secs);
+    this.#goal_secs = this.#index.middle(secs);
     this.#tick();
   }
 
@@ -324,11 +329,11 @@ export class PastPlayer {
     const behind = this.video.currentTime - KEEP_SECS;
     const oldest = this.#ranges()[0]?.[0] ?? Infinity;
     if (this.#goal_secs === null && oldest < this.video.currentTime - KEEP_MAX_SECS) {
-      this.#reel.trim(behind);
+      this.#index.trim(behind);
       this.#buffer?.remove(0, behind);
       return;
     }
-    const step = this.#feed.next();
+    const step = this.#queue.next();
     if (step === null) return;
     try {
       if (step.kind === 'append') this.#buffer?.appendBuffer(step.bytes);
@@ -418,11 +423,11 @@ export class PastPlayer {
 
   #shown(secs: number): void {
     // Of the old picture nothing is known any more while the new one is on its way.
-    if (this.#goal_ms !== null || this.#reel.empty) return;
-    const picture = this.#reel.picture(secs);
+    if (this.#goal_ms !== null || this.#index.empty) return;
+    const picture = this.#index.picture(secs);
     if (picture === null) return;
-    this.date_ms.value = this.#reel.date(picture);
-    const gap = this.#reel.gap(picture);
+    this.date_ms.value = this.#index.date(picture);
+    const gap = this.#index.gap(picture);
     const near =
       gap !== null && Math.abs((this.date_ms.peek() ?? 0) - gap.end_ms) < GAP_TOLD_SECS * 1000;
     this.gap.value = near ? gap : null;

@@ -4,16 +4,16 @@
 // and what to show instead; that is `tile.ts`.
 
 import { Backoff } from '../logic/backoff';
-import { BoxClock } from '../logic/clock';
-import { Cushion, decide, trim, type Range } from '../logic/edge';
-import { Feed } from '../logic/feed';
-import { type Hello, type Message, parse } from '../logic/protocol';
+import { BoxClock } from '../logic/box-clock';
+import { JitterTarget, decide, trim, type BufferedRange } from '../logic/live-edge';
+import { AppendQueue } from '../logic/append-queue';
+import { type LiveHello, type LiveMessage, parse } from '../logic/live-protocol';
 
 /** What the player tells its tile. */
 export interface PlayerListener {
   /** A frame reached the screen; its age in seconds by the clock of the box, if known. */
   frame(delay_secs: number | null): void;
-  hello(hello: Hello): void;
+  hello(hello: LiveHello): void;
   /** The server knows more about the stream's state than the last answer of the API. */
   state(): void;
   /** This attempt failed; the next follows by itself. */
@@ -46,10 +46,10 @@ export class LivePlayer {
   #source_url = '';
   #buffer: SourceBuffer | null = null;
   #buffer_mime = '';
-  readonly #feed = new Feed();
+  readonly #queue = new AppendQueue();
   readonly #clock = new BoxClock();
   readonly #backoff = new Backoff();
-  readonly #cushion = new Cushion();
+  readonly #target = new JitterTarget();
   #tick_timer = 0;
   #retry_timer = 0;
   #frame_handle = 0;
@@ -68,7 +68,7 @@ export class LivePlayer {
     video.disableRemotePlayback = true;
     video.addEventListener('waiting', () => {
       // A seek waits too, but not for want of bytes.
-      if (this.#shown_secs >= 0 && !video.seeking) this.#cushion.starved(performance.now());
+      if (this.#shown_secs >= 0 && !video.seeking) this.#target.starved(performance.now());
     });
     video.addEventListener('error', () => {
       if (this.#source !== null) this.#fail('this browser could not decode the video');
@@ -126,7 +126,7 @@ export class LivePlayer {
     const socket = this.#socket;
     this.#socket = null;
     this.#greeted = false;
-    this.#feed.clear();
+    this.#queue.clear();
     if (socket === null) return;
     socket.onmessage = null;
     socket.onclose = null;
@@ -148,14 +148,14 @@ export class LivePlayer {
       if (message !== null) this.#obey(message);
       return;
     }
-    if (!this.#feed.push(new Uint8Array(data))) {
+    if (!this.#queue.push(new Uint8Array(data))) {
       this.#fail('this browser cannot keep up, trying again');
       return;
     }
     this.#pump();
   }
 
-  #obey(message: Message): void {
+  #obey(message: LiveMessage): void {
     switch (message.kind) {
       case 'hello':
         this.#begin(message.hello);
@@ -172,7 +172,7 @@ export class LivePlayer {
     }
   }
 
-  #begin(hello: Hello): void {
+  #begin(hello: LiveHello): void {
     const Source = mediaSource();
     if (Source === null || !Source.isTypeSupported(hello.mime)) {
       this.stop();
@@ -188,13 +188,13 @@ export class LivePlayer {
       this.#dropSource();
       this.#openSource(Source);
     }
-    this.#feed.type(hello.mime);
+    this.#queue.type(hello.mime);
     this.#greeted = true;
     void this.video.play().catch((error: unknown) => this.#refused(error));
   }
 
   /** Whether the new bytes fit the old timeline: then the last frame stays up until the next. */
-  #continues(hello: Hello): boolean {
+  #continues(hello: LiveHello): boolean {
     if (this.#source?.readyState !== 'open' || this.video.error !== null) return false;
     const end = this.#ranges().at(-1)?.end ?? 0;
     const can_change =
@@ -237,7 +237,7 @@ export class LivePlayer {
       this.#buffer?.remove(stale.start, stale.end);
       return;
     }
-    const step = this.#feed.next();
+    const step = this.#queue.next();
     if (step === null) return;
     try {
       if (step.kind === 'type') this.#setType(this.#source, step.mime);
@@ -276,12 +276,12 @@ export class LivePlayer {
       const until = this.video.currentTime - 1;
       if (!(error instanceof DOMException) || error.name !== 'QuotaExceededError') throw error;
       if (oldest === undefined || oldest.start >= until) throw error;
-      this.#feed.unshift(bytes);
+      this.#queue.unshift(bytes);
       this.#buffer?.remove(oldest.start, until);
     }
   }
 
-  #ranges(): Range[] {
+  #ranges(): BufferedRange[] {
     const buffered = this.#buffer?.buffered;
     if (buffered === undefined) return [];
     return Array.from({ length: buffered.length }, (_, i) => ({
@@ -294,7 +294,7 @@ export class LivePlayer {
     const { seek_to, rate } = decide(
       this.video.currentTime,
       this.#ranges(),
-      this.#cushion.secs(performance.now()),
+      this.#target.secs(performance.now()),
     );
     if (seek_to !== null && !this.video.seeking) this.video.currentTime = seek_to;
     if (this.video.playbackRate !== rate) this.video.playbackRate = rate;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parse } from './protocol';
+import { parse } from './live-protocol';
 
 const CLOCK = { media_secs: 123.456, wall_ms: 1795363523480, now_ms: 1795363523500 };
 const HELLO = {

@@ -2,10 +2,10 @@
 //
 // Owns: their shapes and their checks. What does not fit is `null`, never an exception.
 
-import { record, number, string } from './protocol';
+import { record, number, string } from './json';
 
 /** What follows; an init segment is the next binary message. */
-export interface PastHello {
+export interface RecordedHello {
   readonly serial: number;
   readonly mime: string;
   readonly codecs: string;
@@ -28,16 +28,16 @@ export interface Part {
 }
 
 /** A stretch without footage that is passed over before the next part. */
-export interface PassedGap {
+export interface SkippedGap {
   readonly start_ms: number;
   readonly end_ms: number;
   readonly message: string;
 }
 
-export type PastMessage =
-  | { readonly kind: 'hello'; readonly hello: PastHello }
+export type RecordedMessage =
+  | { readonly kind: 'hello'; readonly hello: RecordedHello }
   | { readonly kind: 'part'; readonly part: Part }
-  | { readonly kind: 'gap'; readonly gap: PassedGap }
+  | { readonly kind: 'gap'; readonly gap: SkippedGap }
   | { readonly kind: 'speed'; readonly speed: number }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'edge' | 'live' | 'over' };
@@ -46,7 +46,7 @@ export type PastMessage =
 const TEXT_CHARS_MAX = 262_144;
 
 /** Reads one text message; null when it is none of ours. */
-export function parsePast(text: string): PastMessage | null {
+export function parseRecorded(text: string): RecordedMessage | null {
   if (text.length > TEXT_CHARS_MAX) return null;
   let fields: Record<string, unknown> | null;
   try {
@@ -63,7 +63,7 @@ export function parsePast(text: string): PastMessage | null {
   return hello(fields['hello']) ?? part(fields['part']) ?? gap(fields['gap']);
 }
 
-function hello(value: unknown): PastMessage | null {
+function hello(value: unknown): RecordedMessage | null {
   const fields = record(value);
   const mime = fields && string(fields['mime']);
   if (!fields || !mime) return null;
@@ -79,7 +79,7 @@ function hello(value: unknown): PastMessage | null {
   };
 }
 
-function part(value: unknown): PastMessage | null {
+function part(value: unknown): RecordedMessage | null {
   const fields = record(value);
   const serial = number(fields?.['serial']);
   const media_secs = number(fields?.['media_secs']);
@@ -93,7 +93,7 @@ function part(value: unknown): PastMessage | null {
   return { kind: 'part', part: { serial, media_secs, end_secs, wall_ms, way, pictures } };
 }
 
-function gap(value: unknown): PastMessage | null {
+function gap(value: unknown): RecordedMessage | null {
   const fields = record(value);
   const start_ms = Date.parse(string(fields?.['start']) ?? '');
   const end_ms = Date.parse(string(fields?.['end']) ?? '');

@@ -3,8 +3,8 @@
 // Owns: what is on view, the marked range, the keys. Does not own: playing (`past/player`).
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { StreamInfo } from '../logic/api';
-import { age, clock } from '../logic/format';
+import type { StreamInfo } from '../../logic/api';
+import { age, clock } from '../../logic/format';
 import {
   around,
   before,
@@ -15,15 +15,15 @@ import {
   LEVELS,
   type Span,
   zoom,
-} from '../logic/span';
-import { PastPlayer } from '../past/player';
-import { streams } from '../state/box';
-import { rememberPlace, timelineOf, timelinePlace } from '../state/route';
-import { usePast } from '../past/held';
-import { Icon } from './icon';
-import { Empty, Unknown, Waiting } from './notice';
-import { exact, offsetMs, Strip } from './strip';
-import '../style/timeline.css';
+} from '../../logic/span';
+import { RecordedPlayer } from '../../media/recorded-player';
+import { streams } from '../../state/box';
+import { replaceTimelineAddress, timelineAddress, timelineLocation } from '../../state/route';
+import { useRecordings } from '../../state/recordings';
+import { Icon } from '../icon';
+import { Empty, Unknown, Waiting } from '../notice';
+import { exact, offsetMs, TimeRuler } from './ruler';
+import '../../style/timeline.css';
 
 const SPEEDS = [-16, -8, -4, -2, -1, 0.25, 0.5, 1, 2, 4, 8, 16];
 /** Playing begins this far before the end, where no date is asked for. */
@@ -34,7 +34,7 @@ const KEYS_SETTING = 'holdfast.keys';
 
 export function Timeline() {
   const all = streams.value;
-  const place = timelinePlace();
+  const place = timelineLocation();
   if (all === null || place === null) return <Waiting lost={false} />;
   const recorded = all.filter((one) => one.recording !== null);
   const stream = place.cam === null ? recorded[0] : all.find((one) => one.name === place.cam);
@@ -49,7 +49,7 @@ interface PastProps {
 }
 
 function Past({ stream, recorded, start_ms }: PastProps) {
-  const held = usePast(stream.name);
+  const held = useRecordings(stream.name);
   const newest_ms = held?.runs.at(-1)?.end_ms ?? null;
   const first_ms = useRef<number | null>(null);
   if (first_ms.current === null && held !== null)
@@ -69,7 +69,7 @@ function Past({ stream, recorded, start_ms }: PastProps) {
             Camera{' '}
             <select
               value={stream.name}
-              onChange={(event) => location.assign(timelineOf(event.currentTarget.value))}
+              onChange={(event) => location.assign(timelineAddress(event.currentTarget.value))}
             >
               {recorded.map((one) => (
                 <option key={one.name}>{one.name}</option>
@@ -81,24 +81,35 @@ function Past({ stream, recorded, start_ms }: PastProps) {
       {held === null && <p class="quiet">Asking what is recorded…</p>}
       {held !== null && first_ms.current === null && <p class="quiet">Nothing is recorded yet.</p>}
       {held !== null && first_ms.current !== null && (
-        <Desk stream={stream} held={held} start_ms={first_ms.current} />
+        <TimelinePlayer stream={stream} held={held} start_ms={first_ms.current} />
       )}
     </article>
   );
 }
 
-type Held = NonNullable<ReturnType<typeof usePast>>;
+type Held = NonNullable<ReturnType<typeof useRecordings>>;
 
 /** The picture with everything that moves it. */
-function Desk({ stream, held, start_ms }: { stream: StreamInfo; held: Held; start_ms: number }) {
+function TimelinePlayer({
+  stream,
+  held,
+  start_ms,
+}: {
+  stream: StreamInfo;
+  held: Held;
+  start_ms: number;
+}) {
   const video = useRef<HTMLVideoElement>(null);
   const runs = useRef(held.runs);
   runs.current = held.runs;
-  const [player, setPlayer] = useState<PastPlayer | null>(null);
+  const [player, setPlayer] = useState<RecordedPlayer | null>(null);
   useEffect(() => {
     if (video.current === null) return;
-    const made = new PastPlayer(video.current, stream.name, landing(start_ms, runs.current), (ms) =>
-      before(ms, runs.current),
+    const made = new RecordedPlayer(
+      video.current,
+      stream.name,
+      landing(start_ms, runs.current),
+      (ms) => before(ms, runs.current),
     );
     setPlayer(made);
     return () => made.dispose();
@@ -108,7 +119,7 @@ function Desk({ stream, held, start_ms }: { stream: StreamInfo; held: Held; star
       <div class="stage">
         <div class="picture">
           <video ref={video} muted playsInline aria-label={`Recorded picture of ${stream.name}`} />
-          {player !== null && <Over player={player} />}
+          {player !== null && <Overlay player={player} />}
         </div>
       </div>
       {player !== null && <Board stream={stream} held={held} player={player} />}
@@ -117,7 +128,7 @@ function Desk({ stream, held, start_ms }: { stream: StreamInfo; held: Held; star
 }
 
 /** What is said over the picture. */
-function Over({ player }: { player: PastPlayer }) {
+function Overlay({ player }: { player: RecordedPlayer }) {
   const trouble = player.trouble.value;
   const gap = player.gap.value;
   if (trouble !== null)
@@ -135,7 +146,15 @@ function Over({ player }: { player: PastPlayer }) {
   );
 }
 
-function Board({ stream, held, player }: { stream: StreamInfo; held: Held; player: PastPlayer }) {
+function Board({
+  stream,
+  held,
+  player,
+}: {
+  stream: StreamInfo;
+  held: Held;
+  player: RecordedPlayer;
+}) {
   const at_ms = player.date_ms.value ?? 0;
   const [span, setSpan] = useState<Span>(() => around(at_ms, LEVELS[3]?.ms ?? 600_000));
   const [range, setRange] = useState<Range>({ in_ms: null, out_ms: null });
@@ -150,8 +169,8 @@ function Board({ stream, held, player }: { stream: StreamInfo; held: Held; playe
   return (
     <div class="board">
       <Buttons player={player} act={act} />
-      <Strip {...strip} label={`Day of ${stream.name}`} span={day} inner={span} />
-      <Strip {...strip} label={`Time of ${stream.name}`} span={span} onSpan={setSpan} />
+      <TimeRuler {...strip} label={`Day of ${stream.name}`} span={day} inner={span} />
+      <TimeRuler {...strip} label={`Time of ${stream.name}`} span={span} onSpan={setSpan} />
       <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
       <Clip stream={stream} range={range} act={act} />
       <Gaps held={held} span={span} player={player} />
@@ -182,7 +201,7 @@ interface Actions {
 }
 
 function actions(
-  player: PastPlayer,
+  player: RecordedPlayer,
   setRange: (change: (now: Range) => Range) => void,
   setSpan: (change: (now: Span) => Span) => void,
 ): Actions {
@@ -202,7 +221,7 @@ function actions(
 }
 
 /** One seek at a time while something is dragged: the newest waits for the one under way. */
-function useScrub(player: PastPlayer): (ms: number, done: boolean) => void {
+function useScrub(player: RecordedPlayer): (ms: number, done: boolean) => void {
   const waiting = useRef<number | null>(null);
   const resume = useRef(false);
   const busy = player.waiting.value;
@@ -237,7 +256,7 @@ function useRemembered(name: string, ms: number): void {
     const wait_ms = Math.max(0, last.current + REMEMBER_MS - performance.now());
     timer.current = window.setTimeout(() => {
       last.current = performance.now();
-      if (ms > 0) rememberPlace(name, ms);
+      if (ms > 0) replaceTimelineAddress(name, ms);
     }, wait_ms);
     return () => clearTimeout(timer.current);
   }, [name, ms]);
@@ -274,7 +293,7 @@ function useKeys(act: Actions): [boolean, (on: boolean) => void] {
   return [on, setOn];
 }
 
-function Buttons({ player, act }: { player: PastPlayer; act: Actions }) {
+function Buttons({ player, act }: { player: RecordedPlayer; act: Actions }) {
   const playing = player.playing.value;
   const at_ms = player.date_ms.value;
   const { dropped, playing: sounds } = player.audio.value;
@@ -365,7 +384,7 @@ function Clip({ stream, range, act }: { stream: StreamInfo; range: Range; act: A
 }
 
 /** The gaps on view, in words, for who does not see the strip or cannot hit them. */
-function Gaps({ held, span, player }: { held: Held; span: Span; player: PastPlayer }) {
+function Gaps({ held, span, player }: { held: Held; span: Span; player: RecordedPlayer }) {
   const on_view = held.gaps.filter(
     (gap) => gap.end_ms > span.start_ms && gap.start_ms < span.end_ms,
   );

@@ -3,7 +3,7 @@
 // Owns: the offset between this browser's monotonic clock and the box's wall clock. The clock of
 // the viewer's own machine is never used: it may be wrong by hours.
 
-import type { ClockMark } from './protocol';
+import type { ClockMark } from './live-protocol';
 
 /** Clock messages come every 5 s: this is the last minute. */
 const MARKS_MAX = 12;

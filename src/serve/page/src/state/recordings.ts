@@ -9,7 +9,7 @@ import { get } from '../state/box';
 const PERIOD_MS = 3_000;
 
 /** What is recorded of `name`; null until that is known. What was known stays when asking fails. */
-export function usePast(name: string): Recordings | null {
+export function useRecordings(name: string): Recordings | null {
   const [held, setHeld] = useState<Recordings | null>(null);
   useEffect(() => {
     const ask = () => {

@@ -5,7 +5,7 @@
 
 import { readError } from '../logic/api';
 
-export interface PictureListener {
+export interface SnapshotListener {
   /** A picture is on the screen; its age in seconds when it was sent. */
   picture(age_secs: number): void;
   /** There is none now, and why. */
@@ -15,14 +15,14 @@ export interface PictureListener {
 const PERIOD_MS = 1_000;
 const TIMEOUT_MS = 4_000;
 
-export class PicturePoll {
+export class SnapshotPoll {
   #stop: AbortController | null = null;
   #shown_url = '';
 
   constructor(
     private readonly image: HTMLImageElement,
     private readonly path: string,
-    private readonly listener: PictureListener,
+    private readonly listener: SnapshotListener,
   ) {}
 
   start(): void {

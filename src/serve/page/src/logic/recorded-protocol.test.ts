@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parsePast } from './past';
+import { parseRecorded } from './recorded-protocol';
 
 test('reads what the box says of the past', () => {
   const part = {
@@ -10,20 +10,20 @@ test('reads what the box says of the past', () => {
     way: -1,
     pictures: [1, 1.5],
   };
-  expect(parsePast(JSON.stringify({ part }))).toEqual({ kind: 'part', part });
-  expect(parsePast('{"live":true}')).toEqual({ kind: 'live' });
-  expect(parsePast('{"speed":1}')).toEqual({ kind: 'speed', speed: 1 });
-  expect(parsePast('{"error":{"code":"x","message":"gone"}}')).toEqual({
+  expect(parseRecorded(JSON.stringify({ part }))).toEqual({ kind: 'part', part });
+  expect(parseRecorded('{"live":true}')).toEqual({ kind: 'live' });
+  expect(parseRecorded('{"speed":1}')).toEqual({ kind: 'speed', speed: 1 });
+  expect(parseRecorded('{"error":{"code":"x","message":"gone"}}')).toEqual({
     kind: 'error',
     message: 'gone',
   });
   expect(
-    parsePast(
+    parseRecorded(
       '{"gap":{"start":"1970-01-01T00:00:01Z","end":"1970-01-01T00:00:02Z","message":"m"}}',
     ),
   ).toEqual({ kind: 'gap', gap: { start_ms: 1_000, end_ms: 2_000, message: 'm' } });
   const hello = { serial: 1, mime: 'video/mp4', codecs: 'avc1', audio: true, audio_dropped: null };
-  expect(parsePast(JSON.stringify({ hello }))).toEqual({ kind: 'hello', hello });
+  expect(parseRecorded(JSON.stringify({ hello }))).toEqual({ kind: 'hello', hello });
 });
 
 test.each([
@@ -39,4 +39,4 @@ test.each([
   '{"gap":{"start":"then","end":"now"}}',
   '{"speed":"fast"}',
   `{"live":${' '.repeat(300_000)}true}`,
-])('%s is nothing', (text) => expect(parsePast(text)).toBe(null));
+])('%s is nothing', (text) => expect(parseRecorded(text)).toBe(null));

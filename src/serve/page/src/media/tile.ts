@@ -5,9 +5,9 @@
 import { signal } from '@preact/signals';
 import type { StreamInfo } from '../logic/api';
 import { codec } from '../logic/format';
-import { choose, FROZEN_SECS, type Mode, runsPlayer, type Sight } from '../logic/mode';
-import { LivePlayer, mediaSource, NO_MEDIA_SOURCE } from './player';
-import { PicturePoll } from './pictures';
+import { choose, FROZEN_SECS, type Mode, runsPlayer, type TileInputs } from '../logic/mode';
+import { LivePlayer, mediaSource, NO_MEDIA_SOURCE } from './live-player';
+import { SnapshotPoll } from './snapshot-poll';
 
 const TICK_MS = 250;
 /** A glance at another tab does not cost the connection. */
@@ -22,7 +22,7 @@ export interface TileParts {
   readonly stream: StreamInfo;
   readonly wants_live: boolean;
   /** Asks for fresh facts of the API, because the box has just said that something changed. */
-  readonly hurry: () => void;
+  readonly refreshNow: () => void;
 }
 
 export class Tile {
@@ -41,7 +41,7 @@ export class Tile {
   });
 
   readonly #player: LivePlayer;
-  readonly #pictures: PicturePoll;
+  readonly #pictures: SnapshotPoll;
   readonly #timer: number;
   #on_screen = false;
   #seen_ms = -Infinity;
@@ -56,7 +56,7 @@ export class Tile {
   /** When the picture on the screen last changed. */
   #changed_ms = -Infinity;
 
-  constructor({ video, image, stream, wants_live, hurry }: TileParts) {
+  constructor({ video, image, stream, wants_live, refreshNow }: TileParts) {
     this.#stream = stream;
     this.#wants_live = wants_live;
     this.#player = new LivePlayer(video, stream.urls.mse, {
@@ -64,7 +64,7 @@ export class Tile {
       hello: (hello) => {
         this.audio.value = { playing: hello.audio, dropped: hello.audio_dropped };
       },
-      state: hurry,
+      state: refreshNow,
       trouble: (reason) => {
         this.#trouble = reason;
       },
@@ -73,7 +73,7 @@ export class Tile {
         this.#update();
       },
     });
-    this.#pictures = new PicturePoll(image, stream.urls.snapshot, {
+    this.#pictures = new SnapshotPoll(image, stream.urls.snapshot, {
       picture: (age_secs) => {
         this.missing.value = null;
         this.surface.value = 'image';
@@ -142,7 +142,7 @@ export class Tile {
     } else this.#unplayable = null;
   }
 
-  #sight(now_ms: number): Sight {
+  #sight(now_ms: number): TileInputs {
     const visible = this.#on_screen && document.visibilityState === 'visible';
     if (visible) this.#seen_ms = now_ms;
     return {
