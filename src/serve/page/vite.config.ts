@@ -11,7 +11,8 @@ const target = process.env['VITE_TARGET'] ?? 'http://127.0.0.1:8080';
 const proxied = { target, changeOrigin: true };
 
 export default defineConfig({
-  base: '/',
+  // Relative: a reverse proxy may serve the page below a path.
+  base: './',
   build: {
     target: ['es2022', 'chrome109', 'firefox115', 'safari16'],
     // A strict Content-Security-Policy forbids inline scripts and styles; no asset becomes a data URL.

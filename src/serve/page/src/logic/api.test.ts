@@ -50,7 +50,7 @@ test('a stream may lack all but its name', () => {
       state: 'offline',
       recording: null,
       tracks: [],
-      urls: { mse: '/live/north%20gate/ws', snapshot: '/snap/north%20gate.jpg' },
+      urls: { mse: 'live/north%20gate/ws', snapshot: 'snap/north%20gate.jpg' },
     },
   ]);
 });

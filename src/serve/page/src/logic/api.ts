@@ -153,9 +153,9 @@ function stream(value: unknown): StreamInfo | null {
     totals: counts(fields['totals'], ['units', 'bytes', 'lost', 'restarts']),
     urls: {
       rtsp: string(urls?.['rtsp']) ?? '',
-      hls: string(urls?.['hls']) ?? `/live/${path}/index.m3u8`,
-      snapshot: string(urls?.['snapshot']) ?? `/snap/${path}.jpg`,
-      mse: string(urls?.['mse']) ?? `/live/${path}/ws`,
+      hls: string(urls?.['hls']) ?? `live/${path}/index.m3u8`,
+      snapshot: string(urls?.['snapshot']) ?? `snap/${path}.jpg`,
+      mse: string(urls?.['mse']) ?? `live/${path}/ws`,
     },
   };
 }

@@ -26,6 +26,19 @@ test.each([
   [124_000_000, '124 MB'],
 ])('%d bytes read %s', (bytes, words) => expect(format.size(bytes)).toBe(words));
 
+test.each([
+  ['avc1.42c01f', 'H.264'],
+  ['hvc1.1.6.L60.90,mp4a.40.2', 'H.265 and AAC'],
+  ['avc3.42c01f, opus', 'H.264 and Opus'],
+  ['vp09.00', 'vp09.00'],
+])('%s is %s', (list, words) => expect(format.codecNames(list)).toBe(words));
+
+test.each([
+  ['this browser is slow', 'This browser is slow.'],
+  ['Gone. ', 'Gone.'],
+  ['', ''],
+])('%o as a sentence', (clause, words) => expect(format.sentence(clause)).toBe(words));
+
 test('bit rates', () => {
   expect(format.bitrate(2_080_000)).toBe('2.1 Mbit/s');
   expect(format.bitrate(64_000)).toBe('64 kbit/s');

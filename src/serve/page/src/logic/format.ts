@@ -4,6 +4,13 @@
 
 import type { Track } from './api';
 
+/** A clause as a sentence: "this browser is slow" becomes "This browser is slow.". */
+export function sentence(clause: string): string {
+  const text = clause.trim();
+  const end = /[.!?…]$/.test(text) ? '' : '.';
+  return text === '' ? '' : `${text[0]?.toUpperCase()}${text.slice(1)}${end}`;
+}
+
 /** A delay: "0.2 s" below ten seconds, "14 s" above. */
 export function delay(secs: number): string {
   return secs < 9.95 ? `${secs.toFixed(1)} s` : age(Math.round(secs));
@@ -49,6 +56,23 @@ const CODECS: Record<string, string> = {
 /** A codec by the name people know. */
 export function codec(name: string): string {
   return CODECS[name] ?? name;
+}
+
+const RFC6381: readonly (readonly [RegExp, string])[] = [
+  [/^(avc[13])/, 'H.264'],
+  [/^(hvc1|hev1)/, 'H.265'],
+  [/^mp4a/, 'AAC'],
+  [/^flac/i, 'FLAC'],
+  [/^opus/i, 'Opus'],
+];
+
+/** The codecs of an RFC 6381 list by the names people know: "H.265 and AAC". */
+export function codecNames(list: string): string {
+  const names = list.split(',').map((one) => {
+    const text = one.trim();
+    return RFC6381.find(([pattern]) => pattern.test(text))?.[1] ?? text;
+  });
+  return names.join(' and ');
 }
 
 /** One track in a line: "H.264 1280×720 25 fps", "AAC 48 kHz stereo". */

@@ -1,33 +1,36 @@
-// The player of the past: fragmented MP4 over a WebSocket into a MediaSource, picture by picture.
+// The player of recordings: fragmented MP4 over a WebSocket, picture by picture.
 //
-// Owns: the socket, the MediaSource, where to land after a seek. Does not own: dates and pictures
-// (`logic/reel`), what is drawn. The old picture stays until the new one is there, because the
-// box's media timeline only grows.
+// Owns: the socket, and where to land after a seek. Does not own: dates and pictures
+// (`logic/picture-index`), the MediaSource (`sink.ts`), what is drawn. The old picture stays until
+// the new one is there, because the box's media timeline only grows.
 
 import { signal } from '@preact/signals';
-import { mediaSource, NO_MEDIA_SOURCE } from './live-player';
 import { Backoff } from '../logic/backoff';
-import { AppendQueue } from '../logic/append-queue';
+import { sentence } from '../logic/format';
+import type { BufferedRange } from '../logic/live-edge';
+import { PictureIndex } from '../logic/picture-index';
 import {
   parseRecorded,
   type Part,
-  type SkippedGap,
   type RecordedHello,
+  type SkippedGap,
 } from '../logic/recorded-protocol';
-import { PictureIndex } from '../logic/picture-index';
+import { MediaSocket } from '../net/socket';
+import { socketUrl } from '../net/url';
+import { MediaSink, unplayable } from './sink';
 
-/** How often it is looked where playing is, and the box is told. */
+/** How often the position is checked and reported to the box. */
 const TICK_MS = 100;
 /** Kept behind the position, so that steps back are at once, in seconds. */
 const KEEP_SECS = 20;
 const KEEP_MAX_SECS = 30;
 /** A hole in what is buffered up to this is no hole, in seconds. */
 const HOLE_SECS_MIN = 0.05;
-/** From here on and backwards the box sends key frames only. */
+/** From this speed on, and backwards, the box sends key frames only. */
 const KEYS_FROM = 8;
-/** A gap that was passed over is told for this long, in seconds of the media timeline. */
-const GAP_TOLD_SECS = 4;
-/** Whoever steps back beyond what came is sent so much, not to ask again for each picture. */
+/** A skipped gap is shown for this long, in seconds of the media timeline. */
+const GAP_SHOWN_SECS = 4;
+/** A step back beyond what arrived asks for this much, so that the next ones need no request. */
 const BACK_MS = 1_000;
 
 export class RecordedPlayer {
@@ -39,8 +42,9 @@ export class RecordedPlayer {
   readonly waiting = signal(true);
   /** Plays what happens now. */
   readonly live = signal(false);
+  /** The gap that was skipped just before the picture on the screen. */
   readonly gap = signal<SkippedGap | null>(null);
-  /** What is wrong, in words. */
+  /** Why nothing plays, in words. */
   readonly trouble = signal<string | null>(null);
   readonly audio = signal<{ playing: boolean; dropped: string | null }>({
     playing: false,
@@ -48,15 +52,11 @@ export class RecordedPlayer {
   });
 
   readonly #index = new PictureIndex();
-  readonly #queue = new AppendQueue();
+  readonly #sink: MediaSink;
   readonly #backoff = new Backoff();
-  #socket: WebSocket | null = null;
-  #source: MediaSource | null = null;
-  #source_url = '';
-  #buffer: SourceBuffer | null = null;
-  #buffer_mime = '';
-  #buffer_audio = false;
-  /** What was ordered last; parts of what was ordered before are of no use. */
+  #socket: MediaSocket | null = null;
+  #buffer_audio: boolean | null = null;
+  /** Number of the newest request; parts of an earlier one are of no use. */
   #serial = 0;
   #current = false;
   /** A new socket: its timeline is not the one that is buffered. */
@@ -66,38 +66,39 @@ export class RecordedPlayer {
   #goal_ms: number | null = null;
   #goal_secs: number | null = null;
   /** The goal is the picture before the part of this date. */
-  #goal_behind_ms: number | null = null;
-  #told_secs = -1;
-  #told_ms = 0;
+  #goal_before_ms: number | null = null;
+  #position_secs = -1;
+  #reported_ms = 0;
   #retry_timer = 0;
-  #frame_handle = 0;
   readonly #tick_timer: number;
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly name: string,
     start_ms: number,
-    /** The last moment of footage at or before a date: what a step back out of a run goes to. */
-    private readonly before: (ms: number) => number,
+    /** The last moment of footage at or before a date: the goal of a step back out of a run. */
+    private readonly lastFootage: (ms: number) => number,
   ) {
-    video.muted = true;
-    video.playsInline = true;
-    video.disableRemotePlayback = true;
-    this.#goal_ms = start_ms;
+    this.#sink = new MediaSink(video, {
+      obsolete: () => this.#obsolete(),
+      // What is no longer buffered can no longer be landed on.
+      removed: ({ end }) => this.#index.trim(end),
+      updated: () => this.#tick(),
+      frame: (media_secs) => this.#shown(media_secs),
+      failed: () => this.#fail('This browser could not decode the recording.'),
+      blocked: () => this.pause(),
+    });
     this.date_ms.value = start_ms;
     this.#tick_timer = window.setInterval(() => this.#tick(), TICK_MS);
-    this.#watchFrames();
+    this.#sink.watch();
     this.#connect(start_ms);
   }
 
   dispose(): void {
     clearInterval(this.#tick_timer);
     clearTimeout(this.#retry_timer);
-    if (this.#frame_handle !== 0) this.video.cancelVideoFrameCallback?.(this.#frame_handle);
     this.#hangUp();
-    URL.revokeObjectURL(this.#source_url);
-    this.video.removeAttribute('src');
-    this.video.load();
+    this.#sink.dispose();
   }
 
   play(): void {
@@ -116,12 +117,9 @@ export class RecordedPlayer {
     this.gap.value = null;
     this.live.value = false;
     this.date_ms.value = ms;
-    const held = this.speed.peek() > 0 && this.#index.reaches(ms) ? this.#index.find(ms) : null;
-    if (held !== null && this.#isBuffered(held)) {
-      this.#land(held);
-      return;
-    }
-    this.#order(ms, { seek: new Date(ms).toISOString() });
+    const known = this.speed.peek() > 0 && this.#index.reaches(ms) ? this.#index.find(ms) : null;
+    if (known !== null && this.#sink.buffers(known)) this.#land(known);
+    else this.#request(ms, { seek: new Date(ms).toISOString() });
   }
 
   /** Plays at `factor`; negative is backwards. */
@@ -129,18 +127,18 @@ export class RecordedPlayer {
     const before = this.speed.peek();
     this.speed.value = factor;
     this.#pace();
-    if (kind(before) === kind(factor)) {
-      this.#send({ speed: factor });
+    if (framesAt(before) === framesAt(factor)) {
+      this.#socket?.send({ speed: factor });
     } else {
       const ms = this.#goal_ms ?? this.date_ms.peek() ?? Date.now();
-      this.#order(ms, { seek: new Date(ms).toISOString(), speed: factor });
+      this.#request(ms, { seek: new Date(ms).toISOString(), speed: factor });
     }
   }
 
-  /** Shows the picture before or behind the one on the screen. */
+  /** Shows the picture before or after the one on the screen. */
   step(way: 1 | -1): void {
     this.pause();
-    if (kind(this.speed.peek()) !== 'all') this.setSpeed(1);
+    if (framesAt(this.speed.peek()) !== 'all') this.setSpeed(1);
     if (this.#goal_ms !== null) return;
     const from = this.#goal_secs ?? this.video.currentTime;
     const picture = this.#index.beside(from, way);
@@ -148,69 +146,59 @@ export class RecordedPlayer {
       this.#land(picture);
       return;
     }
-    // Behind all that came the box is waited for. Before it, it is asked for the picture that was
-    // shown just before the first one that is known.
+    // After all that arrived there is only waiting for more. Before it, the box is asked for the
+    // picture that precedes the first one known.
     const first = this.#index.picture(-Infinity);
     const first_ms = first === null ? null : this.#index.date(first);
     if (way === 1 || first_ms === null) return;
-    const ms = this.before(Math.ceil(first_ms) - 2);
-    this.#order(ms, { seek: new Date(this.before(ms - BACK_MS)).toISOString() });
-    this.#goal_behind_ms = first_ms;
+    const ms = this.lastFootage(Math.ceil(first_ms) - 2);
+    this.#request(ms, { seek: new Date(this.lastFootage(ms - BACK_MS)).toISOString() });
+    this.#goal_before_ms = first_ms;
   }
 
-  #order(ms: number, message: Record<string, unknown>): void {
+  #request(ms: number, message: Record<string, unknown>): void {
     this.#serial += 1;
     this.#goal_ms = ms;
     this.#goal_secs = null;
-    this.#goal_behind_ms = null;
+    this.#goal_before_ms = null;
     this.#current = false;
-    this.#queue.clear();
+    this.#sink.clear();
     this.waiting.value = true;
-    if (!this.#send({ ...message, serial: this.#serial })) {
-      this.#hangUp();
-      this.#connect(ms);
-    }
-  }
-
-  #send(message: Record<string, unknown>): boolean {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
+    if (this.#socket?.send({ ...message, serial: this.#serial })) return;
+    this.#hangUp();
+    this.#connect(ms);
   }
 
   #connect(start_ms: number): void {
     clearTimeout(this.#retry_timer);
-    const url = new URL(`/play/${encodeURIComponent(this.name)}/ws`, location.href);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const url = socketUrl(`play/${encodeURIComponent(this.name)}/ws`);
     url.searchParams.set('start', new Date(start_ms).toISOString());
     url.searchParams.set('speed', String(this.speed.peek()));
-    const socket = new WebSocket(url);
-    socket.binaryType = 'arraybuffer';
-    socket.onmessage = (event) => this.#receive(event.data as string | ArrayBuffer);
-    socket.onclose = () => this.#lost();
-    // A new socket counts anew, and so does its timeline.
+    this.#socket = new MediaSocket(url, {
+      text: (text) => this.#receive(text),
+      bytes: (bytes) => {
+        if (this.#current && !this.#sink.push(bytes)) this.#lost();
+      },
+      closed: () => this.#lost(),
+    });
+    // A new socket counts its requests anew, and so its timeline.
     this.#serial = 0;
     this.#current = false;
     this.#fresh = true;
     this.#goal_ms = start_ms;
-    this.#goal_behind_ms = null;
-    this.#socket = socket;
+    this.#goal_before_ms = null;
   }
 
   #hangUp(): void {
-    const socket = this.#socket;
+    this.#sink.clear();
+    this.#socket?.close();
     this.#socket = null;
-    this.#queue.clear();
-    if (socket === null) return;
-    socket.onmessage = null;
-    socket.onclose = null;
-    socket.close();
   }
 
+  /** Connects again, unless it was said why that is of no use: the viewer has to go elsewhere. */
   #lost(): void {
     this.#hangUp();
     this.live.value = false;
-    // The box said why: the viewer goes somewhere else.
     if (this.trouble.peek() !== null) {
       this.waiting.value = false;
       this.pause();
@@ -221,13 +209,13 @@ export class RecordedPlayer {
     this.#retry_timer = window.setTimeout(() => this.#connect(here), this.#backoff.next());
   }
 
-  #receive(data: string | ArrayBuffer): void {
-    if (typeof data !== 'string') {
-      if (this.#current && !this.#queue.push(new Uint8Array(data))) this.#lost();
-      this.#pump();
-      return;
-    }
-    const message = parseRecorded(data);
+  #fail(reason: string): void {
+    this.trouble.value = reason;
+    this.#lost();
+  }
+
+  #receive(text: string): void {
+    const message = parseRecorded(text);
     switch (message?.kind) {
       case 'hello':
         this.#begin(message.hello);
@@ -246,7 +234,7 @@ export class RecordedPlayer {
         this.#pace();
         break;
       case 'over':
-        this.trouble.value = 'this is the beginning of the recording';
+        this.trouble.value = 'This is the beginning of the recording.';
         break;
       case 'error':
         this.trouble.value = message.message;
@@ -257,27 +245,24 @@ export class RecordedPlayer {
   #begin(hello: RecordedHello): void {
     this.#current = hello.serial === this.#serial;
     if (!this.#current) return;
-    const Source = mediaSource();
-    if (Source === null || !Source.isTypeSupported(hello.mime)) {
-      this.trouble.value =
-        Source === null ? NO_MEDIA_SOURCE : `this browser cannot play ${hello.codecs}`;
-      this.#hangUp();
-      this.waiting.value = false;
+    const why = unplayable(hello.codecs);
+    if (why !== null) {
+      this.#fail(sentence(why));
       return;
     }
     this.#backoff.reset();
     this.trouble.value = null;
     this.audio.value = { playing: hello.audio, dropped: hello.audio_dropped };
     if (this.#goal_ms !== null) this.#index.clear();
-    const fits =
-      !this.#fresh &&
-      this.#source?.readyState === 'open' &&
-      this.video.error === null &&
-      (this.#buffer === null || this.#buffer_audio === hello.audio);
-    if (!fits) this.#openSource(Source);
+    // A SourceBuffer that began with sound takes nothing without, and the other way round.
+    const same_tracks = this.#buffer_audio === null || this.#buffer_audio === hello.audio;
+    if (this.#fresh || !same_tracks || !this.#sink.accepts(hello.mime)) {
+      this.#sink.open();
+      this.#pace();
+    }
     this.#fresh = false;
     this.#buffer_audio = hello.audio;
-    this.#queue.type(hello.mime);
+    this.#sink.type(hello.mime);
   }
 
   #expect(part: Part): void {
@@ -289,32 +274,21 @@ export class RecordedPlayer {
     const found = this.#find(part, this.#goal_ms);
     if (found !== null) this.#land(found);
     // The key frame before may be further away than the box sends ahead.
-    else this.#send({ at: part.media_secs });
+    else this.#socket?.send({ at: part.media_secs });
   }
 
   #find(part: Part, goal_ms: number): number | null {
-    if (kind(this.speed.peek()) === 'back') return part.media_secs;
-    if (this.#goal_behind_ms !== null) return this.#index.findBefore(this.#goal_behind_ms);
+    if (framesAt(this.speed.peek()) === 'back') return part.media_secs;
+    if (this.#goal_before_ms !== null) return this.#index.findBefore(this.#goal_before_ms);
     return this.#index.find(goal_ms);
   }
 
   /** Shows the picture that is at `secs`, as soon as it is there. */
   #land(secs: number): void {
     this.#goal_ms = null;
-    this.#goal_behind_ms = null;
+    this.#goal_before_ms = null;
     this.#goal_secs = this.#index.middle(secs);
     this.#tick();
-  }
-
-  #openSource(Source: typeof MediaSource): void {
-    URL.revokeObjectURL(this.#source_url);
-    const source = new Source();
-    source.addEventListener('sourceopen', () => this.#pump());
-    this.#source = source;
-    this.#buffer = null;
-    this.#source_url = URL.createObjectURL(source);
-    this.video.src = this.#source_url;
-    this.#pace();
   }
 
   #pace(): void {
@@ -322,58 +296,16 @@ export class RecordedPlayer {
     this.video.defaultPlaybackRate = this.video.playbackRate;
   }
 
-  /** Gives the SourceBuffer its next piece of work if it is idle. Called at each chance. */
-  #pump(): void {
-    if (this.#source?.readyState !== 'open' || this.#buffer?.updating || this.video.error !== null)
-      return;
-    const behind = this.video.currentTime - KEEP_SECS;
-    const oldest = this.#ranges()[0]?.[0] ?? Infinity;
-    if (this.#goal_secs === null && oldest < this.video.currentTime - KEEP_MAX_SECS) {
-      this.#index.trim(behind);
-      this.#buffer?.remove(0, behind);
-      return;
-    }
-    const step = this.#queue.next();
-    if (step === null) return;
-    try {
-      if (step.kind === 'append') this.#buffer?.appendBuffer(step.bytes);
-      else this.#setType(this.#source, step.mime);
-    } catch (error) {
-      this.trouble.value = `the video could not be read (${error instanceof Error ? error.name : 'unknown'})`;
-      this.#lost();
-      return;
-    }
-    if (step.kind === 'type') this.#pump();
-  }
-
-  #setType(source: MediaSource, mime: string): void {
-    if (this.#buffer === null) {
-      this.#buffer = source.addSourceBuffer(mime);
-      this.#buffer.addEventListener('updateend', () => {
-        this.#pump();
-        this.#tick();
-      });
-    } else {
-      this.#buffer.abort();
-      if (this.#buffer_mime !== mime) this.#buffer.changeType(mime);
-    }
-    this.#buffer_mime = mime;
-  }
-
-  #ranges(): (readonly [number, number])[] {
-    // A SourceBuffer that was taken out of its source answers with an exception.
-    if (this.#buffer === null || this.#source?.readyState !== 'open') return [];
-    const { buffered } = this.#buffer;
-    return Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)]);
-  }
-
-  #isBuffered(secs: number): boolean {
-    return this.#ranges().some(([start, end]) => start <= secs && secs < end);
+  #obsolete(): BufferedRange | null {
+    const position = this.video.currentTime;
+    const oldest = this.#sink.ranges[0]?.start ?? Infinity;
+    if (this.#goal_secs !== null || oldest >= position - KEEP_MAX_SECS) return null;
+    return { start: 0, end: position - KEEP_SECS };
   }
 
   #tick(): void {
     if (this.#goal_secs !== null) {
-      if (!this.#isBuffered(this.#goal_secs)) return;
+      if (!this.#sink.buffers(this.#goal_secs)) return;
       this.video.currentTime = this.#goal_secs;
       this.#goal_secs = null;
     } else if (this.#goal_ms !== null) {
@@ -381,65 +313,47 @@ export class RecordedPlayer {
     }
     this.#crossHole();
     this.waiting.value = this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA;
-    if (this.playing.peek() && this.video.paused)
-      void this.video.play().catch((error: unknown) => this.#refused(error));
+    if (this.playing.peek()) this.#sink.play();
     const at = this.video.currentTime;
-    if (at === this.#told_secs) return;
-    this.#told_secs = at;
-    if (this.#current) this.#tell(at);
-    if (!reportsFrames(this.video)) this.#shown(at);
-    this.#pump();
+    if (at === this.#position_secs) return;
+    this.#position_secs = at;
+    if (this.#current) this.#report(at);
+    this.#sink.poll();
+    this.#sink.pump();
   }
 
-  /** Says what is shown, but not with every part that is appended: the box counts messages. */
-  #tell(at: number): void {
+  /** Tells the box the position, but not with every append: it counts messages. */
+  #report(at: number): void {
     const now_ms = performance.now();
-    if (now_ms - this.#told_ms < TICK_MS / 2) return;
-    this.#told_ms = now_ms;
-    this.#send({ at });
-  }
-
-  #refused(error: unknown): void {
-    // AbortError means that a newer load or a pause took over.
-    if (error instanceof DOMException && error.name === 'NotAllowedError') this.pause();
+    if (now_ms - this.#reported_ms < TICK_MS / 2) return;
+    this.#reported_ms = now_ms;
+    this.#socket?.send({ at });
   }
 
   /** Where the timeline makes a step there is nothing to wait for. */
   #crossHole(): void {
     const at = this.video.currentTime;
-    const ranges = this.#ranges();
-    const here = ranges.find(([start, end]) => start <= at && at < end - HOLE_SECS_MIN);
-    const next = ranges.find(([start]) => start > at);
-    if (here === undefined && next !== undefined) this.video.currentTime = next[0] + 0.001;
-  }
-
-  #watchFrames(): void {
-    if (!reportsFrames(this.video)) return;
-    this.#frame_handle = this.video.requestVideoFrameCallback((_, frame) => {
-      this.#shown(frame.mediaTime);
-      this.#watchFrames();
-    });
+    const { ranges } = this.#sink;
+    const here = ranges.find(({ start, end }) => start <= at && at < end - HOLE_SECS_MIN);
+    const next = ranges.find(({ start }) => start > at);
+    if (here === undefined && next !== undefined) this.video.currentTime = next.start + 0.001;
   }
 
   #shown(secs: number): void {
-    // Of the old picture nothing is known any more while the new one is on its way.
+    // Nothing is known of the old picture any more while the new one is on its way.
     if (this.#goal_ms !== null || this.#index.empty) return;
     const picture = this.#index.picture(secs);
     if (picture === null) return;
     this.date_ms.value = this.#index.date(picture);
     const gap = this.#index.gap(picture);
     const near =
-      gap !== null && Math.abs((this.date_ms.peek() ?? 0) - gap.end_ms) < GAP_TOLD_SECS * 1000;
+      gap !== null && Math.abs((this.date_ms.peek() ?? 0) - gap.end_ms) < GAP_SHOWN_SECS * 1000;
     this.gap.value = near ? gap : null;
   }
 }
 
-/** Of speeds of one kind the same is sent. */
-function kind(speed: number): 'all' | 'keys' | 'back' {
+/** Which frames the box sends at a speed. */
+function framesAt(speed: number): 'all' | 'keys' | 'back' {
   if (speed < 0) return 'back';
   return speed >= KEYS_FROM ? 'keys' : 'all';
-}
-
-function reportsFrames(video: HTMLVideoElement): boolean {
-  return typeof video.requestVideoFrameCallback === 'function';
 }

@@ -3,7 +3,7 @@
 // Owns: the poll and the image's object URL. One request at a time: a slow link gets fewer
 // pictures, never a queue of them.
 
-import { readError } from '../logic/api';
+import { AnswerError, reason, request } from '../net/request';
 
 export interface SnapshotListener {
   /** A picture is on the screen; its age in seconds when it was sent. */
@@ -13,7 +13,6 @@ export interface SnapshotListener {
 }
 
 const PERIOD_MS = 1_000;
-const TIMEOUT_MS = 4_000;
 
 export class SnapshotPoll {
   #stop: AbortController | null = null;
@@ -50,28 +49,20 @@ export class SnapshotPoll {
   }
 
   async #fetchOne(stop: AbortSignal): Promise<void> {
-    const attempt = new AbortController();
-    const timer = setTimeout(() => attempt.abort(), TIMEOUT_MS);
-    const cancel = () => attempt.abort();
-    stop.addEventListener('abort', cancel);
     try {
-      const answer = await fetch(this.path, { cache: 'no-store', signal: attempt.signal });
-      if (!answer.ok)
-        throw new Error(
-          readError(await answer.json().catch(() => null)) ?? `answer ${answer.status}`,
-        );
-      await this.#show(await answer.blob());
-      if (!stop.aborted) this.listener.picture(Number(answer.headers.get('x-frame-age')) || 0);
+      const age_secs = await request(this.path, (answer) => this.#show(answer), {}, stop);
+      if (!stop.aborted) this.listener.picture(age_secs);
     } catch (error) {
-      if (!stop.aborted) this.listener.missing(reason(error));
-    } finally {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', cancel);
+      if (stop.aborted) return;
+      const words = error instanceof AnswerError ? error.message : 'The box does not answer.';
+      this.listener.missing(words);
     }
   }
 
-  async #show(blob: Blob): Promise<void> {
-    const url = URL.createObjectURL(blob);
+  /** Shows the picture of an answer; returns its age in seconds when it was sent. */
+  async #show(answer: Response): Promise<number> {
+    if (!answer.ok) throw new AnswerError(await reason(answer));
+    const url = URL.createObjectURL(await answer.blob());
     const before = this.#shown_url;
     this.image.src = url;
     this.#shown_url = url;
@@ -80,12 +71,8 @@ export class SnapshotPoll {
     } finally {
       URL.revokeObjectURL(before);
     }
+    return Number(answer.headers.get('x-frame-age')) || 0;
   }
-}
-
-function reason(error: unknown): string {
-  if (error instanceof Error && error.name === 'Error') return error.message;
-  return 'The box does not answer.';
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {

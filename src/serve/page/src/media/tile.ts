@@ -4,9 +4,9 @@
 
 import { signal } from '@preact/signals';
 import type { StreamInfo } from '../logic/api';
-import { codec } from '../logic/format';
 import { choose, FROZEN_SECS, type Mode, runsPlayer, type TileInputs } from '../logic/mode';
-import { LivePlayer, mediaSource, NO_MEDIA_SOURCE } from './live-player';
+import { LivePlayer } from './live-player';
+import { NO_MEDIA_SOURCE, mediaSource, unplayable } from './sink';
 import { SnapshotPoll } from './snapshot-poll';
 
 const TICK_MS = 250;
@@ -134,12 +134,9 @@ export class Tile {
 
   /** Judges by the API's codec names whether this browser can play the stream at all. */
   #judge(): void {
-    const Source = mediaSource();
     const video = this.#stream.tracks.find((track) => track.kind === 'video');
-    if (Source === null) this.#unplayable = NO_MEDIA_SOURCE;
-    else if (video?.codecs && !Source.isTypeSupported(`video/mp4; codecs="${video.codecs}"`)) {
-      this.#unplayable = `this browser cannot play ${codec(video.codec)}`;
-    } else this.#unplayable = null;
+    if (mediaSource() === null) this.#unplayable = NO_MEDIA_SOURCE;
+    else this.#unplayable = video?.codecs ? unplayable(video.codecs) : null;
   }
 
   #sight(now_ms: number): TileInputs {

@@ -6,11 +6,11 @@ import { computed, signal } from '@preact/signals';
 import { type Health, readHealth, readStreams, type StreamInfo } from '../logic/api';
 import { Backoff } from '../logic/backoff';
 import { Rates } from '../logic/rate';
+import { AnswerError, getJson } from '../net/request';
 
 const PERIOD_MS = 1_000;
-const TIMEOUT_MS = 4_000;
-/** One lost answer is nothing to speak of. */
-const FAILURES_TOLD = 2;
+/** A single lost answer is not worth a notice. */
+const FAILURES_SHOWN = 2;
 
 /** The streams; null until the first answer. */
 export const streams = signal<readonly StreamInfo[] | null>(null);
@@ -60,33 +60,19 @@ export function refreshNow(): void {
 async function ask(): Promise<void> {
   busy = true;
   try {
-    const [list, state] = await Promise.all([get('/api/v1/streams'), get('/api/v1/health')]);
-    take(readStreams(list), readHealth(state));
+    const [list, state] = await Promise.all([getJson('api/v1/streams'), getJson('api/v1/health')]);
+    apply(readStreams(list), readHealth(state));
   } catch (error) {
-    missed(error instanceof Error && error.name === 'Error' ? error.message : 'it does not answer');
+    failed(error instanceof AnswerError ? error.message : 'It does not answer.');
   } finally {
     busy = false;
     timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
   }
 }
 
-/** The JSON of an answer. Health answers 503 when the box has failed, and that is an answer too. */
-export async function get(path: string): Promise<unknown> {
-  const attempt = new AbortController();
-  const limit = window.setTimeout(() => attempt.abort(), TIMEOUT_MS);
-  try {
-    const answer = await fetch(path, { cache: 'no-store', signal: attempt.signal });
-    if (!answer.ok && answer.status !== 503)
-      throw new Error(`it answers with error ${answer.status}`);
-    return await answer.json();
-  } finally {
-    clearTimeout(limit);
-  }
-}
-
-function take(list: StreamInfo[] | null, state: Health | null): void {
+function apply(list: StreamInfo[] | null, state: Health | null): void {
   if (list === null || state === null)
-    throw new Error('it answers something this page does not understand');
+    throw new AnswerError('Its answer makes no sense to this page. Reload the page.');
   failures = 0;
   backoff.reset();
   outage.value = null;
@@ -98,9 +84,9 @@ function take(list: StreamInfo[] | null, state: Health | null): void {
   health.value = state;
 }
 
-function missed(reason: string): void {
+function failed(reason: string): void {
   failures += 1;
-  if (failures < FAILURES_TOLD) return;
+  if (failures < FAILURES_SHOWN) return;
   outage.value = { since_ms: outage.value?.since_ms ?? now_ms.value, reason };
 }
 

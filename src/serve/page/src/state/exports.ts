@@ -3,11 +3,10 @@
 // Owns: the poll, and asking the box to startExport, cancel or remove one.
 
 import { signal } from '@preact/signals';
-import { readError } from '../logic/api';
 import { type Job, readJobs } from '../logic/exports';
-import { get } from './box';
+import { change, type ChangeMethod, getJson } from '../net/request';
 
-const PATH = '/api/v1/exports';
+const PATH = 'api/v1/exports';
 const PERIOD_MS = 2_000;
 
 /** The jobs, the oldest first; null until the first answer. */
@@ -23,39 +22,33 @@ export function pollExports(): () => void {
   return () => clearInterval(timer);
 }
 
-/** Asks for an export; null when the box took it, else its words for why not. */
+/** Asks for an export; null when the box accepted it, else why not. */
 export function startExport(
   streams: readonly string[],
   start: Date,
   end: Date,
 ): Promise<string | null> {
-  const wish = { streams, start: start.toISOString(), end: end.toISOString() };
-  return send(PATH, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(wish),
-  });
+  const wanted = { streams, start: start.toISOString(), end: end.toISOString() };
+  return changeAndRefresh('POST', PATH, wanted);
 }
 
-/** Cancels a job, or removes its file; null when that is done. */
+/** Cancels a job, or removes its file; null when that is done, else why not. */
 export function remove(id: string): Promise<string | null> {
-  return send(`${PATH}/${encodeURIComponent(id)}`, { method: 'DELETE' });
+  return changeAndRefresh('DELETE', `${PATH}/${encodeURIComponent(id)}`);
 }
 
-async function send(path: string, request: RequestInit): Promise<string | null> {
-  try {
-    const answer = await fetch(path, request);
-    const said = answer.ok ? null : await answer.json().then(readError, () => null);
-    if (!answer.ok) return said ?? `The box answers with error ${answer.status}.`;
-  } catch {
-    return 'The box does not answer.';
-  }
-  await refresh();
-  return null;
+async function changeAndRefresh(
+  method: ChangeMethod,
+  path: string,
+  body?: unknown,
+): Promise<string | null> {
+  const refused = await change(method, path, body);
+  if (refused === null) await refresh();
+  return refused;
 }
 
 async function refresh(): Promise<void> {
-  // A lost answer is told by the poll of the streams.
-  const answer = await get(PATH).catch(() => null);
+  // The poll of the streams reports a box that does not answer.
+  const answer = await getJson(PATH).catch(() => null);
   jobs.value = readJobs(answer) ?? jobs.value;
 }

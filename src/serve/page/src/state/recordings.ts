@@ -4,7 +4,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { readRecordings, type Recordings } from '../logic/api';
-import { get } from '../state/box';
+import { getJson } from '../net/request';
 
 const PERIOD_MS = 3_000;
 
@@ -14,7 +14,7 @@ export function useRecordings(name: string): Recordings | null {
   useEffect(() => {
     const ask = () => {
       if (document.visibilityState !== 'visible') return;
-      get(`/api/v1/recordings/${encodeURIComponent(name)}`).then(
+      getJson(`api/v1/recordings/${encodeURIComponent(name)}`).then(
         (value) => setHeld((before) => readRecordings(value) ?? before),
         () => undefined,
       );

@@ -1,31 +1,38 @@
-// The place in the page that the address bar names: `/#/`, `/#/NAME`, `/timeline?cam=NAME&t=DATE`.
+// The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&t=DATE`.
 //
 // Owns: the address. Everything on the page can be reached and shared by it.
 
 import { signal } from '@preact/signals';
+import { boxUrl } from '../net/url';
 
 /** The stream shown large, or null for all of them. */
-export const selectedStream = signal<string | null>(read(location.hash));
+export const selectedStream = signal<string | null>(streamIn(location.hash));
 
 window.addEventListener('hashchange', () => {
-  selectedStream.value = read(location.hash);
+  selectedStream.value = streamIn(location.hash);
 });
+
+/** The address of all streams. */
+export function homeAddress(): string {
+  return `${boxUrl('').pathname}#/`;
+}
 
 /** The address of a stream shown large. */
 export function streamAddress(name: string): string {
-  return `#/${encodeURIComponent(name)}`;
+  return homeAddress() + encodeURIComponent(name);
 }
 
-/** The address of a stream's past, from a date on. */
+/** The address of a stream's recordings, from a date on. */
 export function timelineAddress(name: string, ms?: number): string {
-  const query = new URLSearchParams({ cam: name });
-  if (ms !== undefined) query.set('t', new Date(ms).toISOString());
-  return `/timeline?${query.toString()}`;
+  const url = boxUrl('timeline');
+  url.searchParams.set('cam', name);
+  if (ms !== undefined) url.searchParams.set('t', new Date(ms).toISOString());
+  return url.pathname + url.search;
 }
 
-/** The stream and the date of the past that the address names; null elsewhere. */
+/** The stream and the date that the address of the timeline names; null elsewhere. */
 export function timelineLocation(): { cam: string | null; ms: number | null } | null {
-  if (location.pathname !== '/timeline') return null;
+  if (location.pathname !== boxUrl('timeline').pathname) return null;
   const query = new URLSearchParams(location.search);
   const ms = Date.parse(query.get('t') ?? '');
   return { cam: query.get('cam'), ms: Number.isNaN(ms) ? null : ms };
@@ -36,10 +43,10 @@ export function replaceTimelineAddress(name: string, ms: number): void {
   history.replaceState(null, '', timelineAddress(name, ms));
 }
 
-function read(hash: string): string | null {
-  const name = hash.replace(/^#\/?/, '');
+function streamIn(hash: string): string | null {
+  const name = /^#\/(.+)$/.exec(hash)?.[1];
   try {
-    return name === '' ? null : decodeURIComponent(name);
+    return name === undefined ? null : decodeURIComponent(name);
   } catch {
     return null;
   }

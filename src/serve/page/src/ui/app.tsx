@@ -23,7 +23,7 @@ export function App() {
   }, [name, count, live_count.value]);
   return (
     <>
-      <a class="skip" href="#main">
+      <a class="skip" href="#main" onClick={skip}>
         Skip to the streams
       </a>
       <Header />
@@ -36,6 +36,12 @@ export function App() {
       <Announcer />
     </>
   );
+}
+
+/** Moves the focus. The address stays: it names the place in the page. */
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
 }
 
 /** The timeline, which is loaded when it is wanted. */

@@ -5,8 +5,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { readRecordings, type Recordings, type StreamInfo } from '../logic/api';
 import { age, moment, size } from '../logic/format';
 import type { Tile } from '../media/tile';
-import { get, now_ms } from '../state/box';
-import { timelineAddress } from '../state/route';
+import { now_ms } from '../state/box';
+import { getJson } from '../net/request';
+import { boxUrl } from '../net/url';
+import { homeAddress, timelineAddress } from '../state/route';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
 import { ModeLine, Picture, useView } from './picture';
@@ -22,7 +24,7 @@ export function Detail({ stream }: { stream: StreamInfo }) {
   return (
     <article class="detail" aria-labelledby="detail-name">
       <div class="top">
-        <a class="button" href="#/">
+        <a class="button" href={homeAddress()}>
           <Icon name="back" /> All streams
         </a>
         <h1 id="detail-name">{stream.name}</h1>
@@ -72,7 +74,7 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
         </button>
       )}
       {dropped !== null && <span class="chip">{dropped}</span>}
-      <a class="button" href={stream.urls.snapshot} download={`${stream.name}.jpg`}>
+      <a class="button" href={boxUrl(stream.urls.snapshot).href} download={`${stream.name}.jpg`}>
         <Icon name="save" /> Picture
       </a>
       {document.fullscreenEnabled && (
@@ -97,7 +99,7 @@ function RecordingList({ name }: { name: string }) {
   useEffect(() => {
     const ask = () => {
       if (document.visibilityState !== 'visible') return;
-      get(`/api/v1/recordings/${encodeURIComponent(name)}`).then(
+      getJson(`api/v1/recordings/${encodeURIComponent(name)}`).then(
         (value) => setHeld(readRecordings(value)),
         () => setHeld(null),
       );

@@ -5,6 +5,7 @@ import { type Job, type JobState, localInput } from '../logic/exports';
 import { moment, size } from '../logic/format';
 import { now_ms, streams } from '../state/box';
 import { startExport, jobs, remove, pollExports } from '../state/exports';
+import { boxUrl } from '../net/url';
 import { Icon } from './icon';
 
 /** How far back a new export begins unless somebody says otherwise. */
@@ -99,7 +100,7 @@ function Row({ job, tell }: { job: Job; tell: Tell }) {
       {job.file !== null && (
         <a
           class="button"
-          href={job.file}
+          href={boxUrl(job.file).href}
           download
           aria-label={`Download the export of ${what}, ${times}`}
         >

@@ -3,6 +3,7 @@
 import { useRef, useState } from 'preact/hooks';
 import type { StreamInfo } from '../logic/api';
 import { bitrate, track } from '../logic/format';
+import { boxUrl } from '../net/url';
 import { bitrates, unit_rates } from '../state/box';
 
 /** "H.264 1280×720 25 fps · AAC 48 kHz stereo · 2.1 Mbit/s · 3 viewers". */
@@ -33,11 +34,7 @@ export function Addresses({ stream }: { stream: StreamInfo }) {
   return (
     <div class="addresses">
       <Address label="RTSP" stream={stream.name} url={stream.urls.rtsp} />
-      <Address
-        label="HLS"
-        stream={stream.name}
-        url={new URL(stream.urls.hls, location.href).href}
-      />
+      <Address label="HLS" stream={stream.name} url={boxUrl(stream.urls.hls).href} />
     </div>
   );
 }

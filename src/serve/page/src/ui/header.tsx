@@ -13,6 +13,7 @@ import {
   recording_count,
   streams,
 } from '../state/box';
+import { homeAddress } from '../state/route';
 import { Icon, Mark } from './icon';
 
 type Verdict = HealthStatus | 'unreachable' | 'unknown';
@@ -28,7 +29,7 @@ const WORDS: Record<Verdict, string> = {
 export function Header() {
   return (
     <header class="head">
-      <a class="brand" href="#/">
+      <a class="brand" href={homeAddress()}>
         <Mark />
         <span>Holdfast</span>
         <span class="host">{location.hostname}</span>

@@ -2,6 +2,7 @@
 
 import { age } from '../logic/format';
 import { refreshNow, now_ms } from '../state/box';
+import { homeAddress } from '../state/route';
 import { Icon } from './icon';
 
 const EXAMPLE = `[stream.gate]
@@ -62,7 +63,7 @@ export function Unknown({ name }: { name: string }) {
     <section class="notice tall">
       <h1>No stream named “{name}”</h1>
       <p>
-        It may have been renamed or removed. <a href="#/">Show all streams</a>
+        It may have been renamed or removed. <a href={homeAddress()}>Show all streams</a>
       </p>
     </section>
   );

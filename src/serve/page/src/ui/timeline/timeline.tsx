@@ -18,7 +18,13 @@ import {
 } from '../../logic/span';
 import { RecordedPlayer } from '../../media/recorded-player';
 import { streams } from '../../state/box';
-import { replaceTimelineAddress, timelineAddress, timelineLocation } from '../../state/route';
+import {
+  replaceTimelineAddress,
+  streamAddress,
+  timelineAddress,
+  timelineLocation,
+} from '../../state/route';
+import { boxUrl } from '../../net/url';
 import { useRecordings } from '../../state/recordings';
 import { Icon } from '../icon';
 import { Empty, Unknown, Waiting } from '../notice';
@@ -60,7 +66,7 @@ function Past({ stream, recorded, start_ms }: PastProps) {
   return (
     <article class="past" aria-labelledby="past-name">
       <div class="top">
-        <a class="button" href={`/#/${encodeURIComponent(stream.name)}`}>
+        <a class="button" href={streamAddress(stream.name)}>
           <Icon name="play" /> Live
         </a>
         <h1 id="past-name">{stream.name}, recorded</h1>
@@ -357,7 +363,6 @@ function Zoom({ span, at_ms, setSpan }: { span: Span; at_ms: number; setSpan: (s
 
 function Clip({ stream, range, act }: { stream: StreamInfo; range: Range; act: Actions }) {
   const { in_ms, out_ms } = range;
-  const query = (ms: number) => encodeURIComponent(new Date(ms).toISOString());
   return (
     <div class="buttons" role="group" aria-label="Clip">
       <button type="button" onClick={act.markIn}>
@@ -373,7 +378,7 @@ function Clip({ stream, range, act }: { stream: StreamInfo; range: Range; act: A
       {in_ms !== null && out_ms !== null && (
         <a
           class="button"
-          href={`/export/${encodeURIComponent(stream.name)}.mp4?start=${query(in_ms)}&end=${query(out_ms)}`}
+          href={exportUrl(stream.name, in_ms, out_ms)}
           download={`${stream.name}-${new Date(in_ms).toISOString().replaceAll(':', '')}.mp4`}
         >
           <Icon name="save" /> Take the clip
@@ -381,6 +386,14 @@ function Clip({ stream, range, act }: { stream: StreamInfo; range: Range; act: A
       )}
     </div>
   );
+}
+
+/** The address of a range of a stream as one MP4 file. */
+function exportUrl(name: string, start_ms: number, end_ms: number): string {
+  const url = boxUrl(`export/${encodeURIComponent(name)}.mp4`);
+  url.searchParams.set('start', new Date(start_ms).toISOString());
+  url.searchParams.set('end', new Date(end_ms).toISOString());
+  return url.href;
 }
 
 /** The gaps on view, in words, for who does not see the strip or cannot hit them. */
