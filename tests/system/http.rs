@@ -235,7 +235,7 @@ async fn text_is_compressed_when_asked_and_media_is_not() {
     door.go_live(&footage);
     door.publish(&footage, door.clock.boot().before(Duration::from_secs(12)), 0, 12_000).await;
     let page = door.get("/").await;
-    let script = format!("/assets/{}", between(page.text(), "src=\"/assets/", "\""));
+    let script = format!("/assets/{}", between(page.text(), "src=\"./assets/", "\""));
     let list = door.get("/live/gate/media.m3u8").await;
     let map = between(list.text(), "MAP:URI=\"", "\"");
     let segment = list.text().lines().rfind(|line| !line.starts_with('#')).expect("a segment");
