@@ -59,7 +59,7 @@ test('axe finds nothing on a box without streams', async () => {
     prepare: (page) =>
       page.route('**/api/v1/streams', (route) => route.fulfill({ json: { streams: [] } })),
   });
-  await opened.page.getByRole('heading', { name: 'No streams yet' }).waitFor();
+  await opened.page.getByRole('heading', { name: 'No cameras yet' }).waitFor();
   expect(await violations(opened.page)).toEqual([]);
 });
 

@@ -24,7 +24,7 @@ test('an export is begun, becomes ready, is downloaded and removed', async () =>
   const { page } = opened;
   const section = page.getByRole('region', { name: 'Exports' });
   await section.getByText('New export').click();
-  await section.getByRole('button', { name: 'Export as signed zip' }).click();
+  await section.getByRole('button', { name: 'Export as signed ZIP' }).click();
   await section.getByText(/^Ready/).waitFor({ timeout: 20_000 });
   await page.evaluate(AXE);
   const found = await page.evaluate(() =>
@@ -46,10 +46,18 @@ test('an export is begun, becomes ready, is downloaded and removed', async () =>
   await expect.poll(() => section.locator('li').count()).toBe(0);
 });
 
-test('what the box refuses is told in its words', async () => {
+test('a range that makes no sense is refused in words, and so is what only the box can know', async () => {
   const section = opened.page.getByRole('region', { name: 'Exports' });
   await section.getByText('New export').click();
-  await section.getByLabel('To').fill('2020-01-01T00:00:00');
-  await section.getByRole('button', { name: 'Export as signed zip' }).click();
-  await section.getByText(/`start` must be earlier/).waitFor();
+  const submit = section.getByRole('button', { name: 'Export as signed ZIP' });
+  await section.getByLabel('End').fill('2020-01-01T00:00:00');
+  await submit.click();
+  await section.getByText('The start must be earlier than the end.').waitFor();
+  await section.getByLabel('Start').fill('2190-01-01T00:00:00');
+  await section.getByLabel('End').fill('2190-01-01T01:00:00');
+  await submit.click();
+  await expect
+    .poll(() => section.getByRole('alert').textContent())
+    .not.toBe('The start must be earlier than the end.');
+  expect(await section.getByRole('alert').textContent()).toMatch(/^[^`]+\.$/);
 });

@@ -55,11 +55,11 @@ test('says in words what the box and the stream do', async () => {
   const { page } = opened;
   const demo = streamOf(page);
   await mode(demo, /^Live/);
-  await expect.poll(() => demo.textContent()).toMatch(/Live since \d\d:\d\d:\d\d/);
+  await expect.poll(() => demo.textContent()).toMatch(/Online since \d\d:\d\d:\d\d/);
   expect(await demo.textContent()).toMatch(/H\.264 1280×720/);
   await expect.poll(() => demo.textContent()).toMatch(/\d (k|M)bit\/s/);
   await page
-    .getByText(/All well|Needs attention/)
+    .getByText(/All well|problem/)
     .first()
     .click();
   expect(await page.locator('.checks li').count()).toBeGreaterThan(0);

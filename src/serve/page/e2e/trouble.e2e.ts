@@ -1,4 +1,4 @@
-// What goes wrong at a viewer's: the page says so in words, and mends itself.
+// What goes wrong at a viewer's: the page says so in words, and recovers.
 
 import { join } from 'node:path';
 import type { Browser, Locator, Page, WebSocketRoute } from 'playwright-core';
@@ -68,7 +68,7 @@ test('a stalled stream looks frozen, falls back with a reason, and comes back', 
   stalled = true;
   // How soon is FROZEN_SECS and a tick of the tile; here the machine may be busy.
   await expect.poll(() => demo.locator('.picture').getAttribute('data-frozen')).toBe('true');
-  await mode(demo, /^Pictures: no live frame for 3 s/);
+  await mode(demo, /^Interrupted: no live video for 3 s/);
   await opened.page.screenshot({ path: join(RESULTS, 'frozen.png') });
   await opened.page.unroute('**/snap/**');
   await expect.poll(() => demo.locator('.picture').getAttribute('data-surface')).toBe('image');
@@ -88,7 +88,7 @@ test('new parameters on the same socket do not stop the picture', async () => {
   await mode(demo, /^Live/);
 });
 
-test('without MediaSource there are pictures, and the reason', async () => {
+test('without MediaSource there are stills, and the reason', async () => {
   opened = await open(browser, {
     prepare: (page) =>
       page.addInitScript(() => {
@@ -97,20 +97,20 @@ test('without MediaSource there are pictures, and the reason', async () => {
       }),
   });
   const demo = streamOf(opened.page);
-  await mode(demo, /^Pictures: this browser has no MediaSource$/);
+  await mode(demo, /^Stills: this browser cannot play streamed video$/);
   await picturesMove(demo);
   expect(opened.watch.sockets()).toBe(0);
 });
 
-test('a codec the browser cannot play gives pictures, and names it', async () => {
+test('a codec the browser cannot play gives stills, and is named', async () => {
   opened = await open(browser, {
     prepare: (page) => page.addInitScript(() => (MediaSource.isTypeSupported = () => false)),
   });
-  await mode(streamOf(opened.page), /^Pictures: this browser cannot play H\.264$/);
+  await mode(streamOf(opened.page), /^Stills: this browser cannot play H\.264$/);
   await picturesMove(streamOf(opened.page));
 });
 
-test('a box that cannot be reached is said to be so, until it is back', async () => {
+test('a box that cannot be reached is reported, until it is back', async () => {
   opened = await open(browser);
   const { page } = opened;
   await mode(streamOf(page), /^Live/);
@@ -124,8 +124,8 @@ test('a box that cannot be reached is said to be so, until it is back', async ()
           .catch(() => ''),
       { timeout: 10_000 },
     )
-    .toContain('cannot be reached');
-  await page.getByText('No contact').waitFor();
+    .toContain("Can't reach the box");
+  await page.getByText('Disconnected').waitFor();
   await page.unroute('**/api/**');
   await expect.poll(() => page.getByRole('alert').count(), { timeout: 10_000 }).toBe(0);
 });
@@ -146,13 +146,13 @@ test('a stream without a camera says so, since when and why', async () => {
   });
   const demo = streamOf(opened.page);
   await mode(demo, /^No signal$/);
-  expect(await demo.textContent()).toMatch(/No signal 1[3-9] s – 10\.0\.0\.7 does not answer/);
+  expect(await demo.textContent()).toMatch(/No signal for 1[3-9] s – 10\.0\.0\.7 does not answer/);
   await opened.page.screenshot({ path: join(RESULTS, 'no-signal.png') });
 });
 
 test('a box without streams tells how to add one', async () => {
   opened = await open(browser, { prepare: (page) => streams(page, () => []) });
-  await opened.page.getByRole('heading', { name: 'No streams yet' }).waitFor();
+  await opened.page.getByRole('heading', { name: 'No cameras yet' }).waitFor();
   expect(await opened.page.textContent('main')).toContain('rtsp_pull');
 });
 
@@ -161,8 +161,8 @@ test('of nine tiles only the one pointed at is live', async () => {
     Array.from({ length: 9 }, (_, i) => ({ ...demo, name: `cam-${i + 1}` }));
   opened = await open(browser, { prepare: (page) => streams(page, named) });
   const { page, watch } = opened;
-  for (const name of ['cam-1', 'cam-2', 'cam-3'])
-    await mode(streamOf(page, name), /^Pictures: more than 4 streams/);
+  for (const name of ['cam-1', 'cam-2', 'cam-3']) await mode(streamOf(page, name), /^Stills$/);
+  await page.getByText('Point at a camera for live video.').waitFor();
   await page.mouse.move(0, 0);
   await expect.poll(watch.sockets).toBe(0);
   await page.screenshot({ path: join(RESULTS, 'nine.png') });

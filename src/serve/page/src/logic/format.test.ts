@@ -34,6 +34,19 @@ test.each([
 ])('%s is %s', (list, words) => expect(format.codecNames(list)).toBe(words));
 
 test.each([
+  [0, '0 frames'],
+  [1, '1 frame'],
+  [12, '12 frames'],
+])('%d things read %s', (number, words) => expect(format.count(number, 'frame')).toBe(words));
+
+test.each([
+  [7.84, '7.8 s'],
+  [59.94, '59.9 s'],
+  [59.96, '60 s'],
+  [150, '2 min'],
+])('a range of %d s reads %s', (secs, words) => expect(format.duration(secs)).toBe(words));
+
+test.each([
   ['this browser is slow', 'This browser is slow.'],
   ['Gone. ', 'Gone.'],
   ['', ''],

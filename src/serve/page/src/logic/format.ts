@@ -1,6 +1,6 @@
 // Writes numbers and times as people read them.
 //
-// Owns: units, rounding, names of codecs. Times are shown in the zone of the browser.
+// Owns: units, rounding, plurals, names of codecs. Times are in the zone of the browser.
 
 import type { Track } from './api';
 
@@ -9,6 +9,11 @@ export function sentence(clause: string): string {
   const text = clause.trim();
   const end = /[.!?…]$/.test(text) ? '' : '.';
   return text === '' ? '' : `${text[0]?.toUpperCase()}${text.slice(1)}${end}`;
+}
+
+/** A number of things: "1 frame", "12 frames". */
+export function count(number: number, thing: string): string {
+  return `${number} ${number === 1 ? thing : `${thing}s`}`;
 }
 
 /** A delay: "0.2 s" below ten seconds, "14 s" above. */
@@ -25,6 +30,11 @@ export function age(secs: number): string {
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;
   return `${(hours / 24).toFixed(1)} days`;
+}
+
+/** The length of a range: "7.8 s" below a minute, where a tenth counts, else as an age. */
+export function duration(secs: number): string {
+  return secs < 59.95 ? `${secs.toFixed(1)} s` : age(Math.round(secs));
 }
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -111,6 +121,18 @@ export function moment(ms: number, now_ms: number): string {
   const at = new Date(ms);
   if (at.toDateString() === new Date(now_ms).toDateString()) return clock(ms);
   return `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock(ms)}`;
+}
+
+/** The zone's offset at a time, in milliseconds to add to UTC. */
+export function offsetMs(ms: number): number {
+  return -new Date(ms).getTimezoneOffset() * 60_000;
+}
+
+/** "22 Nov 2026, 14:05:23.480 +01:00". */
+export function exact(ms: number): string {
+  const at = new Date(ms);
+  const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+  return `${day}, ${clock(ms)}.${String(at.getMilliseconds()).padStart(3, '0')} ${zone(ms)}`;
 }
 
 function two(value: number): string {

@@ -14,26 +14,22 @@ const WELL: TileInputs = {
 const CASES: readonly [string, Partial<TileInputs>, string][] = [
   ['is live', {}, 'Live'],
   ['connects before the first frame', { playing: false, waited_secs: 1 }, 'Connecting'],
-  ['is paused when nobody looks', { visible: false }, 'Paused: not on the screen'],
+  ['is paused when nobody looks', { visible: false }, 'Paused (off screen)'],
   [
     'names the codec it cannot play',
     { unplayable: 'this browser cannot play H.265' },
-    'Pictures: this browser cannot play H.265',
+    'Stills: this browser cannot play H.265',
   ],
-  [
-    'spares the machine with many tiles',
-    { wants_live: false },
-    'Pictures: more than 4 streams on view',
-  ],
-  ['falls back after 3 s', { waited_secs: 3 }, 'Pictures: no live frame for 3 s, trying again'],
+  ['spares the machine with many tiles', { wants_live: false }, 'Stills'],
+  ['falls back after 3 s', { waited_secs: 3 }, 'Interrupted: no live video for 3 s, reconnecting'],
   [
     'says what the player met',
-    { waited_secs: 3, trouble: 'the connection was lost' },
-    'Pictures: the connection was lost',
+    { waited_secs: 3, trouble: 'connection lost, reconnecting' },
+    'Interrupted: connection lost, reconnecting',
   ],
   ['holds on for short stalls', { waited_secs: 2.9 }, 'Live'],
   ['plays out what it has of a lost stream', { state: 'offline' }, 'Live'],
-  ['has no pictures of a lost stream', { state: 'offline', waited_secs: 3 }, 'No signal'],
+  ['has no stills of a lost stream', { state: 'offline', waited_secs: 3 }, 'No signal'],
   [
     'does not pretend to connect to a lost stream',
     { state: 'offline', playing: false },
@@ -51,7 +47,7 @@ test.each(CASES)('%s', (_, change, words) => {
   expect(modeText(choose({ ...WELL, ...change }))).toBe(words);
 });
 
-test('the socket is open behind fallback pictures, to come back', () => {
+test('the socket is open behind stills, to come back', () => {
   expect(runsPlayer({ ...WELL, playing: false, waited_secs: 60 })).toBe(true);
 });
 

@@ -1,12 +1,12 @@
-// Decides what a tile shows: the live player, still pictures, or nothing, and says why.
+// Decides what a tile shows: the live player, stills, or nothing, and why.
 //
-// Owns: the order of the reasons. A tile always names its mode, and the reason when it is not live.
+// Owns: the order of the reasons. A tile always names its mode, and why it is not live.
 
 import type { StreamState } from './api';
 
-/** Above this many tiles on the page, live is only what is pointed at. */
+/** Above this many tiles on the page, only the one pointed at is live. */
 export const LIVE_TILES_MAX = 4;
-/** Without a frame for this long, a live tile falls back to pictures, in seconds. */
+/** Without a frame for this long, a live tile falls back to stills, in seconds. */
 export const FALLBACK_SECS = 3;
 /** A picture on the screen older than this is shown as frozen, in seconds. */
 export const FROZEN_SECS = 2.5;
@@ -28,26 +28,29 @@ export interface TileInputs {
   readonly trouble: string | null;
 }
 
+/** Why there are stills: the page spares the machine, the browser cannot, or live broke off. */
+export type StillsCause = 'chosen' | 'unplayable' | 'interrupted';
+
 export type Mode =
   | { readonly kind: 'paused' | 'no-signal' | 'connecting' | 'live' }
-  /** `chosen`: a rule of the page, nothing is wrong. */
-  | { readonly kind: 'pictures'; readonly reason: string; readonly chosen: boolean };
+  | { readonly kind: 'stills'; readonly cause: StillsCause; readonly reason: string };
 
 /** The mode to be in now. */
-export function choose(sight: TileInputs): Mode {
-  if (!sight.visible) return { kind: 'paused' };
-  if (sight.unplayable !== null) return stills(sight, sight.unplayable);
-  if (!sight.wants_live) return stills(sight, `more than ${LIVE_TILES_MAX} streams on view`, true);
-  if (sight.waited_secs >= FALLBACK_SECS) {
-    return stills(sight, sight.trouble ?? `no live frame for ${FALLBACK_SECS} s, trying again`);
+export function choose(now: TileInputs): Mode {
+  if (!now.visible) return { kind: 'paused' };
+  if (now.unplayable !== null) return stills(now, 'unplayable', now.unplayable);
+  if (!now.wants_live) return stills(now, 'chosen', '');
+  if (now.waited_secs >= FALLBACK_SECS) {
+    const reason = now.trouble ?? `no live video for ${FALLBACK_SECS} s, reconnecting`;
+    return stills(now, 'interrupted', reason);
   }
-  if (sight.state === 'offline' && !sight.playing) return { kind: 'no-signal' };
-  return { kind: sight.playing ? 'live' : 'connecting' };
+  if (now.state === 'offline' && !now.playing) return { kind: 'no-signal' };
+  return { kind: now.playing ? 'live' : 'connecting' };
 }
 
-/** Whether the media socket should be open. It stays so behind pictures, to come back by itself. */
-export function runsPlayer(sight: TileInputs): boolean {
-  return sight.visible && sight.wants_live && sight.unplayable === null;
+/** Whether the media socket should be open. It stays so behind stills, to come back by itself. */
+export function runsPlayer(now: TileInputs): boolean {
+  return now.visible && now.wants_live && now.unplayable === null;
 }
 
 /** Names the mode for people. */
@@ -58,16 +61,17 @@ export function modeText(mode: Mode): string {
     case 'connecting':
       return 'Connecting';
     case 'paused':
-      return 'Paused: not on the screen';
+      return 'Paused (off screen)';
     case 'no-signal':
       return 'No signal';
-    case 'pictures':
-      return `Pictures: ${mode.reason}`;
+    case 'stills':
+      if (mode.cause === 'chosen') return 'Stills';
+      return `${mode.cause === 'unplayable' ? 'Stills' : 'Interrupted'}: ${mode.reason}`;
   }
 }
 
-/** Pictures, if the stream can have any: the box takes them from its newest key frame. */
-function stills(sight: TileInputs, reason: string, chosen = false): Mode {
-  if (sight.state === 'live') return { kind: 'pictures', reason, chosen };
-  return { kind: sight.state === 'offline' ? 'no-signal' : 'connecting' };
+/** Stills, if the stream can have any: the box takes them from its newest key frame. */
+function stills(now: TileInputs, cause: StillsCause, reason: string): Mode {
+  if (now.state === 'live') return { kind: 'stills', cause, reason };
+  return { kind: now.state === 'offline' ? 'no-signal' : 'connecting' };
 }

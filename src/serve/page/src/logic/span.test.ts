@@ -2,14 +2,14 @@ import { describe, expect, test } from 'vitest';
 import {
   around,
   bars,
-  before,
   dayOf,
   follow,
   keyStep,
-  landing,
+  lastFootage,
   length,
   ticks,
   pan,
+  seekTarget,
   toMs,
   toPx,
   zoom,
@@ -18,7 +18,7 @@ import {
 const HOUR = 3_600_000;
 const run = (start_ms: number, end_ms: number) => ({ start_ms, end_ms, bytes: null });
 
-describe('what is on view', () => {
+describe('what is in view', () => {
   test('pixels and dates are the same to and fro', () => {
     const span = { start_ms: 1_000_000, end_ms: 1_060_000 };
     for (const px of [0, 1, 499.5, 1200]) expect(toPx(span, 1200, toMs(span, 1200, px))).toBe(px);
@@ -89,10 +89,12 @@ describe('where playing goes', () => {
     [0, 100],
     [60_000, 59_000],
     [9e9, 59_000],
-  ])('%d goes to %d', (ms, goal) => expect(landing(ms, runs)).toBe(goal));
+  ])('%d goes to %d', (ms, goal) => expect(seekTarget(ms, runs)).toBe(goal));
 
   test('a step back out of a run goes to the end of the one before', () => {
-    expect([before(49_999, runs), before(150, runs), before(50, runs)]).toEqual([199, 150, 50]);
-    expect(landing(5, [])).toBe(5);
+    expect([lastFootage(49_999, runs), lastFootage(150, runs), lastFootage(50, runs)]).toEqual([
+      199, 150, 50,
+    ]);
+    expect(seekTarget(5, [])).toBe(5);
   });
 });

@@ -1,11 +1,10 @@
-// The arithmetic of a timeline: which stretch of time is on view, and where things stand in it.
+// The arithmetic of a timeline: which span of time is in view, and where things are in it.
 //
-// Owns: zoom, pan, the marks of the scale, what lies under a date. Pure: pixels and dates in and
-// out.
+// Owns: zoom, pan, the ticks of the scale, the footage at a date. Pixels and dates go in and out.
 
 import type { TimeRange } from './api';
 
-/** A stretch of time on view, in Unix milliseconds. */
+/** A span of time in view, in Unix milliseconds. */
 export interface Span {
   readonly start_ms: number;
   readonly end_ms: number;
@@ -15,7 +14,7 @@ const SEC = 1_000;
 const MIN = 60 * SEC;
 const HOUR = 60 * MIN;
 
-/** The stretches that the zoom buttons know. */
+/** The spans of the zoom buttons. */
 export const LEVELS: readonly { readonly name: string; readonly ms: number }[] = [
   { name: '24 h', ms: 24 * HOUR },
   { name: '6 h', ms: 6 * HOUR },
@@ -36,7 +35,7 @@ export function around(ms: number, length_ms: number): Span {
   return { start_ms: ms - length_ms / 2, end_ms: ms + length_ms / 2 };
 }
 
-/** Where a date stands, in pixels. */
+/** The position of a date, in pixels. */
 export function toPx(span: Span, width: number, ms: number): number {
   return ((ms - span.start_ms) / length(span)) * width;
 }
@@ -46,7 +45,7 @@ export function toMs(span: Span, width: number, px: number): number {
   return span.start_ms + (px / width) * length(span);
 }
 
-/** Zooms by `factor` (above 1: more time on view) and leaves the date under the pointer there. */
+/** Zooms by `factor` (above 1: more time in view) and leaves the date under the pointer there. */
 export function zoom(span: Span, at_ms: number, factor: number): Span {
   const before = length(span);
   const after = Math.min(LENGTH_MS_MAX, Math.max(LENGTH_MS_MIN, before * factor));
@@ -70,13 +69,13 @@ export function pan(span: Span, width: number, px: number): number {
   return px > width - EDGE_PX ? step : 0;
 }
 
-/** What is drawn of some stretches: left and right in pixels, cut to the view. */
+/** Time ranges as drawn: left and right in pixels, cut to the view. */
 export function bars<T extends TimeRange>(
-  stretches: readonly T[],
+  ranges: readonly T[],
   span: Span,
   width: number,
 ): { left: number; right: number; of: T }[] {
-  return stretches
+  return ranges
     .filter((one) => one.end_ms > span.start_ms && one.start_ms < span.end_ms)
     .map((of) => ({
       left: Math.max(0, toPx(span, width, of.start_ms)),
@@ -85,8 +84,8 @@ export function bars<T extends TimeRange>(
     }));
 }
 
-/** Where playing goes that is sent to `ms`: there, out of a gap to what follows, else to the end. */
-export function landing(ms: number, runs: readonly TimeRange[]): number {
+/** Where a seek to `ms` lands: there; in a gap, at the footage after it; else near the end. */
+export function seekTarget(ms: number, runs: readonly TimeRange[]): number {
   if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
   const later = runs.filter((run) => run.start_ms > ms).map((run) => run.start_ms);
   if (later.length > 0) return Math.min(...later);
@@ -95,7 +94,7 @@ export function landing(ms: number, runs: readonly TimeRange[]): number {
 }
 
 /** The last moment of footage at or before `ms`; `ms` itself where there is none. */
-export function before(ms: number, runs: readonly TimeRange[]): number {
+export function lastFootage(ms: number, runs: readonly TimeRange[]): number {
   if (runs.some((run) => run.start_ms <= ms && ms < run.end_ms)) return ms;
   const ends = runs.map((run) => run.end_ms).filter((end) => end <= ms);
   return ends.length > 0 ? Math.max(...ends) - 1 : ms;
@@ -117,7 +116,7 @@ const STEPS_MS = [
 ];
 const LABEL_PX = 84;
 
-/** The dates that the scale names: round in the zone whose offset is given, not too dense. */
+/** The dates that the scale labels: round in the zone whose offset is given, not too dense. */
 export function ticks(span: Span, width: number, offset_ms: number): number[] {
   const least = (length(span) * LABEL_PX) / Math.max(width, 1);
   const step = STEPS_MS.find((one) => one >= least) ?? 24 * HOUR;
@@ -126,7 +125,7 @@ export function ticks(span: Span, width: number, offset_ms: number): number[] {
   return Array.from({ length: Math.min(count, 200) }, (_, i) => first + i * step);
 }
 
-/** How far one press of an arrow key goes, by what is on view. */
+/** How far one press of an arrow key goes, by what is in view. */
 export function keyStep(span: Span): number {
   return [SEC, 10 * SEC, MIN, 5 * MIN].find((one) => length(span) / one <= 620) ?? 5 * MIN;
 }

@@ -1,4 +1,4 @@
-// Still pictures once a second, for when live is not possible or not wanted.
+// Stills once a second, for when live video is not possible or not wanted.
 //
 // Owns: the poll and the image's object URL. One request at a time: a slow link gets fewer
 // pictures, never a queue of them.
@@ -8,7 +8,7 @@ import { AnswerError, reason, request } from '../net/request';
 export interface SnapshotListener {
   /** A picture is on the screen; its age in seconds when it was sent. */
   picture(age_secs: number): void;
-  /** There is none now, and why. */
+  /** There is none now, and why, in words. */
   missing(reason: string): void;
 }
 

@@ -1,10 +1,17 @@
-// One tile: runs the player or the pictures, as `mode.ts` decides, and publishes what is seen.
+// One tile: runs the player or the stills, as `mode.ts` decides, and publishes what is seen.
 //
 // Owns: the signals a tile's components read. Its clock is the browser's monotonic one.
 
 import { signal } from '@preact/signals';
 import type { StreamInfo } from '../logic/api';
-import { choose, FROZEN_SECS, type Mode, runsPlayer, type TileInputs } from '../logic/mode';
+import {
+  choose,
+  FROZEN_SECS,
+  type Mode,
+  modeText,
+  runsPlayer,
+  type TileInputs,
+} from '../logic/mode';
 import { LivePlayer } from './live-player';
 import { NO_MEDIA_SOURCE, mediaSource, unplayable } from './sink';
 import { SnapshotPoll } from './snapshot-poll';
@@ -41,7 +48,7 @@ export class Tile {
   });
 
   readonly #player: LivePlayer;
-  readonly #pictures: SnapshotPoll;
+  readonly #stills: SnapshotPoll;
   readonly #timer: number;
   #on_screen = false;
   #seen_ms = -Infinity;
@@ -70,10 +77,10 @@ export class Tile {
       },
       unplayable: (reason) => {
         this.#unplayable = reason;
-        this.#update();
+        this.#refresh();
       },
     });
-    this.#pictures = new SnapshotPoll(image, stream.urls.snapshot, {
+    this.#stills = new SnapshotPoll(image, stream.urls.snapshot, {
       picture: (age_secs) => {
         this.missing.value = null;
         this.surface.value = 'image';
@@ -84,38 +91,38 @@ export class Tile {
         this.missing.value = reason;
       },
     });
-    this.#judge();
-    this.#timer = window.setInterval(() => this.#update(), TICK_MS);
+    this.#checkCodecs();
+    this.#timer = window.setInterval(() => this.#refresh(), TICK_MS);
   }
 
-  /** Takes the newest that the API says of this stream. */
-  informed(stream: StreamInfo): void {
+  /** Takes the newest facts of the API about this stream. */
+  update(stream: StreamInfo): void {
     const came_back = this.#stream.state !== 'live' && stream.state === 'live';
     const changed = codecsOf(this.#stream) !== codecsOf(stream);
     this.#stream = stream;
-    if (changed) this.#judge();
+    if (changed) this.#checkCodecs();
     if (came_back) {
       this.#player.retry();
       this.#waiting_since_ms = performance.now();
     }
-    this.#update();
+    this.#refresh();
   }
 
-  shown(on_screen: boolean): void {
+  setOnScreen(on_screen: boolean): void {
     this.#on_screen = on_screen;
-    this.#update();
+    this.#refresh();
   }
 
-  wantsLive(wants: boolean): void {
+  setWantsLive(wants: boolean): void {
     if (wants === this.#wants_live) return;
     this.#wants_live = wants;
-    this.#update();
+    this.#refresh();
   }
 
   dispose(): void {
     clearInterval(this.#timer);
     this.#player.dispose();
-    this.#pictures.dispose();
+    this.#stills.dispose();
   }
 
   #frame(delay_secs: number | null): void {
@@ -129,17 +136,17 @@ export class Tile {
     const before = this.delay_secs.peek();
     this.delay_secs.value =
       before === null || delay_secs === null ? delay_secs : before * 0.9 + delay_secs * 0.1;
-    if (this.mode.peek().kind !== 'live') this.#update();
+    if (this.mode.peek().kind !== 'live') this.#refresh();
   }
 
-  /** Judges by the API's codec names whether this browser can play the stream at all. */
-  #judge(): void {
+  /** Decides by the API's codec names whether this browser can play the stream at all. */
+  #checkCodecs(): void {
     const video = this.#stream.tracks.find((track) => track.kind === 'video');
     if (mediaSource() === null) this.#unplayable = NO_MEDIA_SOURCE;
     else this.#unplayable = video?.codecs ? unplayable(video.codecs) : null;
   }
 
-  #sight(now_ms: number): TileInputs {
+  #inputs(now_ms: number): TileInputs {
     const visible = this.#on_screen && document.visibilityState === 'visible';
     if (visible) this.#seen_ms = now_ms;
     return {
@@ -153,18 +160,20 @@ export class Tile {
     };
   }
 
-  #update(): void {
+  #refresh(): void {
     const now_ms = performance.now();
-    const sight = this.#sight(now_ms);
-    if (runsPlayer(sight)) this.#player.start();
+    const inputs = this.#inputs(now_ms);
+    if (runsPlayer(inputs)) this.#player.start();
     else {
       this.#player.stop();
       this.#playing = false;
       this.#waiting_since_ms = now_ms;
     }
-    const mode = choose(runsPlayer(sight) ? sight : { ...sight, waited_secs: 0, playing: false });
-    if (mode.kind === 'pictures') this.#pictures.start();
-    else this.#pictures.stop();
+    const mode = choose(
+      runsPlayer(inputs) ? inputs : { ...inputs, waited_secs: 0, playing: false },
+    );
+    if (mode.kind === 'stills') this.#stills.start();
+    else this.#stills.stop();
     if (mode.kind !== 'live') {
       this.#playing = false;
       this.delay_secs.value = null;
@@ -173,11 +182,7 @@ export class Tile {
   }
 
   #publish(mode: Mode, now_ms: number): void {
-    const before = this.mode.peek();
-    const same =
-      before.kind === mode.kind &&
-      (mode.kind !== 'pictures' || before.kind !== 'pictures' || before.reason === mode.reason);
-    if (!same) this.mode.value = mode;
+    if (modeText(this.mode.peek()) !== modeText(mode)) this.mode.value = mode;
     const age_secs = (now_ms - this.#taken_ms) / 1000;
     this.frozen_secs.value =
       this.#isFrozen(now_ms) && Number.isFinite(age_secs) ? Math.floor(age_secs) : null;
@@ -187,7 +192,7 @@ export class Tile {
   #isFrozen(now_ms: number): boolean {
     if (now_ms - this.#changed_ms > FROZEN_SECS * 1000) return true;
     return (
-      this.mode.peek().kind === 'pictures' &&
+      this.mode.peek().kind === 'stills' &&
       (this.#stream.last_frame_age_ms ?? 0) > SOURCE_AGE_MS_MAX
     );
   }

@@ -15,8 +15,9 @@ const FAILURES_SHOWN = 2;
 /** The streams; null until the first answer. */
 export const streams = signal<readonly StreamInfo[] | null>(null);
 export const health = signal<Health | null>(null);
-/** The box cannot be reached: since when (by our clock, Unix ms) and why; null when it can. */
-export const outage = signal<{ since_ms: number; reason: string } | null>(null);
+/** The box cannot be reached: since when (Unix ms), and what it answered instead of what was asked
+ * for, if it answered at all. Null when it can be reached. */
+export const outage = signal<{ since_ms: number; reason: string | null } | null>(null);
 /** Media bits per second of each stream, over the last seconds. */
 export const bitrates = signal<ReadonlyMap<string, number>>(new Map());
 /** Access units (pictures, and audio frames) per second of each stream. */
@@ -63,7 +64,7 @@ async function ask(): Promise<void> {
     const [list, state] = await Promise.all([getJson('api/v1/streams'), getJson('api/v1/health')]);
     apply(readStreams(list), readHealth(state));
   } catch (error) {
-    failed(error instanceof AnswerError ? error.message : 'It does not answer.');
+    failed(error instanceof AnswerError ? error.message : null);
   } finally {
     busy = false;
     timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
@@ -72,7 +73,7 @@ async function ask(): Promise<void> {
 
 function apply(list: StreamInfo[] | null, state: Health | null): void {
   if (list === null || state === null)
-    throw new AnswerError('Its answer makes no sense to this page. Reload the page.');
+    throw new AnswerError('This page does not understand its answer; reload the page.');
   failures = 0;
   backoff.reset();
   outage.value = null;
@@ -84,7 +85,7 @@ function apply(list: StreamInfo[] | null, state: Health | null): void {
   health.value = state;
 }
 
-function failed(reason: string): void {
+function failed(reason: string | null): void {
   failures += 1;
   if (failures < FAILURES_SHOWN) return;
   outage.value = { since_ms: outage.value?.since_ms ?? now_ms.value, reason };

@@ -4,6 +4,7 @@
 
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { LIVE_TILES_MAX } from '../logic/mode';
 import { live_count, outage, streams } from '../state/box';
 import { selectedStream, timelineLocation } from '../state/route';
 import { Announcer } from './announcer';
@@ -19,7 +20,7 @@ export function App() {
   useEffect(() => {
     if (timelineLocation() !== null) return;
     document.title =
-      name === null ? `Holdfast – ${live_count.value} of ${count} live` : `${name} – Holdfast`;
+      name === null ? `Holdfast – ${live_count.value} of ${count} online` : `${name} – Holdfast`;
   }, [name, count, live_count.value]);
   return (
     <>
@@ -31,7 +32,7 @@ export function App() {
         {outage.value !== null && (
           <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
         )}
-        {timelineLocation() === null ? <Content name={name} /> : <Past />}
+        {timelineLocation() === null ? <Content name={name} /> : <Recordings />}
       </main>
       <Announcer />
     </>
@@ -44,8 +45,8 @@ function skip(event: MouseEvent): void {
   document.getElementById('main')?.focus();
 }
 
-/** The timeline, which is loaded when it is wanted. */
-function Past() {
+/** The timeline, which is loaded when it is opened. */
+function Recordings() {
   const [Timeline, setTimeline] = useState<ComponentType | null>(null);
   useEffect(() => {
     void import('./timeline/timeline').then((module) => setTimeline(() => module.Timeline));
@@ -64,6 +65,9 @@ function Content({ name }: { name: string | null }) {
   return (
     <>
       <h1 class="hidden">Streams</h1>
+      {all.length > LIVE_TILES_MAX && (
+        <p class="quiet hint">Stills, one per second. Point at a camera for live video.</p>
+      )}
       <ul class="grid" data-count={Math.min(all.length, 5)}>
         {all.map((stream) => (
           <li key={stream.name}>

@@ -1,4 +1,4 @@
-// One stream in the grid: its picture and the line of facts that people glance at.
+// One stream in the grid: its picture and the facts to glance at.
 
 import { useState } from 'preact/hooks';
 import type { StreamInfo } from '../logic/api';
@@ -8,7 +8,7 @@ import { Addresses, Facts } from './facts';
 import { ModeLine, Picture, useView } from './picture';
 import { RecordingLine, StateLine } from './state';
 
-/** `crowded` is the number of cards on the page: above four, only what is pointed at is live. */
+/** `crowded`: the number of cards on the page. Above four, only the one pointed at is live. */
 export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number }) {
   const [pointed, setPointed] = useState(false);
   const view = useView(stream, crowded <= LIVE_TILES_MAX || pointed);
@@ -27,7 +27,8 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
         </h2>
         <ModeLine tile={view.tile} />
       </div>
-      <a class="enlarge" href={streamAddress(stream.name)} aria-label={`Enlarge ${stream.name}`}>
+      <a class="enlarge" href={streamAddress(stream.name)}>
+        <span class="hidden">Enlarge {stream.name}</span>
         <Picture stream={stream} view={view} />
       </a>
       <div class="about">

@@ -1,21 +1,22 @@
 // One stream shown large, with its sound, its recordings and its addresses.
 
 import type { RefObject } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { readRecordings, type Recordings, type StreamInfo } from '../logic/api';
-import { age, moment, size } from '../logic/format';
+import { useRef, useState } from 'preact/hooks';
+import type { Recordings, StreamInfo, TimeRange } from '../logic/api';
+import { duration, moment, size } from '../logic/format';
 import type { Tile } from '../media/tile';
 import { now_ms } from '../state/box';
-import { getJson } from '../net/request';
 import { boxUrl } from '../net/url';
+import { useRecordings } from '../state/recordings';
 import { homeAddress, timelineAddress } from '../state/route';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
 import { ModeLine, Picture, useView } from './picture';
+import { Prose } from './prose';
 import { RecordingLine, StateLine } from './state';
 
-/** Recordings change slowly. */
-const RECORDINGS_PERIOD_MS = 5_000;
+/** The list here changes slowly. */
+const PERIOD_MS = 5_000;
 const ROWS_MAX = 12;
 
 export function Detail({ stream }: { stream: StreamInfo }) {
@@ -73,9 +74,13 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
           <Icon name={muted ? 'mute' : 'sound'} /> Sound
         </button>
       )}
-      {dropped !== null && <span class="chip">{dropped}</span>}
+      {dropped !== null && (
+        <span class="chip">
+          <Prose text={dropped} />
+        </span>
+      )}
       <a class="button" href={boxUrl(stream.urls.snapshot).href} download={`${stream.name}.jpg`}>
-        <Icon name="save" /> Picture
+        <Icon name="save" /> Save picture
       </a>
       {document.fullscreenEnabled && (
         <button
@@ -93,68 +98,74 @@ function Controls({ stream, tile, video, stage }: ControlsProps) {
   );
 }
 
-/** The newest stretches of footage, and the gaps between them. */
+/** The newest footage, and the gaps in it. */
 function RecordingList({ name }: { name: string }) {
-  const [held, setHeld] = useState<Recordings | null>(null);
-  useEffect(() => {
-    const ask = () => {
-      if (document.visibilityState !== 'visible') return;
-      getJson(`api/v1/recordings/${encodeURIComponent(name)}`).then(
-        (value) => setHeld(readRecordings(value)),
-        () => setHeld(null),
-      );
-    };
-    ask();
-    const timer = setInterval(ask, RECORDINGS_PERIOD_MS);
-    return () => clearInterval(timer);
-  }, [name]);
-  if (held === null) return null;
+  const { recordings } = useRecordings(name, PERIOD_MS);
+  if (recordings === null) return null;
   return (
-    <section class="held">
-      <h2>Recorded</h2>
-      {held.runs.length === 0 ? (
-        <p class="quiet">Nothing yet.</p>
+    <section class="recordings">
+      <h2>Recordings</h2>
+      {recordings.runs.length === 0 ? (
+        <p class="quiet">None yet.</p>
       ) : (
-        <RecordingTable name={name} held={held} />
+        <RecordingTable name={name} recordings={recordings} />
       )}
     </section>
   );
 }
 
-function RecordingTable({ name, held }: { name: string; held: Recordings }) {
-  const rows = [
-    ...held.runs.map((one) => ({ ...one, what: 'Footage' })),
-    ...held.gaps.map((one) => ({ ...one, what: 'Gap' })),
-  ].sort((a, b) => b.start_ms - a.start_ms);
+interface Row extends TimeRange {
+  readonly type: 'Footage' | 'Gap';
+  readonly details: string;
+}
+
+function rowsOf({ runs, gaps }: Recordings): Row[] {
+  const footage = runs.map((one) => ({
+    ...one,
+    type: 'Footage' as const,
+    details: one.bytes === null ? '' : size(one.bytes),
+  }));
+  const missing = gaps.map((one) => ({ ...one, type: 'Gap' as const, details: one.message }));
+  return [...footage, ...missing].sort((a, b) => b.start_ms - a.start_ms);
+}
+
+function RecordingTable({ name, recordings }: { name: string; recordings: Recordings }) {
+  const rows = rowsOf(recordings);
   return (
     <>
       <table>
         <thead>
           <tr>
-            <th scope="col">What</th>
-            <th scope="col">From</th>
-            <th scope="col">To</th>
+            <th scope="col">Type</th>
+            <th scope="col">Start</th>
+            <th scope="col">End</th>
             <th scope="col">Length</th>
-            <th scope="col">Size</th>
+            <th scope="col">Details</th>
           </tr>
         </thead>
         <tbody>
           {rows.slice(0, ROWS_MAX).map((row) => (
-            <tr key={`${row.what}${row.start_ms}`} data-what={row.what}>
-              <th scope="row">{row.what}</th>
+            <tr key={`${row.type}${row.start_ms}`} data-type={row.type}>
+              <th scope="row">{row.type}</th>
               <td>
-                <a href={timelineAddress(name, row.what === 'Gap' ? row.end_ms : row.start_ms)}>
+                <a href={timelineAddress(name, row.type === 'Gap' ? row.end_ms : row.start_ms)}>
                   {moment(row.start_ms, now_ms.value)}
                 </a>
               </td>
               <td>{moment(row.end_ms, now_ms.value)}</td>
-              <td>{age((row.end_ms - row.start_ms) / 1000)}</td>
-              <td>{row.bytes === null ? '' : size(row.bytes)}</td>
+              <td>{duration((row.end_ms - row.start_ms) / 1000)}</td>
+              <td>
+                <Prose text={row.details} />
+              </td>
             </tr>
           ))}
         </tbody>
       </table>
-      {rows.length > ROWS_MAX && <p class="quiet">and {rows.length - ROWS_MAX} older.</p>}
+      {rows.length > ROWS_MAX && (
+        <p class="quiet">
+          {rows.length - ROWS_MAX} more on the <a href={timelineAddress(name)}>timeline</a>.
+        </p>
+      )}
     </>
   );
 }

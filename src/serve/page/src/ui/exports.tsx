@@ -1,19 +1,21 @@
-// Export jobs: what there is, how far it is, and a form for another one.
+// Export jobs: the list with its progress, and a form for a new one.
 
 import { useEffect, useState } from 'preact/hooks';
+import type { StreamInfo } from '../logic/api';
 import { type Job, type JobState, localInput } from '../logic/exports';
 import { moment, size } from '../logic/format';
-import { now_ms, streams } from '../state/box';
-import { startExport, jobs, remove, pollExports } from '../state/exports';
 import { boxUrl } from '../net/url';
+import { now_ms, streams } from '../state/box';
+import { jobs, pollExports, remove, startExport } from '../state/exports';
 import { Icon } from './icon';
+import { Prose } from './prose';
 
 /** How far back a new export begins unless somebody says otherwise. */
 const SPAN_MS = 10 * 60_000;
 
 const WORDS: Record<JobState, string> = {
   queued: 'Waiting',
-  running: 'Being made',
+  running: 'Preparing',
   done: 'Ready',
   failed: 'Failed',
 };
@@ -25,29 +27,37 @@ export function Exports() {
   const list = jobs.value ?? [];
   if (recorded.length === 0 && list.length === 0) return null;
   return (
-    <section class="held exports" aria-labelledby="exports-name">
+    <section class="recordings exports" aria-labelledby="exports-name">
       <h2 id="exports-name">Exports</h2>
-      <Form names={recorded.map((one) => one.name)} tell={setTrouble} />
-      {trouble !== null && <p role="alert">{trouble}</p>}
+      <Form streams={recorded} report={setTrouble} />
+      {trouble !== null && (
+        <p role="alert">
+          <Prose text={trouble} />
+        </p>
+      )}
       <ul>
         {list.map((job) => (
-          <Row key={job.id} job={job} tell={setTrouble} />
+          <JobRow key={job.id} job={job} report={setTrouble} />
         ))}
       </ul>
     </section>
   );
 }
 
-type Tell = (trouble: string | null) => void;
+/** Shows what went wrong, or null when nothing did. */
+type Report = (trouble: string | null) => void;
 
-function Form({ names, tell }: { names: readonly string[]; tell: Tell }) {
+function Form({ streams, report }: { streams: readonly StreamInfo[]; report: Report }) {
   const [end_ms] = useState(now_ms.value);
-  if (names.length === 0) return null;
+  if (streams.length === 0) return null;
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const fields = new FormData(event.currentTarget as HTMLFormElement);
+    const names = fields.getAll('stream').map(String);
     const date = (name: string) => new Date(String(fields.get(name)));
-    tell(await startExport(fields.getAll('stream').map(String), date('start'), date('end')));
+    if (names.length === 0) report('Select at least one stream.');
+    else if (date('start') >= date('end')) report('The start must be earlier than the end.');
+    else report(await startExport(names, date('start'), date('end')));
   };
   return (
     <details>
@@ -55,15 +65,21 @@ function Form({ names, tell }: { names: readonly string[]; tell: Tell }) {
       <form onSubmit={(event) => void submit(event)}>
         <fieldset>
           <legend>Streams</legend>
-          {names.map((name) => (
+          {streams.map(({ name, recording }) => (
             <label key={name}>
-              <input type="checkbox" name="stream" value={name} defaultChecked /> {name}
+              <input
+                type="checkbox"
+                name="stream"
+                value={name}
+                defaultChecked={(recording?.bytes ?? 0) > 0}
+              />{' '}
+              {name}
             </label>
           ))}
         </fieldset>
-        <DateField name="start" label="From" ms={end_ms - SPAN_MS} />
-        <DateField name="end" label="To" ms={end_ms} />
-        <button type="submit">Export as signed zip</button>
+        <DateField name="start" label="Start" ms={end_ms - SPAN_MS} />
+        <DateField name="end" label="End" ms={end_ms} />
+        <button type="submit">Export as signed ZIP</button>
       </form>
     </details>
   );
@@ -78,7 +94,24 @@ function DateField({ name, label, ms }: { name: string; label: string; ms: numbe
   );
 }
 
-function Row({ job, tell }: { job: Job; tell: Tell }) {
+/** "Preparing 64%", "Ready 3.2 MB", "Failed: the footage was overwritten". */
+function JobStatus({ job }: { job: Job }) {
+  return (
+    <span>
+      {WORDS[job.state]}
+      {job.state === 'running' && ` ${job.percent}%`}
+      {job.bytes !== null && ` ${size(job.bytes)}`}
+      {job.reason !== null && (
+        <>
+          {': '}
+          <Prose text={job.reason} />
+        </>
+      )}
+    </span>
+  );
+}
+
+function JobRow({ job, report }: { job: Job; report: Report }) {
   const over = job.state === 'done' || job.state === 'failed';
   const what = job.streams.join(', ');
   const times = `${moment(job.start_ms, now_ms.value)} to ${moment(job.end_ms, now_ms.value)}`;
@@ -88,12 +121,7 @@ function Row({ job, tell }: { job: Job; tell: Tell }) {
       <span>
         <b>{what}</b> {times}
       </span>
-      <span>
-        {WORDS[job.state]}
-        {job.state === 'running' && ` ${job.percent} %`}
-        {job.bytes !== null && ` ${size(job.bytes)}`}
-        {job.reason !== null && `: ${job.reason}`}
-      </span>
+      <JobStatus job={job} />
       {job.state === 'running' && (
         <progress max={100} value={job.percent} aria-label={`Export of ${what}`} />
       )}
@@ -110,7 +138,7 @@ function Row({ job, tell }: { job: Job; tell: Tell }) {
       <button
         type="button"
         aria-label={`${act} the export of ${what}, ${times}`}
-        onClick={() => void remove(job.id).then(tell)}
+        onClick={() => void remove(job.id).then(report)}
       >
         {act}
       </button>

@@ -2,7 +2,7 @@
 
 import { useRef, useState } from 'preact/hooks';
 import type { StreamInfo } from '../logic/api';
-import { bitrate, track } from '../logic/format';
+import { bitrate, count, track } from '../logic/format';
 import { boxUrl } from '../net/url';
 import { bitrates, unit_rates } from '../state/box';
 
@@ -11,7 +11,7 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   const bps = bitrates.value.get(stream.name) ?? 0;
   const units_per_sec = unit_rates.value.get(stream.name) ?? 0;
   const parts = stream.tracks.map(track);
-  // A stream that does not say its frame rate, and has nothing but pictures, is counted.
+  // A stream that does not state its frame rate, and has only video, is counted.
   const only = stream.tracks.length === 1 ? stream.tracks[0] : undefined;
   if (only?.kind === 'video' && !only.frame_rate && units_per_sec > 0 && stream.state === 'live') {
     parts.push(`${Math.round(units_per_sec)} fps`);
@@ -20,11 +20,11 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   const { rtsp, hls, mse } = stream.readers;
   return (
     <div class="lines facts">
-      <p>{parts.length === 0 ? 'Format not known yet' : parts.join(' · ')}</p>
+      <p>{parts.length === 0 ? 'No format known yet' : parts.join(' · ')}</p>
       <p class="quiet">
-        Readers: RTSP {rtsp} · HLS {hls} · browser {mse}
-        {stream.totals.lost > 0 && ` · ${stream.totals.lost} units lost`}
-        {stream.totals.restarts > 0 && ` · ${stream.totals.restarts} restarts`}
+        Viewers: RTSP {rtsp} · HLS {hls} · browser {mse}
+        {stream.totals.lost > 0 && ` · ${count(stream.totals.lost, 'frame')} dropped`}
+        {stream.totals.restarts > 0 && ` · ${count(stream.totals.restarts, 'restart')}`}
       </p>
     </div>
   );
@@ -41,7 +41,7 @@ export function Addresses({ stream }: { stream: StreamInfo }) {
 
 type Copied = 'no' | 'yes' | 'failed';
 
-const COPY_WORDS: Record<Copied, string> = { no: 'Copy', yes: 'Copied', failed: 'Select' };
+const COPY_WORDS: Record<Copied, string> = { no: 'Copy', yes: 'Copied', failed: 'Press Ctrl+C' };
 
 function Address({ label, stream, url }: { label: string; stream: string; url: string }) {
   const field = useRef<HTMLInputElement>(null);

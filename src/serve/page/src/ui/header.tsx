@@ -1,9 +1,9 @@
 // The header: product, overall health in words, counts, clock of the box.
 //
-// Owns: what "healthy" is called. State is always a word and a shape, never a colour alone.
+// Owns: the words for "healthy". State is always a word and a shape, never a colour alone.
 
 import type { Check, HealthStatus } from '../logic/api';
-import { clock, zone } from '../logic/format';
+import { clock, count, zone } from '../logic/format';
 import {
   health,
   live_count,
@@ -14,23 +14,24 @@ import {
   streams,
 } from '../state/box';
 import { homeAddress } from '../state/route';
-import { Icon, Mark } from './icon';
+import { Icon, Logo } from './icon';
+import { Prose } from './prose';
 
 type Verdict = HealthStatus | 'unreachable' | 'unknown';
 
-const WORDS: Record<Verdict, string> = {
-  ok: 'All well',
+const CHECK_WORDS: Record<HealthStatus, string> = {
+  ok: 'OK',
   degraded: 'Needs attention',
   failed: 'Failed',
-  unreachable: 'No contact',
-  unknown: 'Asking…',
 };
+/** The worst first. */
+const ORDER: readonly HealthStatus[] = ['failed', 'degraded', 'ok'];
 
 export function Header() {
   return (
     <header class="head">
       <a class="brand" href={homeAddress()}>
-        <Mark />
+        <Logo />
         <span>Holdfast</span>
         <span class="host">{location.hostname}</span>
       </a>
@@ -41,9 +42,28 @@ export function Header() {
   );
 }
 
+/** "All well", "3 problems", "Disconnected". */
+function verdictWords(verdict: Verdict, checks: readonly Check[]): string {
+  const problems = checks.filter((one) => one.status !== 'ok').length;
+  switch (verdict) {
+    case 'ok':
+      return 'All well';
+    case 'degraded':
+    case 'failed':
+      return problems === 0 ? CHECK_WORDS[verdict] : count(problems, 'problem');
+    case 'unreachable':
+      return 'Disconnected';
+    case 'unknown':
+      return 'Checking…';
+  }
+}
+
 function HealthBox() {
   const state = health.value;
   const verdict: Verdict = outage.value !== null ? 'unreachable' : (state?.status ?? 'unknown');
+  const checks = [...(state?.checks ?? [])].sort(
+    (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status),
+  );
   return (
     <details
       class="health"
@@ -55,11 +75,11 @@ function HealthBox() {
       <summary>
         <Icon name={verdict === 'ok' ? 'check' : verdict === 'unknown' ? 'wait' : 'warn'} />
         <span class="hidden">Health of the box: </span>
-        {WORDS[verdict]}
+        {verdictWords(verdict, checks)}
       </summary>
       <div class="panel">
         <ul class="checks">
-          {(state?.checks ?? []).map((one) => (
+          {checks.map((one) => (
             <CheckLine key={one.name} check={one} />
           ))}
         </ul>
@@ -74,9 +94,9 @@ function CheckLine({ check }: { check: Check }) {
     <li data-status={check.status}>
       <Icon name={check.status === 'ok' ? 'check' : 'warn'} />
       <span>
-        <b>{check.name}</b> <span class="quiet">{WORDS[check.status].toLowerCase()}</span>
+        <b>{check.name}</b> <span class="quiet">{CHECK_WORDS[check.status]}</span>
         <br />
-        {check.message}
+        <Prose text={check.message} />
       </span>
     </li>
   );
@@ -85,15 +105,14 @@ function CheckLine({ check }: { check: Check }) {
 function Counts() {
   const total = streams.value?.length ?? 0;
   if (total === 0) return null;
+  const [recording, recorded] = [recording_count.value, recorded_count.value];
   return (
     <p class="counts">
-      <span>
-        {live_count.value}/{total} live
+      <span data-complete={live_count.value === total}>
+        {live_count.value} of {total} online
       </span>
-      <span>
-        {recorded_count.value === 0
-          ? 'Not recording'
-          : `REC ${recording_count.value}/${recorded_count.value}`}
+      <span data-complete={recording === recorded}>
+        {recorded === 0 ? 'Recording is off' : `${recording} of ${recorded} recording`}
       </span>
     </p>
   );
@@ -105,7 +124,7 @@ function Clock() {
     <time
       class="clock"
       dateTime={new Date(now_ms.value).toISOString()}
-      title="The clock of the box, in the zone of this browser"
+      title="The clock of the box, in the time zone of this browser"
     >
       {clock(now_ms.value)} <span class="quiet">{zone(now_ms.value)}</span>
     </time>

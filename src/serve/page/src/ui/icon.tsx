@@ -29,9 +29,9 @@ export function Icon({ name }: { name: IconName }) {
 }
 
 /** The product's mark: a keep with a lens in it. */
-export function Mark() {
+export function Logo() {
   return (
-    <svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <svg class="logo" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d="M3 4h4v2.500h3V4h4v2.500h3V4h4v7l-2 2v8H5v-8l-2-2z" />
       <circle cx="12" cy="14" r="3" />
     </svg>

@@ -1,40 +1,40 @@
 // What the page says when there are no streams to show, and why.
 
-import { age } from '../logic/format';
-import { refreshNow, now_ms } from '../state/box';
+import { clock } from '../logic/format';
+import { refreshNow } from '../state/box';
 import { homeAddress } from '../state/route';
 import { Icon } from './icon';
+import { Prose } from './prose';
 
 const EXAMPLE = `[stream.gate]
 source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main",
            username = "viewer", password = "…" }
 record = { keep_min = "10GiB", max_age = "30d" }`;
 
-/** Nothing is known yet. `lost`: the outage is told already. */
+/** Nothing is known yet. `lost`: the notice of the outage says enough. */
 export function Waiting({ lost }: { lost: boolean }) {
   return (
     <>
       <h1 class="hidden">Streams</h1>
-      {!lost && <p class="notice">Asking the box for its streams…</p>}
+      {!lost && <p class="notice">Loading…</p>}
     </>
   );
 }
 
 /** The box cannot be reached; the page keeps asking. */
-export function Outage({ since_ms, reason }: { since_ms: number; reason: string }) {
+export function Outage({ since_ms, reason }: { since_ms: number; reason: string | null }) {
   return (
     <div class="notice bad">
       <Icon name="warn" />
       <div>
-        {/* The words are spoken once; the seconds that run beside them are not. */}
+        {/* Announced once: nothing in it changes while the outage lasts. */}
         <p role="alert">
-          <b>The box cannot be reached:</b> {reason}. Trying again by itself.
+          <b>Can't reach the box.</b> {reason !== null && <Prose text={reason} />} Retrying…
         </p>
         <p>
-          Since {age((now_ms.value - since_ms) / 1000)}. What is shown below is the last that was
-          known.{' '}
+          What you see is from before {clock(since_ms)}.{' '}
           <button type="button" onClick={refreshNow}>
-            Try now
+            Retry now
           </button>
         </p>
       </div>
@@ -45,14 +45,28 @@ export function Outage({ since_ms, reason }: { since_ms: number; reason: string 
 export function Empty() {
   return (
     <section class="notice tall">
-      <h1>No streams yet</h1>
-      <p>Add a camera to the box's configuration file, for example:</p>
+      <h1>No cameras yet</h1>
+      <p>Add one to the configuration file, for example:</p>
       <pre tabIndex={0} aria-label="Example of a camera in the configuration file">
         {EXAMPLE}
       </pre>
       <p>
-        Check it with <code>holdfast check-config holdfast.toml</code>, then tell the running daemon
-        to read it with <code>kill -HUP</code>. This page shows the camera by itself.
+        Check the file with <code>holdfast check-config holdfast.toml</code> and reload it with{' '}
+        <code>systemctl reload holdfast</code>, or by sending the daemon <code>SIGHUP</code>. The
+        camera then appears here on its own.
+      </p>
+    </section>
+  );
+}
+
+/** Nothing is recorded on this box. */
+export function NothingRecorded() {
+  return (
+    <section class="notice tall">
+      <h1>No recordings</h1>
+      <p>
+        None of the streams is recorded. To record one, give it a <code>record</code> line in the
+        configuration file. <a href={homeAddress()}>Show all streams</a>
       </p>
     </section>
   );

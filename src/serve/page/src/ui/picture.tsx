@@ -1,7 +1,7 @@
-// The picture of a tile: the video, the still over it, and what must be known about it.
+// The picture of a tile: the video, the still over it, and the line that says what it is.
 //
-// Owns: the two elements and the tile that drives them. The mode stands beside the picture, not on
-// it: cameras write their own clock into its corners.
+// Owns: the two elements and the tile that drives them. The mode is beside the picture, not on it:
+// cameras write their own clock into its corners.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RefObject } from 'preact';
@@ -12,6 +12,7 @@ import { age, delay } from '../logic/format';
 import { modeText } from '../logic/mode';
 import { refreshNow, now_ms, outage } from '../state/box';
 import { Icon, type IconName } from './icon';
+import { Prose } from './prose';
 
 /** The elements of a picture, and its tile once they are there. */
 export interface View {
@@ -32,7 +33,7 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
     const parts = { video: video.current, image: image.current };
     const made = new Tile({ ...parts, stream, wants_live, refreshNow });
     const observer = new IntersectionObserver(
-      (seen) => made.shown(seen.at(-1)?.isIntersecting ?? false),
+      (seen) => made.setOnScreen(seen.at(-1)?.isIntersecting ?? false),
       { rootMargin: '64px' },
     );
     observer.observe(frame.current);
@@ -42,8 +43,8 @@ export function useView(stream: StreamInfo, wants_live: boolean): View {
       made.dispose();
     };
   }, [stream.name, stream.urls.mse]);
-  useEffect(() => tile?.informed(stream), [tile, stream]);
-  useEffect(() => tile?.wantsLive(wants_live), [tile, wants_live]);
+  useEffect(() => tile?.update(stream), [tile, stream]);
+  useEffect(() => tile?.setWantsLive(wants_live), [tile, wants_live]);
   return { frame, video, image, tile };
 }
 
@@ -70,21 +71,17 @@ export function Picture({ stream, view }: PictureProps) {
   );
 }
 
-/** What is said over the picture when there is none, or none of now. */
+/** The words over the picture when there is none, or only an old one. */
 function Overlay({ stream, tile }: { stream: StreamInfo; tile: Tile }) {
   const mode = tile.mode.value;
   const frozen_secs = tile.frozen_secs.value;
   const since_ms = instant(stream.since);
   if (stream.state === 'offline' && mode.kind !== 'live' && mode.kind !== 'paused') {
-    return (
-      <Message
-        title="No signal"
-        text={since_ms === null ? '' : age((now_ms.value - since_ms) / 1000)}
-      />
-    );
+    const held = since_ms === null ? '' : `for ${age((now_ms.value - since_ms) / 1000)}`;
+    return <Message title="No signal" text={held} />;
   }
-  const missing = mode.kind === 'pictures' ? tile.missing.value : null;
-  if (frozen_secs !== null && (mode.kind === 'live' || mode.kind === 'pictures')) {
+  const missing = mode.kind === 'stills' ? tile.missing.value : null;
+  if (frozen_secs !== null && (mode.kind === 'live' || mode.kind === 'stills')) {
     return (
       <Message title="Frozen" text={`This picture is ${age(frozen_secs)} old. ${missing ?? ''}`} />
     );
@@ -98,37 +95,41 @@ function Overlay({ stream, tile }: { stream: StreamInfo; tile: Tile }) {
 
 function Message({ title, text }: { title: string; text: string }) {
   return (
-    <p class="over">
+    <p class="overlay">
       <b>{title}</b>
-      {text !== '' && <span>{text}</span>}
+      {text !== '' && (
+        <span>
+          <Prose text={text} />
+        </span>
+      )}
     </p>
   );
 }
 
 const MODE_ICONS: Record<string, IconName> = {
   live: 'play',
-  pictures: 'image',
+  stills: 'image',
   connecting: 'wait',
   paused: 'pause',
   'no-signal': 'off',
 };
 
-/** "Live 0.2 s", "Pictures: this browser cannot play H.265". */
+/** "Live 0.2 s", "Stills: this browser cannot play H.265". */
 export function ModeLine({ tile }: { tile: Tile | null }) {
   if (tile === null) return null;
   const mode = tile.mode.value;
   const delay_secs = tile.delay_secs.value;
   const stale = outage.value !== null && mode.kind === 'live';
   return (
-    <p class="mode" data-mode={mode.kind === 'pictures' && mode.chosen ? 'chosen' : mode.kind}>
+    <p class="mode" data-mode={mode.kind === 'stills' ? mode.cause : mode.kind}>
       <Icon name={MODE_ICONS[mode.kind] ?? 'wait'} />
       <span>{modeText(mode)}</span>
       {delay_secs !== null && (
-        <span class="delay" title="How long ago, by the clock of the box, this frame was taken">
+        <span class="delay" title="The delay of this picture, by the clock of the box">
           {delay(delay_secs)}
         </span>
       )}
-      {stale && <span class="quiet">(facts are old)</span>}
+      {stale && <span class="quiet">(out of date)</span>}
     </p>
   );
 }

@@ -66,7 +66,7 @@ async function settled(page: Page): Promise<void> {
       { timeout: 20_000 },
     )
     .toBe(true);
-  await expect.poll(() => page.locator('.buttons .state').textContent()).not.toBe('waiting…');
+  await expect.poll(() => page.locator('.buttons .state').textContent()).not.toBe('Loading…');
 }
 
 /** Presses a key and waits until another picture is on the screen, and then its date beside it. */
@@ -165,16 +165,16 @@ test('plays, pauses, and plays fast and backwards', async () => {
   expect((await seen(page)).number).toBe(still.number);
 });
 
-test('a click on the strip goes there, and the address says so', async () => {
+test('a click on the ruler goes there, and the address says so', async () => {
   const page = await past(10);
-  const strip = page.getByRole('slider', { name: `Time of ${STEADY}` });
+  const ruler = page.getByRole('slider', { name: `Time of ${STEADY}` });
   await page.getByRole('button', { name: '1 min', exact: true }).click();
-  const box = await strip.boundingBox();
-  if (box === null) throw new Error('no strip');
+  const box = await ruler.boundingBox();
+  if (box === null) throw new Error('no ruler');
   const before = await told(page);
   // A pixel is 60 s / width.
   const px = (8_000 / 60_000) * box.width;
-  await strip.click({ position: { x: box.width / 2 - px, y: box.height / 2 } });
+  await ruler.click({ position: { x: box.width / 2 - px, y: box.height / 2 } });
   await expect.poll(() => told(page)).toBeLessThan(before - 6_000);
   await settled(page);
   const { wall_ms } = await seen(page);
@@ -182,8 +182,8 @@ test('a click on the strip goes there, and the address says so', async () => {
   await expect
     .poll(() => Date.parse(new URL(page.url()).searchParams.get('t') ?? '') - wall_ms)
     .toBeLessThan(200);
-  expect(await strip.getAttribute('aria-valuetext')).toMatch(/^\d\d:\d\d:\d\d, recorded$/);
-  await strip.focus();
+  expect(await ruler.getAttribute('aria-valuetext')).toMatch(/^\d\d:\d\d:\d\d, recorded$/);
+  await ruler.focus();
   await page.keyboard.press('ArrowRight');
   await expect.poll(async () => (await seen(page)).wall_ms - wall_ms).toBeGreaterThan(800);
 });
@@ -194,7 +194,7 @@ test('marks a range and offers it as a clip', async () => {
   const from = await told(page);
   for (let step = 0; step < 5; step += 1) await press(page, '.');
   await page.keyboard.press(']');
-  const href = await page.getByRole('link', { name: 'Take the clip' }).getAttribute('href');
+  const href = await page.getByRole('link', { name: 'Download clip' }).getAttribute('href');
   const url = new URL(href ?? '', page.url());
   expect(url.pathname).toBe(`/export/${STEADY}.mp4`);
   expect(Date.parse(url.searchParams.get('start') ?? '')).toBe(from);
@@ -207,7 +207,7 @@ test('marks a range and offers it as a clip', async () => {
   expect((await seen(page)).number).toBe(still.number);
 });
 
-test('a gap is drawn with its reason, passed over, and a click in it goes behind it', async () => {
+test('a gap is drawn with its reason, skipped, and a click in it goes past it', async () => {
   const answer = await fetch(`${DIRECT}/api/v1/recordings/${STEADY}`);
   const { gaps } = (await answer.json()) as { gaps: { start: string; end: string }[] };
   const gap = gaps[0];
@@ -220,27 +220,27 @@ test('a gap is drawn with its reason, passed over, and a click in it goes behind
   await settled(page);
   expect(Math.abs((await seen(page)).wall_ms - start_ms + 1_500)).toBeLessThan(200);
   await page.getByRole('button', { name: 'Play', exact: true }).click();
-  await page.getByText(/^No footage \d\d:\d\d:\d\d–/).waitFor();
+  await page.getByText(/^Skipped a gap, \d\d:\d\d:\d\d–/).waitFor();
   expect((await seen(page)).wall_ms).toBeGreaterThan(end_ms - 200);
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.screenshot({ path: join(RESULTS, 'past-gap-1440.png') });
 
   await page.getByRole('button', { name: '1 min', exact: true }).click();
-  const strip = page.getByRole('slider', { name: `Time of ${STEADY}` });
-  const box = await strip.boundingBox();
-  if (box === null) throw new Error('no strip');
-  const shown = async (name: string) => Number(await strip.getAttribute(name));
+  const ruler = page.getByRole('slider', { name: `Time of ${STEADY}` });
+  const box = await ruler.boundingBox();
+  if (box === null) throw new Error('no ruler');
+  const shown = async (name: string) => Number(await ruler.getAttribute(name));
   const [from, until] = [await shown('aria-valuemin'), await shown('aria-valuemax')];
   const x = (((start_ms + end_ms) / 2 - from) / (until - from)) * box.width;
-  await strip.click({ position: { x, y: box.height / 2 } });
+  await ruler.click({ position: { x, y: box.height / 2 } });
   await expect.poll(async () => Math.abs((await seen(page)).wall_ms - end_ms)).toBeLessThan(200);
   // Back over the gap by one picture.
   const behind = await seen(page);
   const before = await press(page, ',');
   expect(before.wall_ms).toBeLessThan(start_ms + 200);
   expect((await press(page, '.')).number).toBe(behind.number);
-  await page.getByText('One gap on view').click();
-  await page.getByRole('button', { name: 'Go behind it' }).waitFor();
+  await page.getByText('1 gap in view').click();
+  await page.getByRole('button', { name: 'Skip gap' }).waitFor();
 });
 
 test('a date in the future and a stream that is not there are said', async () => {
