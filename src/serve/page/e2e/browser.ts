@@ -18,7 +18,8 @@ import {
 } from 'playwright-core';
 import { expect } from 'vitest';
 
-const HOST = 'box.test';
+/** The name by which the browser knows the daemon. */
+export const HOST = 'box.test';
 
 const target = new URL(process.env['HOLDFAST_URL'] ?? 'http://127.0.0.1:8080');
 
@@ -64,6 +65,8 @@ export interface Opened {
 
 interface OpenOptions extends BrowserContextOptions {
   readonly hash?: string;
+  /** Another address of the page than the daemon's own. */
+  readonly base?: string;
   /** Runs before the page is loaded, to route or to add scripts. */
   readonly prepare?: (page: Page) => Promise<unknown>;
 }
@@ -71,13 +74,13 @@ interface OpenOptions extends BrowserContextOptions {
 /** Opens the page in a browser context of its own. */
 export async function open(
   browser: Browser,
-  { hash = '', prepare, ...options }: OpenOptions = {},
+  { hash = '', base = BASE, prepare, ...options }: OpenOptions = {},
 ): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   const watch = await watchOver(page);
   await prepare?.(page);
-  await page.goto(BASE + hash);
+  await page.goto(base + hash);
   return { page, watch };
 }
 
