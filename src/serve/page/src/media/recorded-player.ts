@@ -1,33 +1,27 @@
 // The player of recordings: fragmented MP4 over a WebSocket, picture by picture.
 //
-// Owns: the socket, and where to land after a seek. Does not own: dates and pictures
+// Owns: the socket and its retries, playing and pausing. Does not own: dates and pictures
 // (`logic/picture-index`), the MediaSource (`sink.ts`), what is drawn. The old picture stays until
 // the new one is there, because the box's media timeline only grows.
 
 import { signal } from '@preact/signals';
 import { Backoff } from '../logic/backoff';
 import { sentence } from '../logic/format';
-import type { BufferedRange } from '../logic/live-edge';
 import { PictureIndex } from '../logic/picture-index';
+import { framesAt, jump, obsolete } from '../logic/recorded-edge';
 import {
   parseRecorded,
   type Part,
   type RecordedHello,
   type SkippedGap,
 } from '../logic/recorded-protocol';
+import { SeekGoal } from '../logic/seek-goal';
 import { MediaSocket } from '../net/socket';
 import { socketUrl } from '../net/url';
 import { MediaSink, unplayable } from './sink';
 
 /** How often the position is checked and reported to the box. */
 const TICK_MS = 100;
-/** Kept behind the position, so that steps back are at once, in seconds. */
-const KEEP_SECS = 20;
-const KEEP_MAX_SECS = 30;
-/** A hole in what is buffered up to this is no hole, in seconds. */
-const HOLE_SECS_MIN = 0.05;
-/** From this speed on, and backwards, the box sends key frames only. */
-const KEYS_FROM = 8;
 /** A skipped gap is shown for this long, in seconds of the media timeline. */
 const GAP_SHOWN_SECS = 4;
 /** A step back beyond what arrived asks for this much, so that the next ones need no request. */
@@ -52,6 +46,7 @@ export class RecordedPlayer {
   });
 
   readonly #index = new PictureIndex();
+  readonly #goal = new SeekGoal();
   readonly #sink: MediaSink;
   readonly #backoff = new Backoff();
   #socket: MediaSocket | null = null;
@@ -62,11 +57,6 @@ export class RecordedPlayer {
   /** A new socket: its timeline is not the one that is buffered. */
   #fresh = true;
   #next_gap: SkippedGap | null = null;
-  /** The date at which to land, and the place on the media timeline once that is known. */
-  #goal_ms: number | null = null;
-  #goal_secs: number | null = null;
-  /** The goal is the picture before the part of this date. */
-  #goal_before_ms: number | null = null;
   #position_secs = -1;
   #reported_ms = 0;
   #retry_timer = 0;
@@ -80,7 +70,8 @@ export class RecordedPlayer {
     private readonly lastFootage: (ms: number) => number,
   ) {
     this.#sink = new MediaSink(video, {
-      obsolete: () => this.#obsolete(),
+      obsolete: () =>
+        this.#goal.secs === null ? obsolete(video.currentTime, this.#sink.ranges) : null,
       // What is no longer buffered can no longer be landed on.
       removed: ({ end }) => this.#index.trim(end),
       updated: () => this.#tick(),
@@ -130,7 +121,7 @@ export class RecordedPlayer {
     if (framesAt(before) === framesAt(factor)) {
       this.#socket?.send({ speed: factor });
     } else {
-      const ms = this.#goal_ms ?? this.date_ms.peek() ?? Date.now();
+      const ms = this.#goal.date_ms ?? this.date_ms.peek() ?? Date.now();
       this.#request(ms, { seek: new Date(ms).toISOString(), speed: factor });
     }
   }
@@ -139,8 +130,8 @@ export class RecordedPlayer {
   step(way: 1 | -1): void {
     this.pause();
     if (framesAt(this.speed.peek()) !== 'all') this.setSpeed(1);
-    if (this.#goal_ms !== null) return;
-    const from = this.#goal_secs ?? this.video.currentTime;
+    if (this.#goal.date_ms !== null) return;
+    const from = this.#goal.secs ?? this.video.currentTime;
     const picture = this.#index.beside(from, way);
     if (picture !== null) {
       this.#land(picture);
@@ -152,15 +143,13 @@ export class RecordedPlayer {
     const first_ms = first === null ? null : this.#index.date(first);
     if (way === 1 || first_ms === null) return;
     const ms = this.lastFootage(Math.ceil(first_ms) - 2);
-    this.#request(ms, { seek: new Date(this.lastFootage(ms - BACK_MS)).toISOString() });
-    this.#goal_before_ms = first_ms;
+    this.#request(ms, { seek: new Date(this.lastFootage(ms - BACK_MS)).toISOString() }, first_ms);
   }
 
-  #request(ms: number, message: Record<string, unknown>): void {
+  /** Asks the box for other media; `before_ms` as in `SeekGoal`. */
+  #request(ms: number, message: Record<string, unknown>, before_ms: number | null = null): void {
     this.#serial += 1;
-    this.#goal_ms = ms;
-    this.#goal_secs = null;
-    this.#goal_before_ms = null;
+    this.#goal.aim(ms, before_ms);
     this.#current = false;
     this.#sink.clear();
     this.waiting.value = true;
@@ -185,8 +174,7 @@ export class RecordedPlayer {
     this.#serial = 0;
     this.#current = false;
     this.#fresh = true;
-    this.#goal_ms = start_ms;
-    this.#goal_before_ms = null;
+    this.#goal.aim(start_ms);
   }
 
   #hangUp(): void {
@@ -204,7 +192,7 @@ export class RecordedPlayer {
       this.pause();
       return;
     }
-    const here = this.#goal_ms ?? this.date_ms.peek() ?? Date.now();
+    const here = this.#goal.date_ms ?? this.date_ms.peek() ?? Date.now();
     this.waiting.value = true;
     this.#retry_timer = window.setTimeout(() => this.#connect(here), this.#backoff.next());
   }
@@ -253,7 +241,7 @@ export class RecordedPlayer {
     this.#backoff.reset();
     this.trouble.value = null;
     this.audio.value = { playing: hello.audio, dropped: hello.audio_dropped };
-    if (this.#goal_ms !== null) this.#index.clear();
+    if (this.#goal.date_ms !== null) this.#index.clear();
     // A SourceBuffer that began with sound takes nothing without, and the other way round.
     const same_tracks = this.#buffer_audio === null || this.#buffer_audio === hello.audio;
     if (this.#fresh || !same_tracks || !this.#sink.accepts(hello.mime)) {
@@ -270,24 +258,16 @@ export class RecordedPlayer {
     if (!this.#current) return;
     this.#index.add(part, this.#next_gap);
     if (part.pictures.length > 0) this.#next_gap = null;
-    if (this.#goal_ms === null) return;
-    const found = this.#find(part, this.#goal_ms);
+    if (this.#goal.date_ms === null) return;
+    const found = this.#goal.find(part, this.#index, framesAt(this.speed.peek()));
     if (found !== null) this.#land(found);
     // The key frame before may be further away than the box sends ahead.
     else this.#socket?.send({ at: part.media_secs });
   }
 
-  #find(part: Part, goal_ms: number): number | null {
-    if (framesAt(this.speed.peek()) === 'back') return part.media_secs;
-    if (this.#goal_before_ms !== null) return this.#index.findBefore(this.#goal_before_ms);
-    return this.#index.find(goal_ms);
-  }
-
   /** Shows the picture that is at `secs`, as soon as it is there. */
   #land(secs: number): void {
-    this.#goal_ms = null;
-    this.#goal_before_ms = null;
-    this.#goal_secs = this.#index.middle(secs);
+    this.#goal.place(this.#index.middle(secs));
     this.#tick();
   }
 
@@ -296,22 +276,14 @@ export class RecordedPlayer {
     this.video.defaultPlaybackRate = this.video.playbackRate;
   }
 
-  #obsolete(): BufferedRange | null {
-    const position = this.video.currentTime;
-    const oldest = this.#sink.ranges[0]?.start ?? Infinity;
-    if (this.#goal_secs !== null || oldest >= position - KEEP_MAX_SECS) return null;
-    return { start: 0, end: position - KEEP_SECS };
-  }
-
   #tick(): void {
-    if (this.#goal_secs !== null) {
-      if (!this.#sink.buffers(this.#goal_secs)) return;
-      this.video.currentTime = this.#goal_secs;
-      this.#goal_secs = null;
-    } else if (this.#goal_ms !== null) {
-      return;
-    }
-    this.#crossHole();
+    const { secs } = this.#goal;
+    // The old picture stays while the goal is on its way.
+    if (secs === null ? this.#goal.date_ms !== null : !this.#sink.buffers(secs)) return;
+    if (secs !== null) this.video.currentTime = secs;
+    this.#goal.reached();
+    const ahead = jump(this.video.currentTime, this.#sink.ranges);
+    if (ahead !== null) this.video.currentTime = ahead;
     this.waiting.value = this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA;
     if (this.playing.peek()) this.#sink.play();
     const at = this.video.currentTime;
@@ -330,18 +302,9 @@ export class RecordedPlayer {
     this.#socket?.send({ at });
   }
 
-  /** Where the timeline makes a step there is nothing to wait for. */
-  #crossHole(): void {
-    const at = this.video.currentTime;
-    const { ranges } = this.#sink;
-    const here = ranges.find(({ start, end }) => start <= at && at < end - HOLE_SECS_MIN);
-    const next = ranges.find(({ start }) => start > at);
-    if (here === undefined && next !== undefined) this.video.currentTime = next.start + 0.001;
-  }
-
   #shown(secs: number): void {
     // Nothing is known of the old picture any more while the new one is on its way.
-    if (this.#goal_ms !== null || this.#index.empty) return;
+    if (this.#goal.date_ms !== null || this.#index.empty) return;
     const picture = this.#index.picture(secs);
     if (picture === null) return;
     this.date_ms.value = this.#index.date(picture);
@@ -350,10 +313,4 @@ export class RecordedPlayer {
       gap !== null && Math.abs((this.date_ms.peek() ?? 0) - gap.end_ms) < GAP_SHOWN_SECS * 1000;
     this.gap.value = near ? gap : null;
   }
-}
-
-/** Which frames the box sends at a speed. */
-function framesAt(speed: number): 'all' | 'keys' | 'back' {
-  if (speed < 0) return 'back';
-  return speed >= KEYS_FROM ? 'keys' : 'all';
 }
