@@ -3,7 +3,7 @@
 // The test picture carries its number and its date in two rows of 48 blocks; both are read back.
 
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { close, DIRECT, launch, open, type Opened, RESULTS } from './browser';
 
@@ -241,6 +241,45 @@ test('a gap is drawn with its reason, skipped, and a click in it goes past it', 
   expect((await press(page, '.')).number).toBe(behind.number);
   await page.getByText('1 gap in view').click();
   await page.getByRole('button', { name: 'Skip gap' }).waitFor();
+});
+
+test('what is buffered plays on with its own dates while the box is away, and continues from there', async () => {
+  let away = false;
+  let route: WebSocketRoute | null = null;
+  const t = new Date(Date.now() - 15_000).toISOString();
+  opened = await open(browser, {
+    hash: `timeline?cam=${STEADY}&t=${t}`,
+    prepare: (page) =>
+      page.routeWebSocket(/\/play\//, (one) => {
+        if (away) return void one.close();
+        route = one;
+        one.connectToServer();
+      }),
+  });
+  const { page } = opened;
+  await settled(page);
+  await page.getByRole('button', { name: 'Play', exact: true }).click();
+  const start = await seen(page);
+  await expect.poll(async () => (await seen(page)).number).toBeGreaterThan(start.number + 10);
+  away = true;
+  await (route as WebSocketRoute | null)?.close();
+  await page.getByText('Reconnecting…').waitFor();
+  const lost = await seen(page);
+  let newest = lost;
+  for (let look = 0; look < 8; look += 1) {
+    const [before_ms, picture, after_ms] = [await told(page), await seen(page), await told(page)];
+    // The date on the page changes after the picture, and while it is read.
+    expect(picture.wall_ms).toBeGreaterThan(before_ms - 150);
+    expect(picture.wall_ms).toBeLessThan(after_ms + 150);
+    newest = picture;
+    await page.waitForTimeout(150);
+  }
+  expect(newest.number).toBeGreaterThan(lost.number + 10);
+  away = false;
+  await expect.poll(() => page.getByText('Reconnecting…').count()).toBe(0);
+  await settled(page);
+  await expect.poll(async () => (await seen(page)).number).toBeGreaterThan(newest.number);
+  expect(await told(page)).toBeGreaterThan(newest.wall_ms);
 });
 
 test('a date in the future and a stream that is not there are said', async () => {

@@ -34,6 +34,8 @@ export class RecordedPlayer {
   readonly speed = signal(1);
   /** Waits for pictures. */
   readonly waiting = signal(true);
+  /** The connection was lost; what is buffered plays on meanwhile. */
+  readonly reconnecting = signal(false);
   /** Plays what happens now. */
   readonly live = signal(false);
   /** The gap that was skipped just before the picture on the screen. */
@@ -158,7 +160,8 @@ export class RecordedPlayer {
     this.#connect(ms);
   }
 
-  #connect(start_ms: number): void {
+  /** Connects to play from `start_ms`, which is the goal unless playback goes on meanwhile. */
+  #connect(start_ms: number, plays_on = false): void {
     clearTimeout(this.#retry_timer);
     const url = socketUrl(`play/${encodeURIComponent(this.name)}/ws`);
     url.searchParams.set('start', new Date(start_ms).toISOString());
@@ -174,7 +177,7 @@ export class RecordedPlayer {
     this.#serial = 0;
     this.#current = false;
     this.#fresh = true;
-    this.#goal.aim(start_ms);
+    if (!plays_on) this.#goal.aim(start_ms);
   }
 
   #hangUp(): void {
@@ -189,12 +192,23 @@ export class RecordedPlayer {
     this.live.value = false;
     if (this.trouble.peek() !== null) {
       this.waiting.value = false;
+      this.reconnecting.value = false;
       this.pause();
       return;
     }
-    const here = this.#goal.date_ms ?? this.date_ms.peek() ?? Date.now();
-    this.waiting.value = true;
-    this.#retry_timer = window.setTimeout(() => this.#connect(here), this.#backoff.next());
+    // A place on the old timeline will not be buffered any more; its date can be sought again.
+    const { secs } = this.#goal;
+    if (secs !== null) this.#goal.aim(this.#index.date(secs) ?? this.date_ms.peek() ?? Date.now());
+    if (this.#goal.date_ms !== null) this.waiting.value = true;
+    this.reconnecting.value = true;
+    this.#retry_timer = window.setTimeout(() => this.#reconnect(), this.#backoff.next());
+  }
+
+  /** Connects at the date that is sought or, if there is none, on the screen by now. */
+  #reconnect(): void {
+    const goal_ms = this.#goal.date_ms;
+    const start_ms = goal_ms ?? this.date_ms.peek() ?? Date.now();
+    this.#connect(start_ms, goal_ms === null && !this.#index.empty);
   }
 
   #fail(reason: string): void {
@@ -240,7 +254,10 @@ export class RecordedPlayer {
     }
     this.#backoff.reset();
     this.trouble.value = null;
+    this.reconnecting.value = false;
     this.audio.value = { playing: hello.audio, dropped: hello.audio_dropped };
+    // What was buffered has played on until here; its timeline ends now.
+    if (this.#fresh && this.#goal.date_ms === null) this.#goal.aim(this.date_ms.peek() ?? 0);
     if (this.#goal.date_ms !== null) this.#index.clear();
     // A SourceBuffer that began with sound takes nothing without, and the other way round.
     const same_tracks = this.#buffer_audio === null || this.#buffer_audio === hello.audio;

@@ -90,7 +90,7 @@ function Playback({ player, actions }: { player: RecordedPlayer; actions: Action
         {at_ms === null ? '' : exact(at_ms)}
       </time>
       <span class="state" data-state={player.live.value ? 'live' : 'recorded'}>
-        {player.live.value ? 'Live' : player.waiting.value ? 'Loading…' : ''}
+        {statusWords(player)}
       </span>
       {dropped !== null && !sounds && (
         <span class="quiet">
@@ -99,6 +99,12 @@ function Playback({ player, actions }: { player: RecordedPlayer; actions: Action
       )}
     </div>
   );
+}
+
+function statusWords(player: RecordedPlayer): string {
+  if (player.reconnecting.value) return 'Reconnecting…';
+  if (player.live.value) return 'Live';
+  return player.waiting.value ? 'Loading…' : '';
 }
 
 function Zoom({ span, at_ms, setSpan }: { span: Span; at_ms: number; setSpan: (s: Span) => void }) {
