@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { close, launch, mode, open, type Opened, RESULTS, streamOf } from './browser';
+import { close, launch, mode, open, type Opened, RESULTS, streamOf, streams } from './browser';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -61,6 +61,67 @@ test('axe finds nothing on a box without streams', async () => {
   });
   await opened.page.getByRole('heading', { name: 'No cameras yet' }).waitFor();
   expect(await violations(opened.page)).toEqual([]);
+});
+
+test.each(['light', 'dark'] as const)(
+  'axe finds nothing on tiles without a live picture, %s',
+  async (colorScheme) => {
+    const since = new Date(Date.now() - 35_000).toISOString();
+    const waiting = { state: 'waiting', reason: 'No picture arrives.', since, bytes: 0, lost: 0 };
+    const failed = { ...waiting, state: 'failed', reason: 'The disk is read-only.' };
+    opened = await open(browser, {
+      colorScheme,
+      reducedMotion: 'reduce',
+      prepare: async (page) => {
+        await page.routeWebSocket(/\/live\//, (route) => route.close());
+        await page.route('**/snap/**', (route) => route.abort());
+        await streams(page, (demo) => [
+          {
+            ...demo,
+            name: 'back-door',
+            state: 'offline',
+            reason: 'refused',
+            since,
+            recording: waiting,
+          },
+          { ...demo, name: 'gate', state: 'starting', since, recording: waiting },
+          { ...demo, name: 'yard', recording: failed, last_frame_age_ms: 9_000 },
+          { ...demo, name: 'dock', recording: null },
+        ]);
+      },
+    });
+    const { page } = opened;
+    await mode(streamOf(page, 'back-door'), /^No signal/);
+    await mode(streamOf(page, 'yard'), /^Interrupted: connection lost/);
+    expect(await streamOf(page, 'yard').textContent()).toContain('No picture for 9 s');
+    expect(await streamOf(page, 'dock').textContent()).toContain('Recording is off');
+    // One reason is given once.
+    expect(await streamOf(page, 'back-door').textContent()).toMatch(
+      /No signal for \d+ s – refused.*Not recording: no picture from the camera/,
+    );
+    expect(await violations(page)).toEqual([]);
+    await page.screenshot({ path: join(RESULTS, `dead-${colorScheme}.png`) });
+  },
+);
+
+test('the focus follows into a stream and back, and Escape leads back', async () => {
+  opened = await open(browser);
+  const { page } = opened;
+  await mode(streamOf(page), /^Live/);
+  const focused = () =>
+    page.evaluate(() => document.activeElement?.textContent?.replace(/\s+/g, ' ').trim());
+  await page.getByRole('link', { name: 'Enlarge demo' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'All streams' }).waitFor();
+  await expect.poll(focused).toBe('demo');
+  await page.locator('.health summary').click();
+  await page.keyboard.press('Escape');
+  // The first Escape closed the panel only.
+  expect(await page.locator('.health').getAttribute('open')).toBe(null);
+  expect(new URL(page.url()).hash).toBe('#/demo');
+  await page.keyboard.press('Escape');
+  await expect.poll(() => new URL(page.url()).hash).toBe('#/');
+  await expect.poll(focused).toMatch(/^Enlarge demo/);
 });
 
 test.each(['', '#/demo', 'timeline?cam=demo'])('320 px is wide enough for /%s', async (hash) => {

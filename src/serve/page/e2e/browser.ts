@@ -162,3 +162,14 @@ export function pixels(stream: Locator): Promise<number> {
     return data.reduce((sum, value) => (Math.imul(sum, 31) + value) | 0, 7);
   });
 }
+
+/** Answers the list of streams with what `change` makes of the real demo stream. */
+export async function streams(page: Page, change: (demo: object) => object[]): Promise<void> {
+  await page.route('**/api/v1/streams', async (route) => {
+    const answer = await fetch(new URL('/api/v1/streams', DIRECT));
+    const { streams } = (await answer.json()) as { streams: { name: string }[] };
+    const demo = streams.find((one) => one.name === 'demo') ?? {};
+    // The page may have been closed in the meantime.
+    await route.fulfill({ json: { streams: change(demo) } }).catch(() => undefined);
+  });
+}

@@ -199,7 +199,12 @@ test('marks a range and offers it as a clip', async () => {
   expect(url.pathname).toBe(`/export/${STEADY}.mp4`);
   expect(Date.parse(url.searchParams.get('start') ?? '')).toBe(from);
   expect(Date.parse(url.searchParams.get('end') ?? '') - from).toBeGreaterThan(150);
+  // Ten seconds forward and back.
+  const here = await told(page);
+  await press(page, 'j');
+  expect(Math.abs((await told(page)) - (here - 10_000))).toBeLessThan(300);
   // Single keys can be switched off.
+  await page.keyboard.press('?');
   await page.getByRole('checkbox').uncheck();
   const still = await seen(page);
   await page.keyboard.press('.');

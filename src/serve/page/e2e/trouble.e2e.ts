@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Browser, Locator, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
-  DIRECT,
   close,
   flows,
   launch,
@@ -13,6 +12,7 @@ import {
   type Opened,
   RESULTS,
   streamOf,
+  streams,
 } from './browser';
 
 let browser: Browser;
@@ -179,17 +179,6 @@ async function show(page: Page, state: 'visible' | 'hidden'): Promise<void> {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
     document.dispatchEvent(new Event('visibilitychange'));
   }, state);
-}
-
-/** Answers the list of streams with what `change` makes of the real demo stream. */
-async function streams(page: Page, change: (demo: object) => object[]): Promise<void> {
-  await page.route('**/api/v1/streams', async (route) => {
-    const answer = await fetch(new URL('/api/v1/streams', DIRECT));
-    const { streams } = (await answer.json()) as { streams: { name: string }[] };
-    const demo = streams.find((one) => one.name === 'demo') ?? {};
-    // The page may have been closed in the meantime.
-    await route.fulfill({ json: { streams: change(demo) } }).catch(() => undefined);
-  });
 }
 
 async function picturesMove(stream: Locator): Promise<void> {

@@ -3,7 +3,7 @@
 // Owns: the landmarks and which of the states (waiting, empty, unreachable, streams) is shown.
 
 import type { ComponentType } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { LIVE_TILES_MAX } from '../logic/mode';
 import { live_count, outage, streams } from '../state/box';
 import { selectedStream, timelineLocation } from '../state/route';
@@ -17,6 +17,7 @@ import { Empty, Outage, Unknown, Waiting } from './notice';
 export function App() {
   const name = selectedStream.value;
   const count = streams.value?.length ?? 0;
+  useFocusOn(name);
   useEffect(() => {
     if (timelineLocation() !== null) return;
     document.title =
@@ -37,6 +38,18 @@ export function App() {
       <Announcer />
     </>
   );
+}
+
+/** After a stream was opened or left, the focus is where the eye is: on its name, or its tile. */
+function useFocusOn(name: string | null): void {
+  const before = useRef(name);
+  useEffect(() => {
+    if (before.current === name) return;
+    const left = CSS.escape(before.current ?? '');
+    before.current = name;
+    const target = name === null ? `[data-stream="${left}"] .enlarge` : '#detail-name';
+    document.querySelector<HTMLElement>(target)?.focus();
+  }, [name]);
 }
 
 /** Moves the focus. The address stays: it names the place in the page. */

@@ -15,6 +15,7 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
   return (
     <article
       class="card"
+      data-stream={stream.name}
       aria-label={stream.name}
       onMouseEnter={() => setPointed(true)}
       onMouseLeave={() => setPointed(false)}

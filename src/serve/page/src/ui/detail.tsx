@@ -1,7 +1,7 @@
 // One stream shown large, with its sound, its recordings and its addresses.
 
 import type { RefObject } from 'preact';
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Recordings, StreamInfo, TimeRange } from '../logic/api';
 import { duration, moment, size } from '../logic/format';
 import type { Tile } from '../media/tile';
@@ -22,13 +22,16 @@ const ROWS_MAX = 12;
 export function Detail({ stream }: { stream: StreamInfo }) {
   const stage = useRef<HTMLDivElement>(null);
   const view = useView(stream, true);
+  useEscape();
   return (
     <article class="detail" aria-labelledby="detail-name">
       <div class="top">
         <a class="button" href={homeAddress()}>
           <Icon name="back" /> All streams
         </a>
-        <h1 id="detail-name">{stream.name}</h1>
+        <h1 id="detail-name" tabIndex={-1}>
+          {stream.name}
+        </h1>
         <ModeLine tile={view.tile} />
         {stream.recording !== null && (
           <a class="button" href={timelineAddress(stream.name)}>
@@ -51,6 +54,18 @@ export function Detail({ stream }: { stream: StreamInfo }) {
       </div>
     </article>
   );
+}
+
+/** Escape goes back to all streams, unless it closes something else. */
+function useEscape(): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape' || event.defaultPrevented) return;
+      if (document.fullscreenElement === null) location.assign(homeAddress());
+    };
+    document.addEventListener('keydown', press);
+    return () => document.removeEventListener('keydown', press);
+  }, []);
 }
 
 interface ControlsProps {

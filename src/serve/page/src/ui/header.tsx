@@ -2,6 +2,7 @@
 //
 // Owns: the words for "healthy". State is always a word and a shape, never a colour alone.
 
+import { useEffect, useRef } from 'preact/hooks';
 import type { Check, HealthStatus } from '../logic/api';
 import { clock, count, zone } from '../logic/format';
 import {
@@ -64,12 +65,25 @@ function HealthBox() {
   const checks = [...(state?.checks ?? [])].sort(
     (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status),
   );
+  const panel = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    const press = (event: Event) => {
+      const inside = event.target instanceof Node && panel.current?.contains(event.target);
+      if (panel.current !== null && !inside) panel.current.open = false;
+    };
+    document.addEventListener('pointerdown', press);
+    return () => document.removeEventListener('pointerdown', press);
+  }, []);
   return (
     <details
       class="health"
+      ref={panel}
       data-status={verdict}
       onKeyDown={(event) => {
-        if (event.key === 'Escape') event.currentTarget.open = false;
+        if (event.key !== 'Escape' || !event.currentTarget.open) return;
+        event.preventDefault();
+        event.currentTarget.open = false;
+        event.currentTarget.querySelector('summary')?.focus();
       }}
     >
       <summary>

@@ -9,11 +9,16 @@ export interface Selection {
   readonly end_ms: number | null;
 }
 
+/** How far the buttons and keys for it move. */
+export const JUMP_MS = 10_000;
+
 export const NOTHING_SELECTED: Selection = { start_ms: null, end_ms: null };
 
 export interface Actions {
   readonly toggle: () => void;
   readonly step: (way: 1 | -1) => void;
+  /** Moves the position by so much. */
+  readonly jump: (by_ms: number) => void;
   readonly setStart: () => void;
   readonly setEnd: () => void;
   readonly zoom: (factor: number) => void;
@@ -23,6 +28,7 @@ type Change<T> = (change: (now: T) => T) => void;
 
 export function playerActions(
   player: RecordedPlayer,
+  seek: (ms: number) => void,
   setSelection: Change<Selection>,
   setSpan: Change<Span>,
 ): Actions {
@@ -30,6 +36,7 @@ export function playerActions(
   return {
     toggle: () => (player.playing.peek() ? player.pause() : player.play()),
     step: (way) => player.step(way),
+    jump: (by_ms) => seek(here() + by_ms),
     // An end before the start, or a start after the end, is dropped.
     setStart: () =>
       setSelection(({ end_ms }) => ({

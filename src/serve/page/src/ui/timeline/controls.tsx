@@ -2,7 +2,7 @@
 //
 // Owns: the span on view and the selection. Does not own: playing (`media/recorded-player`).
 
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Recordings, StreamInfo } from '../../logic/api';
 import { clock, count, duration, exact, offsetMs } from '../../logic/format';
 import {
@@ -20,7 +20,7 @@ import { boxUrl } from '../../net/url';
 import { Icon } from '../icon';
 import { Prose } from '../prose';
 import { TimeRuler } from './ruler';
-import { type Actions, NOTHING_SELECTED, playerActions, type Selection } from './actions';
+import { type Actions, JUMP_MS, NOTHING_SELECTED, playerActions, type Selection } from './actions';
 import { useAddress, useScrub } from './scrub';
 import { Shortcuts } from './shortcuts';
 
@@ -42,7 +42,12 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
   useAddress(stream.name, at_ms);
   const scrub = useScrub(player);
   const seek = (ms: number, done: boolean) => scrub(seekTarget(ms, recordings.runs), done);
-  const actions = useMemo(() => playerActions(player, setSelection, setSpan), [player]);
+  const latest_seek = useRef(seek);
+  latest_seek.current = seek;
+  const actions = useMemo(
+    () => playerActions(player, (ms) => latest_seek.current(ms, true), setSelection, setSpan),
+    [player],
+  );
   const day = dayOf(at_ms, offsetMs(at_ms));
   const ruler = { recordings, at_ms, selection, onSeek: seek };
   return (
@@ -64,6 +69,9 @@ function Playback({ player, actions }: { player: RecordedPlayer; actions: Action
   const { dropped, playing: sounds } = player.audio.value;
   return (
     <div class="buttons">
+      <button type="button" onClick={() => actions.jump(-JUMP_MS)} title="10 seconds back">
+        −10 s
+      </button>
       <button type="button" onClick={() => actions.step(-1)} aria-label="Previous frame">
         <Icon name="prev" />
       </button>
@@ -72,6 +80,9 @@ function Playback({ player, actions }: { player: RecordedPlayer; actions: Action
       </button>
       <button type="button" onClick={() => actions.step(1)} aria-label="Next frame">
         <Icon name="next" />
+      </button>
+      <button type="button" onClick={() => actions.jump(JUMP_MS)} title="10 seconds forward">
+        +10 s
       </button>
       <label>
         <span class="hidden">Speed</span>
