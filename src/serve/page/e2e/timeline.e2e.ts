@@ -85,7 +85,9 @@ test('an address with a date shows the picture of that date', async () => {
   const { wall_ms } = await seen(page);
   expect(Math.abs(wall_ms - wanted_ms)).toBeLessThan(120);
   expect(Math.abs((await told(page)) - wall_ms)).toBeLessThan(80);
-  await page.screenshot({ path: join(RESULTS, 'past-1440.png') });
+  // All of the controls are on the screen.
+  expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBe(0);
+  await page.screenshot({ path: join(RESULTS, 'timeline-1440.png') });
 });
 
 test('steps on and back by exactly one picture, over what is buffered and beyond', async () => {
@@ -228,7 +230,7 @@ test('a gap is drawn with its reason, skipped, and a click in it goes past it', 
   await page.getByText(/^Skipped a gap, \d\d:\d\d:\d\d–/).waitFor();
   expect((await seen(page)).wall_ms).toBeGreaterThan(end_ms - 200);
   await page.getByRole('button', { name: 'Pause' }).click();
-  await page.screenshot({ path: join(RESULTS, 'past-gap-1440.png') });
+  await page.screenshot({ path: join(RESULTS, 'timeline-gap-1440.png') });
 
   await page.getByRole('button', { name: '1 min', exact: true }).click();
   const ruler = page.getByRole('slider', { name: `Time of ${STEADY}` });

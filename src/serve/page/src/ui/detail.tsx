@@ -131,16 +131,13 @@ function RecordingList({ name }: { name: string }) {
 
 interface Row extends TimeRange {
   readonly type: 'Footage' | 'Gap';
-  readonly details: string;
+  /** Why there is nothing; null for footage. */
+  readonly reason: string | null;
 }
 
 function rowsOf({ runs, gaps }: Recordings): Row[] {
-  const footage = runs.map((one) => ({
-    ...one,
-    type: 'Footage' as const,
-    details: one.bytes === null ? '' : size(one.bytes),
-  }));
-  const missing = gaps.map((one) => ({ ...one, type: 'Gap' as const, details: one.message }));
+  const footage = runs.map((one) => ({ ...one, type: 'Footage' as const, reason: null }));
+  const missing = gaps.map((one) => ({ ...one, type: 'Gap' as const, reason: one.message }));
   return [...footage, ...missing].sort((a, b) => b.start_ms - a.start_ms);
 }
 
@@ -155,24 +152,12 @@ function RecordingTable({ name, recordings }: { name: string; recordings: Record
             <th scope="col">Start</th>
             <th scope="col">End</th>
             <th scope="col">Length</th>
-            <th scope="col">Details</th>
+            <th scope="col">Size</th>
           </tr>
         </thead>
         <tbody>
           {rows.slice(0, ROWS_MAX).map((row) => (
-            <tr key={`${row.type}${row.start_ms}`} data-type={row.type}>
-              <th scope="row">{row.type}</th>
-              <td>
-                <a href={timelineAddress(name, row.type === 'Gap' ? row.end_ms : row.start_ms)}>
-                  {moment(row.start_ms, now_ms.value)}
-                </a>
-              </td>
-              <td>{moment(row.end_ms, now_ms.value)}</td>
-              <td>{duration((row.end_ms - row.start_ms) / 1000)}</td>
-              <td>
-                <Prose text={row.details} />
-              </td>
-            </tr>
+            <TableRow key={`${row.type}${row.start_ms}`} name={name} row={row} />
           ))}
         </tbody>
       </table>
@@ -180,6 +165,31 @@ function RecordingTable({ name, recordings }: { name: string; recordings: Record
         <p class="quiet">
           {rows.length - ROWS_MAX} more on the <a href={timelineAddress(name)}>timeline</a>.
         </p>
+      )}
+    </>
+  );
+}
+
+/** A row; below a gap is its reason, over the whole width. */
+function TableRow({ name, row }: { name: string; row: Row }) {
+  const goal_ms = row.type === 'Gap' ? row.end_ms : row.start_ms;
+  return (
+    <>
+      <tr data-type={row.type}>
+        <th scope="row">{row.type}</th>
+        <td>
+          <a href={timelineAddress(name, goal_ms)}>{moment(row.start_ms, now_ms.value)}</a>
+        </td>
+        <td>{moment(row.end_ms, now_ms.value)}</td>
+        <td>{duration((row.end_ms - row.start_ms) / 1000)}</td>
+        <td>{row.bytes === null ? '' : size(row.bytes)}</td>
+      </tr>
+      {row.reason !== null && row.reason !== '' && (
+        <tr class="reason">
+          <td colSpan={5}>
+            <Prose text={row.reason} />
+          </td>
+        </tr>
       )}
     </>
   );

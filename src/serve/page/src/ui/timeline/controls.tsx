@@ -55,8 +55,10 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
       <Playback player={player} actions={actions} />
       <TimeRuler {...ruler} label={`Day of ${stream.name}`} span={day} inner={span} />
       <TimeRuler {...ruler} label={`Time of ${stream.name}`} span={span} onSpan={setSpan} />
-      <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
-      <Clip stream={stream} selection={selection} actions={actions} />
+      <div class="row">
+        <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
+        <Clip stream={stream} selection={selection} actions={actions} />
+      </div>
       <Gaps recordings={recordings} span={span} player={player} />
       <Shortcuts actions={actions} />
     </div>
