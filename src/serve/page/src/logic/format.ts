@@ -116,11 +116,16 @@ export function zone(ms: number): string {
   return `${offset < 0 ? '−' : '+'}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
+/** A day: "21 Nov". */
+export function day(ms: number): string {
+  return new Date(ms).toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
+}
+
 /** A time, with its date when that is not the day of `now_ms`: "14:05:23", "21 Nov 14:05:23". */
 export function moment(ms: number, now_ms: number): string {
   const at = new Date(ms);
   if (at.toDateString() === new Date(now_ms).toDateString()) return clock(ms);
-  return `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock(ms)}`;
+  return `${day(ms)} ${clock(ms)}`;
 }
 
 /** The zone's offset at a time, in milliseconds to add to UTC. */
@@ -131,8 +136,8 @@ export function offsetMs(ms: number): number {
 /** "22 Nov 2026, 14:05:23.480 +01:00". */
 export function exact(ms: number): string {
   const at = new Date(ms);
-  const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
-  return `${day}, ${clock(ms)}.${String(at.getMilliseconds()).padStart(3, '0')} ${zone(ms)}`;
+  const date = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+  return `${date}, ${clock(ms)}.${String(at.getMilliseconds()).padStart(3, '0')} ${zone(ms)}`;
 }
 
 function two(value: number): string {

@@ -4,6 +4,7 @@ import {
   bars,
   dayOf,
   follow,
+  isMidnight,
   keyStep,
   lastFootage,
   length,
@@ -61,11 +62,11 @@ describe('what is in view', () => {
 
   test('the scale is round in its zone and not too dense', () => {
     const span = { start_ms: 10 * HOUR + 1, end_ms: 11 * HOUR };
-    const found = ticks(span, 600, 5.5 * HOUR);
+    const found = ticks(span, 600, () => 5.5 * HOUR);
     expect(found.length).toBeGreaterThan(3);
     expect(found.length).toBeLessThanOrEqual(8);
     for (const ms of found) expect((ms + 5.5 * HOUR) % 600_000).toBe(0);
-    expect(ticks(span, 0, 0).length).toBeLessThan(3);
+    expect(ticks(span, 0, () => 0).length).toBeLessThan(3);
   });
 
   test('an arrow key reaches any minute of any view', () => {
@@ -76,8 +77,59 @@ describe('what is in view', () => {
   });
 
   test('a day is that of the zone', () => {
-    const span = dayOf(0, -3 * HOUR);
+    const span = dayOf(0, () => -3 * HOUR);
     expect([span.start_ms / HOUR, span.end_ms / HOUR]).toEqual([-21, 3]);
+  });
+});
+
+describe('days on which the clock is changed', () => {
+  // Berlin in 2026: summer time from 29 March to 25 October, 01:00 UTC.
+  const [SPRING, AUTUMN] = [Date.UTC(2026, 2, 29, 1), Date.UTC(2026, 9, 25, 1)];
+  const berlin = (ms: number) => (ms >= SPRING && ms < AUTUMN ? 2 : 1) * HOUR;
+  const local = (ms: number) => ((ms + berlin(ms)) / HOUR) % 24;
+
+  test.each([
+    ['spring', SPRING, 23],
+    ['autumn', AUTUMN, 25],
+    ['the day before', AUTUMN - 24 * HOUR, 24],
+    ['the day after', AUTUMN + 24 * HOUR, 24],
+  ])('%s: from midnight to midnight', (_, noon_ms, hours) => {
+    for (let hour = -23; hour < 24; hour += 0.5) {
+      const ms = noon_ms + hour * HOUR;
+      const day = dayOf(ms, berlin);
+      expect([local(day.start_ms), local(day.end_ms)]).toEqual([0, 0]);
+      expect(day.start_ms <= ms && ms < day.end_ms).toBe(true);
+    }
+    expect(length(dayOf(noon_ms + 10 * HOUR, berlin))).toBe(hours * HOUR);
+  });
+
+  test.each([
+    [SPRING, [0, 3, 6, 9, 12, 15, 18, 21, 0]],
+    [AUTUMN, [0, 3, 6, 9, 12, 15, 18, 21, 0]],
+  ])('labels are round in local time', (change_ms, hours) => {
+    const day = dayOf(change_ms + 10 * HOUR, berlin);
+    expect(ticks(day, 600, berlin).map(local)).toEqual(hours);
+  });
+
+  test('an hour that is left out has no label, one that is repeated has one', () => {
+    const around_ms = (ms: number) => ({ start_ms: ms - 2 * HOUR, end_ms: ms + 2 * HOUR });
+    expect(
+      ticks(around_ms(SPRING), 600, berlin)
+        .filter((ms) => local(ms) % 1 === 0)
+        .map(local),
+    ).toEqual([0, 1, 3, 4, 5]);
+    const autumn = ticks(around_ms(AUTUMN), 600, berlin).map(local);
+    expect(autumn).toEqual([...autumn].sort((a, b) => a - b));
+    expect(new Set(autumn).size).toBe(autumn.length);
+  });
+
+  test('midnight is where a label names the day', () => {
+    const day = dayOf(AUTUMN, berlin);
+    expect([day.start_ms, day.end_ms, AUTUMN].map((ms) => isMidnight(ms, berlin))).toEqual([
+      true,
+      true,
+      false,
+    ]);
   });
 });
 

@@ -13,6 +13,7 @@ export interface Span {
 const SEC = 1_000;
 const MIN = 60 * SEC;
 const HOUR = 60 * MIN;
+const DAY = 24 * HOUR;
 
 /** The spans of the zoom buttons. */
 export const LEVELS: readonly { readonly name: string; readonly ms: number }[] = [
@@ -23,7 +24,7 @@ export const LEVELS: readonly { readonly name: string; readonly ms: number }[] =
   { name: '1 min', ms: MIN },
 ];
 const LENGTH_MS_MIN = 20 * SEC;
-const LENGTH_MS_MAX = 7 * 24 * HOUR;
+const LENGTH_MS_MAX = 7 * DAY;
 /** Dragging this near to an edge moves the view. */
 export const EDGE_PX = 32;
 
@@ -110,19 +111,53 @@ const STEPS_MS = [
   10 * MIN,
   30 * MIN,
   HOUR,
+  2 * HOUR,
   3 * HOUR,
   6 * HOUR,
-  24 * HOUR,
+  12 * HOUR,
+  DAY,
 ];
-const LABEL_PX = 84;
+/** Above this, labels have no seconds and need less room. */
+const SECONDS_MS_MAX = 3 * HOUR;
+const LABEL_PX = { seconds: 84, minutes: 60 };
+const TICKS_MAX = 200;
 
-/** The dates that the scale labels: round in the zone whose offset is given, not too dense. */
-export function ticks(span: Span, width: number, offset_ms: number): number[] {
-  const least = (length(span) * LABEL_PX) / Math.max(width, 1);
-  const step = STEPS_MS.find((one) => one >= least) ?? 24 * HOUR;
-  const first = Math.ceil((span.start_ms + offset_ms) / step) * step - offset_ms;
-  const count = Math.max(0, Math.floor((span.end_ms - first) / step) + 1);
-  return Array.from({ length: Math.min(count, 200) }, (_, i) => first + i * step);
+/** What is added to UTC at a date, in milliseconds: it changes twice a year in many zones. */
+export type Offset = (ms: number) => number;
+
+/** Whether the labels of a span show seconds. */
+export function showsSeconds(span: Span): boolean {
+  return length(span) <= SECONDS_MS_MAX;
+}
+
+/** The dates that the scale labels: round in local time, also where that is changed. */
+export function ticks(span: Span, width: number, offset: Offset): number[] {
+  const label_px = showsSeconds(span) ? LABEL_PX.seconds : LABEL_PX.minutes;
+  const least = (length(span) * label_px) / Math.max(width, 1);
+  const step = STEPS_MS.find((one) => one >= least) ?? DAY;
+  const found: number[] = [];
+  let local = Math.ceil((span.start_ms + offset(span.start_ms)) / step) * step;
+  for (let tries = 0; tries < TICKS_MAX; tries += 1, local += step) {
+    const ms = utc(local, offset);
+    if (ms > span.end_ms) break;
+    // Local times that a change leaves out have no date.
+    if (ms >= span.start_ms && ms + offset(ms) === local) found.push(ms);
+  }
+  return found;
+}
+
+/** Whether a local day begins at `ms`. */
+export function isMidnight(ms: number, offset: Offset): boolean {
+  return (ms + offset(ms)) % DAY === 0;
+}
+
+/** The date of a local time: the first of two, and the change itself where there is none. */
+function utc(local: number, offset: Offset): number {
+  const guess = local - offset(local);
+  // Changes are further apart than a day, and smaller.
+  const [before, after] = [offset(guess - DAY / 2), offset(guess + DAY / 2)];
+  const first = local - Math.max(before, after);
+  return first + offset(first) === local ? first : local - Math.min(before, after);
 }
 
 /** How far one press of an arrow key goes, by what is in view. */
@@ -130,8 +165,8 @@ export function keyStep(span: Span): number {
   return [SEC, 10 * SEC, MIN, 5 * MIN].find((one) => length(span) / one <= 620) ?? 5 * MIN;
 }
 
-/** The day, in the zone whose offset is given, that holds `ms`. */
-export function dayOf(ms: number, offset_ms: number): Span {
-  const start_ms = Math.floor((ms + offset_ms) / (24 * HOUR)) * 24 * HOUR - offset_ms;
-  return { start_ms, end_ms: start_ms + 24 * HOUR };
+/** The local day that holds `ms`: 23 or 25 hours where the clock is changed. */
+export function dayOf(ms: number, offset: Offset): Span {
+  const local = Math.floor((ms + offset(ms)) / DAY) * DAY;
+  return { start_ms: utc(local, offset), end_ms: utc(local + DAY, offset) };
 }

@@ -48,7 +48,7 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
     () => playerActions(player, (ms) => latest_seek.current(ms, true), setSelection, setSpan),
     [player],
   );
-  const day = dayOf(at_ms, offsetMs(at_ms));
+  const day = dayOf(at_ms, offsetMs);
   const ruler = { recordings, at_ms, selection, onSeek: seek };
   return (
     <div class="player-controls">

@@ -3,9 +3,9 @@
 // Owns: the look. Colours come from the style sheet, so that dark and forced colours work.
 
 import type { Recordings } from '../../logic/api';
-import { clock, offsetMs } from '../../logic/format';
+import { clock, day, offsetMs } from '../../logic/format';
 import { plain } from '../../logic/prose';
-import { bars, length, type Span, ticks, toPx } from '../../logic/span';
+import { bars, isMidnight, length, showsSeconds, type Span, ticks, toPx } from '../../logic/span';
 import type { Selection } from './actions';
 
 const TRACK = { top: 20, bottom: 6 };
@@ -64,13 +64,14 @@ function drawScale(
   height: number,
   colour: Colour,
 ): void {
-  const short = length(span) > 3 * 3_600_000;
-  for (const ms of ticks(span, width, offsetMs(span.start_ms))) {
+  const seconds = showsSeconds(span);
+  for (const ms of ticks(span, width, offsetMs)) {
     const x = toPx(span, width, ms);
     context.fillStyle = colour('line');
     context.fillRect(x, 0, 1, height);
     context.fillStyle = colour('quiet');
-    context.fillText(short ? clock(ms).slice(0, 5) : clock(ms), x + 4, 12);
+    const time = seconds ? clock(ms) : clock(ms).slice(0, 5);
+    context.fillText(isMidnight(ms, offsetMs) ? day(ms) : time, x + 4, 12);
   }
 }
 

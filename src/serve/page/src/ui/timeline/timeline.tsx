@@ -72,7 +72,11 @@ function CameraPicker({ stream, recorded }: PickerProps) {
       Camera{' '}
       <select
         value={stream.name}
-        onChange={(event) => location.assign(timelineAddress(event.currentTarget.value))}
+        onChange={(event) => {
+          // The moment stays when the camera changes.
+          const at_ms = timelineLocation()?.ms ?? undefined;
+          location.assign(timelineAddress(event.currentTarget.value, at_ms));
+        }}
       >
         {recorded.map((one) => (
           <option key={one.name}>{one.name}</option>
