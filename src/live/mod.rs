@@ -7,7 +7,7 @@ pub mod hls;
 pub mod mse;
 mod outlet;
 pub mod recorder;
-pub mod rtsp_play;
+pub mod rtsp;
 pub mod thumbnail;
 mod web_reader;
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use super::hls::Hls;
 use super::mse::Mse;
 use super::recorder::Recorder;
-use super::rtsp_play::Fanout;
+use super::rtsp::RtpOutput;
 use super::thumbnail::Thumbnail;
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
@@ -25,7 +25,7 @@ pub struct Outlet {
     /// The stream that is the same picture made smaller, if there is one.
     pub sub: ArcSwapOption<StreamName>,
     /// RTP packets, built once for all RTSP readers.
-    pub rtsp: Fanout,
+    pub rtsp: RtpOutput,
     /// HLS segments and playlists.
     pub hls: Hls,
     /// fMP4 over WebSocket.
@@ -62,7 +62,7 @@ impl Outlet {
         Self {
             stream: to(),
             sub: ArcSwapOption::default(),
-            rtsp: Fanout::new(to(), supervisor.clone()),
+            rtsp: RtpOutput::new(to(), supervisor.clone()),
             hls: Hls::new(to(), recorder.as_ref().map(Recorder::footage), supervisor.clone()),
             mse: Mse::new(to(), supervisor.clone()),
             thumbnail: Arc::new(Thumbnail::new(to(), clock, decoders.pictures.clone())),

@@ -1,11 +1,11 @@
 //! The RTP side of one session that plays the past: its own numbers, which only grow.
 //!
-//! Owns: one packer per track, and the way from play time to RTP time stamps.
+//! Owns: one packetizer per track, and the way from play time to RTP time stamps.
 
 use crate::base::time::MediaTime;
 use crate::media::{AccessUnit, TrackId};
 use crate::rtp::{Format, Rate, RtpUnit};
-use crate::wire::rtp::{Packer, ReplayExtension};
+use crate::wire::rtp::{Packetizer, ReplayExtension};
 use crate::wire::rtsp::Start;
 
 /// The tracks of a session. They go on over every seek.
@@ -19,7 +19,7 @@ pub struct RtpTracks {
 #[derive(Debug)]
 struct RtpTrack {
     track: TrackId,
-    packer: Packer,
+    packetizer: Packetizer,
     /// RTP time stamp of play time zero.
     base: u32,
     rate: Rate,
@@ -31,8 +31,8 @@ impl RtpTracks {
     #[must_use]
     pub fn new(tracks: impl IntoIterator<Item = (TrackId, u32, u16)>) -> Self {
         let rtp_track = |(track, ssrc, sequence)| {
-            let packer = Packer::resumed(track, ssrc, sequence);
-            RtpTrack { track, packer, base: fastrand::u32(..), rate: Rate::default() }
+            let packetizer = Packetizer::resumed(track, ssrc, sequence);
+            RtpTrack { track, packetizer, base: fastrand::u32(..), rate: Rate::default() }
         };
         Self { list: tracks.into_iter().map(rtp_track).collect(), played_nanos: 0 }
     }
@@ -47,7 +47,7 @@ impl RtpTracks {
         self.list
             .iter()
             .find(|rtp_track| rtp_track.track == track)
-            .map(|rtp_track| rtp_track.packer.ssrc())
+            .map(|rtp_track| rtp_track.packetizer.ssrc())
     }
 
     /// Takes note of play time that will have been sent.
@@ -61,7 +61,7 @@ impl RtpTracks {
             let timestamp = rtp_track.stamp(ticks(rtp_track.track)?);
             Some(Start {
                 track: rtp_track.track,
-                sequence: rtp_track.packer.next_sequence(),
+                sequence: rtp_track.packetizer.next_sequence(),
                 timestamp,
             })
         };
@@ -77,7 +77,7 @@ impl RtpTracks {
     ) -> Option<RtpUnit> {
         let rtp_track = self.list.iter_mut().find(|rtp_track| rtp_track.track == unit.track)?;
         let timestamp = rtp_track.stamp(play_ticks);
-        let packets = rtp_track.packer.pack_stamped(unit, timestamp, extension);
+        let packets = rtp_track.packetizer.packetize_stamped(unit, timestamp, extension);
         let played = MediaTime { ticks: play_ticks, rate: unit.present.rate };
         rtp_track.rate.count(packets.len(), played);
         Some(RtpUnit {

@@ -12,7 +12,7 @@ use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId};
-use holdfast::wire::rtp::Packer;
+use holdfast::wire::rtp::Packetizer;
 
 fn main() {
     divan::main();
@@ -34,9 +34,9 @@ fn unit(params: CodecParams, data: Bytes) -> AccessUnit {
     }
 }
 
-fn pack(bencher: Bencher<'_, '_>, unit: &AccessUnit) {
-    let mut packer = Packer::new(TrackId(0), 7);
-    bencher.counter(BytesCount::new(unit.data.len())).bench_local(|| packer.pack(unit));
+fn packetize(bencher: Bencher<'_, '_>, unit: &AccessUnit) {
+    let mut packetizer = Packetizer::new(TrackId(0), 7);
+    bencher.counter(BytesCount::new(unit.data.len())).bench_local(|| packetizer.packetize(unit));
 }
 
 /// A key frame of H.264, from a small one to that of an 8-megapixel camera.
@@ -46,12 +46,12 @@ fn h264_key_frame(bencher: Bencher<'_, '_>, bytes: usize) {
     let params = CodecParams::from_h264_sets(&sps, &[0x68, 0xee, 0x3c, 0xb0]);
     let mut slice = vec![0x55; bytes];
     slice[0] = 0x65;
-    pack(bencher, &unit(params.expect("a good pair"), length_prefixed([&slice[..]])));
+    packetize(bencher, &unit(params.expect("a good pair"), length_prefixed([&slice[..]])));
 }
 
 /// One frame of sound, 20 ms of G.711.
 #[divan::bench]
 fn g711_frame(bencher: Bencher<'_, '_>) {
     let params = CodecParams::g711(Law::A, NonZeroU32::new(8_000).expect("not zero"), 1);
-    pack(bencher, &unit(params, Bytes::from(vec![0xd5; 160])));
+    packetize(bencher, &unit(params, Bytes::from(vec![0xd5; 160])));
 }

@@ -19,7 +19,7 @@ use super::run::LaneSpec;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::codec::{Law, ParamsError, opus_packet_ticks};
 use crate::media::{CodecParams, Kind};
-use crate::wire::rtp::Received;
+use crate::wire::rtp::RtpPacket;
 use crate::wire::rtsp::OfferedMedium;
 
 /// First room for the packets of a frame; it grows with what comes.
@@ -92,7 +92,7 @@ impl Depacketizer {
     /// the next frame. `knows_params`: whether parameters need to be told only when they change.
     pub(crate) fn push(
         &mut self,
-        packet: &Received,
+        packet: &RtpPacket,
         ticks: i64,
         lost: u16,
         knows_params: bool,
@@ -198,7 +198,7 @@ fn from_told(told: ParametersRef<'_>) -> Result<CodecParams, ParamsError> {
     }
 }
 
-fn meta(packet: &Received, ticks: i64, rate: NonZeroU32, loss: u16) -> Option<PacketMeta> {
+fn meta(packet: &RtpPacket, ticks: i64, rate: NonZeroU32, loss: u16) -> Option<PacketMeta> {
     Some(PacketMeta {
         ctx: retina::PacketContext::dummy(),
         stream_id: 0,
@@ -210,7 +210,7 @@ fn meta(packet: &Received, ticks: i64, rate: NonZeroU32, loss: u16) -> Option<Pa
     })
 }
 
-fn opus_frame(packet: &Received, ticks: i64) -> (Vec<Unpacked>, bool) {
+fn opus_frame(packet: &RtpPacket, ticks: i64) -> (Vec<Unpacked>, bool) {
     if opus_packet_ticks(&packet.payload).is_none() {
         return (Vec::new(), false);
     }
@@ -225,7 +225,7 @@ fn pushed(
     codec: &mut retina::codec::Depacketizer,
     buffer: &mut DepacketizeBuf,
     meta: PacketMeta,
-    packet: &Received,
+    packet: &RtpPacket,
     knows_params: bool,
 ) -> (Vec<Unpacked>, bool) {
     let mut is_sound = buffer.push(codec, meta, &packet.payload).is_ok();

@@ -19,7 +19,9 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::rtp::{Depacketizer, FloodGate, LaneSpec, Now, Progress, Run, Unpacked};
 use crate::media::{Kind, TrackId};
 use crate::wire::rtp::rtcp::sender_time;
-use crate::wire::rtp::{Order, Ordered, Received, Reception, Travel, Unwrap};
+use crate::wire::rtp::{
+    Delivery, JitterBuffer, OrderedPacket, ReceiverStats, RtpPacket, TimestampUnwrapper,
+};
 use crate::wire::rtsp::Offer;
 
 /// How the packets of a track come.
@@ -70,10 +72,10 @@ pub(super) struct Lane {
     track: TrackId,
     payload_type: u8,
     clock_rate: std::num::NonZeroU32,
-    order: Order,
-    unwrap: Unwrap,
+    buffer: JitterBuffer,
+    unwrapper: TimestampUnwrapper,
     ssrc: Option<u32>,
-    reception: Option<Reception>,
+    stats: Option<ReceiverStats>,
     depacketizer: Depacketizer,
 }
 
@@ -89,18 +91,18 @@ pub(super) fn lanes(
         if chosen.iter().any(|(_, other)| other.kind == spec.kind) {
             continue;
         }
-        let travel = match carriage {
-            Carriage::Tcp => Travel::InOrder,
-            Carriage::Udp => Travel::AnyOrder,
+        let delivery = match carriage {
+            Carriage::Tcp => Delivery::InOrder,
+            Carriage::Udp => Delivery::AnyOrder,
         };
         let lane = Lane {
             track: *track,
             payload_type: medium.payload_type,
             clock_rate: spec.clock_rate,
-            order: Order::new(travel),
-            unwrap: Unwrap::default(),
+            buffer: JitterBuffer::new(delivery),
+            unwrapper: TimestampUnwrapper::default(),
             ssrc: None,
-            reception: None,
+            stats: None,
             depacketizer,
         };
         chosen.push((lane, spec));
@@ -128,7 +130,7 @@ impl Publisher {
     ) -> Self {
         let now = clock.boot();
         for lane in &mut lanes {
-            lane.reception = Some(Reception::new(now, lane.clock_rate));
+            lane.stats = Some(ReceiverStats::new(now, lane.clock_rate));
         }
         Self {
             gate: FloodGate::new(SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW),
@@ -177,7 +179,7 @@ impl Publisher {
         let seat = Arc::clone(&self.seat);
         let done = seat.hold(self.number, || {
             for index in 0..self.lanes.len() {
-                while let Some(ordered) = self.lanes[index].order.poll(now.boot) {
+                while let Some(ordered) = self.lanes[index].buffer.poll(now.boot) {
                     self.unpack(index, ordered, now);
                 }
             }
@@ -186,15 +188,15 @@ impl Publisher {
         done.and_then(|()| self.overdue(now.boot)).map_err(|why| self.ends(why))
     }
 
-    fn unpack(&mut self, index: usize, ordered: Ordered, now: Now) {
+    fn unpack(&mut self, index: usize, ordered: OrderedPacket, now: Now) {
         let lane = &mut self.lanes[index];
         let packet = &ordered.packet;
         if ordered.fresh && lane.ssrc != Some(packet.ssrc) {
             let by = i64::from(lane.clock_rate.get()) * FRESH_SECS;
-            lane.unwrap.begin_anew(packet.timestamp, by);
+            lane.unwrapper.begin_anew(packet.timestamp, by);
         }
         lane.ssrc = Some(packet.ssrc);
-        let ticks = lane.unwrap.advance(packet.timestamp);
+        let ticks = lane.unwrapper.advance(packet.timestamp);
         let lost = ordered.lost.max(u16::from(ordered.fresh));
         let (run, readable) = (&mut self.run, &mut self.readable);
         let audio_only = run.is_audio_only();
@@ -234,7 +236,7 @@ impl Publisher {
         let now = self.clock.boot();
         let own = self.ssrc;
         let reports = (0u32..).zip(&mut self.lanes).filter_map(|(n, lane)| {
-            let report = lane.reception.as_mut()?.report(now, own.wrapping_add(n), "holdfast")?;
+            let report = lane.stats.as_mut()?.report(now, own.wrapping_add(n), "holdfast")?;
             Some((lane.track, report))
         });
         reports.collect()
@@ -247,7 +249,7 @@ impl Publisher {
         let most =
             if self.run.has_begun() { PULL_IDLE_TIME_MAX } else { PULL_FIRST_FRAME_TIME_MAX };
         let lanes = self.lanes.iter().flat_map(|lane| {
-            [lane.order.deadline(), lane.reception.as_ref().and_then(Reception::deadline)]
+            [lane.buffer.deadline(), lane.stats.as_ref().and_then(ReceiverStats::deadline)]
         });
         lanes.flatten().fold(self.progress.after(most), BootTime::min)
     }
@@ -281,14 +283,14 @@ impl Drop for Publisher {
 impl Lane {
     /// Takes a packet into the order; what is no RTP of this track is let go.
     fn media(&mut self, now: BootTime, packet: &Bytes) {
-        let Some(packet) = Received::parse(packet) else { return };
+        let Some(packet) = RtpPacket::parse(packet) else { return };
         if packet.payload_type != self.payload_type {
             return;
         }
         // The payload is shared, not copied.
         let arrived = packet.clone();
-        if self.order.receive(now, packet)
-            && let Some(reception) = &mut self.reception
+        if self.buffer.receive(now, packet)
+            && let Some(reception) = &mut self.stats
         {
             reception.receive(now, &arrived);
         }
@@ -297,7 +299,7 @@ impl Lane {
     /// What a sender report says: this RTP time is that date.
     fn report(&mut self, now: BootTime, packet: &[u8]) -> Option<(i64, u64)> {
         let told = sender_time(packet).filter(|told| Some(told.ssrc) == self.ssrc)?;
-        self.reception.as_mut()?.sender_report(now, told.ssrc, told.ntp);
-        Some((self.unwrap.place(told.timestamp)?, told.ntp))
+        self.stats.as_mut()?.sender_report(now, told.ssrc, told.ntp);
+        Some((self.unwrapper.place(told.timestamp)?, told.ntp))
     }
 }

@@ -14,7 +14,7 @@ use super::play::{Exits, Play};
 use super::reception::Visitor;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
-use crate::live::rtsp_play::{Enrolled, Lane, Reader};
+use crate::live::rtsp::{InlineReader, Reader, Registration};
 use crate::rtp::RtpUnit;
 use crate::stream::Next;
 
@@ -56,7 +56,7 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct Lender {
     lane: Arc<PlayLane>,
-    _enrolled: Enrolled,
+    _registration: Registration,
 }
 
 impl PlayLane {
@@ -65,7 +65,7 @@ impl PlayLane {
     }
 }
 
-impl Lane for PlayLane {
+impl InlineReader for PlayLane {
     fn serve(&self, now: BootTime) -> Option<BootTime> {
         let Held { writer, lent } = &mut *self.lock();
         match lent.as_mut()?.turn(now, writer.as_ref(), &self.visitor) {
@@ -137,7 +137,7 @@ impl Lender {
     pub(super) fn new(reader: &Reader, writer: Option<Socket>, visitor: Arc<Visitor>) -> Self {
         let held = Mutex::new(Held { writer, lent: None });
         let lane = Arc::new(PlayLane { held, visitor, woken: Notify::new() });
-        Self { _enrolled: reader.enrol(Arc::clone(&lane) as Arc<dyn Lane>), lane }
+        Self { _registration: reader.register(Arc::clone(&lane) as Arc<dyn InlineReader>), lane }
     }
 
     /// Hands over, and sends what has come meanwhile; when the lane wants to be looked at unless

@@ -2,7 +2,7 @@
 //! of an HTTP tunnel, is found out by `arrival`.
 //!
 //! Owns: sockets (`link` says what carries a connection), limits on connections, pacing. Does not own: the protocol (`wire::rtsp`),
-//! packets (`sink::rtsp_play`).
+//! packets (`live::rtsp`).
 //!
 //! Invariants:
 //! 1. No reader can hold up another one or the stream: what it does not take stays on the bus,

@@ -1,6 +1,6 @@
 //! When the next packets to a UDP reader may leave.
 //!
-//! Owns: the bucket. How wide the gaps are follows from the stream (`sink::rtsp_play`).
+//! Owns: the bucket. How wide the gaps are follows from the stream (`live::rtsp`).
 
 use std::time::Duration;
 

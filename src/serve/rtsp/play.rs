@@ -7,13 +7,13 @@ use bytes::Bytes;
 use super::outgoing::Outgoing;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
-use crate::live::rtsp_play::Reader;
+use crate::live::rtsp::Reader;
 use crate::media::{RunId, TrackId};
 use crate::playback::{PlayStart, PlaybackNext, PlaybackSession, RtpTracks};
 use crate::rtp::{Format, RtpUnit};
 use crate::stream::Next;
 use crate::wire::rtp::rtcp::{NtpBase, Sent, farewell};
-use crate::wire::rtp::{HEADER_BYTES, Packer, interleaved};
+use crate::wire::rtp::{HEADER_BYTES, Packetizer, interleaved};
 use crate::wire::rtsp::{Route, Routed};
 
 /// A track became another codec: the receiver's description no longer holds.
@@ -227,7 +227,7 @@ impl Exits<'_> {
 
 /// The shared bytes when the reader uses the channel they were framed for, else a copy.
 fn framed(track: TrackId, channel: u8, unit: &RtpUnit) -> Bytes {
-    if channel == Packer::channel_of(track) {
+    if channel == Packetizer::channel_of(track) {
         unit.packets.framed().clone()
     } else {
         unit.packets.reframed(channel)

@@ -14,7 +14,7 @@ use holdfast::media::{RunId, TrackId, Tracks};
 use holdfast::serve::rtsp::RtspDoor;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
-use holdfast::wire::rtp::Packer;
+use holdfast::wire::rtp::Packetizer;
 
 use crate::film::Film;
 
@@ -55,9 +55,9 @@ pub fn floor() -> ! {
             arrived.lock().unwrap().push(reader);
         }
     });
-    let mut packer = Packer::new(TrackId(0), 7);
+    let mut packetizer = Packetizer::new(TrackId(0), 7);
     Film::play(|number| {
-        let packets = packer.pack(&film.unit(number, RunId(1)));
+        let packets = packetizer.packetize(&film.unit(number, RunId(1)));
         let datagrams: Vec<_> = packets.datagrams().collect();
         readers.lock().unwrap().retain_mut(|reader| match reader {
             FloorReader::Tcp(socket) => socket.write_all(packets.framed()).is_ok(),

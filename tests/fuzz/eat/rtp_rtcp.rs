@@ -8,20 +8,20 @@ use bytes::Bytes;
 use holdfast::base::limits::RTP_REORDER_PACKETS_MAX;
 use holdfast::base::time::BootTime;
 use holdfast::wire::rtp::rtcp::{is_rtcp, sender_time};
-use holdfast::wire::rtp::{Order, Received, Reception, Travel, Unwrap};
+use holdfast::wire::rtp::{Delivery, JitterBuffer, ReceiverStats, RtpPacket, TimestampUnwrapper};
 
 use super::input::Input;
 
 /// Feeds one input: packets, each behind a byte (milliseconds since the one before) and its
 /// length in two.
 pub fn eat(bytes: &[u8]) {
-    for travel in [Travel::InOrder, Travel::AnyOrder] {
+    for delivery in [Delivery::InOrder, Delivery::AnyOrder] {
         let mut input = Input(bytes);
         let mut track = Track {
             now: BootTime::from_millis(1_000),
-            order: Order::new(travel),
-            unwrap: Unwrap::default(),
-            reception: Reception::new(
+            buffer: JitterBuffer::new(delivery),
+            unwrapper: TimestampUnwrapper::default(),
+            stats: ReceiverStats::new(
                 BootTime::from_millis(1_000),
                 NonZeroU32::new(90_000).expect("is not zero"),
             ),
@@ -34,15 +34,15 @@ pub fn eat(bytes: &[u8]) {
         }
         track.now = track.now.after(Duration::from_secs(10));
         track.poll();
-        assert_eq!((track.waiting, track.order.deadline()), (0, None), "something stays for ever");
+        assert_eq!((track.waiting, track.buffer.deadline()), (0, None), "something stays for ever");
     }
 }
 
 struct Track {
     now: BootTime,
-    order: Order,
-    unwrap: Unwrap,
-    reception: Reception,
+    buffer: JitterBuffer,
+    unwrapper: TimestampUnwrapper,
+    stats: ReceiverStats,
     /// Number of the last packet.
     last: Option<u16>,
     /// Upper bound of the packets that wait.
@@ -55,36 +55,36 @@ impl Track {
             && let Some(told) = sender_time(packet)
         {
             assert!(packet.len() >= 20, "a report of {} bytes", packet.len());
-            self.reception.sender_report(self.now, told.ssrc, told.ntp);
-            let _ = self.unwrap.place(told.timestamp);
+            self.stats.sender_report(self.now, told.ssrc, told.ntp);
+            let _ = self.unwrapper.place(told.timestamp);
         }
-        let Some(read) = Received::parse(packet) else { return };
+        let Some(read) = RtpPacket::parse(packet) else { return };
         assert!(read.payload.len() + 12 <= packet.len(), "the payload is longer than the packet");
         let arrived = read.clone();
-        if self.order.receive(self.now, read) {
-            self.reception.receive(self.now, &arrived);
+        if self.buffer.receive(self.now, read) {
+            self.stats.receive(self.now, &arrived);
             self.waiting += 1;
         }
         self.poll();
-        if let Some(report) = self.reception.report(self.now, 9, "holdfast") {
+        if let Some(report) = self.stats.report(self.now, 9, "holdfast") {
             assert!(is_rtcp(&report), "a report that is none");
         }
     }
 
     fn poll(&mut self) {
-        while let Some(ordered) = self.order.poll(self.now) {
+        while let Some(ordered) = self.buffer.poll(self.now) {
             let number = ordered.packet.sequence;
             if let Some(last) = self.last.filter(|_| !ordered.fresh) {
                 assert_eq!(number, last.wrapping_add(ordered.lost).wrapping_add(1), "the order");
             }
             self.last = Some(number);
             if ordered.fresh {
-                self.unwrap.begin_anew(ordered.packet.timestamp, 90_000);
+                self.unwrapper.begin_anew(ordered.packet.timestamp, 90_000);
             }
-            let ticks = self.unwrap.advance(ordered.packet.timestamp);
+            let ticks = self.unwrapper.advance(ordered.packet.timestamp);
             assert_eq!(ticks & 0xffff_ffff, i64::from(ordered.packet.timestamp), "the low bits");
         }
-        match self.order.deadline() {
+        match self.buffer.deadline() {
             None => self.waiting = 0,
             Some(_) => self.waiting = self.waiting.min(RTP_REORDER_PACKETS_MAX),
         }

@@ -1,4 +1,4 @@
-//! The packer: units of the stream in, packets out, while there are readers.
+//! The packetizer: units of the stream in, packets out, while there are readers.
 //!
 //! Owns: the RTP state of every track, which survives a restart of the task.
 
@@ -7,29 +7,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::lane::Rounds;
-use super::{Exit, Shared};
+use super::inline::DeliveryRounds;
+use super::{PacketPublisher, Shared};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{RTP_LINGER_TIME, TRACKS_MAX};
 use crate::media::{AccessUnit, TrackId, Tracks};
 use crate::rtp::{Format, Rate, RtpUnit};
 use crate::stream::{Allowance, Next};
 use crate::supervise::TaskContext;
-use crate::wire::rtp::Packer;
+use crate::wire::rtp::Packetizer;
 use crate::wire::rtsp::Start;
 
-/// How often the packer looks whether anybody still reads.
+/// How often the packetizer looks whether anybody still reads.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why the packer ended; it never fails by itself.
+/// Why the packetizer ended; it never fails by itself.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PackError {
+pub(super) enum PacketizeError {
     /// It was told to, or nobody reads.
     #[error("stopped")]
     Stopped,
 }
 
-impl Fault for PackError {
+impl Fault for PacketizeError {
     fn class(&self) -> Class {
         Class::Bug
     }
@@ -37,24 +37,24 @@ impl Fault for PackError {
 
 /// RTP state of every track a stream can have.
 #[derive(Debug)]
-pub(super) struct Packing {
+pub(super) struct StreamPacketizer {
     tracks: Vec<TrackState>,
 }
 
 #[derive(Debug)]
 struct TrackState {
-    packer: Packer,
-    /// Decoding time of the newest unit packed by this packer or the one before its restart.
+    packetizer: Packetizer,
+    /// Decoding time of the newest unit packed by this packetizer or the one before its restart.
     last_ticks: Option<i64>,
     rate: Rate,
 }
 
-impl Packing {
+impl StreamPacketizer {
     pub(super) fn new(mut seed: impl FnMut() -> u64) -> Self {
         let tracks = (0u8..)
             .take(TRACKS_MAX)
             .map(|n| TrackState {
-                packer: Packer::new(TrackId(n), seed()),
+                packetizer: Packetizer::new(TrackId(n), seed()),
                 last_ticks: None,
                 rate: Rate::default(),
             })
@@ -63,7 +63,7 @@ impl Packing {
     }
 
     pub(super) fn ssrc(&self, track: TrackId) -> Option<u32> {
-        self.tracks.get(usize::from(track.0)).map(|state| state.packer.ssrc())
+        self.tracks.get(usize::from(track.0)).map(|state| state.packetizer.ssrc())
     }
 
     /// Forgets which units were packed: readers to come need the newest GOP from its beginning.
@@ -74,7 +74,11 @@ impl Packing {
     }
 
     /// Packs `unit`; nothing when it was packed before or has a track that is not served.
-    pub(super) fn pack(&mut self, unit: &AccessUnit, tracks: Option<&Tracks>) -> Option<RtpUnit> {
+    pub(super) fn packetize(
+        &mut self,
+        unit: &AccessUnit,
+        tracks: Option<&Tracks>,
+    ) -> Option<RtpUnit> {
         let starts = if unit.random_access { self.starts(unit, tracks) } else { Vec::new() };
         let state = self.tracks.get_mut(usize::from(unit.track.0))?;
         let ticks = unit.decode.ticks;
@@ -82,14 +86,14 @@ impl Packing {
             return None;
         }
         state.last_ticks = Some(ticks);
-        let packets = state.packer.pack(unit);
+        let packets = state.packetizer.packetize(unit);
         state.rate.count(packets.len(), unit.decode);
         Some(RtpUnit {
             track: unit.track,
             run: unit.run,
             arrived: unit.arrived,
             present: unit.present,
-            timestamp: state.packer.timestamp(unit.present),
+            timestamp: state.packetizer.timestamp(unit.present),
             captured: unit.captured,
             gap: state.rate.gap(),
             format: Format::of(&unit.params),
@@ -108,8 +112,8 @@ impl Packing {
             };
             Some(Start {
                 track,
-                sequence: state.packer.next_sequence(),
-                timestamp: state.packer.timestamp(unit.present.rescale(rate)),
+                sequence: state.packetizer.next_sequence(),
+                timestamp: state.packetizer.timestamp(unit.present.rescale(rate)),
             })
         };
         (0u8..).map(TrackId).zip(&self.tracks).filter_map(start).collect()
@@ -119,19 +123,19 @@ impl Packing {
 /// Packs until stopped, or until nobody has read for [`RTP_LINGER_TIME`].
 pub(super) async fn run(
     shared: Arc<Shared>,
-    exit: Arc<Exit>,
+    out: Arc<PacketPublisher>,
     context: TaskContext,
-) -> Result<Infallible, PackError> {
+) -> Result<Infallible, PacketizeError> {
     let mut units = shared.stream.bus().subscribe(Allowance::Viewer);
     let tracks = shared.stream.tracks();
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let mut unread = Duration::ZERO;
-    let mut rounds = Rounds::default();
+    let mut rounds = DeliveryRounds::default();
     loop {
-        let pause = rounds.next().map(|at| at.since(context.clock.boot()));
+        let pause = rounds.next_due().map(|at| at.since(context.clock.boot()));
         tokio::select! {
             biased;
-            () = context.stop.cancelled() => return Err(PackError::Stopped),
+            () = context.stop.cancelled() => return Err(PacketizeError::Stopped),
             _ = look.tick() => {
                 context.heartbeat.beat();
                 let read = shared.readers.load(Relaxed) > 0;
@@ -143,17 +147,17 @@ pub(super) async fn run(
             next = units.next() => match next {
                 Next::Item(unit) => {
                     let tracks = tracks.borrow().clone();
-                    let packed = shared.packing().pack(&unit, tracks.as_deref());
+                    let packed = shared.packetizer().packetize(&unit, tracks.as_deref());
                     if let Some(packed) = packed {
-                        exit.publish(packed);
-                        rounds.all(&shared.lanes, &context.clock).await;
+                        out.publish(packed);
+                        rounds.deliver_all(&shared.inline, &context.clock).await;
                     }
                 }
                 Next::Lagged(units) => shared.meter.lost(units),
                 // The stream is gone for good; so will this task be, with its supervisor.
                 Next::Ended => context.stop.cancelled().await,
             },
-            () = sleep(pause) => rounds.due(context.clock.boot()),
+            () = sleep(pause) => rounds.deliver_due(context.clock.boot()),
         }
     }
 }
@@ -165,7 +169,7 @@ async fn sleep(pause: Option<Duration>) {
     }
 }
 
-/// Takes the packer out of use unless somebody has begun to read again.
+/// Takes the packetizer out of use unless somebody has begun to read again.
 fn retire(shared: &Shared) -> bool {
     let mut running = shared.running();
     let unread = shared.readers.load(Relaxed) == 0;

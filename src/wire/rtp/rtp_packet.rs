@@ -6,7 +6,7 @@ use super::packet::HEADER_BYTES;
 
 /// A packet that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct RtpPacket {
     /// Its number, which wraps.
     pub sequence: u16,
     /// Its time in ticks of the track, which wraps.
@@ -21,7 +21,7 @@ pub struct Received {
     pub payload: Bytes,
 }
 
-impl Received {
+impl RtpPacket {
     /// Reads `packet`; `None` when it is no RTP, or says that something lies behind its end.
     #[must_use]
     pub fn parse(packet: &Bytes) -> Option<Self> {
@@ -50,11 +50,11 @@ impl Received {
 
 /// Counts the wrapping 32-bit times of one sender on without a wrap.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unwrap {
+pub struct TimestampUnwrapper {
     last: Option<i64>,
 }
 
-impl Unwrap {
+impl TimestampUnwrapper {
     /// Where `timestamp` stands, the shorter way round from the last one; moves there.
     pub fn advance(&mut self, timestamp: u32) -> i64 {
         let at = self.place(timestamp).unwrap_or_else(|| i64::from(timestamp));
@@ -87,8 +87,8 @@ impl Unwrap {
 mod tests {
     use super::*;
 
-    fn parsed(packet: &[u8]) -> Option<Received> {
-        Received::parse(&Bytes::copy_from_slice(packet))
+    fn parsed(packet: &[u8]) -> Option<RtpPacket> {
+        RtpPacket::parse(&Bytes::copy_from_slice(packet))
     }
 
     #[test]
@@ -120,11 +120,11 @@ mod tests {
 
     #[test]
     fn times_pass_the_wrap_and_another_sender_is_far_ahead() {
-        let mut unwrap = Unwrap::default();
-        let told = [u32::MAX - 9, 0, 3_600, 0].map(|at| unwrap.advance(at));
+        let mut unwrapper = TimestampUnwrapper::default();
+        let told = [u32::MAX - 9, 0, 3_600, 0].map(|at| unwrapper.advance(at));
         assert_eq!(told, [4_294_967_286, 4_294_967_296, 4_294_970_896, 4_294_967_296]);
-        unwrap.begin_anew(5, 1_000_000);
-        let at = unwrap.advance(5);
+        unwrapper.begin_anew(5, 1_000_000);
+        let at = unwrapper.advance(5);
         assert!(at >= 4_294_967_296 + 1_000_000 && at & 0xffff_ffff == 5, "{at}");
     }
 

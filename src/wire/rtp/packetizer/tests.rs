@@ -113,7 +113,7 @@ fn an_h264_key_frame_gets_its_parameter_sets_after_the_delimiter() {
     let params = h264();
     let (delimiter, sei, slice) = (nal(&[9], 2), nal(&[6], 40), nal(&[0x65], 9_000));
     let data = length_prefixed([&delimiter[..], &sei, &slice]);
-    let packets = Packer::new(TrackId(0), 1).pack(&unit(&params, 90, true, data.clone()));
+    let packets = Packetizer::new(TrackId(0), 1).packetize(&unit(&params, 90, true, data.clone()));
     let opened = opened(&packets);
     // One packet with four small NALs, then the slice in pieces.
     let first = &opened[0].3;
@@ -136,7 +136,7 @@ fn an_h264_key_frame_gets_its_parameter_sets_after_the_delimiter() {
 fn inline_parameter_sets_are_not_sent_twice() {
     let params = h264();
     let data = length_prefixed([SPS, PPS, &nal(&[0x65], 100)]);
-    let packets = Packer::new(TrackId(0), 1).pack(&unit(&params, 0, true, data.clone()));
+    let packets = Packetizer::new(TrackId(0), 1).packetize(&unit(&params, 0, true, data.clone()));
     let payload = &opened(&packets)[0].3;
     let sets = payload.windows(SPS.len()).filter(|window| *window == SPS).count();
     assert_eq!((packets.len(), sets), (1, 1));
@@ -144,11 +144,11 @@ fn inline_parameter_sets_are_not_sent_twice() {
 
 #[test]
 fn new_parameters_go_in_band_once_without_a_key_frame() {
-    let mut packer = Packer::new(TrackId(0), 1);
+    let mut packetizer = Packetizer::new(TrackId(0), 1);
     let params = h264();
     let data = length_prefixed([&nal(&[0x41], 100)[..]]);
     let sizes: Vec<usize> = [&params, &params, &h264()]
-        .map(|params| packer.pack(&unit(params, 0, false, data.clone())).octets())
+        .map(|params| packetizer.packetize(&unit(params, 0, false, data.clone())).octets())
         .into();
     assert_eq!(sizes[1], 100);
     assert!(sizes[0] > 100 && sizes[0] == sizes[2], "{sizes:?}");
@@ -157,14 +157,14 @@ fn new_parameters_go_in_band_once_without_a_key_frame() {
 #[test]
 fn sequence_and_timestamp_go_on_from_unit_to_unit_and_wrap() {
     let params = h264();
-    let mut packer = Packer::new(TrackId(0), 0xffff_ffff_ffff_ffff);
-    let first = packer.next_sequence();
+    let mut packetizer = Packetizer::new(TrackId(0), 0xffff_ffff_ffff_ffff);
+    let first = packetizer.next_sequence();
     let mut sequences = Vec::new();
     for at in 0..20 {
         let data = length_prefixed([&nal(&[0x41], 3_000)[..]]);
         let unit = unit(&params, at * 3_600, at == 0, data);
-        let timestamp = packer.timestamp(unit.present);
-        for (sequence, told, _, _) in opened(&packer.pack(&unit)) {
+        let timestamp = packetizer.timestamp(unit.present);
+        for (sequence, told, _, _) in opened(&packetizer.packetize(&unit)) {
             assert_eq!(told, timestamp);
             sequences.push(sequence);
         }
@@ -173,16 +173,16 @@ fn sequence_and_timestamp_go_on_from_unit_to_unit_and_wrap() {
     assert_eq!(sequences, wanted);
     let later = MediaTime { ticks: (1 << 32) + 5, rate: params.clock_rate };
     let now = MediaTime { ticks: 5, rate: params.clock_rate };
-    assert_eq!(packer.timestamp(later), packer.timestamp(now));
+    assert_eq!(packetizer.timestamp(later), packetizer.timestamp(now));
 }
 
 #[test]
 fn types_of_the_payload_format_itself_are_never_sent_as_nal_units() {
     let params = h264();
     let data = length_prefixed([&nal(&[0x7c], 50)[..], &nal(&[0x41], 50)]);
-    let mut packer = Packer::new(TrackId(0), 1);
-    packer.pack(&unit(&params, 0, true, Bytes::new()));
-    assert_eq!(packer.pack(&unit(&params, 0, false, data)).octets(), 50);
+    let mut packetizer = Packetizer::new(TrackId(0), 1);
+    packetizer.packetize(&unit(&params, 0, true, Bytes::new()));
+    assert_eq!(packetizer.packetize(&unit(&params, 0, false, data)).octets(), 50);
 }
 
 #[test]
@@ -191,20 +191,24 @@ fn aac_comes_back_whole_and_in_pieces() {
     for bytes in [1, 300, 1_384, 1_385, 5_000, 8_191] {
         let frame = nal(&[], bytes);
         let unit = unit(&params, 1_024, true, Bytes::from(frame.clone()));
-        let packets = Packer::new(TrackId(0), 1).pack(&unit);
+        let packets = Packetizer::new(TrackId(0), 1).packetize(&unit);
         let marked = opened(&packets).iter().filter(|(_, _, mark, _)| *mark).count();
         assert_eq!((packets.len(), marked), (bytes.div_ceil(1_384), 1));
         assert_eq!(depacketized(&params, &packets), [frame]);
     }
     let unit = unit(&params, 0, true, Bytes::from(nal(&[], 8_192)));
-    assert!(Packer::new(TrackId(0), 1).pack(&unit).is_empty(), "13 bits cannot say this size");
+    assert!(
+        Packetizer::new(TrackId(0), 1).packetize(&unit).is_empty(),
+        "13 bits cannot say this size"
+    );
 }
 
 #[test]
 fn g711_is_split_with_timestamps_that_go_on() {
     let params = audio(Codec::G711(Law::A), 8_000, 1);
     let octets = nal(&[], 3_000);
-    let packets = Packer::new(TrackId(0), 1).pack(&unit(&params, 0, true, octets.clone().into()));
+    let packets =
+        Packetizer::new(TrackId(0), 1).packetize(&unit(&params, 0, true, octets.clone().into()));
     let opened = opened(&packets);
     let at: Vec<u32> = opened.iter().map(|o| o.1.wrapping_sub(opened[0].1)).collect();
     assert_eq!(at, [0, 1_388, 2_776]);
@@ -217,7 +221,7 @@ fn an_opus_packet_is_sent_whole_or_not_at_all() {
     let params = Arc::new(CodecParams::opus(2));
     for (bytes, packets) in [(1, 1), (1_388, 1), (1_389, 0)] {
         let unit = unit(&params, 960, true, Bytes::from(nal(&[0xfc], bytes)));
-        let packed = Packer::new(TrackId(1), 1).pack(&unit);
+        let packed = Packetizer::new(TrackId(1), 1).packetize(&unit);
         assert_eq!(packed.len(), packets, "{bytes}");
         assert!(opened(&packed).iter().all(|(_, _, marked, _)| !marked));
     }
@@ -293,7 +297,7 @@ fn h265_comes_back_byte_exact_behind_its_parameter_sets() {
         &nal(&[40 << 1, 1], 2),
     ]);
     let unit = unit(&params, 0, true, data.clone());
-    let packets = Packer::new(TrackId(0), 1).pack(&unit);
+    let packets = Packetizer::new(TrackId(0), 1).packetize(&unit);
     let mut wanted: Vec<Vec<u8>> = Nals::new(&data).map(<[u8]>::to_vec).collect();
     for (at, set) in (1..).zip(params.parameter_nals()) {
         wanted.insert(at, set.to_vec());
@@ -308,16 +312,16 @@ proptest::proptest! {
         let params = h265();
         let nals: Vec<Vec<u8>> = sizes.iter().map(|&bytes| nal(&[1 << 1, 1], bytes)).collect();
         let data = length_prefixed(nals.iter().map(Vec::as_slice));
-        let mut packer = Packer::new(TrackId(0), 9);
-        packer.pack(&unit(&params, 0, true, Bytes::new()));
-        let packets = packer.pack(&unit(&params, 0, false, data));
+        let mut packetizer = Packetizer::new(TrackId(0), 9);
+        packetizer.packetize(&unit(&params, 0, true, Bytes::new()));
+        let packets = packetizer.packetize(&unit(&params, 0, false, data));
         proptest::prop_assert_eq!(h265_nals(&packets), nals);
     }
 
     #[test]
     fn no_data_makes_packing_panic(data: Vec<u8>, key: bool) {
         for params in [h264(), h265()] {
-            Packer::new(TrackId(3), 5).pack(&unit(&params, -1, key, data.clone().into()));
+            Packetizer::new(TrackId(3), 5).packetize(&unit(&params, -1, key, data.clone().into()));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::stream::Item;
 
 struct Bench {
     stream: Arc<Stream>,
-    fanout: Fanout,
+    output: RtpOutput,
     supervisor: Supervisor,
     tracks: Arc<Tracks>,
 }
@@ -31,8 +31,8 @@ impl Bench {
         let audio = CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1);
         let tracks = Arc::new(Tracks::new(RunId(1), [Arc::new(video), Arc::new(audio)]));
         stream.set_tracks(Arc::clone(&tracks));
-        let fanout = Fanout::new(Arc::clone(&stream), supervisor.child());
-        Self { stream, fanout, supervisor, tracks }
+        let output = RtpOutput::new(Arc::clone(&stream), supervisor.child());
+        Self { stream, output, supervisor, tracks }
     }
 
     /// Publishes picture number `n` at 25 per second with a key frame every 10, and its sound.
@@ -77,20 +77,20 @@ fn first_sequence(unit: &RtpUnit) -> u16 {
 async fn all_readers_share_packets_that_are_built_once() {
     let bench = Bench::new();
     (0..15).for_each(|n| bench.publish(n));
-    let (mut a, mut b) = (bench.fanout.join(), bench.fanout.join());
-    assert_eq!(bench.fanout.readers(), 2);
+    let (mut a, mut b) = (bench.output.join(), bench.output.join());
+    assert_eq!(bench.output.readers(), 2);
     for _ in 0..10 {
         let (a, b) = (unit(&mut a).await, unit(&mut b).await);
         assert!(Arc::ptr_eq(&a, &b));
     }
-    assert_eq!(bench.fanout.totals().units, 20);
+    assert_eq!(bench.output.totals().units, 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn starts_name_the_first_packet_of_every_track() {
     let bench = Bench::new();
     (0..15).for_each(|n| bench.publish(n));
-    let mut reader = bench.fanout.join();
+    let mut reader = bench.output.join();
     let key = unit(&mut reader).await;
     assert!(key.random_access());
     let sound = unit(&mut reader).await;
@@ -107,34 +107,34 @@ async fn starts_name_the_first_packet_of_every_track() {
 async fn the_packer_ends_after_the_last_reader_and_numbers_go_on() {
     let bench = Bench::new();
     bench.publish(0);
-    let mut reader = bench.fanout.join();
+    let mut reader = bench.output.join();
     let before = unit(&mut reader).await;
     drop(reader);
     tokio::time::sleep(RTP_LINGER_TIME * 2).await;
     assert!(bench.supervisor.report().is_empty(), "no task is left");
-    let ssrc = bench.fanout.ssrc(TrackId(0));
+    let ssrc = bench.output.ssrc(TrackId(0));
     bench.publish(1);
     bench.publish(10);
-    let mut reader = bench.fanout.join();
+    let mut reader = bench.output.join();
     let after = unit(&mut reader).await;
     assert_eq!(after.present.ticks, 10 * 3_600);
     assert_eq!(after.timestamp.wrapping_sub(before.timestamp), 36_000);
     assert_eq!(first_sequence(&after), first_sequence(&before).wrapping_add(1));
-    assert_eq!(bench.fanout.ssrc(TrackId(0)), ssrc);
+    assert_eq!(bench.output.ssrc(TrackId(0)), ssrc);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_lags_is_counted_and_resumes_at_a_key_frame() {
     let bench = Bench::new();
     bench.publish(0);
-    let mut slow = bench.fanout.join();
+    let mut slow = bench.output.join();
     unit(&mut slow).await;
     for n in 1..400 {
         bench.publish(n);
         tokio::task::yield_now().await;
     }
     let Next::Lagged(lost) = slow.next().await else { panic!("it lags by 16 s") };
-    assert_eq!((lost, bench.fanout.totals().lost), (779, 779));
+    assert_eq!((lost, bench.output.totals().lost), (779, 779));
     assert!(unit(&mut slow).await.random_access());
 }
 
@@ -142,7 +142,7 @@ async fn a_reader_that_lags_is_counted_and_resumes_at_a_key_frame() {
 async fn readers_are_told_when_the_stream_is_taken_away() {
     let bench = Bench::new();
     bench.publish(0);
-    let mut reader = bench.fanout.join();
+    let mut reader = bench.output.join();
     unit(&mut reader).await;
     unit(&mut reader).await;
     bench.supervisor.stop_signal().cancel();

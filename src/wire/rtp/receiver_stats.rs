@@ -10,13 +10,13 @@ use rtcp_types::{
     Compound, ReceiverReport, ReportBlock, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem,
 };
 
-use super::received::Received;
+use super::rtp_packet::RtpPacket;
 use crate::base::limits::RTCP_REPORT_INTERVAL;
 use crate::base::time::{BootTime, MediaTime};
 
 /// What was received of one sender.
 #[derive(Debug)]
-pub struct Reception {
+pub struct ReceiverStats {
     rate: NonZeroU32,
     source: Option<Source>,
     reported: Option<BootTime>,
@@ -39,7 +39,7 @@ struct Source {
     sender: Option<(u32, BootTime)>,
 }
 
-impl Reception {
+impl ReceiverStats {
     /// Of a track with `rate` ticks per second; the first report is due after an interval.
     #[must_use]
     pub fn new(now: BootTime, rate: NonZeroU32) -> Self {
@@ -47,7 +47,7 @@ impl Reception {
     }
 
     /// Counts a packet that arrived at `now`.
-    pub fn receive(&mut self, now: BootTime, packet: &Received) {
+    pub fn receive(&mut self, now: BootTime, packet: &RtpPacket) {
         let transit = self.ticks(now).wrapping_sub(packet.timestamp);
         let Some(source) = self.source.as_mut().filter(|source| source.ssrc == packet.ssrc) else {
             let first = u32::from(packet.sequence);
@@ -148,13 +148,13 @@ mod tests {
 
     const START: BootTime = BootTime::from_millis(1_000);
 
-    fn reception() -> Reception {
-        Reception::new(START, NonZeroU32::new(90_000).unwrap())
+    fn stats() -> ReceiverStats {
+        ReceiverStats::new(START, NonZeroU32::new(90_000).unwrap())
     }
 
-    fn packet(sequence: u16, timestamp: u32) -> Received {
+    fn packet(sequence: u16, timestamp: u32) -> RtpPacket {
         let (payload_type, marker, payload) = (96, false, Bytes::new());
-        Received { sequence, timestamp, ssrc: 7, payload_type, marker, payload }
+        RtpPacket { sequence, timestamp, ssrc: 7, payload_type, marker, payload }
     }
 
     /// Fraction and number lost, highest number, jitter, last report and its age.
@@ -176,41 +176,32 @@ mod tests {
 
     #[test]
     fn losses_over_the_wrap_and_the_senders_report_are_told() {
-        let mut reception = reception();
-        assert_eq!(
-            reception.report(START.after(RTCP_REPORT_INTERVAL), 9, "x"),
-            None,
-            "nothing came"
-        );
+        let mut stats = stats();
+        assert_eq!(stats.report(START.after(RTCP_REPORT_INTERVAL), 9, "x"), None, "nothing came");
         for (n, sequence) in [65_534u16, 65_535, 0, 3].into_iter().enumerate() {
             let n = u32::try_from(n).unwrap();
-            reception
-                .receive(START.after(Duration::from_millis(40) * n), &packet(sequence, n * 3_600));
+            stats.receive(START.after(Duration::from_millis(40) * n), &packet(sequence, n * 3_600));
         }
         let at = START.after(Duration::from_secs(10));
-        reception.sender_report(at, 8, 1);
-        reception.sender_report(at, 7, 0x1122_3344_5566_7788);
-        assert_eq!(
-            reception.report(START.after(RTCP_REPORT_INTERVAL), 9, "x"),
-            None,
-            "not yet due"
-        );
-        let report = reception.report(at.after(Duration::from_millis(500)), 9, "gate").unwrap();
+        stats.sender_report(at, 8, 1);
+        stats.sender_report(at, 7, 0x1122_3344_5566_7788);
+        assert_eq!(stats.report(START.after(RTCP_REPORT_INTERVAL), 9, "x"), None, "not yet due");
+        let report = stats.report(at.after(Duration::from_millis(500)), 9, "gate").unwrap();
         assert_eq!(told(&report), (85, 2, 65_539, 0, 0x3344_5566, 32_768));
-        reception.receive(at, &packet(4, 0));
-        let report = reception.report(at.after(RTCP_REPORT_INTERVAL * 2), 9, "gate").unwrap();
+        stats.receive(at, &packet(4, 0));
+        let report = stats.report(at.after(RTCP_REPORT_INTERVAL * 2), 9, "gate").unwrap();
         assert_eq!((told(&report).0, told(&report).1), (0, 2), "nothing was lost since");
     }
 
     #[test]
     fn jitter_grows_with_the_unevenness() {
-        let mut reception = reception();
+        let mut stats = stats();
         for n in 0..400u32 {
             let late = if n % 2 == 0 { 0 } else { 10 };
             let at = START.after(Duration::from_millis(u64::from(n * 40 + late)));
-            reception.receive(at, &packet(u16::try_from(n).unwrap(), n * 3_600));
+            stats.receive(at, &packet(u16::try_from(n).unwrap(), n * 3_600));
         }
-        let report = reception.report(START.after(Duration::from_secs(60)), 9, "x").unwrap();
+        let report = stats.report(START.after(Duration::from_secs(60)), 9, "x").unwrap();
         let jitter = told(&report).3;
         assert!((880..=910).contains(&jitter), "10 ms are 900 ticks, told {jitter}");
     }
@@ -220,13 +211,13 @@ mod tests {
         fn any_packets_can_be_reported(
             packets in proptest::collection::vec((0u16.., 0u32.., 0u32..2, 0u64..10_000), 0..200),
         ) {
-            let mut reception = reception();
+            let mut stats = stats();
             let mut now = START;
             for (sequence, timestamp, ssrc, millis) in packets {
                 now = now.after(Duration::from_millis(millis));
-                reception.receive(now, &Received { ssrc, ..packet(sequence, timestamp) });
-                reception.sender_report(now, ssrc, u64::from(timestamp) << 20);
-                let _ = reception.report(now, 9, "x");
+                stats.receive(now, &RtpPacket { ssrc, ..packet(sequence, timestamp) });
+                stats.sender_report(now, ssrc, u64::from(timestamp) << 20);
+                let _ = stats.report(now, 9, "x");
             }
         }
     }

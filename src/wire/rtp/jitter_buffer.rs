@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::received::Received;
+use super::rtp_packet::RtpPacket;
 use crate::base::limits::{RTP_REORDER_PACKETS_MAX, RTP_REORDER_TIME_MAX};
 use crate::base::time::BootTime;
 
@@ -14,10 +14,10 @@ const AHEAD_MAX: i16 = 3_000;
 /// Numbers that lie back by more than this are a leap, not a late packet.
 const BACK_MAX: i16 = -300;
 
-/// How packets travel.
+/// How packets delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Travel {
-    /// In order: what is missing never comes.
+pub enum Delivery {
+    /// In buffer: what is missing never comes.
     InOrder,
     /// As the network likes.
     AnyOrder,
@@ -25,9 +25,9 @@ pub enum Travel {
 
 /// A packet in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ordered {
+pub struct OrderedPacket {
     /// The packet.
-    pub packet: Received,
+    pub packet: RtpPacket,
     /// Packets missing directly before it.
     pub lost: u16,
     /// It is the first of another sender, or behind a leap of the numbers.
@@ -36,12 +36,12 @@ pub struct Ordered {
 
 /// The order of one track.
 #[derive(Debug)]
-pub struct Order {
-    travel: Travel,
+pub struct JitterBuffer {
+    delivery: Delivery,
     ssrc: Option<u32>,
     /// The number that is next, counted on without a wrap.
     next: i64,
-    waiting: BTreeMap<i64, (BootTime, Received)>,
+    waiting: BTreeMap<i64, (BootTime, RtpPacket)>,
     /// Missing before what is next.
     lost: u16,
     fresh: bool,
@@ -49,12 +49,12 @@ pub struct Order {
     proof: Option<(u32, u16)>,
 }
 
-impl Order {
-    /// The order of packets that travel so.
+impl JitterBuffer {
+    /// The order of packets that delivery so.
     #[must_use]
-    pub fn new(travel: Travel) -> Self {
+    pub fn new(delivery: Delivery) -> Self {
         Self {
-            travel,
+            delivery,
             ssrc: None,
             next: 0,
             waiting: BTreeMap::new(),
@@ -66,7 +66,7 @@ impl Order {
 
     /// Takes a packet; whether it belongs to the track. Late ones and doubles are dropped; what
     /// claims to be from elsewhere is believed when a second one follows it.
-    pub fn receive(&mut self, now: BootTime, packet: Received) -> bool {
+    pub fn receive(&mut self, now: BootTime, packet: RtpPacket) -> bool {
         let Some(ssrc) = self.ssrc else {
             self.begin(&packet);
             self.fresh = false; // nothing was before
@@ -92,7 +92,7 @@ impl Order {
         true
     }
 
-    fn begin(&mut self, packet: &Received) {
+    fn begin(&mut self, packet: &RtpPacket) {
         self.waiting.clear();
         self.ssrc = Some(packet.ssrc);
         self.next = i64::from(packet.sequence);
@@ -100,19 +100,19 @@ impl Order {
     }
 
     /// The next packet whose turn it is. Called until there is none.
-    pub fn poll(&mut self, now: BootTime) -> Option<Ordered> {
+    pub fn poll(&mut self, now: BootTime) -> Option<OrderedPacket> {
         let late = self.deadline().is_some_and(|at| at <= now);
         let full = self.waiting.len() > RTP_REORDER_PACKETS_MAX;
         let entry = self.waiting.first_entry()?;
         let missing = *entry.key() - self.next;
-        if missing > 0 && self.travel == Travel::AnyOrder && !late && !full {
+        if missing > 0 && self.delivery == Delivery::AnyOrder && !late && !full {
             return None;
         }
         self.next = *entry.key() + 1;
         let (_, packet) = entry.remove();
         let missing = u16::try_from(missing).unwrap_or(u16::MAX);
         let lost = std::mem::take(&mut self.lost).saturating_add(missing);
-        Some(Ordered { packet, lost, fresh: std::mem::take(&mut self.fresh) })
+        Some(OrderedPacket { packet, lost, fresh: std::mem::take(&mut self.fresh) })
     }
 
     /// When the oldest packet is no longer held back.
@@ -131,17 +131,17 @@ mod tests {
 
     const START: BootTime = BootTime::from_millis(1_000);
 
-    fn packet(sequence: u16, ssrc: u32) -> Received {
+    fn packet(sequence: u16, ssrc: u32) -> RtpPacket {
         let (payload_type, marker, payload) = (96, false, Bytes::new());
-        Received { sequence, timestamp: 0, ssrc, payload_type, marker, payload }
+        RtpPacket { sequence, timestamp: 0, ssrc, payload_type, marker, payload }
     }
 
     /// Feeds numbers and tells each packet that came out as number-lost, `!` when fresh.
-    fn told(order: &mut Order, now: BootTime, numbers: &[u16], ssrc: u32) -> String {
+    fn told(buffer: &mut JitterBuffer, now: BootTime, numbers: &[u16], ssrc: u32) -> String {
         let mut told = Vec::new();
         for &number in numbers {
-            order.receive(now, packet(number, ssrc));
-            while let Some(Ordered { packet, lost, fresh }) = order.poll(now) {
+            buffer.receive(now, packet(number, ssrc));
+            while let Some(OrderedPacket { packet, lost, fresh }) = buffer.poll(now) {
                 let fresh = if fresh { "!" } else { "" };
                 told.push(format!("{}-{lost}{fresh}", packet.sequence));
             }
@@ -151,40 +151,40 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_leaves_at_once_and_gaps_are_told() {
-        let mut order = Order::new(Travel::InOrder);
+        let mut buffer = JitterBuffer::new(Delivery::InOrder);
         let numbers = [65_534, 65_535, 0, 3, 3, 2, 4];
-        assert_eq!(told(&mut order, START, &numbers, 7), "65534-0 65535-0 0-0 3-2 4-0");
+        assert_eq!(told(&mut buffer, START, &numbers, 7), "65534-0 65535-0 0-0 3-2 4-0");
     }
 
     #[test]
     fn what_comes_out_of_order_is_put_back() {
-        let mut order = Order::new(Travel::AnyOrder);
+        let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
         let numbers = [65_535, 2, 1, 1, 0, 3];
-        assert_eq!(told(&mut order, START, &numbers, 7), "65535-0 0-0 1-0 2-0 3-0");
+        assert_eq!(told(&mut buffer, START, &numbers, 7), "65535-0 0-0 1-0 2-0 3-0");
     }
 
     #[test]
     fn what_is_missing_is_waited_for_within_bounds() {
-        let mut order = Order::new(Travel::AnyOrder);
-        assert_eq!(told(&mut order, START, &[10, 13, 12], 7), "10-0");
-        assert_eq!(order.deadline(), Some(START.after(RTP_REORDER_TIME_MAX)));
+        let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
+        assert_eq!(told(&mut buffer, START, &[10, 13, 12], 7), "10-0");
+        assert_eq!(buffer.deadline(), Some(START.after(RTP_REORDER_TIME_MAX)));
         let later = START.after(RTP_REORDER_TIME_MAX);
-        assert_eq!(told(&mut order, later, &[14], 7), "12-1 13-0 14-0");
-        assert_eq!(order.deadline(), None);
+        assert_eq!(told(&mut buffer, later, &[14], 7), "12-1 13-0 14-0");
+        assert_eq!(buffer.deadline(), None);
         let many: Vec<u16> = (16..400).collect();
-        let told = told(&mut order, later, &many, 7);
+        let told = told(&mut buffer, later, &many, 7);
         assert!(told.starts_with("16-1 17-0"), "{told}");
     }
 
     #[test]
     fn one_stray_packet_changes_nothing_and_two_in_a_row_begin_anew() {
-        let mut order = Order::new(Travel::InOrder);
-        told(&mut order, START, &[10, 11], 7);
-        assert_eq!(told(&mut order, START, &[40_000, 12, 40_000, 13], 7), "12-0 13-0");
-        assert_eq!(told(&mut order, START, &[500], 8), "");
-        assert_eq!(told(&mut order, START, &[14], 7), "14-0");
-        assert_eq!(told(&mut order, START, &[500, 501, 502], 8), "501-0! 502-0");
-        assert_eq!(told(&mut order, START, &[40_000, 40_001, 40_002], 8), "40001-0! 40002-0");
+        let mut buffer = JitterBuffer::new(Delivery::InOrder);
+        told(&mut buffer, START, &[10, 11], 7);
+        assert_eq!(told(&mut buffer, START, &[40_000, 12, 40_000, 13], 7), "12-0 13-0");
+        assert_eq!(told(&mut buffer, START, &[500], 8), "");
+        assert_eq!(told(&mut buffer, START, &[14], 7), "14-0");
+        assert_eq!(told(&mut buffer, START, &[500, 501, 502], 8), "501-0! 502-0");
+        assert_eq!(told(&mut buffer, START, &[40_000, 40_001, 40_002], 8), "40001-0! 40002-0");
     }
 
     proptest::proptest! {
@@ -192,13 +192,13 @@ mod tests {
         fn any_numbers_leave_it_bounded_and_in_order(
             numbers in proptest::collection::vec((0u16.., 0u32..3, 0u64..200), 0..2_000),
         ) {
-            let mut order = Order::new(Travel::AnyOrder);
+            let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
             let mut now = START;
             for (number, ssrc, millis) in numbers {
                 now = now.after(std::time::Duration::from_millis(millis));
-                order.receive(now, packet(number, ssrc));
-                while order.poll(now).is_some() {}
-                proptest::prop_assert!(order.waiting.len() <= RTP_REORDER_PACKETS_MAX);
+                buffer.receive(now, packet(number, ssrc));
+                while buffer.poll(now).is_some() {}
+                proptest::prop_assert!(buffer.waiting.len() <= RTP_REORDER_PACKETS_MAX);
             }
         }
 
@@ -213,12 +213,12 @@ mod tests {
                 let block = at / 16 * 16;
                 numbers.swap(at, (block + seed % (at - block + 1)).max(1));
             }
-            let mut order = Order::new(Travel::AnyOrder);
+            let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
             let mut expected = first;
             let mut came = 0;
             for number in numbers {
-                order.receive(START, packet(number, 7));
-                while let Some(ordered) = order.poll(START) {
+                buffer.receive(START, packet(number, 7));
+                while let Some(ordered) = buffer.poll(START) {
                     proptest::prop_assert_eq!((ordered.packet.sequence, ordered.lost), (expected, 0));
                     expected = expected.wrapping_add(1);
                     came += 1;

@@ -1,6 +1,6 @@
 //! RTP packets of one stream, built once per access unit for all RTSP readers.
 //!
-//! Owns: the packer task, which runs only while there are readers; SSRC, sequence and timestamps
+//! Owns: the packetizer task, which runs only while there are readers; SSRC, sequence and timestamps
 //! of each track, which stay the same for the life of the stream. Does not own: connections.
 //!
 //! Invariants:
@@ -8,10 +8,10 @@
 //! 2. A reader begins at a key frame, at once when one is in the window.
 //! 3. A reader that lags by [`VIEWER_LAG_MAX`] or [`RTSP_LAG_BYTES_MAX`] is counted and goes on at
 //!    the newest key frame; nobody waits for it.
-//! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it ([`Lane`]).
+//! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it ([`InlineReader`]).
 
-mod lane;
-mod packing;
+mod inline;
+mod packetizer;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,13 +24,13 @@ use crate::rtp::RtpUnit;
 use crate::stream::{Allowance, Bounds, Bus, Next, Publisher, Stream, Subscriber};
 use crate::supervise::{Supervisor, TaskSpec};
 
-use lane::Lanes;
-pub use lane::{Enrolled, Lane};
-use packing::Packing;
+use inline::InlineReaders;
+pub use inline::{InlineReader, Registration};
+use packetizer::StreamPacketizer;
 
 /// RTP packets of one stream, built once per access unit for all RTSP readers.
 #[derive(Debug)]
-pub struct Fanout {
+pub struct RtpOutput {
     shared: Arc<Shared>,
     supervisor: Supervisor,
 }
@@ -38,18 +38,18 @@ pub struct Fanout {
 #[derive(Debug)]
 struct Shared {
     stream: Arc<Stream>,
-    packing: Mutex<Packing>,
-    /// Packets of the packer that runs; `None` while none does.
+    packetizer: Mutex<StreamPacketizer>,
+    /// Packets of the packetizer that runs; `None` while none does.
     running: Mutex<Option<Bus<RtpUnit>>>,
     readers: AtomicUsize,
-    lanes: Lanes,
+    inline: InlineReaders,
     meter: Meter,
 }
 
 impl Shared {
     // No code that can panic leaves these two half changed; poisoned, they are as good as before.
-    fn packing(&self) -> MutexGuard<'_, Packing> {
-        self.packing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn packetizer(&self) -> MutexGuard<'_, StreamPacketizer> {
+        self.packetizer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Bus<RtpUnit>>> {
@@ -57,16 +57,16 @@ impl Shared {
     }
 }
 
-impl Fanout {
+impl RtpOutput {
     /// Makes the outlet of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
         let shared = Shared {
             stream,
-            packing: Mutex::new(Packing::new(|| fastrand::u64(..))),
+            packetizer: Mutex::new(StreamPacketizer::new(|| fastrand::u64(..))),
             running: Mutex::default(),
             readers: AtomicUsize::new(0),
-            lanes: Lanes::default(),
+            inline: InlineReaders::default(),
             meter: Meter::default(),
         };
         Self { shared: Arc::new(shared), supervisor }
@@ -75,31 +75,34 @@ impl Fanout {
     /// The synchronisation source of `track`.
     #[must_use]
     pub fn ssrc(&self, track: TrackId) -> Option<u32> {
-        self.shared.packing().ssrc(track)
+        self.shared.packetizer().ssrc(track)
     }
 
-    /// Begins reading at the newest key frame. The first reader starts the packer.
+    /// Begins reading at the newest key frame. The first reader starts the packetizer.
     #[must_use]
     pub fn join(&self) -> Reader {
         let mut running = self.shared.running();
         let bus = running.get_or_insert_with(|| self.start());
-        // Counted under the lock, under which the packer looks whether it may end.
+        // Counted under the lock, under which the packetizer looks whether it may end.
         self.shared.readers.fetch_add(1, Relaxed);
         let units = bus.subscribe(Allowance::Viewer);
         Reader { units, shared: Arc::clone(&self.shared) }
     }
 
-    /// Starts a packer with a window of its own, so that nobody begins with old packets.
+    /// Starts a packetizer with a window of its own, so that nobody begins with old packets.
     fn start(&self) -> Bus<RtpUnit> {
         let span_max = VIEWER_LAG_MAX + Duration::from_secs(1);
         let lag_bytes_max = RTSP_LAG_BYTES_MAX;
         let (publisher, bus) = Bus::new(Bounds { span_max, lag_bytes_max, ..Bounds::default() });
-        let exit = Arc::new(Exit { publisher: Some(publisher), shared: Arc::clone(&self.shared) });
+        let out = Arc::new(PacketPublisher {
+            publisher: Some(publisher),
+            shared: Arc::clone(&self.shared),
+        });
         let shared = Arc::clone(&self.shared);
-        shared.packing().begin_anew();
+        shared.packetizer().begin_anew();
         let spec = TaskSpec::new(format!("{}/rtsp", shared.stream.name()));
         self.supervisor.keep(spec, move |context| {
-            packing::run(Arc::clone(&shared), Arc::clone(&exit), context)
+            packetizer::run(Arc::clone(&shared), Arc::clone(&out), context)
         });
         bus
     }
@@ -123,14 +126,14 @@ impl Fanout {
     }
 }
 
-/// Where packets leave the packer. When it goes, its readers are told, those on lanes too.
+/// Where packets leave the packetizer. When it goes, its readers are told, those on readers too.
 #[derive(Debug)]
-struct Exit {
+struct PacketPublisher {
     publisher: Option<Publisher<RtpUnit>>,
     shared: Arc<Shared>,
 }
 
-impl Exit {
+impl PacketPublisher {
     fn publish(&self, unit: RtpUnit) {
         if let Some(publisher) = &self.publisher {
             publisher.publish(Arc::new(unit));
@@ -138,10 +141,10 @@ impl Exit {
     }
 }
 
-impl Drop for Exit {
+impl Drop for PacketPublisher {
     fn drop(&mut self) {
         self.publisher = None;
-        self.shared.lanes.wake_all();
+        self.shared.inline.wake_all();
     }
 }
 
@@ -167,12 +170,12 @@ impl Reader {
         Some(next)
     }
 
-    /// Lets the packer serve `lane` whenever it has packed a unit, until the place is given up.
-    /// Whoever enrols serves the lane once himself, for what came before.
+    /// Lets the packetizer serve `reader` inline whenever it has packed a unit, until the place is given up.
+    /// Whoever enrols serves the reader once himself, for what came before.
     #[must_use]
-    pub fn enrol(&self, lane: Arc<dyn Lane>) -> Enrolled {
-        let id = self.shared.lanes.enrol(lane);
-        Enrolled { shared: Arc::clone(&self.shared), id }
+    pub fn register(&self, reader: Arc<dyn InlineReader>) -> Registration {
+        let id = self.shared.inline.register(reader);
+        Registration { shared: Arc::clone(&self.shared), id }
     }
 
     fn count(&self, next: &Next<RtpUnit>) {

@@ -12,7 +12,7 @@ use crate::media::{AccessUnit, CodecParams, TrackId};
 
 /// Packs the units of one track.
 #[derive(Debug)]
-pub struct Packer {
+pub struct Packetizer {
     channel: u8,
     track: TrackId,
     ssrc: u32,
@@ -22,8 +22,8 @@ pub struct Packer {
     told: Option<Arc<CodecParams>>,
 }
 
-impl Packer {
-    /// A packer whose random numbers (RFC 3550 §5.1) come out of `seed`. Packets are framed for
+impl Packetizer {
+    /// A packetizer whose random numbers (RFC 3550 §5.1) come out of `seed`. Packets are framed for
     /// channel `2 * track`.
     #[must_use]
     pub fn new(track: TrackId, seed: u64) -> Self {
@@ -34,7 +34,7 @@ impl Packer {
         Self { channel: Self::channel_of(track), track, ssrc, sequence, timestamp_base, told: None }
     }
 
-    /// A packer that goes on for a receiver who had packets of `ssrc` from another one: the next
+    /// A packetizer that goes on for a receiver who had packets of `ssrc` from another one: the next
     /// packet has number `sequence`. Time stamps come from whoever packs.
     #[must_use]
     pub fn resumed(track: TrackId, ssrc: u32, sequence: u16) -> Self {
@@ -48,7 +48,7 @@ impl Packer {
         track.0.wrapping_mul(2)
     }
 
-    /// The synchronisation source, constant for the life of the packer.
+    /// The synchronisation source, constant for the life of the packetizer.
     #[must_use]
     pub fn ssrc(&self) -> u32 {
         self.ssrc
@@ -71,13 +71,13 @@ impl Packer {
 
     /// Cuts one unit into packets. Parameter sets are put before every key frame, and before
     /// the first unit that has new ones. Called once per unit, whatever the number of readers.
-    pub fn pack(&mut self, unit: &AccessUnit) -> Packets {
-        self.pack_stamped(unit, self.timestamp(unit.present), None)
+    pub fn packetize(&mut self, unit: &AccessUnit) -> Packets {
+        self.packetize_stamped(unit, self.timestamp(unit.present), None)
     }
 
-    /// As [`pack`](Self::pack), with a time stamp and a header extension of the caller's. The
+    /// As [`packetize`](Self::packetize), with a time stamp and a header extension of the caller's. The
     /// extension makes the first packet 16 bytes longer than others may be.
-    pub fn pack_stamped(
+    pub fn packetize_stamped(
         &mut self,
         unit: &AccessUnit,
         timestamp: u32,
@@ -103,5 +103,5 @@ impl Packer {
 }
 
 #[cfg(test)]
-#[path = "packer/tests.rs"]
+#[path = "packetizer/tests.rs"]
 mod tests;
