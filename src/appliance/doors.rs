@@ -24,7 +24,7 @@ use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::{self, Cors, HttpDoor, HttpError};
 use crate::serve::rtsp::multicast::Multicast;
-use crate::serve::rtsp::{self, Reception, RtspDoor};
+use crate::serve::rtsp::{self, RtspServer, SessionRegistry};
 use crate::serve::tls::{Tls, TlsError};
 use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
@@ -73,7 +73,7 @@ pub(super) struct View {
     pub(super) begun: BootTime,
     pub(super) rtsp_port: Arc<AtomicU16>,
     pub(super) tls: Tls,
-    pub(super) reception: Reception,
+    pub(super) registry: SessionRegistry,
     pub(super) cors: Cors,
     pub(super) multicast: Multicast,
 }
@@ -91,7 +91,7 @@ enum DoorError {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
-    Rtsp(#[from] rtsp::DoorError),
+    Rtsp(#[from] rtsp::ServerError),
 }
 
 impl Fault for DoorError {
@@ -111,19 +111,19 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
     let spec = TaskSpec::vital(format!("{}/{address}", door.as_str()), HEARTBEAT_AGE_MAX);
     match door {
         Door::Rtsp => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+            let rtsp = RtspServer::new(view.outlets, scope.clone())
                 .with_multicast(view.multicast)
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
-                .received_by(view.reception);
+                .with_registry(view.registry);
             scope.keep(spec, move |context| serve_rtsp(door, address, rtsp.clone(), context));
         }
         Door::Rtsps => {
-            let rtsp = RtspDoor::new(view.outlets, scope.clone())
+            let rtsp = RtspServer::new(view.outlets, scope.clone())
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
                 .secured(view.tls.clone())
-                .received_by(view.reception);
+                .with_registry(view.registry);
             scope.keep(spec, move |context| {
                 serve_rtsps(address, rtsp.clone(), view.tls.clone(), context)
             });
@@ -135,7 +135,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 clock: view.clock,
                 begun: view.begun,
                 rtsp_port: view.rtsp_port,
-                rtsp: view.reception,
+                rtsp: view.registry,
                 cors: view.cors,
                 dvr: view.dvr,
                 past: view.past,
@@ -157,7 +157,7 @@ async fn listen(door: Door, address: SocketAddr) -> Result<Arc<TcpListener>, Doo
 async fn serve_rtsp(
     door: Door,
     address: SocketAddr,
-    rtsp: RtspDoor,
+    rtsp: RtspServer,
     context: TaskContext,
 ) -> Result<Infallible, DoorError> {
     let listener = listen(door, address).await?;
@@ -166,7 +166,7 @@ async fn serve_rtsp(
 
 async fn serve_rtsps(
     address: SocketAddr,
-    rtsp: RtspDoor,
+    rtsp: RtspServer,
     tls: Tls,
     context: TaskContext,
 ) -> Result<Infallible, DoorError> {

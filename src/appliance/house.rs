@@ -34,9 +34,9 @@ use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::Cors;
-use crate::serve::rtsp::Reception;
+use crate::serve::rtsp::SessionRegistry;
 use crate::serve::rtsp::multicast::Multicast;
-use crate::serve::rtsp::reception::{keep_ledger, read_ledger};
+use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::stream::{Directory, State, Stream};
 use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
@@ -58,7 +58,7 @@ pub(super) struct House {
     /// The port that the API tells, whichever door it was asked at.
     rtsp_port: Arc<AtomicU16>,
     tls: Tls,
-    reception: Reception,
+    registry: SessionRegistry,
     multicast: Multicast,
     cors: Cors,
     dvr: Dvr,
@@ -116,10 +116,10 @@ impl House {
         let dvr = Dvr::open(ring, Arc::clone(&clock), Some(heartbeat))?;
         let machine = Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?;
         let key = random::bytes().context("no random bytes")?;
-        let reception = Reception::new(Guard::new(&key, rules(&config)));
-        reception.wait_for_peers(config.rtsp_session_timeout);
-        read_ledger(reception.guard(), &config.data_dir, &*clock).await;
-        keep_ledger(reception.guard(), &config.data_dir, &supervisor);
+        let registry = SessionRegistry::new(Guard::new(&key, rules(&config)));
+        registry.wait_for_peers(config.rtsp_session_timeout);
+        read_failed_logins(registry.guard(), &config.data_dir, &*clock).await;
+        keep_failed_logins(registry.guard(), &config.data_dir, &supervisor);
         let program = still::this_program()?;
         let decoders = StillDecoders::keep(&program, config.pictures.h265, &supervisor);
         let past = PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone());
@@ -131,7 +131,7 @@ impl House {
             begun: clock.boot(),
             rtsp_port: Arc::default(),
             tls: Tls::new(config.data_dir.join("tls")),
-            reception,
+            registry,
             multicast: Multicast::default(),
             cors: Cors::default(),
             clock,
@@ -200,9 +200,9 @@ impl House {
         let config = allowed(&self.wanted, &self.recovery);
         let changes = changes(Some(&self.config), &config);
         self.tell_rtsp_port(&config);
-        self.reception.guard().change(rules(&config));
-        self.reception.wait_for_peers(config.rtsp_session_timeout);
-        self.reception.end_strangers();
+        self.registry.guard().change(rules(&config));
+        self.registry.wait_for_peers(config.rtsp_session_timeout);
+        self.registry.end_unauthorized();
         self.tls.want(config.tls.clone());
         self.multicast.configure(config.multicast);
         self.renew_certificate();
@@ -345,7 +345,7 @@ impl House {
             begun: self.begun,
             rtsp_port: Arc::clone(&self.rtsp_port),
             tls: self.tls.clone(),
-            reception: self.reception.clone(),
+            registry: self.registry.clone(),
             multicast: self.multicast.clone(),
             cors: self.cors.clone(),
         }

@@ -19,7 +19,7 @@ use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use holdfast::serve::rtsp::RtspDoor;
+use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,7 +54,7 @@ impl Bench {
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        RtspDoor::new(directory, supervisor.child()).keep(listener);
+        RtspServer::new(directory, supervisor.child()).keep(listener);
         supervisor.spawn("camera", film(stream, key_bytes, picture_bytes));
         Self { address, outlet, supervisor }
     }

@@ -22,7 +22,7 @@ use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, Codec, CodecParams, RunId, Shape, TrackId, Tracks,
 };
-use holdfast::serve::rtsp::RtspDoor;
+use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -256,7 +256,7 @@ impl Bench {
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        RtspDoor::new(directory, supervisor.child()).keep(listener);
+        RtspServer::new(directory, supervisor.child()).keep(listener);
         Self { _turn: turn, clip, address, outlet, supervisor }
     }
 

@@ -42,11 +42,11 @@ pub const RTSP_TUNNEL_POSTS_MAX: usize = 2;
 /// RTSP clients that failed whose transcripts are kept; the oldest leave first.
 pub const RTSP_FAILURES_MAX: usize = 32;
 /// Pause between two looks whether the ledger of wrong passwords has to be written down.
-pub const AUTH_LEDGER_PAUSE: Duration = Duration::from_secs(5);
+pub const AUTH_FAILURES_PAUSE: Duration = Duration::from_secs(5);
 /// Largest ledger of wrong passwords that is read; a larger one counts as none.
-pub const AUTH_LEDGER_BYTES_MAX: u64 = 256 << 10;
+pub const AUTH_FAILURES_BYTES_MAX: u64 = 256 << 10;
 /// How long reading that ledger may hold up the start; then it counts as none.
-pub const AUTH_LEDGER_READ_TIME_MAX: Duration = Duration::from_secs(5);
+pub const AUTH_FAILURES_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Multicast groups that can be configured; one per stream is used.
 pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 

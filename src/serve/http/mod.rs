@@ -38,7 +38,7 @@ use audience::Audience;
 pub use cors::Cors;
 pub use listener::{HttpError, run};
 
-use super::rtsp::Reception;
+use super::rtsp::SessionRegistry;
 use crate::base::Stop;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
@@ -68,7 +68,7 @@ pub struct HttpDoor {
     /// Port of the RTSP door, for the URLs that the API tells; a reload may change it.
     pub rtsp_port: Arc<AtomicU16>,
     /// Who is at the RTSP doors.
-    pub rtsp: Reception,
+    pub rtsp: SessionRegistry,
     /// Whose pages may read media.
     pub cors: Cors,
     /// The ring.

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::outgoing::Outgoing;
+use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
 use crate::live::rtsp::Reader;
@@ -23,7 +23,7 @@ pub(super) struct FormatChanged;
 /// One reader that plays.
 #[derive(Debug)]
 pub(super) struct Play {
-    source: Source,
+    source: PlaySource,
     /// Why the source ended.
     ended: &'static str,
     tracks: Vec<TrackOut>,
@@ -33,7 +33,7 @@ pub(super) struct Play {
 
 /// Where units come from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum PlaySource {
     /// What comes live, packed once for all readers.
     Live(Reader),
     /// The past, packed for this reader.
@@ -54,14 +54,14 @@ struct TrackOut {
 }
 
 /// Where packets go.
-pub(super) struct Exits<'a> {
-    pub(super) tcp: &'a mut Outgoing,
+pub(super) struct PacketSink<'a> {
+    pub(super) tcp: &'a mut SendQueue,
     pub(super) udp: Option<&'a mut UdpPair>,
 }
 
 impl Play {
     /// Sends what `source` gives along `routes`.
-    pub(super) fn new(source: Source, routes: &[Routed], cname: String) -> Self {
+    pub(super) fn new(source: PlaySource, routes: &[Routed], cname: String) -> Self {
         let track = |&routed| {
             let (sent, format, run, sequence) = (Sent::default(), None, None, None);
             TrackOut { routed, sent, format, run, sequence }
@@ -81,13 +81,13 @@ impl Play {
             Some((track, ssrc(track)?, out.sequence.unwrap_or_else(|| fastrand::u16(..))))
         };
         let voices = match &mut self.source {
-            Source::Past(replay) => replay.take_rtp_tracks(),
-            Source::Live(_) | Source::Nothing => {
+            PlaySource::Past(replay) => replay.take_rtp_tracks(),
+            PlaySource::Live(_) | PlaySource::Nothing => {
                 RtpTracks::new(self.tracks.iter().filter_map(voice))
             }
         };
         let beginning = next.begin(voices);
-        (self.source, self.ntp) = (Source::Past(next), NtpBase::default());
+        (self.source, self.ntp) = (PlaySource::Past(next), NtpBase::default());
         for out in &mut self.tracks {
             out.run = None;
         }
@@ -97,8 +97,8 @@ impl Play {
     /// The past, if it plays that.
     pub(super) fn past(&mut self) -> Option<&mut PlaybackSession> {
         match &mut self.source {
-            Source::Past(replay) => Some(replay),
-            Source::Live(_) | Source::Nothing => None,
+            PlaySource::Past(replay) => Some(replay),
+            PlaySource::Live(_) | PlaySource::Nothing => None,
         }
     }
 
@@ -120,8 +120,8 @@ impl Play {
     /// Waits for the next unit. Cancel safe.
     pub(super) async fn next(&mut self) -> Next<RtpUnit> {
         match &mut self.source {
-            Source::Live(reader) => reader.next().await,
-            Source::Past(replay) => match replay.next().await {
+            PlaySource::Live(reader) => reader.next().await,
+            PlaySource::Past(replay) => match replay.next().await {
                 PlaybackNext::Unit(unit) => Next::Item(unit),
                 // Nothing to send, but to say so: see `part`.
                 PlaybackNext::Over => Next::Lagged(0),
@@ -130,37 +130,37 @@ impl Play {
                     Next::Ended
                 }
             },
-            Source::Nothing => std::future::pending().await,
+            PlaySource::Nothing => std::future::pending().await,
         }
     }
 
     /// The next unit if there is one now.
     pub(super) fn try_next(&mut self) -> Option<Next<RtpUnit>> {
         match &mut self.source {
-            Source::Live(reader) => reader.try_next(),
-            Source::Past(replay) => replay.try_next().map(Next::Item),
-            Source::Nothing => None,
+            PlaySource::Live(reader) => reader.try_next(),
+            PlaySource::Past(replay) => replay.try_next().map(Next::Item),
+            PlaySource::Nothing => None,
         }
     }
 
     /// Says once that nothing more comes, when nothing does: the range was closed and is over.
-    pub(super) fn part(&mut self, now: BootTime, mut exits: Exits<'_>) {
-        let Source::Past(replay) = &mut self.source else { return };
+    pub(super) fn part(&mut self, now: BootTime, mut sink: PacketSink<'_>) {
+        let PlaySource::Past(replay) = &mut self.source else { return };
         if !replay.takes_leave() {
             return;
         }
         for (out, ssrc) in
             self.tracks.iter().filter_map(|out| Some((out, replay.ssrc(out.routed.track)?)))
         {
-            exits.report(now, out.routed.route, farewell(ssrc, &self.cname));
+            sink.report(now, out.routed.route, farewell(ssrc, &self.cname));
         }
     }
 
     /// The packets that it shares with other readers, if it does.
     pub(super) fn shared(&self) -> Option<&Reader> {
         match &self.source {
-            Source::Live(reader) => Some(reader),
-            Source::Past(_) | Source::Nothing => None,
+            PlaySource::Live(reader) => Some(reader),
+            PlaySource::Past(_) | PlaySource::Nothing => None,
         }
     }
 
@@ -169,7 +169,7 @@ impl Play {
         &mut self,
         now: BootTime,
         unit: &RtpUnit,
-        mut exits: Exits<'_>,
+        mut sink: PacketSink<'_>,
     ) -> Result<(), FormatChanged> {
         let wanted = |out: &&mut TrackOut| out.routed.track == unit.track;
         let Some(out) = self.tracks.iter_mut().find(wanted) else { return Ok(()) };
@@ -184,15 +184,15 @@ impl Play {
             let wall = self.ntp.tell(unit.run, unit.present, unit.captured);
             let (wall, timestamp) = match &self.source {
                 // Time stamps are the recording's, and the extension has the dates.
-                Source::Past(replay) if replay.is_unpaced() => (WallTime::NTP_ZERO, 0),
+                PlaySource::Past(replay) if replay.is_unpaced() => (WallTime::NTP_ZERO, 0),
                 _ => (wall, unit.timestamp),
             };
             let report = out.sent.report(now, ssrc(unit), timestamp, wall, &self.cname);
-            exits.report(now, out.routed.route, report);
+            sink.report(now, out.routed.route, report);
         }
         out.sequence = unit.packets.next_sequence();
         out.sent.count(unit.packets.len(), unit.packets.octets());
-        exits.media(now, out.routed, unit);
+        sink.media(now, out.routed, unit);
         Ok(())
     }
 }
@@ -203,7 +203,7 @@ fn ssrc(unit: &RtpUnit) -> u32 {
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-impl Exits<'_> {
+impl PacketSink<'_> {
     fn report(&mut self, now: BootTime, route: Route, report: Bytes) {
         match (route, &mut self.udp) {
             (Route::Tcp { rtcp, .. }, _) => self.tcp.push(now, interleaved(rtcp, &report)),

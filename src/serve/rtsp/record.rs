@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::outgoing::Outgoing;
+use super::send_queue::SendQueue;
 use super::udp::{DATAGRAM_BYTES_MAX, UdpPair};
 use crate::base::time::BootTime;
 use crate::ingest::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
@@ -36,7 +36,7 @@ pub(super) struct Record {
 
 /// What a publisher's sockets had.
 #[derive(Debug)]
-pub(super) enum Arrival {
+pub(super) enum PublisherInput {
     /// A datagram of this track; more may wait.
     Datagram(TrackId, Medium, Bytes),
     /// The publisher has its seat no more.
@@ -141,7 +141,7 @@ impl Record {
     }
 
     /// Does what is due: late packets, deadlines, receiver reports.
-    pub(super) fn tick(&mut self, now: BootTime, out: &mut Outgoing) -> Result<(), PushError> {
+    pub(super) fn tick(&mut self, now: BootTime, out: &mut SendQueue) -> Result<(), PushError> {
         if self.deadline().is_none_or(|at| at > now) {
             return Ok(());
         }
@@ -168,12 +168,12 @@ impl Record {
     }
 
     /// Waits for a datagram, or for the loss of the seat. Cancel safe.
-    pub(super) async fn next(&mut self) -> Arrival {
+    pub(super) async fn next(&mut self) -> PublisherInput {
         let Some(publisher) = &mut self.publisher else { return std::future::pending().await };
         let (ports, buffer) = (&self.ports, &mut self.buffer);
         tokio::select! {
             biased;
-            why = publisher.displaced() => Arrival::Displaced(why),
+            why = publisher.displaced() => PublisherInput::Displaced(why),
             arrival = std::future::poll_fn(|cx| poll_ports(ports, cx, buffer)) => arrival,
         }
     }
@@ -194,10 +194,10 @@ fn poll_ports(
     ports: &[(TrackId, UdpPair)],
     cx: &mut Context<'_>,
     buffer: &mut [u8],
-) -> Poll<Arrival> {
+) -> Poll<PublisherInput> {
     for (track, pair) in ports {
         if let Poll::Ready((medium, packet)) = pair.poll_receive(cx, buffer) {
-            return Poll::Ready(Arrival::Datagram(*track, medium, packet));
+            return Poll::Ready(PublisherInput::Datagram(*track, medium, packet));
         }
     }
     Poll::Pending

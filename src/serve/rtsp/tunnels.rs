@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::guests::Guest;
-use super::link::Socket;
+use super::connection_limits::ConnectionPermit;
+use super::transport::Socket;
 use crate::base::limits::{RTSP_TUNNEL_POSTS_MAX, RTSP_TUNNELS_HALF_OPEN_MAX};
 
 /// The tunnels of one door.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tunnels(Arc<Mutex<HashMap<Key, Entry>>>);
+pub(super) struct TunnelRegistry(Arc<Mutex<HashMap<TunnelKey, Entry>>>);
 
 /// What both halves of a tunnel have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct TunnelKey {
     pub(super) cookie: String,
     pub(super) peer: IpAddr,
 }
@@ -37,25 +37,25 @@ pub(super) struct Post {
     /// What came together with its head.
     pub(super) first: Bytes,
     /// Counts the connection for as long as it lives.
-    pub(super) _guest: Guest,
+    pub(super) _permit: ConnectionPermit,
 }
 
 /// A tunnel's entry; dropping it takes the entry out.
 #[derive(Debug)]
-pub(super) struct Place {
-    tunnels: Tunnels,
-    key: Key,
+pub(super) struct TunnelEntry {
+    tunnels: TunnelRegistry,
+    key: TunnelKey,
     posts: mpsc::Receiver<Post>,
 }
 
-impl Tunnels {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+impl TunnelRegistry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TunnelKey, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a tunnel; `None` when there is one of this key, or when too many wait for their
     /// POST.
-    pub(super) fn open(&self, key: Key) -> Option<Place> {
+    pub(super) fn open(&self, key: TunnelKey) -> Option<TunnelEntry> {
         let mut entries = self.lock();
         let half_open = entries.values().filter(|entry| !entry.joined).count();
         if entries.contains_key(&key) || half_open >= RTSP_TUNNELS_HALF_OPEN_MAX {
@@ -63,12 +63,12 @@ impl Tunnels {
         }
         let (sender, posts) = mpsc::channel(RTSP_TUNNEL_POSTS_MAX);
         entries.insert(key.clone(), Entry { posts: sender, joined: false });
-        Some(Place { tunnels: self.clone(), key, posts })
+        Some(TunnelEntry { tunnels: self.clone(), key, posts })
     }
 
     /// Hands `post` to the tunnel of `key`; gives it back when there is none, or when too many
     /// wait for their turn there.
-    pub(super) fn join(&self, key: &Key, post: Post) -> Result<(), Post> {
+    pub(super) fn join(&self, key: &TunnelKey, post: Post) -> Result<(), Post> {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else { return Err(post) };
         entry.joined = true;
@@ -76,18 +76,18 @@ impl Tunnels {
     }
 }
 
-impl Place {
+impl TunnelEntry {
     /// Waits for the next POST. Cancel safe.
     pub(super) async fn next_post(&mut self) -> Post {
         match self.posts.recv().await {
             Some(post) => post,
-            // The sender stands in the entry, which leaves with this place.
+            // The sender lives in the map until this entry is dropped.
             None => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for TunnelEntry {
     fn drop(&mut self) {
         self.tunnels.lock().remove(&self.key);
     }
@@ -95,28 +95,28 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guests::Guests;
+    use super::super::connection_limits::ConnectionLimits;
     use super::*;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    fn key(cookie: &str) -> Key {
-        Key { cookie: cookie.to_owned(), peer: PEER }
+    fn key(cookie: &str) -> TunnelKey {
+        TunnelKey { cookie: cookie.to_owned(), peer: PEER }
     }
 
     async fn post() -> Post {
         let listener = tokio::net::TcpListener::bind((PEER, 0)).await.unwrap();
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let guest = Guests::default().enter(PEER).unwrap();
-        Post { socket: Socket::plain(socket).unwrap(), first: Bytes::new(), _guest: guest }
+        let permit = ConnectionLimits::default().enter(PEER).unwrap();
+        Post { socket: Socket::plain(socket).unwrap(), first: Bytes::new(), _permit: permit }
     }
 
     #[tokio::test]
     async fn a_post_finds_its_own_get_only_and_not_for_ever() {
-        let tunnels = Tunnels::default();
-        let mut place = tunnels.open(key("a")).unwrap();
+        let tunnels = TunnelRegistry::default();
+        let mut entry = tunnels.open(key("a")).unwrap();
         assert!(tunnels.open(key("a")).is_none(), "the cookie is taken");
-        let elsewhere = Key { peer: IpAddr::from([10, 0, 0, 9]), ..key("a") };
+        let elsewhere = TunnelKey { peer: IpAddr::from([10, 0, 0, 9]), ..key("a") };
         for wrong in [key("b"), elsewhere] {
             tunnels.join(&wrong, post().await).unwrap_err();
         }
@@ -124,14 +124,14 @@ mod tests {
             tunnels.join(&key("a"), post().await).unwrap();
         }
         tunnels.join(&key("a"), post().await).unwrap_err();
-        place.next_post().await;
-        drop(place);
+        entry.next_post().await;
+        drop(entry);
         tunnels.join(&key("a"), post().await).unwrap_err();
     }
 
     #[tokio::test]
     async fn tunnels_that_wait_for_their_post_are_few() {
-        let tunnels = Tunnels::default();
+        let tunnels = TunnelRegistry::default();
         let open = |n: usize| tunnels.open(key(&n.to_string()));
         let places: Vec<_> = (0..).map_while(open).collect();
         assert_eq!(places.len(), RTSP_TUNNELS_HALF_OPEN_MAX);

@@ -17,7 +17,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::pace::Pace;
+use super::pacer::Pacer;
 use crate::base::limits::{RTP_PACKET_BYTES_MAX, UDP_BURST_PACKETS_MAX, UDP_GROUP_PACKETS};
 use crate::base::time::BootTime;
 use crate::wire::rtp::Packets;
@@ -47,7 +47,7 @@ pub(super) struct UdpPair {
     ports: (u16, u16),
     peer: IpAddr,
     queue: VecDeque<Queued>,
-    pace: Pace,
+    pacer: Pacer,
     /// Whether the kernel cuts long datagrams.
     segments: bool,
     /// Packets that the machine itself refused to send.
@@ -97,7 +97,7 @@ impl UdpPair {
                     ports: (port, port + 1),
                     peer,
                     queue: VecDeque::new(),
-                    pace: Pace::default(),
+                    pacer: Pacer::default(),
                     refused: 0,
                 });
             }
@@ -151,10 +151,10 @@ impl UdpPair {
     /// picture does not take a timer for each packet.
     pub(super) fn deadline(&self) -> Option<BootTime> {
         Some(match self.queue.front()? {
-            Queued::Report { .. } => self.pace.when(1, Duration::ZERO),
+            Queued::Report { .. } => self.pacer.when(1, Duration::ZERO),
             Queued::Media { packets, next, gap, .. } => {
                 let left = u32::try_from(packets.len() - next).unwrap_or(u32::MAX);
-                self.pace.when(left.min(UDP_GROUP_PACKETS), *gap)
+                self.pacer.when(left.min(UDP_GROUP_PACKETS), *gap)
             }
         })
     }
@@ -169,7 +169,7 @@ impl UdpPair {
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.pace.hold(now, RETRY_AFTER);
+                    return self.pacer.hold(now, RETRY_AFTER);
                 }
                 // The device cannot cut it, or the path takes only shorter packets.
                 Err(_) if self.segments => {
@@ -192,7 +192,7 @@ impl UdpPair {
         let Some(Queued::Media { packets, next, gap, .. }) = self.queue.front() else {
             return Leaving::Report;
         };
-        let most = if self.segments { self.pace.allowance(now, *gap) as usize } else { 1 };
+        let most = if self.segments { self.pacer.allowance(now, *gap) as usize } else { 1 };
         Leaving::Run(run(packets, *next, most.clamp(1, RUN_PACKETS_MAX)))
     }
 
@@ -219,7 +219,7 @@ impl UdpPair {
     /// Counts `count` packets of the front as gone.
     fn forget(&mut self, now: BootTime, count: u32) {
         if let Some(Queued::Media { packets, next, gap, .. }) = self.queue.front_mut() {
-            self.pace.sent(now, count, *gap);
+            self.pacer.sent(now, count, *gap);
             *next += count as usize;
             if *next < packets.len() {
                 return;

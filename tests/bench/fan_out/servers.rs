@@ -11,7 +11,7 @@ use holdfast::base::time::{Clock, SystemClock};
 use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::media::{RunId, TrackId, Tracks};
-use holdfast::serve::rtsp::RtspDoor;
+use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use holdfast::wire::rtp::Packetizer;
@@ -33,7 +33,7 @@ pub fn ours() -> ! {
     directory.replace(BTreeMap::from([(name, outlet)]));
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let port = listener.local_addr().unwrap().port();
-    RtspDoor::new(directory, supervisor).keep(listener);
+    RtspServer::new(directory, supervisor).keep(listener);
     drop(entered);
     let film = Film::load();
     let run = stream.begin_run();

@@ -22,7 +22,7 @@ use holdfast::playback::export_jobs::ExportJobs;
 use holdfast::playback::pictures::PastPictures;
 use holdfast::playback::sprite::Sprites;
 use holdfast::serve::http::{self, Cors, HttpDoor};
-use holdfast::serve::rtsp::Reception;
+use holdfast::serve::rtsp::SessionRegistry;
 use holdfast::stream::{Directory, State, Stream};
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,7 +113,7 @@ impl TestBox {
             clock: Arc::clone(&clock),
             begun: clock.boot(),
             rtsp_port: Arc::new(8554.into()),
-            rtsp: Reception::default(),
+            rtsp: SessionRegistry::default(),
             cors: Cors::default(),
             dvr: dvr.clone(),
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),

@@ -22,7 +22,7 @@ use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
 };
 use holdfast::playback::Playback;
-use holdfast::serve::rtsp::RtspDoor;
+use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
@@ -237,7 +237,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let archive = Playback::new(dvr.clone());
-        RtspDoor::new(directory, supervisor.child()).with_archive(archive).keep(listener);
+        RtspServer::new(directory, supervisor.child()).with_archive(archive).keep(listener);
         let date = LongOn.wall();
         Self { film, address, dvr, stream, supervisor, writer, date, _dir: dir }
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::NO_STORE;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::route::At;
-use crate::serve::rtsp::reception::{FailureReport, SessionReport};
+use crate::serve::rtsp::registry::{FailureReport, SessionReport};
 
 #[derive(Serialize)]
 struct Sessions {

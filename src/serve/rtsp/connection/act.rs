@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::super::play::{Exits, Play};
+use super::super::play::{PacketSink, Play};
 use super::super::udp::UdpPair;
 use super::Connection;
-use super::setup::Asked;
+use super::setup::PendingReply;
 use super::wait::Input;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
@@ -30,16 +30,16 @@ impl Connection {
             Input::Past(answer) => self.past(now, answer),
             Input::GroupEnded => self.stream_ended(now),
             Input::Report => self.session.command(now, Command::Alive),
-            Input::Arrival(arrival) => self.arrived(now, arrival),
+            Input::PublisherInput(arrival) => self.arrived(now, arrival),
             Input::Timer => self.late(now),
-            Input::Lane => self.catch_up(now),
+            Input::Inline => self.catch_up(now),
         }
         Ok(())
     }
 
     fn read(&mut self, now: BootTime) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
-        match self.link.try_read(&mut buffer) {
+        match self.transport.try_read(&mut buffer) {
             // A reader over TCP may close its own direction and go on reading.
             Ok(0) if self.play.is_some() && self.udp.is_none() => self.half_closed = true,
             Ok(0) => self.end = Some("the peer closed"),
@@ -58,7 +58,7 @@ impl Connection {
             match self.session.poll(now) {
                 Step::Send(bytes) => {
                     self.out.push(now, bytes);
-                    self.visit.see(self.clock.wall(), &mut self.session);
+                    self.handle.see(self.clock.wall(), &mut self.session);
                 }
                 Step::Event(event) => self.on(now, event),
                 Step::Wait { until } => {
@@ -108,19 +108,19 @@ impl Connection {
             }
             Event::Close { reason } => {
                 self.end = Some(reason);
-                self.visit.see(self.clock.wall(), &mut self.session);
+                self.handle.see(self.clock.wall(), &mut self.session);
             }
         }
     }
 
     pub(super) fn silence(&mut self) {
-        (self.play, self.lane, self.member) = (None, None, None);
+        (self.play, self.inline, self.member) = (None, None, None);
         if let Some(udp) = &mut self.udp {
             udp.clear();
         }
     }
 
-    /// Goes on where the lane could not.
+    /// Continues where inline delivery got stuck.
     fn catch_up(&mut self, now: BootTime) {
         if self.takes_units()
             && let Some(next) = self.play.as_mut().and_then(Play::try_next)
@@ -136,7 +136,7 @@ impl Connection {
             match came {
                 Next::Item(unit) => self.send(now, &unit),
                 // The stream counts it where it lags; the next unit is a key frame.
-                Next::Lagged(units) => self.visit.visitor().dropped(units),
+                Next::Lagged(units) => self.handle.stats().dropped(units),
                 Next::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
@@ -145,7 +145,7 @@ impl Connection {
             next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
         }
         if let Some(play) = &mut self.play {
-            play.part(now, Exits { tcp: &mut self.out, udp: self.udp.as_mut() });
+            play.part(now, PacketSink { tcp: &mut self.out, udp: self.udp.as_mut() });
         }
     }
 
@@ -160,18 +160,18 @@ impl Connection {
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {
-        if matches!(self.asked, Some(Asked::FirstUnit { .. })) {
-            self.asked = None;
+        if matches!(self.pending, Some(PendingReply::FirstUnit { .. })) {
+            self.pending = None;
             let wall = Some(unit.captured.wall);
             self.session.command(now, Command::Playing { starts: unit.starts.clone(), wall });
             // The reply goes out before the first packet.
             self.settle();
         }
         let Some(play) = &mut self.play else { return };
-        let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
-        match play.send(now, unit, exits) {
+        let sink = PacketSink { tcp: &mut self.out, udp: self.udp.as_mut() };
+        match play.send(now, unit, sink) {
             Ok(()) if play.carries(unit.track) => {
-                self.visit.visitor().handed(unit.arrived, unit.packets.framed().len());
+                self.handle.stats().handed(unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),

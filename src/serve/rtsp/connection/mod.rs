@@ -1,8 +1,8 @@
 //! One RTSP connection: waits for socket, stream, reports and timer, and does what its
 //! [`Session`] says.
 //!
-//! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, what is asked of the
-//! stream in `setup` and `publish`; what carries the bytes is the [`Link`]'s affair.
+//! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, requests to the
+//! stream in `setup` and `publish`. The [`Transport`] carries the bytes.
 
 mod act;
 mod past;
@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use tracing::debug;
 
-use super::lane::Lender;
-use super::link::Link;
+use super::inline::InlineHandle;
 use super::multicast::{Membership, Multicast};
-use super::outgoing::Outgoing;
 use super::play::Play;
-use super::reception::{Reception, Visit};
 use super::record::Record;
+use super::registry::{SessionHandle, SessionRegistry};
+use super::send_queue::SendQueue;
+use super::transport::Transport;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::Entrance;
@@ -32,16 +32,16 @@ use crate::playback::Playback;
 use crate::stream::Directory;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
-use setup::Asked;
+use setup::PendingReply;
 
-/// What every connection needs of the house.
+/// The shared services that every connection uses.
 #[derive(Clone, Debug)]
-pub(super) struct House {
+pub(super) struct RtspServices {
     pub(super) outlets: Arc<Directory<Outlet>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
-    pub(super) reception: Reception,
+    pub(super) registry: SessionRegistry,
     /// What is recorded, if it is played.
     pub(super) archive: Option<Playback>,
     pub(super) clock: SharedClock,
@@ -50,7 +50,7 @@ pub(super) struct House {
 /// One RTSP connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    link: Link,
+    transport: Transport,
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<Outlet>>,
@@ -59,22 +59,22 @@ pub(super) struct Connection {
     supervisor: Supervisor,
     clock: SharedClock,
     session: Session,
-    visit: Visit,
-    out: Outgoing,
+    handle: SessionHandle,
+    out: SendQueue,
     /// Nothing waits between `out` and the peer's socket.
     flushed: bool,
     /// When the session wants to be polled again.
     wake: Option<BootTime>,
     /// The peer has closed its direction.
     half_closed: bool,
-    asked: Option<Asked>,
+    pending: Option<PendingReply>,
     outlet: Option<Arc<Outlet>>,
     archive: Option<Playback>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
     play: Option<Play>,
     /// Where `play` goes while this task sleeps.
-    lane: Option<Lender>,
+    inline: Option<InlineHandle>,
     /// Plays by multicast instead.
     member: Option<Membership>,
     udp: Option<UdpPair>,
@@ -84,36 +84,41 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that `peer` opened.
-    pub(super) fn new(link: Link, peer: SocketAddr, house: House) -> io::Result<Self> {
-        let House { outlets, entrances, multicast, supervisor, reception, archive, clock } = house;
-        let local = link.local_ip()?;
+    pub(super) fn new(
+        transport: Transport,
+        peer: SocketAddr,
+        services: RtspServices,
+    ) -> io::Result<Self> {
+        let RtspServices { outlets, entrances, multicast, supervisor, registry, archive, clock } =
+            services;
+        let local = transport.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
-            .secured(link.is_secure())
-            .guarded(Arc::clone(reception.guard()))
-            .with_timeout(reception.session_timeout())
+            .secured(transport.is_secure())
+            .guarded(Arc::clone(registry.guard()))
+            .with_timeout(registry.session_timeout())
             .with_channels(Arc::clone(&outlets) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4());
         Ok(Self {
             local,
             session,
-            visit: reception.enter(peer, link.is_secure()),
-            out: Outgoing::new(now),
+            handle: registry.enter(peer, transport.is_secure()),
+            out: SendQueue::new(now),
             flushed: true,
             wake: None,
             half_closed: false,
-            asked: None,
+            pending: None,
             outlet: None,
             archive,
             described: None,
             play: None,
-            lane: None,
+            inline: None,
             member: None,
             udp: None,
             record: Record::default(),
             end: None,
-            link,
+            transport,
             peer,
             outlets,
             entrances,
@@ -126,7 +131,7 @@ impl Connection {
     /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody at
     /// the API, ends it.
     pub(super) async fn run(mut self, first: &[u8]) {
-        let (peer, end) = (self.peer, self.visit.end());
+        let (peer, end) = (self.peer, self.handle.end());
         debug!(part = "rtsp", %peer, "connected");
         self.session.receive(self.clock.boot(), first);
         // A task is as large as its future, twice; a connection is large.
@@ -144,8 +149,8 @@ impl Connection {
             self.settle();
             let now = self.clock.boot();
             self.tick(now);
-            let written = self.out.write(now, |slices| self.link.try_write_vectored(slices));
-            let written = written.and_then(|()| self.link.flush());
+            let written = self.out.write(now, |slices| self.transport.try_write_vectored(slices));
+            let written = written.and_then(|()| self.transport.flush());
             match written {
                 Ok(flushed) => self.flushed = flushed,
                 Err(error) => break error.to_string(),
@@ -154,14 +159,14 @@ impl Connection {
                 udp.send(now);
             }
             if let Some(reason) = self.end.filter(|_| self.out.is_empty()) {
-                self.link.part().await;
+                self.transport.part().await;
                 break reason.to_owned();
             }
             if self.out.deadline().is_some_and(|at| at <= now) {
                 let reason = "the peer takes nothing";
-                self.link.cut();
+                self.transport.cut();
                 self.session.cut(now, reason);
-                self.visit.see(self.clock.wall(), &mut self.session);
+                self.handle.see(self.clock.wall(), &mut self.session);
                 break reason.to_owned();
             }
             let input = self.next(now).await;

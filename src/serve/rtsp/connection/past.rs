@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::play::{Play, Source};
+use super::super::play::{Play, PlaySource};
 use super::Connection;
-use super::setup::{Asked, cname};
+use super::setup::{PendingReply, cname};
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
 use crate::live::Outlet;
@@ -16,7 +16,7 @@ use crate::playback::{
 use crate::wire::rtsp::{Command, Frames, Onvif, Refusal, Route, Routed, Scale, Span, What, Wish};
 
 /// What the recordings answer.
-pub(super) enum Answer {
+pub(super) enum PlaybackReply {
     /// The tracks of a recording.
     Described(Result<Arc<Tracks>, PlaybackError>),
     /// The first unit is there, or none will be.
@@ -34,7 +34,7 @@ impl Connection {
         match archive.describe(outlet.stream.name(), range(span)) {
             Ok(described) => {
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
-                self.asked = Some(Asked::Past { described, span, until });
+                self.pending = Some(PendingReply::Past { described, span, until });
             }
             Err(refused) => self.refuse(now, refused.into()),
         }
@@ -66,26 +66,29 @@ impl Connection {
             Ok(replay) => {
                 let (replay, routes, cname) = (Box::new(replay), routes.to_vec(), cname(stream));
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
-                self.asked = Some(Asked::Replay { replay, routes, cname, until });
+                self.pending = Some(PendingReply::Replay { replay, routes, cname, until });
             }
             Err(refused) => self.refuse(now, refused.into()),
         }
     }
 
-    /// What was asked of the recordings is answered.
-    pub(super) fn past(&mut self, now: BootTime, answer: Answer) {
-        match (self.asked.take(), answer) {
-            (Some(Asked::Past { span, .. }), Answer::Described(Ok(tracks))) => {
+    /// Handles the answer of the recordings.
+    pub(super) fn past(&mut self, now: BootTime, answer: PlaybackReply) {
+        match (self.pending.take(), answer) {
+            (Some(PendingReply::Past { span, .. }), PlaybackReply::Described(Ok(tracks))) => {
                 self.described = Some(Arc::clone(&tracks));
                 self.session.command(now, Command::DescribedPast { tracks, span });
             }
-            (Some(Asked::Replay { replay, routes, cname, .. }), Answer::Ready(Ok(()))) => {
+            (
+                Some(PendingReply::Replay { replay, routes, cname, .. }),
+                PlaybackReply::Ready(Ok(())),
+            ) => {
                 self.turn_to(now, replay, &routes, cname);
             }
-            (_, Answer::Described(Err(refused)) | Answer::Ready(Err(refused))) => {
+            (_, PlaybackReply::Described(Err(refused)) | PlaybackReply::Ready(Err(refused))) => {
                 self.refuse(now, refused.into());
             }
-            (asked, _) => self.asked = asked,
+            (pending, _) => self.pending = pending,
         }
     }
 
@@ -98,8 +101,8 @@ impl Connection {
     ) {
         let Some(outlet) = self.outlet.clone() else { return };
         // The packer has no part in what is packed for one reader.
-        self.lane = None;
-        let play = self.play.get_or_insert_with(|| Play::new(Source::Nothing, routes, cname));
+        self.inline = None;
+        let play = self.play.get_or_insert_with(|| Play::new(PlaySource::Nothing, routes, cname));
         let beginning = play.turn_to(replay, |track| outlet.rtsp.ssrc(track));
         self.replaying(now, beginning);
     }
@@ -127,10 +130,10 @@ impl Connection {
             let joined = self.join_group(outlet);
             return self.answer(now, joined);
         }
-        self.lane = None;
-        let source = Source::Live(outlet.rtsp.join());
+        self.inline = None;
+        let source = PlaySource::Live(outlet.rtsp.join());
         self.play = Some(Play::new(source, routes, cname(stream)));
-        self.asked = Some(Asked::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
+        self.pending = Some(PendingReply::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::record::{self, Arrival};
+use super::super::record::{self, PublisherInput};
 use super::Connection;
 use crate::base::time::BootTime;
 use crate::ingest::Entrance;
@@ -51,16 +51,16 @@ impl Connection {
 
     /// Hands a packet to the source.
     pub(super) fn publish(&mut self, track: TrackId, medium: Medium, packet: Bytes) {
-        self.visit.visitor().took(packet.len());
+        self.handle.stats().took(packet.len());
         let taken = self.record.take(track, medium, packet);
         self.published(taken);
     }
 
     /// Takes what came of a publisher by other sockets, and all that is there behind it.
-    pub(super) fn arrived(&mut self, now: BootTime, arrival: Arrival) {
+    pub(super) fn arrived(&mut self, now: BootTime, arrival: PublisherInput) {
         let (track, medium, packet) = match arrival {
-            Arrival::Displaced(why) => return self.published(Err(why)),
-            Arrival::Datagram(track, medium, packet) => (track, medium, packet),
+            PublisherInput::Displaced(why) => return self.published(Err(why)),
+            PublisherInput::Datagram(track, medium, packet) => (track, medium, packet),
         };
         let rest = self.record.try_next();
         for (track, medium, packet) in std::iter::once((track, medium, packet)).chain(rest) {

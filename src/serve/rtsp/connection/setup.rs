@@ -21,7 +21,7 @@ use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, T
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum PendingReply {
     /// The tracks of a stream.
     Tracks {
         outlet: Arc<Outlet>,
@@ -38,7 +38,7 @@ pub(super) enum Asked {
     Replay { replay: Box<PlaybackSession>, routes: Vec<Routed>, cname: String, until: BootTime },
 }
 
-impl Asked {
+impl PendingReply {
     pub(super) fn until(&self) -> BootTime {
         match self {
             Self::Tracks { until, .. }
@@ -59,16 +59,18 @@ impl Connection {
         };
         let tracks = outlet.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
-        self.asked = Some(Asked::Tracks { outlet, tracks, multicast, until });
+        self.pending = Some(PendingReply::Tracks { outlet, tracks, multicast, until });
         self.describe(now);
     }
 
     /// Answers DESCRIBE if the tracks are known by now.
     pub(super) fn describe(&mut self, now: BootTime) {
-        let Some(Asked::Tracks { outlet, tracks, multicast, .. }) = &mut self.asked else { return };
+        let Some(PendingReply::Tracks { outlet, tracks, multicast, .. }) = &mut self.pending else {
+            return;
+        };
         let Some(tracks) = tracks.borrow_and_update().clone() else { return };
         let (outlet, multicast) = (Arc::clone(outlet), *multicast);
-        self.asked = None;
+        self.pending = None;
         let group = |track: &Track| Some((track.id, self.group(&outlet, track.id)?));
         let groups = tracks.list.iter().filter(|_| multicast).filter_map(group).collect();
         let details = Details { rates: outlet.stream.rates(), groups };
@@ -146,14 +148,14 @@ impl Connection {
 
     /// Answers what has waited long enough.
     pub(super) fn late(&mut self, now: BootTime) {
-        match self.asked.take_if(|asked| asked.until() <= now) {
+        match self.pending.take_if(|pending| pending.until() <= now) {
             None => {}
-            Some(Asked::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
-            Some(Asked::Past { .. } | Asked::Replay { .. }) => {
+            Some(PendingReply::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
+            Some(PendingReply::Past { .. } | PendingReply::Replay { .. }) => {
                 let text = "the disk has not told in time; try again".to_owned();
                 self.refuse(now, Refusal::NotReady(text));
             }
-            Some(Asked::FirstUnit { .. }) => {
+            Some(PendingReply::FirstUnit { .. }) => {
                 let answer = Command::Playing { starts: Vec::new(), wall: None };
                 self.session.command(now, answer);
             }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 
-use super::super::lane::{Lender, Lent};
-use super::super::link::Link;
+use super::super::inline::{InlineHandle, Parked};
 use super::super::multicast::Membership;
-use super::super::outgoing::Outgoing;
 use super::super::play::Play;
-use super::super::record::Arrival;
+use super::super::record::PublisherInput;
+use super::super::send_queue::SendQueue;
+use super::super::transport::Transport;
 use super::super::udp::{Reports, UdpPair};
 use super::Connection;
-use super::past::Answer;
-use super::setup::Asked;
+use super::past::PlaybackReply;
+use super::setup::PendingReply;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::playback::PlaybackError;
@@ -30,46 +30,46 @@ pub(super) enum Input {
     },
     Unit(Next<RtpUnit>),
     Tracks,
-    /// What was asked of the recordings is answered.
-    Past(Answer),
+    /// The recordings answered.
+    Past(PlaybackReply),
     /// The group of a member gets nothing more.
     GroupEnded,
     Report,
-    Arrival(Arrival),
+    PublisherInput(PublisherInput),
     Timer,
-    /// What was lent needs its owner.
-    Lane,
+    /// Inline delivery needs its owner.
+    Inline,
 }
 
 impl Connection {
     /// Waits for the next input.
     pub(super) async fn next(&mut self, now: BootTime) -> Input {
-        if self.lends() {
+        if self.can_park() {
             return self.doze(now).await;
         }
         let interest = self.interest();
         let takes = self.takes_units();
         let until = self.deadline();
         let reports = self.udp.as_ref().map(UdpPair::reports);
-        let (link, play, asked) = (&mut self.link, &mut self.play, &mut self.asked);
+        let (transport, play, pending) = (&mut self.transport, &mut self.play, &mut self.pending);
         let (record, member) = (&mut self.record, self.member.as_ref());
         tokio::select! {
             biased;
-            ready = ready(link, interest) => {
+            ready = ready(transport, interest) => {
                 Input::Socket { readable: ready }
             }
             next = next_unit(play.as_mut().filter(|_| takes)) => Input::Unit(next),
-            input = answer(asked.as_mut()) => input,
+            input = answer(pending.as_mut()) => input,
             () = group_ended(member) => Input::GroupEnded,
             () = report(reports.as_ref()) => Input::Report,
-            arrival = record.next() => Input::Arrival(arrival),
+            arrival = record.next() => Input::PublisherInput(arrival),
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         }
     }
 
     /// Whether the packer can serve the reader while this task sleeps.
-    fn lends(&self) -> bool {
-        let quiet = self.asked.is_none() && self.end.is_none();
+    fn can_park(&self) -> bool {
+        let quiet = self.pending.is_none() && self.end.is_none();
         quiet
             && self.out.is_empty()
             && self.flushed
@@ -80,39 +80,40 @@ impl Connection {
     async fn doze(&mut self, now: BootTime) -> Input {
         let interest = self.interest();
         let reports = self.udp.as_ref().map(UdpPair::reports);
-        let until = self.lend(now).into_iter().chain(self.wake).min();
-        let (link, lane) = (&mut self.link, &self.lane);
+        let until = self.park(now).into_iter().chain(self.wake).min();
+        let (transport, inline) = (&mut self.transport, &self.inline);
         let input = tokio::select! {
             biased;
-            ready = ready(link, interest) => Input::Socket { readable: ready },
-            () = woken(lane.as_ref()) => Input::Lane,
+            ready = ready(transport, interest) => Input::Socket { readable: ready },
+            () = woken(inline.as_ref()) => Input::Inline,
             () = report(reports.as_ref()) => Input::Report,
             () = sleep(until.map(|until| until.since(now))) => Input::Timer,
         };
-        self.take_back();
+        self.unpark();
         input
     }
 
     /// Hands over what sending takes; when it has to be served again before the next unit.
-    fn lend(&mut self, now: BootTime) -> Option<BootTime> {
+    fn park(&mut self, now: BootTime) -> Option<BootTime> {
         let play = self.play.take()?;
-        let visitor = self.visit.visitor();
-        if self.lane.is_none() {
-            let new = |reader| Lender::new(reader, self.link.writer(), Arc::clone(visitor));
-            self.lane = play.shared().map(new);
+        let stats = self.handle.stats();
+        if self.inline.is_none() {
+            let new =
+                |reader| InlineHandle::new(reader, self.transport.writer(), Arc::clone(stats));
+            self.inline = play.shared().map(new);
         }
-        let Some(lane) = &self.lane else {
+        let Some(inline) = &self.inline else {
             self.play = Some(play);
             return None;
         };
-        let out = std::mem::replace(&mut self.out, Outgoing::new(now));
-        lane.lend(now, Lent { play, out, udp: self.udp.take(), end: None })
+        let out = std::mem::replace(&mut self.out, SendQueue::new(now));
+        inline.park(now, Parked { play, out, udp: self.udp.take(), end: None })
     }
 
-    fn take_back(&mut self) {
-        let Some(lent) = self.lane.as_ref().and_then(Lender::take_back) else { return };
-        (self.play, self.out, self.udp) = (Some(lent.play), lent.out, lent.udp);
-        self.end = self.end.or(lent.end);
+    fn unpark(&mut self) {
+        let Some(parked) = self.inline.as_ref().and_then(InlineHandle::unpark) else { return };
+        (self.play, self.out, self.udp) = (Some(parked.play), parked.out, parked.udp);
+        self.end = self.end.or(parked.end);
     }
 
     fn interest(&self) -> Option<Interest> {
@@ -134,15 +135,15 @@ impl Connection {
 
     fn deadline(&self) -> Option<BootTime> {
         let udp = self.udp.as_ref().and_then(UdpPair::deadline);
-        let asked = self.asked.as_ref().map(Asked::until);
+        let pending = self.pending.as_ref().map(PendingReply::until);
         let record = self.record.deadline();
-        [self.wake, self.out.deadline(), udp, asked, record].into_iter().flatten().min()
+        [self.wake, self.out.deadline(), udp, pending, record].into_iter().flatten().min()
     }
 }
 
-async fn ready(link: &mut Link, interest: Option<Interest>) -> bool {
+async fn ready(transport: &mut Transport, interest: Option<Interest>) -> bool {
     match interest {
-        Some(interest) => link.ready(interest).await,
+        Some(interest) => transport.ready(interest).await,
         None => std::future::pending().await,
     }
 }
@@ -154,25 +155,27 @@ async fn next_unit(play: Option<&mut Play>) -> Next<RtpUnit> {
     }
 }
 
-async fn woken(lane: Option<&Lender>) {
-    match lane {
-        Some(lane) => lane.woken().await,
+async fn woken(inline: Option<&InlineHandle>) {
+    match inline {
+        Some(inline) => inline.woken().await,
         None => std::future::pending().await,
     }
 }
 
-async fn answer(asked: Option<&mut Asked>) -> Input {
-    match asked {
-        Some(Asked::Tracks { tracks, .. }) => match tracks.changed().await {
+async fn answer(pending: Option<&mut PendingReply>) -> Input {
+    match pending {
+        Some(PendingReply::Tracks { tracks, .. }) => match tracks.changed().await {
             Ok(()) => Input::Tracks,
             Err(_) => std::future::pending().await,
         },
-        Some(Asked::Past { described, .. }) => {
+        Some(PendingReply::Past { described, .. }) => {
             // A reader that panicked read nothing.
             let tracks = described.await.unwrap_or(Err(PlaybackError::Unreadable));
-            Input::Past(Answer::Described(tracks))
+            Input::Past(PlaybackReply::Described(tracks))
         }
-        Some(Asked::Replay { replay, .. }) => Input::Past(Answer::Ready(replay.ready().await)),
+        Some(PendingReply::Replay { replay, .. }) => {
+            Input::Past(PlaybackReply::Ready(replay.ready().await))
+        }
         // Nothing to wait for, or the stream is gone: then the timer answers.
         _ => std::future::pending().await,
     }

@@ -9,7 +9,7 @@
 //!    that want the same one stay the same; restarts do not matter.
 //! 3. The group is never the peer's to choose.
 
-mod ears;
+mod rtcp_receivers;
 mod sender;
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use self::sender::Sender;
+use self::sender::GroupSender;
 use crate::base::Stop;
 use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
 use crate::base::time::BootTime;
@@ -52,18 +52,18 @@ pub struct Multicast(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     config: ArcSwapOption<Config>,
-    senders: Mutex<HashMap<Place, Entry>>,
+    senders: Mutex<HashMap<GroupKey, ActiveSender>>,
 }
 
 /// What is sent where, and through which interface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct GroupKey {
     stream: String,
     local: Ipv4Addr,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ActiveSender {
     /// By address; from one address there may be several.
     members: HashMap<IpAddr, Member>,
     /// Ends the sender, or says that it has ended.
@@ -81,7 +81,7 @@ struct Member {
 #[derive(Debug)]
 pub(super) struct Membership {
     shared: Arc<Shared>,
-    place: Place,
+    key: GroupKey,
     peer: IpAddr,
     ended: Stop,
 }
@@ -123,33 +123,34 @@ impl Multicast {
         supervisor: &Supervisor,
     ) -> io::Result<Membership> {
         let clock = supervisor.clock();
-        let place = Place { stream: outlet.stream.name().to_string(), local };
+        let key = GroupKey { stream: outlet.stream.name().to_string(), local };
         let mut senders = self.0.lock();
-        if senders.get(&place).is_none_or(|entry| entry.ended.is_cancelled()) {
+        if senders.get(&key).is_none_or(|entry| entry.ended.is_cancelled()) {
             let ended = Stop::new();
             let shared = Arc::clone(&self.0);
-            let sender = Sender::open(outlet, group, (place.clone(), shared), Arc::clone(clock))?;
+            let sender =
+                GroupSender::open(outlet, group, (key.clone(), shared), Arc::clone(clock))?;
             supervisor.spawn("multicast", sender.run(ended.clone(), ended.clone().drop_guard()));
-            senders.insert(place.clone(), Entry { members: HashMap::new(), ended });
+            senders.insert(key.clone(), ActiveSender { members: HashMap::new(), ended });
         }
-        let entry = senders.get_mut(&place).ok_or(io::ErrorKind::NotFound)?;
+        let entry = senders.get_mut(&key).ok_or(io::ErrorKind::NotFound)?;
         let heard = clock.boot();
         let member = entry.members.entry(peer).or_insert(Member { count: 0, heard });
         (member.count, member.heard) = (member.count + 1, heard);
         let ended = entry.ended.clone();
-        Ok(Membership { shared: Arc::clone(&self.0), place, peer, ended })
+        Ok(Membership { shared: Arc::clone(&self.0), key, peer, ended })
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<GroupKey, ActiveSender>> {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a report came from `peer`; strangers are not noted.
-    fn hear(&self, now: BootTime, place: &Place, peer: IpAddr) {
+    fn hear(&self, now: BootTime, key: &GroupKey, peer: IpAddr) {
         let mut senders = self.lock();
-        let member = senders.get_mut(place).and_then(|entry| entry.members.get_mut(&peer));
+        let member = senders.get_mut(key).and_then(|entry| entry.members.get_mut(&peer));
         if let Some(member) = member {
             member.heard = now;
         }
@@ -165,7 +166,7 @@ impl Membership {
     /// When the member's address was heard last.
     pub(super) fn heard(&self) -> Option<BootTime> {
         let senders = self.shared.lock();
-        Some(senders.get(&self.place)?.members.get(&self.peer)?.heard)
+        Some(senders.get(&self.key)?.members.get(&self.peer)?.heard)
     }
 }
 
@@ -173,7 +174,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         let mut senders = self.shared.lock();
         // After a sender has ended, others may be members of its successor.
-        let Some(entry) = senders.get_mut(&self.place) else { return };
+        let Some(entry) = senders.get_mut(&self.key) else { return };
         if !self.ended.is_cancelled()
             && let Some(member) = entry.members.get_mut(&self.peer)
         {
@@ -186,7 +187,7 @@ impl Drop for Membership {
             self.ended.cancel();
         }
         if entry.ended.is_cancelled() {
-            senders.remove(&self.place);
+            senders.remove(&self.key);
         }
     }
 }
@@ -200,10 +201,10 @@ fn index<'a>(names: impl Iterator<Item = &'a str>, stream: &str, count: u16) -> 
     for name in names {
         let first = u16::try_from(hash(name) % u64::from(count.max(1))).unwrap_or(0);
         let mut places = (first..count).chain(0..first);
-        let place = places.find(|&at| taken.get(usize::from(at)).is_some_and(|taken| !taken))?;
-        taken[usize::from(place)] = true;
+        let key = places.find(|&at| taken.get(usize::from(at)).is_some_and(|taken| !taken))?;
+        taken[usize::from(key)] = true;
         if name == stream {
-            return Some(place);
+            return Some(key);
         }
     }
     None

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio_util::sync::DropGuard;
 use tracing::debug;
 
-use super::super::outgoing::Outgoing;
-use super::super::play::{Exits, Play, Source};
+use super::super::play::{PacketSink, Play, PlaySource};
+use super::super::send_queue::SendQueue;
 use super::super::udp::UdpPair;
-use super::ears::Ears;
-use super::{Place, Shared};
+use super::rtcp_receivers::RtcpReceivers;
+use super::{GroupKey, Shared};
 use crate::base::Stop;
 use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
@@ -24,25 +24,25 @@ use crate::wire::rtsp::{Group, Route, Routed};
 
 /// The sender of one stream.
 #[derive(Debug)]
-pub(super) struct Sender {
+pub(super) struct GroupSender {
     play: Play,
     udp: UdpPair,
-    ears: Ears,
-    place: Place,
+    receivers: RtcpReceivers,
+    key: GroupKey,
     shared: Arc<Shared>,
     clock: SharedClock,
 }
 
-impl Sender {
+impl GroupSender {
     /// Opens the sockets; all tracks go out, each to its own ports from `group.port` on.
     pub(super) fn open(
         outlet: &Outlet,
         group: Group,
-        (place, shared): (Place, Arc<Shared>),
+        (key, shared): (GroupKey, Arc<Shared>),
         clock: SharedClock,
     ) -> io::Result<Self> {
-        let udp = UdpPair::open_multicast(place.local, group.address, group.ttl)?;
-        let ears = Ears::open(place.local, group, udp.ports().1);
+        let udp = UdpPair::open_multicast(key.local, group.address, group.ttl)?;
+        let receivers = RtcpReceivers::open(key.local, group, udp.ports().1);
         let routed = |(track, rtp): (u8, u16)| Routed {
             track: TrackId(track),
             route: Route::Udp { rtp, rtcp: rtp + 1 },
@@ -50,15 +50,15 @@ impl Sender {
         let ports = (group.port..).step_by(2);
         let routes: Vec<Routed> = (0u8..).zip(ports).take(TRACKS_MAX).map(routed).collect();
         let cname = format!("{}@holdfast", outlet.stream.name());
-        let play = Play::new(Source::Live(outlet.rtsp.join()), &routes, cname);
-        Ok(Self { play, udp, ears, place, shared, clock })
+        let play = Play::new(PlaySource::Live(outlet.rtsp.join()), &routes, cname);
+        Ok(Self { play, udp, receivers, key, shared, clock })
     }
 
     /// Sends until `ended`, or until the stream ends or becomes another. `_told` says so to the
     /// members, also when the task is dropped.
     pub(super) async fn run(mut self, ended: Stop, _told: DropGuard) {
         // Nothing goes by TCP, but what sends wants to know where it would.
-        let mut nowhere = Outgoing::new(self.clock.boot());
+        let mut nowhere = SendQueue::new(self.clock.boot());
         loop {
             let now = self.clock.boot();
             self.udp.send(now);
@@ -70,15 +70,15 @@ impl Sender {
                 () = tokio::time::sleep(until.unwrap_or(Duration::ZERO)), if until.is_some() => {
                     continue;
                 }
-                peer = self.ears.next() => {
-                    self.shared.hear(now, &self.place, peer);
+                peer = self.receivers.next() => {
+                    self.shared.hear(now, &self.key, peer);
                     continue;
                 }
             };
             match next {
                 Next::Item(unit) => {
-                    let exits = Exits { tcp: &mut nowhere, udp: Some(&mut self.udp) };
-                    if self.play.send(self.clock.boot(), &unit, exits).is_err() {
+                    let sink = PacketSink { tcp: &mut nowhere, udp: Some(&mut self.udp) };
+                    if self.play.send(self.clock.boot(), &unit, sink).is_err() {
                         break;
                     }
                 }

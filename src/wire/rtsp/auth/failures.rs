@@ -57,16 +57,16 @@ impl Debt {
 
 /// The ledger as it is written down.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Ledger {
+pub struct SavedFailures {
     /// When, by this machine's date then: what runs off while it is off is not counted if the
     /// date went back.
     at_unix_ms: i64,
     all_ms: u64,
-    sources: Vec<LedgerSource>,
+    sources: Vec<SavedSource>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct LedgerSource {
+struct SavedSource {
     address: IpAddr,
     debt_ms: u64,
     good: bool,
@@ -135,12 +135,12 @@ impl Failures {
 
     /// The ledger to be written down; debts that are paid are left out.
     #[must_use]
-    pub fn ledger(&self, now: BootTime, wall: WallTime) -> Ledger {
+    pub fn saved(&self, now: BootTime, wall: WallTime) -> SavedFailures {
         let millis = |debt: Debt| u64::try_from(debt.0.since(now).as_millis()).unwrap_or(u64::MAX);
         let mut sources: Vec<_> = self
             .sources
             .iter()
-            .map(|(&address, source)| LedgerSource {
+            .map(|(&address, source)| SavedSource {
                 address,
                 debt_ms: millis(source.debt),
                 good: source.good,
@@ -148,11 +148,11 @@ impl Failures {
             .filter(|source| source.good || source.debt_ms > 0)
             .collect();
         sources.sort_by_key(|source| source.address);
-        Ledger { at_unix_ms: wall.as_unix_millis(), all_ms: millis(self.all), sources }
+        SavedFailures { at_unix_ms: wall.as_unix_millis(), all_ms: millis(self.all), sources }
     }
 
     /// Takes over what a former life wrote down.
-    pub fn restore(&mut self, now: BootTime, wall: WallTime, ledger: &Ledger) {
+    pub fn restore(&mut self, now: BootTime, wall: WallTime, ledger: &SavedFailures) {
         let off = wall.as_unix_millis().saturating_sub(ledger.at_unix_ms);
         let off = u64::try_from(off).unwrap_or(0);
         // A file that somebody wrote by hand locks nobody out for ever.
@@ -208,7 +208,7 @@ mod tests {
         failures.failed(later, peer(1));
         assert_eq!(failures.wait(later, peer(1)), Some(AUTH_FAILURE_TIME));
         let all = later.after(AUTH_FAILURE_TIME * AUTH_FAILURES_MAX);
-        assert_eq!(failures.ledger(all, WALL).sources, []);
+        assert_eq!(failures.saved(all, WALL).sources, []);
         assert_eq!(failures.counts(), (u64::from(AUTH_FAILURES_MAX) + 1, 2));
     }
 
@@ -257,8 +257,8 @@ mod tests {
         for _ in 0..AUTH_FAILURES_MAX {
             before.failed(at(1_000), peer(1));
         }
-        let text = serde_json::to_string(&before.ledger(at(1_000), WALL)).unwrap();
-        let ledger: Ledger = serde_json::from_str(&text).unwrap();
+        let text = serde_json::to_string(&before.saved(at(1_000), WALL)).unwrap();
+        let ledger: SavedFailures = serde_json::from_str(&text).unwrap();
         let wait_after = |wall: WallTime| {
             let mut after = Failures::default();
             after.restore(at(5), wall, &ledger);

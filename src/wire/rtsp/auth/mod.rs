@@ -29,7 +29,7 @@ pub use account::{
     Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope, is_account_name,
 };
 pub use digest::Algorithm;
-pub use failures::{Failures, Ledger};
+pub use failures::{Failures, SavedFailures};
 pub(super) use gate::{Admitted, Asking, Gate};
 pub(super) use header::masked;
 

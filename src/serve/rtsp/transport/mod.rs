@@ -21,14 +21,14 @@ const PART_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What carries the bytes of one connection.
 #[derive(Debug)]
-pub(super) enum Link {
+pub(super) enum Transport {
     /// One socket for both directions.
     Direct(Socket),
     /// Two sockets, one for each direction, that speak HTTP.
     Tunnel(Box<Tunnel>),
 }
 
-impl Link {
+impl Transport {
     /// Our address as the peer sees it.
     pub(super) fn local_ip(&self) -> io::Result<IpAddr> {
         match self {

@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
 use super::super::tls::Tls;
-use super::arrival::Arrival;
-use super::connection::House;
-use super::guests::Guests;
+use super::connection::RtspServices;
+use super::connection_limits::ConnectionLimits;
+use super::handshake::IncomingConnection;
 use super::multicast::Multicast;
-use super::reception::Reception;
-use super::tunnels::Tunnels;
+use super::registry::SessionRegistry;
+use super::tunnels::TunnelRegistry;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::ingest::Entrance;
@@ -30,53 +30,53 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The RTSP door. Clones share the limits on connections, so one door serves all listeners.
 #[derive(Clone, Debug)]
-pub struct RtspDoor {
+pub struct RtspServer {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
-    guests: Guests,
+    limits: ConnectionLimits,
     archive: Option<Playback>,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
-    reception: Reception,
-    tunnels: Tunnels,
+    registry: SessionRegistry,
+    tunnels: TunnelRegistry,
     multicast: Multicast,
 }
 
 /// Why an accept loop ended.
 #[derive(Debug, thiserror::Error)]
-pub enum DoorError {
+pub enum ServerError {
     /// It was told to.
     #[error("stopped")]
     Stopped,
 }
 
-impl Fault for DoorError {
+impl Fault for ServerError {
     fn class(&self) -> Class {
         Class::Bug
     }
 }
 
-impl RtspDoor {
+impl RtspServer {
     /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
         Self {
             outlets,
             supervisor,
-            guests: Guests::default(),
+            limits: ConnectionLimits::default(),
             entrances: Arc::default(),
             tls: None,
             archive: None,
-            reception: Reception::default(),
-            tunnels: Tunnels::default(),
+            registry: SessionRegistry::default(),
+            tunnels: TunnelRegistry::default(),
             multicast: Multicast::default(),
         }
     }
 
     /// The same door with a guard, and with a list of who is here.
     #[must_use]
-    pub fn received_by(self, reception: Reception) -> Self {
-        Self { reception, ..self }
+    pub fn with_registry(self, registry: SessionRegistry) -> Self {
+        Self { registry, ..self }
     }
 
     /// The same door with streams that may be published, or are to be had elsewhere.
@@ -117,13 +117,13 @@ impl RtspDoor {
         self,
         listener: Arc<TcpListener>,
         context: TaskContext,
-    ) -> Result<Infallible, DoorError> {
+    ) -> Result<Infallible, ServerError> {
         let mut beat = tokio::time::interval(HEARTBEAT_AGE_MAX / 5);
         let mut failures = 0u64;
         loop {
             tokio::select! {
                 biased;
-                () = context.stop.cancelled() => return Err(DoorError::Stopped),
+                () = context.stop.cancelled() => return Err(ServerError::Stopped),
                 _ = beat.tick() => context.heartbeat.beat(),
                 accepted = listener.accept() => match accepted {
                     Ok((socket, peer)) => self.welcome(socket, peer, &context),
@@ -140,7 +140,7 @@ impl RtspDoor {
     }
 
     fn welcome(&self, socket: TcpStream, peer: SocketAddr, context: &TaskContext) {
-        let Some(guest) = self.guests.enter(peer.ip().to_canonical()) else {
+        let Some(permit) = self.limits.enter(peer.ip().to_canonical()) else {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
@@ -152,16 +152,23 @@ impl RtspDoor {
                 return;
             }
         };
-        let house = House {
+        let services = RtspServices {
             outlets: Arc::clone(&self.outlets),
             entrances: Arc::clone(&self.entrances),
             multicast: self.multicast.clone(),
             supervisor: self.supervisor.clone(),
-            reception: self.reception.clone(),
+            registry: self.registry.clone(),
             archive: self.archive.clone(),
             clock: Arc::clone(&context.clock),
         };
-        let arrival = Arrival { socket, peer, tls, house, tunnels: self.tunnels.clone(), guest };
+        let arrival = IncomingConnection {
+            socket,
+            peer,
+            tls,
+            services,
+            tunnels: self.tunnels.clone(),
+            permit,
+        };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
                 debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");

@@ -9,19 +9,19 @@ use crate::base::time::BootTime;
 
 /// A leaky bucket.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Pacer {
     next: BootTime,
     /// Packets that may leave before the first has to wait.
     first: u32,
 }
 
-impl Default for Pace {
+impl Default for Pacer {
     fn default() -> Self {
         Self { next: BootTime::default(), first: UDP_FIRST_BURST_PACKETS_MAX }
     }
 }
 
-impl Pace {
+impl Pacer {
     /// When `count` packets, at least one, may leave in one go.
     pub(super) fn when(&self, count: u32, gap: Duration) -> BootTime {
         if count <= self.first {
@@ -66,13 +66,13 @@ mod tests {
     use super::*;
 
     /// A bucket whose first burst is over.
-    fn begun() -> Pace {
-        Pace { first: 0, ..Pace::default() }
+    fn begun() -> Pacer {
+        Pacer { first: 0, ..Pacer::default() }
     }
 
     #[test]
     fn the_first_burst_is_larger_and_what_follows_waits() {
-        let (mut pace, gap) = (Pace::default(), Duration::from_millis(1));
+        let (mut pace, gap) = (Pacer::default(), Duration::from_millis(1));
         let mut now = BootTime::from_millis(1_000);
         let mut told = Vec::new();
         for _ in 0..3 {

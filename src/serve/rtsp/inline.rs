@@ -1,28 +1,28 @@
-//! A reader that the packer serves while its connection sleeps.
+//! Delivery by the packetizer task itself while the connection's own task sleeps.
 //!
-//! Owns: what the connection lent (packets to come, queue, UDP sockets) and a second handle on its
-//! socket. A reader whose socket is full, or whose stream ends, is handed back by waking its
-//! connection.
+//! Owns: the sending half that the connection parked (source, queue, UDP sockets) and a second
+//! handle on its socket. When the socket is full or the stream ends, the connection is woken and
+//! takes its half back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::Socket;
 use tokio::sync::Notify;
 
-use super::outgoing::Outgoing;
-use super::play::{Exits, Play};
-use super::reception::Visitor;
+use super::play::{PacketSink, Play};
+use super::registry::SessionStats;
+use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
 use crate::live::rtsp::{InlineReader, Reader, Registration};
 use crate::rtp::RtpUnit;
 use crate::stream::Next;
 
-/// What sending takes.
+/// The sending half of a connection.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct Parked {
     pub(super) play: Play,
-    pub(super) out: Outgoing,
+    pub(super) out: SendQueue,
     pub(super) udp: Option<UdpPair>,
     /// Why the connection has to end.
     pub(super) end: Option<&'static str>,
@@ -39,36 +39,36 @@ enum Turn {
 }
 
 #[derive(Debug)]
-struct PlayLane {
+struct InlineSender {
     held: Mutex<Held>,
-    /// Who counts what is sent.
-    visitor: Arc<Visitor>,
+    /// Counts what is sent.
+    stats: Arc<SessionStats>,
     woken: Notify,
 }
 
 #[derive(Debug)]
 struct Held {
     writer: Option<Socket>,
-    lent: Option<Lent>,
+    parked: Option<Parked>,
 }
 
-/// The connection's end of a lane; dropping it closes the lane.
+/// The connection's end; dropping it ends inline delivery.
 #[derive(Debug)]
-pub(super) struct Lender {
-    lane: Arc<PlayLane>,
+pub(super) struct InlineHandle {
+    inline: Arc<InlineSender>,
     _registration: Registration,
 }
 
-impl PlayLane {
+impl InlineSender {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl InlineReader for PlayLane {
+impl InlineReader for InlineSender {
     fn serve(&self, now: BootTime) -> Option<BootTime> {
-        let Held { writer, lent } = &mut *self.lock();
-        match lent.as_mut()?.turn(now, writer.as_ref(), &self.visitor) {
+        let Held { writer, parked } = &mut *self.lock();
+        match parked.as_mut()?.turn(now, writer.as_ref(), &self.stats) {
             Turn::Done => None,
             Turn::Until(at) => Some(at),
             Turn::Stuck => {
@@ -83,9 +83,9 @@ impl InlineReader for PlayLane {
     }
 }
 
-impl Lent {
+impl Parked {
     /// Sends what there is, unit by unit.
-    fn turn(&mut self, now: BootTime, writer: Option<&Socket>, visitor: &Visitor) -> Turn {
+    fn turn(&mut self, now: BootTime, writer: Option<&Socket>, stats: &SessionStats) -> Turn {
         loop {
             if !self.write(now, writer) {
                 return Turn::Stuck;
@@ -99,19 +99,19 @@ impl Lent {
             match self.play.try_next() {
                 None => return Turn::Done,
                 // The stream counts it where it lags; the next unit is a key frame.
-                Some(Next::Lagged(units)) => visitor.dropped(units),
+                Some(Next::Lagged(units)) => stats.dropped(units),
                 // The connection will be told so too.
                 Some(Next::Ended) => return Turn::Stuck,
-                Some(Next::Item(unit)) => self.send(now, &unit, visitor),
+                Some(Next::Item(unit)) => self.send(now, &unit, stats),
             }
         }
     }
 
-    fn send(&mut self, now: BootTime, unit: &RtpUnit, visitor: &Visitor) {
-        let exits = Exits { tcp: &mut self.out, udp: self.udp.as_mut() };
-        match self.play.send(now, unit, exits) {
+    fn send(&mut self, now: BootTime, unit: &RtpUnit, stats: &SessionStats) {
+        let sink = PacketSink { tcp: &mut self.out, udp: self.udp.as_mut() };
+        match self.play.send(now, unit, sink) {
             Ok(()) if self.play.carries(unit.track) => {
-                visitor.handed(unit.arrived, unit.packets.framed().len());
+                stats.handed(unit.arrived, unit.packets.framed().len());
             }
             Ok(()) => {}
             Err(_) => self.end = Some("the codec changed"),
@@ -132,37 +132,40 @@ impl Lent {
     }
 }
 
-impl Lender {
-    /// A lane for whoever reads `reader`. Without a `writer` the connection is woken for every write.
-    pub(super) fn new(reader: &Reader, writer: Option<Socket>, visitor: Arc<Visitor>) -> Self {
-        let held = Mutex::new(Held { writer, lent: None });
-        let lane = Arc::new(PlayLane { held, visitor, woken: Notify::new() });
-        Self { _registration: reader.register(Arc::clone(&lane) as Arc<dyn InlineReader>), lane }
+impl InlineHandle {
+    /// Registers inline delivery for `reader`. Without a `writer` every write wakes the connection.
+    pub(super) fn new(reader: &Reader, writer: Option<Socket>, stats: Arc<SessionStats>) -> Self {
+        let held = Mutex::new(Held { writer, parked: None });
+        let inline = Arc::new(InlineSender { held, stats, woken: Notify::new() });
+        Self {
+            _registration: reader.register(Arc::clone(&inline) as Arc<dyn InlineReader>),
+            inline,
+        }
     }
 
-    /// Hands over, and sends what has come meanwhile; when the lane wants to be looked at unless
-    /// a unit comes before.
-    pub(super) fn lend(&self, now: BootTime, lent: Lent) -> Option<BootTime> {
-        self.lane.lock().lent = Some(lent);
-        self.lane.serve(now)
+    /// Parks the sending half and sends what has come meanwhile. Returns when it must be served
+    /// again if no unit comes before.
+    pub(super) fn park(&self, now: BootTime, parked: Parked) -> Option<BootTime> {
+        self.inline.lock().parked = Some(parked);
+        self.inline.serve(now)
     }
 
-    /// Takes back what was lent.
-    pub(super) fn take_back(&self) -> Option<Lent> {
-        self.lane.lock().lent.take()
+    /// Takes the sending half back.
+    pub(super) fn unpark(&self) -> Option<Parked> {
+        self.inline.lock().parked.take()
     }
 
-    /// Waits until the lane needs its owner. Cancel safe.
+    /// Waits until the connection has to act. Cancel safe.
     pub(super) async fn woken(&self) {
-        self.lane.woken.notified().await;
+        self.inline.woken.notified().await;
     }
 }
 
-impl Drop for Lender {
+impl Drop for InlineHandle {
     fn drop(&mut self) {
-        // The packer may hold the lane for a moment longer; the socket must close now.
-        let mut held = self.lane.lock();
-        let gone = (held.writer.take(), held.lent.take());
+        // The packetizer may hold a reference a moment longer; the socket must close now.
+        let mut held = self.inline.lock();
+        let gone = (held.writer.take(), held.parked.take());
         drop(held);
         drop(gone);
     }

@@ -15,14 +15,14 @@ const SLICES_MAX: usize = 16;
 
 /// Bytes that wait for the socket.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct SendQueue {
     queue: VecDeque<Bytes>,
     bytes: usize,
     /// When the peer last took a byte, or the queue began to fill.
     progress: BootTime,
 }
 
-impl Outgoing {
+impl SendQueue {
     pub(super) fn new(now: BootTime) -> Self {
         Self { queue: VecDeque::new(), bytes: 0, progress: now }
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn partial_writes_leave_the_rest_and_move_the_deadline() {
-        let mut out = Outgoing::new(BootTime::default());
+        let mut out = SendQueue::new(BootTime::default());
         assert_eq!(out.deadline(), None);
         let at = BootTime::from_millis;
         out.push(at(5), Bytes::from_static(b"abc"));

@@ -8,22 +8,22 @@ use crate::base::limits::{RTSP_CONNECTIONS_MAX, RTSP_CONNECTIONS_PER_PEER_MAX};
 
 /// The connections of all listeners, by address.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(super) struct ConnectionLimits(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
 /// One connection's place; dropping it frees the place.
 #[derive(Debug)]
-pub(super) struct Guest {
-    guests: Guests,
+pub(super) struct ConnectionPermit {
+    limits: ConnectionLimits,
     ip: IpAddr,
 }
 
-impl Guests {
+impl ConnectionLimits {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a connection from `ip`, if there is one.
-    pub(super) fn enter(&self, ip: IpAddr) -> Option<Guest> {
+    pub(super) fn enter(&self, ip: IpAddr) -> Option<ConnectionPermit> {
         let mut counts = self.lock();
         let own = counts.get(&ip).copied().unwrap_or(0);
         let all: usize = counts.values().sum();
@@ -31,13 +31,13 @@ impl Guests {
             return None;
         }
         counts.insert(ip, own + 1);
-        Some(Guest { guests: self.clone(), ip })
+        Some(ConnectionPermit { limits: self.clone(), ip })
     }
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut counts = self.guests.lock();
+        let mut counts = self.limits.lock();
         if let Some(count) = counts.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_places_and_leaving_frees_them() {
-        let guests = Guests::default();
+        let limits = ConnectionLimits::default();
         let ip = |n: u8| IpAddr::from([10, 0, 0, n]);
-        let enter = |n| std::iter::from_fn(|| guests.enter(ip(n))).collect::<Vec<_>>();
+        let enter = |n| std::iter::from_fn(|| limits.enter(ip(n))).collect::<Vec<_>>();
         let first = enter(1);
         assert_eq!(first.len(), RTSP_CONNECTIONS_PER_PEER_MAX);
         let rest: Vec<_> = (2..20).flat_map(enter).collect();
@@ -63,6 +63,6 @@ mod tests {
         drop(first);
         assert_eq!(enter(200).len(), RTSP_CONNECTIONS_PER_PEER_MAX);
         drop(rest);
-        assert!(guests.lock().is_empty());
+        assert!(limits.lock().is_empty());
     }
 }

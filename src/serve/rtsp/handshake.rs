@@ -13,10 +13,10 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connection::{Connection, House};
-use super::guests::Guest;
-use super::link::{Link, Socket, Tunnel};
-use super::tunnels::{Key, Place, Post, Tunnels};
+use super::connection::{Connection, RtspServices};
+use super::connection_limits::ConnectionPermit;
+use super::transport::{Socket, Transport, Tunnel};
+use super::tunnels::{Post, TunnelEntry, TunnelKey, TunnelRegistry};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_TUNNEL_JOIN_TIME_MAX};
 use crate::wire::rtsp::tunnel::{self, Ask, Half, Opening};
 
@@ -27,60 +27,62 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that was accepted just now.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct IncomingConnection {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
     /// The settings of a listener that speaks TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
-    pub(super) house: House,
-    pub(super) tunnels: Tunnels,
-    pub(super) guest: Guest,
+    pub(super) services: RtspServices,
+    pub(super) tunnels: TunnelRegistry,
+    pub(super) permit: ConnectionPermit,
 }
 
-impl Arrival {
+impl IncomingConnection {
     /// Serves the peer until one of both sides ends it. An error means that it never got so far.
     pub(super) async fn serve(self) -> io::Result<()> {
-        let Self { socket, peer, tls, house, tunnels, guest } = self;
+        let Self { socket, peer, tls, services, tunnels, permit } = self;
         let mut socket = Socket::plain(socket)?;
         if let Some(config) = tls {
             socket = socket.secured(config).await?;
         }
         let (opening, first) = open(&mut socket).await?;
-        let key = |cookie| Key { cookie, peer: peer.ip().to_canonical() };
+        let key = |cookie| TunnelKey { cookie, peer: peer.ip().to_canonical() };
         match opening {
             Opening::Unclear => {}
             Opening::Refused(text) => refuse(socket, text).await,
-            Opening::Rtsp => Connection::new(Link::Direct(socket), peer, house)?.run(&first).await,
+            Opening::Rtsp => {
+                Connection::new(Transport::Direct(socket), peer, services)?.run(&first).await;
+            }
             Opening::Tunnel(Ask { half: Half::Down, cookie, .. }) => {
                 match tunnels.open(key(cookie)) {
-                    Some(place) => {
-                        let tunnel = joined(socket, place).await?;
-                        Connection::new(tunnel, peer, house)?.run(&[]).await;
+                    Some(entry) => {
+                        let tunnel = joined(socket, entry).await?;
+                        Connection::new(tunnel, peer, services)?.run(&[]).await;
                     }
                     None => refuse(socket, "the session cookie is taken").await,
                 }
             }
             Opening::Tunnel(Ask { half: Half::Up, cookie, head_bytes }) => {
-                let post = Post { socket, first: first.slice(head_bytes..), _guest: guest };
+                let post = Post { socket, first: first.slice(head_bytes..), _permit: permit };
                 if let Err(post) = tunnels.join(&key(cookie), post) {
                     refuse(post.socket, "there is no such tunnel").await;
                 }
                 return Ok(());
             }
         }
-        drop(guest);
+        drop(permit);
         Ok(())
     }
 }
 
 /// Waits for the POST that belongs to the GET `down`.
-async fn joined(mut down: Socket, mut place: Place) -> io::Result<Link> {
+async fn joined(mut down: Socket, mut entry: TunnelEntry) -> io::Result<Transport> {
     let joined = async {
         down.say(&tunnel::welcome()).await?;
-        io::Result::Ok(place.next_post().await)
+        io::Result::Ok(entry.next_post().await)
     };
     let post = timeout(RTSP_TUNNEL_JOIN_TIME_MAX, joined).await??;
-    Ok(Link::Tunnel(Box::new(Tunnel::new(down, place, post))))
+    Ok(Transport::Tunnel(Box::new(Tunnel::new(down, entry, post))))
 }
 
 /// Reads until it is clear what the connection is. What is read by then is part of the answer.

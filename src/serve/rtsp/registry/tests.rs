@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::ledger::{keep_ledger, read_ledger};
+use super::failed_logins::{keep_failed_logins, read_failed_logins};
 use super::*;
 use crate::base::Stop;
-use crate::base::limits::{AUTH_FAILURES_MAX, AUTH_LEDGER_BYTES_MAX};
+use crate::base::limits::{AUTH_FAILURES_BYTES_MAX, AUTH_FAILURES_MAX};
 use crate::base::time::{Clock, SharedClock, SystemClock};
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::auth::{Access, Rules};
@@ -32,34 +32,34 @@ fn failed_session() -> Session {
 
 #[test]
 fn the_last_failures_are_kept_newest_first_and_once_per_connection() {
-    let reception = Reception::default();
-    let mut first = reception.enter(peer(), false);
+    let registry = SessionRegistry::default();
+    let mut first = registry.enter(peer(), false);
     for _ in 0..2 {
         first.see(WallTime::default(), &mut failed_session());
     }
-    assert_eq!(reception.failed().len(), 1);
-    let report = &reception.failed()[0];
+    assert_eq!(registry.failed().len(), 1);
+    let report = &registry.failed()[0];
     assert_eq!(report.reason, "404 Not Found: there is no such stream");
     assert_eq!((&report.peer[..], report.user_agent.as_deref()), ("10.0.0.2:5000", Some("probe")));
     assert!(report.transcript.contains("DESCRIBE rtsp://***@h/x"), "{}", report.transcript);
     let oldest = report.id.clone();
     for _ in 0..RTSP_FAILURES_MAX {
-        reception.enter(peer(), false).see(WallTime::default(), &mut failed_session());
+        registry.enter(peer(), false).see(WallTime::default(), &mut failed_session());
     }
-    let failed = reception.failed();
+    let failed = registry.failed();
     assert_eq!(failed.len(), RTSP_FAILURES_MAX);
     assert!(failed.iter().all(|failure| failure.id != oldest));
 }
 
 #[test]
 fn only_what_is_set_up_is_listed_and_can_be_ended() {
-    let reception = Reception::default();
-    let visit = reception.enter(peer(), false);
-    assert!(reception.sessions(|_| None).is_empty());
-    let id = reception.visitors().values().next().unwrap().id();
-    assert!(!reception.end(&id) && !reception.end("") && !visit.end().is_cancelled());
-    drop(visit);
-    assert!(reception.visitors().is_empty());
+    let registry = SessionRegistry::default();
+    let handle = registry.enter(peer(), false);
+    assert!(registry.sessions(|_| None).is_empty());
+    let id = registry.open().values().next().unwrap().id();
+    assert!(!registry.end(&id) && !registry.end("") && !handle.end().is_cancelled());
+    drop(handle);
+    assert!(registry.open().is_empty());
 }
 
 fn guard() -> Arc<Guard> {
@@ -68,7 +68,7 @@ fn guard() -> Arc<Guard> {
 }
 
 async fn wait(guard: &Guard, dir: &Path) -> Option<Duration> {
-    read_ledger(guard, dir, &SystemClock).await;
+    read_failed_logins(guard, dir, &SystemClock).await;
     guard.failures().wait(SystemClock.boot(), peer().ip())
 }
 
@@ -79,7 +79,7 @@ async fn wrong_passwords_are_remembered_over_a_restart() {
     let supervisor = Supervisor::new(Stop::new(), clock);
     let before = guard();
     assert_eq!(wait(&before, dir.path()).await, None, "no file yet");
-    keep_ledger(&before, dir.path(), &supervisor);
+    keep_failed_logins(&before, dir.path(), &supervisor);
     // The task begins before it is told to stop.
     tokio::task::yield_now().await;
     for _ in 0..2 * AUTH_FAILURES_MAX {
@@ -93,7 +93,7 @@ async fn wrong_passwords_are_remembered_over_a_restart() {
 async fn a_ledger_that_is_damaged_counts_as_none() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wrong-passwords.json");
-    let endless = "[".repeat(usize::try_from(AUTH_LEDGER_BYTES_MAX).unwrap() * 2);
+    let endless = "[".repeat(usize::try_from(AUTH_FAILURES_BYTES_MAX).unwrap() * 2);
     for text in ["", "{}", "\u{0}\u{0}", "{\"at_unix_ms\":", &endless] {
         std::fs::write(&path, text).unwrap();
         assert_eq!(wait(&guard(), dir.path()).await, None);

@@ -3,8 +3,8 @@
 //! Owns: the list of connections and the last failures, both for the API; the ledger of wrong
 //! passwords on disk. Does not own: any connection; each tells of itself and is told to end.
 
-mod ledger;
-mod visit;
+mod failed_logins;
+mod handle;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,24 +12,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use ledger::{LedgerError, keep_ledger, read_ledger};
-pub use visit::SessionReport;
-pub(super) use visit::{Visit, Visitor};
+pub use failed_logins::{FailedLoginsError, keep_failed_logins, read_failed_logins};
+pub use handle::SessionReport;
+pub(super) use handle::{SessionHandle, SessionStats};
 
 use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::Flowing;
 use crate::wire::rtsp::auth::{Guard, Right};
 
-/// What all RTSP doors share. Clones are the same reception.
+/// The RTSP sessions of all listeners. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Reception(Arc<Shared>);
+pub struct SessionRegistry(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
     session_timeout: Mutex<Duration>,
-    visitors: Mutex<BTreeMap<u64, Arc<Visitor>>>,
+    sessions: Mutex<BTreeMap<u64, Arc<SessionStats>>>,
     failures: Mutex<VecDeque<FailureReport>>,
 }
 
@@ -53,14 +53,14 @@ pub struct FailureReport {
     pub transcript: String,
 }
 
-impl Reception {
-    /// A reception with `guard` at its door.
+impl SessionRegistry {
+    /// A registry whose sessions `guard` authorizes.
     #[must_use]
     pub fn new(guard: Guard) -> Self {
         Self(Arc::new(Shared {
             guard: Arc::new(guard),
             session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
-            visitors: Mutex::default(),
+            sessions: Mutex::default(),
             failures: Mutex::default(),
         }))
     }
@@ -82,8 +82,8 @@ impl Reception {
         *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
     }
 
-    fn visitors(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Visitor>>> {
-        self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<SessionStats>>> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> MutexGuard<'_, VecDeque<FailureReport>> {
@@ -94,8 +94,8 @@ impl Reception {
     /// stream came.
     #[must_use]
     pub fn sessions(&self, newest: impl Fn(&str) -> Option<BootTime>) -> Vec<SessionReport> {
-        let visitors: Vec<_> = self.visitors().values().cloned().collect();
-        let mut reports: Vec<_> = visitors.iter().filter_map(|v| v.report(&newest)).collect();
+        let sessions: Vec<_> = self.open().values().cloned().collect();
+        let mut reports: Vec<_> = sessions.iter().filter_map(|v| v.report(&newest)).collect();
         reports.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         reports
     }
@@ -103,16 +103,16 @@ impl Reception {
     /// Ends the session `id`, connection and all; `false` when there is none.
     #[must_use]
     pub fn end(&self, id: &str) -> bool {
-        let visitors = self.visitors();
-        let found = visitors.values().find(|visitor| visitor.id() == id);
-        found.is_some_and(|visitor| visitor.is_set_up() && visitor.end())
+        let sessions = self.open();
+        let found = sessions.values().find(|stats| stats.id() == id);
+        found.is_some_and(|stats| stats.is_set_up() && stats.end())
     }
 
     /// Ends every session that the rules no longer allow; how many.
-    pub fn end_strangers(&self) -> usize {
-        let visitors: Vec<_> = self.visitors().values().cloned().collect();
-        let strangers = visitors.iter().filter(|visitor| {
-            visitor.doing().is_some_and(|(user, stream, flow)| {
+    pub fn end_unauthorized(&self) -> usize {
+        let sessions: Vec<_> = self.open().values().cloned().collect();
+        let strangers = sessions.iter().filter(|stats| {
+            stats.doing().is_some_and(|(user, stream, flow)| {
                 let lets = |right| self.0.guard.still_lets(user.as_deref(), right, &stream);
                 !match flow {
                     Flowing::Playing => lets(Right::Read),
@@ -121,7 +121,7 @@ impl Reception {
                 }
             })
         });
-        strangers.filter(|visitor| visitor.end()).count()
+        strangers.filter(|stats| stats.end()).count()
     }
 
     /// The last clients that failed, newest first.
@@ -146,7 +146,7 @@ impl Reception {
     }
 }
 
-impl Default for Reception {
+impl Default for SessionRegistry {
     /// Lets everybody in; for tests.
     fn default() -> Self {
         Self::new(Guard::open())

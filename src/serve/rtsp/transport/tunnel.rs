@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 use tokio::io::Interest;
 
-use super::super::tunnels::{Place, Post};
+use super::super::tunnels::{Post, TunnelEntry};
 use super::Socket;
 use crate::wire::rtsp::tunnel::Uplink;
 
@@ -19,7 +19,7 @@ const UP_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub(in super::super) struct Tunnel {
     down: Socket,
-    place: Place,
+    entry: TunnelEntry,
     up: Option<Post>,
     /// Takes the place of `up` once that has nothing more to say.
     next: Option<Post>,
@@ -30,9 +30,9 @@ pub(in super::super) struct Tunnel {
 
 impl Tunnel {
     /// Joins the GET `down` with its first POST.
-    pub(in super::super) fn new(down: Socket, place: Place, first: Post) -> Self {
+    pub(in super::super) fn new(down: Socket, entry: TunnelEntry, first: Post) -> Self {
         let (next, uplink) = (Some(first), Uplink::default());
-        Self { down, place, up: None, next, unread: Bytes::new(), uplink }
+        Self { down, entry, up: None, next, unread: Bytes::new(), uplink }
     }
 
     pub(super) fn down(&self) -> &Socket {
@@ -106,7 +106,7 @@ impl Tunnel {
         tokio::select! {
             biased;
             () = readable(self.up.as_ref()), if reads => true,
-            post = self.place.next_post(), if reads => {
+            post = self.entry.next_post(), if reads => {
                 self.next = Some(post);
                 true
             }

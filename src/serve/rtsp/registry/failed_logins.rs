@@ -13,17 +13,19 @@ use tracing::warn;
 
 use crate::base::fault::{Class, Fault};
 use crate::base::file;
-use crate::base::limits::{AUTH_LEDGER_BYTES_MAX, AUTH_LEDGER_PAUSE, AUTH_LEDGER_READ_TIME_MAX};
+use crate::base::limits::{
+    AUTH_FAILURES_BYTES_MAX, AUTH_FAILURES_PAUSE, AUTH_FAILURES_READ_TIME_MAX,
+};
 use crate::base::time::Clock;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
-use crate::wire::rtsp::auth::{Guard, Ledger};
+use crate::wire::rtsp::auth::{Guard, SavedFailures};
 
 /// The file's name.
 const NAME: &str = "wrong-passwords.json";
 
 /// Why the ledger is not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
+pub enum FailedLoginsError {
     /// It could not be written; it is tried again.
     #[error("{} cannot be written", path.display())]
     Write {
@@ -37,7 +39,7 @@ pub enum LedgerError {
     Stopped,
 }
 
-impl Fault for LedgerError {
+impl Fault for FailedLoginsError {
     fn class(&self) -> Class {
         match self {
             Self::Write { .. } => Class::Disk,
@@ -47,10 +49,10 @@ impl Fault for LedgerError {
 }
 
 /// Takes over what a former life wrote into `data_dir`. A disk that hangs holds nothing up.
-pub async fn read_ledger(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
+pub async fn read_failed_logins(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
     let path = data_dir.join(NAME);
     let task = tokio::task::spawn_blocking(move || read(&path));
-    match tokio::time::timeout(AUTH_LEDGER_READ_TIME_MAX, task).await {
+    match tokio::time::timeout(AUTH_FAILURES_READ_TIME_MAX, task).await {
         Ok(Ok(Ok(Some(ledger)))) => {
             guard.failures().restore(clock.boot(), clock.wall(), &ledger);
         }
@@ -60,19 +62,19 @@ pub async fn read_ledger(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Ledger>> {
+fn read(path: &Path) -> io::Result<Option<SavedFailures>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut text = String::new();
-    file.take(AUTH_LEDGER_BYTES_MAX).read_to_string(&mut text)?;
+    file.take(AUTH_FAILURES_BYTES_MAX).read_to_string(&mut text)?;
     serde_json::from_str(&text).map(Some).map_err(io::Error::other)
 }
 
 /// Keeps the ledger of `guard` in `data_dir` as the task `rtsp/ledger`.
-pub fn keep_ledger(guard: &Arc<Guard>, data_dir: &Path, supervisor: &Supervisor) {
+pub fn keep_failed_logins(guard: &Arc<Guard>, data_dir: &Path, supervisor: &Supervisor) {
     let (guard, path) = (Arc::clone(guard), data_dir.join(NAME));
     supervisor.keep(TaskSpec::new("rtsp/ledger"), move |context| {
         run(Arc::clone(&guard), path.clone(), context)
@@ -84,18 +86,18 @@ async fn run(
     guard: Arc<Guard>,
     path: PathBuf,
     context: TaskContext,
-) -> Result<Infallible, LedgerError> {
+) -> Result<Infallible, FailedLoginsError> {
     let mut written = 0;
     let mut told = guard.failures().counts();
     loop {
         let stopped = tokio::select! {
             biased;
             () = context.stop.cancelled() => true,
-            () = tokio::time::sleep(AUTH_LEDGER_PAUSE) => false,
+            () = tokio::time::sleep(AUTH_FAILURES_PAUSE) => false,
         };
         let (ledger, changes, counts, last) = {
             let failures = guard.failures();
-            let ledger = failures.ledger(context.clock.boot(), context.clock.wall());
+            let ledger = failures.saved(context.clock.boot(), context.clock.wall());
             (ledger, failures.changes(), failures.counts(), failures.last())
         };
         if let (true, Some(peer)) = (counts != told, last) {
@@ -108,13 +110,13 @@ async fn run(
             written = changes;
         }
         if stopped {
-            return Err(LedgerError::Stopped);
+            return Err(FailedLoginsError::Stopped);
         }
     }
 }
 
-async fn write(path: &Path, ledger: &Ledger) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::Write { path: path.to_owned(), source };
+async fn write(path: &Path, ledger: &SavedFailures) -> Result<(), FailedLoginsError> {
+    let failed = |source| FailedLoginsError::Write { path: path.to_owned(), source };
     let text = serde_json::to_vec(ledger).map_err(|error| failed(error.into()))?;
     let target = path.to_owned();
     let written = tokio::task::spawn_blocking(move || file::replace(&target, &text)).await;

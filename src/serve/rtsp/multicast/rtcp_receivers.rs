@@ -18,13 +18,13 @@ const REPORT_BYTES_MAX: usize = 1_500;
 
 /// One socket per track, on its RTCP port of the group.
 #[derive(Debug)]
-pub(super) struct Ears {
+pub(super) struct RtcpReceivers {
     sockets: Vec<UdpSocket>,
     /// Where our own reports come from, which the group gives back to us.
     own: SocketAddr,
 }
 
-impl Ears {
+impl RtcpReceivers {
     /// Listens to `group`, that of the first track, on the interface of `local`. A port that
     /// cannot be had stays unheard: RTSP keeps its members alive too.
     pub(super) fn open(local: Ipv4Addr, group: Group, own_port: u16) -> Self {
@@ -85,14 +85,14 @@ mod tests {
     async fn reports_of_every_track_are_heard_and_our_own_are_not() {
         let (own, member) = (mouth(), mouth());
         let group = Group { address: Ipv4Addr::new(239, 9, 8, 7), port: 42_120, ttl: 1 };
-        let ears = Ears::open(LOOPBACK, group, own.local_addr().unwrap().port());
-        assert_eq!(ears.sockets.len(), TRACKS_MAX);
+        let receivers = RtcpReceivers::open(LOOPBACK, group, own.local_addr().unwrap().port());
+        assert_eq!(receivers.sockets.len(), TRACKS_MAX);
         own.send_to(REPORT, (group.address, group.port + 1)).unwrap();
         member.send_to(b"garbage", (group.address, group.port + 1)).unwrap();
-        tokio::time::timeout(Duration::from_millis(300), ears.next()).await.unwrap_err();
+        tokio::time::timeout(Duration::from_millis(300), receivers.next()).await.unwrap_err();
         for track in 0..4 {
             member.send_to(REPORT, (group.address, group.port + 1 + 2 * track)).unwrap();
-            let heard = tokio::time::timeout(Duration::from_secs(10), ears.next()).await;
+            let heard = tokio::time::timeout(Duration::from_secs(10), receivers.next()).await;
             assert_eq!(heard.unwrap(), IpAddr::V4(LOOPBACK));
         }
     }

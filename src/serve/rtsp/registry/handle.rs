@@ -1,4 +1,4 @@
-//! One connection as the reception knows it.
+//! One connection as the registry knows it.
 //!
 //! Owns: what it does and how much, told by the connection; the wish that it end. Figures are
 //! written with every access unit, so they are single words that nobody waits for.
@@ -9,23 +9,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::{FailureReport, Reception};
+use super::{FailureReport, SessionRegistry};
 use crate::base::Stop;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::{Flowing, Session};
 
 /// A connection in the list; dropping it takes it out.
 #[derive(Debug)]
-pub(crate) struct Visit {
-    reception: Reception,
-    visitor: Arc<Visitor>,
+pub(crate) struct SessionHandle {
+    registry: SessionRegistry,
+    stats: Arc<SessionStats>,
     /// A failure of it is filed.
     filed: bool,
 }
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct SessionStats {
     number: u64,
     peer: SocketAddr,
     secure: bool,
@@ -78,7 +78,7 @@ pub struct SessionReport {
     pub lag_ms: Option<u64>,
 }
 
-impl Visitor {
+impl SessionStats {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,10 +148,10 @@ impl Visitor {
     }
 }
 
-impl Reception {
+impl SessionRegistry {
     /// Puts a connection from `peer` into the list.
-    pub(crate) fn enter(&self, peer: SocketAddr, secure: bool) -> Visit {
-        let visitor = Arc::new(Visitor {
+    pub(crate) fn enter(&self, peer: SocketAddr, secure: bool) -> SessionHandle {
+        let stats = Arc::new(SessionStats {
             number: fastrand::u64(..),
             peer,
             secure,
@@ -161,15 +161,15 @@ impl Reception {
             newest: AtomicU64::default(),
             end: Stop::new(),
         });
-        self.visitors().insert(visitor.number, Arc::clone(&visitor));
-        Visit { reception: self.clone(), visitor, filed: false }
+        self.open().insert(stats.number, Arc::clone(&stats));
+        SessionHandle { registry: self.clone(), stats, filed: false }
     }
 }
 
-impl Visit {
+impl SessionHandle {
     /// Comes true when the connection shall end. Cancel safe.
     pub(crate) fn end(&self) -> Stop {
-        self.visitor.end.clone()
+        self.stats.end.clone()
     }
 
     /// The connection was told something: its session may be another one now.
@@ -177,11 +177,11 @@ impl Visit {
         self.note(wall, session);
         if let Some(failure) = session.take_failure() {
             self.filed = true;
-            let facts = self.visitor.facts();
-            self.reception.file(FailureReport {
-                id: self.visitor.id(),
+            let facts = self.stats.facts();
+            self.registry.file(FailureReport {
+                id: self.stats.id(),
                 at: wall,
-                peer: self.visitor.peer.to_string(),
+                peer: self.stats.peer.to_string(),
                 user_agent: facts.user_agent.clone(),
                 user: facts.user.as_deref().map(str::to_owned),
                 reason: failure.reason,
@@ -189,12 +189,12 @@ impl Visit {
             });
         } else if self.filed && session.has_flowed() && session.view().is_some() {
             self.filed = false;
-            self.reception.withdraw(&self.visitor.id());
+            self.registry.withdraw(&self.stats.id());
         }
     }
 
     fn note(&self, wall: WallTime, session: &Session) {
-        let mut facts = self.visitor.facts();
+        let mut facts = self.stats.facts();
         facts.user_agent = session.user_agent().map(str::to_owned);
         facts.user = session.user().cloned();
         let Some(view) = session.view() else {
@@ -204,7 +204,7 @@ impl Visit {
         if facts.stream.as_deref() != Some(view.stream) {
             facts.stream = Some(view.stream.to_owned());
             facts.since = wall;
-            for figure in [&self.visitor.bytes, &self.visitor.drops, &self.visitor.newest] {
+            for figure in [&self.stats.bytes, &self.stats.drops, &self.stats.newest] {
                 figure.store(0, Relaxed);
             }
         }
@@ -212,13 +212,13 @@ impl Visit {
     }
 
     /// What counts for it, for who sends while the connection sleeps.
-    pub(crate) fn visitor(&self) -> &Arc<Visitor> {
-        &self.visitor
+    pub(crate) fn stats(&self) -> &Arc<SessionStats> {
+        &self.stats
     }
 }
 
-impl Drop for Visit {
+impl Drop for SessionHandle {
     fn drop(&mut self) {
-        self.reception.visitors().remove(&self.visitor.number);
+        self.registry.open().remove(&self.stats.number);
     }
 }
