@@ -5,6 +5,8 @@
 # make deb    Debian packages for amd64 and arm64, in target/deb
 # make test-board   the unit tests under emulation, and the package on a virtual arm64 board
 # make board  builds what that needs
+# make dist  the source tarball with vendored crates and the built page, in target/dist; what yocto/ builds from
+# make lint-yocto   the Yocto layer, without bitbake
 # make soak   property tests, simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
@@ -30,14 +32,14 @@ BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test test-board board board-tests board-image bench soak cross deb deb-arm64 page players \
+.PHONY: run test test-board board board-tests board-image bench soak dist lint-yocto cross deb deb-arm64 page players \
 	packages-build packages-test packages-cross packages-board check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
 	@exec ./target/release/holdfast run --config $(CONFIG)
 
-test: packages-build packages-test page players
+test: packages-build packages-test page players lint-yocto
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -59,6 +61,12 @@ bench: packages-build packages-test page
 
 soak: packages-build packages-test page
 	@.ci/soak
+
+dist: page
+	@.ci/dist
+
+lint-yocto: packages-test
+	@.ci/lint-yocto
 
 cross: packages-cross page
 	@.ci/cross build --release --locked

@@ -15,4 +15,5 @@ mod encode;
 mod end_to_end;
 mod http;
 mod readme;
+mod reference;
 mod systemd;

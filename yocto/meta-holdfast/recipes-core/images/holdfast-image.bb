@@ -1,0 +1,22 @@
+SUMMARY = "The appliance: Holdfast, the network and nothing else"
+DESCRIPTION = "A read-only root file system for two slots of one size; footage and settings are on a data partition."
+HOMEPAGE = "https://holdfast.example/"
+BUGTRACKER = "https://holdfast.example/issues"
+SECTION = "images"
+LICENSE = "MIT"
+CVE_PRODUCT = ""
+
+inherit core-image
+
+IMAGE_FEATURES += "read-only-rootfs"
+IMAGE_LINGUAS = ""
+IMAGE_INSTALL = "\
+    packagegroup-core-boot \
+    holdfast \
+    tzdata \
+    e2fsprogs-e2fsck \
+    e2fsprogs-resize2fs \
+    ${@bb.utils.contains('BBFILE_COLLECTIONS', 'rauc', 'rauc', '', d)} \
+"
+IMAGE_FSTYPES:append:holdfast = " ext4 wic.xz wic.bmap"
+WKS_FILE:holdfast = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks"

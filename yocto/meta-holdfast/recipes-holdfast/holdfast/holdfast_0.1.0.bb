@@ -1,0 +1,56 @@
+SUMMARY = "Edge video appliance: cameras, recordings, RTSP, HLS and a page"
+DESCRIPTION = "Captures and pulls cameras, keeps their footage in a ring that survives power cuts, and serves it."
+HOMEPAGE = "https://holdfast.example/"
+BUGTRACKER = "https://holdfast.example/issues"
+SECTION = "multimedia"
+LICENSE = "MIT | Apache-2.0"
+LIC_FILES_CHKSUM = "\
+    file://LICENSE-MIT;md5=3f74d2e19d7f606ab601c4a436ad6a9e \
+    file://LICENSE-APACHE;md5=3b83ef96387f14655fc854ddc3c6bd57 \
+"
+CVE_PRODUCT = "holdfast"
+# clang: the headers of V4L2 are read with libclang when the crate v4l is built.
+DEPENDS = "clang-native nasm-native"
+
+# Where `make dist` of the tree around this layer leaves its tarball.
+HOLDFAST_DIST ?= "${THISDIR}/../../../../target/dist"
+# The only source: what `make dist` packs, with vendored crates and the built page.
+SRC_URI = "file://${HOLDFAST_DIST}/holdfast-${PV}.tar.xz"
+
+S = "${UNPACKDIR}/holdfast-${PV}"
+
+inherit cargo systemd useradd
+
+CARGO_VENDORING_DIRECTORY = "${S}/vendor"
+EXTRA_OECARGO_PATHS = ""
+export LIBCLANG_PATH = "${STAGING_LIBDIR_NATIVE}"
+export BINDGEN_EXTRA_CLANG_ARGS = "--sysroot=${STAGING_DIR_TARGET}"
+
+do_install() {
+    install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/holdfast ${D}${bindir}/holdfast
+    install -d ${D}${systemd_system_unitdir}
+    install -m 0644 ${S}/systemd/*.service ${S}/systemd/*.path ${D}${systemd_system_unitdir}
+    install -D -m 0644 ${S}/systemd/sysusers.d/holdfast.conf ${D}${nonarch_libdir}/sysusers.d/holdfast.conf
+    install -D -m 0644 ${S}/systemd/tmpfiles.d/holdfast.conf ${D}${nonarch_libdir}/tmpfiles.d/holdfast.conf
+    install -D -m 0644 ${S}/systemd/udev.rules.d/60-holdfast.rules \
+        ${D}${nonarch_base_libdir}/udev/rules.d/60-holdfast.rules
+    install -D -m 0644 ${S}/systemd/journald.conf.d/holdfast.conf \
+        ${D}${nonarch_libdir}/systemd/journald.conf.d/holdfast.conf
+    install -D -m 0644 ${S}/systemd/system.conf.d/${HOLDFAST_WATCHDOG}.conf \
+        ${D}${nonarch_libdir}/systemd/system.conf.d/holdfast-watchdog.conf
+    install -D -m 0640 ${S}/systemd/debian/holdfast.toml ${D}${sysconfdir}/holdfast/holdfast.toml
+    chown root:holdfast ${D}${sysconfdir}/holdfast/holdfast.toml
+}
+
+# The hardware watchdog of the board; a Tegra's counts otherwise.
+HOLDFAST_WATCHDOG ?= "holdfast-watchdog${@'-tegra' if 'tegra' in d.getVar('OVERRIDES').split(':') else ''}"
+
+USERADD_PACKAGES = "${PN}"
+GROUPADD_PARAM:${PN} = "--system gpio; --system holdfast"
+USERADD_PARAM:${PN} = "--system --gid holdfast --groups video,gpio --home-dir ${localstatedir}/lib/holdfast --shell ${sbindir}/nologin holdfast"
+
+SYSTEMD_SERVICE:${PN} = "holdfast.service holdfast-health.service"
+
+FILES:${PN} += "${nonarch_libdir} ${nonarch_base_libdir} ${systemd_system_unitdir}"
+CONFFILES:${PN} = "${sysconfdir}/holdfast/holdfast.toml"
+RRECOMMENDS:${PN} = "libde265"
