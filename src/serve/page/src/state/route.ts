@@ -1,4 +1,4 @@
-// The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&t=DATE`.
+// The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&at=DATE`.
 //
 // Owns: the address. Everything on the page can be reached and shared by it.
 
@@ -26,7 +26,7 @@ export function streamAddress(name: string): string {
 export function timelineAddress(name: string, ms?: number): string {
   const url = boxUrl('timeline');
   url.searchParams.set('cam', name);
-  if (ms !== undefined) url.searchParams.set('t', new Date(ms).toISOString());
+  if (ms !== undefined) url.searchParams.set('at', new Date(ms).toISOString());
   return url.pathname + url.search;
 }
 
@@ -34,7 +34,8 @@ export function timelineAddress(name: string, ms?: number): string {
 export function timelineLocation(): { cam: string | null; ms: number | null } | null {
   if (location.pathname !== boxUrl('timeline').pathname) return null;
   const query = new URLSearchParams(location.search);
-  const ms = Date.parse(query.get('t') ?? '');
+  // Addresses that were shared before `at` have `t`.
+  const ms = Date.parse(query.get('at') ?? query.get('t') ?? '');
   return { cam: query.get('cam'), ms: Number.isNaN(ms) ? null : ms };
 }
 
