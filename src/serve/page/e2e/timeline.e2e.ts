@@ -50,7 +50,7 @@ async function told(page: Page): Promise<number> {
 /** Opens the past of the steady stream so many seconds before now, and waits for its picture. */
 async function past(secs: number): Promise<Page> {
   const t = new Date(Date.now() - secs * 1000).toISOString();
-  opened = await open(browser, { hash: `timeline?cam=${STEADY}&t=${t}` });
+  opened = await open(browser, { hash: `timeline?cam=${STEADY}&at=${t}` });
   await settled(opened.page);
   return opened.page;
 }
@@ -81,7 +81,7 @@ async function press(page: Page, key: string): Promise<Seen> {
 
 test('an address with a date shows the picture of that date', async () => {
   const page = await past(12);
-  const wanted_ms = Date.parse(new URL(page.url()).searchParams.get('t') ?? '');
+  const wanted_ms = Date.parse(new URL(page.url()).searchParams.get('at') ?? '');
   const { wall_ms } = await seen(page);
   expect(Math.abs(wall_ms - wanted_ms)).toBeLessThan(120);
   expect(Math.abs((await told(page)) - wall_ms)).toBeLessThan(80);
@@ -182,7 +182,7 @@ test('a click on the ruler goes there, and the address says so', async () => {
   const { wall_ms } = await seen(page);
   expect(Math.abs(wall_ms - (before - 8_000))).toBeLessThan(300);
   await expect
-    .poll(() => Date.parse(new URL(page.url()).searchParams.get('t') ?? '') - wall_ms)
+    .poll(() => Date.parse(new URL(page.url()).searchParams.get('at') ?? '') - wall_ms)
     .toBeLessThan(200);
   expect(await ruler.getAttribute('aria-valuetext')).toMatch(/^\d\d:\d\d:\d\d, recorded$/);
   await ruler.focus();
@@ -287,6 +287,28 @@ test('what is buffered plays on with its own dates while the box is away, and co
   await settled(page);
   await expect.poll(async () => (await seen(page)).number).toBeGreaterThan(newest.number);
   expect(await told(page)).toBeGreaterThan(newest.wall_ms);
+});
+
+test('a browser that cannot play it shows stills of the moment, and says why', async () => {
+  opened = await open(browser, {
+    hash: `timeline?cam=${STEADY}&at=${new Date(Date.now() - 12_000).toISOString()}`,
+    prepare: (page) => page.addInitScript(() => (MediaSource.isTypeSupported = () => false)),
+  });
+  const { page } = opened;
+  const image = page.locator('.picture img');
+  const drawn = async () => {
+    await expect
+      .poll(() => image.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth))
+      .toBeGreaterThan(0);
+    return image.getAttribute('src');
+  };
+  await page.getByText('Stills only: This browser cannot play H.264.').waitFor();
+  const before = await drawn();
+  const from_ms = await told(page);
+  await page.keyboard.press(',');
+  await expect.poll(() => told(page)).toBe(from_ms - 1_000);
+  await expect.poll(drawn).not.toBe(before);
+  expect(await page.getByText('Stopped').count()).toBe(0);
 });
 
 test('a date in the future and a stream that is not there are said', async () => {

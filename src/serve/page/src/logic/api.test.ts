@@ -26,6 +26,7 @@ const STREAM = {
     bytes: 123,
     lost: 0,
   },
+  encoding: { instead: 'The encoder is busy.', one_in: 2 },
   readers: { rtsp: 1, hls: 0, mse: 2 },
   totals: { units: 1, bytes: 1, lost: 0, restarts: 0 },
   urls: {
@@ -49,6 +50,7 @@ test('a stream may lack all but its name', () => {
     {
       state: 'offline',
       recording: null,
+      encoding: null,
       tracks: [],
       urls: { mse: 'live/north%20gate/ws', snapshot: 'snap/north%20gate.jpg' },
     },

@@ -39,6 +39,8 @@ export interface StreamInfo {
   readonly tracks: readonly Track[];
   readonly last_frame_age_ms: number | null;
   readonly recording: RecordingStatus | null;
+  /** How the box encodes it; null where it comes encoded. */
+  readonly encoding: Encoding | null;
   readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
   readonly totals: {
     readonly units: number;
@@ -52,6 +54,13 @@ export interface StreamInfo {
     readonly snapshot: string;
     readonly mse: string;
   };
+}
+
+export interface Encoding {
+  /** Why the board's own encoder is not used, where it was to be. */
+  readonly instead: string | null;
+  /** One frame in so many is encoded. */
+  readonly one_in: number;
 }
 
 export interface Check {
@@ -149,6 +158,7 @@ function stream(value: unknown): StreamInfo | null {
       .filter((one) => one !== null),
     last_frame_age_ms: number(fields['last_frame_age_ms']),
     recording: recording(fields['recording']),
+    encoding: encoding(fields['encoding']),
     readers: counts(fields['readers'], ['rtsp', 'hls', 'mse']),
     totals: counts(fields['totals'], ['units', 'bytes', 'lost', 'restarts']),
     urls: {
@@ -186,6 +196,15 @@ function recording(value: unknown): RecordingStatus | null {
     durable_until: string(fields['durable_until']),
     bytes: number(fields['bytes']) ?? 0,
     lost: number(fields['lost']) ?? 0,
+  };
+}
+
+function encoding(value: unknown): Encoding | null {
+  const fields = record(value);
+  if (fields === null) return null;
+  return {
+    instead: string(fields['instead']),
+    one_in: Math.max(1, number(fields['one_in']) ?? 1),
   };
 }
 

@@ -26,6 +26,8 @@ const TICK_MS = 100;
 const GAP_SHOWN_SECS = 4;
 /** A step back beyond what arrived asks for this much, so that the next ones need no request. */
 const BACK_MS = 1_000;
+/** Where there are stills only, nothing is known of single frames: a step is this long. */
+const STILL_STEP_MS = 1_000;
 
 export class RecordedPlayer {
   /** The date on the screen, in Unix milliseconds. */
@@ -40,6 +42,8 @@ export class RecordedPlayer {
   readonly live = signal(false);
   /** The gap that was skipped just before the picture on the screen. */
   readonly gap = signal<SkippedGap | null>(null);
+  /** Why this browser can play none of it, in words: only stills can be shown. */
+  readonly stills_only = signal<string | null>(null);
   /** Why nothing plays, in words. */
   readonly trouble = signal<string | null>(null);
   readonly audio = signal<{ playing: boolean; dropped: string | null }>({
@@ -95,6 +99,7 @@ export class RecordedPlayer {
   }
 
   play(): void {
+    if (this.stills_only.peek() !== null) return;
     this.playing.value = true;
     this.#tick();
   }
@@ -110,6 +115,7 @@ export class RecordedPlayer {
     this.gap.value = null;
     this.live.value = false;
     this.date_ms.value = ms;
+    if (this.stills_only.peek() !== null) return;
     const known = this.speed.peek() > 0 && this.#index.reaches(ms) ? this.#index.find(ms) : null;
     if (known !== null && this.#sink.buffers(known)) this.#land(known);
     else this.#request(ms, { seek: new Date(ms).toISOString() });
@@ -117,6 +123,7 @@ export class RecordedPlayer {
 
   /** Plays at `factor`; negative is backwards. */
   setSpeed(factor: number): void {
+    if (this.stills_only.peek() !== null) return;
     const before = this.speed.peek();
     this.speed.value = factor;
     this.#pace();
@@ -131,6 +138,10 @@ export class RecordedPlayer {
   /** Shows the picture before or after the one on the screen. */
   step(way: 1 | -1): void {
     this.pause();
+    if (this.stills_only.peek() !== null) {
+      this.seek((this.date_ms.peek() ?? Date.now()) + way * STILL_STEP_MS);
+      return;
+    }
     if (framesAt(this.speed.peek()) !== 'all') this.setSpeed(1);
     if (this.#goal.date_ms !== null) return;
     const from = this.#goal.secs ?? this.video.currentTime;
@@ -249,7 +260,10 @@ export class RecordedPlayer {
     if (!this.#current) return;
     const why = unplayable(hello.codecs);
     if (why !== null) {
-      this.#fail(sentence(why));
+      this.stills_only.value = sentence(why);
+      this.#hangUp();
+      this.pause();
+      this.waiting.value = false;
       return;
     }
     this.#backoff.reset();

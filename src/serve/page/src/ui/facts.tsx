@@ -1,10 +1,11 @@
 // The technical line of a stream and the addresses to copy.
 
 import { useRef, useState } from 'preact/hooks';
-import type { StreamInfo } from '../logic/api';
+import type { Encoding, StreamInfo } from '../logic/api';
 import { bitrate, count, track } from '../logic/format';
 import { boxUrl } from '../net/url';
 import { bitrates, unit_rates } from '../state/box';
+import { Prose } from './prose';
 
 /** "H.264 1280×720 25 fps · AAC 48 kHz stereo · 2.1 Mbit/s · 3 viewers". */
 export function Facts({ stream }: { stream: StreamInfo }) {
@@ -21,12 +22,29 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   return (
     <div class="lines facts">
       <p>{parts.length === 0 ? 'No format known yet' : parts.join(' · ')}</p>
+      <EncodingFacts encoding={stream.encoding} />
       <p class="quiet">
         Viewers: RTSP {rtsp} · HLS {hls} · browser {mse}
         {stream.totals.lost > 0 && ` · ${count(stream.totals.lost, 'frame')} dropped`}
         {stream.totals.restarts > 0 && ` · ${count(stream.totals.restarts, 'restart')}`}
       </p>
     </div>
+  );
+}
+
+/** What is less than was asked for, because the box encodes too slowly or not in hardware. */
+function EncodingFacts({ encoding }: { encoding: Encoding | null }) {
+  if (encoding === null || (encoding.one_in === 1 && encoding.instead === null)) return null;
+  return (
+    <p class="warning">
+      {encoding.one_in > 1 &&
+        `Only 1 frame in ${encoding.one_in} is encoded: the box is too slow. `}
+      {encoding.instead !== null && (
+        <>
+          Encoded without the board's encoder: <Prose text={encoding.instead} />
+        </>
+      )}
+    </p>
   );
 }
 

@@ -5,8 +5,12 @@ import type { Recordings, StreamInfo } from '../../logic/api';
 import { clock } from '../../logic/format';
 import { lastFootage, seekTarget } from '../../logic/span';
 import { RecordedPlayer } from '../../media/recorded-player';
+import { boxUrl } from '../../net/url';
 import { Prose } from '../prose';
 import { Controls } from './controls';
+
+/** How long the position rests before its still is asked for. */
+const STILL_WAIT_MS = 200;
 
 interface TimelinePlayerProps {
   readonly stream: StreamInfo;
@@ -35,12 +39,52 @@ export function TimelinePlayer({ stream, recordings, start_ms }: TimelinePlayerP
       <div class="stage">
         <div class="picture">
           <video ref={video} muted playsInline aria-label={`Recording of ${stream.name}`} />
+          {player !== null && player.stills_only.value !== null && (
+            <Still name={stream.name} player={player} />
+          )}
           {player !== null && <Overlay player={player} />}
         </div>
       </div>
       {player !== null && <Controls stream={stream} recordings={recordings} player={player} />}
     </>
   );
+}
+
+/** The picture of the moment, for a browser that cannot play the recording. */
+function Still({ name, player }: { name: string; player: RecordedPlayer }) {
+  const at_ms = player.date_ms.value;
+  const [url, setUrl] = useState('');
+  const [missing, setMissing] = useState(false);
+  useEffect(() => {
+    if (at_ms === null) return;
+    // While something is dragged, only the moment at which it rests is asked for.
+    const timer = setTimeout(() => setUrl(snapshotAt(name, at_ms).href), STILL_WAIT_MS);
+    return () => clearTimeout(timer);
+  }, [name, at_ms]);
+  return (
+    <>
+      {url !== '' && (
+        <img
+          src={url}
+          alt={`Recording of ${name}`}
+          hidden={missing}
+          onLoad={() => setMissing(false)}
+          onError={() => setMissing(true)}
+        />
+      )}
+      <p class="skipped" role="status">
+        {missing && 'There is no picture of this moment. '}
+        Stills only: <Prose text={player.stills_only.value ?? ''} /> Clips can be downloaded.
+      </p>
+    </>
+  );
+}
+
+/** The address of the still of a date. */
+function snapshotAt(name: string, ms: number): URL {
+  const url = boxUrl(`snap/${encodeURIComponent(name)}.jpg`);
+  url.searchParams.set('t', new Date(ms).toISOString());
+  return url;
 }
 
 /** The words over the picture: why it stopped, or which gap was just skipped. */
