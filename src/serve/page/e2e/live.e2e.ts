@@ -1,4 +1,4 @@
-// The live picture on a LAN: it moves, its delay is told, and nothing leaves the box.
+// The live picture on a LAN: it moves, its delay is shown, and nothing leaves the box.
 
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
@@ -23,7 +23,7 @@ afterAll(() => browser.close());
 beforeEach(async () => void (opened = await open(browser)));
 afterEach(() => close(opened));
 
-test('is served with a strict policy and is no secure context', async () => {
+test('is served with a strict policy and is not a secure context', async () => {
   const answer = await opened.page.request.get(DIRECT);
   const policy = answer.headers()['content-security-policy'] ?? '';
   expect(policy).toContain("default-src 'self'");
@@ -40,7 +40,7 @@ test('the demo stream becomes live and moves', async () => {
   await opened.page.screenshot({ path: join(RESULTS, 'live-1440.png') });
 });
 
-test('tells a plausible delay that does not grow', async () => {
+test('shows a plausible delay that does not grow', async () => {
   const demo = streamOf(opened.page);
   await mode(demo, /^Live\d/);
   const delay = async () => parseFloat((await demo.locator('.delay').textContent()) ?? 'none');

@@ -38,10 +38,10 @@ afterAll(async () => {
 });
 afterEach(() => close(opened));
 
-/** The request to the box that stands behind the path; null, and noted, outside of it. */
+/** The request to the box behind the path; null, and noted, outside of it. */
 function forwarded(asked: IncomingMessage, reply?: (reply: IncomingMessage) => void) {
   const url = asked.url ?? '';
-  // A browser asks for the icon of a whole host by itself.
+  // Browsers ask for a host's icon on their own.
   if (url === '/favicon.ico') return null;
   if (!url.startsWith(`${PATH}/`)) {
     strays.push(url);

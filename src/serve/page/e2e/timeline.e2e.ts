@@ -42,7 +42,7 @@ async function seen(page: Page): Promise<Seen> {
   });
 }
 
-/** The date that the page tells of the picture, in Unix milliseconds. */
+/** The date that the page shows beside the picture, in Unix milliseconds. */
 async function told(page: Page): Promise<number> {
   return Date.parse((await page.locator('.at').getAttribute('datetime')) ?? '');
 }
@@ -100,7 +100,7 @@ test('steps on and back by exactly one picture, over what is buffered and beyond
   // All that is recorded in between, each picture once: a busy machine may have recorded fewer.
   const recorded = (await dates(page, from_ms, until_ms)).map(Math.floor);
   expect(visited.map((one) => one.told_ms)).toEqual(recorded);
-  // What is told of a picture is what the picture says: to the jitter of a busy test picture.
+  // The date beside a picture is that in the picture, to the jitter of a busy test picture.
   for (const [at, one] of visited.entries()) {
     expect(one.number).toBeGreaterThan(visited[at - 1]?.number ?? 0);
     expect(Math.abs(one.told_ms - one.wall_ms)).toBeLessThan(80);
@@ -156,7 +156,7 @@ test('plays, pauses, and plays fast and backwards', async () => {
   await expect.poll(() => rate(1_500)).toBeLessThan(-2);
   await speed.selectOption('8');
   await expect.poll(() => rate(800)).toBeGreaterThan(4);
-  // It comes to what happens now and goes on with that.
+  // It reaches the present and continues live.
   await expect.poll(() => speed.inputValue(), { timeout: 20_000 }).toBe('1');
   await expect
     .poll(async () => Date.now() - (await seen(page)).wall_ms, { timeout: 20_000 })

@@ -35,7 +35,7 @@ test('a hidden page has no media socket, and plays again when it is shown', asyn
   await mode(streamOf(page), /^Live/);
 });
 
-test('a lost socket is opened again by itself', async () => {
+test('a lost socket is reopened', async () => {
   const routes: WebSocketRoute[] = [];
   opened = await open(browser, {
     prepare: (page) =>
@@ -150,7 +150,7 @@ test('a stream without a camera says so, since when and why', async () => {
   await opened.page.screenshot({ path: join(RESULTS, 'no-signal.png') });
 });
 
-test('a box without streams tells how to add one', async () => {
+test('a box without streams says how to add one', async () => {
   opened = await open(browser, { prepare: (page) => streams(page, () => []) });
   await opened.page.getByRole('heading', { name: 'No cameras yet' }).waitFor();
   expect(await opened.page.textContent('main')).toContain('rtsp_pull');
@@ -183,7 +183,7 @@ async function show(page: Page, state: 'visible' | 'hidden'): Promise<void> {
 
 async function picturesMove(stream: Locator): Promise<void> {
   const image = stream.locator('img');
-  // What is said in the place of a picture is told when none comes.
+  // When no picture comes, the failure shows what the page says in its place.
   await expect
     .poll(() =>
       image.evaluate((one: HTMLImageElement) =>

@@ -57,11 +57,11 @@ test('a stream may lack all but its name', () => {
   ]);
 });
 
-test('what has no name is no stream', () => {
+test('an entry without a name is left out', () => {
   expect(readStreams({ streams: [null, 7, {}, { name: '' }] })).toEqual([]);
 });
 
-test.each([null, 7, [], {}, { streams: {} }])('%o is no list of streams', (value) => {
+test.each([null, 7, [], {}, { streams: {} }])('%o is not a list of streams', (value) => {
   expect(readStreams(value)).toBeNull();
 });
 

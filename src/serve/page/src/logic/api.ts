@@ -79,14 +79,14 @@ export interface Health {
   readonly checks: readonly Check[];
 }
 
-/** A stretch of footage, or of none. */
+/** A range of footage, or of none. */
 export interface TimeRange {
   readonly start_ms: number;
   readonly end_ms: number;
   readonly bytes: number | null;
 }
 
-/** A stretch without footage, and why. */
+/** A range without footage, and why. */
 export interface Gap extends TimeRange {
   readonly message: string;
 }
@@ -103,14 +103,14 @@ export interface Recordings {
   readonly marks: readonly Mark[];
 }
 
-/** Reads `GET /api/v1/streams`; null when it is no such answer. */
+/** Reads `GET /api/v1/streams`; null when the answer is something else. */
 export function readStreams(value: unknown): StreamInfo[] | null {
   const streams = record(value)?.['streams'];
   if (!Array.isArray(streams)) return null;
   return streams.map(stream).filter((one) => one !== null);
 }
 
-/** Reads `GET /api/v1/health`; null when it is no such answer. */
+/** Reads `GET /api/v1/health`; null when the answer is something else. */
 export function readHealth(value: unknown): Health | null {
   const fields = record(value);
   const status = oneOf(fields?.['status'], ['ok', 'degraded', 'failed'] as const);
@@ -125,7 +125,7 @@ export function readHealth(value: unknown): Health | null {
   };
 }
 
-/** Reads `GET /api/v1/recordings/NAME`; null when it is no such answer. */
+/** Reads `GET /api/v1/recordings/NAME`; null when the answer is something else. */
 export function readRecordings(value: unknown): Recordings | null {
   const fields = record(value);
   if (!Array.isArray(fields?.['runs'])) return null;

@@ -20,7 +20,7 @@ test('reads jobs as the box writes them', () => {
   expect(job?.streams).toEqual(['gate', 'yard']);
 });
 
-test('leaves out what is no job, and takes no file of another host', () => {
+test('leaves out what is not a job, and takes no file of another host', () => {
   expect(readJobs({ exports: [{ ...JOB, state: 'sold' }, 7, { ...JOB, start: 'x' }] })).toEqual([]);
   expect(readJobs({})).toBeNull();
   const [job] = readJobs({ exports: [{ ...JOB, file: 'https://else/x', percent: 900 }] }) ?? [];

@@ -1,4 +1,4 @@
-// Reads what the box says of its export jobs.
+// Reads what the box says about its export jobs.
 //
 // Owns: the shape and its checks, and the words for each state.
 
@@ -23,7 +23,7 @@ export interface Job {
 
 const STATES: readonly string[] = ['queued', 'running', 'done', 'failed'];
 
-/** Reads `GET /api/v1/exports`; null when it is no such answer. */
+/** Reads `GET /api/v1/exports`; null when the answer is something else. */
 export function readJobs(value: unknown): Job[] | null {
   const jobs = record(value)?.['exports'];
   return Array.isArray(jobs) ? jobs.map(job).filter((one) => one !== null) : null;

@@ -36,7 +36,7 @@ export function counts<K extends string>(value: unknown, names: readonly K[]): R
   >;
 }
 
-/** The elements of an array; none when it is no array. */
+/** The elements of an array; none of anything else. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }

@@ -3,7 +3,7 @@
 // Owns: the cushion that grows when playback starves. Does not own: the video element; positions
 // come in as numbers and decisions go out.
 
-/** A buffered stretch, in seconds of the media timeline. */
+/** A buffered range, in seconds of the media timeline. */
 export interface BufferedRange {
   readonly start: number;
   readonly end: number;
@@ -22,8 +22,8 @@ export const SEEK_ABOVE_SECS = 1.0;
 export const FAST_ABOVE_SECS = 0.25;
 export const SLOW_BELOW_SECS = 0.06;
 export const FAST_RATE = 1.1;
-/** Nearer than that nobody notices the speed, and without it the distance stays what chance made
- * it when playing began. */
+/** Nobody notices this speed, and without it the distance would stay what it happened to be when
+ * playback began. */
 export const NUDGE_ABOVE_SECS = 0.12;
 export const NUDGE_RATE = 1.03;
 export const SLOW_RATE = 0.95;
@@ -58,7 +58,7 @@ export class JitterTarget {
   }
 }
 
-/** Where the position is against the newest buffered stretch. `ranges` is in ascending order. */
+/** Where the position is against the newest buffered range. `ranges` is in ascending order. */
 export function decide(
   position: number,
   ranges: readonly BufferedRange[],
@@ -68,7 +68,7 @@ export function decide(
   if (newest === undefined) return { seek_to: null, rate: 1 };
   const lag = newest.end - position;
   const landing = Math.max(newest.start, newest.end - LANDING_SECS - target_secs);
-  // Before the newest stretch there is a gap that playback cannot cross by itself; beyond its end
+  // Before the newest range there is a gap that playback cannot cross by itself; beyond its end
   // there is nothing (the timeline was restarted).
   if (position < newest.start || lag < -SEEK_ABOVE_SECS) return { seek_to: landing, rate: 1 };
   if (lag > SEEK_ABOVE_SECS + target_secs) return { seek_to: landing, rate: 1 };
@@ -78,7 +78,7 @@ export function decide(
   return { seek_to: null, rate: 1 };
 }
 
-/** The stretch to remove from the buffer now, or null. */
+/** The range to remove from the buffer now, or null. */
 export function trim(position: number, ranges: readonly BufferedRange[]): BufferedRange | null {
   const oldest = ranges[0];
   if (oldest === undefined || position - oldest.start <= KEEP_MAX_SECS) return null;

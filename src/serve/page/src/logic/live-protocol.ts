@@ -37,7 +37,7 @@ export type LiveMessage =
 /** Longer than any message of ours; what is longer is not read. */
 const TEXT_CHARS_MAX = 16_384;
 
-/** Reads one text message; null when it is none of ours. */
+/** Reads one text message; null when it is not one of ours. */
 export function parse(text: string): LiveMessage | null {
   if (text.length > TEXT_CHARS_MAX) return null;
   let value: unknown;

@@ -19,7 +19,7 @@ function reel(): PictureIndex {
 }
 
 describe('a reel', () => {
-  test('tells the date of any moment, over a gap too', () => {
+  test('gives the date of any moment, over a gap too', () => {
     expect([1, 2.3, 3, 3.5].map((secs) => Math.round(reel().date(secs) ?? 0))).toEqual([
       10_000, 11_300, 60_000, 60_500,
     ]);

@@ -1,18 +1,18 @@
-// What was received of the past: which picture is shown when, and of which date it is.
+// An index of the recorded pictures that were received: when each is shown, and its date.
 //
-// Owns: the way from the media timeline to dates and back, and from one picture to the next. The
-// times are the box's own, never a number of pictures by a rate.
+// Owns: the mapping between the media timeline and dates, and from one picture to the next. Times
+// are the box's own, never computed from a frame rate.
 
 import type { Part, SkippedGap } from './recorded-protocol';
 
-/** A part, and the gap that was passed over before it. */
+/** A part, and the gap that was skipped before it. */
 interface Piece extends Part {
   readonly gap: SkippedGap | null;
 }
 
 /** A double is exact to far less than that; pictures are further apart. */
 const EPSILON_SECS = 0.0005;
-/** Parts kept in mind: more than any buffer holds. */
+/** Parts remembered: more than any buffer holds. */
 const PIECES_MAX = 4_096;
 
 export class PictureIndex {
@@ -38,7 +38,7 @@ export class PictureIndex {
     while ((this.#pieces[0]?.end_secs ?? Infinity) < secs) this.#pieces.shift();
   }
 
-  /** The date shown at `secs`, in Unix milliseconds; null when nothing is known of it. */
+  /** The date shown at `secs`, in Unix milliseconds; null when it is unknown. */
   date(secs: number): number | null {
     const piece = this.#at(secs);
     if (piece === undefined) return null;
@@ -55,13 +55,13 @@ export class PictureIndex {
     return this.#pieces.at(-1)?.end_secs ?? 0;
   }
 
-  /** When the picture that is shown at `secs` began to be. */
+  /** When the picture that is shown at `secs` began to be shown. */
   picture(secs: number): number | null {
     const pictures = this.#at(secs)?.pictures;
     return pictures?.findLast((one) => one <= secs + EPSILON_SECS) ?? pictures?.[0] ?? null;
   }
 
-  /** The picture next to the one shown at `secs`, in the order of the past; null if unknown. */
+  /** The picture next to the one shown at `secs`, in the order they were recorded; null if unknown. */
   beside(secs: number, way: 1 | -1): number | null {
     const from = this.picture(secs);
     if (from === null) return null;
@@ -70,7 +70,7 @@ export class PictureIndex {
     return all.findLast((one) => one < from - EPSILON_SECS) ?? null;
   }
 
-  /** Somewhere safe inside of the time of the picture at `secs`: its middle. */
+  /** The middle of the picture at `secs`: rounding cannot lead from there to another. */
   middle(secs: number): number {
     const piece = this.#at(secs);
     const next = piece?.pictures.find((one) => one > secs + EPSILON_SECS) ?? piece?.end_secs;
@@ -84,8 +84,8 @@ export class PictureIndex {
   }
 
   /**
-   * The picture of the date `ms`: the last one not after it, in the way of the parts. What comes
-   * first stands in for what lies before it; null when the date lies behind all that came.
+   * The picture of the date `ms`: the last one not after it, in the direction of the parts. For a
+   * date before everything that is the first one; after everything it is null.
    */
   find(ms: number): number | null {
     for (const [at, piece] of this.#pieces.entries()) {
@@ -93,7 +93,7 @@ export class PictureIndex {
       const past_secs = ((ms - piece.wall_ms) / 1000) * piece.way;
       const secs = piece.media_secs + past_secs;
       if (past_secs < 0 && begins) return piece.media_secs;
-      // Each part is dated by itself: between two that follow each other may be some time.
+      // Each part has a date of its own: consecutive parts may leave some time between them.
       if (past_secs < 0) return this.#pieces[at - 1]?.pictures.at(-1) ?? null;
       if (past_secs >= -EPSILON_SECS && secs < piece.end_secs) return this.picture(secs);
     }
@@ -102,7 +102,7 @@ export class PictureIndex {
 
   /**
    * The picture before the part that is dated `ms`, in parts that run forward; the first of that
-   * part where nothing came before it, null as long as it has not come.
+   * part where none precedes it; null until the part has arrived.
    */
   findBefore(ms: number): number | null {
     const part = this.#pieces.find((piece) => piece.wall_ms > ms - EPSILON_SECS * 1000);

@@ -9,7 +9,7 @@ interface Count {
 
 /** Long enough to hold several GOPs, short enough to follow a change. */
 const WINDOW_MS = 8_000;
-/** Less than this tells more of the key frame than of the rate. */
+/** A shorter span shows the size of a key frame, not the rate. */
 const SPAN_MS_MIN = 1_500;
 
 export class Rates {

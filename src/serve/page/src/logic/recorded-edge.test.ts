@@ -27,7 +27,7 @@ describe('jump', () => {
     ['stays inside of a range', 5, null],
     ['crosses a step once the last picture was shown', 9.96, 12.001],
     ['does not cross before', 9.94, null],
-    ['goes on from between two ranges', 11, 12.001],
+    ['continues from between two ranges', 11, 12.001],
     ['begins where the buffer begins', -1, 0.001],
     ['waits at the end of everything', 19.99, null],
   ])('%s', (_, position, goal) => expect(jump(position, TWO)).toBe(goal));

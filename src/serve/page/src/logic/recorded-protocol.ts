@@ -1,4 +1,4 @@
-// Reads the text messages of the socket of the past (`/play/NAME/ws`).
+// Reads the text messages of the socket of recordings (`/play/NAME/ws`).
 //
 // Owns: their shapes and their checks. What does not fit is `null`, never an exception.
 
@@ -27,7 +27,7 @@ export interface Part {
   readonly pictures: readonly number[];
 }
 
-/** A stretch without footage that is passed over before the next part. */
+/** A gap that is skipped before the next part. */
 export interface SkippedGap {
   readonly start_ms: number;
   readonly end_ms: number;
@@ -45,7 +45,7 @@ export type RecordedMessage =
 /** A part of ten seconds at 100 pictures a second is far shorter. */
 const TEXT_CHARS_MAX = 262_144;
 
-/** Reads one text message; null when it is none of ours. */
+/** Reads one text message; null when it is not one of ours. */
 export function parseRecorded(text: string): RecordedMessage | null {
   if (text.length > TEXT_CHARS_MAX) return null;
   let fields: Record<string, unknown> | null;

@@ -78,7 +78,7 @@ export class RecordedPlayer {
     this.#sink = new MediaSink(video, {
       obsolete: () =>
         this.#goal.secs === null ? obsolete(video.currentTime, this.#sink.ranges) : null,
-      // What is no longer buffered can no longer be landed on.
+      // A seek must not land where nothing is buffered any more.
       removed: ({ end }) => this.#index.trim(end),
       updated: () => this.#tick(),
       frame: (media_secs) => this.#shown(media_secs),

@@ -1,4 +1,4 @@
-// What the box says of itself, asked once a second while somebody looks.
+// What the box says about itself, asked once a second while the page is visible.
 //
 // Owns: the poll and the signals the components read. Does not own: media; each tile has its own.
 

@@ -1,4 +1,4 @@
-// The export jobs, asked for while somebody looks.
+// The export jobs, asked for while the page is visible.
 //
 // Owns: the poll, and asking the box to startExport, cancel or remove one.
 
@@ -12,7 +12,7 @@ const PERIOD_MS = 2_000;
 /** The jobs, the oldest first; null until the first answer. */
 export const jobs = signal<readonly Job[] | null>(null);
 
-/** Keeps asking until the returned function is called. */
+/** Polls until the returned function is called. */
 export function pollExports(): () => void {
   const ask = () => {
     if (document.visibilityState === 'visible') void refresh();
