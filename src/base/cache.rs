@@ -4,9 +4,11 @@
 //! wait for that. What was not asked for the longest leaves first.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::OwnedMutexGuard;
+
+use crate::base::sync::lock;
 
 /// A shelf of bounded size. Clones are handles to the same.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl<K: Ord + Clone, V: Default> Shelf<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places<K, V>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 
     /// The thing under `key`, alone; waits while somebody else has it. What was not made yet is

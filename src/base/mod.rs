@@ -13,6 +13,7 @@ pub mod meter;
 pub mod name;
 pub mod random;
 pub mod secret;
+pub mod sync;
 pub mod time;
 mod trust;
 

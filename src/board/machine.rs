@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use super::system::{self, Cpu, Memory, Os, Ticks};
 use super::tree::Tree;
 use crate::base::boot;
 use crate::base::limits::{BOARD_LOOK_PAUSE, BOARD_TEMPERATURES_MAX, STOP_TIME_MAX};
+use crate::base::sync::{lock, wait_for};
 use crate::base::time::{BootTime, SharedClock};
 
 /// What was seen at one look.
@@ -75,7 +76,7 @@ impl Machine {
         let (looking, data_dir) = (Arc::clone(&shared), data_dir.to_owned());
         let thread = std::thread::Builder::new().name("board".into());
         let thread = thread.spawn(move || Look::new(tree, data_dir, clock).run(&looking))?;
-        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *lock(&shared.thread) = Some(thread);
         Ok(Self(shared))
     }
 
@@ -101,7 +102,7 @@ impl Machine {
     pub fn close(&self) {
         *self.0.lock() = true;
         self.0.closed.notify_all();
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.0.thread).take();
         let Some(thread) = thread else { return };
         let until = Instant::now() + STOP_TIME_MAX;
         while !thread.is_finished() && Instant::now() < until {
@@ -112,14 +113,13 @@ impl Machine {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.closing)
     }
 
     /// Whether it is to end, after a pause.
     fn is_closing(&self) -> bool {
-        let going_on = |closing: &mut bool| !*closing;
-        let waited = self.closed.wait_timeout_while(self.lock(), BOARD_LOOK_PAUSE, going_on);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        let closing = self.lock();
+        *closing || *wait_for(&self.closed, closing, BOARD_LOOK_PAUSE)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,6 +19,7 @@ use super::note::{Event, Notes};
 use super::{Config, InputConfig, LedConfig};
 use crate::base::fault::{Class, Fault, chain};
 use crate::base::limits::{GPIO_EDGES_MAX, INPUT_QUEUE_LEN_MAX};
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::board::gpio::{self, Driver, Edge, Edges, Gpio, GpioError, InputWish, Output};
 use crate::dvr::Dvr;
@@ -112,7 +113,7 @@ impl Panel {
     }
 
     fn lock(&self) -> MutexGuard<'_, PanelView> {
-        self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.view)
     }
 }
 

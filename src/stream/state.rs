@@ -14,6 +14,7 @@ use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
 use crate::base::name::StreamName;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{AccessUnit, RunId, TrackId, Tracks};
 
@@ -133,7 +134,7 @@ impl Stream {
     }
 
     fn runs(&self) -> MutexGuard<'_, u32> {
-        self.runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.runs)
     }
 
     /// Says what the tracks are now; to be called before the first unit that needs it.
@@ -180,7 +181,7 @@ impl Stream {
     }
 
     fn measured(&self) -> MutexGuard<'_, Rates> {
-        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.rates)
     }
 
     /// The nominal rate of `track`, in pictures per second: steady, though the camera's times
@@ -191,7 +192,7 @@ impl Stream {
     }
 
     fn paced(&self) -> MutexGuard<'_, FrameRates> {
-        self.frame_rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.frame_rates)
     }
 
     /// Changes the state. Since when is remembered from the first of a row of the same kind: a

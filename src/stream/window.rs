@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::base::limits::{BUS_BYTES_MAX, BUS_SPAN_MAX, BUS_UNITS_MAX, VIEWER_LAG_MAX};
+use crate::base::sync::lock;
 use crate::base::time::BootTime;
 
 /// What a window can hold.
@@ -118,7 +119,7 @@ struct Shared<T> {
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, Window<T>> {
         // No code that can panic runs under this lock; a poisoned window is still a window.
-        self.window.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.window)
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::base::limits::HEARTBEAT_AGE_MAX;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
 
 /// What a task is doing.
@@ -88,7 +89,7 @@ pub(super) struct Board(Mutex<BTreeMap<String, Entry>>);
 
 impl Board {
     pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn report(&self, now: BootTime) -> Vec<TaskReport> {

@@ -16,6 +16,8 @@ use super::driver::{
 use super::error::Call;
 use super::format::{Colours, Format, FourCc, Interval, PlaneFormat};
 
+use crate::base::sync::lock;
+
 /// The errnos that V4L2 documents, and some that drivers bring.
 pub(crate) const ERRNOS: [i32; 16] = [
     libc::EINTR,
@@ -91,7 +93,7 @@ impl Fake {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Nothing is left behind and nothing was done wrong.
@@ -158,7 +160,7 @@ impl AsMut<[u8]> for FakeMap {
 
 impl Drop for FakeMap {
     fn drop(&mut self) {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).maps -= 1;
+        lock(&self.state).maps -= 1;
     }
 }
 

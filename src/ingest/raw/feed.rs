@@ -2,12 +2,13 @@
 //!
 //! Owns: the one picture that waits, and the memory of pictures that are done with.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::pace::{Change, Pace, Stage};
 use super::tap::Tap;
 use crate::base::limits::RAW_PICTURES_SPARE_MAX;
+use crate::base::sync::{lock, wait};
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::Picture;
 use crate::ingest::run::Taken;
@@ -28,7 +29,7 @@ pub(super) struct Shot {
 impl Drop for Shot {
     fn drop(&mut self) {
         let Some(home) = self.home.upgrade() else { return };
-        let mut spare = home.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&home);
         if spare.len() < RAW_PICTURES_SPARE_MAX {
             spare.push(std::mem::take(&mut self.picture));
         }
@@ -75,7 +76,7 @@ impl Feed {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Whether the camera's next picture is to be made and put here; to be asked once for each.
@@ -89,7 +90,7 @@ impl Feed {
 
     /// A picture of this size to write to; what is in it is undefined.
     pub(crate) fn canvas(&self, width: u32, height: u32) -> Picture {
-        let spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = lock(&self.0.spare).pop();
         let size = (width as usize & !1, height as usize & !1);
         spare
             .filter(|spare| (spare.width(), spare.height()) == size)
@@ -145,7 +146,7 @@ impl Feed {
             if let Some(next) = state.waiting.take() {
                 return Some(next);
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.0.changed, state);
         }
     }
 

@@ -4,10 +4,11 @@
 //! order, and either may be started anew alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::feed::{Feed, Shot};
 use crate::base::name::StreamName;
+use crate::base::sync::lock;
 
 /// The taps of all streams; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +21,7 @@ pub(crate) struct Tap(Mutex<Option<Feed>>);
 impl Taps {
     /// The tap of the main stream `name`. It lasts as long as somebody has it.
     pub(crate) fn of(&self, name: &StreamName) -> Arc<Tap> {
-        let mut taps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taps = lock(&self.0);
         taps.retain(|_, tap| tap.strong_count() > 0);
         if let Some(tap) = taps.get(name).and_then(Weak::upgrade) {
             return tap;
@@ -33,7 +34,7 @@ impl Taps {
 
 impl Tap {
     fn lock(&self) -> MutexGuard<'_, Option<Feed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// From now on pictures go to `feed`.

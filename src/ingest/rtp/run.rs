@@ -3,7 +3,7 @@
 //! Owns: what was lost before the next unit, and when the run has begun. Reads no clock.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tracing::{info, warn};
 
@@ -11,6 +11,7 @@ use super::clock::{Now, RunClock, WALL_TRUST};
 use super::decode_time::DecodeTimes;
 use super::frame::Frame;
 use super::picture_order;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, MediaTime};
 use crate::media::{AccessUnit, CodecParams, Kind, RunId, TrackId, Tracks};
 use crate::stream::{State, Stream};
@@ -21,7 +22,7 @@ pub(crate) struct TimelineEnd(Mutex<BootTime>);
 
 impl TimelineEnd {
     fn lock(&self) -> MutexGuard<'_, BootTime> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

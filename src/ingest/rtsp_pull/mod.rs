@@ -40,6 +40,7 @@ use crate::base::limits::{
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
+use crate::base::sync::lock;
 use crate::ingest::rtp::TimelineEnd;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -121,7 +122,7 @@ struct Memory {
 
 impl Memory {
     fn sessions(&self) -> Arc<SessionGroup> {
-        Arc::clone(&self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&lock(&self.sessions))
     }
 
     /// Drops `session` and hangs up without a goodbye.
@@ -130,7 +131,7 @@ impl Memory {
     /// answer, with no bound. A camera that floods is not given that: the task goes to a runtime
     /// that ends before it runs, and the connection with it.
     fn sever<T>(&self, session: T) {
-        *self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::default();
+        *lock(&self.sessions) = Arc::default();
         let Ok(nowhere) = tokio::runtime::Builder::new_current_thread().build() else { return };
         {
             let _inside = nowhere.enter();

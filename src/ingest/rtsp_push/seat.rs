@@ -3,13 +3,14 @@
 //! Owns: who has it. A publisher that was replaced finds out at its next packet, or by waiting
 //! for [`Publisher::displaced`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 use tracing::info;
 
 use super::error::{PushError, Unseated};
 use super::publisher::{Carriage, Lane, Publisher, lanes};
+use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::ingest::rtp::{Run, TimelineEnd};
 use crate::media::TrackId;
@@ -40,7 +41,7 @@ impl Seat {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Opens the seat for publishers of `stream`.

@@ -35,7 +35,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -48,6 +48,7 @@ pub use format::Wanted;
 use super::raw::{self, Feed, Job, RawError, Tap};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{CAMERA_LOOK_PAUSE, CAMERA_OPEN_TIME_MAX, CAMERA_RELEASE_TIME_MAX};
+use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::encode::Settings;
 use crate::stream::{State, Stream};
@@ -155,7 +156,7 @@ impl Config {
     /// Whether there is anything new to open. Opens nothing itself.
     fn is_there(&self) -> bool {
         match &self.device {
-            Choice::Auto => node::nodes() != *locked(&self.memory.barren),
+            Choice::Auto => node::nodes() != *lock(&self.memory.barren),
             Choice::Node(path) => path.exists(),
         }
     }
@@ -168,7 +169,7 @@ impl Config {
         let nodes = node::nodes();
         let cameras: Vec<_> = nodes.iter().filter(|node| is_camera(&node.path)).collect();
         let several = cameras.len() > 1;
-        *locked(&self.memory.barren) = if cameras.is_empty() { nodes.clone() } else { Vec::new() };
+        *lock(&self.memory.barren) = if cameras.is_empty() { nodes.clone() } else { Vec::new() };
         match cameras.first() {
             Some(only) if !several => Ok(only.path.clone()),
             Some(_) => Err(CameraError::Several { there: listed(cameras) }),
@@ -193,10 +194,6 @@ fn is_camera(path: &Path) -> bool {
 fn listed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
     let paths: Vec<_> = nodes.into_iter().map(|node| node.path.display().to_string()).collect();
     if paths.is_empty() { "none".to_owned() } else { paths.join(", ") }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A camera, the right to touch it, and who is told whether it gives pictures.

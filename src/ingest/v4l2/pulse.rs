@@ -6,11 +6,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::base::Stop;
 use crate::base::limits::CAMERA_ANSWER_LOOKS_MAX;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::revive::Revival;
 use crate::supervise::recovery::RecoveryLog;
@@ -47,7 +48,7 @@ impl Pulse {
     }
 
     fn node(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.node)
     }
 
     /// The camera is behind `node`.

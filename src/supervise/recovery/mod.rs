@@ -25,7 +25,7 @@ mod park;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ pub use self::park::Parked;
 use self::book::{Book, Life, Reset};
 use crate::base::boot;
 use crate::base::limits::STOP_TIME_MAX;
+use crate::base::sync::{lock, wait};
 use crate::base::time::{BootTime, SharedClock, WallTime};
 
 /// File name below the data directory.
@@ -83,7 +84,7 @@ struct State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -114,7 +115,7 @@ impl RecoveryLog {
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("recovery".into());
         let thread = thread.spawn(move || write_changes(&writer, &path))?;
-        *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *lock(&shared.writer) = Some(thread);
         Ok(Self { shared, clock, boot })
     }
 
@@ -155,13 +156,13 @@ impl RecoveryLog {
 
     /// Keeps why the daemon runs with another configuration than the one that is there.
     pub fn set_reverted(&self, why: Option<String>) {
-        *self.shared.reverted.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *lock(&self.shared.reverted) = why;
     }
 
     /// Why the daemon runs with another configuration than the one that is there.
     #[must_use]
     pub fn reverted(&self) -> Option<String> {
-        self.shared.reverted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.reverted).clone()
     }
 
     /// Ends a park before its time, because a person says so; says whether there was one.
@@ -232,7 +233,7 @@ impl RecoveryLog {
         (state.unwritten, state.closing) = (true, true);
         self.shared.changed.notify_one();
         drop(state);
-        let writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = lock(&self.shared.writer).take();
         let Some(writer) = writer else { return };
         let until = Instant::now() + STOP_TIME_MAX;
         while !writer.is_finished() && Instant::now() < until {
@@ -248,7 +249,7 @@ fn write_changes(shared: &Shared, path: &Path) {
     loop {
         let mut state = shared.lock();
         while !state.unwritten && !state.closing {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&shared.changed, state);
         }
         let (book, closing) = (state.book.clone(), state.closing);
         state.unwritten = false;
