@@ -127,7 +127,7 @@ mod tests {
             let Next::Item(unit) = reader.next().await else { panic!("reader lagged") };
             assert!(last.is_none_or(|last| unit.decode.ticks > last));
             last = Some(unit.decode.ticks);
-            since_key = if unit.random_access { 0 } else { since_key + 1 };
+            since_key = if unit.random_access() { 0 } else { since_key + 1 };
             assert!(since_key < 10, "no key frame for a second");
         }
         assert_eq!(stream.state().0, State::Live);

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::base::time::{BootTime, MediaTime};
 use crate::encode::Encoded;
 use crate::media::codec::ParamsError;
-use crate::media::{AccessUnit, Captured, CodecParams, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Captured, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::stream::{State, Stream};
 
 /// What is known of a picture besides its pixels.
@@ -69,7 +69,8 @@ impl Run {
             present: time,
             arrived: taken.at,
             captured: taken.captured,
-            random_access: encoded.key,
+            entry: Entry::key_frame(encoded.key),
+            leading: None,
             lost_before: std::mem::take(&mut self.lost),
             params,
             data: encoded.data,
@@ -162,9 +163,9 @@ pub(super) mod tests {
         run.publish(Some(bare), taken(120, 5)).unwrap();
         run.publish(Some(third), taken(160, 0)).unwrap();
         let first = next(&mut reader).await;
-        assert!(first.random_access);
+        assert!(first.random_access());
         assert_eq!(first.lost_before, 0, "nothing of this run was lost");
-        assert!(!next(&mut reader).await.random_access);
+        assert!(!next(&mut reader).await.random_access());
         assert_eq!(stream.state().0, State::Live);
     }
 

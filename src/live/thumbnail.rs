@@ -192,7 +192,7 @@ impl Watcher {
     pub async fn next(&mut self) -> Option<Picture> {
         loop {
             match self.units.next().await {
-                Next::Item(unit) if unit.random_access => {}
+                Next::Item(unit) if unit.random_access() => {}
                 Next::Item(_) | Next::Lagged(_) => continue,
                 Next::Ended => return None,
             }

@@ -65,7 +65,7 @@ impl WebReader {
             self.refresh(unit);
         }
         let format = self.format.as_ref().filter(|format| format.carries(unit.track))?;
-        if self.waiting && !unit.random_access {
+        if self.waiting && !unit.random_access() {
             return None;
         }
         self.waiting = false;

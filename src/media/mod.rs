@@ -1,12 +1,14 @@
 //! The unit of data and what each codec says of itself.
 //!
-//! Owns: [`AccessUnit`], [`Tracks`] and [`CodecParams`]. Does no I/O; knows no RTP or MP4 framing
+//! Owns: [`AccessUnit`], [`Entry`], [`Tracks`] and [`CodecParams`]. Does no I/O; knows no RTP or MP4 framing
 //! beyond the sample entry, which is the codec's own description of itself.
 
 pub mod codec;
 pub mod duration;
+mod entry_point;
 pub mod nal;
 mod unit;
 
 pub use codec::{Codec, CodecParams, Kind, Shape};
+pub use entry_point::{Entry, Leading};
 pub use unit::{AccessUnit, Captured, ClockSource, RunId, Track, TrackId, Tracks};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::codec::{CodecParams, Kind};
+use super::entry_point::{Entry, Leading};
 use crate::base::time::{BootTime, MediaTime, WallTime};
 
 /// A track of a stream: its index in [`Tracks`].
@@ -50,8 +51,11 @@ pub struct AccessUnit {
     pub arrived: BootTime,
     /// When the camera took it.
     pub captured: Captured,
-    /// A reader may begin here: a key frame, or any unit of a stream that has no video.
-    pub random_access: bool,
+    /// Why a reader may begin here, if it may: what the picture is, or any unit of a stream that
+    /// has no video. Weak classes are told only where the stream has nothing better.
+    pub entry: Option<Entry>,
+    /// Shown before the entry point that it follows.
+    pub leading: Option<Leading>,
     /// Units of this track known to be lost directly before this one.
     pub lost_before: u16,
     /// What the codec says of itself; shared until it changes.
@@ -59,6 +63,20 @@ pub struct AccessUnit {
     /// Video: NAL units, each behind its length in 4 bytes big-endian, byte-exact as sent.
     /// Audio: the raw frame (AAC without ADTS, G.711 octets).
     pub data: Bytes,
+}
+
+impl AccessUnit {
+    /// Whether a reader may begin here.
+    #[must_use]
+    pub fn random_access(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// Whether MP4 calls it a sync sample.
+    #[must_use]
+    pub fn is_sync(&self) -> bool {
+        self.entry.is_some_and(Entry::is_sync)
+    }
 }
 
 /// One line of a stream.

@@ -207,7 +207,7 @@ impl BrowserPlayback {
         let first = self.scene.first();
         first.is_some_and(|first| first.tracks.is_some() != timed.tracks.is_some())
             || timed.selected.continuity != Continuity::Follows
-            || unit.random_access && self.is_lead(unit) && self.has_lead()
+            || unit.random_access() && self.is_lead(unit) && self.has_lead()
             || bytes + unit.data.len() > PLAY_SCENE_BYTES_MAX
     }
 

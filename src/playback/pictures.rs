@@ -158,6 +158,6 @@ impl PastPictures {
 /// The key frame that `clip` begins with, and its date.
 pub(crate) fn key_frame(clip: &Clip) -> Option<(KeyFrame, WallTime)> {
     let units = Unpacker::default().units(clip).ok()?;
-    let unit = units.into_iter().find(|unit| unit.random_access)?;
+    let unit = units.into_iter().find(AccessUnit::random_access)?;
     Some((KeyFrame::new(&unit.params, unit.data)?, unit.captured.wall))
 }

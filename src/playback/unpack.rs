@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::base::time::{MediaTime, WallTime};
 use crate::dvr::Clip;
-use crate::media::{AccessUnit, Captured, ClockSource, RunId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, Tracks};
 use crate::wire::mp4::{ReadError, read_fragment, read_init};
 
 /// Turns fragments into access units.
@@ -54,7 +54,8 @@ impl Unpacker {
                 present: MediaTime { ticks: sample.present_ticks, rate },
                 arrived: clip.entry.boot_time,
                 captured: Captured { wall: clip.start, source: ClockSource::Sender },
-                random_access: sample.is_sync && is_video == has_video,
+                entry: Entry::key_frame(sample.is_sync && is_video == has_video),
+                leading: None,
                 lost_before: 0,
                 params: Arc::clone(&track.params),
                 data: sample.data,

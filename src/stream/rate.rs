@@ -38,7 +38,7 @@ impl Rates {
         let Some(rate) = self.tracks.get_mut(usize::from(unit.track.0)) else { return };
         let at_nanos = unit.decode.as_nanos();
         // Sound beside a picture has no places to begin, and is even.
-        let is_border = unit.random_access || unit.params.kind() == Kind::Audio;
+        let is_border = unit.random_access() || unit.params.kind() == Kind::Audio;
         let over = rate.since_nanos.map(|since| at_nanos.saturating_sub(since));
         let is_long =
             over.is_none_or(|over| i128::from(over) >= STRETCH_MIN.as_nanos().cast_signed());
@@ -94,7 +94,8 @@ mod tests {
             present: at,
             arrived: BootTime::default(),
             captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            random_access,
+            entry: crate::media::Entry::key_frame(random_access),
+            leading: None,
             lost_before: 0,
             params: Arc::new(params),
             data: Bytes::from(vec![0; bytes]),

@@ -31,7 +31,7 @@ impl Item for crate::media::AccessUnit {
         self.data.len()
     }
     fn random_access(&self) -> bool {
-        self.random_access
+        self.random_access()
     }
     fn arrived(&self) -> BootTime {
         self.arrived

@@ -10,7 +10,9 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Disk, Open, RealDisk};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -37,7 +39,8 @@ fn units() -> Vec<Arc<AccessUnit>> {
             present: decode,
             arrived,
             captured: Captured { wall, source: ClockSource::Arrival },
-            random_access: at == 0,
+            entry: Entry::key_frame(at == 0),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&params),
             data: Bytes::from(vec![7; if at == 0 { KEY_BYTES } else { DELTA_BYTES }]),

@@ -11,7 +11,7 @@ use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId};
 use holdfast::wire::rtp::Packetizer;
 
 fn main() {
@@ -27,7 +27,8 @@ fn unit(params: CodecParams, data: Bytes) -> AccessUnit {
         present: time,
         arrived: BootTime::default(),
         captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: Arc::new(params),
         data,

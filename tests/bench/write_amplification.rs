@@ -17,7 +17,9 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Config, Dvr, Keep, Size};
 use holdfast::live::recorder::Recorder;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
@@ -210,7 +212,8 @@ fn unit(params: &Arc<CodecParams>, run: RunId, frame: u32, mbit: f64) -> AccessU
         present: decode,
         arrived,
         captured: Captured { wall, source: ClockSource::Arrival },
-        random_access: is_key,
+        entry: Entry::key_frame(is_key),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data: vec![0x55; if is_key { delta * KEY_FRAMES_LARGER } else { delta }].into(),

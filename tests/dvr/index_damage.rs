@@ -14,7 +14,9 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Config, Dvr, Keep, Reader, Run, Size, Writer, tool};
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// As many as a ring of 16 GiB has, and the smallest that there are.
@@ -124,7 +126,8 @@ fn fragment(at: u32) -> Fragment {
             wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000 + nanos),
             source: ClockSource::Arrival,
         },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: params.clone(),
         data: data.into(),

@@ -12,7 +12,9 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Config, Dvr, Keep, Reader, RingState, Size, tool};
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 const KILLS: u64 = 20;
@@ -67,7 +69,8 @@ fn unit(params: &Arc<CodecParams>, now: BootTime, wall: WallTime, nanos: i64) ->
         present: decode,
         arrived: now,
         captured: Captured { wall: wall.offset_nanos(nanos), source: ClockSource::Arrival },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data: vec![0x55; 1_000].into(),

@@ -10,7 +10,9 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Keep, Writer};
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::json;
 
@@ -37,7 +39,8 @@ fn record(door: &TestBox, writer: &Writer, count: u32, bytes: usize) -> (WallTim
                 wall: wall.offset_nanos(nanos - span),
                 source: ClockSource::Arrival,
             },
-            random_access: true,
+            entry: Entry::key_frame(true),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&params),
             data: Bytes::from(vec![0x55; bytes]),

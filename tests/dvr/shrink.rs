@@ -14,7 +14,9 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, Keep, PinWish, Reader, RingState, Size};
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
 
@@ -38,7 +40,8 @@ fn unit(begins: WallTime, second: u32, bytes: usize) -> Arc<AccessUnit> {
         present: MediaTime::from_nanos(nanos, RATE),
         arrived: BootTime::from_nanos(nanos.unsigned_abs()),
         captured: Captured { wall: begins.offset_nanos(nanos), source: ClockSource::Arrival },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: Arc::new(CodecParams::g711(Law::A, RATE, 1)),
         data: Bytes::from(vec![0x55; bytes]),

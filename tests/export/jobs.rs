@@ -17,7 +17,7 @@ use holdfast::base::device::PublicKey;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, Keep, RingState};
-use holdfast::media::{AccessUnit, Captured, ClockSource, RunId, TrackId, Tracks};
+use holdfast::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId, Tracks};
 use holdfast::playback::export_jobs::verify::verify;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
@@ -343,7 +343,7 @@ fn no_secret_leaks(daemon: &Daemon, zip: &Path) {
 /// run: pictures of which every one is a key frame.
 fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime {
     let film = crate::footage::footage(1, 25, 200);
-    let key = film.units.iter().find(|unit| unit.random_access).unwrap();
+    let key = film.units.iter().find(|unit| unit.random_access()).unwrap();
     let clock = Arc::new(SystemClock);
     let config = dvr::Config {
         data_dir: daemon.data_dir(),
@@ -374,7 +374,8 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
             present: decode,
             arrived,
             captured: Captured { wall, source: ClockSource::Arrival },
-            random_access: true,
+            entry: Entry::key_frame(true),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&key.params),
             data: data.clone(),

@@ -47,7 +47,7 @@ fn pictures_out_of_order_come_out_as_they_went_in() {
     let mut units = footage.units.iter().peekable();
     for sequence in 1u32.. {
         let mut fragment = FragmentBuilder::new(sequence);
-        while let Some(unit) = units.next_if(|u| fragment.is_empty() || !u.random_access) {
+        while let Some(unit) = units.next_if(|u| fragment.is_empty() || !u.random_access()) {
             fragment.push(unit.clone());
         }
         if fragment.is_empty() {
@@ -88,7 +88,7 @@ fn another_reader_finds_every_sample_with_its_time_and_its_bytes() {
                 assert!(file[sample.place.clone()] == unit.data[..]);
                 assert_eq!(i64::try_from(sample.decode).unwrap(), unit.decode.ticks);
                 assert_eq!(sample.composition, unit.present.ticks - unit.decode.ticks);
-                assert!(sample.key == unit.random_access || known.id.0 > 0);
+                assert!(sample.key == unit.random_access() || known.id.0 > 0);
             }
         }
     }

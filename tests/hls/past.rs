@@ -22,7 +22,9 @@ use holdfast::base::time::{
 };
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
@@ -492,7 +494,8 @@ impl Ring {
                 wall: WallTime::from_unix_nanos(boot_nanos + offset_nanos),
                 source: ClockSource::Arrival,
             },
-            random_access: true,
+            entry: Entry::key_frame(true),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&params),
             data: Bytes::from_static(&[0xd5; 80]),

@@ -441,7 +441,7 @@ async fn other_parameters_come_with_an_init_and_b_frames_with_their_times() {
 async fn footage_that_is_written_over_under_its_viewer_is_said_to_be() {
     let mut footage = crate::footage::footage(24, 25, 300);
     for unit in &mut footage.units {
-        let data = if unit.random_access { vec![0; 2 << 20] } else { vec![0; 160 << 10] };
+        let data = if unit.random_access() { vec![0; 2 << 20] } else { vec![0; 160 << 10] };
         *unit = Arc::new(AccessUnit { data: data.into(), ..AccessUnit::clone(unit) });
     }
     footage.units.retain(|unit| unit.track.0 == 0);

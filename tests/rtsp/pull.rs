@@ -63,7 +63,7 @@ fn of(units: &[Arc<AccessUnit>], kind: Kind) -> Vec<Arc<AccessUnit>> {
 fn decoded(units: &[Arc<AccessUnit>], format: &str) -> frames::Sums {
     let mut stream = Vec::new();
     for unit in units {
-        if unit.random_access {
+        if unit.random_access() {
             for set in unit.params.parameter_nals() {
                 stream.extend_from_slice(&[0, 0, 0, 1]);
                 stream.extend_from_slice(set);
@@ -106,7 +106,7 @@ async fn assert_pictures_come_through(
     assert_times_are_sound(&units);
     let video = of(&units, Kind::Video);
     assert!(video.len() >= 100, "only {} pictures in 6 s", video.len());
-    assert!(video[0].random_access && video.iter().all(|unit| unit.lost_before == 0));
+    assert!(video[0].random_access() && video.iter().all(|unit| unit.lost_before == 0));
     let mut seen = decoded(&video, format);
     // The last pictures may wait for one that is shown earlier and did not come any more.
     seen.truncate(seen.len().saturating_sub(4));
@@ -122,7 +122,7 @@ async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
     let begin = source.iter().position(|frame| *frame == audio[0].data[..]).expect("it is there");
     for (n, unit) in audio.iter().enumerate() {
         assert!(unit.data[..] == source[begin + n][..], "audio frame {n} is another one");
-        assert!(!unit.random_access);
+        assert!(!unit.random_access());
     }
     // Both tracks at their places: picture n stands at n/25 s, sound n at (n - 1) · 1024/48000 s
     // (the first frame is the encoder's priming).
@@ -210,5 +210,5 @@ async fn a_camera_that_was_gone_comes_back_by_itself() {
     pull.supervisor.stop().await;
     assert_times_are_sound(&units);
     let after = units.iter().find(|unit| unit.run > before).expect("a new run");
-    assert!(after.random_access, "a run begins with a key frame");
+    assert!(after.random_access(), "a run begins with a key frame");
 }

@@ -18,7 +18,9 @@ use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
@@ -128,7 +130,8 @@ fn unit(
         present: time,
         arrived: SystemClock.boot(),
         captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
-        random_access,
+        entry: Entry::key_frame(random_access),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data: data.clone(),

@@ -20,7 +20,7 @@ use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, Codec, CodecParams, RunId, Shape, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, Codec, CodecParams, Entry, RunId, Shape, TrackId, Tracks,
 };
 use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
@@ -339,7 +339,8 @@ async fn film(stream: Arc<Stream>, clip: Arc<Clip>) {
             present: when,
             arrived: SystemClock.boot(),
             captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
-            random_access: key,
+            entry: Entry::key_frame(key),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(params),
             data: data.clone(),

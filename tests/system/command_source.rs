@@ -103,9 +103,9 @@ async fn pictures_of_ffmpeg_come_evenly_and_it_ends_with_the_source() {
     let mark = "comment=holdfast-even";
     let mut feed = Feed::start(&ffmpeg(mark, &[]));
     let units = feed.units(120).await;
-    assert!(units[0].random_access);
+    assert!(units[0].random_access());
     assert!(units.iter().all(|unit| nal::is_whole(&unit.data) && unit.lost_before == 0));
-    let keys: Vec<_> = (0..120).filter(|&n| units[n].random_access).collect();
+    let keys: Vec<_> = (0..120).filter(|&n| units[n].random_access()).collect();
     assert_eq!(keys, [0, 25, 50, 75, 100]);
     let Shape::Video { width, height, .. } = units[0].params.shape else { panic!("no video") };
     assert_eq!((width, height), (320, 180));
@@ -127,7 +127,7 @@ async fn a_pipeline_of_gstreamer_comes_through() {
     command.extend(["video/x-h264,stream-format=byte-stream", "!", "fdsink"]);
     let mut feed = Feed::start(&command);
     let units = feed.units(40).await;
-    let keys: Vec<_> = (0..40).filter(|&n| units[n].random_access).collect();
+    let keys: Vec<_> = (0..40).filter(|&n| units[n].random_access()).collect();
     assert_eq!(keys, [0, 15, 30]);
     feed.supervisor.stop().await;
 }
@@ -138,7 +138,7 @@ async fn a_program_that_ends_is_started_again_and_time_goes_on() {
     let mut feed = Feed::start(&ffmpeg(mark, &["-t", "1"]));
     let units = feed.units(40).await;
     let second = units.iter().position(|unit| unit.run != units[0].run).unwrap();
-    assert!(units[second].random_access);
+    assert!(units[second].random_access());
     assert!(units.windows(2).all(|pair| pair[0].decode.ticks < pair[1].decode.ticks));
     assert_eq!(feed.reason().await, "ffmpeg ended (exit status: 0)");
     feed.supervisor.stop().await;

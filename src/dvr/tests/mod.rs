@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::base::time::{BootTime, Clock, ClockQuality, MediaTime, SystemClock, Trust, WallTime};
 use crate::media::codec::Law;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// Samples per second of the sound that stands in for footage: every unit can be begun with.
@@ -47,7 +47,8 @@ fn fragment(at: u32, bytes: usize) -> Fragment {
             wall: WallTime::from_unix_nanos(BEGINS_UNIX_NANOS + nanos),
             source: ClockSource::Arrival,
         },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: params(),
         data,

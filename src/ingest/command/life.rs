@@ -198,12 +198,7 @@ impl Pictures {
         let now = Now { boot: arrived, wall: now.wall.offset_nanos(-late) };
         let nanos = i64::try_from(self.times.place(arrived).as_nanos()).unwrap_or(i64::MAX);
         let ticks = MediaTime::from_nanos(nanos, VIDEO_CLOCK_RATE).ticks;
-        let frame = Frame {
-            stamp: Stamp { ticks, elapsed: 0 },
-            loss: unit.lost,
-            random_access: unit.key,
-            data: unit.data,
-        };
+        let frame = Frame { stamp: Stamp { ticks, elapsed: 0 }, loss: unit.lost, data: unit.data };
         if self.run.place(0, frame, now) == Progress::Frame {
             self.newest = life.clock.boot();
         }

@@ -126,13 +126,13 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
 
     assert!(main.iter().all(|unit| shape(unit) == (320, 180)));
     assert!(early.iter().chain(&late).all(|unit| shape(unit) == (160, 90)));
-    assert!(main[0].random_access && early[0].random_access);
+    assert!(main[0].random_access() && early[0].random_access());
     assert_ne!(main[0].run, main[59].run, "the camera broke once");
     assert!(main.windows(2).all(|pair| pair[0].decode.ticks < pair[1].decode.ticks));
     // What the main stream has not it lost, on a machine without time, and says so.
     let has_or_lost = |unit: &Arc<AccessUnit>| {
         let next = main.iter().find(|next| next.decode.ticks >= unit.decode.ticks);
-        let said = |next: &Arc<AccessUnit>| next.lost_before > 0 || next.random_access;
+        let said = |next: &Arc<AccessUnit>| next.lost_before > 0 || next.random_access();
         next.is_none_or(|next| next.decode.ticks == unit.decode.ticks || said(next))
     };
     let shared =
@@ -164,7 +164,7 @@ async fn pictures_in_other_colours_are_told_with_a_key_frame() {
     house.supervisor.stop().await;
     let change = units.windows(2).position(|pair| pair[0].params != pair[1].params);
     let first = &units[change.expect("other sets") + 1];
-    assert!(first.random_access);
+    assert!(first.random_access());
     assert_eq!(first.run, units[0].run);
 }
 

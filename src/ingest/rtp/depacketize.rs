@@ -216,7 +216,7 @@ fn opus_frame(packet: &RtpPacket, ticks: i64) -> (Vec<Unpacked>, bool) {
     }
     let stamp = Stamp { ticks, elapsed: 0 };
     let data = packet.payload.clone();
-    let frame = Frame { stamp, loss: 0, random_access: true, data };
+    let frame = Frame { stamp, loss: 0, data };
     (vec![Unpacked { frame, params: None }], true)
 }
 
@@ -242,7 +242,7 @@ fn pushed(
                 }
             }
             Ok(CodecItem::AudioFrame(audio)) => {
-                whole.push(Unpacked { frame: from_audio(&audio, true), params: None });
+                whole.push(Unpacked { frame: from_audio(&audio), params: None });
             }
             Ok(_) => {}
             Err(_) => is_sound = false,

@@ -13,7 +13,6 @@ pub(crate) struct Frame {
     pub(crate) stamp: Stamp,
     /// Frames lost directly before this one, as far as anybody knows.
     pub(crate) loss: u16,
-    pub(crate) random_access: bool,
     pub(crate) data: Bytes,
 }
 
@@ -31,17 +30,15 @@ pub(crate) fn from_video(video: VideoFrame) -> Frame {
     Frame {
         stamp: stamp(video.timestamp()),
         loss: video.loss().min(1),
-        random_access: video.is_random_access_point(),
         data: Bytes::from(video.into_data()),
     }
 }
 
-/// A frame of audio of retina's; `random_access` when the stream has no pictures.
-pub(crate) fn from_audio(audio: &AudioFrame, random_access: bool) -> Frame {
+/// A frame of audio of retina's.
+pub(crate) fn from_audio(audio: &AudioFrame) -> Frame {
     Frame {
         stamp: stamp(audio.timestamp()),
         loss: audio.loss(),
-        random_access,
         data: Bytes::copy_from_slice(audio.data()),
     }
 }

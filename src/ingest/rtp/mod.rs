@@ -12,6 +12,7 @@
 mod clock;
 mod decode_time;
 mod depacketize;
+mod entry_policy;
 mod flood;
 mod frame;
 mod picture_order;

@@ -9,11 +9,12 @@ use tracing::{info, warn};
 
 use super::clock::{Now, RunClock, WALL_TRUST};
 use super::decode_time::DecodeTimes;
+use super::entry_policy::EntryPolicy;
 use super::frame::Frame;
 use super::picture_order;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, MediaTime};
-use crate::media::{AccessUnit, CodecParams, Kind, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Codec, CodecParams, Entry, Kind, Leading, RunId, TrackId, Tracks};
 use crate::stream::{State, Stream};
 
 /// Where a stream's timeline ends; the next run stands behind it. Outlives runs.
@@ -49,8 +50,9 @@ pub(crate) struct Run {
     id: RunId,
     lanes: Vec<Lane>,
     clock: RunClock,
-    /// A key frame was published, or a unit of a stream without video.
+    /// An entry point was published, or a unit of a stream without video.
     begun: bool,
+    entries: EntryPolicy,
 }
 
 /// One track.
@@ -62,6 +64,8 @@ struct Lane {
     times: DecodeTimes,
     /// Units lost since the last one published.
     lost: u16,
+    /// When the newest open entry point is shown, until a picture is shown after it.
+    open: Option<i64>,
 }
 
 impl Run {
@@ -73,6 +77,7 @@ impl Run {
             lanes: (0u8..).zip(tracks).map(|(id, track)| Lane::new(id, track, floor)).collect(),
             clock: RunClock::new(floor, tracks.iter().map(|track| track.clock_rate)),
             begun: false,
+            entries: EntryPolicy::default(),
             stream,
             end,
         }
@@ -123,11 +128,23 @@ impl Run {
             lane.lost = lane.lost.saturating_add(1);
             return Progress::Other;
         }
-        if !self.begun && !self.begin(frame.random_access, now) {
+        let entry = self.entry(index, &frame, now);
+        if !self.begun && !self.begin(entry.is_some(), now) {
             return Progress::Other;
         }
-        self.publish(index, frame, now);
+        self.publish(index, frame, entry, now);
         if index == 0 { Progress::Frame } else { Progress::Other }
+    }
+
+    /// Whether a reader may begin at `frame`: of a stream without pictures at any, else at the
+    /// entry points of the first track.
+    fn entry(&mut self, index: usize, frame: &Frame, now: Now) -> Option<Entry> {
+        if self.is_audio_only() {
+            return Some(Entry::Closed);
+        }
+        let lane = self.lanes.get(index).filter(|lane| lane.kind == Kind::Video && index == 0)?;
+        let found = Entry::of(&lane.params.as_deref()?.codec, &frame.data);
+        self.entries.decide(found, now.boot)
     }
 
     /// Begins the run if a reader can begin here.
@@ -144,7 +161,7 @@ impl Run {
         true
     }
 
-    fn publish(&mut self, index: usize, frame: Frame, now: Now) {
+    fn publish(&mut self, index: usize, frame: Frame, entry: Option<Entry>, now: Now) {
         let placed = self.clock.place(index, frame.stamp, now);
         if self.clock.take_wall_refused() {
             warn!(
@@ -159,6 +176,7 @@ impl Run {
             lane.times.leap();
         }
         let times = lane.times.place(placed.present);
+        let leading = lane.leading(entry, &params, &frame.data, times.present);
         let rate = params.clock_rate;
         let decode = MediaTime { ticks: times.decode, rate };
         self.stream.publish(AccessUnit {
@@ -168,7 +186,8 @@ impl Run {
             present: MediaTime { ticks: times.present, rate },
             arrived: now.boot,
             captured: placed.captured,
-            random_access: frame.random_access,
+            entry,
+            leading,
             lost_before: std::mem::take(&mut lane.lost),
             params,
             data: frame.data,
@@ -199,6 +218,28 @@ impl Lane {
             params: track.params.clone(),
             times: DecodeTimes::new(depth, ticks, Some(floor)),
             lost: 0,
+            open: None,
         }
+    }
+
+    /// Whether the picture that is shown at `present` leads the entry point it follows.
+    fn leading(
+        &mut self,
+        entry: Option<Entry>,
+        params: &CodecParams,
+        data: &[u8],
+        present: i64,
+    ) -> Option<Leading> {
+        if entry.is_some() {
+            self.open = (entry == Some(Entry::Open)).then_some(present);
+            return None;
+        }
+        let leads = self.open.is_some_and(|open| present < open);
+        if !leads {
+            self.open = None;
+        }
+        let told = Leading::of(&params.codec, data);
+        let is_h264 = matches!(params.codec, Codec::H264 { .. });
+        told.or_else(|| (is_h264 && leads).then_some(Leading::Undecodable))
     }
 }

@@ -128,7 +128,7 @@ impl Life {
             CodecItem::AudioFrame(audio) => {
                 let Some(index) = self.lane(audio.stream_id()) else { return Ok(Progress::Other) };
                 self.weigh(now, audio.data().len())?;
-                let frame = rtp::from_audio(&audio, self.run.is_audio_only());
+                let frame = rtp::from_audio(&audio);
                 Ok(self.run.place(index, frame, now))
             }
             CodecItem::Rtcp(packets) => {

@@ -339,7 +339,7 @@ async fn plain_pictures_are_published_and_a_hang_up_is_told() {
     assert_eq!(live.borrow_and_update().0, State::Live);
     let units = drain(&mut reader);
     assert_eq!(units.len(), 10);
-    assert!(units[0].random_access && !units[1].random_access);
+    assert!(units[0].random_access() && !units[1].random_access());
     assert!(units.iter().all(|unit| crate::media::nal::is_whole(&unit.data)));
     let steps: Vec<_> =
         units.windows(2).map(|pair| pair[1].present.ticks - pair[0].present.ticks).collect();

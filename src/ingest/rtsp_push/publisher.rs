@@ -199,17 +199,13 @@ impl Publisher {
         let ticks = lane.unwrapper.advance(packet.timestamp);
         let lost = ordered.lost.max(u16::from(ordered.fresh));
         let (run, readable) = (&mut self.run, &mut self.readable);
-        let audio_only = run.is_audio_only();
         let knows = !run.lacks_params(index);
         let mut progressed = false;
         lane.depacketizer.push(packet, ticks, lost, knows, &mut |unpacked: Unpacked| {
-            let Unpacked { mut frame, params } = unpacked;
+            let Unpacked { frame, params } = unpacked;
             *readable = true;
             if let Some(params) = params {
                 run.reshape(index, params);
-            }
-            if index > 0 || audio_only {
-                frame.random_access = audio_only;
             }
             progressed |= run.place(index, frame, now) == Progress::Frame;
         });

@@ -124,7 +124,7 @@ fn a_run_begins_with_a_key_frame_whose_parameters_come_in_band() {
     bench.picture(2_600);
     let units = bench.units();
     assert_eq!((units.len(), bench.stream.state().0), (2, State::Live));
-    assert!(units[0].random_access && !units[1].random_access);
+    assert!(units[0].random_access() && !units[1].random_access());
     assert!(matches!(&units[0].params.codec, Codec::H264 { sps, .. } if **sps == *SPS));
     let times: Vec<_> = units.iter().map(|unit| (unit.decode.ticks, unit.present.ticks)).collect();
     assert_eq!(times[1].0 - times[0].0, 3_601, "over the wrap");
@@ -149,12 +149,12 @@ fn sound_beside_the_picture_and_sound_alone_are_placed() {
     let later = packet(8, 2, 160, 9, false, &[0xd5; 160]);
     bench.give(TrackId(0), Came::Rtp(later));
     let tracks: Vec<_> =
-        bench.units().iter().map(|unit| (unit.track.0, unit.random_access)).collect();
+        bench.units().iter().map(|unit| (unit.track.0, unit.random_access())).collect();
     assert_eq!(tracks, [(0, true), (1, false)], "video is the first track whatever came first");
 
     let mut alone = Bench::new(SOUND, Carriage::Tcp);
     alone.give(TrackId(0), Came::Rtp(sound));
-    assert!(alone.units()[0].random_access);
+    assert!(alone.units()[0].random_access());
 }
 
 #[test]

@@ -148,7 +148,7 @@ mod tests {
             run.publish(Some(encoded), taken).unwrap();
             let Next::Item(unit) = reader.next().await else { panic!("nothing published") };
             assert_eq!(unit.data, made[n].data);
-            assert_eq!((unit.random_access, unit.lost_before), (n == 0, lost));
+            assert_eq!((unit.random_access(), unit.lost_before), (n == 0, lost));
         }
         drop(coded);
         assert!(matches!(filming.join().unwrap(), Err(CameraError::Stopped)));

@@ -96,7 +96,7 @@ impl MemoryCutter {
     /// that a player finds no hole there. Units that come meanwhile wait in the bus.
     async fn join(&mut self, unit: &AccessUnit, format: &WebFormat) {
         let at_nanos = unit.decode.as_nanos();
-        let is_place = |from: i64| unit.random_access && at_nanos >= from;
+        let is_place = |from: i64| unit.random_access() && at_nanos >= from;
         if !self.from_nanos.is_some_and(is_place) || unit.track != format.lead() {
             return;
         }

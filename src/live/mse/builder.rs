@@ -58,7 +58,7 @@ impl Builder {
             present: unit.present,
             wall: unit.captured.wall,
             gop_ms: self.gop_ms,
-            random_access: unit.random_access,
+            random_access: unit.random_access(),
             arrived: unit.arrived,
             bytes,
         };
@@ -68,7 +68,7 @@ impl Builder {
     }
 
     fn measure_gop(&mut self, unit: &AccessUnit, format: &WebFormat) {
-        if !unit.random_access || unit.track != format.lead() {
+        if !unit.random_access() || unit.track != format.lead() {
             return;
         }
         let at = unit.decode.as_nanos();

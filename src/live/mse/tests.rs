@@ -10,7 +10,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::live::mse::{Told, Viewer};
 use crate::media::codec::Law;
-use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::stream::Stream;
 use crate::supervise::Supervisor;
 
@@ -54,7 +54,8 @@ impl Camera {
                 present: decode,
                 arrived,
                 captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-                random_access: self.frame.is_multiple_of(gop),
+                entry: Entry::key_frame(self.frame.is_multiple_of(gop)),
+                leading: None,
                 lost_before: 0,
                 params: Arc::clone(&self.video),
                 data: Bytes::from(vec![1; self.unit_bytes]),
@@ -154,7 +155,8 @@ fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
             present: decode,
             arrived: BootTime::default(),
             captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            random_access: true,
+            entry: Entry::key_frame(true),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&camera.video),
             data: Bytes::from_static(b"x"),

@@ -80,7 +80,7 @@ impl Cutter {
             self.begun = false;
         }
         let known = usize::from(unit.track.0) < self.tracks.len();
-        if !known || !self.begun && !unit.random_access {
+        if !known || !self.begun && !unit.random_access() {
             return cut;
         }
         self.begun = true;
@@ -124,7 +124,7 @@ impl Cutter {
     /// would last too long, and when it would grow too large.
     fn ends_before(&self, unit: &AccessUnit) -> bool {
         let Some(first) = self.builder.first() else { return false };
-        let is_key = unit.random_access && self.has_video();
+        let is_key = unit.random_access() && self.has_video();
         // On the stream's own timeline, so that a burst over the network is not one fragment.
         let span_nanos = unit.decode.as_nanos().saturating_sub(first.decode.as_nanos());
         let span_max = i64::try_from(FRAGMENT_SPAN_MAX.as_nanos()).unwrap_or(i64::MAX);

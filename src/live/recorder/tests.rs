@@ -13,7 +13,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::dvr::{RecordingState, Size};
 use crate::media::codec::Law;
-use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 
 const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 
@@ -37,7 +37,8 @@ fn unit(run: u32, track: u8, params: &Arc<CodecParams>, ms: u64, key: bool) -> A
         present: decode,
         arrived,
         captured: Captured { wall: WallTime::from_unix_nanos(nanos), source: ClockSource::Arrival },
-        random_access: key,
+        entry: Entry::key_frame(key),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data: Bytes::from_static(&[0, 0, 0, 1, 0x65]),

@@ -79,7 +79,7 @@ impl StreamPacketizer {
         unit: &AccessUnit,
         tracks: Option<&Tracks>,
     ) -> Option<RtpUnit> {
-        let starts = if unit.random_access { self.starts(unit, tracks) } else { Vec::new() };
+        let starts = if unit.random_access() { self.starts(unit, tracks) } else { Vec::new() };
         let state = self.tracks.get_mut(usize::from(unit.track.0))?;
         let ticks = unit.decode.ticks;
         if state.last_ticks.is_some_and(|last| last >= ticks) {

@@ -11,7 +11,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::media::codec::Law;
 use crate::media::nal::length_prefixed;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use crate::stream::Item;
 
 struct Bench {
@@ -52,7 +52,8 @@ impl Bench {
                 present: time,
                 arrived: at,
                 captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-                random_access: video && n % 10 == 0,
+                entry: Entry::key_frame(video && n % 10 == 0),
+                leading: None,
                 lost_before: 0,
                 params: Arc::clone(&track.params),
                 data,

@@ -135,17 +135,17 @@ impl FrameFilter {
 
     /// Whether `unit` is of those that are sent.
     pub(crate) fn is_wanted(&mut self, unit: &AccessUnit) -> bool {
-        if unit.params.kind() == Kind::Audio && !unit.random_access {
+        if unit.params.kind() == Kind::Audio && !unit.random_access() {
             return self.sound && !self.keys_only();
         }
         match self.frames {
             FrameSelection::All => true,
-            FrameSelection::Reference => unit.random_access || is_reference(unit),
+            FrameSelection::Reference => unit.random_access() || is_reference(unit),
             FrameSelection::Key { apart } => {
                 let nanos = unit.present.as_nanos();
                 let since = self.key_nanos.map(|last| nanos.saturating_sub(last).unsigned_abs());
                 let far = since.is_none_or(|since| u128::from(since) >= apart.as_nanos());
-                let wanted = unit.random_access && far;
+                let wanted = unit.random_access() && far;
                 if wanted {
                     self.key_nanos = Some(nanos);
                 }
@@ -216,7 +216,8 @@ mod tests {
             present: MediaTime { ticks: present, rate },
             arrived: BootTime::default(),
             captured: Captured { wall: wall(present), source: ClockSource::Sender },
-            random_access: nal == 0x65,
+            entry: crate::media::Entry::key_frame(nal == 0x65),
+            leading: None,
             lost_before: 0,
             params: Arc::new(params),
             data: Bytes::copy_from_slice(&[0, 0, 0, 1, nal]),

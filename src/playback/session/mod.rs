@@ -437,7 +437,7 @@ impl PlaybackSession {
         let unit = &timed.selected.unit;
         let extension = self.onvif.map(|onvif| ReplayExtension {
             captured: unit.captured.wall,
-            clean_point: unit.random_access || unit.params.kind() == Kind::Audio,
+            clean_point: unit.random_access() || unit.params.kind() == Kind::Audio,
             section_end: timed.selected.ending >= Ending::Section,
             discontinuity: timed.selected.continuity >= Continuity::Jumps,
             terminal: timed.selected.ending == Ending::Range,

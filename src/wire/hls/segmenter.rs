@@ -180,7 +180,7 @@ impl Segmenter {
             frame_span: FRAME_SPAN_DEFAULT,
             wall,
             discontinuity: std::mem::take(&mut self.discontinuity) || stepped,
-            independent: unit.random_access,
+            independent: unit.random_access(),
             units: 0,
         };
         open.push(unit, true);
@@ -227,7 +227,7 @@ impl OpenCut {
             }
             self.newest_nanos = at;
             self.units += 1;
-            self.part.independent |= unit.random_access;
+            self.part.independent |= unit.random_access();
         }
         self.part.builder.push(Arc::clone(unit));
         since
@@ -267,7 +267,7 @@ impl OpenCut {
         let long_enough = elapsed >= HLS_SEGMENT_SPAN_MIN || !self.independent;
         // The next picture may come a little later than the last ones did.
         let would_exceed = elapsed + self.frame_span * 2 > span_max;
-        if full || would_exceed || (unit.random_access && long_enough) {
+        if full || would_exceed || (unit.random_access() && long_enough) {
             return SegmentVerdict::Ends;
         }
         if self.part_ends(at) { SegmentVerdict::Parts } else { SegmentVerdict::Goes }

@@ -11,7 +11,7 @@ use super::{Lookup, Parts, Playlist};
 use crate::base::limits::HLS_BYTES_MAX;
 use crate::base::time::{BootTime, MediaTime, WallTime};
 use crate::media::codec::Law;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::wire::hls::{
     PlaylistOptions, RenditionReport, SegmentBody, Segmenter, Targets, multivariant,
 };
@@ -79,7 +79,8 @@ impl Live {
             present: decode,
             arrived,
             captured: Captured { wall: captured, source: ClockSource::Sender },
-            random_access: key,
+            entry: Entry::key_frame(key),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&self.params),
             data: Bytes::from(vec![0; self.unit_bytes]),

@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes};
 use super::boxes::{put_box, put_full_box};
 use super::{SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_SYNC, track_id};
 use crate::base::time::{BootTime, MediaTime};
-use crate::media::{AccessUnit, Captured, Kind, RunId, TrackId};
+use crate::media::{AccessUnit, Captured, Entry, Kind, RunId, TrackId};
 
 /// `tfhd`: offsets count from the start of the `moof` (ISO/IEC 14496-12 §8.8.7.1).
 const TFHD_DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
@@ -53,9 +53,11 @@ pub struct Fragment {
     pub head: Bytes,
     /// The samples, in the order in which they stand in the `mdat`.
     pub data: Vec<Bytes>,
-    /// Whether a reader can begin here: the first video sample is a key frame, or there is no
+    /// Whether a reader can begin here: the first video sample is an entry point, or there is no
     /// video in the stream.
     pub starts_with_key: bool,
+    /// Which kind of entry point that is.
+    pub entry: Option<Entry>,
     /// Number of samples over all tracks.
     pub samples: u32,
     /// The times of the first unit that was pushed.
@@ -131,7 +133,8 @@ impl FragmentBuilder {
         Fragment {
             head,
             data: samples().map(|sample| sample.unit.data.clone()).collect(),
-            starts_with_key: starts_with_key(&tracks),
+            starts_with_key: entry(&tracks).is_some(),
+            entry: entry(&tracks),
             samples: u32::try_from(self.units.len()).unwrap_or(u32::MAX),
             first: FragmentTimes {
                 decode: first.decode,
@@ -215,10 +218,10 @@ fn span(samples: &[Sample<'_>]) -> Duration {
     Duration::from_secs(ticks / rate) + Duration::from_nanos(ticks % rate * 1_000_000_000 / rate)
 }
 
-fn starts_with_key(tracks: &BTreeMap<TrackId, Vec<Sample<'_>>>) -> bool {
-    let first = |samples: &Vec<Sample<'_>>| samples.first().is_some_and(|s| s.unit.random_access);
+fn entry(tracks: &BTreeMap<TrackId, Vec<Sample<'_>>>) -> Option<Entry> {
+    let first = |samples: &Vec<Sample<'_>>| samples.first().and_then(|s| s.unit.entry);
     let video = tracks.values().find(|samples| kind(samples) == Some(Kind::Video));
-    video.map_or_else(|| tracks.values().any(first), first)
+    video.map_or_else(|| tracks.values().find_map(first), first)
 }
 
 fn kind(samples: &[Sample<'_>]) -> Option<Kind> {
@@ -286,7 +289,7 @@ fn put_run(out: &mut Vec<u8>, samples: &[Sample<'_>]) -> usize {
             out.put_u32(sample.ticks);
             out.put_u32(u32::try_from(sample.unit.data.len()).unwrap_or(u32::MAX));
             if video {
-                out.put_u32(if sample.unit.random_access {
+                out.put_u32(if sample.unit.is_sync() {
                     SAMPLE_FLAGS_SYNC
                 } else {
                     SAMPLE_FLAGS_DELTA

@@ -144,7 +144,9 @@ mod tests {
     use super::*;
     use crate::base::time::{BootTime, MediaTime, WallTime};
     use crate::media::codec::Law;
-    use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+    use crate::media::{
+        AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    };
     use crate::wire::mp4::{FragmentBuilder, init_segment};
     use crate::wire::web::WebFormat;
 
@@ -172,7 +174,8 @@ mod tests {
             present: decode,
             arrived: BootTime::default(),
             captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            random_access: true,
+            entry: Entry::key_frame(true),
+            leading: None,
             lost_before: 0,
             params,
             data: Bytes::from_static(&[7; 20]),

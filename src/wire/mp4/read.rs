@@ -218,7 +218,8 @@ pub(super) mod tests {
             present: MediaTime { ticks: ticks.1, rate },
             arrived: BootTime::default(),
             captured: Captured { wall, source: ClockSource::Arrival },
-            random_access: key,
+            entry: crate::media::Entry::key_frame(key),
+            leading: None,
             lost_before: 0,
             params,
             data: Bytes::copy_from_slice(data),
@@ -250,7 +251,7 @@ pub(super) mod tests {
             let written = written.map(|unit| Sample {
                 decode_ticks: unit.decode.ticks,
                 present_ticks: unit.present.ticks,
-                is_sync: unit.random_access || track == TrackId(1),
+                is_sync: unit.random_access() || track == TrackId(1),
                 data: unit.data.clone(),
             });
             assert_eq!(samples, written.collect::<Vec<_>>());

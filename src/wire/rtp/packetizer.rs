@@ -92,7 +92,7 @@ impl Packetizer {
         };
         let mut writer = PacketWriter::new(head, self.sequence, unit.data.len());
         writer.extend_first(extension);
-        payload::cut(unit, unit.random_access || changed, &mut writer);
+        payload::cut(unit, unit.random_access() || changed, &mut writer);
         let (packets, next) = writer.finish();
         self.sequence = next;
         if changed {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock};
 use holdfast::media::nal::{annex_b, length_prefixed};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId};
 
 use crate::harness::{ffmpeg, media, run_well};
 
@@ -78,7 +78,8 @@ impl Film {
             present: time,
             arrived: now,
             captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
-            random_access: *key,
+            entry: Entry::key_frame(*key),
+            leading: None,
             lost_before: 0,
             params: Arc::clone(&self.params),
             data: length_prefixed(nals),

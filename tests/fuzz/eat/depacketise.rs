@@ -152,7 +152,7 @@ impl Bench {
     }
 
     fn check(&mut self, unit: &AccessUnit) {
-        assert!(self.began || unit.random_access, "the first unit is none to begin at");
+        assert!(self.began || unit.random_access(), "the first unit is none to begin at");
         self.began = true;
         assert!((1..=ACCESS_UNIT_BYTES_MAX).contains(&unit.data.len()));
         assert!(unit.present.ticks >= unit.decode.ticks, "shown before it is decoded");

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::encode::{Colours, Format, Picture, Settings, VideoEncoder};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 
 const BITS: usize = 48;
 
@@ -142,7 +144,8 @@ pub fn unit(
         present: at,
         arrived,
         captured: Captured { wall, source: ClockSource::Sender },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params,
         data,

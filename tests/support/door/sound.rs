@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime};
-use holdfast::media::{AccessUnit, Codec, CodecParams, Shape, TrackId, Tracks};
+use holdfast::media::{AccessUnit, Codec, CodecParams, Entry, Shape, TrackId, Tracks};
 
 use crate::footage::{BEGINS, Footage, ffmpeg};
 
@@ -66,7 +66,8 @@ fn frame(model: &AccessUnit, params: &Arc<CodecParams>, at: i64, data: Bytes) ->
         decode,
         present: decode,
         arrived: BootTime::from_nanos(decode.as_nanos().unsigned_abs()),
-        random_access: false,
+        entry: Entry::key_frame(false),
+        leading: None,
         params: Arc::clone(params),
         data,
         ..model.clone()

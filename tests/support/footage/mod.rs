@@ -10,7 +10,7 @@ use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks, nal,
 };
 
 /// The date at which the footage begins.
@@ -212,7 +212,8 @@ fn unit(track: u8, params: &Arc<CodecParams>, ms: u64, key: bool, data: Bytes) -
         present: decode,
         arrived,
         captured: Captured { wall, source: ClockSource::Arrival },
-        random_access: key,
+        entry: Entry::key_frame(key),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data,

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, WallTime};
 use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 use crate::clock::LongOn;
@@ -246,7 +248,8 @@ impl Place {
                 present: at(packet.present),
                 arrived: self.boot.after(Duration::from_nanos(arrived)),
                 captured: Captured { wall, source: ClockSource::Sender },
-                random_access: packet.key,
+                entry: Entry::key_frame(packet.key),
+                leading: None,
                 lost_before: 0,
                 params: Arc::clone(&film.params),
                 data: packet.data.clone(),

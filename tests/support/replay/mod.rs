@@ -19,7 +19,7 @@ use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks, nal,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks, nal,
 };
 use holdfast::playback::Playback;
 use holdfast::serve::rtsp::RtspServer;
@@ -150,7 +150,8 @@ impl Film {
                     wall: date.offset_nanos(since(times.1)),
                     source: ClockSource::Sender,
                 },
-                random_access: key,
+                entry: Entry::key_frame(key),
+                leading: None,
                 lost_before: 0,
                 params: Arc::clone(params),
                 data,

@@ -12,7 +12,7 @@ use crate::base::limits::RTP_PACKET_BYTES_MAX;
 use crate::base::time::{BootTime, WallTime};
 use crate::media::codec::Law;
 use crate::media::nal::{Nals, length_prefixed};
-use crate::media::{Captured, ClockSource, Codec, RunId, Shape};
+use crate::media::{Captured, ClockSource, Codec, Entry, RunId, Shape};
 use crate::wire::rtp::payload::describe;
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -41,7 +41,8 @@ fn unit(params: &Arc<CodecParams>, ticks: i64, key: bool, data: Bytes) -> Access
         present: time,
         arrived: BootTime::default(),
         captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-        random_access: key,
+        entry: Entry::key_frame(key),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(params),
         data,

@@ -11,7 +11,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
 use crate::dvr::config::Keep;
 use crate::dvr::tests::{RATE, params};
-use crate::media::{AccessUnit, Captured, ClockSource, RunId, TrackId};
+use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId};
 use crate::wire::mp4::{Fragment, FragmentBuilder};
 
 /// A camera and how it behaves.
@@ -84,7 +84,8 @@ impl House {
             present: decode,
             arrived: begun,
             captured: Captured { wall: wall.offset_nanos(-span), source: ClockSource::Arrival },
-            random_access: key,
+            entry: Entry::key_frame(key),
+            leading: None,
             lost_before: 0,
             params: params(),
             data: data.into(),
