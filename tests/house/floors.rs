@@ -2,7 +2,8 @@
 //! one floor are blind to each other (see `src/lib.rs`).
 
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::{rust_files, src};
 
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 9] = [
@@ -19,17 +20,6 @@ const FLOORS: [&[&str]; 9] = [
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))
-}
-
-fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("node_modules") {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// The modules that a source text names as `crate::module`, singly or in braces.
@@ -55,7 +45,7 @@ fn named(text: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn no_module_looks_up_or_sideways() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = src();
     let mut files = Vec::new();
     rust_files(&root, &mut files);
     let mut climbs = Vec::new();
@@ -83,7 +73,7 @@ fn the_reader_of_paths_reads_them() {
 
 #[test]
 fn every_module_of_the_crate_has_a_floor() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = src();
     let lib = fs::read_to_string(root.join("lib.rs")).unwrap();
     for line in lib.lines() {
         if let Some(name) = line.strip_prefix("pub mod ").and_then(|l| l.strip_suffix(';')) {
