@@ -105,8 +105,9 @@ packages-test: packages-build
 packages-cross: packages-build
 	@.ci/cross packages
 
+# All of them by name: what the boards need must not push out what the tests need.
 packages-board: packages-test packages-cross
-	@.ci/packages $(TEST_PACKAGES) $(BOARD_PACKAGES)
+	@.ci/packages $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BOARD_PACKAGES)
 
 check-tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again." >&2; exit 1; }
