@@ -1,4 +1,5 @@
 # make run    builds everything and runs holdfast.toml if it is there, else the demo, on loopback
+# make install  the holdfast command into ~/.local/bin, or PREFIX/bin
 # make test   formatting, lints, all tests; what CI runs
 # make bench  benchmarks (cargo bench, divan)
 # make cross  the daemon for 64-bit boards (aarch64), built on this machine
@@ -15,8 +16,10 @@ SHELL := /bin/bash
 PAGE := src/serve/page
 # Players of HLS that other people wrote, for the tests alone.
 PLAYERS := tests/support/players
-# Your own file is used when it is there; else one test picture.
-CONFIG ?= $(if $(wildcard holdfast.toml),holdfast.toml,tests/demo.toml)
+# Your own file is used when there is something in it; else one test picture.
+CONFIG ?= $(shell test -s holdfast.toml && echo holdfast.toml || echo tests/demo.toml)
+PREFIX ?= $(HOME)/.local
+PROGRAM ?= target/release/holdfast
 
 # g++ and nasm build the H.264 library, libclang reads the kernel's V4L2 header; the rest is Rust.
 BUILD_PACKAGES := ca-certificates g++ nasm libclang1-14 libclang-common-14-dev linux-libc-dev
@@ -32,12 +35,25 @@ BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run test test-board board board-tests board-image bench soak dist lint-yocto cross deb deb-arm64 page players \
+.PHONY: run install install-program test test-board board board-tests board-image bench soak dist lint-yocto cross \
+	deb deb-arm64 page players \
 	packages-build packages-test packages-cross packages-board check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
 	@exec ./target/release/holdfast run --config $(CONFIG)
+
+install: packages-build page
+	cargo build --release --locked
+	@$(MAKE) --no-print-directory install-program
+
+# Copies what is built; says what to do where the shell would not find it.
+install-program:
+	@install -D -m 0755 $(PROGRAM) "$(DESTDIR)$(PREFIX)/bin/holdfast"
+	@echo "Installed $(DESTDIR)$(PREFIX)/bin/holdfast."
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) \
+		echo "Your PATH does not name its directory yet:"; \
+		echo '    export PATH="$(PREFIX)/bin:$$PATH"';; esac
 
 test: packages-build packages-test page players lint-yocto
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size

@@ -1,9 +1,12 @@
 //! Makes stream accounts.
 //!
-//! Owns: what is printed where. The section goes to standard output, so that `>>` puts it into a
-//! configuration; the password goes to standard error, once, and is kept nowhere.
+//! Owns: what is printed where, and how a section gets into a configuration: after a check of the
+//! whole file, and in one write, so that the file is never one that the daemon refuses. Without a file
+//! the section goes to standard output. The password goes to standard error, once, and is kept nowhere.
 
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -11,13 +14,14 @@ use clap::Subcommand;
 
 use crate::base::name::StreamName;
 use crate::base::random;
+use crate::config;
 use crate::wire::rtsp::auth::{Credential, is_account_name};
 
 /// What can be done with stream accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
-    /// Makes a password and prints it once, with the section that the configuration needs:
-    /// holdfast account new --name nvr >> holdfast.toml
+    /// Makes an account, shows its password once, and adds its section to the configuration:
+    /// holdfast account new --name nvr --config holdfast.toml
     New {
         /// The account's name: 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-'.
         #[arg(long, value_name = "NAME")]
@@ -31,12 +35,15 @@ pub enum AccountCommand {
         /// Keep what SHA-256 needs too; then every account must have it.
         #[arg(long)]
         sha256: bool,
+        /// The configuration to add it to; without one the section is printed.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
 /// Does it.
 pub fn account(command: &AccountCommand) -> anyhow::Result<ExitCode> {
-    let AccountCommand::New { name, read, publish, sha256 } = command;
+    let AccountCommand::New { name, read, publish, sha256, config } = command;
     if !is_account_name(name) {
         bail!("a name has 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-'; {name:?} has not");
     }
@@ -51,10 +58,35 @@ pub fn account(command: &AccountCommand) -> anyhow::Result<ExitCode> {
         key(name),
         made.ha1.reveal()
     );
-    std::io::stdout().write_all(section.as_bytes())?;
+    match config {
+        Some(file) => {
+            add(name, &section, file)?;
+            let file = file.display();
+            println!("Added [account.{}] to {file}. To apply it, send SIGHUP.", key(name));
+        }
+        None => std::io::stdout().write_all(section.as_bytes())?,
+    }
     eprintln!("Password of {name}, shown only now: {}", made.password.reveal());
-    eprintln!("The section on standard output belongs into the configuration; kill -HUP reads it.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds a section to a configuration, unless the daemon would refuse the file with it.
+fn add(name: &str, section: &str, file: &Path) -> anyhow::Result<()> {
+    let shown = file.display();
+    let text = config::text(file).with_context(|| format!("{shown} was not changed"))?;
+    // Without an account the file may be faulty: one that listens beyond this computer needs one.
+    let before: toml::Table = text.parse().unwrap_or_default();
+    if before.get("account").is_some_and(|accounts| accounts.get(name).is_some()) {
+        bail!("{shown} has an account {name}; remove its section first, or choose another name");
+    }
+    config::parse(&format!("{text}{section}")).with_context(|| {
+        format!("{shown} was not changed: with this account the daemon would refuse it")
+    })?;
+    // Not a new file in place of the old one: the old one's owner and mode are the daemon's.
+    let mut open = OpenOptions::new().append(true).open(file)?;
+    let written = open.write_all(section.as_bytes()).and_then(|()| open.sync_all());
+    written.inspect_err(|_| drop(open.set_len(text.len() as u64)))?;
+    Ok(())
 }
 
 /// The name as a TOML key: a dot in it would begin a table.
@@ -84,5 +116,31 @@ mod tests {
         assert_eq!(scope("").unwrap(), "[]");
         assert_eq!(scope("gate, yard").unwrap(), "[\"gate\", \"yard\"]");
         assert!(scope("../x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_would_be_faulty_is_not_changed() {
+        const TEXT: &str = "[stream.roof]\nsource = { kind = \"rtsp_push\" }";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("holdfast.toml");
+        let new = |name: &str, publish: &str| {
+            let (name, read, publish) = (name.to_owned(), String::new(), publish.to_owned());
+            let config = Some(file.clone());
+            account(&AccountCommand::New { name, read, publish, sha256: false, config })
+        };
+        let refused = |name: &str, publish: &str| format!("{:#}", new(name, publish).unwrap_err());
+        assert!(refused("drone", "roof").contains("was not changed"), "there is no file");
+        assert!(!file.exists(), "an empty one would be taken for a configuration");
+        std::fs::write(&file, TEXT).unwrap();
+        let told = refused("drone", "cellar");
+        assert!(told.contains("would refuse it") && told.contains("cellar"), "{told}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), TEXT);
+        new("drone", "roof").unwrap();
+        new("drone.2", "roof").unwrap();
+        let read = || std::fs::read_to_string(&file).unwrap();
+        let before = read();
+        assert_eq!(config::parse(&before).unwrap().accounts.len(), 2);
+        assert!(refused("drone", "roof").contains("has an account drone"));
+        assert_eq!(read(), before);
     }
 }

@@ -313,7 +313,15 @@ fn shrink(
         let read = std::io::stdin().read_line(&mut answer);
         read.is_ok() && answer.trim() == "yes"
     };
-    Ok(dvr::tool::shrink(data_dir, size, &mut agree, out)?)
+    dvr::tool::shrink(data_dir, size, &mut agree, out).map_err(|error| match error {
+        dvr::tool::ToolError::Ring(dvr::DvrError::InUse { path }) => anyhow::anyhow!(
+            "a daemon is using {path}. Stop it first (Ctrl-C, or systemctl stop holdfast). Or let it \
+             shrink the ring while it runs: lower `size` under [ring], send SIGHUP, and agree with \
+             POST /api/v1/storage/shrink",
+            path = path.display()
+        ),
+        error => error.into(),
+    })
 }
 
 /// Looks into a ring whose daemon is not running.

@@ -201,7 +201,8 @@ fn the_command_line_says_what_goes_and_asks() {
         (daemon.get("/api/v1/storage")["ring"]["state"] == "ready").then_some(())
     });
     let (done, told) = shrink(&["8MiB", "--yes"]);
-    assert!(!done && told.contains("in use by another process"), "{told}");
+    assert!(!done && told.contains("a daemon is using"), "{told}");
+    assert!(told.contains("Stop it first") && told.contains("/api/v1/storage/shrink"), "{told}");
     assert!(daemon.stop().success());
     let (done, told) = shrink(&["8MiB"]);
     assert!(!done && told.contains("no terminal"), "{told}");
