@@ -2,6 +2,8 @@
 //!
 //! Owns: the forms in which dates are read and written. Does not own: what is recorded.
 
+use rtsp_types::StatusCode;
+
 use crate::base::time::WallTime;
 
 const NANOS_PER_SEC: i64 = 1_000_000_000;
@@ -20,6 +22,35 @@ pub struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
 
+/// Why a Range header cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RangeError {
+    /// It is none (457).
+    Unreadable,
+    /// Its unit is not known here, such as `smpte` (501, RFC 2326 §12.29).
+    UnknownUnit,
+}
+
+impl RangeError {
+    /// What is answered.
+    pub(super) fn refusal(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unreadable => {
+                (StatusCode::InvalidRange, "a range is npt=SECONDS- or clock=YYYYMMDDThhmmss.fZ-")
+            }
+            Self::UnknownUnit => {
+                (StatusCode::NotImplemented, "the units of a range are npt and clock")
+            }
+        }
+    }
+}
+
+impl From<Unreadable> for RangeError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
+    }
+}
+
 /// What a Range header asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Range {
@@ -37,15 +68,29 @@ pub(super) enum Range {
 }
 
 impl Range {
-    /// Reads a header's value. A unit that we do not know counts as no header.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, Unreadable> {
+    /// Reads a header's value; an empty one counts as no header.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, RangeError> {
         // `;time=` says when to begin; everybody means at once.
         let text = text.split(';').next().unwrap_or_default().trim();
-        let Some((unit, range)) = text.split_once('=') else { return Ok(None) };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (unit, range) = text.split_once('=').unwrap_or((text, ""));
         match unit.trim().to_ascii_lowercase().as_str() {
-            "clock" => parse_clock(range.trim()).map(Some),
-            "npt" => parse_npt(range.trim()).map(Some),
-            _ => Ok(None),
+            "clock" => Ok(Some(parse_clock(range.trim())?)),
+            "npt" => Ok(Some(parse_npt(range.trim())?)),
+            _ => Err(RangeError::UnknownUnit),
+        }
+    }
+
+    /// Whether it ends before it begins, as only a range to play backwards may.
+    pub(super) fn is_reversed(self) -> bool {
+        match self {
+            Self::Npt { from_nanos, until_nanos } => {
+                until_nanos.is_some_and(|until| until < from_nanos)
+            }
+            Self::Clock(span) => span.until.is_some_and(|until| until < span.from),
+            Self::Now => false,
         }
     }
 
@@ -229,9 +274,14 @@ mod tests {
         assert_eq!(Range::parse("npt=now-"), Ok(Some(Range::Now)));
         let npt = Range::Npt { from_nanos: 3_723_500_000_000, until_nanos: None };
         assert_eq!(Range::parse("npt=1:02:03.5-"), Ok(Some(npt)));
-        assert_eq!(Range::parse("smpte=0:00-"), Ok(None));
+        assert_eq!(Range::parse(""), Ok(None));
+        for unit in ["smpte=0:00-", "smpte-25=0:10:20-", "bytes=0-5", "foo"] {
+            assert_eq!(Range::parse(unit), Err(RangeError::UnknownUnit), "{unit}");
+        }
+        assert!(Range::parse("npt=5-2").unwrap().unwrap().is_reversed());
+        assert!(!Range::parse("npt=2-5").unwrap().unwrap().is_reversed());
         for bad in ["clock=-", "clock=now-", "npt=x-", "npt=1:2-", "npt=-9999999999999999999"] {
-            assert_eq!(Range::parse(bad), Err(Unreadable), "{bad}");
+            assert_eq!(Range::parse(bad), Err(RangeError::Unreadable), "{bad}");
         }
     }
 

@@ -33,10 +33,19 @@ pub(super) enum Described<'a> {
 
 /// Describes `tracks` of the stream called `name`. `onvif` names the tracks as ONVIF's replay wants
 /// it (Streaming Specification §6.3).
-pub(super) fn description(name: &str, tracks: &Tracks, of: Described<'_>, onvif: bool) -> Vec<u8> {
+///
+/// `base` is the URL it was asked at: its hash is the session id, so that a description differs
+/// from that of any other stream and host (RFC 8866 §5.2).
+pub(super) fn description(
+    name: &str,
+    base: &str,
+    tracks: &Tracks,
+    of: Described<'_>,
+    onvif: bool,
+) -> Vec<u8> {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     // The version grows with every run, as RFC 8866 §5.2 wants it to when anything changes.
-    let origin = Origin::with_ip_addr("0", u64::from(tracks.run.0), any);
+    let origin = Origin::with_ip_addr(session_id(base, of), u64::from(tracks.run.0), any);
     let mut session = Session::new(origin, name);
     session.connection = Some(Connection::from_ip_addr(any));
     session.times.push(Time::new(0, 0));
@@ -63,6 +72,19 @@ pub(super) fn description(name: &str, tracks: &Tracks, of: Described<'_>, onvif:
     let mut out = Vec::new();
     session.write(&mut out).expect("writing to memory does not fail");
     out
+}
+
+/// Decimal digits that stand for `base` and the dates that are described: FNV-1a, cut to what a
+/// signed number of 64 bits holds.
+fn session_id(base: &str, of: Described<'_>) -> String {
+    let dates = match of {
+        Described::Live(_) => String::new(),
+        Described::Past(span) => span.to_header(),
+    };
+    let hash = base.bytes().chain(dates.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 1).to_string()
 }
 
 /// Adds what is known of `track` to its section. A group has its own address with its time to live,

@@ -257,6 +257,10 @@ pub struct Session {
     pub(super) multicast: bool,
     /// CSeq of our next own request.
     own_cseq: u32,
+    /// The Timestamp header of the request that is being answered, to be sent back.
+    timestamp: Option<String>,
+    /// Why to close the connection after the answer.
+    closing: Option<&'static str>,
     closed: bool,
 }
 
@@ -284,6 +288,8 @@ impl Session {
             timeout: RTSP_SESSION_TIMEOUT,
             multicast: false,
             own_cseq: 1,
+            timestamp: None,
+            closing: None,
             closed: false,
         }
     }
@@ -369,6 +375,10 @@ impl Session {
             if self.closed || self.pending.is_some() {
                 return Step::Wait { until: None };
             }
+            if let Some(reason) = self.closing {
+                self.close(reason);
+                continue;
+            }
             match self.framer.next() {
                 Ok(Some(frame)) => self.take(now, frame),
                 Ok(None) => {
@@ -415,6 +425,11 @@ impl Session {
     fn serve(&mut self, now: BootTime, request: Request<Vec<u8>>) {
         self.alive = now;
         self.transcript.heard(now.since(self.birth.0), &request);
+        self.timestamp = request.header(&headers::TIMESTAMP).map(|value| value.as_str().to_owned());
+        let closes = request.header(&headers::CONNECTION).is_some_and(|value| {
+            value.as_str().split(',').any(|token| token.trim().eq_ignore_ascii_case("close"))
+        });
+        self.closing = closes.then_some("the peer asked to close");
         let cseq = request.header(&headers::CSEQ).and_then(|v| v.as_str().parse::<u32>().ok());
         let Some(cseq) = cseq else {
             let reply = Reply::refuse(StatusCode::BadRequest, "CSeq is missing or no number");
@@ -442,6 +457,10 @@ impl Session {
     fn reply(&mut self, now: BootTime, cseq: Option<&str>, reply: Reply) {
         let age = now.since(self.birth.0);
         let nanos = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        let reply = match self.timestamp.take() {
+            Some(timestamp) => reply.header(headers::TIMESTAMP, timestamp),
+            None => reply,
+        };
         let bytes = reply.write(cseq, self.birth.1.offset_nanos(nanos));
         self.transcript.flowed |= self.live.as_ref().is_some_and(Live::is_active);
         self.transcript.said(age, &bytes);

@@ -44,7 +44,8 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
 pub(in super::super) fn finish(ask: &Ask, tracks: &Tracks, of: Described<'_>) -> Reply {
     let name = ask.target.as_ref().map_or("", |target| &target.stream);
     let onvif = requires_replay(&ask.request);
-    let sdp = sdp::description(name, tracks, of, onvif);
+    let base = ask.request.request_uri().map(base_url).unwrap_or_default();
+    let sdp = sdp::description(name, &base, tracks, of, onvif);
     let reply = Reply::ok().body("application/sdp", sdp);
     match ask.request.request_uri() {
         Some(url) => reply.header(headers::CONTENT_BASE, base_url(url)),

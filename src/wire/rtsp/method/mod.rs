@@ -16,6 +16,7 @@ mod teardown;
 
 use rtsp_types::{Method, StatusCode, headers};
 
+use super::live::Live;
 use super::reply::Reply;
 use super::session::{Ask, Event, Pending, Session};
 use super::wish::ONVIF_REPLAY;
@@ -47,7 +48,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
         Method::Describe => describe::begin(session, ask),
         Method::Setup => setup::begin(session, ask),
         Method::Play => play::begin(session, ask),
-        Method::Pause => pause::answer(session),
+        Method::Pause => pause::answer(session, &ask),
         Method::Teardown => teardown::answer(session, &ask),
         Method::Announce => announce::begin(session, ask),
         Method::Record => record::begin(session, ask),
@@ -81,6 +82,13 @@ fn foreign_session(session: &Session, ask: &Ask) -> Option<Reply> {
     let id = told.split(';').next().unwrap_or_default().trim();
     let own = session.live.as_ref().is_some_and(|live| live.id == id);
     (!own).then(|| Reply::refuse(StatusCode::SessionNotFound, "there is no such session"))
+}
+
+/// Whether the URL of `ask` names another stream than the session is of. One that names none,
+/// as some clients send, means the session's.
+fn names_other_stream(live: &Live, ask: &Ask) -> bool {
+    let named = ask.target.as_ref().map_or("", |target| &target.stream);
+    !matches!(named, "" | "*") && named != live.stream && live.recording.is_none()
 }
 
 /// Answers a method that needs a session when there is none.

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use rtsp_types::{HeaderValue, StatusCode, headers};
 
 use super::super::live::Live;
-use super::super::range::{Range, Span};
+use super::super::range::{Range, RangeError, Span};
 use super::super::reply::Reply;
 use super::super::session::{Ask, Event, Pending, Session, Start};
 use super::super::target::{base_url, control};
 use super::super::wish::{Onvif, Scale, What, Wish};
-use super::{DATES, Outcome, no_session};
+use super::{DATES, Outcome, names_other_stream, no_session};
 use crate::base::time::WallTime;
 
 /// Asks the driver to begin. PLAY while playing seeks when it names a range or a scale, at once
@@ -20,6 +20,10 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     if session.announced.is_some() {
         let text = "this session publishes";
         return Outcome::Done(Reply::refuse(StatusCode::MethodNotValidInThisState, text));
+    }
+    if names_other_stream(live, &ask) {
+        let text = "this session is of another stream";
+        return Outcome::Done(Reply::refuse(StatusCode::NotFound, text));
     }
     let wish = match wish(live, &ask) {
         Ok(wish) => wish,
@@ -47,17 +51,19 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
 /// What `ask` wants played.
 fn wish(live: &Live, ask: &Ask) -> Result<Wish, (StatusCode, &'static str)> {
     let range = ask.request.header(&headers::RANGE).map(HeaderValue::as_str);
-    let range = range.map(Range::parse).transpose().map_err(|_| {
-        (StatusCode::InvalidRange, "a range is npt=SECONDS- or clock=YYYYMMDDThhmmss.fZ-")
-    })?;
+    let range = range.map_or(Ok(None), Range::parse).map_err(RangeError::refusal)?;
     let scale = ask.request.header(&headers::SCALE).map(HeaderValue::as_str);
     let scale = scale.map(|text| {
         Scale::parse(text).ok_or((StatusCode::BadRequest, "a scale is a number but zero"))
     });
     let scale = scale.transpose()?;
+    let forward = !scale.is_some_and(Scale::is_backwards);
+    if forward && range.is_some_and(Range::is_reversed) {
+        return Err((StatusCode::InvalidRange, "the range ends before it begins"));
+    }
     let named = ask.target.as_ref().map_or(Ok(None), |target| target.span);
     let named = named.map_err(|_| (StatusCode::BadRequest, DATES))?.or(live.span);
-    let what = match (range.flatten(), named, live.in_past) {
+    let what = match (range, named, live.in_past) {
         (Some(range), _, _) => range.resolve(named).map_or(What::Live, What::Past),
         (None, Some(span), None) => What::Past(span),
         (None, ..) => What::GoOn,

@@ -15,6 +15,7 @@ mod dialects;
 mod octets;
 mod past;
 mod publish;
+mod rfc2326;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
@@ -198,7 +199,7 @@ fn a_reader_over_tcp_gets_what_it_needs_step_by_step() {
     assert_eq!(header(&description, "Content-Length"), sdp.len().to_string());
     assert_eq!(
         sdp,
-        "v=0\r\no=- 0 3 IN IP4 0.0.0.0\r\ns=gate\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+        "v=0\r\no=- 3701896446237769389 3 IN IP4 0.0.0.0\r\ns=gate\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
          a=control:*\r\na=range:npt=now-\r\nm=video 0 RTP/AVP 96\r\nb=AS:2067\r\n\
          a=rtpmap:96 H264/90000\r\n\
          a=fmtp:96 packetization-mode=1;profile-level-id=640033;\
