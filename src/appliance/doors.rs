@@ -23,6 +23,7 @@ use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::{self, Cors, HttpDoor, HttpError};
+use crate::serve::places::Places;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::{self, RtspServer, SessionRegistry};
 use crate::serve::tls::{Tls, TlsError};
@@ -76,6 +77,7 @@ pub(super) struct View {
     pub(super) registry: SessionRegistry,
     pub(super) cors: Cors,
     pub(super) multicast: Multicast,
+    pub(super) places: Places,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +115,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
         Door::Rtsp => {
             let rtsp = RtspServer::new(view.outlets, scope.clone())
                 .with_multicast(view.multicast)
+                .with_places(view.places)
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
                 .with_registry(view.registry);
@@ -123,6 +126,7 @@ pub(super) fn open(door: Door, address: SocketAddr, view: View, scope: &Supervis
                 .with_entrances(view.entrances)
                 .with_archive(view.archive)
                 .secured(view.tls.clone())
+                .with_places(view.places)
                 .with_registry(view.registry);
             scope.keep(spec, move |context| {
                 serve_rtsps(address, rtsp.clone(), view.tls.clone(), context)

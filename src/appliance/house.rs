@@ -34,6 +34,7 @@ use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::serve::http::Cors;
+use crate::serve::places::{PlaceLimits, Places};
 use crate::serve::rtsp::SessionRegistry;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
@@ -60,6 +61,7 @@ pub(super) struct House {
     tls: Tls,
     registry: SessionRegistry,
     multicast: Multicast,
+    places: Places,
     cors: Cors,
     dvr: Dvr,
     archive: Playback,
@@ -133,6 +135,7 @@ impl House {
             tls: Tls::new(config.data_dir.join("tls")),
             registry,
             multicast: Multicast::default(),
+            places: Places::new(PlaceLimits::of_this_process()),
             cors: Cors::default(),
             clock,
             archive: Playback::new(dvr.clone()),
@@ -347,6 +350,7 @@ impl House {
             tls: self.tls.clone(),
             registry: self.registry.clone(),
             multicast: self.multicast.clone(),
+            places: self.places.clone(),
             cors: self.cors.clone(),
         }
     }

@@ -11,6 +11,7 @@ pub mod held;
 pub mod limits;
 pub mod meter;
 pub mod name;
+pub mod network;
 pub mod random;
 pub mod secret;
 pub mod sync;

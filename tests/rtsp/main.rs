@@ -10,6 +10,7 @@ mod replay;
 mod accounts;
 mod fuzz_seeds;
 mod interop;
+mod places;
 mod pull;
 mod push;
 mod readers;

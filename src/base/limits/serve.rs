@@ -4,10 +4,21 @@
 
 use std::time::Duration;
 
-/// RTSP connections at once; a further one is closed at once.
-pub const RTSP_CONNECTIONS_MAX: usize = 1_280;
-/// RTSP connections from one address at once; a further one is closed at once.
-pub const RTSP_CONNECTIONS_PER_PEER_MAX: usize = 128;
+/// Connections at once; fewer where there are few descriptors. A further one is closed at once.
+pub const PLACES_MAX: usize = 2_048;
+/// Of those, connections on which nobody has signed in; a further one takes the place of the
+/// oldest of the network that holds most.
+pub const PLACES_UNPROVEN_MAX: usize = 512;
+/// The same from one network (an IPv4 address, a /64 of IPv6); a further one takes the place of
+/// the oldest.
+pub const PLACES_UNPROVEN_PER_NETWORK_MAX: usize = 32;
+/// Connections of one network that have signed in, or need not; a further one is closed.
+pub const PLACES_PROVEN_PER_NETWORK_MAX: usize = 256;
+/// From a connection to its first request with a right password, whatever else is asked on it;
+/// then it is closed.
+pub const PROOF_TIME_MAX: Duration = Duration::from_secs(30);
+/// Descriptors that connections never get: the recorder, its cameras and the disk need them.
+pub const DESCRIPTORS_RESERVED: u64 = 256;
 /// A TCP reader that takes no byte for this long is cut.
 pub const RTSP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Replies queued for a reader that pipelines requests; past it the connection ends.

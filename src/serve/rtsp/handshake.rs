@@ -13,8 +13,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::super::places::Place;
 use super::connection::{Connection, RtspServices};
-use super::connection_limits::ConnectionPermit;
 use super::transport::{Socket, Transport, Tunnel};
 use super::tunnels::{Post, TunnelEntry, TunnelKey, TunnelRegistry};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_TUNNEL_JOIN_TIME_MAX};
@@ -34,44 +34,75 @@ pub(super) struct IncomingConnection {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) services: RtspServices,
     pub(super) tunnels: TunnelRegistry,
-    pub(super) permit: ConnectionPermit,
+    pub(super) place: Place,
 }
 
 impl IncomingConnection {
-    /// Serves the peer until one of both sides ends it. An error means that it never got so far.
+    /// Serves the peer until either side ends it, or its place is lost. An error means that the
+    /// connection never got as far as RTSP, or had to give way.
     pub(super) async fn serve(self) -> io::Result<()> {
-        let Self { socket, peer, tls, services, tunnels, permit } = self;
-        let mut socket = Socket::plain(socket)?;
-        if let Some(config) = tls {
-            socket = socket.secured(config).await?;
-        }
-        let (opening, first) = open(&mut socket).await?;
-        let key = |cookie| TunnelKey { cookie, peer: peer.ip().to_canonical() };
+        let Self { socket, peer, tls, services, tunnels, place } = self;
+        let (socket, opening, first) = while_held(&place, identify(socket, tls)).await??;
+        let secure = socket.is_secure();
+        let key = |cookie| TunnelKey { cookie, peer: peer.ip().to_canonical(), secure };
         match opening {
             Opening::Unclear => {}
             Opening::Refused(text) => refuse(socket, text).await,
             Opening::Rtsp => {
-                Connection::new(Transport::Direct(socket), peer, services)?.run(&first).await;
+                serve_rtsp(Transport::Direct(socket), peer, services, place, &first).await?;
             }
             Opening::Tunnel(Ask { half: Half::Down, cookie, .. }) => {
-                match tunnels.open(key(cookie)) {
-                    Some(entry) => {
-                        let tunnel = joined(socket, entry).await?;
-                        Connection::new(tunnel, peer, services)?.run(&[]).await;
-                    }
-                    None => refuse(socket, "the session cookie is taken").await,
-                }
+                let Some(entry) = tunnels.open(key(cookie)) else {
+                    refuse(socket, "the session cookie is taken").await;
+                    return Ok(());
+                };
+                let transport = while_held(&place, joined(socket, entry)).await??;
+                serve_rtsp(transport, peer, services, place, &[]).await?;
             }
             Opening::Tunnel(Ask { half: Half::Up, cookie, head_bytes }) => {
-                let post = Post { socket, first: first.slice(head_bytes..), _permit: permit };
+                place.attach();
+                let post = Post { socket, first: first.slice(head_bytes..), place };
                 if let Err(post) = tunnels.join(&key(cookie), post) {
                     refuse(post.socket, "there is no such tunnel").await;
                 }
-                return Ok(());
             }
         }
-        drop(permit);
         Ok(())
+    }
+}
+
+/// Shakes hands where there is TLS, and reads until it is clear what the connection is.
+async fn identify(
+    socket: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+) -> io::Result<(Socket, Opening, Bytes)> {
+    let mut socket = Socket::plain(socket)?;
+    if let Some(config) = tls {
+        socket = socket.secured(config).await?;
+    }
+    let (opening, first) = open(&mut socket).await?;
+    Ok((socket, opening, first))
+}
+
+/// Speaks RTSP over `transport`, of which `first` was read already.
+async fn serve_rtsp(
+    transport: Transport,
+    peer: SocketAddr,
+    services: RtspServices,
+    place: Place,
+    first: &[u8],
+) -> io::Result<()> {
+    let place = Arc::new(place);
+    let connection = Connection::new(transport, peer, services, Arc::clone(&place))?;
+    while_held(&place, connection.run(first)).await
+}
+
+/// Does `work` for as long as the connection may keep `place`.
+async fn while_held<T>(place: &Place, work: impl Future<Output = T>) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        lost = place.lost() => Err(io::Error::other(lost)),
+        done = work => Ok(done),
     }
 }
 

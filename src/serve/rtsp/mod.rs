@@ -21,7 +21,6 @@
 
 mod channel;
 mod connection;
-mod connection_limits;
 mod handshake;
 mod inline;
 pub mod multicast;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
+use super::super::places::{PlaceLimits, Places};
 use super::super::tls::Tls;
 use super::connection::RtspServices;
-use super::connection_limits::ConnectionLimits;
 use super::handshake::IncomingConnection;
 use super::multicast::Multicast;
 use super::registry::SessionRegistry;
@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct RtspServer {
     outlets: Arc<Directory<Outlet>>,
     supervisor: Supervisor,
-    limits: ConnectionLimits,
+    places: Places,
     archive: Option<Playback>,
     entrances: Arc<Directory<Entrance>>,
     tls: Option<Tls>,
@@ -63,7 +63,7 @@ impl RtspServer {
         Self {
             outlets,
             supervisor,
-            limits: ConnectionLimits::default(),
+            places: Places::new(PlaceLimits::of_this_process()),
             entrances: Arc::default(),
             tls: None,
             archive: None,
@@ -89,6 +89,12 @@ impl RtspServer {
     #[must_use]
     pub fn with_archive(self, archive: Playback) -> Self {
         Self { archive: Some(archive), ..self }
+    }
+
+    /// Counts its connections in `places`, which other servers may share.
+    #[must_use]
+    pub fn with_places(self, places: Places) -> Self {
+        Self { places, ..self }
     }
 
     /// The same door with multicast groups, which all doors share.
@@ -140,7 +146,9 @@ impl RtspServer {
     }
 
     fn welcome(&self, socket: TcpStream, peer: SocketAddr, context: &TaskContext) {
-        let Some(permit) = self.limits.enter(peer.ip().to_canonical()) else {
+        let ip = peer.ip().to_canonical();
+        let proven = !self.registry.guard().needs_account(ip);
+        let Some(place) = self.places.enter(ip, proven) else {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
@@ -167,11 +175,11 @@ impl RtspServer {
             tls,
             services,
             tunnels: self.tunnels.clone(),
-            permit,
+            place,
         };
         self.supervisor.spawn("rtsp", async move {
             if let Err(error) = arrival.serve().await {
-                debug!(part = "rtsp", peer = %peer, error = %error, "gone at once");
+                debug!(part = "rtsp", peer = %peer, error = %error, "not served");
             }
         });
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::connection_limits::ConnectionPermit;
+use super::super::places::Place;
 use super::transport::Socket;
 use crate::base::limits::{RTSP_TUNNEL_POSTS_MAX, RTSP_TUNNELS_HALF_OPEN_MAX};
 
@@ -22,6 +22,8 @@ pub(super) struct TunnelRegistry(Arc<Mutex<HashMap<TunnelKey, Entry>>>);
 pub(super) struct TunnelKey {
     pub(super) cookie: String,
     pub(super) peer: IpAddr,
+    /// Both halves are encrypted, or neither is.
+    pub(super) secure: bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(super) struct Post {
     /// What came together with its head.
     pub(super) first: Bytes,
     /// Counts the connection for as long as it lives.
-    pub(super) _permit: ConnectionPermit,
+    pub(super) place: Place,
 }
 
 /// A tunnel's entry; dropping it takes the entry out.
@@ -95,20 +97,20 @@ impl Drop for TunnelEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection_limits::ConnectionLimits;
+    use super::super::super::places::Places;
     use super::*;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn key(cookie: &str) -> TunnelKey {
-        TunnelKey { cookie: cookie.to_owned(), peer: PEER }
+        TunnelKey { cookie: cookie.to_owned(), peer: PEER, secure: false }
     }
 
     async fn post() -> Post {
         let listener = tokio::net::TcpListener::bind((PEER, 0)).await.unwrap();
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let permit = ConnectionLimits::default().enter(PEER).unwrap();
-        Post { socket: Socket::plain(socket).unwrap(), first: Bytes::new(), _permit: permit }
+        let place = Places::default().enter(PEER, true).unwrap();
+        Post { socket: Socket::plain(socket).unwrap(), first: Bytes::new(), place }
     }
 
     #[tokio::test]
@@ -117,7 +119,8 @@ mod tests {
         let mut entry = tunnels.open(key("a")).unwrap();
         assert!(tunnels.open(key("a")).is_none(), "the cookie is taken");
         let elsewhere = TunnelKey { peer: IpAddr::from([10, 0, 0, 9]), ..key("a") };
-        for wrong in [key("b"), elsewhere] {
+        let encrypted = TunnelKey { secure: true, ..key("a") };
+        for wrong in [key("b"), elsewhere, encrypted] {
             tunnels.join(&wrong, post().await).unwrap_err();
         }
         for _ in 0..RTSP_TUNNEL_POSTS_MAX {

@@ -59,6 +59,7 @@ impl Connection {
                 Step::Send(bytes) => {
                     self.out.push(now, bytes);
                     self.handle.see(self.clock.wall(), &mut self.session);
+                    self.prove();
                 }
                 Step::Event(event) => self.on(now, event),
                 Step::Wait { until } => {
@@ -67,6 +68,18 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Takes a place among those who have signed in, once the peer has.
+    fn prove(&mut self) {
+        if self.proven || self.session.user().is_none() {
+            return;
+        }
+        self.proven = true;
+        if !self.place.prove() {
+            self.end = Some("too many connections of this network");
+        }
+        self.transport.prove();
     }
 
     fn on(&mut self, now: BootTime, event: Event) {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use super::super::places::Place;
 use super::inline::InlineHandle;
 use super::multicast::{Membership, Multicast};
 use super::play::Play;
@@ -60,6 +61,9 @@ pub(super) struct Connection {
     clock: SharedClock,
     session: Session,
     handle: SessionHandle,
+    place: Arc<Place>,
+    /// The peer has signed in.
+    proven: bool,
     out: SendQueue,
     /// Nothing waits between `out` and the peer's socket.
     flushed: bool,
@@ -88,6 +92,7 @@ impl Connection {
         transport: Transport,
         peer: SocketAddr,
         services: RtspServices,
+        place: Arc<Place>,
     ) -> io::Result<Self> {
         let RtspServices { outlets, entrances, multicast, supervisor, registry, archive, clock } =
             services;
@@ -99,11 +104,13 @@ impl Connection {
             .guarded(Arc::clone(registry.guard()))
             .with_timeout(registry.session_timeout())
             .with_channels(Arc::clone(&outlets) as Arc<dyn Channels>)
-            .with_multicast(multicast.is_on() && local.is_ipv4());
+            .with_multicast(multicast.is_on() && local.is_ipv4() && !transport.is_secure());
         Ok(Self {
             local,
             session,
             handle: registry.enter(peer, transport.is_secure()),
+            place,
+            proven: false,
             out: SendQueue::new(now),
             flushed: true,
             wake: None,

@@ -45,6 +45,13 @@ impl Transport {
         }
     }
 
+    /// The peer has signed in.
+    pub(super) fn prove(&mut self) {
+        if let Self::Tunnel(tunnel) = self {
+            tunnel.prove();
+        }
+    }
+
     /// A second handle on the socket, for whoever writes while the connection sleeps; none when
     /// bytes do not go out as they are.
     pub(super) fn writer(&self) -> Option<socket2::Socket> {

@@ -26,13 +26,24 @@ pub(in super::super) struct Tunnel {
     /// What came of `up` together with its head.
     unread: Bytes,
     uplink: Uplink,
+    /// The peer has signed in.
+    proven: bool,
 }
 
 impl Tunnel {
     /// Joins the GET `down` with its first POST.
     pub(in super::super) fn new(down: Socket, entry: TunnelEntry, first: Post) -> Self {
         let (next, uplink) = (Some(first), Uplink::default());
-        Self { down, entry, up: None, next, unread: Bytes::new(), uplink }
+        Self { down, entry, up: None, next, unread: Bytes::new(), uplink, proven: false }
+    }
+
+    /// The peer has signed in: its POSTs need no room among the strangers.
+    pub(super) fn prove(&mut self) {
+        self.proven = true;
+        for post in self.up.iter().chain(&self.next) {
+            // One that gets no better place keeps the one it has.
+            let _ = post.place.prove();
+        }
     }
 
     pub(super) fn down(&self) -> &Socket {
@@ -107,6 +118,9 @@ impl Tunnel {
             biased;
             () = readable(self.up.as_ref()), if reads => true,
             post = self.entry.next_post(), if reads => {
+                if self.proven {
+                    let _ = post.place.prove();
+                }
                 self.next = Some(post);
                 true
             }

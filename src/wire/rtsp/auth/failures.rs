@@ -5,7 +5,7 @@
 //! through as often as one debt runs off.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::base::limits::{
     AUTH_ADDRESSES_MAX, AUTH_FAILURE_ALL_TIME, AUTH_FAILURE_TIME, AUTH_FAILURES_ALL_MAX,
     AUTH_FAILURES_MAX,
 };
+use crate::base::network::network_of;
 use crate::base::time::{BootTime, WallTime};
 
 /// The ledger of wrong passwords.
@@ -75,7 +76,7 @@ struct SavedSource {
 impl Failures {
     /// How long `peer` has to wait before a password of its is looked at; `None`: not at all.
     pub fn wait(&mut self, now: BootTime, peer: IpAddr) -> Option<Duration> {
-        let source = self.sources.get(&network(peer)).copied().unwrap_or_default();
+        let source = self.sources.get(&network_of(peer)).copied().unwrap_or_default();
         let own = source.debt.wait(now, AUTH_FAILURE_TIME, AUTH_FAILURES_MAX);
         let all = || self.all.wait(now, AUTH_FAILURE_ALL_TIME, AUTH_FAILURES_ALL_MAX);
         let wait = own.or_else(|| if source.good { None } else { all() });
@@ -122,7 +123,7 @@ impl Failures {
 
     /// The record of `peer`; a full ledger forgets whoever owes least and was never right.
     fn source(&mut self, now: BootTime, peer: IpAddr) -> &mut Source {
-        let key = network(peer);
+        let key = network_of(peer);
         if self.sources.len() >= AUTH_ADDRESSES_MAX && !self.sources.contains_key(&key) {
             let rank = |source: &Source| (source.good, source.debt.0.since(now));
             let least = self.sources.iter().min_by_key(|(_, source)| rank(source));
@@ -164,24 +165,15 @@ impl Failures {
         for source in ledger.sources.iter().take(AUTH_ADDRESSES_MAX) {
             let debt = debt(source.debt_ms, AUTH_FAILURE_TIME, AUTH_FAILURES_MAX);
             let record = Source { debt, good: source.good };
-            self.sources.insert(network(source.address), record);
+            self.sources.insert(network_of(source.address), record);
         }
-    }
-}
-
-/// What is counted as one: an IPv4 address, or a /64 network.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const WALL: WallTime = WallTime::from_unix_nanos(1_795_363_523_000_000_000);
@@ -232,7 +224,7 @@ mod tests {
         }
         assert!(failures.wait(at(1), v6(500)).is_some());
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
-        assert_eq!(network(mapped), peer(1));
+        assert_eq!(network_of(mapped), peer(1));
     }
 
     #[test]

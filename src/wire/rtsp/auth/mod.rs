@@ -21,6 +21,7 @@ mod gate;
 mod header;
 mod nonce;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -118,6 +119,16 @@ impl Guard {
 
     fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Whether `peer` has to sign in before anything but OPTIONS is answered.
+    #[must_use]
+    pub fn needs_account(&self, peer: IpAddr) -> bool {
+        match self.rules().access {
+            Access::Everybody => false,
+            Access::ThisComputer => !peer.is_loopback(),
+            Access::Accounts(_) => true,
+        }
     }
 
     /// Whether `username`, who was let in before, may still do what `right` says with `stream`;
