@@ -5,14 +5,16 @@
 
 mod account;
 mod ask;
-mod condition;
-mod doors;
 mod evidence;
 mod health;
-mod house;
+mod led_status;
+mod lifecycle;
 mod logs;
 mod plan;
+mod reconfigure;
 mod recovery;
+mod servers;
+mod streams;
 mod trial;
 
 use std::io::IsTerminal;
@@ -37,9 +39,9 @@ use crate::supervise::say_pausing;
 pub use account::{AccountCommand, account};
 pub use evidence::{device_key, verify_export};
 pub use health::{HealthArguments, health};
-use house::House;
+use lifecycle::Appliance;
 pub use recovery::{RecoveryCommand, recovery, usb_mend};
-use trial::Trial;
+use trial::ConfigTrial;
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;
@@ -57,7 +59,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
     pause_when_parked(&config);
-    let (trial, config) = Trial::begin(text, config);
+    let (trial, config) = ConfigTrial::begin(text, config);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -115,19 +117,19 @@ fn load_with_text(path: &Path) -> Result<(Config, String), ConfigError> {
     Ok((config::parse(&text)?, text))
 }
 
-async fn live(config: Config, mut trial: Trial, path: &Path) -> anyhow::Result<()> {
+async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("no SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT")?;
     for line in welcome(&config) {
         println!("{line}");
     }
-    let mut house = House::open(config).await?;
-    if let Some(fingerprint) = house.certificate() {
+    let mut appliance = Appliance::open(config).await?;
+    if let Some(fingerprint) = appliance.certificate() {
         println!("Certificate: SHA-256 {fingerprint}");
     }
-    house.tell_reverted(trial.reverted.clone());
-    let mut parked = house.parked();
+    appliance.report_reverted(trial.reverted.clone());
+    let mut parked = appliance.parked();
     let mut good_at = Instant::now() + trial::GOOD_AFTER;
     loop {
         tokio::select! {
@@ -135,9 +137,9 @@ async fn live(config: Config, mut trial: Trial, path: &Path) -> anyhow::Result<(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                if let Some(text) = reload(&mut house, path).await {
+                if let Some(text) = reload(&mut appliance, path).await {
                     trial.restart(text);
-                    house.tell_reverted(None);
+                    appliance.report_reverted(None);
                     good_at = Instant::now() + trial::GOOD_AFTER;
                 }
             }
@@ -145,20 +147,20 @@ async fn live(config: Config, mut trial: Trial, path: &Path) -> anyhow::Result<(
                 trial.passed();
                 good_at += NEVER;
             }
-            Ok(()) = parked.changed() => house.renew().await,
+            Ok(()) = parked.changed() => appliance.renew().await,
         }
     }
     info!("stopping");
     trial.close();
-    house.close().await;
+    appliance.close().await;
     Ok(())
 }
 
 /// The text of the file, where the house went over to it.
-async fn reload(house: &mut House, path: &Path) -> Option<String> {
+async fn reload(appliance: &mut Appliance, path: &Path) -> Option<String> {
     match load_with_text(path) {
         Ok((config, text)) => {
-            house.apply(config).await;
+            appliance.apply(config).await;
             return Some(text);
         }
         Err(ConfigError::Faults { faults }) => {

@@ -36,14 +36,14 @@ struct Note {
 
 /// The configuration that runs, until it is known to be good.
 #[derive(Debug)]
-pub(super) struct Trial {
+pub(super) struct ConfigTrial {
     data_dir: PathBuf,
     text: String,
     /// Why the daemon does not run with the file that is there.
     pub(super) reverted: Option<String>,
 }
 
-impl Trial {
+impl ConfigTrial {
     /// Decides with which configuration to start: `wanted`, whose text is `text`, or the last
     /// good one when the daemon died with it again and again.
     pub(super) fn begin(text: String, wanted: Config) -> (Self, Config) {
@@ -152,9 +152,9 @@ mod tests {
         format!("data_dir = \"{dir}\"\n[stream.demo]\nsource = {source}\n")
     }
 
-    fn start(dir: &Path, fps: u32) -> (Trial, bool) {
+    fn start(dir: &Path, fps: u32) -> (ConfigTrial, bool) {
         let wanted = config::parse(&text(dir, fps)).unwrap();
-        let (trial, config) = Trial::begin(text(dir, fps), wanted.clone());
+        let (trial, config) = ConfigTrial::begin(text(dir, fps), wanted.clone());
         (trial, config == wanted)
     }
 

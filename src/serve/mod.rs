@@ -1,8 +1,12 @@
-//! The two doors: RTSP and HTTP.
+//! The servers: RTSP and HTTP.
 //!
-//! Owns: listeners, connections, routes, the certificate, the page. Holds no media state: that is in `sink`.
+//! Owns: listeners, connections, routes, the certificate, the page. Media comes from `live` and
+//! `playback`, which keep it.
 
 pub mod http;
 pub mod places;
 pub mod rtsp;
+mod services;
 pub mod tls;
+
+pub use services::{Foundation, Services};

@@ -15,17 +15,14 @@ pub(super) mod system;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use self::health::HealthReport;
 use self::stream::StreamReport;
-use super::route::At;
-
-/// Answers change with every frame.
-const NO_STORE: [(HeaderName, HeaderValue); 1] =
-    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+use super::extract::At;
+use super::response::NO_STORE;
 
 #[derive(Serialize)]
 struct Streams {
@@ -33,17 +30,18 @@ struct Streams {
 }
 
 /// `GET /api/v1/streams`.
-pub(super) async fn streams(State(door): At, headers: HeaderMap) -> impl IntoResponse {
+pub(super) async fn streams(State(context): At, headers: HeaderMap) -> impl IntoResponse {
     let host = host_of(&headers);
-    let outlets = door.streams.all();
-    let streams = outlets.values().map(|outlet| StreamReport::new(&door, outlet, &host)).collect();
+    let outlets = context.streams.all();
+    let streams =
+        outlets.values().map(|outlet| StreamReport::new(&context, outlet, &host)).collect();
     (NO_STORE, Json(Streams { streams }))
 }
 
 /// `GET /api/v1/health`: 200 while the box does its work, even if a camera is away; 503 when
 /// something that must never stop has stopped.
-pub(super) async fn health(State(door): At) -> Response {
-    let report = HealthReport::new(&door);
+pub(super) async fn health(State(context): At) -> Response {
+    let report = HealthReport::new(&context);
     let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, NO_STORE, Json(report)).into_response()
 }
@@ -58,6 +56,8 @@ fn host_of(headers: &HeaderMap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn host(value: &str) -> String {

@@ -1,6 +1,6 @@
-//! Errors as the API tells them.
+//! Errors as the API answers them.
 //!
-//! Owns: the JSON form, and the words for what no handler is asked about.
+//! Owns: the JSON form, and the words where no handler is involved.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::live::hls::HlsError;
 use crate::live::mse::MseError;
 use crate::playback::hls::SegmentError;
 
-/// An answer that is no success.
+/// An answer that is not a success.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
@@ -60,6 +60,14 @@ impl ApiError {
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
+}
+
+/// The text of an error as a sentence for people.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let first: String = first.into_iter().flatten().collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 impl IntoResponse for ApiError {

@@ -19,10 +19,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::Door;
-use super::audience::Outcome;
+use super::archive_stats::Outcome;
+use super::context::HttpContext;
 use super::error::ApiError;
-use super::route::At;
+use super::extract::At;
 use crate::base::meter::Totals;
 use crate::dvr::RecordingState;
 use crate::live::Outlet;
@@ -41,9 +41,9 @@ const COUNTS: [Count; 4] = [
 ];
 
 /// `GET /metrics`.
-pub(super) async fn text(State(door): At) -> Result<Response, ApiError> {
+pub(super) async fn text(State(context): At) -> Result<Response, ApiError> {
     let mut registry = Registry::with_prefix("holdfast");
-    registry.register_collector(Box::new(Scrape(door)));
+    registry.register_collector(Box::new(Scrape(context)));
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| {
         ApiError::unavailable("metrics_unavailable", "The metrics could not be written.")
@@ -57,7 +57,7 @@ pub(super) async fn text(State(door): At) -> Result<Response, ApiError> {
 
 /// One walk over everything.
 #[derive(Debug)]
-struct Scrape(Arc<Door>);
+struct Scrape(Arc<HttpContext>);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
@@ -146,7 +146,7 @@ impl Scrape {
 
     /// The recordings: who has them now, and what became of downloads.
     fn past(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let all = self.0.audience.all(self.0.clock.boot());
+        let all = self.0.stats.all(self.0.clock.boot());
         let readers = all.iter().flat_map(|(stream, told)| {
             let doors =
                 [("play", told.browsers), ("hls", told.players), ("export", told.downloads)];

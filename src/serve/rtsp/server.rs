@@ -103,10 +103,17 @@ impl RtspServer {
         Self { multicast, ..self }
     }
 
-    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
+    /// The same door with its connections in `supervisor`.
+    #[must_use]
+    pub fn within(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
+    }
+
+    /// The same door speaking TLS (RTSPS) with the certificate of `tls`. Its tunnels are its own:
+    /// no half of one that is encrypted joins one that is not.
     #[must_use]
     pub fn secured(self, tls: Tls) -> Self {
-        Self { tls: Some(tls), ..self }
+        Self { tls: Some(tls), tunnels: TunnelRegistry::default(), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
@@ -14,16 +15,13 @@ use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::board::Machine;
 use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::{Source, StillDecoders};
-use holdfast::gpio::Panel;
 use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
-use holdfast::playback::export_jobs::ExportJobs;
-use holdfast::playback::pictures::PastPictures;
-use holdfast::playback::sprite::Sprites;
-use holdfast::serve::http::{self, Cors, HttpDoor};
+use holdfast::serve::http::{self, HttpContext};
 use holdfast::serve::rtsp::SessionRegistry;
-use holdfast::stream::{Directory, State, Stream};
+use holdfast::serve::{Foundation, Services};
+use holdfast::stream::{State, Stream};
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,27 +103,22 @@ impl TestBox {
             .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
         let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
-        let streams = Arc::new(Directory::default());
-        streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
-        let door = Arc::new(HttpDoor {
-            streams,
-            supervisor: supervisor.clone(),
+        let services = Arc::new(Services::new(Foundation {
+            supervisor: &supervisor,
             clock: Arc::clone(&clock),
-            begun: clock.boot(),
-            rtsp_port: Arc::new(8554.into()),
-            rtsp: SessionRegistry::default(),
-            cors: Cors::default(),
+            data_dir: disk.path().to_owned(),
             dvr: dvr.clone(),
-            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), decoders.pictures.clone()),
-            sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone()),
-            export_jobs: ExportJobs::open(dvr.clone(), disk.path().to_owned(), &supervisor),
+            decoders: &decoders,
             machine: Machine::open(tree.path(), disk.path(), Arc::clone(&clock)).unwrap(),
-            panel: Panel::default(),
-        });
+            rtsp: SessionRegistry::default(),
+        }));
+        services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
+        services.rtsp_port.store(8554, Relaxed);
+        let http = Arc::new(HttpContext::new(services));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
-            http::run(Arc::clone(&listener), Arc::clone(&door), context)
+            http::run(Arc::clone(&listener), Arc::clone(&http), context)
         });
         Self { addr, stream, outlet, supervisor, clock, dvr, disk, tree }
     }

@@ -1,11 +1,8 @@
 //! `/api/v1/devices`: the cameras of this machine, what they offer and how they are set.
 //!
-//! Owns: the shapes, and that drivers are asked by one thread at a time: one that does not come back
-//! costs that thread, and whoever asks next is told so.
+//! Owns: the shapes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::thread;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -13,55 +10,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
 
-use super::NO_STORE;
-use super::note::{read, sentence};
 use crate::base::fault::chain;
-use crate::base::limits::DEVICES_TIME_MAX;
-use crate::serve::http::error::ApiError;
-use crate::serve::http::route::At;
+use crate::serve::http::error::{ApiError, sentence};
+use crate::serve::http::extract::At;
+use crate::serve::http::request::json_body;
+use crate::serve::http::response::NO_STORE;
 use crate::v4l2::node::{self, Node, Offer, Role, Size};
 use crate::v4l2::setting::{self, Setting, Value};
 use crate::v4l2::{ControlError, ControlType, Device};
-
-/// Who may ask drivers now.
-#[derive(Clone, Debug)]
-pub(crate) struct Turn(Arc<Semaphore>);
-
-impl Default for Turn {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
-    }
-}
-
-impl Turn {
-    /// Runs `ask` on a thread of its own, alone.
-    async fn alone<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let (tell, told) = oneshot::channel();
-        let asked = async {
-            let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
-            let asking = thread::Builder::new().name("asks-devices".to_owned());
-            let asking = asking.spawn(move || {
-                let _turn = turn;
-                // Nobody listens any more when it took too long.
-                let _ = tell.send(ask());
-            });
-            asking.ok()?;
-            told.await.ok()
-        };
-        let answer = timeout(DEVICES_TIME_MAX, asked).await.ok().flatten();
-        answer.ok_or_else(|| {
-            let message =
-                "A video driver does not answer. Unplug the camera that was plugged in last.";
-            ApiError::unavailable("devices_stuck", message)
-        })
-    }
-}
 
 #[derive(Serialize)]
 struct Devices {
@@ -128,8 +85,8 @@ struct ItemReport {
 }
 
 /// `GET /api/v1/devices`: the cameras there are.
-pub(crate) async fn devices(State(door): At) -> Result<Response, ApiError> {
-    let devices = door.turn.alone(|| node::nodes().iter().filter_map(report).collect()).await?;
+pub(crate) async fn devices(State(context): At) -> Result<Response, ApiError> {
+    let devices = context.drivers.run(|| node::nodes().iter().filter_map(report).collect()).await?;
     Ok((NO_STORE, Json(Devices { devices })).into_response())
 }
 
@@ -137,13 +94,13 @@ pub(crate) async fn devices(State(door): At) -> Result<Response, ApiError> {
 /// one in the order of their names; the first that is refused ends it. A camera keeps them until it
 /// loses power or is opened anew with others in the configuration.
 pub(crate) async fn set_controls(
-    State(door): At,
+    State(context): At,
     id: Result<Path<String>, PathRejection>,
     body: Result<Json<BTreeMap<String, Value>>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let wanted = read(body)?;
-    let controls = door.turn.alone(move || set(&id, &wanted)).await??;
+    let wanted = json_body(body)?;
+    let controls = context.drivers.run(move || set(&id, &wanted)).await??;
     Ok((NO_STORE, Json(Controls { controls })).into_response())
 }
 

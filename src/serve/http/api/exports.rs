@@ -17,14 +17,14 @@ use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::NO_STORE;
-use super::note::{known_stream, read, sentence};
-use super::recordings::instant;
 use crate::base::name::StreamName;
 use crate::playback::export_jobs::{ExportJobRequest, JobError, JobView};
-use crate::serve::http::error::ApiError;
-use crate::serve::http::range;
-use crate::serve::http::route::At;
+use crate::serve::http::byte_range;
+use crate::serve::http::error::{ApiError, sentence};
+use crate::serve::http::extract::At;
+use crate::serve::http::extract::known_stream;
+use crate::serve::http::request::{date, json_body};
+use crate::serve::http::response::NO_STORE;
 
 /// Bytes of a file that are read, and in memory, at once.
 const READ_BYTES: u64 = 256 << 10;
@@ -45,29 +45,29 @@ struct Exports {
 }
 
 /// `GET /api/v1/exports`: the oldest first.
-pub(crate) async fn list(State(door): At) -> impl IntoResponse {
-    let exports = door.export_jobs.list().into_iter().map(told).collect();
+pub(crate) async fn list(State(context): At) -> impl IntoResponse {
+    let exports = context.export_jobs.list().into_iter().map(told).collect();
     (NO_STORE, Json(Exports { exports }))
 }
 
 /// `POST /api/v1/exports`: 202 with the job; 409 when too many are kept or too much is protected,
 /// 507 when there is no room for it. Without `end` it is now.
 pub(crate) async fn create(
-    State(door): At,
+    State(context): At,
     body: Result<Json<ExportRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    let asked = read(body)?;
-    let streams = asked.streams.iter().map(|name| known_stream(&door, name));
+    let asked = json_body(body)?;
+    let streams = asked.streams.iter().map(|name| known_stream(&context, name));
     let wish = ExportJobRequest {
         streams: streams.collect::<Result<_, _>>()?,
-        start: instant(&asked.start, "start")?,
+        start: date(&asked.start, "start")?,
         end: match asked.end {
-            Some(end) => instant(&end, "end")?,
-            None => door.clock.wall(),
+            Some(end) => date(&end, "end")?,
+            None => context.clock.wall(),
         },
         note: asked.note,
     };
-    let job = door.export_jobs.create(wish).await?;
+    let job = context.export_jobs.create(wish).await?;
     let place = HeaderValue::from_str(&format!("/api/v1/exports/{}", job.id));
     let mut answer = (StatusCode::ACCEPTED, NO_STORE, Json(told(job))).into_response();
     answer.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
@@ -75,28 +75,29 @@ pub(crate) async fn create(
 }
 
 /// `GET /api/v1/exports/{id}`.
-pub(crate) async fn one(State(door): At, id: Id) -> Result<Response, ApiError> {
-    let job = door.export_jobs.get(&name(id)?)?;
+pub(crate) async fn one(State(context): At, id: Id) -> Result<Response, ApiError> {
+    let job = context.export_jobs.get(&name(id)?)?;
     Ok((NO_STORE, Json(told(job))).into_response())
 }
 
 /// `DELETE /api/v1/exports/{id}`: 204; ends it, or removes its file.
-pub(crate) async fn remove(State(door): At, id: Id) -> Result<Response, ApiError> {
-    door.export_jobs.remove(&name(id)?).await?;
+pub(crate) async fn remove(State(context): At, id: Id) -> Result<Response, ApiError> {
+    context.export_jobs.remove(&name(id)?).await?;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }
 
 /// `GET /api/v1/exports/{id}/file`: the archive, also in ranges; it never changes.
 pub(crate) async fn file(
-    State(door): At,
+    State(context): At,
     id: Id,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let id = name(id)?;
-    let job = door.export_jobs.get(&id)?;
-    let (file, bytes) = door.export_jobs.file(&id).await?;
+    let job = context.export_jobs.get(&id)?;
+    let (file, bytes) = context.export_jobs.file(&id).await?;
     let tag = format!("\"{id}\"");
-    let mut answer = range::answer_at(&request, bytes, Some(&tag), move |part| pieces(file, part));
+    let mut answer =
+        byte_range::answer_at(&request, bytes, Some(&tag), move |part| pieces(file, part));
     let streams: Vec<&str> = job.streams.iter().map(StreamName::as_str).take(4).collect();
     let start = job.start.to_rfc3339().replace([':', '-'], "");
     let called = format!("attachment; filename=\"{}-{start}.zip\"", streams.join("_"));

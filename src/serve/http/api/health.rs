@@ -9,7 +9,7 @@ use crate::base::time::{Trust, WallTime};
 use crate::board::{Disk, Report, Reserve};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
-use crate::serve::http::HttpDoor;
+use crate::serve::http::context::HttpContext;
 use crate::stream::{Encoding, State};
 use crate::supervise::{TaskReport, TaskState};
 
@@ -46,24 +46,24 @@ pub(super) struct HealthReport {
 
 impl HealthReport {
     /// Looks at everything.
-    pub(super) fn new(door: &HttpDoor) -> Self {
-        let tasks = door.supervisor.report();
+    pub(super) fn new(context: &HttpContext) -> Self {
+        let tasks = context.supervisor.report();
         let mut checks = vec![
-            storage(door),
-            ring(&door.dvr),
-            clock(door),
-            board(&door.machine.report()),
+            storage(context),
+            ring(&context.dvr),
+            clock(context),
+            board(&context.machine.report()),
             running(&tasks),
         ];
-        checks.extend(park(door));
-        checks.extend(reverted(door));
-        checks.extend(unrecorded(door));
-        checks.extend(streams(door));
+        checks.extend(park(context));
+        checks.extend(reverted(context));
+        checks.extend(unrecorded(context));
+        checks.extend(streams(context));
         let status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok);
-        let uptime_ms = door.clock.boot().since(door.begun).as_millis();
+        let uptime_ms = context.clock.boot().since(context.begun).as_millis();
         Self {
             status,
-            time: door.clock.wall(),
+            time: context.clock.wall(),
             uptime_secs: f64::from(u32::try_from(uptime_ms / 100).unwrap_or(u32::MAX)) / 10.0,
             version: env!("CARGO_PKG_VERSION"),
             checks,
@@ -77,8 +77,8 @@ impl HealthReport {
     }
 }
 
-fn storage(door: &HttpDoor) -> Check {
-    let outlets = door.streams.all();
+fn storage(context: &HttpContext) -> Check {
+    let outlets = context.streams.all();
     let reports: Vec<StreamStatus> = outlets
         .values()
         .filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status))
@@ -99,8 +99,8 @@ fn storage(door: &HttpDoor) -> Check {
 
 /// Streams that should be recorded and of which nothing becomes durable: each with why, and since
 /// when.
-fn unrecorded(door: &HttpDoor) -> Vec<Check> {
-    let outlets = door.streams.all();
+fn unrecorded(context: &HttpContext) -> Vec<Check> {
+    let outlets = context.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
         let report = outlet.recorder.as_ref()?.status();
         let status = match report.state {
@@ -150,8 +150,8 @@ fn ring(dvr: &Dvr) -> Check {
 }
 
 /// The date: footage is placed by it, and age limits wait until it can be trusted.
-fn clock(door: &HttpDoor) -> Check {
-    let trust = door.clock.quality().trust;
+fn clock(context: &HttpContext) -> Check {
+    let trust = context.clock.quality().trust;
     let (status, message) = match trust {
         Trust::Ntp => (Status::Ok, "The date comes from a time server."),
         Trust::Rtc => (Status::Ok, "The date comes from the battery clock."),
@@ -189,8 +189,8 @@ fn is_worn(disk: &Disk) -> bool {
 }
 
 /// Whether recording is off because the board was booted again and again.
-fn park(door: &HttpDoor) -> Option<Check> {
-    let parked = door.supervisor.recovery()?.parked().borrow().clone()?;
+fn park(context: &HttpContext) -> Option<Check> {
+    let parked = context.supervisor.recovery()?.parked().borrow().clone()?;
     let message = format!(
         "Recording is off until {}: {}. `holdfast recovery resume` ends it now.",
         parked.until, parked.what
@@ -199,8 +199,8 @@ fn park(door: &HttpDoor) -> Option<Check> {
 }
 
 /// Whether another configuration runs than the one that is there.
-fn reverted(door: &HttpDoor) -> Option<Check> {
-    let message = door.supervisor.recovery()?.reverted()?;
+fn reverted(context: &HttpContext) -> Option<Check> {
+    let message = context.supervisor.recovery()?.reverted()?;
     Some(Check { name: "config".to_owned(), status: Status::Degraded, message })
 }
 
@@ -240,8 +240,8 @@ fn live(encoding: Option<&Encoding>) -> (Status, String) {
     (if is_whole { Status::Ok } else { Status::Degraded }, message)
 }
 
-fn streams(door: &HttpDoor) -> Vec<Check> {
-    let outlets = door.streams.all();
+fn streams(context: &HttpContext) -> Vec<Check> {
+    let outlets = context.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
         let (status, message) = match outlet.stream.state().0 {
             State::Live => live(outlet.stream.encoding().as_deref()),

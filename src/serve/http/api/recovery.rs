@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
 
-use super::NO_STORE;
-use crate::serve::http::route::At;
+use crate::serve::http::extract::At;
+use crate::serve::http::response::NO_STORE;
 use crate::supervise::recovery::{Entry, Parked, RecoveryLog};
 
 #[derive(Serialize)]
@@ -34,8 +34,8 @@ struct Rung {
 }
 
 /// `GET /api/v1/recovery`: the recovery log, newest entry first.
-pub(crate) async fn recovery(State(door): At) -> impl IntoResponse {
-    let log = door.supervisor.recovery();
+pub(crate) async fn recovery(State(context): At) -> impl IntoResponse {
+    let log = context.supervisor.recovery();
     let parked = log.and_then(|log| log.parked().borrow().clone());
     let entries = log.map(RecoveryLog::entries).unwrap_or_default();
     let numbered = |entry: Entry| Rung { rung: entry.rung.number(), entry };
@@ -44,7 +44,7 @@ pub(crate) async fn recovery(State(door): At) -> impl IntoResponse {
 }
 
 /// `POST /api/v1/recovery/resume`: a parked box records again.
-pub(crate) async fn resume(State(door): At) -> impl IntoResponse {
-    let resumed = door.supervisor.recovery().is_some_and(RecoveryLog::resume);
+pub(crate) async fn resume(State(context): At) -> impl IntoResponse {
+    let resumed = context.supervisor.recovery().is_some_and(RecoveryLog::resume);
     (NO_STORE, Json(Resumed { resumed }))
 }

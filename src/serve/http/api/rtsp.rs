@@ -9,9 +9,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::NO_STORE;
 use crate::serve::http::error::ApiError;
-use crate::serve::http::route::At;
+use crate::serve::http::extract::At;
+use crate::serve::http::response::NO_STORE;
 use crate::serve::rtsp::registry::{FailureReport, SessionReport};
 
 #[derive(Serialize)]
@@ -25,18 +25,18 @@ struct Failures {
 }
 
 /// `GET /api/v1/rtsp/sessions`.
-pub(crate) async fn sessions(State(door): At) -> impl IntoResponse {
-    let newest = |stream: &str| door.streams.get(stream)?.stream.newest_arrival();
-    (NO_STORE, Json(Sessions { sessions: door.rtsp.sessions(newest) }))
+pub(crate) async fn sessions(State(context): At) -> impl IntoResponse {
+    let newest = |stream: &str| context.streams.get(stream)?.stream.newest_arrival();
+    (NO_STORE, Json(Sessions { sessions: context.rtsp.sessions(newest) }))
 }
 
 /// `DELETE /api/v1/rtsp/sessions/{id}`: 204; its connection is closed.
 pub(crate) async fn end_session(
-    State(door): At,
+    State(context): At,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    if !door.rtsp.end(&id) {
+    if !context.rtsp.end(&id) {
         let message = "There is no such session. GET /api/v1/rtsp/sessions lists those there are.";
         return Err(ApiError::new(StatusCode::NOT_FOUND, "session_unknown", message));
     }
@@ -44,17 +44,17 @@ pub(crate) async fn end_session(
 }
 
 /// `GET /api/v1/rtsp/failures`: the last clients that failed, newest first.
-pub(crate) async fn failures(State(door): At) -> impl IntoResponse {
-    (NO_STORE, Json(Failures { failures: door.rtsp.failed() }))
+pub(crate) async fn failures(State(context): At) -> impl IntoResponse {
+    (NO_STORE, Json(Failures { failures: context.rtsp.failed() }))
 }
 
 /// `GET /api/v1/rtsp/failures/{id}`: what was said, as text to download.
 pub(crate) async fn transcript(
-    State(door): At,
+    State(context): At,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let Some(failure) = door.rtsp.failed().into_iter().find(|failure| failure.id == id) else {
+    let Some(failure) = context.rtsp.failed().into_iter().find(|failure| failure.id == id) else {
         let message = "There is no such failure. GET /api/v1/rtsp/failures lists the last ones.";
         return Err(ApiError::new(StatusCode::NOT_FOUND, "failure_unknown", message));
     };

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
-use super::NO_STORE;
-use super::note::{read, sentence};
 use crate::dvr::{ShrinkError, Shrunk};
-use crate::serve::http::error::ApiError;
-use crate::serve::http::route::At;
+use crate::serve::http::error::{ApiError, sentence};
+use crate::serve::http::extract::At;
+use crate::serve::http::request::json_body;
+use crate::serve::http::response::NO_STORE;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,17 +24,17 @@ pub(crate) struct ShrinkRequest {
 
 /// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what
 /// making it as small as it is configured would delete.
-pub(crate) async fn storage(State(door): At) -> impl IntoResponse {
-    (NO_STORE, Json(door.dvr.storage()))
+pub(crate) async fn storage(State(context): At) -> impl IntoResponse {
+    (NO_STORE, Json(context.dvr.storage()))
 }
 
 /// `POST /api/v1/storage/shrink`: 200 with what was deleted, 409 when that is not what was told
 /// with the token.
 pub(crate) async fn shrink(
-    State(door): At,
+    State(context): At,
     body: Result<Json<ShrinkRequest>, JsonRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let shrunk: Shrunk = door.dvr.shrink(&read(body)?.token).await?;
+    let shrunk: Shrunk = context.dvr.shrink(&json_body(body)?.token).await?;
     Ok((NO_STORE, Json(shrunk)))
 }
 

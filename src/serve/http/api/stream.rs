@@ -12,7 +12,7 @@ use crate::dvr::StreamStatus;
 use crate::live::recorder::Recorder;
 use crate::live::{Outlet, Readers};
 use crate::media::{Kind, Shape, Track};
-use crate::serve::http::HttpDoor;
+use crate::serve::http::context::HttpContext;
 use crate::stream::Encoding;
 
 /// One stream.
@@ -63,11 +63,11 @@ struct Urls {
 
 impl StreamReport {
     /// What is known now; `host` is the one by which the client reached us.
-    pub(super) fn new(door: &HttpDoor, outlet: &Outlet, host: &str) -> Self {
+    pub(super) fn new(context: &HttpContext, outlet: &Outlet, host: &str) -> Self {
         let stream = &outlet.stream;
         let (state, since) = stream.state();
         let tracks = stream.tracks().borrow().clone();
-        let now = door.clock.boot();
+        let now = context.clock.boot();
         let age = stream.newest_arrival().map(|at| now.since(at).as_millis());
         Self {
             name: stream.name().clone(),
@@ -82,7 +82,7 @@ impl StreamReport {
             encoding: stream.encoding(),
             readers: outlet.readers(),
             totals: stream.meter.totals(),
-            urls: Urls::new(stream.name(), host, door.rtsp_port.load(Relaxed)),
+            urls: Urls::new(stream.name(), host, context.rtsp_port.load(Relaxed)),
         }
     }
 }

@@ -10,11 +10,11 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::json;
 
-use super::NO_STORE;
 use crate::base::boot;
 use crate::base::time::BootTime;
 use crate::board::{Board, Cpu, Disk, Memory, Os, Power, Report, Temperature, Written};
-use crate::serve::http::route::At;
+use crate::serve::http::extract::At;
+use crate::serve::http::response::NO_STORE;
 
 #[derive(Serialize)]
 struct System<'a> {
@@ -59,18 +59,18 @@ struct DiskView<'a> {
 }
 
 /// `GET /api/v1/system`. `device` is null until the ring was opened for the first time.
-pub(crate) async fn system(State(door): At) -> impl IntoResponse {
-    let device = door.export_jobs.device();
+pub(crate) async fn system(State(context): At) -> impl IntoResponse {
+    let device = context.export_jobs.device();
     let device =
         device.map(|key| Device { key_sha256: key.fingerprint(), public_key: key.to_pem() });
-    let report = door.machine.report();
-    let now = door.clock.boot();
+    let report = context.machine.report();
+    let now = context.clock.boot();
     let age = report.at.map(|at| now.since(at).as_millis());
     let system = System {
         version: env!("CARGO_PKG_VERSION"),
         device,
-        board: board(door.machine.board()),
-        os: door.machine.os(),
+        board: board(context.machine.board()),
+        os: context.machine.os(),
         boot_id: format!("{:032x}", u128::from_be_bytes(boot::identity())),
         uptime_secs: now.since(BootTime::default()).as_secs_f64(),
         age_ms: age.map(|age| u64::try_from(age).unwrap_or(u64::MAX)),
@@ -84,8 +84,8 @@ pub(crate) async fn system(State(door): At) -> impl IntoResponse {
 }
 
 /// `GET /api/v1/inputs`: LED, button and alarm inputs, as far as they are configured.
-pub(crate) async fn inputs(State(door): At) -> impl IntoResponse {
-    (NO_STORE, Json(door.panel.view()))
+pub(crate) async fn inputs(State(context): At) -> impl IntoResponse {
+    (NO_STORE, Json(context.panel.view()))
 }
 
 fn board(board: &Board) -> BoardView<'_> {

@@ -3,20 +3,18 @@
 //! Owns: names, what may be asked for, and how long each may be kept.
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 
-use super::Door;
-use super::error::ApiError;
-use super::route::At;
-use super::snapshot::moment;
 use crate::base::limits::SPRITE_RANGE_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::playback::sprite::{Sheet, SheetStart, SpriteError};
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::{At, known_stream};
+use crate::serve::http::request::Query;
 
 /// The map.
 const MAP: &str = "index.vtt";
@@ -28,35 +26,22 @@ const GROWING_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=5"
 /// How far back a map reaches that does not say.
 const DEFAULT_RANGE_NANOS: i64 = 3_600 * 1_000_000_000;
 
-/// What may stand behind the question mark of the map.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    start: Option<String>,
-    end: Option<String>,
-}
-
 /// `GET /sprites/<stream>/index.vtt` and `/sprites/<stream>/<seconds since 1970>.jpg`: also for
 /// streams that the configuration no longer names.
-pub(super) async fn file(
-    State(door): At,
+pub(crate) async fn file(
+    State(context): At,
     path: Result<Path<(String, String)>, PathRejection>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path((name, file)) = path.map_err(|_| ApiError::not_found())?;
-    let stream = StreamName::parse(&name).map_err(|_| ApiError::stream_unknown(&name))?;
-    let known = door.streams.get(&name).is_some() || door.dvr.recorded_streams().contains(&stream);
-    if !known {
-        return Err(ApiError::stream_unknown(&name));
-    }
+    let stream = known_stream(&context, &name)?;
     if file == MAP {
-        let only = "Only `start` and `end` may stand behind the question mark, once each.";
-        let Query(asked) = asked.map_err(|_| ApiError::bad_request(only))?;
-        return map(&door, &stream, &asked);
+        let query = Query::parse(query.as_deref()).only(&["start", "end"], &[])?;
+        return map(&context, &stream, &query);
     }
     let start = sheet_start(&file).ok_or_else(ApiError::not_found)?;
-    Ok(answer(door.sprites.sheet(&stream, start).await?, start, &request))
+    Ok(answer(context.sprites.sheet(&stream, start).await?, start, &request))
 }
 
 /// The sheet of this name, written as the map writes it.
@@ -65,16 +50,16 @@ fn sheet_start(file: &str) -> Option<SheetStart> {
     SheetStart::new(secs).filter(|_| file == format!("{secs}.jpg"))
 }
 
-fn map(door: &Door, stream: &StreamName, asked: &Asked) -> Result<Response, ApiError> {
-    let (from, until) = range(asked, door.clock.wall())?;
+fn map(context: &HttpContext, stream: &StreamName, query: &Query) -> Result<Response, ApiError> {
+    let (from, until) = range(query, context.clock.wall())?;
     let headers = [(header::CONTENT_TYPE, MAP_TYPE), (header::CACHE_CONTROL, GROWING_CACHE)];
-    Ok((headers, door.sprites.map(stream, from, until)).into_response())
+    Ok((headers, context.sprites.map(stream, from, until)).into_response())
 }
 
-fn range(asked: &Asked, now: WallTime) -> Result<(WallTime, WallTime), ApiError> {
-    let until = asked.end.as_deref().map_or(Ok(now), |text| moment(text, "end"))?;
+fn range(query: &Query, now: WallTime) -> Result<(WallTime, WallTime), ApiError> {
+    let until = query.date("end")?.unwrap_or(now);
     let default = until.offset_nanos(-DEFAULT_RANGE_NANOS);
-    let from = asked.start.as_deref().map_or(Ok(default), |text| moment(text, "start"))?;
+    let from = query.date("start")?.unwrap_or(default);
     if until <= from {
         return Err(ApiError::bad_request("`end` must be later than `start`."));
     }
@@ -137,8 +122,12 @@ mod tests {
     fn a_range_is_bounded_and_runs_forwards() {
         let now = WallTime::from_unix_nanos(1_795_363_200_000_000_000);
         let asked = |start: &str, end: &str| {
-            let part = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            range(&Asked { start: part(start), end: part(end) }, now)
+            let part = |name: &str, text: &str| match text {
+                "" => String::new(),
+                text => format!("{name}={text}&"),
+            };
+            let query = part("start", start) + &part("end", end);
+            range(&Query::parse(Some(&query)), now)
         };
         let hour = now.offset_nanos(-DEFAULT_RANGE_NANOS);
         assert_eq!(asked("", "").unwrap(), (hour, now));

@@ -16,9 +16,9 @@ const GROWS_FOR: Duration = Duration::from_secs(15);
 
 /// Films by what was asked for, the one used last behind the others.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
+pub(super) struct PlanCache(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
 
-impl Kept {
+impl PlanCache {
     /// The film that the same request was answered with last.
     pub(super) fn get(&self, key: &str, now: BootTime) -> Option<Arc<ExportPlan>> {
         let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

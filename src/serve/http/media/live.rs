@@ -10,23 +10,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::Door;
-use super::error::ApiError;
-use super::listener::Slot;
-use super::range;
-use super::route::{At, FileName, Named, StreamPath};
 use crate::base::limits::HLS_SUB_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::live::Outlet;
 use crate::live::hls::{Directives, Hls, HlsError};
 use crate::playback::hls::{StoredSegment, init_by_fingerprint, init_of_lap};
+use crate::serve::http::byte_range;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::{At, FileName, Named, StreamPath};
+use crate::serve::http::peers::Peer;
+use crate::serve::http::response::PLAYLIST_TYPE;
 use crate::wire::hls::{Part, StoredRange, Variant, multivariant as variants_told};
 
 /// What a media playlist is called.
 const MEDIA: &str = "media.m3u8";
 
-pub(super) const PLAYLIST_TYPE: HeaderValue =
-    HeaderValue::from_static("application/vnd.apple.mpegurl");
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// A live playlist is old after a second.
 const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
@@ -36,11 +35,11 @@ const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600
 const AUDIO_DROPPED: HeaderName = HeaderName::from_static("x-audio-dropped");
 
 /// `GET index.m3u8`: the multivariant playlist, of the stream and of its sub-stream.
-pub(super) async fn multivariant(
-    State(door): At,
+pub(crate) async fn multivariant(
+    State(context): At,
     Named(outlet): Named,
 ) -> Result<Response, ApiError> {
-    let sub = outlet.sub.load_full().and_then(|name| door.streams.get(name.as_str()));
+    let sub = outlet.sub.load_full().and_then(|name| context.streams.get(name.as_str()));
     if let Some(sub) = &sub {
         outlet.hls.prefer_target(sub.hls.target());
     }
@@ -71,21 +70,22 @@ fn beside(other: &Outlet) -> String {
 }
 
 /// `GET media.m3u8`: the live list.
-pub(super) async fn media(
-    State(door): At,
+pub(crate) async fn media(
+    State(context): At,
     Named(outlet): Named,
     RawQuery(query): RawQuery,
-    Extension(slot): Extension<Arc<Slot>>,
+    Extension(peer): Extension<Arc<Peer>>,
 ) -> Result<Response, ApiError> {
     let asked = directives(query.as_deref().unwrap_or_default())?;
-    let reports = || siblings(&door, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
-    Ok(playlist(outlet.hls.media(slot.peer.ip(), asked, reports).await?))
+    let reports =
+        || siblings(&context, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
+    Ok(playlist(outlet.hls.media(peer.address.ip(), asked, reports).await?))
 }
 
 /// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
-fn siblings(door: &Door, outlet: &Outlet) -> impl Iterator<Item = Arc<Outlet>> {
+fn siblings(context: &HttpContext, outlet: &Outlet) -> impl Iterator<Item = Arc<Outlet>> {
     let (own, sub) = (outlet.stream.name().clone(), outlet.sub.load_full());
-    let all = door.streams.all();
+    let all = context.streams.all();
     let names = all.iter().filter(|(name, other)| {
         sub.as_deref() == Some(*name) || other.sub.load().as_deref() == Some(&own)
     });
@@ -119,7 +119,7 @@ fn playlist(text: String) -> Response {
 
 /// What a file name asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum MediaFile {
     /// `init-<n>.mp4`, held in memory.
     HeldInit(u64),
     /// `<n>.m4s`, held in memory.
@@ -134,7 +134,7 @@ enum Asked {
     Stored(StoredRange),
 }
 
-impl Asked {
+impl MediaFile {
     fn parse(name: &str) -> Option<Self> {
         if let Some(name) = name.strip_suffix(".mp4") {
             return match (name.strip_prefix("init-"), name.strip_prefix('p')) {
@@ -171,29 +171,29 @@ fn fingerprint(text: &str) -> Option<u64> {
 }
 
 /// `GET` of what a media playlist names: live, of the past, or of a range.
-pub(super) async fn file(
-    State(door): At,
+pub(crate) async fn file(
+    State(context): At,
     StreamPath(stream): StreamPath,
     FileName(name): FileName,
-    Extension(slot): Extension<Arc<Slot>>,
+    Extension(peer): Extension<Arc<Peer>>,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::parse(&name).ok_or_else(ApiError::not_found)?;
+    let asked = MediaFile::parse(&name).ok_or_else(ApiError::not_found)?;
     let unknown = || ApiError::stream_unknown(&stream);
     let named = StreamName::parse(&stream).map_err(|_| unknown())?;
-    let footage = door.dvr.footage(&named);
-    let outlet = door.streams.get(&stream);
+    let footage = context.dvr.footage(&named);
+    let outlet = context.streams.get(&stream);
     // The ring may hold a stream that the configuration no longer names.
     if outlet.is_none() && footage.laps().is_empty() {
         return Err(unknown());
     }
     let mut response = match asked {
-        Asked::Stored(place) => {
-            door.audience.goes_on(&named, slot.peer.ip(), door.clock.boot());
-            let mut segment = StoredSegment::open(&door.fragments, &footage, place).await?;
-            range::answer(&request, segment.length().await?, segment.read())
+        MediaFile::Stored(place) => {
+            context.stats.continues(&named, peer.address.ip(), context.clock.boot());
+            let mut segment = StoredSegment::open(&context.fragments, &footage, place).await?;
+            byte_range::answer(&request, segment.length().await?, segment.read())
         }
-        Asked::StoredInit(lap) => {
+        MediaFile::StoredInit(lap) => {
             let listed = outlet.and_then(|outlet| outlet.hls.listed_init(lap));
             let bytes = match listed {
                 Some(bytes) => bytes,
@@ -201,7 +201,7 @@ pub(super) async fn file(
             };
             init(&request, bytes)
         }
-        Asked::PastInit(print) => init(&request, init_by_fingerprint(&footage, print).await?),
+        MediaFile::PastInit(print) => init(&request, init_by_fingerprint(&footage, print).await?),
         live => held(&request, &live, &outlet.ok_or_else(unknown)?.hls).await?,
     };
     if response.status().is_success() {
@@ -213,15 +213,15 @@ pub(super) async fn file(
 }
 
 /// What the live list names and holds.
-async fn held(request: &HeaderMap, asked: &Asked, hls: &Hls) -> Result<Response, HlsError> {
+async fn held(request: &HeaderMap, asked: &MediaFile, hls: &Hls) -> Result<Response, HlsError> {
     Ok(match *asked {
-        Asked::HeldInit(number) => init(request, hls.held_init(number)?),
-        Asked::Held(number) => {
+        MediaFile::HeldInit(number) => init(request, hls.held_init(number)?),
+        MediaFile::Held(number) => {
             let segment = hls.held(number)?;
             pieces(request, segment.cut.body.parts())
         }
-        Asked::HeldPart(number, at) => pieces(request, &[hls.part(number, at).await?]),
-        Asked::StoredInit(_) | Asked::Stored(_) | Asked::PastInit(_) => {
+        MediaFile::HeldPart(number, at) => pieces(request, &[hls.part(number, at).await?]),
+        MediaFile::StoredInit(_) | MediaFile::Stored(_) | MediaFile::PastInit(_) => {
             return Err(HlsError::Unknown);
         }
     })
@@ -231,11 +231,11 @@ async fn held(request: &HeaderMap, asked: &Asked, hls: &Hls) -> Result<Response,
 fn pieces(request: &HeaderMap, parts: &[Arc<Part>]) -> Response {
     let length = parts.iter().map(|part| part.fragment.len() as u64).sum();
     let pieces = parts.iter().flat_map(|part| part.fragment.pieces().cloned()).collect();
-    range::answer(request, length, range::held(pieces))
+    byte_range::answer(request, length, byte_range::held(pieces))
 }
 
 fn init(request: &HeaderMap, bytes: Bytes) -> Response {
-    range::answer(request, bytes.len() as u64, range::held(vec![bytes]))
+    byte_range::answer(request, bytes.len() as u64, byte_range::held(vec![bytes]))
 }
 
 #[cfg(test)]
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn only_names_that_a_playlist_writes_are_known() {
-        assert_eq!(Asked::parse("17.m4s"), Some(Asked::Held(17)));
-        assert_eq!(Asked::parse("17.3.m4s"), Some(Asked::HeldPart(17, 3)));
-        assert_eq!(Asked::parse("init-17.mp4"), Some(Asked::HeldInit(17)));
-        assert_eq!(Asked::parse("17.mp4"), Some(Asked::StoredInit(17)));
-        assert_eq!(Asked::parse("p00000000000000ab.mp4"), Some(Asked::PastInit(0xab)));
+        assert_eq!(MediaFile::parse("17.m4s"), Some(MediaFile::Held(17)));
+        assert_eq!(MediaFile::parse("17.3.m4s"), Some(MediaFile::HeldPart(17, 3)));
+        assert_eq!(MediaFile::parse("init-17.mp4"), Some(MediaFile::HeldInit(17)));
+        assert_eq!(MediaFile::parse("17.mp4"), Some(MediaFile::StoredInit(17)));
+        assert_eq!(MediaFile::parse("p00000000000000ab.mp4"), Some(MediaFile::PastInit(0xab)));
         let place = StoredRange { lap: 17, from: 900, until: 1_000 };
-        assert_eq!(Asked::parse("17-900-1000.m4s"), Some(Asked::Stored(place)));
+        assert_eq!(MediaFile::parse("17-900-1000.m4s"), Some(MediaFile::Stored(place)));
         for name in [
             "017.m4s",
             "+1.m4s",
@@ -269,7 +269,7 @@ mod tests {
             "p00000000000000AB.mp4",
             "p+000000000000001.mp4",
         ] {
-            assert_eq!(Asked::parse(name), None, "{name}");
+            assert_eq!(MediaFile::parse(name), None, "{name}");
         }
     }
 }

@@ -1,29 +1,28 @@
-//! `/snap/<stream>.jpg`: the newest picture, or with `?t=` the one of a moment of the past.
+//! `/snap/<stream>.jpg`: the newest picture, or with `?at=` the one of a moment of the past.
 //!
 //! Owns: what may be asked for, and the headers. A picture that is not live is refused, never
 //! shown as one, and one of the past says when it was taken.
 
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Deserialize;
 
-use super::Door;
-use super::error::ApiError;
-use super::route::{At, FileName};
-use super::span;
 use crate::base::fault::chain;
-use crate::base::limits::PICTURE_WIDTHS;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::DvrError;
 use crate::encode::still::StillError;
 use crate::live::thumbnail::ThumbnailError;
 use crate::playback::pictures::PastError;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::error::sentence;
+use crate::serve::http::extract::{At, FileName};
+use crate::serve::http::request::{Query, picture_width};
+use crate::serve::http::response::http_date;
 
 /// Seconds since the picture arrived, with three decimals.
 const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age");
@@ -38,14 +37,6 @@ const PAST_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=600")
 /// The newest moments may still get a better one.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
-/// What may stand behind the question mark.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    t: Option<String>,
-    width: Option<String>,
-}
-
 /// A picture with what its headers say.
 struct Shown {
     jpeg: Bytes,
@@ -57,77 +48,53 @@ struct Shown {
 }
 
 /// `GET /snap/<stream>.jpg`.
-pub(super) async fn picture(
-    State(door): At,
+pub(crate) async fn picture(
+    State(context): At,
     FileName(file): FileName,
-    asked: Result<Query<Asked>, QueryRejection>,
+    RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, Response> {
     let refused = |error: ApiError| error.into_response();
     let name = file.strip_suffix(".jpg").ok_or_else(|| refused(ApiError::not_found()))?;
-    let only = "Only `t` and `width` may stand behind the question mark, once each.";
-    let Query(asked) = asked.map_err(|_| refused(ApiError::bad_request(only)))?;
-    let width = width(asked.width.as_deref()).map_err(refused)?;
-    let shown = match asked.t.as_deref() {
-        None => live(&door, name, width).await.map_err(refused)?,
-        Some(text) => {
-            let at = whole(moment(text, "t").map_err(refused)?);
-            past(&door, name, at, width).await?
-        }
+    let query = Query::parse(query.as_deref()).only(&["at", "width"], &[("t", "at")]);
+    let query = query.map_err(refused)?;
+    let width = picture_width(query.get("width")).map_err(refused)?;
+    let shown = match query.date("at").map_err(refused)? {
+        None => live(&context, name, width).await.map_err(refused)?,
+        Some(at) => past(&context, name, end_of_milli(at), width).await?,
     };
     Ok(shown.answer(&request))
 }
 
-/// The picture's width as a request says it.
-pub(super) fn width(text: Option<&str>) -> Result<Option<u16>, ApiError> {
-    let Some(text) = text else { return Ok(None) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let width = text.parse().ok().filter(|width| digits && PICTURE_WIDTHS.contains(width));
-    width.map(Some).ok_or_else(|| {
-        let (least, most) = PICTURE_WIDTHS.into_inner();
-        ApiError::bad_request(format!("`width` must be a number of pixels, {least} to {most}."))
-    })
-}
-
-/// A moment as a request says it under `name`.
-pub(super) fn moment(text: &str, name: &str) -> Result<WallTime, ApiError> {
-    span::date(text).ok_or_else(|| {
-        ApiError::bad_request(format!(
-            "`{name}` must be a time in RFC 3339, such as 2026-11-22T14:05:00Z, or in seconds \
-             since 1970."
-        ))
-    })
-}
-
-/// The end of the millisecond that `at` begins: dates are told in milliseconds here, and who asks
-/// for one that was told must get what happened in it.
-fn whole(at: WallTime) -> WallTime {
+/// The end of the millisecond that `at` begins: the API gives dates in milliseconds, and a
+/// request for one of them must get what happened in it.
+fn end_of_milli(at: WallTime) -> WallTime {
     let in_milli = at.as_unix_nanos().rem_euclid(1_000_000);
     if in_milli == 0 { at.offset_nanos(999_999) } else { at }
 }
 
-async fn live(door: &Door, name: &str, width: Option<u16>) -> Result<Shown, ApiError> {
-    let outlet = door.streams.get(name).ok_or_else(|| ApiError::stream_unknown(name))?;
+async fn live(context: &HttpContext, name: &str, width: Option<u16>) -> Result<Shown, ApiError> {
+    let outlet = context.streams.get(name).ok_or_else(|| ApiError::stream_unknown(name))?;
     let picture = outlet.thumbnail.picture(width).await?;
     let (jpeg, captured, age) = (picture.jpeg, picture.captured, Some(picture.age));
     Ok(Shown { jpeg, captured, width, age, cache: LIVE_CACHE })
 }
 
 async fn past(
-    door: &Door,
+    context: &HttpContext,
     name: &str,
     at: WallTime,
     width: Option<u16>,
 ) -> Result<Shown, Response> {
     let unknown = || ApiError::stream_unknown(name).into_response();
     let stream = StreamName::parse(name).map_err(|_| unknown())?;
-    let outlet = door.streams.get(name);
+    let outlet = context.streams.get(name);
     let live = outlet.as_ref().and_then(|outlet| outlet.thumbnail.key_frame_at(at));
-    let picture = door.past.at(&stream, live, at, width).await.map_err(|error| match error {
+    let picture = context.past.at(&stream, live, at, width).await.map_err(|error| match error {
         PastError::Gap { before: None, next: None, .. } if outlet.is_none() => unknown(),
         error => refusal(error),
     })?;
-    let ago = door.clock.wall().as_unix_nanos().saturating_sub(at.as_unix_nanos());
+    let ago = context.clock.wall().as_unix_nanos().saturating_sub(at.as_unix_nanos());
     let settled = i128::from(ago) > i128::try_from(SETTLED_AFTER.as_nanos()).unwrap_or(0);
     let cache = if settled { PAST_CACHE } else { LIVE_CACHE };
     Ok(Shown { jpeg: picture.jpeg, captured: picture.captured, width, age: None, cache })
@@ -182,13 +149,6 @@ fn seconds(age: Duration) -> String {
     format!("{}.{:03}", age.as_secs(), age.subsec_millis())
 }
 
-/// An HTTP date, RFC 9110 §5.6.7.
-pub(super) fn http_date(at: WallTime) -> String {
-    let at = jiff::Timestamp::from_second(at.as_unix_nanos().div_euclid(1_000_000_000));
-    let at = at.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
 impl From<ThumbnailError> for ApiError {
     fn from(error: ThumbnailError) -> Self {
         match error {
@@ -229,43 +189,12 @@ impl From<PastError> for ApiError {
     }
 }
 
-/// An error's words as a sentence.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn dates_and_ages_have_the_form_that_http_wants() {
-        let at = WallTime::from_unix_nanos(784_111_777_900_000_000);
-        assert_eq!(http_date(at), "Sun, 06 Nov 1994 08:49:37 GMT");
+    fn ages_have_three_decimals() {
         assert_eq!(seconds(Duration::from_millis(1_042)), "1.042");
-    }
-
-    #[test]
-    fn only_widths_that_make_sense_are_taken() {
-        assert_eq!(width(None).unwrap(), None);
-        assert_eq!(width(Some("320")).unwrap(), Some(320));
-        for wrong in ["", "0", "15", "3841", "-320", "+320", "320px", "1e3", "99999999999", "٣٢٠"]
-        {
-            assert_eq!(width(Some(wrong)).unwrap_err().status, StatusCode::BAD_REQUEST, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn moments_are_dates_or_seconds() {
-        let at = WallTime::from_unix_nanos(1_795_363_523_480_000_000);
-        for text in ["1795363523.48", "2026-11-22T16:05:23.48Z", "2026-11-22T17:05:23.48 01:00"] {
-            assert_eq!(moment(text, "t").unwrap(), at, "{text}");
-        }
-        for wrong in ["", "yesterday", "-1", "1e9", "99999999999999999999", "2026-13-01T00:00:00Z"]
-        {
-            assert!(moment(wrong, "t").is_err(), "{wrong}");
-        }
     }
 }

@@ -12,76 +12,53 @@ use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval};
 use tracing::debug;
 
-use super::Door;
-use super::error::ApiError;
-use super::listener::Slot;
-use super::route::{At, Named};
-use crate::base::limits::{MSE_MESSAGE_BYTES_MAX, MSE_PING_INTERVAL, MSE_SILENCE_MAX};
+use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
 use crate::live::Outlet;
 use crate::live::mse::{Part, Told, Viewer};
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::{At, Named};
+use crate::serve::http::peers::Peer;
+use crate::serve::http::websocket::accept;
 use crate::stream::State as StreamState;
 
 /// `GET /live/{stream}/ws`.
-pub(super) async fn upgrade(
-    State(door): At,
+pub(crate) async fn upgrade(
+    State(context): At,
     Named(outlet): Named,
-    Extension(slot): Extension<Arc<Slot>>,
+    Extension(peer): Extension<Arc<Peer>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = accept(&headers, upgrade)?;
     let viewer = outlet.mse.view()?;
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let connections = door.connections.clone();
-        let session = Session::new(socket, viewer, &outlet, door);
-        // The slot is held as long as the socket lives.
-        connections.spawn("ws", async move {
+        let tasks = peer.tasks.clone();
+        let address = peer.address;
+        let session = LiveSocket::new(socket, viewer, &outlet, context, peer);
+        tasks.spawn("ws", async move {
             let ended = session.run().await;
-            debug!(part = "ws", peer = %slot.peer, ended, "viewer left");
+            debug!(part = "ws", peer = %address, ended, "viewer left");
         });
     }))
 }
 
-/// The upgrade with its bounds, if this viewer may have it.
-pub(super) fn accept(
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<WebSocketUpgrade, ApiError> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let message = format!("This address speaks WebSocket only: {rejection}");
-        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
-    })?;
-    if !is_same_origin(headers) {
-        let message = "Only the box's own page may open this socket.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", message));
-    }
-    Ok(upgrade.max_message_size(MSE_MESSAGE_BYTES_MAX).max_frame_size(MSE_MESSAGE_BYTES_MAX))
-}
-
-/// Whether the page that asks came from this box. A program that is no browser sends no
-/// `Origin`, and no browser leaves it out here.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
-    let origin = origin.as_ref().and_then(Uri::authority);
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    origin.zip(host).is_some_and(|(origin, host)| origin.as_str().eq_ignore_ascii_case(host))
-}
-
 /// One viewer's socket.
-struct Session {
+struct LiveSocket {
     socket: WebSocket,
     viewer: Viewer,
     state: watch::Receiver<(StreamState, WallTime)>,
-    door: Arc<Door>,
+    context: Arc<HttpContext>,
+    /// The connection, whose place is held for as long as the socket lives.
+    peer: Arc<Peer>,
     ticks: Interval,
     heard: Instant,
     newest: Option<Arc<Part>>,
@@ -104,8 +81,14 @@ const CLOSED: Ended = "closed by us";
 const GONE: Ended = "stream gone";
 const UNREACHABLE: Ended = "takes nothing";
 
-impl Session {
-    fn new(socket: WebSocket, viewer: Viewer, outlet: &Outlet, door: Arc<Door>) -> Self {
+impl LiveSocket {
+    fn new(
+        socket: WebSocket,
+        viewer: Viewer,
+        outlet: &Outlet,
+        context: Arc<HttpContext>,
+        peer: Arc<Peer>,
+    ) -> Self {
         let mut state = outlet.stream.watch_state();
         // A viewer of a stream that is not live is told so at once.
         if state.borrow_and_update().0 != StreamState::Live {
@@ -113,7 +96,7 @@ impl Session {
         }
         let first = Instant::now() + MSE_PING_INTERVAL;
         let ticks = tokio::time::interval_at(first, MSE_PING_INTERVAL);
-        Self { socket, viewer, state, door, ticks, heard: Instant::now(), newest: None }
+        Self { socket, viewer, state, context, peer, ticks, heard: Instant::now(), newest: None }
     }
 
     async fn run(mut self) -> Ended {
@@ -138,7 +121,7 @@ impl Session {
     async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
-            () = self.door.closing.cancelled() => Event::Closing,
+            () = self.peer.closing.cancelled() => Event::Closing,
             heard = self.socket.recv() => Event::Heard(heard),
             changed = self.state.changed() => {
                 if changed.is_ok() { Event::State } else { Event::Closing }
@@ -150,7 +133,7 @@ impl Session {
 
     /// What to send after `event`, or why the session ends.
     fn answer(&mut self, event: Event) -> Result<Vec<Message>, Ended> {
-        let now = self.door.clock.wall();
+        let now = self.context.clock.wall();
         match event {
             Event::Closing => Err(CLOSED),
             Event::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(LEFT),
@@ -177,29 +160,5 @@ impl Session {
             Event::Told(Told::Dropped(units)) => Ok(vec![message::drop(units)]),
             Event::Told(Told::Ended) => Err(GONE),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    fn same(origin: &'static str, host: &'static str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-        headers.insert(header::HOST, HeaderValue::from_static(host));
-        is_same_origin(&headers)
-    }
-
-    #[test]
-    fn only_the_boxs_own_page_may_open_a_socket() {
-        assert!(same("http://box.test:8080", "box.test:8080"));
-        assert!(same("http://10.0.0.7", "10.0.0.7"));
-        assert!(!same("http://evil.example", "box.test:8080"));
-        assert!(!same("http://box.test:9", "box.test:8080"));
-        assert!(!same("null", "box.test:8080"));
-        assert!(is_same_origin(&HeaderMap::new()));
     }
 }

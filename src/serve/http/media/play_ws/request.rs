@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::base::limits::PLAY_MESSAGES_PER_SEC_MAX;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::Way;
+use crate::serve::http::request::parse_date;
 
 /// Slower or faster than these no browser plays.
 const FACTORS: std::ops::RangeInclusive<f64> = 0.25..=16.0;
@@ -20,7 +21,7 @@ const COUNT_TIME: Duration = Duration::from_secs(10);
 /// One message; all of its fields may be left out.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Ask {
+pub(super) struct PlayerMessage {
     /// The date to go to.
     seek: Option<String>,
     /// How fast; negative is backwards.
@@ -39,44 +40,46 @@ pub(super) struct Speed(f64);
 
 /// Why a message, or an address, makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum AskError {
+pub(super) enum MessageError {
     #[error(
         "A message is a JSON object with `seek`, `speed`, `pause`, `at` and `serial`, or some of them."
     )]
     Message,
-    #[error("A date is a time in RFC 3339, such as 2026-11-22T14:05:00Z.")]
+    #[error("A date is a time in RFC 3339, such as 2026-11-22T14:05:00Z, or Unix seconds.")]
     Date,
     #[error("`speed` is a number from 0.25 to 16, or from -0.25 to -16.")]
     Speed,
 }
 
-impl Ask {
-    pub(super) fn parse(text: &str) -> Result<Self, AskError> {
+impl PlayerMessage {
+    pub(super) fn parse(text: &str) -> Result<Self, MessageError> {
         // An array would do for serde, one field after the other.
         let object = text.trim_start().starts_with('{');
-        object.then(|| serde_json::from_str(text).ok()).flatten().ok_or(AskError::Message)
+        object.then(|| serde_json::from_str(text).ok()).flatten().ok_or(MessageError::Message)
     }
 
-    pub(super) fn seek(&self) -> Result<Option<WallTime>, AskError> {
+    pub(super) fn seek(&self) -> Result<Option<WallTime>, MessageError> {
         self.seek.as_deref().map(date).transpose()
     }
 
-    pub(super) fn speed(&self) -> Result<Option<Speed>, AskError> {
+    pub(super) fn speed(&self) -> Result<Option<Speed>, MessageError> {
         self.speed.map(Speed::new).transpose()
     }
 }
 
-/// A date as it stands in a message, or behind the question mark.
-pub(super) fn date(text: &str) -> Result<WallTime, AskError> {
-    // A plus that was not escaped arrives as a space.
-    WallTime::parse_rfc3339(&text.replace(' ', "+")).ok_or(AskError::Date)
+fn date(text: &str) -> Result<WallTime, MessageError> {
+    parse_date(text).ok_or(MessageError::Date)
 }
 
 impl Speed {
     pub(super) const ONE: Self = Self(1.0);
 
-    pub(super) fn new(factor: f64) -> Result<Self, AskError> {
-        if FACTORS.contains(&factor.abs()) { Ok(Self(factor)) } else { Err(AskError::Speed) }
+    pub(super) fn new(factor: f64) -> Result<Self, MessageError> {
+        if FACTORS.contains(&factor.abs()) { Ok(Self(factor)) } else { Err(MessageError::Speed) }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, MessageError> {
+        text.parse().map_err(|_| MessageError::Speed).and_then(Self::new)
     }
 
     /// With its sign.
@@ -101,18 +104,18 @@ impl Speed {
 
 /// Counts messages.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct MessageRate {
     since: BootTime,
     count: u32,
 }
 
-impl Patience {
+impl MessageRate {
     pub(super) fn new(now: BootTime) -> Self {
         Self { since: now, count: 0 }
     }
 
     /// Whether one more may come at `now`.
-    pub(super) fn bears(&mut self, now: BootTime) -> bool {
+    pub(super) fn allows(&mut self, now: BootTime) -> bool {
         if now.since(self.since) >= COUNT_TIME {
             *self = Self::new(now);
         }
@@ -127,22 +130,23 @@ mod tests {
 
     #[test]
     fn only_what_makes_sense_is_heard() {
-        let ask = Ask::parse(r#"{"seek":"2026-11-22T14:05:00+02:00","speed":-8,"serial":3}"#);
+        let ask =
+            PlayerMessage::parse(r#"{"seek":"2026-11-22T14:05:00+02:00","speed":-8,"serial":3}"#);
         let ask = ask.unwrap();
         let wall = WallTime::parse_rfc3339("2026-11-22T12:05:00Z");
         assert_eq!((ask.seek().unwrap(), ask.serial), (wall, Some(3)));
         assert_eq!(ask.speed().unwrap().map(Speed::factor), Some(-8.0));
-        assert_eq!(Ask::parse("{}").unwrap(), Ask::default());
+        assert_eq!(PlayerMessage::parse("{}").unwrap(), PlayerMessage::default());
         for text in ["", "[]", "1", "{\"seek\":1}", "{\"sneek\":1}", "{\"serial\":-1}", "\u{0}"] {
-            assert_eq!(Ask::parse(text), Err(AskError::Message), "{text}");
+            assert_eq!(PlayerMessage::parse(text), Err(MessageError::Message), "{text}");
         }
         for speed in ["0", "0.1", "17", "-17", "1e300"] {
-            let ask = Ask::parse(&format!("{{\"speed\":{speed}}}")).unwrap();
-            assert_eq!(ask.speed(), Err(AskError::Speed), "{speed}");
+            let ask = PlayerMessage::parse(&format!("{{\"speed\":{speed}}}")).unwrap();
+            assert_eq!(ask.speed(), Err(MessageError::Speed), "{speed}");
         }
         for seek in ["", "yesterday", "2026-11-22", "99999-01-01T00:00:00Z"] {
-            let ask = Ask { seek: Some(seek.to_owned()), ..Ask::default() };
-            assert_eq!(ask.seek(), Err(AskError::Date), "{seek}");
+            let ask = PlayerMessage { seek: Some(seek.to_owned()), ..PlayerMessage::default() };
+            assert_eq!(ask.seek(), Err(MessageError::Date), "{seek}");
         }
     }
 
@@ -157,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends_and_comes_back() {
+    fn rate_ends_and_comes_back() {
         let begin = BootTime::from_millis(1_000);
-        let mut patience = Patience::new(begin);
-        let borne = (0..1_000).filter(|_| patience.bears(begin)).count();
+        let mut rate = MessageRate::new(begin);
+        let borne = (0..1_000).filter(|_| rate.allows(begin)).count();
         assert_eq!(borne, 500);
-        assert!(patience.bears(begin.after(COUNT_TIME)));
+        assert!(rate.allows(begin.after(COUNT_TIME)));
     }
 }

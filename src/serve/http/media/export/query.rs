@@ -1,67 +1,19 @@
-//! What stands behind the question mark: dates for the ring, seconds for a clip.
+//! What a download's query says: dates on the ring, seconds on a clip.
 
 use crate::base::time::WallTime;
 use crate::serve::http::error::ApiError;
+use crate::serve::http::request::Query;
 
-const NANOS_DIGITS: usize = 9;
-
-/// A stretch of the ring.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Query {
-    pub(super) start: WallTime,
-    pub(super) end: WallTime,
-}
-
-impl Query {
-    /// `start=&end=`, each RFC 3339 or seconds since 1970; without `end` it is `now`.
-    pub(super) fn read(text: &str, now: WallTime) -> Result<Self, ApiError> {
-        let (mut start, mut end) = (None, None);
-        for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            let field = match &*name {
-                "start" => &mut start,
-                "end" => &mut end,
-                _ => return Err(bad("Only `start` and `end` may stand behind the question mark.")),
-            };
-            if field.replace(date(&value, &name)?).is_some() {
-                return Err(bad("`start` and `end` may be given once."));
-            }
-        }
-        let missing = "`start` is missing: a time in RFC 3339 or seconds since 1970.";
-        let start = start.ok_or_else(|| bad(missing))?;
-        let end = end.unwrap_or(now);
-        if end <= start && start <= now {
-            return Err(bad("`end` must be later than `start`."));
-        }
-        Ok(Self { start, end })
+/// `start=&end=`, a range of the ring; without `end` it is `now`.
+pub(super) fn range(text: &str, now: WallTime) -> Result<(WallTime, WallTime), ApiError> {
+    let query = Query::parse(Some(text)).only(&["start", "end"], &[])?;
+    let missing = "`start` is missing: a time in RFC 3339, or Unix seconds.";
+    let start = query.date("start")?.ok_or_else(|| ApiError::bad_request(missing))?;
+    let end = query.date("end")?.unwrap_or(now);
+    if end <= start && start <= now {
+        return Err(ApiError::bad_request("`end` must be later than `start`."));
     }
-}
-
-fn bad(message: &str) -> ApiError {
-    crate::serve::http::api::recordings::bad_request(message)
-}
-
-fn date(text: &str, name: &str) -> Result<WallTime, ApiError> {
-    // A plus that was not escaped arrives as a space.
-    let date = unix(text).or_else(|| WallTime::parse_rfc3339(&text.replace(' ', "+")));
-    date.ok_or_else(|| {
-        bad(&format!(
-            "`{name}` must be a time in RFC 3339, such as 2026-11-22T14:05:00+01:00, or seconds \
-             since 1970, such as 1795352700.5."
-        ))
-    })
-}
-
-/// Seconds since 1970 with a fraction.
-fn unix(text: &str) -> Option<WallTime> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > NANOS_DIGITS {
-        return None;
-    }
-    let secs: i64 = whole.parse().ok()?;
-    let nanos: i64 = format!("{part:0<NANOS_DIGITS$}").parse().ok()?;
-    let nanos = secs.checked_mul(1_000_000_000)?.checked_add(nanos)?;
-    Some(WallTime::from_unix_nanos(nanos))
+    Ok((start, end))
 }
 
 /// A stretch of a clip, as nginx reads it: what makes no sense counts as not given.
@@ -110,7 +62,7 @@ mod tests {
         for (text, start, end) in [
             ("start=1795000000&end=1795000010", at(1_795_000_000), at(1_795_000_010)),
             ("start=1795000000.5", half, at(1_796_000_000)),
-            ("end=1795000010&start=1795000000.", at(1_795_000_000), at(1_795_000_010)),
+            ("end=1795000010&start=1795000000.0", at(1_795_000_000), at(1_795_000_010)),
             (
                 "start=2026-11-18T12:06:40%2B01:00&end=2026-11-18T11:06:50Z",
                 at(1_795_000_000),
@@ -118,8 +70,8 @@ mod tests {
             ),
             ("start=2026-11-18T12:06:40+01:00", at(1_795_000_000), at(1_796_000_000)),
         ] {
-            let query = Query::read(text, at(1_796_000_000)).map_err(|error| error.message);
-            assert_eq!(query, Ok(Query { start, end }), "{text}");
+            let range = range(text, at(1_796_000_000)).map_err(|error| error.message);
+            assert_eq!(range, Ok((start, end)), "{text}");
         }
     }
 
@@ -132,12 +84,12 @@ mod tests {
             "start=1795000000&end=1794000000",
             "start=-5",
             "start=tomorrow",
-            "start=1.0000000001",
+            "start=1795000000.",
             "start=99999999999999999999",
             "start=1&start=2",
             "start=1&zoom=2",
         ] {
-            let error = Query::read(text, at(1_796_000_000)).unwrap_err();
+            let error = range(text, at(1_796_000_000)).unwrap_err();
             assert_eq!((error.status.as_u16(), error.code), (400, "bad_request"), "{text}");
         }
     }

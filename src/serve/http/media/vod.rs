@@ -12,18 +12,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::error::ApiError;
-use super::listener::Slot;
-use super::live::PLAYLIST_TYPE;
-use super::route::{At, Named, StreamPath};
-use super::snapshot::http_date;
-use super::span::{self, Asked};
 use crate::base::limits::HLS_WINDOW_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Gap, Listing};
 use crate::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
-use crate::serve::http::HttpDoor;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::{At, Named, StreamPath};
+use crate::serve::http::peers::Peer;
+use crate::serve::http::request::{Query, duration};
+use crate::serve::http::response::{PLAYLIST_TYPE, http_date};
 
 /// A list that slides is old after a second.
 const WINDOW_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
@@ -35,41 +34,41 @@ const OPEN_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const WINDOW_DEFAULT: Duration = HLS_WINDOW_MAX;
 
 /// `GET /live/{stream}/dvr.m3u8?window=24h`: from now back, without end.
-pub(super) async fn window(
-    State(door): At,
+pub(crate) async fn window(
+    State(context): At,
     Named(outlet): Named,
-    Extension(slot): Extension<Arc<Slot>>,
+    Extension(peer): Extension<Arc<Peer>>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::parse(query.as_deref());
-    let window = match asked.get("window") {
+    let query = Query::parse(query.as_deref());
+    let window = match query.get("window") {
         None => WINDOW_DEFAULT,
         Some(text) => window_of(text, outlet.stream.name())?,
     };
     // `v2` may leave out date ranges too, of which there are none.
-    let delta = matches!(asked.get("_HLS_skip"), Some("YES" | "v2"));
+    let delta = matches!(query.get("_HLS_skip"), Some("YES" | "v2"));
     let name = outlet.stream.name();
-    outlet.hls.count_reader(slot.peer.ip());
+    outlet.hls.count_reader(peer.address.ip());
     if outlet.recorder.is_none() {
-        return Err(nothing(&door, name, None));
+        return Err(nothing(&context, name, None));
     }
-    let list = door.archive.hls(name, &door.clock).window(window, delta).await;
-    let list = list.map_err(|error| refused(error, || nothing(&door, name, None)))?;
-    door.audience.asks(name, slot.peer.ip(), door.clock.boot());
+    let list = context.playback.hls(name, &context.clock).window(window, delta).await;
+    let list = list.map_err(|error| refused(error, || nothing(&context, name, None)))?;
+    context.stats.asks(name, peer.address.ip(), context.clock.boot());
     Ok(answer(&request, list, WINDOW_CACHE, String::new()))
 }
 
 fn window_of(text: &str, stream: &StreamName) -> Result<Duration, ApiError> {
     let hours = HLS_WINDOW_MAX.as_secs() / 3_600;
-    let window = span::duration(text).filter(|window| !window.is_zero());
+    let window = duration(text).filter(|window| !window.is_zero());
     let window = window.ok_or_else(|| {
-        bad_request(format!(
+        ApiError::bad_request(format!(
             "`window` must be a duration with a unit, such as 90s, 30m or {hours}h."
         ))
     })?;
     if window > HLS_WINDOW_MAX {
-        return Err(bad_request(format!(
+        return Err(ApiError::bad_request(format!(
             "`window` may be {hours}h at most. Longer ranges are at \
              /vod/{stream}/index.m3u8?start=…&end=…"
         )));
@@ -79,43 +78,32 @@ fn window_of(text: &str, stream: &StreamName) -> Result<Duration, ApiError> {
 
 /// `GET /vod/{stream}/index.m3u8?start=…&end=…`: a range, also of a stream that the configuration
 /// no longer names. Without `end` it reaches to now.
-pub(super) async fn range(
-    State(door): At,
+pub(crate) async fn range(
+    State(context): At,
     StreamPath(name): StreamPath,
-    Extension(slot): Extension<Arc<Slot>>,
+    Extension(peer): Extension<Arc<Peer>>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::stream_unknown(&name);
     let stream = StreamName::parse(&name).map_err(|_| unknown())?;
-    let asked = Asked::parse(query.as_deref());
-    let now = door.clock.wall();
-    let start = date_of(&asked, "start")?
-        .ok_or_else(|| bad_request("`start` is missing: /vod/<stream>/index.m3u8?start=…&end=…"))?;
-    let end = date_of(&asked, "end")?.unwrap_or(now);
-    if end <= start && asked.get("end").is_some() {
-        return Err(bad_request("`end` must be later than `start`."));
+    let query = Query::parse(query.as_deref());
+    let now = context.clock.wall();
+    let start = query.date("start")?.ok_or_else(|| {
+        ApiError::bad_request("`start` is missing: /vod/<stream>/index.m3u8?start=…&end=…")
+    })?;
+    let end = query.date("end")?.unwrap_or(now);
+    if end <= start && query.get("end").is_some() {
+        return Err(ApiError::bad_request("`end` must be later than `start`."));
     }
-    let past = RecordedHls::new(door.dvr.footage(&stream), Arc::clone(&door.clock));
+    let past = RecordedHls::new(context.dvr.footage(&stream), Arc::clone(&context.clock));
     let list = past.range(start, end).await;
     let list =
-        list.map_err(|error| refused(error, || nothing(&door, &stream, Some((start, end)))))?;
-    door.audience.asks(&stream, slot.peer.ip(), door.clock.boot());
+        list.map_err(|error| refused(error, || nothing(&context, &stream, Some((start, end)))))?;
+    context.stats.asks(&stream, peer.address.ip(), context.clock.boot());
     let cache = if list.closed { CLOSED_CACHE } else { OPEN_CACHE };
     let prefix = format!("../../live/{stream}/");
     Ok(answer(&request, list, cache, prefix))
-}
-
-fn date_of(asked: &Asked, name: &str) -> Result<Option<WallTime>, ApiError> {
-    let date = |text| {
-        span::date(text).ok_or_else(|| {
-            bad_request(format!(
-                "`{name}` must be a time in RFC 3339, such as 2026-11-22T14:05:00Z, or Unix \
-                 seconds."
-            ))
-        })
-    };
-    asked.get(name).map(date).transpose()
 }
 
 fn answer(
@@ -155,9 +143,13 @@ fn refused(error: PlaylistError, nothing: impl FnOnce() -> ApiError) -> ApiError
 }
 
 /// Why there is nothing in a range, or in a window up to now, and what to ask for instead.
-fn nothing(door: &HttpDoor, stream: &StreamName, range: Option<(WallTime, WallTime)>) -> ApiError {
-    let list = door.dvr.listing(stream);
-    let outlet = door.streams.get(stream.as_str());
+fn nothing(
+    context: &HttpContext,
+    stream: &StreamName,
+    range: Option<(WallTime, WallTime)>,
+) -> ApiError {
+    let list = context.dvr.listing(stream);
+    let outlet = context.streams.get(stream.as_str());
     if list.runs.is_empty() {
         return match outlet {
             None => ApiError::stream_unknown(stream.as_str()),
@@ -178,7 +170,7 @@ fn nothing(door: &HttpDoor, stream: &StreamName, range: Option<(WallTime, WallTi
             ),
         };
     }
-    let now = door.clock.wall();
+    let now = context.clock.wall();
     let (start, end) = range.unwrap_or((now, now));
     let (code, message) = why_nothing(&list, stream, (start, end), now);
     ApiError::new(StatusCode::NOT_FOUND, code, message)
@@ -221,8 +213,4 @@ fn why_nothing(
     let why = list.gaps.iter().find(within).map(|gap| gap.message.as_str());
     let why = why.unwrap_or("Nothing is recorded there.");
     ("no_footage", format!("The range lies in a gap. {why} {next}"))
-}
-
-fn bad_request(message: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message)
 }

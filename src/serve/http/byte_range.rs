@@ -15,7 +15,7 @@ pub(super) const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// What a request asks for of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum ByteRange {
     /// All of it.
     All,
     /// These bytes.
@@ -27,15 +27,15 @@ pub(super) enum Asked {
 /// The part of `length` bytes that a request asks for: all of them is also the answer to what
 /// is not understood, to several ranges, and to an `If-Range` that is not this strong `tag`
 /// (§14.2, §13.1.5).
-pub(super) fn asked(request: &HeaderMap, length: u64, tag: Option<&str>) -> Asked {
+pub(super) fn requested(request: &HeaderMap, length: u64, tag: Option<&str>) -> ByteRange {
     let is_same = match request.get(header::IF_RANGE) {
         None => true,
         Some(wanted) => tag.is_some_and(|tag| wanted.as_bytes() == tag.as_bytes()),
     };
     match understood(request, length).filter(|_| is_same) {
-        None => Asked::All,
-        Some(range) if range.start < range.end => Asked::Part(range),
-        Some(_) => Asked::Outside,
+        None => ByteRange::All,
+        Some(range) if range.start < range.end => ByteRange::Part(range),
+        Some(_) => ByteRange::Outside,
     }
 }
 
@@ -56,7 +56,7 @@ fn understood(request: &HeaderMap, length: u64) -> Option<Range<u64>> {
 }
 
 /// Whether a request goes on with a body of which it has the beginning, or jumps in it.
-pub(super) fn goes_on(request: &HeaderMap) -> bool {
+pub(super) fn continues(request: &HeaderMap) -> bool {
     understood(request, u64::MAX).is_some_and(|range| range.start > 0)
 }
 
@@ -100,10 +100,10 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let (status, range) = match asked(request, length, tag) {
-        Asked::All => (StatusCode::OK, 0..length),
-        Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Asked::Outside => return outside(length),
+    let (status, range) = match requested(request, length, tag) {
+        ByteRange::All => (StatusCode::OK, 0..length),
+        ByteRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        ByteRange::Outside => return outside(length),
     };
     let bytes = HeaderValue::from(range.end - range.start);
     let told = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
@@ -195,18 +195,18 @@ mod tests {
     #[test]
     fn a_part_is_of_the_version_that_the_client_has_or_it_is_all() {
         for (if_range, wanted) in [
-            (None, Asked::Part(2..6)),
-            (Some("\"new\""), Asked::Part(2..6)),
-            (Some("\"old\""), Asked::All),
-            (Some("W/\"new\""), Asked::All),
-            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Asked::All),
+            (None, ByteRange::Part(2..6)),
+            (Some("\"new\""), ByteRange::Part(2..6)),
+            (Some("\"old\""), ByteRange::All),
+            (Some("W/\"new\""), ByteRange::All),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), ByteRange::All),
         ] {
             let mut request = HeaderMap::new();
             request.insert(header::RANGE, "bytes=2-5".parse().unwrap());
             if let Some(tag) = if_range {
                 request.insert(header::IF_RANGE, tag.parse().unwrap());
             }
-            assert_eq!(asked(&request, 10, Some("\"new\"")), wanted, "{if_range:?}");
+            assert_eq!(requested(&request, 10, Some("\"new\"")), wanted, "{if_range:?}");
         }
     }
 

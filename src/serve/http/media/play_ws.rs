@@ -6,8 +6,8 @@
 //! gets so much ahead of that; `seek`, `speed` and `pause` change what comes. The media timeline
 //! only grows, over seeks too: a player can show the old picture until the new one is there.
 
-mod ask;
 mod message;
+mod request;
 mod window;
 
 use std::collections::VecDeque;
@@ -15,28 +15,27 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Query, ws};
+use axum::extract::{RawQuery, ws};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::time::{Instant, Interval};
 use tracing::debug;
 
-use self::ask::{Ask, AskError, Patience, Speed};
+use self::request::{MessageError, MessageRate, PlayerMessage, Speed};
 use self::window::{Sent, Window};
-use super::Door;
-use super::error::ApiError;
-use super::listener::Slot;
-use super::route::{At, Named};
-use super::ws::accept;
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
 use crate::live::Outlet;
 use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::{At, Named};
+use crate::serve::http::peers::Peer;
+use crate::serve::http::request::Query;
+use crate::serve::http::websocket::accept;
 
 /// Where the media timeline begins, and how far the next seek is from what was sent.
 const STEP_NANOS: i64 = 1_000_000_000;
@@ -50,55 +49,47 @@ const NOTHING_THERE: ws::CloseCode = 4404;
 const OVERWRITTEN: ws::CloseCode = 4410;
 const TOO_MANY: ws::CloseCode = 4429;
 
-/// What may stand behind the question mark.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Begin {
-    start: String,
-    speed: Option<f64>,
-}
-
 /// `GET /play/{stream}/ws?start=&speed=`.
-pub(super) async fn upgrade(
-    State(door): At,
+pub(crate) async fn upgrade(
+    State(context): At,
     Named(outlet): Named,
-    begin: Result<Query<Begin>, QueryRejection>,
-    Extension(slot): Extension<Arc<Slot>>,
+    RawQuery(query): RawQuery,
+    Extension(peer): Extension<Arc<Peer>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = accept(&headers, upgrade)?;
-    let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message);
-    let known = "`start` must stand behind the question mark, and `speed` may.";
-    let Query(begin) = begin.map_err(|_| bad(known.to_owned()))?;
-    let start = ask::date(&begin.start).map_err(|error| bad(error.to_string()))?;
-    let speed = begin.speed.map_or(Ok(Speed::ONE), Speed::new);
-    let speed = speed.map_err(|error| bad(error.to_string()))?;
-    if outlet.recorder.is_none() && door.dvr.listing(outlet.stream.name()).runs.is_empty() {
+    let query = Query::parse(query.as_deref()).only(&["start", "speed"], &[])?;
+    let start = query.date("start")?.ok_or_else(|| ApiError::bad_request("`start` is missing."))?;
+    let speed = query.get("speed").map_or(Ok(Speed::ONE), Speed::parse);
+    let speed = speed.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if outlet.recorder.is_none() && context.dvr.listing(outlet.stream.name()).runs.is_empty() {
         let message = format!("Stream '{}' is not recorded.", outlet.stream.name());
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_recorded", message));
     }
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let connections = door.connections.clone();
-        let counted = door.audience.browser(outlet.stream.name());
-        let session = Session::new(socket, outlet, door, speed);
-        // The slot is held as long as the socket lives.
-        connections.spawn("play", async move {
+        let tasks = peer.tasks.clone();
+        let address = peer.address;
+        let counted = context.stats.browser(outlet.stream.name());
+        let session = PlaySocket::new(socket, outlet, context, peer, speed);
+        tasks.spawn("play", async move {
             let _counted = counted;
             let ended = session.run(start).await;
-            debug!(part = "play", peer = %slot.peer, ended, "viewer left");
+            debug!(part = "play", peer = %address, ended, "viewer left");
         });
     }))
 }
 
 /// One viewer's socket.
-struct Session {
+struct PlaySocket {
     socket: WebSocket,
     outlet: Arc<Outlet>,
-    door: Arc<Door>,
+    context: Arc<HttpContext>,
+    /// The connection, whose place is held for as long as the socket lives.
+    peer: Arc<Peer>,
     ticks: Interval,
     heard: Instant,
-    patience: Patience,
+    rate: MessageRate,
     screening: Option<BrowserPlayback>,
     window: Window,
     speed: Speed,
@@ -138,8 +129,8 @@ impl Ended {
     }
 }
 
-impl From<AskError> for Ended {
-    fn from(error: AskError) -> Self {
+impl From<MessageError> for Ended {
+    fn from(error: MessageError) -> Self {
         Self::told("bad_message", close_code::POLICY, &error.to_string())
     }
 }
@@ -157,16 +148,23 @@ impl From<PlaybackError> for Ended {
     }
 }
 
-impl Session {
-    fn new(socket: WebSocket, outlet: Arc<Outlet>, door: Arc<Door>, speed: Speed) -> Self {
+impl PlaySocket {
+    fn new(
+        socket: WebSocket,
+        outlet: Arc<Outlet>,
+        context: Arc<HttpContext>,
+        peer: Arc<Peer>,
+        speed: Speed,
+    ) -> Self {
         let first = Instant::now() + MSE_PING_INTERVAL;
         Self {
             socket,
             outlet,
             ticks: tokio::time::interval_at(first, MSE_PING_INTERVAL),
             heard: Instant::now(),
-            patience: Patience::new(door.clock.boot()),
-            door,
+            rate: MessageRate::new(context.clock.boot()),
+            context,
+            peer,
             screening: None,
             window: Window::default(),
             speed,
@@ -217,7 +215,7 @@ impl Session {
         };
         tokio::select! {
             biased;
-            () = self.door.closing.cancelled() => Event::Closing,
+            () = self.peer.closing.cancelled() => Event::Closing,
             heard = self.socket.recv() => Event::Heard(heard),
             _ = self.ticks.tick() => Event::Tick,
             shown = shown => Event::Playback(shown),
@@ -252,7 +250,7 @@ impl Session {
             }
             PlaybackEvent::Chunk(scene) => self.send(&scene),
             PlaybackEvent::Seam(from, until) => {
-                let gaps = self.door.dvr.listing(self.outlet.stream.name());
+                let gaps = self.context.dvr.listing(self.outlet.stream.name());
                 let gaps = gaps.between(from, until).gaps;
                 self.out.extend(gaps.iter().take(GAPS_TOLD_MAX).map(message::gap));
             }
@@ -288,15 +286,15 @@ impl Session {
     fn hear(&mut self, message: &Message) -> Result<(), Ended> {
         let Message::Text(text) = message else {
             return match message {
-                Message::Binary(_) => Err(AskError::Message.into()),
+                Message::Binary(_) => Err(MessageError::Message.into()),
                 _ => Ok(()),
             };
         };
-        if !self.patience.bears(self.door.clock.boot()) {
-            let message = "These are more messages than any player has to send.";
+        if !self.rate.allows(self.context.clock.boot()) {
+            let message = "Too many messages.";
             return Err(Ended::told("too_many_messages", TOO_MANY, message));
         }
-        let ask = Ask::parse(text)?;
+        let ask = PlayerMessage::parse(text)?;
         let (seek, speed) = (ask.seek()?, ask.speed()?.unwrap_or(self.speed));
         if let Some(secs) = ask.at {
             self.window.shows(secs);
@@ -338,7 +336,7 @@ impl Session {
     /// The date that the viewer sees. How long the newest key frame lasts is a guess, so that a
     /// fast viewer may seem to be ahead of now.
     fn here(&self) -> WallTime {
-        let now = self.door.clock.wall();
+        let now = self.context.clock.wall();
         self.window.date().map_or(now, |date| date.min(now))
     }
 
@@ -350,8 +348,9 @@ impl Session {
         let way = self.speed.way();
         let keys = self.speed.is_keys();
         let program = PlaybackParams { start, way, keys, base_nanos: self.base_nanos };
-        let clock = &self.door.clock;
-        let screening = self.door.archive.open_for_browser(&self.outlet.stream, clock, program)?;
+        let clock = &self.context.clock;
+        let screening =
+            self.context.playback.open_for_browser(&self.outlet.stream, clock, program)?;
         #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
         let base_secs = self.base_nanos as f64 / 1e9;
         self.window = Window::new(base_secs);

@@ -8,46 +8,34 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::RawQuery;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Deserialize;
 
-use super::error::ApiError;
-use super::listener::Slot;
-use super::route::{At, Named};
-use super::snapshot::width;
-use crate::base::Stop;
 use crate::live::thumbnail::{Picture, Watcher};
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::Named;
+use crate::serve::http::peers::Peer;
+use crate::serve::http::request::{Query, picture_width};
 
 const TYPE: HeaderValue = HeaderValue::from_static("multipart/x-mixed-replace; boundary=frame");
 const FIRST_BOUNDARY: &[u8] = b"--frame\r\n";
 /// Behind every picture, so that a client shows it at once and not when the next one comes.
 const BOUNDARY: &[u8] = b"\r\n--frame\r\n";
 
-/// What may stand behind the question mark.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    width: Option<String>,
-}
-
 /// `GET /live/{stream}/mjpeg`.
-pub(super) async fn pictures(
-    State(door): At,
+pub(crate) async fn pictures(
     Named(outlet): Named,
-    Extension(slot): Extension<Arc<Slot>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Extension(peer): Extension<Arc<Peer>>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let only = "Only `width` may stand behind the question mark, once.";
-    let Query(asked) = asked.map_err(|_| ApiError::bad_request(only))?;
-    let width = width(asked.width.as_deref())?;
+    let query = Query::parse(query.as_deref()).only(&["width"], &[])?;
+    let width = picture_width(query.get("width"))?;
     let watcher = outlet.thumbnail.watch(width)?;
     // Whoever gets no first picture is told why, while there still is a status to say it with.
     outlet.thumbnail.picture(width).await?;
-    let show = Show { watcher, closing: door.closing.clone(), begun: false, _slot: slot };
+    let show = Show { watcher, peer, begun: false };
     let body = futures::stream::unfold(show, |mut show| async move {
         let part = show.next().await?;
         Some((Ok::<_, Infallible>(part), show))
@@ -62,17 +50,16 @@ pub(super) async fn pictures(
 /// One viewer. It is asked for the next part when the socket has taken the last one.
 struct Show {
     watcher: Watcher,
-    closing: Stop,
     begun: bool,
-    /// The connection's place, held as long as somebody watches.
-    _slot: Arc<Slot>,
+    /// The connection, whose place is held for as long as somebody watches.
+    peer: Arc<Peer>,
 }
 
 impl Show {
     async fn next(&mut self) -> Option<Bytes> {
         let picture = tokio::select! {
             biased;
-            () = self.closing.cancelled() => return None,
+            () = self.peer.closing.cancelled() => return None,
             picture = self.watcher.next() => picture?,
         };
         let first = !std::mem::replace(&mut self.begun, true);

@@ -22,17 +22,17 @@ const PLAYER_SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The counts. Clones are handles to the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Audience(Arc<Mutex<BTreeMap<StreamName, Counts>>>);
+pub(super) struct ArchiveStats(Arc<Mutex<BTreeMap<StreamName, Counts>>>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    told: Told,
+    told: StreamStats,
     players: Addresses,
 }
 
 /// What is counted of one stream.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct StreamStats {
     /// Browsers that play it.
     pub(super) browsers: u64,
     /// Addresses that lately asked for HLS of the past.
@@ -57,7 +57,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// All of them, in the order of [`Told::ended`].
+    /// All of them, in the order of [`StreamStats::ended`].
     pub(super) const ALL: [Self; 3] = [Self::Whole, Self::Cancelled, Self::Broken];
 
     /// As a label.
@@ -70,20 +70,20 @@ impl Outcome {
     }
 }
 
-impl Audience {
+impl ArchiveStats {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamName, Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, stream: &StreamName, change: impl FnOnce(&mut Told)) {
+    fn count(&self, stream: &StreamName, change: impl FnOnce(&mut StreamStats)) {
         change(&mut self.lock().entry(stream.clone()).or_default().told);
     }
 
     /// Every stream of which anything was counted.
-    pub(super) fn all(&self, now: BootTime) -> Vec<(StreamName, Told)> {
+    pub(super) fn all(&self, now: BootTime) -> Vec<(StreamName, StreamStats)> {
         let told = |(stream, counts): (&StreamName, &mut Counts)| {
             let players = counts.players.count(now, PLAYER_SILENCE_MAX) as u64;
-            (stream.clone(), Told { players, ..counts.told })
+            (stream.clone(), StreamStats { players, ..counts.told })
         };
         self.lock().iter_mut().map(told).collect()
     }
@@ -94,7 +94,7 @@ impl Audience {
     }
 
     /// It asked for a segment; one of live has the same names.
-    pub(super) fn goes_on(&self, stream: &StreamName, peer: IpAddr, now: BootTime) {
+    pub(super) fn continues(&self, stream: &StreamName, peer: IpAddr, now: BootTime) {
         if let Some(counts) = self.lock().get_mut(stream) {
             counts.players.saw_again(peer, now);
         }
@@ -103,33 +103,33 @@ impl Audience {
     /// A browser plays the past for as long as what is returned lives.
     pub(super) fn browser(&self, stream: &StreamName) -> Browser {
         self.count(stream, |told| told.browsers += 1);
-        Browser { audience: self.clone(), stream: stream.clone() }
+        Browser { stats: self.clone(), stream: stream.clone() }
     }
 
     /// A download of `bytes` bytes, which begins with its first piece.
     pub(super) fn download(&self, stream: &StreamName, bytes: u64) -> Download {
-        let (audience, stream) = (self.clone(), stream.clone());
-        Download { audience, stream, left: bytes, begun: false, broken: false }
+        let (stats, stream) = (self.clone(), stream.clone());
+        Download { stats, stream, left: bytes, begun: false, broken: false }
     }
 }
 
 /// A browser that plays the past.
 #[derive(Debug)]
 pub(super) struct Browser {
-    audience: Audience,
+    stats: ArchiveStats,
     stream: StreamName,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        self.audience.count(&self.stream, |told| told.browsers -= 1);
+        self.stats.count(&self.stream, |told| told.browsers -= 1);
     }
 }
 
 /// A download under way; it has ended when this is dropped.
 #[derive(Debug)]
 pub(super) struct Download {
-    audience: Audience,
+    stats: ArchiveStats,
     stream: StreamName,
     left: u64,
     begun: bool,
@@ -142,7 +142,7 @@ impl Download {
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         self.left = self.left.saturating_sub(bytes);
         let begins = !std::mem::replace(&mut self.begun, true);
-        self.audience.count(&self.stream, |told| {
+        self.stats.count(&self.stream, |told| {
             told.downloads += u64::from(begins);
             told.bytes += bytes;
         });
@@ -163,7 +163,7 @@ impl Drop for Download {
             0 => Outcome::Whole,
             _ => Outcome::Cancelled,
         };
-        self.audience.count(&self.stream, |told| {
+        self.stats.count(&self.stream, |told| {
             told.downloads -= 1;
             told.ended[outcome as usize] += 1;
         });
@@ -177,20 +177,20 @@ mod tests {
 
     #[test]
     fn a_download_is_counted_by_how_it_ended() {
-        let (audience, gate) = (Audience::default(), StreamName::parse("gate").unwrap());
+        let (stats, gate) = (ArchiveStats::default(), StreamName::parse("gate").unwrap());
         let piece = |bytes: usize| Ok(Bytes::from(vec![0; bytes]));
-        let told = || audience.all(BootTime::default())[0].1;
-        drop(audience.download(&gate, 10));
-        assert!(audience.all(BootTime::default()).is_empty(), "nothing was sent");
-        let mut whole = audience.download(&gate, 10);
+        let told = || stats.all(BootTime::default())[0].1;
+        drop(stats.download(&gate, 10));
+        assert!(stats.all(BootTime::default()).is_empty(), "nothing was sent");
+        let mut whole = stats.download(&gate, 10);
         whole.sends(&piece(6));
         whole.sends(&piece(4));
-        let mut broken = audience.download(&gate, 10);
+        let mut broken = stats.download(&gate, 10);
         broken.sends(&piece(6));
         assert_eq!((told().downloads, told().bytes), (2, 16));
         broken.sends(&Err(DvrError::Reused { slot: 1 }.into()));
         drop((whole, broken));
-        let mut cancelled = audience.download(&gate, 10);
+        let mut cancelled = stats.download(&gate, 10);
         cancelled.sends(&piece(9));
         drop(cancelled);
         assert_eq!((told().downloads, told().bytes, told().ended), (0, 25, [1, 1, 1]));
@@ -198,15 +198,15 @@ mod tests {
 
     #[test]
     fn a_player_of_the_past_counts_until_it_asks_for_nothing_more() {
-        let (audience, gate) = (Audience::default(), StreamName::parse("gate").unwrap());
+        let (stats, gate) = (ArchiveStats::default(), StreamName::parse("gate").unwrap());
         let (player, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let at = BootTime::from_millis;
-        let players = |now| audience.all(now).first().map_or(0, |(_, told)| told.players);
-        audience.goes_on(&gate, player, at(0));
+        let players = |now| stats.all(now).first().map_or(0, |(_, told)| told.players);
+        stats.continues(&gate, player, at(0));
         assert_eq!(players(at(0)), 0, "a segment alone may be of live");
-        audience.asks(&gate, player, at(0));
-        audience.goes_on(&gate, player, at(50_000));
-        audience.goes_on(&gate, other, at(50_000));
+        stats.asks(&gate, player, at(0));
+        stats.continues(&gate, player, at(50_000));
+        stats.continues(&gate, other, at(50_000));
         assert_eq!((players(at(100_000)), players(at(111_000))), (1, 0));
     }
 }

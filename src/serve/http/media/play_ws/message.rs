@@ -5,7 +5,7 @@
 use axum::extract::ws::Message;
 use serde::Serialize;
 
-use super::ask::Speed;
+use super::request::Speed;
 use crate::dvr::{Gap, Way};
 use crate::playback::MediaChunk;
 use crate::wire::web::WebFormat;

@@ -1,22 +1,18 @@
-//! The table of routes, and how a path becomes a stream.
+//! The table of routes.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, RawPathParams, State};
-use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
-use super::error::ApiError;
-use super::{
-    Door, api, cors, export, layer, live, metrics, mjpeg, page, past, play, snapshot, sprite, ws,
-};
-use crate::live::Outlet;
+use super::context::HttpContext;
+use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
+use super::{api, cors, layer, metrics, page};
 
 /// All routes with everything around them.
-pub(super) fn router(door: Arc<Door>) -> Router {
-    let cors = door.cors.clone();
+pub(super) fn router(context: Arc<HttpContext>) -> Router {
+    let cors = context.cors.clone();
     let routes = Router::new()
         .route("/", get(page::index))
         .route("/timeline", get(page::index))
@@ -44,64 +40,19 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/recovery/resume", post(api::recovery::resume))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
-        .route("/live/{stream}/dvr.m3u8", get(past::window))
-        .route("/vod/{stream}/index.m3u8", get(past::range))
+        .route("/live/{stream}/dvr.m3u8", get(vod::window))
+        .route("/vod/{stream}/index.m3u8", get(vod::range))
         .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
-        .route("/live/{stream}/ws", get(ws::upgrade))
+        .route("/live/{stream}/ws", get(live_ws::upgrade))
         .route("/live/{stream}/{file}", get(live::file))
         .route("/export/{file}", get(export::export))
         .route("/clip/{file}", get(export::clip))
-        .route("/play/{stream}/ws", get(play::upgrade))
+        .route("/play/{stream}/ws", get(play_ws::upgrade))
         .route("/snap/{file}", get(snapshot::picture))
-        .route("/sprites/{stream}/{file}", get(sprite::file))
+        .route("/sprites/{stream}/{file}", get(sprites::file))
         .route("/metrics", get(metrics::text))
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
-        .with_state(door);
+        .with_state(context);
     layer::around(routes).layer(from_fn_with_state(cors, cors::told))
 }
-
-/// The stream that the path names as `{stream}`.
-pub(super) struct Named(pub(super) Arc<Outlet>);
-
-impl FromRequestParts<Arc<Door>> for Named {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
-        let name = parameter(parts, door, "stream").await?;
-        door.streams.get(&name).map(Self).ok_or_else(|| ApiError::stream_unknown(&name))
-    }
-}
-
-/// What the path names as `{stream}`, which need not be configured.
-pub(super) struct StreamPath(pub(super) String);
-
-impl FromRequestParts<Arc<Door>> for StreamPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
-        parameter(parts, door, "stream").await.map(Self)
-    }
-}
-
-/// The last part of the path, named `{file}`.
-pub(super) struct FileName(pub(super) String);
-
-impl FromRequestParts<Arc<Door>> for FileName {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, ApiError> {
-        parameter(parts, door, "file").await.map(Self)
-    }
-}
-
-async fn parameter(parts: &mut Parts, door: &Arc<Door>, name: &str) -> Result<String, ApiError> {
-    // A path that is no UTF-8 behind its percent signs names nothing here.
-    let params = RawPathParams::from_request_parts(parts, door).await;
-    let params = params.map_err(|_| ApiError::not_found())?;
-    let found = params.iter().find(|(key, _)| *key == name);
-    found.map(|(_, value)| value.to_owned()).ok_or_else(ApiError::not_found)
-}
-
-/// The door, as handlers take it.
-pub(super) type At = State<Arc<Door>>;

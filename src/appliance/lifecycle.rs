@@ -1,0 +1,260 @@
+//! Starts everything, changes it, and stops it.
+//!
+//! Owns: the services of the box, the streams and servers that run on them, and the order in
+//! which they start and stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::led_status;
+use super::plan::{Changes, changes};
+use super::reconfigure::{Live, reconfigure};
+use super::servers::{Protocol, Servers};
+use super::streams::Streams;
+use crate::base::Stop;
+use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
+use crate::base::random;
+use crate::base::time::{SharedClock, SystemClock};
+use crate::board::Machine;
+use crate::config::Config;
+use crate::dvr::{self, Dvr};
+use crate::encode::still::{self, StillDecoders};
+use crate::gpio;
+use crate::live::Outlet;
+use crate::serve::http::HttpContext;
+use crate::serve::rtsp::multicast::Multicast;
+use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
+use crate::serve::rtsp::{RtspServer, SessionRegistry};
+use crate::serve::tls::{Fingerprint, Tls};
+use crate::serve::{Foundation, Services};
+use crate::stream::{Directory, State};
+use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
+use crate::supervise::{
+    Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
+};
+use crate::wire::rtsp::auth::{Guard, Rules};
+
+/// The running appliance.
+pub(super) struct Appliance {
+    /// The configuration as it was given.
+    wanted: Config,
+    /// What runs of it: without recording while the box is parked.
+    config: Config,
+    supervisor: Supervisor,
+    recovery: RecoveryLog,
+    services: Arc<Services>,
+    tls: Tls,
+    multicast: Multicast,
+    streams: Streams,
+    servers: Servers,
+    /// What runs the GPIO panel.
+    panel_tasks: Supervisor,
+    _storage: Enlisted,
+}
+
+impl Appliance {
+    /// Opens the ring and starts everything that `config` names.
+    pub(super) async fn open(wanted: Config) -> anyhow::Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let recovery = RecoveryLog::open(&wanted.data_dir, Arc::clone(&clock))?;
+        let config = allowed(&wanted, &recovery);
+        let supervisor =
+            Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
+        let (dvr, storage) = open_ring(&config, &clock, &supervisor)?;
+        let program = still::this_program()?;
+        let decoders = StillDecoders::keep(&program, config.pictures.h265, &supervisor);
+        let services = Arc::new(Services::new(Foundation {
+            supervisor: &supervisor,
+            clock: Arc::clone(&clock),
+            data_dir: config.data_dir.clone(),
+            dvr: dvr.clone(),
+            decoders: &decoders,
+            machine: Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?,
+            rtsp: open_registry(&config, &clock, &supervisor).await?,
+        }));
+        let tls = Tls::new(config.data_dir.join("tls"));
+        let multicast = Multicast::default();
+        let outlets = Arc::clone(&services.streams);
+        let streams = Streams::new(supervisor.clone(), clock, dvr, decoders, outlets);
+        let rtsp = RtspServer::new(Arc::clone(&services.streams), supervisor.clone())
+            .with_multicast(multicast.clone())
+            .with_entrances(streams.entrances())
+            .with_archive(services.playback.clone())
+            .with_registry(services.rtsp.clone());
+        let http = Arc::new(HttpContext::new(Arc::clone(&services)));
+        let mut appliance = Self {
+            wanted,
+            config: config.clone(),
+            recovery,
+            servers: Servers::new(rtsp, tls.clone(), http),
+            panel_tasks: supervisor.child(),
+            supervisor,
+            services,
+            tls,
+            multicast,
+            streams,
+            _storage: storage,
+        };
+        appliance.change(changes(None, &config), &config).await;
+        appliance.keep_alive()?;
+        Ok(appliance)
+    }
+
+    /// Starts what watches over the rest.
+    fn keep_alive(&self) -> anyhow::Result<()> {
+        let outlets = Arc::clone(&self.services.streams);
+        keep_watchdog_fed(self.supervisor.clone(), move || status(&outlets))?;
+        begin_drill(&self.supervisor);
+        self.supervisor.spawn("park", self.recovery.clone().watch_park());
+        Ok(())
+    }
+
+    /// The certificate in use.
+    pub(super) fn certificate(&self) -> Option<Fingerprint> {
+        self.tls.fingerprint()
+    }
+
+    /// Whether recording is off, as it changes.
+    pub(super) fn parked(&self) -> watch::Receiver<Option<Parked>> {
+        self.recovery.parked()
+    }
+
+    /// Reports why the daemon runs with another configuration than the file's; `None` that it
+    /// does not.
+    pub(super) fn report_reverted(&self, why: Option<String>) {
+        if let Some(why) = &why {
+            error!(part = "config", what = why, "running with the last good configuration");
+            self.recovery.note(Rung::ConfigReverted, "config", why);
+        }
+        self.recovery.set_reverted(why);
+    }
+
+    /// Applies the configuration again: the box was parked, or no longer is.
+    pub(super) async fn renew(&mut self) {
+        self.apply(self.wanted.clone()).await;
+    }
+
+    /// Changes over to `config`: what did not change runs on undisturbed.
+    pub(super) async fn apply(&mut self, config: Config) {
+        self.wanted = config;
+        let config = allowed(&self.wanted, &self.recovery);
+        let changes = changes(Some(&self.config), &config);
+        for key in &changes.restart_keys {
+            warn!(key, "changed key takes effect after a restart");
+        }
+        let (begun, ended) = (changes.begin.len(), changes.end.len());
+        self.change(changes, &config).await;
+        let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
+        let pictures = self.config.pictures;
+        self.config = Config { data_dir, ring_size, pictures, ..config };
+        info!(begun, ended, "configuration applied");
+    }
+
+    /// The one way to a configuration, at a start and at a reload.
+    async fn change(&mut self, changes: Changes, config: &Config) {
+        let Self { services, tls, multicast, .. } = self;
+        reconfigure(&Live { services, tls, multicast }, config);
+        self.streams.publish_entrances(&changes.begin);
+        for name in &changes.end {
+            self.streams.end(name).await;
+        }
+        for (name, config) in changes.begin {
+            self.streams.begin(name, config);
+        }
+        for (name, config) in changes.resource {
+            self.streams.change_source(&name, config).await;
+        }
+        self.streams.publish();
+        self.streams.publish_entrances(&[]);
+        self.streams.reconfigure(config);
+        self.reconfigure_panel(changes.panel).await;
+        for (protocol, listening) in [
+            (Protocol::Rtsp, changes.rtsp),
+            (Protocol::Rtsps, changes.rtsps),
+            (Protocol::Http, changes.http),
+        ] {
+            self.servers.listen(protocol, listening, &self.supervisor).await;
+        }
+    }
+
+    /// Starts the panel anew on other lines, if they changed.
+    async fn reconfigure_panel(&mut self, changed: Option<gpio::Config>) {
+        let Some(config) = changed else { return };
+        self.panel_tasks.stop().await;
+        self.panel_tasks = self.supervisor.child();
+        let services = Arc::clone(&self.services);
+        let status = move || {
+            led_status::of(&services.streams, &services.dvr, &services.machine, &*services.clock)
+        };
+        let Services { panel, dvr, .. } = &*self.services;
+        gpio::keep(panel, config, dvr, Arc::new(status), &self.panel_tasks);
+    }
+
+    /// Stops everything: servers and sources first, then what they wrote is flushed.
+    pub(super) async fn close(self) {
+        say_stopping();
+        self.servers.stop().await;
+        self.streams.stop().await;
+        self.panel_tasks.stop().await;
+        self.supervisor.stop().await;
+        let (services, recovery) = (Arc::clone(&self.services), self.recovery.clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            recovery.close();
+            services.machine.close();
+            services.dvr.close(STOP_TIME_MAX)
+        });
+        let closed = closed.await;
+        if !matches!(closed, Ok(true)) {
+            warn!("the disk did not take the last second in time");
+        }
+    }
+}
+
+/// The ring, and its place among the vital tasks.
+fn open_ring(
+    config: &Config,
+    clock: &SharedClock,
+    supervisor: &Supervisor,
+) -> anyhow::Result<(Dvr, Enlisted)> {
+    // A disk that stalls must not restart the daemon, live viewing goes on: calls to it are
+    // excused, and what is left is the thread's own.
+    let spec = TaskSpec::vital("storage", STORAGE_HEARTBEAT_AGE_MAX);
+    let (heartbeat, storage) = supervisor.enlist(spec);
+    let ring =
+        dvr::Config { data_dir: config.data_dir.clone(), size: config.ring_size, slot_bytes: None };
+    Ok((Dvr::open(ring, Arc::clone(clock), Some(heartbeat))?, storage))
+}
+
+/// The registry of RTSP sessions, with what it knew of wrong passwords.
+async fn open_registry(
+    config: &Config,
+    clock: &SharedClock,
+    supervisor: &Supervisor,
+) -> anyhow::Result<SessionRegistry> {
+    let key = random::bytes().context("no random bytes")?;
+    let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
+    let registry = SessionRegistry::new(Guard::new(&key, rules));
+    read_failed_logins(registry.guard(), &config.data_dir, &**clock).await;
+    keep_failed_logins(registry.guard(), &config.data_dir, supervisor);
+    Ok(registry)
+}
+
+/// What of `wanted` may run: nothing is recorded while the box is parked.
+fn allowed(wanted: &Config, recovery: &RecoveryLog) -> Config {
+    let mut config = wanted.clone();
+    if recovery.parked().borrow().is_some() {
+        config.streams.values_mut().for_each(|stream| stream.record = None);
+    }
+    config
+}
+
+/// The line that `systemctl status` shows.
+fn status(outlets: &Directory<Outlet>) -> String {
+    let all = outlets.all();
+    let live = all.values().filter(|outlet| outlet.stream.state().0 == State::Live).count();
+    format!("{live} of {} streams live", all.len())
+}

@@ -1,0 +1,70 @@
+//! The settings that services take over without a restart.
+//!
+//! Owns: the list of them. Start and reload walk the same list, so a key that is live is one line
+//! here, its check in `config`, and the service that obeys it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing::error;
+
+use crate::base::fault::chain;
+use crate::config::Config;
+use crate::serve::Services;
+use crate::serve::rtsp::multicast::Multicast;
+use crate::serve::tls::Tls;
+use crate::wire::rtsp::auth::Rules;
+
+/// What can take over settings.
+pub(super) struct Live<'a> {
+    pub(super) services: &'a Services,
+    pub(super) tls: &'a Tls,
+    pub(super) multicast: &'a Multicast,
+}
+
+/// Hands one setting to the service that obeys it.
+type Apply = fn(&Live<'_>, &Config);
+
+/// In this order.
+const SETTINGS: [Apply; 6] = [
+    |live, config| {
+        let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
+        live.services.rtsp_port.store(port, Relaxed);
+    },
+    |live, config| {
+        let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
+        live.services.rtsp.guard().change(rules);
+        live.services.rtsp.end_unauthorized();
+    },
+    |live, config| live.services.rtsp.wait_for_peers(config.rtsp_session_timeout),
+    |live, config| live.multicast.configure(config.multicast),
+    |live, config| live.services.cors.allow(config.http_cors.clone()),
+    certificate,
+];
+
+/// Applies every live setting of `config`.
+pub(super) fn reconfigure(live: &Live<'_>, config: &Config) {
+    for apply in SETTINGS {
+        apply(live, config);
+    }
+}
+
+/// Reads the certificate where one is needed or in use: its files may have changed under the same
+/// names.
+fn certificate(live: &Live<'_>, config: &Config) {
+    live.tls.want(config.tls.clone());
+    let in_use = live.tls.fingerprint().is_some();
+    if !in_use && config.rtsps_listen.is_empty() {
+        return;
+    }
+    // A server that has none yet tries again, and says why.
+    if let Err(error) = live.tls.load()
+        && in_use
+    {
+        error!(
+            part = "tls",
+            error = chain(&error),
+            "cannot load the certificate, keeping the old one"
+        );
+    }
+}

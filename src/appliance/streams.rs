@@ -1,0 +1,141 @@
+//! The streams that run: one supervised scope each.
+//!
+//! Owns: how a stream begins, gets another source, and ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::name::StreamName;
+use crate::base::time::SharedClock;
+use crate::config::{Config, StreamConfig};
+use crate::dvr::Dvr;
+use crate::encode::still::StillDecoders;
+use crate::ingest::{self, Entrance, Taps};
+use crate::live::Outlet;
+use crate::live::recorder::Recorder;
+use crate::stream::{Directory, Stream};
+use crate::supervise::Supervisor;
+
+/// What one stream keeps alive.
+struct Running {
+    /// Source, outputs and all.
+    whole: Supervisor,
+    source: Supervisor,
+    outlet: Arc<Outlet>,
+    entrance: Arc<Entrance>,
+}
+
+impl Running {
+    /// Stops it: the source first, so that the outputs have all of it when they end.
+    async fn stop(&self) {
+        self.source.stop().await;
+        self.whole.stop().await;
+    }
+}
+
+/// All streams that run, and the directories in which servers look them up.
+pub(super) struct Streams {
+    supervisor: Supervisor,
+    clock: SharedClock,
+    dvr: Dvr,
+    decoders: StillDecoders,
+    taps: Taps,
+    running: BTreeMap<StreamName, Running>,
+    outlets: Arc<Directory<Outlet>>,
+    entrances: Arc<Directory<Entrance>>,
+}
+
+impl Streams {
+    /// No stream yet.
+    pub(super) fn new(
+        supervisor: Supervisor,
+        clock: SharedClock,
+        dvr: Dvr,
+        decoders: StillDecoders,
+        outlets: Arc<Directory<Outlet>>,
+    ) -> Self {
+        Self {
+            supervisor,
+            clock,
+            dvr,
+            decoders,
+            taps: Taps::default(),
+            running: BTreeMap::new(),
+            outlets,
+            entrances: Arc::default(),
+        }
+    }
+
+    /// Where the RTSP servers look up what may be published, and what moved elsewhere.
+    pub(super) fn entrances(&self) -> Arc<Directory<Entrance>> {
+        Arc::clone(&self.entrances)
+    }
+
+    /// Ends and forgets `name`.
+    pub(super) async fn end(&mut self, name: &StreamName) {
+        if let Some(stream) = self.running.remove(name) {
+            stream.stop().await;
+            self.dvr.forget(name);
+        }
+    }
+
+    /// Starts `name`.
+    pub(super) fn begin(&mut self, name: StreamName, config: StreamConfig) {
+        let whole = self.supervisor.child();
+        let stream = Stream::new(name.clone(), config.source.kind(), self.clock.wall());
+        let recorder = config
+            .record
+            .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
+        let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
+        let source = whole.child();
+        let entrance = Arc::new(config.source.entrance());
+        ingest::keep(config.source, stream, &self.taps, &source);
+        self.running.insert(name, Running { whole, source, outlet, entrance });
+    }
+
+    /// Gives `name` another source; its readers stay.
+    pub(super) async fn change_source(&mut self, name: &StreamName, config: ingest::Config) {
+        let Some(stream) = self.running.get_mut(name) else { return };
+        stream.source.stop().await;
+        stream.source = stream.whole.child();
+        stream.entrance = Arc::new(config.entrance());
+        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.taps, &stream.source);
+    }
+
+    /// Lets servers find the streams that run now.
+    pub(super) fn publish(&self) {
+        let entries =
+            self.running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.outlet)));
+        self.outlets.replace(entries.collect());
+    }
+
+    /// Lets RTSP servers find the streams that run now, and those of `begin` that will be
+    /// elsewhere: their readers must learn where before the stream here ends.
+    pub(super) fn publish_entrances(&self, begin: &[(StreamName, StreamConfig)]) {
+        let running = self.running.iter();
+        let mut all: BTreeMap<_, _> =
+            running.map(|(name, stream)| (name.clone(), Arc::clone(&stream.entrance))).collect();
+        for (name, config) in begin {
+            if let entrance @ Entrance::Elsewhere(_) = config.source.entrance() {
+                all.insert(name.clone(), Arc::new(entrance));
+            }
+        }
+        self.entrances.replace(all);
+    }
+
+    /// Applies what changes without starting a stream anew.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        for (name, stream) in &self.running {
+            let sub = config.streams.get(name).and_then(|stream| stream.sub.clone());
+            stream.outlet.sub.store(sub.map(Arc::new));
+            stream.outlet.hls.set_low_latency(config.hls_low_latency);
+        }
+    }
+
+    /// Stops all of them.
+    pub(super) async fn stop(&self) {
+        for stream in self.running.values() {
+            stream.stop().await;
+        }
+    }
+}

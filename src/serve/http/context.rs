@@ -1,0 +1,53 @@
+//! What every handler gets: the box's services, and what HTTP keeps of its own between requests.
+//!
+//! Owns: the state that all listening addresses share, so that limits and figures are the box's,
+//! not an address's, and survive a restart of an accept loop.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::archive_stats::ArchiveStats;
+use super::driver_queue::DriverQueue;
+use super::peers::ConnectionLimits;
+use super::plan_cache::PlanCache;
+use crate::playback::hls::FragmentCache;
+use crate::serve::Services;
+
+/// The services behind HTTP. It is made once, and every HTTP server gets the same one.
+#[derive(Debug)]
+pub struct HttpContext {
+    services: Arc<Services>,
+    /// How many connections there are, and from where.
+    pub(super) limits: ConnectionLimits,
+    /// Fragments of the ring that players ask for.
+    pub(super) fragments: FragmentCache,
+    /// Who reads recordings now, and how downloads ended.
+    pub(super) stats: ArchiveStats,
+    /// The files of the last downloads.
+    pub(super) plans: PlanCache,
+    /// Lets one request at a time ask the video drivers.
+    pub(super) drivers: DriverQueue,
+}
+
+impl HttpContext {
+    /// A context over `services` that nobody is connected to yet.
+    #[must_use]
+    pub fn new(services: Arc<Services>) -> Self {
+        Self {
+            services,
+            limits: ConnectionLimits::default(),
+            fragments: FragmentCache::default(),
+            stats: ArchiveStats::default(),
+            plans: PlanCache::default(),
+            drivers: DriverQueue::default(),
+        }
+    }
+}
+
+impl Deref for HttpContext {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
+    }
+}

@@ -1,0 +1,204 @@
+//! Accepts connections on one address and serves each in a task of its own.
+//!
+//! Owns: the accept loop and the deadlines of a connection. hyper is driven here rather than by
+//! `axum::serve`, which gives no access to the header deadline.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::context::HttpContext;
+use super::peers::{ConnectionLimits, Peer};
+use super::router;
+use super::stall::Stalling;
+use crate::base::Stop;
+use crate::base::fault::{Class, Fault};
+use crate::base::limits::{
+    HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
+};
+use crate::supervise::{Supervisor, TaskContext};
+
+/// How often the accept loop beats while nobody connects.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause after a failed accept, so that a lack of file descriptors is not a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// Failed accepts in a row after which the server starts again with a new listener.
+const ACCEPT_FAILURES_MAX: u32 = 40;
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The listener takes no more connections.
+    #[error("HTTP connections cannot be accepted")]
+    Accept(#[source] io::Error),
+    /// It was told to.
+    #[error("the HTTP server was told to stop")]
+    Stopped,
+}
+
+impl Fault for HttpError {
+    fn class(&self) -> Class {
+        Class::Network
+    }
+}
+
+/// Serves `context` on `listener` until told to stop; then open requests may end within
+/// [`HTTP_DRAIN_TIME_MAX`]. Never returns `Ok`.
+pub async fn run(
+    listener: Arc<TcpListener>,
+    context: Arc<HttpContext>,
+    task: TaskContext,
+) -> Result<Infallible, HttpError> {
+    // Connections end after the server, not with it: they have a stop signal of their own, which
+    // the guard gives whichever way this function ends.
+    let hard_stop = Stop::new();
+    let _guard = hard_stop.clone().drop_guard();
+    let (open, all_closed) = mpsc::channel(1);
+    let mut server = Server {
+        router: router::router(Arc::clone(&context)),
+        limits: context.limits.clone(),
+        connections: Supervisor::new(hard_stop, Arc::clone(&context.clock)),
+        closing: Stop::new(),
+        open,
+        failures: 0,
+    };
+    let mut idle = tokio::time::interval(IDLE_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            () = task.stop.cancelled() => break,
+            _ = idle.tick() => task.heartbeat.beat(),
+            accepted = accept(&listener, &context.limits) => server.take(accepted).await?,
+        }
+    }
+    server.drain(all_closed).await;
+    Err(HttpError::Stopped)
+}
+
+/// Waits for a free place and then for a connection. Cancel safe.
+async fn accept(
+    listener: &TcpListener,
+    limits: &ConnectionLimits,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = limits.free().await.ok_or_else(|| io::Error::other("no places"))?;
+    let (socket, peer) = listener.accept().await?;
+    Ok((socket, peer, permit))
+}
+
+/// One accept loop and its connections.
+struct Server {
+    router: Router,
+    limits: ConnectionLimits,
+    /// Where the connections' tasks live.
+    connections: Supervisor,
+    /// Asks the connections to finish.
+    closing: Stop,
+    /// Every connection holds a clone.
+    open: mpsc::Sender<()>,
+    failures: u32,
+}
+
+impl Server {
+    async fn take(
+        &mut self,
+        accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+    ) -> Result<(), HttpError> {
+        match accepted {
+            Ok((socket, address, permit)) => {
+                self.failures = 0;
+                self.serve(socket, address, permit);
+                Ok(())
+            }
+            Err(error) => self.failed(error).await,
+        }
+    }
+
+    fn serve(&self, socket: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let Some(place) = self.limits.enter(address, permit) else {
+            debug!(part = "http", peer = %address, "too many connections from this address");
+            return;
+        };
+        let peer = Arc::new(Peer {
+            address,
+            closing: self.closing.clone(),
+            tasks: self.connections.clone(),
+            _open: self.open.clone(),
+            _place: place,
+        });
+        self.connections.spawn("http", serve(socket, peer, self.router.clone()));
+    }
+
+    async fn failed(&mut self, error: io::Error) -> Result<(), HttpError> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+        if matches!(error.kind(), ConnectionAborted | ConnectionReset) {
+            return Ok(());
+        }
+        self.failures += 1;
+        if self.failures == 1 {
+            warn!(part = "http", %error, "cannot accept a connection, pausing");
+        }
+        if self.failures >= ACCEPT_FAILURES_MAX {
+            return Err(HttpError::Accept(error));
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+        Ok(())
+    }
+
+    /// Asks the connections to end, and waits until all have.
+    async fn drain(self, mut all_closed: mpsc::Receiver<()>) {
+        let Self { connections, closing, open, .. } = self;
+        drop(open);
+        closing.cancel();
+        if timeout(HTTP_DRAIN_TIME_MAX, all_closed.recv()).await.is_err() {
+            debug!(part = "http", "cutting the connections that are still open");
+        }
+        connections.stop().await;
+    }
+}
+
+/// One connection, from its first request to its end.
+async fn serve(socket: TcpStream, peer: Arc<Peer>, router: Router) {
+    let (address, closing) = (peer.address, peer.closing.clone());
+    if let Err(error) = socket.set_nodelay(true) {
+        debug!(part = "http", peer = %address, %error, "connection ended");
+        return;
+    }
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&peer));
+        router.clone().oneshot(request)
+    });
+    let io = TokioIo::new(Stalling::new(socket, HTTP_WRITE_STALL_MAX));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEADER_TIME_MAX)
+        .max_header_size(HTTP_HEAD_BYTES_MAX)
+        .max_buf_size(HTTP_HEAD_BYTES_MAX * 2)
+        .serve_connection(io, service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(part = "http", peer = %address, %error, "connection ended");
+    }
+}

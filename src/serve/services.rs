@@ -1,0 +1,103 @@
+//! What the box can do, built once and shared by every server.
+//!
+//! Owns: nothing of its own. A service that is added here is there for every handler.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+
+use super::http::Cors;
+use super::rtsp::SessionRegistry;
+use crate::base::time::{BootTime, SharedClock};
+use crate::board::Machine;
+use crate::dvr::Dvr;
+use crate::encode::still::StillDecoders;
+use crate::gpio::Panel;
+use crate::live::Outlet;
+use crate::playback::Playback;
+use crate::playback::export::Exports;
+use crate::playback::export_jobs::ExportJobs;
+use crate::playback::pictures::PastPictures;
+use crate::playback::sprite::Sprites;
+use crate::stream::Directory;
+use crate::supervise::Supervisor;
+
+/// The services of the box.
+#[derive(Debug)]
+pub struct Services {
+    /// The configured streams and their outputs.
+    pub streams: Arc<Directory<Outlet>>,
+    /// All tasks; its report is part of the health page.
+    pub supervisor: Supervisor,
+    /// The clock.
+    pub clock: SharedClock,
+    /// When the daemon began.
+    pub begun: BootTime,
+    /// Port of plain RTSP, for the URLs that the API prints; a reload may change it.
+    pub rtsp_port: AtomicU16,
+    /// The RTSP sessions, and who may have one.
+    pub rtsp: SessionRegistry,
+    /// Origins whose pages may read media.
+    pub cors: Cors,
+    /// The ring.
+    pub dvr: Dvr,
+    /// Playback of recordings; all servers share its places.
+    pub playback: Playback,
+    /// Recordings as MP4 files; all servers share its places.
+    pub exports: Exports,
+    /// Pictures of recordings.
+    pub past: PastPictures,
+    /// Sheets of small pictures.
+    pub sprites: Sprites,
+    /// The export jobs.
+    pub export_jobs: ExportJobs,
+    /// The machine this runs on.
+    pub machine: Machine,
+    /// What is wired to its GPIO lines.
+    pub panel: Panel,
+}
+
+/// What the services are built on.
+#[derive(Debug)]
+pub struct Foundation<'a> {
+    /// Where their tasks live.
+    pub supervisor: &'a Supervisor,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Where everything that lasts is kept.
+    pub data_dir: PathBuf,
+    /// The ring.
+    pub dvr: Dvr,
+    /// What makes pictures.
+    pub decoders: &'a StillDecoders,
+    /// The machine this runs on.
+    pub machine: Machine,
+    /// The RTSP sessions, and who may have one.
+    pub rtsp: SessionRegistry,
+}
+
+impl Services {
+    /// Builds the services, with no stream yet.
+    #[must_use]
+    pub fn new(foundation: Foundation<'_>) -> Self {
+        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp } = foundation;
+        let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
+        Self {
+            streams: Arc::default(),
+            supervisor: supervisor.clone(),
+            begun: clock.boot(),
+            rtsp_port: AtomicU16::default(),
+            rtsp,
+            cors: Cors::default(),
+            playback: Playback::new(dvr.clone()),
+            exports: Exports::new(dvr.clone()),
+            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures),
+            sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), sprites),
+            export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
+            machine,
+            panel: Panel::default(),
+            dvr,
+            clock,
+        }
+    }
+}
