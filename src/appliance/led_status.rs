@@ -5,7 +5,7 @@
 use crate::base::time::{Clock, Trust};
 use crate::board::Machine;
 use crate::dvr::{Dvr, RecordingState, RingState};
-use crate::gpio::{Condition, Trouble};
+use crate::gpio::{LedStatus, Trouble};
 use crate::live::Outlet;
 use crate::stream::{Directory, State};
 
@@ -15,7 +15,7 @@ pub(super) fn of(
     dvr: &Dvr,
     machine: &Machine,
     clock: &dyn Clock,
-) -> Condition {
+) -> LedStatus {
     let outlets = outlets.all();
     let recorders = outlets.values().filter_map(|outlet| outlet.recorder.as_ref());
     let states: Vec<_> = recorders.map(|recorder| recorder.status().state).collect();
@@ -34,7 +34,7 @@ pub(super) fn of(
         (board, Trouble::Board),
         (time, Trouble::Time),
     ];
-    Condition {
+    LedStatus {
         recorded: states.len(),
         recording: count(RecordingState::Recording),
         troubles: troubles.into_iter().filter_map(|(is_so, what)| is_so.then_some(what)).collect(),

@@ -8,7 +8,7 @@
 mod account;
 mod camera;
 mod encode;
-mod panel;
+mod gpio;
 mod reader;
 mod stream;
 mod unit;
@@ -214,7 +214,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         config.streams = check_streams(streams, faults);
         stream::check_subs(&config.streams, faults);
     }
-    config.panel = panel::check(&mut root, &config.streams, faults);
+    config.panel = gpio::check(&mut root, &config.streams, faults);
     let before = faults.len();
     if let Some(accounts) = root.section("account", faults) {
         config.accounts = account::check(accounts, faults);

@@ -14,7 +14,7 @@ pub(super) const IDENTIFY_TIME: Duration = Duration::from_secs(15);
 
 /// How the box does, as far as the LED tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
+pub struct LedStatus {
     /// Streams that shall be recorded.
     pub recorded: usize,
     /// Those that are.
@@ -87,7 +87,7 @@ const WHITE: Colour = [true; 3];
 type Rhythm = Vec<(Colour, u64)>;
 
 /// What is worth saying of `condition`, `age` after the daemon began.
-pub(super) fn lamp(condition: &Condition, age: Duration) -> Lamp {
+pub(super) fn lamp(condition: &LedStatus, age: Duration) -> Lamp {
     let (recorded, recording) = (condition.recorded, condition.recording);
     if recorded == 0 || (recording == 0 && age < START_TIME) {
         return Lamp::Starting;

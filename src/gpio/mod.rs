@@ -1,20 +1,20 @@
 #![doc = include_str!("README.md")]
 
 mod button;
-mod front;
 mod input;
 mod led;
 mod note;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::collections::BTreeMap;
 
 use crate::board::gpio::Line;
 
-pub use self::front::{InputView, Panel, PanelView, TellCondition, keep};
 pub use self::input::{Active, Config as InputConfig, Manner};
-pub use self::led::{Condition, Trouble, Wires};
+pub use self::led::{LedStatus, Trouble, Wires};
+pub use self::thread::{InputView, Panel, PanelView, ReadStatus, keep};
 
 /// What hangs on the lines.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::button::{Button, Stage};
-use super::front::{Front, Wanted};
 use super::input::{Input, Meaning};
 use super::led::{Lamp, lamp, shown};
 use super::note::{Event, Notes, ranges};
+use super::thread::{PanelThread, ThreadSetup};
 use super::{
-    Active, ButtonConfig, Condition, Config, InputConfig, LedConfig, Manner, Panel, Trouble, Wires,
+    Active, ButtonConfig, Config, InputConfig, LedConfig, LedStatus, Manner, Panel, Trouble, Wires,
 };
 use crate::base::limits::{
     BUTTON_HELD_MAX, INPUT_EVENTS_MAX, INPUT_EVENTS_WINDOW, INPUT_STUCK_AFTER,
@@ -29,8 +29,8 @@ fn at(millis: u64) -> BootTime {
     BootTime::from_millis(millis)
 }
 
-fn all_well() -> Condition {
-    Condition { recorded: 2, recording: 2, troubles: Vec::new() }
+fn all_well() -> LedStatus {
+    LedStatus { recorded: 2, recording: 2, troubles: Vec::new() }
 }
 
 // Decisions.
@@ -39,7 +39,7 @@ fn all_well() -> Condition {
 fn the_light_says_what_matters_most() {
     let late = Duration::from_secs(600);
     let with = |recorded, recording, troubles: &[Trouble]| {
-        lamp(&Condition { recorded, recording, troubles: troubles.to_vec() }, late)
+        lamp(&LedStatus { recorded, recording, troubles: troubles.to_vec() }, late)
     };
     assert_eq!(with(2, 2, &[]), Lamp::Recording);
     assert_eq!(with(2, 1, &[]), Lamp::Trouble(1));
@@ -48,7 +48,7 @@ fn the_light_says_what_matters_most() {
     assert_eq!(with(2, 2, &[Trouble::Time, Trouble::Board]), Lamp::Trouble(4));
     assert_eq!(with(2, 0, &[Trouble::Camera]), Lamp::NotRecording);
     assert_eq!(with(0, 0, &[]), Lamp::Starting, "nothing to record is no reason for red");
-    let starts = Condition { recorded: 2, ..Condition::default() };
+    let starts = LedStatus { recorded: 2, ..LedStatus::default() };
     assert_eq!(lamp(&starts, Duration::from_secs(5)), Lamp::Starting);
 }
 
@@ -255,12 +255,12 @@ fn input(name: &str) -> InputConfig {
 
 /// A panel on fake lines, with its time.
 struct Bench {
-    front: Front,
+    thread: PanelThread,
     lines: Fake,
     hand: Arc<Hand>,
     panel: Panel,
     events: mpsc::Receiver<Event>,
-    condition: Arc<Mutex<Condition>>,
+    status: Arc<Mutex<LedStatus>>,
 }
 
 impl Bench {
@@ -271,27 +271,27 @@ impl Bench {
     fn on(lines: Fake, config: Config) -> Self {
         let panel = Panel::on(Arc::new(lines.clone()));
         let (sender, events) = mpsc::channel(4);
-        let condition = Arc::new(Mutex::new(all_well()));
-        let told = Arc::clone(&condition);
+        let status = Arc::new(Mutex::new(all_well()));
+        let told = Arc::clone(&status);
         let hand = Arc::new(Hand::default());
-        let wanted = Wanted {
+        let wanted = ThreadSetup {
             panel: panel.clone(),
             config,
-            condition: Arc::new(move || told.lock().unwrap().clone()),
+            status: Arc::new(move || told.lock().unwrap().clone()),
             events: sender,
             begun: at(0),
         };
         let clock: Arc<Hand> = Arc::clone(&hand);
-        let front = Front::open(wanted, clock);
-        Self { front, lines, hand, panel, events, condition }
+        let thread = PanelThread::open(wanted, clock);
+        Self { thread, lines, hand, panel, events, status }
     }
 
     /// Lets `millis` pass in steps of 50, as the thread would.
     fn pass(&mut self, millis: u64) {
         for _ in 0..millis / 50 {
             self.hand.0.fetch_add(50, Relaxed);
-            self.front.work_off();
-            self.front.turn(self.hand.boot());
+            self.thread.work_off();
+            self.thread.turn(self.hand.boot());
         }
     }
 }
@@ -331,7 +331,7 @@ fn the_led_follows_the_box_and_the_button() {
     let colour = |bench: &Bench| ["R", "G", "B"].map(|line| bench.lines.level(line) == Some(false));
     bench.pass(1_000);
     assert_eq!(colour(&bench), [false, true, false], "it records, and shines at low");
-    bench.condition.lock().unwrap().recording = 0;
+    bench.status.lock().unwrap().recording = 0;
     bench.pass(40_000);
     assert_eq!(colour(&bench), [true, false, false]);
     // Somebody holds the button until it says fast red, and changes his mind too late.
@@ -402,7 +402,7 @@ fn a_broken_sensor_costs_a_few_events_and_the_light_goes_on() {
 fn edges_of_lines_that_are_not_there_change_nothing() {
     let mut bench = Bench::new(Config { led: None, button: None, ..rgb() });
     for of in [2, usize::MAX] {
-        bench.front.edge(Edge { of, high: false, at: at(1) });
+        bench.thread.edge(Edge { of, high: false, at: at(1) });
     }
     bench.pass(1_000);
     assert!(bench.events.try_recv().is_err());

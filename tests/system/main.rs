@@ -14,6 +14,7 @@ mod cross;
 mod encode;
 mod end_to_end;
 mod http;
+mod limits;
 mod readme;
 mod reference;
 mod systemd;

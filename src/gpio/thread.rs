@@ -1,7 +1,7 @@
-//! The panel's thread: lines, time, and what is told of them.
+//! The panel's thread: it reads and drives the lines.
 //!
-//! Owns: the lines. They are read and driven on one thread of their own, so that a driver that is
-//! slow or hangs holds up nothing but the panel.
+//! Owns: the lines. They have one thread of their own, so that a driver that is slow or hangs
+//! holds up nothing but the panel.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::button::{Button, Stage};
 use super::input::{Input, Manner, Meaning};
-use super::led::{self, Colour, Condition, IDENTIFY_TIME, Lamp, Wires};
+use super::led::{self, Colour, IDENTIFY_TIME, Lamp, LedStatus, Wires};
 use super::note::{Event, Notes};
 use super::{Config, InputConfig, LedConfig};
 use crate::base::fault::{Class, Fault, chain};
@@ -25,19 +25,19 @@ use crate::board::gpio::{self, Driver, Edge, Edges, Gpio, GpioError, InputWish, 
 use crate::dvr::Dvr;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
-/// How often levels and the box's condition are looked at.
+/// How often levels and the box's status are polled.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// How often lines are looked for where there were none.
+/// How often missing lines are searched for again.
 const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 /// Longest sleep of the thread, so that it sees its end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// Level of a button that is neither high nor low enough for less is none.
 const BUTTON_DEBOUNCE: Duration = Duration::from_millis(30);
 
-/// Who tells how the box does. Asked once a second; it must not block.
-pub type TellCondition = Arc<dyn Fn() -> Condition + Send + Sync>;
+/// Says how the box does. It is called once a second and must not block.
+pub type ReadStatus = Arc<dyn Fn() -> LedStatus + Send + Sync>;
 
-/// The panel, for whoever wants to know of it. Clones share it.
+/// A handle to the panel and its current state. Clones share it.
 #[derive(Clone, Default)]
 pub struct Panel(Arc<Shared>);
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Panel {
     }
 }
 
-/// What is told of the panel.
+/// The panel's state, as the API reports it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PanelView {
     /// What reaches the lines; `None` while none is configured.
@@ -97,7 +97,7 @@ impl Panel {
         Self(Arc::new(shared))
     }
 
-    /// What is to be told.
+    /// The state as of now.
     #[must_use]
     pub fn view(&self) -> PanelView {
         self.lock().clone()
@@ -132,13 +132,7 @@ impl Fault for PanelError {
 }
 
 /// Keeps what `config` names alive in `scope`, which is stopped to change it.
-pub fn keep(
-    panel: &Panel,
-    config: Config,
-    dvr: &Dvr,
-    condition: TellCondition,
-    scope: &Supervisor,
-) {
+pub fn keep(panel: &Panel, config: Config, dvr: &Dvr, status: ReadStatus, scope: &Supervisor) {
     *panel.lock() = PanelView::default();
     if config.is_empty() {
         return;
@@ -158,25 +152,25 @@ pub fn keep(
     });
     let (panel, begun) = (panel.clone(), scope.clock().boot());
     scope.keep(TaskSpec::new("panel"), move |context| {
-        let front = Wanted {
+        let setup = ThreadSetup {
             panel: panel.clone(),
             config: config.clone(),
-            condition: Arc::clone(&condition),
+            status: Arc::clone(&status),
             events: events.clone(),
             begun,
         };
-        on_a_thread(front, context)
+        on_a_thread(setup, context)
     });
 }
 
 async fn on_a_thread(
-    wanted: Wanted,
+    wanted: ThreadSetup,
     context: TaskContext,
 ) -> Result<std::convert::Infallible, PanelError> {
     let (done, ended) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("panel".into());
     let spawned = thread.spawn(move || {
-        Front::open(wanted, Arc::clone(&context.clock)).run(&context);
+        PanelThread::open(wanted, Arc::clone(&context.clock)).run(&context);
         drop(done);
     });
     spawned.map_err(PanelError::Thread)?;
@@ -184,12 +178,12 @@ async fn on_a_thread(
     Err(PanelError::Ended)
 }
 
-/// What the thread is given.
+/// What the thread needs to start.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct ThreadSetup {
     pub(super) panel: Panel,
     pub(super) config: Config,
-    pub(super) condition: TellCondition,
+    pub(super) status: ReadStatus,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) begun: BootTime,
 }
@@ -207,8 +201,8 @@ struct Watched {
 type Pressed = (Box<dyn gpio::Input>, Button);
 
 /// The thread's own state.
-pub(super) struct Front {
-    wanted: Wanted,
+pub(super) struct PanelThread {
+    wanted: ThreadSetup,
     clock: SharedClock,
     edges: Receiver<Edge>,
     led: Option<(Wires<Box<dyn Output>>, LedConfig)>,
@@ -223,8 +217,8 @@ pub(super) struct Front {
     faults: PanelView,
 }
 
-impl Front {
-    pub(super) fn open(wanted: Wanted, clock: SharedClock) -> Self {
+impl PanelThread {
+    pub(super) fn open(wanted: ThreadSetup, clock: SharedClock) -> Self {
         let gpio = wanted.panel.gpio().unwrap_or_else(gpio::none);
         let mut faults = PanelView { gpio: Some(gpio.driver()), ..PanelView::default() };
         let (queue, edges) = sync_channel(GPIO_EDGES_MAX);
@@ -324,7 +318,7 @@ impl Front {
         if self.here_until.is_some_and(|until| now < until) {
             return Lamp::Here;
         }
-        led::lamp(&(self.wanted.condition)(), now.since(self.wanted.begun))
+        led::lamp(&(self.wanted.status)(), now.since(self.wanted.begun))
     }
 
     fn drive(&mut self, colour: Colour) {

@@ -1,0 +1,143 @@
+//! Limits and figures are the box's: they count over all listening addresses, plain and TLS.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::harness::daemon::Daemon;
+use crate::harness::{free_port, wait_for};
+
+const PATTERN: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 160, height = 90, \
+                       fps = 10, bitrate_bps = 50000 }\n";
+/// Connections that one address may have, on RTSP and on HTTP.
+const PER_PEER: usize = 128;
+/// Recordings that are played at once.
+const PLAYERS: usize = 16;
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A daemon with two plain addresses for each protocol, and one with TLS.
+struct TestBox {
+    daemon: Daemon,
+    rtsp: [u16; 2],
+    http: [u16; 2],
+}
+
+impl TestBox {
+    fn start() -> Self {
+        let mut daemon = Daemon::new("64MiB", PATTERN);
+        let rtsp = [daemon.rtsp_port, free_port()];
+        let http = [daemon.http_port, free_port()];
+        let mut text = fs::read_to_string(daemon.config()).unwrap();
+        for [one, other] in [rtsp, http] {
+            let two = format!("[\"127.0.0.1:{one}\", \"127.0.0.1:{other}\"]");
+            text = text.replace(&format!("[\"127.0.0.1:{one}\"]"), &two);
+        }
+        fs::write(daemon.config(), text).unwrap();
+        daemon.start();
+        Self { daemon, rtsp, http }
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(WAIT)).unwrap();
+    socket
+}
+
+/// What `socket` is answered until `end` comes, or until it is closed.
+fn answer(mut socket: &TcpStream, request: &str, ends: &[&str]) -> String {
+    let _ = socket.write_all(request.as_bytes());
+    let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&read).into_owned();
+        if ends.iter().any(|end| text.contains(end)) {
+            return text;
+        }
+        match socket.read(&mut buffer) {
+            Ok(0) | Err(_) => return text,
+            Ok(length) => read.extend_from_slice(&buffer[..length]),
+        }
+    }
+}
+
+const OPTIONS: &str = "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n";
+const HEALTH: &str = "GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+/// Fills the places of one client over `ports` in turn; then none of them takes another one, and
+/// one that leaves makes room at every port.
+fn assert_shared(ports: &[u16], plain: &[u16], request: &str, reply: &str) {
+    let mut places: Vec<_> =
+        ports.iter().cycle().take(PER_PEER).map(|&port| connect(port)).collect();
+    let with_ports = places.iter().zip(ports.iter().cycle());
+    let (last, _) = with_ports.filter(|(_, port)| plain.contains(port)).last().unwrap();
+    assert!(answer(last, request, &[reply]).contains(reply), "the last place is one");
+    for &port in ports {
+        let mut socket = connect(port);
+        let _ = socket.write_all(request.as_bytes());
+        assert!(!matches!(socket.read(&mut [0; 64]), Ok(1..)), "port {port} gave one more place");
+    }
+    places.remove(0);
+    wait_for("the place is free at every port", WAIT, || {
+        let takes = |&port: &u16| answer(&connect(port), request, &[reply]).contains(reply);
+        plain.iter().all(takes).then_some(())
+    });
+}
+
+#[test]
+fn connections_are_counted_over_all_addresses() {
+    let test = TestBox::start();
+    let [one, other] = test.rtsp;
+    assert_shared(&[one, other, test.daemon.rtsps_port], &test.rtsp, OPTIONS, "RTSP/1.0 200");
+    assert_shared(&test.http, &test.http, HEALTH, "HTTP/1.1 200");
+}
+
+/// Plays the recording from its beginning; whether there was a place for it.
+fn play(port: u16, start: &str) -> Option<TcpStream> {
+    let socket = connect(port);
+    let request = format!(
+        "GET /play/demo/ws?start={start} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: SG9sZGZhc3QgaXMgaGVyZQ==\r\n\r\n"
+    );
+    let text = answer(&socket, &request, &["\"hello\"", "viewers_full"]);
+    assert!(text.contains("\"hello\"") || text.contains("viewers_full"), "{text}");
+    text.contains("\"hello\"").then_some(socket)
+}
+
+/// What `/metrics` at `port` says of those who read recordings.
+fn figures(port: u16) -> Vec<String> {
+    let request = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    let text = answer(&connect(port), request, &["# EOF"]);
+    let told = ["holdfast_past_readers", "holdfast_downloads", "holdfast_download_bytes"];
+    let lines = text.lines().filter(|line| told.iter().any(|name| line.starts_with(name)));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn playback_and_metrics_are_the_same_at_every_address() {
+    let test = TestBox::start();
+    let start = wait_for("something is recorded", WAIT * 2, || {
+        let list = test.daemon.get("/api/v1/recordings/demo");
+        list["runs"][0]["start"].as_str().map(str::to_owned)
+    });
+    let ports = test.http.iter().cycle();
+    let players: Vec<_> = ports.take(PLAYERS).map(|&port| play(port, &start)).collect();
+    assert!(players.iter().all(Option::is_some), "all {PLAYERS} have a place");
+    for port in test.http {
+        assert!(play(port, &start).is_none(), "port {port} played one more");
+    }
+    drop(players);
+
+    let [one, other] = test.http;
+    let export = format!(
+        "GET /export/demo.mp4?start={start} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    );
+    assert!(answer(&connect(one), &export, &[]).starts_with("HTTP/1.1 200"));
+    wait_for("both tell of the download, and of nobody who plays", WAIT, || {
+        let (here, there) = (figures(one), figures(other));
+        let whole = |line: &String| line.contains("outcome=\"whole\"") && line.ends_with(" 1");
+        let nobody = here.iter().any(|line| line.contains("door=\"play\"") && line.ends_with(" 0"));
+        (here == there && here.iter().any(whole) && nobody).then_some(())
+    });
+}
