@@ -17,6 +17,7 @@ use super::servers::{Protocol, Servers};
 use super::streams::Streams;
 use crate::base::Stop;
 use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
+use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{SharedClock, SystemClock};
 use crate::board::Machine;
@@ -138,6 +139,11 @@ impl Appliance {
         self.apply(self.wanted.clone()).await;
     }
 
+    /// A stream that runs and that `config` does not name.
+    pub(super) fn missing(&self, config: &Config) -> Option<StreamName> {
+        self.wanted.streams.keys().find(|name| !config.streams.contains_key(*name)).cloned()
+    }
+
     /// Changes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) {
         self.wanted = config;
@@ -167,6 +173,9 @@ impl Appliance {
         }
         for (name, config) in changes.resource {
             self.streams.change_source(&name, config).await;
+        }
+        for (name, config) in changes.record {
+            self.streams.change_recording(&name, config).await;
         }
         self.streams.publish();
         self.streams.publish_entrances(&[]);

@@ -114,7 +114,7 @@ fn load_or_say(path: &Path) -> anyhow::Result<Option<(Config, String)>> {
 
 fn load_with_text(path: &Path) -> Result<(Config, String), ConfigError> {
     let text = config::text(path)?;
-    Ok((config::parse(&text)?, text))
+    Ok((config::parse_file(&text)?, text))
 }
 
 async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Result<()> {
@@ -159,17 +159,25 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
 /// The text of the file, where the house went over to it.
 async fn reload(appliance: &mut Appliance, path: &Path) -> Option<String> {
     match load_with_text(path) {
-        Ok((config, text)) => {
-            appliance.apply(config).await;
-            return Some(text);
-        }
+        Ok((config, text)) => match appliance.missing(&config) {
+            // Whoever takes a stream out on purpose leaves a whole file behind.
+            Some(stream) if !text.ends_with('\n') => error!(
+                %stream,
+                "the configuration file ends within a line and lacks a stream that runs: keeping \
+                 the old configuration; end the last line to apply it"
+            ),
+            _ => {
+                appliance.apply(config).await;
+                return Some(text);
+            }
+        },
         Err(ConfigError::Faults { faults }) => {
             for fault in faults {
                 error!(error = %fault, "configuration fault");
             }
-            error!("configuration not changed, the old one goes on");
+            error!("keeping the old configuration");
         }
-        Err(fault) => error!(error = %fault, "configuration not changed, the old one goes on"),
+        Err(fault) => error!(error = %fault, "keeping the old configuration"),
     }
     None
 }

@@ -8,6 +8,7 @@ use crate::base::name::StreamName;
 use crate::config::{Config, StreamConfig};
 use crate::gpio;
 use crate::ingest;
+use crate::live::recorder;
 
 /// What has to happen, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,11 +19,13 @@ pub(super) struct Changes {
     pub(super) begin: Vec<(StreamName, StreamConfig)>,
     /// Streams whose source alone is exchanged; their readers stay.
     pub(super) resource: Vec<(StreamName, ingest::Config)>,
-    /// Addresses where the RTSP door closes, and where it opens.
+    /// Streams of which only recording changes; source and readers stay.
+    pub(super) record: Vec<(StreamName, Option<recorder::Config>)>,
+    /// Addresses where the RTSP server stops, and where it starts.
     pub(super) rtsp: Listening,
     /// The same with TLS.
     pub(super) rtsps: Listening,
-    /// Addresses where the HTTP door closes, and where it opens.
+    /// Addresses where the HTTP server stops, and where it starts.
     pub(super) http: Listening,
     /// What hangs on the board's lines, if that changed.
     pub(super) panel: Option<gpio::Config>,
@@ -30,7 +33,7 @@ pub(super) struct Changes {
     pub(super) restart_keys: Vec<&'static str>,
 }
 
-/// Where a door closes and opens.
+/// Where a server stops and opens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Listening {
     pub(super) close: Vec<SocketAddr>,
@@ -73,8 +76,13 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
             // Which stream is whose sub-stream is told without touching either.
             Some(running)
                 if StreamConfig { sub: wanted.sub.clone(), ..running.clone() } == *wanted => {}
-            Some(running) if keeps_readers(running, wanted) => {
-                changes.resource.push((name.clone(), wanted.source.clone()));
+            Some(running) if running.source.kind() == wanted.source.kind() => {
+                if running.source != wanted.source {
+                    changes.resource.push((name.clone(), wanted.source.clone()));
+                }
+                if running.record != wanted.record {
+                    changes.record.push((name.clone(), wanted.record));
+                }
             }
             running => {
                 changes.end.extend(running.map(|_| name.clone()));
@@ -83,11 +91,6 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         }
     }
     changes
-}
-
-/// Whether only the source's settings changed: then it is a new run of the same stream.
-fn keeps_readers(running: &StreamConfig, wanted: &StreamConfig) -> bool {
-    running.record == wanted.record && running.source.kind() == wanted.source.kind()
 }
 
 fn listening(old: &[SocketAddr], new: &[SocketAddr]) -> Listening {
@@ -134,8 +137,9 @@ mod tests {
         );
         let changes = changes(Some(&old.unwrap()), &new.unwrap());
         assert_eq!(names(&changes.resource), ["b"]);
-        assert_eq!(names(&changes.begin), ["c", "e"]);
-        assert_eq!(changes.end.iter().map(StreamName::as_str).collect::<Vec<_>>(), ["d", "c"]);
+        assert_eq!(changes.record, [(StreamName::parse("c").unwrap(), None)]);
+        assert_eq!(names(&changes.begin), ["e"]);
+        assert_eq!(changes.end.iter().map(StreamName::as_str).collect::<Vec<_>>(), ["d"]);
         assert_eq!(changes.restart_keys, ["ring.size"]);
         assert_eq!((changes.http.close.len(), changes.http.open.len()), (1, 1));
         assert_eq!(changes.rtsp, Listening::default());

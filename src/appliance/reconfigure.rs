@@ -26,7 +26,7 @@ pub(super) struct Live<'a> {
 type Apply = fn(&Live<'_>, &Config);
 
 /// In this order.
-const SETTINGS: [Apply; 6] = [
+const SETTINGS: [Apply; 7] = [
     |live, config| {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
         live.services.rtsp_port.store(port, Relaxed);
@@ -39,6 +39,7 @@ const SETTINGS: [Apply; 6] = [
     |live, config| live.services.rtsp.wait_for_peers(config.rtsp_session_timeout),
     |live, config| live.multicast.configure(config.multicast),
     |live, config| live.services.cors.allow(config.http_cors.clone()),
+    |live, config| live.services.http.change(config.http.clone()),
     certificate,
 ];
 

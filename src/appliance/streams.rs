@@ -12,7 +12,7 @@ use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
 use crate::ingest::{self, Entrance, Taps};
 use crate::live::Outlet;
-use crate::live::recorder::Recorder;
+use crate::live::recorder::{self, Recorder};
 use crate::stream::{Directory, Stream};
 use crate::supervise::Supervisor;
 
@@ -21,6 +21,8 @@ struct Running {
     /// Source, outputs and all.
     whole: Supervisor,
     source: Supervisor,
+    /// The recorder alone.
+    recording: Supervisor,
     outlet: Arc<Outlet>,
     entrance: Arc<Entrance>,
 }
@@ -29,6 +31,7 @@ impl Running {
     /// Stops it: the source first, so that the outputs have all of it when they end.
     async fn stop(&self) {
         self.source.stop().await;
+        self.recording.stop().await;
         self.whole.stop().await;
     }
 }
@@ -82,15 +85,16 @@ impl Streams {
     /// Starts `name`.
     pub(super) fn begin(&mut self, name: StreamName, config: StreamConfig) {
         let whole = self.supervisor.child();
+        let recording = whole.child();
         let stream = Stream::new(name.clone(), config.source.kind(), self.clock.wall());
         let recorder = config
             .record
-            .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &whole, record));
+            .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &recording, record));
         let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
         ingest::keep(config.source, stream, &self.taps, &source);
-        self.running.insert(name, Running { whole, source, outlet, entrance });
+        self.running.insert(name, Running { whole, source, recording, outlet, entrance });
     }
 
     /// Gives `name` another source; its readers stay.
@@ -100,6 +104,30 @@ impl Streams {
         stream.source = stream.whole.child();
         stream.entrance = Arc::new(config.entrance());
         ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.taps, &stream.source);
+    }
+
+    /// Records `name` as `config` says from now on. The source and its readers stay: other limits
+    /// are taken over by the recorder that runs, and a recorder comes or goes with outputs of its
+    /// own beside those that have readers.
+    pub(super) async fn change_recording(
+        &mut self,
+        name: &StreamName,
+        config: Option<recorder::Config>,
+    ) {
+        let Some(stream) = self.running.get_mut(name) else { return };
+        match (config, &stream.outlet.recorder) {
+            (Some(config), Some(_)) => return self.dvr.set_retention(name, config),
+            (None, Some(_)) => {
+                stream.recording.stop().await;
+                self.dvr.forget(name);
+            }
+            _ => {}
+        }
+        stream.recording = stream.whole.child();
+        let source = &stream.outlet.stream;
+        let recorder = config
+            .map(|config| Recorder::keep(Arc::clone(source), &self.dvr, &stream.recording, config));
+        stream.outlet = Arc::new(Outlet::new(source, recorder, &self.decoders, &stream.whole));
     }
 
     /// Lets servers find the streams that run now.

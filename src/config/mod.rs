@@ -22,6 +22,7 @@ use crate::base::limits::{CONFIG_BYTES_MAX, RTSP_SESSION_TIMEOUT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::dvr;
 use crate::encode::still;
+use crate::serve::http;
 use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
@@ -53,6 +54,8 @@ pub struct Config {
     pub http_listen: Vec<SocketAddr>,
     /// Origins whose pages may read media; `*`: all of them.
     pub http_cors: Vec<String>,
+    /// Host names, proxies and frames.
+    pub http: http::Config,
     /// Whether live HLS tells parts.
     pub hls_low_latency: bool,
     /// How pictures are made.
@@ -80,6 +83,7 @@ impl Default for Config {
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             http_cors: Vec::new(),
+            http: http::Config::default(),
             hls_low_latency: false,
             pictures: still::Config::default(),
             accounts: Accounts::new(),
@@ -126,7 +130,26 @@ fn list(faults: &[KeyFault]) -> String {
 
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    parse(&text(path)?)
+    parse_file(&text(path)?)
+}
+
+/// As [`parse`], of the whole text of a file. One that says neither where footage is kept nor what
+/// to record is what a power cut or a full disk leaves of a file: a fault, not a wish.
+pub fn parse_file(text: &str) -> Result<Config, ConfigError> {
+    let config = parse(text)?;
+    let says = |key| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
+    if says("data_dir") || says("stream") {
+        return Ok(config);
+    }
+    let empty = text.trim_matches(|c: char| c.is_whitespace() || c == '\0').is_empty();
+    let wrong =
+        if empty { "the file is empty" } else { "neither `data_dir` nor a stream is there" };
+    let fault = KeyFault {
+        path: "the file".to_owned(),
+        wrong: wrong.to_owned(),
+        right: "`data_dir`, and a [stream.<name>] section for each stream".to_owned(),
+    };
+    Err(ConfigError::Faults { faults: vec![fault] })
 }
 
 /// Reads the file at `path` without looking at what it says.
@@ -172,6 +195,9 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(dir) = root.text("data_dir", faults) {
         config.data_dir = PathBuf::from(dir);
     }
+    if root.parsed("claim", unit::claim, faults).is_some() {
+        config.http.access = http::Access::OpenOnLoopback;
+    }
     if let Some(mut ring) = root.section("ring", faults) {
         if let Some(size) = ring.parsed("size", unit::ring_size, faults) {
             config.ring_size = size;
@@ -195,6 +221,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
             config.http_cors = origins;
         }
+        check_http(&mut http, &mut config.http, faults);
         http.finish(faults);
     }
     if let Some(mut hls) = root.section("hls", faults) {
@@ -221,8 +248,29 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     let trusted = faults.len() == before;
     account::check_whole(&config, trusted, faults);
+    if config.http.access == http::Access::OpenOnLoopback {
+        check_loopback(&config, faults);
+    }
     root.finish(faults);
     config
+}
+
+/// Whether every server listens on this computer alone.
+fn check_loopback(config: &Config, faults: &mut Vec<KeyFault>) {
+    for (path, addresses) in [
+        ("rtsp.listen", &config.rtsp_listen),
+        ("rtsp.listen_tls", &config.rtsps_listen),
+        ("http.listen", &config.http_listen),
+    ] {
+        let wide = addresses.iter().filter(|at| !at.ip().to_canonical().is_loopback());
+        faults.extend(wide.map(|at| KeyFault {
+            path: path.to_owned(),
+            wrong: format!(
+                "{at} is beyond this computer, and claim = \"loopback\" opens everything"
+            ),
+            right: "addresses of loopback, such as \"127.0.0.1:8080\", or no `claim`".to_owned(),
+        }));
+    }
 }
 
 fn check_listen(
@@ -233,6 +281,19 @@ fn check_listen(
 ) {
     if let Some(addresses) = door.parsed_list(key, unit::address, faults) {
         *listen = addresses;
+    }
+}
+
+fn check_http(section: &mut Section, config: &mut http::Config, faults: &mut Vec<KeyFault>) {
+    if let Some(hosts) = section.parsed_list("hosts", unit::host, faults) {
+        config.hosts = hosts;
+    }
+    if let Some(networks) = section.parsed_list("trusted_proxies", unit::network, faults) {
+        config.trusted_proxies = networks;
+    }
+    config.external_url = section.parsed("external_url", unit::external_url, faults);
+    if let Some(origins) = section.parsed_list("frame_ancestors", unit::page_origin, faults) {
+        config.frame_ancestors = origins;
     }
 }
 

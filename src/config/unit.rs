@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::limits::RTSP_SESSION_TIMEOUTS;
 use crate::dvr;
 use crate::encode::still;
+use crate::serve::http::{ExternalUrl, Network, prefix_base};
 
 type Parsed<T> = Result<T, (String, &'static str)>;
 
@@ -129,6 +130,56 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
     if plain { Ok(origin) } else { Err(wrong()) }
 }
 
+/// As [`origin`], of one site.
+pub(super) fn page_origin(text: &str) -> Parsed<String> {
+    match text {
+        "*" => Err(("\"*\" is every site".to_owned(), "an origin such as \"https://nvr.example\"")),
+        text => origin(text),
+    }
+}
+
+/// How the box comes to its first account.
+pub(super) fn claim(text: &str) -> Parsed<()> {
+    let right = "\"loopback\", or leave it out";
+    (text == "loopback").then_some(()).ok_or_else(|| (format!("{text:?} is not known"), right))
+}
+
+/// A host name, in lower case.
+pub(super) fn host(text: &str) -> Parsed<String> {
+    let url = url::Url::parse(&format!("http://{text}/")).ok();
+    let host = url.as_ref().and_then(url::Url::host_str).map(str::to_owned);
+    host.filter(|host| host.eq_ignore_ascii_case(text)).ok_or_else(|| {
+        (format!("{text:?} is not a host name"), "a name without a port, such as \"nvr.example\"")
+    })
+}
+
+/// A network, or one address.
+pub(super) fn network(text: &str) -> Parsed<Network> {
+    let right = "a network such as \"10.0.0.0/24\", or an address";
+    Network::parse(text).ok_or_else(|| (format!("{text:?} is not a network"), right))
+}
+
+/// Where a reverse proxy serves the box.
+pub(super) fn external_url(text: &str) -> Parsed<ExternalUrl> {
+    let wrong = || {
+        let right = "a URL such as \"https://nvr.example/\" or \"https://nvr.example/cam/\"";
+        (format!("{text:?} is not such a URL"), right)
+    };
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let host = url.host_str().filter(|_| plain).ok_or_else(wrong)?;
+    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let base = match url.path() {
+        "/" => "/".to_owned(),
+        path => prefix_base(path).ok_or_else(wrong)?,
+    };
+    Ok(ExternalUrl { authority, base })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,5 +200,22 @@ mod tests {
         for bad in ["0%", "96%", "%", "200"] {
             assert!(ring_size(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_and_urls_of_the_box_are_read() {
+        assert_eq!(host("NVR.Example"), Ok("nvr.example".to_owned()));
+        for bad in ["", "nvr.example:80", "http://nvr.example", "a b", "a/b", "*"] {
+            assert!(host(bad).is_err(), "{bad:?}");
+        }
+        let url = external_url("https://nvr.example:8443/cam").unwrap();
+        assert_eq!((url.authority.as_str(), url.base.as_str()), ("nvr.example:8443", "/cam/"));
+        let url = external_url("https://nvr.example:443").unwrap();
+        assert_eq!((url.authority.as_str(), url.base.as_str()), ("nvr.example", "/"));
+        for bad in ["", "nvr.example", "ftp://a/", "https://a:b@c/", "https://a/?x", "https://a//b"]
+        {
+            assert!(external_url(bad).is_err(), "{bad:?}");
+        }
+        assert!(page_origin("*").is_err() && page_origin("https://nvr.example").is_ok());
     }
 }

@@ -179,6 +179,11 @@ impl Dvr {
         }
     }
 
+    /// Changes what `stream` is granted while it is recorded.
+    pub fn set_retention(&self, stream: &StreamName, keep: Keep) {
+        let _ = self.shared.stream(stream, keep);
+    }
+
     /// No longer counts `stream` among those that are recorded; its footage stays until its
     /// slots are needed.
     pub fn forget(&self, stream: &StreamName) {

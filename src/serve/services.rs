@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
-use super::http::Cors;
+use super::http::{Cors, Settings};
 use super::rtsp::SessionRegistry;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
@@ -39,6 +39,8 @@ pub struct Services {
     pub rtsp: SessionRegistry,
     /// Origins whose pages may read media.
     pub cors: Cors,
+    /// The other settings of HTTP.
+    pub http: Settings,
     /// The ring.
     pub dvr: Dvr,
     /// Playback of recordings; all servers share its places.
@@ -89,6 +91,7 @@ impl Services {
             rtsp_port: AtomicU16::default(),
             rtsp,
             cors: Cors::default(),
+            http: Settings::default(),
             playback: Playback::new(dvr.clone()),
             exports: Exports::new(dvr.clone()),
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures),

@@ -69,6 +69,64 @@ fn a_reload_keeps_the_readers_of_what_did_not_change() {
     assert!(daemon.logs().contains("ring.size"), "{}", daemon.logs());
 }
 
+#[test]
+fn a_reload_of_recording_alone_disturbs_neither_camera_nor_readers() {
+    let daemon = Daemon::start_new("128MiB", DEMO);
+    daemon.wait_state("demo", "live", Duration::from_secs(20));
+    let before = daemon.stream("demo");
+    let sums = tempfile::NamedTempFile::new().unwrap();
+    let mut reader = ffmpeg();
+    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("demo"), "-t", "12"]);
+    reader.args(["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]);
+    reader.stdout(sums.reopen().unwrap()).stderr(Stdio::null());
+    let mut reader = Running::start(&mut reader);
+    std::thread::sleep(Duration::from_secs(3));
+    let recorded = || daemon.stream("demo")["recording"].is_object();
+    for (record, wanted) in [("{ keep_max = \"100MiB\" }", true), ("false", false), ("true", true)]
+    {
+        daemon.configure("128MiB", &format!("{DEMO}record = {record}\n"));
+        daemon.reload();
+        wait_for("the reload", Duration::from_secs(10), || (recorded() == wanted).then_some(()));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(reader.ended_within(Duration::from_secs(40)).success());
+    assert_no_step(&std::fs::read_to_string(sums.path()).unwrap(), 150);
+    let after = daemon.stream("demo");
+    assert_eq!(after["since"], before["since"], "the stream was not begun again");
+    assert_eq!(after["totals"]["restarts"], before["totals"]["restarts"]);
+    wait_for("it records again", Duration::from_secs(15), || {
+        (daemon.stream("demo")["recording"]["state"] == "recording").then_some(())
+    });
+}
+
+#[test]
+fn a_file_that_was_emptied_or_cut_off_changes_nothing() {
+    let daemon = Daemon::start_new("64MiB", DEMO);
+    let whole = std::fs::read_to_string(daemon.config()).unwrap();
+    let streams = whole.find("[stream").unwrap();
+    let before_streams = whole[..streams].trim_end();
+    let ring = before_streams.find("[ring]").unwrap();
+    for (text, faulty) in [
+        ("", true),
+        ("\n\0\0\0\n", true),
+        ("# a comment\n", true),
+        ("[http]\nlisten = [\"127.0.0.1:1\"]\n", true),
+        (before_streams, false),
+        (before_streams[..ring].trim_end(), false),
+    ] {
+        std::fs::write(daemon.config(), text).unwrap();
+        let checked = Daemon::holdfast(&["check-config", daemon.config().to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(if faulty { 2 } else { 0 }), "{text:?}");
+        let lines = daemon.logs().lines().count();
+        daemon.reload();
+        wait_for("the log says so", Duration::from_secs(10), || {
+            let logs = daemon.logs();
+            logs.lines().skip(lines).any(|line| line.contains("old configuration")).then_some(())
+        });
+        assert_eq!(daemon.stream("demo")["name"], "demo", "{text:?}");
+    }
+}
+
 /// Fails if a second is missing in what ffmpeg's framecrc wrote. The test picture itself leaves
 /// pictures out on a machine that is too busy to draw them.
 fn assert_no_step(framecrc: &str, pictures_min: usize) {

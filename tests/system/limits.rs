@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::harness::daemon::Daemon;
 use crate::harness::{free_port, wait_for};
 
-const PATTERN: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 160, height = 90, \
+const PATTERN: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 180, \
                        fps = 10, bitrate_bps = 50000 }\n";
 /// Connections that one address may have, on RTSP and on HTTP.
 const PER_PEER: usize = 128;

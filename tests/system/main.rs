@@ -7,6 +7,7 @@ mod footage;
 #[path = "../support/harness/mod.rs"]
 mod harness;
 
+mod attacks;
 mod bad_input;
 mod boards;
 mod command_source;
@@ -15,6 +16,7 @@ mod encode;
 mod end_to_end;
 mod http;
 mod limits;
+mod proxy;
 mod readme;
 mod reference;
 mod systemd;

@@ -4,6 +4,14 @@
 
 use std::time::Duration;
 
+use super::{ACCESS_UNIT_BYTES_MAX, PLAY_SCENE_BYTES_MAX};
+
+const _: () = assert!(
+    WS_WRITE_BUFFER_BYTES_MAX > ACCESS_UNIT_BYTES_MAX
+        && WS_WRITE_BUFFER_BYTES_MAX > PLAY_SCENE_BYTES_MAX,
+    "the largest message must fit"
+);
+
 /// Connections at once; fewer where there are few descriptors. A further one is closed at once.
 pub const PLACES_MAX: usize = 2_048;
 /// Of those, connections on which nobody has signed in; a further one takes the place of the
@@ -66,6 +74,12 @@ pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
 /// From a connection's first byte to the end of the request's headers.
 pub const HTTP_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest host name with its port in a request (RFC 1035 §2.3.4, and a port).
+pub const HTTP_HOST_BYTES_MAX: usize = 261;
+/// Parts of the path below which a reverse proxy may serve the box.
+pub const HTTP_BASE_PARTS_MAX: usize = 8;
+/// From the head of a request to the end of its body, however it trickles in; then 408.
+pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Largest request body; a larger one gets 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 << 10;
 /// How far the past is sent ahead of what a browser shows, in time as it passes for the viewer;
@@ -88,6 +102,16 @@ pub const HLS_SUB_WAIT_MAX: Duration = Duration::from_secs(3);
 pub const MSE_PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A WebSocket viewer that is silent for longer, pongs included, is cut.
 pub const MSE_SILENCE_MAX: Duration = Duration::from_secs(14);
+/// Control frames and idle chatter that a WebSocket client may send in [`WS_CONTROL_TIME`]; more
+/// end it. A player sends one pong per [`MSE_PING_INTERVAL`].
+pub const WS_CONTROL_FRAMES_MAX: u32 = 20;
+/// Over how long they are counted.
+pub const WS_CONTROL_TIME: Duration = Duration::from_secs(10);
+/// Bytes that wait for one WebSocket client's socket: the largest message, which is one access
+/// unit in fMP4, and what stands around it. One more byte ends the socket.
+pub const WS_WRITE_BUFFER_BYTES_MAX: usize = ACCESS_UNIT_BYTES_MAX + (1 << 20);
+/// Bytes read at once from a WebSocket client.
+pub const WS_READ_BUFFER_BYTES: usize = 4 << 10;
 /// Largest WebSocket message a viewer may send; a larger one ends the connection.
 pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// An HTTP client that takes no byte for this long is cut.

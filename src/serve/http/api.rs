@@ -13,15 +13,16 @@ pub(super) mod storage;
 mod stream;
 pub(super) mod system;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 
 use self::health::HealthReport;
 use self::stream::StreamReport;
 use super::extract::At;
+use super::origin::{Reached, host_of};
 use super::response::NO_STORE;
 
 #[derive(Serialize)]
@@ -30,11 +31,14 @@ struct Streams {
 }
 
 /// `GET /api/v1/streams`.
-pub(super) async fn streams(State(context): At, headers: HeaderMap) -> impl IntoResponse {
-    let host = host_of(&headers);
+pub(super) async fn streams(
+    State(context): At,
+    Extension(reached): Extension<Reached>,
+) -> impl IntoResponse {
+    let host = host_of(&reached.authority);
     let outlets = context.streams.all();
     let streams =
-        outlets.values().map(|outlet| StreamReport::new(&context, outlet, &host)).collect();
+        outlets.values().map(|outlet| StreamReport::new(&context, outlet, host)).collect();
     (NO_STORE, Json(Streams { streams }))
 }
 
@@ -44,35 +48,4 @@ pub(super) async fn health(State(context): At) -> Response {
     let report = HealthReport::new(&context);
     let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, NO_STORE, Json(report)).into_response()
-}
-
-/// The host by which the client reached us, without port; loopback when it does not say.
-fn host_of(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    // A full URI makes the parser check the characters.
-    let uri = host.and_then(|host| format!("http://{host}/").parse::<Uri>().ok());
-    uri.and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_else(|| "127.0.0.1".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    fn host(value: &str) -> String {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        host_of(&headers)
-    }
-
-    #[test]
-    fn the_host_is_taken_without_port_and_without_tricks() {
-        assert_eq!(host("box.local:8080"), "box.local");
-        assert_eq!(host("10.0.0.7"), "10.0.0.7");
-        assert_eq!(host("[fe80::1]:8080"), "[fe80::1]");
-        assert_eq!(host("user:secret@box"), "box");
-        assert_eq!(host("a b"), "127.0.0.1");
-        assert_eq!(host_of(&HeaderMap::new()), "127.0.0.1");
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -18,6 +18,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 );
 /// Headers that it may send.
 const ALLOWED: HeaderValue = HeaderValue::from_static("Range, If-Range, If-None-Match");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// How long a browser may remember the answer to its question, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
@@ -30,6 +31,11 @@ impl Cors {
     /// Replaces the list.
     pub fn allow(&self, origins: Vec<String>) {
         self.0.store(Arc::new(origins));
+    }
+
+    /// Whether pages of other servers may have media at all.
+    fn is_open(&self) -> bool {
+        !self.0.load().is_empty()
     }
 
     /// The value of `Access-Control-Allow-Origin` for a page of `origin`.
@@ -49,7 +55,21 @@ impl Cors {
 pub(super) async fn told(State(cors): State<Cors>, request: Request, next: Next) -> Response {
     let is_media = MEDIA.iter().any(|media| request.uri().path().starts_with(media));
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let Some(origin) = origin.filter(|_| is_media) else { return next.run(request).await };
+    let open = is_media && cors.is_open();
+    let mut response = read_by_script(cors, request, next, origin.filter(|_| is_media)).await;
+    // Without a script: an image or a video of the box in a page of another site.
+    let policy = if open { "cross-origin" } else { "same-origin" };
+    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+async fn read_by_script(
+    cors: Cors,
+    request: Request,
+    next: Next,
+    origin: Option<HeaderValue>,
+) -> Response {
+    let Some(origin) = origin else { return next.run(request).await };
     let allowed = cors.answer(&origin);
     let asks = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

@@ -5,11 +5,13 @@
 
 use std::fmt::Write as _;
 
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::error::ApiError;
+use super::origin::Reached;
 
 #[derive(RustEmbed)]
 #[folder = "src/serve/page/dist"]
@@ -23,14 +25,26 @@ const HASHED_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3153
 const OTHER_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const INDEX_CACHE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `GET /`.
-pub(super) async fn index() -> Result<Response, ApiError> {
+/// `GET /`. The page finds everything relative to its base, which is where the client sees the box.
+pub(super) async fn index(Extension(reached): Extension<Reached>) -> Result<Response, ApiError> {
     let file = Dist::get("index.html").ok_or_else(ApiError::not_found)?;
+    let page = with_base(&String::from_utf8_lossy(&file.data), &reached.base);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CACHE_CONTROL, INDEX_CACHE),
     ];
-    Ok((headers, file.data).into_response())
+    Ok((headers, page).into_response())
+}
+
+/// `page` with `base` in front of every URL in it that is not absolute.
+fn with_base(page: &str, base: &str) -> String {
+    let mut page = page.replace("=\"/assets/", "=\"assets/");
+    // A page without a head has one behind its document type.
+    let head = page.find("<head>").map(|at| at + "<head>".len());
+    if let Some(at) = head.or_else(|| page.find('>').map(|at| at + 1)) {
+        page.insert_str(at, &format!("\n    <base href=\"{base}\" />"));
+    }
+    page
 }
 
 /// Any other path: a file of the page, or nothing.
@@ -83,4 +97,17 @@ fn content_type(path: &str) -> Option<&'static str> {
         "txt" => "text/plain; charset=utf-8",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_told_where_it_is() {
+        let page = "<html><head><script src=\"/assets/a.js\"></script></head></html>";
+        let told = with_base(page, "/cam/");
+        assert!(told.contains("<head>\n    <base href=\"/cam/\" />"), "{told}");
+        assert!(told.contains("src=\"assets/a.js\""), "{told}");
+    }
 }

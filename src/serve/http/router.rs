@@ -8,11 +8,11 @@ use axum::routing::{delete, get, post, put};
 
 use super::context::HttpContext;
 use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
-use super::{api, cors, layer, metrics, page};
+use super::{api, cors, layer, metrics, origin, page};
 
 /// All routes with everything around them.
 pub(super) fn router(context: Arc<HttpContext>) -> Router {
-    let cors = context.cors.clone();
+    let (cors, settings) = (context.cors.clone(), context.http.clone());
     let routes = Router::new()
         .route("/", get(page::index))
         .route("/timeline", get(page::index))
@@ -54,5 +54,6 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(context);
-    layer::around(routes).layer(from_fn_with_state(cors, cors::told))
+    let routes = routes.layer(from_fn_with_state(settings.clone(), origin::checked));
+    layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
 }

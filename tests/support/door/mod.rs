@@ -114,6 +114,8 @@ impl TestBox {
         }));
         services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         services.rtsp_port.store(8554, Relaxed);
+        let hosts = vec!["box.test".to_owned(), "box.t".to_owned()];
+        services.http.change(http::Config { hosts, ..http::Config::default() });
         let http = Arc::new(HttpContext::new(services));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();

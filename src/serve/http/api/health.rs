@@ -10,6 +10,7 @@ use crate::board::{Disk, Report, Reserve};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::settings::Access;
 use crate::stream::{Encoding, State};
 use crate::supervise::{TaskReport, TaskState};
 
@@ -54,6 +55,7 @@ impl HealthReport {
             clock(context),
             board(&context.machine.report()),
             running(&tasks),
+            access(context.http.now().access),
         ];
         checks.extend(park(context));
         checks.extend(reverted(context));
@@ -186,6 +188,15 @@ fn board(report: &Report) -> Check {
 fn is_worn(disk: &Disk) -> bool {
     let used_up = disk.life_used_percent.is_some_and(|used| used >= LIFE_USED_PERCENT_SHOWN);
     used_up || disk.reserve == Some(Reserve::Urgent)
+}
+
+/// Whom HTTP lets in.
+fn access(access: Access) -> Check {
+    let message = match access {
+        Access::OpenOnLoopback => "Open to this computer, and to no other (claim = \"loopback\").",
+        Access::Unguarded => "HTTP has no accounts: everybody who reaches its address is let in.",
+    };
+    Check { name: "access".to_owned(), status: Status::Ok, message: message.to_owned() }
 }
 
 /// Whether recording is off because the board was booted again and again.

@@ -19,7 +19,7 @@ use crate::serve::http::byte_range;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, FileName, Named, StreamPath};
-use crate::serve::http::peers::Peer;
+use crate::serve::http::origin::Reached;
 use crate::serve::http::response::PLAYLIST_TYPE;
 use crate::wire::hls::{Part, StoredRange, Variant, multivariant as variants_told};
 
@@ -74,12 +74,12 @@ pub(crate) async fn media(
     State(context): At,
     Named(outlet): Named,
     RawQuery(query): RawQuery,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
 ) -> Result<Response, ApiError> {
     let asked = directives(query.as_deref().unwrap_or_default())?;
     let reports =
         || siblings(&context, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
-    Ok(playlist(outlet.hls.media(peer.address.ip(), asked, reports).await?))
+    Ok(playlist(outlet.hls.media(reached.client, asked, reports).await?))
 }
 
 /// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
@@ -175,7 +175,7 @@ pub(crate) async fn file(
     State(context): At,
     StreamPath(stream): StreamPath,
     FileName(name): FileName,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let asked = MediaFile::parse(&name).ok_or_else(ApiError::not_found)?;
@@ -189,7 +189,7 @@ pub(crate) async fn file(
     }
     let mut response = match asked {
         MediaFile::Stored(place) => {
-            context.stats.continues(&named, peer.address.ip(), context.clock.boot());
+            context.stats.continues(&named, reached.client, context.clock.boot());
             let mut segment = StoredSegment::open(&context.fragments, &footage, place).await?;
             byte_range::answer(&request, segment.length().await?, segment.read())
         }

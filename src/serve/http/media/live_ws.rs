@@ -2,7 +2,8 @@
 //!
 //! Owns: the messages and the life of the socket. Text messages are JSON, one key each: `hello`
 //! (then a binary init segment), `clock`, `drop`, `state`; every other binary message is one
-//! `moof` + `mdat`. The client sends nothing; what it sends is thrown away.
+//! `moof` + `mdat`. The client sends nothing but pongs; what it sends is counted and
+//! thrown away.
 
 mod message;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
@@ -26,8 +27,9 @@ use crate::live::mse::{Part, Told, Viewer};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
+use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
-use crate::serve::http::websocket::accept;
+use crate::serve::http::websocket::{MessageRate, accept};
 use crate::stream::State as StreamState;
 
 /// `GET /live/{stream}/ws`.
@@ -35,10 +37,11 @@ pub(crate) async fn upgrade(
     State(context): At,
     Named(outlet): Named,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = accept(&headers, upgrade)?;
+    let upgrade = accept(&headers, &reached, upgrade)?;
     let viewer = outlet.mse.view()?;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let tasks = peer.tasks.clone();
@@ -61,6 +64,7 @@ struct LiveSocket {
     peer: Arc<Peer>,
     ticks: Interval,
     heard: Instant,
+    rate: MessageRate,
     newest: Option<Arc<Part>>,
 }
 
@@ -79,7 +83,8 @@ const LEFT: Ended = "left";
 const SILENT: Ended = "silent";
 const CLOSED: Ended = "closed by us";
 const GONE: Ended = "stream gone";
-const UNREACHABLE: Ended = "takes nothing";
+const FLOODS: Ended = "too many messages";
+const UNREACHABLE: Ended = "reads nothing";
 
 impl LiveSocket {
     fn new(
@@ -96,7 +101,9 @@ impl LiveSocket {
         }
         let first = Instant::now() + MSE_PING_INTERVAL;
         let ticks = tokio::time::interval_at(first, MSE_PING_INTERVAL);
-        Self { socket, viewer, state, context, peer, ticks, heard: Instant::now(), newest: None }
+        let rate = MessageRate::of_control_frames(context.clock.boot());
+        let heard = Instant::now();
+        Self { socket, viewer, state, context, peer, ticks, heard, rate, newest: None }
     }
 
     async fn run(mut self) -> Ended {
@@ -105,8 +112,10 @@ impl LiveSocket {
             let messages = match self.answer(event) {
                 Ok(messages) => messages,
                 Err(ended) => {
+                    let policy = CloseFrame { code: close_code::POLICY, reason: ended.into() };
                     // Whether the farewell arrives does not matter.
-                    let _ = self.socket.send(Message::Close(None)).await;
+                    let close = Message::Close((ended == FLOODS).then_some(policy));
+                    let _ = self.socket.send(close).await;
                     return ended;
                 }
             };
@@ -137,6 +146,9 @@ impl LiveSocket {
         match event {
             Event::Closing => Err(CLOSED),
             Event::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(LEFT),
+            Event::Heard(Some(Ok(_))) if !self.rate.allows(self.context.clock.boot()) => {
+                Err(FLOODS)
+            }
             Event::Heard(Some(Ok(_))) => {
                 self.heard = Instant::now();
                 Ok(Vec::new())

@@ -12,6 +12,7 @@ mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -24,23 +25,26 @@ use bytes::Bytes;
 use tokio::time::{Instant, Interval};
 use tracing::debug;
 
-use self::request::{MessageError, MessageRate, PlayerMessage, Speed};
+use self::request::{MessageError, PlayerMessage, Speed};
 use self::window::{Sent, Window};
-use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
+use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX, PLAY_MESSAGES_PER_SEC_MAX};
 use crate::base::time::WallTime;
 use crate::live::Outlet;
 use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
+use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
 use crate::serve::http::request::Query;
-use crate::serve::http::websocket::accept;
+use crate::serve::http::websocket::{MessageRate, accept};
 
 /// Where the media timeline begins, and how far the next seek is from what was sent.
 const STEP_NANOS: i64 = 1_000_000_000;
 /// Behind less than this a viewer who plays fast has caught up with what happens.
 const CAUGHT_UP_SECS: f64 = 1.0;
+/// Over how long messages are counted.
+const COUNT_TIME: Duration = Duration::from_secs(10);
 /// Gaps told at one seam.
 const GAPS_TOLD_MAX: usize = 8;
 
@@ -55,10 +59,11 @@ pub(crate) async fn upgrade(
     Named(outlet): Named,
     RawQuery(query): RawQuery,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = accept(&headers, upgrade)?;
+    let upgrade = accept(&headers, &reached, upgrade)?;
     let query = Query::parse(query.as_deref()).only(&["start", "speed"], &[])?;
     let start = query.date("start")?.ok_or_else(|| ApiError::bad_request("`start` is missing."))?;
     let speed = query.get("speed").map_or(Ok(Speed::ONE), Speed::parse);
@@ -90,6 +95,7 @@ struct PlaySocket {
     ticks: Interval,
     heard: Instant,
     rate: MessageRate,
+    control_rate: MessageRate,
     screening: Option<BrowserPlayback>,
     window: Window,
     speed: Speed,
@@ -156,13 +162,14 @@ impl PlaySocket {
         peer: Arc<Peer>,
         speed: Speed,
     ) -> Self {
-        let first = Instant::now() + MSE_PING_INTERVAL;
+        let (first, now) = (Instant::now() + MSE_PING_INTERVAL, context.clock.boot());
         Self {
             socket,
             outlet,
             ticks: tokio::time::interval_at(first, MSE_PING_INTERVAL),
             heard: Instant::now(),
-            rate: MessageRate::new(context.clock.boot()),
+            rate: MessageRate::new(PLAY_MESSAGES_PER_SEC_MAX * 10, COUNT_TIME, now),
+            control_rate: MessageRate::of_control_frames(now),
             context,
             peer,
             screening: None,
@@ -284,16 +291,22 @@ impl PlaySocket {
     }
 
     fn hear(&mut self, message: &Message) -> Result<(), Ended> {
+        let now = self.context.clock.boot();
+        let rate = match message {
+            Message::Text(_) => &mut self.rate,
+            _ => &mut self.control_rate,
+        };
+        if !rate.allows(now) {
+            let code =
+                if matches!(message, Message::Text(_)) { TOO_MANY } else { close_code::POLICY };
+            return Err(Ended::told("too_many_messages", code, "Too many messages."));
+        }
         let Message::Text(text) = message else {
             return match message {
                 Message::Binary(_) => Err(MessageError::Message.into()),
                 _ => Ok(()),
             };
         };
-        if !self.rate.allows(self.context.clock.boot()) {
-            let message = "Too many messages.";
-            return Err(Ended::told("too_many_messages", TOO_MANY, message));
-        }
         let ask = PlayerMessage::parse(text)?;
         let (seek, speed) = (ask.seek()?, ask.speed()?.unwrap_or(self.speed));
         if let Some(secs) = ask.at {

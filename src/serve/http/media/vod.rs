@@ -20,7 +20,7 @@ use crate::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named, StreamPath};
-use crate::serve::http::peers::Peer;
+use crate::serve::http::origin::Reached;
 use crate::serve::http::request::{Query, duration};
 use crate::serve::http::response::{PLAYLIST_TYPE, http_date};
 
@@ -37,7 +37,7 @@ const WINDOW_DEFAULT: Duration = HLS_WINDOW_MAX;
 pub(crate) async fn window(
     State(context): At,
     Named(outlet): Named,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -49,13 +49,13 @@ pub(crate) async fn window(
     // `v2` may leave out date ranges too, of which there are none.
     let delta = matches!(query.get("_HLS_skip"), Some("YES" | "v2"));
     let name = outlet.stream.name();
-    outlet.hls.count_reader(peer.address.ip());
+    outlet.hls.count_reader(reached.client);
     if outlet.recorder.is_none() {
         return Err(nothing(&context, name, None));
     }
     let list = context.playback.hls(name, &context.clock).window(window, delta).await;
     let list = list.map_err(|error| refused(error, || nothing(&context, name, None)))?;
-    context.stats.asks(name, peer.address.ip(), context.clock.boot());
+    context.stats.asks(name, reached.client, context.clock.boot());
     Ok(answer(&request, list, WINDOW_CACHE, String::new()))
 }
 
@@ -81,7 +81,7 @@ fn window_of(text: &str, stream: &StreamName) -> Result<Duration, ApiError> {
 pub(crate) async fn range(
     State(context): At,
     StreamPath(name): StreamPath,
-    Extension(peer): Extension<Arc<Peer>>,
+    Extension(reached): Extension<Reached>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -100,7 +100,7 @@ pub(crate) async fn range(
     let list = past.range(start, end).await;
     let list =
         list.map_err(|error| refused(error, || nothing(&context, &stream, Some((start, end)))))?;
-    context.stats.asks(&stream, peer.address.ip(), context.clock.boot());
+    context.stats.asks(&stream, reached.client, context.clock.boot());
     let cache = if list.closed { CLOSED_CACHE } else { OPEN_CACHE };
     let prefix = format!("../../live/{stream}/");
     Ok(answer(&request, list, cache, prefix))

@@ -1,13 +1,10 @@
 //! What a viewer of the past may ask for, on the open socket.
 //!
-//! Owns: the JSON of one message, what makes sense in it, and how many may come. Pure.
-
-use std::time::Duration;
+//! Owns: the JSON of one message, and what makes sense in it. Pure.
 
 use serde::Deserialize;
 
-use crate::base::limits::PLAY_MESSAGES_PER_SEC_MAX;
-use crate::base::time::{BootTime, WallTime};
+use crate::base::time::WallTime;
 use crate::dvr::Way;
 use crate::serve::http::request::parse_date;
 
@@ -15,8 +12,6 @@ use crate::serve::http::request::parse_date;
 const FACTORS: std::ops::RangeInclusive<f64> = 0.25..=16.0;
 /// From here on only key frames are played: no browser decodes all of them.
 const KEYS_FROM: f64 = 8.0;
-/// Over how long messages are counted.
-const COUNT_TIME: Duration = Duration::from_secs(10);
 
 /// One message; all of its fields may be left out.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -102,28 +97,6 @@ impl Speed {
     }
 }
 
-/// Counts messages.
-#[derive(Debug)]
-pub(super) struct MessageRate {
-    since: BootTime,
-    count: u32,
-}
-
-impl MessageRate {
-    pub(super) fn new(now: BootTime) -> Self {
-        Self { since: now, count: 0 }
-    }
-
-    /// Whether one more may come at `now`.
-    pub(super) fn allows(&mut self, now: BootTime) -> bool {
-        if now.since(self.since) >= COUNT_TIME {
-            *self = Self::new(now);
-        }
-        self.count += 1;
-        u64::from(self.count) <= u64::from(PLAY_MESSAGES_PER_SEC_MAX) * COUNT_TIME.as_secs()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,14 +131,5 @@ mod tests {
         assert!(speed(-1.0).is_like(speed(-16.0)));
         assert!(!speed(4.0).is_like(speed(8.0)));
         assert!(!speed(8.0).is_like(speed(-8.0)));
-    }
-
-    #[test]
-    fn rate_ends_and_comes_back() {
-        let begin = BootTime::from_millis(1_000);
-        let mut rate = MessageRate::new(begin);
-        let borne = (0..1_000).filter(|_| rate.allows(begin)).count();
-        assert_eq!(borne, 500);
-        assert!(rate.allows(begin.after(COUNT_TIME)));
     }
 }
