@@ -85,7 +85,8 @@ impl Appliance {
             .with_multicast(multicast.clone())
             .with_entrances(streams.entrances())
             .with_archive(services.playback.clone())
-            .with_registry(services.rtsp.clone());
+            .with_registry(services.rtsp.clone())
+            .with_hosts(services.http.clone());
         let http = Arc::new(HttpContext::new(Arc::clone(&services)));
         let mut appliance = Self {
             wanted,

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::door::TestBox;
 use crate::footage;
+use crate::harness::daemon::Daemon;
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: SG9sZGZhc3QgaXMgaGVyZQ==\r\n";
@@ -126,4 +127,19 @@ async fn a_body_that_trickles_in_is_given_up() {
         read = answer => drop(read.expect("the connection was closed")),
     }
     assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+}
+
+#[test]
+fn rtsp_inside_http_asks_for_the_box_too() {
+    let pattern = "source = { kind = \"pattern\", width = 320, height = 180, fps = 5 }";
+    let daemon = Daemon::start_new("64MiB", &format!("[stream.demo]\n{pattern}\n"));
+    for (host, status) in [("127.0.0.1", "200"), ("evil.example", "421")] {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", daemon.rtsp_port)).unwrap();
+        let head =
+            format!("GET /demo HTTP/1.1\r\nHost: {host}\r\nx-sessioncookie: {status}\r\n\r\n");
+        std::io::Write::write_all(&mut socket, head.as_bytes()).unwrap();
+        let mut told = [0; 12];
+        std::io::Read::read_exact(&mut socket, &mut told).unwrap();
+        assert_eq!(&told[9..], status.as_bytes(), "{host}");
+    }
 }

@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use holdfast::base::limits::{HTTP_CONNECTIONS_PER_PEER_MAX, PLACES_PROVEN_PER_NETWORK_MAX};
+
 use crate::harness::daemon::Daemon;
 use crate::harness::{free_port, wait_for};
 
 const PATTERN: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 180, \
                        fps = 10, bitrate_bps = 50000 }\n";
-/// Connections that one address may have, on RTSP and on HTTP.
-const PER_PEER: usize = 128;
 /// Recordings that are played at once.
 const PLAYERS: usize = 16;
 const WAIT: Duration = Duration::from_secs(10);
@@ -66,9 +66,8 @@ const HEALTH: &str = "GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
 /// Fills the places of one client over `ports` in turn; then none of them takes another one, and
 /// one that leaves makes room at every port.
-fn assert_shared(ports: &[u16], plain: &[u16], request: &str, reply: &str) {
-    let mut places: Vec<_> =
-        ports.iter().cycle().take(PER_PEER).map(|&port| connect(port)).collect();
+fn assert_shared(most: usize, ports: &[u16], plain: &[u16], request: &str, reply: &str) {
+    let mut places: Vec<_> = ports.iter().cycle().take(most).map(|&port| connect(port)).collect();
     let with_ports = places.iter().zip(ports.iter().cycle());
     let (last, _) = with_ports.filter(|(_, port)| plain.contains(port)).last().unwrap();
     assert!(answer(last, request, &[reply]).contains(reply), "the last place is one");
@@ -88,8 +87,10 @@ fn assert_shared(ports: &[u16], plain: &[u16], request: &str, reply: &str) {
 fn connections_are_counted_over_all_addresses() {
     let test = TestBox::start();
     let [one, other] = test.rtsp;
-    assert_shared(&[one, other, test.daemon.rtsps_port], &test.rtsp, OPTIONS, "RTSP/1.0 200");
-    assert_shared(&test.http, &test.http, HEALTH, "HTTP/1.1 200");
+    let all = [one, other, test.daemon.rtsps_port];
+    let (rtsp, http) = (PLACES_PROVEN_PER_NETWORK_MAX, HTTP_CONNECTIONS_PER_PEER_MAX);
+    assert_shared(rtsp, &all, &test.rtsp, OPTIONS, "RTSP/1.0 200");
+    assert_shared(http, &test.http, &test.http, HEALTH, "HTTP/1.1 200");
 }
 
 /// Plays the recording from its beginning; whether there was a place for it.

@@ -31,7 +31,7 @@ mod request;
 mod response;
 mod router;
 mod server;
-mod settings;
+pub(crate) mod settings;
 mod stall;
 mod websocket;
 

@@ -60,14 +60,23 @@ pub(super) async fn checked(
     }
 }
 
+impl Settings {
+    /// Whether the box answers to `text`, a host that may have a port.
+    #[must_use]
+    pub fn answers_to(&self, text: &str) -> bool {
+        authority(text).is_some_and(|authority| is_own(&self.now(), &authority))
+    }
+}
+
+fn is_own(config: &Config, authority: &str) -> bool {
+    config.external_url.as_ref().is_some_and(|url| url.authority == authority)
+        || is_allowed(config, host_of(authority))
+}
+
 fn reached(config: &Config, request: &Request, peer: IpAddr) -> Result<Reached, ApiError> {
     let headers = request.headers();
     let host = host(request)?;
-    let is_own = |authority: &str| {
-        config.external_url.as_ref().is_some_and(|url| url.authority == authority)
-            || is_allowed(config, host_of(authority))
-    };
-    if !is_own(&host) {
+    if !is_own(config, &host) {
         return Err(foreign(&host));
     }
     let trusts = |ip: IpAddr| config.trusted_proxies.iter().any(|network| network.contains(ip));
@@ -83,7 +92,7 @@ fn reached(config: &Config, request: &Request, peer: IpAddr) -> Result<Reached, 
         Some(text) => authority(text).ok_or_else(|| foreign(text))?,
         None => host.clone(),
     };
-    if !is_own(&authority) {
+    if !is_own(config, &authority) {
         return Err(foreign(&authority));
     }
     let prefix = PREFIXES.iter().find_map(|name| single(headers, name));

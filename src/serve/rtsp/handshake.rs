@@ -18,6 +18,7 @@ use super::connection::{Connection, RtspServices};
 use super::transport::{Socket, Transport, Tunnel};
 use super::tunnels::{Post, TunnelEntry, TunnelKey, TunnelRegistry};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_REQUEST_TIME_MAX, RTSP_TUNNEL_JOIN_TIME_MAX};
+use crate::serve::http::settings::Settings;
 use crate::wire::rtsp::tunnel::{self, Ask, Half, Opening};
 
 /// Bytes read at once.
@@ -34,6 +35,8 @@ pub(super) struct IncomingConnection {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) services: RtspServices,
     pub(super) tunnels: TunnelRegistry,
+    /// The names that the box answers to.
+    pub(super) hosts: Settings,
     pub(super) place: Place,
 }
 
@@ -41,7 +44,7 @@ impl IncomingConnection {
     /// Serves the peer until either side ends it, or its place is lost. An error means that the
     /// connection never got as far as RTSP, or had to give way.
     pub(super) async fn serve(self) -> io::Result<()> {
-        let Self { socket, peer, tls, services, tunnels, place } = self;
+        let Self { socket, peer, tls, services, tunnels, hosts, place } = self;
         let (socket, opening, first) = while_held(&place, identify(socket, tls)).await??;
         let secure = socket.is_secure();
         let key = |cookie| TunnelKey { cookie, peer: peer.ip().to_canonical(), secure };
@@ -50,6 +53,9 @@ impl IncomingConnection {
             Opening::Refused(text) => refuse(socket, text).await,
             Opening::Rtsp => {
                 serve_rtsp(Transport::Direct(socket), peer, services, place, &first).await?;
+            }
+            Opening::Tunnel(Ask { head_bytes, .. }) if !is_for_us(&first[..head_bytes], &hosts) => {
+                answer(socket, tunnel::misdirected()).await;
             }
             Opening::Tunnel(Ask { half: Half::Down, cookie, .. }) => {
                 let Some(entry) = tunnels.open(key(cookie)) else {
@@ -141,9 +147,18 @@ async fn open(socket: &mut Socket) -> io::Result<(Opening, Bytes)> {
     }
 }
 
-async fn refuse(mut socket: Socket, text: &'static str) {
+/// Whether a half of a tunnel asks for this box, if it says for whom at all.
+fn is_for_us(head: &[u8], hosts: &Settings) -> bool {
+    tunnel::hosts(head).all(|host| hosts.answers_to(host))
+}
+
+async fn refuse(socket: Socket, text: &'static str) {
+    answer(socket, tunnel::refusal(text)).await;
+}
+
+async fn answer(mut socket: Socket, reply: Bytes) {
     let told = async {
-        socket.say(&tunnel::refusal(text)).await?;
+        socket.say(&reply).await?;
         socket.part().await
     };
     // Whatever becomes of it, the connection is over.

@@ -22,6 +22,7 @@ use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::ingest::Entrance;
 use crate::live::Outlet;
 use crate::playback::Playback;
+use crate::serve::http::settings::Settings;
 use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -40,6 +41,7 @@ pub struct RtspServer {
     registry: SessionRegistry,
     tunnels: TunnelRegistry,
     multicast: Multicast,
+    hosts: Settings,
 }
 
 /// Why an accept loop ended.
@@ -70,6 +72,7 @@ impl RtspServer {
             registry: SessionRegistry::default(),
             tunnels: TunnelRegistry::default(),
             multicast: Multicast::default(),
+            hosts: Settings::default(),
         }
     }
 
@@ -103,17 +106,22 @@ impl RtspServer {
         Self { multicast, ..self }
     }
 
-    /// The same door with its connections in `supervisor`.
+    /// The same server with the names of `settings`, for RTSP inside HTTP.
+    #[must_use]
+    pub fn with_hosts(self, settings: Settings) -> Self {
+        Self { hosts: settings, ..self }
+    }
+
+    /// The same server with its connections in `supervisor`.
     #[must_use]
     pub fn within(self, supervisor: Supervisor) -> Self {
         Self { supervisor, ..self }
     }
 
-    /// The same door speaking TLS (RTSPS) with the certificate of `tls`. Its tunnels are its own:
-    /// no half of one that is encrypted joins one that is not.
+    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
     #[must_use]
     pub fn secured(self, tls: Tls) -> Self {
-        Self { tls: Some(tls), tunnels: TunnelRegistry::default(), ..self }
+        Self { tls: Some(tls), ..self }
     }
 
     /// Accepts on `listener` for as long as the supervisor lives, as a vital task called
@@ -182,6 +190,7 @@ impl RtspServer {
             tls,
             services,
             tunnels: self.tunnels.clone(),
+            hosts: self.hosts.clone(),
             place,
         };
         self.supervisor.spawn("rtsp", async move {

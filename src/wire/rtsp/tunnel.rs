@@ -96,6 +96,12 @@ fn read(bytes: &[u8], half: Half) -> Opening {
     }
 }
 
+/// The names by which the head of a half asks for this box; text that is not UTF-8 is none of them.
+pub fn hosts(head: &[u8]) -> impl Iterator<Item = &str> {
+    let lines = head.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
+    values(lines, "host").map(|host| std::str::from_utf8(host).unwrap_or_default())
+}
+
 fn named(cookie: &[u8]) -> Option<String> {
     let fits = (1..=RTSP_TUNNEL_COOKIE_BYTES_MAX).contains(&cookie.len());
     let plain = cookie.iter().all(u8::is_ascii_graphic);
@@ -114,8 +120,20 @@ pub fn welcome() -> Bytes {
 /// The reply to HTTP that is not for us.
 #[must_use]
 pub fn refusal(text: &str) -> Bytes {
+    answer("400 Bad Request", text)
+}
+
+/// The reply to a half that asks for another host: its program is a browser whose page's name
+/// somebody points at this box.
+#[must_use]
+pub fn misdirected() -> Bytes {
+    let text = "this box does not answer to this name; `hosts` in [http] lists those it has";
+    answer("421 Misdirected Request", text)
+}
+
+fn answer(status: &str, text: &str) -> Bytes {
     let bytes = text.len() + 2;
-    let head = "HTTP/1.0 400 Bad Request\r\nServer: Holdfast\r\nConnection: close\r\n";
+    let head = format!("HTTP/1.0 {status}\r\nServer: Holdfast\r\nConnection: close\r\n");
     format!("{head}Content-Type: text/plain\r\nContent-Length: {bytes}\r\n\r\n{text}\r\n").into()
 }
 
