@@ -5,8 +5,9 @@
 //!
 //! The first unit of a run stands where it arrived, or behind the end of the run before when
 //! that ran ahead. A further track is aligned by RTP-Info when that agrees with the arrival to
-//! [`RTP_INFO_TRUST_NANOS`], else by arrival; once sender reports of both tracks are there
-//! (RFC 3550 §6.4.1) the further track slides to where they say, slowly, never with a leap.
+//! [`RTP_INFO_TRUST_NANOS`], else by arrival, unless sender reports of both tracks are there by
+//! then (RFC 3550 §6.4.1): those come first. Reports that come later let the further track slide to
+//! where they say, slowly, never with a leap.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -64,8 +65,10 @@ pub(crate) struct RunClock {
     /// Where the run before ended; this one stays behind it.
     floor: BootTime,
     tracks: Vec<TrackClock>,
-    /// Set when a sender's date was refused; told once.
+    /// Set when a sender's date was refused, until it is told.
     wall_refused: bool,
+    /// It was told in this run.
+    wall_told: bool,
 }
 
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl RunClock {
     /// The clock of a run whose tracks have these rates, behind `floor`.
     pub(crate) fn new(floor: BootTime, rates: impl IntoIterator<Item = NonZeroU32>) -> Self {
         let tracks = rates.into_iter().map(TrackClock::new).collect();
-        Self { floor, tracks, wall_refused: false }
+        Self { floor, tracks, wall_refused: false, wall_told: false }
     }
 
     /// Places a unit of `track` that arrived at `now`.
@@ -121,18 +124,31 @@ impl RunClock {
         self.align();
     }
 
-    /// Whether a sender's date was refused for the first time since the last call.
+    /// Whether a sender's date was refused for the first time in this run.
     pub(crate) fn take_wall_refused(&mut self) -> bool {
-        std::mem::take(&mut self.wall_refused)
+        let is_news = self.wall_refused && !self.wall_told;
+        self.wall_told |= is_news;
+        is_news
     }
 
     fn first_offset(&self, track: usize, stamp: Stamp, arrived: BootTime) -> i64 {
         let rate = self.tracks[track].rate;
         let by_arrival = nanos(arrived.max(self.floor));
-        let at = self.by_rtp_info(track, stamp).filter(|by_info| {
-            by_info.saturating_sub(by_arrival).saturating_abs() <= RTP_INFO_TRUST_NANOS
-        });
+        let near = |at: &i64, most: i64| at.saturating_sub(by_arrival).saturating_abs() <= most;
+        let by_reports = self.by_reports(track, stamp).filter(|at| near(at, REPORT_TRUST_NANOS));
+        let by_info = || self.by_rtp_info(track, stamp).filter(|at| near(at, RTP_INFO_TRUST_NANOS));
+        let at = by_reports.or_else(by_info);
         ticks(at.unwrap_or(by_arrival), rate).saturating_sub(stamp.ticks)
+    }
+
+    /// Where the sender reports put a track's first unit, in nanoseconds, when those of another
+    /// track that is placed are there too (RFC 3550 §6.4.1).
+    fn by_reports(&self, track: usize, stamp: Stamp) -> Option<i64> {
+        let own = &self.tracks[track];
+        let report = own.report?;
+        let zero = self.tracks.iter().find_map(TrackClock::zero_of_wall)?;
+        let since = MediaTime { ticks: stamp.ticks.checked_sub(report.ticks)?, rate: own.rate };
+        zero.checked_add(report.wall.as_unix_nanos())?.checked_add(since.as_nanos())
     }
 
     /// Where RTP-Info puts a track's first unit, in nanoseconds, when another track is placed.
@@ -171,7 +187,7 @@ impl RunClock {
         let wall = report.wall.offset_nanos(since.as_nanos());
         let off = wall.as_unix_nanos().saturating_sub(arrived.as_unix_nanos());
         if u128::from(off.unsigned_abs()) > WALL_TRUST.as_nanos() {
-            clock.report = None;
+            // It still says how the tracks lie to one another.
             self.wall_refused = true;
             return by_arrival;
         }
@@ -266,6 +282,30 @@ mod tests {
     }
 
     #[test]
+    fn sender_reports_place_the_first_unit_of_a_further_track() {
+        let mut clock = clock(0);
+        // Both tracks' zero was captured at one moment; the sound comes 700 ms late, many frames
+        // in a packet.
+        let wall = now(900).wall.to_ntp();
+        clock.report(0, 0, wall, now(950));
+        clock.report(1, 0, wall, now(950));
+        clock.place(0, stamp(0, 0), now(1_000));
+        let present = clock.place(1, stamp(0, 0), now(1_700)).present;
+        assert!((present - 48_000).abs() <= 1, "{present}");
+        let present = clock.place(1, stamp(1_024, 0), now(1_700)).present;
+        assert!((present - 49_024).abs() <= 1, "{present}");
+    }
+
+    #[test]
+    fn reports_that_are_far_apart_do_not_place_a_track() {
+        let mut clock = clock(0);
+        clock.report(0, 0, now(900).wall.to_ntp(), now(950));
+        clock.report(1, 0, now(4_900).wall.to_ntp(), now(950));
+        clock.place(0, stamp(0, 0), now(1_000));
+        assert_eq!(clock.place(1, stamp(0, 0), now(1_200)).present, 57_600);
+    }
+
+    #[test]
     fn wrong_rtp_info_gives_way_to_the_arrival() {
         let mut clock = clock(0);
         clock.place(0, stamp(1_000, 0), now(1_000));
@@ -328,9 +368,9 @@ mod tests {
         assert_eq!(captured, Captured { wall: now(1_100).wall, source: ClockSource::Arrival });
         assert!(clock.take_wall_refused());
         assert!(!clock.take_wall_refused());
-        clock.report(0, 0, 0, now(1_000));
-        clock.place(0, stamp(9_000, 0), now(1_100));
-        assert!(!clock.take_wall_refused(), "a zero date is no date");
+        clock.report(0, 0, WallTime::from_unix_nanos(0).to_ntp(), now(1_200));
+        clock.place(0, stamp(18_000, 0), now(1_200));
+        assert!(!clock.take_wall_refused(), "one warning is enough");
     }
 
     proptest::proptest! {
