@@ -88,6 +88,8 @@ struct Window<T> {
     came_bytes: u64,
     /// Sequence numbers of the places to begin that are in `items`, oldest first.
     starts: VecDeque<u64>,
+    /// A place to begin was let go while there was no newer one.
+    start_lost: bool,
     readers: BTreeMap<u64, Cursor>,
     /// Names the next reader.
     reader_next: u64,
@@ -148,6 +150,7 @@ impl<T: Item> Bus<T> {
                 bytes: 0,
                 came_bytes: 0,
                 starts: VecDeque::new(),
+                start_lost: false,
                 readers: BTreeMap::new(),
                 reader_next: 0,
                 ended: false,
@@ -158,13 +161,14 @@ impl<T: Item> Bus<T> {
         (Publisher(Arc::clone(&shared)), Self(shared))
     }
 
-    /// Begins reading at the newest place to begin, or at the next one to come.
+    /// Begins reading at the newest place to begin, or at the next one to come. Where the window
+    /// has outgrown its only such place, the oldest item that it holds is better than nothing.
     #[must_use]
     pub fn subscribe(&self, allowance: Allowance) -> Subscriber<T> {
         let mut window = self.0.lock();
         let id = window.reader_next;
         window.reader_next += 1;
-        let next = window.starts.back().copied();
+        let next = window.start();
         window.readers.insert(id, Cursor { next, allowance });
         drop(window);
         Subscriber { shared: Arc::clone(&self.0), id, seen: 0 }
@@ -207,6 +211,12 @@ impl<T: Item> Window<T> {
         self.items.get(index)
     }
 
+    /// Where a joiner begins.
+    fn start(&self) -> Option<u64> {
+        let oldest = (self.start_lost && !self.items.is_empty()).then_some(self.first);
+        self.starts.back().copied().or(oldest)
+    }
+
     fn end(&self) -> u64 {
         self.first + self.items.len() as u64
     }
@@ -214,6 +224,7 @@ impl<T: Item> Window<T> {
     fn push(&mut self, item: Arc<T>, bounds: &Bounds) {
         if item.random_access() {
             self.starts.push_back(self.end());
+            self.start_lost = false;
         }
         let (bytes, newest) = (item.bytes(), item.arrived());
         self.items.push_back(Held { item, before_bytes: self.came_bytes });
@@ -265,6 +276,7 @@ impl<T: Item> Window<T> {
         }
         if self.starts.front() == Some(&self.first) {
             self.starts.pop_front();
+            self.start_lost = self.starts.is_empty();
         }
         self.first += 1;
     }
@@ -336,7 +348,7 @@ impl<T: Item> Subscriber<T> {
 }
 
 fn begin<T: Item>(window: &Window<T>, cursor: &mut Cursor, seen: &mut u64) -> Option<Next<T>> {
-    let start = window.starts.back().copied().filter(|start| start >= seen);
+    let start = window.start().filter(|start| start >= seen);
     *seen = window.end();
     match start {
         Some(start) => read(window, cursor, start),
@@ -345,7 +357,7 @@ fn begin<T: Item>(window: &Window<T>, cursor: &mut Cursor, seen: &mut u64) -> Op
 }
 
 fn jump<T: Item>(window: &Window<T>, cursor: &mut Cursor, from: u64, seen: &mut u64) -> Next<T> {
-    cursor.next = window.starts.back().copied().filter(|&start| start >= from);
+    cursor.next = window.start().filter(|&start| start >= from);
     *seen = window.end();
     Next::Lagged(cursor.next.unwrap_or(window.end()) - from)
 }
@@ -477,6 +489,19 @@ mod tests {
         assert_eq!(held.max(), Some(5));
         assert!(publisher.0.lock().starts.is_empty());
         assert!(bus.newest_start().is_none());
+    }
+
+    #[test]
+    fn a_joiner_of_a_window_that_outgrew_its_key_frame_begins_with_what_there_is() {
+        let bounds = Bounds { units_max: 5, ..Bounds::default() };
+        let (publisher, bus) = Bus::new(bounds);
+        publish(&publisher, 0..1, 1_000);
+        publish(&publisher, 1..9, 1_000);
+        let mut joiner = bus.subscribe(Allowance::Viewer);
+        publish(&publisher, 9..11, 1_000);
+        assert_eq!(read(&mut joiner), ["8", "9", "10"]);
+        publish(&publisher, 1_000..1_002, 1_000);
+        assert_eq!(read(&mut bus.subscribe(Allowance::Viewer)), ["1000", "1001"]);
     }
 
     #[test]
