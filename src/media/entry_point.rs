@@ -4,6 +4,7 @@
 //! weak class counts as a place to begin is decided per stream, by whoever knows what else the
 //! stream brings.
 
+use super::bits::Bits;
 use super::codec::Codec;
 use super::nal::Nals;
 
@@ -208,50 +209,6 @@ fn skip_payload(octets: &[u8], size: usize) -> Option<&[u8]> {
     None
 }
 
-/// Reads bits of a NAL unit's payload, past its emulation prevention octets.
-struct Bits<'a> {
-    octets: &'a [u8],
-    zeros: u8,
-    current: u8,
-    left: u8,
-}
-
-impl<'a> Bits<'a> {
-    fn new(octets: &'a [u8]) -> Self {
-        Self { octets, zeros: 0, current: 0, left: 0 }
-    }
-
-    fn bit(&mut self) -> Option<bool> {
-        if self.left == 0 {
-            let (mut octet, mut rest) = self.octets.split_first()?;
-            if self.zeros >= 2 && *octet == 3 {
-                (octet, rest) = rest.split_first()?;
-                self.zeros = 0;
-            }
-            self.zeros = if *octet == 0 { self.zeros + 1 } else { 0 };
-            (self.current, self.octets, self.left) = (*octet, rest, 8);
-        }
-        self.left -= 1;
-        Some(self.current >> self.left & 1 == 1)
-    }
-
-    /// An Exp-Golomb code, ITU-T H.264 §9.1; `None` past 31 leading zeros.
-    fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0u32;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        let mut value = 1u64;
-        for _ in 0..zeros {
-            value = value << 1 | u64::from(self.bit()?);
-        }
-        u32::try_from(value - 1).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -260,11 +217,11 @@ mod tests {
     use crate::media::nal::length_prefixed;
 
     fn h264_codec() -> Codec {
-        Codec::H264 { sps: Bytes::new(), pps: Bytes::new() }
+        Codec::H264 { sps: Bytes::new(), pps: Bytes::new(), more: Vec::new() }
     }
 
     fn h265_codec() -> Codec {
-        Codec::H265 { vps: Bytes::new(), sps: Bytes::new(), pps: Bytes::new() }
+        Codec::H265 { vps: Bytes::new(), sps: Bytes::new(), pps: Bytes::new(), more: Vec::new() }
     }
 
     /// What an H.264 unit of these NAL units is.

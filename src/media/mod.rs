@@ -3,12 +3,16 @@
 //! Owns: [`AccessUnit`], [`Entry`], [`Tracks`] and [`CodecParams`]. Does no I/O; knows no RTP or MP4 framing
 //! beyond the sample entry, which is the codec's own description of itself.
 
+mod bits;
 pub mod codec;
 pub mod duration;
 mod entry_point;
+mod interval;
 pub mod nal;
+pub(crate) mod parameter_sets;
 mod unit;
 
 pub use codec::{Codec, CodecParams, Kind, Shape};
 pub use entry_point::{Entry, Leading};
+pub use interval::Interval;
 pub use unit::{AccessUnit, Captured, ClockSource, RunId, Track, TrackId, Tracks};

@@ -110,7 +110,7 @@ fn video(sets: &[&[u8]]) -> CodecParams {
     match *sets {
         [sps, pps] => CodecParams::from_h264_sets(sps, pps).unwrap(),
         [vps, sps, pps] => CodecParams {
-            codec: Codec::H265 { vps: copy(vps), sps: copy(sps), pps: copy(pps) },
+            codec: Codec::H265 { vps: copy(vps), sps: copy(sps), pps: copy(pps), more: Vec::new() },
             clock_rate: NonZeroU32::new(90_000).unwrap(),
             rfc6381: None,
             sample_entry: Bytes::new(),

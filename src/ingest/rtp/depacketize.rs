@@ -1,8 +1,8 @@
 //! Frames out of the packets of one track, for H.264, H.265, AAC, G.711 and Opus.
 //!
-//! Owns: the only use of retina's depacketizers outside of its own client. They are `pub` but
-//! hidden, hence the exact pin of retina and the tests below; were they to vanish, this file is
-//! what has to be written anew. Opus, which retina does not know, is a packet per frame.
+//! Owns: the choice of the depacketizer. H.264 and H.265 are our own (`h26x`); AAC and G.711 are
+//! the only use of retina's depacketizers outside of its own client. They are `pub` but hidden,
+//! hence the exact pin of retina. Opus is a packet per frame.
 //!
 //! Memory: retina keeps the packets of the frame in the making and knows no bound; past
 //! [`ACCESS_UNIT_BYTES_MAX`] the frame is given up and the rest of it is not taken.
@@ -14,10 +14,12 @@ use retina::rtp::PacketMeta;
 use retina::testutil::DepacketizeBuf;
 
 use super::clock::Stamp;
-use super::frame::{Frame, from_audio, from_video};
+use super::frame::{Frame, from_audio};
+use super::h26x::H26x;
 use super::run::LaneSpec;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
-use crate::media::codec::{Law, ParamsError, opus_packet_ticks};
+use crate::media::codec::{Law, ParamsError, VIDEO_CLOCK_RATE, opus_packet_ticks};
+use crate::media::parameter_sets::Standard;
 use crate::media::{CodecParams, Kind};
 use crate::wire::rtp::RtpPacket;
 use crate::wire::rtsp::OfferedMedium;
@@ -46,6 +48,7 @@ pub(crate) struct Depacketizer {
 }
 
 enum Codec {
+    H26x(Box<H26x>),
     Retina { codec: Box<retina::codec::Depacketizer>, buffer: DepacketizeBuf },
     Opus,
 }
@@ -71,11 +74,15 @@ impl Depacketizer {
             "audio" => Kind::Audio,
             _ => return None,
         };
+        // RFC 6184 §8.2.1 and RFC 7798 §7.1 know no other.
+        if kind == Kind::Video && clock_rate != VIDEO_CLOCK_RATE {
+            return None;
+        }
         let (codec, params) = match (kind, medium.encoding.as_str()) {
             (Kind::Audio, "opus") => (Codec::Opus, Some(opus(medium))),
-            (Kind::Video, "h264" | "h265") | (Kind::Audio, "mpeg4-generic" | "pcma" | "pcmu") => {
-                retinas(medium)?
-            }
+            (Kind::Video, "h264") => h26x(Standard::H264, medium),
+            (Kind::Video, "h265") => h26x(Standard::H265, medium),
+            (Kind::Audio, "mpeg4-generic" | "pcma" | "pcmu") => retinas(medium)?,
             _ => return None,
         };
         // Media time is counted in the clock of the parameters; two clocks cannot be carried.
@@ -112,10 +119,14 @@ impl Depacketizer {
         }
         let (whole, is_sound) = match &mut self.codec {
             Codec::Opus => opus_frame(packet, ticks),
+            Codec::H26x(codec) => {
+                let loss = lost > 0 || was_broken;
+                codec.unpacked(packet, ticks, loss, knows_params)
+            }
             Codec::Retina { codec, buffer } => {
                 let loss = u16::from(lost > 0 || was_broken);
                 match meta(packet, ticks, self.clock_rate, loss) {
-                    Some(meta) => pushed(codec, buffer, meta, packet, knows_params),
+                    Some(meta) => pushed(codec, buffer, meta, packet),
                     None => (Vec::new(), false),
                 }
             }
@@ -146,6 +157,9 @@ impl Depacketizer {
     fn give_up(&mut self, ticks: i64) {
         self.broken = Some(ticks);
         self.held_bytes = 0;
+        if let Codec::H26x(codec) = &mut self.codec {
+            codec.reset();
+        }
         self.lost = self.lost.saturating_add(1);
     }
 }
@@ -157,8 +171,15 @@ fn opus(medium: &OfferedMedium) -> CodecParams {
     CodecParams::opus(if stereo { 2 } else { 1 })
 }
 
-/// retina's depacketizer and what the description says of the parameters. Video may come to say
-/// them later, in-band; audio may not.
+/// Our own depacketizer and what the description says of the parameters. Pictures may come to say
+/// them later, in-band.
+fn h26x(standard: Standard, medium: &OfferedMedium) -> (Codec, Option<CodecParams>) {
+    let codec = H26x::new(standard, medium.fmtp.as_deref());
+    let params = codec.params().and_then(Result::ok);
+    (Codec::H26x(Box::new(codec)), params)
+}
+
+/// retina's depacketizer and what the description says of the parameters.
 fn retinas(medium: &OfferedMedium) -> Option<(Codec, Option<CodecParams>)> {
     let channels = medium.channels.and_then(NonZeroU16::new);
     let mut codec = retina::codec::Depacketizer::new(
@@ -183,18 +204,17 @@ fn retinas(medium: &OfferedMedium) -> Option<(Codec, Option<CodecParams>)> {
         (None, Some(told)) => from_told(told).ok(),
         (None, None) => None,
     };
-    if medium.kind == "audio" && params.is_none() {
-        return None;
-    }
+    params.as_ref()?;
     let buffer = DepacketizeBuf::new(BUFFER_BYTES);
     Some((Codec::Retina { codec: Box::new(codec), buffer }, params))
 }
 
 fn from_told(told: ParametersRef<'_>) -> Result<CodecParams, ParamsError> {
     match told {
-        ParametersRef::Video(video) => CodecParams::from_video(video),
         ParametersRef::Audio(audio) => CodecParams::from_aac(audio),
-        ParametersRef::Message(_) => Err(ParamsError::Unsupported { what: "metadata".to_owned() }),
+        ParametersRef::Video(_) | ParametersRef::Message(_) => {
+            Err(ParamsError::Unsupported { what: "anything but sound here".to_owned() })
+        }
     }
 }
 
@@ -226,21 +246,11 @@ fn pushed(
     buffer: &mut DepacketizeBuf,
     meta: PacketMeta,
     packet: &RtpPacket,
-    knows_params: bool,
 ) -> (Vec<Unpacked>, bool) {
     let mut is_sound = buffer.push(codec, meta, &packet.payload).is_ok();
     let mut whole = Vec::new();
     while let Some(item) = codec.pull() {
         match item {
-            Ok(CodecItem::VideoFrame(video)) => {
-                let is_told = video.has_new_parameters() || !knows_params;
-                let told = codec.parameters().filter(|_| is_told).map(from_told);
-                match told.transpose() {
-                    Ok(params) => whole.push(Unpacked { frame: from_video(video), params }),
-                    // Pictures whose parameters cannot be used help nobody.
-                    Err(_) => is_sound = false,
-                }
-            }
             Ok(CodecItem::AudioFrame(audio)) => {
                 whole.push(Unpacked { frame: from_audio(&audio), params: None });
             }

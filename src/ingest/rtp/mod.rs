@@ -15,6 +15,7 @@ mod depacketize;
 mod entry_policy;
 mod flood;
 mod frame;
+mod h26x;
 mod picture_order;
 mod run;
 

@@ -11,7 +11,7 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, HandClock};
-use crate::media::{AccessUnit, ClockSource, Codec, TrackId};
+use crate::media::{AccessUnit, ClockSource, Codec, Entry, TrackId};
 use crate::stream::{Allowance, Next, State, Subscriber};
 use crate::wire::rtsp::Offer;
 
@@ -179,8 +179,9 @@ fn what_is_missing_or_broken_costs_its_picture_and_is_counted() {
     bench.sequence = bench.sequence.wrapping_add(1);
     bench.send(3_600, true, &[0x7c, 0x41, 3]);
     bench.picture(7_200);
-    // A FU that never began, a STAP whose inner length lies, an empty NAL, a reserved type.
-    let broken: [&[u8]; 4] = [&[0x7c, 0x41, 3], &[0x78, 0xff, 0xff, 1], &[0x78, 0, 0], &[0x1f, 1]];
+    // A FU that never began, a STAP that ends in a length, one whose length lies, a forbidden bit.
+    let broken: [&[u8]; 4] =
+        [&[0x7c, 0x41, 3], &[0x78, 0, 9, 0x41], &[0x78, 0xff, 0xff, 1], &[0xc1, 0x9a]];
     for (at, payload) in (1u32..).zip(broken) {
         bench.send(7_200 + at * 3_600, false, payload);
         // The rest of that picture is not taken for one of its own.
@@ -193,6 +194,68 @@ fn what_is_missing_or_broken_costs_its_picture_and_is_counted() {
     assert_eq!((told[0], told[1], told.last().unwrap()), ((5, 0), (1, 1), &(5, 0)), "{told:?}");
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(told[2].1 >= 4, "{told:?}");
+}
+
+#[test]
+fn what_carries_nothing_costs_nothing() {
+    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    bench.key_frame(0);
+    // An empty NAL in a STAP, a reserved type (RFC 6184 §5.2: ignored).
+    for (at, payload) in (1u32..).zip([&[0x78u8, 0, 0][..], &[0x1f, 1]]) {
+        bench.send(at * 3_600, false, payload);
+        bench.picture(at * 3_600);
+    }
+    assert_eq!(bench.told(), [(5, 0), (1, 0), (1, 0)]);
+}
+
+#[test]
+fn units_keep_their_sets_and_all_sets_in_force_are_known() {
+    /// The same as `PPS`, of id 1.
+    const PPS_1: &[u8] = &[0x68, 0x5b, 0x8f, 0x2c];
+    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    bench.key_frame(0);
+    for (at, pps) in (1u32..).zip([PPS_1, PPS, PPS_1, PPS]) {
+        for (set, mark) in [(SPS, false), (pps, false), (&[0x65, 0x88, 1], true)] {
+            bench.send(at * 3_600, mark, set);
+        }
+        bench.later(Duration::from_millis(40));
+    }
+    let units = bench.units();
+    let nals: Vec<_> = crate::media::nal::Nals::new(&units[1].data).collect();
+    assert_eq!(nals, [SPS, PPS_1, &[0x65, 0x88, 1]], "byte for byte");
+    assert_eq!(units[1].params.parameter_nals(), [SPS, PPS, PPS_1]);
+    assert!(units[1..].iter().all(|unit| Arc::ptr_eq(&unit.params, &units[1].params)));
+}
+
+#[test]
+fn a_marker_bit_on_every_slice_ends_no_picture() {
+    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    bench.key_frame(0);
+    for at in 1..=10u32 {
+        bench.send(at * 3_600, true, &[0x41, 0x9a, 1]);
+        bench.send(at * 3_600, true, &[0x41, 0x5a, 2]);
+        bench.later(Duration::from_millis(40));
+    }
+    bench.key_frame(39_600);
+    let slices = |unit: &AccessUnit| crate::media::nal::Nals::new(&unit.data).count();
+    let counts: Vec<_> = bench.units().iter().map(|unit| slices(unit)).collect();
+    // The first picture shows what the marker is worth; the key frame waits for the next one.
+    assert_eq!(counts, [3, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
+}
+
+#[test]
+fn entry_points_other_than_idr_pictures_are_places_to_begin() {
+    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    bench.key_frame(0);
+    bench.picture(3_600);
+    // A recovery point of zero frames, and a slice of type I.
+    bench.send(7_200, false, &[6, 6, 1, 0xc4, 0x80]);
+    bench.send(7_200, true, &[0x41, 0x88, 1]);
+    bench.later(Duration::from_millis(40));
+    bench.picture(10_800);
+    let entries: Vec<_> = bench.units().iter().map(|unit| unit.entry).collect();
+    assert_eq!(entries, [Some(Entry::Closed), None, Some(Entry::Open), None]);
+    assert_eq!(bench.stream.entry(), Some(Entry::Open));
 }
 
 #[test]
@@ -360,10 +423,10 @@ fn a_flood_ends_the_publisher() {
 fn datagrams_wait_for_those_before_them() {
     let mut bench = Bench::new(VIDEO, Carriage::Udp);
     bench.key_frame(0);
-    let first = bench.packet(3_600, true, &[0x41, 1, 1]);
-    let second = bench.packet(7_200, true, &[0x41, 1, 2]);
+    let first = bench.packet(3_600, true, &[0x41, 0x9a, 1]);
+    let second = bench.packet(7_200, true, &[0x41, 0x9a, 2]);
     bench.sequence = bench.sequence.wrapping_add(1);
-    let third = bench.packet(14_400, true, &[0x41, 1, 3]);
+    let third = bench.packet(14_400, true, &[0x41, 0x9a, 3]);
     for packet in [second, first, third] {
         bench.give(TrackId(0), Came::Rtp(packet));
     }

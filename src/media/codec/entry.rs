@@ -6,11 +6,11 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
-use super::h26x::{h264_record, h265_codecs, h265_record};
+use super::h26x::{h264_sets, h265_codecs, h265_record};
 use super::{Codec, CodecParams, Law, ParamsError, Shape, bounded};
 
 /// Bytes of a VisualSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.1.3.
-const VISUAL_BYTES: usize = 86;
+pub(super) const VISUAL_BYTES: usize = 86;
 /// Bytes of an AudioSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.2.3.
 const AUDIO_BYTES: usize = 36;
 /// Descriptor tags, ISO/IEC 14496-1 §7.2.2.1.
@@ -47,8 +47,8 @@ impl CodecParams {
         let (codec, shape) = match kind {
             b"avc1" => {
                 let record = child(VISUAL_BYTES, b"avcC").ok_or(DAMAGED)?;
-                let Codec::H264 { sps, pps } = h264_record(record)? else { return Err(DAMAGED) };
-                return Self::from_h264_sets(&sps, &pps);
+                let (sps, pps, _) = h264_sets(record).ok_or(DAMAGED)?;
+                return Self::from_all_h264_sets(&sps, &pps);
             }
             b"hvc1" => {
                 let record = child(VISUAL_BYTES, b"hvcC").ok_or(DAMAGED)?;

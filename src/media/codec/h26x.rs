@@ -8,8 +8,9 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use retina::codec::{VideoParameters, VideoParametersCodec};
 
+use super::entry::{VISUAL_BYTES, boxes};
 use super::{Codec, CodecParams, ParamsError, Shape, bounded};
-use crate::base::limits::PICTURE_SIDE_PIXELS_MAX;
+use crate::base::limits::{PARAMETER_SETS_MAX, PICTURE_SIDE_PIXELS_MAX};
 
 /// RTP and media clock of all video, ticks per second.
 pub const VIDEO_CLOCK_RATE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
@@ -55,16 +56,78 @@ impl CodecParams {
         .map_err(ParamsError::Unreadable)?;
         Self::from_video(&video)
     }
+
+    /// Reads all H.264 sets in force; the first SPS is the one in use.
+    pub(crate) fn from_all_h264_sets(sps: &[Bytes], pps: &[Bytes]) -> Result<Self, ParamsError> {
+        const DAMAGED: ParamsError = ParamsError::Damaged { record: "H.264 parameter sets" };
+        let used = sps.first().ok_or(DAMAGED)?;
+        // A PPS that belongs to another SPS cannot be read with this one.
+        let pair = |pps: &Bytes| Self::from_h264_sets(used, pps);
+        let fits = pps.iter().position(|pps| pair(pps).is_ok()).unwrap_or(0);
+        let mut params = pair(pps.get(fits).ok_or(DAMAGED)?)?;
+        if sps.len() + pps.len() == 2 {
+            return Ok(params);
+        }
+        let mut pps = pps.to_vec();
+        pps[..=fits].rotate_right(1);
+        let record = record_in(&params.sample_entry, *b"avcC").ok_or(DAMAGED)?;
+        let record = h264_record_of(record, sps, &pps).ok_or(DAMAGED)?;
+        params.sample_entry = entry_with(&params.sample_entry, *b"avcC", &record).ok_or(DAMAGED)?;
+        params.codec = h264_record(&record)?;
+        Ok(params)
+    }
+
+    /// Reads all H.265 sets in force; the first SPS is the one in use.
+    pub(crate) fn from_all_h265_sets(
+        vps: &[Bytes],
+        sps: &[Bytes],
+        pps: &[Bytes],
+    ) -> Result<Self, ParamsError> {
+        use base64::Engine as _;
+        const DAMAGED: ParamsError = ParamsError::Damaged { record: "H.265 parameter sets" };
+        let told = |set: &Bytes| base64::engine::general_purpose::STANDARD.encode(set);
+        let (one_vps, used) = (vps.first().ok_or(DAMAGED)?, sps.first().ok_or(DAMAGED)?);
+        // retina reads the sets of a description, and those alone.
+        let read = |pps: &Bytes| {
+            let (vps, sps, pps) = (told(one_vps), told(used), told(pps));
+            let fmtp = format!("sprop-vps={vps};sprop-sps={sps};sprop-pps={pps}");
+            let rate = VIDEO_CLOCK_RATE.get();
+            let mut codec =
+                retina::codec::Depacketizer::new("video", "h265", rate, None, Some(&fmtp)).ok()?;
+            codec.set_frame_format(retina::codec::FrameFormat::MP4);
+            match codec.parameters() {
+                Some(retina::codec::ParametersRef::Video(video)) => Some(Self::from_video(video)),
+                _ => None,
+            }
+        };
+        let found = pps.iter().enumerate().find_map(|(at, pps)| Some((at, read(pps)?)));
+        let (fits, params) = found.ok_or(DAMAGED)?;
+        let mut params = params?;
+        if vps.len() + sps.len() + pps.len() == 3 {
+            return Ok(params);
+        }
+        let mut pps = pps.to_vec();
+        pps[..=fits].rotate_right(1);
+        let record = record_in(&params.sample_entry, *b"hvcC").ok_or(DAMAGED)?;
+        let record = h265_record_of(record, [vps, sps, &pps]).ok_or(DAMAGED)?;
+        params.sample_entry = entry_with(&params.sample_entry, *b"hvcC", &record).ok_or(DAMAGED)?;
+        params.codec = h265_record(&record)?;
+        Ok(params)
+    }
 }
 
-/// SPS and PPS of an AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3.1.
-pub(super) fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
-    const DAMAGED: ParamsError = ParamsError::Damaged { record: "avcC" };
-    let count = record.get(5).ok_or(DAMAGED)? & 0x1f;
-    let (sps, rest) = sets(&record[6..], usize::from(count)).ok_or(DAMAGED)?;
-    let (&count, rest) = rest.split_first().ok_or(DAMAGED)?;
-    let (pps, _) = sets(rest, usize::from(count)).ok_or(DAMAGED)?;
-    Ok(Codec::H264 { sps: bounded(sps)?, pps: bounded(pps)? })
+/// The sets of an AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3.1, and what follows them.
+pub(super) fn h264_sets(record: &[u8]) -> Option<(Vec<Bytes>, Vec<Bytes>, &[u8])> {
+    let (sps, rest) = sets(record.get(6..)?, usize::from(record[5] & 0x1f))?;
+    let (&count, rest) = rest.split_first()?;
+    let (pps, rest) = sets(rest, usize::from(count))?;
+    Some((sps, pps, rest))
+}
+
+fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
+    let found = h264_sets(record).ok_or(ParamsError::Damaged { record: "avcC" })?;
+    let ((sps, more_sps), (pps, more_pps)) = (first(found.0)?, first(found.1)?);
+    Ok(Codec::H264 { sps, pps, more: [more_sps, more_pps].concat() })
 }
 
 /// VPS, SPS and PPS of an HEVCDecoderConfigurationRecord, ISO/IEC 14496-15 §8.3.3.1.
@@ -72,25 +135,109 @@ pub(super) fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
     const DAMAGED: ParamsError = ParamsError::Damaged { record: "hvcC" };
     let arrays = *record.get(22).ok_or(DAMAGED)?;
     let mut rest = &record[23..];
-    let (mut vps, mut sps, mut pps) = (None, None, None);
+    let (mut vps, mut sps, mut pps) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..arrays {
         let (head, tail) = rest.split_first_chunk::<3>().ok_or(DAMAGED)?;
         let count = usize::from(u16::from_be_bytes([head[1], head[2]]));
         let (set, tail) = sets(tail, count).ok_or(DAMAGED)?;
         match head[0] & 0x3f {
-            32 => vps = Some(set),
-            33 => sps = Some(set),
-            34 => pps = Some(set),
+            32 => vps = set,
+            33 => sps = set,
+            34 => pps = set,
             _ => {}
         }
         rest = tail;
     }
-    match (vps, sps, pps) {
-        (Some(vps), Some(sps), Some(pps)) => {
-            Ok(Codec::H265 { vps: bounded(vps)?, sps: bounded(sps)?, pps: bounded(pps)? })
-        }
-        _ => Err(DAMAGED),
+    let ((vps, a), (sps, b), (pps, c)) = (first(vps)?, first(sps)?, first(pps)?);
+    Ok(Codec::H265 { vps, sps, pps, more: [a, b, c].concat() })
+}
+
+/// The first of several sets, and the others.
+fn first(sets: Vec<Bytes>) -> Result<(Bytes, Vec<Bytes>), ParamsError> {
+    for set in &sets {
+        bounded(set)?;
     }
+    let mut sets = sets.into_iter();
+    let damaged = ParamsError::Damaged { record: "list of parameter sets" };
+    Ok((sets.next().ok_or(damaged)?, sets.collect()))
+}
+
+/// The type of an H.264 set.
+pub(super) fn h264_kind(set: &[u8]) -> u8 {
+    set.first().map_or(0, |first| first & 0x1f)
+}
+
+/// The type of an H.265 set.
+pub(super) fn h265_kind(set: &[u8]) -> u8 {
+    set.first().map_or(0, |first| first >> 1 & 0x3f)
+}
+
+/// Sets in the order in which a decoder wants them: `main` has one of each kind, and behind each
+/// come those of `more` of the same kind.
+pub(super) fn in_order<'a>(
+    main: &[&'a Bytes],
+    more: &'a [Bytes],
+    kind: fn(&[u8]) -> u8,
+) -> Vec<&'a Bytes> {
+    let with_more = |&set: &&'a Bytes| {
+        let alike = more.iter().filter(move |other| kind(other) == kind(set));
+        std::iter::once(set).chain(alike).collect::<Vec<_>>()
+    };
+    main.iter().flat_map(with_more).collect()
+}
+
+/// `sets` behind 16-bit lengths.
+fn put_sets(out: &mut Vec<u8>, sets: &[Bytes]) {
+    for set in sets {
+        // Bounded by PARAMETER_SET_BYTES_MAX.
+        out.extend_from_slice(&u16::try_from(set.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(set);
+    }
+}
+
+/// An `avcC` like `record` with these sets, as many as its counters can say.
+fn h264_record_of(record: &[u8], sps: &[Bytes], pps: &[Bytes]) -> Option<Vec<u8>> {
+    let (_, _, extensions) = h264_sets(record)?;
+    let (sps, pps) = (&sps[..sps.len().min(31)], &pps[..pps.len().min(255)]);
+    let mut out = record.get(..5)?.to_vec();
+    out.push(0xe0 | u8::try_from(sps.len()).ok()?);
+    put_sets(&mut out, sps);
+    out.push(u8::try_from(pps.len()).ok()?);
+    put_sets(&mut out, pps);
+    out.extend_from_slice(extensions);
+    Some(out)
+}
+
+/// An `hvcC` like `record` with these sets. Units carry sets too, so no array is complete.
+fn h265_record_of(record: &[u8], arrays: [&[Bytes]; 3]) -> Option<Vec<u8>> {
+    let mut out = record.get(..22)?.to_vec();
+    out.push(3);
+    for (kind, sets) in (32u8..).zip(arrays) {
+        out.push(kind);
+        out.extend_from_slice(&u16::try_from(sets.len()).ok()?.to_be_bytes());
+        put_sets(&mut out, sets);
+    }
+    Some(out)
+}
+
+/// The sample entry `entry` with `record` in place of its box `name`.
+fn entry_with(entry: &[u8], name: [u8; 4], record: &[u8]) -> Option<Bytes> {
+    let mut out = entry.get(..VISUAL_BYTES)?.to_vec();
+    for (kind, content) in boxes(&entry[VISUAL_BYTES..]) {
+        let content = if kind == name { record } else { content };
+        out.extend_from_slice(&u32::try_from(content.len() + 8).ok()?.to_be_bytes());
+        out.extend_from_slice(&kind);
+        out.extend_from_slice(content);
+    }
+    let length = u32::try_from(out.len()).ok()?;
+    out[..4].copy_from_slice(&length.to_be_bytes());
+    Some(out.into())
+}
+
+/// The content of the box `name` in the sample entry `entry`.
+fn record_in(entry: &[u8], name: [u8; 4]) -> Option<&[u8]> {
+    let found = boxes(entry.get(VISUAL_BYTES..)?).find(|(kind, _)| *kind == name);
+    found.map(|(_, content)| content)
 }
 
 /// The `codecs=` string of an HEVCDecoderConfigurationRecord in `hvc1` (ISO/IEC 14496-15 §E.3).
@@ -109,16 +256,18 @@ pub(super) fn h265_codecs(record: &[u8]) -> Option<String> {
     Some(codecs)
 }
 
-/// The first of `count` sets behind 16-bit lengths, and what follows the last of them.
-fn sets(mut data: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
-    let mut first = None;
+/// `count` sets behind 16-bit lengths, and what follows the last of them. `None` without any.
+fn sets(mut data: &[u8], count: usize) -> Option<(Vec<Bytes>, &[u8])> {
+    let mut found = Vec::new();
     for _ in 0..count {
         let (length, rest) = data.split_first_chunk::<2>()?;
         let (set, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        first.get_or_insert(set);
+        if found.len() < PARAMETER_SETS_MAX {
+            found.push(Bytes::copy_from_slice(set));
+        }
         data = rest;
     }
-    Some((first?, data))
+    (!found.is_empty()).then_some((found, data))
 }
 
 #[cfg(test)]

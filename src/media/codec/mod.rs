@@ -41,6 +41,8 @@ pub enum Codec {
         sps: Bytes,
         /// Picture parameter set NAL.
         pps: Bytes,
+        /// Sets of further ids that are in force: sequence, then picture parameter sets.
+        more: Vec<Bytes>,
     },
     /// ITU-T H.265.
     H265 {
@@ -50,6 +52,8 @@ pub enum Codec {
         sps: Bytes,
         /// Picture parameter set NAL.
         pps: Bytes,
+        /// Sets of further ids that are in force, in the same order.
+        more: Vec<Bytes>,
     },
     /// AAC in raw frames.
     Aac {
@@ -195,10 +199,37 @@ impl CodecParams {
     #[must_use]
     pub fn parameter_nals(&self) -> Vec<&Bytes> {
         match &self.codec {
-            Codec::H264 { sps, pps } => vec![sps, pps],
-            Codec::H265 { vps, sps, pps } => vec![vps, sps, pps],
+            Codec::H264 { sps, pps, more } => h26x::in_order(&[sps, pps], more, h26x::h264_kind),
+            Codec::H265 { vps, sps, pps, more } => {
+                h26x::in_order(&[vps, sps, pps], more, h26x::h265_kind)
+            }
             Codec::Aac { .. } | Codec::G711(_) | Codec::Flac | Codec::Opus => Vec::new(),
         }
+    }
+
+    /// Bytes of the access unit delimiter that `data` begins with, which stays in front of all else
+    /// (ITU-T H.264 §7.4.1.2.3, H.265 §7.4.2.4.4); zero without one.
+    #[must_use]
+    pub fn delimiter_bytes(&self, data: &[u8]) -> usize {
+        let Some(nal) = super::nal::Nals::new(data).next() else { return 0 };
+        let is_delimiter = match self.codec {
+            Codec::H264 { .. } => h26x::h264_kind(nal) == 9,
+            Codec::H265 { .. } => h26x::h265_kind(nal) == 35,
+            _ => false,
+        };
+        if is_delimiter { 4 + nal.len() } else { 0 }
+    }
+
+    /// Whether a decoder that was set up for `other` takes this as it comes: at most the content
+    /// of parameter sets differs.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let is_video = self.kind() == Kind::Video;
+        self == other
+            || is_video
+                && std::mem::discriminant(&self.codec) == std::mem::discriminant(&other.codec)
+                && (self.clock_rate, &self.rfc6381, self.shape)
+                    == (other.clock_rate, &other.rfc6381, other.shape)
     }
 }
 

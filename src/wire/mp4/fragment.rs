@@ -31,6 +31,8 @@ pub struct FragmentBuilder {
     sequence: u32,
     units: Vec<Arc<AccessUnit>>,
     bytes: usize,
+    /// How far apart a track's units are, in its ticks, where that is known.
+    learned: BTreeMap<TrackId, u32>,
 }
 
 /// The times of a fragment's first unit.
@@ -84,13 +86,19 @@ impl FragmentBuilder {
     /// Begins fragment number `sequence` (§8.8.5; counts from one within a file, and may wrap).
     #[must_use]
     pub fn new(sequence: u32) -> Self {
-        Self { sequence, units: Vec::with_capacity(96), bytes: 0 }
+        Self { sequence, units: Vec::with_capacity(96), bytes: 0, learned: BTreeMap::new() }
     }
 
     /// Adds `unit`, which is not before the last one of its track.
     pub fn push(&mut self, unit: Arc<AccessUnit>) {
         self.bytes += unit.data.len();
         self.units.push(unit);
+    }
+
+    /// Says how far apart the units of `track` are, in its ticks: how long the last one lasts when
+    /// nothing else tells.
+    pub fn set_interval(&mut self, track: TrackId, ticks: u32) {
+        self.learned.insert(track, ticks);
     }
 
     /// Whether nothing was pushed.
@@ -120,14 +128,15 @@ impl FragmentBuilder {
     /// Ends the fragment.
     ///
     /// The duration of a track's last sample reaches to `next` when that is of the same track
-    /// and run; else it is that of the sample before, or what is typical of the codec.
+    /// and run; else it is that of the sample before, what was learned of the track, or what is
+    /// typical of the codec.
     ///
     /// # Panics
     /// When nothing was pushed: an empty fragment has no times.
     #[must_use]
     pub fn build(self, next: Option<&AccessUnit>) -> Fragment {
         let first = Arc::clone(self.units.first().expect("a fragment is built from units"));
-        let tracks = by_track(&self.units, next);
+        let tracks = by_track(&self.units, next, &self.learned);
         let head = head(self.sequence, &tracks, self.bytes);
         let samples = || tracks.values().flatten();
         Fragment {
@@ -184,6 +193,7 @@ impl Fragment {
 fn by_track<'a>(
     units: &'a [Arc<AccessUnit>],
     next: Option<&AccessUnit>,
+    learned: &BTreeMap<TrackId, u32>,
 ) -> BTreeMap<TrackId, Vec<Sample<'a>>> {
     let mut tracks: BTreeMap<TrackId, Vec<Sample<'a>>> = BTreeMap::new();
     for unit in units {
@@ -200,6 +210,7 @@ fn by_track<'a>(
             last.ticks = follows
                 .map(|next| ticks_between(last.unit, next))
                 .or(before)
+                .or_else(|| learned.get(&last.unit.track).copied())
                 .unwrap_or_else(|| last.unit.params.typical_ticks(last.unit.data.len()));
         }
     }

@@ -255,6 +255,7 @@ fn h265() -> Arc<CodecParams> {
         vps: Bytes::from_static(&[0x40, 1, 0x0c, 1]),
         sps: Bytes::from_static(&[0x42, 1, 1, 1]),
         pps: Bytes::from_static(&[0x44, 1, 0xc1]),
+        more: Vec::new(),
     };
     params.shape = Shape::Video { width: 64, height: 64, frame_secs: None };
     Arc::new(params)

@@ -50,8 +50,10 @@ pub fn describe(params: &CodecParams, track: TrackId) -> Description {
         Shape::Video { .. } => 1,
     };
     let (rtpmap, fmtp) = match &params.codec {
-        Codec::H264 { sps, pps } => (format!("H264/{rate}"), Some(h264::fmtp(sps, pps))),
-        Codec::H265 { vps, sps, pps } => (format!("H265/{rate}"), Some(h265::fmtp(vps, sps, pps))),
+        Codec::H264 { sps, pps, .. } => (format!("H264/{rate}"), Some(h264::fmtp(sps, pps))),
+        Codec::H265 { vps, sps, pps, .. } => {
+            (format!("H265/{rate}"), Some(h265::fmtp(vps, sps, pps)))
+        }
         Codec::Aac { config } => {
             (format!("mpeg4-generic/{rate}/{channels}"), Some(aac::fmtp(config)))
         }

@@ -55,7 +55,9 @@ pub(super) fn cut<S: Scheme>(unit: &AccessUnit, sets: bool, out: &mut PacketWrit
     }
     let wanted = if sets { unit.params.parameter_nals() } else { Vec::new() };
     for set in &wanted {
-        let own = |nal: &[u8]| S::kind(nal) == S::kind(set);
+        // Where several of a kind are in force, each is looked for by itself.
+        let alone = wanted.iter().filter(|other| S::kind(other) == S::kind(set)).count() == 1;
+        let own = |nal: &[u8]| S::kind(nal) == S::kind(set) && (alone || nal == &set[..]);
         if carried(&&set[..]) && !Nals::new(&unit.data).filter(carried).any(own) {
             group.add(set);
         }

@@ -1,0 +1,325 @@
+//! Access units of H.264 (RFC 6184) and H.265 (RFC 7798) out of RTP payloads.
+//!
+//! Owns: where a unit begins and ends, and the parameter sets in force. Units keep the sets that
+//! they carry, byte for byte: a recording whose sets change stays playable from any entry point.
+//!
+//! A unit ends with the marker bit or with another time stamp (RFC 6184 §5.1), until a sender is
+//! caught that marks every slice: from then on it ends where the next picture begins, one packet
+//! later. What lies behind a gap in the sequence numbers is taken again from the next packet that
+//! begins a picture.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memmem;
+
+use super::clock::Stamp;
+use super::depacketize::Unpacked;
+use super::frame::Frame;
+use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
+use crate::media::CodecParams;
+use crate::media::codec::ParamsError;
+use crate::media::nal;
+use crate::media::parameter_sets::{NalKind, ParameterSets, Standard};
+use crate::wire::rtp::RtpPacket;
+
+/// Bytes of the length before each NAL unit.
+const LENGTH_BYTES: usize = 4;
+
+/// The unit that a packet ended.
+#[derive(Debug)]
+struct Whole {
+    /// NAL units behind their lengths.
+    data: Bytes,
+    /// The time stamp of its first packet.
+    ticks: i64,
+}
+
+/// The depacketizer of one track.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is one fact of its own; together they are no state
+pub(super) struct H26x {
+    standard: Standard,
+    /// Each NAL unit of an aggregate or fragment is numbered (RFC 7798 §4.4, `DONL`).
+    numbered: bool,
+    sets: ParameterSets,
+    /// The sets changed, and no frame has told it yet.
+    changed: bool,
+    unit: BytesMut,
+    /// Time stamp of the first packet of `unit`.
+    at: i64,
+    /// `unit` has a slice already.
+    has_slice: bool,
+    /// The NAL unit in the making.
+    fragment: Option<BytesMut>,
+    /// Nothing is taken until a packet begins a picture.
+    lost: bool,
+    /// A unit was handed out since anything was lost.
+    intact: bool,
+    /// The marker bit means nothing.
+    by_slice: bool,
+}
+
+impl H26x {
+    /// The depacketizer of a track that a description calls `encoding` with `fmtp`.
+    pub(super) fn new(standard: Standard, fmtp: Option<&str>) -> Self {
+        let mut sets = ParameterSets::new(standard);
+        let mut numbered = false;
+        for part in fmtp.unwrap_or_default().split(';') {
+            let Some((key, value)) = part.trim().split_once('=') else { continue };
+            match key.trim().to_ascii_lowercase().as_str() {
+                "sprop-parameter-sets" | "sprop-vps" | "sprop-sps" | "sprop-pps" => {
+                    value.split(',').for_each(|set| learn_told(&mut sets, set.trim()));
+                }
+                "sprop-max-don-diff" => numbered |= value.trim() != "0",
+                _ => {}
+            }
+        }
+        Self {
+            standard,
+            numbered: numbered && standard == Standard::H265,
+            sets,
+            changed: false,
+            unit: BytesMut::new(),
+            at: 0,
+            has_slice: false,
+            fragment: None,
+            lost: false,
+            intact: false,
+            by_slice: false,
+        }
+    }
+
+    /// Takes a packet and gives the frames that it ends, with the parameters where those are new or
+    /// not known yet; and whether what it belongs to is sound.
+    pub(super) fn unpacked(
+        &mut self,
+        packet: &RtpPacket,
+        ticks: i64,
+        loss: bool,
+        knows_params: bool,
+    ) -> (Vec<Unpacked>, bool) {
+        let mut whole = Vec::new();
+        let mut sound = self.push(packet, ticks, loss, &mut whole);
+        let mut frames = Vec::with_capacity(whole.len());
+        for Whole { data, ticks } in whole {
+            self.changed |= self.sets.learn(&data);
+            let wanted = self.changed || !knows_params;
+            let params = if wanted { self.sets.params().transpose() } else { Ok(None) };
+            let Ok(params) = params else {
+                // Pictures whose parameters cannot be used help nobody.
+                sound = false;
+                continue;
+            };
+            self.changed = false;
+            let frame = Frame { stamp: Stamp { ticks, elapsed: 0 }, loss: 0, data };
+            frames.push(Unpacked { frame, params });
+        }
+        (frames, sound)
+    }
+
+    /// What the sets in force describe.
+    pub(super) fn params(&self) -> Option<Result<CodecParams, ParamsError>> {
+        self.sets.params()
+    }
+
+    /// Forgets the unit in the making.
+    pub(super) fn reset(&mut self) {
+        self.drop_unit();
+        self.lose();
+    }
+
+    fn lose(&mut self) {
+        (self.fragment, self.lost, self.intact) = (None, true, false);
+    }
+
+    fn drop_unit(&mut self) {
+        self.unit.clear();
+        (self.fragment, self.has_slice) = (None, false);
+    }
+
+    /// Takes a packet with the time `ticks`; units that it ends are added to `whole`. `false`: what
+    /// it belongs to is broken.
+    fn push(&mut self, packet: &RtpPacket, ticks: i64, loss: bool, whole: &mut Vec<Whole>) -> bool {
+        if loss || ticks != self.at && self.fragment.is_some() {
+            // Whatever is in the making lacks its end, or its middle.
+            self.reset();
+        } else if ticks != self.at && !self.by_slice {
+            self.end(whole);
+        }
+        if !self.has_slice && self.fragment.is_none() {
+            self.at = ticks;
+        }
+        let mut sound = self.payload(&packet.payload, ticks, whole);
+        if packet.marker && !self.by_slice {
+            sound &= self.fragment.take().is_none();
+            self.end(whole);
+        }
+        sound && self.unit.len() <= ACCESS_UNIT_BYTES_MAX
+    }
+
+    fn payload(&mut self, payload: &Bytes, ticks: i64, whole: &mut Vec<Whole>) -> bool {
+        let Some(&first) = payload.first() else { return true };
+        match self.standard {
+            Standard::H264 => match first & 0x1f {
+                1..=23 => self.several(payload, ticks, whole),
+                24 => self.aggregate(payload.slice(1..), 0, ticks, whole), // STAP-A, §5.7.1
+                28 => self.fragment_of_h264(payload, ticks, whole),        // FU-A, §5.8
+                // Interleaved mode is not asked for; types 0, 30 and 31 are reserved.
+                _ => true,
+            },
+            Standard::H265 => {
+                let don = if self.numbered { 2 } else { 0 };
+                match first >> 1 & 0x3f {
+                    0..=47 if payload.len() > 2 + don => {
+                        if don == 0 {
+                            return self.several(payload, ticks, whole);
+                        }
+                        let nal = [&payload[..2], &payload[2 + don..]].concat();
+                        self.several(&nal, ticks, whole)
+                    }
+                    48 => {
+                        let rest = payload.get(2 + don..).unwrap_or_default();
+                        // `DOND` is one octet before each further length, §4.4.2.
+                        self.aggregate(payload.slice_ref(rest), don / 2, ticks, whole)
+                    }
+                    49 => self.fragment_of_h265(payload, don, ticks, whole), // FU, §4.4.3
+                    _ => true,
+                }
+            }
+        }
+    }
+
+    /// NAL units behind 16-bit lengths, each but the first behind `gap` octets.
+    fn aggregate(
+        &mut self,
+        payload: Bytes,
+        gap: usize,
+        ticks: i64,
+        whole: &mut Vec<Whole>,
+    ) -> bool {
+        let mut rest = &payload[..];
+        while let Some((length, tail)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*length));
+            let Some((nal, tail)) = tail.split_at_checked(length) else { return false };
+            if !self.several(nal, ticks, whole) {
+                return false;
+            }
+            rest = tail.get(gap..).unwrap_or_default();
+        }
+        true
+    }
+
+    fn fragment_of_h264(&mut self, payload: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+        let &[indicator, header, ref piece @ ..] = payload else { return false };
+        let first = [indicator & 0xe0 | header & 0x1f];
+        self.fragment(&first, header, piece, ticks, whole)
+    }
+
+    fn fragment_of_h265(
+        &mut self,
+        payload: &[u8],
+        don: usize,
+        ticks: i64,
+        whole: &mut Vec<Whole>,
+    ) -> bool {
+        let &[first, second, header, ref piece @ ..] = payload else { return false };
+        let first = [first & 0x81 | (header & 0x3f) << 1, second];
+        // The number stands in the first fragment only.
+        let skip = if header & 0x80 != 0 { don } else { 0 };
+        self.fragment(&first, header, piece.get(skip..).unwrap_or_default(), ticks, whole)
+    }
+
+    /// A piece of a NAL unit; `header` has the S and E bits.
+    fn fragment(
+        &mut self,
+        first: &[u8],
+        header: u8,
+        piece: &[u8],
+        ticks: i64,
+        whole: &mut Vec<Whole>,
+    ) -> bool {
+        if header & 0x80 != 0 {
+            let begun = self.fragment.take().is_none();
+            let mut nal = BytesMut::with_capacity(piece.len() * 4);
+            nal.extend_from_slice(first);
+            self.fragment = Some(nal);
+            if !begun {
+                return false;
+            }
+        }
+        let Some(nal) = &mut self.fragment else {
+            // Its beginning was lost: no news when that is known already.
+            return self.lost;
+        };
+        nal.extend_from_slice(piece);
+        if nal.len() + self.unit.len() > ACCESS_UNIT_BYTES_MAX {
+            return false;
+        }
+        if header & 0x40 == 0 {
+            return true;
+        }
+        let Some(nal) = self.fragment.take() else { return true };
+        self.several(&nal, ticks, whole)
+    }
+
+    /// A NAL unit, or several with start codes between them, as some cameras send.
+    fn several(&mut self, nal: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+        let Some(at) = memmem::find(nal, nal::START_CODE) else {
+            return self.one(nal, ticks, whole);
+        };
+        let front = nal::without_trailing_zeros(&nal[..at]);
+        (front.is_empty() || self.one(front, ticks, whole))
+            && nal::annex_b(&nal[at..]).all(|nal| self.one(nal, ticks, whole))
+    }
+
+    fn one(&mut self, nal: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+        if nal.len() <= self.standard.header_bytes() || nal[0] & 0x80 != 0 {
+            return nal.len() <= self.standard.header_bytes();
+        }
+        let kind = self.standard.kind(nal);
+        let begins = !matches!(kind, NalKind::Slice | NalKind::Other);
+        if self.lost {
+            if !begins {
+                return true; // the rest of what was lost
+            }
+            self.lost = false;
+            self.at = ticks;
+        }
+        if kind == NalKind::Slice && !self.has_slice && self.intact {
+            // The picture before was handed out before its end: the marker bit is of no use.
+            self.by_slice = true;
+            self.reset();
+            return false;
+        }
+        if self.by_slice && self.has_slice && begins {
+            self.end(whole);
+            self.at = ticks;
+        }
+        self.has_slice |= matches!(kind, NalKind::FirstSlice | NalKind::Slice);
+        self.unit.reserve(LENGTH_BYTES + nal.len());
+        // One packet, or a NAL unit bounded by ACCESS_UNIT_BYTES_MAX.
+        self.unit.put_u32(u32::try_from(nal.len()).unwrap_or(u32::MAX));
+        self.unit.extend_from_slice(nal);
+        true
+    }
+
+    /// Hands out the unit in the making. Sets alone are no unit: they belong to the next picture.
+    fn end(&mut self, whole: &mut Vec<Whole>) {
+        if self.has_slice {
+            self.intact = true;
+            self.has_slice = false;
+            whole.push(Whole { data: self.unit.split().freeze(), ticks: self.at });
+        }
+    }
+}
+
+/// Takes over a set of the description, in base64; what cannot be read is left out.
+fn learn_told(sets: &mut ParameterSets, text: &str) {
+    use base64::Engine as _;
+    let Ok(told) = base64::engine::general_purpose::STANDARD.decode(text) else { return };
+    let nal = match memmem::find(&told, nal::START_CODE) {
+        None => nal::length_prefixed([&told[..]]),
+        Some(0 | 1) => nal::length_prefixed(nal::annex_b(&told)),
+        Some(at) => nal::length_prefixed([nal::without_trailing_zeros(&told[..at])]),
+    };
+    sets.learn(&nal);
+}

@@ -1,0 +1,53 @@
+//! Reads the bits of a NAL unit (ITU-T H.264 §7.2, §9.1; the same in H.265).
+
+/// Reads bits of a NAL unit's payload, past its emulation prevention octets.
+#[derive(Clone, Debug)]
+pub(crate) struct Bits<'a> {
+    octets: &'a [u8],
+    zeros: u8,
+    current: u8,
+    left: u8,
+}
+
+impl<'a> Bits<'a> {
+    /// Reads `octets`, which begin behind the NAL unit's header.
+    pub(crate) fn new(octets: &'a [u8]) -> Self {
+        Self { octets, zeros: 0, current: 0, left: 0 }
+    }
+
+    /// The next bit.
+    pub(crate) fn bit(&mut self) -> Option<bool> {
+        if self.left == 0 {
+            let (mut octet, mut rest) = self.octets.split_first()?;
+            if self.zeros >= 2 && *octet == 3 {
+                (octet, rest) = rest.split_first()?;
+                self.zeros = 0;
+            }
+            self.zeros = if *octet == 0 { self.zeros + 1 } else { 0 };
+            (self.current, self.octets, self.left) = (*octet, rest, 8);
+        }
+        self.left -= 1;
+        Some(self.current >> self.left & 1 == 1)
+    }
+
+    /// Passes over `count` bits.
+    pub(crate) fn skip(&mut self, count: u32) -> Option<()> {
+        (0..count).try_for_each(|_| self.bit().map(|_| ()))
+    }
+
+    /// An Exp-Golomb code, ITU-T H.264 §9.1; `None` past 31 leading zeros.
+    pub(crate) fn ue(&mut self) -> Option<u32> {
+        let mut zeros = 0u32;
+        while !self.bit()? {
+            zeros += 1;
+            if zeros > 31 {
+                return None;
+            }
+        }
+        let mut value = 1u64;
+        for _ in 0..zeros {
+            value = value << 1 | u64::from(self.bit()?);
+        }
+        u32::try_from(value - 1).ok()
+    }
+}
