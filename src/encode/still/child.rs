@@ -10,6 +10,7 @@ use openh264::formats::YUVSource;
 
 use super::colours::Told;
 use super::hevc::{Hevc, HevcError};
+use super::idr;
 use super::message::{Coded, Outcome, Reply, Request};
 use super::pixels::{Decoded, Plane};
 use super::{Job, sandbox};
@@ -61,7 +62,11 @@ pub fn run_child(job: Job, h265: bool) -> Result<(), ChildError> {
 }
 
 fn answer(request: &Request, hevc: &Result<Hevc, String>) -> Reply {
-    let annex_b = nal::to_annex_b(&request.nals);
+    let turned = match request.coded {
+        Coded::H264 => idr::as_idr(&request.nals),
+        Coded::H265 => None,
+    };
+    let annex_b = nal::to_annex_b(turned.as_deref().unwrap_or(&request.nals));
     let made = match (request.coded, hevc) {
         (Coded::H264, _) => h264(&annex_b, request),
         (Coded::H265, Ok(hevc)) => hevc

@@ -11,6 +11,7 @@ mod child;
 mod colours;
 mod decoder;
 mod hevc;
+mod idr;
 mod message;
 mod pixels;
 mod sandbox;
