@@ -11,11 +11,12 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::base::limits::{
-    MJPEG_VIEWERS_MAX, SNAPSHOT_AGE_MAX, SNAPSHOT_CACHE_TIME, SNAPSHOT_WIDTHS_MAX,
+    MJPEG_VIEWERS_MAX, SNAPSHOT_AGE_MAX, SNAPSHOT_AGE_MIN, SNAPSHOT_CACHE_TIME, SNAPSHOT_GRACE,
+    SNAPSHOT_WIDTHS_MAX,
 };
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
-use crate::media::{AccessUnit, Kind};
+use crate::media::{AccessUnit, Entry, Kind};
 use crate::stream::{Allowance, Next, State, Stream};
 
 /// The newest picture of one stream as JPEG.
@@ -48,7 +49,7 @@ pub struct Picture {
     pub captured: WallTime,
     /// When it arrived here.
     pub arrived: BootTime,
-    /// How long ago that is; at most [`SNAPSHOT_AGE_MAX`].
+    /// How long ago that is; at most twice the time between two key frames and a little more.
     pub age: Duration,
 }
 
@@ -129,11 +130,19 @@ impl Thumbnail {
             return Err(ThumbnailError::NoKeyFrame { stream: stream(), why: self.why() });
         };
         let age = self.clock.boot().since(unit.arrived);
-        if age > SNAPSHOT_AGE_MAX {
+        if age > self.age_max() {
             let age_secs = age.as_secs();
             return Err(ThumbnailError::TooOld { stream: stream(), age_secs, why: self.why() });
         }
         Ok(unit)
+    }
+
+    /// How old the newest key frame may be: with a long time between two of them an old one is the
+    /// newest picture there is.
+    fn age_max(&self) -> Duration {
+        let interval = self.stream.entry_interval().unwrap_or_default();
+        let most = interval.saturating_mul(2).saturating_add(SNAPSHOT_GRACE);
+        most.clamp(SNAPSHOT_AGE_MIN, SNAPSHOT_AGE_MAX)
     }
 
     fn why(&self) -> String {
@@ -149,6 +158,14 @@ impl Thumbnail {
         unit: &AccessUnit,
         width: Option<u16>,
     ) -> Result<Decoded, ThumbnailError> {
+        if !unit.is_sync() {
+            let words = format!(
+                "stream '{}' sends no key pictures (entry: {}): set the camera to send I-frames",
+                self.stream.name(),
+                unit.entry.map_or("none", Entry::as_str),
+            );
+            return Err(ThumbnailError::Decode(StillError::NoDecoder { words }));
+        }
         let frame = KeyFrame::new(&unit.params, unit.data.clone());
         let no_video = || ThumbnailError::NoKeyFrame {
             stream: self.stream.name().to_string(),

@@ -12,6 +12,7 @@
 //!    [`Next::Lagged`] and goes on at the newest such place; it never sees half a GOP.
 
 mod frame_rate;
+mod pace;
 mod rate;
 mod state;
 mod window;

@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::frame_rate::FrameRates;
+use super::pace::Pace;
 use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
 use crate::base::name::StreamName;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
-use crate::media::{AccessUnit, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Entry, RunId, TrackId, Tracks};
 
 /// How a stream is doing, in words that a person can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub struct Stream {
     runs: Mutex<u32>,
     rates: Mutex<Rates>,
     frame_rates: Mutex<FrameRates>,
+    pace: Mutex<Pace>,
     encoding: ArcSwapOption<Encoding>,
     /// What the source counted.
     pub meter: Meter,
@@ -102,6 +105,7 @@ impl Stream {
             runs: Mutex::new(0),
             rates: Mutex::default(),
             frame_rates: Mutex::default(),
+            pace: Mutex::default(),
             encoding: ArcSwapOption::default(),
             meter: Meter::default(),
         })
@@ -170,6 +174,7 @@ impl Stream {
         }
         self.measured().count(&unit);
         self.paced().count(&unit);
+        lock(&self.pace).count(&unit);
         self.publisher.publish(Arc::new(unit));
     }
 
@@ -178,6 +183,24 @@ impl Stream {
     #[must_use]
     pub fn rates(&self) -> Vec<(TrackId, u32)> {
         self.measured().told()
+    }
+
+    /// Of which class the newest place to begin was; `None` before the first picture.
+    #[must_use]
+    pub fn entry(&self) -> Option<Entry> {
+        lock(&self.pace).entry
+    }
+
+    /// The time from one picture to the next, as learned in the run that is on.
+    #[must_use]
+    pub fn picture_interval(&self) -> Option<Duration> {
+        lock(&self.pace).interval()
+    }
+
+    /// The time from one place to begin to the next, as learned in the run that is on.
+    #[must_use]
+    pub fn entry_interval(&self) -> Option<Duration> {
+        lock(&self.pace).entry_interval()
     }
 
     fn measured(&self) -> MutexGuard<'_, Rates> {

@@ -95,8 +95,14 @@ pub const EXPORT_READ_BYTES: usize = 1 << 20;
 /// Gaps that a planned download can name; of further ones only the number is known.
 pub const EXPORT_GAPS_MAX: usize = 10_000;
 
-/// A key frame older than this is not shown as a live picture.
-pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(10);
+/// A key frame is shown as a live picture until it is older than twice the time from one to the next
+/// and [`SNAPSHOT_GRACE`], but at least for so long.
+pub const SNAPSHOT_AGE_MIN: Duration = Duration::from_secs(10);
+/// See [`SNAPSHOT_AGE_MIN`].
+pub const SNAPSHOT_GRACE: Duration = Duration::from_secs(5);
+/// A key frame older than this is never shown as a live picture: twice the longest time between two
+/// that cameras are set to.
+pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(125);
 /// A decoded picture is served again for this long: less than the second that most cameras take
 /// from one key frame to the next.
 pub const SNAPSHOT_CACHE_TIME: Duration = Duration::from_millis(800);

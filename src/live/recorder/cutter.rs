@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::limits::FRAGMENT_SPAN_MAX;
-use crate::media::{AccessUnit, CodecParams, Kind, RunId, Tracks};
+use crate::media::nal::{Nals, length_prefixed};
+use crate::media::{AccessUnit, CodecParams, Interval, Kind, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// A finished fragment with what the ring is to know of it.
@@ -29,12 +30,18 @@ pub(super) struct Cut {
 pub(super) struct Cutter {
     bytes_max: usize,
     tracks: Vec<Arc<CodecParams>>,
+    /// The parameters that `init` describes, which may be older ones of the same decoder.
+    described: Vec<Arc<CodecParams>>,
+    /// Sets came that `init` does not have: each entry point carries its own from then on.
+    outdated: bool,
     init: Bytes,
     run: Option<RunId>,
     builder: FragmentBuilder,
     sequence: u32,
     run_start: bool,
     loss_before: bool,
+    /// How far apart each track's units are.
+    intervals: Vec<Interval>,
     /// Units are passed over until one comes at which a reader can begin.
     begun: bool,
 }
@@ -44,12 +51,15 @@ impl Default for Cutter {
         Self {
             bytes_max: usize::MAX,
             tracks: Vec::new(),
+            described: Vec::new(),
+            outdated: false,
             init: Bytes::new(),
             run: None,
             builder: FragmentBuilder::new(1),
             sequence: 1,
             run_start: false,
             loss_before: false,
+            intervals: Vec::new(),
             begun: false,
         }
     }
@@ -73,6 +83,7 @@ impl Cutter {
             (self.run_start, self.begun) = (true, false);
             // What the run before had may not be there any more, a camera may lose a track.
             self.tracks.clear();
+            self.intervals.clear();
         }
         if self.changes_params(&unit) {
             cut = cut.or_else(|| self.flush(None));
@@ -84,8 +95,14 @@ impl Cutter {
             return cut;
         }
         self.begun = true;
+        let unit = self.with_sets(unit);
         let cut =
             cut.or_else(|| if self.ends_before(&unit) { self.flush(Some(&unit)) } else { None });
+        let track = usize::from(unit.track.0);
+        if self.intervals.len() <= track {
+            self.intervals.resize_with(track + 1, Interval::default);
+        }
+        self.intervals[track].push(unit.decode.ticks);
         self.builder.push(unit);
         cut
     }
@@ -103,6 +120,12 @@ impl Cutter {
             return None;
         }
         self.sequence = self.sequence.wrapping_add(1);
+        for (track, interval) in (0u8..).zip(&self.intervals) {
+            let learned = interval.learned().and_then(|ticks| u32::try_from(ticks).ok());
+            if let Some(ticks) = learned {
+                self.builder.set_interval(TrackId(track), ticks);
+            }
+        }
         let fresh = FragmentBuilder::new(self.sequence);
         let fragment = std::mem::replace(&mut self.builder, fresh).build(next);
         let run_start = std::mem::take(&mut self.run_start);
@@ -158,7 +181,33 @@ impl Cutter {
             Some(known) => *known = Arc::clone(&unit.params),
             None => params.push(Arc::clone(&unit.params)),
         }
-        self.init = init_segment(&Tracks::new(unit.run, params.iter().cloned()));
+        // What differs in the content of parameter sets alone is carried by the samples, so that
+        // a camera whose sets change with every key frame does not take a slot for each.
+        let is_alike = params.len() == self.described.len()
+            && params.iter().zip(&self.described).all(|(new, old)| new.is_alike(old));
+        if !is_alike {
+            self.init = init_segment(&Tracks::new(unit.run, params.iter().cloned()));
+            self.described.clone_from(&params);
+        }
+        self.outdated = is_alike && (self.outdated || params != self.described);
         self.tracks = params;
+    }
+
+    /// `unit` with the parameter sets that it needs in front, where it does not carry them and the
+    /// init segment does not tell them any more.
+    fn with_sets(&self, unit: Arc<AccessUnit>) -> Arc<AccessUnit> {
+        if !self.outdated || !unit.random_access() {
+            return unit;
+        }
+        let sets = unit.params.parameter_nals();
+        let lacks = |set: &&&Bytes| !Nals::new(&unit.data).any(|nal| nal == &set[..]);
+        let missing: Vec<&[u8]> = sets.iter().filter(lacks).map(|set| &set[..]).collect();
+        if missing.is_empty() {
+            return unit;
+        }
+        let missing = length_prefixed(missing);
+        let front = unit.params.delimiter_bytes(&unit.data);
+        let data = [&unit.data[..front], &missing, &unit.data[front..]].concat();
+        Arc::new(AccessUnit { data: data.into(), ..AccessUnit::clone(&unit) })
     }
 }

@@ -104,6 +104,40 @@ fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
 }
 
 #[test]
+fn sets_that_change_with_every_key_frame_are_carried_by_the_samples() {
+    let mut cutter = Cutter::default();
+    let sps = [0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    let other: &[u8] = &[0x68, 0xee, 0x3c, 0x80];
+    let sets = [PPS, other].map(|pps| Arc::new(CodecParams::from_h264_sets(&sps, pps).unwrap()));
+    let mut cuts: Vec<Cut> = Vec::new();
+    for at in 0..6u64 {
+        let params = &sets[usize::try_from(at % 2).unwrap()];
+        cuts.extend(cutter.push(unit(1, 0, params, at * 40, true), None));
+    }
+    cuts.extend(cutter.flush(None));
+    assert_eq!(cuts.len(), 6);
+    assert!(cuts.iter().all(|cut| cut.init == cuts[0].init), "one decoder, one init segment");
+    for (at, cut) in cuts.iter().enumerate() {
+        let nals: Vec<_> = crate::media::nal::Nals::new(&cut.fragment.data[0]).collect();
+        let pps = if at % 2 == 0 { PPS } else { other };
+        let wanted: &[&[u8]] = if at == 0 { &[&[0x65]] } else { &[&sps, pps, &[0x65]] };
+        assert_eq!(nals, wanted, "what the init segment does not say any more goes in front");
+    }
+}
+
+#[test]
+fn a_lone_picture_lasts_as_long_as_those_before_it() {
+    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    let mut spans = Vec::new();
+    for at in 0..4 {
+        // A picture every four seconds, each closed before the next one comes.
+        let _ = cutter.push(unit(1, 0, &params, at * 4_000, true), None);
+        spans.push(cutter.flush(None).unwrap().fragment.span);
+    }
+    assert_eq!(spans[1..], [Duration::from_secs(4); 3]);
+}
+
+#[test]
 fn sound_comes_along_and_does_not_end_a_fragment() {
     let (video, audio) = (video(0x33), audio());
     let tracks = Tracks::new(RunId(1), [Arc::clone(&video), Arc::clone(&audio)]);

@@ -11,7 +11,7 @@ use crate::base::time::WallTime;
 use crate::dvr::StreamStatus;
 use crate::live::recorder::Recorder;
 use crate::live::{Outlet, Readers};
-use crate::media::{Kind, Shape, Track};
+use crate::media::{Entry, Kind, Shape, Track};
 use crate::serve::http::context::HttpContext;
 use crate::stream::Encoding;
 
@@ -25,6 +25,10 @@ pub(super) struct StreamReport {
     source: &'static str,
     tracks: Vec<TrackReport>,
     last_frame_age_ms: Option<u64>,
+    /// Where readers can begin: `closed`, `open`, `gradual`, `intra`, or `none`.
+    entry: Option<&'static str>,
+    /// From one such place to the next.
+    entry_interval_ms: Option<u64>,
     recording: Option<StreamStatus>,
     /// `None` where the stream comes encoded.
     encoding: Option<Arc<Encoding>>,
@@ -78,6 +82,10 @@ impl StreamReport {
             tracks: tracks
                 .map_or_else(Vec::new, |tracks| tracks.list.iter().map(TrackReport::new).collect()),
             last_frame_age_ms: age.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            entry: stream.entry().map(Entry::as_str),
+            entry_interval_ms: stream
+                .entry_interval()
+                .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
             recording: outlet.recorder.as_ref().map(Recorder::status),
             encoding: stream.encoding(),
             readers: outlet.readers(),
