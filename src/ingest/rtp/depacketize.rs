@@ -14,7 +14,7 @@ use retina::rtp::PacketMeta;
 use retina::testutil::DepacketizeBuf;
 
 use super::clock::Stamp;
-use super::frame::{Frame, from_audio};
+use super::frame::{Frame, Unpacked, from_audio};
 use super::h26x::H26x;
 use super::run::LaneSpec;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -26,13 +26,6 @@ use crate::wire::rtsp::OfferedMedium;
 
 /// First room for the packets of a frame; it grows with what comes.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// A frame, and the parameters when it has new ones.
-#[derive(Debug)]
-pub(crate) struct Unpacked {
-    pub(crate) frame: Frame,
-    pub(crate) params: Option<CodecParams>,
-}
 
 /// The depacketizer of one track.
 pub(crate) struct Depacketizer {

@@ -5,7 +5,7 @@ use retina::codec::{AudioFrame, VideoFrame};
 
 use super::clock::Stamp;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
-use crate::media::{Kind, nal};
+use crate::media::{CodecParams, Kind, nal};
 
 /// One picture or frame of audio with its RTP time.
 #[derive(Clone, Debug)]
@@ -14,6 +14,13 @@ pub(crate) struct Frame {
     /// Frames lost directly before this one, as far as anybody knows.
     pub(crate) loss: u16,
     pub(crate) data: Bytes,
+}
+
+/// A frame, and the parameters when it has new ones.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    pub(crate) frame: Frame,
+    pub(crate) params: Option<CodecParams>,
 }
 
 impl Frame {

@@ -12,8 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
 
 use super::clock::Stamp;
-use super::depacketize::Unpacked;
-use super::frame::Frame;
+use super::frame::{Frame, Unpacked};
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::CodecParams;
 use crate::media::codec::ParamsError;

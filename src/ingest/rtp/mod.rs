@@ -20,7 +20,7 @@ mod picture_order;
 mod run;
 
 pub(crate) use clock::{Now, Stamp};
-pub(crate) use depacketize::{Depacketizer, Unpacked};
+pub(crate) use depacketize::Depacketizer;
 pub(crate) use flood::FloodGate;
-pub(crate) use frame::{Frame, from_audio, from_video};
+pub(crate) use frame::{Frame, Unpacked, from_audio, from_video};
 pub(crate) use run::{LaneSpec, Progress, Run, TimelineEnd};
