@@ -27,6 +27,7 @@ pub(super) struct Cut {
 
 /// Cuts one stream into fragments of at most a second.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // facts about the next fragment, one independent of another
 pub(super) struct Cutter {
     bytes_max: usize,
     tracks: Vec<Arc<CodecParams>>,
