@@ -6,30 +6,16 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
+use super::boxes::{VISUAL_BYTES, boxes};
 use super::h26x::{h264_sets, h265_codecs, h265_record};
 use super::{Codec, CodecParams, Law, ParamsError, Shape, bounded};
 
-/// Bytes of a VisualSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.1.3.
-pub(super) const VISUAL_BYTES: usize = 86;
 /// Bytes of an AudioSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.2.3.
 const AUDIO_BYTES: usize = 36;
 /// Descriptor tags, ISO/IEC 14496-1 §7.2.2.1.
 const ES: u8 = 3;
 const DECODER_CONFIG: u8 = 4;
 const DECODER_SPECIFIC: u8 = 5;
-
-/// The boxes that `bytes` is made of: type and content. Ends at the first that does not fit.
-pub fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let (length, _) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (whole, behind) = rest.split_at_checked(length)?;
-        let kind = *whole.get(4..8)?.first_chunk()?;
-        rest = behind;
-        Some((kind, &whole[8..]))
-    })
-}
 
 impl CodecParams {
     /// Reads a sample entry as it stands in our own recordings; `clock_rate` is the track's

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use retina::codec::{VideoParameters, VideoParametersCodec};
 
-use super::entry::{VISUAL_BYTES, boxes};
+use super::boxes::{VISUAL_BYTES, boxes};
 use super::{Codec, CodecParams, ParamsError, Shape, bounded};
 use crate::base::limits::{PARAMETER_SETS_MAX, PICTURE_SIDE_PIXELS_MAX};
 

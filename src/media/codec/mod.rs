@@ -5,6 +5,7 @@
 //! retina's parameter readers, which also serve the pulled cameras, do the bit reading.
 
 mod aac;
+mod boxes;
 mod entry;
 mod flac;
 mod g711;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use entry::boxes;
+pub use boxes::boxes;
 pub use flac::frame as flac_frame;
 pub use g711::Law;
 pub use h26x::VIDEO_CLOCK_RATE;
