@@ -148,7 +148,9 @@ pub(super) fn claim(text: &str) -> Parsed<()> {
 pub(super) fn host(text: &str) -> Parsed<String> {
     let url = url::Url::parse(&format!("http://{text}/")).ok();
     let host = url.as_ref().and_then(url::Url::host_str).map(str::to_owned);
-    host.filter(|host| host.eq_ignore_ascii_case(text)).ok_or_else(|| {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let plain = |host: &String| host.eq_ignore_ascii_case(text) && host.bytes().all(is_plain);
+    host.filter(plain).ok_or_else(|| {
         (format!("{text:?} is not a host name"), "a name without a port, such as \"nvr.example\"")
     })
 }
