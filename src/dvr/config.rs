@@ -18,7 +18,7 @@ pub struct Config {
 
 /// What a stream is granted of the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// Bytes that other streams do not take from it.
     pub min_bytes: u64,
     /// Bytes that it does not exceed, rounded up to a slot.

@@ -21,23 +21,27 @@ use tokio::sync::{oneshot, watch};
 pub use self::catalogue::clock::{ClockRow, ClockTable, Step};
 pub use self::catalogue::days::{Day, days};
 pub use self::catalogue::facts::{End, Facts};
-pub use self::catalogue::listing::{Gap, Listing, MarkView, PinView, Reason, Run, Seam};
-pub use self::catalogue::pin::{Pin, PinError, PinWish};
-pub use self::catalogue::recent::Stored;
-pub use self::catalogue::segment::Chapter;
+pub use self::catalogue::listing::{
+    Discontinuity, Gap, Listing, MarkView, PinView, Reason, Recording,
+};
+pub use self::catalogue::pin::{NewPin, Pin, PinError};
+pub use self::catalogue::recent::DurableFragment;
+pub use self::catalogue::segment::RecordedSegment;
 pub use self::catalogue::shrink_plan::{Loss, Proposal, ShrinkError, Shrunk};
-pub use self::config::{Config, Keep};
+pub use self::config::{Config, Retention};
 pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::format::journal_record::{
-    Cause, Mark, Numbered, Parsed, Rebuild, Record, Resize, Session, Trouble,
+    Cause, Mark, Parsed, ProcessRun, Rebuild, Record, Resize, SegmentNumber, Trouble,
 };
 pub use self::format::seal::{Entry, Identity, SlotHeader};
 pub use self::format::slot::{Contents, Strictness, Tail};
-pub use self::read::cursor::{Clip, Depth, Head, Leases, Place, Tape, Way};
-pub use self::read::footage::{Footage, HeldLap, OpenLap};
-pub use self::read::key_frame_lookup::{Moment, Moments};
-pub use self::read::past::{Chapters, PastLap};
+pub use self::read::cursor::{
+    Depth, Direction, FragmentMeta, FragmentPlace, FragmentRead, Leases, RecordingCursor,
+};
+pub use self::read::footage::{Footage, LapLease, LapReader};
+pub use self::read::key_frame_lookup::{KeyFrameAt, KeyFrameLookup};
+pub use self::read::past::{LapSegments, PastLap};
 pub use self::read::replay::{Piece, Replay};
 pub use self::read::tool;
 pub use self::read::tool::{Lap, Reader};
@@ -45,13 +49,13 @@ pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Pro
 pub use self::store::size::Size;
 pub use self::store::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
-use self::catalogue::lap::Held;
+use self::catalogue::lap::LapInfo;
 use self::catalogue::listing;
 use self::store::index::IndexHandle;
-use self::store::indexer::{Keeper, OpenIndex};
+use self::store::indexer::{Indexer, OpenIndex};
 use self::store::journal::Journal;
-use self::store::messages::{Append, Ask, Change, Command};
-use self::store::ring_writer::Storage;
+use self::store::messages::{Append, Ask, Command, JournalChange};
+use self::store::ring_writer::RingWriter;
 use self::store::state::{Shared, StreamLog};
 use self::store::{capacity, shrink};
 use crate::base::limits::{
@@ -126,13 +130,13 @@ impl Dvr {
     ) -> Result<Self, DvrError> {
         let (end, ended) = sync_channel::<()>(3);
         let open_index = Box::new(IndexHandle::open);
-        let (dvr, storage, keeper, journal) =
+        let (dvr, storage, indexer, journal) =
             Self::parts(disk, boot, config, clock, heartbeat, open_index);
         *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
         let (other, third) = (end.clone(), end.clone());
         spawn("dvr-index", move || {
-            keeper.run();
+            indexer.run();
             drop(other);
         })?;
         spawn("dvr-journal", move || {
@@ -156,22 +160,23 @@ impl Dvr {
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
         open_index: OpenIndex,
-    ) -> (Self, Storage, Keeper, Journal) {
+    ) -> (Self, RingWriter, Indexer, Journal) {
         let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
         let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
         let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (asks, asked) = sync_channel(JOURNAL_QUEUE_LEN_MAX);
-        let keeper = Keeper::new(Arc::clone(&shared), notes, commands.clone(), open_index);
+        let indexer = Indexer::new(Arc::clone(&shared), notes, commands.clone(), open_index);
         let journal = Journal::new(Arc::clone(&shared), boot, asked, commands.clone());
-        let storage = Storage::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
+        let storage =
+            RingWriter::new(Arc::clone(&shared), config, boot, queue, notes_in, heartbeat);
         let threads = Threads { shared: Arc::clone(&shared), ended: Mutex::default() };
         let dvr = Self { shared, boot, commands, asks, threads: Arc::new(threads) };
-        (dvr, storage, keeper, journal)
+        (dvr, storage, indexer, journal)
     }
 
     /// The way into the ring for `stream`, which is granted `keep`. One writer per stream.
     #[must_use]
-    pub fn writer(&self, stream: &StreamName, keep: Keep) -> Writer {
+    pub fn writer(&self, stream: &StreamName, keep: Retention) -> Writer {
         Writer {
             shared: Arc::clone(&self.shared),
             commands: self.commands.clone(),
@@ -208,7 +213,7 @@ impl Dvr {
     pub fn boots(&self, stream: &StreamName, from: WallTime, until: WallTime) -> Vec<Identity> {
         let facts = self.shared.facts();
         let table = self.shared.table();
-        let meets = |held: &&Held| {
+        let meets = |held: &&LapInfo| {
             let mut placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             held.stream == *stream && placed.any(|(start, end)| start < until && end > from)
         };
@@ -220,8 +225,8 @@ impl Dvr {
     }
 
     /// Protects a range; returns when that is on the medium.
-    pub async fn pin(&self, wish: PinWish) -> Result<PinView, PinError> {
-        match self.ask(Change::Pin(wish)).await? {
+    pub async fn pin(&self, wish: NewPin) -> Result<PinView, PinError> {
+        match self.ask(JournalChange::Pin(wish)).await? {
             Record::Pin(pin) => Ok(PinView::from(&pin)),
             _ => Err(not_answered()),
         }
@@ -229,7 +234,7 @@ impl Dvr {
 
     /// Protects it no more; returns when that is on the medium.
     pub async fn unpin(&self, id: u64) -> Result<(), PinError> {
-        self.ask(Change::Unpin(id)).await.map(drop)
+        self.ask(JournalChange::Unpin(id)).await.map(drop)
     }
 
     /// Marks a moment of one stream, or of all; returns when that is on the medium.
@@ -243,13 +248,13 @@ impl Dvr {
             let text = format!("`text` must have 1 to {MARK_TEXT_BYTES_MAX} bytes.");
             return Err(PinError::Wrong(text));
         }
-        match self.ask(Change::Mark { stream, at, text }).await? {
+        match self.ask(JournalChange::Mark { stream, at, text }).await? {
             Record::Mark(mark) => Ok(listing::mark(&mark)),
             _ => Err(not_answered()),
         }
     }
 
-    async fn ask(&self, change: Change) -> Result<Record, PinError> {
+    async fn ask(&self, change: JournalChange) -> Result<Record, PinError> {
         let (reply, answer) = oneshot::channel();
         self.asks.try_send(Ask { change, reply }).map_err(|_| not_answered())?;
         match tokio::time::timeout(JOURNAL_ANSWER_TIME_MAX, answer).await {
@@ -303,8 +308,8 @@ impl Dvr {
     }
 
     /// A cursor over what `stream` has recorded; blocks on nothing but locks.
-    pub fn tape(&self, stream: &StreamName) -> Result<Tape, DvrError> {
-        Tape::open(Arc::clone(&self.shared), self.boot, stream)
+    pub fn recording_cursor(&self, stream: &StreamName) -> Result<RecordingCursor, DvrError> {
+        RecordingCursor::open(Arc::clone(&self.shared), self.boot, stream)
     }
 
     /// The date that footage of now will have in the recording: a capture that is dated by
@@ -316,7 +321,7 @@ impl Dvr {
 
     /// Everything about the storage, with the forecast.
     #[must_use]
-    pub fn storage(&self) -> capacity::Storage {
+    pub fn storage(&self) -> capacity::StorageReport {
         capacity::storage(&self.shared)
     }
 

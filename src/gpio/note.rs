@@ -13,7 +13,7 @@ use super::input::Config;
 use crate::base::limits::{INPUT_NOTE_TIME_MAX, INPUT_PINS_MAX, JOURNAL_RETRY_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
-use crate::dvr::{Dvr, PinError, PinWish};
+use crate::dvr::{Dvr, NewPin, PinError};
 
 /// The owner of what inputs protect begins so.
 const OWNER: &str = "input ";
@@ -59,7 +59,7 @@ impl Notes {
         self.clock.wall().offset_nanos(-nanos(self.clock.boot().since(at)))
     }
 
-    async fn protect(&self, begun: BootTime, wish: PinWish) -> Result<(), PinError> {
+    async fn protect(&self, begun: BootTime, wish: NewPin) -> Result<(), PinError> {
         let ours = self.dvr.pins().iter().filter(|pin| pin.owner.starts_with(OWNER)).count();
         if ours >= INPUT_PINS_MAX {
             return Err(PinError::TooMany);
@@ -86,8 +86,8 @@ impl Notes {
 }
 
 /// What an event at `at` protects, at the date `now`.
-pub(super) fn ranges(input: &str, config: &Config, at: WallTime, now: WallTime) -> Vec<PinWish> {
-    let wish = |stream: &StreamName| PinWish {
+pub(super) fn ranges(input: &str, config: &Config, at: WallTime, now: WallTime) -> Vec<NewPin> {
+    let wish = |stream: &StreamName| NewPin {
         stream: stream.clone(),
         from: at.offset_nanos(-nanos(config.before)),
         until: at.offset_nanos(nanos(config.after)),

@@ -17,7 +17,7 @@ use super::service::Playback;
 use super::session::{Continuity, DueUnit, FrameFilter, PlayPosition, PlaybackSession, TimedUnit};
 use crate::base::limits::PLAY_SCENE_BYTES_MAX;
 use crate::base::time::{MediaTime, SharedClock, WallTime};
-use crate::dvr::Way;
+use crate::dvr::Direction;
 use crate::media::duration::Durations;
 use crate::media::{AccessUnit, RunId, Tracks};
 use crate::stream::Stream;
@@ -33,7 +33,7 @@ pub struct PlaybackParams {
     /// From when.
     pub start: WallTime,
     /// Which way.
-    pub way: Way,
+    pub way: Direction,
     /// Key frames only. Backwards there is nothing else.
     pub keys: bool,
     /// Where its timeline begins, in nanoseconds: behind all that its viewer was shown before.
@@ -73,7 +73,7 @@ pub struct MediaChunk {
     /// The date of the first picture that is shown.
     pub wall: WallTime,
     /// Which way the dates run.
-    pub way: Way,
+    pub way: Direction,
 }
 
 /// One viewer's past.
@@ -102,7 +102,7 @@ impl Playback {
         clock: &SharedClock,
         params: PlaybackParams,
     ) -> Result<BrowserPlayback, PlaybackError> {
-        let backwards = params.way == Way::Backward;
+        let backwards = params.way == Direction::Backward;
         let speed = if backwards { PlaySpeed::MINUS_ONE } else { PlaySpeed::ONE };
         let from = PlayFrom::Date(PlayRange { from: params.start, until: None });
         let session = self.open(stream, clock, &PlayRequest { from, speed, onvif: None })?;
@@ -243,7 +243,7 @@ impl BrowserPlayback {
     }
 
     fn make_format(&self, tracks: Tracks) -> Option<WebFormat> {
-        let silent = self.params.keys || self.params.way == Way::Backward;
+        let silent = self.params.keys || self.params.way == Direction::Backward;
         if silent { WebFormat::silent(tracks) } else { WebFormat::new(tracks) }
     }
 
@@ -296,8 +296,8 @@ impl BrowserPlayback {
         let base = MediaTime::from_nanos(self.params.base_nanos, rate).ticks;
         let at = |ticks: i64| MediaTime { ticks: base.saturating_add(ticks), rate };
         let ahead = match self.params.way {
-            Way::Forward => unit.present.ticks.saturating_sub(unit.decode.ticks),
-            Way::Backward => 0,
+            Direction::Forward => unit.present.ticks.saturating_sub(unit.decode.ticks),
+            Direction::Backward => 0,
         };
         let (decode, present) = (at(timed.ticks.saturating_sub(ahead)), at(timed.ticks));
         AccessUnit { decode, present, run: RunId::default(), ..unit.clone() }
@@ -313,8 +313,8 @@ impl BrowserPlayback {
         let first = lead.iter().min_by_key(|unit| unit.present.ticks);
         let last = lead.iter().map(|unit| unit.captured.wall);
         self.newest = match self.params.way {
-            Way::Forward => last.max(),
-            Way::Backward => last.min(),
+            Direction::Forward => last.max(),
+            Direction::Backward => last.min(),
         }
         .unwrap_or(self.newest);
         let mut pictures: Vec<_> = lead.iter().map(|unit| unit.present.ticks).collect();

@@ -11,7 +11,7 @@ use crate::base::cache::Shelf;
 use crate::base::limits::{PAST_PICTURE_CACHE_BYTES_MAX, PAST_PICTURES_AT_ONCE, PICTURE_WAIT_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, WallTime};
-use crate::dvr::{Clip, Dvr, DvrError, Identity, Moment};
+use crate::dvr::{Dvr, DvrError, FragmentRead, Identity, KeyFrameAt};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
 use crate::media::AccessUnit;
 use crate::playback::unpack::Unpacker;
@@ -126,10 +126,10 @@ impl PastPictures {
         }
         let turn = tokio::time::timeout(PICTURE_WAIT_MAX, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| PastError::Busy)?.map_err(|_| PastError::Busy)?;
-        let moment = self.dvr.moments(stream).at(at).await.map_err(PastError::disk(at))?;
+        let moment = self.dvr.key_frame_lookup(stream).at(at).await.map_err(PastError::disk(at))?;
         let clip = match moment {
-            Moment::Key(clip) => clip,
-            Moment::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
+            KeyFrameAt::Key(clip) => clip,
+            KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
         let (frame, captured) = key_frame(&clip).ok_or(PastError::Damaged { at })?;
         let key = (stream.clone(), clip.boot, clip.entry.decode_nanos, width);
@@ -156,7 +156,7 @@ impl PastPictures {
 }
 
 /// The key frame that `clip` begins with, and its date.
-pub(crate) fn key_frame(clip: &Clip) -> Option<(KeyFrame, WallTime)> {
+pub(crate) fn key_frame(clip: &FragmentRead) -> Option<(KeyFrame, WallTime)> {
     let units = Unpacker::default().units(clip).ok()?;
     let unit = units.into_iter().find(AccessUnit::random_access)?;
     Some((KeyFrame::new(&unit.params, unit.data)?, unit.captured.wall))

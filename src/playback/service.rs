@@ -16,7 +16,7 @@ use super::unpack::Unpacker;
 use crate::base::limits::REPLAY_SESSIONS_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::SharedClock;
-use crate::dvr::{Dvr, Way};
+use crate::dvr::{Direction, Dvr};
 use crate::media::Tracks;
 use crate::stream::Stream;
 
@@ -61,7 +61,8 @@ impl Playback {
         request: &PlayRequest,
     ) -> Result<PlaybackSession, PlaybackError> {
         let place = self.place()?;
-        let tape = self.dvr.tape(stream.name()).map_err(|_| PlaybackError::Unreadable)?;
+        let tape =
+            self.dvr.recording_cursor(stream.name()).map_err(|_| PlaybackError::Unreadable)?;
         let (stream, clock) = (Arc::clone(stream), Arc::clone(clock));
         Ok(PlaybackSession::new(stream, clock, (self.dvr.clone(), tape), request, place))
     }
@@ -73,11 +74,11 @@ impl Playback {
         range: PlayRange,
     ) -> Result<TracksProbe, PlaybackError> {
         let place = self.place()?;
-        let mut tape = self.dvr.tape(stream).map_err(|_| PlaybackError::Unreadable)?;
+        let mut tape = self.dvr.recording_cursor(stream).map_err(|_| PlaybackError::Unreadable)?;
         Ok(tokio::task::spawn_blocking(move || {
             let _place = place;
             let found =
-                tape.seek(range.from, Way::Forward).map_err(|_| PlaybackError::Unreadable)?;
+                tape.seek(range.from, Direction::Forward).map_err(|_| PlaybackError::Unreadable)?;
             let clip = if found { tape.forward(false) } else { Ok(None) };
             let clip = clip.map_err(|_| PlaybackError::Unreadable)?;
             let clip = clip.filter(|clip| range.until.is_none_or(|until| clip.start < until));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::time::{MediaTime, WallTime};
-use crate::dvr::Clip;
+use crate::dvr::FragmentRead;
 use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, Tracks};
 use crate::wire::mp4::{ReadError, read_fragment, read_init};
 
@@ -25,7 +25,7 @@ impl Unpacker {
     }
 
     /// The tracks of `clip`.
-    pub(super) fn tracks(&mut self, clip: &Clip) -> Result<Arc<Tracks>, ReadError> {
+    pub(super) fn tracks(&mut self, clip: &FragmentRead) -> Result<Arc<Tracks>, ReadError> {
         match &self.tracks {
             Some(tracks) if self.init == clip.init => Ok(Arc::clone(tracks)),
             _ => {
@@ -38,7 +38,7 @@ impl Unpacker {
 
     /// The units of `clip` over all tracks in the order in which they are decoded, each with its
     /// own date: that of the fragment, which is its first unit's, and what lies between.
-    pub(crate) fn units(&mut self, clip: &Clip) -> Result<Vec<AccessUnit>, ReadError> {
+    pub(crate) fn units(&mut self, clip: &FragmentRead) -> Result<Vec<AccessUnit>, ReadError> {
         let tracks = self.tracks(clip)?;
         let has_video = tracks.video().is_some();
         let mut units = Vec::with_capacity(clip.entry.samples.min(1_024) as usize);

@@ -27,7 +27,7 @@ use fastrand::Rng;
 use film::{Film, RATE};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, WallTime};
-use holdfast::dvr::Keep;
+use holdfast::dvr::Retention;
 use holdfast::media::{AccessUnit, RunId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
@@ -81,7 +81,7 @@ async fn sheets(door: &TestBox, begin: WallTime) {
 /// Fills the ring with the film, a fragment for each second.
 async fn record(door: &TestBox, begin: WallTime) {
     let film = Film::load();
-    let writer = door.dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
+    let writer = door.dvr.writer(&StreamName::parse("gate").unwrap(), Retention::default());
     let init = init_segment(&Tracks::new(RunId(1), [Arc::clone(&film.params)]));
     let now = (LongOn.boot(), LongOn.wall());
     let unit = |number: u32| {

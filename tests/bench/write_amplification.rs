@@ -15,7 +15,7 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Keep, Size};
+use holdfast::dvr::{Config, Dvr, Retention, Size};
 use holdfast::live::recorder::Recorder;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -166,7 +166,7 @@ async fn record(load: &Load, dvr: &Dvr) -> u64 {
     let begin = |number: u32| {
         let name = StreamName::parse(&format!("cam{number}")).expect("a name");
         let stream = Stream::new(name, "bench", WallTime::from_unix_nanos(0));
-        let recorder = Recorder::keep(Arc::clone(&stream), dvr, &supervisor, Keep::default());
+        let recorder = Recorder::keep(Arc::clone(&stream), dvr, &supervisor, Retention::default());
         let run = stream.begin_run();
         stream.set_tracks(Arc::new(Tracks::new(run, [Arc::clone(&params)])));
         (stream, recorder, run)
@@ -224,7 +224,7 @@ fn unit(params: &Arc<CodecParams>, run: RunId, frame: u32, mbit: f64) -> AccessU
 fn fill(dvr: &Dvr) {
     let params = Arc::new(CodecParams::from_h264_sets(SPS, PPS).expect("a good pair"));
     let init: Bytes = init_segment(&Tracks::new(RunId(1), [Arc::clone(&params)]));
-    let writer = dvr.writer(&StreamName::parse("fill").expect("a name"), Keep::default());
+    let writer = dvr.writer(&StreamName::parse("fill").expect("a name"), Retention::default());
     let held = || dvr.status().held_slots;
     let (mut at, mut more) = (0, SLOT_BYTES * (SLOTS + 1));
     while held() < SLOTS || more > 0 {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Keep, Reader, Size, tool};
+use holdfast::dvr::{Config, Dvr, Reader, Retention, Size, tool};
 use holdfast::live::recorder::Recorder;
 use holdfast::media::{AccessUnit, RunId, Tracks};
 use holdfast::stream::Stream;
@@ -113,7 +113,7 @@ async fn a_ring_that_wrapped_several_times_decodes_slot_by_slot() {
     let dvr = Dvr::open(config(dir.path(), 512 << 10), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock);
     let stream = stream();
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Keep::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     // Some 1.7 MiB a round, 5 MiB of ring.
     let round = Duration::from_secs(10);
     publish(&stream, &recorder, &footage, 0..16, round).await;
@@ -143,7 +143,7 @@ async fn nothing_is_lost_between_source_and_ring() {
     let dvr = Dvr::open(config(dir.path(), 1 << 20), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock.clone());
     let stream = stream();
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Keep::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     publish(&stream, &recorder, &footage, 0..1, Duration::ZERO).await;
     supervisor.stop().await;
     assert_eq!(recorder.totals().lost, 0);
@@ -155,7 +155,7 @@ async fn nothing_is_lost_between_source_and_ring() {
     // A process that starts again in this boot goes on behind it, in the same slot.
     let dvr = Dvr::open(config(dir.path(), 1 << 20), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock);
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Keep::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     publish(&stream, &recorder, &footage, 1..2, Duration::from_secs(16)).await;
     supervisor.stop().await;
     drop(recorder);
@@ -192,7 +192,7 @@ async fn a_range_is_copied_into_files_that_play() {
     let dvr = Dvr::open(config(dir.path(), 512 << 10), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock);
     let stream = stream();
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Keep::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     publish(&stream, &recorder, &footage, 0..2, Duration::from_secs(16)).await;
     supervisor.stop().await;
     drop(recorder);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Keep, Reader, Run, Size, Writer, tool};
+use holdfast::dvr::{Config, Dvr, Reader, Recording, Retention, Size, Writer, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -80,7 +80,7 @@ struct Master {
     /// The same one start before.
     index_before: Vec<(PathBuf, Vec<u8>)>,
     /// What the slots hold.
-    runs: Vec<Vec<Run>>,
+    runs: Vec<Vec<Recording>>,
     /// How many slots the index knows: all but the last one of each stream.
     records: usize,
 }
@@ -161,7 +161,7 @@ impl Master {
     fn make() -> Self {
         let dir = scratch();
         let dvr = open(dir.path());
-        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Keep::default()));
+        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Retention::default()));
         let init = init();
         for at in 0..FRAGMENTS {
             for writer in &writers {
@@ -295,13 +295,13 @@ fn records_in(index: &Path) -> usize {
 }
 
 /// What the slots themselves say, without an index.
-fn scan(dir: &Path) -> Vec<Vec<Run>> {
+fn scan(dir: &Path) -> Vec<Vec<Recording>> {
     let reader = Reader::open(dir).unwrap();
     let mut listings = tool::listings(&reader).unwrap();
     STREAMS.map(|stream| listings.remove(&name(stream)).unwrap().runs).into()
 }
 
-fn count(runs: &[Vec<Run>]) -> usize {
+fn count(runs: &[Vec<Recording>]) -> usize {
     runs.iter().flatten().map(|run| usize::try_from(run.fragments).unwrap()).sum()
 }
 
@@ -312,7 +312,7 @@ fn live(master: &Master, dir: &Path, damage: &Damage, records: bool) -> Outcome 
     let dvr = open(dir);
     let mut outcome = Outcome::default();
     if records {
-        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Keep::default()));
+        let writers = STREAMS.map(|stream| dvr.writer(&name(stream), Retention::default()));
         let init = init();
         until("the ring", START_MAX, || dvr.status().slot_bytes > 0);
         for writer in &writers {

@@ -12,7 +12,7 @@ use crate::harness::wait_for;
 use fastrand::Rng;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock, WallTime};
-use holdfast::dvr::{Reader, Run, tool};
+use holdfast::dvr::{Reader, Recording, tool};
 
 const KILLS: u32 = 60;
 /// Slots are decoded after so many kills, and at the end.
@@ -38,7 +38,7 @@ struct House {
     daemon: Daemon,
     random: Rng,
     /// What was there after the last kill.
-    runs: BTreeMap<String, Vec<Run>>,
+    runs: BTreeMap<String, Vec<Recording>>,
     seen: Seen,
 }
 
@@ -113,7 +113,7 @@ impl House {
     }
 
     /// The runs of every stream, from the slots alone.
-    fn read(&self) -> BTreeMap<String, Vec<Run>> {
+    fn read(&self) -> BTreeMap<String, Vec<Recording>> {
         let data = self.daemon.data_dir();
         let mut found = match Reader::open(&data) {
             Ok(reader) => tool::listings(&reader).unwrap(),
@@ -133,10 +133,11 @@ impl House {
 }
 
 /// Whether every run of `before` is in `after`, but for what was at the front and made room.
-fn still_there<'a>(before: &'a [Run], after: &[Run]) -> Result<(), &'a Run> {
+fn still_there<'a>(before: &'a [Recording], after: &[Recording]) -> Result<(), &'a Recording> {
     let oldest = after.first().map_or(WallTime::from_unix_nanos(i64::MAX), |run| run.start);
-    let same =
-        |run: &&Run| after.iter().any(|found| found.end == run.end && found.start >= run.start);
+    let same = |run: &&Recording| {
+        after.iter().any(|found| found.end == run.end && found.start >= run.start)
+    };
     match before.iter().filter(|run| run.end > oldest || after.is_empty()).find(|run| !same(run)) {
         None => Ok(()),
         Some(run) => Err(run),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Keep, Reader, RingState, Size, tool};
+use holdfast::dvr::{Config, Dvr, Reader, Retention, RingState, Size, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -38,7 +38,7 @@ fn record_for_ever(dir: &Path) -> ! {
     while dvr.status().ring != RingState::Ready {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let writer = dvr.writer(&gate(), Keep::default());
+    let writer = dvr.writer(&gate(), Retention::default());
     let params = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
     let init = init_segment(&Tracks::new(RunId(1), [Arc::clone(&params)]));
     let mut durable = writer.durable();

@@ -20,8 +20,8 @@ use fastrand::Rng;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{
-    Config, Disk, DiskFile, Dvr, DvrError, Entry, Keep, Open, Reader, RealDisk, RingState, Size,
-    Volume, Writer, tool,
+    Config, Disk, DiskFile, Dvr, DvrError, Entry, Open, Reader, RealDisk, Retention, RingState,
+    Size, Volume, Writer, tool,
 };
 use holdfast::media::codec::Law;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
@@ -371,7 +371,8 @@ impl Recorder {
         wait_for("the ring is ready", Duration::from_secs(5), || {
             (dvr.status().ring == RingState::Ready).then_some(())
         });
-        let writer = |name: &&str| dvr.writer(&StreamName::parse(name).unwrap(), Keep::default());
+        let writer =
+            |name: &&str| dvr.writer(&StreamName::parse(name).unwrap(), Retention::default());
         let writers = STREAMS.iter().map(writer).collect();
         let params = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
         Self { dvr, writers, params }

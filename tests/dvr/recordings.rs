@@ -8,7 +8,7 @@ use crate::door::TestBox;
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
-use holdfast::dvr::{Keep, Writer};
+use holdfast::dvr::{Retention, Writer};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -70,7 +70,7 @@ async fn recorded(door: &TestBox, count: u32) -> (Writer, WallTime, WallTime) {
         door.get("/api/v1/storage").await.json()["ring"]["state"] == "ready"
     })
     .await;
-    let writer = door.dvr.writer(&gate, Keep::default());
+    let writer = door.dvr.writer(&gate, Retention::default());
     let (from, until_date) = record(door, &writer, count, 10_000);
     until("the commit", async || {
         writer.durable().borrow().is_some_and(|durable| durable.fragments == u64::from(count))

@@ -12,7 +12,7 @@ use crate::harness::{need, run, wait_for};
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{self, Dvr, Keep, PinWish, Reader, RingState, Size};
+use holdfast::dvr::{self, Dvr, NewPin, Reader, Retention, RingState, Size};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -58,7 +58,7 @@ fn fill(data_dir: &Path) -> u64 {
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
     wait_for("the ring", LONG, || (dvr.status().ring == RingState::Ready).then_some(()));
     let gate = StreamName::parse("gate").unwrap();
-    let writer = dvr.writer(&gate, Keep::default());
+    let writer = dvr.writer(&gate, Retention::default());
     let begins = begins();
     let params = Arc::new(CodecParams::g711(Law::A, RATE, 1));
     let init = init_segment(&Tracks::new(RunId(1), [params]));
@@ -71,7 +71,7 @@ fn fill(data_dir: &Path) -> u64 {
     let count = || writer.durable().borrow().map_or(0, |durable| durable.fragments);
     wait_for("the commit", LONG, || (count() == u64::from(SECONDS)).then_some(()));
     let oldest = dvr.listing(&gate).runs[0].start;
-    let wish = PinWish {
+    let wish = NewPin {
         stream: gate,
         from: oldest,
         until: oldest.offset_nanos(500_000_000),

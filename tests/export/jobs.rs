@@ -16,7 +16,7 @@ use bytes::Bytes;
 use holdfast::base::device::PublicKey;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{self, Dvr, Keep, RingState};
+use holdfast::dvr::{self, Dvr, Retention, RingState};
 use holdfast::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId, Tracks};
 use holdfast::playback::export_jobs::verify::verify;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
@@ -354,7 +354,7 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
     wait_for("the ring", MOST, || (dvr.status().ring == RingState::Ready).then_some(()));
     let tracks = Tracks::new(RunId(1), [Arc::clone(&key.params)]);
     let init = init_segment(&tracks);
-    let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
+    let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Retention::default());
     let span = Duration::from_secs(u64::from(count));
     let (begun, wall) = (clock.boot().before(span), clock.wall());
     let start = wall.offset_nanos(-i64::from(count) * 1_000_000_000);

@@ -20,7 +20,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{
     BootTime, Clock, ClockQuality, MediaTime, SharedClock, SystemClock, Trust, WallTime,
 };
-use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -472,7 +472,7 @@ impl Ring {
         let shared: SharedClock = clock.clone();
         let dvr = Dvr::open(config, Arc::clone(&shared), None).unwrap();
         let stream = StreamName::parse("gate").unwrap();
-        let writer = dvr.writer(&stream, Keep::default());
+        let writer = dvr.writer(&stream, Retention::default());
         let past = RecordedHls::new(dvr.footage(&stream), shared);
         Self { dir, clock, dvr, writer, past, appended: 0 }
     }
@@ -603,7 +603,7 @@ async fn a_clock_that_is_set_later_moves_what_was_recorded_before() {
     let moved = async {
         // The two clocks are read one behind the other.
         let is_near = |at: WallTime| since(Ring::date(first), at).abs() < 0.02;
-        let is_moved = |runs: &[dvr::Run]| runs.len() == 1 && is_near(runs[0].start);
+        let is_moved = |runs: &[dvr::Recording]| runs.len() == 1 && is_near(runs[0].start);
         while !is_moved(&ring.dvr.listing(&stream).runs) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -10,7 +10,7 @@ use crate::clock::LongOn;
 use crate::door::{Setup, TestBox};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, WallTime};
-use holdfast::dvr::{Keep, Writer};
+use holdfast::dvr::{Retention, Writer};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 const NANOS: i64 = 1_000_000_000;
@@ -28,7 +28,8 @@ impl Bench {
     async fn open() -> Self {
         let setup = Setup::new(env!("CARGO_BIN_EXE_holdfast").into());
         let door = TestBox::open_with(Setup { clock: Arc::new(LongOn), ..setup }).await;
-        let writer = Some(door.dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default()));
+        let writer =
+            Some(door.dvr.writer(&StreamName::parse("gate").unwrap(), Retention::default()));
         let now = LongOn.wall().as_unix_nanos() / NANOS;
         let boundary = (now - 3_600) / 600 * 600;
         Self { door, writer, film: Film::new(), written: 0, boundary }
@@ -200,7 +201,7 @@ async fn a_sheet_grows_with_its_footage_and_goes_with_it() {
     }
     // The ring turns: as much comes as it holds, and the first footage goes.
     bench.writer = None;
-    let other = bench.door.dvr.writer(&StreamName::parse("yard").unwrap(), Keep::default());
+    let other = bench.door.dvr.writer(&StreamName::parse("yard").unwrap(), Retention::default());
     fill(&mut bench, &other).await;
     let gone = bench.door.get(&path).await;
     assert_eq!((gone.status, gone.code().as_str()), (404, "no_footage"));

@@ -14,7 +14,7 @@ const LOSS_GAP_NANOS_MIN: i64 = 250_000_000;
 
 /// A run, or the part of one that one slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct Extent {
     /// Dates as they were believed when it was recorded.
     start: WallTime,
     end: WallTime,
@@ -30,7 +30,7 @@ pub(crate) struct Stretch {
     loss_before: bool,
 }
 
-impl Stretch {
+impl Extent {
     /// The stretch that is one fragment.
     pub(crate) fn of(entry: &Entry) -> Self {
         let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
@@ -100,8 +100,8 @@ pub(crate) fn is_joined(hole_nanos: i64, loss_before: bool) -> bool {
 }
 
 /// Puts `next` behind the last of `list`: as part of it, or as a stretch of its own.
-pub(crate) fn absorb(list: &mut Vec<Stretch>, next: Stretch, same_boot: bool) {
-    let goes_on = |newest: &Stretch| newest.goes_on_in(&next) && !newest.leaps_to(&next);
+pub(crate) fn absorb(list: &mut Vec<Extent>, next: Extent, same_boot: bool) {
+    let goes_on = |newest: &Extent| newest.goes_on_in(&next) && !newest.leaps_to(&next);
     match list.last_mut().filter(|newest| same_boot && goes_on(newest)) {
         Some(newest) => newest.swallow(&next),
         None => list.push(next),

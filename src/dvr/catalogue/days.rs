@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::listing::{Listing, Run};
+use crate::dvr::catalogue::listing::{Listing, Recording};
 
 /// Days of one run at most; no footage is that long, only a date that is wrong.
 const DAYS_PER_RUN_MAX: usize = 4_000;
@@ -50,7 +50,7 @@ pub fn days(listing: &Listing, zone: &TimeZone) -> Vec<Day> {
 }
 
 /// Tells each day of a run: its date, both midnights, nanoseconds and bytes of the run in it.
-fn cut(run: &Run, zone: &TimeZone, tell: &mut dyn FnMut(Date, i64, i64, i64, u128)) {
+fn cut(run: &Recording, zone: &TimeZone, tell: &mut dyn FnMut(Date, i64, i64, i64, u128)) {
     let (from, until) = (run.start.as_unix_nanos(), run.end.as_unix_nanos());
     let whole = u128::from(until.saturating_sub(from).max(1).unsigned_abs());
     let mut at = from;
@@ -86,7 +86,7 @@ mod tests {
 
     fn run(start: &str, end: &str, bytes: u64) -> Listing {
         let date = |text| WallTime::parse_rfc3339(text).unwrap();
-        let run = Run { start: date(start), end: date(end), bytes, fragments: 1 };
+        let run = Recording { start: date(start), end: date(end), bytes, fragments: 1 };
         Listing { runs: vec![run], ..Listing::default() }
     }
 
@@ -116,7 +116,7 @@ mod tests {
     fn dates_beyond_the_calendar_end() {
         let (start, end) =
             (WallTime::from_unix_nanos(i64::MIN), WallTime::from_unix_nanos(i64::MAX));
-        let runs = vec![Run { start, end, bytes: 1, fragments: 1 }];
+        let runs = vec![Recording { start, end, bytes: 1, fragments: 1 }];
         assert!(days(&Listing { runs, ..Listing::default() }, &TimeZone::UTC).len() <= 4_000);
     }
 }

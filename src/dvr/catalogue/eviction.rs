@@ -10,21 +10,21 @@ use crate::base::limits::FAILING_PAUSE;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::catalogue::continuity::Stretch;
-use crate::dvr::catalogue::lap::{Held, SlotView};
-use crate::dvr::catalogue::table::SlotTable;
-use crate::dvr::config::Keep;
+use crate::dvr::catalogue::continuity::Extent;
+use crate::dvr::catalogue::lap::{LapInfo, SlotView};
+use crate::dvr::catalogue::table::Catalogue;
+use crate::dvr::config::Retention;
 
 /// A slot to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum NextSlot {
     /// Its file is to be made.
     Make(u32),
     /// Its file is there; what it holds, if anything, goes.
     Reuse(u32),
 }
 
-impl SlotTable {
+impl Catalogue {
     /// Whether the slot holds this lap and it may be given up for its age.
     pub(crate) fn may_expire(&self, number: u32, generation: u64) -> bool {
         let Some(SlotView::Held(held)) = self.slots.get(&number) else { return false };
@@ -39,16 +39,16 @@ impl SlotTable {
     /// stays, and so does one that seems to lie in the future. A date for which nobody vouches
     /// makes nothing old: such footage is older than its stream may keep when a later lap of the
     /// stream is.
-    pub(crate) fn older(
+    pub(crate) fn expired(
         &self,
         now: WallTime,
         age_max: impl Fn(&StreamName) -> Option<Duration>,
         clock: &ClockTable,
         most: usize,
     ) -> Vec<(u32, u64)> {
-        let vouched = |held: &Held, stretch: &Stretch| stretch.is_vouched(clock, held.boot);
+        let vouched = |held: &LapInfo, stretch: &Extent| stretch.is_vouched(clock, held.boot);
         // All of it of which the date is known is older.
-        let is_older = |held: &Held| {
+        let is_older = |held: &LapInfo| {
             let Some(age_max) = age_max(&held.stream) else { return false };
             let age_nanos = i64::try_from(age_max.as_nanos()).unwrap_or(i64::MAX);
             let oldest_kept = now.offset_nanos(age_nanos.saturating_neg());
@@ -63,7 +63,7 @@ impl SlotTable {
                 *newest = held.generation.max(*newest);
             }
         }
-        let is_older = |held: &Held| {
+        let is_older = |held: &LapInfo| {
             let newest = newest_old.get(&held.stream);
             newest.is_some_and(|&newest| held.generation <= newest) && is_older(held)
         };
@@ -85,8 +85,8 @@ impl SlotTable {
     }
 
     /// Laps that may go, the oldest first: those that are neither being written nor protected.
-    fn idle(&self) -> Vec<(u32, &Held)> {
-        let may_go = |(_, held): &(u32, &Held)| !held.active && !self.is_protected(held);
+    fn idle(&self) -> Vec<(u32, &LapInfo)> {
+        let may_go = |(_, held): &(u32, &LapInfo)| !held.active && !self.is_protected(held);
         let mut idle: Vec<_> = self.held().filter(may_go).collect();
         idle.sort_unstable_by_key(|(_, held)| held.generation);
         idle
@@ -101,13 +101,13 @@ impl SlotTable {
     }
 
     /// The `count` slots that go when the ring is made smaller, with the laps in them: first
-    /// those without footage, the highest number first; then, as in [`SlotTable::choose`], the
+    /// those without footage, the highest number first; then, as in [`Catalogue::choose`], the
     /// oldest laps of streams that hold more than their shares, and the oldest of all. What is
     /// protected or being written stays, so there may be fewer; what is being read does not.
-    pub(crate) fn first_to_go(
+    pub(crate) fn victims(
         &self,
         count: u32,
-        keep_of: impl Fn(&StreamName) -> Keep,
+        keep_of: impl Fn(&StreamName) -> Retention,
         slot_bytes: u64,
     ) -> Vec<(u32, Option<u64>)> {
         let is_free = |view: &SlotView| matches!(view, SlotView::Blank | SlotView::Damaged);
@@ -141,12 +141,12 @@ impl SlotTable {
     }
 
     /// Of the slots that gave an error the one that did so first: the trouble may be over.
-    fn failed_first(&self) -> Option<Choice> {
+    fn failed_first(&self) -> Option<NextSlot> {
         let failed = self.slots.iter().filter_map(|(&number, view)| match view {
             SlotView::Failing(since) => Some((since, number)),
             _ => None,
         });
-        failed.min().map(|(_, number)| Choice::Reuse(number))
+        failed.min().map(|(_, number)| NextSlot::Reuse(number))
     }
 
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
@@ -157,22 +157,22 @@ impl SlotTable {
     pub(crate) fn choose(
         &self,
         stream: &StreamName,
-        keep_of: impl Fn(&StreamName) -> Keep,
+        keep_of: impl Fn(&StreamName) -> Retention,
         slot_bytes: u64,
         missing: Option<u32>,
-    ) -> Option<Choice> {
+    ) -> Option<NextSlot> {
         let (slots_of, idle) = (self.slots_by_stream(), self.idle());
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
-        let oldest = |eligible: &dyn Fn(&Held) -> bool| {
+        let oldest = |eligible: &dyn Fn(&LapInfo) -> bool| {
             let idle: Vec<_> = idle.iter().copied().filter(|(_, held)| eligible(held)).collect();
             // What is read is passed over, but never so far that new footage goes instead.
-            let unread = |(_, held): &&(u32, &Held)| !self.leases.contains_key(&held.generation);
+            let unread = |(_, held): &&(u32, &LapInfo)| !self.leases.contains_key(&held.generation);
             let older_half = idle.iter().take(idle.len().div_ceil(2));
             let (number, _) =
                 older_half.copied().find(|one| unread(&one)).or(idle.first().copied())?;
-            Some(Choice::Reuse(number))
+            Some(NextSlot::Reuse(number))
         };
-        let own = |held: &Held| held.stream == *stream;
+        let own = |held: &LapInfo| held.stream == *stream;
         if keep_of(stream).max_bytes.is_some_and(|max| bytes_of(stream) + slot_bytes > max)
             && let Some(choice) = oldest(&own)
         {
@@ -180,8 +180,8 @@ impl SlotTable {
         }
         let free =
             self.slots.iter().find(|(_, view)| matches!(view, SlotView::Blank | SlotView::Damaged));
-        free.map(|(&number, _)| Choice::Reuse(number))
-            .or(missing.map(Choice::Make))
+        free.map(|(&number, _)| NextSlot::Reuse(number))
+            .or(missing.map(NextSlot::Make))
             .or_else(|| {
                 oldest(&|held| {
                     // Turning over one's own takes nothing from one's share.
@@ -201,23 +201,23 @@ mod tests {
     use super::*;
     use crate::base::time::Trust;
     use crate::dvr::catalogue::clock::ClockRow;
-    use crate::dvr::catalogue::lap::{Protection, SlotView};
-    use crate::dvr::catalogue::table::SlotTable;
+    use crate::dvr::catalogue::lap::{PinnedRange, SlotView};
+    use crate::dvr::catalogue::table::Catalogue;
     use crate::dvr::catalogue::table::tests::{footage, held, name, table};
 
     const SLOT_BYTES: u64 = 100;
 
-    fn keep(min_bytes: u64) -> Keep {
-        Keep { min_bytes, ..Keep::default() }
+    fn keep(min_bytes: u64) -> Retention {
+        Retention { min_bytes, ..Retention::default() }
     }
 
     #[test]
     fn a_free_slot_comes_first_then_a_new_one() {
         let table = table([held("a", 1, false), SlotView::Damaged]);
-        let none = |_: &StreamName| Keep::default();
-        assert_eq!(table.choose(&name("a"), none, SLOT_BYTES, Some(2)), Some(Choice::Reuse(1)));
+        let none = |_: &StreamName| Retention::default();
+        assert_eq!(table.choose(&name("a"), none, SLOT_BYTES, Some(2)), Some(NextSlot::Reuse(1)));
         let table = self::table([held("a", 1, false)]);
-        assert_eq!(table.choose(&name("a"), none, SLOT_BYTES, Some(1)), Some(Choice::Make(1)));
+        assert_eq!(table.choose(&name("a"), none, SLOT_BYTES, Some(1)), Some(NextSlot::Make(1)));
     }
 
     #[test]
@@ -228,8 +228,8 @@ mod tests {
             held("b", 5, false),
             held("a", 3, false),
         ]);
-        let none = |_: &StreamName| Keep::default();
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(3)));
+        let none = |_: &StreamName| Retention::default();
+        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(NextSlot::Reuse(3)));
         let busy = self::table([held("a", 1, true), SlotView::Unreadable]);
         assert_eq!(busy.choose(&name("b"), none, SLOT_BYTES, None), None);
     }
@@ -237,30 +237,30 @@ mod tests {
     #[test]
     fn a_slot_that_gave_an_error_is_the_last_resort() {
         let failing = |secs: u64| SlotView::Failing(BootTime::from_millis(secs * 1_000));
-        let none = |_: &StreamName| Keep::default();
+        let none = |_: &StreamName| Retention::default();
         let table = table([failing(2), held("a", 1, false), failing(1)]);
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(1)));
+        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(NextSlot::Reuse(1)));
         let table = self::table([failing(2), held("a", 1, true), failing(1), SlotView::Unreadable]);
-        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(Choice::Reuse(2)));
+        assert_eq!(table.choose(&name("b"), none, SLOT_BYTES, None), Some(NextSlot::Reuse(2)));
     }
 
     #[test]
     fn slots_that_gave_an_error_are_tried_again_one_by_one() {
         let at = |secs: u64| BootTime::from_millis(secs * 1_000);
-        let none = |_: &StreamName| Keep::default();
+        let none = |_: &StreamName| Retention::default();
         let failing = |secs: u64| SlotView::Failing(at(secs));
         let mut table = table([failing(9), held("a", 1, false), failing(5)]);
-        let next = |table: &mut SlotTable, now: BootTime| {
+        let next = |table: &mut Catalogue, now: BootTime| {
             table.forgive(now);
             table.choose(&name("b"), none, SLOT_BYTES, None)
         };
         let due = at(9).after(FAILING_PAUSE);
-        assert_eq!(next(&mut table, at(10)), Some(Choice::Reuse(1)));
-        assert_eq!(next(&mut table, due), Some(Choice::Reuse(2)));
+        assert_eq!(next(&mut table, at(10)), Some(NextSlot::Reuse(1)));
+        assert_eq!(next(&mut table, due), Some(NextSlot::Reuse(2)));
         // It fails again: the other one waits as long.
         table.slots.insert(2, SlotView::Failing(due));
-        assert_eq!(next(&mut table, due), Some(Choice::Reuse(1)));
-        assert_eq!(next(&mut table, due.after(FAILING_PAUSE)), Some(Choice::Reuse(0)));
+        assert_eq!(next(&mut table, due), Some(NextSlot::Reuse(1)));
+        assert_eq!(next(&mut table, due.after(FAILING_PAUSE)), Some(NextSlot::Reuse(0)));
     }
 
     #[test]
@@ -272,40 +272,40 @@ mod tests {
             held("b", 4, false),
         ]);
         let keeps = |stream: &StreamName| keep(if stream.as_str() == "a" { 200 } else { 0 });
-        assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, None), Some(Choice::Reuse(2)));
+        assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, None), Some(NextSlot::Reuse(2)));
         // Its owner turns over its own.
-        assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, None), Some(Choice::Reuse(0)));
+        assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, None), Some(NextSlot::Reuse(0)));
         // Where shares cannot all be met, the oldest goes.
         let greedy = |_: &StreamName| keep(1_000);
-        assert_eq!(table.choose(&name("c"), greedy, SLOT_BYTES, None), Some(Choice::Reuse(0)));
+        assert_eq!(table.choose(&name("c"), greedy, SLOT_BYTES, None), Some(NextSlot::Reuse(0)));
     }
 
     #[test]
     fn a_stream_at_its_ceiling_turns_over_its_own() {
         let table = table([held("b", 1, false), held("a", 2, false), held("a", 3, true)]);
-        let keeps = |_: &StreamName| Keep { max_bytes: Some(250), ..Keep::default() };
-        assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Reuse(1)));
-        assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, Some(9)), Some(Choice::Make(9)));
+        let keeps = |_: &StreamName| Retention { max_bytes: Some(250), ..Retention::default() };
+        assert_eq!(table.choose(&name("a"), keeps, SLOT_BYTES, Some(9)), Some(NextSlot::Reuse(1)));
+        assert_eq!(table.choose(&name("b"), keeps, SLOT_BYTES, Some(9)), Some(NextSlot::Make(9)));
     }
 
     #[test]
     fn what_is_protected_never_goes_and_what_is_read_goes_later() {
         let mut table = table((1..=5).map(|lap| held("a", lap, false)));
-        let none = |_: &StreamName| Keep::default();
-        let next = |table: &SlotTable| table.choose(&name("b"), none, SLOT_BYTES, None);
-        table.protections = vec![Protection { stream: name("a"), laps: (1, 1) }];
-        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        let none = |_: &StreamName| Retention::default();
+        let next = |table: &Catalogue| table.choose(&name("b"), none, SLOT_BYTES, None);
+        table.protections = vec![PinnedRange { stream: name("a"), laps: (1, 1) }];
+        assert_eq!(next(&table), Some(NextSlot::Reuse(1)));
         table.lease(2);
-        assert_eq!(next(&table), Some(Choice::Reuse(2)));
+        assert_eq!(next(&table), Some(NextSlot::Reuse(2)));
         // Somebody reads all of the older half: the oldest goes all the same.
         table.lease(3);
-        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        assert_eq!(next(&table), Some(NextSlot::Reuse(1)));
         table.release(2);
-        assert_eq!(next(&table), Some(Choice::Reuse(1)));
+        assert_eq!(next(&table), Some(NextSlot::Reuse(1)));
         table.protections[0].laps = (1, 5);
         assert_eq!(next(&table), None);
         table.protections[0].stream = name("c");
-        assert_eq!(next(&table), Some(Choice::Reuse(0)));
+        assert_eq!(next(&table), Some(NextSlot::Reuse(0)));
     }
 
     #[test]
@@ -313,13 +313,13 @@ mod tests {
         let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
         let limit = |_: &StreamName| Some(Duration::from_secs(300));
         let (clock, now) = (vouched(Trust::Ntp), WallTime::from_unix_nanos(1_000_000_000_000));
-        let old = |table: &SlotTable, most| table.older(now, limit, &clock, most);
+        let old = |table: &Catalogue, most| table.expired(now, limit, &clock, most);
         assert_eq!(old(&table, 9).len(), 7);
         assert_eq!(old(&table, 2), [(0, 1), (1, 2)]);
-        table.protections = vec![Protection { stream: name("a"), laps: (1, 2) }];
+        table.protections = vec![PinnedRange { stream: name("a"), laps: (1, 2) }];
         table.lease(3);
         assert_eq!(old(&table, 2), [(3, 4), (4, 5)]);
-        assert!(table.older(now, |_: &StreamName| None, &clock, 9).is_empty());
+        assert!(table.expired(now, |_: &StreamName| None, &clock, 9).is_empty());
     }
 
     #[test]
@@ -327,15 +327,15 @@ mod tests {
         let mut table = table((0..4).map(|at| footage(at + 1, at * 100)));
         let limit = |_: &StreamName| Some(Duration::from_secs(300));
         let now = WallTime::from_unix_nanos(1_000_000_000_000);
-        assert!(table.older(now, limit, &ClockTable::default(), 9).is_empty());
-        assert!(table.older(now, limit, &vouched(Trust::None), 9).is_empty());
-        assert_eq!(table.older(now, limit, &vouched(Trust::Rtc), 9).len(), 4);
+        assert!(table.expired(now, limit, &ClockTable::default(), 9).is_empty());
+        assert!(table.expired(now, limit, &vouched(Trust::None), 9).is_empty());
+        assert_eq!(table.expired(now, limit, &vouched(Trust::Rtc), 9).len(), 4);
         // The second boot knows its date, and the first was before it.
         for generation in [1, 2, 4] {
             let slot = u32::try_from(generation).unwrap() - 1;
             table.lap_mut(slot, generation).unwrap().boot = [9; 16];
         }
-        assert_eq!(table.older(now, limit, &vouched(Trust::Ntp), 9), [(0, 1), (1, 2), (2, 3)]);
+        assert_eq!(table.expired(now, limit, &vouched(Trust::Ntp), 9), [(0, 1), (1, 2), (2, 3)]);
     }
 
     /// A boot whose date is the time since boot.

@@ -10,10 +10,10 @@ use crate::base::limits::{
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::catalogue::lap::Protection;
+use crate::dvr::catalogue::lap::PinnedRange;
 use crate::dvr::catalogue::pin::Pin;
 use crate::dvr::format::journal_record::{
-    Cause, Mark, Numbered, Rebuild, Record, Resize, Session, Trouble,
+    Cause, Mark, ProcessRun, Rebuild, Record, Resize, SegmentNumber, Trouble,
 };
 use crate::dvr::format::seal::Identity;
 
@@ -23,7 +23,7 @@ pub struct Facts {
     /// The clock table.
     pub clock: ClockTable,
     /// Lives of the process, oldest first.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<ProcessRun>,
     /// Protected ranges.
     pub pins: BTreeMap<u64, Pin>,
     /// Marked moments, in the order in which they were made.
@@ -37,7 +37,7 @@ pub struct Facts {
     /// When the index was built again, oldest first.
     pub rebuilds: Vec<Rebuild>,
     /// How the segments of each stream's playlists are numbered.
-    pub numbered: BTreeMap<StreamName, Numbered>,
+    pub numbered: BTreeMap<StreamName, SegmentNumber>,
 }
 
 /// How a life of the process ended, told by the one behind it.
@@ -98,7 +98,7 @@ impl Facts {
         }
     }
 
-    fn take_numbered(&mut self, numbered: Numbered) {
+    fn take_numbered(&mut self, numbered: SegmentNumber) {
         self.numbered.insert(numbered.stream.clone(), numbered);
         if self.numbered.len() > NUMBERED_STREAMS_MAX {
             let oldest = self.numbered.values().min_by_key(|known| known.lap);
@@ -148,9 +148,9 @@ impl Facts {
     }
 
     /// The laps that are protected.
-    pub(crate) fn protections(&self) -> Vec<Protection> {
+    pub(crate) fn protections(&self) -> Vec<PinnedRange> {
         let protection =
-            |pin: &Pin| Some(Protection { stream: pin.stream.clone(), laps: pin.laps? });
+            |pin: &Pin| Some(PinnedRange { stream: pin.stream.clone(), laps: pin.laps? });
         self.pins.values().filter_map(protection).collect()
     }
 
@@ -172,7 +172,7 @@ impl Facts {
             return (before.0 != behind.0).then_some(End::PowerLost);
         };
         let ended = self.sessions[life..behind_life].iter();
-        let unclean = |session: &Session| session.stopped.is_none();
+        let unclean = |session: &ProcessRun| session.stopped.is_none();
         let mut ends = ended.enumerate().map(|(at, session)| {
             let next = &self.sessions[life + at + 1];
             match (unclean(session), session.boot == next.boot) {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::dvr::catalogue::continuity::{Stretch, absorb};
+use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::segment;
-use crate::dvr::catalogue::segment::Chapter;
+use crate::dvr::catalogue::segment::RecordedSegment;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader, fingerprint};
 
 /// What is known of one slot.
@@ -24,12 +24,12 @@ pub(crate) enum SlotView {
     /// when there is no other, because most troubles end.
     Failing(BootTime),
     /// It holds a lap of a stream.
-    Held(Box<Held>),
+    Held(Box<LapInfo>),
 }
 
 /// A lap of a stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct LapInfo {
     pub(crate) stream: StreamName,
     pub(crate) generation: u64,
     pub(crate) boot: Identity,
@@ -41,16 +41,16 @@ pub(crate) struct Held {
     pub(crate) known: bool,
     pub(crate) bytes: u64,
     pub(crate) damaged: u64,
-    pub(crate) stretches: Vec<Stretch>,
+    pub(crate) stretches: Vec<Extent>,
     /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
-    pub(crate) chapters: Option<Arc<Vec<Chapter>>>,
+    pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
     /// The newest good fragment.
     pub(crate) last: Option<Entry>,
 }
 
 impl SlotView {
     pub(crate) fn unread(header: SlotHeader, init: &[u8]) -> Self {
-        Self::Held(Box::new(Held {
+        Self::Held(Box::new(LapInfo {
             stream: header.stream,
             generation: header.generation,
             boot: header.boot,
@@ -66,7 +66,7 @@ impl SlotView {
     }
 }
 
-impl Held {
+impl LapInfo {
     /// Takes note of one more good fragment.
     pub(crate) fn add(&mut self, entry: &Entry) {
         self.bytes += u64::from(entry.length);
@@ -74,7 +74,7 @@ impl Held {
             segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
         }
         self.last = Some(*entry);
-        absorb(&mut self.stretches, Stretch::of(entry), true);
+        absorb(&mut self.stretches, Extent::of(entry), true);
     }
 
     /// Takes note of all good fragments at once.
@@ -90,7 +90,7 @@ impl Held {
 
 /// Laps of a stream that are never given to newer footage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Protection {
+pub(crate) struct PinnedRange {
     pub(crate) stream: StreamName,
     /// The first and the last.
     pub(crate) laps: (u64, u64),

@@ -11,7 +11,7 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::table::SlotTable;
+use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::format::form;
 
 /// A protected range.
@@ -43,7 +43,7 @@ pub struct Pin {
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PinWish {
+pub struct NewPin {
     /// The stream.
     pub stream: StreamName,
     /// From when.
@@ -93,7 +93,7 @@ pub enum PinError {
     NotNow(String),
 }
 
-impl PinWish {
+impl NewPin {
     /// Checks everything that needs no look at the ring.
     pub fn check(&self, now: WallTime) -> Result<(), PinError> {
         let wrong = |text: String| Err(PinError::Wrong(text));
@@ -120,7 +120,7 @@ impl PinWish {
 
 /// Bytes of the slots that any of `pins` holds.
 pub(crate) fn held_bytes<'a>(
-    table: &SlotTable,
+    table: &Catalogue,
     pins: impl Iterator<Item = &'a Pin> + Clone,
     slot_bytes: u64,
 ) -> u64 {
@@ -134,7 +134,7 @@ pub(crate) fn held_bytes<'a>(
 /// Bytes that `pins` take of what may be protected: slots that cannot be read now may hold
 /// protected laps, and are read again later.
 pub(crate) fn bytes_taken<'a>(
-    table: &SlotTable,
+    table: &Catalogue,
     pins: impl Iterator<Item = &'a Pin> + Clone,
     slot_bytes: u64,
 ) -> u64 {

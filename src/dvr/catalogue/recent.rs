@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::limits::{RECENT_FRAGMENTS_MAX, RECENT_SPAN_MAX};
-use crate::dvr::catalogue::continuity::Stretch;
+use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::format::slot;
 
 /// A fragment that is on the medium.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct DurableFragment {
     /// Which lap of the ring holds it.
     pub lap: u64,
     /// The boot in which it was recorded.
@@ -23,7 +23,7 @@ pub struct Stored {
     pub entry: Entry,
 }
 
-impl Stored {
+impl DurableFragment {
     /// Lap, and sequence number within it: both only grow.
     #[must_use]
     pub fn position(&self) -> (u64, u64) {
@@ -39,7 +39,7 @@ impl Stored {
     /// Whether its media goes on where those of `before` end, in the same run.
     #[must_use]
     pub fn continues(&self, before: &Self) -> bool {
-        self.boot == before.boot && Stretch::of(&before.entry).goes_on_in(&Stretch::of(&self.entry))
+        self.boot == before.boot && Extent::of(&before.entry).goes_on_in(&Extent::of(&self.entry))
     }
 }
 
@@ -47,21 +47,21 @@ impl Stored {
 /// first: those of [`RECENT_SPAN_MAX`], at most
 /// [`RECENT_FRAGMENTS_MAX`].
 #[derive(Debug, Default)]
-pub(crate) struct Recent(VecDeque<Stored>);
+pub(crate) struct Recent(VecDeque<DurableFragment>);
 
 impl Recent {
     /// Takes note of a fragment that became durable.
-    pub(crate) fn push(&mut self, stored: Stored) {
+    pub(crate) fn push(&mut self, stored: DurableFragment) {
         let newest = stored.entry.boot_time;
         self.0.push_back(stored);
-        let is_old = |one: &Stored| newest.since(one.entry.boot_time) > RECENT_SPAN_MAX;
+        let is_old = |one: &DurableFragment| newest.since(one.entry.boot_time) > RECENT_SPAN_MAX;
         while self.0.len() > RECENT_FRAGMENTS_MAX || self.0.front().is_some_and(is_old) {
             self.0.pop_front();
         }
     }
 
     /// Those behind a position, oldest first.
-    pub(crate) fn after(&self, position: (u64, u64)) -> Vec<Stored> {
+    pub(crate) fn after(&self, position: (u64, u64)) -> Vec<DurableFragment> {
         let first = self.0.partition_point(|stored| stored.position() <= position);
         self.0.range(first..).cloned().collect()
     }
@@ -74,7 +74,7 @@ mod tests {
     use crate::base::time::WallTime;
     use crate::dvr::catalogue::recent::Recent;
 
-    fn stored(lap: u64, sequence: u64, at_secs: u64) -> Stored {
+    fn stored(lap: u64, sequence: u64, at_secs: u64) -> DurableFragment {
         let entry = Entry {
             offset: 0,
             length: 10,
@@ -88,7 +88,7 @@ mod tests {
             loss_before: false,
             run_start: true,
         };
-        Stored { lap, boot: [0; 16], init: Bytes::new(), entry }
+        DurableFragment { lap, boot: [0; 16], init: Bytes::new(), entry }
     }
 
     #[test]
@@ -98,9 +98,10 @@ mod tests {
             recent.push(stored(1, n, n));
         }
         recent.push(stored(2, 1, 101));
-        let positions: Vec<_> = recent.after((0, 0)).iter().map(Stored::position).collect();
+        let positions: Vec<_> =
+            recent.after((0, 0)).iter().map(DurableFragment::position).collect();
         assert_eq!((positions.len(), positions[0]), (61, (1, 41)));
-        let behind: Vec<_> = recent.after((1, 99)).iter().map(Stored::position).collect();
+        let behind: Vec<_> = recent.after((1, 99)).iter().map(DurableFragment::position).collect();
         assert_eq!(behind, [(1, 100), (2, 1)]);
         // Where every picture is a fragment the number is the bound.
         for n in 2..10_000 {

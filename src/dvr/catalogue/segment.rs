@@ -10,13 +10,13 @@ use crate::base::limits::{
     CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN, CLOCK_STEP_MIN,
 };
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::continuity::{Stretch, is_joined};
+use crate::dvr::catalogue::continuity::{Extent, is_joined};
 use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
 
 /// Whole fragments of one lap, one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chapter {
+pub struct RecordedSegment {
     /// Where the first one begins in its slot, in bytes.
     pub from: u32,
     /// Where the last one ends with its seal.
@@ -37,7 +37,7 @@ pub struct Chapter {
     loss_before: bool,
 }
 
-impl Chapter {
+impl RecordedSegment {
     fn begin(entry: &Entry, apart: bool) -> Self {
         Self {
             from: entry.offset,
@@ -78,7 +78,7 @@ impl Chapter {
 
     fn take(&mut self, entry: &Entry) {
         self.until = place_end(entry);
-        let span = span_of(self.decode_nanos, Stretch::end_nanos_of(entry));
+        let span = span_of(self.decode_nanos, Extent::end_nanos_of(entry));
         self.span_nanos = nanos(span);
     }
 }
@@ -87,33 +87,33 @@ impl Chapter {
 ///
 /// Behind a break nothing can be decoded before a key frame, so a chapter begins with one; only
 /// the first of a lap need not, because the lap before may lead up to it.
-pub(crate) fn absorb(chapters: &mut Vec<Chapter>, last: Option<&Entry>, next: &Entry) {
+pub(crate) fn absorb(chapters: &mut Vec<RecordedSegment>, last: Option<&Entry>, next: &Entry) {
     let Some(last) = last else {
         if next.starts_with_key || !next.run_start && !next.loss_before {
-            chapters.push(Chapter::begin(next, next.run_start));
+            chapters.push(RecordedSegment::begin(next, next.run_start));
         }
         return;
     };
     let open = chapters.last_mut().filter(|chapter| chapter.until == place_end(last));
     let goes_on = place_end(last) == next.offset
         && next.decode_nanos > last.decode_nanos
-        && Stretch::of(last).goes_on_in(&Stretch::of(next));
+        && Extent::of(last).goes_on_in(&Extent::of(next));
     match open {
         Some(chapter) if goes_on => {
             if chapter.ends_before(last, next) {
                 chapter.span_nanos = nanos(span_of(chapter.decode_nanos, next.decode_nanos));
-                chapters.push(Chapter::begin(next, false));
+                chapters.push(RecordedSegment::begin(next, false));
             } else {
                 chapter.take(next);
             }
         }
-        _ if next.starts_with_key => chapters.push(Chapter::begin(next, true)),
+        _ if next.starts_with_key => chapters.push(RecordedSegment::begin(next, true)),
         _ => {}
     }
 }
 
 /// All chapters of a lap.
-pub(crate) fn of_lap(entries: &[Entry]) -> Vec<Chapter> {
+pub(crate) fn of_lap(entries: &[Entry]) -> Vec<RecordedSegment> {
     let mut chapters = Vec::new();
     let mut last = None;
     for entry in entries {
@@ -194,7 +194,7 @@ mod tests {
             let chapters = of_lap(&self.entries);
             let first = self.entries[0].decode_nanos;
             let secs = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
-            let told = |(at, chapter): (usize, &Chapter)| {
+            let told = |(at, chapter): (usize, &RecordedSegment)| {
                 let follows = at > 0 && chapter.follows(&chapters[at - 1]);
                 let span = i64::try_from(chapter.span_nanos).unwrap();
                 (secs(chapter.decode_nanos - first), secs(span), follows)

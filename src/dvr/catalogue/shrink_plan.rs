@@ -8,9 +8,9 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::catalogue::geometry::RingSize;
-use crate::dvr::catalogue::lap::{Held, SlotView};
-use crate::dvr::catalogue::table::SlotTable;
-use crate::dvr::config::Keep;
+use crate::dvr::catalogue::lap::{LapInfo, SlotView};
+use crate::dvr::catalogue::table::Catalogue;
+use crate::dvr::config::Retention;
 
 /// What would be deleted if the ring were made as small as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -132,16 +132,16 @@ impl Plan {
     /// made, then slots without footage, then the oldest laps as eviction takes them. What is
     /// protected stays, and is at most half of what is left.
     pub(crate) fn of(
-        table: &SlotTable,
+        table: &Catalogue,
         extent: RingSize,
-        keep_of: impl Fn(&StreamName) -> Keep,
+        keep_of: impl Fn(&StreamName) -> Retention,
     ) -> Option<Self> {
         let fewer = extent.slots.checked_sub(extent.wanted_slots).filter(|&fewer| fewer > 0)?;
         let made = u32::try_from(table.slots.len()).unwrap_or(u32::MAX);
         let unmade = extent.slots.saturating_sub(made).min(fewer);
         let protected = u32::try_from(protected_slots(table)).unwrap_or(u32::MAX);
         let most = (extent.slots - unmade).saturating_sub(protected.saturating_mul(2));
-        let going = table.first_to_go((fewer - unmade).min(most), keep_of, extent.slot_bytes);
+        let going = table.victims((fewer - unmade).min(most), keep_of, extent.slot_bytes);
         Some(Self { extent, unmade, going })
     }
 
@@ -155,7 +155,7 @@ impl Plan {
     /// many the ring has then. `None` when it is not what was planned any more.
     pub(crate) fn carry_out(
         &self,
-        table: &mut SlotTable,
+        table: &mut Catalogue,
     ) -> Option<(BTreeMap<u32, SlotView>, u32)> {
         let mut going = Vec::new();
         for &(number, lap) in &self.going {
@@ -182,7 +182,7 @@ impl Plan {
     /// The plan in numbers and words; `token` agrees to it.
     pub(crate) fn proposal(
         &self,
-        table: &SlotTable,
+        table: &Catalogue,
         clock: &ClockTable,
         token: Option<u64>,
     ) -> Proposal {
@@ -211,7 +211,7 @@ impl Plan {
         proposal
     }
 
-    pub(crate) fn laps<'a>(&'a self, table: &'a SlotTable) -> impl Iterator<Item = &'a Held> {
+    pub(crate) fn laps<'a>(&'a self, table: &'a Catalogue) -> impl Iterator<Item = &'a LapInfo> {
         self.going.iter().filter_map(|(number, _)| match table.slots.get(number) {
             Some(SlotView::Held(held)) => Some(&**held),
             _ => None,
@@ -219,6 +219,6 @@ impl Plan {
     }
 }
 
-pub(crate) fn protected_slots(table: &SlotTable) -> usize {
+pub(crate) fn protected_slots(table: &Catalogue) -> usize {
     table.held().filter(|(_, held)| table.is_protected(held)).count()
 }

@@ -4,8 +4,8 @@
 //! storage and index threads, under one lock that is held for moments only; files are never read
 //! under it.
 
-use crate::dvr::catalogue::lap::Held;
-use crate::dvr::catalogue::lap::Protection;
+use crate::dvr::catalogue::lap::LapInfo;
+use crate::dvr::catalogue::lap::PinnedRange;
 use crate::dvr::catalogue::lap::SlotView;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,20 +18,20 @@ pub(crate) const GENERATIONS_SKIPPED: u64 = 1 << 10;
 
 /// Every slot that has a file.
 #[derive(Debug, Default)]
-pub(crate) struct SlotTable {
+pub(crate) struct Catalogue {
     pub(crate) slots: BTreeMap<u32, SlotView>,
     /// The lap that the next opened slot gets.
     pub(crate) next_generation: u64,
     /// What is protected.
-    pub(crate) protections: Vec<Protection>,
+    pub(crate) protections: Vec<PinnedRange>,
     /// Chapters that are kept in mind, or were before a lap of them went.
     chapters: usize,
     /// Laps that are being read, and by how many: passed over among the older half.
     pub(crate) leases: BTreeMap<u64, u32>,
 }
 
-impl SlotTable {
-    pub(crate) fn held(&self) -> impl Iterator<Item = (u32, &Held)> {
+impl Catalogue {
+    pub(crate) fn held(&self) -> impl Iterator<Item = (u32, &LapInfo)> {
         self.slots.iter().filter_map(|(&number, view)| match view {
             SlotView::Held(held) => Some((number, &**held)),
             _ => None,
@@ -39,7 +39,7 @@ impl SlotTable {
     }
 
     /// Takes over what was just read from the fronts of all slots, and keeps what was known of
-    /// laps that are still there; the keeper has to look whether it is still so.
+    /// laps that are still there; the indexer has to look whether it is still so.
     pub(crate) fn replace(&mut self, read: Self) {
         let next_generation = self.next_generation.max(read.next_generation);
         let protections = std::mem::take(&mut self.protections);
@@ -51,13 +51,13 @@ impl SlotTable {
         self.chapters = chapters;
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
-                *held = Held { active: false, known: false, ..known.clone() };
+                *held = LapInfo { active: false, known: false, ..known.clone() };
             }
         }
     }
 
     /// The slot if it holds this lap.
-    pub(crate) fn lap_mut(&mut self, number: u32, generation: u64) -> Option<&mut Held> {
+    pub(crate) fn lap_mut(&mut self, number: u32, generation: u64) -> Option<&mut LapInfo> {
         match self.slots.get_mut(&number)? {
             SlotView::Held(held) if held.generation == generation => Some(held),
             _ => None,
@@ -79,7 +79,7 @@ impl SlotTable {
 
     /// Forgets the chapters of the oldest laps that are too many. Called when a lap begins.
     pub(crate) fn bound_chapters(&mut self, most: usize) {
-        let kept = |held: &Held| held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        let kept = |held: &LapInfo| held.chapters.as_ref().map_or(0, |chapters| chapters.len());
         let mut laps: Vec<_> =
             self.held().map(|(slot, held)| (held.generation, slot, kept(held))).collect();
         self.chapters = laps.iter().map(|(_, _, count)| count).sum();
@@ -115,7 +115,7 @@ impl SlotTable {
         self.slots.values().filter(unreadable).count() as u64
     }
 
-    /// Takes note of what stands at the front of one of [`SlotTable::unread`].
+    /// Takes note of what stands at the front of one of [`Catalogue::unread`].
     pub(crate) fn found(&mut self, number: u32, view: SlotView) {
         match (self.slots.get(&number), &view) {
             (Some(SlotView::Unreadable), _) => {}
@@ -141,7 +141,7 @@ impl SlotTable {
     }
 
     /// Whether the lap is protected.
-    pub(crate) fn is_protected(&self, held: &Held) -> bool {
+    pub(crate) fn is_protected(&self, held: &LapInfo) -> bool {
         self.protections.iter().any(|protection| {
             let (first, last) = protection.laps;
             protection.stream == held.stream && (first..=last).contains(&held.generation)
@@ -189,7 +189,7 @@ impl SlotTable {
     }
 
     /// The slot that `stream` wrote last.
-    pub(crate) fn newest_of(&self, stream: &StreamName) -> Option<(u32, &Held)> {
+    pub(crate) fn newest_of(&self, stream: &StreamName) -> Option<(u32, &LapInfo)> {
         self.held().filter(|(_, h)| h.stream == *stream).max_by_key(|(_, h)| h.generation)
     }
 }
@@ -207,7 +207,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn held(stream: &str, generation: u64, active: bool) -> SlotView {
-        SlotView::Held(Box::new(Held {
+        SlotView::Held(Box::new(LapInfo {
             stream: name(stream),
             generation,
             boot: [0; 16],
@@ -222,11 +222,11 @@ pub(crate) mod tests {
         }))
     }
 
-    pub(crate) fn table(slots: impl IntoIterator<Item = SlotView>) -> SlotTable {
-        SlotTable {
+    pub(crate) fn table(slots: impl IntoIterator<Item = SlotView>) -> Catalogue {
+        Catalogue {
             slots: (0u32..).zip(slots).collect(),
             next_generation: 100,
-            ..SlotTable::default()
+            ..Catalogue::default()
         }
     }
 
@@ -252,7 +252,7 @@ pub(crate) mod tests {
     #[test]
     fn a_slot_that_can_be_read_again_is_what_it_is_unless_it_was_taken_meanwhile() {
         let unread = |generation: u64| match held("a", generation, false) {
-            SlotView::Held(lap) => SlotView::Held(Box::new(Held { known: false, ..*lap })),
+            SlotView::Held(lap) => SlotView::Held(Box::new(LapInfo { known: false, ..*lap })),
             other => other,
         };
         let slots = [SlotView::Unreadable, unread(3), held("a", 4, true), SlotView::Unreadable];
@@ -274,7 +274,7 @@ pub(crate) mod tests {
     #[test]
     fn the_chapters_of_the_oldest_laps_are_forgotten_when_there_are_too_many() {
         let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
-        let kept = |table: &SlotTable| {
+        let kept = |table: &Catalogue| {
             let kept = table.held().filter(|(_, held)| held.chapters.is_some());
             kept.map(|(_, held)| held.generation).collect::<Vec<_>>()
         };

@@ -27,7 +27,7 @@ const HEAD_BYTES: usize = 20;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
     /// A process began to record.
-    Start(Session),
+    Start(ProcessRun),
     /// It ended after everything was put to rest. A start without one was cut off.
     Stop {
         /// Its boot.
@@ -65,7 +65,7 @@ pub enum Record {
     /// The index is built again from the slots.
     Rebuilt(Rebuild),
     /// Segments of a playlist were numbered.
-    Numbered(Numbered),
+    Numbered(SegmentNumber),
 }
 
 /// Why the index was built again.
@@ -83,7 +83,7 @@ pub struct Rebuild {
 /// What number the first segment of a lap has in the playlists of its stream. Those of the laps
 /// around it follow, because a lap has the same segments each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbered {
+pub struct SegmentNumber {
     /// The stream.
     pub stream: StreamName,
     /// The lap.
@@ -117,7 +117,7 @@ impl Resize {
 
 /// A life of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
+pub struct ProcessRun {
     /// Its boot.
     #[serde(with = "form::hex")]
     pub boot: Identity,

@@ -3,7 +3,7 @@
 //! Owns: the newest fragments of a stream in memory, without their media, so that a playlist
 //! costs no reading; and the reading of a lap, which is leased meanwhile.
 
-use crate::dvr::catalogue::recent::Stored;
+use crate::dvr::catalogue::recent::DurableFragment;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Footage {
     /// The newest fragments behind a position, oldest first; those of [`RECENT_SPAN_MAX`] at
     /// most. Touches no disk.
     #[must_use]
-    pub fn after(&self, position: (u64, u64)) -> Vec<Stored> {
+    pub fn after(&self, position: (u64, u64)) -> Vec<DurableFragment> {
         self.log.recent().after(position)
     }
 
@@ -46,7 +46,7 @@ impl Footage {
 
     /// Where a fragment stands by what is known of the clock now.
     #[must_use]
-    pub fn date(&self, stored: &Stored) -> WallTime {
+    pub fn date(&self, stored: &DurableFragment) -> WallTime {
         let entry = &stored.entry;
         self.shared.facts().clock.place(stored.boot, entry.boot_time, entry.wall)
     }
@@ -59,20 +59,20 @@ impl Footage {
 
     /// Takes hold of a lap of the stream. `None` when the ring does not hold that lap of this
     /// stream: it went to newer footage, or there never was one. Touches no disk.
-    pub fn hold(&self, generation: u64) -> Result<Option<HeldLap>, DvrError> {
+    pub fn hold(&self, generation: u64) -> Result<Option<LapLease>, DvrError> {
         let ring = self.shared.ring().ok_or(DvrError::NoSlot)?.identity;
         let lease = self.lease(generation);
-        Ok(lease.map(|(_, lease)| HeldLap { footage: self.clone(), ring, lease }))
+        Ok(lease.map(|(_, lease)| LapLease { footage: self.clone(), ring, lease }))
     }
 
     /// Opens a lap of the stream for reading. `None` when the ring does not hold that lap of
     /// this stream.
-    pub async fn open(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
+    pub async fn open(&self, generation: u64) -> Result<Option<LapReader>, DvrError> {
         let of = self.clone();
         read(&self.shared, move || of.open_now(generation)).await
     }
 
-    pub(crate) fn open_now(&self, generation: u64) -> Result<Option<OpenLap>, DvrError> {
+    pub(crate) fn open_now(&self, generation: u64) -> Result<Option<LapReader>, DvrError> {
         let ring = self.shared.ring().ok_or(DvrError::NoSlot)?;
         let Some((slot, lease)) = self.lease(generation) else { return Ok(None) };
         let file = ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
@@ -80,7 +80,7 @@ impl Footage {
         let front = slot::read_front(&*file, ring.slot_bytes);
         Ok(match front.map_err(DvrError::disk("read", path.clone()))? {
             Front::Held { header, init } if header.generation == generation => {
-                Some(OpenLap(Arc::new(Lap { file, path, header, init, lease })))
+                Some(LapReader(Arc::new(Lap { file, path, header, init, lease })))
             }
             _ => None,
         })
@@ -97,16 +97,16 @@ impl Footage {
     }
 }
 
-/// A lap that is there, and is passed over when a slot is needed as [`OpenLap`] is; nothing of it
+/// A lap that is there, and is passed over when a slot is needed as [`LapReader`] is; nothing of it
 /// was read.
 #[derive(Debug)]
-pub struct HeldLap {
+pub struct LapLease {
     footage: Footage,
     ring: Identity,
     lease: Lease,
 }
 
-impl HeldLap {
+impl LapLease {
     /// The ring that holds it: together with the lap's number this names its bytes for ever.
     #[must_use]
     pub fn ring(&self) -> Identity {
@@ -114,7 +114,7 @@ impl HeldLap {
     }
 
     /// Opens it for reading. `None` when it has gone meanwhile.
-    pub async fn open(&self) -> Result<Option<OpenLap>, DvrError> {
+    pub async fn open(&self) -> Result<Option<LapReader>, DvrError> {
         self.footage.open(self.lease.generation).await
     }
 }
@@ -122,7 +122,7 @@ impl HeldLap {
 /// A lap that is being read. As long as it lives its slot is passed over when one is needed for
 /// newer footage, if another of the older half can go. Clones are handles to the same.
 #[derive(Clone, Debug)]
-pub struct OpenLap(Arc<Lap>);
+pub struct LapReader(Arc<Lap>);
 
 #[derive(Debug)]
 struct Lap {
@@ -133,7 +133,7 @@ struct Lap {
     lease: Lease,
 }
 
-impl OpenLap {
+impl LapReader {
     /// Its `ftyp` and `moov`.
     #[must_use]
     pub fn init(&self) -> &Bytes {

@@ -9,16 +9,16 @@ use crate::base::limits::PAST_PICTURE_SLACK;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::Dvr;
-use crate::dvr::catalogue::listing::Run;
+use crate::dvr::catalogue::listing::Recording;
 use crate::dvr::error::DvrError;
-use crate::dvr::read::cursor::{Clip, Tape, Way};
+use crate::dvr::read::cursor::{Direction, FragmentRead, RecordingCursor};
 use crate::dvr::read::footage::read;
 
 /// What stands at a moment of a stream.
 #[derive(Clone, Debug)]
-pub enum Moment {
+pub enum KeyFrameAt {
     /// The newest fragment at or before it that begins with a key frame, in the same run.
-    Key(Clip),
+    Key(FragmentRead),
     /// Nothing: it lies in a gap, or outside of all that is recorded.
     Gap {
         /// Where the footage ends that comes before it.
@@ -30,44 +30,47 @@ pub enum Moment {
 
 /// Looks moments of one stream up; the slots of the last one stay open and leased meanwhile.
 #[derive(Debug)]
-pub struct Moments {
+pub struct KeyFrameLookup {
     dvr: Dvr,
     stream: StreamName,
     /// `None` while it is being read, and after a read that did not come back.
-    tape: Option<Tape>,
+    tape: Option<RecordingCursor>,
 }
 
 impl Dvr {
     /// A way to look moments of `stream` up; blocks on nothing but locks.
     #[must_use]
-    pub fn moments(&self, stream: &StreamName) -> Moments {
-        Moments { dvr: self.clone(), stream: stream.clone(), tape: None }
+    pub fn key_frame_lookup(&self, stream: &StreamName) -> KeyFrameLookup {
+        KeyFrameLookup { dvr: self.clone(), stream: stream.clone(), tape: None }
     }
 }
 
-impl Moments {
+impl KeyFrameLookup {
     /// What stands at `at`.
     ///
     /// [`DvrError::Reused`] and [`DvrError::Removed`] say that the footage goes just now.
-    pub async fn at(&mut self, at: WallTime) -> Result<Moment, DvrError> {
+    pub async fn at(&mut self, at: WallTime) -> Result<KeyFrameAt, DvrError> {
         let runs = self.dvr.listing(&self.stream).runs;
         let Some(first) = beginning(&runs, at) else { return Ok(gap(&runs, at)) };
         let tape = match self.tape.take() {
             Some(tape) => tape,
-            None => self.dvr.tape(&self.stream)?,
+            None => self.dvr.recording_cursor(&self.stream)?,
         };
         let shared = Arc::clone(&self.dvr.shared);
         let (tape, clip) = read(&shared, move || key_at(tape, at)).await?;
         self.tape = Some(tape);
         // A key frame of another run was not on the screen any more.
         let clip = clip.filter(|clip| clip.start >= first);
-        Ok(clip.map_or_else(|| gap(&runs, at), Moment::Key))
+        Ok(clip.map_or_else(|| gap(&runs, at), KeyFrameAt::Key))
     }
 }
 
 /// The key frame at or before `at`, whatever lies between.
-fn key_at(mut tape: Tape, at: WallTime) -> Result<(Tape, Option<Clip>), DvrError> {
-    let found = tape.seek(at, Way::Backward)?;
+fn key_at(
+    mut tape: RecordingCursor,
+    at: WallTime,
+) -> Result<(RecordingCursor, Option<FragmentRead>), DvrError> {
+    let found = tape.seek(at, Direction::Backward)?;
     let group = if found { tape.backward(true)? } else { None };
     let clip = group.and_then(|clips| clips.into_iter().next());
     Ok((tape, clip))
@@ -75,20 +78,20 @@ fn key_at(mut tape: Tape, at: WallTime) -> Result<(Tape, Option<Clip>), DvrError
 
 /// Where the run begins that holds `at`; the newest of several, which there are where the date
 /// went back. The last run holds what comes shortly behind it, because it may go on.
-fn beginning(runs: &[Run], at: WallTime) -> Option<WallTime> {
+fn beginning(runs: &[Recording], at: WallTime) -> Option<WallTime> {
     let slack = i64::try_from(PAST_PICTURE_SLACK.as_nanos()).unwrap_or(i64::MAX);
     let newest = runs.iter().map(|run| run.end).max();
-    let holds = |run: &&Run| {
+    let holds = |run: &&Recording| {
         let end = if Some(run.end) == newest { run.end.offset_nanos(slack) } else { run.end };
         run.start <= at && at < end
     };
     runs.iter().rev().find(holds).map(|run| run.start)
 }
 
-fn gap(runs: &[Run], at: WallTime) -> Moment {
+fn gap(runs: &[Recording], at: WallTime) -> KeyFrameAt {
     let before = runs.iter().map(|run| run.end).filter(|end| *end <= at).max();
     let next = runs.iter().map(|run| run.start).filter(|start| *start > at).min();
-    Moment::Gap { before, next }
+    KeyFrameAt::Gap { before, next }
 }
 
 #[cfg(test)]
@@ -99,8 +102,8 @@ mod tests {
         WallTime::from_unix_nanos(secs * 1_000_000_000)
     }
 
-    fn run(start: i64, end: i64) -> Run {
-        Run { start: at(start), end: at(end), bytes: 0, fragments: 0 }
+    fn run(start: i64, end: i64) -> Recording {
+        Recording { start: at(start), end: at(end), bytes: 0, fragments: 0 }
     }
 
     #[test]
@@ -112,8 +115,8 @@ mod tests {
         assert_eq!(beginning(&runs, at(502)), Some(at(350)));
         assert_eq!(beginning(&runs, at(505)), None);
         let told = |secs| match gap(&runs, at(secs)) {
-            Moment::Gap { before, next } => (before, next),
-            Moment::Key(_) => unreachable!(),
+            KeyFrameAt::Gap { before, next } => (before, next),
+            KeyFrameAt::Key(_) => unreachable!(),
         };
         assert_eq!(told(50), (None, Some(at(100))));
         assert_eq!(told(250), (Some(at(200)), Some(at(300))));

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::catalogue::segment;
-use crate::dvr::catalogue::segment::Chapter;
+use crate::dvr::catalogue::segment::RecordedSegment;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::journal_record::Numbered;
+use crate::dvr::format::journal_record::SegmentNumber;
 use crate::dvr::format::seal::Identity;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
@@ -35,9 +35,9 @@ pub struct PastLap {
 
 /// The chapters of a lap, oldest first.
 #[derive(Clone, Debug)]
-pub struct Chapters {
+pub struct LapSegments {
     /// All of them.
-    pub list: Arc<Vec<Chapter>>,
+    pub list: Arc<Vec<RecordedSegment>>,
     /// The last one may still grow.
     pub is_open: bool,
 }
@@ -48,7 +48,7 @@ impl Footage {
     pub fn laps(&self) -> Vec<PastLap> {
         let facts = self.shared.facts();
         let table = self.shared.table();
-        let look = |(slot, held): (u32, &Held)| {
+        let look = |(slot, held): (u32, &LapInfo)| {
             let placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             let reach = placed.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
             PastLap {
@@ -67,17 +67,17 @@ impl Footage {
     }
 
     /// The chapters of a lap. `None` when the ring does not hold that lap of this stream.
-    pub async fn chapters(&self, lap: &PastLap) -> Result<Option<Chapters>, DvrError> {
+    pub async fn chapters(&self, lap: &PastLap) -> Result<Option<LapSegments>, DvrError> {
         let now = self.shared.clock.boot();
         if let Some(known) = self.chapters_in_mind(lap, now) {
             return Ok(Some(known));
         }
         let (of, generation) = (self.clone(), lap.generation);
         let list = read(&self.shared, move || of.read_chapters(generation)).await?;
-        Ok(list.map(|list| Chapters { list: Arc::new(list), is_open: false }))
+        Ok(list.map(|list| LapSegments { list: Arc::new(list), is_open: false }))
     }
 
-    fn chapters_in_mind(&self, lap: &PastLap, now: BootTime) -> Option<Chapters> {
+    fn chapters_in_mind(&self, lap: &PastLap, now: BootTime) -> Option<LapSegments> {
         let is_failing = self.is_failing();
         let mut table = self.shared.table();
         let held = table.lap_mut(lap.slot, lap.generation).filter(|held| held.known)?;
@@ -85,10 +85,10 @@ impl Footage {
         // What waits for a disk that hangs may go on where the chapter ends.
         let rests = |last| segment::is_silent(last, now) && !is_failing;
         let is_open = held.active && !held.last.as_ref().is_some_and(rests);
-        Some(Chapters { list: Arc::clone(list), is_open })
+        Some(LapSegments { list: Arc::clone(list), is_open })
     }
 
-    fn read_chapters(&self, generation: u64) -> Result<Option<Vec<Chapter>>, DvrError> {
+    fn read_chapters(&self, generation: u64) -> Result<Option<Vec<RecordedSegment>>, DvrError> {
         let Some(lap) = self.open_now(generation)? else { return Ok(None) };
         let is_last = self.shared.table().last_of_boots().contains(&generation);
         let strictness = Strictness::of_lap(is_last);
@@ -105,9 +105,9 @@ impl Footage {
 
     /// Where chapters of a boot stand by what is known of the clock now.
     #[must_use]
-    pub fn dates(&self, boot: Identity, chapters: &[Chapter]) -> Vec<WallTime> {
+    pub fn dates(&self, boot: Identity, chapters: &[RecordedSegment]) -> Vec<WallTime> {
         let facts = self.shared.facts();
-        let place = |one: &Chapter| facts.clock.place(boot, one.boot_time, one.wall);
+        let place = |one: &RecordedSegment| facts.clock.place(boot, one.boot_time, one.wall);
         chapters.iter().map(place).collect()
     }
 
@@ -120,7 +120,7 @@ impl Footage {
 
     /// Where the numbers of its segments were noted last.
     #[must_use]
-    pub fn numbered(&self) -> Option<Numbered> {
+    pub fn numbered(&self) -> Option<SegmentNumber> {
         let noted = self.shared.numbered().get(&self.log.name).cloned();
         noted.or_else(|| self.shared.facts().numbered.get(&self.log.name).cloned())
     }
@@ -129,7 +129,7 @@ impl Footage {
     /// it, so that the numbers go on after a restart. The journal takes it within about a second.
     pub fn note_number(&self, lap: u64, number: u64, discontinuities: u64) {
         let stream = self.log.name.clone();
-        let noted = Numbered { stream: stream.clone(), lap, number, discontinuities };
+        let noted = SegmentNumber { stream: stream.clone(), lap, number, discontinuities };
         self.shared.numbered().insert(stream, noted);
     }
 }

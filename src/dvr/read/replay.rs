@@ -29,12 +29,12 @@ pub struct Replay {
     range: (WallTime, WallTime),
     /// Laps that are leased, the one that is being read first.
     laps: VecDeque<(u32, u64)>,
-    open: Option<OpenLap>,
+    open: Option<ReplayLap>,
     begun: bool,
 }
 
 #[derive(Debug)]
-struct OpenLap {
+struct ReplayLap {
     file: Arc<dyn DiskFile>,
     header: SlotHeader,
     init: Bytes,
@@ -120,7 +120,7 @@ impl Replay {
         }
     }
 
-    fn open_lap(&self, slot: u32, generation: u64) -> Result<OpenLap, DvrError> {
+    fn open_lap(&self, slot: u32, generation: u64) -> Result<ReplayLap, DvrError> {
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         let front = slot::read_front(&*file, self.ring.slot_bytes);
@@ -135,7 +135,7 @@ impl Replay {
         let clock = self.shared.facts().clock.clone();
         let range = chosen(&entries, &header, &clock, self.range, self.begun);
         let entries = entries[range].iter().copied().collect();
-        Ok(OpenLap { file, header, init, entries })
+        Ok(ReplayLap { file, header, init, entries })
     }
 
     /// Done with the first lap.

@@ -2,14 +2,14 @@
 //!
 //! Owns: the measured bit rates and the forecast made from them.
 
-use crate::dvr::catalogue::continuity::Stretch;
+use crate::dvr::catalogue::continuity::Extent;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::base::name::StreamName;
 use crate::base::time::{Trust, WallTime};
-use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::catalogue::pin;
 use crate::dvr::catalogue::shrink_plan::Proposal;
 use crate::dvr::store::shrink;
@@ -22,7 +22,7 @@ const MEASURED_SECS_MIN: f64 = 10.0;
 
 /// Everything about the storage in one answer.
 #[derive(Clone, Debug, Serialize)]
-pub struct Storage {
+pub struct StorageReport {
     /// The ring, and how each stream's recording goes.
     #[serde(flatten)]
     pub status: Status,
@@ -101,17 +101,17 @@ pub struct ClockView {
 }
 
 /// Looks at everything.
-pub(crate) fn storage(shared: &Shared) -> Storage {
+pub(crate) fn storage(shared: &Shared) -> StorageReport {
     let (status, shrink) = (shared.status(), shrink::propose(shared));
     let (facts, table) = (shared.facts(), shared.table());
-    let mut held: BTreeMap<&StreamName, Vec<&Held>> = BTreeMap::new();
+    let mut held: BTreeMap<&StreamName, Vec<&LapInfo>> = BTreeMap::new();
     for (_, lap) in table.held() {
         held.entry(&lap.stream).or_default().push(lap);
     }
     let mut holdings = BTreeMap::new();
     for (stream, mut laps) in held {
         laps.sort_by_key(|lap| lap.generation);
-        let placed = |lap: &&Held| {
+        let placed = |lap: &&LapInfo| {
             lap.stretches.iter().map(|s| s.placed(&facts.clock, lap.boot)).collect::<Vec<_>>()
         };
         let dates: Vec<_> = laps.iter().flat_map(placed).collect();
@@ -142,14 +142,14 @@ pub(crate) fn storage(shared: &Shared) -> Storage {
         complete: status.indexed_slots == status.held_slots,
     };
     let clock = ClockView { trust: quality.trust, error_ms };
-    Storage { status, index, protected, forecast, holdings, clock, shrink }
+    StorageReport { status, index, protected, forecast, holdings, clock, shrink }
 }
 
 /// Bits per second of the newest footage; `laps` are in order.
-fn bitrate(laps: &[&Held]) -> Option<u64> {
+fn bitrate(laps: &[&LapInfo]) -> Option<u64> {
     let (mut bytes, mut secs) = (0, 0.0);
     let newest = laps.iter().rev().flat_map(|lap| lap.stretches.iter().rev());
-    for (more, longer) in newest.map(Stretch::measure) {
+    for (more, longer) in newest.map(Extent::measure) {
         (bytes, secs) = (bytes + more, secs + longer);
         if secs >= MEASURED_SECS {
             break;

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::lap::Held;
-use crate::dvr::catalogue::pin::{PinError, PinWish};
+use crate::dvr::catalogue::lap::LapInfo;
+use crate::dvr::catalogue::pin::{NewPin, PinError};
 use crate::dvr::catalogue::shrink_plan::{ShrinkError, Shrunk};
-use crate::dvr::catalogue::table::SlotTable;
+use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::format::index_record;
 use crate::dvr::format::journal_record::Record;
 use crate::dvr::format::slot::Strictness;
@@ -49,18 +49,18 @@ pub(crate) struct Append {
 
 /// What the storage thread tells the index thread.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum IndexEvent {
     /// A ring was opened: learn what its slots hold.
-    Mounted(Ring, Vec<Check>),
+    RingOpened(Ring, Vec<SlotScan>),
     /// A lap ended.
-    Ended(u32, index_record::Record),
+    LapEnded(u32, index_record::Record),
     /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
-    Began(u32),
+    LapBegan(u32),
 }
 
 /// A lap that was found at a start.
 #[derive(Clone, Debug)]
-pub(crate) struct Check {
+pub(crate) struct SlotScan {
     pub(crate) slot: u32,
     pub(crate) generation: u64,
     pub(crate) strictness: Strictness,
@@ -69,12 +69,12 @@ pub(crate) struct Check {
 }
 
 /// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
-pub(crate) fn checks(table: &SlotTable) -> Vec<Check> {
+pub(crate) fn checks(table: &Catalogue) -> Vec<SlotScan> {
     let (last, newest) = (table.last_of_boots(), table.newest_laps());
-    let check = |(slot, held): (u32, &Held)| {
+    let check = |(slot, held): (u32, &LapInfo)| {
         let generation = held.generation;
         let strictness = Strictness::of_lap(last.contains(&generation));
-        Check { slot, generation, strictness, is_newest: newest.contains(&generation) }
+        SlotScan { slot, generation, strictness, is_newest: newest.contains(&generation) }
     };
     let mut checks: Vec<_> = table.held().map(check).collect();
     // The newest first: torn ends are mended soon, and people look at the last hours.
@@ -85,15 +85,15 @@ pub(crate) fn checks(table: &SlotTable) -> Vec<Check> {
 /// What the thread is asked.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) change: Change,
+    pub(crate) change: JournalChange,
     /// Hears of it when it is on the medium.
     pub(crate) reply: oneshot::Sender<Result<Record, PinError>>,
 }
 
 /// What is to be changed.
 #[derive(Debug)]
-pub(crate) enum Change {
-    Pin(PinWish),
+pub(crate) enum JournalChange {
+    Pin(NewPin),
     Unpin(u64),
     Mark { stream: Option<StreamName>, at: WallTime, text: String },
 }

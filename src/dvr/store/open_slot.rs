@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
 use crate::base::time::{BootTime, Trust};
-use crate::dvr::catalogue::recent::Stored;
+use crate::dvr::catalogue::recent::DurableFragment;
 use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use crate::dvr::format::slot;
@@ -222,7 +222,7 @@ impl OpenSlot {
         let (lap, boot) = (self.header.generation, self.header.boot);
         let mut recent = self.log.recent();
         for &entry in entries {
-            recent.push(Stored { lap, boot, init: self.init.clone(), entry });
+            recent.push(DurableFragment { lap, boot, init: self.init.clone(), entry });
         }
     }
 

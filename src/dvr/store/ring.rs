@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits::SLOTS_MAX;
 use crate::dvr::catalogue::geometry::Geometry;
 use crate::dvr::catalogue::lap::SlotView;
-use crate::dvr::catalogue::table::{GENERATIONS_SKIPPED, SlotTable};
+use crate::dvr::catalogue::table::{Catalogue, GENERATIONS_SKIPPED};
 use crate::dvr::config::Config;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, DiskFile, Open};
@@ -74,7 +74,7 @@ pub(crate) struct Ring {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) ring: Ring,
-    pub(crate) table: SlotTable,
+    pub(crate) table: Catalogue,
     /// Files in the ring's directory that are none of its own.
     pub(crate) foreign: u64,
     /// From how many slots to how many it goes: it just grew, or a shrink goes on.
@@ -296,7 +296,7 @@ impl Ring {
 
     /// Reads the front of every slot there is.
     pub(crate) fn read_fronts(self, disk: &dyn Disk) -> Result<Found, DvrError> {
-        let mut table = SlotTable::default();
+        let mut table = Catalogue::default();
         let mut foreign = 0;
         for name in disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))? {
             match self.slot_of(&name) {

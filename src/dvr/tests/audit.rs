@@ -8,13 +8,13 @@ use super::{fragment, init};
 use crate::base::limits::{INDEX_BYTES_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::Clock;
-use crate::dvr::config::{Config, Keep};
+use crate::dvr::config::{Config, Retention};
 use crate::dvr::disk::model::{ModelDisk, VirtualClock};
 use crate::dvr::format::index_record::Record;
 use crate::dvr::store::index::{Index, IndexHandle};
-use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 use crate::dvr::{Dvr, DvrError, RingState, Size, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -57,8 +57,8 @@ struct House {
     disk: ModelDisk,
     store: Store,
     dvr: Dvr,
-    storage: Storage,
-    keeper: Keeper,
+    storage: RingWriter,
+    indexer: Indexer,
     _journal: Journal,
     writer: Writer,
     next: u32,
@@ -76,7 +76,7 @@ impl House {
             size: Size::Bytes(SLOT_BYTES * 12),
             slot_bytes: Some(SLOT_BYTES),
         };
-        let (dvr, storage, keeper, journal) = Dvr::parts(
+        let (dvr, storage, indexer, journal) = Dvr::parts(
             Arc::new(disk.clone()),
             [1; 16],
             config,
@@ -91,9 +91,9 @@ impl House {
                 IndexHandle::direct(Box::new(opened.clone()))
             }),
         );
-        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
+        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Retention::default());
         let mut house =
-            Self { clock, disk, store, dvr, storage, keeper, _journal: journal, writer, next: 0 };
+            Self { clock, disk, store, dvr, storage, indexer, _journal: journal, writer, next: 0 };
         house.turn(30);
         assert_eq!(house.dvr.status().ring, RingState::Ready);
         house.record(10);
@@ -114,7 +114,7 @@ impl House {
     fn turn(&mut self, times: u32) {
         for _ in 0..times {
             self.storage.turn(None);
-            self.keeper.turn();
+            self.indexer.turn();
             self.clock.advance(INDEX_LOOK_PAUSE / 100);
         }
     }
@@ -130,7 +130,7 @@ impl House {
 
     /// Fails unless the index was built `times` again, is as it was, and recording goes on.
     fn assert_built_again(&mut self, times: u64, before: &BTreeMap<u32, Vec<u8>>) {
-        assert_eq!(self.keeper.audit.built_again, times);
+        assert_eq!(self.indexer.audit.built_again, times);
         let told = self.dvr.shared.take_rebuilds();
         assert_eq!(told.len() as u64, times);
         assert!(told.iter().all(|told| told.slots == before.len() as u64), "{told:?}");
@@ -210,7 +210,7 @@ fn a_slot_that_was_damaged_is_not_the_fault_of_the_index() {
     let bit = u64::from(first.offset + first.length + 60) * 8;
     house.disk.flip(Path::new(&format!("/data/ring/{slot:06}.mp4")), bit);
     house.pass();
-    assert_eq!(house.keeper.audit.built_again, 0);
+    assert_eq!(house.indexer.audit.built_again, 0);
     let told = Record::parse(&house.records()[&slot]).unwrap();
     assert_eq!((told.damaged, told.entries.as_slice()), (1, &record.entries[1..]));
     assert_eq!(house.dvr.status().damaged, 1);

@@ -8,9 +8,9 @@ use super::faulty::FaultyDisk;
 use super::ring::{append, close, durable, fragments, gate, until, verified};
 use super::{BEGINS_UNIX_NANOS, TestClock, fragment, init};
 use crate::base::time::{Clock, SystemClock, Trust, WallTime};
-use crate::dvr::config::{Config, Keep};
+use crate::dvr::config::{Config, Retention};
 use crate::dvr::{
-    Cause, Dvr, PinError, PinWish, Reader, RecordingState, RingState, Size, Writer, tool,
+    Cause, Dvr, NewPin, PinError, Reader, RecordingState, RingState, Size, Writer, tool,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -27,10 +27,10 @@ impl House {
     }
 
     fn open(&self, boot: u8) -> (Dvr, Writer) {
-        self.open_with(boot, Keep::default())
+        self.open_with(boot, Retention::default())
     }
 
-    fn open_with(&self, boot: u8, keep: Keep) -> (Dvr, Writer) {
+    fn open_with(&self, boot: u8, keep: Retention) -> (Dvr, Writer) {
         let config = Config {
             data_dir: self.dir.path().to_owned(),
             size: Size::Bytes(SLOT_BYTES * 8),
@@ -48,8 +48,8 @@ fn date(second: i64) -> WallTime {
     WallTime::from_unix_nanos(BEGINS_UNIX_NANOS + second * 1_000_000_000)
 }
 
-fn wish(from: i64, until: i64) -> PinWish {
-    PinWish {
+fn wish(from: i64, until: i64) -> NewPin {
+    NewPin {
         stream: gate(),
         from: date(from),
         until: date(until),
@@ -143,7 +143,7 @@ fn a_pin_ends_by_a_trusted_clock_only() {
     until("the commit", || durable(&writer) == 3);
     let now = house.clock.wall();
     let expires = Some(now.offset_nanos(3_600_000_000_000));
-    wait(dvr.pin(PinWish { expires, ..wish(0, 2) })).unwrap();
+    wait(dvr.pin(NewPin { expires, ..wish(0, 2) })).unwrap();
     let later = BEGINS_UNIX_NANOS + 7_200_000_000_000;
     house.clock.set(later, Trust::None);
     until("the step", || {
@@ -331,7 +331,7 @@ fn evictions_are_added_up() {
 #[test]
 fn an_age_limit_is_honoured_while_the_clock_is_trusted() {
     let house = House::new(TestClock::right());
-    let keep = Keep { max_age: Some(Duration::from_secs(3_600)), ..Keep::default() };
+    let keep = Retention { max_age: Some(Duration::from_secs(3_600)), ..Retention::default() };
     let (dvr, writer) = house.open_with(1, keep);
     let now = u32::try_from(SystemClock.boot().as_nanos() / 1_000_000_000).unwrap();
     append(&writer, now - 5..now, 20_000);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::faulty::FaultyDisk;
 use super::{TestClock, fragment, init};
 use crate::base::name::StreamName;
-use crate::dvr::config::{Config, Keep};
+use crate::dvr::config::{Config, Retention};
 use crate::dvr::{Dvr, Listing, Reader, RecordingState, RingState, Size, Writer, tool};
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -60,7 +60,7 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 pub(crate) fn writer(dvr: &Dvr) -> Writer {
     until("opening", || dvr.status().ring == RingState::Ready);
-    dvr.writer(&gate(), Keep::default())
+    dvr.writer(&gate(), Retention::default())
 }
 
 pub(crate) fn append(writer: &Writer, seconds: std::ops::Range<u32>, bytes: usize) {
@@ -316,7 +316,7 @@ fn a_missing_directory_is_waited_for() {
     std::fs::write(house.path().join("ring"), "a file in the way").unwrap();
     let dvr = house.open();
     until("the failure", || matches!(dvr.status().ring, RingState::Failed { .. }));
-    let writer = dvr.writer(&gate(), Keep::default());
+    let writer = dvr.writer(&gate(), Retention::default());
     assert_eq!(writer.status().state, RecordingState::Failed);
     std::fs::remove_file(house.path().join("ring")).unwrap();
     until("opening", || dvr.status().ring == RingState::Ready);

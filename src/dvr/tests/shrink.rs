@@ -10,18 +10,19 @@ use tokio::sync::oneshot;
 use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{Clock, WallTime};
-use crate::dvr::config::{Config, Keep};
+use crate::dvr::config::{Config, Retention};
 use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::disk::{Disk, Open};
 use crate::dvr::store::index::IndexHandle;
-use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::{Journal, read_facts};
 use crate::dvr::store::messages::Command;
-use crate::dvr::store::messages::{Ask, Change};
-use crate::dvr::store::ring_writer::{Storage, Turn};
+use crate::dvr::store::messages::{Ask, JournalChange};
+use crate::dvr::store::ring_writer::{RingWriter, Turn};
 use crate::dvr::store::shrink::offline::shrink_on;
 use crate::dvr::{
-    Clip, Dvr, DvrError, PinWish, Reader, RingState, ShrinkError, Shrunk, Size, Way, Writer,
+    Direction, Dvr, DvrError, FragmentRead, NewPin, Reader, RingState, ShrinkError, Shrunk, Size,
+    Writer,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -37,8 +38,8 @@ struct Life {
     clock: Arc<VirtualClock>,
     disk: ModelDisk,
     dvr: Dvr,
-    storage: Storage,
-    keeper: Keeper,
+    storage: RingWriter,
+    indexer: Indexer,
     journal: Journal,
 }
 
@@ -64,7 +65,7 @@ impl Life {
             size: Size::Bytes(slots * SLOT_BYTES),
             slot_bytes: Some(SLOT_BYTES),
         };
-        let (dvr, storage, keeper, journal) = Dvr::parts(
+        let (dvr, storage, indexer, journal) = Dvr::parts(
             Arc::new(disk.clone()),
             [1; 16],
             config,
@@ -73,7 +74,7 @@ impl Life {
             Box::new(|_, _| (IndexHandle::none(), Vec::new())),
         );
         let (disk, clock) = (disk.clone(), Arc::clone(clock));
-        let mut this = Self { clock, disk, dvr, storage, keeper, journal };
+        let mut this = Self { clock, disk, dvr, storage, indexer, journal };
         this.turns(40);
         this
     }
@@ -81,7 +82,7 @@ impl Life {
     fn turns(&mut self, count: u32) {
         for _ in 0..count {
             self.storage.turn(None);
-            self.keeper.turn();
+            self.indexer.turn();
             self.journal.turn(None, false);
             self.clock.advance(Duration::from_millis(150));
         }
@@ -99,7 +100,7 @@ impl Life {
     fn pin(&mut self, from_secs: i64, until_secs: i64) {
         let at =
             |secs: i64| WallTime::from_unix_nanos(super::BEGINS_UNIX_NANOS + secs * 1_000_000_000);
-        let wish = PinWish {
+        let wish = NewPin {
             stream: gate(),
             from: at(from_secs),
             until: at(until_secs),
@@ -108,7 +109,7 @@ impl Life {
             expires: None,
         };
         let (reply, mut answer) = oneshot::channel();
-        self.journal.turn(Some(Ask { change: Change::Pin(wish), reply }), false);
+        self.journal.turn(Some(Ask { change: JournalChange::Pin(wish), reply }), false);
         answer.try_recv().unwrap().unwrap();
     }
 
@@ -167,7 +168,7 @@ fn full_ring() -> (ModelDisk, Arc<VirtualClock>) {
 fn make_full_ring() -> ModelDisk {
     let (disk, clock) = empty_disk();
     let mut house = Life::start(&disk, &clock, SLOTS);
-    let writer = house.dvr.writer(&gate(), Keep::default());
+    let writer = house.dvr.writer(&gate(), Retention::default());
     house.record(&writer, 0..FULL);
     let oldest = house.laps().into_values().nth(1).unwrap();
     house.pin(i64::try_from(oldest[0]).unwrap(), i64::try_from(oldest[0]).unwrap() + 1);
@@ -217,7 +218,7 @@ fn nothing_is_deleted_before_somebody_agrees_and_then_what_was_told() {
     let (facts, _) = read_facts(&disk, &data()).unwrap();
     assert_eq!((facts.resizes[0].from_slots, facts.resizes[0].to_slots), (16, 10));
     // It turns in what it has, and grows again into the numbers that are free.
-    let writer = house.dvr.writer(&gate(), Keep::default());
+    let writer = house.dvr.writer(&gate(), Retention::default());
     house.record(&writer, 100..130);
     assert_eq!(files(&disk), FEWER);
     let kept = house.laps();
@@ -232,7 +233,7 @@ fn what_turned_over_meanwhile_stays_and_what_is_protected_by_now_makes_it_void()
     let (disk, clock) = full_ring();
     let mut house = Life::start(&disk, &clock, FEWER);
     let token = house.token().unwrap();
-    let writer = house.dvr.writer(&gate(), Keep::default());
+    let writer = house.dvr.writer(&gate(), Retention::default());
     // Some of the six are given to newer footage.
     let before: BTreeSet<u64> = house.laps().into_keys().collect();
     house.record(&writer, 100..106);
@@ -278,7 +279,7 @@ fn a_ring_that_is_half_protected_gets_only_as_small_as_that_allows() {
 fn slots_that_were_never_made_or_hold_nothing_go_first() {
     let (disk, clock) = empty_disk();
     let mut house = Life::start(&disk, &clock, SLOTS);
-    let writer = house.dvr.writer(&gate(), Keep::default());
+    let writer = house.dvr.writer(&gate(), Retention::default());
     house.record(&writer, 0..6);
     drop((writer, house));
     let before = footage(&disk);
@@ -302,8 +303,8 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     let all = (WallTime::from_unix_nanos(0), house.clock.wall().offset_nanos(1 << 50));
     let mut replay = house.dvr.replay(&gate(), all.0, all.1).unwrap();
     assert!(replay.next_piece().unwrap().is_some());
-    let mut tape = house.dvr.tape(&gate()).unwrap();
-    assert!(tape.seek(all.0, Way::Forward).unwrap());
+    let mut tape = house.dvr.recording_cursor(&gate()).unwrap();
+    assert!(tape.seek(all.0, Direction::Forward).unwrap());
     assert!(tape.forward(false).unwrap().is_some());
     // Into the lap that is not protected.
     assert!((0..3).all(|_| tape.forward(false).unwrap().is_some()));
@@ -322,8 +323,8 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     }
     let error = tape.forward(false).unwrap_err();
     assert!(matches!(error, DvrError::Removed { .. }), "{error}");
-    assert!(tape.seek(all.0, Way::Forward).unwrap());
-    let seconds = |clip: Clip| clip.entry.boot_time.as_nanos() / 1_000_000_000;
+    assert!(tape.seek(all.0, Direction::Forward).unwrap());
+    let seconds = |clip: FragmentRead| clip.entry.boot_time.as_nanos() / 1_000_000_000;
     let first = tape.forward(false).unwrap().map(seconds);
     assert_eq!(first, house.laps().values().flatten().min().copied());
     let left: usize = house.laps().values().map(Vec::len).sum();

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::ring::{fragments, gate};
 use super::{fragment, init};
 use crate::base::time::Clock;
-use crate::dvr::config::{Config, Keep};
+use crate::dvr::config::{Config, Retention};
 use crate::dvr::disk::model::{ModelDisk, Plan, Trouble, VirtualClock};
 use crate::dvr::store::index::IndexHandle;
-use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 use crate::dvr::{Dvr, RingState, Size, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -25,8 +25,8 @@ const TROUBLE: Duration = Duration::from_secs(15);
 struct House {
     clock: Arc<VirtualClock>,
     dvr: Dvr,
-    storage: Storage,
-    keeper: Keeper,
+    storage: RingWriter,
+    indexer: Indexer,
     _journal: Journal,
 }
 
@@ -38,7 +38,7 @@ impl House {
             slot_bytes: Some(SLOT_BYTES),
         };
         let clock = Arc::clone(clock);
-        let (dvr, storage, keeper, journal) = Dvr::parts(
+        let (dvr, storage, indexer, journal) = Dvr::parts(
             Arc::new(disk.clone()),
             [boot; 16],
             config,
@@ -46,7 +46,7 @@ impl House {
             None,
             Box::new(|_, _| (IndexHandle::none(), Vec::new())),
         );
-        Self { clock, dvr, storage, keeper, _journal: journal }
+        Self { clock, dvr, storage, indexer, _journal: journal }
     }
 
     fn start(disk: &ModelDisk, clock: &Arc<VirtualClock>, boot: u8) -> Self {
@@ -60,7 +60,7 @@ impl House {
     fn turn(&mut self, times: u32) {
         for _ in 0..times {
             self.storage.turn(None);
-            self.keeper.turn();
+            self.indexer.turn();
             self.clock.advance(Duration::from_millis(100));
         }
     }
@@ -86,7 +86,7 @@ fn used(seed: u64) -> (ModelDisk, Arc<VirtualClock>, u64) {
     clock.reboot(1_795_000_000_000_000_000);
     let disk = ModelDisk::new(seed, Arc::clone(&clock), Path::new("/"), 64 << 20);
     let mut house = House::start(&disk, &clock, 1);
-    let writer = house.dvr.writer(&gate(), Keep::default());
+    let writer = house.dvr.writer(&gate(), Retention::default());
     house.record(&writer, 0..16);
     let kept = house.kept();
     assert_eq!(kept, 16);
@@ -113,7 +113,7 @@ fn slots_that_could_not_be_read_at_a_start_are_read_when_they_can_be() {
         assert_eq!((status.bad_slots, status.indexed_slots), (0, status.held_slots), "{status:?}");
         assert_eq!(house.kept(), kept, "seed {seed}");
         // What is recorded now is the newest, whatever could be read when the ring was opened.
-        let writer = house.dvr.writer(&gate(), Keep::default());
+        let writer = house.dvr.writer(&gate(), Retention::default());
         house.record(&writer, 200..203);
         let listing = house.dvr.listing(&gate());
         assert_eq!(listing.runs.last().unwrap().fragments, 3, "{listing:?}");
@@ -130,7 +130,7 @@ fn a_lap_that_could_not_be_read_is_read_again() {
     reads_fail(&disk, 1.0);
     let mut turn = |secs: u32| {
         for _ in 0..secs {
-            house.keeper.turn();
+            house.indexer.turn();
             house.clock.advance(Duration::from_secs(1));
         }
         house.dvr.status()

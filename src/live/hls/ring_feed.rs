@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::{Footage, Stored};
+use crate::dvr::{DurableFragment, Footage};
 use crate::wire::hls::{Gather, Playlist, RecordedFragment, Segment, SegmentBody, StoredRange};
 use crate::wire::web::Shown;
 
@@ -27,7 +27,7 @@ pub(super) struct RingFeed {
     footage: Footage,
     gather: Gather,
     /// The fragment taken last, and its date.
-    last: Option<(Stored, WallTime)>,
+    last: Option<(DurableFragment, WallTime)>,
     /// When something new was found last.
     heard_at: BootTime,
     /// What is before this on the stream's timeline was listed from memory.
@@ -87,7 +87,7 @@ impl RingFeed {
     }
 
     /// What became durable since the last time.
-    fn fresh(&self) -> Vec<Stored> {
+    fn fresh(&self) -> Vec<DurableFragment> {
         let position = self.last.as_ref().map_or((0, 0), |(last, _)| last.position());
         let mut fresh = self.footage.after(position);
         fresh.retain(|stored| stored.entry.decode_nanos >= self.from_nanos);
@@ -120,7 +120,7 @@ impl RingFeed {
 
     /// Whether nothing that was recorded lies between the fragment taken last and `first`, as
     /// far as can be said; what else is between them is a gap.
-    fn is_behind_last(&self, first: &Stored) -> bool {
+    fn is_behind_last(&self, first: &DurableFragment) -> bool {
         self.last.as_ref().is_some_and(|(last, _)| {
             let (lap, sequence) = last.position();
             first.position() == (lap, sequence + 1) || first.position() == (first.lap, 1)
@@ -128,7 +128,7 @@ impl RingFeed {
     }
 
     /// Goes on behind segments in memory, without a discontinuity if nothing lies in between.
-    fn follow(&mut self, playlist: &Playlist, first: &Stored) {
+    fn follow(&mut self, playlist: &Playlist, first: &DurableFragment) {
         let seam = JoinPoint {
             at_nanos: first.entry.decode_nanos,
             wall: self.footage.date(first),
@@ -141,7 +141,7 @@ impl RingFeed {
     }
 
     /// Nobody asked for so long that what came meanwhile is not in mind any more.
-    fn leap(&mut self, playlist: &mut Playlist, first: &Stored) {
+    fn leap(&mut self, playlist: &mut Playlist, first: &DurableFragment) {
         let (lap, sequence) = first.position();
         playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence), lap);
         if self.last.take().is_some() {
@@ -149,7 +149,7 @@ impl RingFeed {
         }
     }
 
-    fn take(&mut self, stored: Stored, playlist: &mut Playlist) {
+    fn take(&mut self, stored: DurableFragment, playlist: &mut Playlist) {
         let wall = self.footage.date(&stored);
         let breaks = self.last.as_ref().is_some_and(|(last, date)| {
             !stored.continues(last) || steps((last, *date), (&stored, wall))
@@ -194,7 +194,10 @@ impl JoinPoint {
 }
 
 /// Whether the date leaps between two fragments by other than their media tell.
-fn steps((last, last_date): (&Stored, WallTime), (next, date): (&Stored, WallTime)) -> bool {
+fn steps(
+    (last, last_date): (&DurableFragment, WallTime),
+    (next, date): (&DurableFragment, WallTime),
+) -> bool {
     let media = next.entry.decode_nanos.saturating_sub(last.entry.decode_nanos);
     let expected = last_date.offset_nanos(media).as_unix_nanos();
     expected.abs_diff(date.as_unix_nanos()) > WALL_STEP_NANOS_MAX

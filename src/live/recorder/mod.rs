@@ -25,7 +25,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
 use crate::base::time::{BootTime, SharedClock};
-use crate::dvr::{Cause, Durable, Dvr, Footage, Keep, RecordingState, StreamStatus, Writer};
+use crate::dvr::{Cause, Durable, Dvr, Footage, RecordingState, Retention, StreamStatus, Writer};
 use crate::media::AccessUnit;
 use crate::stream::{Allowance, Next, State, Stream, Subscriber};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
@@ -35,7 +35,7 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 const REST: Duration = Duration::from_millis(100);
 
 /// What a stream is granted of the ring.
-pub type Config = Keep;
+pub type Config = Retention;
 
 /// The recorder of one stream.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::{Dvr, DvrError, Way};
+use crate::dvr::{Direction, Dvr, DvrError};
 use crate::media::Tracks;
 use crate::stream::Stream;
 use crate::wire::mp4::read_init;
@@ -43,8 +43,8 @@ pub(super) async fn recall(stream: Arc<Stream>, dvr: Dvr) {
 
 /// The tracks of the newest footage of `name`; blocks on the disk.
 fn newest(dvr: &Dvr, name: &StreamName) -> Result<Option<Tracks>, DvrError> {
-    let mut tape = dvr.tape(name)?;
-    if !tape.seek(WallTime::from_unix_nanos(i64::MAX), Way::Backward)? {
+    let mut tape = dvr.recording_cursor(name)?;
+    if !tape.seek(WallTime::from_unix_nanos(i64::MAX), Direction::Backward)? {
         return Ok(None);
     }
     let clip = tape.backward(true)?.and_then(|clips| clips.into_iter().next());

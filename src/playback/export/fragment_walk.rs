@@ -5,12 +5,12 @@
 use super::ExportError;
 use super::timeline::{ExportRange, ExportTimeline, PlannedFragment};
 use super::tracks::ExportTracks;
-use crate::dvr::{Depth, Head, Place, Tape};
+use crate::dvr::{Depth, FragmentMeta, FragmentPlace, RecordingCursor};
 
 /// Where the walk enters a lap, and all that it needs to go on from there.
 #[derive(Clone, Debug)]
 pub(super) struct LapMark {
-    pub(super) place: Place,
+    pub(super) place: FragmentPlace,
     /// Bytes of media in front of it.
     pub(super) media_at: u64,
     pub(super) timeline: ExportTimeline,
@@ -19,31 +19,31 @@ pub(super) struct LapMark {
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct FragmentWalk {
-    pub(super) tape: Tape,
+    pub(super) tape: RecordingCursor,
     pub(super) timeline: ExportTimeline,
     pub(super) tracks: ExportTracks,
     /// Bytes of media that were passed.
     pub(super) media_at: u64,
     /// Where it ends; a plan finds that out.
-    until: Option<Place>,
+    until: Option<FragmentPlace>,
     ended: bool,
 }
 
 impl FragmentWalk {
     /// From where `tape` was sought to, for a plan.
-    pub(super) fn first(tape: Tape) -> Self {
+    pub(super) fn first(tape: RecordingCursor) -> Self {
         let (timeline, tracks) = (ExportTimeline::default(), ExportTracks::default());
         Self { tape, timeline, tracks, media_at: 0, until: None, ended: false }
     }
 
     /// Once more, from the first of `marks` on, up to the fragment at `until`.
     pub(super) fn again(
-        mut tape: Tape,
+        mut tape: RecordingCursor,
         marks: &[LapMark],
-        until: Place,
+        until: FragmentPlace,
         tracks: ExportTracks,
     ) -> Self {
-        let places: Vec<Place> = marks.iter().map(|mark| mark.place).collect();
+        let places: Vec<FragmentPlace> = marks.iter().map(|mark| mark.place).collect();
         tape.go_to(&places);
         let first = marks.first();
         Self {
@@ -61,7 +61,7 @@ impl FragmentWalk {
         &mut self,
         depth: Depth,
         range: &ExportRange,
-    ) -> Result<Option<(Head, PlannedFragment)>, ExportError> {
+    ) -> Result<Option<(FragmentMeta, PlannedFragment)>, ExportError> {
         if self.ended {
             return Ok(None);
         }

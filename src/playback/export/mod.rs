@@ -201,7 +201,7 @@ impl Exports {
         request: &ExportRequest,
         place: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Box<ExportPlanner>, ExportError> {
-        let tape = self.dvr.tape(&request.stream)?;
+        let tape = self.dvr.recording_cursor(&request.stream)?;
         let (request, zone, keep) = (request.clone(), self.zone.clone(), self.table_bytes_max);
         blocking(place, move || ExportPlanner::begin(tape, request, zone, keep).map(Box::new)).await
     }
@@ -219,7 +219,7 @@ impl Exports {
         range: Range<u64>,
     ) -> Result<ExportReader, ExportError> {
         let place = Arc::new(self.place()?);
-        let tape = self.dvr.tape(plan.stream())?;
+        let tape = self.dvr.recording_cursor(plan.stream())?;
         Ok(ExportReader::new(Arc::clone(plan), tape, range, place))
     }
 }

@@ -9,7 +9,7 @@ use super::timeline::{ExportRange, local};
 use super::tracks::ExportTracks;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::Place;
+use crate::dvr::FragmentPlace;
 use crate::wire::mp4::Table;
 
 /// A file that can be read, see [`Exports`](super::Exports).
@@ -21,7 +21,7 @@ pub struct ExportPlan {
     /// One for each lap, in order; never empty.
     pub(super) marks: Vec<LapMark>,
     /// The last fragment.
-    pub(super) last: Place,
+    pub(super) last: FragmentPlace,
     pub(super) front: Vec<FrontPart>,
     pub(super) front_bytes: u64,
     pub(super) media_bytes: u64,

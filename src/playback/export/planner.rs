@@ -15,7 +15,7 @@ use super::tracks::TEXT;
 use super::{ExportError, ExportRequest, LastPicture};
 use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS};
 use crate::base::time::{MediaTime, WallTime};
-use crate::dvr::{Depth, Head, Place, Tape, Way};
+use crate::dvr::{Depth, Direction, FragmentMeta, FragmentPlace, RecordingCursor};
 use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
 
 /// Of the bytes that are written: another version of the same footage is another file.
@@ -33,7 +33,7 @@ pub(super) struct ExportPlanner {
     keeps_rows: bool,
     table_bytes_max: usize,
     marks: Vec<LapMark>,
-    last: Option<Place>,
+    last: Option<FragmentPlace>,
     gaps: Vec<(WallTime, WallTime)>,
     gaps_total: u64,
     hash: Sha256,
@@ -47,18 +47,18 @@ struct ExportStart {
     /// There was a picture on show.
     on_show: bool,
     /// The last fragment from which that can be decoded.
-    from: Place,
+    from: FragmentPlace,
 }
 
 impl ExportPlanner {
     /// Finds the beginning.
     pub(super) fn begin(
-        mut tape: Tape,
+        mut tape: RecordingCursor,
         mut request: ExportRequest,
         zone: TimeZone,
         table_bytes_max: usize,
     ) -> Result<Self, ExportError> {
-        let nothing = |tape: &Tape| ExportError::NothingThere { extent: tape.extent() };
+        let nothing = |tape: &RecordingCursor| ExportError::NothingThere { extent: tape.extent() };
         let mut range = ExportRange {
             start_nanos: 0,
             end: request.end,
@@ -66,7 +66,7 @@ impl ExportPlanner {
             zone,
             clock: tape.clock(),
         };
-        if !tape.seek(request.start, Way::Forward)? {
+        if !tape.seek(request.start, Direction::Forward)? {
             return Err(nothing(&tape));
         }
         let mut walk = FragmentWalk::first(tape);
@@ -135,7 +135,7 @@ impl ExportPlanner {
         }
     }
 
-    fn take(&mut self, head: &Head, fragment: &PlannedFragment, mut media_at: u64) {
+    fn take(&mut self, head: &FragmentMeta, fragment: &PlannedFragment, mut media_at: u64) {
         while self.tallies.len() < self.walk.tracks.tracks.len() {
             let mut tally = Tally::default();
             if !self.keeps_rows {
@@ -234,7 +234,7 @@ fn beginning(
     start: WallTime,
 ) -> Result<Option<ExportStart>, ExportError> {
     let (mut on_show, mut first, mut zero) = (None, None, None);
-    let mut keys: Vec<(i64, Place)> = Vec::new();
+    let mut keys: Vec<(i64, FragmentPlace)> = Vec::new();
     while let Some((head, fragment)) = walk.next(Depth::Head, range)? {
         if *zero.get_or_insert(fragment.zero) != fragment.zero || fragment.gap.is_some() {
             break;

@@ -17,7 +17,7 @@ use super::fragment_walk::FragmentWalk;
 use super::plan::{ExportPlan, FrontPart};
 use super::timeline::PieceSource;
 use crate::base::limits::{DISK_READ_WAIT_MAX, EXPORT_READ_BYTES, EXPORT_STEP_FRAGMENTS};
-use crate::dvr::{Depth, DvrError, Leases, Tape};
+use crate::dvr::{Depth, DvrError, Leases, RecordingCursor};
 use crate::wire::mp4::{Table, TableWriter};
 
 type Batch = Result<Vec<Bytes>, ExportError>;
@@ -35,7 +35,7 @@ pub struct ExportReader {
 impl ExportReader {
     pub(super) fn new(
         plan: Arc<ExportPlan>,
-        tape: Tape,
+        tape: RecordingCursor,
         range: Range<u64>,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
@@ -97,7 +97,7 @@ impl ExportReader {
 struct ExportFileReader {
     plan: Arc<ExportPlan>,
     /// Here while nothing walks.
-    tape: Option<Tape>,
+    tape: Option<RecordingCursor>,
     at: u64,
     until: u64,
     doing: Doing,
@@ -153,7 +153,7 @@ impl ExportFileReader {
         Ok(batch)
     }
 
-    fn tape(&mut self) -> Result<Tape, ExportError> {
+    fn tape(&mut self) -> Result<RecordingCursor, ExportError> {
         let walk = match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Nothing => None,
             Doing::Table { walk, .. } | Doing::Media { walk, .. } => Some(walk.tape),

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::tracks::{ExportTracks, TEXT};
 use super::{ExportError, LastPicture};
 use crate::base::time::{BootTime, MediaTime, WallTime};
-use crate::dvr::{ClockTable, Entry, Head, Identity};
+use crate::dvr::{ClockTable, Entry, FragmentMeta, Identity};
 use crate::wire::mp4::{Chunk, Row, SampleRun, read_runs, text_sample};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
@@ -159,7 +159,7 @@ impl ExportTimeline {
     /// TrackPlaces the next fragment. `None` when it and all behind it lie behind the end.
     pub(super) fn place(
         &mut self,
-        head: &Head,
+        head: &FragmentMeta,
         tracks: &mut ExportTracks,
         range: &ExportRange,
     ) -> Result<Option<PlannedFragment>, ExportError> {
@@ -246,7 +246,7 @@ impl ExportTimeline {
     /// Goes on in the section, or begins another.
     fn enter(
         &mut self,
-        head: &Head,
+        head: &FragmentMeta,
         date: WallTime,
         present_nanos: i64,
         range: &ExportRange,
@@ -283,7 +283,7 @@ impl ExportTimeline {
     /// anything could hold back.
     fn goes_on(
         &self,
-        head: &Head,
+        head: &FragmentMeta,
         date: WallTime,
         present_nanos: i64,
         range: &ExportRange,

@@ -11,7 +11,7 @@ use super::JobError;
 use crate::base::limits::{EXPORT_JOB_KEEP_TIME, EXPORT_JOB_NOTE_BYTES_MAX, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{Trust, WallTime};
-use crate::dvr::Run;
+use crate::dvr::Recording;
 
 /// What is to be exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,7 +238,7 @@ pub struct JobView {
 }
 
 /// About how many bytes of `run` lie between two dates.
-pub(super) fn share(run: &Run, start: WallTime, end: WallTime) -> u64 {
+pub(super) fn share(run: &Recording, start: WallTime, end: WallTime) -> u64 {
     let nanos = |from: WallTime, until: WallTime| {
         u128::from(until.as_unix_nanos().saturating_sub(from.as_unix_nanos()).max(0).unsigned_abs())
     };
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_run_has_its_part_of_the_bytes() {
-        let run = Run { start: at(100), end: at(200), bytes: 1_000, fragments: 100 };
+        let run = Recording { start: at(100), end: at(200), bytes: 1_000, fragments: 100 };
         assert_eq!(share(&run, at(0), at(300)), 1_000);
         assert_eq!(share(&run, at(150), at(300)), 500);
         assert_eq!(share(&run, at(300), at(400)), 0);

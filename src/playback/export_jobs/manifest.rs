@@ -9,7 +9,7 @@ use super::archive::Written;
 use crate::base::device::PublicKey;
 use crate::base::name::StreamName;
 use crate::base::time::{ClockQuality, Trust, WallTime};
-use crate::dvr::{Cause, ClockRow, Gap, Listing, Reason, Seam};
+use crate::dvr::{Cause, ClockRow, Discontinuity, Gap, Listing, Reason};
 
 /// Which shape it is.
 pub(super) const FORMAT: &str = "holdfast-export-1";
@@ -105,7 +105,7 @@ pub(super) struct Contents {
     /// What is missing between start and end of the range, and why.
     pub(super) gaps: Vec<Gap>,
     /// Where the date leapt.
-    pub(super) seams: Vec<Seam>,
+    pub(super) seams: Vec<Discontinuity>,
 }
 
 /// A file in the archive.
@@ -186,7 +186,7 @@ pub(super) struct ClaimedGap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dvr::Run;
+    use crate::dvr::Recording;
 
     fn at(secs: i64) -> WallTime {
         WallTime::from_unix_nanos(secs * 1_000_000_000)
@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_told_up_to_the_ends_of_the_range() {
-        let run = |from, until| Run { start: at(from), end: at(until), bytes: 1, fragments: 1 };
+        let run =
+            |from, until| Recording { start: at(from), end: at(until), bytes: 1, fragments: 1 };
         let mut listing = Listing { runs: vec![run(10, 20), run(30, 40)], ..Listing::default() };
         listing.gaps.push(unknown(at(20), at(30), "away"));
         let told = |start: i64, end: i64| {

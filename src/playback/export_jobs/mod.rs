@@ -47,7 +47,7 @@ use crate::base::limits::EXPORT_JOBS_MAX;
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{SharedClock, WallTime};
-use crate::dvr::{Disk, Dvr, PinError, PinWish, RealDisk, RingState, Volume};
+use crate::dvr::{Disk, Dvr, NewPin, PinError, RealDisk, RingState, Volume};
 use crate::supervise::{Supervisor, TaskSpec};
 
 /// Whose protected ranges these are.
@@ -306,8 +306,8 @@ impl Shared {
     }
 }
 
-fn pin_of(kept: &Kept, stream: &StreamName) -> PinWish {
-    PinWish {
+fn pin_of(kept: &Kept, stream: &StreamName) -> NewPin {
+    NewPin {
         stream: stream.clone(),
         from: kept.request.start,
         until: kept.request.end,

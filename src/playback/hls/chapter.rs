@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::base::limits::CLOCK_STEP_MIN;
 use crate::base::time::WallTime;
-use crate::dvr::{Chapter, PastLap};
+use crate::dvr::{PastLap, RecordedSegment};
 use crate::wire::hls::{PastSegment, StoredRange};
 
 /// A chapter, its lap and its date.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListedChapter {
     lap: PastLap,
-    pub(super) chapter: Chapter,
+    pub(super) chapter: RecordedSegment,
     pub(super) wall: WallTime,
 }
 
@@ -21,7 +21,7 @@ impl ListedChapter {
     /// The chapters of a lap with their dates.
     pub(super) fn of_lap(
         lap: &PastLap,
-        chapters: &[Chapter],
+        chapters: &[RecordedSegment],
         dates: impl IntoIterator<Item = WallTime>,
     ) -> Vec<Self> {
         let chapter = |(&chapter, wall)| Self { lap: *lap, chapter, wall };

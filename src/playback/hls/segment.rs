@@ -14,7 +14,7 @@ use futures::{Stream, TryStreamExt};
 
 use crate::base::cache::Shelf;
 use crate::base::limits::{DISK_READ_WAIT_MAX, HLS_FRAGMENTS_BYTES_MAX};
-use crate::dvr::{DvrError, Footage, HeldLap, OpenLap};
+use crate::dvr::{DvrError, Footage, LapLease, LapReader};
 use crate::wire::hls::StoredRange;
 use crate::wire::web::Shown;
 
@@ -69,9 +69,9 @@ impl CachedFragment {
 #[derive(Debug)]
 pub struct StoredSegment {
     fragments: FragmentCache,
-    lap: HeldLap,
+    lap: LapLease,
     /// Open once something had to be read.
-    open: Option<(OpenLap, Shown)>,
+    open: Option<(LapReader, Shown)>,
     place: StoredRange,
     /// The first fragment, fetched already, so that one that is not there gets an answer of its
     /// own.
@@ -143,8 +143,8 @@ impl FragmentCache {
     /// be read.
     async fn get(
         &self,
-        lap: &HeldLap,
-        open: &mut Option<(OpenLap, Shown)>,
+        lap: &LapLease,
+        open: &mut Option<(LapReader, Shown)>,
         place: StoredRange,
     ) -> Result<Option<Arc<CachedFragment>>, SegmentError> {
         let key = (lap.ring(), place.lap, place.from);
@@ -168,8 +168,8 @@ impl FragmentCache {
 }
 
 async fn read(
-    lap: &HeldLap,
-    open: &mut Option<(OpenLap, Shown)>,
+    lap: &LapLease,
+    open: &mut Option<(LapReader, Shown)>,
     place: StoredRange,
 ) -> Result<Option<Arc<CachedFragment>>, SegmentError> {
     let (lap, shown) = if let Some(open) = open {
@@ -201,11 +201,11 @@ pub async fn init_by_fingerprint(
     init_of_lap(footage, lap).await
 }
 
-async fn open(footage: &Footage, lap: u64) -> Result<OpenLap, SegmentError> {
+async fn open(footage: &Footage, lap: u64) -> Result<LapReader, SegmentError> {
     hold(footage, lap)?.open().await?.ok_or(SegmentError::Expired)
 }
 
-fn hold(footage: &Footage, lap: u64) -> Result<HeldLap, SegmentError> {
+fn hold(footage: &Footage, lap: u64) -> Result<LapLease, SegmentError> {
     match footage.hold(lap)? {
         Some(held) => Ok(held),
         None if footage.was_begun(lap) => Err(SegmentError::Expired),

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::chapter::ListedChapter;
-use crate::dvr::Numbered;
+use crate::dvr::SegmentNumber;
 
 /// SequenceNumbers that a lap gets where nothing is known of those before it: more than it can have
 /// segments, so that they are above all that were ever announced.
@@ -107,7 +107,7 @@ impl SequenceNumbers {
 
     /// Settles where the numbers begin, once: as `noted` says, if that lap is there; else above
     /// all numbers that were announced before.
-    pub(super) fn settle(&mut self, noted: Option<&Numbered>, newest: u64) {
+    pub(super) fn settle(&mut self, noted: Option<&SegmentNumber>, newest: u64) {
         if self.base.is_some() {
             return;
         }
@@ -155,9 +155,9 @@ mod tests {
         CountedLap { generation, segments, discontinuities: 1, independent, before, last }
     }
 
-    fn noted(lap: u64, number: u64) -> Numbered {
+    fn noted(lap: u64, number: u64) -> SegmentNumber {
         let stream = crate::base::name::StreamName::parse("gate").unwrap();
-        Numbered { stream, lap, number, discontinuities: 7 }
+        SegmentNumber { stream, lap, number, discontinuities: 7 }
     }
 
     fn numbers(numbers: &SequenceNumbers) -> Vec<u64> {

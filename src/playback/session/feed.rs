@@ -15,7 +15,7 @@ use super::{PlaybackSession, SessionSource, TimedUnit};
 use crate::base::fault::chain;
 use crate::base::limits::REPLAY_HANDOVER_TIME_MAX;
 use crate::base::time::WallTime;
-use crate::dvr::{Clip, DvrError, Way};
+use crate::dvr::{Direction, DvrError, FragmentRead};
 use crate::media::{AccessUnit, RunId};
 use crate::stream::{Allowance, Next, State};
 
@@ -31,7 +31,7 @@ impl PlaybackSession {
     /// Waits for the source. Cancel safe.
     pub(super) async fn feed(&mut self) -> SourceEvent {
         match &mut self.source {
-            SessionSource::Tape => SourceEvent::Recorded(self.prefetcher.next().await),
+            SessionSource::Recording => SourceEvent::Recorded(self.prefetcher.next().await),
             SessionSource::Seam { units, first, since } => {
                 let until = since.after(REPLAY_HANDOVER_TIME_MAX);
                 let rest = until.since(self.clock.boot());
@@ -52,7 +52,7 @@ impl PlaybackSession {
             SourceEvent::Recorded(Ok(Prefetched::Clips(clips))) => self.take_clips(&clips)?,
             SourceEvent::Recorded(Ok(Prefetched::Nowhere(extent))) => {
                 let now = self.clock.wall();
-                let ahead = self.way == Way::Backward || self.range.until.is_some();
+                let ahead = self.way == Direction::Backward || self.range.until.is_some();
                 if !self.has_begun() && (ahead || self.range.from > now || !self.is_live()) {
                     return Err(self.nothing(extent));
                 }
@@ -87,9 +87,10 @@ impl PlaybackSession {
         Ok(())
     }
 
-    fn take_clips(&mut self, clips: &[Clip]) -> Result<(), PlaybackError> {
+    fn take_clips(&mut self, clips: &[FragmentRead]) -> Result<(), PlaybackError> {
         // The recording has come to where live begins: a fragment begins with its key frame.
-        if let Some(clip) = clips.first().filter(|clip| clip.this_boot && self.way == Way::Forward)
+        if let Some(clip) =
+            clips.first().filter(|clip| clip.this_boot && self.way == Direction::Forward)
         {
             let begins = clip.entry.decode_nanos;
             self.go_live_if(|_, first| begins >= first.decode.as_nanos());
@@ -110,13 +111,13 @@ impl PlaybackSession {
         }
         let Some(clip) = clips.first() else { return Ok(()) };
         let (selected, finished) = match self.way {
-            Way::Forward => self.filter.forward(clip, units),
-            Way::Backward => self.filter.backward(clips, units),
+            Direction::Forward => self.filter.forward(clip, units),
+            Direction::Backward => self.filter.backward(clips, units),
         };
         for selected in selected {
             // What was taken out of live before it was paused comes again.
             let again =
-                clip.this_boot && self.way == Way::Forward && self.has_taken(&selected.unit);
+                clip.this_boot && self.way == Direction::Forward && self.has_taken(&selected.unit);
             if !again {
                 self.push(selected, clip.this_boot);
             }
@@ -131,17 +132,17 @@ impl PlaybackSession {
     fn end_tape(&mut self) -> Result<(), PlaybackError> {
         let now = self.clock.boot();
         match (self.way, self.range.until) {
-            (Way::Backward, _) => self.finish(),
+            (Direction::Backward, _) => self.finish(),
             // What is to come of the range is in the ring a while behind its end.
-            (Way::Forward, Some(until)) => {
+            (Direction::Forward, Some(until)) => {
                 let grace = i64::try_from(REPLAY_HANDOVER_TIME_MAX.as_nanos()).unwrap_or(i64::MAX);
                 if self.clock.wall() > until.offset_nanos(grace) {
                     return self.finish();
                 }
                 Ok(())
             }
-            (Way::Forward, None) => {
-                if matches!(self.source, SessionSource::Tape) {
+            (Direction::Forward, None) => {
+                if matches!(self.source, SessionSource::Recording) {
                     let units = self.stream.bus().subscribe(Allowance::Window);
                     self.source = SessionSource::Seam { units, first: None, since: now };
                 } else if !self.has_begun() {
@@ -222,7 +223,8 @@ impl PlaybackSession {
         let present_nanos = unit.present.as_nanos();
         if selected.continuity == Continuity::Begins || !self.has_begun() {
             self.run = RunId(self.run.0.wrapping_add(1));
-            let begins = if self.way == Way::Backward { selected.due_nanos } else { present_nanos };
+            let begins =
+                if self.way == Direction::Backward { selected.due_nanos } else { present_nanos };
             if self.is_unpaced() {
                 self.timeline.anchor_at(present_nanos, unit.captured.wall.as_unix_nanos());
             } else {

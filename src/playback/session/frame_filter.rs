@@ -4,7 +4,7 @@
 
 use super::super::request::FrameSelection;
 use crate::base::time::WallTime;
-use crate::dvr::Clip;
+use crate::dvr::FragmentRead;
 use crate::media::{AccessUnit, Codec, Kind, TrackId, nal};
 
 /// A unit on its way out.
@@ -75,7 +75,7 @@ impl FrameFilter {
     /// The units of `clip` that are sent, in order, and whether all of the range was.
     pub(crate) fn forward(
         &mut self,
-        clip: &Clip,
+        clip: &FragmentRead,
         units: Vec<AccessUnit>,
     ) -> (Vec<SelectedUnit>, bool) {
         let (mut selection, mut finished) = (Vec::new(), false);
@@ -115,7 +115,7 @@ impl FrameFilter {
     /// The units of a group of pictures, which is sent as a whole, and whether it is the last.
     pub(crate) fn backward(
         &mut self,
-        clips: &[Clip],
+        clips: &[FragmentRead],
         units: Vec<AccessUnit>,
     ) -> (Vec<SelectedUnit>, bool) {
         let Some(first) = clips.first() else { return (Vec::new(), false) };
@@ -239,7 +239,7 @@ mod tests {
         units
     }
 
-    fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> Clip {
+    fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> FragmentRead {
         let entry = Entry {
             offset: 0,
             length: 0,
@@ -255,7 +255,17 @@ mod tests {
         };
         let (init, bytes, boot) = (Bytes::new(), Bytes::new(), [0; 16]);
         let (start, next_start) = (wall(0), next.map(wall));
-        Clip { init, bytes, entry, boot, this_boot: true, start, seam, next_start, ends_section }
+        FragmentRead {
+            init,
+            bytes,
+            entry,
+            boot,
+            this_boot: true,
+            start,
+            seam,
+            next_start,
+            ends_section,
+        }
     }
 
     fn shown(selection: &[SelectedUnit], track: u8) -> Vec<i64> {

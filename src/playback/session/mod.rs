@@ -25,7 +25,7 @@ use super::rtp::RtpTracks;
 use super::unpack::Unpacker;
 use crate::base::limits::{REPLAY_LEAD, TRACKS_MAX};
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
-use crate::dvr::{Dvr, Tape, Way};
+use crate::dvr::{Direction, Dvr, RecordingCursor};
 use crate::media::{AccessUnit, Kind, RunId, TrackId, Tracks};
 use crate::rtp::RtpUnit;
 use crate::stream::{Allowance, Stream, Subscriber};
@@ -72,7 +72,7 @@ pub struct PlaybackSession {
     clock: SharedClock,
     dvr: Dvr,
     range: PlayRange,
-    way: Way,
+    way: Direction,
     speed: PlaySpeed,
     onvif: Option<OnvifOptions>,
     source: SessionSource,
@@ -114,7 +114,7 @@ enum SessionStage {
 #[derive(Debug)]
 enum SessionSource {
     /// The recording.
-    Tape,
+    Recording,
     /// Its end; what comes live is held back until the recording has come as far.
     Seam { units: Subscriber<AccessUnit>, first: Option<Arc<AccessUnit>>, since: BootTime },
     /// What comes live.
@@ -164,21 +164,21 @@ impl PlaybackSession {
     pub(super) fn new(
         stream: Arc<Stream>,
         clock: SharedClock,
-        (dvr, tape): (Dvr, Tape),
+        (dvr, tape): (Dvr, RecordingCursor),
         request: &PlayRequest,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let (range, way) = match request.from {
-            PlayFrom::Date(range) if request.speed.is_backwards() => (range, Way::Backward),
-            PlayFrom::Date(range) => (range, Way::Forward),
-            PlayFrom::Live => (PlayRange { from: clock.wall(), until: None }, Way::Forward),
+            PlayFrom::Date(range) if request.speed.is_backwards() => (range, Direction::Backward),
+            PlayFrom::Date(range) => (range, Direction::Forward),
+            PlayFrom::Live => (PlayRange { from: clock.wall(), until: None }, Direction::Forward),
         };
         let filter = filter(request, range.until);
         let keys = filter.keys_only();
         let unpaced = request.onvif.is_some_and(|onvif| onvif.unpaced);
         let prefetcher = Prefetcher::new(tape, range.from, way, keys, Arc::new(place));
         let (source, speed) = match request.from {
-            PlayFrom::Date(_) => (SessionSource::Tape, request.speed),
+            PlayFrom::Date(_) => (SessionSource::Recording, request.speed),
             PlayFrom::Live => {
                 (SessionSource::Live(stream.bus().subscribe(Allowance::Window)), PlaySpeed::ONE)
             }
@@ -245,8 +245,8 @@ impl PlaybackSession {
                 }
             });
             from = match self.way {
-                Way::Forward => unit.captured.wall,
-                Way::Backward => self.newest_queued().min(self.range.from),
+                Direction::Forward => unit.captured.wall,
+                Direction::Backward => self.newest_queued().min(self.range.from),
             };
         }
         PlayStart { starts, range: PlayRange { from, ..self.range }, speed: self.speed }
@@ -275,7 +275,7 @@ impl PlaybackSession {
         if matches!(self.source, SessionSource::Seam { .. } | SessionSource::Live(_)) {
             let newest = self.queue.back().map(|timed| timed.selected.unit.captured.wall);
             self.prefetcher.restart(newest.or(self.sent).unwrap_or_else(|| self.clock.wall()));
-            self.source = SessionSource::Tape;
+            self.source = SessionSource::Recording;
         }
     }
 
@@ -301,7 +301,7 @@ impl PlaybackSession {
     /// What is left of the range, to be played at `speed`: the other way to its beginning.
     #[must_use]
     pub fn rest(&self, speed: PlaySpeed) -> PlayRange {
-        let turns = speed.is_backwards() != (self.way == Way::Backward);
+        let turns = speed.is_backwards() != (self.way == Direction::Backward);
         let next = self.queue.front().map(|timed| timed.selected.unit.captured.wall);
         let from = next.or(self.sent).unwrap_or(self.range.from);
         PlayRange { from, until: if turns { None } else { self.range.until } }
@@ -377,7 +377,7 @@ impl PlaybackSession {
     /// Where it reads.
     pub(super) fn place(&self) -> PlayPosition {
         match self.source {
-            SessionSource::Tape | SessionSource::Over => PlayPosition::Past,
+            SessionSource::Recording | SessionSource::Over => PlayPosition::Past,
             SessionSource::Seam { .. } => PlayPosition::Edge,
             SessionSource::Live(_) => PlayPosition::Live,
         }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::base::time::WallTime;
-use crate::dvr::{Clip, DvrError, Tape, Way};
+use crate::dvr::{Direction, DvrError, FragmentRead, RecordingCursor};
 
 /// Pause before the end of the recording is looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -20,23 +20,23 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Prefetched {
     /// A fragment, or backwards a group of pictures.
-    Clips(Vec<Clip>),
+    Clips(Vec<FragmentRead>),
     /// Nothing where playing was to begin; what there is, if anything.
     Nowhere(Option<(WallTime, WallTime)>),
     /// Nothing more, for now.
     End,
 }
 
-type Answer = (Tape, Result<Prefetched, DvrError>);
+type Answer = (RecordingCursor, Result<Prefetched, DvrError>);
 
 /// A tape with one reading ahead.
 #[derive(Debug)]
 pub(super) struct Prefetcher {
-    tape: Option<Tape>,
+    tape: Option<RecordingCursor>,
     reading: Option<JoinHandle<Answer>>,
     /// Where it is to begin, until it has.
     begin: Option<WallTime>,
-    way: Way,
+    way: Direction,
     keys: bool,
     look_at: Option<Instant>,
     place: Arc<OwnedSemaphorePermit>,
@@ -45,9 +45,9 @@ pub(super) struct Prefetcher {
 impl Prefetcher {
     /// Reads from `begin` on; with `keys` only fragments with key frames.
     pub(super) fn new(
-        tape: Tape,
+        tape: RecordingCursor,
         begin: WallTime,
-        way: Way,
+        way: Direction,
         keys: bool,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
@@ -104,9 +104,9 @@ impl Prefetcher {
 }
 
 fn wind(
-    tape: &mut Tape,
+    tape: &mut RecordingCursor,
     begin: Option<WallTime>,
-    way: Way,
+    way: Direction,
     keys: bool,
 ) -> Result<Prefetched, DvrError> {
     if let Some(begin) = begin
@@ -115,8 +115,8 @@ fn wind(
         return Ok(Prefetched::Nowhere(tape.extent()));
     }
     let clips = match way {
-        Way::Forward => tape.forward(keys)?.map(|clip| vec![clip]),
-        Way::Backward => tape.backward(keys)?,
+        Direction::Forward => tape.forward(keys)?.map(|clip| vec![clip]),
+        Direction::Backward => tape.backward(keys)?,
     };
     Ok(clips.map_or(Prefetched::End, Prefetched::Clips))
 }

@@ -21,7 +21,7 @@ use crate::base::fault::chain;
 use crate::base::limits::{PAST_PICTURE_SLACK, SPRITE_CACHE_BYTES_MAX, SPRITE_WAIT_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, WallTime};
-use crate::dvr::{Dvr, Moment, Moments};
+use crate::dvr::{Dvr, KeyFrameAt, KeyFrameLookup};
 use crate::encode::still::{Form, StillDecoder, StillError, jpeg_of_rgb};
 use crate::wire::webvtt::{self, Cue};
 
@@ -188,7 +188,7 @@ impl Sprites {
             work.canvas = vec![0; usize::from(SHEET.0) * usize::from(SHEET.1) * 3];
             self.sheets.weigh(key, work.bytes());
         }
-        let (mut moments, mut failed) = (self.dvr.moments(&key.0), None);
+        let (mut moments, mut failed) = (self.dvr.key_frame_lookup(&key.0), None);
         for (tile, moment) in wanted.iter().enumerate() {
             let Some(at) = moment.filter(|_| work.drawn[tile].is_none()) else { continue };
             match self.tile(&mut moments, at).await {
@@ -206,10 +206,10 @@ impl Sprites {
         failed
     }
 
-    async fn tile(&self, moments: &mut Moments, at: WallTime) -> Result<Bytes, PastError> {
+    async fn tile(&self, moments: &mut KeyFrameLookup, at: WallTime) -> Result<Bytes, PastError> {
         let clip = match moments.at(at).await.map_err(PastError::disk(at))? {
-            Moment::Key(clip) => clip,
-            Moment::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
+            KeyFrameAt::Key(clip) => clip,
+            KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
         let (frame, _) = key_frame(&clip).ok_or(PastError::Damaged { at })?;
         let (width, height) = TILE;

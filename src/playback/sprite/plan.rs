@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::base::time::WallTime;
-use crate::dvr::Run;
+use crate::dvr::Recording;
 use crate::wire::webvtt::Cue;
 
 /// Pixels of a tile.
@@ -69,10 +69,11 @@ impl SheetStart {
 
     /// What the tiles show of a stream with these runs: what was on the screen when the tile
     /// begins, else the first picture of the footage that begins in it.
-    pub(super) fn moments(self, runs: &[Run]) -> Moments {
+    pub(super) fn moments(self, runs: &[Recording]) -> Moments {
         std::array::from_fn(|at| {
             let (from, until) = self.tile(at);
-            let shown = |run: &Run| Some(run.start.max(from)).filter(|&at| at < until.min(run.end));
+            let shown =
+                |run: &Recording| Some(run.start.max(from)).filter(|&at| at < until.min(run.end));
             runs.iter().filter_map(shown).min()
         })
     }
@@ -85,7 +86,7 @@ pub(super) fn corner(tile: usize) -> (u16, u16) {
 }
 
 /// The tiles that show anything between two dates, with times since the first.
-pub(super) fn cues(runs: &[Run], from: WallTime, until: WallTime) -> Vec<Cue> {
+pub(super) fn cues(runs: &[Recording], from: WallTime, until: WallTime) -> Vec<Cue> {
     let mut cues = Vec::new();
     let mut sheet = SheetStart::holding(from);
     while sheet.start() < until {
@@ -117,8 +118,8 @@ mod tests {
         WallTime::from_unix_nanos(millis * 1_000_000)
     }
 
-    fn run(start: i64, end: i64) -> Run {
-        Run { start: at(start), end: at(end), bytes: 0, fragments: 0 }
+    fn run(start: i64, end: i64) -> Recording {
+        Recording { start: at(start), end: at(end), bytes: 0, fragments: 0 }
     }
 
     #[test]

@@ -99,8 +99,9 @@ impl TestBox {
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
-        let recorder = recorded
-            .then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Keep::default()));
+        let recorder = recorded.then(|| {
+            Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Retention::default())
+        });
         let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
         let services = Arc::new(Services::new(Foundation {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, WallTime};
-use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
 };
@@ -156,7 +156,7 @@ impl Ring {
 
     /// A stream in the ring of `dvr`.
     pub fn on(dvr: Dvr) -> Self {
-        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Keep::default());
+        let writer = dvr.writer(&StreamName::parse("gate").unwrap(), Retention::default());
         Self { dvr, writer, fragments: 0 }
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, WallTime};
-use holdfast::dvr::{self, Dvr, Keep, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
 use holdfast::encode::still::{Source, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
@@ -227,7 +227,7 @@ impl Bench {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", LongOn.wall());
         stream.set_tracks(film.tracks());
-        let keep = Keep::default();
+        let keep = Retention::default();
         let recorder =
             recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
         let writer = (!recorded).then(|| dvr.writer(&name, keep));

@@ -2,7 +2,7 @@
 //!
 //! Owns: when two fragments belong together, and where they stand by the clock table. Pure.
 
-use crate::dvr::catalogue::continuity::Stretch;
+use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::catalogue::continuity::nanos;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const REASONS_MAX: usize = 8;
 
 /// An uninterrupted stretch of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Run {
+pub struct Recording {
     /// Date of its first unit.
     pub start: WallTime,
     /// Date at which its last unit ends.
@@ -64,7 +64,7 @@ pub struct Reason {
 
 /// A moment at which the date leapt while recording went on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Seam {
+pub struct Discontinuity {
     /// The date behind it.
     pub at: WallTime,
     /// How far the date leapt in milliseconds; negative when it went back, so that the runs
@@ -125,11 +125,11 @@ impl From<&Pin> for PinView {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Listing {
     /// The uninterrupted stretches.
-    pub runs: Vec<Run>,
+    pub runs: Vec<Recording>,
     /// What lies between them.
     pub gaps: Vec<Gap>,
     /// Where the date leapt.
-    pub seams: Vec<Seam>,
+    pub seams: Vec<Discontinuity>,
     /// Marked moments.
     pub marks: Vec<MarkView>,
     /// Protected ranges.
@@ -157,7 +157,7 @@ struct Placed {
     boot: Identity,
     start: WallTime,
     end: WallTime,
-    stretch: Stretch,
+    stretch: Extent,
 }
 
 impl Placed {
@@ -177,15 +177,15 @@ impl Placed {
         !(is_longer(HELD_BACK_MAX) || is_longer(GAP_SPAN_MIN) && stepped())
     }
 
-    fn run(&self) -> Run {
+    fn run(&self) -> Recording {
         let (bytes, fragments) = (self.stretch.bytes, self.stretch.fragments);
-        Run { start: self.start, end: self.end, bytes, fragments }
+        Recording { start: self.start, end: self.end, bytes, fragments }
     }
 }
 
 /// Joins what the slots of `stream` hold, oldest lap first.
 pub(crate) fn join<'a>(
-    slots: impl IntoIterator<Item = (Identity, &'a [Stretch])>,
+    slots: impl IntoIterator<Item = (Identity, &'a [Extent])>,
     stream: &StreamName,
     facts: &Facts,
     complete: bool,
@@ -226,11 +226,11 @@ fn between(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, listing: 
     let by_nanos = b.start.as_unix_nanos().saturating_sub(a.end.as_unix_nanos());
     let leap = a.boot == b.boot && a.stretch.goes_on_in(&b.stretch);
     if leap {
-        listing.seams.push(Seam { at: b.start, step_ms: by_nanos / 1_000_000 });
+        listing.seams.push(Discontinuity { at: b.start, step_ms: by_nanos / 1_000_000 });
     }
     if by_nanos <= -nanos(GAP_SPAN_MIN) {
         if !leap {
-            listing.seams.push(Seam { at: b.start, step_ms: by_nanos / 1_000_000 });
+            listing.seams.push(Discontinuity { at: b.start, step_ms: by_nanos / 1_000_000 });
         }
         return;
     }

@@ -3,7 +3,7 @@
 use crate::base::time::{ClockQuality, Trust};
 use crate::dvr::catalogue::continuity::absorb;
 use crate::dvr::catalogue::listing::*;
-use crate::dvr::format::journal_record::{Record, Session, Trouble};
+use crate::dvr::format::journal_record::{ProcessRun, Record, Trouble};
 use crate::dvr::format::seal::Entry;
 
 fn entry(at_ms: i64, span_ms: u64) -> Entry {
@@ -25,7 +25,7 @@ fn entry(at_ms: i64, span_ms: u64) -> Entry {
 fn listed(entries: &[Entry]) -> (usize, usize) {
     let mut list = Vec::new();
     for entry in entries {
-        absorb(&mut list, Stretch::of(entry), true);
+        absorb(&mut list, Extent::of(entry), true);
     }
     let listing = join([([1; 16], &list[..])], &gate(), &Facts::default(), true);
     (listing.runs.len(), listing.gaps.len())
@@ -49,7 +49,7 @@ fn a_hole_a_new_run_and_a_loss_are_gaps() {
 
 #[test]
 fn a_run_goes_on_in_the_next_slot_but_not_over_a_boot() {
-    let (a, b) = (vec![Stretch::of(&entry(0, 1_000))], vec![Stretch::of(&entry(1_000, 1_000))]);
+    let (a, b) = (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&entry(1_000, 1_000))]);
     assert_eq!(listing_of([([1; 16], &a[..]), ([1; 16], &b[..])]).runs.len(), 1);
     let over_boot = listing_of([([1; 16], &a[..]), ([2; 16], &b[..])]);
     assert_eq!((over_boot.runs.len(), over_boot.gaps.len()), (2, 1));
@@ -59,7 +59,7 @@ fn gate() -> StreamName {
     StreamName::parse("gate").unwrap()
 }
 
-fn listing_of<'a>(slots: impl IntoIterator<Item = (Identity, &'a [Stretch])>) -> Listing {
+fn listing_of<'a>(slots: impl IntoIterator<Item = (Identity, &'a [Extent])>) -> Listing {
     join(slots, &gate(), &Facts::default(), true)
 }
 
@@ -70,7 +70,7 @@ fn at(ms: u64) -> BootTime {
 }
 
 fn start(boot: Identity, ms: u64) -> Record {
-    Record::Start(Session { boot, at: at(ms), utc: WallTime::default(), stopped: None })
+    Record::Start(ProcessRun { boot, at: at(ms), utc: WallTime::default(), stopped: None })
 }
 
 fn away(from_ms: u64, until_ms: u64) -> Record {
@@ -86,7 +86,7 @@ fn away(from_ms: u64, until_ms: u64) -> Record {
 
 /// The reasons of the one gap between footage of 0 to 1 s and of 60 to 61 s of `boot`.
 fn reasons(boot: Identity, records: impl IntoIterator<Item = Record>) -> Vec<Cause> {
-    let (a, b) = (vec![Stretch::of(&entry(0, 1_000))], vec![Stretch::of(&entry(60_000, 1_000))]);
+    let (a, b) = (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&entry(60_000, 1_000))]);
     let slots = [(BOOT, &a[..]), (boot, &b[..])];
     let listing = join(slots, &gate(), &Facts::of(records), true);
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
@@ -132,13 +132,13 @@ fn with_clock(rows: &[(u64, i64, Trust)]) -> Facts {
 }
 
 /// Fragments of a second each, one behind the other, dated `by_ms` later from `leap` on.
-fn leaping(count: i64, leap: i64, by_ms: i64) -> Vec<Stretch> {
+fn leaping(count: i64, leap: i64, by_ms: i64) -> Vec<Extent> {
     let mut list = Vec::new();
     for second in 0..count {
         let plain = entry(second * 1_000, 1_000);
         let by_nanos = if second < leap { 0 } else { by_ms * 1_000_000 };
         let dated = Entry { wall: plain.wall.offset_nanos(by_nanos), ..plain };
-        absorb(&mut list, Stretch::of(&dated), true);
+        absorb(&mut list, Extent::of(&dated), true);
     }
     list
 }
@@ -183,7 +183,7 @@ fn what_a_network_held_back_is_no_seam() {
 #[test]
 fn a_listing_is_cut_to_what_was_asked_for() {
     let list = [entry(0, 1_000), entry(10_000, 1_000), entry(20_000, 1_000)];
-    let list: Vec<_> = list.iter().map(Stretch::of).collect();
+    let list: Vec<_> = list.iter().map(Extent::of).collect();
     let date = |ms: i64| WallTime::from_unix_nanos(ms * 1_000_000);
     let cut = listing_of([(BOOT, &list[..])]).between(date(10_500), date(15_000));
     assert_eq!((cut.runs.len(), cut.gaps.len()), (1, 1));

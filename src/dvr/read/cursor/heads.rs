@@ -14,14 +14,14 @@ use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Front;
-use crate::dvr::read::cursor::{Place, Tape, goes_on};
+use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor, goes_on};
 use crate::dvr::store::state::Shared;
 
 /// A fragment as the walk passes it.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct FragmentMeta {
     /// Where it stands.
-    pub place: Place,
+    pub place: FragmentPlace,
     /// The `ftyp` and `moov` that it needs.
     pub init: Bytes,
     /// Its `moof`, and behind that its `mdat` if [`Depth::Media`] was asked for.
@@ -32,7 +32,7 @@ pub struct Head {
     pub boot: Identity,
 }
 
-impl Head {
+impl FragmentMeta {
     /// Whether its media go on where those of `entry`, of boot `boot`, end.
     #[must_use]
     pub fn continues(&self, (boot, entry): &(Identity, Entry)) -> bool {
@@ -66,7 +66,7 @@ impl Drop for Leases {
     }
 }
 
-impl Place {
+impl FragmentPlace {
     /// Its lap.
     #[must_use]
     pub fn lap(&self) -> u64 {
@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-impl Tape {
+impl RecordingCursor {
     /// The clock table as it is now, so that a walk that is repeated finds the same dates.
     #[must_use]
     pub fn clock(&self) -> ClockTable {
@@ -89,7 +89,7 @@ impl Tape {
 
     /// Leases the laps of these places.
     #[must_use]
-    pub fn lease(&self, places: impl Iterator<Item = Place>) -> Leases {
+    pub fn lease(&self, places: impl Iterator<Item = FragmentPlace>) -> Leases {
         let laps: Vec<u64> = places.map(|place| place.generation).collect();
         let mut table = self.shared.table();
         for &generation in &laps {
@@ -101,7 +101,7 @@ impl Tape {
 
     /// Goes to `places[0]`, from where the same fragments come as when that was passed first:
     /// those of the laps of all `places`, or an error.
-    pub fn go_to(&mut self, places: &[Place]) {
+    pub fn go_to(&mut self, places: &[FragmentPlace]) {
         (self.next, self.last) = (places.first().copied(), None);
         (self.seam, self.needs_key) = (true, false);
         self.seen = places.iter().map(|place| (place.generation, place.slot)).collect();
@@ -109,8 +109,8 @@ impl Tape {
 
     /// The next fragment. `None` when there is none yet: the call after that looks again.
     ///
-    /// The first one behind a [`Tape::seek`] begins with a key frame.
-    pub fn head(&mut self, depth: Depth) -> Result<Option<Head>, DvrError> {
+    /// The first one behind a [`RecordingCursor::seek`] begins with a key frame.
+    pub fn head(&mut self, depth: Depth) -> Result<Option<FragmentMeta>, DvrError> {
         loop {
             let Some(place) = self.upcoming()? else { return Ok(None) };
             let (boot, entry) = self.entry(place)?;
@@ -121,18 +121,18 @@ impl Tape {
             let (init, bytes) = self.read_head(place, &entry, depth)?;
             (self.last, self.next) = (Some((place, boot, entry)), None);
             self.needs_key = false;
-            return Ok(Some(Head { place, init, bytes, entry, boot }));
+            return Ok(Some(FragmentMeta { place, init, bytes, entry, boot }));
         }
     }
 
     /// All of the fragment of `head`, checked against its seal.
-    pub fn media(&mut self, head: &Head) -> Result<Bytes, DvrError> {
+    pub fn media(&mut self, head: &FragmentMeta) -> Result<Bytes, DvrError> {
         self.read_head(head.place, &head.entry, Depth::Media).map(|(_, bytes)| bytes)
     }
 
     fn read_head(
         &mut self,
-        place: Place,
+        place: FragmentPlace,
         entry: &Entry,
         depth: Depth,
     ) -> Result<(Bytes, Bytes), DvrError> {

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use heads::{Depth, Head, Leases};
+pub use heads::{Depth, FragmentMeta, Leases};
 
 use crate::base::limits::REPLAY_GOP_BYTES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::continuity::Stretch;
-use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::continuity::Extent;
+use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
@@ -31,7 +31,7 @@ const LAPS_OPEN_MAX: usize = 3;
 
 /// Which way time runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// As it did.
     Forward,
     /// From the newer to the older.
@@ -40,18 +40,18 @@ pub enum Way {
 
 /// A cursor over the fragments of one stream.
 #[derive(Debug)]
-pub struct Tape {
+pub struct RecordingCursor {
     shared: Arc<Shared>,
     boot: Identity,
     ring: Ring,
     stream: StreamName,
-    open: Vec<OpenLap>,
+    open: Vec<CursorLap>,
     /// Laps that were there since it last went somewhere: one that is not any more is missed.
     seen: Vec<(u64, u32)>,
     /// The fragment that comes next.
-    next: Option<Place>,
+    next: Option<FragmentPlace>,
     /// The one that was read last, or passed over.
-    last: Option<(Place, Identity, Entry)>,
+    last: Option<(FragmentPlace, Identity, Entry)>,
     /// Something is missing before what comes next.
     seam: bool,
     /// What comes next must begin with a key frame.
@@ -60,7 +60,7 @@ pub struct Tape {
 
 /// A fragment as it comes off the tape.
 #[derive(Clone, Debug)]
-pub struct Clip {
+pub struct FragmentRead {
     /// The `ftyp` and `moov` that it needs.
     pub init: Bytes,
     /// Its `moof` and `mdat`.
@@ -83,14 +83,14 @@ pub struct Clip {
 
 /// A fragment's place in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FragmentPlace {
     generation: u64,
     slot: u32,
     at: usize,
 }
 
 #[derive(Debug)]
-struct OpenLap {
+struct CursorLap {
     generation: u64,
     file: Arc<dyn DiskFile>,
     header: SlotHeader,
@@ -110,7 +110,7 @@ enum Growing {
     NoMore,
 }
 
-impl Tape {
+impl RecordingCursor {
     /// Leases nothing yet.
     pub(crate) fn open(
         shared: Arc<Shared>,
@@ -147,28 +147,31 @@ impl Tape {
     ///
     /// Inside footage that is the key frame at or before `at`; in a gap the section that comes
     /// next in this way. A place before which no key frame stands is passed over forwards.
-    pub fn seek(&mut self, at: WallTime, way: Way) -> Result<bool, DvrError> {
+    pub fn seek(&mut self, at: WallTime, way: Direction) -> Result<bool, DvrError> {
         (self.next, self.last, self.seam, self.needs_key) = (None, None, true, true);
-        self.seen = if way == Way::Forward { self.laps(|_| true) } else { Vec::new() };
+        self.seen = if way == Direction::Forward { self.laps(|_| true) } else { Vec::new() };
         let mut laps = self.laps(|dates| match way {
-            Way::Forward => dates.iter().any(|(_, end)| *end > at),
-            Way::Backward => dates.iter().any(|(start, _)| *start <= at),
+            Direction::Forward => dates.iter().any(|(_, end)| *end > at),
+            Direction::Backward => dates.iter().any(|(start, _)| *start <= at),
         });
-        if way == Way::Backward {
+        if way == Direction::Backward {
             laps.reverse();
         }
         for (generation, slot) in laps {
             let lap = self.lap(generation, slot)?;
             let (header, entries) = (lap.header.clone(), lap.entries.clone());
             let found = match way {
-                Way::Forward => entries.iter().position(|entry| self.dates(&header, entry).1 > at),
-                Way::Backward => {
+                Direction::Forward => {
+                    entries.iter().position(|entry| self.dates(&header, entry).1 > at)
+                }
+                Direction::Backward => {
                     entries.iter().rposition(|entry| self.dates(&header, entry).0 <= at)
                 }
             };
             if let Some(index) = found {
-                let place = Place { generation, slot, at: index };
-                let inside = way == Way::Forward && self.dates(&header, &entries[index]).0 <= at;
+                let place = FragmentPlace { generation, slot, at: index };
+                let inside =
+                    way == Direction::Forward && self.dates(&header, &entries[index]).0 <= at;
                 let key = if inside { self.key_before(place)? } else { None };
                 self.next = Some(key.unwrap_or(place));
                 return Ok(true);
@@ -179,7 +182,7 @@ impl Tape {
 
     /// The next fragment; with `keys` only those that begin with a key frame. `None` when there
     /// is none yet: the call after that looks again.
-    pub fn forward(&mut self, keys: bool) -> Result<Option<Clip>, DvrError> {
+    pub fn forward(&mut self, keys: bool) -> Result<Option<FragmentRead>, DvrError> {
         loop {
             let Some(place) = self.upcoming()? else { return Ok(None) };
             let (boot, entry) = self.entry(place)?;
@@ -192,7 +195,7 @@ impl Tape {
             if let Some(clip) = self.read(place)? {
                 self.needs_key = false;
                 let seam = std::mem::take(&mut self.seam);
-                return self.with_neighbour(place, Clip { seam, ..clip }).map(Some);
+                return self.with_neighbour(place, FragmentRead { seam, ..clip }).map(Some);
             }
             // Damaged: what was before does not lead up to what follows.
             (self.seam, self.needs_key) = (true, true);
@@ -200,7 +203,7 @@ impl Tape {
     }
 
     /// The place of the next fragment forwards. `None` when there is none yet.
-    fn upcoming(&mut self) -> Result<Option<Place>, DvrError> {
+    fn upcoming(&mut self) -> Result<Option<FragmentPlace>, DvrError> {
         if self.next.is_none()
             && let Some((place, ..)) = self.last
         {
@@ -212,7 +215,7 @@ impl Tape {
     /// The group of pictures at the cursor, which moves to the one before: fragments in their
     /// order, of which the first begins with a key frame. With `keys` only that one. `None` at the
     /// beginning of everything.
-    pub fn backward(&mut self, keys: bool) -> Result<Option<Vec<Clip>>, DvrError> {
+    pub fn backward(&mut self, keys: bool) -> Result<Option<Vec<FragmentRead>>, DvrError> {
         while let Some(end) = self.next {
             let Some(begin) = self.key_before(end)? else {
                 // No key frame in this section: the next one is what stands before it.
@@ -233,7 +236,7 @@ impl Tape {
                 continue;
             }
             let (nothing_older, section_ends) = (self.next.is_none(), self.seam);
-            let told = clips.into_iter().map(|clip| Clip {
+            let told = clips.into_iter().map(|clip| FragmentRead {
                 seam,
                 ends_section: nothing_older || section_ends,
                 ..clip
@@ -244,7 +247,12 @@ impl Tape {
     }
 
     /// The fragments from `begin` to `end`, as many as fit; none when one is damaged.
-    fn group(&mut self, begin: Place, end: Place, keys: bool) -> Result<Vec<Clip>, DvrError> {
+    fn group(
+        &mut self,
+        begin: FragmentPlace,
+        end: FragmentPlace,
+        keys: bool,
+    ) -> Result<Vec<FragmentRead>, DvrError> {
         let (mut clips, mut bytes) = (Vec::new(), 0);
         let mut place = Some(begin);
         while let Some(at) = place {
@@ -260,7 +268,7 @@ impl Tape {
     }
 
     /// The newest fragment at or before `from` that begins with a key frame, in its section.
-    fn key_before(&mut self, from: Place) -> Result<Option<Place>, DvrError> {
+    fn key_before(&mut self, from: FragmentPlace) -> Result<Option<FragmentPlace>, DvrError> {
         let (mut at, (mut boot, mut entry)) = (from, self.entry(from)?);
         while !entry.starts_with_key {
             let Some(before) = self.before(at)? else { return Ok(None) };
@@ -274,7 +282,7 @@ impl Tape {
     }
 
     /// The last fragment of the section before the one that holds `from`.
-    fn section_before(&mut self, from: Place) -> Result<Option<Place>, DvrError> {
+    fn section_before(&mut self, from: FragmentPlace) -> Result<Option<FragmentPlace>, DvrError> {
         let (mut at, mut found) = (from, self.entry(from)?);
         loop {
             let Some(before) = self.before(at)? else { return Ok(None) };
@@ -286,22 +294,26 @@ impl Tape {
         }
     }
 
-    fn with_neighbour(&mut self, place: Place, clip: Clip) -> Result<Clip, DvrError> {
+    fn with_neighbour(
+        &mut self,
+        place: FragmentPlace,
+        clip: FragmentRead,
+    ) -> Result<FragmentRead, DvrError> {
         // What follows may be reused just now; whoever comes there will be told.
         let Ok(Some(next)) = self.after(place) else {
             let ends_section = self.lap(place.generation, place.slot)?.complete;
-            return Ok(Clip { ends_section, ..clip });
+            return Ok(FragmentRead { ends_section, ..clip });
         };
         let Ok((boot, entry)) = self.entry(next) else { return Ok(clip) };
         let header = self.lap(next.generation, next.slot)?.header.clone();
         let next_start = Some(self.dates(&header, &entry).0);
         let ends_section = boot != clip.boot || !goes_on(&clip.entry, &entry);
-        Ok(Clip { next_start, ends_section, ..clip })
+        Ok(FragmentRead { next_start, ends_section, ..clip })
     }
 
     /// The place behind `place`.
-    fn after(&mut self, place: Place) -> Result<Option<Place>, DvrError> {
-        let next = Place { at: place.at + 1, ..place };
+    fn after(&mut self, place: FragmentPlace) -> Result<Option<FragmentPlace>, DvrError> {
+        let next = FragmentPlace { at: place.at + 1, ..place };
         match self.lap(place.generation, place.slot) {
             Ok(lap) if next.at < lap.entries.len() => return Ok(Some(next)),
             Ok(lap) if !lap.complete => return Ok(None),
@@ -315,29 +327,29 @@ impl Tape {
         self.seen.dedup();
         for (generation, slot) in self.seen.clone() {
             if !self.lap(generation, slot)?.entries.is_empty() {
-                return Ok(Some(Place { generation, slot, at: 0 }));
+                return Ok(Some(FragmentPlace { generation, slot, at: 0 }));
             }
         }
         Ok(None)
     }
 
     /// The place before `place`.
-    fn before(&mut self, place: Place) -> Result<Option<Place>, DvrError> {
+    fn before(&mut self, place: FragmentPlace) -> Result<Option<FragmentPlace>, DvrError> {
         if let Some(at) = place.at.checked_sub(1) {
-            return Ok(Some(Place { at, ..place }));
+            return Ok(Some(FragmentPlace { at, ..place }));
         }
         for (generation, slot) in self.laps(|_| true).into_iter().rev() {
             if generation < place.generation {
                 let count = self.lap(generation, slot)?.entries.len();
                 if let Some(at) = count.checked_sub(1) {
-                    return Ok(Some(Place { generation, slot, at }));
+                    return Ok(Some(FragmentPlace { generation, slot, at }));
                 }
             }
         }
         Ok(None)
     }
 
-    fn entry(&mut self, place: Place) -> Result<(Identity, Entry), DvrError> {
+    fn entry(&mut self, place: FragmentPlace) -> Result<(Identity, Entry), DvrError> {
         let lap = self.lap(place.generation, place.slot)?;
         let entry = lap.entries.get(place.at).copied();
         let boot = lap.header.boot;
@@ -345,7 +357,7 @@ impl Tape {
     }
 
     /// Reads a fragment. `None` when it is damaged.
-    fn read(&mut self, place: Place) -> Result<Option<Clip>, DvrError> {
+    fn read(&mut self, place: FragmentPlace) -> Result<Option<FragmentRead>, DvrError> {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
         let slot_bytes = self.ring.slot_bytes;
         let (boot, entry) = self.entry(place)?;
@@ -362,7 +374,7 @@ impl Tape {
         });
         let Some(bytes) = read.map_err(failed)?? else { return Ok(None) };
         let start = self.dates(&header, &entry).0;
-        Ok(Some(Clip {
+        Ok(Some(FragmentRead {
             init,
             bytes,
             entry,
@@ -386,7 +398,7 @@ impl Tape {
     fn laps(&self, are_wanted: impl Fn(&[(WallTime, WallTime)]) -> bool) -> Vec<(u64, u32)> {
         let facts = self.shared.facts();
         let table = self.shared.table();
-        let wanted = |held: &Held| {
+        let wanted = |held: &LapInfo| {
             let placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             held.stream == self.stream && (!held.known || are_wanted(&placed.collect::<Vec<_>>()))
         };
@@ -397,7 +409,7 @@ impl Tape {
     }
 
     /// A lap with all of its fragments that are durable by now.
-    fn lap(&mut self, generation: u64, slot: u32) -> Result<&mut OpenLap, DvrError> {
+    fn lap(&mut self, generation: u64, slot: u32) -> Result<&mut CursorLap, DvrError> {
         let found = self.open.iter().position(|lap| lap.generation == generation);
         if self.shared.table().is_removed(slot) {
             if let Some(index) = found {
@@ -428,7 +440,7 @@ impl Tape {
         Ok(lap)
     }
 
-    fn open_lap(&self, generation: u64, slot: u32) -> Result<OpenLap, DvrError> {
+    fn open_lap(&self, generation: u64, slot: u32) -> Result<CursorLap, DvrError> {
         // Given to newer footage, or its file went in a shrink.
         let damaged = self.shared.table().lap_mut(slot, generation).map(|held| held.damaged > 0);
         let is_damaged = damaged.ok_or(DvrError::Reused { slot })?;
@@ -437,14 +449,14 @@ impl Tape {
         match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
             Front::Held { header, init } if header.generation == generation => {
                 let (entries, complete) = (Vec::new(), false);
-                Ok(OpenLap { generation, file, header, init, entries, complete, is_damaged })
+                Ok(CursorLap { generation, file, header, init, entries, complete, is_damaged })
             }
             _ => Err(DvrError::Reused { slot }),
         }
     }
 }
 
-impl Drop for Tape {
+impl Drop for RecordingCursor {
     fn drop(&mut self) {
         let mut table = self.shared.table();
         for lap in &self.open {
@@ -453,7 +465,7 @@ impl Drop for Tape {
     }
 }
 
-impl OpenLap {
+impl CursorLap {
     /// Takes note of further fragments. Their bytes are not read; they are checked when they are.
     fn grow(&mut self, growing: Growing) -> std::io::Result<()> {
         let Growing::Until(durable) = growing else {
@@ -485,5 +497,5 @@ impl OpenLap {
 
 /// Whether `next` goes on where `entry` ends, both being of one boot.
 fn goes_on(entry: &Entry, next: &Entry) -> bool {
-    Stretch::of(entry).goes_on_in(&Stretch::of(next))
+    Extent::of(entry).goes_on_in(&Extent::of(next))
 }

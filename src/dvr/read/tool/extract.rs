@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::continuity::Stretch;
+use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
 use crate::dvr::read::replay::chosen;
 use crate::dvr::read::tool::ToolError;
@@ -128,10 +128,10 @@ impl Copy<'_> {
         start: WallTime,
     ) -> Result<(), ToolError> {
         let goes_on = |open: &OpenPart| {
-            let next = Stretch::of(entry);
+            let next = Extent::of(entry);
             open.boot == header.boot
                 && open.init == *init
-                && Stretch::of(&open.last).goes_on_in(&next)
+                && Extent::of(&open.last).goes_on_in(&next)
         };
         if !self.open.as_ref().is_some_and(goes_on) {
             self.end()?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use self::extract::{Extract, Part, extract};
 pub use self::reader::{Lap, Reader};
 use crate::base::name::StreamName;
-use crate::dvr::catalogue::continuity::{Stretch, absorb};
+use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::listing::{Listing, join};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Entry, Identity};
@@ -140,13 +140,13 @@ fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
 
 /// The listings of every stream, from the slots alone.
 pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
-    let mut found: BTreeMap<StreamName, Vec<(Identity, Vec<Stretch>)>> = BTreeMap::new();
+    let mut found: BTreeMap<StreamName, Vec<(Identity, Vec<Extent>)>> = BTreeMap::new();
     for &lap in reader.laps() {
         let Some((header, contents)) = reader.contents(lap)? else { continue };
         let slots = found.entry(header.stream).or_default();
         slots.push((header.boot, stretches(&contents.entries)));
     }
-    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Stretch>)>| {
+    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Extent>)>| {
         let slots = slots.iter().map(|(boot, list)| (*boot, &list[..]));
         join(slots, stream, reader.facts(), true)
     };
@@ -157,10 +157,10 @@ pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolEr
     Ok(listings.collect())
 }
 
-fn stretches(entries: &[Entry]) -> Vec<Stretch> {
+fn stretches(entries: &[Entry]) -> Vec<Extent> {
     let mut list = Vec::new();
     for entry in entries {
-        absorb(&mut list, Stretch::of(entry), true);
+        absorb(&mut list, Extent::of(entry), true);
     }
     list
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::dvr::catalogue::facts::Facts;
-use crate::dvr::catalogue::lap::{Held, SlotView};
+use crate::dvr::catalogue::lap::{LapInfo, SlotView};
 use crate::dvr::disk::{Disk, Open, RealDisk};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::journal_record::Parsed;
@@ -56,7 +56,7 @@ impl Reader {
         let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
         let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
         let last = found.table.last_of_boots();
-        let lap = |(slot, held): (u32, &Held)| {
+        let lap = |(slot, held): (u32, &LapInfo)| {
             let generation = held.generation;
             Lap { slot, generation, strictness: Strictness::of_lap(last.contains(&generation)) }
         };

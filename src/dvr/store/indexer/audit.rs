@@ -19,8 +19,8 @@ use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Front, Strictness};
 use crate::dvr::store::index::{IndexHandle, Looked};
-use crate::dvr::store::indexer::Keeper;
-use crate::dvr::store::messages::Check;
+use crate::dvr::store::indexer::Indexer;
+use crate::dvr::store::messages::SlotScan;
 use crate::dvr::store::ring::Ring;
 
 /// Between two slots that are read to build the index again.
@@ -34,7 +34,7 @@ pub(crate) struct Audit {
     /// The slot that was looked at last.
     slot: u32,
     /// Laps whose records are to be made again.
-    pub(crate) to_build: VecDeque<Check>,
+    pub(crate) to_build: VecDeque<SlotScan>,
     /// How often the index was built again.
     pub(crate) built_again: u64,
 }
@@ -51,7 +51,7 @@ enum Verdict {
     Differs,
 }
 
-impl Keeper {
+impl Indexer {
     /// How long the thread may wait for a note before its next look.
     pub(crate) fn patience(&self) -> Duration {
         let now = self.shared.clock.boot();
@@ -101,7 +101,8 @@ impl Keeper {
         }
         let (slot, generation) = index.next_kept(self.audit.slot)?;
         self.audit.slot = slot;
-        let check = Check { slot, generation, strictness: Strictness::Finished, is_newest: false };
+        let check =
+            SlotScan { slot, generation, strictness: Strictness::Finished, is_newest: false };
         match self.verdict(ring, &check, index) {
             Verdict::Same | Verdict::Unknown => None,
             Verdict::SlotDamaged => {
@@ -113,7 +114,7 @@ impl Keeper {
         }
     }
 
-    fn verdict(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) -> Verdict {
+    fn verdict(&self, ring: &Ring, check: &SlotScan, index: &mut IndexHandle) -> Verdict {
         if !self.is_idle(check) {
             return Verdict::Unknown;
         }
@@ -142,13 +143,13 @@ impl Keeper {
     }
 
     /// Whether the lap is known and at rest.
-    fn is_idle(&self, check: &Check) -> bool {
+    fn is_idle(&self, check: &SlotScan) -> bool {
         let mut table = self.shared.table();
         table.lap_mut(check.slot, check.generation).is_some_and(|held| held.known && !held.active)
     }
 
     /// Whether the slot has just these seals; `None` where it cannot be read or has another lap.
-    fn holds(&self, ring: &Ring, check: &Check, entries: &[Entry]) -> Option<bool> {
+    fn holds(&self, ring: &Ring, check: &SlotScan, entries: &[Entry]) -> Option<bool> {
         let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
         match slot::read_front(&*file, ring.slot_bytes).ok()? {
             Front::Held { header, .. } if header.generation == check.generation => {
@@ -159,7 +160,7 @@ impl Keeper {
     }
 
     /// What a damaged slot still holds is all that is known of it from now on.
-    fn read_again(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) {
+    fn read_again(&self, ring: &Ring, check: &SlotScan, index: &mut IndexHandle) {
         if let Some(held) = self.shared.table().lap_mut(check.slot, check.generation) {
             held.known = false;
         }

@@ -5,8 +5,8 @@
 mod audit;
 mod unread;
 
-use crate::dvr::store::messages::Check;
-use crate::dvr::store::messages::Note;
+use crate::dvr::store::messages::IndexEvent;
+use crate::dvr::store::messages::SlotScan;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,9 +42,9 @@ pub(crate) type OpenIndex =
     Box<dyn FnMut(&dyn Disk, &Path) -> (IndexHandle, Vec<(u32, Record)>) + Send>;
 
 /// The thread's own state.
-pub(crate) struct Keeper {
+pub(crate) struct Indexer {
     pub(crate) shared: Arc<Shared>,
-    notes: Receiver<Note>,
+    notes: Receiver<IndexEvent>,
     storage: SyncSender<Command>,
     pub(crate) open_index: OpenIndex,
     pub(crate) index: Option<IndexHandle>,
@@ -52,10 +52,10 @@ pub(crate) struct Keeper {
     pub(crate) unread: Unread,
 }
 
-impl Keeper {
+impl Indexer {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        notes: Receiver<Note>,
+        notes: Receiver<IndexEvent>,
         storage: SyncSender<Command>,
         open_index: OpenIndex,
     ) -> Self {
@@ -87,10 +87,10 @@ impl Keeper {
         self.audit();
     }
 
-    fn handle(&mut self, note: Note) {
+    fn handle(&mut self, note: IndexEvent) {
         let mut index = match (self.index.take(), &note) {
             (Some(index), _) => index,
-            (None, Note::Mounted(ring, checks)) => {
+            (None, IndexEvent::RingOpened(ring, checks)) => {
                 let shared = Arc::clone(&self.shared);
                 let (mut index, records) = (self.open_index)(&*shared.disk, &shared.data_dir);
                 let is_empty = records.is_empty().then(|| "it is empty".to_owned());
@@ -99,26 +99,26 @@ impl Keeper {
                 if let Some(why) = index.anew.take().or(is_empty).filter(|_| finished > 0) {
                     shared.note_rebuild(finished, &why);
                 }
-                self.learn(ring, checks, &mut index, records.into_iter().collect());
+                self.rebuild(ring, checks, &mut index, records.into_iter().collect());
                 self.index = Some(index);
                 return;
             }
             (None, _) => IndexHandle::none(),
         };
         match note {
-            Note::Mounted(ring, checks) => {
-                self.learn(&ring, &checks, &mut index, BTreeMap::new());
+            IndexEvent::RingOpened(ring, checks) => {
+                self.rebuild(&ring, &checks, &mut index, BTreeMap::new());
             }
-            Note::Ended(slot, record) => index.put(slot, &record),
-            Note::Began(slot) => index.remove(slot),
+            IndexEvent::LapEnded(slot, record) => index.put(slot, &record),
+            IndexEvent::LapBegan(slot) => index.remove(slot),
         }
         self.index = Some(index);
     }
 
-    fn learn(
+    fn rebuild(
         &mut self,
         ring: &Ring,
-        checks: &[Check],
+        checks: &[SlotScan],
         index: &mut IndexHandle,
         mut records: BTreeMap<u32, Record>,
     ) {
@@ -167,7 +167,7 @@ impl Keeper {
     }
 
     /// How a lap ended that was known before the ring was opened again.
-    fn remembered(&self, check: &Check) -> Option<Entry> {
+    fn remembered(&self, check: &SlotScan) -> Option<Entry> {
         let mut table = self.shared.table();
         let held = table.lap_mut(check.slot, check.generation)?;
         held.last.filter(|_| !held.active && !held.known)
@@ -175,7 +175,7 @@ impl Keeper {
 
     /// Whether the lap still ends so: an index may have lost its newest record, and a volume
     /// may come back older than it went.
-    fn ends_with(&self, ring: &Ring, check: &Check, last: Option<&Entry>) -> bool {
+    fn ends_with(&self, ring: &Ring, check: &SlotScan, last: Option<&Entry>) -> bool {
         let read = || {
             let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
             match slot::read_front(&*file, ring.slot_bytes).ok()? {
@@ -188,18 +188,18 @@ impl Keeper {
         read().unwrap_or(false)
     }
 
-    fn confirm(&self, check: &Check) {
+    fn confirm(&self, check: &SlotScan) {
         if let Some(held) = self.shared.table().lap_mut(check.slot, check.generation) {
             held.known = true;
         }
     }
 
-    pub(crate) fn is_wanted(&self, check: &Check) -> bool {
+    pub(crate) fn is_wanted(&self, check: &SlotScan) -> bool {
         let mut table = self.shared.table();
         table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active && !held.known)
     }
 
-    fn know(&self, check: &Check, record: &Record) {
+    fn know(&self, check: &SlotScan, record: &Record) {
         let mut table = self.shared.table();
         if let Some(held) = table.lap_mut(check.slot, check.generation)
             && !held.active
@@ -211,7 +211,7 @@ impl Keeper {
     }
 
     /// Learns what is in a lap from its slot; returns whether that could be read.
-    pub(crate) fn read(&self, ring: &Ring, check: &Check, index: &mut IndexHandle) -> bool {
+    pub(crate) fn read(&self, ring: &Ring, check: &SlotScan, index: &mut IndexHandle) -> bool {
         let (contents, is_durable) = match self.scan(ring, check) {
             Ok(Some(found)) => found,
             Ok(None) => {
@@ -249,7 +249,7 @@ impl Keeper {
     }
 
     /// The lap is not there: its slot was reused meanwhile, or its front was in memory only.
-    fn lost(&self, check: &Check) {
+    fn lost(&self, check: &SlotScan) {
         let mut table = self.shared.table();
         if table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active) {
             table.slots.insert(check.slot, SlotView::Damaged);
@@ -261,7 +261,7 @@ impl Keeper {
     pub(crate) fn scan(
         &self,
         ring: &Ring,
-        check: &Check,
+        check: &SlotScan,
     ) -> Result<Option<(Contents, bool)>, crate::dvr::DvrError> {
         let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read)?;
         let failed = crate::dvr::DvrError::disk("read", ring.slot_path(check.slot));

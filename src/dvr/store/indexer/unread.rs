@@ -8,8 +8,8 @@ use tracing::info;
 
 use crate::base::limits::{RING_RETRY_PAUSE, UNREAD_PAUSE_MAX};
 use crate::base::time::BootTime;
-use crate::dvr::store::indexer::Keeper;
-use crate::dvr::store::messages::Check;
+use crate::dvr::store::indexer::Indexer;
+use crate::dvr::store::messages::SlotScan;
 use crate::dvr::store::ring::Ring;
 
 /// The pause is this part of the time since the ring was opened: short while a trouble is new,
@@ -42,7 +42,7 @@ impl Unread {
     }
 }
 
-impl Keeper {
+impl Indexer {
     /// Looks at the fronts of the slots of which nothing is known, if that is due, until one
     /// cannot be read; what is in the others is read next.
     pub(crate) fn try_unread(&mut self, ring: &Ring, now: BootTime) {
@@ -67,7 +67,7 @@ impl Keeper {
         }
         info!(units = read.len(), "slots that could not be read are read again");
         let checks = checks(&self.shared.table());
-        let is_next = |check: &Check| read.contains(&check.slot) && self.is_wanted(check);
+        let is_next = |check: &SlotScan| read.contains(&check.slot) && self.is_wanted(check);
         let next = checks.into_iter().filter(is_next).collect();
         self.audit.to_build = next;
     }

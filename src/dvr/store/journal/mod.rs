@@ -9,9 +9,9 @@ mod file;
 mod tests;
 mod watch;
 
-use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::store::messages::Ask;
-use crate::dvr::store::messages::Change;
+use crate::dvr::store::messages::JournalChange;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,10 +26,10 @@ use crate::base::limits::JOURNAL_RETRY_PAUSE;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::catalogue::pin;
-use crate::dvr::catalogue::pin::{Pin, PinError, PinWish};
+use crate::dvr::catalogue::pin::{NewPin, Pin, PinError};
 use crate::dvr::disk::Disk;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::journal_record::{Mark, Parsed, Record, Session};
+use crate::dvr::format::journal_record::{Mark, Parsed, ProcessRun, Record};
 use crate::dvr::format::seal::Identity;
 use crate::dvr::store::messages::Command;
 use crate::dvr::store::ring::Ring;
@@ -56,7 +56,7 @@ pub(crate) struct JournalState {
 /// Takes note of a ring that was opened, and reads the journal at the first time, so that what
 /// is protected is known before anything is written. A journal that cannot be read is moved
 /// aside: recording goes before.
-pub(crate) fn mounted(shared: &Shared, ring: &Ring) {
+pub(crate) fn ring_opened(shared: &Shared, ring: &Ring) {
     let first = shared.journal().mounts == 0;
     if first {
         let (facts, number) = load(&*shared.disk, &shared.data_dir);
@@ -205,7 +205,7 @@ impl Journal {
         if self.mounts == 0 {
             self.number = number;
             let session =
-                Session { boot: self.boot, at: self.begun.0, utc: self.begun.1, stopped: None };
+                ProcessRun { boot: self.boot, at: self.begun.0, utc: self.begun.1, stopped: None };
             self.note(Record::Start(session));
         }
         if self.mounts != mounts {
@@ -255,14 +255,14 @@ impl Journal {
     }
 
     /// The record that makes the change, and what an undone change brings back.
-    fn record_of(&self, change: Change) -> Result<(Record, Option<Pin>), PinError> {
+    fn record_of(&self, change: JournalChange) -> Result<(Record, Option<Pin>), PinError> {
         match change {
-            Change::Pin(wish) => self.pin_of(wish).map(|pin| (Record::Pin(pin), None)),
-            Change::Unpin(id) => {
+            JournalChange::Pin(wish) => self.pin_of(wish).map(|pin| (Record::Pin(pin), None)),
+            JournalChange::Unpin(id) => {
                 let pin = self.shared.facts().pins.get(&id).cloned().ok_or(PinError::Unknown)?;
                 Ok((Record::Unpin { id, expired: false }, Some(pin)))
             }
-            Change::Mark { stream, at, text } => {
+            JournalChange::Mark { stream, at, text } => {
                 Ok((Record::Mark(Mark { id: new_id(), stream, at, text }), None))
             }
         }
@@ -280,7 +280,7 @@ impl Journal {
         facts.pins.extend(before.map(|pin| (pin.id, pin)));
     }
 
-    fn pin_of(&self, wish: PinWish) -> Result<Pin, PinError> {
+    fn pin_of(&self, wish: NewPin) -> Result<Pin, PinError> {
         let now = self.shared.clock.wall();
         wish.check(now)?;
         let facts = self.shared.facts();
@@ -293,7 +293,7 @@ impl Journal {
             let text = "The ring is still being read after a start; try again in a moment.";
             return Err(PinError::NotNow(text.to_owned()));
         }
-        let meets = |held: &Held| {
+        let meets = |held: &LapInfo| {
             let placed = held.stretches.iter().map(|s| s.placed(&facts.clock, held.boot));
             placed.into_iter().any(|(start, end)| start < wish.until && end > wish.from)
         };
@@ -304,7 +304,7 @@ impl Journal {
         if laps.is_none() && wish.until <= now {
             return Err(PinError::Empty { stream: wish.stream });
         }
-        let PinWish { stream, from, until, reason, owner, expires } = wish;
+        let NewPin { stream, from, until, reason, owner, expires } = wish;
         let pin =
             Pin { id: new_id(), stream, from, until, reason, owner, expires, made: now, laps };
         let geometry = self.shared.geometry();

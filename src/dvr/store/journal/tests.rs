@@ -52,7 +52,7 @@ fn pin(id: u64, expires: Option<WallTime>) -> Record {
 /// One of each kind.
 fn records() -> Vec<Record> {
     let clock = ClockRow { boot: BOOT, at: at(5), utc: date(1), trust: Trust::Rtc, error_ms: None };
-    let session = Session { boot: BOOT, at: at(1), utc: date(0), stopped: None };
+    let session = ProcessRun { boot: BOOT, at: at(1), utc: date(0), stopped: None };
     vec![
         Record::Start(session),
         Record::Clock(clock),
@@ -182,7 +182,7 @@ fn facts_written_anew_are_the_same_facts() {
 
 #[test]
 fn a_trouble_that_a_crash_cut_off_ends_at_the_next_start() {
-    let start = |ms| Session { boot: BOOT, at: at(ms), utc: date(0), stopped: None };
+    let start = |ms| ProcessRun { boot: BOOT, at: at(ms), utc: date(0), stopped: None };
     let facts = Facts::of([Record::Start(start(1)), trouble(5, None), Record::Start(start(50))]);
     assert_eq!(facts.troubles[0].until, Some(at(50)));
 }

@@ -166,7 +166,7 @@ impl Journal {
             let facts = self.shared.facts();
             let table = self.shared.table();
             let age_max = |stream: &StreamName| keeps.get(stream).and_then(|keep| keep.max_age);
-            table.older(utc, age_max, &facts.clock, most)
+            table.expired(utc, age_max, &facts.clock, most)
         };
         if old.is_empty() {
             return;

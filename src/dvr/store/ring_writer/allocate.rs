@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
-use crate::dvr::catalogue::eviction::Choice;
+use crate::dvr::catalogue::eviction::NextSlot;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk::Open;
 use crate::dvr::error::DvrError;
@@ -14,12 +14,12 @@ use crate::dvr::format::seal::SlotHeader;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Front, Strictness, Tail};
 use crate::dvr::store::messages::Append;
-use crate::dvr::store::messages::Note;
+use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 
-impl Storage {
+impl RingWriter {
     /// Goes on with the slot that the stream wrote last, if that was in this boot, with the
     /// same parameters, and ended whole.
     pub(crate) fn resume(
@@ -55,7 +55,7 @@ impl Storage {
             held.learn(&contents.entries, 0);
             held.active = true;
         }
-        self.note(Note::Began(number));
+        self.notify_index(IndexEvent::LapBegan(number));
         let log = Arc::clone(&append.log);
         Ok(Some(OpenSlot::resumed(log, file, header, append.init.clone(), contents)))
     }
@@ -67,7 +67,7 @@ impl Storage {
         let opened = self.begin_lap(ring, append, choice);
         match (opened, choice) {
             // Space that is not there cannot be taken: the oldest goes instead.
-            (Err(error), Choice::Make(_)) if error.is_full() => {
+            (Err(error), NextSlot::Make(_)) if error.is_full() => {
                 self.stop_growing(&error);
                 let choice = self.choose(ring, &append.log.name).ok_or(error)?;
                 self.begin_lap(ring, append, choice)
@@ -76,7 +76,7 @@ impl Storage {
         }
     }
 
-    fn choose(&self, ring: &Ring, stream: &StreamName) -> Option<Choice> {
+    fn choose(&self, ring: &Ring, stream: &StreamName) -> Option<NextSlot> {
         let keeps = self.shared.keeps();
         let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
         let (mut table, now) = (self.shared.table(), self.shared.clock.boot());
@@ -90,13 +90,13 @@ impl Storage {
         &mut self,
         ring: &Ring,
         append: &Append,
-        choice: Choice,
+        choice: NextSlot,
     ) -> Result<OpenSlot, DvrError> {
         let disk = Arc::clone(&self.shared.disk);
-        let (Choice::Make(number) | Choice::Reuse(number)) = choice;
+        let (NextSlot::Make(number) | NextSlot::Reuse(number)) = choice;
         let file = match choice {
-            Choice::Make(_) => ring.make_slot(&*disk, number)?,
-            Choice::Reuse(_) => match ring.open_slot(&*disk, number, Open::Write) {
+            NextSlot::Make(_) => ring.make_slot(&*disk, number)?,
+            NextSlot::Reuse(_) => match ring.open_slot(&*disk, number, Open::Write) {
                 Ok(file) => file,
                 Err(error) => return Err(self.set_bad(number, error)),
             },
@@ -113,9 +113,9 @@ impl Storage {
             init_bytes: u32::try_from(append.init.len()).unwrap_or(u32::MAX),
         };
         // From here on what the slot held is gone, whether the write works or not.
-        self.note(Note::Began(number));
+        self.notify_index(IndexEvent::LapBegan(number));
         let log = Arc::clone(&append.log);
-        let is_fresh = choice == Choice::Make(number);
+        let is_fresh = choice == NextSlot::Make(number);
         let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), is_fresh);
         let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
         let open = open.map_err(|error| self.set_bad(number, error))?;

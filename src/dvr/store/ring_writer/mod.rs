@@ -21,14 +21,14 @@ use crate::base::fault::{Fault, chain};
 use crate::base::limits::STORAGE_FAILURES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::dvr::catalogue::lap::{Held, SlotView};
+use crate::dvr::catalogue::lap::{LapInfo, SlotView};
 use crate::dvr::config::Config;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::{DvrError, sentence};
 use crate::dvr::format::index_record::Record;
 use crate::dvr::format::seal::Identity;
 use crate::dvr::format::slot;
-use crate::dvr::store::messages::Note;
+use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::{Durable, Shared};
@@ -47,12 +47,12 @@ pub(crate) enum Turn {
 }
 
 /// The thread's own state.
-pub(crate) struct Storage {
+pub(crate) struct RingWriter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) config: Config,
     pub(crate) boot: Identity,
     commands: Receiver<Command>,
-    keeper: SyncSender<Note>,
+    indexer: SyncSender<IndexEvent>,
     heartbeat: Option<Heartbeat>,
     /// Keeps other processes away; taken once and held to the end.
     pub(crate) lock: Option<Arc<dyn DiskFile>>,
@@ -72,13 +72,13 @@ pub(crate) struct Storage {
     pub(crate) deleted: usize,
 }
 
-impl Storage {
+impl RingWriter {
     pub(crate) fn new(
         shared: Arc<Shared>,
         config: Config,
         boot: Identity,
         commands: Receiver<Command>,
-        keeper: SyncSender<Note>,
+        indexer: SyncSender<IndexEvent>,
         heartbeat: Option<Heartbeat>,
     ) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Storage {
             config,
             boot,
             commands,
-            keeper,
+            indexer,
             heartbeat,
             lock: None,
             ring: None,
@@ -109,7 +109,7 @@ impl Storage {
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve())) {
             let text = panic.downcast_ref::<String>().map_or("no message", String::as_str);
             error!(error = text, "the storage thread panicked, opening the ring anew");
-            self.unmount("The storage thread failed and starts again.".to_owned());
+            self.close_ring("The storage thread failed and starts again.".to_owned());
         }
     }
 
@@ -138,7 +138,7 @@ impl Storage {
             heartbeat.beat();
         }
         if self.ring.is_none() && self.shared.clock.boot() >= self.retry_at {
-            self.mount();
+            self.open_ring();
         }
         if let Some(command) = first {
             self.apply(command);
@@ -257,11 +257,11 @@ impl Storage {
         self.deactivate(&open);
         let record =
             Record { generation: open.header.generation, damaged: 0, entries: open.durable };
-        self.note(Note::Ended(open.header.slot, record));
+        self.notify_index(IndexEvent::LapEnded(open.header.slot, record));
         true
     }
 
-    fn with_held(&self, open: &OpenSlot, change: impl FnOnce(&mut Held)) {
+    fn with_held(&self, open: &OpenSlot, change: impl FnOnce(&mut LapInfo)) {
         let mut table = self.shared.table();
         if let Some(held) = table.lap_mut(open.header.slot, open.header.generation) {
             change(held);
@@ -359,14 +359,14 @@ impl Storage {
         if self.failures >= STORAGE_FAILURES_MAX || lost_place {
             let reason = sentence(error);
             error!(error = reason, "the ring failed, opening it anew");
-            self.unmount(reason);
+            self.close_ring(reason);
         }
     }
 
     /// Cuts off the torn end of a finished lap, so that its file plays to the end.
     pub(crate) fn repair(&mut self, number: u32, generation: u64, end: u64) {
         let Some(ring) = &self.ring else { return };
-        let idle = |held: &mut Held| !held.active;
+        let idle = |held: &mut LapInfo| !held.active;
         if !self.shared.table().lap_mut(number, generation).is_some_and(idle) {
             return;
         }
@@ -401,11 +401,11 @@ impl Storage {
         }
         let gone = self.shared.table().slots.insert(number, SlotView::Blank);
         self.shared.count_evicted(gone);
-        self.note(Note::Began(number));
+        self.notify_index(IndexEvent::LapBegan(number));
     }
 
-    pub(crate) fn note(&self, note: Note) {
+    pub(crate) fn notify_index(&self, event: IndexEvent) {
         // Without room the index misses a record and finds it again by reading the slot.
-        let _ = self.keeper.try_send(note);
+        let _ = self.indexer.try_send(event);
     }
 }

@@ -16,9 +16,9 @@ use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
 use crate::dvr::error::{DvrError, sentence};
 use crate::dvr::store::journal;
-use crate::dvr::store::messages::Note;
+use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 use crate::dvr::store::state::RingState;
 
 /// Pause before the ring tries again to take space that was not there, or to delete slots.
@@ -26,9 +26,9 @@ const GROWTH_PAUSE: Duration = Duration::from_secs(60);
 /// A slot holds at least this many of the largest fragments.
 const FRAGMENTS_PER_SLOT_MIN: u64 = 4;
 
-impl Storage {
+impl RingWriter {
     /// Opens the ring, or says why that cannot be and when it is tried again.
-    pub(crate) fn mount(&mut self) {
+    pub(crate) fn open_ring(&mut self) {
         let opened = self
             .lock_directory()
             .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
@@ -44,11 +44,11 @@ impl Storage {
                 self.may_resume &= found.table.unreadable() == 0;
                 self.shared.table().replace(found.table);
                 // What is protected must be known before any slot is chosen.
-                journal::mounted(&self.shared, &ring);
+                journal::ring_opened(&self.shared, &ring);
                 info!(bytes = ring.bytes(), units = checks.len(), "ring opened");
                 self.shared.set_short(None);
                 self.growth_at = self.shared.clock.boot();
-                self.note(Note::Mounted(ring.clone(), checks));
+                self.notify_index(IndexEvent::RingOpened(ring.clone(), checks));
                 self.shared.set_ring(RingState::Ready, Some(ring.geometry(found.foreign)));
                 if let Some((from, to)) = found.resized {
                     self.shared.note_resize(&ring, from, to);
@@ -78,7 +78,7 @@ impl Storage {
     }
 
     /// Gives the ring up for now; what was not durable is lost.
-    pub(crate) fn unmount(&mut self, reason: String) {
+    pub(crate) fn close_ring(&mut self, reason: String) {
         for (_, open) in std::mem::take(&mut self.open) {
             open.log.lose(open.pending_samples());
             open.log.settle();
@@ -127,7 +127,7 @@ impl Storage {
         if let Err(error) = place {
             let reason = sentence(&error);
             error!(error = reason, "the ring is not to be used any more, trying again");
-            self.unmount(reason);
+            self.close_ring(reason);
         }
     }
 }

@@ -14,15 +14,15 @@ use crate::base::fault::chain;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::shrink_plan::{ShrinkError, Shrunk};
 use crate::dvr::error::{DvrError, sentence};
-use crate::dvr::store::messages::Note;
+use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 use crate::dvr::store::state::RingState;
 
 /// How long files are deleted in one turn: footage waits meanwhile.
 const DELETE_TIME_MAX: Duration = Duration::from_millis(50);
 
-impl Storage {
+impl RingWriter {
     /// Carries out the plan that `token` was told for. When this returns it is decided on the
     /// medium; the files go in the turns that follow.
     pub(crate) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
@@ -49,7 +49,7 @@ impl Storage {
                 // Which of the two the file says is read again.
                 self.shared.table().slots.extend(gone);
                 let reason = sentence(&error);
-                self.unmount(reason.clone());
+                self.close_ring(reason.clone());
                 Err(ShrinkError::NotNow(reason))
             }
         }
@@ -63,7 +63,7 @@ impl Storage {
                 footage_bytes += held.bytes;
             }
             self.shared.count_evicted(Some(view));
-            self.note(Note::Began(number));
+            self.notify_index(IndexEvent::LapBegan(number));
         }
         info!(bytes = footage_bytes, units = slots, "the ring is made smaller, as agreed");
         let foreign = self.shared.geometry().foreign;

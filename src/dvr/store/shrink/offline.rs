@@ -12,7 +12,7 @@ use crate::base::time::{Clock, SystemClock};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::shrink_plan::{Plan, size};
-use crate::dvr::config::Keep;
+use crate::dvr::config::Retention;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, RealDisk};
 use crate::dvr::format::journal_record::{Record, Resize};
@@ -60,7 +60,7 @@ pub(crate) fn shrink_on(
     }
     found.table.protections = facts.protections();
     let extent = found.ring.extent();
-    let Some(plan) = Plan::of(&found.table, extent, |_| Keep::default()) else {
+    let Some(plan) = Plan::of(&found.table, extent, |_| Retention::default()) else {
         let wanted = size(u64::from(extent.wanted_slots) * extent.slot_bytes);
         writeln!(
             out,

@@ -21,10 +21,10 @@ use crate::base::time::{SharedClock, Trust, WallTime};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::shrink_plan::Plan;
-use crate::dvr::catalogue::table::SlotTable;
-use crate::dvr::config::Keep;
+use crate::dvr::catalogue::table::Catalogue;
+use crate::dvr::config::Retention;
 use crate::dvr::disk::Disk;
-use crate::dvr::format::journal_record::{Numbered, Rebuild, Resize};
+use crate::dvr::format::journal_record::{Rebuild, Resize, SegmentNumber};
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::store::journal::JournalState;
 
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) fragment_bytes_max: AtomicUsize,
     /// Who vouched for the date when somebody last looked, as an octet.
     trust: AtomicU8,
-    table: Mutex<SlotTable>,
+    table: Mutex<Catalogue>,
     ring: Mutex<(RingState, Geometry)>,
     /// Locked before `table` where both are needed.
     facts: Mutex<Facts>,
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     /// Slots and bytes that went since that was last noted.
     evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
     /// Numbers of segments that are not in the journal yet.
-    numbered: Mutex<BTreeMap<StreamName, Numbered>>,
+    numbered: Mutex<BTreeMap<StreamName, SegmentNumber>>,
     /// Changes of the ring's size that are not in the journal yet.
     resized: Mutex<Vec<Resize>>,
     /// Rebuilds of the index of which the journal has not heard yet.
@@ -96,7 +96,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn table(&self) -> MutexGuard<'_, SlotTable> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, Catalogue> {
         lock(&self.table)
     }
 
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     /// Numbers of segments that are not in the journal yet.
-    pub(crate) fn numbered(&self) -> MutexGuard<'_, BTreeMap<StreamName, Numbered>> {
+    pub(crate) fn numbered(&self) -> MutexGuard<'_, BTreeMap<StreamName, SegmentNumber>> {
         lock(&self.numbered)
     }
 
@@ -222,7 +222,7 @@ impl Shared {
     }
 
     /// What is known of `name`; begins with nothing.
-    pub(crate) fn stream(&self, name: &StreamName, keep: Keep) -> Arc<StreamLog> {
+    pub(crate) fn stream(&self, name: &StreamName, keep: Retention) -> Arc<StreamLog> {
         let mut streams = lock(&self.streams);
         let log = streams.entry(name.clone()).or_insert_with(|| {
             let log = StreamLog::new(name);
@@ -240,7 +240,7 @@ impl Shared {
     }
 
     /// The shares that streams are granted now.
-    pub(crate) fn keeps(&self) -> BTreeMap<StreamName, Keep> {
+    pub(crate) fn keeps(&self) -> BTreeMap<StreamName, Retention> {
         lock(&self.streams).iter().map(|(name, log)| (name.clone(), *lock(&log.keep))).collect()
     }
 

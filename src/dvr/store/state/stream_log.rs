@@ -15,7 +15,7 @@ use crate::base::limits::{
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::catalogue::recent::Recent;
-use crate::dvr::config::Keep;
+use crate::dvr::config::Retention;
 use crate::dvr::format::journal_record::{Cause, Trouble};
 use crate::dvr::format::seal::Identity;
 use crate::dvr::store::state::{Durable, RecordingState, RingState, lock};
@@ -35,7 +35,7 @@ pub(crate) struct StreamLog {
     pub(crate) taken_until_nanos: AtomicU64,
     /// When it was first to be recorded, in nanoseconds since boot.
     pub(crate) begun_nanos: AtomicU64,
-    pub(crate) keep: Mutex<Keep>,
+    pub(crate) keep: Mutex<Retention>,
     recent: Mutex<Recent>,
     trouble: Mutex<Disturbance>,
     /// What kept it from being recorded, by cause: the last stretch of each.

@@ -1,7 +1,7 @@
 //! The recorder, eviction, index and recovery on the model disk, in virtual time, from a seed.
 //!
-//! What runs is what runs in the daemon: [`Storage::turn`](crate::dvr::store::ring_writer) and the
-//! keeper, without their threads. After every cut the disk is read with nothing but the slots,
+//! What runs is what runs in the daemon: [`RingWriter::turn`](crate::dvr::store::ring_writer) and the
+//! indexer, without their threads. After every cut the disk is read with nothing but the slots,
 //! and every promise of the README is checked. A failure prints the seed; `SEED=` replays it:
 //!
 //! ```text

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::dvr::{PinError, PinView, PinWish};
+use crate::dvr::{PinError, PinView, NewPin};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
@@ -54,7 +54,7 @@ pub(crate) async fn pin(
     body: Result<Json<PinRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let asked = json_body(body)?;
-    let wish = PinWish {
+    let wish = NewPin {
         stream: known_stream(&context, &asked.stream)?,
         from: date(&asked.start, "start")?,
         until: date(&asked.end, "end")?,

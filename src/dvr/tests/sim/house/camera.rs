@@ -9,7 +9,7 @@ use super::super::ledger::MARK;
 use super::{House, Process, SLOT_BYTES};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
-use crate::dvr::config::Keep;
+use crate::dvr::config::Retention;
 use crate::dvr::tests::{RATE, params};
 use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId};
 use crate::wire::mp4::{Fragment, FragmentBuilder};
@@ -22,7 +22,7 @@ pub(crate) struct Camera {
     pub(crate) bytes_min: usize,
     pub(crate) bytes_max: usize,
     pub(crate) keys_every: u64,
-    pub(crate) keep: Keep,
+    pub(crate) keep: Retention,
     pub(crate) due: BootTime,
     pub(crate) begun: BootTime,
     pub(crate) wide: bool,
@@ -48,7 +48,7 @@ impl Camera {
             bytes_min: if random.bool() { bytes_max } else { 40 },
             bytes_max,
             keys_every: random.u64(1..4),
-            keep: Keep {
+            keep: Retention {
                 min_bytes: random.u64(0..3) * SLOT_BYTES,
                 max_bytes: (random.u8(0..4) == 0).then(|| random.u64(3..6) * SLOT_BYTES),
                 max_age: (random.u8(0..3) == 0).then(|| Duration::from_secs(random.u64(20..300))),

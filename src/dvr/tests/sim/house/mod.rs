@@ -21,11 +21,11 @@ use self::visitor::Notes;
 use super::ledger::Ledger;
 use super::shelf::Shelf;
 use crate::base::time::{BootTime, Clock};
-use crate::dvr::config::Keep;
+use crate::dvr::config::Retention;
 use crate::dvr::disk::model::{Cut, ModelDisk, VirtualClock};
-use crate::dvr::store::indexer::Keeper;
+use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
-use crate::dvr::store::ring_writer::Storage;
+use crate::dvr::store::ring_writer::RingWriter;
 use crate::dvr::tests::{init, params};
 use crate::dvr::{Dvr, Replay, Writer};
 use crate::media::{RunId, Tracks};
@@ -40,8 +40,8 @@ const SYNC_MILLIS_MAX: u64 = 50;
 /// One process.
 pub(crate) struct Process {
     dvr: Dvr,
-    storage: Storage,
-    keeper: Keeper,
+    storage: RingWriter,
+    indexer: Indexer,
     journal: Journal,
     writers: Vec<Writer>,
     /// Trouble was planned: what is promised of a healthy disk is not asked for.
@@ -146,10 +146,10 @@ impl House {
         let camera = &mut house.cameras[0];
         (camera.period, camera.keys_every) = (Duration::from_millis(700), 1);
         (camera.bytes_min, camera.bytes_max) = (40, 2_000);
-        camera.keep = Keep::default();
+        camera.keep = Retention::default();
         house.disk.cut_at(nth, Cut::Power);
         let mut process = house.start();
-        process.writers.push(process.dvr.writer(&house.cameras[0].name, Keep::default()));
+        process.writers.push(process.dvr.writer(&house.cameras[0].name, Retention::default()));
         while !house.disk.has_ended() && house.clock.boot() < BootTime::from_millis(40_000) {
             house.cameras[0].wide = house.cameras[0].count % 4 < 2;
             house.step(&mut process);

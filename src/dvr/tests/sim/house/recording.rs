@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::ledger::State;
 use super::{House, LOSS_MAX, Process};
 use crate::base::time::Clock;
-use crate::dvr::catalogue::lap::Held;
+use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::disk::model::{Cut, Plan, Trouble};
 use crate::dvr::store::ring_writer::Turn;
 
@@ -49,7 +49,7 @@ impl House {
             self.step(&mut process);
         }
         self.check_loss(&process);
-        let built_again = process.keeper.audit.built_again;
+        let built_again = process.indexer.audit.built_again;
         assert!(
             self.is_scarred || self.is_flipped || built_again == 0,
             "nothing was wrong with it"
@@ -72,7 +72,7 @@ impl House {
             }
         }
         self.observe(&mut process);
-        process.keeper.turn();
+        process.indexer.turn();
         drop(process);
         let cut = self.draw_cut();
         self.disk.cut_now(cut);
@@ -107,7 +107,7 @@ impl House {
         // What went before somebody protects it was not protected.
         self.observe(process);
         if self.random.u8(0..4) != 0 {
-            process.keeper.turn();
+            process.indexer.turn();
         }
         let now = self.clock.boot();
         if self.random.u8(0..4) == 0 || now.since(process.noted_at) > NOTES_PAUSE_MAX {
@@ -136,7 +136,7 @@ impl House {
                 let lasts: Vec<_> = {
                     let table = process.dvr.shared.table();
                     // Another boot may have begun a fragment at the same time of its own.
-                    let mine = |held: &Held| held.stream == camera.name && held.boot == boot;
+                    let mine = |held: &LapInfo| held.stream == camera.name && held.boot == boot;
                     let of_stream = table.held().filter(|(_, held)| mine(held));
                     of_stream.filter_map(|(_, held)| Some(held.last?.boot_time)).collect()
                 };

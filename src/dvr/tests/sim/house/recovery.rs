@@ -23,7 +23,7 @@ impl House {
             slot_bytes: Some(SLOT_BYTES),
         };
         let shelf = self.shelf.clone();
-        let (dvr, storage, keeper, journal) = Dvr::parts(
+        let (dvr, storage, indexer, journal) = Dvr::parts(
             Arc::new(self.disk.clone()),
             self.boot,
             config,
@@ -41,7 +41,7 @@ impl House {
         Process {
             dvr,
             storage,
-            keeper,
+            indexer,
             journal,
             writers: Vec::new(),
             is_troubled: false,
@@ -104,7 +104,7 @@ impl House {
         let mut process = self.start();
         for _ in 0..SETTLE_TURNS {
             process.storage.turn(None);
-            process.keeper.turn();
+            process.indexer.turn();
             process.journal.turn(None, false);
             self.clock.advance(Duration::from_millis(100));
         }

@@ -10,8 +10,8 @@ use crate::base::time::{Clock, Trust};
 use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::format::journal_record::Parsed;
 use crate::dvr::store::journal::read_facts;
-use crate::dvr::store::messages::{Ask, Change};
-use crate::dvr::{DvrError, Pin, PinError, PinWish, Record};
+use crate::dvr::store::messages::{Ask, JournalChange};
+use crate::dvr::{DvrError, NewPin, Pin, PinError, Record};
 
 /// Readers at once.
 const READERS_MAX: usize = 3;
@@ -44,7 +44,11 @@ impl House {
         }
     }
 
-    fn ask(&self, process: &mut Process, change: Change) -> Option<Result<Record, PinError>> {
+    fn ask(
+        &self,
+        process: &mut Process,
+        change: JournalChange,
+    ) -> Option<Result<Record, PinError>> {
         let (reply, mut answer) = oneshot::channel();
         process.journal.turn(Some(Ask { change, reply }), false);
         let answered = answer.try_recv().ok()?;
@@ -55,7 +59,8 @@ impl House {
     /// Somebody marks a moment.
     fn mark(&mut self, process: &mut Process) {
         let text = format!("mark {}", self.random.u64(..));
-        let change = Change::Mark { stream: None, at: self.clock.wall(), text: text.clone() };
+        let change =
+            JournalChange::Mark { stream: None, at: self.clock.wall(), text: text.clone() };
         if let Some(Ok(_)) = self.ask(process, change) {
             self.notes.marks.push(text);
             self.tally.done.marks += 1;
@@ -73,8 +78,8 @@ impl House {
         let expires = self.random.bool().then(|| now.offset_nanos(secs(1, 200, &mut self.random)));
         let stream = self.cameras[self.random.usize(..self.cameras.len())].name.clone();
         let (reason, owner) = ("seen".to_owned(), "somebody".to_owned());
-        let wish = PinWish { stream, from, until, reason, owner, expires };
-        match self.ask(process, Change::Pin(wish)) {
+        let wish = NewPin { stream, from, until, reason, owner, expires };
+        match self.ask(process, JournalChange::Pin(wish)) {
             Some(Ok(Record::Pin(pin))) => {
                 let (held, slots) = {
                     let table = process.dvr.shared.table();
@@ -97,7 +102,7 @@ impl House {
     fn unpin(&mut self, process: &mut Process) {
         let Some((&id, noted)) = self.notes.pins.iter_mut().next() else { return };
         noted.1 = true;
-        if let Some(Ok(_)) = self.ask(process, Change::Unpin(id)) {
+        if let Some(Ok(_)) = self.ask(process, JournalChange::Unpin(id)) {
             self.notes.pins.remove(&id);
             self.notes.unpinned.push(id);
         }

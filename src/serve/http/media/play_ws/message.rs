@@ -6,7 +6,7 @@ use axum::extract::ws::Message;
 use serde::Serialize;
 
 use super::request::Speed;
-use crate::dvr::{Gap, Way};
+use crate::dvr::{Gap, Direction};
 use crate::playback::MediaChunk;
 use crate::wire::web::WebFormat;
 
@@ -84,7 +84,7 @@ pub(super) fn part(scene: &MediaChunk, serial: u32) -> Message {
     #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
     let wall_ms = scene.wall.as_unix_nanos() as f64 / 1e6;
     let media_secs = pictures.first().copied().unwrap_or(end_secs);
-    let way = if scene.way == Way::Backward { -1 } else { 1 };
+    let way = if scene.way == Direction::Backward { -1 } else { 1 };
     text(&Text::Part(Part { serial, media_secs, end_secs, wall_ms, way, pictures }))
 }
 

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::base::time::WallTime;
-use crate::dvr::Way;
+use crate::dvr::Direction;
 use crate::serve::http::request::parse_date;
 
 /// Slower or faster than these no browser plays.
@@ -82,8 +82,8 @@ impl Speed {
         self.0
     }
 
-    pub(super) fn way(self) -> Way {
-        if self.0 < 0.0 { Way::Backward } else { Way::Forward }
+    pub(super) fn way(self) -> Direction {
+        if self.0 < 0.0 { Direction::Backward } else { Direction::Forward }
     }
 
     /// Whether only key frames are shown.

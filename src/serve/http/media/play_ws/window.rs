@@ -9,7 +9,7 @@ use crate::base::limits::{
     PLAY_AHEAD_BYTES_MAX, PLAY_AHEAD_MAX, PLAY_AHEAD_MIN, PLAY_PARTS_AHEAD_MAX,
 };
 use crate::base::time::WallTime;
-use crate::dvr::Way;
+use crate::dvr::Direction;
 
 /// A part that was sent: where it stands on the media timeline, and its date.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Sent {
     pub(super) end_secs: f64,
     pub(super) bytes: usize,
     pub(super) wall: WallTime,
-    pub(super) way: Way,
+    pub(super) way: Direction,
 }
 
 /// What one viewer was sent and has not shown.
@@ -63,8 +63,8 @@ impl Window {
         let secs = self.at_secs.clamp(first.begin_secs, first.end_secs) - first.begin_secs;
         let nanos = i64::try_from(Duration::from_secs_f64(secs).as_nanos()).ok()?;
         Some(match first.way {
-            Way::Forward => first.wall.offset_nanos(nanos),
-            Way::Backward => first.wall.offset_nanos(-nanos),
+            Direction::Forward => first.wall.offset_nanos(nanos),
+            Direction::Backward => first.wall.offset_nanos(-nanos),
         })
     }
 
@@ -89,7 +89,7 @@ mod tests {
         let wall = WallTime::from_unix_nanos(0);
         #[allow(clippy::cast_possible_truncation)] // whole seconds
         let wall = wall.offset_nanos(at as i64 * 1_000_000_000);
-        Sent { begin_secs: at, end_secs: at + 1.0, bytes, wall, way: Way::Forward }
+        Sent { begin_secs: at, end_secs: at + 1.0, bytes, wall, way: Direction::Forward }
     }
 
     fn fill(window: &mut Window, from: u32, bytes: usize, factor: f64) -> u32 {
