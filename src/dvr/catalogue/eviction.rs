@@ -88,7 +88,8 @@ impl Catalogue {
     fn idle(&self) -> Vec<(u32, &LapInfo)> {
         let may_go = |(_, held): &(u32, &LapInfo)| !held.active && !self.is_protected(held);
         let mut idle: Vec<_> = self.held().filter(may_go).collect();
-        idle.sort_unstable_by_key(|(_, held)| held.generation);
+        // What is damaged cannot be had again elsewhere: it stays as long as anything else can go.
+        idle.sort_unstable_by_key(|(_, held)| (held.is_front_damaged, held.generation));
         idle
     }
 
@@ -110,7 +111,7 @@ impl Catalogue {
         keep_of: impl Fn(&StreamName) -> Retention,
         slot_bytes: u64,
     ) -> Vec<(u32, Option<u64>)> {
-        let is_free = |view: &SlotView| matches!(view, SlotView::Blank | SlotView::Damaged);
+        let is_free = |view: &SlotView| matches!(view, SlotView::Blank);
         let free = self.slots.iter().rev().filter(|(_, view)| is_free(view));
         let free = free.map(|(&number, _)| (number, None));
         let mut left = self.slots_by_stream();
@@ -136,7 +137,7 @@ impl Catalogue {
         if let (Some((_, number)), Some((since, _))) = (first, last)
             && now.since(since) >= FAILING_PAUSE
         {
-            self.slots.insert(number, SlotView::Damaged);
+            self.slots.insert(number, SlotView::Blank);
         }
     }
 
@@ -147,6 +148,12 @@ impl Catalogue {
             _ => None,
         });
         failed.min().map(|(_, number)| NextSlot::Reuse(number))
+    }
+
+    /// A slot with footage of a stream that nobody can name.
+    fn nameless(&self) -> Option<NextSlot> {
+        let is_nameless = |(_, view): &(&u32, &SlotView)| matches!(view, SlotView::Nameless { .. });
+        self.slots.iter().find(is_nameless).map(|(&number, _)| NextSlot::Reuse(number))
     }
 
     /// The next slot for `stream`: a free one; else the oldest of a stream that holds more
@@ -178,8 +185,7 @@ impl Catalogue {
         {
             return Some(choice);
         }
-        let free =
-            self.slots.iter().find(|(_, view)| matches!(view, SlotView::Blank | SlotView::Damaged));
+        let free = self.slots.iter().find(|(_, view)| matches!(view, SlotView::Blank));
         free.map(|(&number, _)| NextSlot::Reuse(number))
             .or(missing.map(NextSlot::Make))
             .or_else(|| {
@@ -192,6 +198,7 @@ impl Catalogue {
             })
             .or_else(|| oldest(&own))
             .or_else(|| oldest(&|_| true))
+            .or_else(|| self.nameless())
             .or_else(|| self.failed_first())
     }
 }
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_free_slot_comes_first_then_a_new_one() {
-        let table = table([held("a", 1, false), SlotView::Damaged]);
+        let table = table([held("a", 1, false), SlotView::Blank]);
         let none = |_: &StreamName| Retention::default();
         assert_eq!(table.choose(&name("a"), none, SLOT_BYTES, Some(2)), Some(NextSlot::Reuse(1)));
         let table = self::table([held("a", 1, false)]);

@@ -14,8 +14,14 @@ use crate::dvr::format::seal::{Entry, Identity, SlotHeader, fingerprint};
 pub(crate) enum SlotView {
     /// It can be taken at once.
     Blank,
-    /// Its front is torn: free as well, but a check tells of it.
+    /// Its front is damaged, and it was not searched for footage yet: left alone until then.
     Damaged,
+    /// Its front is lost, and its fragments are of a stream of which nothing else is known: kept until
+    /// nothing else can be taken.
+    Nameless {
+        /// Whole fragments in it.
+        fragments: u64,
+    },
     /// It belongs to another ring: left alone.
     Foreign,
     /// It could not be read when the ring was opened: left alone, and read again until it can be.
@@ -41,6 +47,8 @@ pub(crate) struct LapInfo {
     pub(crate) known: bool,
     pub(crate) bytes: u64,
     pub(crate) damaged: u64,
+    /// Its file does not say so any more, or in the wrong place: it goes last.
+    pub(crate) is_front_damaged: bool,
     pub(crate) stretches: Vec<Extent>,
     /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
     pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
@@ -49,7 +57,7 @@ pub(crate) struct LapInfo {
 }
 
 impl SlotView {
-    pub(crate) fn unread(header: SlotHeader, init: &[u8]) -> Self {
+    pub(crate) fn unread(header: SlotHeader, init: &[u8], is_front_damaged: bool) -> Self {
         Self::Held(Box::new(LapInfo {
             stream: header.stream,
             generation: header.generation,
@@ -59,6 +67,7 @@ impl SlotView {
             known: false,
             bytes: 0,
             damaged: 0,
+            is_front_damaged,
             stretches: Vec::new(),
             chapters: None,
             last: None,

@@ -166,7 +166,7 @@ impl Plan {
                     }
                     going.push(number);
                 }
-                (Some(SlotView::Blank | SlotView::Damaged), None) => going.push(number),
+                (Some(SlotView::Blank), None) => going.push(number),
                 // Newer footage has taken it: that was not told, and stays.
                 _ => {}
             }

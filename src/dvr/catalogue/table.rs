@@ -51,7 +51,8 @@ impl Catalogue {
         self.chapters = chapters;
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
-                *held = LapInfo { active: false, known: false, ..known.clone() };
+                let is_front_damaged = held.is_front_damaged;
+                *held = LapInfo { active: false, known: false, is_front_damaged, ..known.clone() };
             }
         }
     }
@@ -101,7 +102,7 @@ impl Catalogue {
     /// Laps and slots of which nothing is known, though nobody writes them: their numbers.
     pub(crate) fn unread(&self) -> Vec<u32> {
         let is_unread = |view: &SlotView| match view {
-            SlotView::Unreadable => true,
+            SlotView::Unreadable | SlotView::Damaged => true,
             SlotView::Held(held) => !held.known && !held.active,
             _ => false,
         };
@@ -118,7 +119,7 @@ impl Catalogue {
     /// Takes note of what stands at the front of one of [`Catalogue::unread`].
     pub(crate) fn found(&mut self, number: u32, view: SlotView) {
         match (self.slots.get(&number), &view) {
-            (Some(SlotView::Unreadable), _) => {}
+            (Some(SlotView::Unreadable | SlotView::Damaged), _) => {}
             (Some(SlotView::Held(old)), SlotView::Held(new))
                 if old.generation == new.generation =>
             {
@@ -132,6 +133,34 @@ impl Catalogue {
         if self.newest_generation() >= self.next_generation {
             self.next_generation = self.newest_generation() + GENERATIONS_SKIPPED;
         }
+    }
+
+    /// Slots of which the stream is known, by the newest lap first: any of them can say what a lap of the
+    /// same stream needs to be played.
+    pub(crate) fn known_streams(&self) -> Vec<(u32, StreamName)> {
+        let mut laps: Vec<_> = self.held().filter(|(_, held)| !held.is_front_damaged).collect();
+        laps.sort_unstable_by_key(|(_, held)| std::cmp::Reverse(held.generation));
+        laps.into_iter().map(|(slot, held)| (slot, held.stream.clone())).collect()
+    }
+
+    /// What is damaged and still held, in sentences; at most `most`.
+    pub(crate) fn damage(&self, most: usize) -> Vec<String> {
+        let sentence = |(number, view): (&u32, &SlotView)| match view {
+            SlotView::Held(held) if held.is_front_damaged => Some(format!(
+                "The front of slot {number:06} is damaged. Its {} bytes of {} can be played and are \
+                 overwritten last.",
+                held.bytes, held.stream
+            )),
+            SlotView::Damaged => Some(format!(
+                "The front of slot {number:06} is lost. It is being searched for footage."
+            )),
+            SlotView::Nameless { fragments } => Some(format!(
+                "The front of slot {number:06} is lost. It holds {fragments} fragments of a stream \
+                 whose name is not known, and is overwritten last."
+            )),
+            _ => None,
+        };
+        self.slots.iter().filter_map(sentence).take(most).collect()
     }
 
     /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
@@ -216,6 +245,7 @@ pub(crate) mod tests {
             known: true,
             bytes: 0,
             damaged: 0,
+            is_front_damaged: false,
             stretches: Vec::new(),
             chapters: None,
             last: None,

@@ -26,8 +26,9 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let _call = in_device();
         let mut options = OpenOptions::new();
-        let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
-        options.read(true).custom_flags(no_follow);
+        // A pipe in the place of a file is not waited on: what it is is looked at below.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        options.read(true).custom_flags(flags);
         match how {
             Open::Read => {}
             Open::Write => {
@@ -184,5 +185,18 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert!(RealDisk.open(&link, Open::Write).is_err());
         assert!(RealDisk.open(&link, Open::Create).is_err());
+    }
+
+    #[test]
+    fn a_pipe_or_a_directory_in_the_place_of_a_file_is_told_and_not_waited_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("ring.toml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for path in [pipe.as_path(), dir.path()] {
+            for how in [Open::Read, Open::Write] {
+                assert!(RealDisk.open(path, how).is_err(), "{how:?} {}", path.display());
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const SEAL_BYTES: usize = 140;
 /// Version of both boxes.
 const VERSION: u8 = 1;
 /// Extended type of a slot's header.
-const HEADER_TYPE: [u8; 16] = *b"holdfast-slot\0\0\x01";
+pub(crate) const HEADER_TYPE: [u8; 16] = *b"holdfast-slot\0\0\x01";
 /// Extended type of a seal, by which a scan finds its way again behind damage.
 pub(crate) const SEAL_TYPE: [u8; 16] = *b"holdfast-seal\0\0\x01";
 

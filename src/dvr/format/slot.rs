@@ -7,34 +7,15 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
 use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{Entry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader};
 
 /// Bytes of a box header, and so of the smallest `free` box.
 pub(crate) const BOX_HEADER_BYTES: u64 = 8;
-/// Read at once at the front of a slot; what most init segments and the header need.
-const FRONT_BYTES: u64 = 4 << 10;
 /// Read at once of a fragment whose `moof` is wanted; what most have.
 const MOVIE_BYTES: usize = 2 << 10;
 /// Read at once when looking for the next seal behind damage.
-const SEARCH_BYTES: u64 = 256 << 10;
-
-/// What stands at the front of a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
-    /// A lap of a stream.
-    Held {
-        /// Its header.
-        header: SlotHeader,
-        /// Its `ftyp` and `moov`.
-        init: Bytes,
-    },
-    /// It was never used.
-    Blank,
-    /// Something else: a torn opening, or a file that is none of ours.
-    Damaged,
-}
+pub(crate) const SEARCH_BYTES: u64 = 256 << 10;
 
 /// How a slot's fragments end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,46 +87,6 @@ fn filler(at: u64, slot_bytes: u64, kind: [u8; 4]) -> Vec<u8> {
 /// Whether a fragment of `length` bytes with its seal fits at `at` with room for a `free` box.
 pub(crate) fn fits(at: u64, length: usize, slot_bytes: u64) -> bool {
     at + length as u64 + SEAL_BYTES as u64 + BOX_HEADER_BYTES <= slot_bytes
-}
-
-/// Reads the front of a slot of `slot_bytes`.
-pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
-    let length = file.length()?;
-    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
-    file.read_at(0, &mut front)?;
-    if front.iter().all(|&byte| byte == 0) {
-        // Among these are files whose making was cut short: empty ones, or without their space.
-        return Ok(Front::Blank);
-    }
-    if slot_bytes > SLOT_BYTES_MAX || (length < slot_bytes && front.get(4..8) != Some(b"free")) {
-        return Ok(Front::Damaged);
-    }
-    let Some((length, kind)) = box_head(&front) else { return Ok(Front::Damaged) };
-    if matches!(&kind, b"free" | b"skip") {
-        return Ok(Front::Blank);
-    }
-    if &kind != b"ftyp" || length > FRONT_BYTES - BOX_HEADER_BYTES {
-        return Ok(Front::Damaged);
-    }
-    let Some((movie, b"moov")) =
-        box_head(&front[to_usize(length)..]).as_ref().map(|(l, k)| (*l, k))
-    else {
-        return Ok(Front::Damaged);
-    };
-    let init_bytes = length + movie;
-    let whole = init_bytes + HEADER_BYTES as u64;
-    if init_bytes > INIT_BYTES_MAX as u64 || whole > slot_bytes {
-        return Ok(Front::Damaged);
-    }
-    if whole > FRONT_BYTES {
-        front.resize(to_usize(whole), 0);
-        file.read_at(0, &mut front)?;
-    }
-    let (init, header) = front[..to_usize(whole)].split_at(to_usize(init_bytes));
-    Ok(match SlotHeader::parse(init, header).filter(|header| header.slot_bytes == slot_bytes) {
-        Some(header) => Front::Held { header, init: Bytes::copy_from_slice(init) },
-        None => Front::Damaged,
-    })
 }
 
 /// Reads and checks every fragment of the lap that `header` begins.
@@ -459,7 +400,7 @@ pub(crate) fn end(entry: &Entry) -> u64 {
 }
 
 /// Where seals may begin in `window`.
-fn seals(window: &[u8]) -> impl Iterator<Item = usize> {
+pub(crate) fn seals(window: &[u8]) -> impl Iterator<Item = usize> {
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
@@ -475,13 +416,13 @@ fn seals(window: &[u8]) -> impl Iterator<Item = usize> {
 
 /// Length and type of the box that `bytes` begins with; `None` for the special lengths 0 and 1,
 /// which nothing here writes.
-fn box_head(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
+pub(crate) fn box_head(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let kind = rest.first_chunk::<4>()?;
     let length = u64::from(u32::from_be_bytes(*length));
     (length >= BOX_HEADER_BYTES).then_some((length, *kind))
 }
 
-fn to_usize(bytes: u64) -> usize {
+pub(crate) fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).expect("bounded by SLOT_BYTES_MAX")
 }

@@ -14,9 +14,9 @@ use crate::base::limits::DISK_READ_WAIT_MAX;
 use crate::base::time::WallTime;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::Front;
 use crate::dvr::store::state::{Shared, StreamLog};
 
 /// The recorded footage of one stream. Clones are handles to the same.
@@ -77,9 +77,9 @@ impl Footage {
         let Some((slot, lease)) = self.lease(generation) else { return Ok(None) };
         let file = ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let path = ring.slot_path(slot);
-        let front = slot::read_front(&*file, ring.slot_bytes);
+        let front = ring.read_front(&*file, slot);
         Ok(match front.map_err(DvrError::disk("read", path.clone()))? {
-            Front::Held { header, init } if header.generation == generation => {
+            Front::Held { header, init, .. } if header.generation == generation => {
                 Some(LapReader(Arc::new(Lap { file, path, header, init, lease })))
             }
             _ => None,

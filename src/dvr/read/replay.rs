@@ -15,9 +15,10 @@ use crate::base::time::WallTime;
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::seal::{Entry, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Front, Strictness};
+use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::Shared;
 
@@ -123,9 +124,9 @@ impl Replay {
     fn open_lap(&self, slot: u32, generation: u64) -> Result<ReplayLap, DvrError> {
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
-        let front = slot::read_front(&*file, self.ring.slot_bytes);
+        let front = self.ring.read_front(&*file, slot);
         let found = front.and_then(|front| match front {
-            Front::Held { header, init } if header.generation == generation => {
+            Front::Held { header, init, .. } if header.generation == generation => {
                 let contents = slot::scan(&*file, &header, Strictness::Finished)?;
                 Ok(Some((header, init, contents.entries)))
             }

@@ -7,6 +7,7 @@ pub(crate) mod journal;
 pub(crate) mod messages;
 pub(crate) mod open_slot;
 pub(crate) mod ring;
+pub(crate) mod ring_file;
 pub(crate) mod ring_writer;
 pub(crate) mod shrink;
 pub(crate) mod size;

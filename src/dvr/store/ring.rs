@@ -6,23 +6,25 @@
 //! Slots are a set of numbers: a ring that was made smaller keeps its newest laps in whatever
 //! slots they are, and a slot that is made later takes the lowest number that is free.
 
-use crate::dvr::catalogue::geometry::RingSize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
 
 use crate::base::limits::SLOTS_MAX;
-use crate::dvr::catalogue::geometry::Geometry;
+use crate::base::name::StreamName;
+use crate::dvr::catalogue::geometry::{Geometry, RingSize};
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::table::{Catalogue, GENERATIONS_SKIPPED};
 use crate::dvr::config::Config;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, DiskFile, Open};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::seal::Identity;
-use crate::dvr::format::slot;
-use crate::dvr::format::slot::Front;
+use crate::dvr::format::front::{self, Front};
+use crate::dvr::format::seal::{Identity, SlotHeader, stream_identity};
+use crate::dvr::format::{salvage, slot};
+use crate::dvr::store::ring_file::{self, RingFile, slot_name, slot_number};
 use crate::dvr::store::size;
 use crate::dvr::store::size::{Present, Size};
 
@@ -30,25 +32,6 @@ const FORMAT: u32 = 1;
 const RING_FILE: &str = "ring.toml";
 /// Longest `ring.toml`: one that names all of [`SLOTS_MAX`] as leaving.
 const RING_FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// What `ring.toml` says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RingFile {
-    format: u32,
-    /// The ring's identity, 32 hexadecimal digits.
-    ring: String,
-    slot_bytes: u64,
-    slots: u32,
-    /// Numbers of slots are below this; left out where it is `slots`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    numbers: Option<u32>,
-    /// Slots that somebody agreed to delete, and that may still have files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    leaving: Vec<u32>,
-    /// The file system's identity in hexadecimal; 0 where it has none.
-    volume: String,
-}
 
 /// A ring whose identity was checked.
 #[derive(Clone, Debug)]
@@ -68,6 +51,9 @@ pub(crate) struct Ring {
     pub(crate) wanted_slots: u32,
     /// Bytes of the volume that are left to others when slots are made.
     left_bytes: u64,
+    /// Laps whose fronts say nothing any more, by slot: what their seals tell, and the init segment of
+    /// another lap of the stream.
+    salvaged: Arc<Mutex<BTreeMap<u32, (SlotHeader, Bytes)>>>,
 }
 
 /// What was found in a ring when it was opened.
@@ -79,6 +65,27 @@ pub(crate) struct Found {
     pub(crate) foreign: u64,
     /// From how many slots to how many it goes: it just grew, or a shrink goes on.
     pub(crate) resized: Option<(u32, u32)>,
+    /// Why `ring.toml` was made again, for people.
+    pub(crate) recovered: Option<String>,
+}
+
+impl Found {
+    /// Searches the slots whose fronts are damaged for footage. Reads all of each.
+    pub(crate) fn search_damaged(&mut self, disk: &dyn Disk) -> Result<(), DvrError> {
+        let damaged = |(&number, view): (&u32, &SlotView)| {
+            matches!(view, SlotView::Damaged).then_some(number)
+        };
+        let damaged: Vec<u32> = self.table.slots.iter().filter_map(damaged).collect();
+        let known = self.table.known_streams();
+        for number in damaged {
+            let view = self.ring.salvage(disk, number, &known)?;
+            // A front that is not blank stays damage, though nothing is lost with it.
+            if !matches!(view, SlotView::Blank) {
+                self.table.slots.insert(number, view);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Ring {
@@ -89,8 +96,11 @@ impl Ring {
         config: &Config,
         expected: Option<Identity>,
     ) -> Result<Found, DvrError> {
-        let found = Self::find(disk, &config.data_dir)?;
-        if let Some(ring) = &found {
+        let (found, recovered) = match Self::find_or_recover(disk, &config.data_dir)? {
+            Some((ring, why)) => (Some(ring), why),
+            None => (None, None),
+        };
+        if let Some(ring) = found.as_ref().filter(|_| recovered.is_none()) {
             ring.check_place(disk)?;
         }
         let ring = match found {
@@ -103,6 +113,9 @@ impl Ring {
             }
             None => Self::make(disk, config)?,
         };
+        if recovered.is_some() {
+            ring.write_file(disk)?;
+        }
         ring.sync_names(disk)?;
         let before = ring.slots_with_leaving();
         let ring = ring.measured(disk, config.size)?.grown(disk)?;
@@ -113,7 +126,7 @@ impl Ring {
         if slots > 0 && found.table.unreadable() == slots {
             return Err(DvrError::Unreadable { path: found.ring.dir });
         }
-        Ok(Found { resized, ..found })
+        Ok(Found { resized, recovered, ..found })
     }
 
     /// The ring under `data_dir`, if there is one.
@@ -126,17 +139,22 @@ impl Ring {
             Err(error) => return Err(DvrError::disk("read", path)(error)),
         };
         let wrong = |why: String| DvrError::RingFile { path: path.clone(), why };
-        let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
-        let file: RingFile = toml::from_str(&text).map_err(|e| wrong(e.message().to_owned()))?;
+        let file = RingFile::parse(&text).map_err(wrong)?;
         let identity = u128::from_str_radix(&file.ring, 16)
             .map_err(|_| wrong("`ring` is no identity".to_owned()))?
             .to_be_bytes();
         let volume = u64::from_str_radix(&file.volume, 16)
             .map_err(|_| wrong("`volume` is no identity".to_owned()))?;
         if file.format != FORMAT {
-            return Err(wrong(format!("format {} is not known here", file.format)));
+            // A checksum that is right says that a newer version wrote it so.
+            let what = "a newer version of this program: its ring.toml has another format";
+            return Err(if RingFile::has_checksum(&text) {
+                DvrError::Foreign { path: dir, what }
+            } else {
+                wrong(format!("format {} is not known here", file.format))
+            });
         }
-        size::check_slot_bytes(file.slot_bytes)?;
+        size::check_slot_bytes(file.slot_bytes).map_err(|error| wrong(error.to_string()))?;
         let numbers = file.numbers.unwrap_or(file.slots);
         if file.slots < 1 || !(file.slots..=SLOTS_MAX).contains(&numbers) {
             return Err(wrong(format!("{} slots with numbers below {numbers}", file.slots)));
@@ -153,7 +171,68 @@ impl Ring {
             leaving: leaving.into(),
             wanted_slots: file.slots,
             left_bytes: 0,
+            salvaged: Arc::default(),
         }))
+    }
+
+    /// The ring under `data_dir`, if there is one; where `ring.toml` is missing, damaged or at odds with
+    /// the slots, it is what these say, and why. Writes nothing.
+    pub(crate) fn find_or_recover(
+        disk: &dyn Disk,
+        data_dir: &Path,
+    ) -> Result<Option<(Self, Option<String>)>, DvrError> {
+        let found = Self::find(disk, data_dir);
+        let why = match &found {
+            Ok(Some(ring)) if !ring.is_at_odds(disk)? => return Ok(found?.map(|ring| (ring, None))),
+            Ok(Some(_)) => "does not describe the slots beside it".to_owned(),
+            Ok(None) => "was missing".to_owned(),
+            Err(DvrError::RingFile { why, .. }) => format!("was damaged ({why})"),
+            Err(_) => return Ok(found?.map(|ring| (ring, None))),
+        };
+        let dir = data_dir.join("ring");
+        let Some(survey) = ring_file::survey(disk, &dir)? else {
+            return Ok(found?.map(|ring| (ring, None)));
+        };
+        size::check_slot_bytes(survey.slot_bytes)?;
+        let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?.identity;
+        let ring = Self {
+            dir,
+            identity: survey.ring,
+            volume,
+            slot_bytes: survey.slot_bytes,
+            slots: survey.slots.clamp(1, SLOTS_MAX),
+            numbers: survey.numbers.clamp(1, SLOTS_MAX),
+            leaving: Arc::default(),
+            wanted_slots: survey.slots.clamp(1, SLOTS_MAX),
+            left_bytes: 0,
+            salvaged: Arc::default(),
+        };
+        Ok(Some((ring, Some(format!("ring.toml {why}; it was made again from the slots.")))))
+    }
+
+    /// Whether there are slots with footage and none of them is this ring's, or one has a number that
+    /// this ring does not know.
+    fn is_at_odds(&self, disk: &dyn Disk) -> Result<bool, DvrError> {
+        let names = match disk.list(&self.dir) {
+            Err(error) => return Err(DvrError::disk("list", &self.dir)(error)),
+            Ok(names) => names,
+        };
+        let mut others = false;
+        let mut numbers: Vec<_> = names.iter().filter_map(|name| slot_number(name)).collect();
+        // Those with numbers that are too high come first: there is none in a sound ring.
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        for number in numbers {
+            if self.leaving.binary_search(&number).is_ok() {
+                continue;
+            }
+            match self.read_view(disk, number) {
+                Ok(SlotView::Held(_)) if number < self.numbers => return Ok(false),
+                Ok(SlotView::Held(_)) => return Ok(true),
+                Ok(SlotView::Foreign | SlotView::Damaged) => others = true,
+                _ => {}
+            }
+        }
+        Ok(others)
     }
 
     /// Checks that the ring may be written where it stands: it was made on this volume, and the
@@ -186,6 +265,7 @@ impl Ring {
             leaving: Arc::default(),
             wanted_slots: slots,
             left_bytes: 0,
+            salvaged: Arc::default(),
         };
         ring.write_file(disk)?;
         tracing::info!(bytes = slot_bytes * u64::from(slots), units = slots, "ring made");
@@ -286,10 +366,9 @@ impl Ring {
             leaving: self.leaving.to_vec(),
             volume: format!("{:x}", self.volume),
         };
-        let text = toml::to_string(&file).map_err(|error| DvrError::RingFile {
-            path: self.dir.join(RING_FILE),
-            why: error.to_string(),
-        })?;
+        let text = file
+            .text()
+            .map_err(|why| DvrError::RingFile { path: self.dir.join(RING_FILE), why })?;
         disk::write_small(disk, &self.dir, RING_FILE, text.as_bytes())
             .map_err(DvrError::disk("write", self.dir.join(RING_FILE)))
     }
@@ -302,6 +381,17 @@ impl Ring {
             match self.slot_of(&name) {
                 Some(number) => {
                     let view = self.read_view(disk, number);
+                    if matches!(&view, Ok(SlotView::Held(lap)) if lap.is_front_damaged) {
+                        tracing::warn!(
+                            seq = number,
+                            "the front of a slot is damaged; what it holds is kept"
+                        );
+                    } else if matches!(&view, Ok(SlotView::Damaged)) {
+                        tracing::warn!(
+                            seq = number,
+                            "the front of a slot is lost; it is searched for footage"
+                        );
+                    }
                     table.slots.insert(number, view.unwrap_or(SlotView::Unreadable));
                 }
                 None if name == RING_FILE || self.is_leaving(&name) => {}
@@ -312,7 +402,7 @@ impl Ring {
         if foreign > 0 {
             tracing::warn!(units = foreign, "foreign files in the ring's directory are ignored");
         }
-        Ok(Found { ring: self, table, foreign, resized: None })
+        Ok(Found { ring: self, table, foreign, resized: None, recovered: None })
     }
 
     /// The number of the slot in the file `name`, if it is one of this ring.
@@ -328,14 +418,72 @@ impl Ring {
     pub(crate) fn read_view(&self, disk: &dyn Disk, number: u32) -> Result<SlotView, DvrError> {
         let file = self.open_slot(disk, number, Open::Read)?;
         // What a failed write left in memory only is not what is on the medium.
-        let front = file.forget_cached().and_then(|()| slot::read_front(&*file, self.slot_bytes));
+        let front = file.forget_cached().and_then(|()| self.read_front(&*file, number));
         Ok(match front.map_err(DvrError::disk("read", self.slot_path(number)))? {
             Front::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
-            Front::Held { header, .. } if header.slot != number => SlotView::Damaged,
-            Front::Held { header, init } => SlotView::unread(header, &init),
+            Front::Held { header, init, is_damaged } => SlotView::unread(header, &init, is_damaged),
             Front::Blank => SlotView::Blank,
             Front::Damaged => SlotView::Damaged,
         })
+    }
+
+    /// What stands at the front of slot `number`. A lap of this ring in a file of another slot's name
+    /// counts as damaged, and one whose front is lost is what its seals told.
+    pub(crate) fn read_front(&self, file: &dyn DiskFile, number: u32) -> std::io::Result<Front> {
+        Ok(match front::read_front(file, self.slot_bytes)? {
+            Front::Held { header, init, .. }
+                if header.slot != number && header.ring == self.identity =>
+            {
+                let header = SlotHeader { slot: number, ..header };
+                Front::Held { header, init, is_damaged: true }
+            }
+            Front::Damaged => match self
+                .salvaged
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .get(&number)
+            {
+                Some((header, init)) => {
+                    let (header, init) = (header.clone(), init.clone());
+                    Front::Held { header, init, is_damaged: true }
+                }
+                None => Front::Damaged,
+            },
+            front => front,
+        })
+    }
+
+    /// Looks for footage in a slot whose front is damaged, by its seals. `known` are slots of which the
+    /// stream is known: one of them lends its init segment. Reads all of the slot.
+    pub(crate) fn salvage(
+        &self,
+        disk: &dyn Disk,
+        number: u32,
+        known: &[(u32, StreamName)],
+    ) -> Result<SlotView, DvrError> {
+        let file = self.open_slot(disk, number, Open::Read)?;
+        let failed = DvrError::disk("read", self.slot_path(number));
+        let remains = salvage::remains(&*file, self.slot_bytes, Some(self.identity));
+        let Some(remains) = remains.map_err(failed)? else { return Ok(SlotView::Blank) };
+        for (slot, stream) in
+            known.iter().filter(|(_, name)| stream_identity(name) == remains.first.stream)
+        {
+            let file = self.open_slot(disk, *slot, Open::Read)?;
+            let front = self.read_front(&*file, *slot);
+            let Front::Held { init, .. } =
+                front.map_err(DvrError::disk("read", self.slot_path(*slot)))?
+            else {
+                continue;
+            };
+            let header = remains.header(number, self.slot_bytes, stream.clone());
+            let view = SlotView::unread(header.clone(), &init, true);
+            self.salvaged
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .insert(number, (header, init));
+            return Ok(view);
+        }
+        Ok(SlotView::Nameless { fragments: remains.fragments })
     }
 
     /// Checks that the ring is still the one that was opened: a volume that went away leaves
@@ -357,7 +505,13 @@ impl Ring {
         how: Open,
     ) -> Result<Arc<dyn DiskFile>, DvrError> {
         let path = self.slot_path(number);
-        disk.open(&path, how).map_err(DvrError::disk("open", path))
+        let file = disk.open(&path, how).map_err(DvrError::disk("open", &path))?;
+        if how != Open::Read {
+            return Ok(file);
+        }
+        // A file that was cut short is read to the end of its slot.
+        let length = file.length().map_err(DvrError::disk("read", path))?;
+        Ok(if length < self.slot_bytes { Arc::new(Padded { file, length }) } else { file })
     }
 
     /// Makes the file of slot `number` and takes its space, all of it durable when this returns:
@@ -397,7 +551,7 @@ impl Ring {
     }
 
     pub(crate) fn slot_path(&self, number: u32) -> PathBuf {
-        self.dir.join(format!("{number:06}.mp4"))
+        self.dir.join(slot_name(number))
     }
 
     /// The ring as far as its size matters.
@@ -420,11 +574,44 @@ impl Ring {
     }
 }
 
-/// The number in a slot's file name.
-fn slot_number(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".mp4")?;
-    let plain = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|_| plain)
+/// A file that is shorter than its slot: zeros stand where its end is missing.
+#[derive(Debug)]
+struct Padded {
+    file: Arc<dyn DiskFile>,
+    length: u64,
+}
+
+impl DiskFile for Padded {
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.length)
+    }
+
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        let there = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
+        let (there, missing) = buffer.split_at_mut(there.min(buffer.len()));
+        missing.fill(0);
+        if there.is_empty() { Ok(()) } else { self.file.read_at(at, there) }
+    }
+
+    fn write_at(&self, at: u64, pieces: &[&[u8]]) -> std::io::Result<()> {
+        self.file.write_at(at, pieces)
+    }
+
+    fn allocate(&self, bytes: u64) -> std::io::Result<()> {
+        self.file.allocate(bytes)
+    }
+
+    fn try_lock(&self) -> std::io::Result<bool> {
+        self.file.try_lock()
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn forget_cached(&self) -> std::io::Result<()> {
+        self.file.forget_cached()
+    }
 }
 
 #[cfg(test)]

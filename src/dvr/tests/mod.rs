@@ -1,6 +1,7 @@
 //! The ring under faults: torn writes, old laps, full and failing disks, a lost index.
 
 mod audit;
+mod damage;
 mod facts;
 mod faulty;
 mod ring;

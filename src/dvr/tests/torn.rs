@@ -7,9 +7,10 @@ use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::disk::DiskFile;
+use crate::dvr::format::front::{Front, read_front};
 use crate::dvr::format::seal::{Entry, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Front, Strictness, Tail};
+use crate::dvr::format::slot::{Strictness, Tail};
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::state::StreamLog;
 
@@ -91,7 +92,7 @@ fn written(before: Vec<u8>, generation: u64, fragments: u32) -> Vec<u8> {
 
 fn read(bytes: &[u8], strictness: Strictness) -> Option<slot::Contents> {
     let file = MemoryFile::of(bytes.to_vec());
-    match slot::read_front(&*file, SLOT_BYTES).unwrap() {
+    match read_front(&*file, SLOT_BYTES).unwrap() {
         Front::Held { header, .. } => Some(slot::scan(&*file, &header, strictness).unwrap()),
         Front::Blank | Front::Damaged => None,
     }
@@ -116,7 +117,7 @@ fn a_slot_comes_back_as_it_was_written() {
 fn fault_2_a_file_whose_making_was_cut_short_is_blank() {
     for length in [0, 1, 4_095, 9_000] {
         let file = MemoryFile::of(vec![0; length]);
-        assert_eq!(slot::read_front(&*file, SLOT_BYTES).unwrap(), Front::Blank);
+        assert_eq!(read_front(&*file, SLOT_BYTES).unwrap(), Front::Blank);
         lap(&file, 1);
         assert_eq!(file.length().unwrap(), SLOT_BYTES);
     }
@@ -219,7 +220,7 @@ fn a_cut_slot_is_closed() {
 fn a_fragment_is_read_back_and_never_from_another_lap() {
     let bytes = written(empty(), 5, 3);
     let file = MemoryFile::of(bytes.clone());
-    let Front::Held { header, .. } = slot::read_front(&*file, SLOT_BYTES).unwrap() else {
+    let Front::Held { header, .. } = read_front(&*file, SLOT_BYTES).unwrap() else {
         panic!("no lap")
     };
     let entry = read(&bytes, Strictness::Tail).unwrap().entries[1];

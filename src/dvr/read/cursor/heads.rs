@@ -11,9 +11,9 @@ use bytes::Bytes;
 
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::Front;
 use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor, goes_on};
 use crate::dvr::store::state::Shared;
 
@@ -137,7 +137,6 @@ impl RecordingCursor {
         depth: Depth,
     ) -> Result<(Bytes, Bytes), DvrError> {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
-        let slot_bytes = self.ring.slot_bytes;
         let lap = self.lap(place.generation, place.slot)?;
         let (file, init) = (Arc::clone(&lap.file), lap.init.clone());
         let read = match depth {
@@ -152,7 +151,7 @@ impl RecordingCursor {
                 let gone = DvrError::Reused { slot: place.slot };
                 return if is_held { Ok((init, bytes)) } else { Err(gone) };
             }
-            Ok(None) => slot::read_front(&*file, slot_bytes),
+            Ok(None) => self.ring.read_front(&*file, place.slot),
             Err(error) => Err(error),
         };
         match front.map_err(failed)? {

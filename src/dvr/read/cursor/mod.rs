@@ -20,9 +20,10 @@ use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::disk::{DiskFile, Open};
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Front, Strictness};
+use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::Shared;
 
@@ -359,7 +360,6 @@ impl RecordingCursor {
     /// Reads a fragment. `None` when it is damaged.
     fn read(&mut self, place: FragmentPlace) -> Result<Option<FragmentRead>, DvrError> {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
-        let slot_bytes = self.ring.slot_bytes;
         let (boot, entry) = self.entry(place)?;
         let lap = self.lap(place.generation, place.slot)?;
         let (header, init) = (lap.header.clone(), lap.init.clone());
@@ -367,7 +367,7 @@ impl RecordingCursor {
         let read = slot::read_fragment(&*file, &header, &entry).and_then(|read| match read {
             Some(bytes) => Ok(Ok(Some(bytes))),
             // Damaged, or not this lap's any more.
-            None => slot::read_front(&*file, slot_bytes).map(|front| match front {
+            None => self.ring.read_front(&*file, place.slot).map(|front| match front {
                 Front::Held { header: now, .. } if now == header => Ok(None),
                 _ => Err(DvrError::Reused { slot: place.slot }),
             }),
@@ -446,8 +446,8 @@ impl RecordingCursor {
         let is_damaged = damaged.ok_or(DvrError::Reused { slot })?;
         let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
-        match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
-            Front::Held { header, init } if header.generation == generation => {
+        match self.ring.read_front(&*file, slot).map_err(failed)? {
+            Front::Held { header, init, .. } if header.generation == generation => {
                 let (entries, complete) = (Vec::new(), false);
                 Ok(CursorLap { generation, file, header, init, entries, complete, is_damaged })
             }

@@ -173,7 +173,8 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError
         verify_lap(&reader, lap, &mut verdict, out)?;
     }
     for (slots, what) in [
-        (reader.damaged(), "its front is damaged"),
+        (reader.damaged(), "its front is lost"),
+        (reader.damaged_fronts(), "its front is damaged; what it holds can be read"),
         (reader.bad(), "it cannot be read, or belongs to another ring"),
     ] {
         for slot in slots {

@@ -12,10 +12,11 @@ use crate::dvr::catalogue::facts::Facts;
 use crate::dvr::catalogue::lap::{LapInfo, SlotView};
 use crate::dvr::disk::{Disk, Open, RealDisk};
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::journal_record::Parsed;
 use crate::dvr::format::seal::{Entry, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Contents, Front, Strictness};
+use crate::dvr::format::slot::{Contents, Strictness};
 use crate::dvr::store::journal;
 use crate::dvr::store::ring::Ring;
 
@@ -29,6 +30,7 @@ pub struct Reader {
     laps: Vec<Lap>,
     blank: u64,
     damaged: Vec<u32>,
+    damaged_fronts: Vec<u32>,
     bad: Vec<u32>,
     foreign: u64,
 }
@@ -53,7 +55,9 @@ impl Reader {
     /// As [`Reader::open`], on any disk.
     pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
-        let found = Ring::find(&*disk, data_dir)?.ok_or_else(gone)?.read_fronts(&*disk)?;
+        let (ring, _) = Ring::find_or_recover(&*disk, data_dir)?.ok_or_else(gone)?;
+        let mut found = ring.read_fronts(&*disk)?;
+        found.search_damaged(&*disk)?;
         let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
         let last = found.table.last_of_boots();
         let lap = |(slot, held): (u32, &LapInfo)| {
@@ -68,7 +72,8 @@ impl Reader {
         };
         Ok(Self {
             blank: of(|view| matches!(view, SlotView::Blank)).len() as u64,
-            damaged: of(|view| matches!(view, SlotView::Damaged)),
+            damaged: of(|view| matches!(view, SlotView::Damaged | SlotView::Nameless { .. })),
+            damaged_fronts: of(|view| matches!(view, SlotView::Held(lap) if lap.is_front_damaged)),
             bad: of(|view| matches!(view, SlotView::Foreign | SlotView::Unreadable)),
             disk,
             ring: found.ring,
@@ -109,6 +114,12 @@ impl Reader {
         &self.damaged
     }
 
+    /// Slots whose front is damaged and whose footage can be read all the same.
+    #[must_use]
+    pub fn damaged_fronts(&self) -> &[u32] {
+        &self.damaged_fronts
+    }
+
     /// Slots that cannot be read or belong to another ring.
     #[must_use]
     pub fn bad(&self) -> &[u32] {
@@ -131,7 +142,7 @@ impl Reader {
     pub fn contents(&self, lap: Lap) -> Result<Option<(SlotHeader, Contents)>, DvrError> {
         let file = self.ring.open_slot(&*self.disk, lap.slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(lap.slot));
-        let read = || match slot::read_front(&*file, self.ring.slot_bytes)? {
+        let read = || match self.ring.read_front(&*file, lap.slot)? {
             Front::Held { header, .. } if header.generation == lap.generation => {
                 let contents = slot::scan(&*file, &header, lap.strictness)?;
                 Ok(Some((header, contents)))
@@ -145,8 +156,8 @@ impl Reader {
     pub fn init(&self, header: &SlotHeader) -> Result<Bytes, DvrError> {
         let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(header.slot));
-        match slot::read_front(&*file, self.ring.slot_bytes).map_err(failed)? {
-            Front::Held { header: found, init } if found == *header => Ok(init),
+        match self.ring.read_front(&*file, header.slot).map_err(failed)? {
+            Front::Held { header: found, init, .. } if found == *header => Ok(init),
             _ => Err(DvrError::Reused { slot: header.slot }),
         }
     }

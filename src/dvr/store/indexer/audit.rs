@@ -14,10 +14,11 @@ use crate::base::limits::{
 };
 use crate::base::time::BootTime;
 use crate::dvr::disk::Open;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::index_record::Record;
 use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Front, Strictness};
+use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::index::{IndexHandle, Looked};
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::messages::SlotScan;
@@ -151,7 +152,7 @@ impl Indexer {
     /// Whether the slot has just these seals; `None` where it cannot be read or has another lap.
     fn holds(&self, ring: &Ring, check: &SlotScan, entries: &[Entry]) -> Option<bool> {
         let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
-        match slot::read_front(&*file, ring.slot_bytes).ok()? {
+        match ring.read_front(&*file, check.slot).ok()? {
             Front::Held { header, .. } if header.generation == check.generation => {
                 slot::has_seals(&*file, &header, entries).ok()
             }

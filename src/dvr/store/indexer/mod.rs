@@ -19,10 +19,11 @@ use crate::base::fault::chain;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, Open};
+use crate::dvr::format::front::Front;
 use crate::dvr::format::index_record::Record;
 use crate::dvr::format::seal::Entry;
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Contents, Front, Tail};
+use crate::dvr::format::slot::{Contents, Tail};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::audit::Audit;
 use crate::dvr::store::indexer::unread::Unread;
@@ -178,7 +179,7 @@ impl Indexer {
     fn ends_with(&self, ring: &Ring, check: &SlotScan, last: Option<&Entry>) -> bool {
         let read = || {
             let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
-            match slot::read_front(&*file, ring.slot_bytes).ok()? {
+            match ring.read_front(&*file, check.slot).ok()? {
                 Front::Held { header, .. } if header.generation == check.generation => {
                     slot::ends_with(&*file, &header, last).ok()
                 }
@@ -227,7 +228,7 @@ impl Indexer {
         if damaged > 0 {
             warn!(seq = check.slot, lost = damaged, "damaged fragments in a slot were passed over");
         }
-        if contents.tail == Tail::Torn {
+        if contents.tail == Tail::Torn && !self.is_front_damaged(check) {
             let repair = Command::Repair {
                 slot: check.slot,
                 generation: check.generation,
@@ -246,6 +247,12 @@ impl Indexer {
             index.put(check.slot, &record);
         }
         true
+    }
+
+    /// Whether the slot's front is damaged: nothing is written to such a slot.
+    fn is_front_damaged(&self, check: &SlotScan) -> bool {
+        let mut table = self.shared.table();
+        table.lap_mut(check.slot, check.generation).is_some_and(|held| held.is_front_damaged)
     }
 
     /// The lap is not there: its slot was reused meanwhile, or its front was in memory only.
@@ -267,7 +274,7 @@ impl Indexer {
         let failed = crate::dvr::DvrError::disk("read", ring.slot_path(check.slot));
         let is_durable = file.sync_data().and_then(|()| file.forget_cached()).is_ok();
         let read = || {
-            Ok(match slot::read_front(&*file, ring.slot_bytes)? {
+            Ok(match ring.read_front(&*file, check.slot)? {
                 Front::Held { header, .. } if header.generation == check.generation => {
                     Some((slot::scan(&*file, &header, check.strictness)?, is_durable))
                 }

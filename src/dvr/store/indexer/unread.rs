@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::base::limits::{RING_RETRY_PAUSE, UNREAD_PAUSE_MAX};
 use crate::base::time::BootTime;
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::messages::SlotScan;
 use crate::dvr::store::ring::Ring;
@@ -55,7 +56,13 @@ impl Indexer {
         slots.rotate_left(behind);
         let mut read = Vec::new();
         for slot in slots {
-            let Ok(view) = ring.read_view(&*self.shared.disk, slot) else {
+            let disk = &*self.shared.disk;
+            let known = self.shared.table().known_streams();
+            let view = ring.read_view(disk, slot).and_then(|view| match view {
+                SlotView::Damaged => ring.salvage(disk, slot, &known),
+                view => Ok(view),
+            });
+            let Ok(view) = view else {
                 self.unread.slot = slot;
                 break;
             };

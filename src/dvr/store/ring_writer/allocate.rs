@@ -10,9 +10,10 @@ use crate::dvr::catalogue::eviction::NextSlot;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk::Open;
 use crate::dvr::error::DvrError;
+use crate::dvr::format::front::Front;
 use crate::dvr::format::seal::SlotHeader;
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Front, Strictness, Tail};
+use crate::dvr::format::slot::{Strictness, Tail};
 use crate::dvr::store::messages::Append;
 use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::open_slot::OpenSlot;
@@ -36,9 +37,9 @@ impl RingWriter {
         let failed = DvrError::disk("read", ring.slot_path(number));
         // What a failed write left in memory only must not be taken for what is on the medium.
         let read = file.sync_data().and_then(|()| file.forget_cached());
-        let read = read.and_then(|()| slot::read_front(&*file, ring.slot_bytes));
+        let read = read.and_then(|()| ring.read_front(&*file, number));
         let found = read.and_then(|front| match front {
-            Front::Held { header, init }
+            Front::Held { header, init, is_damaged: false }
                 if header.generation == generation && init == append.init =>
             {
                 let contents = slot::scan(&*file, &header, Strictness::Tail)?;
@@ -119,7 +120,7 @@ impl RingWriter {
         let opened = OpenSlot::begun(log, file, header.clone(), append.init.clone(), is_fresh);
         let open = opened.map_err(DvrError::disk("write to", ring.slot_path(number)));
         let open = open.map_err(|error| self.set_bad(number, error))?;
-        let mut view = SlotView::unread(header, &append.init);
+        let mut view = SlotView::unread(header, &append.init, false);
         if let SlotView::Held(held) = &mut view {
             (held.active, held.known) = (true, true);
             held.chapters = Some(Arc::default());

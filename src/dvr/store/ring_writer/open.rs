@@ -50,6 +50,10 @@ impl RingWriter {
                 self.growth_at = self.shared.clock.boot();
                 self.notify_index(IndexEvent::RingOpened(ring.clone(), checks));
                 self.shared.set_ring(RingState::Ready, Some(ring.geometry(found.foreign)));
+                if let Some(why) = found.recovered {
+                    warn!(reason = why, "ring.toml was made again");
+                    self.shared.note_damage(why);
+                }
                 if let Some((from, to)) = found.resized {
                     self.shared.note_resize(&ring, from, to);
                 }

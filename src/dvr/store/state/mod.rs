@@ -28,6 +28,9 @@ use crate::dvr::format::journal_record::{Rebuild, Resize, SegmentNumber};
 use crate::dvr::format::seal::{Entry, Identity};
 use crate::dvr::store::journal::JournalState;
 
+/// Sentences about damage that are kept at most.
+const DAMAGE_SENTENCES_MAX: usize = 16;
+
 /// What the threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -55,6 +58,8 @@ pub(crate) struct Shared {
     /// What was told to whoever may agree to a smaller ring, with its tokens.
     plans: Mutex<VecDeque<(u64, Plan)>>,
     short: Mutex<Option<String>>,
+    /// Damage that was found and mended since the process started, in sentences.
+    mended: Mutex<Vec<String>>,
     /// The age limit is to be looked at now.
     pub(crate) age_due: AtomicBool,
     /// The storage thread has put everything to rest.
@@ -89,6 +94,7 @@ impl Shared {
             rebuilt: Mutex::default(),
             plans: Mutex::default(),
             short: Mutex::default(),
+            mended: Mutex::default(),
             age_due: AtomicBool::new(false),
             storage_ended: AtomicBool::new(false),
             reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
@@ -179,6 +185,14 @@ impl Shared {
     /// Why the ring has less space than it should; `None` when it has all of it.
     pub(crate) fn set_short(&self, why: Option<String>) {
         *lock(&self.short) = why;
+    }
+
+    /// Remembers damage that was mended, for whoever asks how the ring does.
+    pub(crate) fn note_damage(&self, sentence: String) {
+        let mut mended = lock(&self.mended);
+        if mended.len() < DAMAGE_SENTENCES_MAX && !mended.contains(&sentence) {
+            mended.push(sentence);
+        }
     }
 
     /// Tells the choice of slots what is protected.
@@ -277,9 +291,18 @@ impl Shared {
             streams.iter().map(|log| (log.name.clone(), self.stream_status(log))).collect();
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
+        let mut damage = lock(&self.mended).clone();
+        damage.extend(table.damage(DAMAGE_SENTENCES_MAX));
         let held = || table.held().map(|(_, held)| held);
         let bad = |view: &&_| {
-            matches!(view, SlotView::Foreign | SlotView::Unreadable | SlotView::Failing(_))
+            matches!(
+                view,
+                SlotView::Foreign
+                    | SlotView::Unreadable
+                    | SlotView::Damaged
+                    | SlotView::Nameless { .. }
+                    | SlotView::Failing(_)
+            )
         };
         let taken_bytes = table.slots.len() as u64 * geometry.extent.slot_bytes;
         Status {
@@ -293,6 +316,7 @@ impl Shared {
             damaged: held().map(|held| held.damaged).sum(),
             indexed_slots: held().filter(|held| held.known).count() as u64,
             held_slots: held().count() as u64,
+            damage,
             short,
             journal,
             streams,

@@ -83,6 +83,8 @@ pub struct Status {
     pub bad_slots: u64,
     /// Damaged stretches of bytes that were passed over in finished slots.
     pub damaged: u64,
+    /// Damage to the ring that a person should know of, in sentences; empty when there is none.
+    pub damage: Vec<String>,
     /// Slots whose content is known, of those that hold footage.
     pub indexed_slots: u64,
     /// Slots that hold footage.

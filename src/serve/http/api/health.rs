@@ -137,6 +137,13 @@ fn ring(dvr: &Dvr) -> Check {
             Status::Degraded,
             format!("Marks, protected ranges and reasons of gaps cannot be written. {why}"),
         ),
+        _ if let Some(first) = storage.damage.first() => (
+            Status::Degraded,
+            match storage.damage.len() {
+                1 => first.clone(),
+                all => format!("{first} /api/v1/storage lists all {all} places with damage."),
+            },
+        ),
         _ if storage.bad_slots > 0 => (
             Status::Degraded,
             format!("{} slots of the ring cannot be used; is the disk failing?", storage.bad_slots),

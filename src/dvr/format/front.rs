@@ -1,0 +1,244 @@
+//! The front of a slot: `ftyp`, `moov` and the header of the lap that follows.
+//!
+//! Owns: telling a lap from a blank slot and from a damaged one, and mending what one wrong bit did to
+//! a front. The checksum over a front names the one bit that is wrong, so a lap behind it is read as if
+//! nothing had happened; the file is left as it is.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
+use crate::dvr::disk::DiskFile;
+use crate::dvr::format::seal::{HEADER_BYTES, HEADER_TYPE, SlotHeader};
+use crate::dvr::format::slot::{BOX_HEADER_BYTES, box_head, to_usize};
+
+/// Read at once at the front of a slot; what most init segments and the header need.
+const FRONT_BYTES: u64 = 4 << 10;
+/// Longest front that there can be.
+const FRONT_BYTES_MAX: u64 = (INIT_BYTES_MAX + HEADER_BYTES) as u64;
+/// CRC-32C, reflected: its generator (RFC 3720 §B.4).
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// What stands at the front of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// A lap of a stream.
+    Held {
+        /// Its header.
+        header: SlotHeader,
+        /// Its `ftyp` and `moov`.
+        init: Bytes,
+        /// The file does not say so any more: a bit is wrong, or its end is missing.
+        is_damaged: bool,
+    },
+    /// It was never used.
+    Blank,
+    /// Something else: a torn opening, damage of more than a bit, or a file that is none of ours.
+    Damaged,
+}
+
+/// Reads the front of a slot of `slot_bytes`.
+pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
+    let length = file.length()?;
+    let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
+    file.read_at(0, &mut front)?;
+    if front.iter().all(|&byte| byte == 0) {
+        // Among these are files whose making was cut short: empty ones, or without their space.
+        return Ok(Front::Blank);
+    }
+    if slot_bytes > SLOT_BYTES_MAX {
+        return Ok(Front::Damaged);
+    }
+    if matches!(box_head(&front), Some((_, kind)) if matches!(&kind, b"free" | b"skip")) {
+        return Ok(Front::Blank);
+    }
+    if let Some(init_bytes) =
+        init_bytes(&front).filter(|&bytes| bytes + HEADER_BYTES as u64 <= length)
+    {
+        let whole = init_bytes + HEADER_BYTES as u64;
+        if whole > front.len() as u64 {
+            front.resize(to_usize(whole), 0);
+            file.read_at(0, &mut front)?;
+        }
+        let (init, header) = front[..to_usize(whole)].split_at(to_usize(init_bytes));
+        if let Some(header) = SlotHeader::parse(init, header).filter(|h| h.slot_bytes == slot_bytes)
+        {
+            let init = Bytes::copy_from_slice(init);
+            return Ok(Front::Held { header, init, is_damaged: length < slot_bytes });
+        }
+    }
+    front.resize(to_usize(length.min(slot_bytes).min(FRONT_BYTES_MAX)), 0);
+    file.read_at(0, &mut front)?;
+    Ok(match mended(&front, slot_bytes) {
+        Some((header, init)) => Front::Held { header, init, is_damaged: true },
+        None => Front::Damaged,
+    })
+}
+
+/// Bytes of the `ftyp` and `moov` that `front` begins with.
+fn init_bytes(front: &[u8]) -> Option<u64> {
+    let (length, kind) = box_head(front)?;
+    if &kind != b"ftyp" || length > FRONT_BYTES - BOX_HEADER_BYTES {
+        return None;
+    }
+    let (movie, kind) = box_head(front.get(to_usize(length)..)?)?;
+    let bytes = length + movie;
+    (&kind == b"moov" && bytes <= INIT_BYTES_MAX as u64).then_some(bytes)
+}
+
+/// The header and init segment that `front` was written with, if one bit of it is wrong.
+///
+/// One wrong bit leaves the lengths of the boxes or the type of the header as it was, so one of the
+/// two leads to the header.
+fn mended(front: &[u8], slot_bytes: u64) -> Option<(SlotHeader, Bytes)> {
+    let by_type = (BOX_HEADER_BYTES as usize..front.len())
+        .filter(|&at| front[at..].starts_with(&HEADER_TYPE))
+        .map(|at| at - to_usize(BOX_HEADER_BYTES));
+    let candidates = init_bytes(front).map(to_usize).into_iter().chain(by_type);
+    for init_bytes in candidates {
+        let Some(bytes) = front.get(..init_bytes + HEADER_BYTES) else { continue };
+        let Some(bytes) = with_bit_corrected(bytes) else { continue };
+        let (init, header) = bytes.split_at(init_bytes);
+        if let Some(header) = SlotHeader::parse(init, header).filter(|h| h.slot_bytes == slot_bytes)
+        {
+            return Some((header, Bytes::copy_from_slice(init)));
+        }
+    }
+    None
+}
+
+/// `bytes`, which end with their CRC-32C, with the one bit turned that makes it right; `None` when no
+/// single bit does.
+///
+/// The difference between the two checksums depends only on which bit is wrong. It is worked out for
+/// each bit from the last byte to the first: one more byte behind it is one step of the CRC.
+fn with_bit_corrected(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (text, crc) = bytes.split_last_chunk::<4>()?;
+    let difference = crc32c::crc32c(text) ^ u32::from_be_bytes(*crc);
+    let mut mended = bytes.to_vec();
+    if difference.count_ones() == 1 {
+        let crc = u32::from_be_bytes(*crc) ^ difference;
+        mended[text.len()..].copy_from_slice(&crc.to_be_bytes());
+        return Some(mended);
+    }
+    let mut effects: [u32; 8] = std::array::from_fn(|bit| one_byte(1 << bit));
+    for at in (0..text.len()).rev() {
+        if let Some(bit) = effects.iter().position(|&effect| effect == difference) {
+            mended[at] ^= 1 << bit;
+            return Some(mended);
+        }
+        for effect in &mut effects {
+            *effect = (*effect >> 8) ^ one_byte(*effect & 0xff);
+        }
+    }
+    None
+}
+
+/// What a byte adds to a CRC-32C.
+fn one_byte(byte: u32) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
+    (0..8).fold(byte, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::name::StreamName;
+    use crate::base::time::{BootTime, WallTime};
+    use crate::dvr::format::slot::{free_box, opening};
+
+    const SLOT_BYTES: u64 = 64 << 10;
+
+    #[derive(Debug)]
+    struct Memory(Vec<u8>);
+
+    impl DiskFile for Memory {
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.0.len() as u64)
+        }
+        fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+            let from = to_usize(at);
+            let bytes = self.0.get(from..from + buffer.len());
+            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+        fn write_at(&self, _: u64, _: &[&[u8]]) -> io::Result<()> {
+            unreachable!()
+        }
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            unreachable!()
+        }
+        fn try_lock(&self) -> io::Result<bool> {
+            unreachable!()
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn init(movie_bytes: u32) -> Vec<u8> {
+        let mut init = [&24u32.to_be_bytes()[..], b"ftypisom0000isomiso6"].concat();
+        init.truncate(24);
+        init.extend_from_slice(&movie_bytes.to_be_bytes());
+        init.extend_from_slice(b"moov");
+        init.extend((8..movie_bytes).map(|n| n.to_le_bytes()[0]));
+        init
+    }
+
+    fn slot(init: &[u8]) -> (SlotHeader, Vec<u8>) {
+        let header = SlotHeader {
+            ring: [7; 16],
+            slot: 3,
+            slot_bytes: SLOT_BYTES,
+            generation: 1_027,
+            stream: StreamName::parse("gate").unwrap(),
+            boot: [2; 16],
+            opened: BootTime::from_millis(1_234),
+            opened_wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000),
+            init_bytes: u32::try_from(init.len()).unwrap(),
+        };
+        let mut bytes = opening(&header, init);
+        bytes.extend(free_box(bytes.len() as u64, SLOT_BYTES));
+        bytes.resize(to_usize(SLOT_BYTES), 0);
+        (header, bytes)
+    }
+
+    #[test]
+    fn every_single_wrong_bit_of_a_front_is_mended_and_told() {
+        for movie_bytes in [60, 700, 5_000] {
+            let init = init(movie_bytes);
+            let (header, bytes) = slot(&init);
+            let whole = Front::Held {
+                header: header.clone(),
+                init: init.clone().into(),
+                is_damaged: false,
+            };
+            assert_eq!(read_front(&Memory(bytes.clone()), SLOT_BYTES).unwrap(), whole);
+            let mended = Front::Held { header, init: init.clone().into(), is_damaged: true };
+            let step = if movie_bytes < 1_000 { 1 } else { 41 };
+            for bit in (0..(init.len() + HEADER_BYTES) * 8).step_by(step) {
+                let mut bytes = bytes.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                let found = read_front(&Memory(bytes), SLOT_BYTES).unwrap();
+                assert_eq!(found, mended, "bit {bit} of {} bytes", init.len());
+            }
+        }
+    }
+
+    #[test]
+    fn two_wrong_bits_make_no_lap_and_half_a_file_keeps_its_own() {
+        let init = init(700);
+        let (header, bytes) = slot(&init);
+        for (one, other) in [(0, 900), (100, 101), (5_000, 6_500), (4, 5)] {
+            let mut bytes = bytes.clone();
+            bytes[one / 8] ^= 1 << (one % 8);
+            bytes[other / 8] ^= 1 << (other % 8);
+            let found = read_front(&Memory(bytes), SLOT_BYTES).unwrap();
+            assert_eq!(found, Front::Damaged, "bits {one} and {other}");
+        }
+        let half = bytes[..bytes.len() / 2].to_vec();
+        let found = read_front(&Memory(half), SLOT_BYTES).unwrap();
+        assert_eq!(found, Front::Held { header, init: init.into(), is_damaged: true });
+    }
+}

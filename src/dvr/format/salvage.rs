@@ -1,0 +1,76 @@
+//! Finds a lap by its seals where the front of its slot says nothing any more.
+//!
+//! Owns: which fragments belong together. Each seal names ring, stream, lap, boot, place and length, and
+//! its checksum covers the media, so what is found is footage and nothing else.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::base::name::StreamName;
+use crate::dvr::disk::DiskFile;
+use crate::dvr::format::seal::{HEADER_BYTES, Identity, SEAL_BYTES, Seal, SlotHeader};
+use crate::dvr::format::slot::{SEARCH_BYTES, seals, to_usize};
+
+/// A lap as its seals tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remains {
+    /// Its first fragment that is whole.
+    pub(crate) first: Seal,
+    /// How many are.
+    pub(crate) fragments: u64,
+}
+
+impl Remains {
+    /// A header that leads a scan to these fragments.
+    pub(crate) fn header(&self, slot: u32, slot_bytes: u64, stream: StreamName) -> SlotHeader {
+        SlotHeader {
+            ring: self.first.ring,
+            slot,
+            slot_bytes,
+            generation: self.first.generation,
+            stream,
+            boot: self.first.boot,
+            opened: self.first.entry.boot_time,
+            opened_wall: self.first.entry.wall,
+            init_bytes: self.first.entry.offset.saturating_sub(HEADER_BYTES as u32),
+        }
+    }
+}
+
+/// The newest lap in a slot of which a whole fragment is left, of `ring` where that is known. Reads all
+/// of the file.
+pub(crate) fn remains(
+    file: &dyn DiskFile,
+    slot_bytes: u64,
+    ring: Option<Identity>,
+) -> io::Result<Option<Remains>> {
+    let mut laps: BTreeMap<u64, Remains> = BTreeMap::new();
+    let (mut window, mut media) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at + SEAL_BYTES as u64 <= slot_bytes {
+        // Windows overlap by a seal, so that none is cut in two.
+        let length = (slot_bytes - at).min(SEARCH_BYTES + SEAL_BYTES as u64);
+        window.resize(to_usize(length), 0);
+        file.read_at(at, &mut window)?;
+        for seal_at in seals(&window) {
+            // The next window has it, too.
+            if seal_at as u64 >= SEARCH_BYTES {
+                continue;
+            }
+            let Some(box_bytes) = window.get(seal_at..seal_at + SEAL_BYTES) else { continue };
+            let Some(seal) = Seal::peek(box_bytes) else { continue };
+            let offset = u64::from(seal.entry.offset);
+            let stands = offset + u64::from(seal.entry.length) == at + seal_at as u64;
+            if !stands || ring.is_some_and(|ring| ring != seal.ring) {
+                continue;
+            }
+            media.resize(seal.entry.length as usize, 0);
+            file.read_at(offset, &mut media)?;
+            let Some(seal) = Seal::parse(crc32c::crc32c(&media), box_bytes) else { continue };
+            let begun = Remains { first: seal, fragments: 0 };
+            laps.entry(seal.generation).or_insert(begun).fragments += 1;
+        }
+        at += SEARCH_BYTES;
+    }
+    Ok(laps.into_values().next_back())
+}

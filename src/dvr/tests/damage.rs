@@ -1,0 +1,154 @@
+//! A ring whose `ring.toml` or slots were damaged between two lives: nothing that was sealed is lost, and
+//! all of it is told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::ring::{House, append, close, durable, fragments, gate, until, verified, writer};
+use crate::dvr::disk::RealDisk;
+use crate::dvr::store::ring::Ring;
+use crate::dvr::{Dvr, Reader, tool};
+
+/// Two of them go into a slot.
+const BYTES: usize = 20_000;
+
+/// A ring with `count` fragments, at rest.
+fn recorded(count: u32) -> House {
+    let house = House::new();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    append(&writer, 0..count, BYTES);
+    until("the commit", || durable(&writer) == u64::from(count));
+    close(dvr, writer);
+    house
+}
+
+fn laps(ring: &Ring) -> BTreeSet<(u32, u64)> {
+    let found = ring.clone().read_fronts(&RealDisk).unwrap();
+    found.table.held().map(|(slot, held)| (slot, held.generation)).collect()
+}
+
+fn found(data_dir: &Path) -> (Ring, Option<String>) {
+    Ring::find_or_recover(&RealDisk, data_dir).unwrap().expect("a ring")
+}
+
+fn known(dvr: &Dvr) -> u64 {
+    until("reading", || dvr.listing(&gate()).complete);
+    fragments(&dvr.listing(&gate()))
+}
+
+#[test]
+fn every_wrong_bit_of_ring_toml_is_seen_and_costs_no_slot() {
+    let house = recorded(6);
+    let path = house.path().join("ring/ring.toml");
+    let text = std::fs::read(&path).unwrap();
+    let comment = String::from_utf8(text.clone()).unwrap().rfind("# crc32c").unwrap();
+    let (whole, why) = found(house.path());
+    assert_eq!(why, None);
+    let all = laps(&whole);
+    assert_eq!(all.len(), 3);
+    for bit in 0..text.len() * 8 {
+        let mut text = text.clone();
+        text[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, text).unwrap();
+        let (ring, why) = found(house.path());
+        assert_eq!((ring.identity, ring.slot_bytes), (whole.identity, whole.slot_bytes), "{bit}");
+        assert!(why.is_some() || bit / 8 >= comment, "bit {bit} was believed");
+        assert_eq!(laps(&ring), all, "bit {bit}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(laps(&found(house.path()).0), all);
+}
+
+#[test]
+fn a_ring_without_its_ring_toml_goes_on_and_says_so() {
+    for damage in ["missing", "cut", "edited"] {
+        let house = recorded(6);
+        let path = house.path().join("ring/ring.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        match damage {
+            "missing" => std::fs::remove_file(&path).unwrap(),
+            "cut" => std::fs::write(&path, "").unwrap(),
+            _ => std::fs::write(&path, text.replace("ring = \"", "ring = \"x")).unwrap(),
+        }
+        let dvr = house.open();
+        let writer = writer(&dvr);
+        append(&writer, 6..8, BYTES);
+        until("the commit", || durable(&writer) == 2);
+        assert_eq!(known(&dvr), 8, "{damage}");
+        let told = dvr.status().damage;
+        assert!(told.len() == 1 && told[0].contains("made again"), "{told:?}");
+        close(dvr, writer);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{damage}");
+        assert_eq!(verified(house.path()).fragments, 8);
+    }
+}
+
+#[test]
+fn a_slot_whose_front_has_a_wrong_bit_is_played_told_and_overwritten_last() {
+    let house = recorded(6);
+    let slot = house.path().join("ring/000000.mp4");
+    let mut bytes = std::fs::read(&slot).unwrap();
+    bytes[40] ^= 4;
+    std::fs::write(&slot, &bytes).unwrap();
+    let mut said = Vec::new();
+    let verdict = tool::verify(house.path(), &mut said).unwrap();
+    assert_eq!((verdict.fragments, verdict.damaged), (6, 1), "{}", String::from_utf8_lossy(&said));
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    assert_eq!(known(&dvr), 6);
+    let told = dvr.status().damage;
+    assert!(told.len() == 1 && told[0].contains("slot 000000"), "{told:?}");
+    // Everything else turns over twice; what is damaged stays as it is.
+    append(&writer, 6..50, BYTES);
+    until("the commit", || durable(&writer) == 44);
+    assert_eq!(known(&dvr), 8 * 2);
+    assert!(std::fs::read(&slot).unwrap() == bytes, "the damaged slot was written to");
+    let mut tape = dvr.recording_cursor(&gate()).unwrap();
+    let begin = dvr.listing(&gate()).runs[0].start;
+    assert!(tape.seek(begin, crate::dvr::Direction::Forward).unwrap());
+    let first = tape.forward(false).unwrap().unwrap();
+    assert_eq!(first.bytes, super::fragment(0, BYTES).to_bytes());
+    close(dvr, writer);
+}
+
+#[test]
+fn a_slot_whose_front_is_noise_is_found_by_its_seals() {
+    let house = recorded(6);
+    let slot = house.path().join("ring/000001.mp4");
+    let mut bytes = std::fs::read(&slot).unwrap();
+    for (at, byte) in bytes[..512].iter_mut().enumerate() {
+        *byte = at.to_le_bytes()[0].wrapping_mul(73) ^ 0x5a;
+    }
+    std::fs::write(&slot, &bytes).unwrap();
+    let reader = Reader::open(house.path()).unwrap();
+    assert_eq!((reader.laps().len(), reader.damaged_fronts()), (3, &[1][..]));
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    append(&writer, 6..8, BYTES);
+    until("the commit", || durable(&writer) == 2);
+    until("the search", || fragments(&dvr.listing(&gate())) == 8);
+    assert!(std::fs::read(&slot).unwrap() == bytes, "the damaged slot was written to");
+    close(dvr, writer);
+}
+
+#[test]
+fn slots_that_are_cut_swapped_or_gone_cost_what_is_missing_and_are_told() {
+    let house = recorded(8);
+    let slot = |number: u32| house.path().join(format!("ring/{number:06}.mp4"));
+    let cut = std::fs::OpenOptions::new().write(true).open(slot(0)).unwrap();
+    // The second of its two fragments is missing.
+    cut.set_len(30_000).unwrap();
+    std::fs::rename(slot(1), house.path().join("aside")).unwrap();
+    std::fs::rename(slot(2), slot(1)).unwrap();
+    std::fs::rename(house.path().join("aside"), slot(2)).unwrap();
+    std::fs::remove_file(slot(3)).unwrap();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    assert_eq!(known(&dvr), 8 - 1 - 2);
+    let told = dvr.status().damage;
+    for number in 0..3 {
+        assert!(told.iter().any(|one| one.contains(&format!("{number:06}"))), "{told:?}");
+    }
+    close(dvr, writer);
+}
