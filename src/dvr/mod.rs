@@ -49,6 +49,7 @@ pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Pro
 pub use self::store::size::Size;
 pub use self::store::state::{Durable, RecordingState, RingState, Status, StreamStatus};
 
+use self::catalogue::continuity::LapExtents;
 use self::catalogue::lap::LapInfo;
 use self::catalogue::listing;
 use self::store::index::IndexHandle;
@@ -200,12 +201,16 @@ impl Dvr {
     pub fn listing(&self, stream: &StreamName) -> Listing {
         let facts = self.shared.facts();
         let table = self.shared.table();
-        let mut slots: Vec<_> =
-            table.held().map(|(_, held)| held).filter(|held| held.stream == *stream).collect();
-        slots.sort_by_key(|held| held.generation);
-        let complete = slots.iter().all(|held| held.known);
-        let slots = slots.iter().map(|held| (held.boot, &held.stretches[..]));
-        listing::join(slots, stream, &facts, complete)
+        let mut laps: Vec<_> = table.held().filter(|(_, held)| held.stream == *stream).collect();
+        laps.sort_by_key(|(_, held)| held.generation);
+        let complete = laps.iter().all(|(_, held)| held.known);
+        let laps = laps.iter().map(|&(slot, held)| LapExtents {
+            slot,
+            generation: held.generation,
+            boot: held.boot,
+            extents: &held.stretches,
+        });
+        listing::join(laps, stream, &facts, complete)
     }
 
     /// The boots in which what `stream` has between two dates was recorded, the oldest first.

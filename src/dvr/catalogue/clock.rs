@@ -13,6 +13,9 @@ use crate::base::time::{BootTime, ClockQuality, Trust, WallTime};
 use crate::dvr::format::form;
 use crate::dvr::format::seal::Identity;
 
+/// A leap of the clock is seen within this, unless the disk hangs.
+const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
+
 /// From here on in `boot` the date minus the time since boot was this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRow {
@@ -158,6 +161,12 @@ impl ClockTable {
         let (made_with, skew) =
             if is_longer(skew, CAPTURE_SKEW_MAX) { (by_time, 0) } else { (nearest, skew) };
         Some((better(rows, made_with), skew))
+    }
+
+    /// Whether the date leapt in `boot` between two moments, as far as that was seen by then.
+    pub(crate) fn is_stepped(&self, boot: Identity, from: BootTime, until: BootTime) -> bool {
+        let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));
+        self.steps(boot).iter().any(|step| from <= step.at && step.at <= until)
     }
 
     /// Leaps of the date within `boot`.

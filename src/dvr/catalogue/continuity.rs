@@ -26,8 +26,10 @@ pub(crate) struct Extent {
     until_nanos: i64,
     pub(crate) bytes: u64,
     pub(crate) fragments: u64,
-    run_start: bool,
-    loss_before: bool,
+    /// Numbers of its first and last fragments in their laps.
+    pub(crate) sequences: (u64, u64),
+    pub(crate) run_start: bool,
+    pub(crate) loss_before: bool,
 }
 
 impl Extent {
@@ -43,6 +45,7 @@ impl Extent {
             until_nanos: entry.decode_nanos.saturating_add(span),
             bytes: u64::from(entry.length),
             fragments: 1,
+            sequences: (entry.sequence, entry.sequence),
             run_start: entry.run_start,
             loss_before: entry.loss_before,
         }
@@ -89,7 +92,17 @@ impl Extent {
         (self.end, self.last, self.until_nanos) = (next.end, next.last, next.until_nanos);
         self.bytes += next.bytes;
         self.fragments += next.fragments;
+        self.sequences.1 = next.sequences.1;
     }
+}
+
+/// What one lap holds of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LapExtents<'a> {
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+    pub(crate) boot: Identity,
+    pub(crate) extents: &'a [Extent],
 }
 
 /// Whether a hole of this length in the media shows as none.

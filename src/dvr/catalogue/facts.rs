@@ -214,6 +214,10 @@ impl Cause {
             Self::Crashed => "The program ended without notice and was started again",
             Self::PowerLost => "Power was lost, or the computer was restarted without notice",
             Self::ClockStep => "The clock was set",
+            Self::Overwritten => {
+                "It was recorded, and its slot went to newer footage or is missing"
+            }
+            Self::Damaged => "It was recorded, and is damaged on the disk",
             Self::Unknown => "Nothing was noted about why this is missing",
         };
         match text.trim_end_matches('.') {

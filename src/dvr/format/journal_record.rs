@@ -165,6 +165,10 @@ pub enum Cause {
     PowerLost,
     /// The clock was set.
     ClockStep,
+    /// Newer footage took the slot, or the slot is gone.
+    Overwritten,
+    /// It was recorded, and is damaged on the medium.
+    Damaged,
     /// Nothing was noted.
     Unknown,
 }

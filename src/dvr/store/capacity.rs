@@ -115,7 +115,10 @@ pub(crate) fn storage(shared: &Shared) -> StorageReport {
             lap.stretches.iter().map(|s| s.placed(&facts.clock, lap.boot)).collect::<Vec<_>>()
         };
         let dates: Vec<_> = laps.iter().flat_map(placed).collect();
-        let (evicted_slots, evicted_bytes) = facts.evicted.get(stream).copied().unwrap_or_default();
+        let noted = facts.evicted.get(stream).copied().unwrap_or_default();
+        // What the journal has not heard of yet counts as well.
+        let since = shared.evicted().get(stream).copied().unwrap_or_default();
+        let (evicted_slots, evicted_bytes) = (noted.0 + since.0, noted.1 + since.1);
         let holding = Holding {
             slots: laps.len() as u64,
             bytes: laps.iter().map(|lap| lap.bytes).sum(),

@@ -2,8 +2,8 @@
 //!
 //! Owns: when two fragments belong together, and where they stand by the clock table. Pure.
 
-use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::catalogue::continuity::nanos;
+use crate::dvr::catalogue::continuity::{Extent, LapExtents};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,8 +18,6 @@ use crate::dvr::format::journal_record::Cause;
 use crate::dvr::format::journal_record::Mark;
 use crate::dvr::format::seal::Identity;
 
-/// A leap of the clock is seen within this, unless the disk hangs.
-const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// Units that arrive together were not held back for longer than this.
 const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 /// Reasons told of one gap at most; the first ones count.
@@ -155,6 +153,9 @@ impl Listing {
 /// A stretch where the clock table puts it.
 struct Placed {
     boot: Identity,
+    /// Lap and slot of its first and its last fragment.
+    first: (u64, u32),
+    last: (u64, u32),
     start: WallTime,
     end: WallTime,
     stretch: Extent,
@@ -170,10 +171,7 @@ impl Placed {
         }
         let hole_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
         let is_longer = |than| hole_nanos.unsigned_abs() > nanos(than).unsigned_abs();
-        let from = self.stretch.last.before(STEP_SEEN_WITHIN);
-        let until = next.stretch.first.after(STEP_SEEN_WITHIN);
-        let stepped =
-            || clock.steps(self.boot).iter().any(|step| from <= step.at && step.at <= until);
+        let stepped = || clock.is_stepped(self.boot, self.stretch.last, next.stretch.first);
         !(is_longer(HELD_BACK_MAX) || is_longer(GAP_SPAN_MIN) && stepped())
     }
 
@@ -185,19 +183,20 @@ impl Placed {
 
 /// Joins what the slots of `stream` hold, oldest lap first.
 pub(crate) fn join<'a>(
-    slots: impl IntoIterator<Item = (Identity, &'a [Extent])>,
+    laps: impl IntoIterator<Item = LapExtents<'a>>,
     stream: &StreamName,
     facts: &Facts,
     complete: bool,
 ) -> Listing {
     let mut joined: Vec<Placed> = Vec::new();
-    for (boot, stretches) in slots {
-        for stretch in stretches {
+    for LapExtents { slot, generation, boot, extents } in laps {
+        for stretch in extents {
             let (start, end) = stretch.placed(&facts.clock, boot);
-            let next = Placed { boot, start, end, stretch: stretch.clone() };
+            let (first, last) = ((generation, slot), (generation, slot));
+            let next = Placed { boot, first, last, start, end, stretch: stretch.clone() };
             match joined.last_mut().filter(|newest| newest.goes_on_in(&next, &facts.clock)) {
                 Some(newest) => {
-                    newest.end = next.end;
+                    (newest.end, newest.last) = (next.end, next.last);
                     newest.stretch.swallow(&next.stretch);
                 }
                 None => joined.push(next),
@@ -253,6 +252,10 @@ fn reasons_of(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, out: &
             out.push(reason);
         }
     };
+    // What was sealed and is not there any more needs no other reason.
+    if let Some(slot) = damaged_between(a, b) {
+        push(Cause::Damaged, &format!("slot {slot:06}"));
+    }
     // A trouble that goes on was going on when the life ended, so it comes first.
     for trouble in facts.troubles_between(stream, a.boot, before, until) {
         push(trouble.cause, &trouble.text);
@@ -268,9 +271,27 @@ fn reasons_of(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, out: &
             push(trouble.cause, &trouble.text);
         }
     }
-    if out.is_empty() {
-        out.push(told(Cause::Unknown, ""));
+    if out.is_empty() && a.boot == b.boot && facts.clock.is_stepped(a.boot, before, behind) {
+        out.push(told(Cause::ClockStep, ""));
     }
+    if out.is_empty() {
+        let cause = if is_taken_between(a, b) { Cause::Overwritten } else { Cause::Unknown };
+        out.push(told(cause, ""));
+    }
+}
+
+/// The slot in which fragments between `a` and `b` were sealed that are not whole any more: their
+/// numbers are missing in it.
+fn damaged_between(a: &Placed, b: &Placed) -> Option<u32> {
+    let first = b.stretch.sequences.0;
+    let expected = if a.last.0 == b.first.0 { a.stretch.sequences.1 + 1 } else { 1 };
+    (first > expected).then_some(b.first.1)
+}
+
+/// Whether a lap between `a` and `b` is gone: `b` is the beginning of another lap, not the next one,
+/// and says that recording went on into it without a loss.
+fn is_taken_between(a: &Placed, b: &Placed) -> bool {
+    a.last.0 + 1 < b.first.0 && a.boot == b.boot && !b.stretch.run_start && !b.stretch.loss_before
 }
 
 fn told(cause: Cause, text: &str) -> Reason {

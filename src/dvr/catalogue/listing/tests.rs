@@ -1,7 +1,7 @@
 //! Runs, gaps, seams, and why nothing stands in a gap.
 
 use crate::base::time::{ClockQuality, Trust};
-use crate::dvr::catalogue::continuity::absorb;
+use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::listing::*;
 use crate::dvr::format::journal_record::{ProcessRun, Record, Trouble};
 use crate::dvr::format::seal::Entry;
@@ -27,7 +27,7 @@ fn listed(entries: &[Entry]) -> (usize, usize) {
     for entry in entries {
         absorb(&mut list, Extent::of(entry), true);
     }
-    let listing = join([([1; 16], &list[..])], &gate(), &Facts::default(), true);
+    let listing = join([lap(0, [1; 16], &list)], &gate(), &Facts::default(), true);
     (listing.runs.len(), listing.gaps.len())
 }
 
@@ -60,7 +60,15 @@ fn gate() -> StreamName {
 }
 
 fn listing_of<'a>(slots: impl IntoIterator<Item = (Identity, &'a [Extent])>) -> Listing {
-    join(slots, &gate(), &Facts::default(), true)
+    join(slots.into_iter().map(of_lap), &gate(), &Facts::default(), true)
+}
+
+fn lap(slot: u32, boot: Identity, extents: &[Extent]) -> LapExtents<'_> {
+    LapExtents { slot, generation: u64::from(slot), boot, extents }
+}
+
+fn of_lap((boot, extents): (Identity, &[Extent])) -> LapExtents<'_> {
+    lap(0, boot, extents)
 }
 
 const BOOT: Identity = [1; 16];
@@ -88,7 +96,7 @@ fn away(from_ms: u64, until_ms: u64) -> Record {
 fn reasons(boot: Identity, records: impl IntoIterator<Item = Record>) -> Vec<Cause> {
     let (a, b) = (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&entry(60_000, 1_000))]);
     let slots = [(BOOT, &a[..]), (boot, &b[..])];
-    let listing = join(slots, &gate(), &Facts::of(records), true);
+    let listing = join(slots.map(of_lap), &gate(), &Facts::of(records), true);
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
     assert_eq!(listing.gaps[0].reason, listing.gaps[0].reasons[0].reason);
     listing.gaps[0].reasons.iter().map(|reason| reason.reason).collect()
@@ -148,7 +156,7 @@ fn footage_from_before_the_date_was_known_moves_to_its_place() {
     let year = 31_536_000_000;
     let list = leaping(20, 10, year);
     let facts = with_clock(&[(0, 0, Trust::None), (10_500, year + 10_500, Trust::Ntp)]);
-    let listing = join([(BOOT, &list[..])], &gate(), &facts, true);
+    let listing = join([lap(0, BOOT, &list)], &gate(), &facts, true);
     assert_eq!((listing.runs.len(), listing.gaps.len(), listing.seams.len()), (1, 0, 0));
     assert_eq!(listing.runs[0].start.as_unix_millis(), year);
     assert_eq!(listing.runs[0].end.as_unix_millis(), year + 20_000);
@@ -160,13 +168,13 @@ fn a_leap_of_a_trusted_clock_is_a_seam() {
     let hour = 3_600_000;
     let forward = with_clock(&[(0, 0, Trust::Ntp), (10_500, hour + 10_500, Trust::Ntp)]);
     let list = leaping(20, 10, hour);
-    let listing = join([(BOOT, &list[..])], &gate(), &forward, true);
+    let listing = join([lap(0, BOOT, &list)], &gate(), &forward, true);
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
     assert_eq!(listing.gaps[0].reason, Cause::ClockStep);
     assert_eq!(listing.seams[0].step_ms, hour);
     let back = with_clock(&[(0, 0, Trust::Ntp), (10_500, 10_500 - hour, Trust::Ntp)]);
     let list = leaping(20, 10, -hour);
-    let listing = join([(BOOT, &list[..])], &gate(), &back, true);
+    let listing = join([lap(0, BOOT, &list)], &gate(), &back, true);
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 0));
     assert_eq!(listing.seams[0].step_ms, -hour);
     assert_eq!(listing.runs.iter().map(|run| run.fragments).sum::<u64>(), 20);
@@ -176,7 +184,7 @@ fn a_leap_of_a_trusted_clock_is_a_seam() {
 fn what_a_network_held_back_is_no_seam() {
     let list = leaping(20, 10, 4_000);
     let facts = with_clock(&[(0, 0, Trust::Ntp)]);
-    let listing = join([(BOOT, &list[..])], &gate(), &facts, true);
+    let listing = join([lap(0, BOOT, &list)], &gate(), &facts, true);
     assert_eq!((listing.runs.len(), listing.seams.len()), (1, 0));
 }
 
@@ -187,4 +195,39 @@ fn a_listing_is_cut_to_what_was_asked_for() {
     let date = |ms: i64| WallTime::from_unix_nanos(ms * 1_000_000);
     let cut = listing_of([(BOOT, &list[..])]).between(date(10_500), date(15_000));
     assert_eq!((cut.runs.len(), cut.gaps.len()), (1, 1));
+}
+
+#[test]
+fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
+    let numbered = |sequence: u64, at_ms: i64| Entry { sequence, ..entry(at_ms, 1_000) };
+    let extents = |entries: &[Entry]| {
+        let mut list = Vec::new();
+        for entry in entries {
+            absorb(&mut list, Extent::of(entry), true);
+        }
+        list
+    };
+    let cause = |laps: &[(u32, Vec<Extent>)]| {
+        let laps = laps.iter().map(|(slot, extents)| lap(*slot, BOOT, extents));
+        let listing = join(laps, &gate(), &Facts::default(), true);
+        assert_eq!(listing.gaps.len(), 1, "{listing:?}");
+        (listing.gaps[0].reason, listing.gaps[0].message.clone())
+    };
+    // Three fragments are missing in the middle of slot 7.
+    let (reason, message) = cause(&[(7, extents(&[numbered(1, 0), numbered(5, 4_000)]))]);
+    assert_eq!(reason, Cause::Damaged);
+    assert!(message.contains("slot 000007"), "{message}");
+    // The first three of slot 8 are.
+    let (before, behind) = (extents(&[numbered(9, 0)]), extents(&[numbered(4, 4_000)]));
+    let (reason, message) = cause(&[(7, before.clone()), (8, behind)]);
+    assert_eq!(reason, Cause::Damaged);
+    assert!(message.contains("slot 000008"), "{message}");
+    // A whole lap between them is.
+    let behind = extents(&[numbered(1, 4_000)]);
+    assert_eq!(cause(&[(7, before.clone()), (9, behind)]).0, Cause::Overwritten);
+    // Nothing was ever recorded there, and nobody knows why.
+    let begun = extents(&[Entry { run_start: true, ..numbered(1, 4_000) }]);
+    assert_eq!(cause(&[(7, before), (9, begun)]).0, Cause::Unknown);
+    let silent = extents(&[numbered(1, 0), numbered(2, 4_000)]);
+    assert_eq!(cause(&[(7, silent)]).0, Cause::Unknown);
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use self::extract::{Extract, Part, extract};
 pub use self::reader::{Lap, Reader};
 use crate::base::name::StreamName;
-use crate::dvr::catalogue::continuity::{Extent, absorb};
+use crate::dvr::catalogue::continuity::{Extent, LapExtents, absorb};
 use crate::dvr::catalogue::listing::{Listing, join};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Entry, Identity};
@@ -140,14 +140,19 @@ fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
 
 /// The listings of every stream, from the slots alone.
 pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
-    let mut found: BTreeMap<StreamName, Vec<(Identity, Vec<Extent>)>> = BTreeMap::new();
+    let mut found: BTreeMap<StreamName, Vec<(Lap, Identity, Vec<Extent>)>> = BTreeMap::new();
     for &lap in reader.laps() {
         let Some((header, contents)) = reader.contents(lap)? else { continue };
         let slots = found.entry(header.stream).or_default();
-        slots.push((header.boot, stretches(&contents.entries)));
+        slots.push((lap, header.boot, stretches(&contents.entries)));
     }
-    let joined = |stream: &StreamName, slots: Vec<(Identity, Vec<Extent>)>| {
-        let slots = slots.iter().map(|(boot, list)| (*boot, &list[..]));
+    let joined = |stream: &StreamName, slots: Vec<(Lap, Identity, Vec<Extent>)>| {
+        let slots = slots.iter().map(|(lap, boot, extents)| LapExtents {
+            slot: lap.slot,
+            generation: lap.generation,
+            boot: *boot,
+            extents,
+        });
         join(slots, stream, reader.facts(), true)
     };
     let listings = found.into_iter().map(|(stream, slots)| {
