@@ -92,7 +92,7 @@ fn init_bytes(front: &[u8]) -> Option<u64> {
 /// One wrong bit leaves the lengths of the boxes or the type of the header as it was, so one of the
 /// two leads to the header.
 fn mended(front: &[u8], slot_bytes: u64) -> Option<(SlotHeader, Bytes)> {
-    let by_type = (BOX_HEADER_BYTES as usize..front.len())
+    let by_type = (to_usize(BOX_HEADER_BYTES)..front.len())
         .filter(|&at| front[at..].starts_with(&HEADER_TYPE))
         .map(|at| at - to_usize(BOX_HEADER_BYTES));
     let candidates = init_bytes(front).map(to_usize).into_iter().chain(by_type);
@@ -117,7 +117,7 @@ fn with_bit_corrected(bytes: &[u8]) -> Option<Vec<u8>> {
     let (text, crc) = bytes.split_last_chunk::<4>()?;
     let difference = crc32c::crc32c(text) ^ u32::from_be_bytes(*crc);
     let mut mended = bytes.to_vec();
-    if difference.count_ones() == 1 {
+    if difference.is_power_of_two() {
         let crc = u32::from_be_bytes(*crc) ^ difference;
         mended[text.len()..].copy_from_slice(&crc.to_be_bytes());
         return Some(mended);

@@ -23,6 +23,7 @@ pub(crate) struct Remains {
 impl Remains {
     /// A header that leads a scan to these fragments.
     pub(crate) fn header(&self, slot: u32, slot_bytes: u64, stream: StreamName) -> SlotHeader {
+        let header_bytes = u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX);
         SlotHeader {
             ring: self.first.ring,
             slot,
@@ -32,7 +33,7 @@ impl Remains {
             boot: self.first.boot,
             opened: self.first.entry.boot_time,
             opened_wall: self.first.entry.wall,
-            init_bytes: self.first.entry.offset.saturating_sub(HEADER_BYTES as u32),
+            init_bytes: self.first.entry.offset.saturating_sub(header_bytes),
         }
     }
 }
