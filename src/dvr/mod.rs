@@ -186,7 +186,7 @@ impl Dvr {
     }
 
     /// Changes what `stream` is granted while it is recorded.
-    pub fn set_retention(&self, stream: &StreamName, keep: Keep) {
+    pub fn set_retention(&self, stream: &StreamName, keep: Retention) {
         let _ = self.shared.stream(stream, keep);
     }
 

@@ -6,7 +6,7 @@ use axum::extract::ws::Message;
 use serde::Serialize;
 
 use super::request::Speed;
-use crate::dvr::{Gap, Direction};
+use crate::dvr::{Direction, Gap};
 use crate::playback::MediaChunk;
 use crate::wire::web::WebFormat;
 
