@@ -22,6 +22,7 @@ use crate::media::duration::Durations;
 use crate::media::{AccessUnit, RunId, Tracks};
 use crate::stream::Stream;
 use crate::wire::mp4::FragmentBuilder;
+use crate::wire::silence::SilenceFill;
 use crate::wire::web::WebFormat;
 
 /// How long a scene waits for the one behind it, to know how long it lasts itself.
@@ -86,6 +87,7 @@ pub struct BrowserPlayback {
     /// What [`Self::format`] was made of.
     tracks: Option<Arc<Tracks>>,
     durations: Durations,
+    fill: SilenceFill,
     scene: Vec<TimedUnit>,
     /// Date of the newest picture that was told.
     newest: WallTime,
@@ -115,6 +117,7 @@ impl Playback {
             format: None,
             tracks: None,
             durations: Durations::default(),
+            fill: SilenceFill::default(),
             scene: Vec::new(),
             newest: params.start,
             number: 0,
@@ -236,6 +239,8 @@ impl BrowserPlayback {
             if self.format.as_ref().is_none_or(|format| !format.describes(&tracks)) {
                 self.close(None);
                 self.format = self.make_format(tracks).map(Arc::new);
+                let sound = self.format.as_deref().and_then(WebFormat::fillable_sound);
+                self.fill = SilenceFill::new(sound);
                 self.told.extend(self.format.clone().map(PlaybackEvent::Format));
             }
         }
@@ -258,8 +263,17 @@ impl BrowserPlayback {
     fn close(&mut self, next: Option<&TimedUnit>) {
         let scene = std::mem::take(&mut self.scene);
         let Some(format) = self.format.clone() else { return };
-        let units = scene.iter().map(|timed| Arc::new(self.place_unit(timed)));
-        let units: Vec<_> = units.filter_map(|unit| format.shown(&unit)).collect();
+        let mut units = Vec::with_capacity(scene.len());
+        for timed in &scene {
+            let unit = self.place_unit(timed);
+            if self.is_lead(&unit) {
+                units.extend(self.fill.due(&unit));
+            }
+            if self.fill.admit(&unit) {
+                units.push(unit);
+            }
+        }
+        let units: Vec<_> = units.into_iter().map(Arc::new).collect();
         let mut end = None;
         for unit in &units {
             let successor = self.durations.successor(unit);
@@ -276,7 +290,7 @@ impl BrowserPlayback {
         let mut builder = FragmentBuilder::new(self.number);
         for unit in &units {
             // G.711 travels as FLAC, as it does live.
-            if let Some(shown) = self.format.as_ref().and_then(|format| format.shown(unit)) {
+            if let Some(shown) = format.shown(unit) {
                 builder.push(shown);
             }
         }

@@ -1,11 +1,14 @@
-//! The nominal picture rate of each track: one figure that does not flutter.
+//! The pace of a stream: the nominal picture rate of each track, one figure that does not flutter,
+//! and how far apart the places are at which a reader can begin.
 //!
-//! Owns: the distances of the newest pictures. Reads no clock: media time tells.
+//! Owns: the distances of the newest pictures, and the longest of an hour between places to begin. Reads no clock: media time tells.
+
+use std::time::Duration;
 
 use crate::base::limits::TRACKS_MAX;
 use crate::media::{AccessUnit, RunId, Shape, TrackId};
 
-/// Distances looked at; their median counts, so that a late picture changes nothing.
+/// Distances looked at; the middle half of them counts, so that a late picture changes nothing.
 const DISTANCES: usize = 16;
 /// Fewer distances say nothing.
 const DISTANCES_MIN: usize = 4;
@@ -23,9 +26,38 @@ const USUAL: [f64; 18] = [
 ];
 const NANOS_PER_SEC: f64 = 1e9;
 
-/// The rates of a stream's tracks.
+/// The longest distance of an hour counts, in two halves of which the older one is forgotten.
+const HALF_HOUR_NANOS: i64 = 1_800_000_000_000;
+
+/// The pace of a stream.
 #[derive(Debug, Default)]
-pub(super) struct FrameRates([TrackPace; TRACKS_MAX]);
+pub(super) struct FrameRates {
+    tracks: [TrackPace; TRACKS_MAX],
+    entries: Entries,
+}
+
+/// How far apart the places to begin are among the pictures.
+#[derive(Debug, Default)]
+struct Entries {
+    newest: Option<(RunId, i64)>,
+    half_since_nanos: i64,
+    /// The longest of this half hour, and of the one before.
+    longest_nanos: [i64; 2],
+}
+
+impl Entries {
+    fn count(&mut self, run: RunId, at: i64) {
+        if at.saturating_sub(self.half_since_nanos) > HALF_HOUR_NANOS {
+            self.half_since_nanos = at;
+            self.longest_nanos = [0, self.longest_nanos[0]];
+        }
+        if let Some((before_run, before)) = self.newest.replace((run, at))
+            && before_run == run
+        {
+            self.longest_nanos[0] = self.longest_nanos[0].max(at.saturating_sub(before));
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct TrackPace {
@@ -43,8 +75,11 @@ impl FrameRates {
     /// Counts a unit that is published.
     pub(super) fn count(&mut self, unit: &AccessUnit) {
         let Shape::Video { frame_secs, .. } = unit.params.shape else { return };
-        let Some(pace) = self.0.get_mut(usize::from(unit.track.0)) else { return };
+        let Some(pace) = self.tracks.get_mut(usize::from(unit.track.0)) else { return };
         let at = unit.decode.as_nanos();
+        if unit.random_access {
+            self.entries.count(unit.run, at);
+        }
         if pace.run != unit.run {
             (pace.run, pace.newest_nanos) = (unit.run, None);
         }
@@ -57,9 +92,15 @@ impl FrameRates {
             .map(|(over, under)| f64::from(under) / f64::from(over));
     }
 
+    /// The longest distance of places to begin in the last hour; `None` before there were two.
+    pub(super) fn entry_interval_max(&self) -> Option<Duration> {
+        let longest = self.entries.longest_nanos.into_iter().max().filter(|nanos| *nanos > 0)?;
+        u64::try_from(longest).ok().map(Duration::from_nanos)
+    }
+
     /// Pictures per second of `track`; `None` until a few have come.
     pub(super) fn nominal(&mut self, track: TrackId) -> Option<f64> {
-        let pace = self.0.get_mut(usize::from(track.0))?;
+        let pace = self.tracks.get_mut(usize::from(track.0))?;
         let measured = pace.measured()?;
         let stays = |rate: &f64| is_near(*rate, measured, ANNOUNCED_OFF_PERCENT_MAX);
         pace.announced = pace.announced.filter(stays).or_else(|| Some(pace.nearest(measured)));
@@ -71,9 +112,14 @@ impl TrackPace {
     #[allow(clippy::cast_precision_loss)] // distances of pictures are small
     fn measured(&self) -> Option<f64> {
         let mut known = self.distances.get(..self.count.min(DISTANCES))?.to_vec();
+        if known.len() < DISTANCES_MIN {
+            return None;
+        }
         known.sort_unstable();
-        let median = *known.get(known.len() / 2).filter(|_| known.len() >= DISTANCES_MIN)?;
-        (median > 0).then(|| NANOS_PER_SEC / median as f64)
+        let quarter = known.len() / 4;
+        let middle = &known[quarter..known.len() - quarter];
+        let sum: i64 = middle.iter().sum();
+        (sum > 0).then(|| NANOS_PER_SEC * middle.len() as f64 / sum as f64)
     }
 
     fn nearest(&self, measured: f64) -> f64 {
@@ -133,7 +179,9 @@ mod tests {
     #[test]
     fn the_usual_rate_is_announced_however_the_times_tremble() {
         let plain = params(None);
-        let trembling = |at: i64| at * 40 + [0, 3, -4, 2, 60][usize::try_from(at % 5).unwrap()];
+        let late = |at: i64| if at % 16 == 7 { 30 } else { 0 };
+        let trembling =
+            |at: i64| at * 40 + late(at) + [0, 3, -4, 2, 1][usize::try_from(at % 5).unwrap()];
         let mut seen = rates(&plain, (0..40).map(trembling));
         for more in 40..80 {
             assert_eq!(seen.nominal(TrackId(0)), Some(25.0));
@@ -148,6 +196,23 @@ mod tests {
         let near = rates(&ntsc, (0..20).map(|at| at * 33)).nominal(TrackId(0)).unwrap();
         assert!((near - 29.97).abs() < 0.001, "{near}");
         assert_eq!(rates(&ntsc, (0..20).map(|at| at * 100)).nominal(TrackId(0)), Some(10.0));
+    }
+
+    #[test]
+    fn the_longest_way_between_places_to_begin_counts_for_an_hour() {
+        let plain = params(None);
+        let mut seen = FrameRates::default();
+        let mut key = |at: i64| {
+            seen.count(&AccessUnit { random_access: true, ..picture(&plain, at) });
+            seen.entry_interval_max().map(|apart| apart.as_millis())
+        };
+        assert_eq!(key(1_000), None);
+        assert_eq!(
+            (key(3_000), key(15_000), key(17_000)),
+            (Some(2_000), Some(12_000), Some(12_000))
+        );
+        let later = (18..7_400).map(|at| key(at * 1_000)).last().unwrap();
+        assert_eq!(later, Some(1_000));
     }
 
     #[test]

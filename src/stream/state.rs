@@ -214,6 +214,12 @@ impl Stream {
         self.paced().nominal(track)
     }
 
+    /// The longest distance of two places to begin in the last hour; `None` before there were two.
+    #[must_use]
+    pub fn entry_interval_max(&self) -> Option<Duration> {
+        self.paced().entry_interval_max()
+    }
+
     fn paced(&self) -> MutexGuard<'_, FrameRates> {
         lock(&self.frame_rates)
     }

@@ -8,6 +8,7 @@ pub mod hls;
 pub mod mp4;
 pub mod rtp;
 pub mod rtsp;
+pub mod silence;
 pub mod web;
 pub mod webvtt;
 pub mod zip;

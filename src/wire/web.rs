@@ -9,8 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::mp4;
+use super::silence::silent_fragment;
+use crate::base::time::MediaTime;
 use crate::media::codec::flac_frame;
-use crate::media::{AccessUnit, Codec, CodecParams, Shape, Track, TrackId, Tracks};
+use crate::media::{AccessUnit, Codec, CodecParams, Kind, Shape, Track, TrackId, Tracks};
 
 /// One stretch of a stream in which nothing about its tracks changes, as fMP4.
 #[derive(Debug)]
@@ -41,6 +43,27 @@ impl WebFormat {
     pub fn silent(all: Tracks) -> Option<Self> {
         let has_sound = all.video().is_none();
         Self::choose(all, has_sound)
+    }
+
+    /// The same of a stream whose sound is announced and does not come.
+    #[must_use]
+    pub fn muted(all: Tracks) -> Option<Self> {
+        let mut format = Self::silent(all)?;
+        if format.all.audio().is_some() && !format.has_audio() {
+            let reason =
+                "The stream announces sound, but none comes; the picture is shown without it.";
+            format.audio_dropped.get_or_insert_with(|| reason.to_owned());
+        }
+        Some(format)
+    }
+
+    /// The sound as it comes, where it is carried beside pictures and its silence is known.
+    #[must_use]
+    pub fn fillable_sound(&self) -> Option<&Track> {
+        self.picture()?;
+        let sound = self.carried.iter().find(|track| track.params.kind() == Kind::Audio)?;
+        let source = self.all.get(sound.id)?;
+        source.params.silence(1).map(|_| source)
     }
 
     fn choose(all: Tracks, with_sound: bool) -> Option<Self> {
@@ -84,14 +107,7 @@ impl WebFormat {
     #[must_use]
     pub fn shown(&self, unit: &Arc<AccessUnit>) -> Option<Arc<AccessUnit>> {
         let carried = self.carried.iter().find(|carried| carried.id == unit.track)?;
-        match (&unit.params.codec, &carried.params.codec) {
-            (Codec::G711(law), Codec::Flac) => {
-                let data = flac_frame(*law, &unit.data, unit.params.shape, unit.decode.ticks)?;
-                let params = Arc::clone(&carried.params);
-                Some(Arc::new(AccessUnit { params, data, ..AccessUnit::clone(unit) }))
-            }
-            _ => Some(Arc::clone(unit)),
-        }
+        as_flac(unit, &carried.params)
     }
 
     /// Bits per second that carrying G.711 as FLAC adds to what is recorded: 13 or 14 bits in
@@ -170,6 +186,17 @@ pub struct Shown {
     hidden: Vec<u32>,
     /// The sound that becomes FLAC.
     sound: Option<Track>,
+    /// The picture, and the sound beside it as it was recorded, if its silence is known.
+    fillable: Option<(Track, Track)>,
+}
+
+/// From when to when a fragment has pictures and sound, in nanoseconds of the stream's timeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// From its first picture to the end of its last.
+    pub picture: Option<(i64, i64)>,
+    /// The same of its sound.
+    pub sound: Option<(i64, i64)>,
 }
 
 impl Shown {
@@ -181,6 +208,10 @@ impl Shown {
         let is_shown = |track: &&Track| !hidden.contains(&(u32::from(track.id.0) + 1));
         let is_g711 = |track: &&Track| matches!(track.params.codec, Codec::G711(_));
         let mut sounds = tracks.iter().flat_map(|tracks| &tracks.list).filter(is_shown);
+        let shown = || tracks.iter().flat_map(|tracks| &tracks.list).filter(is_shown);
+        let of_kind = |kind| shown().find(|track| track.params.kind() == kind).cloned();
+        let sound = of_kind(Kind::Audio).filter(|sound| sound.params.silence(1).is_some());
+        let fillable = of_kind(Kind::Video).zip(sound);
         if let Some(sound) = sounds.find(is_g711).cloned()
             && let Some(all) = &tracks
         {
@@ -190,7 +221,7 @@ impl Shown {
             };
             let list = all.list.iter().filter(is_shown).map(flac).collect();
             let init = mp4::init_segment(&Tracks { run: all.run, list });
-            return Self { init, hidden, sound: Some(sound) };
+            return Self { init, hidden, sound: Some(sound), fillable };
         }
         let mut bytes = init.clone();
         if !hidden.is_empty() {
@@ -198,13 +229,37 @@ impl Shown {
             mp4::hide(&mut shown, &hidden);
             bytes = shown.into();
         }
-        Self { init: bytes, hidden, sound: None }
+        Self { init: bytes, hidden, sound: None, fillable }
     }
 
     /// Whether what is shown has the length of what is recorded.
     #[must_use]
     pub fn keeps_length(&self) -> bool {
         self.sound.is_none()
+    }
+
+    /// What a recorded fragment covers; `None` where silence would not be filled in anyway.
+    #[must_use]
+    pub fn coverage(&self, fragment: &[u8]) -> Option<Coverage> {
+        let (picture, sound) = self.fillable.as_ref()?;
+        let runs = mp4::read_runs(fragment).ok()?;
+        let reach = |track: &Track| {
+            let run = runs.iter().find(|run| run.track == track.id && !run.rows.is_empty())?;
+            let ticks: i64 = run.rows.iter().map(|row| i64::from(row.ticks)).sum();
+            let rate = track.params.clock_rate;
+            let nanos = |ticks| MediaTime { ticks, rate }.as_nanos();
+            Some((nanos(run.decode_ticks), nanos(run.decode_ticks.saturating_add(ticks))))
+        };
+        Some(Coverage { picture: reach(picture), sound: reach(sound) })
+    }
+
+    /// A fragment of silence for the sound, over this stretch in nanoseconds.
+    #[must_use]
+    pub fn silence(&self, stretch: (i64, i64)) -> Option<Bytes> {
+        let (_, source) = self.fillable.as_ref()?;
+        let carried = source.params.for_browsers()?;
+        let shown = |unit: &Arc<AccessUnit>| as_flac(unit, &carried);
+        silent_fragment(source, shown, stretch)
     }
 
     /// A recorded fragment as it is shown, in pieces.
@@ -221,6 +276,18 @@ impl Shown {
             mp4::hide(&mut silent, &[u32::from(sound.id.0) + 1]);
             vec![silent.into()]
         })
+    }
+}
+
+/// `unit` as a track with the parameters `carried` has it: G.711 becomes FLAC.
+fn as_flac(unit: &Arc<AccessUnit>, carried: &Arc<CodecParams>) -> Option<Arc<AccessUnit>> {
+    match (&unit.params.codec, &carried.codec) {
+        (Codec::G711(law), Codec::Flac) => {
+            let data = flac_frame(*law, &unit.data, unit.params.shape, unit.decode.ticks)?;
+            let params = Arc::clone(carried);
+            Some(Arc::new(AccessUnit { params, data, ..AccessUnit::clone(unit) }))
+        }
+        _ => Some(Arc::clone(unit)),
     }
 }
 

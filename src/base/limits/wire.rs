@@ -74,6 +74,12 @@ pub const HLS_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(1_900);
 /// Longest HLS segment before the target duration is known; then that is the bound. A segment
 /// is cut early rather than grow past it.
 pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
+/// Least target duration of a live list: shorter segments make players ask more often than they
+/// gain.
+pub const HLS_TARGET_SECS_MIN: u64 = 4;
+/// Places to begin that are further apart than this do not lengthen the target duration any more:
+/// such segments are cut in between.
+pub const HLS_ENTRIES_SECS_MAX: u64 = 60;
 /// Largest HLS segment; it is cut early rather than grow past it.
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// Smallest and largest target duration of playlists of the past. A camera whose key frames are at

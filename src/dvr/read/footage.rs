@@ -140,6 +140,12 @@ impl LapReader {
         &self.0.init
     }
 
+    /// Bytes of the slot that it is in.
+    #[must_use]
+    pub fn slot_bytes(&self) -> u64 {
+        self.0.header.slot_bytes
+    }
+
     /// What `look` finds in its slot. Blocks on the disk.
     pub(crate) fn entries(
         &self,

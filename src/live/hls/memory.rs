@@ -13,7 +13,7 @@ use super::ring_feed::JoinPoint;
 use crate::base::Stop;
 use crate::base::limits::HLS_LINGER_TIME;
 use crate::base::time::{BootTime, SharedClock};
-use crate::live::web_reader::{WebNext, WebReader};
+use crate::live::web_reader::{SoundRule, WebNext, WebReader};
 use crate::media::AccessUnit;
 use crate::stream::{Allowance, Stream};
 use crate::wire::hls::{FinishedSegment, Parts, Segmenter, Targets};
@@ -34,8 +34,9 @@ pub(super) struct MemoryCutter {
     segmenter: Segmenter,
     /// The format told last, so that a left-out track is told once.
     format: Option<Arc<WebFormat>>,
-    /// When the newest unit was taken.
+    /// When the newest unit was taken, and how long after the one before.
     newest: BootTime,
+    step: Duration,
     /// What is before this on the stream's timeline is listed; until a place to begin behind it
     /// comes, units are passed over. `None` once it came.
     from_nanos: Option<i64>,
@@ -59,6 +60,7 @@ impl MemoryCutter {
             from_nanos: Some(from_nanos.unwrap_or(i64::MIN)),
             format: None,
             newest: clock.boot(),
+            step: Duration::ZERO,
             stream: Arc::clone(stream),
             shared: Arc::clone(shared),
             clock: Arc::clone(clock),
@@ -68,7 +70,10 @@ impl MemoryCutter {
 
     /// Cuts until told to stop, or until nobody has asked for [`HLS_LINGER_TIME`].
     pub(super) async fn run(mut self) {
-        let mut units = WebReader::new(&self.stream, Allowance::Window);
+        // What the ring has of the stream is listed before or behind, with the track.
+        let is_recorded = self.shared.list().recorded.is_some();
+        let rule = if is_recorded { SoundRule::Always } else { SoundRule::Once };
+        let mut units = WebReader::new(&self.stream, Allowance::Window, rule);
         let mut idle = tokio::time::interval(IDLE_INTERVAL);
         let stop = self.stop.clone();
         loop {
@@ -122,13 +127,15 @@ impl MemoryCutter {
 
     fn take(&mut self, unit: &Arc<AccessUnit>, format: &Arc<WebFormat>) {
         self.tell(format);
-        self.newest = self.clock.boot();
+        let now = self.clock.boot();
+        self.step = now.since(self.newest);
+        self.newest = now;
         if self.from_nanos.is_some() {
             return;
         }
         let (segment, parts) = {
             let list = self.shared.list();
-            (list.playlist.target(), list.playlist.parts())
+            (Some(list.playlist.span_max()), list.playlist.parts())
         };
         let part = if let Parts::Told(target) = parts { Some(target) } else { None };
         let cut = self.segmenter.push(unit, format, Targets { segment, part });
@@ -142,7 +149,8 @@ impl MemoryCutter {
     /// What is due once a second; returns whether nobody asks any more.
     fn is_idle(&mut self) -> bool {
         let now = self.clock.boot();
-        if now.since(self.newest) > SILENCE_MAX {
+        // Where pictures come seldom, more is waited for.
+        if now.since(self.newest) > SILENCE_MAX.max(self.step * 3) {
             let cut = self.segmenter.interrupt();
             self.list(cut);
         }

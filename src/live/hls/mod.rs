@@ -27,14 +27,16 @@ use ring_feed::{JoinPoint, RingFeed};
 pub use waiting::Directives;
 
 use crate::base::Stop;
-use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_WAITERS_MAX};
+use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_SUB_WAIT_MAX, HLS_WAITERS_MAX};
 use crate::base::meter::Meter;
 use crate::base::time::{BootTime, SharedClock};
 use crate::dvr::Footage;
+use crate::media::TrackId;
 use crate::stream::Stream;
 use crate::supervise::Supervisor;
 use crate::wire::hls::{
-    Lookup, Parts, Playlist, PlaylistOptions, RenditionReport, Segment, Variant,
+    KeyFrames, Lookup, Parts, Playlist, PlaylistOptions, RenditionReport, Segment, Variant,
+    key_frame,
 };
 use crate::wire::web::{Shown, WebFormat};
 
@@ -42,6 +44,8 @@ use crate::wire::web::{Shown, WebFormat};
 /// durations the stream is not offered to it: old footage must not pass for live. In a stream
 /// that runs it is two, and a little more where the segment had to reach the disk first.
 const STALE_TARGETS: u32 = 5;
+/// Bits a second for each pixel of a picture of which nothing is known: about 1 Mbit/s for 640x360.
+const BITS_PER_PIXEL_SEC: u64 = 4;
 /// How often it is looked whether there are segments enough for a first answer.
 const READY_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -51,6 +55,8 @@ pub struct Hls {
     stream: Arc<Stream>,
     clock: SharedClock,
     supervisor: Supervisor,
+    /// As which variant it was told last.
+    told: Mutex<Option<Variant>>,
     shared: Arc<HlsShared>,
 }
 
@@ -115,7 +121,7 @@ impl Hls {
             grown: watch::Sender::new(()),
             waiters: Semaphore::new(HLS_WAITERS_MAX),
         });
-        Self { stream, clock, supervisor, shared }
+        Self { stream, clock, supervisor, told: Mutex::default(), shared }
     }
 
     /// Units and bytes put into segments in memory, and units passed over there.
@@ -170,14 +176,88 @@ impl Hls {
     pub async fn variant(&self, uri: String) -> Result<Variant, HlsError> {
         self.ready().await?;
         let format = self.format().ok_or(HlsError::TooEarly)?;
+        self.listed_variant(uri, &format).ok_or(HlsError::TooEarly)
+    }
+
+    /// The same without waiting for segments, for the second variant of a playlist that players
+    /// load once: before there are segments its figures are those of the last time, or what the
+    /// stream is known to bring. Waits for its tracks only.
+    pub async fn variant_at_once(&self, uri: String) -> Result<Variant, HlsError> {
+        self.feed();
+        let mut tracks = self.stream.tracks();
+        let wait = tokio::time::timeout(HLS_SUB_WAIT_MAX, tracks.wait_for(Option::is_some));
+        let known = wait.await.is_ok_and(|tracks| tracks.is_ok());
+        if let Some(reason) = self.stream.state().0.reason() {
+            return Err(HlsError::Offline { reason: reason.to_owned() });
+        }
+        let format = self.format().filter(|_| known).ok_or(HlsError::TooEarly)?;
+        if self.is_current()
+            && let Some(variant) = self.listed_variant(uri.clone(), &format)
+        {
+            return Ok(variant);
+        }
+        let told = self.told().clone().filter(|told| told.codecs == format.codecs);
+        Ok(match told {
+            Some(told) => Variant { uri, ..told },
+            None => self.estimate(uri, &format),
+        })
+    }
+
+    fn listed_variant(&self, uri: String, format: &WebFormat) -> Option<Variant> {
         let rate = self.stream.frame_rate(format.lead());
-        let variant = self.shared.list().playlist.variant(uri, &format, rate);
-        variant.ok_or(HlsError::TooEarly)
+        let mut variant = self.shared.list().playlist.variant(uri, format, rate)?;
+        variant.key_frames = self.key_frames(format);
+        *self.told() = Some(variant.clone());
+        Some(variant)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Variant>> {
+        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The line of a variant of which nothing is listed yet.
+    fn estimate(&self, uri: String, format: &WebFormat) -> Variant {
+        let carried = |(track, _): &(TrackId, u32)| format.carries(*track);
+        let rates = self.stream.rates().into_iter().filter(carried);
+        let measured_bps: u64 = rates.map(|(_, kbit)| u64::from(kbit) * 1_000).sum();
+        let pixels =
+            format.picture().map_or(0, |(width, height)| u64::from(width) * u64::from(height));
+        let average_bps = if measured_bps > 0 { measured_bps } else { pixels * BITS_PER_PIXEL_SEC };
+        Variant {
+            uri,
+            version: self.shared.list().playlist.version(),
+            peak_bps: average_bps * 3 / 2,
+            average_bps,
+            codecs: format.codecs.clone(),
+            picture: format.picture(),
+            frame_rate: self.stream.frame_rate(format.lead()),
+            independent: true,
+            key_frames: None,
+            audio_dropped: format.audio_dropped.clone(),
+        }
+    }
+
+    /// What a playlist of key frames is offered with: the newest one's size tells its bit rate.
+    fn key_frames(&self, format: &WebFormat) -> Option<KeyFrames> {
+        format.picture()?;
+        let key = self.stream.bus().newest_start()?;
+        let apart = self.shared.list().playlist.newest()?.cut.span;
+        let millis = u64::try_from(apart.as_millis()).unwrap_or(u64::MAX).max(1);
+        let bps = (key.data.len() as u64).saturating_mul(8_000 * 2) / millis;
+        let codecs = format.codecs.split(',').next().unwrap_or_default().to_owned();
+        Some(KeyFrames { peak_bps: bps.max(1), codecs })
     }
 
     fn format(&self) -> Option<WebFormat> {
         let tracks = self.stream.tracks().borrow().clone()?;
         WebFormat::new((*tracks).clone())
+    }
+
+    /// The key frames of the list, one for each segment, for scrubbing in players. Waits as
+    /// [`Hls::variant`] does.
+    pub async fn key_frame_list(&self) -> Result<String, HlsError> {
+        self.ready().await?;
+        self.shared.list().playlist.key_frame_list().ok_or(HlsError::TooEarly)
     }
 
     /// The media playlist, for a player at `peer`. Waits like [`Hls::variant`] while the
@@ -212,6 +292,14 @@ impl Hls {
         found(self.shared.list().playlist.segment(number))
     }
 
+    /// The key frame of a segment that is held in memory, as a segment of its own.
+    pub fn held_key_frame(&self, number: u64) -> Result<Bytes, HlsError> {
+        let segment = self.held(number)?;
+        let parts = segment.cut.body.parts().iter();
+        let mut frames = parts.map(|part| key_frame(&segment.cut.init, &part.fragment.to_bytes()));
+        frames.find_map(|frame| frame).ok_or(HlsError::Unknown)
+    }
+
     /// The initialisation section of segments that are held in memory.
     pub fn held_init(&self, number: u64) -> Result<Bytes, HlsError> {
         found(self.shared.list().playlist.init(number)).map(|init| init.bytes.clone())
@@ -232,6 +320,9 @@ impl Hls {
         let mut list = self.shared.list();
         let LiveList { playlist, recorded, memory, asked_at } = &mut *list;
         *asked_at = now;
+        if let Some(apart) = self.stream.entry_interval_max() {
+            playlist.expect_entries(apart);
+        }
         let has_parts = playlist.parts() != Parts::Off;
         let mut recorded = recorded.as_mut().filter(|recorded| recorded.is_good());
         if let Some(recorded) = recorded.as_mut().filter(|_| !has_parts || memory.is_cancelled()) {

@@ -70,7 +70,7 @@ impl RingFeed {
         seam: &JoinPoint,
     ) -> Option<bool> {
         self.feed_until(playlist, now, seam.at_nanos);
-        if let Some(cut) = self.gather.end_at(seam.at_nanos, playlist.target()) {
+        if let Some(cut) = self.gather.end_at(seam.at_nanos, playlist.span_max()) {
             playlist.push(now, cut);
             playlist.settle(now);
         }
@@ -110,8 +110,10 @@ impl RingFeed {
         for stored in fresh {
             self.take(stored, playlist);
         }
-        if now.since(self.heard_at) > SILENCE_MAX
-            && let Some(cut) = self.gather.interrupt(playlist.target())
+        // Where pictures come seldom, more is waited for.
+        let span = self.last.as_ref().map_or(0, |(last, _)| last.entry.span_nanos);
+        if now.since(self.heard_at) > SILENCE_MAX.max(Duration::from_nanos(span) * 3)
+            && let Some(cut) = self.gather.interrupt(playlist.span_max())
         {
             playlist.push(now, cut);
         }
@@ -164,7 +166,7 @@ impl RingFeed {
             starts_with_key: stored.entry.starts_with_key,
             breaks,
         };
-        if let Some(cut) = self.gather.push(piece, playlist.target()) {
+        if let Some(cut) = self.gather.push(piece, playlist.span_max()) {
             playlist.push(stored.entry.boot_time, cut);
         }
         self.last = Some((stored, wall));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Mse, Part};
 use crate::base::Stop;
-use crate::live::web_reader::{WebNext, WebReader};
+use crate::live::web_reader::{SoundRule, WebNext, WebReader};
 use crate::media::AccessUnit;
 use crate::media::duration::Durations;
 use crate::stream::{Allowance, Publisher};
@@ -15,7 +15,7 @@ use crate::wire::web::WebFormat;
 
 /// Fills the window until `stop`.
 pub(super) async fn run(mse: Mse, window: Publisher<Part>, stop: Stop) {
-    let mut units = WebReader::new(&mse.0.stream, Allowance::Window);
+    let mut units = WebReader::new(&mse.0.stream, Allowance::Window, SoundRule::Follow);
     let mut builder = Builder::default();
     loop {
         let next = tokio::select! {

@@ -20,6 +20,7 @@ const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 struct Camera {
     stream: Arc<Stream>,
     video: Arc<CodecParams>,
+    sound: Option<Arc<CodecParams>>,
     run: RunId,
     frame: u64,
     unit_bytes: usize,
@@ -30,15 +31,46 @@ impl Camera {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "pattern", WallTime::default());
         let video = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
-        let mut camera = Self { stream, video, run: RunId(0), frame: 0, unit_bytes: 100 };
+        let run = RunId(0);
+        let mut camera = Self { stream, video, sound: None, run, frame: 0, unit_bytes: 100 };
         camera.connect();
         camera
     }
 
+    /// One that announces sound.
+    fn with_sound() -> Self {
+        let mut camera = Self::new();
+        let rate = NonZeroU32::new(8_000).unwrap();
+        camera.sound = Some(Arc::new(CodecParams::g711(Law::A, rate, 1)));
+        camera.connect();
+        camera
+    }
+
+    /// 40 ms of sound that belong beside the next picture.
+    fn sound(&self) {
+        let params = self.sound.as_ref().unwrap();
+        let arrived = BootTime::from_millis(10_000 + self.frame * 40);
+        let nanos = i64::try_from(arrived.as_nanos()).unwrap();
+        let decode = MediaTime::from_nanos(nanos, params.clock_rate);
+        self.stream.publish(AccessUnit {
+            track: TrackId(1),
+            run: self.run,
+            decode,
+            present: decode,
+            arrived,
+            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
+            random_access: false,
+            lost_before: 0,
+            params: Arc::clone(params),
+            data: Bytes::from(vec![0x55; 320]),
+        });
+    }
+
     fn connect(&mut self) {
         self.run = self.stream.begin_run();
-        let sound = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
-        let tracks = Tracks::new(self.run, [Arc::clone(&self.video), sound]);
+        let sound = self.sound.clone();
+        let tracks =
+            Tracks::new(self.run, [Some(Arc::clone(&self.video)), sound].into_iter().flatten());
         self.stream.set_tracks(Arc::new(tracks));
     }
 
@@ -91,9 +123,9 @@ async fn a_viewer_gets_the_format_and_the_gop_so_far() {
     camera.frames(8, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1", "2"]);
     let mut second = mse.view().unwrap();
-    assert_eq!(read(&mut second).await, ["format avc1.640033,fLaC", "0", "1", "2"]);
+    assert_eq!(read(&mut second).await, ["format avc1.640033", "0", "1", "2"]);
     assert_eq!(mse.meter().totals().units, 3, "built once for both");
     camera.frames(1, 5);
     assert_eq!(read(&mut viewer).await, ["3"]);
@@ -105,11 +137,11 @@ async fn a_new_run_is_a_new_format() {
     camera.frames(2, 5);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0", "1"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1"]);
     camera.connect();
     // The rest of a GOP whose key frame nobody saw is of no use.
     camera.frames(4, 5);
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "2"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +151,7 @@ async fn a_viewer_far_behind_in_bytes_goes_on_at_the_newest_key_frame() {
     camera.frames(1, 10);
     let mse = mse(&camera);
     let mut viewer = mse.view().unwrap();
-    assert_eq!(read(&mut viewer).await, ["format avc1.640033,fLaC", "0"]);
+    assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0"]);
     camera.frames(20, 10);
     // The builder needs a turn.
     let mut witness = mse.view().unwrap();
@@ -165,4 +197,46 @@ fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
     };
     at(0);
     assert_eq!([at(3_000), at(6_001), at(9_000_000), at(9_003_000)], [3_000, 3_001, 3_001, 3_000]);
+}
+
+fn formats(told: &[String]) -> Vec<&String> {
+    told.iter().filter(|told| told.starts_with("format")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn sound_that_is_announced_and_never_comes_is_left_out_and_taken_in_once_it_comes() {
+    let mut camera = Camera::with_sound();
+    camera.frames(30, 25);
+    let mse = mse(&camera);
+    let mut viewer = mse.view().unwrap();
+    assert_eq!(read(&mut viewer).await, [""; 0], "1.5 s of pictures are waited for");
+    camera.frames(40, 25);
+    let told = read(&mut viewer).await;
+    assert_eq!(formats(&told), ["format avc1.640033"]);
+    assert_eq!(told.len(), 1 + 20, "from the newest key frame on");
+    camera.sound();
+    camera.frames(2, 25);
+    assert_eq!(formats(&read(&mut viewer).await), [""; 0], "not in the middle of a group");
+    camera.sound();
+    camera.frames(10, 25);
+    assert_eq!(formats(&read(&mut viewer).await), ["format avc1.640033,fLaC"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sound_that_stops_goes_on_as_silence() {
+    let mut camera = Camera::with_sound();
+    for _ in 0..5 {
+        camera.frames(1, 25);
+        camera.sound();
+    }
+    let mse = mse(&camera);
+    let mut viewer = mse.view().unwrap();
+    let begun = read(&mut viewer).await;
+    assert_eq!(begun[0], "format avc1.640033,fLaC");
+    camera.frames(50, 25);
+    let told = read(&mut viewer).await;
+    // Two seconds of pictures, and silence up to half a second behind them.
+    let silence = told.len() - 50;
+    assert!((36..=39).contains(&silence), "{silence} frames of 40 ms");
+    assert_eq!(formats(&told), [""; 0]);
 }

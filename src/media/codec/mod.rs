@@ -11,6 +11,7 @@ mod flac;
 mod g711;
 mod h26x;
 mod opus;
+mod silence;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod plan;
 mod range;
 mod segment;
 mod sequence;
+mod sound_holes;
 mod window;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! whom one has them read and checked. Of what a player is sent one fragment is held at a time, so
 //! that slow ones hold little.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use bytes::Bytes;
 use futures::stream::{iter, try_unfold};
 use futures::{Stream, TryStreamExt};
 
+use super::sound_holes::SoundHoles;
 use crate::base::cache::Shelf;
 use crate::base::limits::{DISK_READ_WAIT_MAX, HLS_FRAGMENTS_BYTES_MAX};
 use crate::dvr::{DvrError, Footage, LapLease, LapReader};
-use crate::wire::hls::StoredRange;
-use crate::wire::web::Shown;
+use crate::wire::hls::{StoredRange, key_frame};
+use crate::wire::web::{Coverage, Shown};
 
 /// Why a segment cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,11 @@ pub enum SegmentError {
 
 /// How long somebody else's reading is waited for: for a turn and for the disk.
 const READ_BY_OTHERS_WAIT_MAX: Duration = DISK_READ_WAIT_MAX.saturating_mul(2);
+
+/// Fragments behind a segment in which its sound may go on.
+const AHEAD_FRAGMENTS: usize = 4;
+/// A range up to the end of the slot.
+const NO_END: u64 = u64::MAX;
 
 /// The ring, a lap of it, and where in its slot a fragment begins.
 type FragmentKey = ([u8; 16], u64, u64);
@@ -57,6 +64,8 @@ struct CachedFragment {
     /// Whether as many are shown.
     keeps_length: bool,
     pieces: Vec<Bytes>,
+    /// What it covers, where silence may have to be filled in.
+    coverage: Option<Coverage>,
 }
 
 impl CachedFragment {
@@ -77,6 +86,9 @@ pub struct StoredSegment {
     /// own.
     first: Option<Arc<CachedFragment>>,
     keeps_length: bool,
+    /// Fragments of silence, and where they stand: before the fragment at that place, or behind
+    /// the last one.
+    silence: VecDeque<(u64, Bytes)>,
 }
 
 impl StoredSegment {
@@ -93,18 +105,62 @@ impl StoredSegment {
             hold(footage, place.lap)?;
             return Err(SegmentError::Unknown);
         };
-        let (fragments, keeps_length) = (fragments.clone(), first.keeps_length);
-        Ok(Self { fragments, lap, open, place, first: Some(first), keeps_length })
+        let keeps_length = first.keeps_length;
+        let may_be_silent = first.coverage.is_some();
+        let (fragments, first) = (fragments.clone(), Some(first));
+        let silence = VecDeque::new();
+        let mut segment = Self { fragments, lap, open, place, first, keeps_length, silence };
+        if may_be_silent {
+            segment.fill().await?;
+        }
+        Ok(segment)
+    }
+
+    /// Finds where the sound is missing that the init segment announces, and makes silence for it:
+    /// players show no picture without.
+    async fn fill(&mut self) -> Result<(), SegmentError> {
+        let (mut at, mut found) = (self.place.from, Vec::new());
+        while at < self.place.until {
+            let fragment = match self.first.clone().filter(|_| at == self.place.from) {
+                Some(first) => first,
+                None => self.fragment(at).await?,
+            };
+            found.push((at, fragment.coverage.unwrap_or_default()));
+            at += fragment.recorded_bytes;
+        }
+        let holes = SoundHoles::of(&found, self.place.until);
+        let Some(holes) = holes.filter(|holes| !holes.list.is_empty()) else { return Ok(()) };
+        let holes = if holes.is_open() { holes.closed_by(self.next_sound().await) } else { holes };
+        for (at, stretch) in holes.list {
+            let shown = &opened(&self.lap, &mut self.open).await?.1;
+            self.silence.extend(shown.silence(stretch).map(|bytes| (at, bytes)));
+        }
+        Ok(())
+    }
+
+    /// Where the sound behind this segment begins, as far as the ring has it already.
+    async fn next_sound(&mut self) -> Option<i64> {
+        let mut at = self.place.until;
+        for _ in 0..AHEAD_FRAGMENTS {
+            let place = StoredRange { from: at, until: NO_END, ..self.place };
+            let found = self.fragments.get(&self.lap, &mut self.open, place).await.ok()??;
+            if let Some((begins, _)) = found.coverage?.sound {
+                return Some(begins);
+            }
+            at += found.recorded_bytes;
+        }
+        None
     }
 
     /// How many bytes it has as it is shown. Sound that becomes FLAC on the way has another
     /// length than in the ring, so that all of it is fetched for this, a fragment at a time.
     pub async fn length(&mut self) -> Result<u64, SegmentError> {
         let StoredRange { from, until, .. } = self.place;
+        let silence: u64 = self.silence.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         if self.keeps_length {
-            return Ok(until - from);
+            return Ok(until - from + silence);
         }
-        let (mut at, mut bytes) = (from, 0);
+        let (mut at, mut bytes) = (from, silence);
         while at < until {
             let fragment = self.fragment(at).await?;
             at += fragment.recorded_bytes;
@@ -113,17 +169,28 @@ impl StoredSegment {
         Ok(bytes)
     }
 
+    /// Its first key frame, as a segment of its own.
+    pub async fn key_frame(&mut self) -> Result<Bytes, SegmentError> {
+        let fragment = self.fragment(self.place.from).await?;
+        let bytes = Bytes::from(fragment.pieces.concat());
+        let init = opened(&self.lap, &mut self.open).await?.0.init().clone();
+        key_frame(&init, &bytes).ok_or(SegmentError::Unknown)
+    }
+
     /// Its bytes, fragment by fragment, as they are fetched. Ends with an error when the lap goes
     /// to newer footage meanwhile.
     pub fn read(self) -> impl Stream<Item = Result<Bytes, SegmentError>> {
         let from = self.place.from;
         try_unfold((self, from), |(mut segment, at)| async move {
+            if let Some((_, silence)) = segment.silence.pop_front_if(|(before, _)| *before <= at) {
+                return Ok::<_, SegmentError>(Some((iter(vec![Ok(silence)]), (segment, at))));
+            }
             if at >= segment.place.until {
-                return Ok::<_, SegmentError>(None);
+                return Ok(None);
             }
             let fragment = segment.fragment(at).await?;
-            let pieces = iter(fragment.pieces.clone().into_iter().map(Ok));
-            Ok(Some((pieces, (segment, at + fragment.recorded_bytes))))
+            let pieces: Vec<_> = fragment.pieces.iter().cloned().map(Ok).collect();
+            Ok(Some((iter(pieces), (segment, at + fragment.recorded_bytes))))
         })
         .try_flatten()
     }
@@ -162,7 +229,7 @@ impl FragmentCache {
             drop(known);
             self.0.weigh(&key, bytes);
         }
-        let fits = |it: &Arc<CachedFragment>| place.from + it.recorded_bytes <= place.until;
+        let fits = |it: &Arc<CachedFragment>| it.recorded_bytes <= place.until - place.from;
         Ok(found?.filter(fits))
     }
 }
@@ -172,19 +239,26 @@ async fn read(
     open: &mut Option<(LapReader, Shown)>,
     place: StoredRange,
 ) -> Result<Option<Arc<CachedFragment>>, SegmentError> {
-    let (lap, shown) = if let Some(open) = open {
-        open
-    } else {
+    let (lap, shown) = opened(lap, open).await?;
+    let until = if place.until == NO_END { lap.slot_bytes() } else { place.until };
+    let bytes = lap.fragment(place.from, until).await?;
+    Ok(bytes.map(|bytes| {
+        let (recorded_bytes, coverage) = (bytes.len() as u64, shown.coverage(&bytes));
+        let (keeps_length, pieces) = (shown.keeps_length(), shown.fragment(bytes));
+        Arc::new(CachedFragment { recorded_bytes, keeps_length, pieces, coverage })
+    }))
+}
+
+async fn opened<'a>(
+    lap: &LapLease,
+    open: &'a mut Option<(LapReader, Shown)>,
+) -> Result<&'a mut (LapReader, Shown), SegmentError> {
+    if open.is_none() {
         let lap = lap.open().await?.ok_or(SegmentError::Expired)?;
         let shown = Shown::of(lap.init());
-        open.insert((lap, shown))
-    };
-    let bytes = lap.fragment(place.from, place.until).await?;
-    Ok(bytes.map(|bytes| {
-        let recorded_bytes = bytes.len() as u64;
-        let (keeps_length, pieces) = (shown.keeps_length(), shown.fragment(bytes));
-        Arc::new(CachedFragment { recorded_bytes, keeps_length, pieces })
-    }))
+        *open = Some((lap, shown));
+    }
+    open.as_mut().ok_or(SegmentError::Expired)
 }
 
 /// The initialisation section of a lap.

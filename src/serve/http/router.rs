@@ -40,6 +40,7 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/api/v1/recovery/resume", post(api::recovery::resume))
         .route("/live/{stream}/index.m3u8", get(live::multivariant))
         .route("/live/{stream}/media.m3u8", get(live::media))
+        .route("/live/{stream}/iframes.m3u8", get(live::key_frames))
         .route("/live/{stream}/dvr.m3u8", get(vod::window))
         .route("/vod/{stream}/index.m3u8", get(vod::range))
         .route("/live/{stream}/mjpeg", get(mjpeg::pictures))

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::segment::SEAM_NANOS_MAX;
 use super::{FinishedSegment, SegmentBody, StoredRange};
-use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MAX, HLS_SEGMENT_SPAN_MIN};
+use crate::base::limits::{HLS_SEGMENT_BYTES_MAX, HLS_SEGMENT_SPAN_MIN};
 use crate::base::time::WallTime;
 
 /// A fragment in the ring.
@@ -47,17 +47,11 @@ struct OpenGathered {
 }
 
 impl Gather {
-    /// Adds a piece and returns the segment that it ended. `target` is the playlist's target
-    /// duration once that is settled.
+    /// Adds a piece and returns the segment that it ended, which is `span_max` long at most.
     ///
-    /// A piece longer than the target, which a stream of few pictures may have, is told as
-    /// long as the target, with a discontinuity behind it.
-    pub fn push(
-        &mut self,
-        piece: RecordedFragment,
-        target: Option<Duration>,
-    ) -> Option<FinishedSegment> {
-        let span_max = target.unwrap_or(HLS_SEGMENT_SPAN_MAX);
+    /// A piece that is longer, in a stream whose pictures came faster before, is told as long as
+    /// that, with a discontinuity behind it.
+    pub fn push(&mut self, piece: RecordedFragment, span_max: Duration) -> Option<FinishedSegment> {
         let goes_on = self.open.as_ref().is_some_and(|open| open.is_continued_by(&piece, span_max));
         let cut = match &mut self.open {
             Some(open) if goes_on && !open.ends_before(&piece, span_max) => {
@@ -76,15 +70,15 @@ impl Gather {
     }
 
     /// Ends the open segment because nothing more comes for now; the next begins anew.
-    pub fn interrupt(&mut self, target: Option<Duration>) -> Option<FinishedSegment> {
-        self.interrupted(target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
+    pub fn interrupt(&mut self, span_max: Duration) -> Option<FinishedSegment> {
+        self.interrupted(span_max)
     }
 
     /// Ends the open segment at `at_nanos` on the timeline if its pieces reach up to there.
-    pub fn end_at(&mut self, at_nanos: i64, target: Option<Duration>) -> Option<FinishedSegment> {
+    pub fn end_at(&mut self, at_nanos: i64, span_max: Duration) -> Option<FinishedSegment> {
         let reached = |open: &OpenGathered| open.until_nanos.abs_diff(at_nanos) <= SEAM_NANOS_MAX;
         self.open.as_ref().is_some_and(reached).then_some(())?;
-        self.close(Some(at_nanos), target.unwrap_or(HLS_SEGMENT_SPAN_MAX))
+        self.close(Some(at_nanos), span_max)
     }
 
     /// Forgets what is open; the next segment does not continue what is listed.
@@ -165,6 +159,8 @@ fn between(from: i64, to: i64) -> Duration {
 mod tests {
     use super::*;
 
+    const TARGET: Duration = Duration::from_secs(3);
+
     /// A ring in the making.
     struct TestRing {
         gather: Gather,
@@ -192,7 +188,7 @@ mod tests {
                 breaks,
             };
             self.at_ms += i64::from(span_ms);
-            self.gather.push(piece, Some(Duration::from_secs(3)))
+            self.gather.push(piece, Duration::from_secs(3))
         }
 
         fn next_lap(&mut self) {
@@ -239,14 +235,14 @@ mod tests {
     fn a_segment_ends_where_another_hand_goes_on() {
         let mut ring = TestRing::new();
         ring.push(1_000, true, true);
-        assert!(ring.gather.end_at(5_500_000_000, None).is_none());
-        let cut = ring.gather.end_at(6_000_000_000, None).unwrap();
+        assert!(ring.gather.end_at(5_500_000_000, TARGET).is_none());
+        let cut = ring.gather.end_at(6_000_000_000, TARGET).unwrap();
         assert_eq!(told(&cut).1, 1_000);
         assert!(cut.is_continued_at(6_000_000_400, WallTime::from_unix_nanos(1_000_000_000)));
         assert!(!cut.is_continued_at(6_040_000_000, WallTime::from_unix_nanos(1_040_000_000)));
         assert!(!cut.is_continued_at(6_000_000_000, WallTime::from_unix_nanos(9_000_000_000)));
         ring.push(1_000, true, false);
-        assert!(!ring.gather.interrupt(None).unwrap().discontinuity);
+        assert!(!ring.gather.interrupt(TARGET).unwrap().discontinuity);
     }
 
     #[test]
@@ -262,10 +258,10 @@ mod tests {
         ring.init = Bytes::from_static(b"b");
         let cut = ring.push(1_000, true, false).unwrap();
         assert!(cut.discontinuity);
-        assert!(ring.gather.interrupt(None).unwrap().discontinuity);
-        assert!(ring.gather.interrupt(None).is_none());
+        assert!(ring.gather.interrupt(TARGET).unwrap().discontinuity);
+        assert!(ring.gather.interrupt(TARGET).is_none());
         ring.push(1_000, true, false);
-        assert!(ring.gather.interrupt(None).unwrap().discontinuity);
+        assert!(ring.gather.interrupt(TARGET).unwrap().discontinuity);
     }
 
     #[test]

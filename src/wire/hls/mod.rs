@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! 1. `EXT-X-TARGETDURATION` never changes once it was told: it is the longest of the first
-//!    segments, rounded up, plus one second. A segment that would grow past it is cut early, if
+//!    segments and the longest distance of two places to begin in the last hour, rounded up, plus
+//!    one second, and four seconds at least. A segment that would grow past it is cut early, if
 //!    need be without a key frame; the playlist then stops promising independent segments.
 //! 2. Media sequence numbers never decrease, also over a restart. In a recorded stream they begin
 //!    with a number made of the lap and place in the ring; in another at the seconds since 2024 of
@@ -16,7 +17,8 @@
 //!    number of the lap, or with every ten minutes since 2024, so that after a restart what was
 //!    told since the lap or the ten minutes began is not counted. Nothing that was listed before
 //!    it is listed any more then, so that no segment has two numbers.
-//! 3. A live list holds at least three target durations. A removed segment of the ring stays
+//! 3. A live list holds at least three target durations, and a segment with which a player can
+//!    begin. A removed segment of the ring stays
 //!    downloadable while its lap lives; one in memory for its own duration plus that of the
 //!    list. Only [`HLS_BYTES_MAX`] shortens the latter, and the list then.
 //! 4. A new run, new parameters, a hole in the media and a step of the capture clock each begin
@@ -46,6 +48,7 @@
 //! [`HLS_BYTES_MAX`]: crate::base::limits::HLS_BYTES_MAX
 
 mod gather;
+mod key_frame;
 mod multivariant;
 mod pace;
 mod past;
@@ -55,9 +58,12 @@ mod segmenter;
 mod tell;
 
 pub use gather::{Gather, RecordedFragment};
-pub use multivariant::{Variant, multivariant};
+pub use key_frame::key_frame;
+pub use multivariant::{KEY_FRAME_LIST, KeyFrames, Variant, multivariant};
 pub use past::{PastKind, PastSegment, PastWriter, past_init_name, past_target, skip_until};
 pub use playlist::{Lookup, Parts, Playlist};
-pub use segment::{FinishedSegment, Init, OpenSegment, Part, Segment, SegmentBody, StoredRange};
+pub use segment::{
+    FinishedSegment, Init, KEY_FRAME_ENDING, OpenSegment, Part, Segment, SegmentBody, StoredRange,
+};
 pub use segmenter::{Segmenter, Targets};
 pub use tell::{PlaylistOptions, RenditionReport};

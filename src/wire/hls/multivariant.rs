@@ -23,9 +23,23 @@ pub struct Variant {
     pub frame_rate: Option<f64>,
     /// Every segment can be decoded by itself.
     pub independent: bool,
+    /// A playlist of its key frames is offered beside it, as [`KEY_FRAME_LIST`].
+    pub key_frames: Option<KeyFrames>,
     /// Why the sound is left out, for people.
     pub audio_dropped: Option<String>,
 }
+
+/// The key frames of a variant by themselves (RFC 8216 §4.3.4.3).
+#[derive(Clone, Debug)]
+pub struct KeyFrames {
+    /// Bits per second of the fattest.
+    pub peak_bps: u64,
+    /// Value for `codecs=`: the picture's alone.
+    pub codecs: String,
+}
+
+/// What the playlist of key frames is called, beside the media playlist.
+pub const KEY_FRAME_LIST: &str = "iframes.m3u8";
 
 /// The playlist of these variants, the one to begin with first.
 #[must_use]
@@ -54,6 +68,19 @@ pub fn multivariant(variants: &[Variant]) -> String {
             }
         }
         let _ = writeln!(text, "\n{}", variant.uri);
+        tell_key_frames(variant, &mut text);
     }
     text
+}
+
+fn tell_key_frames(variant: &Variant, text: &mut String) {
+    let Some(KeyFrames { peak_bps, codecs }) = &variant.key_frames else { return };
+    // Writing into a String cannot fail.
+    let _ = write!(text, "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={peak_bps},CODECS=\"{codecs}\"");
+    if let Some((width, height)) = variant.picture {
+        let _ = write!(text, ",RESOLUTION={width}x{height}");
+    }
+    let beside = variant.uri.rsplit_once('/').map_or("", |(way, _)| way);
+    let slash = if beside.is_empty() { "" } else { "/" };
+    let _ = writeln!(text, ",URI=\"{beside}{slash}{KEY_FRAME_LIST}\"");
 }

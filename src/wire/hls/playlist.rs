@@ -10,7 +10,9 @@ use bytes::Bytes;
 
 use super::multivariant::Variant;
 use super::segment::{FinishedSegment, Init, OpenSegment, Part, Segment, SegmentBody};
-use crate::base::limits::HLS_BYTES_MAX;
+use crate::base::limits::{
+    HLS_BYTES_MAX, HLS_ENTRIES_SECS_MAX, HLS_SEGMENT_SPAN_MAX, HLS_TARGET_SECS_MIN,
+};
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::web::WebFormat;
 
@@ -60,6 +62,8 @@ pub struct Playlist {
     target_secs: Option<u64>,
     /// The target duration of another variant, which this one takes over if it can.
     preferred_secs: Option<u64>,
+    /// Places to begin are at most so far apart, in whole seconds.
+    entries_secs: u64,
     parts: Parts,
     /// The segment in the making, where parts are told, and what must be read first.
     open: Option<(OpenSegment, Arc<Init>)>,
@@ -144,6 +148,19 @@ impl Playlist {
         });
     }
 
+    /// Says how far apart places to begin were at most in the last hour. Counts until the target
+    /// duration is settled: a segment reaches from one to the next.
+    pub fn expect_entries(&mut self, apart: Duration) {
+        self.entries_secs = whole_secs(apart).min(HLS_ENTRIES_SECS_MAX);
+    }
+
+    /// How long a segment may be.
+    #[must_use]
+    pub fn span_max(&self) -> Duration {
+        let expected = Duration::from_secs(self.entries_secs + 1);
+        self.target().unwrap_or(expected.max(HLS_SEGMENT_SPAN_MAX))
+    }
+
     /// Takes over the target duration of another variant if it is not settled yet and no segment
     /// is longer: the variants of a stream should have the same (RFC 8216 §6.2.4).
     pub fn prefer_target(&mut self, target: Duration) {
@@ -155,10 +172,9 @@ impl Playlist {
     pub fn settle(&mut self, now: BootTime) {
         if self.target_secs.is_none() && self.listed.len() >= FIRST_SEGMENTS {
             let longest = self.listed.iter().map(|segment| segment.cut.span).max();
-            let longest = longest.unwrap_or_default();
-            let whole = longest.as_secs() + u64::from(longest.subsec_nanos() > 0);
+            let whole = whole_secs(longest.unwrap_or_default()).max(self.entries_secs);
             let preferred = self.preferred_secs.filter(|secs| *secs >= whole);
-            self.target_secs = Some(preferred.unwrap_or(whole + 1));
+            self.target_secs = Some(preferred.unwrap_or((whole + 1).max(HLS_TARGET_SECS_MIN)));
         }
         self.let_go(now);
     }
@@ -175,6 +191,7 @@ impl Playlist {
             && self.target().is_some_and(|target| {
                 self.listed_span().saturating_sub(oldest.cut.span) >= target * self.list_targets()
             })
+            && self.begins_behind_front()
         {
             self.retire(now);
         }
@@ -184,6 +201,12 @@ impl Playlist {
                 self.retire(now);
             }
         }
+    }
+
+    /// Whether a player can begin behind the oldest segment too, if it can with that.
+    fn begins_behind_front(&self) -> bool {
+        let mut begins = self.listed.iter().map(|segment| segment.cut.independent);
+        begins.next() == Some(false) || begins.any(|independent| independent)
     }
 
     fn retire(&mut self, now: BootTime) {
@@ -342,6 +365,7 @@ impl Playlist {
             codecs: format.codecs.clone(),
             picture: format.picture(),
             frame_rate,
+            key_frames: None,
             independent: self.is_independent(),
             audio_dropped: format.audio_dropped.clone(),
         })
@@ -352,6 +376,11 @@ impl Playlist {
         let millis = u64::try_from(self.listed_span().as_millis()).unwrap_or(u64::MAX).max(1);
         bytes.saturating_mul(8_000) / millis
     }
+}
+
+/// Seconds, rounded up.
+fn whole_secs(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

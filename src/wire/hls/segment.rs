@@ -10,6 +10,9 @@ use bytes::Bytes;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::mp4::Fragment;
 
+/// How the name of a key frame ends, behind what its segment is called.
+pub const KEY_FRAME_ENDING: &str = ".key.m4s";
+
 /// What must be read before the segments that name it.
 #[derive(Debug)]
 pub struct Init {
@@ -181,6 +184,13 @@ impl Segment {
             SegmentBody::Held(_) => format!("{}.m4s", self.number),
             SegmentBody::Stored(place) => place.name(),
         }
+    }
+
+    /// What its key frame is called in a playlist of key frames.
+    #[must_use]
+    pub fn key_frame_name(&self) -> String {
+        let name = self.name();
+        format!("{}{KEY_FRAME_ENDING}", name.strip_suffix(".m4s").unwrap_or(&name))
     }
 
     pub(super) fn bits_per_sec(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::playlist::{LIST_TARGETS, Parts, Playlist};
+use super::playlist::{LIST_TARGETS, Parts, Playlist, VERSION};
 use super::segment::{Init, Part, Segment};
 use super::skip_until;
 use crate::base::time::WallTime;
@@ -14,6 +14,9 @@ use crate::base::time::WallTime;
 /// A player of low latency stays so many parts behind the newest (8216bis §4.4.3.8: two at
 /// least, three are better).
 const PART_HOLD_BACK: u32 = 3;
+
+/// The version in which `EXT-X-GAP` may stand in a playlist (8216bis §8).
+const VERSION_WITH_GAPS: u32 = 8;
 
 /// What a request wants of a media playlist besides what is in it.
 #[derive(Debug, Default)]
@@ -73,6 +76,39 @@ impl Playlist {
         }
         self.tell_segments(&mut text, target, telling.skip);
         self.tell_edge(&mut text, telling);
+        Some(text)
+    }
+
+    /// The key frames of the list by themselves, one for each segment that begins with one, once
+    /// [`Playlist::is_ready`].
+    #[must_use]
+    pub fn key_frame_list(&self) -> Option<String> {
+        let target = self.target().filter(|_| self.is_ready())?;
+        let first = self.listed().next()?;
+        let has_gaps = self.listed().any(|segment| !segment.cut.independent);
+        let version = if has_gaps { VERSION_WITH_GAPS } else { VERSION };
+        // Writing into a String cannot fail.
+        let mut text = String::new();
+        let _ = write!(
+            text,
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}\n\
+             #EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n\
+             #EXT-X-I-FRAMES-ONLY\n",
+            target.as_secs(),
+            first.number,
+            self.discontinuities_left()
+        );
+        let mut map = None;
+        for segment in self.listed() {
+            let cut = &segment.cut;
+            tell_head(&mut text, &segment.init, cut.discontinuity, cut.wall, &mut map);
+            if !cut.independent {
+                // The numbers of the other segments stay what they are in the media playlist.
+                text.push_str("#EXT-X-GAP\n");
+            }
+            let secs = cut.span.as_secs_f64();
+            let _ = writeln!(text, "#EXTINF:{secs:.6},\n{}", segment.key_frame_name());
+        }
         Some(text)
     }
 

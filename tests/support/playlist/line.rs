@@ -170,6 +170,9 @@ pub fn multivariant(text: &str) -> Result<Multivariant, String> {
                 "#EXT-X-VERSION" => all.version = number(value)?,
                 "#EXT-X-INDEPENDENT-SEGMENTS" => all.independent = true,
                 "#EXT-X-STREAM-INF" if next.is_none() => next = Some(attributes(value)?),
+                "#EXT-X-I-FRAME-STREAM-INF" if next.is_none() => {
+                    all.key_frames.push(attributes(value)?);
+                }
                 other => return Err(format!("{other} is no tag that we write there")),
             }
         } else if !line.starts_with('#') {

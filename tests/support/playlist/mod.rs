@@ -81,6 +81,8 @@ pub struct Multivariant {
     pub version: u64,
     pub independent: bool,
     pub variants: Vec<Variant>,
+    /// The playlists of key frames.
+    pub key_frames: Vec<Attributes>,
     pub tags: Vec<String>,
     /// What stands behind a single `##`.
     pub comments: Vec<String>,

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use crate::base::limits::HLS_SUB_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::live::Outlet;
 use crate::live::hls::{Directives, Hls, HlsError};
@@ -21,7 +20,9 @@ use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, FileName, Named, StreamPath};
 use crate::serve::http::origin::Reached;
 use crate::serve::http::response::PLAYLIST_TYPE;
-use crate::wire::hls::{Part, StoredRange, Variant, multivariant as variants_told};
+use crate::wire::hls::{
+    KEY_FRAME_ENDING, Part, StoredRange, Variant, multivariant as variants_told,
+};
 
 /// What a media playlist is called.
 const MEDIA: &str = "media.m3u8";
@@ -39,19 +40,25 @@ pub(crate) async fn multivariant(
     State(context): At,
     Named(outlet): Named,
 ) -> Result<Response, ApiError> {
-    let sub = outlet.sub.load_full().and_then(|name| context.streams.get(name.as_str()));
-    if let Some(sub) = &sub {
+    let sub_outlet = outlet.sub.load_full().and_then(|name| context.streams.get(name.as_str()));
+    if let Some(sub) = &sub_outlet {
         outlet.hls.prefer_target(sub.hls.target());
     }
-    let main = outlet.hls.variant(MEDIA.to_owned()).await;
-    let sub = match &sub {
-        Some(sub) => {
-            sub.hls.prefer_target(outlet.hls.target());
-            let variant = sub.hls.variant(beside(sub));
-            tokio::time::timeout(HLS_SUB_WAIT_MAX, variant).await.ok().and_then(Result::ok)
-        }
-        None => None,
+    let main = outlet.hls.variant(MEDIA.to_owned());
+    let sub = async {
+        let sub = sub_outlet.as_ref()?;
+        sub.hls.prefer_target(outlet.hls.target());
+        sub.hls.variant_at_once(beside(sub)).await.ok()
     };
+    let (main, first) = tokio::join!(main, sub);
+    let sub = match (&sub_outlet, first) {
+        // What was not known when this began may be by now.
+        (Some(sub), None) if main.is_ok() => sub.hls.variant_at_once(beside(sub)).await.ok(),
+        (_, known) => known,
+    };
+    if let Some(sub) = &sub_outlet {
+        sub.hls.prefer_target(outlet.hls.target());
+    }
     let variants: Vec<Variant> = match (main, sub) {
         (Err(error), None) => return Err(error.into()),
         (main, sub) => main.into_iter().chain(sub).collect(),
@@ -80,6 +87,15 @@ pub(crate) async fn media(
     let reports =
         || siblings(&context, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
     Ok(playlist(outlet.hls.media(reached.client, asked, reports).await?))
+}
+
+/// `GET iframes.m3u8`: the key frames of the live list by themselves.
+pub(crate) async fn key_frames(
+    Named(outlet): Named,
+    Extension(reached): Extension<Reached>,
+) -> Result<Response, ApiError> {
+    outlet.hls.count_reader(reached.client);
+    Ok(playlist(outlet.hls.key_frame_list().await?))
 }
 
 /// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
@@ -132,6 +148,10 @@ enum MediaFile {
     PastInit(u64),
     /// `<lap>-<from>-<until>.m4s`, in a lap.
     Stored(StoredRange),
+    /// `<n>.key.m4s`: the key frame of what is held in memory.
+    HeldKey(u64),
+    /// `<lap>-<from>-<until>.key.m4s`: that of what is in a lap.
+    StoredKey(StoredRange),
 }
 
 impl MediaFile {
@@ -141,6 +161,13 @@ impl MediaFile {
                 (Some(number), _) => whole(number).map(Self::HeldInit),
                 (_, Some(digits)) => fingerprint(digits).map(Self::PastInit),
                 _ => whole(name).map(Self::StoredInit),
+            };
+        }
+        if let Some(segment) = name.strip_suffix(KEY_FRAME_ENDING) {
+            return match Self::parse(&format!("{segment}.m4s"))? {
+                Self::Held(number) => Some(Self::HeldKey(number)),
+                Self::Stored(place) => Some(Self::StoredKey(place)),
+                _ => None,
             };
         }
         if let Some((number, part)) = name.strip_suffix(".m4s")?.split_once('.') {
@@ -193,6 +220,10 @@ pub(crate) async fn file(
             let mut segment = StoredSegment::open(&context.fragments, &footage, place).await?;
             byte_range::answer(&request, segment.length().await?, segment.read())
         }
+        MediaFile::StoredKey(place) => {
+            let mut segment = StoredSegment::open(&context.fragments, &footage, place).await?;
+            init(&request, segment.key_frame().await?)
+        }
         MediaFile::StoredInit(lap) => {
             let listed = outlet.and_then(|outlet| outlet.hls.listed_init(lap));
             let bytes = match listed {
@@ -220,8 +251,12 @@ async fn held(request: &HeaderMap, asked: &MediaFile, hls: &Hls) -> Result<Respo
             let segment = hls.held(number)?;
             pieces(request, segment.cut.body.parts())
         }
+        MediaFile::HeldKey(number) => init(request, hls.held_key_frame(number)?),
         MediaFile::HeldPart(number, at) => pieces(request, &[hls.part(number, at).await?]),
-        MediaFile::StoredInit(_) | MediaFile::Stored(_) | MediaFile::PastInit(_) => {
+        MediaFile::StoredInit(_)
+        | MediaFile::Stored(_)
+        | MediaFile::StoredKey(_)
+        | MediaFile::PastInit(_) => {
             return Err(HlsError::Unknown);
         }
     })
@@ -251,7 +286,11 @@ mod tests {
         assert_eq!(MediaFile::parse("p00000000000000ab.mp4"), Some(MediaFile::PastInit(0xab)));
         let place = StoredRange { lap: 17, from: 900, until: 1_000 };
         assert_eq!(MediaFile::parse("17-900-1000.m4s"), Some(MediaFile::Stored(place)));
+        assert_eq!(MediaFile::parse("17.key.m4s"), Some(MediaFile::HeldKey(17)));
+        assert_eq!(MediaFile::parse("17-900-1000.key.m4s"), Some(MediaFile::StoredKey(place)));
         for name in [
+            "17.3.key.m4s",
+            "key.m4s",
             "017.m4s",
             "+1.m4s",
             "-1.m4s",
