@@ -155,7 +155,7 @@ impl WebReader {
     /// Makes `unit` ready, behind the silence that is due before it.
     fn take(&mut self, unit: Arc<AccessUnit>) {
         // Where pictures can begin anew they do so with the sound that came.
-        if self.sound_came && unit.random_access {
+        if self.sound_came && unit.random_access() {
             self.sound_came = false;
             (self.with_sound, self.format) = (Some((unit.run, true)), None);
         }

@@ -77,7 +77,7 @@ impl FrameRates {
         let Shape::Video { frame_secs, .. } = unit.params.shape else { return };
         let Some(pace) = self.tracks.get_mut(usize::from(unit.track.0)) else { return };
         let at = unit.decode.as_nanos();
-        if unit.random_access {
+        if unit.random_access() {
             self.entries.count(unit.run, at);
         }
         if pace.run != unit.run {
@@ -203,7 +203,10 @@ mod tests {
         let plain = params(None);
         let mut seen = FrameRates::default();
         let mut key = |at: i64| {
-            seen.count(&AccessUnit { random_access: true, ..picture(&plain, at) });
+            seen.count(&AccessUnit {
+                entry: crate::media::Entry::key_frame(true),
+                ..picture(&plain, at)
+            });
             seen.entry_interval_max().map(|apart| apart.as_millis())
         };
         assert_eq!(key(1_000), None);

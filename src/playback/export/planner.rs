@@ -19,7 +19,7 @@ use crate::dvr::{Depth, Direction, FragmentMeta, FragmentPlace, RecordingCursor}
 use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
 
 /// Of the bytes that are written: another version of the same footage is another file.
-const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION: u8 = 3;
 
 /// A plan in the making.
 #[derive(Debug)]

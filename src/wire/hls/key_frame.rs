@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::time::{BootTime, MediaTime, WallTime};
-use crate::media::{AccessUnit, Captured, ClockSource, RunId};
+use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId};
 use crate::wire::mp4::{FragmentBuilder, read_fragment, read_init};
 
 /// The first key frame of `fragment`, whose tracks `init` describes, as a fragment of its own.
@@ -28,7 +28,8 @@ pub fn key_frame(init: &[u8], fragment: &Bytes) -> Option<Bytes> {
         present: MediaTime { ticks: present, rate },
         arrived: BootTime::default(),
         captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-        random_access: true,
+        entry: Entry::key_frame(true),
+        leading: None,
         lost_before: 0,
         params: Arc::clone(&video.params),
         data,

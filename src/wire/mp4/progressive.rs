@@ -96,14 +96,15 @@ pub fn front(
     media_bytes: u64,
     begun_unix_secs: i64,
 ) -> Result<Front, TooLong> {
-    let mut layout = Layout::default();
+    let begun = u64::try_from(begun_unix_secs.saturating_add(EPOCH_1904_SECS)).unwrap_or(0);
+    let mut layout = Layout { begun, ..Layout::default() };
     put_box(&mut layout.bytes, b"ftyp", |out| {
         out.put_slice(b"isom");
         out.put_u32(0x200); // minor_version
         out.put_slice(b"isomiso2iso4mp41mp42");
     });
     layout.boxed(*b"moov", |layout| {
-        layout.movie_header(tracks, begun_unix_secs);
+        layout.movie_header(tracks);
         for index in 0..tracks.len() {
             layout.boxed(*b"trak", |layout| layout.track(tracks, index));
         }
@@ -122,6 +123,8 @@ struct Layout {
     holes: Vec<(usize, Part)>,
     hole_bytes: u64,
     longest: u64,
+    /// When the recording began, in seconds since 1904 (§8.2.2): creation and modification time.
+    begun: u64,
 }
 
 impl Layout {
@@ -160,14 +163,18 @@ impl Layout {
         Ok(Front { parts, bytes: all })
     }
 
+    /// Creation and modification time, as the headers of version 1 have them.
+    fn times(&mut self) {
+        self.bytes.put_u64(self.begun);
+        self.bytes.put_u64(self.begun);
+    }
+
     /// `mvhd`, §8.2.2.
-    fn movie_header(&mut self, tracks: &[FilmTrack<'_>], begun_unix_secs: i64) {
+    fn movie_header(&mut self, tracks: &[FilmTrack<'_>]) {
         let duration = tracks.iter().map(shown_ticks).max().unwrap_or(0);
-        let begun = u64::try_from(begun_unix_secs.saturating_add(EPOCH_1904_SECS)).unwrap_or(0);
         self.full(*b"mvhd", 1, 0, |layout| {
+            layout.times();
             let out = &mut layout.bytes;
-            out.put_u64(begun); // creation time
-            out.put_u64(begun); // modification time
             out.put_u32(MOVIE_RATE.get());
             out.put_u64(duration);
             out.put_u32(0x1_0000); // rate 1.0
@@ -185,8 +192,8 @@ impl Layout {
         self.boxed(*b"edts", |layout| layout.edits(&track.edits));
         self.boxed(*b"mdia", |layout| {
             layout.full(*b"mdhd", 1, 0, |layout| {
+                layout.times();
                 let out = &mut layout.bytes;
-                out.put_bytes(0, 16); // creation and modification time
                 out.put_u32(track.rate.get());
                 out.put_u64(track.tally.media_ticks());
                 out.put_u16(LANGUAGE_UNDETERMINED);
@@ -205,8 +212,8 @@ impl Layout {
             Content::Text(width, height) => (0, width, height / 8, height - height / 8),
         };
         self.full(*b"tkhd", 1, 3, |layout| {
+            layout.times();
             let out = &mut layout.bytes;
-            out.put_bytes(0, 16); // creation and modification time
             out.put_u32(id);
             out.put_u32(0); // reserved
             out.put_u64(shown_ticks(track));
