@@ -529,6 +529,69 @@ async fn describe_and_play_wait_for_the_camera_and_not_for_ever() {
     assert_eq!(first, u16::from_be_bytes([b'$', 9]), "a sender report goes first");
 }
 
+/// What a socket in a session says next: a packet of channel 8, or the head of a reply.
+async fn next_of_session(socket: &mut TcpStream) -> Result<Vec<u8>, String> {
+    loop {
+        let first = tokio::time::timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap();
+        if first == b'$' {
+            let channel = socket.read_u8().await.unwrap();
+            let mut packet = vec![0; usize::from(socket.read_u16().await.unwrap())];
+            socket.read_exact(&mut packet).await.unwrap();
+            if channel == 8 {
+                return Ok(packet);
+            }
+            continue;
+        }
+        let mut reply = vec![first];
+        while !reply.ends_with(b"\r\n\r\n") {
+            reply.push(socket.read_u8().await.unwrap());
+        }
+        return Err(String::from_utf8(reply).unwrap());
+    }
+}
+
+/// Number and time stamp of a packet.
+fn numbers(packet: &[u8]) -> (u16, u32) {
+    let number = u16::from_be_bytes([packet[2], packet[3]]);
+    (number, u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_continue_over_pause_and_play_within_one_group_of_pictures() {
+    let bench = Bench::open(Clip::make("320x180", "30").await).await;
+    let socket = TcpStream::connect(bench.address).await.unwrap();
+    let mut socket = bench.player(socket, TCP).await;
+    let say = |method: &str| format!("{method} {} RTSP/1.0\r\nCSeq: 3\r\n\r\n", bench.url());
+    let mut last: Option<(u16, u32)> = None;
+    for _ in 0..4 {
+        let mut reply = String::new();
+        if last.is_some() {
+            socket.write_all(say("PLAY").as_bytes()).await.unwrap();
+            reply = next_of_session(&mut socket).await.expect_err("the reply comes first");
+        }
+        let (number, time) = numbers(&next_of_session(&mut socket).await.unwrap());
+        if let Some((before, latest)) = last {
+            assert_eq!(number, before.wrapping_add(1), "{reply}");
+            assert!(time.wrapping_sub(latest).cast_signed() > 0, "time steps back");
+            assert!(reply.contains(&format!("seq={number};rtptime={time}")), "{reply}");
+        }
+        let (mut before, mut latest) = (number, time);
+        for count in 0.. {
+            if count == 20 {
+                socket.write_all(say("PAUSE").as_bytes()).await.unwrap();
+            }
+            let Ok(packet) = next_of_session(&mut socket).await else { break };
+            let (number, time) = numbers(&packet);
+            assert_eq!(number, before.wrapping_add(1));
+            before = number;
+            if time.wrapping_sub(latest).cast_signed() > 0 {
+                latest = time;
+            }
+        }
+        last = Some((before, latest));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_readers_get_the_same_bytes() {
     let bench = Bench::open(Clip::make("320x240", "30").await).await;

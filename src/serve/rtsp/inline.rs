@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use socket2::Socket;
 use tokio::sync::Notify;
 
-use super::play::{PacketSink, Play};
+use super::play::{PacketSink, Play, PlayNext};
 use super::registry::SessionStats;
 use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
 use crate::live::rtsp::{InlineReader, Reader, Registration};
 use crate::rtp::RtpUnit;
-use crate::stream::Next;
 
 /// The sending half of a connection.
 #[derive(Debug)]
@@ -99,10 +98,10 @@ impl Parked {
             match self.play.try_next() {
                 None => return Turn::Done,
                 // The stream counts it where it lags; the next unit is a key frame.
-                Some(Next::Lagged(units)) => stats.dropped(units),
+                Some(PlayNext::Lagged(units)) => stats.dropped(units),
                 // The connection will be told so too.
-                Some(Next::Ended) => return Turn::Stuck,
-                Some(Next::Item(unit)) => self.send(now, &unit, stats),
+                Some(PlayNext::RangeOver | PlayNext::Ended) => return Turn::Stuck,
+                Some(PlayNext::Unit(unit)) => self.send(now, &unit, stats),
             }
         }
     }

@@ -2,6 +2,10 @@
 //!
 //! Owns: routes and report state. Does not own: sockets.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::send_queue::SendQueue;
@@ -13,8 +17,8 @@ use crate::playback::{PlayStart, PlaybackNext, PlaybackSession, RtpTracks};
 use crate::rtp::{Format, RtpUnit};
 use crate::stream::Next;
 use crate::wire::rtp::rtcp::{NtpBase, Sent, farewell};
-use crate::wire::rtp::{HEADER_BYTES, Packetizer, interleaved};
-use crate::wire::rtsp::{Route, Routed};
+use crate::wire::rtp::{HEADER_BYTES, Packetizer, Packets, interleaved};
+use crate::wire::rtsp::{Route, Routed, Start};
 
 /// A track became another codec: the receiver's description no longer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,33 @@ pub(super) struct Play {
     tracks: Vec<TrackOut>,
     ntp: NtpBase,
     cname: String,
+    /// It has played live before, and where its numbers go on is not known yet.
+    resumes: bool,
+    /// Added to live media times, so that they do not step back after a pause.
+    shift_nanos: i64,
+}
+
+/// What comes next for a reader.
+#[derive(Debug)]
+pub(super) enum PlayNext {
+    /// A unit to send.
+    Unit(Arc<RtpUnit>),
+    /// So many units were passed over; what follows is a place to begin.
+    Lagged(u64),
+    /// The range that was asked for is over; see [`Play::part`].
+    RangeOver,
+    /// There is nothing more.
+    Ended,
+}
+
+impl From<Next<RtpUnit>> for PlayNext {
+    fn from(next: Next<RtpUnit>) -> Self {
+        match next {
+            Next::Item(unit) => Self::Unit(unit),
+            Next::Lagged(units) => Self::Lagged(units),
+            Next::Ended => Self::Ended,
+        }
+    }
 }
 
 /// Where units come from.
@@ -51,7 +82,18 @@ struct TrackOut {
     run: Option<RunId>,
     /// Number of the packet that comes next.
     sequence: Option<u16>,
+    /// The latest time stamp that was sent.
+    latest: Option<u32>,
+    /// Added to the numbers of shared packets: this reader's go on over its pauses.
+    sequence_shift: u16,
+    clock_rate: Option<NonZeroU32>,
 }
+
+/// How far behind the latest picture the next one stands after a pause, when that begins with
+/// pictures that were sent before.
+const RESUME_STEP_NANOS: i64 = 40_000_000;
+/// How far back pictures that come again can lie.
+const RESUME_BACK_NANOS_MAX: i64 = 600_000_000_000;
 
 /// Where packets go.
 pub(super) struct PacketSink<'a> {
@@ -62,12 +104,69 @@ pub(super) struct PacketSink<'a> {
 impl Play {
     /// Sends what `source` gives along `routes`.
     pub(super) fn new(source: PlaySource, routes: &[Routed], cname: String) -> Self {
-        let track = |&routed| {
-            let (sent, format, run, sequence) = (Sent::default(), None, None, None);
-            TrackOut { routed, sent, format, run, sequence }
+        Self {
+            source,
+            ended: "the stream ended",
+            tracks: routes.iter().map(|&routed| TrackOut::new(routed)).collect(),
+            ntp: NtpBase::default(),
+            cname,
+            resumes: false,
+            shift_nanos: 0,
+        }
+    }
+
+    /// Sends nothing until it resumes, but keeps its numbers.
+    pub(super) fn pause(&mut self) {
+        self.source = PlaySource::Nothing;
+    }
+
+    /// Whether there is something that it sends.
+    pub(super) fn is_playing(&self) -> bool {
+        !matches!(self.source, PlaySource::Nothing)
+    }
+
+    /// Plays live again along `routes`. The numbers of each track go on (RFC 2326 appendix B)
+    /// although packets that it had before may come again.
+    pub(super) fn resume(&mut self, reader: Reader, routes: &[Routed]) {
+        let mut old = std::mem::take(&mut self.tracks);
+        let track = |&routed: &Routed| match old.iter().position(|o| o.routed.track == routed.track)
+        {
+            Some(at) => TrackOut { routed, run: None, ..old.swap_remove(at) },
+            None => TrackOut::new(routed),
         };
-        let tracks = routes.iter().map(track).collect();
-        Self { source, ended: "the stream ended", tracks, ntp: NtpBase::default(), cname }
+        self.tracks = routes.iter().map(track).collect();
+        (self.source, self.ntp) = (PlaySource::Live(reader), NtpBase::default());
+        (self.resumes, self.shift_nanos) = (true, 0);
+    }
+
+    /// Where each track begins for this reader, when it does where `starts` says.
+    pub(super) fn begin_at(&mut self, starts: &[Start]) -> Vec<Start> {
+        if !std::mem::take(&mut self.resumes) {
+            return starts.to_vec();
+        }
+        let at = |track: TrackId| starts.iter().find(|start| start.track == track);
+        let behind = |out: &TrackOut| {
+            let (latest, rate, start) = (out.latest?, out.clock_rate?, at(out.routed.track)?);
+            let ticks = i64::from(latest.wrapping_sub(start.timestamp).cast_signed());
+            let nanos = ticks * 1_000_000_000 / i64::from(rate.get()) + RESUME_STEP_NANOS;
+            // No group of pictures is so long: the difference has wrapped.
+            (nanos < RESUME_BACK_NANOS_MAX).then_some(nanos)
+        };
+        self.shift_nanos = self.tracks.iter().filter_map(behind).max().unwrap_or(0).max(0);
+        for out in &mut self.tracks {
+            let begin = at(out.routed.track).zip(out.sequence);
+            out.sequence_shift = begin.map_or(0, |(start, next)| next.wrapping_sub(start.sequence));
+        }
+        let shifted = |out: &TrackOut| {
+            let start = at(out.routed.track)?;
+            let ticks = out.clock_rate.map(|rate| ticks(self.shift_nanos, rate));
+            Some(Start {
+                sequence: start.sequence.wrapping_add(out.sequence_shift),
+                timestamp: start.timestamp.wrapping_add(ticks.unwrap_or(0)),
+                ..*start
+            })
+        };
+        self.tracks.iter().filter_map(shifted).collect()
     }
 
     /// Goes over to what `next` gives, which was made ready: its packets are counted on.
@@ -88,8 +187,10 @@ impl Play {
         };
         let beginning = next.begin(voices);
         (self.source, self.ntp) = (PlaySource::Past(next), NtpBase::default());
+        // What is packed for this reader alone needs no correction.
+        (self.resumes, self.shift_nanos) = (false, 0);
         for out in &mut self.tracks {
-            out.run = None;
+            (out.run, out.sequence_shift) = (None, 0);
         }
         beginning
     }
@@ -118,16 +219,15 @@ impl Play {
     }
 
     /// Waits for the next unit. Cancel safe.
-    pub(super) async fn next(&mut self) -> Next<RtpUnit> {
+    pub(super) async fn next(&mut self) -> PlayNext {
         match &mut self.source {
-            PlaySource::Live(reader) => reader.next().await,
+            PlaySource::Live(reader) => reader.next().await.into(),
             PlaySource::Past(replay) => match replay.next().await {
-                PlaybackNext::Unit(unit) => Next::Item(unit),
-                // Nothing to send, but to say so: see `part`.
-                PlaybackNext::Over => Next::Lagged(0),
+                PlaybackNext::Unit(unit) => PlayNext::Unit(unit),
+                PlaybackNext::Over => PlayNext::RangeOver,
                 PlaybackNext::Ended(reason) => {
                     self.ended = reason;
-                    Next::Ended
+                    PlayNext::Ended
                 }
             },
             PlaySource::Nothing => std::future::pending().await,
@@ -135,10 +235,10 @@ impl Play {
     }
 
     /// The next unit if there is one now.
-    pub(super) fn try_next(&mut self) -> Option<Next<RtpUnit>> {
+    pub(super) fn try_next(&mut self) -> Option<PlayNext> {
         match &mut self.source {
-            PlaySource::Live(reader) => reader.try_next(),
-            PlaySource::Past(replay) => replay.try_next().map(Next::Item),
+            PlaySource::Live(reader) => reader.try_next().map(PlayNext::from),
+            PlaySource::Past(replay) => replay.try_next().map(PlayNext::Unit),
             PlaySource::Nothing => None,
         }
     }
@@ -171,6 +271,9 @@ impl Play {
         unit: &RtpUnit,
         mut sink: PacketSink<'_>,
     ) -> Result<(), FormatChanged> {
+        if self.resumes && !unit.starts.is_empty() {
+            self.begin_at(&unit.starts);
+        }
         let wanted = |out: &&mut TrackOut| out.routed.track == unit.track;
         let Some(out) = self.tracks.iter_mut().find(wanted) else { return Ok(()) };
         if *out.format.get_or_insert(unit.format) != unit.format {
@@ -179,22 +282,67 @@ impl Play {
         if unit.packets.is_empty() {
             return Ok(());
         }
+        let ticks = ticks(self.shift_nanos, unit.present.rate);
+        let timestamp = unit.timestamp.wrapping_add(ticks);
         let new_run = out.run.replace(unit.run) != Some(unit.run);
         if out.sent.is_due(now) || new_run {
             let wall = self.ntp.tell(unit.run, unit.present, unit.captured);
-            let (wall, timestamp) = match &self.source {
+            let (wall, reported) = match &self.source {
                 // Time stamps are the recording's, and the extension has the dates.
                 PlaySource::Past(replay) if replay.is_unpaced() => (WallTime::NTP_ZERO, 0),
-                _ => (wall, unit.timestamp),
+                _ => (wall, timestamp),
             };
-            let report = out.sent.report(now, ssrc(unit), timestamp, wall, &self.cname);
+            let report = out.sent.report(now, ssrc(unit), reported, wall, &self.cname);
             sink.report(now, out.routed.route, report);
         }
-        out.sequence = unit.packets.next_sequence();
-        out.sent.count(unit.packets.len(), unit.packets.octets());
-        sink.media(now, out.routed, unit);
+        let shifted;
+        let packets = if (out.sequence_shift, ticks) == (0, 0) {
+            &unit.packets
+        } else {
+            shifted = unit.packets.renumbered(out.sequence_shift, ticks);
+            &shifted
+        };
+        out.note(packets, timestamp, unit.present.rate);
+        sink.media(now, out.routed, packets, unit.gap);
         Ok(())
     }
+}
+
+impl TrackOut {
+    fn new(routed: Routed) -> Self {
+        Self {
+            routed,
+            sent: Sent::default(),
+            format: None,
+            run: None,
+            sequence: None,
+            latest: None,
+            sequence_shift: 0,
+            clock_rate: None,
+        }
+    }
+
+    /// Counts `packets` of `timestamp`, which are sent now.
+    fn note(&mut self, packets: &Packets, timestamp: u32, rate: NonZeroU32) {
+        self.sequence = packets.next_sequence();
+        self.clock_rate = Some(rate);
+        let is_ahead = |latest: u32| timestamp.wrapping_sub(latest).cast_signed() > 0;
+        if self.latest.is_none_or(is_ahead) {
+            self.latest = Some(timestamp);
+        }
+        self.sent.count(packets.len(), packets.octets());
+    }
+}
+
+/// `nanos` in ticks of `rate`, of which only the low 32 bits go on the wire.
+fn ticks(nanos: i64, rate: NonZeroU32) -> u32 {
+    if nanos == 0 {
+        return 0;
+    }
+    let ticks = i128::from(nanos) * i128::from(rate.get()) / 1_000_000_000;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let low = ticks as u32;
+    low
 }
 
 /// The synchronisation source, as it stands in the packets.
@@ -214,11 +362,11 @@ impl PacketSink<'_> {
         }
     }
 
-    fn media(&mut self, now: BootTime, routed: Routed, unit: &RtpUnit) {
+    fn media(&mut self, now: BootTime, routed: Routed, packets: &Packets, gap: Duration) {
         match (routed.route, &mut self.udp) {
-            (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, unit)),
+            (Route::Tcp { rtp, .. }, _) => self.tcp.push(now, framed(routed.track, rtp, packets)),
             (Route::Udp { rtp, .. }, Some(udp)) => {
-                udp.push(unit.packets.clone(), rtp, unit.gap);
+                udp.push(packets.clone(), rtp, gap);
             }
             (Route::Udp { .. }, None) | (Route::Multicast, _) => {}
         }
@@ -226,10 +374,10 @@ impl PacketSink<'_> {
 }
 
 /// The shared bytes when the reader uses the channel they were framed for, else a copy.
-fn framed(track: TrackId, channel: u8, unit: &RtpUnit) -> Bytes {
+fn framed(track: TrackId, channel: u8, packets: &Packets) -> Bytes {
     if channel == Packetizer::channel_of(track) {
-        unit.packets.framed().clone()
+        packets.framed().clone()
     } else {
-        unit.packets.reframed(channel)
+        packets.reframed(channel)
     }
 }

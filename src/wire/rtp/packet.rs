@@ -94,6 +94,22 @@ impl Packets {
         span.and_then(|span| self.framed.get(span)).unwrap_or_default()
     }
 
+    /// The same packets with `sequence` added to their numbers and `ticks` to their time stamps,
+    /// both wrapping; a copy.
+    #[must_use]
+    pub fn renumbered(&self, sequence: u16, ticks: u32) -> Self {
+        let mut out = BytesMut::from(&self.framed[..]);
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        for begin in begins.take(self.len()) {
+            let Some(head) = out.get_mut(begin + FRAME_HEAD_BYTES + 2..) else { break };
+            let Some((number, rest)) = head.split_first_chunk_mut() else { break };
+            let Some(time) = rest.first_chunk_mut() else { break };
+            *number = u16::from_be_bytes(*number).wrapping_add(sequence).to_be_bytes();
+            *time = u32::from_be_bytes(*time).wrapping_add(ticks).to_be_bytes();
+        }
+        Self { framed: out.freeze(), ..self.clone() }
+    }
+
     /// All packets with interleaved heads for `channel`; a copy.
     #[must_use]
     pub fn reframed(&self, channel: u8) -> Bytes {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::play::{PacketSink, Play};
+use super::super::play::{PacketSink, Play, PlayNext};
 use super::super::udp::UdpPair;
 use super::Connection;
 use super::setup::PendingReply;
@@ -12,7 +12,6 @@ use crate::base::time::BootTime;
 use crate::ingest::Entrance;
 use crate::ingest::rtsp_push::PushError;
 use crate::rtp::RtpUnit;
-use crate::stream::Next;
 use crate::wire::rtsp::{Command, Event, Step};
 
 /// Bytes read at once.
@@ -37,11 +36,15 @@ impl Connection {
         Ok(())
     }
 
+    fn is_playing(&self) -> bool {
+        self.play.as_ref().is_some_and(Play::is_playing)
+    }
+
     fn read(&mut self, now: BootTime) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
         match self.transport.try_read(&mut buffer) {
             // A reader over TCP may close its own direction and go on reading.
-            Ok(0) if self.play.is_some() && self.udp.is_none() => self.half_closed = true,
+            Ok(0) if self.udp.is_none() && self.is_playing() => self.half_closed = true,
             Ok(0) => self.end = Some("the peer closed"),
             Ok(length) => self.session.receive(now, &buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -143,14 +146,15 @@ impl Connection {
     }
 
     /// Takes a unit, and all that are there behind it, up to a batch.
-    fn take(&mut self, now: BootTime, next: Next<RtpUnit>) {
+    fn take(&mut self, now: BootTime, next: PlayNext) {
         let mut next = Some(next);
         while let Some(came) = next {
             match came {
-                Next::Item(unit) => self.send(now, &unit),
+                PlayNext::Unit(unit) => self.send(now, &unit),
                 // The stream counts it where it lags; the next unit is a key frame.
-                Next::Lagged(units) => self.handle.stats().dropped(units),
-                Next::Ended => self.stream_ended(now),
+                PlayNext::Lagged(units) => self.handle.stats().dropped(units),
+                PlayNext::RangeOver => {}
+                PlayNext::Ended => self.stream_ended(now),
             }
             let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
                 && self.udp.as_ref().is_none_or(UdpPair::is_empty)
@@ -176,7 +180,11 @@ impl Connection {
         if matches!(self.pending, Some(PendingReply::FirstUnit { .. })) {
             self.pending = None;
             let wall = Some(unit.captured.wall);
-            self.session.command(now, Command::Playing { starts: unit.starts.clone(), wall });
+            let starts = match &mut self.play {
+                Some(play) => play.begin_at(&unit.starts),
+                None => Vec::new(),
+            };
+            self.session.command(now, Command::Playing { starts, wall });
             // The reply goes out before the first packet.
             self.settle();
         }

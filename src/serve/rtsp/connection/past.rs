@@ -118,9 +118,15 @@ impl Connection {
 
     /// Sends no more until it is told to play again.
     pub(super) fn pause(&mut self) {
-        match self.play.as_mut().and_then(Play::past) {
-            Some(replay) => replay.pause(),
-            None => self.silence(),
+        if let Some(replay) = self.play.as_mut().and_then(Play::past) {
+            return replay.pause();
+        }
+        (self.inline, self.member) = (None, None);
+        if let Some(play) = &mut self.play {
+            play.pause();
+        }
+        if let Some(udp) = &mut self.udp {
+            udp.clear();
         }
     }
 
@@ -131,8 +137,13 @@ impl Connection {
             return self.answer(now, joined);
         }
         self.inline = None;
-        let source = PlaySource::Live(outlet.rtsp.join());
-        self.play = Some(Play::new(source, routes, cname(stream)));
+        let reader = outlet.rtsp.join();
+        if let Some(play) = &mut self.play {
+            play.resume(reader, routes);
+        } else {
+            let source = PlaySource::Live(reader);
+            self.play = Some(Play::new(source, routes, cname(stream)));
+        }
         self.pending = Some(PendingReply::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::Interest;
 
 use super::super::inline::{InlineHandle, Parked};
 use super::super::multicast::Membership;
-use super::super::play::Play;
+use super::super::play::{Play, PlayNext};
 use super::super::record::PublisherInput;
 use super::super::send_queue::SendQueue;
 use super::super::transport::Transport;
@@ -20,15 +20,13 @@ use super::setup::PendingReply;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::playback::PlaybackError;
-use crate::rtp::RtpUnit;
-use crate::stream::Next;
 
 /// What there was to wait for.
 pub(super) enum Input {
     Socket {
         readable: bool,
     },
-    Unit(Next<RtpUnit>),
+    Unit(PlayNext),
     Tracks,
     /// The recordings answered.
     Past(PlaybackReply),
@@ -148,7 +146,7 @@ async fn ready(transport: &mut Transport, interest: Option<Interest>) -> bool {
     }
 }
 
-async fn next_unit(play: Option<&mut Play>) -> Next<RtpUnit> {
+async fn next_unit(play: Option<&mut Play>) -> PlayNext {
     match play {
         Some(play) => play.next().await,
         None => std::future::pending().await,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::DropGuard;
 use tracing::debug;
 
-use super::super::play::{PacketSink, Play, PlaySource};
+use super::super::play::{PacketSink, Play, PlayNext, PlaySource};
 use super::super::send_queue::SendQueue;
 use super::super::udp::UdpPair;
 use super::rtcp_receivers::RtcpReceivers;
@@ -19,7 +19,6 @@ use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
 use crate::live::Outlet;
 use crate::media::TrackId;
-use crate::stream::Next;
 use crate::wire::rtsp::{Group, Route, Routed};
 
 /// The sender of one stream.
@@ -76,15 +75,15 @@ impl GroupSender {
                 }
             };
             match next {
-                Next::Item(unit) => {
+                PlayNext::Unit(unit) => {
                     let sink = PacketSink { tcp: &mut nowhere, udp: Some(&mut self.udp) };
                     if self.play.send(self.clock.boot(), &unit, sink).is_err() {
                         break;
                     }
                 }
                 // Counted where it lags; the next unit is a key frame.
-                Next::Lagged(_) => {}
-                Next::Ended => break,
+                PlayNext::Lagged(_) | PlayNext::RangeOver => {}
+                PlayNext::Ended => break,
             }
         }
         debug!(part = "multicast", lost = self.udp.refused(), "sender ended");
