@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::super::places::Place;
-use super::transport::Socket;
+use super::transport::socket::Socket;
 use crate::base::limits::{RTSP_TUNNEL_POSTS_MAX, RTSP_TUNNELS_HALF_OPEN_MAX};
 
 /// The tunnels of one door.

@@ -3,7 +3,7 @@
 //! Owns: the sockets of one peer and their options. Does not own: what the bytes say. A new kind
 //! of carrier is a variant here, or of [`Socket`] if it is one socket that reads and writes.
 
-mod socket;
+pub(super) mod socket;
 mod tls;
 mod tunnel;
 
