@@ -1,14 +1,16 @@
 //! RTP packets of one stream, built once per access unit for all RTSP readers.
 //!
-//! Owns: the packetizer task, which runs only while there are readers; SSRC, sequence and timestamps
-//! of each track, which stay the same for the life of the stream. Does not own: connections.
+//! Owns: the packetizer task, which runs only while there are readers; the SSRC, sequence numbers
+//! and timestamps of each track, which continue for the life of the stream. Does not own:
+//! connections.
 //!
 //! Invariants:
 //! 1. Packets are built once, whatever the number of readers; readers share the memory.
 //! 2. A reader begins at a key frame, at once when one is in the window.
-//! 3. A reader that lags by [`VIEWER_LAG_MAX`] or [`RTSP_LAG_BYTES_MAX`] is counted and goes on at
+//! 3. A reader that lags by [`VIEWER_LAG_MAX`] or [`RTSP_LAG_BYTES_MAX`] is counted and resumes at
 //!    the newest key frame; nobody waits for it.
-//! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it ([`InlineReader`]).
+//! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it
+//!    ([`InlineReader`]).
 
 mod inline;
 mod packetizer;
@@ -58,7 +60,7 @@ impl Shared {
 }
 
 impl RtpOutput {
-    /// Makes the outlet of `stream`; its tasks live in `supervisor`.
+    /// Makes the RTP output of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
         let shared = Shared {
@@ -126,7 +128,7 @@ impl RtpOutput {
     }
 }
 
-/// Where packets leave the packetizer. When it goes, its readers are told, those on readers too.
+/// Where packets leave the packetizer. Dropping it ends its readers, inline ones too.
 #[derive(Debug)]
 struct PacketPublisher {
     publisher: Option<Publisher<RtpUnit>>,
@@ -171,7 +173,7 @@ impl Reader {
     }
 
     /// Lets the packetizer serve `reader` inline whenever it has packed a unit, until the place is given up.
-    /// Whoever enrols serves the reader once himself, for what came before.
+    /// The caller must serve it once itself, to catch up on what came before.
     #[must_use]
     pub fn register(&self, reader: Arc<dyn InlineReader>) -> Registration {
         let id = self.shared.inline.register(reader);

@@ -18,13 +18,13 @@ use crate::supervise::TaskContext;
 use crate::wire::rtp::Packetizer;
 use crate::wire::rtsp::Start;
 
-/// How often the packetizer looks whether anybody still reads.
+/// How often the packetizer checks whether there are still readers.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why the packetizer ended; it never fails by itself.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PacketizeError {
-    /// It was told to, or nobody reads.
+    /// It was stopped, or has no readers.
     #[error("stopped")]
     Stopped,
 }
@@ -44,7 +44,7 @@ pub(super) struct StreamPacketizer {
 #[derive(Debug)]
 struct TrackState {
     packetizer: Packetizer,
-    /// Decoding time of the newest unit packed by this packetizer or the one before its restart.
+    /// Decoding time of the newest unit that was packetized, before a restart of the task too.
     last_ticks: Option<i64>,
     rate: Rate,
 }
@@ -66,14 +66,14 @@ impl StreamPacketizer {
         self.tracks.get(usize::from(track.0)).map(|state| state.packetizer.ssrc())
     }
 
-    /// Forgets which units were packed: readers to come need the newest GOP from its beginning.
+    /// Forgets which units were packetized: new readers need the newest GOP from its beginning.
     pub(super) fn begin_anew(&mut self) {
         for state in &mut self.tracks {
             state.last_ticks = None;
         }
     }
 
-    /// Packs `unit`; nothing when it was packed before or has a track that is not served.
+    /// Packetizes `unit`; `None` when that was done before, or its track is not served.
     pub(super) fn packetize(
         &mut self,
         unit: &AccessUnit,
@@ -120,7 +120,7 @@ impl StreamPacketizer {
     }
 }
 
-/// Packs until stopped, or until nobody has read for [`RTP_LINGER_TIME`].
+/// Packetizes until stopped, or until there were no readers for [`RTP_LINGER_TIME`].
 pub(super) async fn run(
     shared: Arc<Shared>,
     out: Arc<PacketPublisher>,
@@ -169,7 +169,7 @@ async fn sleep(pause: Option<Duration>) {
     }
 }
 
-/// Takes the packetizer out of use unless somebody has begun to read again.
+/// Retires the packetizer unless a reader has joined meanwhile; says whether it did.
 fn retire(shared: &Shared) -> bool {
     let mut running = shared.running();
     let unread = shared.readers.load(Relaxed) == 0;

@@ -1,6 +1,6 @@
 //! When the next packets to a UDP reader may leave.
 //!
-//! Owns: the bucket. How wide the gaps are follows from the stream (`live::rtsp`).
+//! Owns: the leaky bucket. The gap between packets comes with each unit (`rtp::Rate`).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One peer that publishes: its seat, and the ports its packets come to.
+//! One peer that publishes: its place as the stream's publisher, and the ports it sends to.
 //!
 //! Owns: the way of packets from the sockets to the source, and of receiver reports back. Does
 //! not own: what becomes of the packets (`source::rtsp_push`).
@@ -43,7 +43,7 @@ pub(super) enum PublisherInput {
     Displaced(PushError),
 }
 
-/// What a peer is told that gets no seat.
+/// The answer to a peer that may not publish now.
 pub(super) fn refusal(why: Unseated) -> Refusal {
     match why {
         Unseated::Taken => Refusal::Taken,

@@ -29,7 +29,8 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 /// Pause after an accept that failed, which mostly means that descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The RTSP door. Clones share the limits on connections, so one door serves all listeners.
+/// The RTSP server. Clones share everything, limits on connections included: build one and
+/// clone it for each listening address.
 #[derive(Clone, Debug)]
 pub struct RtspServer {
     outlets: Arc<Directory<Outlet>>,
@@ -47,7 +48,7 @@ pub struct RtspServer {
 /// Why an accept loop ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// It was told to.
+    /// The daemon stops, or the address is no longer configured.
     #[error("stopped")]
     Stopped,
 }
@@ -59,7 +60,7 @@ impl Fault for ServerError {
 }
 
 impl RtspServer {
-    /// A door to `outlets` that lets everybody in; its connections live in `supervisor`.
+    /// Serves `outlets` to everybody; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
         Self {
@@ -76,13 +77,13 @@ impl RtspServer {
         }
     }
 
-    /// The same door with a guard, and with a list of who is here.
+    /// Authorizes and lists sessions in `registry`.
     #[must_use]
     pub fn with_registry(self, registry: SessionRegistry) -> Self {
         Self { registry, ..self }
     }
 
-    /// The same door with streams that may be published, or are to be had elsewhere.
+    /// Knows streams that may be published, or that another host serves.
     #[must_use]
     pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
         Self { entrances, ..self }
@@ -100,7 +101,7 @@ impl RtspServer {
         Self { places, ..self }
     }
 
-    /// The same door with multicast groups, which all doors share.
+    /// Offers multicast groups, which all servers share.
     #[must_use]
     pub fn with_multicast(self, multicast: Multicast) -> Self {
         Self { multicast, ..self }
@@ -118,7 +119,7 @@ impl RtspServer {
         Self { supervisor, ..self }
     }
 
-    /// The same door speaking TLS (RTSPS) with the certificate of `tls`.
+    /// Speaks TLS (RTSPS) with the certificate of `tls`.
     #[must_use]
     pub fn secured(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
@@ -133,7 +134,7 @@ impl RtspServer {
         self.supervisor.keep(spec, move |context| door.clone().run(Arc::clone(&listener), context));
     }
 
-    /// One life of the accept loop; ends only when it is told to.
+    /// One life of the accept loop; ends only when it is stopped.
     pub async fn run(
         self,
         listener: Arc<TcpListener>,

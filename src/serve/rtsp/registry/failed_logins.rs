@@ -1,4 +1,4 @@
-//! The ledger of wrong passwords on disk, so that a restart forgives nobody.
+//! Failed logins on disk, so that a restart does not forgive guessing.
 //!
 //! Owns: one small file, written as a whole when something changed and put in place at once.
 //! Losing the last seconds of it forgives a few guesses; a damaged one counts as none.
@@ -23,7 +23,7 @@ use crate::wire::rtsp::auth::{Guard, SavedFailures};
 /// The file's name.
 const NAME: &str = "wrong-passwords.json";
 
-/// Why the ledger is not kept.
+/// Why failed logins are not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum FailedLoginsError {
     /// It could not be written; it is tried again.
@@ -34,7 +34,7 @@ pub enum FailedLoginsError {
         /// Why.
         source: io::Error,
     },
-    /// It was told to end.
+    /// The task was stopped.
     #[error("stopped")]
     Stopped,
 }
@@ -48,7 +48,7 @@ impl Fault for FailedLoginsError {
     }
 }
 
-/// Takes over what a former life wrote into `data_dir`. A disk that hangs holds nothing up.
+/// Reads what was kept in `data_dir` before a restart. A disk that hangs delays nothing.
 pub async fn read_failed_logins(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
     let path = data_dir.join(NAME);
     let task = tokio::task::spawn_blocking(move || read(&path));
@@ -57,8 +57,8 @@ pub async fn read_failed_logins(guard: &Guard, data_dir: &Path, clock: &dyn Cloc
             guard.failures().restore(clock.boot(), clock.wall(), &ledger);
         }
         Ok(Ok(Ok(None))) => {}
-        Ok(Ok(Err(error))) => warn!(part = "rtsp", %error, "ledger of wrong passwords not read"),
-        Ok(Err(_)) | Err(_) => warn!(part = "rtsp", "ledger of wrong passwords not read in time"),
+        Ok(Ok(Err(error))) => warn!(part = "rtsp", %error, "failed logins not read, none count"),
+        Ok(Err(_)) | Err(_) => warn!(part = "rtsp", "failed logins not read in time, none count"),
     }
 }
 
@@ -73,7 +73,7 @@ fn read(path: &Path) -> io::Result<Option<SavedFailures>> {
     serde_json::from_str(&text).map(Some).map_err(io::Error::other)
 }
 
-/// Keeps the ledger of `guard` in `data_dir` as the task `rtsp/ledger`.
+/// Keeps the failed logins of `guard` in `data_dir`, as the task `rtsp/ledger`.
 pub fn keep_failed_logins(guard: &Arc<Guard>, data_dir: &Path, supervisor: &Supervisor) {
     let (guard, path) = (Arc::clone(guard), data_dir.join(NAME));
     supervisor.keep(TaskSpec::new("rtsp/ledger"), move |context| {

@@ -1,6 +1,6 @@
 //! One connection as the registry knows it.
 //!
-//! Owns: what it does and how much, told by the connection; the wish that it end. Figures are
+//! Owns: what it does and how much, as the connection reports; the signal to end it. Figures are
 //! written with every access unit, so they are single words that nobody waits for.
 
 use std::net::SocketAddr;
@@ -48,14 +48,14 @@ struct Facts {
     since: WallTime,
 }
 
-/// A session, as the API tells it.
+/// A session, as the API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionReport {
-    /// Names it in the API; nothing that RTSP knows.
+    /// Its id in the API, which differs from the one in RTSP.
     pub id: String,
-    /// From where it came.
+    /// Its address.
     pub peer: String,
-    /// What it calls its program.
+    /// Its User-Agent.
     pub user_agent: Option<String>,
     /// The account; `None` where there are no accounts.
     pub user: Option<String>,
@@ -92,14 +92,14 @@ impl SessionStats {
         self.facts().stream.is_some()
     }
 
-    /// Tells the connection to end; `false` when it was told before.
+    /// Ends the connection; `false` when that was asked before.
     pub(super) fn end(&self) -> bool {
         let first = !self.end.is_cancelled();
         self.end.cancel();
         first
     }
 
-    /// Whose session it is, of which stream, and which way media flows.
+    /// The account and stream of the session, and which way media flows.
     pub(super) fn doing(&self) -> Option<(Option<Arc<str>>, String, Flowing)> {
         let facts = self.facts();
         Some((facts.user.clone(), facts.stream.clone()?, facts.flow))

@@ -1,7 +1,7 @@
-//! What all RTSP doors share: who is let in, who is here, who failed.
+//! The sessions of all RTSP listeners: authorization, who is connected, who failed.
 //!
-//! Owns: the list of connections and the last failures, both for the API; the ledger of wrong
-//! passwords on disk. Does not own: any connection; each tells of itself and is told to end.
+//! Owns: the list of connections and the last failures, both for the API; failed logins on disk.
+//! Does not own: connections; each reports about itself through its [`SessionHandle`].
 
 mod failed_logins;
 mod handle;
@@ -33,22 +33,22 @@ struct Shared {
     failures: Mutex<VecDeque<FailureReport>>,
 }
 
-/// A client that failed, as the API tells it.
+/// A client that failed, as the API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureReport {
     /// Names it in the API.
     pub id: String,
     /// When it failed last.
     pub at: WallTime,
-    /// From where it came.
+    /// Its address.
     pub peer: String,
-    /// What it calls its program.
+    /// Its User-Agent.
     pub user_agent: Option<String>,
-    /// The account that it proved to be.
+    /// The account it signed in to.
     pub user: Option<String>,
-    /// What it was refused, or why its connection was ended.
+    /// Why it was refused, or why its connection ended.
     pub reason: String,
-    /// What was said.
+    /// The dialogue, without secrets.
     #[serde(skip)]
     pub transcript: String,
 }
@@ -65,7 +65,7 @@ impl SessionRegistry {
         }))
     }
 
-    /// Who is let in.
+    /// The rules of who may do what.
     #[must_use]
     pub fn guard(&self) -> &Arc<Guard> {
         &self.0.guard
@@ -90,7 +90,7 @@ impl SessionRegistry {
         self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everybody who has something set up, oldest first. `newest` says when the newest unit of a
+    /// All sessions, oldest first. `newest` says when the newest unit of a
     /// stream came.
     #[must_use]
     pub fn sessions(&self, newest: impl Fn(&str) -> Option<BootTime>) -> Vec<SessionReport> {
@@ -108,7 +108,7 @@ impl SessionRegistry {
         found.is_some_and(|stats| stats.is_set_up() && stats.end())
     }
 
-    /// Ends every session that the rules no longer allow; how many.
+    /// Ends every session that the rules no longer allow; returns how many.
     pub fn end_unauthorized(&self) -> usize {
         let sessions: Vec<_> = self.open().values().cloned().collect();
         let strangers = sessions.iter().filter(|stats| {
