@@ -22,6 +22,12 @@ fn video(level: u8) -> Arc<CodecParams> {
     Arc::new(CodecParams::from_h264_sets(&sps, PPS).unwrap())
 }
 
+/// High 10 in place of High.
+fn other_profile() -> Arc<CodecParams> {
+    let sps = [0x67, 0x6e, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    Arc::new(CodecParams::from_h264_sets(&sps, PPS).unwrap())
+}
+
 fn audio() -> Arc<CodecParams> {
     Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1))
 }
@@ -93,7 +99,7 @@ fn a_fragment_does_not_outgrow_its_limit() {
 #[test]
 fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
     let mut cutter = Cutter::default();
-    let (old, new) = (video(0x33), video(0x28));
+    let (old, new) = (video(0x33), other_profile());
     assert!(cutter.push(unit(1, 0, &old, 0, true), None).is_none());
     let first = cutter.push(unit(1, 0, &new, 40, false), None).unwrap();
     assert!(cutter.push(unit(1, 0, &new, 80, true), None).is_none());

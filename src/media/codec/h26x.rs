@@ -286,6 +286,20 @@ mod tests {
     }
 
     #[test]
+    fn another_level_is_no_other_decoder_and_another_profile_is() {
+        let of = |sps: &[u8]| CodecParams::from_h264_sets(sps, PPS).unwrap();
+        let changed = |at: usize, octet: u8| {
+            let mut sps = SPS.to_vec();
+            sps[at] = octet;
+            of(&sps)
+        };
+        let params = of(SPS);
+        assert_ne!(changed(3, 0x28), params);
+        assert!(changed(3, 0x28).is_alike(&params));
+        assert!(!changed(1, 0x6e).is_alike(&params), "High 10");
+    }
+
+    #[test]
     fn an_h265_record_says_its_codecs_string() {
         // Main, level 4.0; Main 10 in the high tier, level 5.1.
         let main = [1, 1, 0x60, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 120];

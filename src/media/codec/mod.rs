@@ -222,16 +222,27 @@ impl CodecParams {
         if is_delimiter { 4 + nal.len() } else { 0 }
     }
 
-    /// Whether a decoder that was set up for `other` takes this as it comes: at most the content
-    /// of parameter sets differs.
+    /// Whether a decoder that was set up for `other` takes this as it comes: codec, profile and shape
+    /// are the same, at most the level and other content of parameter sets differ.
     #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {
         let is_video = self.kind() == Kind::Video;
         self == other
             || is_video
                 && std::mem::discriminant(&self.codec) == std::mem::discriminant(&other.codec)
-                && (self.clock_rate, &self.rfc6381, self.shape)
-                    == (other.clock_rate, &other.rfc6381, other.shape)
+                && (self.clock_rate, self.profile(), self.shape)
+                    == (other.clock_rate, other.profile(), other.shape)
+    }
+
+    /// What `codecs=` says without the level: `avc1.` and two digits of profile (RFC 6381 §3.3), or
+    /// `hvc1.` and profile with its compatibility (ISO/IEC 14496-15 §E.3).
+    fn profile(&self) -> Option<&str> {
+        let codecs = self.rfc6381.as_deref()?;
+        match self.codec {
+            Codec::H264 { .. } => codecs.get(..7),
+            Codec::H265 { .. } => codecs.get(..codecs.match_indices('.').nth(2)?.0),
+            _ => Some(codecs),
+        }
     }
 }
 
