@@ -34,7 +34,8 @@ fn check(live: &Live, ask: &Ask) -> Result<(), (StatusCode, &'static str)> {
     }
     let range = ask.request.header(&headers::RANGE).map(HeaderValue::as_str);
     match range.map_or(Ok(None), Range::parse).map_err(RangeError::refusal)? {
-        None | Some(Range::Now) => Ok(()),
+        // libcurl sends the range of its PLAY, all there is, with every request.
+        None | Some(Range::Now | Range::Npt { from_nanos: 0, until_nanos: None }) => Ok(()),
         Some(_) => Err((StatusCode::InvalidRange, "PAUSE takes effect at once: leave Range out")),
     }
 }

@@ -65,6 +65,10 @@ fn pause_is_at_once_and_for_all_tracks() {
     assert_eq!(status(&bench.ask("PAUSE", "rtsp://h/gate", "Range: npt=now-\r\n")), 200);
     assert_eq!(bench.events.last(), Some(&Event::Pause));
     let mut bench = Bench::new();
+    bench.play();
+    let of_libcurl = "Range: npt=0.000-\r\n";
+    assert_eq!(status(&bench.ask("PAUSE", "rtsp://h/gate", of_libcurl)), 200);
+    let mut bench = Bench::new();
     bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
     bench.ask("PLAY", "rtsp://h/gate/trackID=0", "");
     assert_eq!(status(&bench.ask("PAUSE", "rtsp://h/gate/trackID=0", "")), 200, "its only track");
