@@ -18,10 +18,15 @@ fn the_page_plays_the_demo_stream_in_chromium() {
         page.join("node_modules/.bin/vitest").exists(),
         "the page's tools are not installed; use `make test`"
     );
-    let mut daemon = Daemon::start_new(
+    let mut daemon = Daemon::new(
         "256MiB",
         "[stream.demo]\nsource = { kind = \"pattern\", width = 1280, height = 720, fps = 25 }",
     );
+    // The name under which the browser opens the page, see e2e/browser.ts.
+    let text = std::fs::read_to_string(daemon.config()).unwrap();
+    let text = text.replace("[http]\n", "[http]\nhosts = [\"box.test\"]\n");
+    std::fs::write(daemon.config(), text).unwrap();
+    daemon.start();
     daemon.wait_state("demo", "live", Duration::from_secs(20));
     // Footage, a gap, and enough footage behind it to step through.
     let recorded = |daemon: &Daemon, run: usize, secs: u64| {

@@ -165,7 +165,7 @@ fn a_certificate_of_the_configuration_is_shown_and_exchanged_without_a_restart()
     std::fs::copy(dir.join("tls/own.pem"), dir.join("key.pem")).unwrap();
     daemon.reload();
     wait_for("the fault is told", PATIENCE, || {
-        daemon.logs().contains("certificate not changed").then_some(())
+        daemon.logs().contains("cannot load the certificate, keeping the old one").then_some(())
     });
     shows("second.example");
 }

@@ -43,6 +43,10 @@ pub(crate) struct Written {
     bytes: Bytes,
     /// Its file and lap, as the writes said: more than one when a write failed.
     laps: Vec<(PathBuf, u64)>,
+    /// Where in the last of these files, in bytes.
+    at: u64,
+    /// It was cut off there again.
+    is_cut: bool,
 }
 
 /// A fragment found on a disk.
@@ -94,7 +98,20 @@ impl Ledger {
         bytes: Bytes,
     ) {
         let (state, seen, laps) = (State::Taken, life, Vec::new());
-        let written = Written { stream, state, begun, taken_at, life, true_end, seen, bytes, laps };
+        let (at, is_cut) = (0, false);
+        let written = Written {
+            stream,
+            state,
+            begun,
+            taken_at,
+            life,
+            true_end,
+            seen,
+            bytes,
+            laps,
+            at,
+            is_cut,
+        };
         self.fragments.insert(id, written);
     }
 
@@ -108,17 +125,26 @@ impl Ledger {
         for event in events {
             match event {
                 Event::Wrote { path, at: 0, .. } => gone.extend(self.evict(path)),
-                Event::Wrote { path, bytes, .. } => {
+                Event::Wrote { path, at, bytes } => {
                     if let Some(id) = id_of(&bytes) {
                         // The seal, and the header of the `free` box behind it.
                         let seal = bytes.len() - SEAL_BYTES - 8;
                         let generation = Seal::peek(&bytes[seal..]).expect("a seal").generation;
                         let fragment = self.fragments.get_mut(&id).expect("it was handed over");
                         fragment.laps.push((path, generation));
+                        (fragment.at, fragment.is_cut) = (at, false);
+                    } else {
+                        // A tail that was written in trouble is cut off: what nobody was told of
+                        // there is none of the lap, though its file was synced.
+                        for fragment in self.in_file(&path).filter(|cut| cut.at >= at) {
+                            if fragment.state <= State::Synced {
+                                (fragment.state, fragment.is_cut) = (State::Taken, true);
+                            }
+                        }
                     }
                 }
                 Event::Synced { path } => {
-                    for fragment in self.in_file(&path) {
+                    for fragment in self.in_file(&path).filter(|fragment| !fragment.is_cut) {
                         fragment.state = fragment.state.max(State::Synced);
                     }
                 }
