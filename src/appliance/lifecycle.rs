@@ -37,7 +37,7 @@ use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
-use crate::wire::rtsp::auth::{Guard, Rules};
+use crate::wire::rtsp::auth::{Authorizer, Rules};
 
 /// The running appliance.
 pub(super) struct Appliance {
@@ -247,9 +247,9 @@ async fn open_registry(
 ) -> anyhow::Result<SessionRegistry> {
     let key = random::bytes().context("no random bytes")?;
     let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
-    let registry = SessionRegistry::new(Guard::new(&key, rules));
-    read_failed_logins(registry.guard(), &config.data_dir, &**clock).await;
-    keep_failed_logins(registry.guard(), &config.data_dir, supervisor);
+    let registry = SessionRegistry::new(Authorizer::new(&key, rules));
+    read_failed_logins(registry.authorizer(), &config.data_dir, &**clock).await;
+    keep_failed_logins(registry.authorizer(), &config.data_dir, supervisor);
     Ok(registry)
 }
 

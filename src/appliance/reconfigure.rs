@@ -33,7 +33,7 @@ const SETTINGS: [Apply; 7] = [
     },
     |live, config| {
         let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
-        live.services.rtsp.guard().change(rules);
+        live.services.rtsp.authorizer().change(rules);
         live.services.rtsp.end_unauthorized();
     },
     |live, config| live.services.rtsp.wait_for_peers(config.rtsp_session_timeout),

@@ -29,9 +29,9 @@ pub const RTSP_SESSION_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 pub const RTSP_PUBLISH_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Longest format parameters of an announced medium; longer ones are not read, and parameter sets
 /// have to come with the pictures.
-pub const OFFER_FMTP_BYTES_MAX: usize = 8 << 10;
+pub const SDP_FMTP_BYTES_MAX: usize = 8 << 10;
 /// Media of one announced description; more get 400. Those that are not carried are let go.
-pub const OFFER_MEDIA_MAX: usize = 16;
+pub const SDP_MEDIA_MAX: usize = 16;
 /// Largest RTP packet including its header, so that Ethernet and tunnels carry it whole.
 pub const RTP_PACKET_BYTES_MAX: usize = 1_400;
 /// Packets of one track held back until those before them come; past it what is missing is lost.

@@ -22,7 +22,7 @@ use crate::media::codec::{Law, ParamsError, VIDEO_CLOCK_RATE, opus_packet_ticks}
 use crate::media::parameter_sets::Standard;
 use crate::media::{CodecParams, Kind};
 use crate::wire::rtp::RtpPacket;
-use crate::wire::rtsp::OfferedMedium;
+use crate::wire::rtsp::MediaDescription;
 
 /// First room for the packets of a frame; it grows with what comes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Depacketizer {
 impl Depacketizer {
     /// The depacketizer of `medium` and what is known of the track; `None` when it is not one
     /// that we carry, or is described so that it cannot be read.
-    pub(crate) fn open(medium: &OfferedMedium) -> Option<(Self, LaneSpec)> {
+    pub(crate) fn open(medium: &MediaDescription) -> Option<(Self, LaneSpec)> {
         let clock_rate = NonZeroU32::new(medium.clock_rate)?;
         let kind = match medium.kind.as_str() {
             "video" => Kind::Video,
@@ -158,7 +158,7 @@ impl Depacketizer {
 }
 
 /// Whether the track is in stereo is said in one place (RFC 7587 §6.1).
-fn opus(medium: &OfferedMedium) -> CodecParams {
+fn opus(medium: &MediaDescription) -> CodecParams {
     let fmtp = medium.fmtp.as_deref().unwrap_or_default().to_ascii_lowercase();
     let stereo = fmtp.split(';').any(|part| part.trim() == "sprop-stereo=1");
     CodecParams::opus(if stereo { 2 } else { 1 })
@@ -166,14 +166,14 @@ fn opus(medium: &OfferedMedium) -> CodecParams {
 
 /// Our own depacketizer and what the description says of the parameters. Pictures may come to say
 /// them later, in-band.
-fn h26x(standard: Standard, medium: &OfferedMedium) -> (Codec, Option<CodecParams>) {
+fn h26x(standard: Standard, medium: &MediaDescription) -> (Codec, Option<CodecParams>) {
     let codec = H26x::new(standard, medium.fmtp.as_deref());
     let params = codec.params().and_then(Result::ok);
     (Codec::H26x(Box::new(codec)), params)
 }
 
 /// retina's depacketizer and what the description says of the parameters.
-fn retinas(medium: &OfferedMedium) -> Option<(Codec, Option<CodecParams>)> {
+fn retinas(medium: &MediaDescription) -> Option<(Codec, Option<CodecParams>)> {
     let channels = medium.channels.and_then(NonZeroU16::new);
     let mut codec = retina::codec::Depacketizer::new(
         &medium.kind,

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::error::{PushError, Unseated};
 use super::seat::Seat;
 use crate::base::limits::{
-    OFFER_MEDIA_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX, SOURCE_BYTES_PER_SEC_MAX,
+    PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX, SDP_MEDIA_MAX, SOURCE_BYTES_PER_SEC_MAX,
     SOURCE_RATE_WINDOW,
 };
 use crate::base::time::{BootTime, SharedClock};
@@ -22,7 +22,7 @@ use crate::wire::rtp::rtcp::sender_time;
 use crate::wire::rtp::{
     Delivery, JitterBuffer, OrderedPacket, ReceiverStats, RtpPacket, TimestampUnwrapper,
 };
-use crate::wire::rtsp::Offer;
+use crate::wire::rtsp::SessionDescription;
 
 /// How the packets of a track come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(super) struct Lane {
 
 /// The first video and the first audio track of `tracks` that we carry, video first.
 pub(super) fn lanes(
-    offer: &Offer,
+    offer: &SessionDescription,
     tracks: &[(TrackId, Carriage)],
 ) -> Result<Vec<(Lane, LaneSpec)>, Unseated> {
     let mut chosen: Vec<(Lane, LaneSpec)> = Vec::new();
@@ -108,7 +108,7 @@ pub(super) fn lanes(
         chosen.push((lane, spec));
     }
     if chosen.is_empty() {
-        let names = offer.media.iter().take(OFFER_MEDIA_MAX).map(|medium| {
+        let names = offer.media.iter().take(SDP_MEDIA_MAX).map(|medium| {
             let name = medium.encoding.chars().filter(char::is_ascii_graphic).take(20);
             name.collect::<String>().to_uppercase()
         });

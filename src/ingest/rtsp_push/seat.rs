@@ -15,7 +15,7 @@ use crate::base::time::SharedClock;
 use crate::ingest::rtp::{Run, TimelineEnd};
 use crate::media::TrackId;
 use crate::stream::{State, Stream};
-use crate::wire::rtsp::Offer;
+use crate::wire::rtsp::SessionDescription;
 
 /// The one place from which a stream is published.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Seat {
     }
 
     /// Whether `offer` could be published now.
-    pub fn check(&self, offer: &Offer) -> Result<(), Unseated> {
+    pub fn check(&self, offer: &SessionDescription) -> Result<(), Unseated> {
         let inner = self.lock();
         self.is_free(&inner)?;
         let all: Vec<_> = offer.media.iter().enumerate().map(|(at, _)| track(at)).collect();
@@ -74,7 +74,7 @@ impl Seat {
     /// is for the numbers that its reports carry.
     pub fn sit(
         self: &Arc<Self>,
-        offer: &Offer,
+        offer: &SessionDescription,
         tracks: &[(TrackId, Carriage)],
         seed: u64,
     ) -> Result<Publisher, Unseated> {

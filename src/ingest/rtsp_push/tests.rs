@@ -13,7 +13,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, HandClock};
 use crate::media::{AccessUnit, ClockSource, Codec, Entry, TrackId};
 use crate::stream::{Allowance, Next, State, Subscriber};
-use crate::wire::rtsp::Offer;
+use crate::wire::rtsp::SessionDescription;
 
 /// High profile, 1080p; with its picture parameter set.
 const SPS: &[u8] = &[0x67, 0x64, 0, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -31,8 +31,8 @@ struct Bench {
     sequence: u16,
 }
 
-fn offer(sdp: &str) -> Offer {
-    Offer::parse(sdp.as_bytes()).unwrap()
+fn offer(sdp: &str) -> SessionDescription {
+    SessionDescription::parse(sdp.as_bytes()).unwrap()
 }
 
 fn opened(take_over: bool) -> (Arc<HandClock>, Arc<Stream>, Arc<Seat>) {

@@ -173,7 +173,7 @@ impl Scrape {
     }
 
     fn passwords(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let (wrong, refused) = self.0.rtsp.guard().failures().counts();
+        let (wrong, refused) = self.0.rtsp.authorizer().failures().counts();
         for (name, help, count) in [
             ("wrong_passwords", "Wrong passwords", wrong),
             ("refused_passwords", "Passwords not looked at after too many wrong ones", refused),

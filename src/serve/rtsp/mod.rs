@@ -11,7 +11,7 @@
 //! 2. A reader that takes no byte for [`RTSP_WRITE_STALL_MAX`] is cut; one that vanishes too,
 //!    by the kernel's user timeout of the same length.
 //! 3. A TLS handshake that takes longer than [`TLS_HANDSHAKE_TIME_MAX`] ends its connection.
-//! 4. The [`SessionRegistry`]'s guard authorizes a peer before anything is asked of a stream; a
+//! 4. The [`SessionRegistry`]'s authorizer authorizes a peer before anything is asked of a stream; a
 //!    session that loses its right is ended.
 //! 5. Media over UDP goes only to the connection's peer or to the stream's own group, at a pace
 //!    the receiver's socket buffer can take.

@@ -15,7 +15,7 @@ use crate::base::time::BootTime;
 use crate::ingest::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
 use crate::media::TrackId;
 use crate::wire::rtp::interleaved;
-use crate::wire::rtsp::{Medium, Offer, Refusal, Route, Routed};
+use crate::wire::rtsp::{Medium, Refusal, Route, Routed, SessionDescription};
 
 /// Datagrams taken at once, before anything else gets its turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
@@ -77,7 +77,7 @@ impl Record {
     pub(super) fn begin(
         &mut self,
         seat: &Arc<Seat>,
-        offer: &Offer,
+        offer: &SessionDescription,
         routes: Vec<Routed>,
         seed: u64,
     ) -> Result<(), Refusal> {

@@ -163,7 +163,7 @@ impl RtspServer {
 
     fn welcome(&self, socket: TcpStream, peer: SocketAddr, context: &TaskContext) {
         let ip = peer.ip().to_canonical();
-        let proven = !self.registry.guard().needs_account(ip);
+        let proven = !self.registry.authorizer().needs_account(ip);
         let Some(place) = self.places.enter(ip, proven) else {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;

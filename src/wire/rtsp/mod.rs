@@ -2,15 +2,17 @@
 
 pub mod auth;
 mod channel;
+mod description;
 mod frame;
 mod live;
+mod message;
 mod method;
-mod offer;
 mod range;
 mod refusal;
 mod reply;
 mod sdp;
 mod session;
+mod state;
 mod target;
 mod transcript;
 mod transport;
@@ -18,12 +20,13 @@ pub mod tunnel;
 mod wish;
 
 pub use channel::{Channel, Channels};
+pub use description::{DescriptionError, MediaDescription, SessionDescription};
 pub use live::{Medium, Routed};
-pub use offer::{Offer, OfferError, OfferedMedium};
+pub use message::{Command, Event, Start, Step};
 pub use range::{Span, Unreadable, any_date};
 pub use refusal::Refusal;
 pub use sdp::Details;
-pub use session::{Command, Event, Flowing, Session, Start, Step, View};
+pub use session::{Flowing, Session, View};
 pub use target::Target;
 pub use transcript::Failure;
 pub use transport::{Group, Route};

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rtsp_types::{StatusCode, headers};
 
-use super::method::PUBLIC;
-use super::reply::Reply;
+use super::reply::{PUBLIC, Reply};
 
 /// When a stream that is not ready is worth another try.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

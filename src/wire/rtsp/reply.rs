@@ -10,6 +10,10 @@ use crate::base::time::WallTime;
 /// The name in every reply; no version, which would only tell an attacker what to try.
 const SERVER: &str = "Holdfast";
 
+/// What is answered to "what can you do".
+pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, \
+    TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
 /// A reply that still lacks what every reply carries.
 #[derive(Debug)]
 pub(super) struct Reply {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast::wire::rtsp::Event;
 
 use super::input::line;
-use super::media::{accounts, guard};
+use super::media::{accounts, authorizer};
 use super::peer::Peer;
 
 /// Feeds one input: a header's value, once as it is and once with the nonce that was told in the
@@ -14,9 +14,10 @@ pub fn eat(bytes: &[u8]) {
     let mut accounts = accounts();
     // Nobody knows a password with this hash; the name is in what is kept.
     accounts.remove("nvr");
-    let guard = guard(accounts);
+    let authorizer = authorizer(accounts);
     for secure in [false, true] {
-        let mut peer = Peer::new(|session| session.guarded(guard.clone()).secured(secure));
+        let mut peer =
+            Peer::new(|session| session.authorized_by(authorizer.clone()).secured(secure));
         ask(&mut peer, b"Digest");
         let told = String::from_utf8_lossy(&peer.said).into_owned();
         let nonce = told.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next());

@@ -12,7 +12,7 @@ use holdfast::base::time::{BootTime, Clock, WallTime};
 use holdfast::ingest::rtsp_push::{Came, Carriage, Config, Publisher};
 use holdfast::media::{AccessUnit, Kind, TrackId, nal};
 use holdfast::stream::{Allowance, Next, Stream, Subscriber};
-use holdfast::wire::rtsp::Offer;
+use holdfast::wire::rtsp::SessionDescription;
 
 use super::input::Input;
 
@@ -39,7 +39,8 @@ const OFFERS: [&str; 8] = [
 pub fn eat(bytes: &[u8]) {
     let mut input = Input(bytes);
     let choice = input.byte();
-    let offer = Offer::parse(OFFERS[usize::from(choice % 8)].as_bytes()).expect("it is one");
+    let offer =
+        SessionDescription::parse(OFFERS[usize::from(choice % 8)].as_bytes()).expect("it is one");
     let mut bench = Bench::open(&offer).expect("all of them are carried");
     bench.packets(input.0);
 }
@@ -75,7 +76,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// A publisher of `offer`, if anything of it is carried.
-    pub(crate) fn open(offer: &Offer) -> Option<Self> {
+    pub(crate) fn open(offer: &SessionDescription) -> Option<Self> {
         let clock = Arc::new(TestClock(AtomicU64::new(5_000)));
         let name = StreamName::parse("gate").expect("it is one");
         let stream = Stream::new(name, "rtsp_push", clock.wall());

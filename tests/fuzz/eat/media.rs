@@ -8,7 +8,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::secret::Secret;
 use holdfast::media::codec::Law;
 use holdfast::media::{CodecParams, RunId, Tracks};
-use holdfast::wire::rtsp::auth::{Account, Accounts, Guard, Rules, Scope};
+use holdfast::wire::rtsp::auth::{Account, Accounts, Authorizer, Rules, Scope};
 
 /// H.264 and A-law.
 pub(crate) fn tracks() -> Arc<Tracks> {
@@ -42,6 +42,6 @@ pub(crate) fn accounts() -> Accounts {
 }
 
 /// Lets these accounts in, with Digest and with Basic.
-pub(crate) fn guard(accounts: Accounts) -> Arc<Guard> {
-    Arc::new(Guard::new(&[7; 32], Rules::new(accounts, true)))
+pub(crate) fn authorizer(accounts: Accounts) -> Arc<Authorizer> {
+    Arc::new(Authorizer::new(&[7; 32], Rules::new(accounts, true)))
 }

@@ -1,7 +1,7 @@
 //! What a publisher announces, down to the depacketizers that it chooses.
 
-use holdfast::base::limits::{OFFER_FMTP_BYTES_MAX, OFFER_MEDIA_MAX};
-use holdfast::wire::rtsp::{Event, Offer};
+use holdfast::base::limits::{SDP_FMTP_BYTES_MAX, SDP_MEDIA_MAX};
+use holdfast::wire::rtsp::{Event, SessionDescription};
 
 use super::depacketise::Bench;
 use super::peer::Peer;
@@ -17,13 +17,13 @@ pub fn eat(bytes: &[u8]) {
     }
     peer.say(b"RECORD rtsp://h/gate RTSP/1.0\r\nCSeq: 3\r\n\r\n");
     let announced = peer.events.iter().any(|event| matches!(event, Event::Announce { .. }));
-    let offer = Offer::parse(bytes);
+    let offer = SessionDescription::parse(bytes);
     assert!(!announced || offer.is_ok(), "what cannot be read was announced");
     let Ok(offer) = offer else { return };
-    assert!((1..=OFFER_MEDIA_MAX).contains(&offer.media.len()));
+    assert!((1..=SDP_MEDIA_MAX).contains(&offer.media.len()));
     for medium in &offer.media {
         assert!(medium.payload_type < 128);
-        assert!(medium.fmtp.as_ref().is_none_or(|fmtp| fmtp.len() <= OFFER_FMTP_BYTES_MAX));
+        assert!(medium.fmtp.as_ref().is_none_or(|fmtp| fmtp.len() <= SDP_FMTP_BYTES_MAX));
     }
     // Whatever is carried can also take a packet.
     if let Some(mut bench) = Bench::open(&offer) {

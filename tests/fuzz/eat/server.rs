@@ -10,7 +10,7 @@ use holdfast::wire::rtsp::auth::{Accounts, Rules};
 use holdfast::wire::rtsp::{Command, Details, Event, Refusal};
 
 use super::input::Input;
-use super::media::{accounts, guard, tracks};
+use super::media::{accounts, authorizer, tracks};
 use super::peer::{Peer, WALL};
 
 /// Stands before what is not said by the peer.
@@ -26,13 +26,14 @@ pub fn eat(bytes: &[u8]) {
     let mut input = Input(bytes);
     let shape = input.byte();
     let has = |flag: u8| shape & flag != 0;
-    let guard = guard(accounts());
+    let authorizer = authorizer(accounts());
     if !has(ACCOUNTS) {
-        guard.change(Rules { access: holdfast::wire::rtsp::auth::Access::Everybody, basic: true });
+        authorizer
+            .change(Rules { access: holdfast::wire::rtsp::auth::Access::Everybody, basic: true });
     }
     let timeout = Duration::from_secs(if has(SHORT) { 4 } else { 60 });
     let mut peer = Peer::new(|session| {
-        let session = session.guarded(guard.clone()).secured(has(SECURE));
+        let session = session.authorized_by(authorizer.clone()).secured(has(SECURE));
         session.with_multicast(has(MULTICAST)).with_timeout(timeout)
     })
     .forgetful();
@@ -47,7 +48,7 @@ pub fn eat(bytes: &[u8]) {
         if letter == b'x' {
             let accounts = if has(ACCOUNTS) { accounts() } else { Accounts::new() };
             let rest = accounts.into_iter().filter(|(name, _)| name != "nvr").collect();
-            guard.change(Rules::new(rest, false));
+            authorizer.change(Rules::new(rest, false));
         }
         act(&mut peer, letter);
         peer.go_on();

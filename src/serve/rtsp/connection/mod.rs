@@ -101,7 +101,7 @@ impl Connection {
         let ip = peer.ip().to_canonical();
         let session = Session::new(now, wall, ip, fastrand::u64(..))
             .secured(transport.is_secure())
-            .guarded(Arc::clone(registry.guard()))
+            .authorized_by(Arc::clone(registry.authorizer()))
             .with_timeout(registry.session_timeout())
             .with_channels(Arc::clone(&outlets) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4() && !transport.is_secure());

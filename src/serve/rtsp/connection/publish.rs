@@ -10,11 +10,15 @@ use crate::base::time::BootTime;
 use crate::ingest::Entrance;
 use crate::ingest::rtsp_push::{PushError, Seat};
 use crate::media::TrackId;
-use crate::wire::rtsp::{Command, Medium, Offer, Refusal, Route, Routed};
+use crate::wire::rtsp::{Command, Medium, Refusal, Route, Routed, SessionDescription};
 
 impl Connection {
     /// Whether `offer` may be published as `stream`.
-    pub(super) fn announce(&self, stream: &str, offer: &Offer) -> Result<Command, Refusal> {
+    pub(super) fn announce(
+        &self,
+        stream: &str,
+        offer: &SessionDescription,
+    ) -> Result<Command, Refusal> {
         self.seat(stream)?.check(offer).map_err(record::refusal)?;
         Ok(Command::Announced)
     }
@@ -41,7 +45,7 @@ impl Connection {
     pub(super) fn record(
         &mut self,
         stream: &str,
-        offer: &Offer,
+        offer: &SessionDescription,
         routes: Vec<Routed>,
     ) -> Result<Command, Refusal> {
         let seat = self.seat(stream)?;

@@ -18,7 +18,7 @@ use crate::base::limits::{
 };
 use crate::base::time::Clock;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
-use crate::wire::rtsp::auth::{Guard, SavedFailures};
+use crate::wire::rtsp::auth::{Authorizer, SavedFailures};
 
 /// The file's name.
 const NAME: &str = "wrong-passwords.json";
@@ -49,12 +49,12 @@ impl Fault for FailedLoginsError {
 }
 
 /// Reads what was kept in `data_dir` before a restart. A disk that hangs delays nothing.
-pub async fn read_failed_logins(guard: &Guard, data_dir: &Path, clock: &dyn Clock) {
+pub async fn read_failed_logins(authorizer: &Authorizer, data_dir: &Path, clock: &dyn Clock) {
     let path = data_dir.join(NAME);
     let task = tokio::task::spawn_blocking(move || read(&path));
     match tokio::time::timeout(AUTH_FAILURES_READ_TIME_MAX, task).await {
         Ok(Ok(Ok(Some(ledger)))) => {
-            guard.failures().restore(clock.boot(), clock.wall(), &ledger);
+            authorizer.failures().restore(clock.boot(), clock.wall(), &ledger);
         }
         Ok(Ok(Ok(None))) => {}
         Ok(Ok(Err(error))) => warn!(part = "rtsp", %error, "failed logins not read, none count"),
@@ -73,22 +73,22 @@ fn read(path: &Path) -> io::Result<Option<SavedFailures>> {
     serde_json::from_str(&text).map(Some).map_err(io::Error::other)
 }
 
-/// Keeps the failed logins of `guard` in `data_dir`, as the task `rtsp/ledger`.
-pub fn keep_failed_logins(guard: &Arc<Guard>, data_dir: &Path, supervisor: &Supervisor) {
-    let (guard, path) = (Arc::clone(guard), data_dir.join(NAME));
+/// Keeps the failed logins of `authorizer` in `data_dir`, as the task `rtsp/ledger`.
+pub fn keep_failed_logins(authorizer: &Arc<Authorizer>, data_dir: &Path, supervisor: &Supervisor) {
+    let (authorizer, path) = (Arc::clone(authorizer), data_dir.join(NAME));
     supervisor.keep(TaskSpec::new("rtsp/ledger"), move |context| {
-        run(Arc::clone(&guard), path.clone(), context)
+        run(Arc::clone(&authorizer), path.clone(), context)
     });
 }
 
 /// One life of the task. A ledger that could not be written is written by the next.
 async fn run(
-    guard: Arc<Guard>,
+    authorizer: Arc<Authorizer>,
     path: PathBuf,
     context: TaskContext,
 ) -> Result<Infallible, FailedLoginsError> {
     let mut written = 0;
-    let mut told = guard.failures().counts();
+    let mut told = authorizer.failures().counts();
     loop {
         let stopped = tokio::select! {
             biased;
@@ -96,7 +96,7 @@ async fn run(
             () = tokio::time::sleep(AUTH_FAILURES_PAUSE) => false,
         };
         let (ledger, changes, counts, last) = {
-            let failures = guard.failures();
+            let failures = authorizer.failures();
             let ledger = failures.saved(context.clock.boot(), context.clock.wall());
             (ledger, failures.changes(), failures.counts(), failures.last())
         };

@@ -19,7 +19,7 @@ pub(super) use handle::{SessionHandle, SessionStats};
 use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::Flowing;
-use crate::wire::rtsp::auth::{Guard, Right};
+use crate::wire::rtsp::auth::{Authorizer, Right};
 
 /// The RTSP sessions of all listeners. Clones share it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct SessionRegistry(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    guard: Arc<Guard>,
+    authorizer: Arc<Authorizer>,
     session_timeout: Mutex<Duration>,
     sessions: Mutex<BTreeMap<u64, Arc<SessionStats>>>,
     failures: Mutex<VecDeque<FailureReport>>,
@@ -54,11 +54,11 @@ pub struct FailureReport {
 }
 
 impl SessionRegistry {
-    /// A registry whose sessions `guard` authorizes.
+    /// A registry whose sessions `authorizer` authorizes.
     #[must_use]
-    pub fn new(guard: Guard) -> Self {
+    pub fn new(authorizer: Authorizer) -> Self {
         Self(Arc::new(Shared {
-            guard: Arc::new(guard),
+            authorizer: Arc::new(authorizer),
             session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
             sessions: Mutex::default(),
             failures: Mutex::default(),
@@ -67,8 +67,8 @@ impl SessionRegistry {
 
     /// The rules of who may do what.
     #[must_use]
-    pub fn guard(&self) -> &Arc<Guard> {
-        &self.0.guard
+    pub fn authorizer(&self) -> &Arc<Authorizer> {
+        &self.0.authorizer
     }
 
     /// How long a peer may be silent.
@@ -113,7 +113,7 @@ impl SessionRegistry {
         let sessions: Vec<_> = self.open().values().cloned().collect();
         let strangers = sessions.iter().filter(|stats| {
             stats.doing().is_some_and(|(user, stream, flow)| {
-                let lets = |right| self.0.guard.still_lets(user.as_deref(), right, &stream);
+                let lets = |right| self.0.authorizer.still_lets(user.as_deref(), right, &stream);
                 !match flow {
                     Flowing::Playing => lets(Right::Read),
                     Flowing::Recording => lets(Right::Publish),
@@ -149,7 +149,7 @@ impl SessionRegistry {
 impl Default for SessionRegistry {
     /// Lets everybody in; for tests.
     fn default() -> Self {
-        Self::new(Guard::open())
+        Self::new(Authorizer::open())
     }
 }
 

@@ -62,14 +62,14 @@ fn only_what_is_set_up_is_listed_and_can_be_ended() {
     assert!(registry.open().is_empty());
 }
 
-fn guard() -> Arc<Guard> {
+fn authorizer() -> Arc<Authorizer> {
     let rules = Rules { access: Access::Accounts([].into()), basic: false };
-    Arc::new(Guard::new(&[7; 32], rules))
+    Arc::new(Authorizer::new(&[7; 32], rules))
 }
 
-async fn wait(guard: &Guard, dir: &Path) -> Option<Duration> {
-    read_failed_logins(guard, dir, &SystemClock).await;
-    guard.failures().wait(SystemClock.boot(), peer().ip())
+async fn wait(authorizer: &Authorizer, dir: &Path) -> Option<Duration> {
+    read_failed_logins(authorizer, dir, &SystemClock).await;
+    authorizer.failures().wait(SystemClock.boot(), peer().ip())
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn wrong_passwords_are_remembered_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let clock: SharedClock = Arc::new(SystemClock);
     let supervisor = Supervisor::new(Stop::new(), clock);
-    let before = guard();
+    let before = authorizer();
     assert_eq!(wait(&before, dir.path()).await, None, "no file yet");
     keep_failed_logins(&before, dir.path(), &supervisor);
     // The task begins before it is told to stop.
@@ -86,7 +86,7 @@ async fn wrong_passwords_are_remembered_over_a_restart() {
         before.failures().failed(SystemClock.boot(), peer().ip());
     }
     supervisor.stop().await;
-    assert!(wait(&guard(), dir.path()).await.is_some());
+    assert!(wait(&authorizer(), dir.path()).await.is_some());
 }
 
 #[tokio::test]
@@ -96,9 +96,9 @@ async fn a_ledger_that_is_damaged_counts_as_none() {
     let endless = "[".repeat(usize::try_from(AUTH_FAILURES_BYTES_MAX).unwrap() * 2);
     for text in ["", "{}", "\u{0}\u{0}", "{\"at_unix_ms\":", &endless] {
         std::fs::write(&path, text).unwrap();
-        assert_eq!(wait(&guard(), dir.path()).await, None);
+        assert_eq!(wait(&authorizer(), dir.path()).await, None);
     }
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    assert_eq!(wait(&guard(), dir.path()).await, None);
+    assert_eq!(wait(&authorizer(), dir.path()).await, None);
 }

@@ -1,6 +1,6 @@
 //! Who may do what over RTSP: Digest and Basic, accounts and their rights, wrong passwords.
 //!
-//! Owns: the [`Guard`], shared by all connections of all doors. Does not own: where accounts come
+//! Owns: the [`Authorizer`], shared by all connections of all doors. Does not own: where accounts come
 //! from and where the ledger of wrong passwords is kept; key and time come in.
 //!
 //! Invariants:
@@ -17,9 +17,9 @@
 mod account;
 mod digest;
 mod failures;
-mod gate;
 mod header;
 mod nonce;
+mod state;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,8 +31,9 @@ pub use account::{
 };
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
-pub(super) use gate::{Admitted, Asking, Gate};
+pub(super) use state::{Admitted, Asking, AuthState};
 pub(super) use header::masked;
+pub(super) use state::{Admitted, Asking, AuthState};
 
 use nonce::Nonces;
 
@@ -50,7 +51,7 @@ pub enum Access {
     Accounts(Accounts),
 }
 
-/// What the guard goes by.
+/// What the authorizer goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Who is let in.
@@ -89,13 +90,13 @@ impl Rules {
 
 /// Guards the doors.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Authorizer {
     rules: ArcSwap<Rules>,
     nonces: Nonces,
     failures: Mutex<Failures>,
 }
 
-impl Guard {
+impl Authorizer {
     /// Goes by `rules`. `key` must be unguessable, and another one at every start.
     #[must_use]
     pub fn new(key: &[u8; 32], rules: Rules) -> Self {

@@ -31,13 +31,13 @@ fn accounts() -> Accounts {
     [account("nvr", Scope::All, Scope::none()), account("cam", gate(), gate())].into()
 }
 
-fn guard(access: Access) -> Arc<Guard> {
-    Arc::new(Guard::new(&[7; 32], Rules { access, basic: false }))
+fn authorizer(access: Access) -> Arc<Authorizer> {
+    Arc::new(Authorizer::new(&[7; 32], Rules { access, basic: false }))
 }
 
 /// A connection and its client.
 struct Bench {
-    gate: Gate,
+    auth: AuthState,
     secure: bool,
     now: BootTime,
     nonce: String,
@@ -45,10 +45,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(guard: &Arc<Guard>, connection: u64) -> Self {
+    fn new(authorizer: &Arc<Authorizer>, connection: u64) -> Self {
         let now = BootTime::from_millis(100_000);
-        let gate = Gate::new(Arc::clone(guard), PEER, connection);
-        let mut bench = Self { gate, secure: false, now, nonce: String::new(), count: 0 };
+        let auth = AuthState::new(Arc::clone(authorizer), PEER, connection);
+        let mut bench = Self { auth, secure: false, now, nonce: String::new(), count: 0 };
         bench.nonce = bench.new_nonce();
         bench
     }
@@ -64,7 +64,7 @@ impl Bench {
             channels: &NoChannels,
             secure: self.secure,
         };
-        match self.gate.admit(self.now, asking) {
+        match self.auth.admit(self.now, asking) {
             Ok(Admitted::Anyone) => "anyone".to_owned(),
             Ok(Admitted::As(user)) => format!("as {}", user.as_deref().unwrap_or("nobody")),
             Err(reply) => {
@@ -151,7 +151,7 @@ fn every_form_of_digest_opens_the_gate() {
                 "rtsp://other/gate/trackID=1",
                 "/gate/main",
             ] {
-                let mut bench = Bench::new(&guard(Access::Accounts(accounts())), 1);
+                let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
                 let form = Form { algorithm, uri, qop, ..Form::default() };
                 assert_eq!(bench.try_with("nvr", "nvr's", &form), "as nvr", "{form:?}");
                 assert!(is_challenge(&bench.try_with("nvr", "guess", &form)), "{form:?}");
@@ -163,8 +163,8 @@ fn every_form_of_digest_opens_the_gate() {
 
 #[test]
 fn the_challenge_is_one_line_each_the_best_first() {
-    let guard = guard(Access::Accounts(accounts()));
-    let mut bench = Bench::new(&guard, 1);
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let mut bench = Bench::new(&authorizer, 1);
     bench.secure = true;
     let reply = bench.ask(&Method::Describe, URL, None);
     let nonce = nonce_of(&reply);
@@ -189,7 +189,7 @@ fn the_challenge_is_one_line_each_the_best_first() {
 fn sha_256_is_offered_when_every_account_has_it() {
     let mut accounts = accounts();
     accounts.get_mut("cam").unwrap().ha1_sha256 = None;
-    let mut bench = Bench::new(&guard(Access::Accounts(accounts)), 1);
+    let mut bench = Bench::new(&authorizer(Access::Accounts(accounts)), 1);
     let reply = bench.ask(&Method::Describe, URL, None);
     assert_eq!(reply.matches("WWW-Authenticate").count(), 1, "{reply}");
     let form = Form { algorithm: Algorithm::Sha256, ..Form::default() };
@@ -201,24 +201,24 @@ fn a_password_is_looked_at_only_where_it_may_be_said() {
     use base64::Engine as _;
     let basic =
         |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
-    let guard = guard(Access::Accounts(accounts()));
-    let mut bench = Bench::new(&guard, 1);
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let mut bench = Bench::new(&authorizer, 1);
     let (right, wrong) = (basic("nvr:nvr's"), basic("nvr:guess"));
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&right))));
     bench.secure = true;
     assert_eq!(bench.ask(&Method::Describe, URL, Some(&right)), "as nvr");
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&wrong))));
     bench.secure = false;
-    guard.change(Rules { access: Access::Accounts(accounts()), basic: true });
+    authorizer.change(Rules { access: Access::Accounts(accounts()), basic: true });
     assert_eq!(bench.ask(&Method::Describe, URL, Some(&right)), "as nvr");
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&basic("nobody:x")))));
-    assert_eq!(guard.failures().counts(), (2, 0));
+    assert_eq!(authorizer.failures().counts(), (2, 0));
 }
 
 #[test]
 fn an_old_nonce_is_stale_unless_this_connection_has_used_it() {
-    let guard = guard(Access::Accounts(accounts()));
-    let (mut fast, mut slow) = (Bench::new(&guard, 1), Bench::new(&guard, 2));
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let (mut fast, mut slow) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
     assert_eq!(fast.right(), "as nvr");
     for bench in [&mut fast, &mut slow] {
         bench.now = bench.now.after(RTSP_NONCE_TIME_MAX + Duration::from_secs(1));
@@ -233,8 +233,8 @@ fn an_old_nonce_is_stale_unless_this_connection_has_used_it() {
 
 #[test]
 fn what_was_sent_before_opens_nothing() {
-    let guard = guard(Access::Accounts(accounts()));
-    let (mut own, mut other) = (Bench::new(&guard, 1), Bench::new(&guard, 2));
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let (mut own, mut other) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
     let (nvr, form) = ("nvr", Form::default());
     let shown = own.proof(nvr, "nvr's", &form);
     assert_eq!(own.ask(&Method::Describe, URL, Some(&shown)), "as nvr");
@@ -248,7 +248,7 @@ fn what_was_sent_before_opens_nothing() {
 #[test]
 fn a_right_is_needed_for_what_is_asked() {
     use Method::{Announce, Describe, GetParameter, Options, Play, Record, Setup, Teardown};
-    let mut bench = Bench::new(&guard(Access::Accounts(accounts())), 1);
+    let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
     let mut told = |username: &str, method: &Method, url: &'static str| {
         let form = Form { method: method.clone(), uri: url, ..Form::default() };
         let shown = bench.proof(username, &format!("{username}'s"), &form);
@@ -279,7 +279,7 @@ fn a_right_is_needed_for_what_is_asked() {
 fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
     let access = Access::Accounts([account("cam", Scope::none(), gate())].into());
-    let mut bench = Bench::new(&guard(access), 1);
+    let mut bench = Bench::new(&authorizer(access), 1);
     let form = Form { method: Method::Record, ..Form::default() };
     let shown = bench.proof("cam", "cam's", &form);
     let target = Target::of(&Url::parse(URL).unwrap(), &NoChannels);
@@ -292,7 +292,7 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
         channels: &NoChannels,
         secure: false,
     };
-    assert!(bench.gate.admit(bench.now, asking).is_err());
+    assert!(bench.auth.admit(bench.now, asking).is_err());
     let shown = bench.proof("cam", "cam's", &form);
     let other = Target { stream: "gate/streamid=1".to_owned(), track: None, span: Ok(None) };
     let asking = Asking {
@@ -302,13 +302,13 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
         authorization: Some(&shown),
         ..asking
     };
-    assert_eq!(bench.gate.admit(bench.now, asking).unwrap(), Admitted::As(Some("cam".into())));
+    assert_eq!(bench.auth.admit(bench.now, asking).unwrap(), Admitted::As(Some("cam".into())));
 }
 
 #[test]
 fn whoever_guesses_waits_and_whoever_is_in_does_not() {
-    let guard = guard(Access::Accounts(accounts()));
-    let (mut known, mut bench) = (Bench::new(&guard, 1), Bench::new(&guard, 2));
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    let (mut known, mut bench) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
     assert_eq!(known.right(), "as nvr");
     for _ in 0..AUTH_FAILURES_MAX {
         assert!(is_challenge(&bench.wrong()));
@@ -324,7 +324,7 @@ fn whoever_guesses_waits_and_whoever_is_in_does_not() {
 
 #[test]
 fn without_accounts_only_this_computer_is_let_in() {
-    let guard = guard(Access::ThisComputer);
+    let authorizer = authorizer(Access::ThisComputer);
     let now = BootTime::from_millis(1);
     let told = |peer: IpAddr, method: &Method| {
         let (target, session, authorization) = (None, None, None);
@@ -332,7 +332,7 @@ fn without_accounts_only_this_computer_is_let_in() {
         let channels = &NoChannels;
         let asking =
             Asking { method, target, session, session_only, authorization, channels, secure };
-        Gate::new(Arc::clone(&guard), peer, 1).admit(now, asking).map_err(|_| ())
+        AuthState::new(Arc::clone(&authorizer), peer, 1).admit(now, asking).map_err(|_| ())
     };
     assert_eq!(told(PEER, &Method::Describe), Err(()));
     assert_eq!(told(PEER, &Method::Options), Ok(Admitted::Anyone));
@@ -341,13 +341,16 @@ fn without_accounts_only_this_computer_is_let_in() {
 
 #[test]
 fn who_lost_a_right_is_no_longer_let() {
-    let guard = guard(Access::Accounts(accounts()));
-    assert!(guard.still_lets(Some("cam"), Right::Publish, "gate"));
-    assert!(!guard.still_lets(Some("cam"), Right::Publish, "yard"));
-    assert!(!guard.still_lets(None, Right::Read, "gate"), "came in before there were accounts");
-    guard.change(Rules::new(Accounts::new(), false));
-    assert!(!guard.still_lets(Some("cam"), Right::Read, "gate"));
-    assert!(guard.still_lets(None, Right::Read, "gate"));
+    let authorizer = authorizer(Access::Accounts(accounts()));
+    assert!(authorizer.still_lets(Some("cam"), Right::Publish, "gate"));
+    assert!(!authorizer.still_lets(Some("cam"), Right::Publish, "yard"));
+    assert!(
+        !authorizer.still_lets(None, Right::Read, "gate"),
+        "came in before there were accounts"
+    );
+    authorizer.change(Rules::new(Accounts::new(), false));
+    assert!(!authorizer.still_lets(Some("cam"), Right::Read, "gate"));
+    assert!(authorizer.still_lets(None, Right::Read, "gate"));
 }
 
 fn forms() -> impl Strategy<Value = Form> {
@@ -373,7 +376,7 @@ proptest! {
         forms in proptest::collection::vec(forms(), 1..9),
         guess in "[ -~]{0,20}",
     ) {
-        let mut bench = Bench::new(&guard(Access::Accounts(accounts())), 1);
+        let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
         for form in forms {
             assert_eq!(bench.try_with("nvr", "nvr's", &form), "as nvr", "{form:?}");
             if guess != "nvr's" {
@@ -390,7 +393,7 @@ proptest! {
         at in 0..48_usize,
         to in "[!#-+.-\\[\\]-~]",
     ) {
-        let mut bench = Bench::new(&guard(Access::Accounts(accounts())), 1);
+        let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
         let shown = bench.proof("nvr", "nvr's", &Form::default());
         let begin = shown.find(&format!(" {field}=")).unwrap() + field.len() + 2;
         let value = shown[begin..].trim_start_matches('"');

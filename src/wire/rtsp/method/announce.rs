@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use rtsp_types::{StatusCode, headers};
 
+use super::super::description::{Announced, SessionDescription};
 use super::super::live::Live;
-use super::super::offer::{Announced, Offer};
+use super::super::message::Outcome;
+use super::super::message::{Ask, Event, Pending};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Pending, Session};
-use super::Outcome;
+use super::super::state::State;
 
 /// Reads the description and asks the driver whether its stream may be published. What was set
 /// up before is forgotten, as after a second DESCRIBE.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     let refuse = |status, text: &str| Outcome::Done(Reply::refuse(status, text));
     let Some(target) = &ask.target else {
         return refuse(StatusCode::BadRequest, "name a stream");
@@ -24,7 +25,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
     if kind.is_some_and(|kind| !kind.to_ascii_lowercase().contains("sdp")) {
         return refuse(StatusCode::UnsupportedMediaType, "only application/sdp is read");
     }
-    let offer = match Offer::parse(ask.request.body()) {
+    let offer = match SessionDescription::parse(ask.request.body()) {
         Ok(offer) => Arc::new(offer),
         Err(error) => return refuse(StatusCode::BadRequest, &error.to_string()),
     };

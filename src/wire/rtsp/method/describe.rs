@@ -3,17 +3,19 @@
 use rtsp_types::{StatusCode, headers};
 
 use super::super::live::Live;
+use super::super::message::Outcome;
+use super::super::message::{Ask, Event, Pending};
 use super::super::reply::Reply;
 use super::super::sdp::{self, Described};
-use super::super::session::{Ask, Event, Pending, Session};
+use super::super::state::State;
 use super::super::target::{asks_multicast, base_url};
 use super::super::wish::requires_replay;
-use super::{DATES, Outcome};
+use super::DATES;
 use crate::media::Tracks;
 
 /// Asks the driver for the tracks. A session in which nothing flows yet is forgotten: some
 /// recorders describe twice and would set up every track twice.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     let Some(target) = &ask.target else {
         return Outcome::Done(Reply::refuse(StatusCode::BadRequest, "name a stream"));
     };

@@ -1,10 +1,10 @@
 //! GET_PARAMETER (RFC 2326 §10.8): a keepalive, with or without body.
 
 use super::super::reply::Reply;
-use super::super::session::Session;
+use super::super::state::State;
 
 /// Answers 200 whatever the body asks: there is no parameter, and peers that use it as a
 /// keepalive would give up at an error.
-pub(super) fn answer(session: &Session) -> Reply {
+pub(super) fn answer(session: &State) -> Reply {
     session.acknowledge()
 }

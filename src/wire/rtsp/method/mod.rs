@@ -17,29 +17,16 @@ mod teardown;
 use rtsp_types::{Method, StatusCode, headers};
 
 use super::live::Live;
-use super::reply::Reply;
-use super::session::{Ask, Event, Pending, Session};
+use super::message::{Ask, Outcome};
+use super::reply::{PUBLIC, Reply};
+use super::state::State;
 use super::wish::ONVIF_REPLAY;
-
-/// What is answered to "what can you do".
-pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, \
-    TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
 /// Why dates in a URL are refused.
 const DATES: &str = "start and end are RFC 3339 or Unix seconds; an end needs a start";
 
-/// What became of a request.
-pub(super) enum Outcome {
-    /// It is answered.
-    Done(Reply),
-    /// It is answered, and the driver is to be told.
-    DoneAnd(Reply, Event),
-    /// The driver has to be asked first.
-    Asked(Event, Pending),
-}
-
 /// Begins to answer `ask`.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     if let Some(reply) = requires(&ask).or_else(|| foreign_session(session, &ask)) {
         return Outcome::Done(reply);
     }
@@ -74,7 +61,7 @@ fn requires(ask: &Ask) -> Option<Reply> {
 }
 
 /// Refuses a session id that is not this connection's. A missing one means this connection's.
-fn foreign_session(session: &Session, ask: &Ask) -> Option<Reply> {
+fn foreign_session(session: &State, ask: &Ask) -> Option<Reply> {
     if matches!(ask.request.method(), Method::Options | Method::Describe | Method::Announce) {
         return None;
     }

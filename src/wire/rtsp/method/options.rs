@@ -2,11 +2,11 @@
 
 use rtsp_types::headers;
 
+use super::super::reply::PUBLIC;
 use super::super::reply::Reply;
-use super::super::session::Session;
-use super::PUBLIC;
+use super::super::state::State;
 
 /// Answers always, inside and outside of a session.
-pub(super) fn answer(session: &Session) -> Reply {
+pub(super) fn answer(session: &State) -> Reply {
     session.acknowledge().header(headers::PUBLIC, PUBLIC)
 }

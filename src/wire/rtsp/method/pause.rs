@@ -6,11 +6,12 @@ use rtsp_types::{HeaderValue, StatusCode, headers};
 use super::super::live::Live;
 use super::super::range::{Range, RangeError};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Session};
-use super::{Outcome, names_other_stream, no_session};
+use super::super::message::{Ask, Event, Outcome};
+use super::super::state::State;
+use super::{names_other_stream, no_session};
 
 /// Answers; a session in which nothing flows stays as it is.
-pub(super) fn answer(session: &mut Session, ask: &Ask) -> Outcome {
+pub(super) fn answer(session: &mut State, ask: &Ask) -> Outcome {
     let Some(live) = &mut session.live else { return no_session() };
     if let Err((status, text)) = check(live, ask) {
         return Outcome::Done(Reply::refuse(status, text));

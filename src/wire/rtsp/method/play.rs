@@ -5,17 +5,18 @@ use std::fmt::Write;
 use rtsp_types::{HeaderValue, StatusCode, headers};
 
 use super::super::live::Live;
+use super::super::message::{Ask, Event, Outcome, Pending, Start};
 use super::super::range::{Range, RangeError, Span};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Pending, Session, Start};
+use super::super::state::State;
 use super::super::target::{base_url, control};
 use super::super::wish::{Onvif, Scale, What, Wish};
-use super::{DATES, Outcome, names_other_stream, no_session};
+use super::{DATES, names_other_stream, no_session};
 use crate::base::time::WallTime;
 
 /// Asks the driver to begin. PLAY while playing seeks when it names a range or a scale, at once
 /// and not after what is playing; else it changes nothing and is answered at once.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     let Some(live) = &session.live else { return no_session() };
     if session.announced.is_some() {
         let text = "this session publishes";
@@ -75,7 +76,7 @@ fn wish(live: &Live, ask: &Ask) -> Result<Wish, (StatusCode, &'static str)> {
 
 /// Answers with where each track begins.
 pub(in super::super) fn finish(
-    session: &mut Session,
+    session: &mut State,
     ask: &Ask,
     starts: &[Start],
     wall: Option<WallTime>,
@@ -93,7 +94,7 @@ pub(in super::super) fn finish(
 /// Answers with where each track begins in the past, and with what will be played. In the unit
 /// that the request speaks, if the URL says where normal play time begins.
 pub(in super::super) fn finish_past(
-    session: &mut Session,
+    session: &mut State,
     ask: &Ask,
     starts: &[Start],
     span: Span,

@@ -2,13 +2,15 @@
 
 use rtsp_types::{StatusCode, headers};
 
+use super::super::message::Outcome;
+use super::super::message::{Ask, Event, Pending};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Pending, Session};
-use super::{Outcome, no_session};
+use super::super::state::State;
+use super::no_session;
 use crate::base::time::BootTime;
 
 /// Asks the driver to take what comes. RECORD while recording changes nothing.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     let Some(live) = &session.live else { return no_session() };
     let Some(announced) = &session.announced else {
         let text = "ANNOUNCE comes first";
@@ -26,7 +28,7 @@ pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
 }
 
 /// From now on media is taken, and waited for.
-pub(in super::super) fn finish(session: &mut Session, now: BootTime) -> Reply {
+pub(in super::super) fn finish(session: &mut State, now: BootTime) -> Reply {
     if let Some(live) = &mut session.live {
         live.recording = Some(now);
     }

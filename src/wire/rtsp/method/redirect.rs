@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use rtsp_types::{Method, Request, Url, Version, headers};
 
-use super::super::session::Session;
+use super::super::state::State;
 
 /// The request numbered `cseq`, which sends the peer to `url`.
-pub(in super::super) fn request(session: &Session, cseq: u32, url: &str) -> Bytes {
+pub(in super::super) fn request(session: &State, cseq: u32, url: &str) -> Bytes {
     let mut request = Request::builder(Method::Redirect, Version::V1_0)
         .header(headers::CSEQ, cseq.to_string())
         .header(headers::LOCATION, url);

@@ -3,14 +3,16 @@
 use rtsp_types::{StatusCode, headers};
 
 use super::super::live::{Live, Routed};
+use super::super::message::Outcome;
+use super::super::message::{Ask, Event, Pending};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Pending, Session};
+use super::super::state::State;
 use super::super::target::Target;
 use super::super::transport::{self, Asked, Flow, Group, Route, Terms};
-use super::{DATES, Outcome};
+use super::DATES;
 
 /// Chooses a transport and asks the driver to prepare it.
-pub(super) fn begin(session: &mut Session, ask: Ask) -> Outcome {
+pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
     let refuse = |status, text| Outcome::Done(Reply::refuse(status, text));
     let Some(mut target) = ask.target.clone() else {
         return refuse(StatusCode::BadRequest, "name a track");
@@ -79,7 +81,7 @@ fn channels_for(target: &Target, asked: Option<(u8, u8)>, routes: &[Routed]) -> 
 
 /// Answers for a track of the peer's own.
 pub(in super::super) fn finish(
-    session: &mut Session,
+    session: &mut State,
     ask: &Ask,
     routed: Routed,
     ssrc: u32,
@@ -92,7 +94,7 @@ pub(in super::super) fn finish(
 
 /// Answers for a track that goes to a group.
 pub(in super::super) fn finish_group(
-    session: &mut Session,
+    session: &mut State,
     ask: &Ask,
     routed: Routed,
     group: Group,
@@ -101,7 +103,7 @@ pub(in super::super) fn finish_group(
 }
 
 /// Takes the track into the session, which begins with the first one.
-fn take(session: &mut Session, ask: &Ask, routed: Routed) -> Reply {
+fn take(session: &mut State, ask: &Ask, routed: Routed) -> Reply {
     let id = session.new_id();
     let stream = match (&session.announced, &ask.target) {
         (Some(announced), _) => announced.stream.clone(),

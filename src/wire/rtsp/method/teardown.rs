@@ -1,11 +1,13 @@
 //! TEARDOWN (RFC 2326 §10.7): one track, or all of the session.
 
+use super::super::message::Outcome;
+use super::super::message::{Ask, Event};
 use super::super::reply::Reply;
-use super::super::session::{Ask, Event, Session};
-use super::{Outcome, no_session};
+use super::super::state::State;
+use super::no_session;
 
 /// Ends what the URL names. The last track takes the session with it; the connection stays.
-pub(super) fn answer(session: &mut Session, ask: &Ask) -> Outcome {
+pub(super) fn answer(session: &mut State, ask: &Ask) -> Outcome {
     let announced = session.announced.as_ref().zip(ask.request.request_uri());
     let track = match announced {
         Some((announced, url)) => {

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use rtsp_types::StatusCode;
 
-use super::{Event, Live, Session};
+use super::{Live, Session};
 use crate::base::limits::{RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX};
 use crate::base::time::BootTime;
 use crate::wire::rtp::rtcp::is_rtcp;
 use crate::wire::rtsp::live::Medium;
+use crate::wire::rtsp::message::Event;
 use crate::wire::rtsp::reply::Reply;
 
 /// What has taken too long.
@@ -34,7 +35,7 @@ impl Session {
     /// What may not last longer, and until when; `None` when nothing is limited.
     pub(super) fn deadline(&self) -> Option<(Late, BootTime)> {
         let request = self.begun.map(|at| (Late::Request, at.after(RTSP_REQUEST_TIME_MAX)));
-        let rest = match &self.live {
+        let rest = match &self.state.live {
             None => Some((Late::Idle, self.alive.after(RTSP_IDLE_TIME_MAX))),
             Some(Live { recording: Some(heard), .. }) => {
                 Some((Late::Publisher, heard.after(RTSP_PUBLISH_SILENCE_MAX)))
@@ -54,7 +55,7 @@ impl Session {
     pub(super) fn expire(&mut self, now: BootTime, late: Late) {
         match late {
             Late::Request => self.reply(now, None, Reply::new(StatusCode::RequestTimeout)),
-            Late::Publisher => self.event(Event::Silent),
+            Late::Publisher => self.state.event(Event::Silent),
             Late::Idle | Late::Session => {}
         }
         if !matches!(late, Late::Idle) {
@@ -69,20 +70,21 @@ impl Session {
         if is_rtcp(&packet) {
             self.alive = now;
         }
-        let Some((track, medium)) = self.live.as_ref().and_then(|live| live.comes_by(channel))
+        let Some((track, medium)) =
+            self.state.live.as_ref().and_then(|live| live.comes_by(channel))
         else {
             return;
         };
         if medium == Medium::Rtp {
             self.heard(now);
         }
-        self.event(Event::Media { track, medium, packet });
+        self.state.event(Event::Media { track, medium, packet });
     }
 
     /// Media came of a peer that records.
     pub(super) fn heard(&mut self, now: BootTime) {
         self.alive = now;
-        if let Some(heard) = self.live.as_mut().and_then(|live| live.recording.as_mut()) {
+        if let Some(heard) = self.state.live.as_mut().and_then(|live| live.recording.as_mut()) {
             *heard = now;
         }
     }

@@ -9,6 +9,15 @@ use crate::base::limits::{
     RTSP_IDLE_TIME_MAX, RTSP_PUBLISH_SILENCE_MAX, RTSP_REQUEST_TIME_MAX, RTSP_SESSION_TIMEOUT,
 };
 use crate::media::{CodecParams, RunId};
+use crate::media::{TrackId, Tracks};
+use crate::wire::rtsp::live::Medium;
+use crate::wire::rtsp::message::Start;
+use crate::wire::rtsp::range::Span;
+use crate::wire::rtsp::refusal::Refusal;
+use crate::wire::rtsp::sdp::Details;
+use crate::wire::rtsp::transport::{Group, Route};
+use crate::wire::rtsp::wish::Wish;
+use bytes::Bytes;
 
 mod accounts;
 mod dialects;
@@ -338,7 +347,7 @@ fn what_cannot_be_had_is_refused_and_changes_nothing() {
         let reply = bench.ask(method, url, headers);
         assert_eq!(status(&reply), wanted, "{method} {url}: {reply}");
         assert_eq!(header(&reply, "CSeq"), "7");
-        assert!(bench.session.live.is_none() && !bench.session.closed);
+        assert!(bench.session.state.live.is_none() && !bench.session.closed);
     }
     let unknown = bench.ask("BREW", "rtsp://h/gate", "");
     assert!(header(&unknown, "Allow").contains("PLAY"));
@@ -418,7 +427,7 @@ fn a_second_describe_begins_anew() {
     bench.ask("DESCRIBE", "rtsp://h/gate", "");
     assert!(bench.events.contains(&Event::Ended));
     bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
-    assert_eq!(bench.session.live.as_ref().unwrap().routes.len(), 1);
+    assert_eq!(bench.session.state.live.as_ref().unwrap().routes.len(), 1);
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! What a session tells of itself, and who may use it.
 //!
-//! Owns: the way through the guard.
+//! Owns: the way through the authorizer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rtsp_types::{Method, StatusCode, headers};
 
-use super::{Ask, Session};
+use super::Session;
 use crate::base::time::BootTime;
-use crate::wire::rtsp::auth::{Admitted, Asking, Guard};
+use crate::wire::rtsp::auth::{Admitted, Asking, Authorizer};
 use crate::wire::rtsp::channel::Channels;
+use crate::wire::rtsp::message::Ask;
 use crate::wire::rtsp::reply::Reply;
+use crate::wire::rtsp::state::State;
 use crate::wire::rtsp::transcript::Failure;
 use crate::wire::rtsp::transport::Route;
 
@@ -40,28 +42,28 @@ pub enum Flowing {
 }
 
 impl Session {
-    /// The same with a guard; without one everybody is let in.
+    /// The same with a authorizer; without one everybody is let in.
     #[must_use]
-    pub fn guarded(self, guard: Arc<Guard>) -> Self {
-        Self { gate: self.gate.guarded(guard), ..self }
+    pub fn authorized_by(self, authorizer: Arc<Authorizer>) -> Self {
+        Self { auth: self.auth.authorized_by(authorizer), ..self }
     }
 
     /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
     #[must_use]
     pub fn secured(self, secure: bool) -> Self {
-        Self { secure, ..self }
+        Self { state: State { secure, ..self.state }, ..self }
     }
 
     /// The same with sessions whose peer may be silent for so long.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+        Self { state: State { timeout, ..self.state }, ..self }
     }
 
     /// The same where there are multicast groups, or not.
     #[must_use]
     pub fn with_multicast(self, multicast: bool) -> Self {
-        Self { multicast, ..self }
+        Self { state: State { multicast, ..self.state }, ..self }
     }
 
     /// The same where channels are these streams; without, they are none.
@@ -85,7 +87,7 @@ impl Session {
     /// What is set up; `None` before SETUP and after TEARDOWN.
     #[must_use]
     pub fn view(&self) -> Option<View<'_>> {
-        let live = self.live.as_ref()?;
+        let live = self.state.live.as_ref()?;
         let transport = match live.routes.first()?.route {
             Route::Tcp { .. } => "tcp",
             Route::Udp { .. } => "udp",
@@ -119,20 +121,20 @@ impl Session {
     /// Lets `ask` through, or says what it lacks. A session of another account is none.
     pub(super) fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
         let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
-        let announced = self.announced.as_ref().map(|announced| &announced.stream[..]);
+        let announced = self.state.announced.as_ref().map(|announced| &announced.stream[..]);
         let begins = matches!(method, Method::Describe | Method::Announce);
         let asking = Asking {
             method,
             target: ask.target.as_ref(),
-            session: self.live.as_ref().map(|live| &live.stream[..]).or(announced),
+            session: self.state.live.as_ref().map(|live| &live.stream[..]).or(announced),
             // Tracks of a publisher have URLs of its own making.
             session_only: announced.is_some() && !begins,
             authorization: header.map(rtsp_types::HeaderValue::as_str),
             channels: &*self.channels,
-            secure: self.secure,
+            secure: self.state.secure,
         };
         let begun = asking.session.is_some();
-        match self.gate.admit(now, asking)? {
+        match self.auth.admit(now, asking)? {
             Admitted::As(user) if begun && user != self.owner => {
                 let text = "the session is somebody else's";
                 Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))

@@ -9,10 +9,10 @@ fn as_user(name: &str) -> String {
     format!("Authorization: Basic {text}\r\n")
 }
 
-fn guarded() -> Bench {
+fn authorized_by() -> Bench {
     use crate::base::name::StreamName;
     use crate::base::secret::Secret;
-    use crate::wire::rtsp::auth::{Account, Algorithm, Guard, REALM, Rules, Scope};
+    use crate::wire::rtsp::auth::{Account, Algorithm, Authorizer, REALM, Rules, Scope};
     let account = |name: &str, read| {
         let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
         (name.to_owned(), Account { ha1, ha1_sha256: None, read, publish: Scope::none() })
@@ -21,13 +21,14 @@ fn guarded() -> Bench {
     let all = [account("anna", Scope::All), account("bert", Scope::All), account("carl", gate)];
     let rules = Rules::new(all.into(), false);
     let mut bench = Bench::new();
-    bench.session = bench.session.guarded(Arc::new(Guard::new(&[7; 32], rules))).secured(true);
+    bench.session =
+        bench.session.authorized_by(Arc::new(Authorizer::new(&[7; 32], rules))).secured(true);
     bench
 }
 
 #[test]
 fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
-    let mut bench = guarded();
+    let mut bench = authorized_by();
     assert_eq!(status(&bench.ask("OPTIONS", "rtsp://h/gate", "")), 200);
     for method in ["DESCRIBE", "ANNOUNCE", "SETUP", "PLAY", "RECORD", "GET_PARAMETER", "X"] {
         let reply = bench.ask(method, "rtsp://h/gate", TCP);
@@ -43,7 +44,7 @@ fn whoever_shows_nothing_gets_a_challenge_and_changes_nothing() {
 
 #[test]
 fn a_channel_may_be_read_by_whoever_may_read_its_stream() {
-    let mut bench = guarded();
+    let mut bench = authorized_by();
     let carl = as_user("carl");
     for (url, wanted) in [
         ("rtsp://h/gate", 200),
@@ -62,7 +63,7 @@ fn a_channel_may_be_read_by_whoever_may_read_its_stream() {
 
 #[test]
 fn a_session_belongs_to_the_account_that_began_it() {
-    let mut bench = guarded();
+    let mut bench = authorized_by();
     let (anna, bert) = (as_user("anna"), as_user("bert"));
     let setup = bench.ask("SETUP", "rtsp://h/gate/trackID=0", &format!("{TCP}{anna}"));
     let id = header(&setup, "Session").split(';').next().unwrap().to_owned();

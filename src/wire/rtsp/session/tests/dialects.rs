@@ -8,7 +8,7 @@ use std::path::Path;
 use md5::{Digest as _, Md5};
 
 use super::*;
-use crate::wire::rtsp::auth::{Account, Accounts, Guard, REALM, Rules, Scope};
+use crate::wire::rtsp::auth::{Account, Accounts, Authorizer, REALM, Rules, Scope};
 
 const DIALECTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/dialects");
 
@@ -27,17 +27,17 @@ fn hex(text: impl AsRef<[u8]>) -> String {
     Md5::digest(text).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-fn guard() -> Arc<Guard> {
+fn authorizer() -> Arc<Authorizer> {
     let ha1 = crate::base::secret::Secret::new(hex(format!("nvr:{REALM}:secret")));
     let account = Account { ha1, ha1_sha256: None, read: Scope::All, publish: Scope::none() };
     let accounts: Accounts = BTreeMap::from([("nvr".to_owned(), account)]);
-    Arc::new(Guard::new(&[7; 32], Rules::new(accounts, false)))
+    Arc::new(Authorizer::new(&[7; 32], Rules::new(accounts, false)))
 }
 
 impl Recorder {
     fn new() -> Self {
         let mut bench = Bench::new();
-        bench.session = bench.session.guarded(guard());
+        bench.session = bench.session.authorized_by(authorizer());
         Self { bench, session: String::new(), nonce: String::new(), proofs: 0, said: 0 }
     }
 

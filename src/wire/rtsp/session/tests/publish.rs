@@ -159,7 +159,7 @@ fn what_must_not_or_cannot_be_published_is_refused() {
     ] {
         let reply = bench.announce(url, offer);
         assert_eq!(status(&reply), wanted, "{url}: {reply}");
-        assert!(bench.session.announced.is_none());
+        assert!(bench.session.state.announced.is_none());
     }
     assert_eq!(status(&bench.announce("rtsp://h/gate", OFFER)), 200);
     let reply = bench.ask("SETUP", "rtsp://h/gate/streamid=5", TCP_RECORD);
@@ -226,7 +226,7 @@ proptest::proptest! {
             // Every request has one reply, and a session never does both.
             proptest::prop_assert_eq!(statuses(&replies).len(), usize::from(word != 11));
             let both = |live: &Live| live.playing && live.recording.is_some();
-            proptest::prop_assert!(!bench.session.live.as_ref().is_some_and(both));
+            proptest::prop_assert!(!bench.session.state.live.as_ref().is_some_and(both));
         }
     }
 }

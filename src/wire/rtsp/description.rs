@@ -8,19 +8,19 @@ use std::sync::Arc;
 use rtsp_types::Url;
 
 use super::target::Target;
-use crate::base::limits::{OFFER_FMTP_BYTES_MAX, OFFER_MEDIA_MAX};
+use crate::base::limits::{SDP_FMTP_BYTES_MAX, SDP_MEDIA_MAX};
 use crate::media::TrackId;
 
 /// What a publisher brings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offer {
-    /// Its media, in order; never empty, at most [`OFFER_MEDIA_MAX`].
-    pub media: Vec<OfferedMedium>,
+pub struct SessionDescription {
+    /// Its media, in order; never empty, at most [`SDP_MEDIA_MAX`].
+    pub media: Vec<MediaDescription>,
 }
 
 /// One `m=` section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfferedMedium {
+pub struct MediaDescription {
     /// `video`, `audio` or something else, in lower case.
     pub kind: String,
     /// The first payload type it names.
@@ -39,7 +39,7 @@ pub struct OfferedMedium {
 
 /// Why a description cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OfferError {
+pub enum DescriptionError {
     /// It is not UTF-8.
     #[error("the description is not text")]
     NotText,
@@ -47,7 +47,7 @@ pub enum OfferError {
     #[error("the description names no media")]
     NoMedia,
     /// It has more `m=` lines than are read.
-    #[error("the description names more than {OFFER_MEDIA_MAX} media")]
+    #[error("the description names more than {SDP_MEDIA_MAX} media")]
     TooMany,
     /// An `m=` line is none.
     #[error("line {line} of the description cannot be read")]
@@ -57,17 +57,17 @@ pub enum OfferError {
     },
 }
 
-impl Offer {
+impl SessionDescription {
     /// Reads `text`, whose length has met its limit already. Lines end in CRLF, LF or CR.
-    pub fn parse(text: &[u8]) -> Result<Self, OfferError> {
-        let text = std::str::from_utf8(text).map_err(|_| OfferError::NotText)?;
+    pub fn parse(text: &[u8]) -> Result<Self, DescriptionError> {
+        let text = std::str::from_utf8(text).map_err(|_| DescriptionError::NotText)?;
         let mut offer = Self::default();
         for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
             let Some((kind, value)) = line.split_once('=') else { continue };
-            let unreadable = OfferError::Unreadable { line: at + 1 };
+            let unreadable = DescriptionError::Unreadable { line: at + 1 };
             match kind {
-                "m" if offer.media.len() == OFFER_MEDIA_MAX => return Err(OfferError::TooMany),
-                "m" => offer.media.push(OfferedMedium::parse(value).ok_or(unreadable)?),
+                "m" if offer.media.len() == SDP_MEDIA_MAX => return Err(DescriptionError::TooMany),
+                "m" => offer.media.push(MediaDescription::parse(value).ok_or(unreadable)?),
                 "a" => {
                     if let Some(medium) = offer.media.last_mut() {
                         medium.attribute(value);
@@ -76,11 +76,11 @@ impl Offer {
                 _ => {}
             }
         }
-        if offer.media.is_empty() { Err(OfferError::NoMedia) } else { Ok(offer) }
+        if offer.media.is_empty() { Err(DescriptionError::NoMedia) } else { Ok(offer) }
     }
 }
 
-impl OfferedMedium {
+impl MediaDescription {
     /// Reads what stands behind `m=`: media, port, transport, payload types (RFC 8866 §5.14).
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
@@ -112,7 +112,7 @@ impl OfferedMedium {
                 self.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
                 self.channels = parts.next().and_then(|channels| channels.parse().ok());
             }
-            "fmtp" if value.len() <= OFFER_FMTP_BYTES_MAX => {
+            "fmtp" if value.len() <= SDP_FMTP_BYTES_MAX => {
                 self.fmtp = own(value).or_else(|| self.fmtp.take());
             }
             "control" => self.control = Some(value.trim().to_owned()),
@@ -125,7 +125,7 @@ impl OfferedMedium {
 #[derive(Clone, Debug)]
 pub(super) struct Announced {
     pub(super) stream: String,
-    pub(super) offer: Arc<Offer>,
+    pub(super) offer: Arc<SessionDescription>,
 }
 
 impl Announced {
@@ -176,7 +176,7 @@ mod tests {
         a=rtpmap:97 MPEG4-GENERIC/48000/2\r\na=control:streamid=1\r\n";
 
     fn announced(text: &str) -> Announced {
-        let offer = Arc::new(Offer::parse(text.as_bytes()).unwrap());
+        let offer = Arc::new(SessionDescription::parse(text.as_bytes()).unwrap());
         Announced { stream: "gate".to_owned(), offer }
     }
 
@@ -211,7 +211,7 @@ mod tests {
             "v=0\nm=audio 5004 RTP/AVP 8 0\na=rtpmap:0 X/1\na=control\n",
             "\r\n\r\nno line\rm=AUDIO 0 RTP/AVP 8\rA=x\r",
         ] {
-            let offer = Offer::parse(text.as_bytes()).unwrap();
+            let offer = SessionDescription::parse(text.as_bytes()).unwrap();
             assert_eq!((offer.media.len(), &*offer.media[0].encoding), (1, "pcma"), "{text:?}");
         }
     }
@@ -231,30 +231,31 @@ mod tests {
     #[test]
     fn parameters_beyond_any_measure_are_not_read() {
         let text = |bytes| format!("m=video 0 RTP/AVP 96\na=fmtp:96 x={}\n", "y".repeat(bytes));
-        let read = |bytes| Offer::parse(text(bytes).as_bytes()).unwrap().media.remove(0).fmtp;
+        let read =
+            |bytes| SessionDescription::parse(text(bytes).as_bytes()).unwrap().media.remove(0).fmtp;
         assert_eq!(read(1_000).unwrap().len(), 1_002);
-        assert_eq!(read(OFFER_FMTP_BYTES_MAX), None);
+        assert_eq!(read(SDP_FMTP_BYTES_MAX), None);
     }
 
     #[test]
     fn what_cannot_be_used_is_refused() {
         let many = "m=video 0 RTP/AVP 96\n".repeat(1_000);
         for (text, wanted) in [
-            (&b""[..], OfferError::NoMedia),
-            (b"v=0\r\ns=x\r\n", OfferError::NoMedia),
-            (b"m=video 0 RTP/AVP \xff", OfferError::NotText),
-            (b"m=video\n", OfferError::Unreadable { line: 1 }),
-            (b"v=0\nm=video 0 RTP/AVP 400\n", OfferError::Unreadable { line: 2 }),
-            (many.as_bytes(), OfferError::TooMany),
+            (&b""[..], DescriptionError::NoMedia),
+            (b"v=0\r\ns=x\r\n", DescriptionError::NoMedia),
+            (b"m=video 0 RTP/AVP \xff", DescriptionError::NotText),
+            (b"m=video\n", DescriptionError::Unreadable { line: 1 }),
+            (b"v=0\nm=video 0 RTP/AVP 400\n", DescriptionError::Unreadable { line: 2 }),
+            (many.as_bytes(), DescriptionError::TooMany),
         ] {
-            assert_eq!(Offer::parse(text), Err(wanted));
+            assert_eq!(SessionDescription::parse(text), Err(wanted));
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_reading_panic(text: String, url in "rtsp://h/\\PC{0,40}") {
-            if let (Ok(offer), Ok(url)) = (Offer::parse(text.as_bytes()), Url::parse(&url)) {
+            if let (Ok(offer), Ok(url)) = (SessionDescription::parse(text.as_bytes()), Url::parse(&url)) {
                 let announced = Announced { stream: String::new(), offer: Arc::new(offer) };
                 let _ = announced.track_of(&url);
             }

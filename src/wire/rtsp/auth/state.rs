@@ -14,7 +14,7 @@ use super::account::{Account, Right};
 use super::digest::{Algorithm, same};
 use super::header::{self, Digest, Shown};
 use super::nonce::Holder;
-use super::{Access, Guard, REALM, Rules};
+use super::{Access, Authorizer, REALM, Rules};
 use crate::base::secret::Secret;
 use crate::base::time::BootTime;
 use crate::wire::rtsp::channel::Channels;
@@ -68,8 +68,8 @@ impl Asking<'_> {
 
 /// One connection's gate.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    guard: Arc<Guard>,
+pub(crate) struct AuthState {
+    authorizer: Arc<Authorizer>,
     holder: Holder,
     accepted: Option<Accepted>,
 }
@@ -114,14 +114,14 @@ enum Lack {
     },
 }
 
-impl Gate {
-    pub(crate) fn new(guard: Arc<Guard>, peer: IpAddr, connection: u64) -> Self {
-        Self { guard, holder: Holder { peer, connection }, accepted: None }
+impl AuthState {
+    pub(crate) fn new(authorizer: Arc<Authorizer>, peer: IpAddr, connection: u64) -> Self {
+        Self { authorizer, holder: Holder { peer, connection }, accepted: None }
     }
 
-    /// The same with another guard.
-    pub(crate) fn guarded(self, guard: Arc<Guard>) -> Self {
-        Self { guard, ..self }
+    /// The same with another authorizer.
+    pub(crate) fn authorized_by(self, authorizer: Arc<Authorizer>) -> Self {
+        Self { authorizer, ..self }
     }
 
     /// Who asks; or the reply to somebody who may not.
@@ -134,7 +134,7 @@ impl Gate {
         if matches!(need, Need::Nothing) {
             return Ok(Admitted::Anyone);
         }
-        let rules = self.guard.rules();
+        let rules = self.authorizer.rules();
         match &rules.access {
             Access::Everybody => return Ok(Admitted::As(None)),
             Access::ThisComputer if self.holder.peer.is_loopback() => {
@@ -183,11 +183,11 @@ impl Gate {
             Shown::Basic { username, password } => knows_password(account, username, password),
         };
         if !right {
-            self.guard.failures().failed(now, self.holder.peer);
+            self.authorizer.failures().failed(now, self.holder.peer);
             return Err(Lack::Proof { stale: false });
         }
         let username = self.accept(now, shown, asking)?;
-        self.guard.failures().succeeded(now, self.holder.peer);
+        self.authorizer.failures().succeeded(now, self.holder.peer);
         Ok(username)
     }
 
@@ -196,7 +196,7 @@ impl Gate {
         if self.accepted.as_ref().is_some_and(|accepted| &*accepted.username == username) {
             return Ok(());
         }
-        match self.guard.failures().wait(now, self.holder.peer) {
+        match self.authorizer.failures().wait(now, self.holder.peer) {
             Some(wait) => Err(Lack::Patience { secs: wait.as_secs() + 1 }),
             None => Ok(()),
         }
@@ -231,7 +231,7 @@ impl Gate {
     /// Whether a proof may be made with `nonce`.
     fn is_good(&self, now: BootTime, nonce: &str) -> bool {
         let known = self.accepted.as_ref().is_some_and(|accepted| accepted.nonce == nonce);
-        known || self.guard.nonces.is_fresh(now, self.holder, nonce)
+        known || self.authorizer.nonces.is_fresh(now, self.holder, nonce)
     }
 
     fn refusal(&self, now: BootTime, rules: &Rules, basic: bool, lack: &Lack) -> Reply {
@@ -248,7 +248,7 @@ impl Gate {
     /// 401 with everything that is offered, the best first, each on a line of its own: players
     /// that know Digest take the first line, and some stumble over a list (RFC 7616 §3.7).
     fn challenge(&self, now: BootTime, rules: &Rules, basic: bool, stale: bool) -> Reply {
-        let nonce = self.guard.nonces.make(now, self.holder);
+        let nonce = self.authorizer.nonces.make(now, self.holder);
         let stale = if stale { ", stale=true" } else { "" };
         let mut reply = Reply::new(StatusCode::Unauthorized);
         for (algorithm, named) in [(Algorithm::Sha256, ", algorithm=SHA-256"), (Algorithm::Md5, "")]
