@@ -220,9 +220,14 @@ fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {
 
 fn transport(text: &str) -> Result<rtsp_pull::Transport, (String, &'static str)> {
     match text {
+        "auto" => Ok(rtsp_pull::Transport::Auto),
+        "multicast" => Ok(rtsp_pull::Transport::Multicast),
         "tcp" => Ok(rtsp_pull::Transport::Tcp),
         "udp" => Ok(rtsp_pull::Transport::Udp),
-        _ => Err((format!("{text:?} is no transport"), "\"tcp\" or \"udp\"")),
+        _ => Err((
+            format!("{text:?} is no transport"),
+            "\"auto\", \"tcp\", \"udp\" or \"multicast\"",
+        )),
     }
 }
 

@@ -25,17 +25,18 @@ pub const COMMAND_LINE_BYTES_MAX: usize = 400;
 
 /// Connecting to a camera.
 pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long a new connection waits for sessions of the old one that the camera may still hold.
-pub const PULL_STALE_TIME_MAX: Duration = Duration::from_secs(10);
-/// What a connection may hold in memory while one frame or one RTSP message is arriving; past it
-/// the run ends. An access unit stands in it twice, in pieces and whole.
-pub const PULL_HELD_BYTES_MAX: i64 = 32 << 20;
+/// How long a camera that we leave may take to hear our goodbye.
+pub const PULL_GOODBYE_TIME_MAX: Duration = Duration::from_millis(500);
+/// Bytes that are read of a camera's connection at once.
+pub const PULL_READ_BYTES: usize = 64 << 10;
 /// DESCRIBE, and then each of SETUP and PLAY.
 pub const PULL_DESCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// From PLAY to the first frame.
 pub const PULL_FIRST_FRAME_TIME_MAX: Duration = Duration::from_secs(15);
-/// Between two frames.
-pub const PULL_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Between two frames of a camera; a slow one gets three pictures' time.
+pub const PULL_IDLE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Between two frames of a publisher.
+pub const PUSH_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Buffers that a camera is given: one is read while the others are filled.
 pub const CAMERA_BUFFERS: u32 = 4;

@@ -9,7 +9,7 @@ pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause before a part is started again.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A part that ran this long starts again at the shortest pause.
-pub const RESTART_RESET_AFTER: Duration = Duration::from_secs(60);
+pub const RESTART_RESET_AFTER: Duration = Duration::from_secs(10);
 /// Tries with refused credentials before the pause becomes [`REFUSED_PAUSE`].
 pub const REFUSED_TRIES_MAX: u32 = 3;
 /// The pause after credentials were refused [`REFUSED_TRIES_MAX`] times.

@@ -14,6 +14,20 @@ pub const RTSP_URI_BYTES_MAX: usize = 2 << 10;
 pub const RTSP_HEADERS_MAX: usize = 64;
 /// Longest RTSP body; a longer one gets 413 and the connection ends.
 pub const RTSP_BODY_BYTES_MAX: usize = 64 << 10;
+/// Body of an answer of a camera: a description of a thousand media is shorter.
+pub const RTSP_DESCRIPTION_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a camera between two messages that belong to neither.
+pub const RTSP_ODD_BYTES_MAX: usize = 64 << 10;
+/// How long a camera may take to answer OPTIONS; then it is asked for its description.
+pub const CLIENT_OPTIONS_TIME_MAX: Duration = Duration::from_secs(3);
+/// A camera's session is kept alive at least so often.
+pub const CLIENT_KEEPALIVE_MAX: Duration = Duration::from_secs(30);
+/// A camera's session is kept alive at most so often.
+pub const CLIENT_KEEPALIVE_MIN: Duration = Duration::from_secs(1);
+/// Redirects of one session that are followed.
+pub const CLIENT_REDIRECTS_MAX: u32 = 5;
+/// Times that a camera may close the connection while a session is opened.
+pub const CLIENT_RECONNECTS_MAX: u32 = 3;
 /// Time from the first byte of a request to its last; then the connection ends.
 pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection without a session and without a request ends after this.

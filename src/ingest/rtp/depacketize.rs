@@ -17,6 +17,7 @@ use super::clock::Stamp;
 use super::frame::{Frame, Unpacked, from_audio};
 use super::h26x::H26x;
 use super::run::LaneSpec;
+use super::units::Syntax;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::codec::{Law, ParamsError, VIDEO_CLOCK_RATE, opus_packet_ticks};
 use crate::media::parameter_sets::Standard;
@@ -30,6 +31,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The depacketizer of one track.
 pub(crate) struct Depacketizer {
     codec: Codec,
+    syntax: Option<Syntax>,
     kind: Kind,
     clock_rate: NonZeroU32,
     /// Bytes of the frame in the making.
@@ -84,7 +86,17 @@ impl Depacketizer {
         }
         let spec = LaneSpec { kind, clock_rate, params: params.map(std::sync::Arc::new) };
         let (held_bytes, broken, lost) = (0, None, 0);
-        Some((Self { codec, kind, clock_rate, held_bytes, broken, lost }, spec))
+        let syntax = match medium.encoding.as_str() {
+            "h264" => Some(Syntax::H264),
+            "h265" => Some(Syntax::H265),
+            _ => None,
+        };
+        Some((Self { codec, syntax, kind, clock_rate, held_bytes, broken, lost }, spec))
+    }
+
+    /// How its NAL units are read; `None` when it has none.
+    pub(super) fn syntax(&self) -> Option<Syntax> {
+        self.syntax
     }
 
     /// Takes the next packet, whose time is `ticks`, behind `lost` missing ones, and hands each

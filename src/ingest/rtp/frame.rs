@@ -1,7 +1,7 @@
 //! One frame as it came out of packets, whichever codec it is of.
 
 use bytes::Bytes;
-use retina::codec::{AudioFrame, VideoFrame};
+use retina::codec::AudioFrame;
 
 use super::clock::Stamp;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -28,16 +28,6 @@ impl Frame {
     pub(super) fn is_usable(&self, kind: Kind) -> bool {
         let fits = !self.data.is_empty() && self.data.len() <= ACCESS_UNIT_BYTES_MAX;
         fits && (kind == Kind::Audio || nal::is_whole(&self.data))
-    }
-}
-
-/// A picture of retina's. Its loss is counted in packets; a picture is many, so it cost at least
-/// one.
-pub(crate) fn from_video(video: VideoFrame) -> Frame {
-    Frame {
-        stamp: stamp(video.timestamp()),
-        loss: video.loss().min(1),
-        data: Bytes::from(video.into_data()),
     }
 }
 

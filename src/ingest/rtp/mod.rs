@@ -16,11 +16,17 @@ mod entry_policy;
 mod flood;
 mod frame;
 mod h26x;
+mod input;
 mod picture_order;
 mod run;
+mod stamps;
+mod units;
 
 pub(crate) use clock::{Now, Stamp};
-pub(crate) use depacketize::Depacketizer;
 pub(crate) use flood::FloodGate;
-pub(crate) use frame::{Frame, Unpacked, from_audio, from_video};
+pub(crate) use frame::Frame;
+pub(crate) use input::{Input, Overdue, TrackInput, choose};
 pub(crate) use run::{LaneSpec, Progress, Run, TimelineEnd};
+
+/// The longest that a slow camera may take between two pictures.
+const SLOW_CAMERA_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(70);

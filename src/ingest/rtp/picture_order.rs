@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet};
+use h264_reader::nal::sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, decode_nal};
 
 use crate::media::{Codec, CodecParams, Shape};
@@ -20,6 +20,14 @@ pub(crate) fn depth(params: &CodecParams) -> usize {
         Codec::Aac { .. } | Codec::G711(_) | Codec::Flac | Codec::Opus => None,
     };
     depth.map_or(0, |depth| depth as usize)
+}
+
+/// Whether `params` allow pictures that are sent as two fields (ITU-T H.264 §7.4.2.1.1).
+pub(crate) fn is_interlaced(params: &CodecParams) -> bool {
+    let Codec::H264 { sps, .. } = &params.codec else { return false };
+    let Some(rbsp) = rbsp(sps) else { return false };
+    let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp));
+    sps.is_ok_and(|sps| matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }))
 }
 
 /// Distance of two pictures that `params` announce, in ticks of the track; else that of 25

@@ -1,6 +1,6 @@
 //! Why a camera could not be pulled, in words that tell a person what to do.
 //!
-//! Owns: the reading of retina's errors, which are opaque but for their status code.
+//! Owns: what the ending of a session means for a person.
 //!
 //! No text here holds anything that changes from try to try (ports, times, offsets): equal
 //! faults must read equal, so that they are told once and counted. Nor a URL's path or query,
@@ -9,12 +9,14 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
-use crate::media::codec::ParamsError;
+use crate::wire::rtsp::client::{Asked, Ending};
 
 /// What we were waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Connecting, then DESCRIBE.
+    /// OPTIONS.
+    Options,
+    /// DESCRIBE.
     Describe,
     /// SETUP of one track.
     Setup,
@@ -27,6 +29,7 @@ pub enum Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Options => "OPTIONS",
             Self::Describe => "DESCRIBE",
             Self::Setup => "SETUP",
             Self::Play => "PLAY",
@@ -68,16 +71,41 @@ pub enum PullError {
         /// Which stream.
         stream: String,
     },
-    /// A status of 300 to 399: followed nowhere, because it may point anywhere.
+    /// A redirect to another host, or in circles.
     #[error(
-        "The camera sends us to another address, which is not followed. Set `url` of stream '{stream}' to where the stream really is."
+        "The camera says that the stream is at {address}. Set `url` of stream '{stream}' to where it really is."
     )]
     Redirected {
         /// Which stream.
         stream: String,
+        /// Host and port.
+        address: String,
+    },
+    /// Credentials are wanted in another form.
+    #[error(
+        "The camera asks for a kind of log-in that is unknown here. Set the camera to Digest or Basic authentication."
+    )]
+    UnknownAuthentication,
+    /// No transport suits both.
+    #[error(
+        "The camera offers no transport that stream '{stream}' may use. Set its `transport` to \"auto\", or allow RTP over TCP in the camera."
+    )]
+    NoTransport {
+        /// Which stream.
+        stream: String,
+    },
+    /// The group cannot be joined.
+    #[error(
+        "The camera sends to the multicast group {group}, which cannot be joined from here. Set `transport` to \"tcp\" or \"udp\"."
+    )]
+    NoGroup {
+        /// Its address.
+        group: String,
     },
     /// Any other status.
-    #[error("The camera answers {step} with status {status}.")]
+    #[error(
+        "The camera refuses {step} with status {status}. Restart it, or look into its own log."
+    )]
     Status {
         /// What was asked.
         step: Step,
@@ -106,17 +134,27 @@ pub enum PullError {
         /// How long we waited.
         waited: Duration,
     },
-    /// What came is not the RTSP, SDP or RTP that it should be.
-    #[error("The camera speaks wrongly at {step}: {detail}.")]
-    Garbled {
-        /// Where.
-        step: Step,
+    /// What answers is no camera, or a broken one.
+    #[error(
+        "What answers at {address} does not speak RTSP: {what}. Check `url` of stream '{stream}'."
+    )]
+    NotRtsp {
+        /// Host and port.
+        address: String,
         /// What is wrong with it.
-        detail: String,
+        what: &'static str,
+        /// Which stream.
+        stream: String,
+    },
+    /// A description without media.
+    #[error("The camera's description of its stream cannot be used: {what}.")]
+    BadDescription {
+        /// What is wrong with it.
+        what: String,
     },
     /// No track of a codec that is carried.
     #[error(
-        "The camera offers {offers}; H.264, H.265, AAC and G.711 are carried. Set the camera to one of these."
+        "The camera offers {offers}; H.264, H.265, AAC, G.711 and Opus are carried. Set the camera to one of these."
     )]
     NothingCarried {
         /// What it offers.
@@ -139,6 +177,9 @@ pub enum PullError {
     /// The connection ended.
     #[error("The camera closed the connection.")]
     Closed,
+    /// The camera said TEARDOWN or REDIRECT.
+    #[error("The camera ended the session.")]
+    TornDown,
     /// More than one camera may bring.
     #[error(
         "The camera sends more than {max_mib_per_sec} MiB/s. Lower its bit rate, or it takes the others' share."
@@ -147,12 +188,6 @@ pub enum PullError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
-    /// One message or frame that does not end.
-    #[error("The camera sends a message or a frame that is larger than any may be.")]
-    Overfull,
-    /// Parameter sets that cannot be used.
-    #[error("The camera describes its stream in a way that cannot be used")]
-    Params(#[from] ParamsError),
     /// We were told to stop; nobody is told.
     #[error("stopped")]
     Stopped,
@@ -164,7 +199,9 @@ impl Fault for PullError {
             Self::Refused { .. } | Self::CredentialsMissing { .. } | Self::Forbidden { .. } => {
                 Class::Refused
             }
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Closed => Class::Network,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Closed | Self::TornDown => {
+                Class::Network
+            }
             _ => Class::Peer,
         }
     }
@@ -176,53 +213,56 @@ pub(super) struct Whom {
     pub(super) stream: String,
     pub(super) address: String,
     pub(super) has_credentials: bool,
+    pub(super) answer_time: Duration,
 }
 
-/// Longest piece of a peer's words that is shown.
-const DETAIL_CHARS_MAX: usize = 200;
+impl PullError {
+    /// That none of `offers` is carried.
+    pub(super) fn nothing_carried(offers: &str) -> Self {
+        let offers = if offers.is_empty() { "no track" } else { offers };
+        Self::NothingCarried { offers: offers.chars().take(100).collect() }
+    }
 
-/// What retina's `error` at `step` means.
-pub(super) fn from_retina(error: &retina::Error, step: Step, whom: &Whom) -> PullError {
-    tracing::debug!(stream = whom.stream, error = %error, "pull failed");
-    let stream = whom.stream.clone();
-    if let Some(status) = error.status_code() {
-        return match status {
-            // A response that retina could not read carries its status too.
-            200..=299 => garbled(error, step),
-            300..=399 => PullError::Redirected { stream },
-            401 if whom.has_credentials => PullError::Refused { stream },
-            401 => PullError::CredentialsMissing { stream },
-            403 => PullError::Forbidden { stream },
-            404 => PullError::NotFound { stream },
-            _ => PullError::Status { step, status },
-        };
+    /// What the ending of a session with `whom` means.
+    pub(super) fn from_ending(why: Ending, whom: &Whom) -> Self {
+        let (stream, address) = (whom.stream.clone(), whom.address.clone());
+        match why {
+            Ending::CredentialsRefused => Self::Refused { stream },
+            Ending::UnknownAuthentication => Self::UnknownAuthentication,
+            Ending::Status { status: 401, .. } if whom.has_credentials => Self::Refused { stream },
+            Ending::CredentialsMissing | Ending::Status { status: 401, .. } => {
+                Self::CredentialsMissing { stream }
+            }
+            Ending::Status { status: 403, .. } => Self::Forbidden { stream },
+            Ending::Status { status: 404, .. } => Self::NotFound { stream },
+            Ending::Status { asked, status } => Self::Status { step: asked.into(), status },
+            Ending::Elsewhere { address } => Self::Redirected { stream, address },
+            Ending::RedirectedInCircles => {
+                Self::Redirected { stream, address: "an address that leads nowhere".to_owned() }
+            }
+            Ending::NoTransport => Self::NoTransport { stream },
+            Ending::Silent { asked } => {
+                Self::Silent { address, step: asked.into(), waited: whom.answer_time }
+            }
+            Ending::NotRtsp { what } => Self::NotRtsp { address, what, stream },
+            Ending::BadDescription { what } => Self::BadDescription { what },
+            Ending::Closed { .. } => Self::Closed,
+            Ending::TornDown => Self::TornDown,
+            Ending::Left => Self::Stopped,
+        }
     }
-    let text = error.to_string();
-    // retina's errors are opaque; these prefixes are those of the pinned 0.4.21 and tested.
-    if let Some(detail) = text.strip_prefix("Unable to connect to RTSP server: ") {
-        return PullError::Unreachable {
-            address: whom.address.clone(),
-            detail: plain(detail),
-            stream,
-        };
-    }
-    if text.starts_with("Error reading from RTSP peer") || text.starts_with("Error writing to") {
-        return PullError::Closed;
-    }
-    garbled(error, step)
 }
 
-fn garbled(error: &retina::Error, step: Step) -> PullError {
-    PullError::Garbled { step, detail: plain(&error.to_string()) }
-}
-
-/// The first line of `text` without what changes from try to try, bounded, one line, printable.
-fn plain(text: &str) -> String {
-    let line = text.split('\n').next().unwrap_or_default();
-    let line =
-        line.split_once(": ").filter(|(head, _)| head.contains("CSeq=")).map_or(line, |s| s.1);
-    let line = line.trim_end_matches(['.', ':', ' ']);
-    line.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect()
+impl From<Asked> for Step {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Options => Self::Options,
+            Asked::Describe => Self::Describe,
+            Asked::SetUp => Self::Setup,
+            Asked::Play => Self::Play,
+            Asked::Media => Self::Read,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -237,13 +277,6 @@ mod tests {
             "The camera refuses the user name or password. Check `username` and `password` of stream 'gate'."
         );
         assert_eq!(error.class(), Class::Refused);
-    }
-
-    #[test]
-    fn only_the_first_line_is_shown_and_no_control_characters() {
-        assert_eq!(plain("bad\u{1b}[31m sdp:\n\nconn: 127.0.0.1:40000"), "bad[31m sdp");
-        assert_eq!(plain("200 response to DESCRIBE CSeq=7: no media"), "no media");
-        assert_eq!(plain(&"x".repeat(999)).len(), DETAIL_CHARS_MAX);
     }
 
     #[test]

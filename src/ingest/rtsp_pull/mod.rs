@@ -1,36 +1,35 @@
-//! Pulls an IP camera over RTSP: H.264, H.265, AAC and G.711, by TCP or UDP.
+//! Pulls an IP camera over RTSP: H.264, H.265, AAC, G.711 and Opus, by TCP, UDP or multicast.
 //!
-//! Owns: the life of one connection, from DESCRIBE to the error that ends it. Does not own: when
-//! the next one begins (see `supervise`), the protocol (retina speaks it).
+//! Owns: one connection's sockets and deadlines. Does not own: when the next one begins (see
+//! `supervise`), what is said (see `wire::rtsp::client`), what becomes of packets (see
+//! `ingest::rtp`).
 //!
 //! ```text
-//! session   DESCRIBE, SETUP, PLAY, each within its time ─► frames
-//! life      frame ─► source::rtp (timeline, decoding times) ─► Stream::publish
+//! connection   sockets ◄─► wire::rtsp::client (OPTIONS … PLAY, keepalives, TEARDOWN)
+//!              packets ─► ingest::rtp (order, units, timeline) ─► Stream::publish
 //! ```
 //!
 //! Invariants:
-//! 1. One call of [`run`] is one connection and one run; it ends by an error, never silently.
+//! 1. One call of [`run`] is one session and one run; it ends by an error, never silently.
 //! 2. Media time grows over all runs of a stream, whatever the camera's clock does.
 //! 3. A run begins with a key frame; what comes before it is not published.
 //! 4. A frame that is too large or not whole is dropped and counted; it does not end the run.
-//! 5. The password goes to retina and nowhere else; a URL's path and query are never told,
-//!    because some cameras want the password there.
-//! 6. While a message or frame is arriving, a connection holds at most
-//!    [`PULL_HELD_BYTES_MAX`](crate::base::limits::PULL_HELD_BYTES_MAX) and what one poll can
-//!    read (see `ledger`); retina 0.4.21 itself knows no such bound.
+//! 5. The password is said to the camera only; a URL's path and query are never told, because
+//!    some cameras want the password there. No text of a library is shown.
+//! 6. What a connection holds is bounded by limits with names: one message, and for each track
+//!    the packets that wait for their turn and one access unit.
+//! 7. Datagrams are heard from the camera's own address and sent there, nowhere else.
 
+mod connection;
 mod error;
-mod ledger;
-mod life;
-mod session;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use retina::client::SessionGroup;
 use url::Url;
 
 pub use error::{PullError, Step};
@@ -40,7 +39,6 @@ use crate::base::limits::{
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
-use crate::base::sync::lock;
 use crate::ingest::rtp::TimelineEnd;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -49,11 +47,15 @@ use crate::supervise::TaskContext;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// Inside the RTSP connection: nothing is lost on the way.
+    /// What the camera offers: TCP, else UDP, else multicast.
     #[default]
+    Auto,
+    /// Inside the RTSP connection: nothing is lost on the way.
     Tcp,
     /// By UDP, for cameras that do TCP badly; LAN only.
     Udp,
+    /// To a group that others may read too; LAN only.
+    Multicast,
 }
 
 /// Which camera, and how to speak to it. Equal configurations pull the same camera the same way.
@@ -65,7 +67,7 @@ pub struct Config {
     pub username: Option<String>,
     /// Password, if the camera wants one.
     pub password: Option<Secret>,
-    /// TCP or UDP.
+    /// How media travels.
     pub transport: Transport,
     /// The bounds; tests make them shorter.
     #[doc(hidden)]
@@ -112,34 +114,14 @@ impl Default for Bounds {
     }
 }
 
-/// What outlives a connection: sessions that the camera may still hold, and the timeline's end.
-/// Shared by the clones of a [`Config`], which all mean the same camera.
+/// What outlives a connection: the timeline's end. Shared by the clones of a [`Config`], which all
+/// mean the same camera.
 #[derive(Default)]
 struct Memory {
-    sessions: Mutex<Arc<SessionGroup>>,
     end: Arc<TimelineEnd>,
 }
 
 impl Memory {
-    fn sessions(&self) -> Arc<SessionGroup> {
-        Arc::clone(&lock(&self.sessions))
-    }
-
-    /// Drops `session` and hangs up without a goodbye.
-    ///
-    /// retina says TEARDOWN in a task of its own and reads on for five seconds to hear the
-    /// answer, with no bound. A camera that floods is not given that: the task goes to a runtime
-    /// that ends before it runs, and the connection with it.
-    fn sever<T>(&self, session: T) {
-        *lock(&self.sessions) = Arc::default();
-        let Ok(nowhere) = tokio::runtime::Builder::new_current_thread().build() else { return };
-        {
-            let _inside = nowhere.enter();
-            drop(session);
-        }
-        nowhere.shutdown_background();
-    }
-
     fn end(&self) -> Arc<TimelineEnd> {
         Arc::clone(&self.end)
     }
@@ -214,33 +196,7 @@ pub async fn run(
         stream: stream.name().to_string(),
         address: config.address(),
         has_credentials: config.username.is_some(),
+        answer_time: config.bounds.describe,
     };
-    let Err(error) = connected(config, &stream, &context, &whom).await;
-    if matches!(error, PullError::Stopped) {
-        // The runtime may end with us; the camera is told before, if it listens.
-        let goodbye = config.memory.sessions();
-        let goodbye = goodbye.await_teardown();
-        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
-    }
-    Err(error)
-}
-
-async fn connected(
-    config: &Config,
-    stream: &Arc<Stream>,
-    context: &TaskContext,
-    whom: &error::Whom,
-) -> Result<Infallible, PullError> {
-    let mut ledger = ledger::Ledger::default();
-    let mut opening = Box::pin(session::open(config, whom, &context.heartbeat));
-    let link = tokio::select! {
-        biased;
-        () = context.stop.cancelled() => return Err(PullError::Stopped),
-        link = ledger.watch(&mut opening) => link,
-    };
-    let Ok(link) = link else {
-        config.memory.sever(opening);
-        return Err(PullError::Overfull);
-    };
-    life::read(link?, ledger, config, stream, context, whom).await
+    connection::Connection::new(config, &whom, &stream, &context).run().await
 }

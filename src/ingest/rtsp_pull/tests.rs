@@ -298,8 +298,7 @@ async fn garbage_in_place_of_media_ends_the_run_only() {
         rtp(1, 0, true, &[0x78, 0, 9, 0x65]),          // STAP-A whose inner length lies
     ] {
         let error = ended(&camera(polite, garbage, false).await).await;
-        let known = matches!(error, PullError::Garbled { step: Step::Read, .. })
-            || matches!(error, PullError::NoFirstFrame { .. });
+        let known = matches!(error, PullError::NoFirstFrame { .. });
         assert!(known, "{error}");
     }
 }
@@ -434,7 +433,8 @@ async fn what_never_ends_is_cut_before_it_fills_the_memory() {
         let error = life(&config, &stream()).await;
         tokio::time::sleep(Duration::from_secs(1)).await; // a goodbye would read on
         let sent = sent.load(Relaxed);
-        assert!(matches!(error, PullError::Overfull), "{method}: {error}");
+        let told = matches!(error, PullError::NotRtsp { .. } | PullError::Flooded { .. });
+        assert!(told, "{method}: {error}");
         assert!(sent < 256 << 20, "{method}: {sent} bytes were taken");
     }
 }

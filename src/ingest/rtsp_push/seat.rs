@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::error::{PushError, Unseated};
-use super::publisher::{Carriage, Lane, Publisher, lanes};
+use super::publisher::{Carriage, Publisher, lanes};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
-use crate::ingest::rtp::{Run, TimelineEnd};
+use crate::ingest::rtp::{Run, TimelineEnd, TrackInput};
 use crate::media::TrackId;
 use crate::stream::{State, Stream};
 use crate::wire::rtsp::SessionDescription;
@@ -48,7 +48,8 @@ impl Seat {
     pub fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
         let path = stream.name().to_string();
         let reason = format!(
-            "Waiting for a publisher. Point an encoder at the path /{path} of the RTSP address."
+            "Waiting for a publisher. Point an encoder at the path /{path} of the RTSP address; \
+             /live/{path}, /app/{path} and /{path}/main lead here too."
         );
         stream.set_state(State::Waiting { reason }, clock.wall());
         self.lock().stream = Some((stream, clock));
@@ -80,7 +81,7 @@ impl Seat {
     ) -> Result<Publisher, Unseated> {
         let mut inner = self.lock();
         self.is_free(&inner)?;
-        let (lanes, specs): (Vec<Lane>, Vec<_>) = lanes(offer, tracks)?.into_iter().unzip();
+        let (lanes, specs): (Vec<TrackInput>, Vec<_>) = lanes(offer, tracks)?.into_iter().unzip();
         let Some((stream, clock)) = inner.stream.clone() else { return Err(Unseated::Closed) };
         inner.count += 1;
         let number = inner.count;

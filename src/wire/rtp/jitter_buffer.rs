@@ -3,7 +3,7 @@
 //! Owns: the reorder buffer, and when another sender or a leap of the numbers is believed
 //! (RFC 3550 §A.1). Bounded by [`RTP_REORDER_PACKETS_MAX`] and [`RTP_REORDER_TIME_MAX`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rtp_packet::RtpPacket;
 use crate::base::limits::{RTP_REORDER_PACKETS_MAX, RTP_REORDER_TIME_MAX};
@@ -42,11 +42,13 @@ pub struct JitterBuffer {
     /// The number that is next, counted on without a wrap.
     next: i64,
     waiting: BTreeMap<i64, (BootTime, RtpPacket)>,
+    /// Numbers that something else had, which nobody need wait for.
+    absent: BTreeSet<i64>,
     /// Missing before what is next.
     lost: u16,
     fresh: bool,
-    /// Sender and number that would prove that a leap is meant.
-    proof: Option<(u32, u16)>,
+    /// A packet that leaps; the one behind it would prove that it is meant.
+    leap: Option<(BootTime, RtpPacket)>,
 }
 
 impl JitterBuffer {
@@ -58,9 +60,10 @@ impl JitterBuffer {
             ssrc: None,
             next: 0,
             waiting: BTreeMap::new(),
+            absent: BTreeSet::new(),
             lost: 0,
             fresh: false,
-            proof: None,
+            leap: None,
         }
     }
 
@@ -77,26 +80,43 @@ impl JitterBuffer {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let by = packet.sequence.wrapping_sub(self.next as u16).cast_signed();
         if ssrc != packet.ssrc || !(BACK_MAX..=AHEAD_MAX).contains(&by) {
-            if self.proof != Some((packet.ssrc, packet.sequence)) {
-                self.proof = Some((packet.ssrc, packet.sequence.wrapping_add(1)));
+            let follows = |(_, first): &mut (BootTime, RtpPacket)| {
+                (first.ssrc, first.sequence.wrapping_add(1)) == (packet.ssrc, packet.sequence)
+            };
+            let Some(first) = self.leap.take_if(follows) else {
+                self.leap = Some((now, packet));
                 return false;
-            }
-            self.begin(&packet);
-            self.waiting.insert(self.next, (now, packet));
+            };
+            self.begin(&first.1);
+            self.waiting.insert(self.next, first);
+            self.waiting.insert(self.next + 1, (now, packet));
             return true;
         }
-        self.proof = None;
+        self.leap = None;
         if by >= 0 {
             self.waiting.entry(self.next + i64::from(by)).or_insert((now, packet));
         }
         true
     }
 
+    /// A packet of this sender that belongs to no track had this number, so nothing is missing
+    /// there; a packet of the track with the same number is taken all the same.
+    pub fn absent(&mut self, ssrc: u32, sequence: u16) {
+        // Only the low 16 bits were on the wire.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let by = sequence.wrapping_sub(self.next as u16).cast_signed();
+        let is_near = (0..=AHEAD_MAX).contains(&by) && self.ssrc == Some(ssrc);
+        if is_near && self.absent.len() < RTP_REORDER_PACKETS_MAX {
+            self.absent.insert(self.next + i64::from(by));
+        }
+    }
+
     fn begin(&mut self, packet: &RtpPacket) {
         self.waiting.clear();
+        self.absent.clear();
         self.ssrc = Some(packet.ssrc);
         self.next = i64::from(packet.sequence);
-        (self.fresh, self.proof) = (true, None);
+        (self.fresh, self.leap) = (true, None);
     }
 
     /// The next packet whose turn it is. Called until there is none.
@@ -104,11 +124,13 @@ impl JitterBuffer {
         let late = self.deadline().is_some_and(|at| at <= now);
         let full = self.waiting.len() > RTP_REORDER_PACKETS_MAX;
         let entry = self.waiting.first_entry()?;
-        let missing = *entry.key() - self.next;
+        let absent = self.absent.range(self.next..*entry.key()).count();
+        let missing = *entry.key() - self.next - i64::try_from(absent).unwrap_or(0);
         if missing > 0 && self.delivery == Delivery::AnyOrder && !late && !full {
             return None;
         }
         self.next = *entry.key() + 1;
+        self.absent = self.absent.split_off(&self.next);
         let (_, packet) = entry.remove();
         let missing = u16::try_from(missing).unwrap_or(u16::MAX);
         let lost = std::mem::take(&mut self.lost).saturating_add(missing);
@@ -177,14 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_something_else_had_are_not_waited_for() {
+        let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
+        told(&mut buffer, START, &[10], 7);
+        buffer.absent(7, 11);
+        buffer.absent(8, 12);
+        assert_eq!(told(&mut buffer, START, &[12], 7), "12-0");
+        buffer.absent(7, 13);
+        assert_eq!(told(&mut buffer, START, &[13, 15], 7), "13-0");
+    }
+
+    #[test]
     fn one_stray_packet_changes_nothing_and_two_in_a_row_begin_anew() {
         let mut buffer = JitterBuffer::new(Delivery::InOrder);
         told(&mut buffer, START, &[10, 11], 7);
         assert_eq!(told(&mut buffer, START, &[40_000, 12, 40_000, 13], 7), "12-0 13-0");
         assert_eq!(told(&mut buffer, START, &[500], 8), "");
         assert_eq!(told(&mut buffer, START, &[14], 7), "14-0");
-        assert_eq!(told(&mut buffer, START, &[500, 501, 502], 8), "501-0! 502-0");
-        assert_eq!(told(&mut buffer, START, &[40_000, 40_001, 40_002], 8), "40001-0! 40002-0");
+        assert_eq!(told(&mut buffer, START, &[500, 501, 502], 8), "500-0! 501-0 502-0");
+        assert_eq!(
+            told(&mut buffer, START, &[40_000, 40_001, 40_002], 8),
+            "40000-0! 40001-0 40002-0"
+        );
     }
 
     proptest::proptest! {

@@ -62,6 +62,12 @@ impl TimestampUnwrapper {
         at
     }
 
+    /// Where the last one stood.
+    #[must_use]
+    pub fn last(&self) -> Option<i64> {
+        self.last
+    }
+
     /// Where `timestamp` stands, without moving; `None` before the first.
     #[must_use]
     pub fn place(&self, timestamp: u32) -> Option<i64> {

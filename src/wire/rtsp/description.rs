@@ -3,6 +3,7 @@
 //! Owns: the few lines that matter to a receiver. Encoders leave out lines that the RFC demands
 //! (`v=`, `o=`, `s=`, `t=`), so no strict reader is asked.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rtsp_types::Url;
@@ -16,6 +17,10 @@ use crate::media::TrackId;
 pub struct SessionDescription {
     /// Its media, in order; never empty, at most [`SDP_MEDIA_MAX`].
     pub media: Vec<MediaDescription>,
+    /// The control URL of the whole, relative or absolute.
+    pub(super) control: Option<String>,
+    /// Media beyond those, which were not read.
+    pub(super) left_out: usize,
 }
 
 /// One `m=` section.
@@ -34,15 +39,16 @@ pub struct MediaDescription {
     /// Format parameters as they stand behind the payload type.
     pub fmtp: Option<String>,
     /// The control URL, relative or absolute.
-    control: Option<String>,
+    pub(super) control: Option<String>,
+    /// The port that it names; zero when none.
+    pub(super) port: u16,
+    /// The multicast group of its `c=`, or of the whole description's.
+    pub(super) group: Option<Ipv4Addr>,
 }
 
 /// Why a description cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptionError {
-    /// It is not UTF-8.
-    #[error("the description is not text")]
-    NotText,
     /// It has no `m=` line.
     #[error("the description names no media")]
     NoMedia,
@@ -60,19 +66,32 @@ pub enum DescriptionError {
 impl SessionDescription {
     /// Reads `text`, whose length has met its limit already. Lines end in CRLF, LF or CR.
     pub fn parse(text: &[u8]) -> Result<Self, DescriptionError> {
-        let text = std::str::from_utf8(text).map_err(|_| DescriptionError::NotText)?;
+        let text = String::from_utf8_lossy(text);
         let mut offer = Self::default();
+        let mut group = None;
         for (at, line) in text.split(['\r', '\n']).map(str::trim).enumerate() {
             let Some((kind, value)) = line.split_once('=') else { continue };
             let unreadable = DescriptionError::Unreadable { line: at + 1 };
-            match kind {
-                "m" if offer.media.len() == SDP_MEDIA_MAX => return Err(DescriptionError::TooMany),
-                "m" => offer.media.push(MediaDescription::parse(value).ok_or(unreadable)?),
-                "a" => {
-                    if let Some(medium) = offer.media.last_mut() {
-                        medium.attribute(value);
-                    }
+            match kind.trim() {
+                "m" if offer.media.len() == SDP_MEDIA_MAX => offer.left_out += 1,
+                "m" => {
+                    let medium = MediaDescription::parse(value).ok_or(unreadable)?;
+                    offer.media.push(MediaDescription { group, ..medium });
                 }
+                // Attributes of media that are not read are of nobody.
+                _ if offer.left_out > 0 => {}
+                "c" => match offer.media.last_mut() {
+                    Some(medium) => medium.group = group_of(value).or(medium.group),
+                    None => group = group_of(value),
+                },
+                "a" => match offer.media.last_mut() {
+                    Some(medium) => medium.attribute(value),
+                    None => {
+                        if let Some(control) = value.strip_prefix("control:") {
+                            offer.control = Some(control.trim().to_owned());
+                        }
+                    }
+                },
                 _ => {}
             }
         }
@@ -80,12 +99,20 @@ impl SessionDescription {
     }
 }
 
+/// The multicast group that a `c=` line names; what else it says, or leaves out, matters nowhere.
+fn group_of(value: &str) -> Option<Ipv4Addr> {
+    let address = value.split_ascii_whitespace().nth(2)?;
+    let address: Ipv4Addr = address.split('/').next()?.parse().ok()?;
+    address.is_multicast().then_some(address)
+}
+
 impl MediaDescription {
     /// Reads what stands behind `m=`: media, port, transport, payload types (RFC 8866 §5.14).
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
         let kind = words.next()?.to_ascii_lowercase();
-        let payload_type = words.nth(2)?.parse().ok().filter(|pt| *pt < 128)?;
+        let port = words.next()?.split('/').next()?.parse().unwrap_or(0);
+        let payload_type = words.nth(1)?.parse().ok().filter(|pt| *pt < 128)?;
         // RFC 3551 §6; the two that encoders leave without a=rtpmap.
         let (encoding, clock_rate) = match payload_type {
             0 => ("pcmu", 8_000),
@@ -93,7 +120,7 @@ impl MediaDescription {
             _ => ("", 0),
         };
         let encoding = encoding.to_owned();
-        Some(Self { kind, payload_type, encoding, clock_rate, ..Self::default() })
+        Some(Self { kind, payload_type, encoding, clock_rate, port, ..Self::default() })
     }
 
     /// Takes one `a=` line. A line about another payload type, or one that cannot be read, says
@@ -110,6 +137,10 @@ impl MediaDescription {
                 let mut parts = map.split('/').map(str::trim);
                 self.encoding = parts.next().unwrap_or_default().to_ascii_lowercase();
                 self.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
+                // Every format of pictures that is carried counts in this (RFC 6184 §8.2.1).
+                if self.clock_rate == 0 && self.kind == "video" {
+                    self.clock_rate = 90_000;
+                }
                 self.channels = parts.next().and_then(|channels| channels.parse().ok());
             }
             "fmtp" if value.len() <= SDP_FMTP_BYTES_MAX => {
@@ -243,13 +274,13 @@ mod tests {
         for (text, wanted) in [
             (&b""[..], DescriptionError::NoMedia),
             (b"v=0\r\ns=x\r\n", DescriptionError::NoMedia),
-            (b"m=video 0 RTP/AVP \xff", DescriptionError::NotText),
             (b"m=video\n", DescriptionError::Unreadable { line: 1 }),
             (b"v=0\nm=video 0 RTP/AVP 400\n", DescriptionError::Unreadable { line: 2 }),
-            (many.as_bytes(), DescriptionError::TooMany),
         ] {
             assert_eq!(SessionDescription::parse(text), Err(wanted));
         }
+        let read = SessionDescription::parse(many.as_bytes()).unwrap();
+        assert_eq!((read.media.len(), read.left_out), (SDP_MEDIA_MAX, 1_000 - SDP_MEDIA_MAX));
     }
 
     proptest::proptest! {

@@ -1,14 +1,14 @@
 //! Finds the messages in what a peer sends, with every limit checked before anything is parsed.
 //!
 //! Owns: the input buffer; head, URI, header and body limits; tolerance for bare LF and blank
-//! lines. Does not own: what a request means. The head is rewritten with CRLF and then read by
-//! rtsp-types.
+//! lines, folded lines, empty values. Does not own: what a message means.
 
 use bytes::{Buf, Bytes, BytesMut};
-use rtsp_types::{Message, Request, StatusCode};
+use rtsp_types::{Request, StatusCode};
 
 use crate::base::limits::{
-    RTSP_BODY_BYTES_MAX, RTSP_HEAD_BYTES_MAX, RTSP_HEADERS_MAX, RTSP_URI_BYTES_MAX,
+    RTSP_BODY_BYTES_MAX, RTSP_DESCRIPTION_BYTES_MAX, RTSP_HEAD_BYTES_MAX, RTSP_HEADERS_MAX,
+    RTSP_ODD_BYTES_MAX, RTSP_URI_BYTES_MAX,
 };
 use crate::wire::rtp::FRAME_HEAD_BYTES;
 
@@ -19,14 +19,127 @@ pub(super) const INPUT_BYTES_MAX: usize =
 /// One message of a peer.
 #[derive(Debug)]
 pub(super) enum Frame {
-    /// A request that could be read.
-    Request(Box<Request<Vec<u8>>>),
-    /// A request that could be delimited but not read; the connection stays open.
-    Refused(Fault),
-    /// A reply to a request of ours, or to none; nothing in it matters but that the peer lives.
-    Reply,
+    /// A request or an answer.
+    Message(Box<Message>),
     /// What came behind `$`, channel and length: the channel, and up to 65535 bytes.
     Interleaved(u8, Bytes),
+}
+
+/// A message as it came: nothing in it is believed but its length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    /// The request line or status line.
+    pub(super) start: String,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+}
+
+/// Headers in the order in which they came, by their exact names in any letter case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Reads header lines. A line that begins with a blank goes on with the one before
+    /// (RFC 2326 §4.2); a line without a colon is no header.
+    fn read<'a>(lines: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> Self {
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            if line.starts_with([' ', '\t']) {
+                if let Some((_, value)) = headers.last_mut() {
+                    value.push(' ');
+                    value.push_str(line.trim());
+                }
+            } else if let Some((name, value)) = line.split_once(':') {
+                headers.push((name.trim().to_owned(), value.trim().to_owned()));
+            }
+        }
+        Self(headers)
+    }
+
+    /// The first value of `name` that is not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All values of `name` that are not empty.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let of_name = self.0.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name));
+        of_name.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
+impl Message {
+    /// Whether it answers something. No answer is answered, however odd: two that do so never
+    /// end.
+    pub(super) fn is_answer(&self) -> bool {
+        self.start.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("RTSP/"))
+    }
+
+    /// The status of an answer; its reason may be missing.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.start.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// The number that says which request is answered, if it is one.
+    pub(super) fn cseq(&self) -> Option<u32> {
+        number(self.headers.get("CSeq")?.as_bytes())
+    }
+
+    /// As a request.
+    pub(super) fn request(&self) -> Result<Request<Vec<u8>>, Fault> {
+        let cseq = self.cseq().map(|n| n.to_string());
+        let refuse = |status, text| Fault { status, cseq: cseq.clone(), text };
+        if let Some(fault) = start_line_fault(self.start.as_bytes()) {
+            return Err(refuse(fault.status, fault.text));
+        }
+        let mut text = format!("{}\r\n", self.start);
+        for (name, value) in &self.headers.0 {
+            // rtsp-types compares names by their common length, so that one of these would hide
+            // the other; and it knows no empty value.
+            let hides = HEADERS_READ.iter().any(|known| is_beginning(known, name));
+            let known = HEADERS_READ.iter().any(|known| known.eq_ignore_ascii_case(name));
+            if !value.is_empty() && (known || !hides) {
+                text.extend([name, ": ", value, "\r\n"]);
+            }
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        match rtsp_types::Message::<Vec<u8>>::parse(&bytes) {
+            Ok((rtsp_types::Message::Request(request), _)) => Ok(request),
+            _ => Err(refuse(StatusCode::BadRequest, "the request cannot be read")),
+        }
+    }
+}
+
+/// The headers of requests that anything is done with.
+const HEADERS_READ: [&str; 17] = [
+    "Accept",
+    "Authorization",
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "CSeq",
+    "Frames",
+    "Immediate",
+    "Proxy-Require",
+    "Range",
+    "Rate-Control",
+    "Require",
+    "Scale",
+    "Session",
+    "Timestamp",
+    "Transport",
+    "User-Agent",
+];
+
+/// Whether the shorter of two names is how the longer one begins.
+fn is_beginning(one: &str, other: &str) -> bool {
+    let common = one.len().min(other.len());
+    match (one.get(..common), other.get(..common)) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    }
 }
 
 /// Why a message is refused.
@@ -44,14 +157,44 @@ impl Fault {
 }
 
 /// The bytes of one connection that are not yet a message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Framer {
     buffer: BytesMut,
     /// Bytes of `buffer` in which no end of a head was found.
     searched: usize,
+    /// Longest body that is taken.
+    body_max: usize,
+    /// What is no message is passed over; else it ends the connection.
+    skips: bool,
+    /// Bytes passed over since the last message.
+    skipped: usize,
+}
+
+impl Default for Framer {
+    fn default() -> Self {
+        let (buffer, body_max) = (BytesMut::new(), RTSP_BODY_BYTES_MAX);
+        Self { buffer, searched: 0, body_max, skips: false, skipped: 0 }
+    }
 }
 
 impl Framer {
+    /// For what a camera says: longer bodies, and odd bytes between messages are passed over.
+    pub(super) fn of_camera() -> Self {
+        Self { body_max: RTSP_DESCRIPTION_BYTES_MAX, skips: true, ..Self::default() }
+    }
+
+    /// Passes over bytes up to what may be a message.
+    fn skip(&mut self) -> Result<Option<Frame>, Fault> {
+        let starts = |&b: &u8| b == b'$' || b.is_ascii_uppercase();
+        let odd = self.buffer.iter().position(starts).unwrap_or(self.buffer.len());
+        self.buffer.advance(odd);
+        self.skipped += odd;
+        if self.skipped > RTSP_ODD_BYTES_MAX {
+            return Err(Fault::new(StatusCode::BadRequest, "this is not RTSP"));
+        }
+        self.next()
+    }
+
     /// Adds bytes.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -78,10 +221,11 @@ impl Framer {
         match self.buffer.first() {
             None => Ok(None),
             Some(b'$') => Ok(self.interleaved()),
+            Some(first) if !first.is_ascii_alphabetic() && self.skips => self.skip(),
             Some(first) if !first.is_ascii_alphabetic() => {
                 Err(Fault::new(StatusCode::BadRequest, "this is not RTSP"))
             }
-            Some(_) => self.request(),
+            Some(_) => self.message(),
         }
     }
 
@@ -92,19 +236,21 @@ impl Framer {
             return None;
         }
         self.buffer.advance(FRAME_HEAD_BYTES);
+        self.skipped = 0;
         Some(Frame::Interleaved(channel, self.buffer.split_to(length).freeze()))
     }
 
-    fn request(&mut self) -> Result<Option<Frame>, Fault> {
+    fn message(&mut self) -> Result<Option<Frame>, Fault> {
         let Some(head_bytes) = self.find_head_end()? else { return Ok(None) };
-        let head = Head::read(&self.buffer[..head_bytes])?;
+        let head = Head::read(&self.buffer[..head_bytes], self.body_max)?;
         let whole = head_bytes + head.body_bytes;
         if self.buffer.len() < whole {
             return Ok(None);
         }
-        let bytes = self.buffer.split_to(whole);
+        let body = self.buffer.split_to(whole).freeze().slice(head_bytes..);
         self.searched = 0;
-        Ok(Some(head.message(&bytes[head_bytes..])))
+        let Head { start, headers, .. } = head;
+        Ok(Some(Frame::Message(Box::new(Message { start, headers, body }))))
     }
 
     /// Where the head ends, just behind its empty line.
@@ -138,17 +284,13 @@ fn too_long(buffer: &[u8]) -> Fault {
 /// What has to be known of a head to delimit and answer its message.
 #[derive(Debug)]
 struct Head {
-    /// The lines with CRLF, and the empty line.
-    text: Vec<u8>,
+    start: String,
+    headers: Headers,
     body_bytes: usize,
-    cseq: Option<String>,
-    fault: Option<Fault>,
-    /// It answers something. No answer is answered, however odd: two that do so never end.
-    is_reply: bool,
 }
 
 impl Head {
-    fn read(head: &[u8]) -> Result<Self, Fault> {
+    fn read(head: &[u8], body_max: usize) -> Result<Self, Fault> {
         let bad = |text| Fault::new(StatusCode::BadRequest, text);
         // A return that ends no line would end one for whoever reads what we repeat of it.
         let ends_line = |at: usize| head.get(at + 1) == Some(&b'\n');
@@ -166,30 +308,10 @@ impl Head {
         if lines().count() > RTSP_HEADERS_MAX + 1 {
             return Err(bad("more than 64 headers"));
         }
-        let mut text = lines().collect::<Vec<_>>().join(&b"\r\n"[..]);
-        text.extend_from_slice(b"\r\n\r\n");
-        let is_reply = text.starts_with(b"RTSP/");
-        let mut read = Self { text, body_bytes: 0, cseq: None, fault: None, is_reply };
-        read.body_bytes = body_bytes(lines())?;
-        read.cseq = values(lines(), "cseq").next().and_then(number).map(|n| n.to_string());
-        read.fault = start_line_fault(lines().next().unwrap_or_default());
-        Ok(read)
-    }
-
-    /// The message as rtsp-types reads it.
-    fn message(mut self, body: &[u8]) -> Frame {
-        if self.is_reply {
-            return Frame::Reply;
-        }
-        let refuse = |status, text| Fault { status, cseq: self.cseq.clone(), text };
-        if let Some(fault) = self.fault {
-            return Frame::Refused(refuse(fault.status, fault.text));
-        }
-        self.text.extend_from_slice(body);
-        if let Ok((Message::Request(request), _)) = Message::<Vec<u8>>::parse(&self.text) {
-            return Frame::Request(Box::new(request));
-        }
-        Frame::Refused(refuse(StatusCode::BadRequest, "the request cannot be read"))
+        let body_bytes = body_bytes(lines(), body_max)?;
+        let mut lines = lines().map(String::from_utf8_lossy);
+        let start = lines.next().unwrap_or_default().trim_end().to_owned();
+        Ok(Self { start, headers: Headers::read(lines), body_bytes })
     }
 }
 
@@ -224,18 +346,19 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 /// The length of the body, RFC 2326 §12.14. A missing one means no body.
-fn body_bytes<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<usize, Fault> {
+fn body_bytes<'a>(lines: impl Iterator<Item = &'a [u8]>, body_max: usize) -> Result<usize, Fault> {
     let mut lengths = values(lines, "content-length");
     let Some(length) = lengths.next() else { return Ok(0) };
     let bad = |text| Err(Fault::new(StatusCode::BadRequest, text));
-    if lengths.next().is_some() {
+    // Of a client two are a trick; a camera may say the same twice.
+    if lengths.any(|other| body_max == RTSP_BODY_BYTES_MAX || other != length) {
         return bad("more than one Content-Length");
     }
     if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
         return bad("Content-Length is not a number");
     }
     match number(length).map(|n| n as usize) {
-        Some(bytes) if bytes <= RTSP_BODY_BYTES_MAX => Ok(bytes),
+        Some(bytes) if bytes <= body_max => Ok(bytes),
         _ => {
             let text = "the body is longer than 64 KiB";
             Err(Fault::new(StatusCode::RequestMessageBodyTooLarge, text))

@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod channel;
+pub mod client;
 mod description;
 mod frame;
 mod live;

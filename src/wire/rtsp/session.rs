@@ -190,13 +190,15 @@ impl Session {
     fn take(&mut self, now: BootTime, frame: Frame) {
         self.begun = (self.framer.len() > 0).then_some(now);
         match frame {
-            Frame::Request(request) => self.serve(now, *request),
-            Frame::Refused(fault) => {
-                self.transcript.puzzled(now.since(self.birth.0));
-                let reply = Reply::refuse(fault.status, fault.text);
-                self.reply(now, fault.cseq.as_deref(), reply);
-            }
-            Frame::Reply => self.alive = now,
+            Frame::Message(message) if message.is_answer() => self.alive = now,
+            Frame::Message(message) => match message.request() {
+                Ok(request) => self.serve(now, request),
+                Err(fault) => {
+                    self.transcript.puzzled(now.since(self.birth.0));
+                    let reply = Reply::refuse(fault.status, fault.text);
+                    self.reply(now, fault.cseq.as_deref(), reply);
+                }
+            },
             Frame::Interleaved(channel, packet) => self.interleaved(now, channel, packet),
         }
     }

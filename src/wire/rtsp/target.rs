@@ -39,10 +39,18 @@ impl Target {
         };
         let stream = match channel(url) {
             Some(channel) => channels.stream(channel).unwrap_or_else(|| channel.path()),
-            None => path.strip_suffix("/main").unwrap_or(path).to_owned(),
+            None => stream(path).to_owned(),
         };
         Self { stream, track: track.map(TrackId), span: span(url) }
     }
+}
+
+/// The stream that a path names: `gate`, `gate/main`, and `live/gate` or `app/gate`, because apps
+/// on phones demand an application before the stream. No stream's name has a slash.
+fn stream(path: &str) -> &str {
+    let path = path.strip_suffix("/main").unwrap_or(path);
+    let rest = ["live/", "app/"].iter().find_map(|app| strip_prefix_ignoring_case(path, app));
+    rest.filter(|rest| !rest.is_empty() && !rest.contains('/')).unwrap_or(path)
 }
 
 /// The dates that the query names.
@@ -130,6 +138,9 @@ mod tests {
             ("rtsp://h:8554/gate", "gate None rtsp://h:8554/gate/"),
             ("rtsp://h/gate/", "gate None rtsp://h/gate/"),
             ("rtsp://h/gate/main", "gate None rtsp://h/gate/main/"),
+            ("rtsp://h/live/gate", "gate None rtsp://h/live/gate/"),
+            ("rtsp://h/app/gate/trackID=1", "gate Some(1) rtsp://h/app/gate/"),
+            ("rtsp://h/live", "live None rtsp://h/live/"),
             ("rtsp://u:p@h/gate/trackID=1", "gate Some(1) rtsp://h/gate/"),
             ("rtsp://h/gate/TRACKid=0/", "gate Some(0) rtsp://h/gate/"),
             ("rtsp://h/gate?x=1", "gate None rtsp://h/gate/"),

@@ -40,7 +40,7 @@ impl Algorithm {
     }
 
     /// The hash of `parts` with a colon between each two, in lower-case hexadecimal.
-    fn hash(self, parts: &[&str]) -> String {
+    pub(super) fn hash(self, parts: &[&str]) -> String {
         let joined = parts.join(":");
         match self {
             Self::Md5 => hex(&md5::Md5::digest(joined.as_bytes())),

@@ -15,6 +15,7 @@
 //! 5. A refusal says the same whether or not there is such a stream or such an account.
 
 mod account;
+mod challenge;
 mod digest;
 mod failures;
 mod header;
@@ -29,9 +30,9 @@ use arc_swap::ArcSwap;
 pub use account::{
     Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope, is_account_name,
 };
+pub(super) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
-pub(super) use state::{Admitted, Asking, AuthState};
 pub(super) use header::masked;
 pub(super) use state::{Admitted, Asking, AuthState};
 

@@ -80,6 +80,8 @@ struct Accepted {
     username: Arc<str>,
     /// Empty when it was a password.
     nonce: String,
+    /// The response to an ANNOUNCE, which some encoders repeat with every request.
+    announced: Option<String>,
 }
 
 /// What a method asks of an account.
@@ -179,7 +181,9 @@ impl AuthState {
         self.have_patience(now, username)?;
         let account = rules.account(username);
         let right = match shown {
-            Shown::Digest(digest) => knows_hash(account, digest, asking.method),
+            Shown::Digest(digest) => {
+                knows_hash(account, digest, asking.method) || self.repeats_announce(digest)
+            }
             Shown::Basic { username, password } => knows_password(account, username, password),
         };
         if !right {
@@ -189,6 +193,17 @@ impl AuthState {
         let username = self.accept(now, shown, asking)?;
         self.authorizer.failures().succeeded(now, self.holder.peer);
         Ok(username)
+    }
+
+    /// Whether `digest` is the one with which this connection's ANNOUNCE was accepted. Libraries of
+    /// phone apps compute it once, for ANNOUNCE, and go on with it. Whoever could replay it on this
+    /// very connection owns the connection already.
+    fn repeats_announce(&self, digest: &Digest) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| {
+            *accepted.username == *digest.username
+                && accepted.nonce == digest.proof.nonce
+                && accepted.announced.as_ref().is_some_and(|known| same(&digest.response, known))
+        })
     }
 
     /// Makes whoever guesses wait. Who is known on this connection guesses nothing.
@@ -222,8 +237,13 @@ impl AuthState {
             }
         };
         let known = self.accepted.take().filter(|accepted| &*accepted.username == username);
+        let announced = match (shown, asking.method) {
+            (Shown::Digest(digest), Method::Announce) => Some(digest.response.to_ascii_lowercase()),
+            _ => known.as_ref().and_then(|accepted| accepted.announced.clone()),
+        };
         let username = known.map_or_else(|| username.as_str().into(), |accepted| accepted.username);
-        let accepted = Accepted { username: Arc::clone(&username), nonce: nonce.to_owned() };
+        let nonce = nonce.to_owned();
+        let accepted = Accepted { username: Arc::clone(&username), nonce, announced };
         self.accepted = Some(accepted);
         Ok(username)
     }

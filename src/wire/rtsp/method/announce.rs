@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rtsp_types::{StatusCode, headers};
 
-use super::super::description::{Announced, SessionDescription};
+use super::super::description::{Announced, DescriptionError, SessionDescription};
 use super::super::live::Live;
 use super::super::message::Outcome;
 use super::super::message::{Ask, Event, Pending};
@@ -26,6 +26,9 @@ pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
         return refuse(StatusCode::UnsupportedMediaType, "only application/sdp is read");
     }
     let offer = match SessionDescription::parse(ask.request.body()) {
+        Ok(offer) if offer.left_out > 0 => {
+            return refuse(StatusCode::BadRequest, &DescriptionError::TooMany.to_string());
+        }
         Ok(offer) => Arc::new(offer),
         Err(error) => return refuse(StatusCode::BadRequest, &error.to_string()),
     };

@@ -4,9 +4,9 @@
 use rtsp_types::{HeaderValue, StatusCode, headers};
 
 use super::super::live::Live;
+use super::super::message::{Ask, Event, Outcome};
 use super::super::range::{Range, RangeError};
 use super::super::reply::Reply;
-use super::super::message::{Ask, Event, Outcome};
 use super::super::state::State;
 use super::{names_other_stream, no_session};
 

@@ -1,0 +1,333 @@
+//! RTP that comes in, pulled or pushed: packets of a run's tracks to published units.
+//!
+//! Owns: the order of packets, whose they are, the receiver reports about them, and what was
+//! waited for too long. Reads no clock. The contract: after [`receive`](Input::receive), and when
+//! [`deadline`](Input::deadline) has come, [`advance`](Input::advance).
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::clock::Now;
+use super::depacketize::Depacketizer;
+use super::flood::FloodGate;
+use super::frame::Unpacked;
+use super::run::{LaneSpec, Progress, Run};
+use super::stamps::Stamps;
+use super::units::{Cut, Units};
+use crate::base::limits::SDP_MEDIA_MAX;
+use crate::base::time::BootTime;
+use crate::media::Kind;
+use crate::wire::rtp::rtcp::sender_time;
+use crate::wire::rtp::{
+    Delivery, JitterBuffer, OrderedPacket, ReceiverStats, RtpPacket, TimestampUnwrapper,
+};
+use crate::wire::rtsp::{Medium, SessionDescription};
+
+/// Seconds by which another sender's first packet is put behind the last of the one before, so
+/// that the clock sees the leap that it is.
+const FRESH_SECS: i64 = 3_600;
+/// A new sender whose stamps are no further than this from the last ones goes on with them.
+const SAME_CLOCK_SECS: i64 = 10;
+
+/// Further ahead than anything is held back.
+const FINISH_AHEAD: Duration = Duration::from_secs(1);
+
+/// One track that comes in.
+#[derive(Debug)]
+pub(crate) struct TrackInput {
+    /// Its place in the description.
+    pub(crate) medium: usize,
+    payload_type: u8,
+    clock_rate: NonZeroU32,
+    order: JitterBuffer,
+    unwrap: TimestampUnwrapper,
+    units: Units,
+    stamps: Stamps,
+    ssrc: Option<u32>,
+    last_sequence: u16,
+    reception: Option<ReceiverStats>,
+    depacketizer: Depacketizer,
+}
+
+/// All tracks of a run.
+#[derive(Debug)]
+pub(crate) struct Input {
+    run: Run,
+    tracks: Vec<TrackInput>,
+    gate: FloodGate,
+    /// When it began, then when the picture last went on.
+    progress: BootTime,
+    /// Time between the last pictures, the longest of late.
+    interval: Duration,
+    /// Any packet came.
+    heard: bool,
+    /// Any frame at all could be read.
+    readable: bool,
+    /// Packets that belong to no track.
+    pub(crate) foreign: u64,
+    /// The synchronisation source of our reports; one per track from here on.
+    ssrc: u32,
+}
+
+/// More came than one source may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flooded;
+
+/// What did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// A first frame: what there is none of.
+    First(&'static str),
+    /// The next frame, for so long.
+    Next(Duration),
+}
+
+/// The first video and the first audio track of `media`, places in `description`, that we carry,
+/// video first; or the names of what is offered instead.
+pub(crate) fn choose(
+    description: &SessionDescription,
+    media: impl IntoIterator<Item = usize>,
+) -> Result<Vec<(TrackInput, LaneSpec)>, String> {
+    let mut chosen: Vec<(TrackInput, LaneSpec)> = Vec::new();
+    for place in media {
+        let Some(medium) = description.media.get(place) else { continue };
+        let Some((depacketizer, spec)) = Depacketizer::open(medium) else { continue };
+        if chosen.iter().any(|(_, other)| other.kind == spec.kind) {
+            continue;
+        }
+        let track = TrackInput {
+            medium: place,
+            payload_type: medium.payload_type,
+            clock_rate: spec.clock_rate,
+            order: JitterBuffer::new(Delivery::AnyOrder),
+            unwrap: TimestampUnwrapper::default(),
+            units: Units::new(depacketizer.syntax()),
+            stamps: Stamps::new(spec.clock_rate),
+            ssrc: None,
+            last_sequence: 0,
+            reception: None,
+            depacketizer,
+        };
+        chosen.push((track, spec));
+    }
+    if chosen.is_empty() {
+        let names = description.media.iter().take(SDP_MEDIA_MAX).map(|medium| {
+            let name = medium.encoding.chars().filter(char::is_ascii_graphic).take(20);
+            name.collect::<String>().to_uppercase()
+        });
+        return Err(names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", "));
+    }
+    chosen.sort_by_key(|(_, spec)| spec.kind != Kind::Video);
+    Ok(chosen)
+}
+
+impl Input {
+    /// Begins at `now`; `ssrc` is the first of those that reports carry.
+    pub(crate) fn new(
+        now: BootTime,
+        run: Run,
+        mut tracks: Vec<TrackInput>,
+        gate: FloodGate,
+        ssrc: u32,
+    ) -> Self {
+        for track in &mut tracks {
+            track.reception = Some(ReceiverStats::new(now, track.clock_rate));
+        }
+        Self {
+            run,
+            tracks,
+            gate,
+            progress: now,
+            interval: Duration::ZERO,
+            heard: false,
+            readable: false,
+            foreign: 0,
+            ssrc,
+        }
+    }
+
+    /// Takes a packet of the medium at this place of the description. What belongs to no track
+    /// that is carried, or cannot be read, is dropped and counted.
+    pub(crate) fn receive(
+        &mut self,
+        now: Now,
+        medium: usize,
+        kind: Medium,
+        packet: &Bytes,
+    ) -> Result<(), Flooded> {
+        if !self.gate.pass(now.boot, packet.len()) {
+            return Err(Flooded);
+        }
+        let Some(index) = self.tracks.iter().position(|track| track.medium == medium) else {
+            return Ok(());
+        };
+        match kind {
+            Medium::Rtp => {
+                let is_own = self.tracks[index].media(now.boot, packet);
+                self.heard |= is_own;
+                self.foreign += u64::from(!is_own);
+            }
+            Medium::Rtcp => {
+                if let Some((ticks, ntp)) = self.tracks[index].report(now.boot, packet) {
+                    self.run.report(index, ticks, ntp, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes whatever is in turn by now.
+    pub(crate) fn advance(&mut self, now: Now) {
+        for index in 0..self.tracks.len() {
+            while let Some(ordered) = self.tracks[index].order.poll(now.boot) {
+                self.cut(index, ordered, now);
+            }
+            let mut cuts = Vec::new();
+            self.tracks[index].units.advance(now.boot, &mut |cut| cuts.push(cut));
+            self.unpack(index, cuts, now);
+        }
+    }
+
+    fn cut(&mut self, index: usize, ordered: OrderedPacket, now: Now) {
+        let track = &mut self.tracks[index];
+        let OrderedPacket { packet, lost, fresh } = ordered;
+        let mut lost = lost;
+        if fresh && track.ssrc != Some(packet.ssrc) && !track.goes_on(&packet) {
+            let by = i64::from(track.clock_rate.get()) * FRESH_SECS;
+            track.unwrap.begin_anew(packet.timestamp, by);
+            lost = lost.max(1);
+        } else if fresh && track.ssrc == Some(packet.ssrc) {
+            lost = lost.max(1);
+        }
+        track.ssrc = Some(packet.ssrc);
+        track.last_sequence = packet.sequence;
+        let ticks = track.unwrap.advance(packet.timestamp);
+        let mut cuts = Vec::new();
+        let cut = Cut { packet, ticks, lost };
+        track.units.push(now.boot, cut, &mut track.stamps, &mut |cut| cuts.push(cut));
+        self.unpack(index, cuts, now);
+    }
+
+    fn unpack(&mut self, index: usize, cuts: Vec<Cut>, now: Now) {
+        let track = &mut self.tracks[index];
+        let (run, readable) = (&mut self.run, &mut self.readable);
+        let mut progressed = false;
+        for Cut { packet, ticks, lost } in cuts {
+            let knows = !run.lacks_params(index);
+            let units = &mut track.units;
+            track.depacketizer.push(&packet, ticks, lost, knows, &mut |unpacked: Unpacked| {
+                let Unpacked { frame, params } = unpacked;
+                *readable = true;
+                if let Some(params) = params {
+                    units.interlaced = super::picture_order::is_interlaced(&params);
+                    run.reshape(index, params);
+                }
+                progressed |= run.place(index, frame, now) == Progress::Frame;
+            });
+        }
+        if progressed {
+            let interval = now.boot.since(self.progress);
+            self.interval = interval.max(self.interval * 3 / 4);
+            self.progress = now.boot;
+        }
+    }
+
+    /// Whether a first frame, or the next one, should have come. Slow cameras get three pictures'
+    /// time instead of `idle`.
+    pub(crate) fn overdue(
+        &self,
+        now: BootTime,
+        first: Duration,
+        idle: Duration,
+    ) -> Option<Overdue> {
+        let waited = now.since(self.progress);
+        let most = self.most(first, idle);
+        if waited < most {
+            return None;
+        }
+        if self.run.has_begun() {
+            return Some(Overdue::Next(most));
+        }
+        let what = match (self.heard, self.readable) {
+            (false, _) => "media at all",
+            (true, false) => "frame that can be read",
+            (true, true) => "key frame",
+        };
+        Some(Overdue::First(what))
+    }
+
+    fn most(&self, first: Duration, idle: Duration) -> Duration {
+        if !self.run.has_begun() {
+            return first;
+        }
+        let slow = (self.interval * 3).min(super::SLOW_CAMERA_WAIT_MAX);
+        idle.max(if self.interval * 2 > idle { slow } else { Duration::ZERO })
+    }
+
+    /// Publishes what still waits: nothing more will come.
+    pub(crate) fn finish(&mut self, now: Now) {
+        // First what waits for its turn, then what waits for the end of its unit.
+        for ahead in [FINISH_AHEAD, FINISH_AHEAD * 2] {
+            self.advance(Now { boot: now.boot.after(ahead), ..now });
+        }
+    }
+
+    /// Receiver reports that are due, each with the medium it is about.
+    pub(crate) fn reports(&mut self, now: BootTime) -> Vec<(usize, Bytes)> {
+        let own = self.ssrc;
+        let reports = (0u32..).zip(&mut self.tracks).filter_map(|(n, track)| {
+            let report = track.reception.as_mut()?.report(now, own.wrapping_add(n), "holdfast")?;
+            Some((track.medium, report))
+        });
+        reports.collect()
+    }
+
+    /// When to [`advance`](Self::advance), if nothing comes before.
+    pub(crate) fn deadline(&self, first: Duration, idle: Duration) -> BootTime {
+        let tracks = self.tracks.iter().flat_map(|track| {
+            let report = track.reception.as_ref().and_then(ReceiverStats::deadline);
+            [track.order.deadline(), track.units.deadline(), report]
+        });
+        tracks.flatten().fold(self.progress.after(self.most(first, idle)), BootTime::min)
+    }
+}
+
+impl TrackInput {
+    /// Takes a packet into the order; whether it may belong to this track.
+    fn media(&mut self, now: BootTime, packet: &Bytes) -> bool {
+        let Some(packet) = RtpPacket::parse(packet) else { return false };
+        if packet.payload_type != self.payload_type {
+            // It may have had a number of this track's sequence.
+            self.order.absent(packet.ssrc, packet.sequence);
+            return false;
+        }
+        // The payload is shared, not copied.
+        let arrived = packet.clone();
+        if self.order.receive(now, packet)
+            && let Some(reception) = &mut self.reception
+        {
+            reception.receive(now, &arrived);
+        }
+        true
+    }
+
+    /// Whether a packet of another sender is the next of the same sequence: some cameras change
+    /// their SSRC at each key frame and nothing else.
+    fn goes_on(&self, packet: &RtpPacket) -> bool {
+        let Some(near) = self.unwrap.place(packet.timestamp) else { return false };
+        let Some(last) = self.unwrap.last() else { return false };
+        let most = i64::from(self.clock_rate.get()) * SAME_CLOCK_SECS;
+        let is_next = packet.sequence == self.last_sequence.wrapping_add(1);
+        is_next && near.saturating_sub(last).saturating_abs() <= most
+    }
+
+    /// What a sender report says: this RTP time is that date.
+    fn report(&mut self, now: BootTime, packet: &[u8]) -> Option<(i64, u64)> {
+        let told = sender_time(packet).filter(|told| Some(told.ssrc) == self.ssrc)?;
+        self.reception.as_mut()?.sender_report(now, told.ssrc, told.ntp);
+        let ticks = self.unwrap.place(told.timestamp)?;
+        Some((ticks.saturating_add(self.stamps.shift), told.ntp))
+    }
+}

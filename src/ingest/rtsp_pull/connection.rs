@@ -1,0 +1,337 @@
+//! One connection to a camera: sockets under the RTSP session, packets into the run.
+//!
+//! Owns: the TCP connection, the datagram sockets and their deadlines. What is said is decided by
+//! [`wire::rtsp::client`](crate::wire::rtsp::client); what becomes of packets by
+//! [`ingest::rtp`](crate::ingest::rtp).
+//!
+//! Memory: the session holds one message, each track its reordering buffer and one access unit,
+//! all of them bounded in `base::limits`; one datagram or read is held beside them.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::error::{PullError, Whom};
+use super::udp::{self, Port};
+use super::{Config, Transport};
+use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
+use crate::base::time::BootTime;
+use crate::ingest::rtp::{FloodGate, Input, LaneSpec, Now, Overdue, Run, TrackInput, choose};
+use crate::stream::Stream;
+use crate::supervise::TaskContext;
+use crate::wire::rtsp::Medium;
+use crate::wire::rtsp::client::{self, Command, Event, Path, Session, Step};
+
+/// One connection on its way.
+pub(super) struct Connection<'a> {
+    config: &'a Config,
+    whom: &'a Whom,
+    stream: &'a Arc<Stream>,
+    context: &'a TaskContext,
+    session: Session,
+    socket: Option<TcpStream>,
+    /// The camera's address, and ours towards it.
+    peer: Option<(IpAddr, IpAddr)>,
+    ports: Vec<Port>,
+    /// What was chosen and is not set up yet.
+    chosen: Vec<(TrackInput, LaneSpec)>,
+    /// What was set up, with its channel for reports inside the connection.
+    set_up: Vec<(TrackInput, LaneSpec)>,
+    channels: Vec<(usize, u8)>,
+    input: Option<Input>,
+    out: Vec<u8>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        whom: &'a Whom,
+        stream: &'a Arc<Stream>,
+        context: &'a TaskContext,
+    ) -> Self {
+        let transports = match config.transport {
+            Transport::Auto => {
+                vec![client::Transport::Tcp, client::Transport::Udp, client::Transport::Multicast]
+            }
+            Transport::Tcp => vec![client::Transport::Tcp],
+            Transport::Udp => vec![client::Transport::Udp],
+            Transport::Multicast => vec![client::Transport::Multicast],
+        };
+        let password =
+            || config.password.clone().unwrap_or_else(|| crate::base::secret::Secret::new(""));
+        let session = Session::new(
+            context.clock.boot(),
+            client::Config {
+                url: config.url.clone(),
+                credentials: config.username.clone().map(|name| (name, password())),
+                transports,
+                answer_time: config.bounds.describe,
+                seed: fastrand::u64(..),
+            },
+        );
+        Self {
+            config,
+            whom,
+            stream,
+            context,
+            session,
+            socket: None,
+            peer: None,
+            ports: Vec::new(),
+            chosen: Vec::new(),
+            set_up: Vec::new(),
+            channels: Vec::new(),
+            input: None,
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs until something ends it, and says goodbye.
+    pub(super) async fn run(mut self) -> Result<Infallible, PullError> {
+        let stop = self.context.stop.clone();
+        let Err(error) = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(PullError::Stopped),
+            ended = self.go_on() => ended,
+        };
+        let now = self.now();
+        if let Some(input) = &mut self.input {
+            input.finish(now);
+        }
+        self.session.command(now.boot, Command::Leave);
+        while let Step::Send(bytes) = self.session.poll(now.boot) {
+            self.out.extend_from_slice(&bytes);
+        }
+        let goodbye = async {
+            self.flush().await?;
+            let Some(socket) = &mut self.socket else { return Ok(()) };
+            socket.shutdown().await.map_err(|_| PullError::Closed)
+        };
+        let _ = tokio::time::timeout(PULL_GOODBYE_TIME_MAX, goodbye).await;
+        Err(error)
+    }
+
+    async fn go_on(&mut self) -> Result<Infallible, PullError> {
+        let mut buffer = vec![0; PULL_READ_BYTES];
+        loop {
+            let until = self.settle().await?;
+            let now = self.context.clock.boot();
+            let wait = until.map_or(Duration::from_secs(1), |until| until.since(now));
+            let reads = self.session.wants_bytes();
+            tokio::select! {
+                read = read(&mut self.socket, &mut buffer), if reads => match read {
+                    Ok(length) if length > 0 => self.session.receive(&buffer[..length]),
+                    _ => {
+                        self.socket = None;
+                        self.session.command(now, Command::Disconnected);
+                    }
+                },
+                came = udp::receive(&self.ports), if !self.ports.is_empty() => self.datagram(came)?,
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.context.heartbeat.beat();
+        }
+    }
+
+    /// Does what the session wants until it rests; when to look again.
+    async fn settle(&mut self) -> Result<Option<BootTime>, PullError> {
+        let until = loop {
+            match self.session.poll(self.context.clock.boot()) {
+                Step::Send(bytes) => self.out.extend_from_slice(&bytes),
+                Step::Event(event) => {
+                    self.flush().await?;
+                    self.on(event).await?;
+                }
+                Step::Wait { until } => break until,
+            }
+        };
+        self.flush().await?;
+        let due = self.media_time()?;
+        self.flush().await?;
+        Ok([until, due].into_iter().flatten().reduce(BootTime::min))
+    }
+
+    /// Publishes what is in turn, reports what is due, and looks at what is overdue.
+    fn media_time(&mut self) -> Result<Option<BootTime>, PullError> {
+        let (now, bounds) = (self.now(), self.config.bounds);
+        let Some(input) = &mut self.input else { return Ok(None) };
+        input.advance(now);
+        match input.overdue(now.boot, bounds.first_frame, bounds.idle) {
+            None => {}
+            Some(Overdue::Next(waited)) => return Err(PullError::Stalled { waited }),
+            Some(Overdue::First(what)) => {
+                return Err(PullError::NoFirstFrame { what, waited: bounds.first_frame });
+            }
+        }
+        for (medium, report) in input.reports(now.boot) {
+            if let Some(port) = self.ports.iter().find(|port| port.medium == medium) {
+                port.report(&report);
+            } else if let Some((_, channel)) = self.channels.iter().find(|(of, _)| *of == medium) {
+                let command = Command::Report { channel: *channel, packet: report };
+                self.session.command(now.boot, command);
+            }
+        }
+        while let Step::Send(bytes) = self.session.poll(now.boot) {
+            self.out.extend_from_slice(&bytes);
+        }
+        Ok(Some(input.deadline(bounds.first_frame, bounds.idle)))
+    }
+
+    async fn on(&mut self, event: Event) -> Result<(), PullError> {
+        let now = self.now();
+        match event {
+            Event::Connect { port } => {
+                self.connect(port).await?;
+                self.session.command(now.boot, Command::Connected);
+            }
+            Event::Described(description) => {
+                let media = 0..description.media.len();
+                self.chosen = choose(&description, media)
+                    .map_err(|offers| PullError::nothing_carried(&offers))?;
+                let media = self.chosen.iter().map(|(track, _)| track.medium).collect();
+                self.session.command(now.boot, Command::SetUp(media));
+            }
+            Event::OpenPorts { medium } => {
+                let port = self.peer.and_then(|(peer, own)| Port::open(medium, peer, own).ok());
+                let numbers = port.as_ref().and_then(Port::numbers);
+                self.ports.extend(port);
+                self.session.command(now.boot, Command::Ports(numbers));
+            }
+            Event::SetUp { medium, path } => self.take(medium, path)?,
+            Event::NotSetUp { medium, status } => {
+                self.chosen.retain(|(track, _)| track.medium != medium);
+                tracing::warn!(
+                    stream = self.whom.stream,
+                    status,
+                    "camera refuses one of its tracks"
+                );
+            }
+            Event::Playing => self.begin(),
+            Event::Media { medium, kind, packet } => {
+                self.begin();
+                self.receive(now, medium, kind, &packet)?;
+            }
+            Event::Ended(why) => return Err(PullError::from_ending(why, self.whom)),
+        }
+        Ok(())
+    }
+
+    async fn connect(&mut self, port: u16) -> Result<(), PullError> {
+        self.socket = None;
+        let host = self.config.url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let connecting = TcpStream::connect((host, port));
+        let detail = match tokio::time::timeout(self.config.bounds.connect, connecting).await {
+            Ok(Ok(socket)) => {
+                let _ = socket.set_nodelay(true); // small requests; an error would show at once
+                self.peer = socket
+                    .peer_addr()
+                    .ok()
+                    .map(|at| at.ip().to_canonical())
+                    .zip(socket.local_addr().ok().map(|at| at.ip().to_canonical()));
+                self.socket = Some(socket);
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        let (address, stream) = (self.whom.address.clone(), self.whom.stream.clone());
+        Err(PullError::Unreachable { address, detail, stream })
+    }
+
+    /// A track is set up.
+    fn take(&mut self, medium: usize, path: Path) -> Result<(), PullError> {
+        match path {
+            Path::Tcp { rtcp } => {
+                self.ports.retain(|port| port.medium != medium);
+                self.channels.push((medium, rtcp));
+            }
+            Path::Udp { server_port } => {
+                if let Some(port) = self.ports.iter_mut().find(|port| port.medium == medium) {
+                    port.greet(server_port);
+                }
+            }
+            Path::Multicast { group, port } => {
+                self.ports.retain(|port| port.medium != medium);
+                let joined =
+                    self.peer.map(|(peer, own)| Port::join(medium, peer, own, group, port));
+                match joined {
+                    Some(Ok(port)) => self.ports.push(port),
+                    _ => return Err(PullError::NoGroup { group: group.to_string() }),
+                }
+            }
+        }
+        if let Some(at) = self.chosen.iter().position(|(track, _)| track.medium == medium) {
+            self.set_up.push(self.chosen.remove(at));
+        }
+        Ok(())
+    }
+
+    /// Begins the run, once.
+    fn begin(&mut self) {
+        if self.input.is_some() {
+            return;
+        }
+        let (tracks, specs): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.set_up).into_iter().unzip();
+        let bounds = self.config.bounds;
+        let gate = FloodGate::new(bounds.bytes_per_sec, bounds.rate_window);
+        let run = Run::new(Arc::clone(self.stream), self.config.memory.end(), &specs);
+        let now = self.context.clock.boot();
+        self.input = Some(Input::new(now, run, tracks, gate, fastrand::u32(..)));
+    }
+
+    fn receive(
+        &mut self,
+        now: Now,
+        medium: usize,
+        kind: Medium,
+        packet: &Bytes,
+    ) -> Result<(), PullError> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        input.receive(now, medium, kind, packet).map_err(|_| PullError::Flooded {
+            max_mib_per_sec: self.config.bounds.bytes_per_sec >> 20,
+        })?;
+        input.advance(now);
+        Ok(())
+    }
+
+    fn datagram(&mut self, came: udp::Came) -> Result<(), PullError> {
+        // Before PLAY nothing is set up yet; and only the camera itself is heard.
+        if self.input.is_none() || self.peer.is_none_or(|(peer, _)| peer != came.from) {
+            return Ok(());
+        }
+        let now = self.now();
+        self.session.command(now.boot, Command::Heard);
+        self.receive(now, came.medium, came.kind, &came.packet)
+    }
+
+    /// Writes what is to be said; a camera that takes nothing is gone.
+    async fn flush(&mut self) -> Result<(), PullError> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let out = std::mem::take(&mut self.out);
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        let written = tokio::time::timeout(self.config.bounds.describe, socket.write_all(&out));
+        // One that hung up is found out by reading, with what it said last.
+        let _ = written.await;
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now { boot: self.context.clock.boot(), wall: self.context.clock.wall() }
+    }
+}
+
+async fn read(socket: &mut Option<TcpStream>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    match socket {
+        Some(socket) => socket.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,155 @@
+//! What a camera's answers say of URLs, sessions and transports.
+//!
+//! Owns: their reading, with tolerance.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use rtsp_types::Url;
+
+use super::Transport;
+
+/// What a session's timeout is when nothing is said (RFC 2326 §12.37).
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The id and the timeout of a Session header; `None` when it names none.
+pub(super) fn session(value: &str) -> Option<(String, Duration)> {
+    let mut parts = value.split(';').map(str::trim);
+    let id = parts.next().filter(|id| !id.is_empty())?;
+    let timeout = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let secs = value.trim().parse().ok().filter(|secs| *secs > 0)?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| Duration::from_secs(secs))
+    });
+    Some((id.to_owned(), timeout.unwrap_or(TIMEOUT)))
+}
+
+/// What a Transport header answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) interleaved: Option<(u8, u8)>,
+    pub(super) server_port: Option<(u16, u16)>,
+    pub(super) group: Option<Ipv4Addr>,
+    pub(super) port: Option<u16>,
+    is_tcp: bool,
+    is_multicast: bool,
+    is_udp: bool,
+}
+
+impl Told {
+    /// Reads the value; what is missing or odd says nothing.
+    pub(super) fn read(value: &str) -> Self {
+        let mut told = Self::default();
+        let mut parts = value.split(',').next().unwrap_or_default().split(';').map(str::trim);
+        told.is_tcp = parts.next().is_some_and(|name| name.to_ascii_uppercase().ends_with("/TCP"));
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim().trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "interleaved" => {
+                    let channel = |number| u8::try_from(number).ok();
+                    told.interleaved = pair(value).and_then(|(a, b)| channel(a).zip(channel(b)));
+                }
+                "server_port" => told.server_port = pair(value).filter(|ports| ports.0 > 0),
+                "client_port" => told.is_udp = true,
+                "destination" => told.group = value.parse().ok(),
+                "port" => told.port = pair(value).map(|ports| ports.0),
+                "multicast" => told.is_multicast = true,
+                _ => {}
+            }
+        }
+        told
+    }
+
+    /// Whether what was answered can be what was asked for.
+    pub(super) fn suits(&self, asked: Transport) -> bool {
+        match asked {
+            Transport::Tcp => self.is_tcp || self.interleaved.is_some() || !self.is_udp,
+            Transport::Udp => !self.is_tcp && !self.is_multicast,
+            Transport::Multicast => !self.is_tcp,
+        }
+    }
+}
+
+/// `a-b`, or `a` alone, which means `a` and the one after it.
+fn pair(text: &str) -> Option<(u16, u16)> {
+    let (first, second) = text.split_once('-').unwrap_or((text, ""));
+    let first: u16 = first.trim().parse().ok()?;
+    Some((first, second.trim().parse().ok().or_else(|| first.checked_add(1))?))
+}
+
+/// The URL that `control` names below `base`. A control URL is put behind the base rather than
+/// resolved: so do cameras, whose bases have queries and no slash at the end.
+pub(super) fn control(base: &str, control: Option<&str>) -> String {
+    match control.map(str::trim) {
+        None | Some("" | "*") => base.to_owned(),
+        Some(whole) if whole.contains("://") => whole.to_owned(),
+        Some(path) if path.starts_with('/') => match Url::parse(base).map(|url| url.join(path)) {
+            Ok(Ok(url)) => url.into(),
+            _ => base.to_owned(),
+        },
+        Some(rest) if base.ends_with('/') => format!("{base}{rest}"),
+        Some(rest) => format!("{base}/{rest}"),
+    }
+}
+
+/// Where a Location leads, if it is on the host of `from`; else host and port to tell.
+pub(super) fn location(from: &Url, location: &str) -> Result<Url, Option<String>> {
+    let to = from.join(location.trim()).map_err(|_| None)?;
+    let (Some(old), Some(new)) = (from.host_str(), to.host_str()) else { return Err(None) };
+    let same = old.eq_ignore_ascii_case(new);
+    if to.scheme() != "rtsp" || !same {
+        let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
+        return Err(Some(format!("{new}{port}")));
+    }
+    let mut to = to;
+    // These fail only for URLs without a host.
+    let _ = to.set_username("");
+    let _ = to.set_password(None);
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_urls_are_put_behind_the_base() {
+        for (base, told, wanted) in [
+            ("rtsp://h/a/", Some("track1"), "rtsp://h/a/track1"),
+            ("rtsp://h/a", Some("track1"), "rtsp://h/a/track1"),
+            ("rtsp://h/a?ch=1", Some("track1"), "rtsp://h/a?ch=1/track1"),
+            ("rtsp://h/a/", Some("*"), "rtsp://h/a/"),
+            ("rtsp://h/a", None, "rtsp://h/a"),
+            ("rtsp://h/a/", Some("rtsp://10.0.0.7/b"), "rtsp://10.0.0.7/b"),
+            ("rtsp://h:99/a/", Some("/b/c"), "rtsp://h:99/b/c"),
+        ] {
+            assert_eq!(control(base, told), wanted);
+        }
+    }
+
+    #[test]
+    fn locations_are_followed_on_the_same_host_only() {
+        let from = Url::parse("rtsp://10.0.0.7:554/main").unwrap();
+        let to = |text: &str| location(&from, text).map(String::from);
+        assert_eq!(to("rtsp://10.0.0.7:8554/x"), Ok("rtsp://10.0.0.7:8554/x".to_owned()));
+        assert_eq!(to("/x"), Ok("rtsp://10.0.0.7:554/x".to_owned()));
+        assert_eq!(to("rtsp://u:secret@evil:99/x?pw=1"), Err(Some("evil:99".to_owned())));
+        assert_eq!(to("http://10.0.0.7/x"), Err(Some("10.0.0.7".to_owned())));
+        assert_eq!(to("rtsp://[x"), Err(None));
+    }
+
+    #[test]
+    fn sloppy_answers_are_read() {
+        assert_eq!(session("7;timeout=12"), Some(("7".to_owned(), Duration::from_secs(12))));
+        assert_eq!(session(" 7 ; Timeout = x"), Some(("7".to_owned(), TIMEOUT)));
+        assert_eq!(session(" ;timeout=5"), None);
+        let told = Told::read("RTP/AVP/TCP;unicast;interleaved=4");
+        assert_eq!(told.interleaved, Some((4, 5)));
+        assert!(told.suits(Transport::Tcp) && !told.suits(Transport::Udp));
+        let told = Told::read("RTP/AVP;unicast;client_port=5000-5001;server_port=0-1");
+        assert_eq!(told.server_port, None);
+        assert!(told.suits(Transport::Udp) && !told.suits(Transport::Tcp));
+        assert!(Told::read("").suits(Transport::Tcp));
+    }
+}

@@ -1,0 +1,224 @@
+//! RTSP 1.0 as a client: one session with a camera, as a state machine without sockets.
+//!
+//! Owns: what is said to a camera, in which order, and what its answers mean. Does not own:
+//! connections and datagrams; the driver opens what [`Event`]s ask for. The contract is the
+//! server's: after each input, [`poll`](Session::poll) until it says [`Step::Wait`].
+//!
+//! Cameras are sloppy where RFC 2326 is strict, so this is not: an answer is taken for the
+//! request that waits whatever number it carries, a session id and ports may be missing, and
+//! while media flows nothing that a camera says or leaves out ends the session but its TEARDOWN.
+
+mod answer;
+mod request;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rtsp_types::Url;
+
+use super::description::SessionDescription;
+use super::live::Medium;
+use crate::base::secret::Secret;
+use crate::base::time::BootTime;
+
+pub use session::Session;
+
+/// Which camera, and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The stream, without user info.
+    pub url: Url,
+    /// User name and password, if it wants any.
+    pub credentials: Option<(String, Secret)>,
+    /// How media may travel, the first choice first.
+    pub transports: Vec<Transport>,
+    /// How long a camera may take to answer.
+    pub answer_time: Duration,
+    /// For what must not be guessed.
+    pub seed: u64,
+}
+
+/// How media travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Inside the RTSP connection.
+    Tcp,
+    /// As datagrams to us.
+    Udp,
+    /// As datagrams to a group.
+    Multicast,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send these bytes to the camera.
+    Send(Bytes),
+    /// Something for the driver.
+    Event(Event),
+    /// Nothing until there is input, or until this instant.
+    Wait {
+        /// When to poll again; `None` when only input matters.
+        until: Option<BootTime>,
+    },
+}
+
+/// What the driver is asked or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Connect to the camera's host at this port, anew; answer with [`Command::Connected`].
+    Connect {
+        /// The port there.
+        port: u16,
+    },
+    /// The camera has these media. Answer with [`Command::SetUp`].
+    Described(SessionDescription),
+    /// Media of a track is to come as datagrams. Answer with [`Command::Ports`].
+    OpenPorts {
+        /// Its place in the description.
+        medium: usize,
+    },
+    /// A track is set up.
+    SetUp {
+        /// Its place in the description.
+        medium: usize,
+        /// How its packets come.
+        path: Path,
+    },
+    /// The camera will not send this track, with this status.
+    NotSetUp {
+        /// Its place in the description.
+        medium: usize,
+        /// What it said.
+        status: u16,
+    },
+    /// Media will come.
+    Playing,
+    /// A packet that came inside the connection.
+    Media {
+        /// Of which medium of the description.
+        medium: usize,
+        /// RTP or RTCP.
+        kind: Medium,
+        /// The packet, unchecked.
+        packet: Bytes,
+    },
+    /// The session is over; close the connection once everything is sent.
+    Ended(Ending),
+}
+
+/// How the packets of a track come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Inside the connection; our reports go out by this channel.
+    Tcp {
+        /// Channel of RTCP.
+        rtcp: u8,
+    },
+    /// To the ports that were opened.
+    Udp {
+        /// The camera's RTP and RTCP ports, if it says them.
+        server_port: Option<(u16, u16)>,
+    },
+    /// To a group.
+    Multicast {
+        /// Its address.
+        group: Ipv4Addr,
+        /// Its RTP port; RTCP has the next one.
+        port: u16,
+    },
+}
+
+/// What the driver answers or wishes.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// There is a new connection.
+    Connected,
+    /// The connection has ended.
+    Disconnected,
+    /// Set these media up, by their places in the description.
+    SetUp(Vec<usize>),
+    /// These ports are open for RTP and RTCP; `None`: none can be.
+    Ports(Option<(u16, u16)>),
+    /// Media came as datagrams.
+    Heard,
+    /// Send this report of ours.
+    Report {
+        /// Channel of the track.
+        channel: u8,
+        /// An RTCP packet.
+        packet: Bytes,
+    },
+    /// Say goodbye.
+    Leave,
+}
+
+/// What was being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// OPTIONS.
+    Options,
+    /// DESCRIBE.
+    Describe,
+    /// SETUP of one track.
+    SetUp,
+    /// PLAY.
+    Play,
+    /// Nothing: media flows.
+    Media,
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// 401, and there are no credentials.
+    CredentialsMissing,
+    /// 401 in spite of credentials.
+    CredentialsRefused,
+    /// The camera wants credentials in a way that is unknown here.
+    UnknownAuthentication,
+    /// It refuses with this status.
+    Status {
+        /// What was asked.
+        asked: Asked,
+        /// What it said.
+        status: u16,
+    },
+    /// It sends us to another host.
+    Elsewhere {
+        /// Host and port.
+        address: String,
+    },
+    /// It sends us somewhere again and again, or nowhere.
+    RedirectedInCircles,
+    /// No transport that may be used is one that it offers.
+    NoTransport,
+    /// No answer came in time.
+    Silent {
+        /// What was asked.
+        asked: Asked,
+    },
+    /// What came is no RTSP.
+    NotRtsp {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Its description cannot be used.
+    BadDescription {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The camera closed the connection.
+    Closed {
+        /// What was being asked.
+        asked: Asked,
+    },
+    /// The camera said goodbye.
+    TornDown,
+    /// We said goodbye.
+    Left,
+}
