@@ -79,9 +79,16 @@ fn listed(daemon: &Daemon, variant: &Variant) -> (Media, Vec<(usize, f64)>) {
 fn a_stream_and_its_sub_stream_are_two_variants_each_with_its_own_figures() {
     let (daemon, _pushing) = pushed();
     // Nobody watched before: players load this once, so the first answer must be whole.
-    let told: Multivariant = wait_for("an answer", PATIENCE, || {
+    let answer = || -> Option<Multivariant> {
         let answer = get(&daemon, "/live/gate/index.m3u8");
         (answer.0 == 200).then(|| crate::playlist::multivariant(answer.text()))
+    };
+    let first = wait_for("an answer", PATIENCE, answer);
+    assert_eq!(first.variants.len(), 2, "{first:?}");
+    // The usual rate is known once enough pictures were seen.
+    let told = wait_for("the rates are known", PATIENCE, || {
+        let told = answer()?;
+        told.variants.iter().all(|it| it.told.contains_key("FRAME-RATE")).then_some(told)
     });
     let [main, sub] = &told.variants[..] else { panic!("{told:?}") };
     assert_eq!((main.uri.as_str(), sub.uri.as_str()), ("media.m3u8", "../gate-sub/media.m3u8"));
