@@ -91,6 +91,8 @@ function snapshotAt(name: string, ms: number): URL {
 function Overlay({ player }: { player: RecordedPlayer }) {
   const trouble = player.trouble.value;
   const gap = player.gap.value;
+  // Stills need no socket: that it ended stops nothing.
+  if (player.stills_only.value !== null) return null;
   if (trouble !== null)
     return (
       <p class="overlay" role="alert">
