@@ -308,7 +308,7 @@ test('a browser that cannot play it shows stills of the moment, and says why', a
   await page.keyboard.press(',');
   await expect.poll(() => told(page)).toBe(from_ms - 1_000);
   await expect.poll(drawn).not.toBe(before);
-  expect(await page.getByText('Stopped').count()).toBe(0);
+  expect(await page.getByText('Stopped', { exact: true }).count()).toBe(0);
 });
 
 test('a date in the future and a stream that is not there are said', async () => {
