@@ -136,11 +136,12 @@ impl MediaDescription {
                 let Some(map) = own(value) else { return };
                 let mut parts = map.split('/').map(str::trim);
                 self.encoding = parts.next().unwrap_or_default().to_ascii_lowercase();
-                self.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(0);
-                // Every format of pictures that is carried counts in this (RFC 6184 §8.2.1).
-                if self.clock_rate == 0 && self.kind == "video" {
-                    self.clock_rate = 90_000;
-                }
+                self.clock_rate = match parts.next() {
+                    // A camera that leaves the rate out: every video format that is carried counts
+                    // in this (RFC 6184 §8.2.1). A rate that is written and wrong stays refused.
+                    None | Some("") if self.kind == "video" => 90_000,
+                    rate => rate.and_then(|rate| rate.parse().ok()).unwrap_or(0),
+                };
                 self.channels = parts.next().and_then(|channels| channels.parse().ok());
             }
             "fmtp" if value.len() <= SDP_FMTP_BYTES_MAX => {
