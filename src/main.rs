@@ -68,8 +68,8 @@ enum Command {
     #[command(name = still::CHILD_COMMAND, hide = true)]
     DecodeStill {
         /// What for.
-        #[arg(value_parser = |name: &str| still::Job::parse(name).ok_or("no such job"))]
-        job: still::Job,
+        #[arg(value_parser = |name: &str| still::DecoderJob::parse(name).ok_or("no such job"))]
+        job: still::DecoderJob,
         /// Load a decoder for H.265.
         #[arg(long)]
         h265: bool,

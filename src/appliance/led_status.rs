@@ -5,7 +5,7 @@
 use crate::base::time::{Clock, Trust};
 use crate::board::Machine;
 use crate::dvr::{Dvr, RecordingState, RingState};
-use crate::gpio::{LedStatus, Trouble};
+use crate::gpio::{LedStatus, LedTrouble};
 use crate::live::Outlet;
 use crate::stream::{Directory, State};
 
@@ -29,10 +29,10 @@ pub(super) fn of(
     let board = power.under_voltage == Some(true) || power.throttled == Some(true);
     let time = clock.quality().trust == Trust::None;
     let troubles = [
-        (storage, Trouble::Storage),
-        (offline, Trouble::Camera),
-        (board, Trouble::Board),
-        (time, Trouble::Time),
+        (storage, LedTrouble::Storage),
+        (offline, LedTrouble::Camera),
+        (board, LedTrouble::Board),
+        (time, LedTrouble::Time),
     ];
     LedStatus {
         recorded: states.len(),

@@ -33,7 +33,7 @@ use crate::serve::rtsp::{RtspServer, SessionRegistry};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::serve::{Foundation, Services};
 use crate::stream::{Directory, State};
-use crate::supervise::recovery::{Parked, RecoveryLog, Rung};
+use crate::supervise::recovery::{ParkedRecording, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
@@ -121,7 +121,7 @@ impl Appliance {
     }
 
     /// Whether recording is off, as it changes.
-    pub(super) fn parked(&self) -> watch::Receiver<Option<Parked>> {
+    pub(super) fn parked(&self) -> watch::Receiver<Option<ParkedRecording>> {
         self.recovery.parked()
     }
 

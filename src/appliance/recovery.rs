@@ -111,8 +111,8 @@ const USB_OFF_TIME: Duration = Duration::from_secs(5);
 
 /// Does what the daemon asked for a dead camera on USB; needs the right to write to sysfs.
 pub fn usb_mend() -> anyhow::Result<ExitCode> {
-    let request = usb::Request::receive(Path::new(usb::REQUEST_PATH)).context("no request")?;
-    match usb::mend(&usb::Tree::default(), &request, USB_OFF_TIME)? {
+    let request = usb::UsbRequest::receive(Path::new(usb::REQUEST_PATH)).context("no request")?;
+    match usb::mend(&usb::UsbTree::default(), &request, USB_OFF_TIME)? {
         Mended::Reset => println!("{} was taken off its bus and put back", request.device.as_str()),
         Mended::PowerCycled { ports } => println!("{ports} USB ports were without power"),
     }

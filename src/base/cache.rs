@@ -14,7 +14,7 @@ use crate::base::sync::lock;
 #[derive(Debug)]
 pub struct Shelf<K, V> {
     bytes_max: usize,
-    places: Arc<Mutex<Places<K, V>>>,
+    places: Arc<Mutex<CacheTable<K, V>>>,
 }
 
 impl<K, V> Clone for Shelf<K, V> {
@@ -24,14 +24,14 @@ impl<K, V> Clone for Shelf<K, V> {
 }
 
 #[derive(Debug)]
-struct Places<K, V> {
-    held: BTreeMap<K, Place<V>>,
+struct CacheTable<K, V> {
+    held: BTreeMap<K, CachedRow<V>>,
     /// Grows with every request, so that it orders them.
     asked: u64,
 }
 
 #[derive(Debug)]
-struct Place<V> {
+struct CachedRow<V> {
     thing: Arc<tokio::sync::Mutex<V>>,
     bytes: usize,
     asked: u64,
@@ -40,11 +40,11 @@ struct Place<V> {
 impl<K: Ord + Clone, V: Default> Shelf<K, V> {
     /// An empty shelf with room for `bytes_max`.
     pub fn new(bytes_max: usize) -> Self {
-        let places = Places { held: BTreeMap::new(), asked: 0 };
+        let places = CacheTable { held: BTreeMap::new(), asked: 0 };
         Self { bytes_max, places: Arc::new(Mutex::new(places)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places<K, V>> {
+    fn lock(&self) -> MutexGuard<'_, CacheTable<K, V>> {
         lock(&self.places)
     }
 
@@ -55,7 +55,7 @@ impl<K: Ord + Clone, V: Default> Shelf<K, V> {
             let mut places = self.lock();
             places.asked += 1;
             let asked = places.asked;
-            let place = places.held.entry(key.clone()).or_insert_with(|| Place {
+            let place = places.held.entry(key.clone()).or_insert_with(|| CachedRow {
                 thing: Arc::default(),
                 bytes: 0,
                 asked,
@@ -74,7 +74,7 @@ impl<K: Ord + Clone, V: Default> Shelf<K, V> {
             place.bytes = bytes;
         }
         // Those without weight are being made, or were never.
-        let idle = |place: &Place<V>| place.bytes == 0 && Arc::strong_count(&place.thing) == 1;
+        let idle = |place: &CachedRow<V>| place.bytes == 0 && Arc::strong_count(&place.thing) == 1;
         places.held.retain(|_, place| !idle(place));
         while places.held.values().map(|place| place.bytes).sum::<usize>() > self.bytes_max {
             let oldest = places.held.iter().filter(|(_, place)| place.bytes > 0);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::tree::Tree;
+use super::tree::SysTree;
 
 /// Bytes of a sector in `stat` and `size`, whatever the disk's own is.
 const SECTOR_BYTES: u64 = 512;
@@ -17,7 +17,7 @@ const LAYERS_MAX: usize = 4;
 /// What kind of disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum DiskKind {
     /// An SD card.
     Sd,
     /// Soldered flash.
@@ -48,11 +48,11 @@ pub enum Reserve {
 
 /// A disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Disk {
+pub struct BoardDisk {
     /// The kernel's name, such as `mmcblk0`.
     pub device: String,
     /// What it is, where that can be told.
-    pub kind: Option<Kind>,
+    pub kind: Option<DiskKind>,
     /// What its maker calls it.
     pub model: Option<String>,
     /// Its size.
@@ -69,18 +69,18 @@ pub struct Disk {
 }
 
 /// The disk that the device `major:minor` is on.
-pub(super) fn find(tree: &Tree, major: u32, minor: u32) -> Option<Disk> {
+pub(super) fn find(tree: &SysTree, major: u32, minor: u32) -> Option<BoardDisk> {
     let dir = std::fs::canonicalize(tree.path(format!("sys/dev/block/{major}:{minor}"))).ok()?;
     let dir = below(whole(dir), LAYERS_MAX)?;
     let device = dir.file_name()?.to_str()?.to_owned();
-    let here = Tree::new(&dir);
+    let here = SysTree::new(&dir);
     let kind = kind(&here, &dir, &device);
     let model = here.text("device/model").or_else(|| here.text("device/name"));
     let bytes = here.number::<u64>("size").and_then(|sectors| sectors.checked_mul(SECTOR_BYTES));
     let mut serial = ["device/cid", "device/serial", "device/wwid", "wwid"].iter();
     let serial = serial.find_map(|file| here.text(file)).unwrap_or_default();
     let named = model.as_deref().unwrap_or(&device);
-    Some(Disk {
+    Some(BoardDisk {
         identity: format!("{named}/{serial}/{}", bytes.unwrap_or_default()),
         kind,
         model,
@@ -102,7 +102,7 @@ fn whole(dir: PathBuf) -> PathBuf {
 
 /// The disk under a mapped device that lies on one only.
 fn below(dir: PathBuf, layers: usize) -> Option<PathBuf> {
-    let under = Tree::new(&dir).names("slaves");
+    let under = SysTree::new(&dir).names("slaves");
     match under.as_slice() {
         [] => Some(dir),
         [one] if layers > 0 => {
@@ -113,27 +113,27 @@ fn below(dir: PathBuf, layers: usize) -> Option<PathBuf> {
     }
 }
 
-fn kind(here: &Tree, dir: &Path, device: &str) -> Option<Kind> {
+fn kind(here: &SysTree, dir: &Path, device: &str) -> Option<DiskKind> {
     if device.starts_with("mmcblk") {
         return match here.text("device/type")?.as_str() {
-            "SD" => Some(Kind::Sd),
-            "MMC" => Some(Kind::Emmc),
+            "SD" => Some(DiskKind::Sd),
+            "MMC" => Some(DiskKind::Emmc),
             _ => None,
         };
     }
     let starts = |names: &[&str]| names.iter().any(|name| device.starts_with(name));
     if starts(&["nvme"]) {
-        return Some(Kind::Nvme);
+        return Some(DiskKind::Nvme);
     }
     if starts(&["vd", "xvd", "loop", "ram", "zram", "nbd"]) {
-        return Some(Kind::Virtual);
+        return Some(DiskKind::Virtual);
     }
     if dir.components().any(|part| part.as_os_str().to_str().is_some_and(is_usb)) {
-        return Some(Kind::Usb);
+        return Some(DiskKind::Usb);
     }
     match here.number::<u8>("queue/rotational")? {
-        0 => Some(Kind::Ssd),
-        _ => Some(Kind::Hdd),
+        0 => Some(DiskKind::Ssd),
+        _ => Some(DiskKind::Hdd),
     }
 }
 
@@ -143,21 +143,21 @@ fn is_usb(part: &str) -> bool {
 }
 
 /// The seventh number of `stat`: sectors written.
-fn written(here: &Tree) -> Option<u64> {
+fn written(here: &SysTree) -> Option<u64> {
     let stat = here.text("stat")?;
     let sectors = stat.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()?;
     sectors.checked_mul(SECTOR_BYTES)
 }
 
 /// The worse of the two estimates: `0x01` is up to 10 %, `0x0b` more than all of it.
-fn life_used(here: &Tree) -> Option<u8> {
+fn life_used(here: &SysTree) -> Option<u8> {
     let text = here.text("device/life_time")?;
     let steps =
         text.split_ascii_whitespace().filter_map(hex).filter(|step| (1..=11).contains(step));
     steps.max().map(|step| step * 10)
 }
 
-fn reserve(here: &Tree) -> Option<Reserve> {
+fn reserve(here: &SysTree) -> Option<Reserve> {
     match hex(&here.text("device/pre_eol_info")?)? {
         1 => Some(Reserve::Normal),
         2 => Some(Reserve::Warning),

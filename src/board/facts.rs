@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::tree::{Tree, printable};
+use super::tree::{SysTree, printable};
 use crate::base::limits::BOARD_COMPATIBLE_MAX;
 
 /// Every board, by its directory below `board/`.
@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 8] = [
 /// What is known of a board; `board/README.md` explains the keys.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Facts {
+pub struct BoardFacts {
     /// Its directory below `board/`, such as `raspberry-pi/4`.
     #[serde(skip)]
     pub id: String,
@@ -40,9 +40,9 @@ pub struct Facts {
     /// How it is recognised.
     pub detect: Detect,
     /// How cameras hang on it.
-    pub camera: Camera,
+    pub camera: CameraFacts,
     /// What encodes on it.
-    pub encoder: Encoder,
+    pub encoder: EncoderFacts,
     /// Its lines.
     pub gpio: GpioFacts,
     /// Its watchdog.
@@ -58,13 +58,13 @@ pub struct Detect {
     /// The board that this one is taken for, if it cannot be told from it.
     pub stands_for: Option<String>,
     /// What real device trees say; the tests compare them with what is detected.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<DeviceTreeId>,
 }
 
 /// What one device tree says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seen {
+pub struct DeviceTreeId {
     /// `model`.
     pub model: String,
     /// `compatible`.
@@ -74,7 +74,7 @@ pub struct Seen {
 /// How cameras hang on a board.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Camera {
+pub struct CameraFacts {
     /// Each way.
     pub ways: Vec<CameraWay>,
 }
@@ -96,7 +96,7 @@ pub enum CameraWay {
 /// What makes H.264 on a board.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Encoder {
+pub struct EncoderFacts {
     /// Which kind.
     pub h264: H264Encoder,
     /// Its node, if it has one.
@@ -155,24 +155,24 @@ pub struct Board {
     /// The device tree's `compatible`; empty without one.
     pub compatible: Vec<String>,
     /// What is known of it.
-    pub facts: Option<Facts>,
+    pub facts: Option<BoardFacts>,
 }
 
 /// What is known of every board.
-pub fn all() -> impl Iterator<Item = Facts> {
+pub fn all() -> impl Iterator<Item = BoardFacts> {
     FILES.iter().map(|(id, text)| {
-        let facts: Facts =
+        let facts: BoardFacts =
             toml::from_str(text).expect("tests/system/boards.rs reads every one of them");
-        Facts { id: (*id).to_owned(), ..facts }
+        BoardFacts { id: (*id).to_owned(), ..facts }
     })
 }
 
 /// Which board the tree below `root` belongs to.
 #[must_use]
 pub fn detect(root: &Path) -> Board {
-    let tree = Tree::new(root);
+    let tree = SysTree::new(root);
     let compatible = compatible(&tree);
-    let known: Vec<Facts> = all().collect();
+    let known: Vec<BoardFacts> = all().collect();
     let named = |entry: &String| known.iter().find(|facts| facts.detect.compatible.contains(entry));
     let facts = compatible.iter().find_map(named).cloned();
     let model = tree.text("proc/device-tree/model").or_else(|| product(&tree));
@@ -180,14 +180,14 @@ pub fn detect(root: &Path) -> Board {
 }
 
 /// The entries of `compatible`: texts with a NUL behind each.
-fn compatible(tree: &Tree) -> Vec<String> {
+fn compatible(tree: &SysTree) -> Vec<String> {
     let bytes = tree.bytes("proc/device-tree/compatible").unwrap_or_default();
     let entries = bytes.split(|&byte| byte == 0).take(BOARD_COMPATIBLE_MAX);
     entries.filter_map(printable).collect()
 }
 
 /// Maker and product, as the firmware of a PC tells them (sysfs-firmware-dmi).
-fn product(tree: &Tree) -> Option<String> {
+fn product(tree: &SysTree) -> Option<String> {
     let told =
         ["sys_vendor", "product_name"].map(|name| tree.text(format!("sys/class/dmi/id/{name}")));
     let told: Vec<String> = told.into_iter().flatten().collect();

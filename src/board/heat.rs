@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::tree::Tree;
+use super::tree::SysTree;
 
 /// What a sensor can mean, in thousandths of a degree Celsius; anything else is a sensor that lies.
 const MILLIDEGREES: std::ops::RangeInclusive<i32> = -60_000..=200_000;
@@ -37,7 +37,7 @@ pub struct Power {
 }
 
 /// Every sensor, those of thermal zones first.
-pub(super) fn temperatures(tree: &Tree) -> Vec<Temperature> {
+pub(super) fn temperatures(tree: &SysTree) -> Vec<Temperature> {
     let mut found = zones(tree);
     // The kernel shows most zones as a hwmon too, under the same name but for its dashes.
     let known: BTreeSet<_> = found.iter().map(|known| known.sensor.replace('-', "_")).collect();
@@ -62,7 +62,7 @@ pub(super) fn temperatures(tree: &Tree) -> Vec<Temperature> {
     found
 }
 
-fn zones(tree: &Tree) -> Vec<Temperature> {
+fn zones(tree: &SysTree) -> Vec<Temperature> {
     let zone = |name: String| {
         let dir = format!("sys/class/thermal/{name}");
         let sensor = tree.text(format!("{dir}/type"))?;
@@ -77,14 +77,14 @@ fn zones(tree: &Tree) -> Vec<Temperature> {
     names.filter(|name| name.starts_with("thermal_zone")).filter_map(zone).collect()
 }
 
-fn degrees(tree: &Tree, file: &str) -> Option<f64> {
+fn degrees(tree: &SysTree, file: &str) -> Option<f64> {
     let milli = tree.number::<i32>(file).filter(|milli| MILLIDEGREES.contains(milli))?;
     Some(f64::from(milli) / 1_000.0)
 }
 
 /// What holds the board back: the Raspberry Pi's firmware knows best; else what the kernel does
 /// to the processor and what its voltage sensor says.
-pub(super) fn power(tree: &Tree) -> Power {
+pub(super) fn power(tree: &SysTree) -> Power {
     if let Some(bits) = firmware_bits(tree) {
         let any = |mask: u32| Some(bits & mask != 0);
         // Under-voltage, frequency capped, throttled, soft temperature limit; the same since the
@@ -100,13 +100,13 @@ pub(super) fn power(tree: &Tree) -> Power {
 }
 
 /// `get_throttled` of the firmware, hexadecimal.
-fn firmware_bits(tree: &Tree) -> Option<u32> {
+fn firmware_bits(tree: &SysTree) -> Option<u32> {
     let text = tree.text("sys/devices/platform/soc/soc:firmware/get_throttled")?;
     u32::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
 }
 
 /// The alarm of the Raspberry Pi's voltage sensor (driver `raspberrypi-hwmon`).
-fn voltage_alarm(tree: &Tree) -> Option<bool> {
+fn voltage_alarm(tree: &SysTree) -> Option<bool> {
     tree.names("sys/class/hwmon").into_iter().find_map(|chip| {
         let dir = format!("sys/class/hwmon/{chip}");
         let is_it = tree.text(format!("{dir}/name"))? == "rpi_volt";
@@ -115,7 +115,7 @@ fn voltage_alarm(tree: &Tree) -> Option<bool> {
 }
 
 /// Whether the kernel slows the processor down to cool it; absent where it cannot.
-fn held_back(tree: &Tree) -> Option<bool> {
+fn held_back(tree: &SysTree) -> Option<bool> {
     let names = tree.names("sys/class/thermal").into_iter();
     let states = names.filter(|name| name.starts_with("cooling_device")).filter_map(|name| {
         let dir = format!("sys/class/thermal/{name}");

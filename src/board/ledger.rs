@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
+use super::disk::BoardDisk;
 use crate::base::file;
 use crate::base::limits::{
     BOARD_TEXT_CHARS_MAX, WRITTEN_DISKS_MAX, WRITTEN_FILE_BYTES_MAX, WRITTEN_NOTE_PAUSE,
@@ -21,7 +21,7 @@ const FILE: &str = "disk-written.json";
 
 /// What was written to a disk as long as the box has known it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Written {
+pub struct WrittenTotal {
     /// Bytes.
     pub bytes: u64,
     /// Since when, by the clock as it was then.
@@ -61,10 +61,10 @@ impl Ledger {
     /// Counts what `disk` says now, in this `boot`, and writes it down where that is due.
     pub(super) fn count(
         &mut self,
-        disk: &Disk,
+        disk: &BoardDisk,
         boot: &str,
         (now, date): (BootTime, WallTime),
-    ) -> Option<Written> {
+    ) -> Option<WrittenTotal> {
         // What the kernel has counted when a disk is first seen began with the boot at the earliest.
         let since_boot = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
         let written = self.add(disk, boot, date.offset_nanos(-since_boot))?;
@@ -75,7 +75,7 @@ impl Ledger {
         Some(written)
     }
 
-    fn add(&mut self, disk: &Disk, boot: &str, booted: WallTime) -> Option<Written> {
+    fn add(&mut self, disk: &BoardDisk, boot: &str, booted: WallTime) -> Option<WrittenTotal> {
         let seen = disk.written_since_boot_bytes?;
         let known = self.pages.iter().position(|page| page.disk == disk.identity);
         let mut page = known.map_or_else(
@@ -100,7 +100,7 @@ impl Ledger {
             self.pages.remove(0);
         }
         self.pages.push(page);
-        Some(Written { bytes, since })
+        Some(WrittenTotal { bytes, since })
     }
 
     /// Replaces the file. A directory that is not there yet is the ring's to make.
@@ -125,8 +125,8 @@ mod tests {
 
     use super::*;
 
-    fn disk(written: u64) -> Disk {
-        Disk {
+    fn disk(written: u64) -> BoardDisk {
+        BoardDisk {
             device: "mmcblk0".to_owned(),
             kind: None,
             model: None,
@@ -176,7 +176,7 @@ mod tests {
         fs::write(dir.path().join(FILE), b"{\"disk\": \xff").unwrap();
         let mut ledger = Ledger::open(dir.path());
         for n in 0..2 * WRITTEN_DISKS_MAX {
-            let other = Disk { identity: n.to_string(), ..disk(1) };
+            let other = BoardDisk { identity: n.to_string(), ..disk(1) };
             let now = (BootTime::from_millis(1), WallTime::default());
             ledger.count(&other, "one", now).unwrap();
         }

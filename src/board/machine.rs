@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::disk::{self, Disk};
+use super::disk::{self, BoardDisk};
 use super::facts::{Board, detect};
 use super::heat::{self, Power, Temperature};
-use super::ledger::{Ledger, Written};
+use super::ledger::{Ledger, WrittenTotal};
 use super::system::{self, Cpu, Memory, Os, Ticks};
-use super::tree::Tree;
+use super::tree::SysTree;
 use crate::base::boot;
 use crate::base::limits::{BOARD_LOOK_PAUSE, BOARD_TEMPERATURES_MAX, STOP_TIME_MAX};
 use crate::base::sync::{lock, wait_for};
@@ -25,7 +25,7 @@ use crate::base::time::{BootTime, SharedClock};
 
 /// What was seen at one look.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct MachineReport {
     /// When; `None` before the first look.
     pub at: Option<BootTime>,
     /// Processor.
@@ -37,20 +37,20 @@ pub struct Report {
     /// Throttling and under-voltage.
     pub power: Power,
     /// The disk that the data directory is on.
-    pub disk: Option<Disk>,
+    pub disk: Option<BoardDisk>,
     /// What was written to it.
-    pub written: Option<Written>,
+    pub written: Option<WrittenTotal>,
 }
 
 /// The machine this runs on. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Machine(Arc<Shared>);
+pub struct Machine(Arc<SharedMachine>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedMachine {
     board: Board,
     os: Os,
-    report: ArcSwap<Report>,
+    report: ArcSwap<MachineReport>,
     closing: Mutex<bool>,
     closed: Condvar,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -64,8 +64,8 @@ impl Machine {
     ///
     /// No thread can be had.
     pub fn open(root: &Path, data_dir: &Path, clock: SharedClock) -> io::Result<Self> {
-        let tree = Tree::new(root);
-        let shared = Arc::new(Shared {
+        let tree = SysTree::new(root);
+        let shared = Arc::new(SharedMachine {
             board: detect(root),
             os: system::os(&tree),
             report: ArcSwap::default(),
@@ -94,7 +94,7 @@ impl Machine {
 
     /// What was seen last.
     #[must_use]
-    pub fn report(&self) -> Arc<Report> {
+    pub fn report(&self) -> Arc<MachineReport> {
         self.0.report.load_full()
     }
 
@@ -111,7 +111,7 @@ impl Machine {
     }
 }
 
-impl Shared {
+impl SharedMachine {
     fn lock(&self) -> MutexGuard<'_, bool> {
         lock(&self.closing)
     }
@@ -125,7 +125,7 @@ impl Shared {
 
 /// The thread's own state.
 struct Look {
-    tree: Tree,
+    tree: SysTree,
     data_dir: PathBuf,
     clock: SharedClock,
     boot: String,
@@ -134,12 +134,12 @@ struct Look {
 }
 
 impl Look {
-    fn new(tree: Tree, data_dir: PathBuf, clock: SharedClock) -> Self {
+    fn new(tree: SysTree, data_dir: PathBuf, clock: SharedClock) -> Self {
         let boot = format!("{:032x}", u128::from_be_bytes(boot::identity()));
         Self { tree, data_dir, clock, boot, ledger: None, ticks: None }
     }
 
-    fn run(mut self, shared: &Shared) {
+    fn run(mut self, shared: &SharedMachine) {
         loop {
             shared.report.store(Arc::new(self.look()));
             if shared.is_closing() {
@@ -150,7 +150,7 @@ impl Look {
         let _ = self.ledger.map(|ledger| ledger.note());
     }
 
-    fn look(&mut self) -> Report {
+    fn look(&mut self) -> MachineReport {
         let mut cpu = system::cpu(&self.tree);
         let ticks = system::ticks(&self.tree);
         cpu.busy_ratio = ticks.zip(self.ticks).and_then(|(now, then)| now.ratio_since(then));
@@ -159,7 +159,7 @@ impl Look {
         temperatures.truncate(BOARD_TEMPERATURES_MAX);
         let disk = self.disk();
         let written = disk.as_ref().and_then(|disk| self.count(disk));
-        Report {
+        MachineReport {
             at: Some(self.clock.boot()),
             cpu,
             memory: system::memory(&self.tree),
@@ -170,12 +170,12 @@ impl Look {
         }
     }
 
-    fn disk(&self) -> Option<Disk> {
+    fn disk(&self) -> Option<BoardDisk> {
         let device = std::fs::metadata(&self.data_dir).ok()?.dev();
         disk::find(&self.tree, rustix::fs::major(device), rustix::fs::minor(device))
     }
 
-    fn count(&mut self, disk: &Disk) -> Option<Written> {
+    fn count(&mut self, disk: &BoardDisk) -> Option<WrittenTotal> {
         let ledger = self.ledger.get_or_insert_with(|| Ledger::open(&self.data_dir));
         ledger.count(disk, &self.boot, (self.clock.boot(), self.clock.wall()))
     }

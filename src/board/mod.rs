@@ -11,12 +11,12 @@ mod system;
 mod tests;
 mod tree;
 
-pub use self::disk::{Disk, Kind, Reserve};
+pub use self::disk::{BoardDisk, DiskKind, Reserve};
 pub use self::facts::{
-    Board, Camera, CameraWay, Detect, Encoder, Facts, GpioDriver, GpioFacts, H264Encoder, Seen,
-    Watchdog, all, detect,
+    Board, BoardFacts, CameraFacts, CameraWay, Detect, DeviceTreeId, EncoderFacts, GpioDriver,
+    GpioFacts, H264Encoder, Watchdog, all, detect,
 };
 pub use self::heat::{Power, Temperature};
-pub use self::ledger::Written;
-pub use self::machine::{Machine, Report};
+pub use self::ledger::WrittenTotal;
+pub use self::machine::{Machine, MachineReport};
 pub use self::system::{Cpu, Memory, Os};

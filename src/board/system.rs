@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::tree::{Tree, printable};
+use super::tree::{SysTree, printable};
 
 /// The operating system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -62,7 +62,7 @@ impl Ticks {
 }
 
 /// Which operating system runs.
-pub(super) fn os(tree: &Tree) -> Os {
+pub(super) fn os(tree: &SysTree) -> Os {
     let release = tree.lines("etc/os-release").or_else(|| tree.lines("usr/lib/os-release"));
     let release = release.unwrap_or_default();
     let value = |key: &str| {
@@ -79,7 +79,7 @@ pub(super) fn os(tree: &Tree) -> Os {
 }
 
 /// Cores and load; the share of work is [`Ticks`]' to tell.
-pub(super) fn cpu(tree: &Tree) -> Cpu {
+pub(super) fn cpu(tree: &SysTree) -> Cpu {
     let stat = tree.lines("proc/stat").unwrap_or_default();
     let is_core = |line: &&str| line.strip_prefix("cpu").is_some_and(|l| !l.starts_with(' '));
     let cores = stat.lines().filter(is_core).count();
@@ -92,7 +92,7 @@ pub(super) fn cpu(tree: &Tree) -> Cpu {
 }
 
 /// How the processor spent its time: user, nice, system, idle, iowait, irq, softirq, steal.
-pub(super) fn ticks(tree: &Tree) -> Option<Ticks> {
+pub(super) fn ticks(tree: &SysTree) -> Option<Ticks> {
     let stat = tree.lines("proc/stat")?;
     let words = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
     let ticks: Vec<u64> = words.take(8).map_while(|word| word.parse().ok()).collect();
@@ -102,7 +102,7 @@ pub(super) fn ticks(tree: &Tree) -> Option<Ticks> {
 }
 
 /// What `/proc/meminfo` says.
-pub(super) fn memory(tree: &Tree) -> Memory {
+pub(super) fn memory(tree: &SysTree) -> Memory {
     let text = tree.lines("proc/meminfo").unwrap_or_default();
     let bytes = |key: &str| {
         let rest = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;

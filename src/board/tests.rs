@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::disk::{self, Disk, Kind, Reserve};
+use super::disk::{self, BoardDisk, DiskKind, Reserve};
 use super::heat::{self, Power};
-use super::tree::Tree;
+use super::tree::SysTree;
 use super::{Machine, detect, system};
 use crate::base::limits::BOARD_TEXT_CHARS_MAX;
 use crate::base::time::SystemClock;
@@ -24,8 +24,8 @@ fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     root
 }
 
-fn at(root: &tempfile::TempDir) -> Tree {
-    Tree::new(root.path())
+fn at(root: &tempfile::TempDir) -> SysTree {
+    SysTree::new(root.path())
 }
 
 /// A disk in sysfs, reached by its number as the kernel links it.
@@ -42,7 +42,7 @@ fn disk(number: &str, dir: &str, files: &[(&str, &[u8])]) -> tempfile::TempDir {
     root
 }
 
-fn found(root: &tempfile::TempDir, major: u32, minor: u32) -> Disk {
+fn found(root: &tempfile::TempDir, major: u32, minor: u32) -> BoardDisk {
     disk::find(&at(root), major, minor).unwrap()
 }
 
@@ -148,7 +148,7 @@ fn an_sd_card_tells_what_was_written_and_nothing_of_its_life() {
         fs::write(dir.join(file), text).unwrap();
     }
     let disk = found(&root, 179, 2);
-    assert_eq!((disk.device.as_str(), disk.kind), ("mmcblk0", Some(Kind::Sd)));
+    assert_eq!((disk.device.as_str(), disk.kind), ("mmcblk0", Some(DiskKind::Sd)));
     assert_eq!((disk.model.as_deref(), disk.bytes), (Some("SD32G"), Some(62_333_952 * 512)));
     assert_eq!(disk.written_since_boot_bytes, Some(8_000 * 512));
     assert_eq!((disk.life_used_percent, disk.reserve), (None, None));
@@ -163,7 +163,7 @@ fn soldered_flash_tells_its_life() {
             ("device/pre_eol_info", reserve.as_bytes()),
         ];
         let disk = found(&disk("179:0", MMC, &files), 179, 0);
-        assert_eq!(disk.kind, Some(Kind::Emmc));
+        assert_eq!(disk.kind, Some(DiskKind::Emmc));
         (disk.life_used_percent, disk.reserve)
     };
     assert_eq!(life("0x01 0x02\n", "0x01\n"), (Some(20), Some(Reserve::Normal)));
@@ -180,11 +180,11 @@ fn other_disks_are_known_by_where_they_hang() {
     };
     let flash: &[(&str, &[u8])] = &[("queue/rotational", b"0\n")];
     let turning: &[(&str, &[u8])] = &[("queue/rotational", b"1\n")];
-    assert_eq!(kind("pci0000:00/nvme/nvme0/nvme0n1", flash), Some(Kind::Nvme));
-    assert_eq!(kind("pci0000:00/ata1/host0/block/sda", flash), Some(Kind::Ssd));
-    assert_eq!(kind("pci0000:00/ata1/host0/block/sda", turning), Some(Kind::Hdd));
-    assert_eq!(kind("platform/scb/xhci/usb2/2-1/block/sda", turning), Some(Kind::Usb));
-    assert_eq!(kind("platform/virtio3/block/vda", turning), Some(Kind::Virtual));
+    assert_eq!(kind("pci0000:00/nvme/nvme0/nvme0n1", flash), Some(DiskKind::Nvme));
+    assert_eq!(kind("pci0000:00/ata1/host0/block/sda", flash), Some(DiskKind::Ssd));
+    assert_eq!(kind("pci0000:00/ata1/host0/block/sda", turning), Some(DiskKind::Hdd));
+    assert_eq!(kind("platform/scb/xhci/usb2/2-1/block/sda", turning), Some(DiskKind::Usb));
+    assert_eq!(kind("platform/virtio3/block/vda", turning), Some(DiskKind::Virtual));
     assert_eq!(kind("platform/x/block/sda", &[]), None);
 }
 

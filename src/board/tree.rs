@@ -11,9 +11,9 @@ use crate::base::limits::{BOARD_ENTRIES_MAX, BOARD_FILE_BYTES_MAX, BOARD_TEXT_CH
 
 /// A file system as the kernel shows it: `/`, or what a test has made.
 #[derive(Clone, Debug)]
-pub(super) struct Tree(PathBuf);
+pub(super) struct SysTree(PathBuf);
 
-impl Tree {
+impl SysTree {
     pub(super) fn new(root: impl Into<PathBuf>) -> Self {
         Self(root.into())
     }

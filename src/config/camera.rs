@@ -6,7 +6,7 @@ use toml::Value as Toml;
 
 use super::encode;
 use super::reader::{KeyFault, Section};
-use crate::encode::Settings;
+use crate::encode::EncoderSettings;
 use crate::ingest::v4l2::{Choice, Config, Wanted, Wish};
 use crate::v4l2::setting::Value;
 
@@ -29,7 +29,7 @@ pub(super) fn check(section: &mut Section, faults: &mut Vec<KeyFault>) -> Config
         fps: number("fps", 1..=120).unwrap_or(default.fps),
     };
     let controls = controls(section, faults);
-    Config::new(device, wish, controls, encode::check(section, Settings::default(), faults))
+    Config::new(device, wish, controls, encode::check(section, EncoderSettings::default(), faults))
 }
 
 fn device(text: &str) -> Result<Choice, (String, &'static str)> {

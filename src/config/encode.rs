@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reader::{KeyFault, Section};
 use super::unit;
-use crate::encode::{Choice, Profile, Settings};
+use crate::encode::{Choice, EncoderSettings, Profile};
 
 const ENCODERS: &str = "\"auto\", \"openh264\" or \"v4l2:<node>\", such as \"v4l2:/dev/video11\"";
 const GOP: &str = "a duration from \"100ms\" to \"10s\"";
@@ -13,12 +13,12 @@ const GOP: &str = "a duration from \"100ms\" to \"10s\"";
 /// Takes `encoder`, `bitrate_bps`, `gop` and `profile` out of `section`.
 pub(super) fn check(
     section: &mut Section,
-    default: Settings,
+    default: EncoderSettings,
     faults: &mut Vec<KeyFault>,
-) -> Settings {
+) -> EncoderSettings {
     let bitrate = section.number("bitrate_bps", 50_000..=50_000_000, faults);
     let bitrate = bitrate.and_then(|bitrate| u32::try_from(bitrate).ok());
-    Settings {
+    EncoderSettings {
         bitrate_bps: bitrate.unwrap_or(default.bitrate_bps),
         encoder: section.parsed("encoder", encoder, faults).unwrap_or(default.encoder),
         gop: section.parsed("gop", gop, faults).unwrap_or(default.gop),

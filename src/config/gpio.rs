@@ -10,7 +10,7 @@ use super::reader::{KeyFault, Section};
 use super::unit;
 use crate::base::limits::{INPUT_DEBOUNCES, INPUT_SPAN_MAX, INPUTS_MAX};
 use crate::base::name::StreamName;
-use crate::board::gpio::{Bias, InputWish, Line};
+use crate::board::gpio::{Bias, InputWish, LineName};
 use crate::gpio::{Active, ButtonConfig, Config, InputConfig, LedConfig, Wires};
 
 const LINE: &str = "the name of a line such as \"GPIO17\", or its place such as \"gpiochip0:3\"";
@@ -105,7 +105,7 @@ fn check_input(
 }
 
 /// The line under `line`, which must be there.
-fn the_line(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Line> {
+fn the_line(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<LineName> {
     let before = faults.len();
     let found = section.parsed("line", line, faults);
     if found.is_none() && faults.len() == before {
@@ -135,8 +135,8 @@ fn check_lines(config: &Config, faults: &mut Vec<KeyFault>) {
 
 type Parsed<T> = Result<T, (String, &'static str)>;
 
-fn line(text: &str) -> Parsed<Line> {
-    Line::parse(text).ok_or_else(|| (format!("{text:?} is no line"), LINE))
+fn line(text: &str) -> Parsed<LineName> {
+    LineName::parse(text).ok_or_else(|| (format!("{text:?} is no line"), LINE))
 }
 
 fn active(text: &str) -> Parsed<Active> {

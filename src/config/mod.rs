@@ -59,7 +59,7 @@ pub struct Config {
     /// Whether live HLS tells parts.
     pub hls_low_latency: bool,
     /// How pictures are made.
-    pub pictures: still::Config,
+    pub pictures: still::StillConfig,
     /// The stream accounts by name.
     pub accounts: Accounts,
     /// Whether a password may be said over plain RTSP.
@@ -85,7 +85,7 @@ impl Default for Config {
             http_cors: Vec::new(),
             http: http::Config::default(),
             hls_low_latency: false,
-            pictures: still::Config::default(),
+            pictures: still::StillConfig::default(),
             accounts: Accounts::new(),
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,

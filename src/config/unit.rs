@@ -96,10 +96,10 @@ pub(super) fn groups(text: &str) -> Parsed<(Ipv4Addr, u16)> {
 }
 
 /// Where pictures of H.265 streams come from.
-pub(super) fn h265_source(text: &str) -> Parsed<still::Source> {
+pub(super) fn h265_source(text: &str) -> Parsed<still::HevcLibrary> {
     match text {
-        "libde265" => Ok(still::Source::Libde265),
-        "off" => Ok(still::Source::Off),
+        "libde265" => Ok(still::HevcLibrary::Libde265),
+        "off" => Ok(still::HevcLibrary::Off),
         _ => Err((format!("{text:?} is no such decoder"), "\"libde265\" or \"off\"")),
     }
 }

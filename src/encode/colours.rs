@@ -80,7 +80,7 @@ impl Colours {
 
     /// What a driver says of its raw pictures.
     #[must_use]
-    pub fn of_v4l2(told: v4l2::Colours) -> Self {
+    pub fn of_v4l2(told: v4l2::PixelColours) -> Self {
         use self::sys as s;
         let (primaries, usual_transfer, usual_matrix) = match told.space {
             // No television: what `V4L2_MAP_COLORSPACE_DEFAULT` makes of a webcam.
@@ -136,8 +136,8 @@ impl Colours {
     }
 
     /// The same for a driver that is given such pictures.
-    pub(super) fn to_v4l2(self) -> v4l2::Colours {
-        v4l2::Colours {
+    pub(super) fn to_v4l2(self) -> v4l2::PixelColours {
+        v4l2::PixelColours {
             space: match (self.primaries, self.transfer) {
                 (Primaries::Bt709, Transfer::Srgb) => sys::v4l2_colorspace_V4L2_COLORSPACE_SRGB,
                 (Primaries::Bt709, _) => sys::v4l2_colorspace_V4L2_COLORSPACE_REC709,
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     fn told(space: u32, matrix: u32, range: u32) -> Colours {
-        Colours::of_v4l2(v4l2::Colours { space, matrix, range, transfer: 0 })
+        Colours::of_v4l2(v4l2::PixelColours { space, matrix, range, transfer: 0 })
     }
 
     #[test]

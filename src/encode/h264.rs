@@ -16,7 +16,7 @@ use openh264::formats::YUVSlices;
 use tracing::{debug, warn};
 
 use super::coded::Encoded;
-use super::{Format, Picture, Profile, Settings};
+use super::{EncoderSettings, Picture, Profile, RawFormat};
 
 /// openh264 refused its settings or a picture.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,9 @@ use super::{Format, Picture, Profile, Settings};
 pub struct SoftwareError(#[source] openh264::Error);
 
 /// An encoder for pictures of one size.
-pub(super) struct Software(Codec);
+pub(super) struct SoftwareEncoder(Codec);
 
-impl std::fmt::Debug for Software {
+impl std::fmt::Debug for SoftwareEncoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Software")
     }
@@ -67,8 +67,11 @@ unsafe extern "C" fn told(_: *mut c_void, level: c_int, text: *const c_char) {
     }
 }
 
-impl Software {
-    pub(super) fn new(settings: &Settings, format: Format) -> Result<Self, SoftwareError> {
+impl SoftwareEncoder {
+    pub(super) fn new(
+        settings: &EncoderSettings,
+        format: RawFormat,
+    ) -> Result<Self, SoftwareError> {
         let profile = match settings.profile {
             Profile::Baseline => CodecProfile::Baseline,
             Profile::Main => CodecProfile::Main,

@@ -14,22 +14,22 @@ const ONE: u32 = 1 << 8;
 pub struct Scaler {
     from: (usize, usize),
     small: Picture,
-    luma: Plan,
-    chroma: Plan,
+    luma: ScalePlan,
+    chroma: ScalePlan,
     /// One row of sums, as wide as the large picture.
     sums: Vec<u32>,
 }
 
 /// How the rows and columns of a plane come together.
 #[derive(Debug)]
-struct Plan {
-    rows: Vec<Span>,
-    columns: Vec<Span>,
+struct ScalePlan {
+    rows: Vec<Weights>,
+    columns: Vec<Weights>,
 }
 
 /// What one output row or column is made of.
 #[derive(Debug)]
-struct Span {
+struct Weights {
     first: usize,
     /// Of `first` and those behind it.
     weights: Vec<u32>,
@@ -49,7 +49,7 @@ impl Scaler {
         let even = |side: u32| (side as usize & !1).max(2);
         let from = (even(from.0), even(from.1));
         let to = (even(to.0).min(from.0), even(to.1).min(from.1));
-        let plan = |part: usize| Plan {
+        let plan = |part: usize| ScalePlan {
             rows: spans(from.1 / part, to.1 / part),
             columns: spans(from.0 / part, to.0 / part),
         };
@@ -77,7 +77,7 @@ impl Scaler {
     }
 }
 
-impl Plan {
+impl ScalePlan {
     fn apply(&self, large: &[u8], small: &mut [u8], sums: &mut [u32]) {
         let from = self.columns.last().map_or(0, |last| last.first + last.weights.len());
         let sums = &mut sums[..from];
@@ -101,12 +101,12 @@ impl Plan {
 }
 
 /// What each of `to` is made of when `from` of them become so many.
-fn spans(from: usize, to: usize) -> Vec<Span> {
+fn spans(from: usize, to: usize) -> Vec<Weights> {
     (0..to).map(|n| span(from, to, n)).collect()
 }
 
 /// Output `n` covers from `n * from / to` to `(n + 1) * from / to`.
-fn span(from: usize, to: usize, n: usize) -> Span {
+fn span(from: usize, to: usize, n: usize) -> Weights {
     let (begin, end) = (n * from, (n + 1) * from);
     let (first, last) = (begin / to, (end - 1) / to);
     let mut left = ONE;
@@ -121,7 +121,7 @@ fn span(from: usize, to: usize, n: usize) -> Span {
             weight
         })
         .collect();
-    Span { first, weights }
+    Weights { first, weights }
 }
 
 #[cfg(test)]

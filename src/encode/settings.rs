@@ -32,7 +32,7 @@ pub enum Profile {
 
 /// How raw pictures become a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct EncoderSettings {
     /// With what.
     pub encoder: Choice,
     /// Bits per second aimed at.
@@ -43,7 +43,7 @@ pub struct Settings {
     pub profile: Profile,
 }
 
-impl Default for Settings {
+impl Default for EncoderSettings {
     fn default() -> Self {
         Self {
             encoder: Choice::default(),
@@ -56,7 +56,7 @@ impl Default for Settings {
 
 /// The pictures that come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Format {
+pub struct RawFormat {
     /// Pixels across, even.
     pub width: u32,
     /// Pixels down, even.

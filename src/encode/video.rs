@@ -8,9 +8,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::coded::Encoded;
-use super::h264::{Software, SoftwareError};
+use super::h264::{SoftwareEncoder, SoftwareError};
 use super::m2m::{self, M2m, M2mError};
-use super::{Choice, Format, Picture, Settings};
+use super::{Choice, EncoderSettings, Picture, RawFormat};
 use crate::base::fault::chain;
 
 /// Why a picture was not encoded.
@@ -25,8 +25,8 @@ pub enum EncodeError {
 /// milliseconds), so it belongs on a thread of its own.
 #[derive(Debug)]
 pub struct VideoEncoder {
-    settings: Settings,
-    format: Format,
+    settings: EncoderSettings,
+    format: RawFormat,
     engine: Engine,
     keys: KeyClock,
     instead: Option<String>,
@@ -35,14 +35,14 @@ pub struct VideoEncoder {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one per stream
 enum Engine {
-    Software(Software),
+    Software(SoftwareEncoder),
     Board(M2m),
 }
 
 impl VideoEncoder {
     /// Opens the encoder that the settings name for pictures of `format`, or openh264 where that
     /// one cannot be had.
-    pub fn open(settings: Settings, format: Format) -> Result<Self, EncodeError> {
+    pub fn open(settings: EncoderSettings, format: RawFormat) -> Result<Self, EncodeError> {
         let board = match &settings.encoder {
             Choice::Openh264 => Ok(None),
             Choice::Auto => Ok(m2m::find(&settings, format)),
@@ -50,10 +50,11 @@ impl VideoEncoder {
         };
         let (engine, instead) = match board {
             Ok(Some(board)) => (Engine::Board(board), None),
-            Ok(None) => (Engine::Software(Software::new(&settings, format)?), None),
-            Err(error) => {
-                (Engine::Software(Software::new(&settings, format)?), Some(take_over(&error)))
-            }
+            Ok(None) => (Engine::Software(SoftwareEncoder::new(&settings, format)?), None),
+            Err(error) => (
+                Engine::Software(SoftwareEncoder::new(&settings, format)?),
+                Some(take_over(&error)),
+            ),
         };
         let keys = KeyClock::new(settings.gop, format.fps);
         let encoder = Self { settings, format, engine, keys, instead };
@@ -80,7 +81,7 @@ impl VideoEncoder {
                 Ok(encoded) => encoded,
                 Err(error) => {
                     self.instead = Some(take_over(&error));
-                    let mut engine = Software::new(&self.settings, self.format)?;
+                    let mut engine = SoftwareEncoder::new(&self.settings, self.format)?;
                     let encoded = engine.encode(picture, at, true)?;
                     self.engine = Engine::Software(engine);
                     encoded
@@ -105,7 +106,7 @@ impl VideoEncoder {
         match &self.engine {
             // openh264 changes neither while it runs, through a safe call.
             Engine::Software(_) => {
-                self.engine = Engine::Software(Software::new(&self.settings, self.format)?);
+                self.engine = Engine::Software(SoftwareEncoder::new(&self.settings, self.format)?);
             }
             // One that refuses goes on with what it has.
             Engine::Board(engine) => drop(engine.set_bitrate(bitrate_bps)),
@@ -167,16 +168,20 @@ mod tests {
     use crate::encode::{Colours, Profile};
     use crate::media::{CodecParams, nal};
 
-    fn encoder(settings: Settings) -> VideoEncoder {
+    fn encoder(settings: EncoderSettings) -> VideoEncoder {
         VideoEncoder::open(
             settings,
-            Format { width: 320, height: 180, fps: 25.0, colours: Colours::BT709 },
+            RawFormat { width: 320, height: 180, fps: 25.0, colours: Colours::BT709 },
         )
         .unwrap()
     }
 
-    fn settings() -> Settings {
-        Settings { bitrate_bps: 500_000, gop: Duration::from_millis(200), ..Settings::default() }
+    fn settings() -> EncoderSettings {
+        EncoderSettings {
+            bitrate_bps: 500_000,
+            gop: Duration::from_millis(200),
+            ..EncoderSettings::default()
+        }
     }
 
     /// Encodes pictures at these times and says which became key frames.
@@ -215,7 +220,7 @@ mod tests {
     #[test]
     fn openh264_takes_over_where_the_boards_encoder_fails_and_says_why() {
         let node = Choice::V4l2("/dev/null".into());
-        let mut encoder = encoder(Settings { encoder: node, ..settings() });
+        let mut encoder = encoder(EncoderSettings { encoder: node, ..settings() });
         assert_eq!(encoder.name(), "openh264");
         let why = encoder.instead().unwrap().to_owned();
         assert!(
@@ -232,7 +237,7 @@ mod tests {
             (Profile::Main, "avc1.4D"),
             (Profile::High, "avc1.64"),
         ] {
-            let mut encoder = encoder(Settings { profile, ..settings() });
+            let mut encoder = encoder(EncoderSettings { profile, ..settings() });
             let unit = encoder.encode(&Picture::black(320, 180), Duration::ZERO).unwrap().unwrap();
             let (sps, pps) = unit.sets.unwrap();
             let params = CodecParams::from_h264_sets(&sps, &pps).unwrap();

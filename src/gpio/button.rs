@@ -9,7 +9,7 @@ use crate::base::time::BootTime;
 
 /// How far a press has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(super) enum PressStage {
     /// Shorter than the others: the box shows itself.
     Tap,
     /// 3 s: the claim window, on a box without network the access point.
@@ -20,14 +20,14 @@ pub(super) enum Stage {
     Reset,
 }
 
-const STAGES: [(Duration, Stage); 4] = [
-    (Duration::from_secs(20), Stage::Reset),
-    (Duration::from_secs(10), Stage::Network),
-    (Duration::from_secs(3), Stage::Claim),
-    (Duration::ZERO, Stage::Tap),
+const STAGES: [(Duration, PressStage); 4] = [
+    (Duration::from_secs(20), PressStage::Reset),
+    (Duration::from_secs(10), PressStage::Network),
+    (Duration::from_secs(3), PressStage::Claim),
+    (Duration::ZERO, PressStage::Tap),
 ];
 
-impl Stage {
+impl PressStage {
     fn after(held: Duration) -> Self {
         let reached = STAGES.iter().find(|(from, _)| held >= *from);
         reached.map_or(Self::Tap, |(_, stage)| *stage)
@@ -52,18 +52,18 @@ pub(super) struct Button {
 
 impl Button {
     /// The level changed, or was looked at; answers what was asked for when it is let go.
-    pub(super) fn level(&mut self, now: BootTime, pressed: bool) -> Option<Stage> {
+    pub(super) fn level(&mut self, now: BootTime, pressed: bool) -> Option<PressStage> {
         if pressed {
             self.pressed_at.get_or_insert(now);
             return None;
         }
         let held = now.since(self.pressed_at.take()?);
-        (held <= BUTTON_HELD_MAX).then(|| Stage::after(held))
+        (held <= BUTTON_HELD_MAX).then(|| PressStage::after(held))
     }
 
     /// How far the press has come; `None` while nobody presses, or when the button is stuck.
-    pub(super) fn held(&self, now: BootTime) -> Option<Stage> {
+    pub(super) fn held(&self, now: BootTime) -> Option<PressStage> {
         let held = now.since(self.pressed_at?);
-        (held <= BUTTON_HELD_MAX).then(|| Stage::after(held))
+        (held <= BUTTON_HELD_MAX).then(|| PressStage::after(held))
     }
 }

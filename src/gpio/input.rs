@@ -41,7 +41,7 @@ impl Active {
 
 /// An alarm input.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct InputConfig {
     /// Its line.
     pub wish: InputWish,
     /// The level of an alarm.
@@ -86,7 +86,7 @@ pub(super) enum Meaning {
 
 /// The state of one input.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(super) struct InputState {
     active_since: Option<BootTime>,
     /// Whether its level was ever seen.
     known: bool,
@@ -100,7 +100,7 @@ pub(super) struct Input {
     pub(super) suppressed: u64,
 }
 
-impl Input {
+impl InputState {
     /// Takes a level, from an edge or from looking.
     pub(super) fn level(&mut self, now: BootTime, active: bool) -> Meaning {
         let was_known = std::mem::replace(&mut self.known, true);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::button::Stage;
+use super::button::PressStage;
 
 /// How long nothing may be recorded after a start before that is red.
 const START_TIME: Duration = Duration::from_secs(30);
@@ -20,12 +20,12 @@ pub struct LedStatus {
     /// Those that are.
     pub recording: usize,
     /// What is wrong.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<LedTrouble>,
 }
 
 /// What can be wrong while recording goes on; what is worth more is said first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum LedTrouble {
     /// The ring or its disk.
     Storage,
     /// A camera.
@@ -36,7 +36,7 @@ pub enum Trouble {
     Time,
 }
 
-impl Trouble {
+impl LedTrouble {
     /// How often the LED blinks for it.
     fn blinks(self) -> u8 {
         match self {
@@ -71,7 +71,7 @@ pub(super) enum Lamp {
     /// This is the box.
     Here,
     /// The button is held.
-    Held(Stage),
+    Held(PressStage),
 }
 
 /// Red, green and blue.
@@ -95,7 +95,7 @@ pub(super) fn lamp(condition: &LedStatus, age: Duration) -> Lamp {
     if recording == 0 {
         return Lamp::NotRecording;
     }
-    let silent = (recording < recorded).then_some(Trouble::Camera);
+    let silent = (recording < recorded).then_some(LedTrouble::Camera);
     let worst = condition.troubles.iter().copied().chain(silent).min();
     worst.map_or(Lamp::Recording, |trouble| Lamp::Trouble(trouble.blinks()))
 }
@@ -128,9 +128,9 @@ fn rhythm(lamp: Lamp, has_colours: bool) -> Rhythm {
         // On one line steady light means that all is well.
         Lamp::NotRecording => vec![(RED, 300), (OFF, 300)],
         Lamp::Here => fast(WHITE),
-        Lamp::Held(Stage::Tap) => vec![(WHITE, 1_000)],
-        Lamp::Held(Stage::Claim) => vec![(BLUE, 1_000)],
-        Lamp::Held(Stage::Network) => fast(BLUE),
-        Lamp::Held(Stage::Reset) => fast(RED),
+        Lamp::Held(PressStage::Tap) => vec![(WHITE, 1_000)],
+        Lamp::Held(PressStage::Claim) => vec![(BLUE, 1_000)],
+        Lamp::Held(PressStage::Network) => fast(BLUE),
+        Lamp::Held(PressStage::Reset) => fast(RED),
     }
 }

@@ -10,10 +10,10 @@ mod thread;
 
 use std::collections::BTreeMap;
 
-use crate::board::gpio::Line;
+use crate::board::gpio::LineName;
 
-pub use self::input::{Active, Config as InputConfig, Manner};
-pub use self::led::{LedStatus, Trouble, Wires};
+pub use self::input::{Active, InputConfig, Manner};
+pub use self::led::{LedStatus, LedTrouble, Wires};
 pub use self::thread::{InputView, Panel, PanelView, ReadStatus, keep};
 
 /// What hangs on the lines.
@@ -31,7 +31,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedConfig {
     /// Its lines.
-    pub wires: Wires<Line>,
+    pub wires: Wires<LineName>,
     /// The level at which it shines.
     pub active: Active,
 }
@@ -40,7 +40,7 @@ pub struct LedConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ButtonConfig {
     /// Its line.
-    pub line: Line,
+    pub line: LineName,
     /// The level while it is pressed.
     pub active: Active,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::input::Config;
+use super::input::InputConfig;
 use crate::base::limits::{INPUT_NOTE_TIME_MAX, INPUT_PINS_MAX, JOURNAL_RETRY_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
@@ -20,7 +20,7 @@ const OWNER: &str = "input ";
 
 /// An input became active.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct InputEvent {
     /// Its name.
     pub(super) input: String,
     /// When.
@@ -30,14 +30,14 @@ pub(super) struct Event {
 /// Writes events down, one after the other.
 #[derive(Debug)]
 pub(super) struct Notes {
-    pub(super) inputs: Arc<BTreeMap<String, Config>>,
+    pub(super) inputs: Arc<BTreeMap<String, InputConfig>>,
     pub(super) dvr: Dvr,
     pub(super) clock: SharedClock,
 }
 
 impl Notes {
     /// Takes events for as long as somebody can send any.
-    pub(super) async fn run(&self, events: &mut mpsc::Receiver<Event>) {
+    pub(super) async fn run(&self, events: &mut mpsc::Receiver<InputEvent>) {
         while let Some(event) = events.recv().await {
             let Some(config) = self.inputs.get(&event.input) else { continue };
             let at = self.dated(event.at);
@@ -86,7 +86,12 @@ impl Notes {
 }
 
 /// What an event at `at` protects, at the date `now`.
-pub(super) fn ranges(input: &str, config: &Config, at: WallTime, now: WallTime) -> Vec<NewPin> {
+pub(super) fn ranges(
+    input: &str,
+    config: &InputConfig,
+    at: WallTime,
+    now: WallTime,
+) -> Vec<NewPin> {
     let wish = |stream: &StreamName| NewPin {
         stream: stream.clone(),
         from: at.offset_nanos(-nanos(config.before)),

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::button::{Button, Stage};
-use super::input::{Input, Meaning};
+use super::button::{Button, PressStage};
+use super::input::{InputState, Meaning};
 use super::led::{Lamp, lamp, shown};
-use super::note::{Event, Notes, ranges};
+use super::note::{InputEvent, Notes, ranges};
 use super::thread::{PanelThread, ThreadSetup};
 use super::{
-    Active, ButtonConfig, Config, InputConfig, LedConfig, LedStatus, Manner, Panel, Trouble, Wires,
+    Active, ButtonConfig, Config, InputConfig, LedConfig, LedStatus, LedTrouble, Manner, Panel,
+    Wires,
 };
 use crate::base::limits::{
     BUTTON_HELD_MAX, INPUT_EVENTS_MAX, INPUT_EVENTS_WINDOW, INPUT_STUCK_AFTER,
@@ -21,7 +22,7 @@ use crate::base::limits::{
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, SystemClock, WallTime};
 use crate::board::gpio::{
-    self, Bias, Driver, Edge, Edges, Gpio, GpioError, InputWish, Line, Output,
+    self, Bias, Edges, Gpio, GpioError, InputWish, LineDriver, LineEdge, LineName, Output,
 };
 use crate::dvr::{self, Dvr};
 
@@ -38,15 +39,15 @@ fn all_well() -> LedStatus {
 #[test]
 fn the_light_says_what_matters_most() {
     let late = Duration::from_secs(600);
-    let with = |recorded, recording, troubles: &[Trouble]| {
+    let with = |recorded, recording, troubles: &[LedTrouble]| {
         lamp(&LedStatus { recorded, recording, troubles: troubles.to_vec() }, late)
     };
     assert_eq!(with(2, 2, &[]), Lamp::Recording);
     assert_eq!(with(2, 1, &[]), Lamp::Trouble(1));
-    assert_eq!(with(2, 1, &[Trouble::Time, Trouble::Storage]), Lamp::Trouble(2));
-    assert_eq!(with(2, 2, &[Trouble::Time]), Lamp::Trouble(3));
-    assert_eq!(with(2, 2, &[Trouble::Time, Trouble::Board]), Lamp::Trouble(4));
-    assert_eq!(with(2, 0, &[Trouble::Camera]), Lamp::NotRecording);
+    assert_eq!(with(2, 1, &[LedTrouble::Time, LedTrouble::Storage]), Lamp::Trouble(2));
+    assert_eq!(with(2, 2, &[LedTrouble::Time]), Lamp::Trouble(3));
+    assert_eq!(with(2, 2, &[LedTrouble::Time, LedTrouble::Board]), Lamp::Trouble(4));
+    assert_eq!(with(2, 0, &[LedTrouble::Camera]), Lamp::NotRecording);
     assert_eq!(with(0, 0, &[]), Lamp::Starting, "nothing to record is no reason for red");
     let starts = LedStatus { recorded: 2, ..LedStatus::default() };
     assert_eq!(lamp(&starts, Duration::from_secs(5)), Lamp::Starting);
@@ -74,8 +75,8 @@ fn each_light_has_its_rhythm() {
     assert_eq!(seen(Lamp::NotRecording, true, 12), "RRRRRRRRRRRR");
     assert_eq!(seen(Lamp::NotRecording, false, 12), "RRR...RRR...", "one line must not look well");
     assert_eq!(seen(Lamp::Here, true, 4), "W.W.");
-    assert_eq!(seen(Lamp::Held(Stage::Claim), true, 4), "BBBB");
-    assert_eq!(seen(Lamp::Held(Stage::Reset), true, 4), "R.R.");
+    assert_eq!(seen(Lamp::Held(PressStage::Claim), true, 4), "BBBB");
+    assert_eq!(seen(Lamp::Held(PressStage::Reset), true, 4), "R.R.");
     let (_, until) = shown(Lamp::Recording, Duration::from_millis(9_870), true);
     assert_eq!(until, Duration::from_millis(30));
 }
@@ -87,23 +88,23 @@ fn a_press_means_what_its_length_says() {
         assert_eq!(button.level(at(1_000), true), None);
         button.level(at(1_000 + millis), false)
     };
-    assert_eq!(held(40), Some(Stage::Tap));
-    assert_eq!(held(2_999), Some(Stage::Tap));
-    assert_eq!(held(3_000), Some(Stage::Claim));
-    assert_eq!(held(10_000), Some(Stage::Network));
-    assert_eq!(held(20_000), Some(Stage::Reset));
+    assert_eq!(held(40), Some(PressStage::Tap));
+    assert_eq!(held(2_999), Some(PressStage::Tap));
+    assert_eq!(held(3_000), Some(PressStage::Claim));
+    assert_eq!(held(10_000), Some(PressStage::Network));
+    assert_eq!(held(20_000), Some(PressStage::Reset));
     let stuck = u64::try_from(BUTTON_HELD_MAX.as_millis()).unwrap();
     assert_eq!(held(stuck + 1), None, "a button that is stuck must reset nothing");
     let mut button = Button::default();
     button.level(at(0), true);
-    assert_eq!(button.held(at(12_000)), Some(Stage::Network));
+    assert_eq!(button.held(at(12_000)), Some(PressStage::Network));
     assert_eq!(button.held(at(stuck + 1)), None);
     assert_eq!(Button::default().level(at(5), false), None, "let go, but never pressed");
 }
 
 #[test]
 fn an_input_that_was_active_at_the_start_is_no_event() {
-    let mut input = Input::default();
+    let mut input = InputState::default();
     assert_eq!(input.is_active(), None);
     assert_eq!(input.level(at(0), true), Meaning::None);
     assert_eq!(input.is_active(), Some(true));
@@ -115,7 +116,7 @@ fn an_input_that_was_active_at_the_start_is_no_event() {
 
 #[test]
 fn an_input_that_chatters_is_bounded_and_said_once() {
-    let mut input = Input::default();
+    let mut input = InputState::default();
     let (mut events, mut told) = (0, 0);
     // A broken sensor: 20 times a second, for an hour.
     for step in 0..2 * 20 * 3_600u64 {
@@ -139,7 +140,7 @@ fn an_input_that_chatters_is_bounded_and_said_once() {
 
 #[test]
 fn an_input_that_is_stuck_is_said_once() {
-    let mut input = Input::default();
+    let mut input = InputState::default();
     input.level(at(0), false);
     input.level(at(1_000), true);
     let stuck = at(1_000).after(INPUT_STUCK_AFTER);
@@ -180,7 +181,7 @@ impl Fake {
         self.0.lock().unwrap().edges[line].tell(high);
     }
 
-    fn there(&self, line: &Line) -> Result<String, GpioError> {
+    fn there(&self, line: &LineName) -> Result<String, GpioError> {
         let name = line.to_string();
         let there = !name.starts_with('X') && !self.0.lock().unwrap().absent;
         there.then_some(name).ok_or_else(|| GpioError::Unknown { line: line.clone() })
@@ -191,11 +192,11 @@ impl Fake {
 struct FakeLine(Fake, String);
 
 impl Gpio for Fake {
-    fn driver(&self) -> Driver {
-        if self.0.lock().unwrap().absent { Driver::None } else { Driver::Gpiocdev }
+    fn driver(&self) -> LineDriver {
+        if self.0.lock().unwrap().absent { LineDriver::None } else { LineDriver::Gpiocdev }
     }
 
-    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn gpio::Input>, GpioError> {
+    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn gpio::InputLine>, GpioError> {
         let name = self.there(&wish.line)?;
         let mut lines = self.0.lock().unwrap();
         lines.levels.entry(name.clone()).or_insert(wish.bias == Bias::Up);
@@ -203,14 +204,14 @@ impl Gpio for Fake {
         Ok(Box::new(FakeLine(self.clone(), name)))
     }
 
-    fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError> {
+    fn output(&self, line: &LineName, high: bool) -> Result<Box<dyn Output>, GpioError> {
         let name = self.there(line)?;
         self.put(&name, high);
         Ok(Box::new(FakeLine(self.clone(), name)))
     }
 }
 
-impl gpio::Input for FakeLine {
+impl gpio::InputLine for FakeLine {
     fn is_high(&self) -> Result<bool, GpioError> {
         Ok(self.0.level(&self.1).unwrap())
     }
@@ -237,8 +238,8 @@ impl Clock for Hand {
     }
 }
 
-fn line(name: &str) -> Line {
-    Line::parse(name).unwrap()
+fn line(name: &str) -> LineName {
+    LineName::parse(name).unwrap()
 }
 
 fn input(name: &str) -> InputConfig {
@@ -259,7 +260,7 @@ struct Bench {
     lines: Fake,
     hand: Arc<Hand>,
     panel: Panel,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<InputEvent>,
     status: Arc<Mutex<LedStatus>>,
 }
 
@@ -314,11 +315,11 @@ fn lines_that_come_late_are_found() {
     lines.0.lock().unwrap().absent = true;
     let mut bench = Bench::on(lines, rgb());
     bench.pass(25_000);
-    assert_eq!(bench.panel.view().gpio, Some(Driver::None));
+    assert_eq!(bench.panel.view().gpio, Some(LineDriver::None));
     bench.lines.0.lock().unwrap().absent = false;
     bench.pass(12_000);
     let view = bench.panel.view();
-    assert_eq!((view.gpio, view.led), (Some(Driver::Gpiocdev), None));
+    assert_eq!((view.gpio, view.led), (Some(LineDriver::Gpiocdev), None));
     assert_eq!(bench.lines.level("G"), Some(false), "it shines");
     bench.lines.move_to("DOOR", false);
     bench.pass(100);
@@ -402,7 +403,7 @@ fn a_broken_sensor_costs_a_few_events_and_the_light_goes_on() {
 fn edges_of_lines_that_are_not_there_change_nothing() {
     let mut bench = Bench::new(Config { led: None, button: None, ..rgb() });
     for of in [2, usize::MAX] {
-        bench.thread.edge(Edge { of, high: false, at: at(1) });
+        bench.thread.edge(LineEdge { of, high: false, at: at(1) });
     }
     bench.pass(1_000);
     assert!(bench.events.try_recv().is_err());
@@ -438,9 +439,9 @@ async fn an_event_is_a_mark_and_a_protected_range_on_the_disk() {
     };
     let (sender, mut events) = mpsc::channel(4);
     let now = SystemClock.boot();
-    sender.send(Event { input: "door".to_owned(), at: now }).await.unwrap();
+    sender.send(InputEvent { input: "door".to_owned(), at: now }).await.unwrap();
     // One of an input that a reload took away is nobody's.
-    sender.send(Event { input: "gone".to_owned(), at: now }).await.unwrap();
+    sender.send(InputEvent { input: "gone".to_owned(), at: now }).await.unwrap();
     drop(sender);
     // The ring is being opened meanwhile: the event waits for it.
     notes.run(&mut events).await;

@@ -12,16 +12,16 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::button::{Button, Stage};
-use super::input::{Input, Manner, Meaning};
+use super::button::{Button, PressStage};
+use super::input::{InputState, Manner, Meaning};
 use super::led::{self, Colour, IDENTIFY_TIME, Lamp, LedStatus, Wires};
-use super::note::{Event, Notes};
+use super::note::{InputEvent, Notes};
 use super::{Config, InputConfig, LedConfig};
 use crate::base::fault::{Class, Fault, chain};
 use crate::base::limits::{GPIO_EDGES_MAX, INPUT_QUEUE_LEN_MAX};
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock, WallTime};
-use crate::board::gpio::{self, Driver, Edge, Edges, Gpio, GpioError, InputWish, Output};
+use crate::board::gpio::{self, Edges, Gpio, GpioError, InputWish, LineDriver, LineEdge, Output};
 use crate::dvr::Dvr;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -39,10 +39,10 @@ pub type ReadStatus = Arc<dyn Fn() -> LedStatus + Send + Sync>;
 
 /// A handle to the panel and its current state. Clones share it.
 #[derive(Clone, Default)]
-pub struct Panel(Arc<Shared>);
+pub struct Panel(Arc<SharedPanel>);
 
 #[derive(Default)]
-struct Shared {
+struct SharedPanel {
     /// Found when a line is first needed, or later.
     gpio: OnceLock<Arc<dyn Gpio>>,
     view: Mutex<PanelView>,
@@ -58,7 +58,7 @@ impl fmt::Debug for Panel {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PanelView {
     /// What reaches the lines; `None` while none is configured.
-    pub gpio: Option<Driver>,
+    pub gpio: Option<LineDriver>,
     /// Why there is no LED, if one is configured and cannot be driven.
     pub led: Option<String>,
     /// The same of the button.
@@ -92,7 +92,7 @@ impl Panel {
     /// A panel on these lines, instead of those of the board.
     #[must_use]
     pub fn on(gpio: Arc<dyn Gpio>) -> Self {
-        let shared = Shared::default();
+        let shared = SharedPanel::default();
         let _ = shared.gpio.set(gpio); // it was empty
         Self(Arc::new(shared))
     }
@@ -184,30 +184,30 @@ pub(super) struct ThreadSetup {
     pub(super) panel: Panel,
     pub(super) config: Config,
     pub(super) status: ReadStatus,
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Sender<InputEvent>,
     pub(super) begun: BootTime,
 }
 
 /// One input and its line.
-struct Watched {
+struct WatchedInput {
     name: String,
     config: InputConfig,
-    line: Result<Box<dyn gpio::Input>, String>,
-    input: Input,
+    line: Result<Box<dyn gpio::InputLine>, String>,
+    input: InputState,
     last: Option<WallTime>,
 }
 
 /// The button and its line.
-type Pressed = (Box<dyn gpio::Input>, Button);
+type Pressed = (Box<dyn gpio::InputLine>, Button);
 
 /// The thread's own state.
 pub(super) struct PanelThread {
     wanted: ThreadSetup,
     clock: SharedClock,
-    edges: Receiver<Edge>,
+    edges: Receiver<LineEdge>,
     led: Option<(Wires<Box<dyn Output>>, LedConfig)>,
     button: Option<Pressed>,
-    inputs: Vec<Watched>,
+    inputs: Vec<WatchedInput>,
     lamp: (Lamp, BootTime),
     colour: Option<Colour>,
     here_until: Option<BootTime>,
@@ -232,11 +232,11 @@ impl PanelThread {
             let line = gpio.input(&config.wish, Edges::new(queue.clone(), of, Arc::clone(&clock)));
             let mut reason = None;
             let line = usable("input", Some(line), &mut reason).ok_or(reason.unwrap_or_default());
-            Watched {
+            WatchedInput {
                 name: name.clone(),
                 config: config.clone(),
                 line,
-                input: Input::default(),
+                input: InputState::default(),
                 last: None,
             }
         };
@@ -284,7 +284,7 @@ impl PanelThread {
 
     /// Does what is due at `now`; answers how long nothing else is.
     pub(super) fn turn(&mut self, now: BootTime) -> Duration {
-        if self.faults.gpio == Some(Driver::None) && now >= self.search_at {
+        if self.faults.gpio == Some(LineDriver::None) && now >= self.search_at {
             self.search(now);
         }
         if now >= self.look_at {
@@ -342,7 +342,7 @@ impl PanelThread {
         }
     }
 
-    pub(super) fn edge(&mut self, edge: Edge) {
+    pub(super) fn edge(&mut self, edge: LineEdge) {
         if edge.of < self.inputs.len() {
             self.input(edge.of, edge.at, edge.high);
         } else {
@@ -380,7 +380,7 @@ impl PanelThread {
             }
             Meaning::Event => {
                 watched.last = Some(self.clock.wall());
-                let event = Event { input: watched.name.clone(), at };
+                let event = InputEvent { input: watched.name.clone(), at };
                 if self.wanted.events.try_send(event).is_err() {
                     warn!(part = watched.name, "alarm lost: too many wait for the disk");
                 }
@@ -393,7 +393,7 @@ impl PanelThread {
         let Some((_, button)) = &mut self.button else { return };
         match button.level(at, config.active.is(high)) {
             None => {}
-            Some(Stage::Tap) => {
+            Some(PressStage::Tap) => {
                 info!(part = "button", "pressed: this box shows itself");
                 self.here_until = Some(at.after(IDENTIFY_TIME));
             }
@@ -405,7 +405,7 @@ impl PanelThread {
 
     fn tell(&self) {
         let now = self.clock.boot();
-        let view = |watched: &Watched| InputView {
+        let view = |watched: &WatchedInput| InputView {
             name: watched.name.clone(),
             line: watched.config.wish.line.to_string(),
             active: watched.input.is_active(),
@@ -457,7 +457,7 @@ fn open_led(gpio: &dyn Gpio, config: &LedConfig) -> Result<Wires<Box<dyn Output>
 fn open_button(
     gpio: &dyn Gpio,
     config: &Config,
-    queue: &SyncSender<Edge>,
+    queue: &SyncSender<LineEdge>,
     clock: &SharedClock,
 ) -> Option<Result<Pressed, GpioError>> {
     let button = config.button.as_ref()?;

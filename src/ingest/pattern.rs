@@ -15,7 +15,7 @@ use super::raw::{self, Closed, Feed, Job, RawError, Tap};
 use super::run::Taken;
 use crate::base::fault::{Class, Fault};
 use crate::base::time::{BootTime, SharedClock};
-use crate::encode::Settings;
+use crate::encode::EncoderSettings;
 use crate::media::{Captured, ClockSource};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -31,12 +31,12 @@ pub struct Config {
     /// Frames per second, 1 to 60.
     pub fps: u16,
     /// How it is encoded.
-    pub encode: Settings,
+    pub encode: EncoderSettings,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { width: 1280, height: 720, fps: 25, encode: Settings::default() }
+        Self { width: 1280, height: 720, fps: 25, encode: EncoderSettings::default() }
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let supervisor = Supervisor::new(Stop::new(), Arc::clone(&clock));
         let stream = Stream::new(StreamName::parse("t").unwrap(), "pattern", clock.wall());
         let mut reader = stream.bus().subscribe(Allowance::Viewer);
-        let encode = Settings { bitrate_bps: 300_000, ..Settings::default() };
+        let encode = EncoderSettings { bitrate_bps: 300_000, ..EncoderSettings::default() };
         let config = Config { width: 320, height: 180, fps: 10, encode };
         let source = super::super::Config::Pattern(config);
         super::super::keep(source, Arc::clone(&stream), &Taps::default(), &supervisor);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::base::fault::chain;
 use crate::base::time::SharedClock;
 use crate::supervise::recovery::{RecoveryLog, Rung};
-use crate::usb::{Device, Ladder, REQUEST_PATH, Request, Step, Tree, UsbError};
+use crate::usb::{Ladder, REQUEST_PATH, UsbDevice, UsbError, UsbRequest, UsbStep, UsbTree};
 
 /// The part under which power cycles stand: they are the whole board's.
 const PORTS: &str = "usb";
@@ -24,10 +24,10 @@ pub struct Revival {
     recovery: Option<RecoveryLog>,
     clock: SharedClock,
     ladder: Ladder,
-    tree: Tree,
+    tree: UsbTree,
     request: PathBuf,
     /// The device as it was last seen, for a camera whose node has gone.
-    device: Option<Device>,
+    device: Option<UsbDevice>,
     /// The refusal told last.
     told: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Revival {
             recovery,
             clock,
             ladder: Ladder::default(),
-            tree: Tree::default(),
+            tree: UsbTree::default(),
             request: PathBuf::from(REQUEST_PATH),
             device: None,
             told: None,
@@ -68,7 +68,7 @@ impl Revival {
     pub fn dead(&mut self) {
         let now = self.clock.boot();
         let (recovery, part) = (&self.recovery, &self.part);
-        let tried = |step: Step| {
+        let tried = |step: UsbStep| {
             let (rung, part) = noted_as(step, part);
             recovery.as_ref().map_or(0, |log| log.times_within(rung, part, step.window()))
         };
@@ -88,17 +88,17 @@ impl Revival {
         }
     }
 
-    fn ask(&mut self, step: Step) -> Result<(), UsbError> {
+    fn ask(&mut self, step: UsbStep) -> Result<(), UsbError> {
         let seen = self.device.clone();
         let device = self.tree.camera(&self.node).or_else(|error| seen.ok_or(error))?;
         self.device = Some(device.clone());
         let neighbours = self.tree.neighbours();
-        if step == Step::PowerCycle && !neighbours.is_empty() {
+        if step == UsbStep::PowerCycle && !neighbours.is_empty() {
             return Err(UsbError::Shared(neighbours));
         }
         let path = &self.request;
         let refused = |source| UsbError::Sysfs { doing: "ask through", path: path.clone(), source };
-        Request { step, device }.send(path).map_err(refused)
+        UsbRequest { step, device }.send(path).map_err(refused)
     }
 
     fn tell(&mut self, error: &UsbError) {
@@ -110,10 +110,10 @@ impl Revival {
     }
 }
 
-fn noted_as(step: Step, part: &str) -> (Rung, &str) {
+fn noted_as(step: UsbStep, part: &str) -> (Rung, &str) {
     match step {
-        Step::Reset => (Rung::InputReset, part),
-        Step::PowerCycle => (Rung::PortPower, PORTS),
+        UsbStep::Reset => (Rung::InputReset, part),
+        UsbStep::PowerCycle => (Rung::PortPower, PORTS),
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         let log = RecoveryLog::open(dir.path(), Arc::clone(&clock)).unwrap();
         let node = Path::new("/dev/video0");
         let mut revival = Revival::new(node, "yard/source", Some(log.clone()), clock);
-        revival.tree = Tree::at(dir.path());
+        revival.tree = UsbTree::at(dir.path());
         revival.request = dir.path().join("usb-request");
         revival.alive();
         let mut asked = Vec::new();

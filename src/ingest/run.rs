@@ -114,15 +114,15 @@ pub(super) mod tests {
     use super::*;
     use crate::base::name::StreamName;
     use crate::base::time::WallTime;
-    use crate::encode::{Choice, Format, Picture, Settings, VideoEncoder};
+    use crate::encode::{Choice, EncoderSettings, Picture, RawFormat, VideoEncoder};
     use crate::media::ClockSource;
     use crate::stream::{Allowance, Next, Subscriber};
 
     /// A key frame with its sets and two pictures behind it, of this width.
     pub(crate) fn film(width: u32) -> [Encoded; 3] {
-        let settings = Settings { encoder: Choice::Openh264, ..Settings::default() };
+        let settings = EncoderSettings { encoder: Choice::Openh264, ..EncoderSettings::default() };
         let colours = crate::encode::Colours::BT709;
-        let format = Format { width, height: 96, fps: 25.0, colours };
+        let format = RawFormat { width, height: 96, fps: 25.0, colours };
         let mut encoder = VideoEncoder::open(settings, format).unwrap();
         [0, 40, 80].map(|at| {
             let picture = Picture::black(width, 96);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::raw::{self, Job, RawError, Tap};
 use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
-use crate::encode::Settings;
+use crate::encode::EncoderSettings;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 
@@ -23,14 +23,14 @@ pub struct Config {
     /// Pictures per second of the main stream.
     pub fps: f32,
     /// How it is encoded.
-    pub encode: Settings,
+    pub encode: EncoderSettings,
 }
 
 impl Config {
     /// How it is encoded unless said otherwise.
     #[must_use]
-    pub fn settings() -> Settings {
-        Settings { bitrate_bps: 500_000, ..Settings::default() }
+    pub fn settings() -> EncoderSettings {
+        EncoderSettings { bitrate_bps: 500_000, ..EncoderSettings::default() }
     }
 }
 

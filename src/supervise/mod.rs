@@ -12,14 +12,14 @@
 //! 4. Repeated failures are told once and then counted.
 
 mod backoff;
-mod board;
 mod drill;
 mod notify;
 pub mod recovery;
 mod task;
+mod task_board;
 
 pub use backoff::Backoff;
-pub use board::{DeviceCall, Heartbeat, TaskReport, TaskState, in_device};
 pub use drill::begin_drill;
 pub use notify::{keep_watchdog_fed, say_pausing, say_stopping};
 pub use task::{Enlisted, Supervisor, TaskContext, TaskSpec};
+pub use task_board::{DeviceCall, Heartbeat, TaskReport, TaskState, in_device};

@@ -8,9 +8,9 @@ use std::{io, thread};
 use sd_notify::NotifyState;
 use tracing::error;
 
-use super::board::TaskReport;
 use super::recovery::Rung;
 use super::task::Supervisor;
+use super::task_board::TaskReport;
 
 /// How often the heartbeats are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);

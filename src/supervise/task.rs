@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
-use super::board::{Board, Entry, Heartbeat, TaskReport, TaskState};
 use super::recovery::{RecoveryLog, Rung};
+use super::task_board::{Heartbeat, TaskBoard, TaskEntry, TaskReport, TaskState};
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain};
 use crate::base::limits::{RESTART_PAUSE_MAX, STOP_TIME_MAX};
@@ -67,7 +67,7 @@ pub struct TaskContext {
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     stop: Stop,
-    board: Arc<Board>,
+    board: Arc<TaskBoard>,
     tracker: TaskTracker,
     clock: SharedClock,
     recovery: Option<RecoveryLog>,
@@ -122,7 +122,7 @@ impl Supervisor {
         let context = self.enter(&spec);
         let (board, recovery) = (Arc::clone(&self.board), self.recovery.clone());
         self.tracker.spawn(async move {
-            let mut keeper = Keeper::new(&spec, &context, board, recovery);
+            let mut keeper = TaskKeeper::new(&spec, &context, board, recovery);
             while let Some(ended) = keeper.live(&mut life, &context).await {
                 let pause = keeper.after(ended, &context);
                 tokio::select! {
@@ -161,7 +161,7 @@ impl Supervisor {
 
     fn enter(&self, spec: &TaskSpec) -> TaskContext {
         let heartbeat = Heartbeat::new(&self.clock);
-        let entry = Entry {
+        let entry = TaskEntry {
             state: TaskState::Running,
             vital: spec.vital,
             pulse: Arc::clone(&heartbeat.pulse),
@@ -191,7 +191,7 @@ impl Supervisor {
 /// Keeps a thread's entry on the board; dropping it takes the entry off.
 #[derive(Debug)]
 pub struct Enlisted {
-    board: Arc<Board>,
+    board: Arc<TaskBoard>,
     name: String,
 }
 
@@ -202,26 +202,26 @@ impl Drop for Enlisted {
 }
 
 /// How a life ended.
-struct Ended {
+struct TaskEnd {
     class: Class,
     text: String,
     lived: Duration,
 }
 
-struct Keeper {
+struct TaskKeeper {
     name: String,
-    board: Arc<Board>,
+    board: Arc<TaskBoard>,
     backoff: Backoff,
     recovery: Option<RecoveryLog>,
     /// The error told last and how often it came since: repeats are counted, not told.
     repeated: u64,
 }
 
-impl Keeper {
+impl TaskKeeper {
     fn new(
         spec: &TaskSpec,
         context: &TaskContext,
-        board: Arc<Board>,
+        board: Arc<TaskBoard>,
         recovery: Option<RecoveryLog>,
     ) -> Self {
         let seed = fastrand::u64(..) ^ context.clock.boot().as_nanos();
@@ -230,7 +230,7 @@ impl Keeper {
     }
 
     /// One life; `None` when it was told to stop.
-    async fn live<F, L, E>(&mut self, life: &mut L, context: &TaskContext) -> Option<Ended>
+    async fn live<F, L, E>(&mut self, life: &mut L, context: &TaskContext) -> Option<TaskEnd>
     where
         L: FnMut(TaskContext) -> F,
         F: Future<Output = Result<Infallible, E>>,
@@ -257,11 +257,11 @@ impl Keeper {
             Ok(Err(error)) => (error.class(), chain(&error)),
             Err(panic) => (Class::Bug, format!("panicked: {}", panic_text(&*panic))),
         };
-        Some(Ended { class, text, lived })
+        Some(TaskEnd { class, text, lived })
     }
 
     /// Writes down why a life ended and says how long to wait.
-    fn after(&mut self, ended: Ended, context: &TaskContext) -> Duration {
+    fn after(&mut self, ended: TaskEnd, context: &TaskContext) -> Duration {
         let pause = self.backoff.pause(ended.lived, ended.class);
         let mut board = self.board.lock();
         let Some(entry) = board.get_mut(&self.name) else { return pause };
@@ -278,7 +278,7 @@ impl Keeper {
         pause
     }
 
-    fn tell(&mut self, ended: &Ended, same: bool, pause: Duration) {
+    fn tell(&mut self, ended: &TaskEnd, same: bool, pause: Duration) {
         let elapsed_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         let (part, class) = (&self.name, ended.class.as_str());
         match (same, ended.class) {

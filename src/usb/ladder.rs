@@ -14,14 +14,14 @@ const POWER_AFTER: Duration = Duration::from_secs(120);
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum UsbStep {
     /// Take the camera off its bus and put it back.
     Reset,
     /// Switch the ports off and on.
     PowerCycle,
 }
 
-impl Step {
+impl UsbStep {
     /// Within which time it may be tried [`Self::times_max`] times.
     #[must_use]
     pub const fn window(self) -> Duration {
@@ -58,24 +58,24 @@ impl Ladder {
 
     /// The camera gives none at `now`, for whatever reason. Says what is due; `tried` answers how
     /// often that was tried within its window.
-    pub fn dead(&mut self, now: BootTime, tried: impl Fn(Step) -> u64) -> Option<Step> {
+    pub fn dead(&mut self, now: BootTime, tried: impl Fn(UsbStep) -> u64) -> Option<UsbStep> {
         let since = *self.dead_since.get_or_insert(now);
         let rested = |last: Option<BootTime>, pause| last.is_none_or(|at| now.since(at) >= pause);
-        let allowed = |step: Step| tried(step) < step.times_max();
+        let allowed = |step: UsbStep| tried(step) < step.times_max();
         let (dead, was_reset) = (now.since(since), self.reset_at.is_some());
         // A board whose resets are used up goes on to the next rung.
-        let may_power = was_reset || !allowed(Step::Reset);
+        let may_power = was_reset || !allowed(UsbStep::Reset);
         if dead >= POWER_AFTER
             && may_power
             && rested(self.power_at, POWER_AFTER)
-            && allowed(Step::PowerCycle)
+            && allowed(UsbStep::PowerCycle)
         {
             self.power_at = Some(now);
-            return Some(Step::PowerCycle);
+            return Some(UsbStep::PowerCycle);
         }
-        if dead >= RESET_AFTER && rested(self.reset_at, RESET_AFTER) && allowed(Step::Reset) {
+        if dead >= RESET_AFTER && rested(self.reset_at, RESET_AFTER) && allowed(UsbStep::Reset) {
             self.reset_at = Some(now);
-            return Some(Step::Reset);
+            return Some(UsbStep::Reset);
         }
         None
     }
@@ -88,13 +88,13 @@ mod tests {
     use super::*;
 
     /// What is done to a camera that stays dead for so many seconds.
-    fn steps(secs: u64) -> Vec<(u64, Step)> {
-        let done: RefCell<Vec<(u64, Step)>> = RefCell::default();
+    fn steps(secs: u64) -> Vec<(u64, UsbStep)> {
+        let done: RefCell<Vec<(u64, UsbStep)>> = RefCell::default();
         let mut ladder = Ladder::default();
         for second in 0..=secs {
-            let tried = |step: Step| {
+            let tried = |step: UsbStep| {
                 let since = second.saturating_sub(step.window().as_secs());
-                let same = |(at, of): &&(u64, Step)| *of == step && *at >= since;
+                let same = |(at, of): &&(u64, UsbStep)| *of == step && *at >= since;
                 done.borrow().iter().filter(same).count() as u64
             };
             let due = ladder.dead(BootTime::from_millis(second * 1_000), tried);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_dead_camera_is_reset_and_then_loses_its_power() {
-        use Step::{PowerCycle, Reset};
+        use UsbStep::{PowerCycle, Reset};
         assert_eq!(steps(29), []);
         assert_eq!(
             steps(600),
@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn what_stays_dead_costs_no_more_than_its_limits() {
         let day = steps(24 * 3_600 - 1);
-        let power = day.iter().filter(|(_, step)| *step == Step::PowerCycle).count();
+        let power = day.iter().filter(|(_, step)| *step == UsbStep::PowerCycle).count();
         assert_eq!(power, 2);
         for hour in 0..24 {
-            let within = |(at, step): &&(u64, Step)| {
-                *step == Step::Reset && (hour * 3_600..(hour + 1) * 3_600).contains(at)
+            let within = |(at, step): &&(u64, UsbStep)| {
+                *step == UsbStep::Reset && (hour * 3_600..(hour + 1) * 3_600).contains(at)
             };
             assert!(day.iter().filter(within).count() <= 3, "{day:?}");
         }
@@ -135,6 +135,6 @@ mod tests {
         assert_eq!(ladder.dead(at(0), |_| 0), None);
         ladder.alive();
         assert_eq!(ladder.dead(at(40), |_| 0), None);
-        assert_eq!(ladder.dead(at(70), |_| 0), Some(Step::Reset));
+        assert_eq!(ladder.dead(at(70), |_| 0), Some(UsbStep::Reset));
     }
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::ladder::Step;
-use super::tree::{Device, Tree, UsbError, write};
+use super::ladder::UsbStep;
+use super::tree::{UsbDevice, UsbError, UsbTree, write};
 
 /// Where the daemon asks; `holdfast-usb.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/usb-request";
@@ -21,11 +21,11 @@ const REQUEST_BYTES_MAX: u64 = 64;
 
 /// What the daemon asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct UsbRequest {
     /// Which remedy.
-    pub step: Step,
+    pub step: UsbStep,
     /// For which camera.
-    pub device: Device,
+    pub device: UsbDevice,
 }
 
 /// What was done.
@@ -40,7 +40,7 @@ pub enum Mended {
     },
 }
 
-impl Request {
+impl UsbRequest {
     /// Writes it to `path`.
     ///
     /// # Errors
@@ -48,8 +48,8 @@ impl Request {
     /// The file cannot be written: there is no service that would read it.
     pub fn send(&self, path: &Path) -> io::Result<()> {
         let word = match self.step {
-            Step::Reset => "reset",
-            Step::PowerCycle => "power",
+            UsbStep::Reset => "reset",
+            UsbStep::PowerCycle => "power",
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         // Whatever the daemon's umask: root without capabilities reads what everybody may read.
@@ -73,25 +73,25 @@ impl Request {
     fn parse(text: &str) -> Option<Self> {
         let (word, device) = text.split_once(' ')?;
         let step = match word {
-            "reset" => Step::Reset,
-            "power" => Step::PowerCycle,
+            "reset" => UsbStep::Reset,
+            "power" => UsbStep::PowerCycle,
             _ => return None,
         };
-        Some(Self { step, device: Device::parse(device)? })
+        Some(Self { step, device: UsbDevice::parse(device)? })
     }
 }
 
 /// Does it; `off` is how long the camera or the ports stay off.
-pub fn mend(tree: &Tree, request: &Request, off: Duration) -> Result<Mended, UsbError> {
+pub fn mend(tree: &UsbTree, request: &UsbRequest, off: Duration) -> Result<Mended, UsbError> {
     match request.step {
-        Step::Reset => reset(tree, &request.device, off),
-        Step::PowerCycle => power_cycle(tree, off),
+        UsbStep::Reset => reset(tree, &request.device, off),
+        UsbStep::PowerCycle => power_cycle(tree, off),
     }
 }
 
 /// Takes the camera off its bus and puts it back: drivers let go of it and take it anew
 /// (Documentation/usb/authorization.rst).
-fn reset(tree: &Tree, device: &Device, off: Duration) -> Result<Mended, UsbError> {
+fn reset(tree: &UsbTree, device: &UsbDevice, off: Duration) -> Result<Mended, UsbError> {
     if !tree.is_camera(device) {
         return Err(UsbError::NoCamera { name: device.as_str().to_owned() });
     }
@@ -101,7 +101,7 @@ fn reset(tree: &Tree, device: &Device, off: Duration) -> Result<Mended, UsbError
     write(&switch, "1").map(|()| Mended::Reset)
 }
 
-fn power_cycle(tree: &Tree, off: Duration) -> Result<Mended, UsbError> {
+fn power_cycle(tree: &UsbTree, off: Duration) -> Result<Mended, UsbError> {
     let neighbours = tree.neighbours();
     if !neighbours.is_empty() {
         return Err(UsbError::Shared(neighbours));
@@ -160,7 +160,7 @@ mod tests {
 
     /// A Raspberry Pi 4: a camera on 1-1.2 behind the hub of its USB 2 bus, two controllers'
     /// worth of ports, and `also`, such as a disk on the USB 3 bus.
-    fn pi(also: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
+    fn pi(also: &[(&str, &str)]) -> (tempfile::TempDir, UsbTree) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         let host = root.join("devices/platform/scb/fd500000.pcie/0000:01:00.0");
@@ -198,15 +198,15 @@ mod tests {
         for (place, class) in also {
             link(&host.join(place), class);
         }
-        (dir, Tree::at(root))
+        (dir, UsbTree::at(root))
     }
 
-    fn request(step: Step) -> Request {
-        Request { step, device: Device::parse("1-1.2").unwrap() }
+    fn request(step: UsbStep) -> UsbRequest {
+        UsbRequest { step, device: UsbDevice::parse("1-1.2").unwrap() }
     }
 
     /// Everything that stands in `disable` files.
-    fn switches(tree: &Tree) -> Vec<String> {
+    fn switches(tree: &UsbTree) -> Vec<String> {
         tree.switches().iter().map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_camera_is_taken_off_its_bus_and_put_back() {
         let (dir, tree) = pi(&[]);
-        assert_eq!(mend(&tree, &request(Step::Reset), Duration::ZERO).unwrap(), Mended::Reset);
+        assert_eq!(mend(&tree, &request(UsbStep::Reset), Duration::ZERO).unwrap(), Mended::Reset);
         let authorized = dir.path().join("bus/usb/devices/1-1.2/authorized");
         assert!(fs::read_to_string(authorized).unwrap().starts_with('1'));
     }
@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn nothing_but_a_camera_is_reset() {
         let (_dir, tree) = pi(&[("usb2/2-1", "bus/usb/devices")]);
-        let disk = Request { device: Device::parse("2-1").unwrap(), ..request(Step::Reset) };
+        let disk =
+            UsbRequest { device: UsbDevice::parse("2-1").unwrap(), ..request(UsbStep::Reset) };
         let refused = mend(&tree, &disk, Duration::ZERO);
         assert!(matches!(refused, Err(UsbError::NoCamera { .. })), "{refused:?}");
     }
@@ -239,7 +240,7 @@ mod tests {
     fn all_ports_lose_their_power_together_but_that_of_their_hub() {
         let (_dir, tree) = pi(&[]);
         assert_eq!(switches(&tree).len(), 9);
-        let done = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap();
+        let done = mend(&tree, &request(UsbStep::PowerCycle), Duration::ZERO).unwrap();
         assert_eq!(done, Mended::PowerCycled { ports: 8 });
         assert!(switches(&tree).iter().all(|text| text.starts_with('0')));
         let first = tree.switches().remove(0);
@@ -266,7 +267,7 @@ mod tests {
             fs::remove_file(switch).unwrap();
             symlink("/dev/null", switch).unwrap();
         }
-        let done = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap();
+        let done = mend(&tree, &request(UsbStep::PowerCycle), Duration::ZERO).unwrap();
         assert_eq!(done, Mended::PowerCycled { ports: 9 });
     }
 
@@ -281,7 +282,7 @@ mod tests {
             fs::remove_file(&switch).unwrap();
             fs::create_dir(&switch).unwrap();
         });
-        let done = mend(&tree, &request(Step::PowerCycle), Duration::from_millis(500));
+        let done = mend(&tree, &request(UsbStep::PowerCycle), Duration::from_millis(500));
         failing.join().unwrap();
         assert!(matches!(done, Err(UsbError::Sysfs { .. })), "{done:?}");
         let others: Vec<_> = tree.switches().into_iter().filter(|one| *one != refusing).collect();
@@ -295,7 +296,7 @@ mod tests {
         let modem = ("usb1/1-1/1-1.4/1-1.4:1.0/net/wwan0", "class/net");
         for (also, named) in [(disk, "sda"), (modem, "wwan0")] {
             let (_dir, tree) = pi(&[also]);
-            let refused = mend(&tree, &request(Step::PowerCycle), Duration::ZERO).unwrap_err();
+            let refused = mend(&tree, &request(UsbStep::PowerCycle), Duration::ZERO).unwrap_err();
             assert!(refused.to_string().contains(named), "{refused}");
             assert!(switches(&tree).iter().all(|text| text == "0\n"), "nothing was touched");
         }
@@ -305,7 +306,7 @@ mod tests {
     fn a_machine_that_cannot_switch_says_so() {
         let (dir, tree) = pi(&[]);
         fs::remove_dir_all(dir.path().join("bus/usb/devices")).unwrap();
-        let refused = mend(&tree, &request(Step::PowerCycle), Duration::ZERO);
+        let refused = mend(&tree, &request(UsbStep::PowerCycle), Duration::ZERO);
         assert!(matches!(refused, Err(UsbError::NoSwitch)), "{refused:?}");
     }
 
@@ -313,8 +314,8 @@ mod tests {
     fn a_request_arrives_and_nonsense_does_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usb-request");
-        request(Step::PowerCycle).send(&path).unwrap();
-        assert_eq!(Request::receive(&path).unwrap(), request(Step::PowerCycle));
+        request(UsbStep::PowerCycle).send(&path).unwrap();
+        assert_eq!(UsbRequest::receive(&path).unwrap(), request(UsbStep::PowerCycle));
         for text in [
             "",
             "reset",
@@ -329,10 +330,10 @@ mod tests {
             "power /etc/passwd",
         ] {
             fs::write(&path, text).unwrap();
-            assert!(Request::receive(&path).is_err(), "{text}");
+            assert!(UsbRequest::receive(&path).is_err(), "{text}");
         }
         fs::remove_file(&path).unwrap();
         symlink("/etc/hostname", &path).unwrap();
-        assert!(Request::receive(&path).is_err(), "links are not followed");
+        assert!(UsbRequest::receive(&path).is_err(), "links are not followed");
     }
 }

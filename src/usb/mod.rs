@@ -4,7 +4,7 @@
 //! along, how often which remedy may be tried, and the request for one. Does not own: whether a
 //! camera is dead, which its source knows.
 //!
-//! The daemon has no privileges and its sysfs is read-only. It writes a [`Request`] of one line
+//! The daemon has no privileges and its sysfs is read-only. It writes a [`UsbRequest`] of one line
 //! into its runtime directory; `holdfast-usb.path` sees that and `holdfast-usb.service` runs
 //! [`mend`] as root, which believes nothing: it looks at sysfs again before it does anything.
 //!
@@ -23,6 +23,6 @@ mod ladder;
 mod mend;
 mod tree;
 
-pub use ladder::{Ladder, Step};
-pub use mend::{Mended, REQUEST_PATH, Request, mend};
-pub use tree::{Device, Neighbour, Tree, UsbError};
+pub use ladder::{Ladder, UsbStep};
+pub use mend::{Mended, REQUEST_PATH, UsbRequest, mend};
+pub use tree::{Neighbour, UsbDevice, UsbError, UsbTree};

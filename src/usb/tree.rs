@@ -63,9 +63,9 @@ fn list(neighbours: &[Neighbour]) -> String {
 
 /// A USB device by the kernel's name for its place, such as `1-1.2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device(String);
+pub struct UsbDevice(String);
 
-impl Device {
+impl UsbDevice {
     /// Reads such a name: bus, `-`, ports separated by dots. No path can be smuggled in.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -92,24 +92,24 @@ pub struct Neighbour {
 
 /// The devices below a root.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct UsbTree {
     root: PathBuf,
 }
 
-impl Default for Tree {
+impl Default for UsbTree {
     fn default() -> Self {
         Self::at("/sys")
     }
 }
 
-impl Tree {
+impl UsbTree {
     /// The one whose sysfs is mounted at `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// The USB device behind a video node such as `/dev/video0`, or a link to one.
-    pub fn camera(&self, node: &Path) -> Result<Device, UsbError> {
+    pub fn camera(&self, node: &Path) -> Result<UsbDevice, UsbError> {
         let target = fs::canonicalize(node).unwrap_or_else(|_| node.to_owned());
         let name = target.file_name().unwrap_or_default();
         let class = self.root.join("class/video4linux").join(name);
@@ -119,7 +119,7 @@ impl Tree {
             source,
         })?;
         let device = place.ancestors().find_map(|dir| {
-            let device = Device::parse(dir.file_name()?.to_str()?)?;
+            let device = UsbDevice::parse(dir.file_name()?.to_str()?)?;
             dir.join("authorized").exists().then_some(device)
         });
         device.ok_or_else(|| UsbError::NotUsb { node: node.to_owned() })
@@ -142,7 +142,7 @@ impl Tree {
 
     /// Whether the device is there and has a video interface.
     #[must_use]
-    pub fn is_camera(&self, device: &Device) -> bool {
+    pub fn is_camera(&self, device: &UsbDevice) -> bool {
         let Ok(entries) = fs::read_dir(self.path(device)) else { return false };
         entries.flatten().any(|entry| {
             let class = fs::read_to_string(entry.path().join("bInterfaceClass"));
@@ -150,7 +150,7 @@ impl Tree {
         })
     }
 
-    pub(super) fn path(&self, device: &Device) -> PathBuf {
+    pub(super) fn path(&self, device: &UsbDevice) -> PathBuf {
         self.root.join("bus/usb/devices").join(device.as_str())
     }
 

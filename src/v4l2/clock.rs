@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::driver::Stamp;
+use super::driver::BufferTime;
 use crate::base::limits::V4L2_STAMP_AGE_MAX;
 use crate::base::time::BootTime;
 
@@ -22,8 +22,8 @@ pub fn monotonic() -> Duration {
 /// When a picture with `stamp` was taken, both clocks read at the same moment. `None` when the
 /// stamp is none of this clock, lies ahead, or is older than a picture can be.
 #[must_use]
-pub fn taken_at(stamp: Stamp, monotonic: Duration, boot: BootTime) -> Option<BootTime> {
-    let Stamp::Monotonic(at) = stamp else { return None };
+pub fn taken_at(stamp: BufferTime, monotonic: Duration, boot: BootTime) -> Option<BootTime> {
+    let BufferTime::Monotonic(at) = stamp else { return None };
     let age = monotonic.checked_sub(at)?;
     (age <= V4L2_STAMP_AGE_MAX).then(|| boot.before(age))
 }
@@ -53,13 +53,13 @@ mod tests {
     #[test]
     fn a_stamp_is_believed_only_if_it_can_be_true() {
         let (now, boot) = (Duration::from_secs(100), BootTime::from_millis(150_000));
-        let at = |secs| taken_at(Stamp::Monotonic(Duration::from_secs(secs)), now, boot);
+        let at = |secs| taken_at(BufferTime::Monotonic(Duration::from_secs(secs)), now, boot);
         // Fifty seconds of sleep lie between the two clocks.
         assert_eq!(at(99), Some(BootTime::from_millis(149_000)));
         assert_eq!(at(101), None);
         assert_eq!(at(20), None);
-        assert_eq!(taken_at(Stamp::Unknown, now, boot), None);
-        assert_eq!(taken_at(Stamp::Copied(now), now, boot), None);
+        assert_eq!(taken_at(BufferTime::Unknown, now, boot), None);
+        assert_eq!(taken_at(BufferTime::Copied(now), now, boot), None);
     }
 
     #[test]

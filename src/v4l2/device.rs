@@ -21,16 +21,16 @@ use v4l::v4l2::{self, vidioc};
 
 use super::control::{ControlId, ControlInfo, ControlType};
 use super::driver::{
-    Capability, Dequeued, Driver, EncoderCommand, Filled, Interest, Kind, PLANES_MAX, PlaneRoom,
-    Ready, Stamp, Used,
+    BufferTime, BufferType, Capability, Dequeued, Driver, EncoderCommand, Filled, Interest,
+    PLANES_MAX, PlaneRoom, Ready, Used,
 };
-use super::format::{Colours, Format, FourCc, Interval, PlaneFormat};
+use super::format::{FourCc, FrameInterval, PixelColours, PixelFormat, PlaneFormat};
 
 /// An open video node. It closes when the last handle and all that was mapped from it have gone.
 #[derive(Debug)]
-pub struct Device(File);
+pub struct VideoDevice(File);
 
-impl Device {
+impl VideoDevice {
     /// Opens a node, following links such as those of `/dev/v4l/by-path`. No call blocks on it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options()
@@ -54,7 +54,7 @@ impl Device {
         unsafe { v4l2::ioctl(self.0.as_raw_fd(), request, (&raw mut *argument).cast::<c_void>()) }
     }
 
-    fn buffer(kind: Kind, index: u32, planes: &mut [sys::v4l2_plane]) -> sys::v4l2_buffer {
+    fn buffer(kind: BufferType, index: u32, planes: &mut [sys::v4l2_plane]) -> sys::v4l2_buffer {
         let mut buffer: sys::v4l2_buffer = zeroed();
         buffer.index = index;
         buffer.type_ = buffer_type(kind);
@@ -87,7 +87,7 @@ impl Device {
     }
 }
 
-impl Driver for Device {
+impl Driver for VideoDevice {
     type Map = Map;
 
     fn capability(&self) -> io::Result<Capability> {
@@ -102,7 +102,7 @@ impl Driver for Device {
         })
     }
 
-    fn enum_format(&self, kind: Kind, index: u32) -> io::Result<FourCc> {
+    fn enum_format(&self, kind: BufferType, index: u32) -> io::Result<FourCc> {
         let mut raw: sys::v4l2_fmtdesc = zeroed();
         raw.index = index;
         raw.type_ = buffer_type(kind);
@@ -110,27 +110,27 @@ impl Driver for Device {
         Ok(FourCc(raw.pixelformat.to_le_bytes()))
     }
 
-    fn format(&self, kind: Kind) -> io::Result<Format> {
+    fn format(&self, kind: BufferType) -> io::Result<PixelFormat> {
         let mut raw: sys::v4l2_format = zeroed();
         raw.type_ = buffer_type(kind);
         self.call(vidioc::VIDIOC_G_FMT, &mut raw)?;
         Ok(read_format(kind, &raw))
     }
 
-    fn set_format(&self, kind: Kind, format: &Format) -> io::Result<Format> {
+    fn set_format(&self, kind: BufferType, format: &PixelFormat) -> io::Result<PixelFormat> {
         let mut raw = written_format(kind, format);
         self.call(vidioc::VIDIOC_S_FMT, &mut raw)?;
         Ok(read_format(kind, &raw))
     }
 
-    fn interval(&self, kind: Kind) -> io::Result<Interval> {
+    fn interval(&self, kind: BufferType) -> io::Result<FrameInterval> {
         let mut raw: sys::v4l2_streamparm = zeroed();
         raw.type_ = buffer_type(kind);
         self.call(vidioc::VIDIOC_G_PARM, &mut raw)?;
         Ok(read_interval(&raw))
     }
 
-    fn set_interval(&self, kind: Kind, interval: Interval) -> io::Result<Interval> {
+    fn set_interval(&self, kind: BufferType, interval: FrameInterval) -> io::Result<FrameInterval> {
         let mut raw: sys::v4l2_streamparm = zeroed();
         raw.type_ = buffer_type(kind);
         // Capture and output keep it in the same place of their structs.
@@ -140,7 +140,7 @@ impl Driver for Device {
         Ok(read_interval(&raw))
     }
 
-    fn request_buffers(&self, kind: Kind, count: u32) -> io::Result<u32> {
+    fn request_buffers(&self, kind: BufferType, count: u32) -> io::Result<u32> {
         let mut raw: sys::v4l2_requestbuffers = zeroed();
         raw.count = count;
         raw.type_ = buffer_type(kind);
@@ -149,7 +149,7 @@ impl Driver for Device {
         Ok(raw.count)
     }
 
-    fn query_buffer(&self, kind: Kind, index: u32) -> io::Result<Vec<PlaneRoom>> {
+    fn query_buffer(&self, kind: BufferType, index: u32) -> io::Result<Vec<PlaneRoom>> {
         let mut planes: [sys::v4l2_plane; PLANES_MAX] = zeroed();
         let mut raw = Self::buffer(kind, index, &mut planes);
         self.call(vidioc::VIDIOC_QUERYBUF, &mut raw)?;
@@ -179,7 +179,7 @@ impl Driver for Device {
 
     fn queue_buffer(
         &self,
-        kind: Kind,
+        kind: BufferType,
         index: u32,
         plane_count: usize,
         filled: &Filled,
@@ -199,7 +199,7 @@ impl Driver for Device {
         self.call(vidioc::VIDIOC_QBUF, &mut raw)
     }
 
-    fn dequeue_buffer(&self, kind: Kind) -> io::Result<Dequeued> {
+    fn dequeue_buffer(&self, kind: BufferType) -> io::Result<Dequeued> {
         let mut planes: [sys::v4l2_plane; PLANES_MAX] = zeroed();
         let mut raw = Self::buffer(kind, 0, &mut planes);
         self.call(vidioc::VIDIOC_DQBUF, &mut raw)?;
@@ -223,11 +223,11 @@ impl Driver for Device {
         })
     }
 
-    fn stream_on(&self, kind: Kind) -> io::Result<()> {
+    fn stream_on(&self, kind: BufferType) -> io::Result<()> {
         self.call(vidioc::VIDIOC_STREAMON, &mut buffer_type(kind).cast_signed())
     }
 
-    fn stream_off(&self, kind: Kind) -> io::Result<()> {
+    fn stream_off(&self, kind: BufferType) -> io::Result<()> {
         self.call(vidioc::VIDIOC_STREAMOFF, &mut buffer_type(kind).cast_signed())
     }
 
@@ -357,12 +357,12 @@ fn zeroed<T: Plain>() -> T {
     unsafe { mem::zeroed() }
 }
 
-fn buffer_type(kind: Kind) -> u32 {
+fn buffer_type(kind: BufferType) -> u32 {
     match kind {
-        Kind::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
-        Kind::Output => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT,
-        Kind::CaptureMulti => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-        Kind::OutputMulti => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+        BufferType::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
+        BufferType::Output => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT,
+        BufferType::CaptureMulti => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+        BufferType::OutputMulti => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
     }
 }
 
@@ -384,26 +384,26 @@ fn text(raw: &[u8]) -> String {
     String::from_utf8_lossy(&raw[..end]).trim().to_owned()
 }
 
-fn stamp(raw: &sys::v4l2_buffer) -> Stamp {
+fn stamp(raw: &sys::v4l2_buffer) -> BufferTime {
     let (secs, micros) = (raw.timestamp.tv_sec, raw.timestamp.tv_usec);
     let (Ok(secs), Ok(micros @ 0..1_000_000)) = (u64::try_from(secs), u32::try_from(micros)) else {
-        return Stamp::Unknown;
+        return BufferTime::Unknown;
     };
     let at = Duration::new(secs, micros * 1_000);
     match raw.flags & sys::V4L2_BUF_FLAG_TIMESTAMP_MASK {
-        sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC => Stamp::Monotonic(at),
-        sys::V4L2_BUF_FLAG_TIMESTAMP_COPY => Stamp::Copied(at),
-        _ => Stamp::Unknown,
+        sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC => BufferTime::Monotonic(at),
+        sys::V4L2_BUF_FLAG_TIMESTAMP_COPY => BufferTime::Copied(at),
+        _ => BufferTime::Unknown,
     }
 }
 
-fn read_interval(raw: &sys::v4l2_streamparm) -> Interval {
+fn read_interval(raw: &sys::v4l2_streamparm) -> FrameInterval {
     // SAFETY: the union holds numbers only, and both directions keep it in the same place.
     let fraction = unsafe { raw.parm.capture.timeperframe };
-    Interval { numerator: fraction.numerator, denominator: fraction.denominator }
+    FrameInterval { numerator: fraction.numerator, denominator: fraction.denominator }
 }
 
-fn read_format(kind: Kind, raw: &sys::v4l2_format) -> Format {
+fn read_format(kind: BufferType, raw: &sys::v4l2_format) -> PixelFormat {
     if kind.is_multi() {
         // SAFETY: the union holds numbers only; this member belongs to the buffer type.
         let (pix, matrix) = unsafe { (raw.fmt.pix_mp, raw.fmt.pix_mp.__bindgen_anon_1.ycbcr_enc) };
@@ -412,13 +412,13 @@ fn read_format(kind: Kind, raw: &sys::v4l2_format) -> Format {
             bytes_per_line: plane.bytesperline,
             size_bytes: plane.sizeimage,
         });
-        return Format {
+        return PixelFormat {
             code: FourCc({ pix.pixelformat }.to_le_bytes()),
             width: pix.width,
             height: pix.height,
             progressive: pix.field == sys::v4l2_field_V4L2_FIELD_NONE,
             planes: planes.collect(),
-            colours: Colours {
+            colours: PixelColours {
                 space: pix.colorspace,
                 matrix: matrix.into(),
                 range: pix.quantization.into(),
@@ -428,13 +428,13 @@ fn read_format(kind: Kind, raw: &sys::v4l2_format) -> Format {
     }
     // SAFETY: as above.
     let (pix, matrix) = unsafe { (raw.fmt.pix, raw.fmt.pix.__bindgen_anon_1.ycbcr_enc) };
-    Format {
+    PixelFormat {
         code: FourCc(pix.pixelformat.to_le_bytes()),
         width: pix.width,
         height: pix.height,
         progressive: pix.field == sys::v4l2_field_V4L2_FIELD_NONE,
         planes: vec![PlaneFormat { bytes_per_line: pix.bytesperline, size_bytes: pix.sizeimage }],
-        colours: Colours {
+        colours: PixelColours {
             space: pix.colorspace,
             matrix,
             range: pix.quantization,
@@ -443,7 +443,7 @@ fn read_format(kind: Kind, raw: &sys::v4l2_format) -> Format {
     }
 }
 
-fn written_format(kind: Kind, format: &Format) -> sys::v4l2_format {
+fn written_format(kind: BufferType, format: &PixelFormat) -> sys::v4l2_format {
     let mut raw: sys::v4l2_format = zeroed();
     raw.type_ = buffer_type(kind);
     let code = u32::from_le_bytes(format.code.0);

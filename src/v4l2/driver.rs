@@ -1,6 +1,6 @@
 //! What a video node answers to: the ioctls of V4L2, one method each, without pointers.
 //!
-//! Owns: [`Driver`] and the values that go through it. [`Device`](super::Device) is the kernel's;
+//! Owns: [`Driver`] and the values that go through it. [`VideoDevice`](super::VideoDevice) is the kernel's;
 //! tests put one under the queue that fails at will. Nothing here is retried or believed: a method
 //! is one call, and what it brings back is what the driver claims.
 
@@ -8,14 +8,14 @@ use std::io;
 use std::time::Duration;
 
 use super::control::{ControlId, ControlInfo};
-use super::format::{Format, FourCc, Interval};
+use super::format::{FourCc, FrameInterval, PixelFormat};
 
 /// Planes of one buffer at most (`VIDEO_MAX_PLANES`).
 pub const PLANES_MAX: usize = 8;
 
 /// Which queue of a node, `enum v4l2_buf_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum BufferType {
     /// Pictures that the device fills, one plane.
     Capture,
     /// Pictures that the device reads, one plane.
@@ -26,7 +26,7 @@ pub enum Kind {
     OutputMulti,
 }
 
-impl Kind {
+impl BufferType {
     /// Whether the device fills the buffers.
     #[must_use]
     pub fn is_capture(self) -> bool {
@@ -64,7 +64,7 @@ pub struct PlaneRoom {
 
 /// When a picture was taken, in the driver's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stamp {
+pub enum BufferTime {
     /// No clock that is known.
     #[default]
     Unknown,
@@ -95,7 +95,7 @@ pub struct Dequeued {
     /// Counts pictures, those that were dropped too.
     pub sequence: u32,
     /// When it was taken.
-    pub stamp: Stamp,
+    pub stamp: BufferTime,
     /// `V4L2_BUF_FLAG_ERROR`: the picture may be damaged.
     pub error: bool,
     /// `V4L2_BUF_FLAG_KEYFRAME`.
@@ -150,35 +150,35 @@ pub trait Driver: Send + Sync {
     /// `VIDIOC_QUERYCAP`.
     fn capability(&self) -> io::Result<Capability>;
     /// `VIDIOC_ENUM_FMT`; EINVAL past the last.
-    fn enum_format(&self, kind: Kind, index: u32) -> io::Result<FourCc>;
+    fn enum_format(&self, kind: BufferType, index: u32) -> io::Result<FourCc>;
     /// `VIDIOC_G_FMT`.
-    fn format(&self, kind: Kind) -> io::Result<Format>;
+    fn format(&self, kind: BufferType) -> io::Result<PixelFormat>;
     /// `VIDIOC_S_FMT`; what the driver made of it.
-    fn set_format(&self, kind: Kind, format: &Format) -> io::Result<Format>;
+    fn set_format(&self, kind: BufferType, format: &PixelFormat) -> io::Result<PixelFormat>;
     /// `VIDIOC_G_PARM`: time per picture.
-    fn interval(&self, kind: Kind) -> io::Result<Interval>;
+    fn interval(&self, kind: BufferType) -> io::Result<FrameInterval>;
     /// `VIDIOC_S_PARM`; what the driver made of it.
-    fn set_interval(&self, kind: Kind, interval: Interval) -> io::Result<Interval>;
+    fn set_interval(&self, kind: BufferType, interval: FrameInterval) -> io::Result<FrameInterval>;
     /// `VIDIOC_REQBUFS` for memory that is mapped; how many there are. 0 gives all back.
-    fn request_buffers(&self, kind: Kind, count: u32) -> io::Result<u32>;
+    fn request_buffers(&self, kind: BufferType, count: u32) -> io::Result<u32>;
     /// `VIDIOC_QUERYBUF`: the planes of one buffer.
-    fn query_buffer(&self, kind: Kind, index: u32) -> io::Result<Vec<PlaneRoom>>;
+    fn query_buffer(&self, kind: BufferType, index: u32) -> io::Result<Vec<PlaneRoom>>;
     /// `mmap` of one plane.
     fn map(&self, room: PlaneRoom) -> io::Result<Self::Map>;
     /// `VIDIOC_QBUF` of a buffer with `plane_count` planes.
     fn queue_buffer(
         &self,
-        kind: Kind,
+        kind: BufferType,
         index: u32,
         plane_count: usize,
         filled: &Filled,
     ) -> io::Result<()>;
     /// `VIDIOC_DQBUF`; EAGAIN when none is ready.
-    fn dequeue_buffer(&self, kind: Kind) -> io::Result<Dequeued>;
+    fn dequeue_buffer(&self, kind: BufferType) -> io::Result<Dequeued>;
     /// `VIDIOC_STREAMON`.
-    fn stream_on(&self, kind: Kind) -> io::Result<()>;
+    fn stream_on(&self, kind: BufferType) -> io::Result<()>;
     /// `VIDIOC_STREAMOFF`; all buffers are ours again.
-    fn stream_off(&self, kind: Kind) -> io::Result<()>;
+    fn stream_off(&self, kind: BufferType) -> io::Result<()>;
     /// `poll`, at most for `timeout`.
     fn poll(&self, interest: Interest, timeout: Duration) -> io::Result<Ready>;
     /// `VIDIOC_QUERYCTRL` of `id`.

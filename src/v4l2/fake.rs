@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::control::{ControlId, ControlInfo, ControlType};
 use super::driver::{
-    Capability, Dequeued, Driver, EncoderCommand, Filled, Interest, Kind, PLANES_MAX, PlaneRoom,
-    Ready, Stamp, Used,
+    BufferTime, BufferType, Capability, Dequeued, Driver, EncoderCommand, Filled, Interest,
+    PLANES_MAX, PlaneRoom, Ready, Used,
 };
 use super::error::Call;
-use super::format::{Colours, Format, FourCc, Interval, PlaneFormat};
+use super::format::{FourCc, FrameInterval, PixelColours, PixelFormat, PlaneFormat};
 
 use crate::base::sync::lock;
 
@@ -42,7 +42,7 @@ pub(crate) const ERRNOS: [i32; 16] = [
 pub(crate) type Mode = (FourCc, u32, u32, u32);
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct FakeState {
     /// What to do at the calls to come.
     pub(crate) tape: VecDeque<u8>,
     /// Fails the call of this kind, counted from 0, once with an errno.
@@ -57,25 +57,25 @@ pub(crate) struct State {
     /// What was done wrong.
     pub(crate) wrongs: Vec<String>,
     /// Pictures that are ready to be taken out.
-    pub(crate) pictures: VecDeque<Picture>,
+    pub(crate) pictures: VecDeque<FakePicture>,
     /// What stands in every plane, as far as it goes; zeros behind.
     pub(crate) content: Vec<u8>,
     /// What stands in the planes of each buffer instead, one after the other.
     pub(crate) contents: Vec<Vec<u8>>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) mode: Option<Mode>,
-    pub(crate) colours: Colours,
+    pub(crate) colours: PixelColours,
     pub(crate) controls: Vec<(ControlInfo, i32)>,
     sequence: u32,
 }
 
 /// A picture as the fake camera gives it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Picture {
+pub(crate) struct FakePicture {
     pub(crate) bytes: u32,
     pub(crate) skipped: u32,
     pub(crate) error: bool,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: BufferTime,
 }
 
 /// Bytes of a plane.
@@ -83,7 +83,7 @@ pub(crate) const ROOM: u32 = 1 << 16;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Fake {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FakeState>>,
     planes: usize,
 }
 
@@ -92,7 +92,7 @@ impl Fake {
         Self { state: Arc::default(), planes }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, FakeState> {
         lock(&self.state)
     }
 
@@ -105,7 +105,7 @@ impl Fake {
     }
 }
 
-impl State {
+impl FakeState {
     /// The byte of the tape for this call.
     fn byte(&mut self) -> u8 {
         self.tape.pop_front().unwrap_or(0)
@@ -142,7 +142,7 @@ impl State {
 
 /// A mapped plane of the fake; counted.
 pub(crate) struct FakeMap {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FakeState>>,
     bytes: Vec<u8>,
 }
 
@@ -172,41 +172,41 @@ impl Driver for Fake {
         Ok(Capability { card: "fake".to_owned(), flags, ..Capability::default() })
     }
 
-    fn enum_format(&self, _: Kind, index: u32) -> io::Result<FourCc> {
+    fn enum_format(&self, _: BufferType, index: u32) -> io::Result<FourCc> {
         let state = self.state();
         let mut codes: Vec<_> = state.modes.iter().map(|mode| mode.0).collect();
         codes.dedup();
         codes.get(index as usize).copied().ok_or(io::Error::from_raw_os_error(libc::EINVAL))
     }
 
-    fn format(&self, kind: Kind) -> io::Result<Format> {
+    fn format(&self, kind: BufferType) -> io::Result<PixelFormat> {
         let mode = self.state().mode.ok_or(io::Error::from_raw_os_error(libc::EINVAL))?;
-        self.set_format(kind, &Format::wish(mode.0, mode.1, mode.2, 1))
+        self.set_format(kind, &PixelFormat::wish(mode.0, mode.1, mode.2, 1))
     }
 
     /// The mode of this code that is nearest in width, as drivers do it.
-    fn set_format(&self, _: Kind, format: &Format) -> io::Result<Format> {
+    fn set_format(&self, _: BufferType, format: &PixelFormat) -> io::Result<PixelFormat> {
         let mut state = self.state();
         let mode = state.modes.iter().copied();
         let mode = mode.min_by_key(|m| (m.0 != format.code, m.1.abs_diff(format.width)));
         let mode = mode.ok_or(io::Error::from_raw_os_error(libc::EINVAL))?;
         state.mode = Some(mode);
-        let mut format = Format::wish(mode.0, mode.1, mode.2, 1);
+        let mut format = PixelFormat::wish(mode.0, mode.1, mode.2, 1);
         format.planes = vec![PlaneFormat { bytes_per_line: mode.1 * 2, size_bytes: ROOM }];
         format.colours = state.colours;
         Ok(format)
     }
 
-    fn interval(&self, _: Kind) -> io::Result<Interval> {
+    fn interval(&self, _: BufferType) -> io::Result<FrameInterval> {
         let mode = self.state().mode.ok_or(io::Error::from_raw_os_error(libc::EINVAL))?;
-        Ok(Interval::of_fps(mode.3))
+        Ok(FrameInterval::of_fps(mode.3))
     }
 
-    fn set_interval(&self, kind: Kind, _: Interval) -> io::Result<Interval> {
+    fn set_interval(&self, kind: BufferType, _: FrameInterval) -> io::Result<FrameInterval> {
         self.interval(kind)
     }
 
-    fn request_buffers(&self, _: Kind, count: u32) -> io::Result<u32> {
+    fn request_buffers(&self, _: BufferType, count: u32) -> io::Result<u32> {
         let mut state = self.state();
         state.enter(Call::RequestBuffers)?;
         if count == 0 && state.maps > 0 {
@@ -225,7 +225,7 @@ impl Driver for Fake {
         Ok(got)
     }
 
-    fn query_buffer(&self, _: Kind, index: u32) -> io::Result<Vec<PlaneRoom>> {
+    fn query_buffer(&self, _: BufferType, index: u32) -> io::Result<Vec<PlaneRoom>> {
         let mut state = self.state();
         state.enter(Call::QueryBuffer)?;
         state.is_known(index, "query")?;
@@ -255,7 +255,13 @@ impl Driver for Fake {
         Ok(FakeMap { state: Arc::clone(&self.state), bytes })
     }
 
-    fn queue_buffer(&self, kind: Kind, index: u32, planes: usize, of: &Filled) -> io::Result<()> {
+    fn queue_buffer(
+        &self,
+        kind: BufferType,
+        index: u32,
+        planes: usize,
+        of: &Filled,
+    ) -> io::Result<()> {
         let mut state = self.state();
         state.is_known(index, "queueing")?;
         if state.lent.contains(&index) {
@@ -272,7 +278,7 @@ impl Driver for Fake {
         Ok(())
     }
 
-    fn dequeue_buffer(&self, kind: Kind) -> io::Result<Dequeued> {
+    fn dequeue_buffer(&self, kind: BufferType) -> io::Result<Dequeued> {
         let mut state = self.state();
         state.enter(Call::Dequeue)?;
         if !state.streaming {
@@ -293,7 +299,7 @@ impl Driver for Fake {
         let picture = if kind.is_capture() {
             state.pictures.pop_front().ok_or_else(again)?
         } else {
-            Picture::default()
+            FakePicture::default()
         };
         let index = state.lent.pop_front().ok_or_else(again)?;
         state.sequence = state.sequence.wrapping_add(1 + picture.skipped);
@@ -308,14 +314,14 @@ impl Driver for Fake {
         })
     }
 
-    fn stream_on(&self, _: Kind) -> io::Result<()> {
+    fn stream_on(&self, _: BufferType) -> io::Result<()> {
         let mut state = self.state();
         state.enter(Call::StreamOn)?;
         state.streaming = true;
         Ok(())
     }
 
-    fn stream_off(&self, _: Kind) -> io::Result<()> {
+    fn stream_off(&self, _: BufferType) -> io::Result<()> {
         let mut state = self.state();
         state.enter(Call::StreamOff)?;
         state.streaming = false;

@@ -1,6 +1,6 @@
 //! What pictures of a queue look like: code, size, planes, colours, pace.
 //!
-//! Owns: [`Format`], [`FourCc`], [`Interval`]. Does not own: what the codes mean to us (the source
+//! Owns: [`PixelFormat`], [`FourCc`], [`FrameInterval`]. Does not own: what the codes mean to us (the source
 //! and the encoder choose among them).
 
 use std::fmt;
@@ -56,7 +56,7 @@ pub struct PlaneFormat {
 
 /// How colours are written, as numbers of `videodev2.h`; 0 is "as is usual" everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Colours {
+pub struct PixelColours {
     /// `V4L2_COLORSPACE_*`.
     pub space: u32,
     /// `V4L2_YCBCR_ENC_*`.
@@ -69,7 +69,7 @@ pub struct Colours {
 
 /// What pictures of a queue look like, `struct v4l2_format`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Format {
+pub struct PixelFormat {
     /// The code.
     pub code: FourCc,
     /// Pixels across.
@@ -82,19 +82,19 @@ pub struct Format {
     /// The planes; one for a queue that has one. What is asked for is a wish.
     pub planes: Vec<PlaneFormat>,
     /// How colours are written.
-    pub colours: Colours,
+    pub colours: PixelColours,
 }
 
-impl Format {
+impl PixelFormat {
     /// A wish: pictures of `code` in this size, the rest as the driver likes it.
     #[must_use]
     pub fn wish(code: FourCc, width: u32, height: u32, planes: usize) -> Self {
         let planes = vec![PlaneFormat::default(); planes];
-        Self { code, width, height, progressive: true, planes, colours: Colours::default() }
+        Self { code, width, height, progressive: true, planes, colours: PixelColours::default() }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for PixelFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}x{}", self.code, self.width, self.height)
     }
@@ -102,14 +102,14 @@ impl fmt::Display for Format {
 
 /// Time per picture, a fraction of a second; 25 pictures a second are 1/25.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval {
+pub struct FrameInterval {
     /// Above the line.
     pub numerator: u32,
     /// Below it.
     pub denominator: u32,
 }
 
-impl Interval {
+impl FrameInterval {
     /// `fps` pictures a second.
     #[must_use]
     pub fn of_fps(fps: u32) -> Self {

@@ -1,6 +1,6 @@
 //! Video devices of this machine: finding them, their formats and controls, buffers by mmap.
 //!
-//! Owns: the way to the kernel's V4L2 ([`Device`]), the [`Queue`] that both cameras and hardware
+//! Owns: the way to the kernel's V4L2 ([`VideoDevice`]), the [`Queue`] that both cameras and hardware
 //! encoders use, and what is known of a node. Does not own: what pictures mean (`source`, `encode`).
 //!
 //! ```text
@@ -31,11 +31,11 @@ pub mod setting;
 mod tests;
 
 pub use control::{ControlError, ControlId, ControlInfo, ControlType};
-pub use device::{Device, Map};
+pub use device::{Map, VideoDevice};
 pub use driver::{
-    Capability, Dequeued, Driver, EncoderCommand, Filled, Interest, Kind, PLANES_MAX, PlaneRoom,
-    Ready, Stamp, Used,
+    BufferTime, BufferType, Capability, Dequeued, Driver, EncoderCommand, Filled, Interest,
+    PLANES_MAX, PlaneRoom, Ready, Used,
 };
 pub use error::{Call, QueueError};
-pub use format::{Colours, Format, FourCc, Interval, PlaneFormat};
-pub use queue::{Frame, Queue, wait};
+pub use format::{FourCc, FrameInterval, PixelColours, PixelFormat, PlaneFormat};
+pub use queue::{Queue, VideoFrame, wait};

@@ -15,9 +15,9 @@ use v4l::framesize::FrameSizeEnum;
 use v4l::v4l_sys as sys;
 use v4l::video::Capture;
 
-use super::device::Device;
-use super::driver::{Capability, Driver, Kind};
-use super::format::{FourCc, Interval};
+use super::device::VideoDevice;
+use super::driver::{BufferType, Capability, Driver};
+use super::format::{FourCc, FrameInterval};
 use crate::base::limits::V4L2_NODES_MAX;
 
 /// Where udev links video nodes by the socket they hang in.
@@ -25,14 +25,14 @@ pub const BY_PATH: &str = "/dev/v4l/by-path";
 
 /// A video node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Node {
+pub struct VideoNode {
     /// How to open it: its link below [`BY_PATH`], or the node itself where there is none.
     pub path: PathBuf,
     /// The node now, such as `/dev/video0`.
     pub device: PathBuf,
 }
 
-impl Node {
+impl VideoNode {
     /// The last part of its path: the key that the API uses.
     #[must_use]
     pub fn key(&self) -> String {
@@ -46,12 +46,12 @@ pub struct Offer {
     /// How it codes pictures.
     pub code: FourCc,
     /// In which sizes.
-    pub sizes: Vec<Size>,
+    pub sizes: Vec<FrameSize>,
 }
 
 /// A size, or a range of them, and its paces.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Size {
+pub struct FrameSize {
     /// Pixels across, the smallest and the largest.
     pub width: (u32, u32),
     /// Pixels down, the smallest and the largest.
@@ -64,7 +64,7 @@ pub struct Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Gives pictures: a camera. The kind of its queue.
-    Camera(Kind),
+    Camera(BufferType),
     /// Takes pictures and gives others: an encoder, a decoder or a scaler. Multi-planar?
     Converter {
         /// Whether its queues are multi-planar.
@@ -91,9 +91,9 @@ impl Capability {
         } else if has(sys::V4L2_CAP_VIDEO_M2M) || single {
             converter(false)
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE) {
-            Role::Camera(Kind::Capture)
+            Role::Camera(BufferType::Capture)
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-            Role::Camera(Kind::CaptureMulti)
+            Role::Camera(BufferType::CaptureMulti)
         } else {
             Role::Other
         }
@@ -102,11 +102,11 @@ impl Capability {
 
 /// The nodes there are, each once; none where the machine has no video devices.
 #[must_use]
-pub fn nodes() -> Vec<Node> {
+pub fn nodes() -> Vec<VideoNode> {
     nodes_below(Path::new("/dev"))
 }
 
-fn nodes_below(dev: &Path) -> Vec<Node> {
+fn nodes_below(dev: &Path) -> Vec<VideoNode> {
     let mut found = BTreeMap::new();
     for path in entries(dev) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -123,7 +123,7 @@ fn nodes_below(dev: &Path) -> Vec<Node> {
             }
         }
     }
-    let nodes = found.into_iter().map(|(device, path)| Node { path, device });
+    let nodes = found.into_iter().map(|(device, path)| VideoNode { path, device });
     nodes.take(V4L2_NODES_MAX).collect()
 }
 
@@ -136,7 +136,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 
 /// Who the node at `path` says it is. Blocks for as long as the driver does.
 pub fn capability(path: &Path) -> io::Result<Capability> {
-    Device::open(path)?.capability()
+    VideoDevice::open(path)?.capability()
 }
 
 /// What the single-planar camera at `path` offers. Blocks for as long as the driver does; a driver
@@ -166,14 +166,15 @@ fn offer(camera: &v4l::Device, code: v4l::FourCC) -> Offer {
         let paces = camera.enum_frameintervals(code, width.1, height.1).unwrap_or_default();
         let mut fps: Vec<f64> = paces.into_iter().flat_map(|pace| fps_of(pace.interval)).collect();
         fps.sort_by(|a, b| b.total_cmp(a));
-        Size { width, height, fps }
+        FrameSize { width, height, fps }
     });
     Offer { code: FourCc(code.repr), sizes: sizes.collect() }
 }
 
 fn fps_of(interval: FrameIntervalEnum) -> Vec<f64> {
-    let fps =
-        |f: v4l::Fraction| Interval { numerator: f.numerator, denominator: f.denominator }.fps();
+    let fps = |f: v4l::Fraction| {
+        FrameInterval { numerator: f.numerator, denominator: f.denominator }.fps()
+    };
     match interval {
         FrameIntervalEnum::Discrete(one) => fps(one).into_iter().collect(),
         FrameIntervalEnum::Stepwise(range) => {
@@ -200,7 +201,7 @@ mod tests {
         symlink("../../video10", by_path.join("pci-usb-0:1:1.0-video-index0")).unwrap();
         symlink("../../video10", by_path.join("pci-usbv2-0:1:1.0-video-index0")).unwrap();
         symlink("../../video7", by_path.join("pci-usb-0:2:1.0-video-index0")).unwrap();
-        let found: Vec<_> = nodes_below(&dev).iter().map(Node::key).collect();
+        let found: Vec<_> = nodes_below(&dev).iter().map(VideoNode::key).collect();
         assert_eq!(found, ["video0", "video1", "pci-usb-0:1:1.0-video-index0"]);
         assert!(nodes_below(&dev.join("none")).is_empty());
     }
@@ -209,10 +210,10 @@ mod tests {
     fn a_node_that_takes_and_gives_is_no_camera() {
         let role = |flags| Capability { flags, ..Capability::default() }.role();
         let stream = sys::V4L2_CAP_STREAMING;
-        assert_eq!(role(stream | sys::V4L2_CAP_VIDEO_CAPTURE), Role::Camera(Kind::Capture));
+        assert_eq!(role(stream | sys::V4L2_CAP_VIDEO_CAPTURE), Role::Camera(BufferType::Capture));
         assert_eq!(
             role(stream | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE),
-            Role::Camera(Kind::CaptureMulti)
+            Role::Camera(BufferType::CaptureMulti)
         );
         assert_eq!(role(stream | sys::V4L2_CAP_VIDEO_M2M_MPLANE), Role::Converter { multi: true });
         assert_eq!(role(stream | sys::V4L2_CAP_META_CAPTURE), Role::Other);

@@ -14,14 +14,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::driver::{Dequeued, Driver, Filled, Interest, Kind, PLANES_MAX, Ready, Stamp};
+use super::driver::{
+    BufferTime, BufferType, Dequeued, Driver, Filled, Interest, PLANES_MAX, Ready,
+};
 use super::error::{Call, QueueError};
 use crate::base::limits::{V4L2_BUFFERS_MAX, V4L2_INTERRUPTS_MAX, V4L2_PLANE_BYTES_MAX};
 
 /// The buffers of one direction of a node. Dropped, it stops and gives all memory back.
 pub struct Queue<D: Driver> {
     driver: Arc<D>,
-    kind: Kind,
+    kind: BufferType,
     buffers: Vec<Buffer<D::Map>>,
     streaming: bool,
 }
@@ -34,13 +36,13 @@ struct Buffer<M> {
 
 /// A picture that the device filled; it goes back to the driver when [`Queue::receive`] returns.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub struct VideoFrame<'a> {
     /// The used part of each plane.
     pub planes: Vec<&'a [u8]>,
     /// Counts pictures, those that were dropped too; wraps.
     pub sequence: u32,
     /// When it was taken.
-    pub stamp: Stamp,
+    pub stamp: BufferTime,
     /// The driver says that it may be damaged, or said impossible lengths.
     pub damaged: bool,
     /// A key frame, by an encoder's word.
@@ -61,7 +63,7 @@ impl<D: Driver> std::fmt::Debug for Queue<D> {
 
 impl<D: Driver> Queue<D> {
     /// Has the driver make about `count` buffers for the format that is set, and maps them.
-    pub fn open(driver: Arc<D>, kind: Kind, count: u32) -> Result<Self, QueueError> {
+    pub fn open(driver: Arc<D>, kind: BufferType, count: u32) -> Result<Self, QueueError> {
         let mut queue = Self { driver, kind, buffers: Vec::new(), streaming: false };
         let got = queue.call(Call::RequestBuffers, |d| d.request_buffers(kind, count))?;
         if got == 0 || got > V4L2_BUFFERS_MAX {
@@ -135,7 +137,7 @@ impl<D: Driver> Queue<D> {
     pub fn next<T>(
         &mut self,
         timeout: Duration,
-        read: impl FnOnce(&Frame<'_>) -> T,
+        read: impl FnOnce(&VideoFrame<'_>) -> T,
     ) -> Result<Option<T>, QueueError> {
         let capture = self.kind.is_capture();
         let ready = wait(&*self.driver, Interest { capture, output: !capture }, timeout)?;
@@ -152,7 +154,7 @@ impl<D: Driver> Queue<D> {
     /// When giving it back fails, what `read` made is lost with the queue's use.
     pub fn receive<T>(
         &mut self,
-        read: impl FnOnce(&Frame<'_>) -> T,
+        read: impl FnOnce(&VideoFrame<'_>) -> T,
     ) -> Result<Option<T>, QueueError> {
         let Some((index, done)) = self.take_back()? else { return Ok(None) };
         let seen = read(&frame(&self.buffers[index].planes, &done));
@@ -252,7 +254,7 @@ fn uninterrupted<D: Driver, T>(
     }
 }
 
-fn frame<'a, M: AsRef<[u8]>>(planes: &'a [M], done: &Dequeued) -> Frame<'a> {
+fn frame<'a, M: AsRef<[u8]>>(planes: &'a [M], done: &Dequeued) -> VideoFrame<'a> {
     let mut damaged = done.error || done.plane_count as usize != planes.len();
     let used = planes.iter().zip(&done.planes).map(|(plane, used)| {
         let plane = plane.as_ref();
@@ -264,5 +266,5 @@ fn frame<'a, M: AsRef<[u8]>>(planes: &'a [M], done: &Dequeued) -> Frame<'a> {
     });
     let planes = used.collect();
     let Dequeued { sequence, stamp, key, last, .. } = *done;
-    Frame { planes, sequence, stamp, damaged, key, last }
+    VideoFrame { planes, sequence, stamp, damaged, key, last }
 }

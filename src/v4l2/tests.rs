@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::fake::{ERRNOS, Fake, Picture, ROOM, control};
+use super::fake::{ERRNOS, Fake, FakePicture, ROOM, control};
 use super::{
-    Call, ControlError, ControlId, ControlType, Filled, Interest, Kind, Queue, QueueError,
+    BufferType, Call, ControlError, ControlId, ControlType, Filled, Interest, Queue, QueueError,
     control as set, wait,
 };
 use crate::base::limits::V4L2_INTERRUPTS_MAX;
@@ -26,12 +26,12 @@ const CALLS: [Call; 8] = [
 const SOON: Duration = Duration::ZERO;
 
 fn pictures(fake: &Fake, count: usize) {
-    let picture = Picture { bytes: 100, ..Picture::default() };
+    let picture = FakePicture { bytes: 100, ..FakePicture::default() };
     fake.state().pictures.extend(vec![picture; count]);
 }
 
 /// Opens, takes four pictures, stops, starts again, takes two more; how many were seen.
-fn film(fake: &Fake, kind: Kind) -> Result<usize, QueueError> {
+fn film(fake: &Fake, kind: BufferType) -> Result<usize, QueueError> {
     let mut queue = Queue::open(Arc::new(fake.clone()), kind, 3)?;
     pictures(fake, 6);
     let mut seen = 0;
@@ -51,7 +51,9 @@ fn film(fake: &Fake, kind: Kind) -> Result<usize, QueueError> {
 #[test]
 fn every_errno_at_every_call_is_told_and_nothing_is_left_behind() {
     for (call, errno) in CALLS.iter().flat_map(|&call| ERRNOS.map(|errno| (call, errno))) {
-        for (number, kind) in [(0, Kind::Capture), (1, Kind::CaptureMulti), (3, Kind::Capture)] {
+        for (number, kind) in
+            [(0, BufferType::Capture), (1, BufferType::CaptureMulti), (3, BufferType::Capture)]
+        {
             let fake = Fake::new(if kind.is_multi() { 3 } else { 1 });
             fake.state().fault = Some((call, number, errno));
             match film(&fake, kind) {
@@ -71,7 +73,7 @@ fn every_errno_at_every_call_is_told_and_nothing_is_left_behind() {
 #[test]
 fn a_signal_interrupts_nothing_and_a_storm_of_them_ends() {
     let fake = Fake::new(1);
-    let mut queue = Queue::open(Arc::new(fake.clone()), Kind::Capture, 3).unwrap();
+    let mut queue = Queue::open(Arc::new(fake.clone()), BufferType::Capture, 3).unwrap();
     queue.start().unwrap();
     pictures(&fake, 1);
     let interrupted = 128_u8; // EINTR is the first of the errnos
@@ -88,7 +90,7 @@ fn a_signal_interrupts_nothing_and_a_storm_of_them_ends() {
 #[test]
 fn a_timed_out_queue_goes_on_when_pictures_come() {
     let fake = Fake::new(1);
-    let mut queue = Queue::open(Arc::new(fake.clone()), Kind::Capture, 2).unwrap();
+    let mut queue = Queue::open(Arc::new(fake.clone()), BufferType::Capture, 2).unwrap();
     queue.start().unwrap();
     for _ in 0..3 {
         assert!(queue.next(SOON, |_| ()).unwrap().is_none());
@@ -103,14 +105,14 @@ fn a_timed_out_queue_goes_on_when_pictures_come() {
 #[test]
 fn a_damaged_or_impossible_picture_is_told_as_damaged() {
     let fake = Fake::new(1);
-    let mut queue = Queue::open(Arc::new(fake.clone()), Kind::Capture, 2).unwrap();
+    let mut queue = Queue::open(Arc::new(fake.clone()), BufferType::Capture, 2).unwrap();
     queue.start().unwrap();
-    let picture = Picture { bytes: 100, ..Picture::default() };
+    let picture = FakePicture { bytes: 100, ..FakePicture::default() };
     fake.state().pictures.extend([
-        Picture { error: true, ..picture.clone() },
-        Picture { bytes: ROOM + 1, ..picture.clone() },
-        Picture { bytes: ROOM, ..picture.clone() },
-        Picture { bytes: 0, ..picture },
+        FakePicture { error: true, ..picture.clone() },
+        FakePicture { bytes: ROOM + 1, ..picture.clone() },
+        FakePicture { bytes: ROOM, ..picture.clone() },
+        FakePicture { bytes: 0, ..picture },
     ]);
     let mut next = || queue.next(SOON, |frame| (frame.damaged, frame.planes[0].len())).unwrap();
     assert_eq!(next(), Some((true, 100)));
@@ -123,7 +125,7 @@ fn a_damaged_or_impossible_picture_is_told_as_damaged() {
 #[test]
 fn an_output_queue_gives_each_buffer_once_and_bounds_what_is_used() {
     let fake = Fake::new(3);
-    let mut queue = Queue::open(Arc::new(fake.clone()), Kind::OutputMulti, 2).unwrap();
+    let mut queue = Queue::open(Arc::new(fake.clone()), BufferType::OutputMulti, 2).unwrap();
     queue.start().unwrap();
     for _ in 0..5 {
         let sent = queue.send(|planes| {
@@ -145,7 +147,7 @@ fn an_output_queue_gives_each_buffer_once_and_bounds_what_is_used() {
 #[test]
 fn a_driver_that_only_says_that_something_is_wrong_is_believed() {
     let fake = Fake::new(1);
-    let mut queue = Queue::open(Arc::new(fake.clone()), Kind::Capture, 2).unwrap();
+    let mut queue = Queue::open(Arc::new(fake.clone()), BufferType::Capture, 2).unwrap();
     queue.start().unwrap();
     fake.state().tape.extend([0, 255, 0]);
     assert!(matches!(queue.next(SOON, |_| ()), Err(QueueError::Broken)));
@@ -184,7 +186,7 @@ enum Act {
     Reopen,
 }
 
-fn act(queue: Queue<Fake>, fake: &Fake, kind: Kind, act: Act) -> Option<Queue<Fake>> {
+fn act(queue: Queue<Fake>, fake: &Fake, kind: BufferType, act: Act) -> Option<Queue<Fake>> {
     let mut queue = queue;
     let both = Interest { capture: true, output: true };
     // Any call may fail; what matters is what is left behind.
@@ -226,10 +228,10 @@ proptest! {
         output: bool,
     ) {
         let kind = match (multi, output) {
-            (false, false) => Kind::Capture,
-            (true, false) => Kind::CaptureMulti,
-            (false, true) => Kind::Output,
-            (true, true) => Kind::OutputMulti,
+            (false, false) => BufferType::Capture,
+            (true, false) => BufferType::CaptureMulti,
+            (false, true) => BufferType::Output,
+            (true, true) => BufferType::OutputMulti,
         };
         let fake = Fake::new(if multi { 3 } else { 1 });
         fake.state().tape.extend(tape);

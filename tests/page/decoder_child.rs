@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use holdfast::base::Stop;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::encode::still::{Form, KeyFrame, Source, StillDecoders, StillError};
+use holdfast::encode::still::{Form, HevcLibrary, KeyFrame, StillDecoders, StillError};
 use holdfast::media::codec::ParamsError;
 use holdfast::media::{CodecParams, RunId, Tracks, nal};
 use holdfast::stream::State;
@@ -30,7 +30,7 @@ struct Bench {
 impl Bench {
     fn open() -> Self {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let decoders = StillDecoders::keep(BINARY.as_ref(), Source::Libde265, &supervisor);
+        let decoders = StillDecoders::keep(BINARY.as_ref(), HevcLibrary::Libde265, &supervisor);
         Self { decoders, film: Film::new(), count: 0, _supervisor: supervisor }
     }
 
@@ -214,7 +214,7 @@ fn assert_same(what: &str, ours: &Grey, theirs: &Grey) {
 /// A box whose stream is one H.265 key frame, and what its picture is answered with.
 async fn answer(
     program: PathBuf,
-    h265: Source,
+    h265: HevcLibrary,
     frame: (&Arc<CodecParams>, &Bytes),
 ) -> crate::door::Reply {
     let door = TestBox::open_with(Setup { h265, ..Setup::new(program) }).await;
@@ -234,16 +234,16 @@ async fn h265_is_shown_as_ffmpeg_shows_it_or_it_is_said_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let frames = ["yuv420p", "yuv420p10le"].map(|pixels| (pixels, hevc(dir.path(), pixels)));
     for (pixels, (params, data, theirs)) in &frames {
-        let reply = answer(BINARY.into(), Source::Libde265, (params, data)).await;
+        let reply = answer(BINARY.into(), HevcLibrary::Libde265, (params, data)).await;
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
         assert_same(pixels, &decode(&reply.body), theirs);
     }
     let (_, (params, data, _)) = &frames[0];
-    let off = answer(BINARY.into(), Source::Off, (params, data)).await;
+    let off = answer(BINARY.into(), HevcLibrary::Off, (params, data)).await;
     assert_eq!((off.status, off.code().as_str()), (501, "no_decoder"));
     assert!(off.text().contains("switched off"), "{}", off.text());
     let hidden = without_libde265(dir.path());
-    let missing = answer(hidden, Source::Libde265, (params, data)).await;
+    let missing = answer(hidden, HevcLibrary::Libde265, (params, data)).await;
     assert_eq!((missing.status, missing.code().as_str()), (501, "no_decoder"));
     assert!(missing.text().contains("install the package libde265-0"), "{}", missing.text());
 }

@@ -14,7 +14,7 @@ use holdfast::base::Stop;
 use holdfast::base::limits::RTSP_LAG_BYTES_MAX;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
@@ -50,7 +50,7 @@ impl Bench {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+        let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
@@ -250,7 +250,7 @@ impl Bench {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+        let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));

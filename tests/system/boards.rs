@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use holdfast::board::{self, Facts, GpioDriver, H264Encoder, Seen};
+use holdfast::board::{self, BoardFacts, DeviceTreeId, GpioDriver, H264Encoder};
 
 /// The directories below `board/` that hold a board.
 fn directories() -> BTreeSet<String> {
@@ -23,7 +23,7 @@ fn directories() -> BTreeSet<String> {
 }
 
 /// A device tree that says so.
-fn device_tree(seen: &Seen) -> tempfile::TempDir {
+fn device_tree(seen: &DeviceTreeId) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("proc/device-tree");
     fs::create_dir_all(&dir).unwrap();
@@ -37,7 +37,7 @@ fn every_directory_is_a_board_that_the_daemon_knows() {
     for id in directories() {
         let path = format!("board/{id}/board.toml");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        if let Err(error) = toml::from_str::<Facts>(&text) {
+        if let Err(error) = toml::from_str::<BoardFacts>(&text) {
             panic!("{path}: {error}");
         }
     }

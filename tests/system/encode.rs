@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::harness::daemon::Daemon;
 use crate::harness::{ffmpeg, frames, run_well, wait_for};
-use holdfast::encode::{Choice, Colours, Format, Matrix, Picture, Settings, VideoEncoder};
+use holdfast::encode::{
+    Choice, Colours, EncoderSettings, Matrix, Picture, RawFormat, VideoEncoder,
+};
 use holdfast::media::nal;
 
 #[test]
@@ -79,8 +81,8 @@ const COLOURS: [([u8; 3], [[u8; 3]; 3]); 4] = [
 
 /// Encodes one colour as a key frame and writes it to `path` (ITU-T H.264 Annex B).
 fn encode(path: &Path, colours: Colours, yuv: [u8; 3]) {
-    let settings = Settings { encoder: Choice::Openh264, ..Settings::default() };
-    let format = Format { width: 320, height: 180, fps: 25.0, colours };
+    let settings = EncoderSettings { encoder: Choice::Openh264, ..EncoderSettings::default() };
+    let format = RawFormat { width: 320, height: 180, fps: 25.0, colours };
     let mut picture = Picture::black(320, 180);
     picture.fill(0, 0, 320, 180, yuv);
     picture.set_colours(colours);

@@ -14,7 +14,7 @@ use gpiocdev::line::{Bias as LineBias, EdgeDetection, EdgeKind, Offset, Value};
 use gpiocdev::{Error, Request};
 
 use super::rpi::HEADER;
-use super::{Bias, Driver, Edges, Gpio, GpioError, Input, InputWish, Line, Output};
+use super::{Bias, Edges, Gpio, GpioError, InputLine, InputWish, LineDriver, LineName, Output};
 use crate::board::facts::{GpioDriver, all};
 
 /// How the kernel calls whoever uses the line (`gpioinfo` shows it).
@@ -44,11 +44,11 @@ impl Cdev {
 }
 
 /// Where the line is.
-fn find(line: &Line) -> Result<(PathBuf, Offset), GpioError> {
+fn find(line: &LineName) -> Result<(PathBuf, Offset), GpioError> {
     let unknown = || GpioError::Unknown { line: line.clone() };
     match line {
-        Line::At { chip, offset } => Ok((Path::new("/dev").join(chip), *offset)),
-        Line::Named(name) => {
+        LineName::At { chip, offset } => Ok((Path::new("/dev").join(chip), *offset)),
+        LineName::Named(name) => {
             let named = gpiocdev::find_named_line(name).map(|line| (line.chip, line.info.offset));
             named.or_else(|| on_a_pi(name)).ok_or_else(unknown)
         }
@@ -69,16 +69,16 @@ fn on_a_pi(name: &str) -> Option<(PathBuf, Offset)> {
     Some((chip, Offset::from(number)))
 }
 
-fn refused(line: &Line) -> impl FnOnce(Error) -> GpioError {
+fn refused(line: &LineName) -> impl FnOnce(Error) -> GpioError {
     move |source| GpioError::Cdev { line: line.clone(), source }
 }
 
 impl Gpio for Cdev {
-    fn driver(&self) -> Driver {
-        Driver::Gpiocdev
+    fn driver(&self) -> LineDriver {
+        LineDriver::Gpiocdev
     }
 
-    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn Input>, GpioError> {
+    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn InputLine>, GpioError> {
         let (chip, offset) = find(&wish.line)?;
         let bias = match wish.bias {
             Bias::Up => LineBias::PullUp,
@@ -96,15 +96,15 @@ impl Gpio for Cdev {
         let spawned = thread.spawn(move || watch(&watched, &until, &edges));
         let thread =
             spawned.map_err(|source| GpioError::Thread { line: wish.line.clone(), source })?;
-        Ok(Box::new(Watched { line: wish.line.clone(), request, ended, thread: Some(thread) }))
+        Ok(Box::new(CdevInput { line: wish.line.clone(), request, ended, thread: Some(thread) }))
     }
 
-    fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError> {
+    fn output(&self, line: &LineName, high: bool) -> Result<Box<dyn Output>, GpioError> {
         let (chip, offset) = find(line)?;
         let mut builder = Request::builder();
         builder.on_chip(chip).with_consumer(CONSUMER).with_line(offset).as_output(value(high));
         let request = builder.request().map_err(refused(line))?;
-        Ok(Box::new(Driven { line: line.clone(), request }))
+        Ok(Box::new(CdevOutput { line: line.clone(), request }))
     }
 }
 
@@ -127,21 +127,21 @@ fn value(high: bool) -> Value {
 }
 
 #[derive(Debug)]
-struct Watched {
-    line: Line,
+struct CdevInput {
+    line: LineName,
     request: Arc<Request>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Input for Watched {
+impl InputLine for CdevInput {
     fn is_high(&self) -> Result<bool, GpioError> {
         let level = self.request.lone_value().map_err(refused(&self.line))?;
         Ok(level == Value::Active)
     }
 }
 
-impl Drop for Watched {
+impl Drop for CdevInput {
     /// Waits for the thread, [`REFUSED_PAUSE`] at most: the line is free only without it, and the next
     /// one to ask for it may be us.
     fn drop(&mut self) {
@@ -151,12 +151,12 @@ impl Drop for Watched {
 }
 
 #[derive(Debug)]
-struct Driven {
-    line: Line,
+struct CdevOutput {
+    line: LineName,
     request: Request,
 }
 
-impl Output for Driven {
+impl Output for CdevOutput {
     fn set(&mut self, high: bool) -> Result<(), GpioError> {
         self.request.set_lone_value(value(high)).map(drop).map_err(refused(&self.line))
     }

@@ -21,18 +21,18 @@ use crate::base::time::{BootTime, SharedClock};
 /// How a board's lines are reached.
 pub trait Gpio: Send + Sync + fmt::Debug {
     /// By what.
-    fn driver(&self) -> Driver;
+    fn driver(&self) -> LineDriver;
 
     /// Watches a line until what it returns is dropped: each change of its level goes to `edges`.
     /// Blocks for as long as the driver does.
-    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn Input>, GpioError>;
+    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn InputLine>, GpioError>;
 
     /// Drives a line from now on to `high`. Blocks for as long as the driver does.
-    fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError>;
+    fn output(&self, line: &LineName, high: bool) -> Result<Box<dyn Output>, GpioError>;
 }
 
 /// A line that is watched.
-pub trait Input: Send + fmt::Debug {
+pub trait InputLine: Send + fmt::Debug {
     /// Its level now.
     fn is_high(&self) -> Result<bool, GpioError>;
 }
@@ -46,7 +46,7 @@ pub trait Output: Send + fmt::Debug {
 /// What reaches the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Driver {
+pub enum LineDriver {
     /// Registers of a Raspberry Pi.
     Rppal,
     /// The kernel's character device.
@@ -57,7 +57,7 @@ pub enum Driver {
 
 /// What a line is called.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Line {
+pub enum LineName {
     /// By its name, such as `GPIO17`.
     Named(String),
     /// By its place, written `gpiochip0:3`.
@@ -73,7 +73,7 @@ pub enum Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputWish {
     /// Which.
-    pub line: Line,
+    pub line: LineName,
     /// What holds its level while nothing drives it.
     pub bias: Bias,
     /// A level that holds for less than this is none.
@@ -93,7 +93,7 @@ pub enum Bias {
 
 /// A line changed its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
+pub struct LineEdge {
     /// Which of the lines that share a queue.
     pub of: usize,
     /// To high.
@@ -106,7 +106,7 @@ pub struct Edge {
 /// time to time.
 #[derive(Clone, Debug)]
 pub struct Edges {
-    queue: SyncSender<Edge>,
+    queue: SyncSender<LineEdge>,
     of: usize,
     clock: SharedClock,
 }
@@ -114,13 +114,13 @@ pub struct Edges {
 impl Edges {
     /// Edges of the line number `of` into `queue`.
     #[must_use]
-    pub fn new(queue: SyncSender<Edge>, of: usize, clock: SharedClock) -> Self {
+    pub fn new(queue: SyncSender<LineEdge>, of: usize, clock: SharedClock) -> Self {
         Self { queue, of, clock }
     }
 
     /// Forwards one. Called on the driver's own thread: it waits for nothing.
     pub fn tell(&self, high: bool) {
-        let edge = Edge { of: self.of, high, at: self.clock.boot() };
+        let edge = LineEdge { of: self.of, high, at: self.clock.boot() };
         let _ = self.queue.try_send(edge);
     }
 }
@@ -138,13 +138,13 @@ pub enum GpioError {
     #[error("there is no line {line} on this board")]
     Unknown {
         /// The name.
-        line: Line,
+        line: LineName,
     },
     /// The driver of the Raspberry Pi refuses it.
     #[error("line {line} cannot be used")]
     Rppal {
         /// Which.
-        line: Line,
+        line: LineName,
         /// Why.
         #[source]
         source: rppal::gpio::Error,
@@ -153,7 +153,7 @@ pub enum GpioError {
     #[error("line {line} cannot be used")]
     Cdev {
         /// Which.
-        line: Line,
+        line: LineName,
         /// Why.
         #[source]
         source: gpiocdev::Error,
@@ -162,14 +162,14 @@ pub enum GpioError {
     #[error("line {line} cannot be watched")]
     Thread {
         /// Which.
-        line: Line,
+        line: LineName,
         /// Why.
         #[source]
         source: std::io::Error,
     },
 }
 
-impl Line {
+impl LineName {
     /// From `GPIO17` or `gpiochip0:3`; `None` when it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -188,7 +188,7 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for LineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(name) => f.write_str(name),
@@ -225,24 +225,24 @@ mod tests {
 
     #[test]
     fn lines_are_named_or_counted() {
-        let named = |name: &str| Some(Line::Named(name.to_owned()));
-        assert_eq!(Line::parse("GPIO17"), named("GPIO17"));
-        assert_eq!(Line::parse("PQ.05"), named("PQ.05"));
-        let at = Line::parse("gpiochip0:3").unwrap();
-        assert_eq!(at, Line::At { chip: "gpiochip0".to_owned(), offset: 3 });
+        let named = |name: &str| Some(LineName::Named(name.to_owned()));
+        assert_eq!(LineName::parse("GPIO17"), named("GPIO17"));
+        assert_eq!(LineName::parse("PQ.05"), named("PQ.05"));
+        let at = LineName::parse("gpiochip0:3").unwrap();
+        assert_eq!(at, LineName::At { chip: "gpiochip0".to_owned(), offset: 3 });
         assert_eq!(at.to_string(), "gpiochip0:3");
         let long = "G".repeat(GPIO_LINE_CHARS_MAX + 1);
         for bad in ["", "GPIO 17", "gpiochip0:", "gpiochip0:-1", "../mem:3", "chip:3", "a/b", &long]
         {
-            assert_eq!(Line::parse(bad), None, "{bad:?}");
+            assert_eq!(LineName::parse(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_machine_without_lines_says_so_to_whoever_asks() {
         let gpio = null::Null { why: "nothing found".to_owned() };
-        assert_eq!(gpio.driver(), Driver::None);
-        let refused = gpio.output(&Line::parse("GPIO17").unwrap(), true).unwrap_err();
+        assert_eq!(gpio.driver(), LineDriver::None);
+        let refused = gpio.output(&LineName::parse("GPIO17").unwrap(), true).unwrap_err();
         assert!(refused.to_string().contains("no GPIO"), "{refused}");
     }
 
@@ -252,7 +252,7 @@ mod tests {
         let told = Edges::new(queue, 7, Arc::new(crate::base::time::SystemClock));
         told.tell(true);
         told.tell(false);
-        assert!(matches!(edges.try_recv(), Ok(Edge { of: 7, high: true, .. })));
+        assert!(matches!(edges.try_recv(), Ok(LineEdge { of: 7, high: true, .. })));
         assert!(edges.try_recv().is_err());
     }
 }

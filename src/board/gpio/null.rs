@@ -2,7 +2,7 @@
 //!
 //! Owns: that reason.
 
-use super::{Driver, Edges, Gpio, GpioError, Input, InputWish, Line, Output};
+use super::{Edges, Gpio, GpioError, InputLine, InputWish, LineDriver, LineName, Output};
 
 #[derive(Debug)]
 pub(super) struct Null {
@@ -16,15 +16,15 @@ impl Null {
 }
 
 impl Gpio for Null {
-    fn driver(&self) -> Driver {
-        Driver::None
+    fn driver(&self) -> LineDriver {
+        LineDriver::None
     }
 
-    fn input(&self, _: &InputWish, _: Edges) -> Result<Box<dyn Input>, GpioError> {
+    fn input(&self, _: &InputWish, _: Edges) -> Result<Box<dyn InputLine>, GpioError> {
         self.refuse()
     }
 
-    fn output(&self, _: &Line, _: bool) -> Result<Box<dyn Output>, GpioError> {
+    fn output(&self, _: &LineName, _: bool) -> Result<Box<dyn Output>, GpioError> {
         self.refuse()
     }
 }

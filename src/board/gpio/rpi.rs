@@ -5,7 +5,7 @@
 
 use rppal::gpio::{Error, Event, InputPin, OutputPin, Trigger};
 
-use super::{Bias, Driver, Edges, Gpio, GpioError, Input, InputWish, Line, Output};
+use super::{Bias, Edges, Gpio, GpioError, InputLine, InputWish, LineDriver, LineName, Output};
 
 /// Lines of the 40-pin header, by the chip's own numbers; 0 and 1 belong to the EEPROM of boards
 /// that are put on it.
@@ -20,10 +20,12 @@ impl Rpi {
         rppal::gpio::Gpio::new().map(Self)
     }
 
-    fn pin(&self, line: &Line) -> Result<rppal::gpio::Pin, GpioError> {
+    fn pin(&self, line: &LineName) -> Result<rppal::gpio::Pin, GpioError> {
         let number = match line {
-            Line::Named(name) => name.strip_prefix("GPIO").and_then(|number| number.parse().ok()),
-            Line::At { .. } => None,
+            LineName::Named(name) => {
+                name.strip_prefix("GPIO").and_then(|number| number.parse().ok())
+            }
+            LineName::At { .. } => None,
         };
         let number = number.filter(|number| HEADER.contains(number));
         let number = number.ok_or_else(|| GpioError::Unknown { line: line.clone() })?;
@@ -31,16 +33,16 @@ impl Rpi {
     }
 }
 
-fn refused(line: &Line) -> impl FnOnce(Error) -> GpioError {
+fn refused(line: &LineName) -> impl FnOnce(Error) -> GpioError {
     move |source| GpioError::Rppal { line: line.clone(), source }
 }
 
 impl Gpio for Rpi {
-    fn driver(&self) -> Driver {
-        Driver::Rppal
+    fn driver(&self) -> LineDriver {
+        LineDriver::Rppal
     }
 
-    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn Input>, GpioError> {
+    fn input(&self, wish: &InputWish, edges: Edges) -> Result<Box<dyn InputLine>, GpioError> {
         let pin = self.pin(&wish.line)?;
         let mut pin = match wish.bias {
             Bias::Up => pin.into_input_pullup(),
@@ -51,31 +53,31 @@ impl Gpio for Rpi {
         let forward = move |event: Event| edges.tell(event.trigger == Trigger::RisingEdge);
         pin.set_async_interrupt(Trigger::Both, Some(wish.debounce), forward)
             .map_err(refused(&wish.line))?;
-        Ok(Box::new(Watched(pin)))
+        Ok(Box::new(RpiInput(pin)))
     }
 
-    fn output(&self, line: &Line, high: bool) -> Result<Box<dyn Output>, GpioError> {
+    fn output(&self, line: &LineName, high: bool) -> Result<Box<dyn Output>, GpioError> {
         let pin = self.pin(line)?;
         let mut pin = if high { pin.into_output_high() } else { pin.into_output_low() };
         // A restart of the daemon must not move what hangs on the line.
         pin.set_reset_on_drop(false);
-        Ok(Box::new(Driven(pin)))
+        Ok(Box::new(RpiOutput(pin)))
     }
 }
 
 #[derive(Debug)]
-struct Watched(InputPin);
+struct RpiInput(InputPin);
 
-impl Input for Watched {
+impl InputLine for RpiInput {
     fn is_high(&self) -> Result<bool, GpioError> {
         Ok(self.0.is_high())
     }
 }
 
 #[derive(Debug)]
-struct Driven(OutputPin);
+struct RpiOutput(OutputPin);
 
-impl Output for Driven {
+impl Output for RpiOutput {
     fn set(&mut self, high: bool) -> Result<(), GpioError> {
         self.0.write(high.into());
         Ok(())

@@ -47,14 +47,14 @@ pub enum ConvertError {
 
 /// One plane of a raw picture.
 #[derive(Clone, Copy, Debug)]
-pub struct Plane<'a> {
+pub struct RawPlane<'a> {
     /// Its bytes; more than are needed do no harm.
     pub bytes: &'a [u8],
     /// Bytes from one line to the next.
     pub stride: usize,
 }
 
-impl<'a> Plane<'a> {
+impl<'a> RawPlane<'a> {
     /// The `count` lines of `length` bytes.
     fn lines(
         self,
@@ -72,7 +72,7 @@ impl<'a> Plane<'a> {
 }
 
 /// Y U Y V, a byte each (`V4L2_PIX_FMT_YUYV`). Of the chroma of two lines the mean is taken.
-pub fn yuyv(packed: Plane<'_>, into: &mut Picture) -> Result<(), ConvertError> {
+pub fn yuyv(packed: RawPlane<'_>, into: &mut Picture) -> Result<(), ConvertError> {
     let (width, height) = (into.width(), into.height());
     let mut lines = packed.lines(height, width * 2)?;
     let (luma, u, v) = into.planes_mut();
@@ -93,7 +93,11 @@ pub fn yuyv(packed: Plane<'_>, into: &mut Picture) -> Result<(), ConvertError> {
 }
 
 /// Y, then U and V by turns at half size (`V4L2_PIX_FMT_NV12`), in one plane or two.
-pub fn nv12(luma: Plane<'_>, chroma: Plane<'_>, into: &mut Picture) -> Result<(), ConvertError> {
+pub fn nv12(
+    luma: RawPlane<'_>,
+    chroma: RawPlane<'_>,
+    into: &mut Picture,
+) -> Result<(), ConvertError> {
     let (width, height) = (into.width(), into.height());
     let chroma = chroma.lines(height / 2, width)?;
     let lines = luma.lines(height, width)?;
@@ -109,7 +113,7 @@ pub fn nv12(luma: Plane<'_>, chroma: Plane<'_>, into: &mut Picture) -> Result<()
 }
 
 /// Y, U, V (`V4L2_PIX_FMT_YUV420`), in one plane or three.
-pub fn i420(planes: [Plane<'_>; 3], into: &mut Picture) -> Result<(), ConvertError> {
+pub fn i420(planes: [RawPlane<'_>; 3], into: &mut Picture) -> Result<(), ConvertError> {
     let (width, height) = (into.width(), into.height());
     let [y, u, v] = planes;
     let y = y.lines(height, width)?;
@@ -140,7 +144,7 @@ mod tests {
         ]
         .concat();
         let mut picture = Picture::black(4, 2);
-        yuyv(Plane { bytes: &packed[..20], stride: 12 }, &mut picture).unwrap();
+        yuyv(RawPlane { bytes: &packed[..20], stride: 12 }, &mut picture).unwrap();
         let (y, u, v) = picture.planes();
         assert_eq!(y, [10, 11, 12, 13, 20, 21, 22, 23]);
         assert_eq!((u, v), (&[105, 103][..], &[205, 204][..]));
@@ -149,12 +153,12 @@ mod tests {
     #[test]
     fn chroma_by_turns_becomes_two_planes() {
         let mut picture = Picture::black(4, 2);
-        let luma = Plane { bytes: &[1, 2, 3, 4, 0, 5, 6, 7, 8], stride: 5 };
-        nv12(luma, Plane { bytes: &[50, 60, 51, 61], stride: 5 }, &mut picture).unwrap();
+        let luma = RawPlane { bytes: &[1, 2, 3, 4, 0, 5, 6, 7, 8], stride: 5 };
+        nv12(luma, RawPlane { bytes: &[50, 60, 51, 61], stride: 5 }, &mut picture).unwrap();
         let (y, u, v) = picture.planes();
         assert_eq!(y, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!((u, v), (&[50, 51][..], &[60, 61][..]));
-        let plane = |bytes| Plane { bytes, stride: 0 };
+        let plane = |bytes| RawPlane { bytes, stride: 0 };
         let three = [plane(&[9; 8][..]), plane(&[7, 8]), plane(&[5, 6])];
         i420(three, &mut picture).unwrap();
         let (y, u, v) = picture.planes();
@@ -168,7 +172,7 @@ mod tests {
         ) {
             let mut picture = Picture::black(width, height);
             if picture.width() > 0 && picture.height() > 0 {
-                let plane = Plane { bytes: &bytes, stride };
+                let plane = RawPlane { bytes: &bytes, stride };
                 let _ = yuyv(plane, &mut picture);
                 let _ = nv12(plane, plane, &mut picture);
                 let _ = i420([plane; 3], &mut picture);

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use super::{M2mError, filled};
-use crate::encode::{Format, Picture};
-use crate::v4l2::{Filled, Format as Pixels, FourCc};
+use crate::encode::{Picture, RawFormat};
+use crate::v4l2::{Filled, FourCc, PixelFormat as Pixels};
 
 /// Nobody pads further than this, in pixels and lines.
 const PADDING_MAX: u32 = 256;
 
 /// A buffer with all planes one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct PlaneLayout {
     /// U and V by turns in one plane (NV12), or one behind the other (I420).
     is_interleaved: bool,
     /// Octets from one line of luma to the next.
@@ -23,9 +23,9 @@ pub(super) struct Layout {
     lines: usize,
 }
 
-impl Layout {
+impl PlaneLayout {
     /// What the driver made of the wish for pictures of `format`.
-    pub(super) fn of(got: &Pixels, format: Format) -> Result<Self, M2mError> {
+    pub(super) fn of(got: &Pixels, format: RawFormat) -> Result<Self, M2mError> {
         let code = got.code;
         let [plane] = got.planes.as_slice() else {
             return Err(M2mError::Pixels { code, planes: got.planes.len() });

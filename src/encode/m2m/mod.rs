@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use v4l::v4l_sys as sys;
 
 use super::coded::Encoded;
-use super::{Format, Picture, Profile, Settings};
+use super::{EncoderSettings, Picture, Profile, RawFormat};
 use crate::base::limits::{ACCESS_UNIT_BYTES_MAX, ENCODER_NODES_MAX, ENCODER_TIME_MAX};
 use crate::v4l2::{
-    ControlId, Device, Driver, Filled, Format as Pixels, FourCc, Interest, Interval, Kind, Queue,
-    QueueError, Stamp, wait,
+    BufferTime, BufferType, ControlId, Driver, Filled, FourCc, FrameInterval, Interest,
+    PixelFormat as Pixels, Queue, QueueError, VideoDevice, wait,
 };
-use layout::Layout;
+use layout::PlaneLayout;
 
 /// Buffers of each queue: one with the driver, one beside it.
 const BUFFERS: u32 = 2;
@@ -97,11 +97,11 @@ pub enum M2mError {
 }
 
 /// An encoder behind a node.
-pub(super) struct M2m<D: Driver = Device> {
+pub(super) struct M2m<D: Driver = VideoDevice> {
     driver: Arc<D>,
     raw: Queue<D>,
     coded: Queue<D>,
-    layout: Layout,
+    layout: PlaneLayout,
     /// What came out and is no picture yet: parameter sets may come in a buffer of their own.
     gathered: Vec<u8>,
 }
@@ -113,7 +113,7 @@ impl<D: Driver> std::fmt::Debug for M2m<D> {
 }
 
 /// The first of this machine's nodes behind which there is an encoder that takes such pictures.
-pub(super) fn find(settings: &Settings, format: Format) -> Option<M2m> {
+pub(super) fn find(settings: &EncoderSettings, format: RawFormat) -> Option<M2m> {
     let mut nodes: Vec<PathBuf> = std::fs::read_dir("/dev")
         .into_iter()
         .flatten()
@@ -128,8 +128,12 @@ pub(super) fn find(settings: &Settings, format: Format) -> Option<M2m> {
 
 impl M2m {
     /// Opens the encoder behind `node`.
-    pub(super) fn open(node: &Path, settings: &Settings, format: Format) -> Result<Self, M2mError> {
-        let opened = Device::open(node);
+    pub(super) fn open(
+        node: &Path,
+        settings: &EncoderSettings,
+        format: RawFormat,
+    ) -> Result<Self, M2mError> {
+        let opened = VideoDevice::open(node);
         let device = opened.map_err(|source| M2mError::Open { node: node.to_owned(), source })?;
         Self::start(Arc::new(device), settings, format)
     }
@@ -139,8 +143,8 @@ impl<D: Driver> M2m<D> {
     /// Sets `driver` up and starts it.
     pub(super) fn start(
         driver: Arc<D>,
-        settings: &Settings,
-        format: Format,
+        settings: &EncoderSettings,
+        format: RawFormat,
     ) -> Result<Self, M2mError> {
         let (raw, coded) = kinds(&*driver)?;
         let mut wish = Pixels::wish(FourCc::H264, format.width, format.height, 1);
@@ -150,7 +154,7 @@ impl<D: Driver> M2m<D> {
         // From here the driver has what it writes into the VUI, if it writes any.
         wish.colours = format.colours.to_v4l2();
         let got = driver.set_format(raw, &wish).map_err(refused("such pictures"))?;
-        let layout = Layout::of(&got, format)?;
+        let layout = PlaneLayout::of(&got, format)?;
         // Bits are shared out by it; an encoder without it takes its own.
         let _ = driver.set_interval(raw, interval(format.fps));
         set_controls(&*driver, settings)?;
@@ -212,7 +216,7 @@ impl<D: Driver> M2m<D> {
         let gathered = &mut self.gathered;
         let seen = self.coded.receive(|frame| {
             // Of a picture that was given up on; it may come out late.
-            let is_old = matches!(frame.stamp, Stamp::Copied(of) if of < at && !of.is_zero());
+            let is_old = matches!(frame.stamp, BufferTime::Copied(of) if of < at && !of.is_zero());
             if !frame.damaged && !is_old {
                 frame.planes.iter().for_each(|plane| gathered.extend_from_slice(plane));
             }
@@ -236,12 +240,12 @@ fn refused(what: &'static str) -> impl Fn(io::Error) -> M2mError {
 }
 
 /// The queues of raw and of coded pictures, where the node is an encoder of H.264.
-fn kinds(driver: &impl Driver) -> Result<(Kind, Kind), M2mError> {
+fn kinds(driver: &impl Driver) -> Result<(BufferType, BufferType), M2mError> {
     let flags = driver.capability().map_err(|_| M2mError::NoEncoder)?.flags;
     let (raw, coded) = if flags & sys::V4L2_CAP_VIDEO_M2M_MPLANE != 0 {
-        (Kind::OutputMulti, Kind::CaptureMulti)
+        (BufferType::OutputMulti, BufferType::CaptureMulti)
     } else if flags & sys::V4L2_CAP_VIDEO_M2M != 0 {
-        (Kind::Output, Kind::Capture)
+        (BufferType::Output, BufferType::Capture)
     } else {
         return Err(M2mError::NoEncoder);
     };
@@ -252,27 +256,27 @@ fn kinds(driver: &impl Driver) -> Result<(Kind, Kind), M2mError> {
     }
 }
 
-fn formats(driver: &impl Driver, kind: Kind) -> impl Iterator<Item = FourCc> {
+fn formats(driver: &impl Driver, kind: BufferType) -> impl Iterator<Item = FourCc> {
     (0..FORMATS_MAX).map_while(move |index| driver.enum_format(kind, index).ok())
 }
 
 /// The form in which the encoder is given pictures: one that it lists and that is known here.
-fn pixels(driver: &impl Driver, raw: Kind) -> Result<FourCc, M2mError> {
+fn pixels(driver: &impl Driver, raw: BufferType) -> Result<FourCc, M2mError> {
     let known = [FourCc::YUV420, FourCc::NV12];
     let listed: Vec<FourCc> = formats(driver, raw).collect();
     let code = known.into_iter().find(|code| listed.contains(code));
     code.ok_or(M2mError::NoEncoder)
 }
 
-fn interval(fps: f32) -> Interval {
+fn interval(fps: f32) -> FrameInterval {
     // A thousandth of a picture per second is precise enough; at most 1,000 of them.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let thousandths = (fps.clamp(0.1, 1_000.0) * 1_000.0).round() as u32;
-    Interval { numerator: 1_000, denominator: thousandths }
+    FrameInterval { numerator: 1_000, denominator: thousandths }
 }
 
 /// Sets what the encoder is to do. Only the bit rate has to be taken.
-fn set_controls(driver: &impl Driver, settings: &Settings) -> Result<(), M2mError> {
+fn set_controls(driver: &impl Driver, settings: &EncoderSettings) -> Result<(), M2mError> {
     let profile = match settings.profile {
         Profile::Baseline => {
             sys::v4l2_mpeg_video_h264_profile_V4L2_MPEG_VIDEO_H264_PROFILE_CONSTRAINED_BASELINE

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
-use crate::encode::h264::Software;
+use crate::encode::h264::SoftwareEncoder;
 use crate::encode::{Colours, Matrix};
 use crate::media::nal;
 use crate::v4l2::{
@@ -44,8 +44,8 @@ struct Fake {
 #[derive(Default)]
 struct State {
     calls: usize,
-    format: Option<Format>,
-    software: Option<Software>,
+    format: Option<RawFormat>,
+    software: Option<SoftwareEncoder>,
     key: bool,
     /// The memory of raw and of coded buffers.
     planes: [Vec<Memory>; 2],
@@ -110,13 +110,13 @@ impl State {
             self.planes[1][index as usize].bytes()[..bytes.len()].copy_from_slice(&bytes);
             let mut done = Dequeued { index, plane_count: 1, ..Dequeued::default() };
             done.planes[0].end = u32::try_from(bytes.len()).unwrap();
-            done.stamp = Stamp::Copied(at);
+            done.stamp = BufferTime::Copied(at);
             self.coded_done.push_back(done);
         }
     }
 }
 
-fn unpadded(raw: &[u8], manner: Manner, format: Format) -> Picture {
+fn unpadded(raw: &[u8], manner: Manner, format: RawFormat) -> Picture {
     let mut picture = Picture::black(format.width, format.height);
     let stride = format.width.next_multiple_of(manner.align) as usize;
     let lines = format.height.next_multiple_of(manner.align) as usize;
@@ -179,7 +179,7 @@ impl Driver for Fake {
         Ok(Capability { flags, ..Capability::default() })
     }
 
-    fn enum_format(&self, kind: Kind, index: u32) -> io::Result<FourCc> {
+    fn enum_format(&self, kind: BufferType, index: u32) -> io::Result<FourCc> {
         let own = if kind.is_capture() { FourCc::H264 } else { self.manner.code };
         [FourCc(*b"RGB3"), own]
             .get(index as usize)
@@ -187,15 +187,15 @@ impl Driver for Fake {
             .ok_or(io::ErrorKind::InvalidInput.into())
     }
 
-    fn format(&self, _: Kind) -> io::Result<Pixels> {
+    fn format(&self, _: BufferType) -> io::Result<Pixels> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn set_format(&self, kind: Kind, format: &Pixels) -> io::Result<Pixels> {
+    fn set_format(&self, kind: BufferType, format: &Pixels) -> io::Result<Pixels> {
         let mut state = self.enter()?;
         let mut got = format.clone();
         if !kind.is_capture() {
-            state.format = Some(Format {
+            state.format = Some(RawFormat {
                 width: format.width,
                 height: format.height,
                 fps: 25.0,
@@ -208,22 +208,22 @@ impl Driver for Fake {
         Ok(got)
     }
 
-    fn interval(&self, _: Kind) -> io::Result<Interval> {
-        Ok(Interval::of_fps(25))
+    fn interval(&self, _: BufferType) -> io::Result<FrameInterval> {
+        Ok(FrameInterval::of_fps(25))
     }
 
-    fn set_interval(&self, _: Kind, interval: Interval) -> io::Result<Interval> {
+    fn set_interval(&self, _: BufferType, interval: FrameInterval) -> io::Result<FrameInterval> {
         Ok(interval)
     }
 
-    fn request_buffers(&self, kind: Kind, count: u32) -> io::Result<u32> {
+    fn request_buffers(&self, kind: BufferType, count: u32) -> io::Result<u32> {
         let mut state = self.enter()?;
         let planes = &mut state.planes[usize::from(kind.is_capture())];
         *planes = (0..count).map(|_| Memory::new()).collect();
         Ok(count)
     }
 
-    fn query_buffer(&self, kind: Kind, index: u32) -> io::Result<Vec<PlaneRoom>> {
+    fn query_buffer(&self, kind: BufferType, index: u32) -> io::Result<Vec<PlaneRoom>> {
         drop(self.enter()?);
         Ok(vec![PlaneRoom { length: ROOM, offset: index * 2 + u32::from(kind.is_capture()) }])
     }
@@ -233,7 +233,13 @@ impl Driver for Fake {
         Ok(FakeMap(state.planes[room.offset as usize % 2][room.offset as usize / 2]))
     }
 
-    fn queue_buffer(&self, kind: Kind, index: u32, _: usize, filled: &Filled) -> io::Result<()> {
+    fn queue_buffer(
+        &self,
+        kind: BufferType,
+        index: u32,
+        _: usize,
+        filled: &Filled,
+    ) -> io::Result<()> {
         let mut state = self.enter()?;
         if kind.is_capture() {
             state.coded_free.push_back(index);
@@ -249,7 +255,7 @@ impl Driver for Fake {
         Ok(())
     }
 
-    fn dequeue_buffer(&self, kind: Kind) -> io::Result<Dequeued> {
+    fn dequeue_buffer(&self, kind: BufferType) -> io::Result<Dequeued> {
         let mut state = self.enter()?;
         let raw = |index| Dequeued { index, plane_count: 1, ..Dequeued::default() };
         let done = if kind.is_capture() {
@@ -260,16 +266,16 @@ impl Driver for Fake {
         done.ok_or(io::ErrorKind::WouldBlock.into())
     }
 
-    fn stream_on(&self, kind: Kind) -> io::Result<()> {
+    fn stream_on(&self, kind: BufferType) -> io::Result<()> {
         let mut state = self.enter()?;
         if !kind.is_capture() {
-            let settings = Settings { bitrate_bps: 300_000, ..Settings::default() };
-            state.software = Some(Software::new(&settings, state.format.unwrap()).unwrap());
+            let settings = EncoderSettings { bitrate_bps: 300_000, ..EncoderSettings::default() };
+            state.software = Some(SoftwareEncoder::new(&settings, state.format.unwrap()).unwrap());
         }
         Ok(())
     }
 
-    fn stream_off(&self, _: Kind) -> io::Result<()> {
+    fn stream_off(&self, _: BufferType) -> io::Result<()> {
         Ok(())
     }
 
@@ -307,10 +313,10 @@ impl Driver for Fake {
     }
 }
 
-const SIZE: Format = Format { width: 180, height: 100, fps: 25.0, colours: Colours::BT709 };
+const SIZE: RawFormat = RawFormat { width: 180, height: 100, fps: 25.0, colours: Colours::BT709 };
 
 fn start(fake: &Arc<Fake>) -> Result<M2m<Fake>, M2mError> {
-    M2m::start(Arc::clone(fake), &Settings::default(), SIZE)
+    M2m::start(Arc::clone(fake), &EncoderSettings::default(), SIZE)
 }
 
 /// A picture whose colours say where its padding is, when it is taken for pixels.
@@ -379,8 +385,8 @@ fn key_frames_are_forced_and_sets_come_alone_or_not() {
 fn the_driver_is_told_how_colours_are_meant() {
     let colours = Colours { matrix: Matrix::Bt601, full_range: true, ..Colours::BT709 };
     let fake = Fake::new(KIND);
-    let format = Format { colours, ..SIZE };
-    M2m::start(Arc::clone(&fake), &Settings::default(), format).unwrap();
+    let format = RawFormat { colours, ..SIZE };
+    M2m::start(Arc::clone(&fake), &EncoderSettings::default(), format).unwrap();
     assert_eq!(fake.state.lock().unwrap().format.unwrap().colours, colours);
 }
 
@@ -412,7 +418,7 @@ fn what_no_picture_fits_in_is_refused() {
     let got = |code, width, height, line, planes| {
         let mut got = Pixels::wish(code, width, height, planes);
         got.planes.iter_mut().for_each(|plane| plane.bytes_per_line = line);
-        Layout::of(&got, SIZE).err()
+        PlaneLayout::of(&got, SIZE).err()
     };
     assert!(got(FourCc::YUV420, 180, 100, 192, 1).is_none());
     assert!(matches!(got(FourCc::YUV420, 160, 100, 192, 1), Some(M2mError::Size { .. })));
@@ -430,7 +436,7 @@ proptest::proptest! {
         let code = if nv12 { FourCc::NV12 } else { FourCc::YUV420 };
         let mut got = Pixels::wish(code, 180, lines, 1);
         got.planes[0].bytes_per_line = stride;
-        let layout = Layout::of(&got, SIZE).unwrap();
+        let layout = PlaneLayout::of(&got, SIZE).unwrap();
         let mut buffer = vec![0; room];
         let filled = layout.write(&picture(0), &mut [&mut buffer], at(0));
         proptest::prop_assert!(filled.used[0] as usize <= room);

@@ -8,12 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use openh264::decoder::{DecodedYUV, Decoder};
 use openh264::formats::YUVSource;
 
-use super::colours::Told;
+use super::colours::CodedColours;
 use super::hevc::{Hevc, HevcError};
 use super::idr;
-use super::message::{Coded, Outcome, Reply, Request};
-use super::pixels::{Decoded, Plane};
-use super::{Job, sandbox};
+use super::message::{ChildReply, ChildRequest, Coded, DecodeOutcome};
+use super::pixels::{DecodedPicture, PicturePlane};
+use super::{DecoderJob, sandbox};
 use crate::media::nal;
 
 /// Why the child gives no picture.
@@ -45,23 +45,24 @@ pub enum ChildError {
 }
 
 /// Answers requests until standard input ends. `h265`: whether those for H.265 are.
-pub fn run_child(job: Job, h265: bool) -> Result<(), ChildError> {
+pub fn run_child(job: DecoderJob, h265: bool) -> Result<(), ChildError> {
     // Before the sandbox, in which nothing can be opened.
     let hevc = if h265 { Hevc::open() } else { Err("it was not asked for".to_owned()) };
     sandbox::enter(job)?;
     std::panic::set_hook(Box::new(|_| {}));
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    while let Some(request) = Request::read(&mut input)? {
+    while let Some(request) = ChildRequest::read(&mut input)? {
         sandbox::grant_time()?;
         let made = catch_unwind(AssertUnwindSafe(|| answer(&request, &hevc)));
-        let reply =
-            made.unwrap_or_else(|_| Reply::words(Outcome::Undecodable, "the decoder panicked"));
+        let reply = made.unwrap_or_else(|_| {
+            ChildReply::words(DecodeOutcome::Undecodable, "the decoder panicked")
+        });
         reply.write(&mut output)?;
     }
     Ok(())
 }
 
-fn answer(request: &Request, hevc: &Result<Hevc, String>) -> Reply {
+fn answer(request: &ChildRequest, hevc: &Result<Hevc, String>) -> ChildReply {
     let turned = match request.coded {
         Coded::H264 => idr::as_idr(&request.nals),
         Coded::H265 => None,
@@ -73,16 +74,16 @@ fn answer(request: &Request, hevc: &Result<Hevc, String>) -> Reply {
             .decode(&annex_b, |picture| picture.render(request.form))
             .map_err(ChildError::from)
             .flatten(),
-        (Coded::H265, Err(why)) => return Reply::words(Outcome::NoDecoder, why),
+        (Coded::H265, Err(why)) => return ChildReply::words(DecodeOutcome::NoDecoder, why),
     };
     made.unwrap_or_else(|error| {
-        Reply::words(Outcome::Undecodable, &crate::base::fault::chain(&error))
+        ChildReply::words(DecodeOutcome::Undecodable, &crate::base::fault::chain(&error))
     })
 }
 
 /// A decoder of its own for every picture: nothing of one camera is left for the next.
-fn h264(annex_b: &[u8], request: &Request) -> Result<Reply, ChildError> {
-    let told = Told::of_h264(annex_b);
+fn h264(annex_b: &[u8], request: &ChildRequest) -> Result<ChildReply, ChildError> {
+    let told = CodedColours::of_h264(annex_b);
     let mut decoder = Decoder::new()?;
     if let Some(picture) = decoder.decode(annex_b)? {
         return decoded(&picture, told)?.render(request.form);
@@ -91,17 +92,20 @@ fn h264(annex_b: &[u8], request: &Request) -> Result<Reply, ChildError> {
     decoded(rest.last().ok_or(ChildError::NoPicture)?, told)?.render(request.form)
 }
 
-fn decoded<'a>(picture: &'a DecodedYUV<'_>, told: Told) -> Result<Decoded<'a>, ChildError> {
+fn decoded<'a>(
+    picture: &'a DecodedYUV<'_>,
+    told: CodedColours,
+) -> Result<DecodedPicture<'a>, ChildError> {
     let (width, height) = picture.dimensions();
     let half = (width.div_ceil(2), height.div_ceil(2));
     let (luma, u, v) = picture.strides();
     let planes = (
-        Plane::new(picture.y(), luma, (width, height)),
-        Plane::new(picture.u(), u, half),
-        Plane::new(picture.v(), v, half),
+        PicturePlane::new(picture.y(), luma, (width, height)),
+        PicturePlane::new(picture.u(), u, half),
+        PicturePlane::new(picture.v(), v, half),
     );
     match planes {
-        (Some(y), Some(u), Some(v)) => Ok(Decoded { planes: [y, u, v], told }),
+        (Some(y), Some(u), Some(v)) => Ok(DecodedPicture { planes: [y, u, v], told }),
         _ => Err(ChildError::NoPicture),
     }
 }

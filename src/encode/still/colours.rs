@@ -15,12 +15,12 @@ const NAL_SPS: u8 = 7;
 
 /// What a stream says of its colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct CodedColours {
     pub(super) matrix: Matrix,
     pub(super) full_range: bool,
 }
 
-impl Told {
+impl CodedColours {
     /// A stream that says nothing.
     pub(super) const NOTHING: Self = Self { matrix: Matrix::Other, full_range: false };
 
@@ -62,14 +62,14 @@ pub(super) struct ToRgb {
 impl ToRgb {
     /// For a stream that said so of pictures that are so high. Without a word it is what players
     /// assume: ITU-R BT.709 from 720 lines, else BT.601.
-    pub(super) fn of(told: Told, height: usize) -> Self {
+    pub(super) fn of(told: CodedColours, height: usize) -> Self {
         let (red_v, green_u, green_v, blue_u) = match told.matrix {
             Matrix::Bt601 => (91_881, -22_553, -46_802, 116_130),
             Matrix::Bt709 => (103_206, -12_276, -30_679, 121_609),
             Matrix::Bt2020 => (96_639, -10_784, -37_444, 123_299),
             Matrix::Other => {
                 let matrix = if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 };
-                return Self::of(Told { matrix, ..told }, height);
+                return Self::of(CodedColours { matrix, ..told }, height);
             }
         };
         let (black, luma, chroma) = if told.full_range { (0, 255, 255) } else { (16, 219, 224) };
@@ -99,7 +99,7 @@ impl ToRgb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::{Colours, Format, Picture, Settings, VideoEncoder};
+    use crate::encode::{Colours, EncoderSettings, Picture, RawFormat, VideoEncoder};
 
     fn near(got: [u8; 3], want: [u8; 3]) -> bool {
         got.iter().zip(want).all(|(&got, want)| got.abs_diff(want) <= 2)
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn bars_keep_their_colours_in_both_definitions() {
         // 75 % green and white of BT.709 and of BT.601.
-        let high = ToRgb::of(Told::NOTHING, 720);
+        let high = ToRgb::of(CodedColours::NOTHING, 720);
         assert!(near(high.rgb(133, 63, 52), [0, 191, 0]));
-        assert!(near(ToRgb::of(Told::NOTHING, 576).rgb(112, 72, 58), [0, 191, 0]));
+        assert!(near(ToRgb::of(CodedColours::NOTHING, 576).rgb(112, 72, 58), [0, 191, 0]));
         assert!(near(high.rgb(180, 128, 128), [191, 191, 191]));
         assert_eq!(high.rgb(255, 128, 128), [255, 255, 255]);
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_a_stream_says_goes_before_what_its_size_suggests() {
         let red = |matrix, full_range, y, u, v| {
-            near(ToRgb::of(Told::new(matrix, full_range), 720).rgb(y, u, v), [255, 0, 0])
+            near(ToRgb::of(CodedColours::new(matrix, full_range), 720).rgb(y, u, v), [255, 0, 0])
         };
         assert!(red(6, false, 81, 90, 240));
         assert!(red(5, true, 76, 85, 255));
@@ -130,14 +130,17 @@ mod tests {
     #[test]
     fn what_our_own_encoder_says_is_read_back() {
         let colours = Colours { matrix: Matrix::Bt601, full_range: true, ..Colours::BT709 };
-        let format = Format { width: 320, height: 180, fps: 25.0, colours };
-        let settings = Settings { encoder: crate::encode::Choice::Openh264, ..Settings::default() };
+        let format = RawFormat { width: 320, height: 180, fps: 25.0, colours };
+        let settings = EncoderSettings {
+            encoder: crate::encode::Choice::Openh264,
+            ..EncoderSettings::default()
+        };
         let mut encoder = VideoEncoder::open(settings, format).unwrap();
         let unit = encoder.encode(&Picture::black(320, 180), std::time::Duration::ZERO);
         let (sps, _) = unit.unwrap().unwrap().sets.unwrap();
-        let told = Told::of_h264(&nal::to_annex_b(&nal::length_prefixed([&sps[..]])));
-        assert_eq!(told, Told { matrix: Matrix::Bt601, full_range: true });
-        assert_eq!(Told::of_h264(&[]), Told::NOTHING);
-        assert_eq!(Told::of_h264(&[0, 0, 0, 1, 7, 0xff]), Told::NOTHING);
+        let told = CodedColours::of_h264(&nal::to_annex_b(&nal::length_prefixed([&sps[..]])));
+        assert_eq!(told, CodedColours { matrix: Matrix::Bt601, full_range: true });
+        assert_eq!(CodedColours::of_h264(&[]), CodedColours::NOTHING);
+        assert_eq!(CodedColours::of_h264(&[0, 0, 0, 1, 7, 0xff]), CodedColours::NOTHING);
     }
 }

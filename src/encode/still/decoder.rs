@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::message::{Coded, Form, HEAD_BYTES, KeyFrame, Outcome, Reply};
-use super::{CHILD_COMMAND, H265_FLAG, Job, Source};
+use super::message::{ChildReply, Coded, DecodeOutcome, Form, HEAD_BYTES, KeyFrame};
+use super::{CHILD_COMMAND, DecoderJob, H265_FLAG, HevcLibrary};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{
     DECODE_IDLE_TIME_MAX, DECODE_QUEUE_LEN_MAX, DECODE_TIME_MAX, DECODER_IDLE_TIME,
@@ -92,7 +92,7 @@ pub struct Still {
 }
 
 #[derive(Debug)]
-struct Ask {
+struct StillRequest {
     frame: KeyFrame,
     form: Form,
     reply: oneshot::Sender<Result<Still, StillError>>,
@@ -101,7 +101,7 @@ struct Ask {
 /// The way to a decoder child. Clones lead to the same.
 #[derive(Clone, Debug)]
 pub struct StillDecoder {
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<StillRequest>,
     wait_max: Duration,
 }
 
@@ -109,13 +109,19 @@ impl StillDecoder {
     /// Keeps a child for `job` while somebody asks: `program`, which must understand
     /// [`CHILD_COMMAND`].
     #[must_use]
-    pub fn keep(program: PathBuf, job: Job, h265: Source, supervisor: &Supervisor) -> Self {
+    pub fn keep(
+        program: PathBuf,
+        job: DecoderJob,
+        h265: HevcLibrary,
+        supervisor: &Supervisor,
+    ) -> Self {
         let (asks, asked) = mpsc::channel(DECODE_QUEUE_LEN_MAX);
         let (time_max, wait_max) = match job {
-            Job::Pictures => (DECODE_TIME_MAX, PICTURE_WAIT_MAX),
-            Job::Sprites => (DECODE_IDLE_TIME_MAX, SPRITE_WAIT_MAX),
+            DecoderJob::Pictures => (DECODE_TIME_MAX, PICTURE_WAIT_MAX),
+            DecoderJob::Sprites => (DECODE_IDLE_TIME_MAX, SPRITE_WAIT_MAX),
         };
-        let keeper = Arc::new(Keeper { program, job, h265, time_max, asked: Mutex::new(asked) });
+        let keeper =
+            Arc::new(DecoderTask { program, job, h265, time_max, asked: Mutex::new(asked) });
         let spec = TaskSpec::new(format!("decoder/{}", job.as_str()));
         supervisor.keep(spec.paused_at_most(DECODER_PAUSE_MAX), move |context| {
             Arc::clone(&keeper).live(context)
@@ -128,23 +134,23 @@ impl StillDecoder {
     /// Cancel safe: what nobody waits for any more is not begun.
     pub async fn still(&self, frame: KeyFrame, form: Form) -> Result<Still, StillError> {
         let (reply, answer) = oneshot::channel();
-        self.asks.try_send(Ask { frame, form, reply }).map_err(|_| StillError::Busy)?;
+        self.asks.try_send(StillRequest { frame, form, reply }).map_err(|_| StillError::Busy)?;
         let answer = tokio::time::timeout(self.wait_max, answer).await;
         answer.map_err(|_| StillError::Busy)?.map_err(|_| StillError::Stopped)?
     }
 }
 
 /// The task that has the child.
-struct Keeper {
+struct DecoderTask {
     program: PathBuf,
-    job: Job,
-    h265: Source,
+    job: DecoderJob,
+    h265: HevcLibrary,
     time_max: Duration,
     /// Locked by the one life that goes on.
-    asked: Mutex<mpsc::Receiver<Ask>>,
+    asked: Mutex<mpsc::Receiver<StillRequest>>,
 }
 
-impl Keeper {
+impl DecoderTask {
     async fn live(self: Arc<Self>, context: TaskContext) -> Result<Infallible, StillError> {
         let mut asked = self.asked.lock().await;
         tokio::select! {
@@ -155,7 +161,10 @@ impl Keeper {
     }
 
     /// Children one after the other, each from a first request until nobody asks.
-    async fn serve(&self, asked: &mut mpsc::Receiver<Ask>) -> Result<Infallible, StillError> {
+    async fn serve(
+        &self,
+        asked: &mut mpsc::Receiver<StillRequest>,
+    ) -> Result<Infallible, StillError> {
         loop {
             let Some(first) = asked.recv().await else { return std::future::pending().await };
             if first.reply.is_closed() {
@@ -175,8 +184,8 @@ impl Keeper {
     async fn attend(
         &self,
         mut worker: Worker,
-        first: Ask,
-        asked: &mut mpsc::Receiver<Ask>,
+        first: StillRequest,
+        asked: &mut mpsc::Receiver<StillRequest>,
     ) -> Result<(), StillError> {
         let mut next = Some(first);
         loop {
@@ -206,7 +215,7 @@ impl Keeper {
         }
     }
 
-    async fn one(&self, worker: &mut Worker, ask: &Ask) -> Result<Still, StillError> {
+    async fn one(&self, worker: &mut Worker, ask: &StillRequest) -> Result<Still, StillError> {
         let secs = self.time_max.as_secs();
         let Some(head) = ask.frame.head(ask.form) else {
             return Err(StillError::Undecodable { words: "it is too long".to_owned() });
@@ -223,16 +232,16 @@ impl Keeper {
             words.into_owned()
         };
         match reply.outcome {
-            Outcome::Picture => {
+            DecodeOutcome::Picture => {
                 let (width, height) = reply.size;
                 Ok(Still { width, height, bytes: reply.bytes.into() })
             }
-            Outcome::Undecodable => Err(StillError::Undecodable { words: words() }),
-            Outcome::NoDecoder if ask.frame.coded() == Coded::H265 => {
+            DecodeOutcome::Undecodable => Err(StillError::Undecodable { words: words() }),
+            DecodeOutcome::NoDecoder if ask.frame.coded() == Coded::H265 => {
                 let words = self.h265.why_not(&words());
                 Err(StillError::NoDecoder { words })
             }
-            Outcome::NoDecoder => Err(StillError::NoDecoder { words: words() }),
+            DecodeOutcome::NoDecoder => Err(StillError::NoDecoder { words: words() }),
         }
     }
 }
@@ -257,10 +266,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(program: &PathBuf, job: Job, h265: Source) -> Result<Self, StillError> {
+    fn start(program: &PathBuf, job: DecoderJob, h265: HevcLibrary) -> Result<Self, StillError> {
         let mut command = Command::new(program);
         command.args([CHILD_COMMAND, job.as_str()]);
-        if h265 == Source::Libde265 {
+        if h265 == HevcLibrary::Libde265 {
             command.arg(H265_FLAG);
         }
         let started = command
@@ -281,14 +290,14 @@ impl Worker {
         &mut self,
         head: &[u8; HEAD_BYTES],
         frame: &KeyFrame,
-    ) -> std::io::Result<Reply> {
+    ) -> std::io::Result<ChildReply> {
         self.input.write_all(head).await?;
         for piece in frame.pieces() {
             self.input.write_all(piece).await?;
         }
         let mut head = [0; HEAD_BYTES];
         self.output.read_exact(&mut head).await?;
-        let mut reply = Reply::announced(head)?;
+        let mut reply = ChildReply::announced(head)?;
         self.output.read_exact(&mut reply.bytes).await?;
         Ok(reply)
     }

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use super::colours::Told;
-use super::pixels::{Decoded, Plane};
+use super::colours::CodedColours;
+use super::pixels::{DecodedPicture, PicturePlane};
 use crate::base::limits::DECODE_PIXELS_MAX;
 
 /// The library's name; the number is that of its binary interface.
@@ -115,26 +115,26 @@ impl Hevc {
     pub(super) fn decode<T>(
         &self,
         annex_b: &[u8],
-        take: impl FnOnce(&Decoded<'_>) -> T,
+        take: impl FnOnce(&DecodedPicture<'_>) -> T,
     ) -> Result<T, HevcError> {
         // SAFETY: takes nothing.
         let context = unsafe { (self.new)() };
         if context.is_null() {
             return Err(HevcError::NoContext);
         }
-        let session = Session { hevc: self, context };
+        let session = HevcDecoder { hevc: self, context };
         let image = session.run(annex_b)?;
         Ok(take(&session.picture(image)?))
     }
 }
 
 /// A decoder of the library for one key frame.
-struct Session<'a> {
+struct HevcDecoder<'a> {
     hevc: &'a Hevc,
     context: Context,
 }
 
-impl Drop for Session<'_> {
+impl Drop for HevcDecoder<'_> {
     fn drop(&mut self) {
         // SAFETY: the context came from `new` and is given back once; its images are not used
         // any more, because they borrow from this session.
@@ -142,7 +142,7 @@ impl Drop for Session<'_> {
     }
 }
 
-impl Session<'_> {
+impl HevcDecoder<'_> {
     /// Feeds all of it; the first picture that comes.
     fn run(&self, annex_b: &[u8]) -> Result<Image, HevcError> {
         let length = c_int::try_from(annex_b.len()).map_err(|_| HevcError::NoPicture)?;
@@ -180,7 +180,7 @@ impl Session<'_> {
         Err(HevcError::Refused(unsafe { text((self.hevc.error)(code)) }))
     }
 
-    fn picture(&self, image: Image) -> Result<Decoded<'_>, HevcError> {
+    fn picture(&self, image: Image) -> Result<DecodedPicture<'_>, HevcError> {
         // SAFETY: here and below `image` is the picture that `run` was given last.
         let (chroma, bits) = unsafe { ((self.hevc.chroma)(image), (self.hevc.bits)(image, 0)) };
         if chroma != CHROMA_420 || !(8..=16).contains(&bits) {
@@ -190,11 +190,11 @@ impl Session<'_> {
         // SAFETY: as above.
         let (matrix, full_range) =
             unsafe { ((self.hevc.matrix)(image), (self.hevc.full_range)(image)) };
-        let told = Told::new(u8::try_from(matrix).unwrap_or(2), full_range != 0);
-        Ok(Decoded { planes: [plane(0)?, plane(1)?, plane(2)?], told })
+        let told = CodedColours::new(u8::try_from(matrix).unwrap_or(2), full_range != 0);
+        Ok(DecodedPicture { planes: [plane(0)?, plane(1)?, plane(2)?], told })
     }
 
-    fn plane(&self, image: Image, channel: c_int) -> Option<Plane<'_>> {
+    fn plane(&self, image: Image, channel: c_int) -> Option<PicturePlane<'_>> {
         let mut stride = 0;
         // SAFETY: the image is alive, the channel is one of the three of 4:2:0, and `stride` is
         // an int for the call to write.
@@ -220,9 +220,9 @@ impl Session<'_> {
         // before, of `width` samples; they live as long as the session.
         let bytes = unsafe { std::slice::from_raw_parts(samples, length) };
         if sample_bytes == 1 {
-            return Plane::new(bytes, stride, (width, height));
+            return PicturePlane::new(bytes, stride, (width, height));
         }
-        Plane::new(eight_bits(bytes, stride, width, bits - 8), width, (width, height))
+        PicturePlane::new(eight_bits(bytes, stride, width, bits - 8), width, (width, height))
     }
 }
 

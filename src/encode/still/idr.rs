@@ -52,7 +52,7 @@ pub(super) fn as_idr(nals: &[u8]) -> Option<Vec<u8>> {
 /// One slice NAL unit.
 fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
     let rbsp = decode_nal(nal).ok()?;
-    let mut from = Reader { octets: &rbsp, at: 0 };
+    let mut from = ParameterReader { octets: &rbsp, at: 0 };
     let mut to = Writer::default();
     let pps = header(&mut from, &mut to, nal[0] >> 5 & 3, context)?;
     if pps.entropy_coding_mode_flag {
@@ -73,7 +73,7 @@ fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
 
 /// Copies the header up to and with `dec_ref_pic_marking`, as that of an IDR picture.
 fn header<'a>(
-    from: &mut Reader<'_>,
+    from: &mut ParameterReader<'_>,
     to: &mut Writer,
     reference: u8,
     context: &'a h264_reader::Context,
@@ -117,7 +117,7 @@ fn header<'a>(
 
 /// The order of output, which begins anew.
 fn order(
-    from: &mut Reader<'_>,
+    from: &mut ParameterReader<'_>,
     to: &mut Writer,
     sps: &SeqParameterSet,
     pps: &PicParameterSet,
@@ -147,7 +147,7 @@ fn order(
 }
 
 /// Passes over the marking of a picture that is no IDR picture, §7.3.3.3.
-fn skip_marking(from: &mut Reader<'_>) -> Option<()> {
+fn skip_marking(from: &mut ParameterReader<'_>) -> Option<()> {
     if !from.bit()? {
         return Some(());
     }
@@ -168,7 +168,11 @@ fn skip_marking(from: &mut Reader<'_>) -> Option<()> {
 }
 
 /// Copies `slice_qp_delta` and the deblocking of an I slice.
-fn rest_of_header(from: &mut Reader<'_>, to: &mut Writer, pps: &PicParameterSet) -> Option<()> {
+fn rest_of_header(
+    from: &mut ParameterReader<'_>,
+    to: &mut Writer,
+    pps: &PicParameterSet,
+) -> Option<()> {
     to.ue(from.ue()?);
     if pps.deblocking_filter_control_present_flag {
         let off = from.ue()?;
@@ -197,13 +201,13 @@ fn escaped(header: u8, rbsp: &[u8]) -> Vec<u8> {
     out
 }
 
-struct Reader<'a> {
+struct ParameterReader<'a> {
     octets: &'a [u8],
     /// In bits.
     at: usize,
 }
 
-impl Reader<'_> {
+impl ParameterReader<'_> {
     fn bit(&mut self) -> Option<bool> {
         let octet = *self.octets.get(self.at / 8)?;
         let bit = octet >> (7 - self.at % 8) & 1 == 1;

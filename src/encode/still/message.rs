@@ -94,7 +94,7 @@ impl KeyFrame {
 
 /// A request as the child reads it.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct ChildRequest {
     pub(super) coded: Coded,
     pub(super) form: Form,
     /// Length-prefixed NAL units.
@@ -103,7 +103,7 @@ pub(super) struct Request {
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum DecodeOutcome {
     /// The picture follows.
     Picture,
     /// There is none in it; words follow.
@@ -114,8 +114,8 @@ pub(super) enum Outcome {
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) outcome: Outcome,
+pub(super) struct ChildReply {
+    pub(super) outcome: DecodeOutcome,
     /// Pixels across and down.
     pub(super) size: (u16, u16),
     pub(super) bytes: Vec<u8>,
@@ -145,7 +145,7 @@ fn wrong(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-impl Request {
+impl ChildRequest {
     /// Waits for the next request; `None` when the other side has closed the pipe.
     pub(super) fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
         let mut head = [0; HEAD_BYTES];
@@ -170,18 +170,18 @@ impl Request {
     }
 }
 
-impl Reply {
+impl ChildReply {
     /// Words instead of a picture.
-    pub(super) fn words(outcome: Outcome, words: &str) -> Self {
+    pub(super) fn words(outcome: DecodeOutcome, words: &str) -> Self {
         Self { outcome, size: (0, 0), bytes: words.as_bytes().to_vec() }
     }
 
     /// Writes it and sees that it leaves.
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let outcome = match self.outcome {
-            Outcome::Picture => 0,
-            Outcome::Undecodable => 1,
-            Outcome::NoDecoder => 2,
+            DecodeOutcome::Picture => 0,
+            DecodeOutcome::Undecodable => 1,
+            DecodeOutcome::NoDecoder => 2,
         };
         let length = u32::try_from(self.bytes.len()).map_err(|_| wrong("a picture too large"))?;
         to.write_all(&head(outcome, 0, self.size, length))?;
@@ -192,9 +192,9 @@ impl Reply {
     /// What `head` says, with room for the bytes that follow it.
     pub(super) fn announced(head: [u8; HEAD_BYTES]) -> io::Result<Self> {
         let outcome = match head[0] {
-            0 => Outcome::Picture,
-            1 => Outcome::Undecodable,
-            2 => Outcome::NoDecoder,
+            0 => DecodeOutcome::Picture,
+            1 => DecodeOutcome::Undecodable,
+            2 => DecodeOutcome::NoDecoder,
             _ => return Err(wrong("an unknown outcome")),
         };
         let bytes = vec![0; length(head, JPEG_BYTES_MAX)?];
@@ -224,21 +224,22 @@ mod tests {
             let mut bytes = frame.head(form).unwrap().to_vec();
             bytes.extend(frame.pieces().concat());
             let mut rest = &bytes[..];
-            let request = Request::read(&mut rest).unwrap().unwrap();
+            let request = ChildRequest::read(&mut rest).unwrap().unwrap();
             assert_eq!((request.coded, request.form), (Coded::H265, form));
             assert_eq!(request.nals, b"set\x07\x07\x07\x07");
-            assert!(Request::read(&mut rest).unwrap().is_none());
+            assert!(ChildRequest::read(&mut rest).unwrap().is_none());
         }
         assert!(frame(DECODE_REQUEST_BYTES_MAX).head(Form::Jpeg { width: None }).is_none());
     }
 
     #[test]
     fn a_reply_arrives_as_it_was_made() {
-        let reply = Reply { outcome: Outcome::Picture, size: (640, 360), bytes: vec![1, 2, 3] };
+        let reply =
+            ChildReply { outcome: DecodeOutcome::Picture, size: (640, 360), bytes: vec![1, 2, 3] };
         let mut bytes = Vec::new();
         reply.write(&mut bytes).unwrap();
         let (head, body) = bytes.split_first_chunk().unwrap();
-        let mut read = Reply::announced(*head).unwrap();
+        let mut read = ChildReply::announced(*head).unwrap();
         read.bytes.copy_from_slice(body);
         assert_eq!(read, reply);
     }
@@ -246,13 +247,13 @@ mod tests {
     #[test]
     fn no_length_makes_either_side_take_more_than_its_limit() {
         let endless = [0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
-        assert!(Reply::announced(endless).is_err());
-        assert!(Request::read(&mut &endless[..]).is_err());
+        assert!(ChildReply::announced(endless).is_err());
+        assert!(ChildRequest::read(&mut &endless[..]).is_err());
         for (at, value) in [(0, 9), (1, 9)] {
             let mut head = [0; HEAD_BYTES];
             head[at] = value;
-            assert!(Request::read(&mut &head[..]).is_err());
+            assert!(ChildRequest::read(&mut &head[..]).is_err());
         }
-        assert!(Reply::announced([3; HEAD_BYTES]).is_err());
+        assert!(ChildReply::announced([3; HEAD_BYTES]).is_err());
     }
 }

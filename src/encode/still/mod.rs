@@ -34,14 +34,14 @@ const H265_FLAG: &str = "--h265";
 
 /// What a child is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
+pub enum DecoderJob {
     /// Pictures that somebody waits for.
     Pictures,
     /// Sprites, in time that nobody else wants.
     Sprites,
 }
 
-impl Job {
+impl DecoderJob {
     /// The job as one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -60,7 +60,7 @@ impl Job {
 
 /// Where pictures of H.265 streams come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum HevcLibrary {
     /// From libde265, if it is installed.
     #[default]
     Libde265,
@@ -68,7 +68,7 @@ pub enum Source {
     Off,
 }
 
-impl Source {
+impl HevcLibrary {
     /// Why there is no such picture, when the child says `words`.
     fn why_not(self, words: &str) -> String {
         match self {
@@ -85,9 +85,9 @@ impl Source {
 
 /// How pictures are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Config {
+pub struct StillConfig {
     /// Where those of H.265 streams come from.
-    pub h265: Source,
+    pub h265: HevcLibrary,
 }
 
 /// The decoders of a daemon.
@@ -102,9 +102,9 @@ pub struct StillDecoders {
 impl StillDecoders {
     /// Keeps children of `program`, which must understand [`CHILD_COMMAND`].
     #[must_use]
-    pub fn keep(program: &std::path::Path, h265: Source, supervisor: &Supervisor) -> Self {
+    pub fn keep(program: &std::path::Path, h265: HevcLibrary, supervisor: &Supervisor) -> Self {
         let keep = |job| StillDecoder::keep(program.to_owned(), job, h265, supervisor);
-        Self { pictures: keep(Job::Pictures), sprites: keep(Job::Sprites) }
+        Self { pictures: keep(DecoderJob::Pictures), sprites: keep(DecoderJob::Sprites) }
     }
 }
 

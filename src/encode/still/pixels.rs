@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 
 use super::child::ChildError;
-use super::colours::{ToRgb, Told};
-use super::message::{Form, Outcome, Reply};
+use super::colours::{CodedColours, ToRgb};
+use super::message::{ChildReply, DecodeOutcome, Form};
 use crate::base::limits::DECODE_PIXELS_MAX;
 
 /// JPEG quality, 1 to 100: at 80 a 1280x720 picture takes about 100 KB.
@@ -14,7 +14,7 @@ pub(super) const JPEG_QUALITY: u8 = 80;
 
 /// One plane of a picture, 8 bits per sample.
 #[derive(Clone, Debug)]
-pub(super) struct Plane<'a> {
+pub(super) struct PicturePlane<'a> {
     pub(super) samples: Cow<'a, [u8]>,
     /// Samples from one row to the next, at least `width`.
     pub(super) stride: usize,
@@ -24,13 +24,13 @@ pub(super) struct Plane<'a> {
 
 /// A decoded picture.
 #[derive(Clone, Debug)]
-pub(super) struct Decoded<'a> {
+pub(super) struct DecodedPicture<'a> {
     /// Luma, then the two planes of chroma at half its sides, rounded up.
-    pub(super) planes: [Plane<'a>; 3],
-    pub(super) told: Told,
+    pub(super) planes: [PicturePlane<'a>; 3],
+    pub(super) told: CodedColours,
 }
 
-impl<'a> Plane<'a> {
+impl<'a> PicturePlane<'a> {
     /// `None` when the samples are fewer than the sides say.
     pub(super) fn new(
         samples: impl Into<Cow<'a, [u8]>>,
@@ -52,7 +52,7 @@ impl<'a> Plane<'a> {
     }
 
     /// The plane at another size, not larger: each sample is the mean of those it covers.
-    fn shrunk(&self, width: usize, height: usize) -> Plane<'static> {
+    fn shrunk(&self, width: usize, height: usize) -> PicturePlane<'static> {
         let mut samples = Vec::with_capacity(width * height);
         let mut sums = vec![0_u32; width];
         let columns: Vec<_> = (0..width).map(|x| covered(x, width, self.width)).collect();
@@ -70,7 +70,7 @@ impl<'a> Plane<'a> {
                 u8::try_from((sum + count / 2) / count).unwrap_or(u8::MAX)
             }));
         }
-        Plane { samples: Cow::Owned(samples), stride: width, width, height }
+        PicturePlane { samples: Cow::Owned(samples), stride: width, width, height }
     }
 }
 
@@ -80,17 +80,18 @@ fn covered(at: usize, to: usize, from: usize) -> std::ops::Range<usize> {
     begin..((at + 1) * from / to).max(begin + 1)
 }
 
-impl Decoded<'_> {
+impl DecodedPicture<'_> {
     fn size(&self) -> (usize, usize) {
         (self.planes[0].width, self.planes[0].height)
     }
 
-    fn shrunk(&self, (width, height): (usize, usize)) -> Decoded<'static> {
+    fn shrunk(&self, (width, height): (usize, usize)) -> DecodedPicture<'static> {
         let (half, low) = (width.div_ceil(2), height.div_ceil(2));
         let [y, u, v] = &self.planes;
         // Chroma is never averaged to more than there is.
-        let chroma = |plane: &Plane<'_>| plane.shrunk(half.min(plane.width), low.min(plane.height));
-        Decoded { planes: [y.shrunk(width, height), chroma(u), chroma(v)], told: self.told }
+        let chroma =
+            |plane: &PicturePlane<'_>| plane.shrunk(half.min(plane.width), low.min(plane.height));
+        DecodedPicture { planes: [y.shrunk(width, height), chroma(u), chroma(v)], told: self.told }
     }
 
     /// Three octets per pixel, row by row, in the colours of a picture that was `taken` so high.
@@ -111,7 +112,7 @@ impl Decoded<'_> {
     }
 
     /// Makes `form` of it.
-    pub(super) fn render(&self, form: Form) -> Result<Reply, ChildError> {
+    pub(super) fn render(&self, form: Form) -> Result<ChildReply, ChildError> {
         let (width, height) = self.size();
         if width * height > DECODE_PIXELS_MAX {
             return Err(ChildError::TooLarge { width, height });
@@ -136,7 +137,11 @@ impl Decoded<'_> {
             None => (size, to_jpeg(&rgb, size)?),
             Some(tile) => (tile, framed(&rgb, size, tile)),
         };
-        Ok(Reply { outcome: Outcome::Picture, size: (side(size.0)?, side(size.1)?), bytes })
+        Ok(ChildReply {
+            outcome: DecodeOutcome::Picture,
+            size: (side(size.0)?, side(size.1)?),
+            bytes,
+        })
     }
 }
 
@@ -179,15 +184,19 @@ pub(super) fn to_jpeg(rgb: &[u8], size: (usize, usize)) -> Result<Vec<u8>, Child
 mod tests {
     use super::*;
 
-    fn grey(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Decoded<'static> {
+    fn grey(
+        width: usize,
+        height: usize,
+        luma: impl Fn(usize, usize) -> u8,
+    ) -> DecodedPicture<'static> {
         let samples: Vec<_> = (0..height)
             .flat_map(|y| (0..width).map(move |x| (x, y)))
             .map(|(x, y)| luma(x, y))
             .collect();
         let half = (width.div_ceil(2), height.div_ceil(2));
-        let chroma = || Plane::new(vec![128; half.0 * half.1], half.0, half).unwrap();
-        let luma = Plane::new(samples, width, (width, height)).unwrap();
-        Decoded { planes: [luma, chroma(), chroma()], told: Told::NOTHING }
+        let chroma = || PicturePlane::new(vec![128; half.0 * half.1], half.0, half).unwrap();
+        let luma = PicturePlane::new(samples, width, (width, height)).unwrap();
+        DecodedPicture { planes: [luma, chroma(), chroma()], told: CodedColours::NOTHING }
     }
 
     #[test]
@@ -227,10 +236,15 @@ mod tests {
         ] {
             grey(7, 5, |_, _| 100).render(form).unwrap();
         }
-        let plane =
-            || Plane { samples: Cow::Borrowed(&[]), stride: 9_000, width: 9_000, height: 9_000 };
-        let huge = Decoded { planes: [plane(), plane(), plane()], told: Told::NOTHING };
+        let plane = || PicturePlane {
+            samples: Cow::Borrowed(&[]),
+            stride: 9_000,
+            width: 9_000,
+            height: 9_000,
+        };
+        let huge =
+            DecodedPicture { planes: [plane(), plane(), plane()], told: CodedColours::NOTHING };
         assert!(huge.render(Form::Jpeg { width: Some(16) }).is_err());
-        assert!(Plane::new(vec![0; 10], 4, (4, 3)).is_none());
+        assert!(PicturePlane::new(vec![0; 10], 4, (4, 3)).is_none());
     }
 }

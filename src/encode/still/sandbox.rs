@@ -5,7 +5,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
-use super::Job;
+use super::DecoderJob;
 use crate::base::limits::{DECODE_CPU_TIME_MAX, DECODE_MEMORY_BYTES_MAX};
 
 /// For pictures that somebody waits for: behind what records and serves, and not for ever.
@@ -17,7 +17,7 @@ const SPRITE_NICENESS: i32 = 19;
 const OUT_OF_MEMORY_SCORE: &str = "500";
 
 /// Bounds this process for good.
-pub(super) fn enter(job: Job) -> std::io::Result<()> {
+pub(super) fn enter(job: DecoderJob) -> std::io::Result<()> {
     let to = |max: u64| Rlimit { current: Some(max), maximum: Some(max) };
     // Before the daemon, whose own place in this order the child has inherited.
     let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
@@ -29,10 +29,10 @@ pub(super) fn enter(job: Job) -> std::io::Result<()> {
     setrlimit(Resource::Nofile, to(3))?;
     // What was not allowed to be lowered stays as it is: that is slower for others, not wrong.
     let _ = match job {
-        Job::Pictures => nice(PICTURE_NICENESS),
-        Job::Sprites => nice(SPRITE_NICENESS),
+        DecoderJob::Pictures => nice(PICTURE_NICENESS),
+        DecoderJob::Sprites => nice(SPRITE_NICENESS),
     };
-    if job == Job::Sprites {
+    if job == DecoderJob::Sprites {
         take_only_idle_time();
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::pace::Change;
 use super::{Job, RawError};
 use crate::base::fault::Fault;
 use crate::base::time::{BootTime, SharedClock};
-use crate::encode::{Colours, Encoded, Format, Picture, Scaler, VideoEncoder, scaled_height};
+use crate::encode::{Colours, Encoded, Picture, RawFormat, Scaler, VideoEncoder, scaled_height};
 use crate::ingest::run::{Run, Taken};
 use crate::stream::{Encoding, Stream};
 use crate::supervise::{Heartbeat, TaskContext};
@@ -99,7 +99,7 @@ impl Encoder {
         let from = (side(width), side(height));
         let small = self.job.width.filter(|&width| width < from.0);
         let to = small.map_or(from, |width| (width & !1, scaled_height(from, width & !1)));
-        let format = Format { width: to.0, height: to.1, fps: self.fps(), colours };
+        let format = RawFormat { width: to.0, height: to.1, fps: self.fps(), colours };
         let encoder = VideoEncoder::open(self.job.settings.clone(), format)?;
         Ok(Bench { kind, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
     }

@@ -38,7 +38,7 @@ pub(crate) use feed::{Closed, Feed};
 pub(crate) use tap::Tap;
 
 use crate::base::fault::{Class, Fault};
-use crate::encode::{EncodeError, Settings};
+use crate::encode::{EncodeError, EncoderSettings};
 use crate::media::codec::ParamsError;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -51,7 +51,7 @@ const END_TIME_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     /// How they are encoded.
-    pub(crate) settings: Settings,
+    pub(crate) settings: EncoderSettings,
     /// Pictures per second that the camera brings.
     pub(crate) fps: f32,
     /// Pixels across of what is published; `None`: those of the pictures. Never more than those.

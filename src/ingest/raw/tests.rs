@@ -50,7 +50,7 @@ impl House {
         let (stream, tap) = (Arc::clone(&self.main), self.taps.of(self.main.name()));
         let lives = Arc::new(AtomicU64::new(0));
         self.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-            let job = Job { settings: Settings::default(), fps: 25.0, width: None };
+            let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
             // The first life breaks; the second lasts.
             let life = lives.fetch_add(1, Relaxed);
             let alive = if life == 0 { alive } else { u64::MAX };
@@ -150,7 +150,7 @@ async fn pictures_in_other_colours_are_told_with_a_key_frame() {
     let mut reader = house.main.bus().subscribe(Allowance::Window);
     let (stream, tap) = (Arc::clone(&house.main), house.taps.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-        let job = Job { settings: Settings::default(), fps: 25.0, width: None };
+        let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
         let bt601 = Colours { matrix: Matrix::Bt601, ..Colours::BT709 };
         // A run may change over, and so may the next run: the sets say so either way.
         let take = move |feed: &Feed| {
@@ -207,7 +207,7 @@ async fn a_camera_that_panics_ends_its_own_run_and_says_so() {
     let house = House::new();
     let (stream, tap) = (Arc::clone(&house.main), house.taps.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-        let job = Job { settings: Settings::default(), fps: 25.0, width: None };
+        let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
         let take = |_: &Feed| -> Result<Infallible, Broke> { panic!("a driver nobody knows") };
         run(job, Arc::clone(&tap), Arc::clone(&stream), context, take)
     });

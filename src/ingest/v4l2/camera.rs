@@ -17,18 +17,19 @@ use crate::base::fault::chain;
 use crate::base::limits::{CAMERA_BUFFERS, PICTURE_SIDE_PIXELS_MAX, V4L2_FORMATS_MAX};
 use crate::v4l2::node::Role;
 use crate::v4l2::{
-    ControlId, Device, Driver, Format, FourCc, Frame, Interval, Kind, Queue, control, setting,
+    BufferType, ControlId, Driver, FourCc, FrameInterval, PixelFormat, Queue, VideoDevice,
+    VideoFrame, control, setting,
 };
 
 /// A camera that is open and has a format; it gives pictures when it is started.
 #[derive(Debug)]
 pub(super) struct Camera<D: Driver> {
     driver: Arc<D>,
-    kind: Kind,
+    kind: BufferType,
     /// How it was opened, for errors.
     device: String,
     /// What its pictures look like.
-    pub(super) format: Format,
+    pub(super) format: PixelFormat,
     pub(super) layout: Layout,
     /// Pictures per second, as it says.
     pub(super) fps: f32,
@@ -40,9 +41,9 @@ pub(super) fn open(
     path: &Path,
     config: &Config,
     stream: &str,
-) -> Result<Camera<Device>, CameraError> {
+) -> Result<Camera<VideoDevice>, CameraError> {
     let device = path.display().to_string();
-    let opened = Device::open(path);
+    let opened = VideoDevice::open(path);
     let opened = opened.map_err(|error| CameraError::of_call(&device, "open", &error))?;
     let camera = Camera::agree(Arc::new(opened), device, &config.wish)?;
     info!(
@@ -79,7 +80,7 @@ impl<D: Driver> Camera<D> {
             driver,
             kind,
             device,
-            format: Format::wish(codes[0], 0, 0, 1),
+            format: PixelFormat::wish(codes[0], 0, 0, 1),
             layout: Layout::of(codes[0]),
             fps: 0.0,
             queue: None,
@@ -110,13 +111,14 @@ impl<D: Driver> Camera<D> {
 
     fn set(&mut self, code: FourCc, wish: &Wish) -> Result<(), CameraError> {
         let (width, height) = wish.size();
-        let asked = Format::wish(code, width, height, Layout::of(code).planes());
+        let asked = PixelFormat::wish(code, width, height, Layout::of(code).planes());
         let got = self.driver.set_format(self.kind, &asked);
         self.format = got.map_err(|error| self.refused("VIDIOC_S_FMT", &error))?;
         self.layout = Layout::of(self.format.code);
         // A driver may have one pace only and refuse to talk about it.
-        let pace = self.driver.set_interval(self.kind, Interval::of_fps(wish.fps));
-        let pace = pace.or_else(|_| self.driver.interval(self.kind)).ok().and_then(Interval::fps);
+        let pace = self.driver.set_interval(self.kind, FrameInterval::of_fps(wish.fps));
+        let pace =
+            pace.or_else(|_| self.driver.interval(self.kind)).ok().and_then(FrameInterval::fps);
         #[allow(clippy::cast_possible_truncation)] // a handful of pictures per second
         let fps = pace.map_or(wish.fps(), |fps| fps as f32);
         self.fps = fps.clamp(0.1, 1_000.0);
@@ -174,7 +176,7 @@ impl<D: Driver> Camera<D> {
     pub(super) fn next<T>(
         &mut self,
         timeout: Duration,
-        read: impl FnOnce(&Frame<'_>) -> T,
+        read: impl FnOnce(&VideoFrame<'_>) -> T,
     ) -> Result<Option<T>, CameraError> {
         if self.queue.is_none() {
             self.start()?;

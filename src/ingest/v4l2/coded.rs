@@ -105,7 +105,7 @@ mod tests {
         state.contents = units.to_vec();
         state.pictures.extend(pictures.into_iter().map(|(bytes, skipped)| {
             let bytes = u32::try_from(bytes).unwrap();
-            fake::Picture { bytes, skipped, ..fake::Picture::default() }
+            fake::FakePicture { bytes, skipped, ..fake::FakePicture::default() }
         }));
         drop(state);
         fake

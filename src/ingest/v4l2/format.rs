@@ -1,8 +1,8 @@
 //! How a camera codes its pictures, and the way from there to I420.
 
-use crate::encode::convert::{self, ConvertError, JpegReader, Plane};
+use crate::encode::convert::{self, ConvertError, JpegReader, RawPlane};
 use crate::encode::{Colours, Picture};
-use crate::v4l2::{Format, FourCc};
+use crate::v4l2::{FourCc, PixelFormat};
 
 /// Which format is taken from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) struct Converter {
 
 impl Converter {
     /// For pictures of `format`.
-    pub(super) fn new(format: &Format) -> Self {
+    pub(super) fn new(format: &PixelFormat) -> Self {
         let strides = format.planes.iter().map(|plane| plane.bytes_per_line as usize);
         Self {
             layout: Layout::of(format.code),
@@ -172,8 +172,8 @@ impl Converter {
             }
             Layout::I420 => {
                 let luma = self.plane(planes, 0, 1);
-                let half = |plane: Plane<'_>| plane.stride / 2;
-                let u = Plane { stride: half(luma), ..behind(luma, self.height) };
+                let half = |plane: RawPlane<'_>| plane.stride / 2;
+                let u = RawPlane { stride: half(luma), ..behind(luma, self.height) };
                 let v = behind(u, self.height.div_ceil(2));
                 convert::i420([luma, u, v], into)
             }
@@ -187,15 +187,18 @@ impl Converter {
 
     /// Plane `n`, whose lines have at least `pixel_bytes` times the width; chroma planes may be
     /// narrower and say so.
-    fn plane<'a>(&self, planes: &[&'a [u8]], n: usize, pixel_bytes: usize) -> Plane<'a> {
+    fn plane<'a>(&self, planes: &[&'a [u8]], n: usize, pixel_bytes: usize) -> RawPlane<'a> {
         let bytes = planes.get(n).copied().unwrap_or_default();
         let stride = self.strides.get(n).copied().unwrap_or_default();
-        Plane { bytes, stride: if n == 0 { stride.max(self.width * pixel_bytes) } else { stride } }
+        RawPlane {
+            bytes,
+            stride: if n == 0 { stride.max(self.width * pixel_bytes) } else { stride },
+        }
     }
 }
 
 /// What stands behind `lines` lines of `plane`.
-fn behind(plane: Plane<'_>, lines: usize) -> Plane<'_> {
+fn behind(plane: RawPlane<'_>, lines: usize) -> RawPlane<'_> {
     let bytes = plane.bytes.get(plane.stride * lines..).unwrap_or_default();
-    Plane { bytes, stride: plane.stride }
+    RawPlane { bytes, stride: plane.stride }
 }

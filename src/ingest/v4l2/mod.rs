@@ -50,11 +50,11 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::{CAMERA_LOOK_PAUSE, CAMERA_OPEN_TIME_MAX, CAMERA_RELEASE_TIME_MAX};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
-use crate::encode::Settings;
+use crate::encode::EncoderSettings;
 use crate::stream::{State, Stream};
 use crate::supervise::TaskContext;
-use crate::v4l2::Device;
-use crate::v4l2::node::{self, Node, Role};
+use crate::v4l2::VideoDevice;
+use crate::v4l2::node::{self, Role, VideoNode};
 use crate::v4l2::setting::Value;
 use camera::Camera;
 use format::{Converter, Layout};
@@ -119,7 +119,7 @@ pub struct Config {
     /// Controls that are set at each opening, by key, in this order.
     pub controls: Vec<(String, Value)>,
     /// How raw pictures are encoded; of a camera that encodes, the bit rate.
-    pub encode: Settings,
+    pub encode: EncoderSettings,
     memory: Arc<Memory>,
 }
 
@@ -136,7 +136,7 @@ struct Memory {
     /// Held by the thread that has the camera.
     seat: Arc<Semaphore>,
     /// The nodes there were when none of them was a camera (a Pi has many that are encoders).
-    barren: Mutex<Vec<Node>>,
+    barren: Mutex<Vec<VideoNode>>,
 }
 
 impl Config {
@@ -146,7 +146,7 @@ impl Config {
         device: Choice,
         wish: Wish,
         controls: Vec<(String, Value)>,
-        encode: Settings,
+        encode: EncoderSettings,
     ) -> Self {
         let seat = Arc::new(Semaphore::new(1));
         let memory = Memory { seat, barren: Mutex::default() };
@@ -191,14 +191,14 @@ fn is_camera(path: &Path) -> bool {
     node::capability(path).is_ok_and(|who| matches!(who.role(), Role::Camera(_)))
 }
 
-fn listed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
+fn listed<'a>(nodes: impl IntoIterator<Item = &'a VideoNode>) -> String {
     let paths: Vec<_> = nodes.into_iter().map(|node| node.path.display().to_string()).collect();
     if paths.is_empty() { "none".to_owned() } else { paths.join(", ") }
 }
 
 /// A camera, the right to touch it, and who is told whether it gives pictures.
 struct Held {
-    camera: Camera<Device>,
+    camera: Camera<VideoDevice>,
     seat: OwnedSemaphorePermit,
     pulse: Arc<Pulse>,
 }
@@ -236,7 +236,7 @@ pub(super) async fn run(
 /// Publishes what a camera gives until something ends it.
 async fn filmed(
     held: Held,
-    settings: Settings,
+    settings: EncoderSettings,
     tap: Arc<Tap>,
     stream: Arc<Stream>,
     context: TaskContext,
@@ -276,7 +276,7 @@ async fn opened(
     }
 }
 
-fn open(config: &Config, pulse: &Pulse, stream: &str) -> Result<Camera<Device>, CameraError> {
+fn open(config: &Config, pulse: &Pulse, stream: &str) -> Result<Camera<VideoDevice>, CameraError> {
     let path = config.node()?;
     pulse.is_behind(&path);
     camera::open(&path, config, stream).inspect_err(|error| {

@@ -13,12 +13,12 @@ use super::{Choice, Config, Wish};
 use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, Clock, WallTime};
 use crate::encode::convert::ConvertError;
-use crate::encode::{Colours, Matrix, Picture, Settings};
+use crate::encode::{Colours, EncoderSettings, Matrix, Picture};
 use crate::ingest::run::Taken;
 use crate::media::ClockSource;
 use crate::v4l2::clock::monotonic;
 use crate::v4l2::fake::{self, Fake, Mode};
-use crate::v4l2::{self, Call, Format, FourCc, PlaneFormat, Stamp};
+use crate::v4l2::{self, BufferTime, Call, FourCc, PixelFormat, PlaneFormat};
 
 /// A camera as many are: raw pictures only small or slow, JPEG in all sizes.
 const MODES: [Mode; 3] =
@@ -87,8 +87,8 @@ impl Clock for Ticking {
     }
 }
 
-fn picture() -> fake::Picture {
-    fake::Picture { bytes: 100, ..fake::Picture::default() }
+fn picture() -> fake::FakePicture {
+    fake::FakePicture { bytes: 100, ..fake::FakePicture::default() }
 }
 
 fn reel(fake: &Fake) -> Reel<Fake> {
@@ -114,9 +114,9 @@ fn what_is_lost_is_counted_until_a_picture_is_taken() {
     let mut reel = reel(&fake);
     fake.state().pictures.extend([
         picture(),
-        fake::Picture { skipped: 2, ..picture() },
-        fake::Picture { error: true, ..picture() },
-        fake::Picture { skipped: 1, ..picture() },
+        fake::FakePicture { skipped: 2, ..picture() },
+        fake::FakePicture { error: true, ..picture() },
+        fake::FakePicture { skipped: 1, ..picture() },
         picture(),
     ]);
     assert_eq!(shown(&mut reel, Seen::Taken).unwrap().lost_before, 0);
@@ -131,8 +131,8 @@ fn a_stamp_of_the_driver_dates_the_picture_and_none_leaves_its_arrival() {
     let fake = camera(&MODES);
     let mut reel = reel(&fake);
     let ago = Duration::from_millis(40);
-    let stamp = Stamp::Monotonic(monotonic().saturating_sub(ago));
-    fake.state().pictures.extend([fake::Picture { stamp, ..picture() }, picture()]);
+    let stamp = BufferTime::Monotonic(monotonic().saturating_sub(ago));
+    fake.state().pictures.extend([fake::FakePicture { stamp, ..picture() }, picture()]);
     let stamped = shown(&mut reel, Seen::Taken).unwrap();
     assert_eq!(stamped.captured.source, ClockSource::Sender);
     let now = Ticking::default().wall().as_unix_nanos();
@@ -204,9 +204,9 @@ type Case<'a> = (FourCc, &'a [u32], &'a [&'a [u8]]);
 
 #[test]
 fn every_layout_finds_its_planes() {
-    let format = |code, lines: &[u32]| Format {
+    let format = |code, lines: &[u32]| PixelFormat {
         planes: lines.iter().map(|&l| PlaneFormat { bytes_per_line: l, size_bytes: 0 }).collect(),
-        ..Format::wish(code, 4, 2, 1)
+        ..PixelFormat::wish(code, 4, 2, 1)
     };
     let luma = [1, 2, 3, 4, 0, 0, 5, 6, 7, 8, 0, 0];
     let whole = [&luma[..], &[50, 60, 51, 61, 0, 0]].concat();
@@ -239,12 +239,12 @@ fn every_layout_finds_its_planes() {
 fn a_picture_says_the_colours_that_the_driver_told() {
     let fake = camera(&[(FourCc::NV12, 4, 2, 30)]);
     let told = |space| {
-        fake.state().colours = v4l2::Colours { space, ..v4l2::Colours::default() };
+        fake.state().colours = v4l2::PixelColours { space, ..v4l2::PixelColours::default() };
         // Sides so small are no camera's; only the format is of interest.
         let format = v4l2::Driver::set_format(
             &fake,
-            v4l2::Kind::Capture,
-            &Format::wish(FourCc::NV12, 4, 2, 1),
+            v4l2::BufferType::Capture,
+            &PixelFormat::wish(FourCc::NV12, 4, 2, 1),
         );
         let mut picture = Picture::black(4, 2);
         Converter::new(&format.unwrap()).convert(&[&[128; 24]], &mut picture).unwrap();
@@ -259,7 +259,7 @@ fn a_picture_says_the_colours_that_the_driver_told() {
 #[test]
 fn a_camera_that_is_away_is_told_with_those_that_are_there() {
     let device = Choice::Node(PathBuf::from("/dev/v4l/by-path/none"));
-    let config = Config::new(device, Wish::default(), Vec::new(), Settings::default());
+    let config = Config::new(device, Wish::default(), Vec::new(), EncoderSettings::default());
     assert!(!config.is_there());
     let told = config.not_there().to_string();
     assert!(told.starts_with("There is no camera at /dev/v4l/by-path/none."), "{told}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::park::{Parked, Reboot};
+use super::park::{ParkedRecording, Reboot};
 use crate::base::limits::{RECOVERY_ENTRIES_MAX, RECOVERY_TEXT_BYTES_MAX};
 use crate::base::time::WallTime;
 
@@ -70,7 +70,7 @@ impl Rung {
 
 /// Something that the box did to heal itself, and how often in a row for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct RecoveryEntry {
     /// The rung that was needed.
     #[serde(rename = "action")]
     pub rung: Rung,
@@ -88,7 +88,7 @@ pub struct Entry {
     pub boot: String,
 }
 
-impl Entry {
+impl RecoveryEntry {
     /// Something that happened once, now.
     pub(super) fn new(rung: Rung, part: &str, what: &str, boot: &str, now: WallTime) -> Self {
         let what = match what.char_indices().nth(RECOVERY_TEXT_BYTES_MAX / 4) {
@@ -115,7 +115,7 @@ impl Entry {
 
 /// A run of the daemon that nobody has ended yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Life {
+pub(super) struct DaemonLife {
     pub(super) boot: String,
     pub(super) since: String,
     /// How often the kernel had killed for want of memory in this boot when it began.
@@ -136,23 +136,24 @@ pub(super) enum Reset {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Book {
     /// Oldest first.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<RecoveryEntry>,
     /// Still there at the next start: the run ended without being told to.
-    pub(super) life: Option<Life>,
+    pub(super) life: Option<DaemonLife>,
     /// Reboots since a boot that lasted, see [`super::park`]; oldest first.
     #[serde(default)]
     pub(super) reboots: Vec<Reboot>,
     /// Recording is off.
     #[serde(default)]
-    pub(super) parked: Option<Parked>,
+    pub(super) parked: Option<ParkedRecording>,
 }
 
 impl Book {
     /// Adds an entry, as a repetition where it is one; says whether the file shall hear of it:
     /// the 3rd, 5th, 6th… restart of a part for the same reason does not wear the medium.
-    pub(super) fn add(&mut self, entry: Entry) -> bool {
+    pub(super) fn add(&mut self, entry: RecoveryEntry) -> bool {
         let part_only = entry.rung == Rung::PartRestart;
-        let same_part = |known: &&mut Entry| known.rung == entry.rung && known.part == entry.part;
+        let same_part =
+            |known: &&mut RecoveryEntry| known.rung == entry.rung && known.part == entry.part;
         let newest = self.entries.iter_mut().rev().find(same_part);
         if let Some(known) = newest.filter(|known| part_only && known.repeats(&entry)) {
             known.times += 1;
@@ -170,13 +171,24 @@ impl Book {
 
     /// What the end of the run before this one was, when it was none that somebody asked for and
     /// nobody noted it yet. `reset` is what the hardware says of how this boot came to be.
-    pub(super) fn previous_end(&self, boot: &str, now: WallTime, reset: Reset) -> Option<Entry> {
+    pub(super) fn previous_end(
+        &self,
+        boot: &str,
+        now: WallTime,
+        reset: Reset,
+    ) -> Option<RecoveryEntry> {
         let life = self.life.as_ref()?;
         if life.boot == boot {
             let since = WallTime::parse_rfc3339(&life.since)?;
             let noted = self.deaths(boot).any(|at| at >= since);
             return (!noted).then(|| {
-                Entry::new(Rung::DaemonRestart, DAEMON, "ended without being told to", boot, now)
+                RecoveryEntry::new(
+                    Rung::DaemonRestart,
+                    DAEMON,
+                    "ended without being told to",
+                    boot,
+                    now,
+                )
             });
         }
         let (rung, what) = if self.died_too_often(&life.boot) {
@@ -186,7 +198,7 @@ impl Book {
         } else {
             (Rung::BoardReset, UNEXPLAINED)
         };
-        Some(Entry::new(rung, BOARD, what, boot, now))
+        Some(RecoveryEntry::new(rung, BOARD, what, boot, now))
     }
 
     /// Whether the kernel has killed for want of memory during this life, of which it had done so
@@ -198,7 +210,8 @@ impl Book {
     /// The watchdog turns out to have reset the board before `boot`: its driver was loaded after the
     /// daemon began. Says whether that is news.
     pub(super) fn explain_reset(&mut self, boot: &str) -> bool {
-        let unexplained = |entry: &&mut Entry| entry.what == UNEXPLAINED && entry.boot == boot;
+        let unexplained =
+            |entry: &&mut RecoveryEntry| entry.what == UNEXPLAINED && entry.boot == boot;
         let Some(entry) = self.entries.iter_mut().rev().find(unexplained) else { return false };
         WATCHDOG.clone_into(&mut entry.what);
         self.own_last_reboot();
@@ -216,7 +229,7 @@ impl Book {
 
     fn deaths(&self, boot: &str) -> impl Iterator<Item = WallTime> {
         // What asked for it stands under the name of the part that hung, and is no second death.
-        let of_boot = move |entry: &&Entry| {
+        let of_boot = move |entry: &&RecoveryEntry| {
             entry.rung == Rung::DaemonRestart && entry.part == DAEMON && entry.boot == boot
         };
         self.entries.iter().filter(of_boot).filter_map(|entry| WallTime::parse_rfc3339(&entry.last))

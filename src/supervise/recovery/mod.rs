@@ -32,14 +32,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-pub use self::book::{Entry, Rung};
+pub use self::book::{RecoveryEntry, Rung};
 pub use self::file::RecoveryError;
 pub use self::outside::{
     ServiceEnd, bear_with, image_is_on_trial, leave_note, note_end, read, wait_for_reboot,
 };
-pub use self::park::Parked;
+pub use self::park::ParkedRecording;
 
-use self::book::{Book, Life, Reset};
+use self::book::{Book, DaemonLife, Reset};
 use crate::base::boot;
 use crate::base::limits::STOP_TIME_MAX;
 use crate::base::sync::{lock, wait};
@@ -69,7 +69,7 @@ struct Shared {
     changed: Condvar,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Tells those who have to stop or begin recording.
-    parked: watch::Sender<Option<Parked>>,
+    parked: watch::Sender<Option<ParkedRecording>>,
     /// Why the daemon runs with another configuration than the one that is there.
     reverted: Mutex<Option<String>>,
 }
@@ -121,7 +121,7 @@ impl RecoveryLog {
 
     /// Notes that `rung` was needed for `part` and why. Waits for nothing.
     pub fn note(&self, rung: Rung, part: &str, what: &str) {
-        let entry = Entry::new(rung, part, what, &self.boot, self.clock.wall());
+        let entry = RecoveryEntry::new(rung, part, what, &self.boot, self.clock.wall());
         let mut state = self.shared.lock();
         if state.book.add(entry) {
             state.unwritten = true;
@@ -131,7 +131,7 @@ impl RecoveryLog {
 
     /// Every entry, oldest first.
     #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<RecoveryEntry> {
         self.shared.lock().book.entries.clone()
     }
 
@@ -139,7 +139,7 @@ impl RecoveryLog {
     #[must_use]
     pub fn times_within(&self, rung: Rung, part: &str, window: Duration) -> u64 {
         let now = self.clock.wall().as_unix_nanos();
-        let recent = |entry: &&Entry| {
+        let recent = |entry: &&RecoveryEntry| {
             let at = WallTime::parse_rfc3339(&entry.last).map_or(now, WallTime::as_unix_nanos);
             let age =
                 u64::try_from(now.saturating_sub(at)).map_or(Duration::ZERO, Duration::from_nanos);
@@ -150,7 +150,7 @@ impl RecoveryLog {
 
     /// Whether recording is off, as it changes.
     #[must_use]
-    pub fn parked(&self) -> watch::Receiver<Option<Parked>> {
+    pub fn parked(&self) -> watch::Receiver<Option<ParkedRecording>> {
         self.shared.parked.subscribe()
     }
 
@@ -290,9 +290,9 @@ fn begin_life(book: &mut Book, data_dir: &Path, boot: &str, clock: &SharedClock)
         }
     }
     let (since, oom_kills) = (now.to_rfc3339(), file::oom_kills());
-    book.life = Some(Life { boot: boot.to_owned(), since, oom_kills });
+    book.life = Some(DaemonLife { boot: boot.to_owned(), since, oom_kills });
     book.settle(up);
-    let over = |parked: &Parked| parked.remaining(boot, now, up).is_zero();
+    let over = |parked: &ParkedRecording| parked.remaining(boot, now, up).is_zero();
     if book.parked.as_ref().is_some_and(over) {
         book.unpark();
         info!(part = "recovery", "parked long enough, recording goes on");

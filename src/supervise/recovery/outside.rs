@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::book::{BOARD, Book, DAEMON, Entry, FIVE_DEATHS, Rung};
+use super::book::{BOARD, Book, DAEMON, FIVE_DEATHS, RecoveryEntry, Rung};
 use super::{NAME, RecoveryError, file, this_boot};
 use crate::base::time::{BootTime, SharedClock};
 
@@ -62,7 +62,7 @@ pub fn note_end(
         _ if of_memory => "was killed when memory ran out".to_owned(),
         result => format!("ended by itself ({result}, {})", end.status),
     };
-    book.add(Entry::new(Rung::DaemonRestart, DAEMON, &what, &boot, clock.wall()));
+    book.add(RecoveryEntry::new(Rung::DaemonRestart, DAEMON, &what, &boot, clock.wall()));
     file::write(&path, &book)
 }
 
@@ -71,7 +71,7 @@ pub fn note_end(
 /// # Errors
 ///
 /// The log cannot be read.
-pub fn read(data_dir: &Path) -> Result<Vec<Entry>, RecoveryError> {
+pub fn read(data_dir: &Path) -> Result<Vec<RecoveryEntry>, RecoveryError> {
     Ok(file::read(&data_dir.join(NAME))?.entries)
 }
 
@@ -88,7 +88,7 @@ pub fn leave_note(
     clock: &SharedClock,
 ) -> Result<(), RecoveryError> {
     let mut note = Book::default();
-    note.add(Entry::new(rung, part, what, &this_boot(), clock.wall()));
+    note.add(RecoveryEntry::new(rung, part, what, &this_boot(), clock.wall()));
     file::write(&data_dir.join(NOTE_NAME), &note)
 }
 
@@ -114,7 +114,7 @@ pub fn wait_for_reboot(data_dir: &Path, clock: &SharedClock) -> Duration {
         if let Some(left) = left.filter(|left| !left.is_zero()) {
             return Ok(left);
         }
-        book.add(Entry::new(Rung::Reboot, BOARD, FIVE_DEATHS, &boot, now));
+        book.add(RecoveryEntry::new(Rung::Reboot, BOARD, FIVE_DEATHS, &boot, now));
         book.count_reboot(true, now);
         // This end is noted; the next start need not find it out.
         book.life = None;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::book::{BOARD, Book, Entry, Rung};
+use super::book::{BOARD, Book, RecoveryEntry, Rung};
 use crate::base::time::{BootTime, WallTime};
 
 /// Reboots older than this do not count, and a boot that lasted so long begins the count anew.
@@ -35,7 +35,7 @@ pub(super) struct Reboot {
 
 /// Recording is off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
+pub struct ParkedRecording {
     /// Since when, RFC 3339.
     pub since: String,
     /// Until when at the latest, RFC 3339.
@@ -47,7 +47,7 @@ pub struct Parked {
     pub(super) up_secs: u64,
 }
 
-impl Parked {
+impl ParkedRecording {
     /// How much longer at `now`, `up` after `boot` began: by whichever comes first, the date or
     /// the time that this boot spent parked.
     pub(super) fn remaining(&self, boot: &str, now: WallTime, up: BootTime) -> Duration {
@@ -92,12 +92,18 @@ impl Book {
         }
         let times = self.reboots.len();
         let what = format!("the board was booted again {times} times within an hour");
-        self.add(Entry::new(Rung::Park, BOARD, &format!("{what}; recording is off"), boot, now));
+        self.add(RecoveryEntry::new(
+            Rung::Park,
+            BOARD,
+            &format!("{what}; recording is off"),
+            boot,
+            now,
+        ));
         let nanos = i64::try_from(PARK_TIME.as_nanos()).unwrap_or(i64::MAX);
         let until = now.offset_nanos(nanos).to_rfc3339();
         let up_secs = up.since(BootTime::default()).as_secs();
         let (boot, since) = (boot.to_owned(), now.to_rfc3339());
-        self.parked = Some(Parked { since, until, what, boot, up_secs });
+        self.parked = Some(ParkedRecording { since, until, what, boot, up_secs });
         true
     }
 

@@ -1,4 +1,4 @@
-use super::book::{BOARD, Book, DAEMON, Entry, Life, Reset};
+use super::book::{BOARD, Book, DAEMON, DaemonLife, RecoveryEntry, Reset};
 use super::*;
 use crate::base::time::{BootTime, Clock, SystemClock, WallTime};
 
@@ -9,12 +9,18 @@ fn at(secs: i64) -> WallTime {
     WallTime::from_unix_nanos((1_760_000_000 + secs) * 1_000_000_000)
 }
 
-fn death(secs: i64) -> Entry {
-    Entry::new(Rung::DaemonRestart, DAEMON, "ended by itself (signal, SEGV)", BOOT, at(secs))
+fn death(secs: i64) -> RecoveryEntry {
+    RecoveryEntry::new(
+        Rung::DaemonRestart,
+        DAEMON,
+        "ended by itself (signal, SEGV)",
+        BOOT,
+        at(secs),
+    )
 }
 
 fn alive_since(secs: i64) -> Book {
-    let life = Life { boot: BOOT.to_owned(), since: at(secs).to_rfc3339(), oom_kills: 0 };
+    let life = DaemonLife { boot: BOOT.to_owned(), since: at(secs).to_rfc3339(), oom_kills: 0 };
     Book { life: Some(life), ..Book::default() }
 }
 
@@ -60,7 +66,13 @@ fn another_boot_tells_reset_from_reboot() {
 fn what_hangs_is_named_and_is_no_second_death() {
     let mut book = alive_since(0);
     for death_at in [10, 20, 30] {
-        book.add(Entry::new(Rung::DaemonRestart, "web/x", "did not beat", BOOT, at(death_at)));
+        book.add(RecoveryEntry::new(
+            Rung::DaemonRestart,
+            "web/x",
+            "did not beat",
+            BOOT,
+            at(death_at),
+        ));
         book.add(death(death_at));
     }
     assert_eq!(book.previous_end(OTHER, at(60), Reset::Unknown).unwrap().rung, Rung::BoardReset);
@@ -70,7 +82,8 @@ fn what_hangs_is_named_and_is_no_second_death() {
 fn a_flapping_camera_wears_nothing_and_pushes_nothing_out() {
     let mut book = Book::default();
     assert!(book.add(death(0)));
-    let restart = |what: &str| Entry::new(Rung::PartRestart, "gate/source", what, BOOT, at(1));
+    let restart =
+        |what: &str| RecoveryEntry::new(Rung::PartRestart, "gate/source", what, BOOT, at(1));
     let written = (0..1_000).filter(|_| book.add(restart("refused"))).count();
     assert!(written <= 11, "{written} writes for 1,000 restarts");
     assert_eq!(book.entries[1].times, 1_000);
@@ -83,7 +96,7 @@ fn a_flapping_camera_wears_nothing_and_pushes_nothing_out() {
 
 #[test]
 fn a_reason_has_an_end() {
-    let entry = Entry::new(Rung::PartRestart, "x", &"ü".repeat(100_000), BOOT, at(0));
+    let entry = RecoveryEntry::new(Rung::PartRestart, "x", &"ü".repeat(100_000), BOOT, at(0));
     assert!(entry.what.len() <= crate::base::limits::RECOVERY_TEXT_BYTES_MAX);
 }
 
@@ -107,7 +120,7 @@ fn the_log_outlives_the_daemon() {
 fn a_run_that_nobody_ended_is_seen_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let book = Book {
-        life: Some(Life { boot: this_boot(), since: at(0).to_rfc3339(), oom_kills: 0 }),
+        life: Some(DaemonLife { boot: this_boot(), since: at(0).to_rfc3339(), oom_kills: 0 }),
         ..Book::default()
     };
     file::write(&dir.path().join(NAME), &book).unwrap();
@@ -132,7 +145,7 @@ fn systemd_says_how_it_ended() {
 #[test]
 fn memory_that_ran_out_meanwhile_is_known() {
     let book = Book {
-        life: Some(Life { boot: BOOT.to_owned(), since: at(0).to_rfc3339(), oom_kills: 3 }),
+        life: Some(DaemonLife { boot: BOOT.to_owned(), since: at(0).to_rfc3339(), oom_kills: 3 }),
         ..Book::default()
     };
     assert!(book.ran_out_of_memory(BOOT, 4));
@@ -178,12 +191,16 @@ fn machine(up_secs: u64, secs: i64) -> SharedClock {
 /// A book whose last boot ended with five deaths, and one that its power took.
 fn ended_by(own: bool, book: Book, secs: i64) -> Book {
     let mut book = Book {
-        life: Some(Life { boot: OTHER.to_owned(), since: at(secs).to_rfc3339(), oom_kills: 0 }),
+        life: Some(DaemonLife {
+            boot: OTHER.to_owned(),
+            since: at(secs).to_rfc3339(),
+            oom_kills: 0,
+        }),
         ..book
     };
     for second in 0..if own { 5 } else { 0 } {
         let what = "ended by itself (signal, SEGV)";
-        book.add(Entry::new(Rung::DaemonRestart, DAEMON, what, OTHER, at(secs + second)));
+        book.add(RecoveryEntry::new(Rung::DaemonRestart, DAEMON, what, OTHER, at(secs + second)));
     }
     book
 }
@@ -279,7 +296,7 @@ fn a_parked_box_is_not_booted_again_and_never_reaches_the_start_limit() {
         let pause = bear_with(dir.path(), &machine(20 + now, second)).as_secs();
         let mut book = read();
         let died = at(second + i64::try_from(pause).unwrap());
-        book.add(Entry::new(Rung::DaemonRestart, DAEMON, "died", &this_boot(), died));
+        book.add(RecoveryEntry::new(Rung::DaemonRestart, DAEMON, "died", &this_boot(), died));
         file::write(&path, &book).unwrap();
         starts.push(now + pause + 1);
     }

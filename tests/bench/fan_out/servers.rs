@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::media::{RunId, TrackId, Tracks};
 use holdfast::serve::rtsp::RtspServer;
@@ -27,7 +27,7 @@ pub fn ours() -> ! {
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     let name = StreamName::parse("gate").unwrap();
     let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-    let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+    let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
     let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
     let directory = Arc::new(Directory::default());
     directory.replace(BTreeMap::from([(name, outlet)]));

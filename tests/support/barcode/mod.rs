@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
-use holdfast::encode::{Colours, Format, Picture, Settings, VideoEncoder};
+use holdfast::encode::{Colours, EncoderSettings, Picture, RawFormat, VideoEncoder};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
 };
@@ -96,8 +96,8 @@ pub struct Film {
 impl Film {
     pub fn new() -> Self {
         let gop = std::time::Duration::from_secs(1);
-        let settings = Settings { bitrate_bps: 400_000, gop, ..Settings::default() };
-        let format = Format { width: 320, height: 180, fps: 1.0, colours: Colours::BT709 };
+        let settings = EncoderSettings { bitrate_bps: 400_000, gop, ..EncoderSettings::default() };
+        let format = RawFormat { width: 320, height: 180, fps: 1.0, colours: Colours::BT709 };
         Self { encoder: VideoEncoder::open(settings, format).unwrap(), params: None }
     }
 

@@ -14,7 +14,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::board::Machine;
 use holdfast::dvr::{self, Dvr};
-use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
@@ -33,7 +33,7 @@ pub struct Setup {
     /// The program that makes pictures.
     pub decoder: PathBuf,
     /// Those of H.265 streams.
-    pub h265: Source,
+    pub h265: HevcLibrary,
     /// What is published is recorded.
     pub recorded: bool,
     pub clock: SharedClock,
@@ -44,7 +44,7 @@ impl Setup {
     /// An ordinary one that records nothing.
     pub fn new(decoder: PathBuf) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { decoder, h265: Source::Off, recorded: false, clock, ring_bytes: 64 << 20 }
+        Self { decoder, h265: HevcLibrary::Off, recorded: false, clock, ring_bytes: 64 << 20 }
     }
 }
 

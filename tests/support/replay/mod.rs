@@ -14,7 +14,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, WallTime};
 use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
-use holdfast::encode::still::{Source, StillDecoders};
+use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::Outlet;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::codec::Law;
@@ -231,7 +231,7 @@ impl Bench {
         let recorder =
             recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
         let writer = (!recorded).then(|| dvr.writer(&name, keep));
-        let decoder = StillDecoders::keep("/nonexistent".as_ref(), Source::Off, &supervisor);
+        let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
         let outlet = Arc::new(Outlet::new(&stream, recorder, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, outlet)]));

@@ -16,9 +16,9 @@ use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::request::json_body;
 use crate::serve::http::response::NO_STORE;
-use crate::v4l2::node::{self, Node, Offer, Role, Size};
+use crate::v4l2::node::{self, FrameSize, Offer, Role, VideoNode};
 use crate::v4l2::setting::{self, Setting, Value};
-use crate::v4l2::{ControlError, ControlType, Device};
+use crate::v4l2::{ControlError, ControlType, VideoDevice};
 
 #[derive(Serialize)]
 struct Devices {
@@ -105,10 +105,10 @@ pub(crate) async fn set_controls(
 }
 
 /// What is known of a node; `None` when it is no camera or has just gone.
-fn report(node: &Node) -> Option<DeviceReport> {
+fn report(node: &VideoNode) -> Option<DeviceReport> {
     let who = node::capability(&node.path).ok()?;
     let Role::Camera(_) = who.role() else { return None };
-    let device = Device::open(&node.path).ok()?;
+    let device = VideoDevice::open(&node.path).ok()?;
     Some(DeviceReport {
         id: node.key(),
         path: node.path.display().to_string(),
@@ -134,7 +134,7 @@ fn set(id: &str, wanted: &BTreeMap<String, Value>) -> Result<Vec<ControlReport>,
     let node = node::nodes().into_iter().find(|node| node.key() == id).ok_or_else(unknown)?;
     let who = node::capability(&node.path).map_err(|_| unknown())?;
     let Role::Camera(_) = who.role() else { return Err(unknown()) };
-    let device = Device::open(&node.path).map_err(|_| unknown())?;
+    let device = VideoDevice::open(&node.path).map_err(|_| unknown())?;
     let set = wanted.iter().map(|(key, value)| {
         let set = setting::set(&device, key, value);
         set.map(ControlReport::new).map_err(|error| refused(key, &error))
@@ -169,7 +169,7 @@ impl OfferReport {
 }
 
 impl SizeReport {
-    fn new(size: &Size) -> Self {
+    fn new(size: &FrameSize) -> Self {
         let (width, height) = (size.width, size.height);
         let ranges = width.0 != width.1 || height.0 != height.1;
         let smallest = ranges.then_some([width.0, height.0]);

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::base::time::{Trust, WallTime};
-use crate::board::{Disk, Report, Reserve};
+use crate::board::{BoardDisk, MachineReport, Reserve};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
 use crate::serve::http::context::HttpContext;
@@ -173,7 +173,7 @@ fn clock(context: &HttpContext) -> Check {
 }
 
 /// The board: what its heat, its supply and the age of its disk do to the recording.
-fn board(report: &Report) -> Check {
+fn board(report: &MachineReport) -> Check {
     let power = &report.power;
     let worn = report.disk.as_ref().is_some_and(is_worn);
     let (status, message) = if power.under_voltage == Some(true) {
@@ -192,7 +192,7 @@ fn board(report: &Report) -> Check {
     Check { name: "board".to_owned(), status, message: message.to_owned() }
 }
 
-fn is_worn(disk: &Disk) -> bool {
+fn is_worn(disk: &BoardDisk) -> bool {
     let used_up = disk.life_used_percent.is_some_and(|used| used >= LIFE_USED_PERCENT_SHOWN);
     used_up || disk.reserve == Some(Reserve::Urgent)
 }
@@ -278,7 +278,7 @@ mod tests {
     use crate::board::Power;
 
     fn told(power: Power) -> (Status, String) {
-        let check = board(&Report { power, ..Report::default() });
+        let check = board(&MachineReport { power, ..MachineReport::default() });
         (check.status, check.message)
     }
 

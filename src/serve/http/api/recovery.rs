@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
-use crate::supervise::recovery::{Entry, Parked, RecoveryLog};
+use crate::supervise::recovery::{ParkedRecording, RecoveryEntry, RecoveryLog};
 
 #[derive(Serialize)]
 struct Recovery {
     /// Why recording is off, while it is.
-    parked: Option<Parked>,
+    parked: Option<ParkedRecording>,
     /// Newest first.
     entries: Vec<Rung>,
 }
@@ -30,7 +30,7 @@ struct Rung {
     /// Its number on the ladder.
     rung: u8,
     #[serde(flatten)]
-    entry: Entry,
+    entry: RecoveryEntry,
 }
 
 /// `GET /api/v1/recovery`: the recovery log, newest entry first.
@@ -38,7 +38,7 @@ pub(crate) async fn recovery(State(context): At) -> impl IntoResponse {
     let log = context.supervisor.recovery();
     let parked = log.and_then(|log| log.parked().borrow().clone());
     let entries = log.map(RecoveryLog::entries).unwrap_or_default();
-    let numbered = |entry: Entry| Rung { rung: entry.rung.number(), entry };
+    let numbered = |entry: RecoveryEntry| Rung { rung: entry.rung.number(), entry };
     let entries = entries.into_iter().rev().map(numbered).collect();
     (NO_STORE, Json(Recovery { parked, entries }))
 }

@@ -12,7 +12,9 @@ use serde_json::json;
 
 use crate::base::boot;
 use crate::base::time::BootTime;
-use crate::board::{Board, Cpu, Disk, Memory, Os, Power, Report, Temperature, Written};
+use crate::board::{
+    Board, BoardDisk, Cpu, MachineReport, Memory, Os, Power, Temperature, WrittenTotal,
+};
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
 
@@ -53,9 +55,9 @@ struct BoardView<'a> {
 #[derive(Serialize)]
 struct DiskView<'a> {
     #[serde(flatten)]
-    disk: &'a Disk,
+    disk: &'a BoardDisk,
     /// Summed over boots.
-    written: Option<&'a Written>,
+    written: Option<&'a WrittenTotal>,
 }
 
 /// `GET /api/v1/system`. `device` is null until the ring was opened for the first time.
@@ -98,7 +100,7 @@ fn board(board: &Board) -> BoardView<'_> {
     }
 }
 
-fn disk(report: &Report) -> Option<DiskView<'_>> {
+fn disk(report: &MachineReport) -> Option<DiskView<'_>> {
     let disk = report.disk.as_ref()?;
     Some(DiskView { disk, written: report.written.as_ref() })
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::family;
-use crate::board::{Machine, Report};
+use crate::board::{Machine, MachineReport};
 
 /// Writes all of it.
 pub(super) fn encode(encoder: &mut DescriptorEncoder, machine: &Machine) -> fmt::Result {
@@ -28,7 +28,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder, machine: &Machine) -> fmt:
     disk(encoder, &report)
 }
 
-fn heat(encoder: &mut DescriptorEncoder, report: &Report) -> fmt::Result {
+fn heat(encoder: &mut DescriptorEncoder, report: &MachineReport) -> fmt::Result {
     let sensors = report.temperatures.iter();
     let values = sensors.map(|t| ([("sensor", t.sensor.as_str())], ConstGauge::new(t.celsius)));
     family(encoder, "board_temperature_celsius", "Temperatures", Gauge, values)?;
@@ -49,7 +49,7 @@ fn heat(encoder: &mut DescriptorEncoder, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-fn load(encoder: &mut DescriptorEncoder, report: &Report) -> fmt::Result {
+fn load(encoder: &mut DescriptorEncoder, report: &MachineReport) -> fmt::Result {
     let load = report.cpu.load.iter().flat_map(|load| ["1", "5", "15"].into_iter().zip(*load));
     let load = load.map(|(minutes, load)| ([("minutes", minutes)], ConstGauge::new(load)));
     family(encoder, "board_load", "Tasks that ran or waited, averaged", Gauge, load)?;
@@ -66,7 +66,7 @@ fn load(encoder: &mut DescriptorEncoder, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-fn disk(encoder: &mut DescriptorEncoder, report: &Report) -> fmt::Result {
+fn disk(encoder: &mut DescriptorEncoder, report: &MachineReport) -> fmt::Result {
     let Some(disk) = &report.disk else { return Ok(()) };
     let device = [("device", disk.device.as_str())];
     let written = report.written.as_ref().map(|w| (device, ConstCounter::new(w.bytes)));

@@ -34,7 +34,7 @@ pub enum TaskState {
 
 /// What a task shows of itself, in nanoseconds since boot.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct TaskPulse {
     beat_nanos: AtomicU64,
     /// When the turn of the task began that goes on; 0 between turns.
     turn_nanos: AtomicU64,
@@ -42,7 +42,7 @@ pub(super) struct Pulse {
     in_device: AtomicBool,
 }
 
-impl Pulse {
+impl TaskPulse {
     fn hangs(&self, now: BootTime, deadline: Option<Duration>) -> bool {
         let turn = self.turn_nanos.load(Relaxed);
         let turns = turn > 0 && now.since(BootTime::from_nanos(turn)) > HEARTBEAT_AGE_MAX;
@@ -56,10 +56,10 @@ impl Pulse {
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TaskEntry {
     pub(super) state: TaskState,
     pub(super) vital: Option<Duration>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<TaskPulse>,
     pub(super) restarts: u64,
     pub(super) last_error: Option<String>,
 }
@@ -85,10 +85,10 @@ pub struct TaskReport {
 
 /// The entries of all tasks.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<BTreeMap<String, Entry>>);
+pub(super) struct TaskBoard(Mutex<BTreeMap<String, TaskEntry>>);
 
-impl Board {
-    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+impl TaskBoard {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TaskEntry>> {
         lock(&self.0)
     }
 
@@ -115,7 +115,7 @@ impl Board {
 /// A task's own handle to say that it is alive. Cheap enough for every unit.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<TaskPulse>,
     pub(super) clock: SharedClock,
 }
 
