@@ -6,12 +6,12 @@ use crate::base::time::{Clock, Trust};
 use crate::board::Machine;
 use crate::dvr::{Dvr, RecordingState, RingState};
 use crate::gpio::{LedStatus, LedTrouble};
-use crate::live::Outlet;
-use crate::stream::{Directory, State};
+use crate::live::StreamOutputs;
+use crate::stream::{Directory, StreamState};
 
 /// Looks at everything; blocks on nothing but locks.
 pub(super) fn of(
-    outlets: &Directory<Outlet>,
+    outlets: &Directory<StreamOutputs>,
     dvr: &Dvr,
     machine: &Machine,
     clock: &dyn Clock,
@@ -22,8 +22,9 @@ pub(super) fn of(
     let count = |wanted| states.iter().filter(|state| **state == wanted).count();
     let ring = dvr.status();
     let power = machine.report().power.clone();
-    let offline =
-        outlets.values().any(|outlet| matches!(outlet.stream.state().0, State::Offline { .. }));
+    let offline = outlets
+        .values()
+        .any(|outlet| matches!(outlet.stream.state().0, StreamState::Offline { .. }));
     let has_room = matches!(ring.ring, RingState::Ready) && ring.short.is_none();
     let storage = !has_room || ring.bad_slots > 0 || count(RecordingState::Failed) > 0;
     let board = power.under_voltage == Some(true) || power.throttled == Some(true);

@@ -25,14 +25,14 @@ use crate::config::Config;
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
 use crate::gpio;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::serve::http::HttpContext;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
 use crate::serve::rtsp::{RtspServer, SessionRegistry};
 use crate::serve::tls::{Fingerprint, Tls};
 use crate::serve::{Foundation, Services};
-use crate::stream::{Directory, State};
+use crate::stream::{Directory, StreamState};
 use crate::supervise::recovery::{ParkedRecording, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
@@ -234,8 +234,11 @@ fn open_ring(
     // excused, and what is left is the thread's own.
     let spec = TaskSpec::vital("storage", STORAGE_HEARTBEAT_AGE_MAX);
     let (heartbeat, storage) = supervisor.enlist(spec);
-    let ring =
-        dvr::Config { data_dir: config.data_dir.clone(), size: config.ring_size, slot_bytes: None };
+    let ring = dvr::RingConfig {
+        data_dir: config.data_dir.clone(),
+        size: config.ring_size,
+        slot_bytes: None,
+    };
     Ok((Dvr::open(ring, Arc::clone(clock), Some(heartbeat))?, storage))
 }
 
@@ -263,8 +266,8 @@ fn allowed(wanted: &Config, recovery: &RecoveryLog) -> Config {
 }
 
 /// The line that `systemctl status` shows.
-fn status(outlets: &Directory<Outlet>) -> String {
+fn status(outlets: &Directory<StreamOutputs>) -> String {
     let all = outlets.all();
-    let live = all.values().filter(|outlet| outlet.stream.state().0 == State::Live).count();
+    let live = all.values().filter(|outlet| outlet.stream.state().0 == StreamState::Live).count();
     format!("{live} of {} streams live", all.len())
 }

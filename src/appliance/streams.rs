@@ -11,7 +11,7 @@ use crate::config::{Config, StreamConfig};
 use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
 use crate::ingest::{self, Entrance, Taps};
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::live::recorder::{self, Recorder};
 use crate::stream::{Directory, Stream};
 use crate::supervise::Supervisor;
@@ -23,7 +23,7 @@ struct Running {
     source: Supervisor,
     /// The recorder alone.
     recording: Supervisor,
-    outlet: Arc<Outlet>,
+    outlet: Arc<StreamOutputs>,
     entrance: Arc<Entrance>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Streams {
     decoders: StillDecoders,
     taps: Taps,
     running: BTreeMap<StreamName, Running>,
-    outlets: Arc<Directory<Outlet>>,
+    outlets: Arc<Directory<StreamOutputs>>,
     entrances: Arc<Directory<Entrance>>,
 }
 
@@ -55,7 +55,7 @@ impl Streams {
         clock: SharedClock,
         dvr: Dvr,
         decoders: StillDecoders,
-        outlets: Arc<Directory<Outlet>>,
+        outlets: Arc<Directory<StreamOutputs>>,
     ) -> Self {
         Self {
             supervisor,
@@ -90,7 +90,7 @@ impl Streams {
         let recorder = config
             .record
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &recording, record));
-        let outlet = Arc::new(Outlet::new(&stream, recorder, &self.decoders, &whole));
+        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let entrance = Arc::new(config.source.entrance());
         ingest::keep(config.source, stream, &self.taps, &source);
@@ -127,7 +127,8 @@ impl Streams {
         let source = &stream.outlet.stream;
         let recorder = config
             .map(|config| Recorder::keep(Arc::clone(source), &self.dvr, &stream.recording, config));
-        stream.outlet = Arc::new(Outlet::new(source, recorder, &self.decoders, &stream.whole));
+        stream.outlet =
+            Arc::new(StreamOutputs::new(source, recorder, &self.decoders, &stream.whole));
     }
 
     /// Lets servers find the streams that run now.

@@ -12,12 +12,12 @@ use crate::base::sync::lock;
 
 /// A shelf of bounded size. Clones are handles to the same.
 #[derive(Debug)]
-pub struct Shelf<K, V> {
+pub struct Cache<K, V> {
     bytes_max: usize,
     places: Arc<Mutex<CacheTable<K, V>>>,
 }
 
-impl<K, V> Clone for Shelf<K, V> {
+impl<K, V> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
         Self { bytes_max: self.bytes_max, places: Arc::clone(&self.places) }
     }
@@ -37,7 +37,7 @@ struct CachedRow<V> {
     asked: u64,
 }
 
-impl<K: Ord + Clone, V: Default> Shelf<K, V> {
+impl<K: Ord + Clone, V: Default> Cache<K, V> {
     /// An empty shelf with room for `bytes_max`.
     pub fn new(bytes_max: usize) -> Self {
         let places = CacheTable { held: BTreeMap::new(), asked: 0 };
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_asked_for_the_longest_leaves_first() {
-        let shelf = Shelf::<u32, Vec<u8>>::new(25);
+        let shelf = Cache::<u32, Vec<u8>>::new(25);
         for key in 0..3 {
             *shelf.take(&key).await = vec![1; 10];
             shelf.weigh(&key, 10);
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_makes_it_and_the_others_wait_for_that() {
-        let shelf = Shelf::<u32, Option<u32>>::new(100);
+        let shelf = Cache::<u32, Option<u32>>::new(100);
         let made = std::sync::atomic::AtomicU32::new(0);
         let ask = async || {
             let mut thing = shelf.take(&7).await;
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_failed_leaves_nothing_behind() {
-        let shelf = Shelf::<u32, Option<u32>>::new(100);
+        let shelf = Cache::<u32, Option<u32>>::new(100);
         for key in 0..10 {
             drop(shelf.take(&key).await);
         }

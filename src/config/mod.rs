@@ -41,7 +41,7 @@ pub struct Config {
     /// Where everything that lasts is kept.
     pub data_dir: PathBuf,
     /// How large the ring is.
-    pub ring_size: dvr::Size,
+    pub ring_size: dvr::RingSizing,
     /// Where the RTSP door listens.
     pub rtsp_listen: Vec<SocketAddr>,
     /// Where the RTSP door listens for TLS.
@@ -76,7 +76,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("/data"),
-            ring_size: dvr::Size::Percent(80),
+            ring_size: dvr::RingSizing::Percent(80),
             rtsp_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8554))],
             rtsps_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8322))],
             multicast: None,
@@ -163,7 +163,7 @@ pub fn text(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// Reads a ring's size as `ring.size` is written; a fault's path is that of the key.
-pub fn ring_size(text: &str) -> Result<dvr::Size, KeyFault> {
+pub fn ring_size(text: &str) -> Result<dvr::RingSizing, KeyFault> {
     let fault = |(wrong, right): (String, &str)| KeyFault {
         path: "ring.size".to_owned(),
         wrong,

@@ -44,14 +44,14 @@ pub(super) fn size(text: &str) -> Parsed<u64> {
 }
 
 /// The ring's size: a size, or 1 % to 95 % of the volume.
-pub(super) fn ring_size(text: &str) -> Parsed<dvr::Size> {
+pub(super) fn ring_size(text: &str) -> Parsed<dvr::RingSizing> {
     let Some(share) = text.trim().strip_suffix('%') else {
         return size(text)
-            .map(dvr::Size::Bytes)
+            .map(dvr::RingSizing::Bytes)
             .map_err(|_| (format!("{text:?} is not a ring size"), RING_SIZE));
     };
     match share.trim().parse::<u8>() {
-        Ok(percent @ 1..=95) => Ok(dvr::Size::Percent(percent)),
+        Ok(percent @ 1..=95) => Ok(dvr::RingSizing::Percent(percent)),
         _ => Err((format!("{text:?} is not a share"), "1% to 95%")),
     }
 }
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(size("5 MB"), Ok(5_000_000));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(ring_size("80%"), Ok(dvr::Size::Percent(80)));
+        assert_eq!(ring_size("80%"), Ok(dvr::RingSizing::Percent(80)));
         for bad in ["", "5", "GiB", "-1GiB", "5gib", "99999999999TiB", "1e3MB"] {
             assert!(size(bad).is_err(), "{bad:?}");
         }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dvr::store::size::Size;
+use crate::dvr::store::size::RingSizing;
 
 /// Where the ring is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct RingConfig {
     /// The directory that holds `ring/` and `index/`.
     pub data_dir: PathBuf,
     /// How large the ring is made, or grown to.
-    pub size: Size,
+    pub size: RingSizing,
     /// Size of a slot when the ring is made; chosen from the ring's size when `None`.
     pub slot_bytes: Option<u64>,
 }

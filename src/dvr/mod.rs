@@ -18,9 +18,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
-pub use self::catalogue::clock::{ClockRow, ClockTable, Step};
+pub use self::catalogue::clock::{ClockRow, ClockStep, ClockTable};
 pub use self::catalogue::days::{Day, days};
-pub use self::catalogue::facts::{End, Facts};
+pub use self::catalogue::facts::{End, RingFacts};
 pub use self::catalogue::listing::{
     Discontinuity, Gap, Listing, MarkView, PinView, Reason, Recording,
 };
@@ -28,14 +28,14 @@ pub use self::catalogue::pin::{NewPin, Pin, PinError};
 pub use self::catalogue::recent::DurableFragment;
 pub use self::catalogue::segment::RecordedSegment;
 pub use self::catalogue::shrink_plan::{Loss, Proposal, ShrinkError, Shrunk};
-pub use self::config::{Config, Retention};
-pub use self::disk::{Disk, DiskFile, Open, RealDisk, Volume, yield_to_others};
+pub use self::config::{Retention, RingConfig};
+pub use self::disk::{Disk, DiskFile, OpenMode, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
 pub use self::format::journal_record::{
-    Cause, Mark, Parsed, ProcessRun, Rebuild, Record, Resize, SegmentNumber, Trouble,
+    Cause, JournalRecord, LossRecord, Mark, Parsed, ProcessRun, Rebuild, Resize, SegmentNumber,
 };
-pub use self::format::seal::{Entry, Identity, SlotHeader};
-pub use self::format::slot::{Contents, Strictness, Tail};
+pub use self::format::seal::{FragmentEntry, Identity, SlotHeader};
+pub use self::format::slot::{SlotContents, Strictness, Tail};
 pub use self::read::cursor::{
     Depth, Direction, FragmentMeta, FragmentPlace, FragmentRead, Leases, RecordingCursor,
 };
@@ -44,10 +44,10 @@ pub use self::read::key_frame_lookup::{KeyFrameAt, KeyFrameLookup};
 pub use self::read::past::{LapSegments, PastLap};
 pub use self::read::replay::{Piece, Replay};
 pub use self::read::tool;
-pub use self::read::tool::{Lap, Reader};
+pub use self::read::tool::{FoundLap, RingReader};
 pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
-pub use self::store::size::Size;
-pub use self::store::state::{Durable, RecordingState, RingState, Status, StreamStatus};
+pub use self::store::size::RingSizing;
+pub use self::store::state::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
 
 use self::catalogue::continuity::LapExtents;
 use self::catalogue::lap::LapInfo;
@@ -55,9 +55,9 @@ use self::catalogue::listing;
 use self::store::index::IndexHandle;
 use self::store::indexer::{Indexer, OpenIndex};
 use self::store::journal::Journal;
-use self::store::messages::{Append, Ask, Command, JournalChange};
+use self::store::messages::{Append, JournalChange, JournalRequest, WriterCommand};
 use self::store::ring_writer::RingWriter;
-use self::store::state::{Shared, StreamLog};
+use self::store::state::{DvrState, StreamLog};
 use self::store::{capacity, shrink};
 use crate::base::limits::{
     INDEX_QUEUE_LEN_MAX, JOURNAL_ANSWER_TIME_MAX, JOURNAL_QUEUE_LEN_MAX, MARK_TEXT_BYTES_MAX,
@@ -71,17 +71,17 @@ use crate::wire::mp4::Fragment;
 /// The ring, its threads and what is known of it. Clones are handles to the same.
 #[derive(Clone, Debug)]
 pub struct Dvr {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     boot: Identity,
-    commands: SyncSender<Command>,
-    asks: SyncSender<Ask>,
+    commands: SyncSender<WriterCommand>,
+    asks: SyncSender<JournalRequest>,
     threads: Arc<Threads>,
 }
 
 /// The threads of one [`Dvr`]: they end when its last handle goes.
 #[derive(Debug)]
 struct Threads {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     ended: Mutex<Option<Receiver<()>>>,
 }
 
@@ -94,8 +94,8 @@ impl Drop for Threads {
 /// One stream's way into the ring.
 #[derive(Debug)]
 pub struct Writer {
-    shared: Arc<Shared>,
-    commands: SyncSender<Command>,
+    shared: Arc<DvrState>,
+    commands: SyncSender<WriterCommand>,
     log: Arc<StreamLog>,
 }
 
@@ -114,7 +114,7 @@ impl Dvr {
     /// [`Dvr::status`] and tried again until it works. `heartbeat` beats as long as the storage
     /// thread goes round; it stands still while the disk does.
     pub fn open(
-        config: Config,
+        config: RingConfig,
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
@@ -125,7 +125,7 @@ impl Dvr {
     pub fn open_on(
         disk: Arc<dyn Disk>,
         boot: Identity,
-        config: Config,
+        config: RingConfig,
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
     ) -> Result<Self, DvrError> {
@@ -157,12 +157,12 @@ impl Dvr {
     fn parts(
         disk: Arc<dyn Disk>,
         boot: Identity,
-        config: Config,
+        config: RingConfig,
         clock: SharedClock,
         heartbeat: Option<Heartbeat>,
         open_index: OpenIndex,
     ) -> (Self, RingWriter, Indexer, Journal) {
-        let shared = Arc::new(Shared::new(config.data_dir.clone(), disk, clock));
+        let shared = Arc::new(DvrState::new(config.data_dir.clone(), disk, clock));
         let (commands, queue) = sync_channel(STORAGE_QUEUE_LEN_MAX);
         let (notes_in, notes) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (asks, asked) = sync_channel(JOURNAL_QUEUE_LEN_MAX);
@@ -232,7 +232,7 @@ impl Dvr {
     /// Protects a range; returns when that is on the medium.
     pub async fn pin(&self, wish: NewPin) -> Result<PinView, PinError> {
         match self.ask(JournalChange::Pin(wish)).await? {
-            Record::Pin(pin) => Ok(PinView::from(&pin)),
+            JournalRecord::Pin(pin) => Ok(PinView::from(&pin)),
             _ => Err(not_answered()),
         }
     }
@@ -254,14 +254,14 @@ impl Dvr {
             return Err(PinError::Wrong(text));
         }
         match self.ask(JournalChange::Mark { stream, at, text }).await? {
-            Record::Mark(mark) => Ok(listing::mark(&mark)),
+            JournalRecord::Mark(mark) => Ok(listing::mark(&mark)),
             _ => Err(not_answered()),
         }
     }
 
-    async fn ask(&self, change: JournalChange) -> Result<Record, PinError> {
+    async fn ask(&self, change: JournalChange) -> Result<JournalRecord, PinError> {
         let (reply, answer) = oneshot::channel();
-        self.asks.try_send(Ask { change, reply }).map_err(|_| not_answered())?;
+        self.asks.try_send(JournalRequest { change, reply }).map_err(|_| not_answered())?;
         match tokio::time::timeout(JOURNAL_ANSWER_TIME_MAX, answer).await {
             Ok(Ok(done)) => done,
             _ => Err(not_answered()),
@@ -282,7 +282,7 @@ impl Dvr {
 
     /// What the journal says.
     #[must_use]
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> RingFacts {
         self.shared.facts().clone()
     }
 
@@ -344,7 +344,7 @@ impl Dvr {
         let late = "The disk has not taken it in time; /api/v1/storage tells whether it was done.";
         let not_now = || ShrinkError::NotNow(late.to_owned());
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(Command::Shrink { token, reply }).map_err(|_| not_now())?;
+        self.commands.try_send(WriterCommand::Shrink { token, reply }).map_err(|_| not_now())?;
         match tokio::time::timeout(SHRINK_ANSWER_TIME_MAX, answer).await {
             Ok(Ok(done)) => done,
             _ => Err(not_now()),
@@ -353,7 +353,7 @@ impl Dvr {
 
     /// How everything does.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> DvrStatus {
         self.shared.status()
     }
 
@@ -361,7 +361,7 @@ impl Dvr {
     /// Returns whether they ended in time. What is appended afterwards is refused.
     pub fn close(&self, limit: Duration) -> bool {
         self.shared.closing.store(true, Relaxed);
-        let _ = self.commands.try_send(Command::Wake);
+        let _ = self.commands.try_send(WriterCommand::Wake);
         let ended =
             self.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         ended.is_none_or(|ended| {
@@ -405,7 +405,7 @@ impl Writer {
         let room = waiting + bytes <= STORAGE_QUEUE_BYTES_MAX && !self.shared.is_closing();
         if room {
             self.log.wait(self.shared.clock.boot());
-            if self.commands.try_send(Command::Append(Box::new(append))).is_ok() {
+            if self.commands.try_send(WriterCommand::Append(Box::new(append))).is_ok() {
                 return Ok(());
             }
         }
@@ -460,7 +460,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // Without room the slot stays open until the next writer of the stream, or the end.
-        let _ = self.commands.try_send(Command::Rest(self.log.name.clone()));
+        let _ = self.commands.try_send(WriterCommand::Rest(self.log.name.clone()));
     }
 }
 

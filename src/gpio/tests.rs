@@ -425,9 +425,9 @@ fn an_event_protects_from_before_until_after_it() {
 #[tokio::test]
 async fn an_event_is_a_mark_and_a_protected_range_on_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let ring = dvr::Config {
+    let ring = dvr::RingConfig {
         data_dir: dir.path().to_owned(),
-        size: dvr::Size::Bytes(64 << 20),
+        size: dvr::RingSizing::Bytes(64 << 20),
         slot_bytes: None,
     };
     let dvr = Dvr::open(ring, Arc::new(SystemClock), None).unwrap();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use raw::Taps;
 
 use crate::base::fault::{Fault, chain};
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// What a stream's source is.
@@ -154,9 +154,9 @@ where
     let spec = TaskSpec::new(format!("{}/source", stream.name()));
     supervisor.keep(spec, move |context| {
         let (stream, clock) = (Arc::clone(&stream), Arc::clone(&context.clock));
-        if stream.state().0 == State::Live {
+        if stream.state().0 == StreamState::Live {
             // The last life panicked and could not say so.
-            stream.set_state(State::Starting, clock.wall());
+            stream.set_state(StreamState::Starting, clock.wall());
         }
         let stop = context.stop.clone();
         let ended = life(Arc::clone(&stream), context);
@@ -164,7 +164,7 @@ where
             let Err(error) = ended.await;
             if !stop.is_cancelled() {
                 stream.meter.restarted();
-                stream.set_state(State::Offline { reason: chain(&error) }, clock.wall());
+                stream.set_state(StreamState::Offline { reason: chain(&error) }, clock.wall());
             }
             Err(error)
         }

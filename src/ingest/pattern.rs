@@ -108,7 +108,7 @@ mod tests {
     use crate::base::name::StreamName;
     use crate::base::time::SystemClock;
     use crate::ingest::Taps;
-    use crate::stream::{Allowance, Next, State};
+    use crate::stream::{Allowance, Next, StreamState};
     use crate::supervise::Supervisor;
 
     #[tokio::test]
@@ -130,7 +130,7 @@ mod tests {
             since_key = if unit.random_access() { 0 } else { since_key + 1 };
             assert!(since_key < 10, "no key frame for a second");
         }
-        assert_eq!(stream.state().0, State::Live);
+        assert_eq!(stream.state().0, StreamState::Live);
         supervisor.stop().await;
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::base::fault::{Class, Fault};
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 use crate::supervise::TaskContext;
 
 /// Where the stream is.
@@ -40,7 +40,7 @@ pub async fn run(
 ) -> Result<Infallible, RedirectError> {
     let host = config.url.host_str().unwrap_or_default();
     let reason = format!("This stream is to be had at {host}; who asks here is sent there.");
-    stream.set_state(State::Waiting { reason }, context.clock.wall());
+    stream.set_state(StreamState::Waiting { reason }, context.clock.wall());
     context.heartbeat.beat();
     context.stop.cancelled().await;
     Err(RedirectError::Stopped)

@@ -12,7 +12,7 @@ use crate::base::time::{BootTime, MediaTime};
 use crate::encode::Encoded;
 use crate::media::codec::ParamsError;
 use crate::media::{AccessUnit, Captured, CodecParams, Entry, RunId, TrackId, Tracks};
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 
 /// What is known of a picture besides its pixels.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl Run {
             params,
             data: encoded.data,
         });
-        self.stream.set_state(State::Live, taken.captured.wall);
+        self.stream.set_state(StreamState::Live, taken.captured.wall);
         Ok(())
     }
 
@@ -156,9 +156,9 @@ pub(super) mod tests {
         let bare = Encoded { sets: None, ..key.clone() };
         run.publish(Some(second.clone()), taken(0, 3)).unwrap();
         run.publish(Some(bare.clone()), taken(40, 0)).unwrap();
-        assert_eq!(stream.state().0, State::Starting);
+        assert_eq!(stream.state().0, StreamState::Starting);
         run.publish(Some(Encoded { sets: key.sets.clone(), ..second }), taken(80, 1)).unwrap();
-        assert_eq!(stream.state().0, State::Starting, "sets alone begin nothing");
+        assert_eq!(stream.state().0, StreamState::Starting, "sets alone begin nothing");
         // The sets are known by now.
         run.publish(Some(bare), taken(120, 5)).unwrap();
         run.publish(Some(third), taken(160, 0)).unwrap();
@@ -166,7 +166,7 @@ pub(super) mod tests {
         assert!(first.random_access());
         assert_eq!(first.lost_before, 0, "nothing of this run was lost");
         assert!(!next(&mut reader).await.random_access());
-        assert_eq!(stream.state().0, State::Live);
+        assert_eq!(stream.state().0, StreamState::Live);
     }
 
     #[tokio::test]

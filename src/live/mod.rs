@@ -5,10 +5,10 @@
 
 pub mod hls;
 pub mod mse;
-mod outlet;
+mod outputs;
 pub mod recorder;
 pub mod rtsp;
 pub mod thumbnail;
 mod web_reader;
 
-pub use outlet::{Outlet, Readers};
+pub use outputs::{Readers, StreamOutputs};

@@ -17,7 +17,7 @@ use crate::base::limits::{
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
 use crate::media::{AccessUnit, Entry, Kind};
-use crate::stream::{Allowance, Next, State, Stream};
+use crate::stream::{Allowance, Next, Stream, StreamState};
 
 /// The newest picture of one stream as JPEG.
 #[derive(Debug)]
@@ -27,12 +27,12 @@ pub struct Thumbnail {
     decoder: StillDecoder,
     /// The newest pictures, the one asked for last at the end; locked while one is decoded, so
     /// that all who ask wait for that one.
-    newest: Mutex<Vec<Decoded>>,
+    newest: Mutex<Vec<DecodedStill>>,
     viewers: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug)]
-struct Decoded {
+struct DecodedStill {
     width: Option<u16>,
     jpeg: Bytes,
     arrived: BootTime,
@@ -42,7 +42,7 @@ struct Decoded {
 
 /// A picture and when it was taken.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct StillPicture {
     /// A JPEG file.
     pub jpeg: Bytes,
     /// When the camera took it.
@@ -97,7 +97,7 @@ impl Thumbnail {
     /// younger than [`SNAPSHOT_CACHE_TIME`].
     ///
     /// Cancel safe: a decode that nobody waits for any more is not begun.
-    pub async fn picture(&self, width: Option<u16>) -> Result<Picture, ThumbnailError> {
+    pub async fn picture(&self, width: Option<u16>) -> Result<StillPicture, ThumbnailError> {
         let mut newest = self.newest.lock().await;
         let unit = self.newest_key_frame()?;
         let now = self.clock.boot();
@@ -113,8 +113,8 @@ impl Thumbnail {
             newest.remove(0);
         }
         newest.push(decoded.clone());
-        let Decoded { jpeg, arrived, captured, .. } = decoded;
-        Ok(Picture { jpeg, captured, arrived, age: self.clock.boot().since(arrived) })
+        let DecodedStill { jpeg, arrived, captured, .. } = decoded;
+        Ok(StillPicture { jpeg, captured, arrived, age: self.clock.boot().since(arrived) })
     }
 
     /// The stream's newest key frame, if it is a live picture and was taken at `at` or before.
@@ -147,9 +147,9 @@ impl Thumbnail {
 
     fn why(&self) -> String {
         match self.stream.state().0 {
-            State::Offline { reason } | State::Waiting { reason } => reason,
-            State::Starting => "it is still starting".to_owned(),
-            State::Live => "the next key frame is awaited".to_owned(),
+            StreamState::Offline { reason } | StreamState::Waiting { reason } => reason,
+            StreamState::Starting => "it is still starting".to_owned(),
+            StreamState::Live => "the next key frame is awaited".to_owned(),
         }
     }
 
@@ -157,7 +157,7 @@ impl Thumbnail {
         &self,
         unit: &AccessUnit,
         width: Option<u16>,
-    ) -> Result<Decoded, ThumbnailError> {
+    ) -> Result<DecodedStill, ThumbnailError> {
         if !unit.is_sync() {
             let words = format!(
                 "stream '{}' sends no key pictures (entry: {}): set the camera to send I-frames",
@@ -173,7 +173,7 @@ impl Thumbnail {
         };
         let still = self.decoder.still(frame.ok_or_else(no_video)?, Form::Jpeg { width }).await?;
         let (arrived, captured) = (unit.arrived, unit.captured.wall);
-        Ok(Decoded { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
+        Ok(DecodedStill { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
     }
 
     /// Those who watch one picture after the other now.
@@ -206,7 +206,7 @@ impl Watcher {
     /// Waits for a picture that was not seen yet; those that came while nobody asked are passed
     /// over, and so are those that cannot be decoded. `None` when the stream is gone for good.
     /// Cancel safe.
-    pub async fn next(&mut self) -> Option<Picture> {
+    pub async fn next(&mut self) -> Option<StillPicture> {
         loop {
             match self.units.next().await {
                 Next::Item(unit) if unit.random_access() => {}

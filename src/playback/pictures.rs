@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use crate::base::cache::Shelf;
+use crate::base::cache::Cache;
 use crate::base::limits::{PAST_PICTURE_CACHE_BYTES_MAX, PAST_PICTURES_AT_ONCE, PICTURE_WAIT_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, WallTime};
@@ -25,7 +25,7 @@ pub struct PastPictures {
     dvr: Dvr,
     clock: SharedClock,
     decoder: StillDecoder,
-    made: Shelf<Key, Option<Bytes>>,
+    made: Cache<Key, Option<Bytes>>,
     turns: Arc<Semaphore>,
 }
 
@@ -102,7 +102,7 @@ impl PastPictures {
     /// Pictures out of `dvr`.
     #[must_use]
     pub fn new(dvr: Dvr, clock: SharedClock, decoder: StillDecoder) -> Self {
-        let (made, turns) = (Shelf::new(PAST_PICTURE_CACHE_BYTES_MAX), PAST_PICTURES_AT_ONCE);
+        let (made, turns) = (Cache::new(PAST_PICTURE_CACHE_BYTES_MAX), PAST_PICTURES_AT_ONCE);
         Self { dvr, clock, decoder, made, turns: Arc::new(Semaphore::new(turns)) }
     }
 

@@ -13,7 +13,7 @@ use crate::board::Machine;
 use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
 use crate::gpio::Panel;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::playback::Playback;
 use crate::playback::export::Exports;
 use crate::playback::export_jobs::ExportJobs;
@@ -26,7 +26,7 @@ use crate::supervise::Supervisor;
 #[derive(Debug)]
 pub struct Services {
     /// The configured streams and their outputs.
-    pub streams: Arc<Directory<Outlet>>,
+    pub streams: Arc<Directory<StreamOutputs>>,
     /// All tasks; its report is part of the health page.
     pub supervisor: Supervisor,
     /// The clock.

@@ -17,5 +17,5 @@ mod rate;
 mod state;
 mod window;
 
-pub use state::{Directory, Encoding, State, Stream};
+pub use state::{Directory, Encoding, Stream, StreamState};
 pub use window::{Allowance, Bounds, Bus, Item, Next, Publisher, Subscriber};

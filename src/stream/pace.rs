@@ -8,7 +8,7 @@ use crate::media::{AccessUnit, Entry, Interval, Kind, RunId};
 
 /// What is known of the pictures of one run.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct PicturePace {
     run: RunId,
     pictures: Interval,
     entries: Interval,
@@ -16,7 +16,7 @@ pub(super) struct Pace {
     pub(super) entry: Option<Entry>,
 }
 
-impl Pace {
+impl PicturePace {
     /// Counts a unit that is published. Another run begins anew, but for what was said last.
     pub(super) fn count(&mut self, unit: &AccessUnit) {
         if unit.params.kind() != Kind::Video {

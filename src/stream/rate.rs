@@ -17,11 +17,11 @@ const PACKET_HEAD_BYTES: u64 = 20 + 8 + 12;
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     run: RunId,
-    tracks: [Rate; TRACKS_MAX],
+    tracks: [BitRate; TRACKS_MAX],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Rate {
+struct BitRate {
     /// Where the stretch began, in nanoseconds of media time.
     since_nanos: Option<i64>,
     bytes: u64,

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::frame_rate::FrameRates;
-use super::pace::Pace;
+use super::pace::PicturePace;
 use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
@@ -22,7 +22,7 @@ use crate::media::{AccessUnit, Entry, RunId, TrackId, Tracks};
 
 /// How a stream is doing, in words that a person can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StreamState {
     /// Connecting, or connected and waiting for the first key frame.
     Starting,
     /// Units arrive.
@@ -39,7 +39,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl StreamState {
     /// The state as one lower-case word. Who waits is offline too; the reason says the rest.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -80,11 +80,11 @@ pub struct Stream {
     /// The one publisher, lent to the run that is on.
     publisher: Publisher<AccessUnit>,
     tracks: watch::Sender<Option<Arc<Tracks>>>,
-    state: watch::Sender<(State, WallTime)>,
+    state: watch::Sender<(StreamState, WallTime)>,
     runs: Mutex<u32>,
     rates: Mutex<Rates>,
     frame_rates: Mutex<FrameRates>,
-    pace: Mutex<Pace>,
+    pace: Mutex<PicturePace>,
     encoding: ArcSwapOption<Encoding>,
     /// What the source counted.
     pub meter: Meter,
@@ -101,7 +101,7 @@ impl Stream {
             bus,
             publisher,
             tracks: watch::Sender::new(None),
-            state: watch::Sender::new((State::Starting, now)),
+            state: watch::Sender::new((StreamState::Starting, now)),
             runs: Mutex::new(0),
             rates: Mutex::default(),
             frame_rates: Mutex::default(),
@@ -226,7 +226,7 @@ impl Stream {
 
     /// Changes the state. Since when is remembered from the first of a row of the same kind: a
     /// camera that is away for another reason than before has been away all the time.
-    pub fn set_state(&self, state: State, now: WallTime) {
+    pub fn set_state(&self, state: StreamState, now: WallTime) {
         self.state.send_if_modified(|old| {
             let changed = old.0 != state;
             if changed {
@@ -239,13 +239,13 @@ impl Stream {
 
     /// The state and since when.
     #[must_use]
-    pub fn state(&self) -> (State, WallTime) {
+    pub fn state(&self) -> (StreamState, WallTime) {
         self.state.borrow().clone()
     }
 
     /// The state as it changes.
     #[must_use]
-    pub fn watch_state(&self) -> watch::Receiver<(State, WallTime)> {
+    pub fn watch_state(&self) -> watch::Receiver<(StreamState, WallTime)> {
         self.state.subscribe()
     }
 
@@ -308,11 +308,11 @@ mod tests {
     fn another_reason_does_not_make_an_outage_younger() {
         let at = WallTime::from_unix_nanos;
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "rtsp_pull", at(1));
-        let offline = |reason: &str| State::Offline { reason: reason.to_owned() };
+        let offline = |reason: &str| StreamState::Offline { reason: reason.to_owned() };
         stream.set_state(offline("silent"), at(2));
         stream.set_state(offline("refused"), at(3));
         assert_eq!(stream.state(), (offline("refused"), at(2)));
-        stream.set_state(State::Live, at(4));
-        assert_eq!(stream.state(), (State::Live, at(4)));
+        stream.set_state(StreamState::Live, at(4));
+        assert_eq!(stream.state(), (StreamState::Live, at(4)));
     }
 }

@@ -80,7 +80,7 @@ pub enum Next<T> {
 
 #[derive(Debug)]
 struct Window<T> {
-    items: VecDeque<Held<T>>,
+    items: VecDeque<WindowItem<T>>,
     /// Sequence number of `items[0]`.
     first: u64,
     bytes: usize,
@@ -97,7 +97,7 @@ struct Window<T> {
 }
 
 #[derive(Debug)]
-struct Held<T> {
+struct WindowItem<T> {
     item: Arc<T>,
     /// Bytes of all items that came before it.
     before_bytes: u64,
@@ -112,13 +112,13 @@ struct Cursor {
 }
 
 #[derive(Debug)]
-struct Shared<T> {
+struct SharedWindow<T> {
     window: Mutex<Window<T>>,
     bounds: Bounds,
     grown: Notify,
 }
 
-impl<T> Shared<T> {
+impl<T> SharedWindow<T> {
     fn lock(&self) -> MutexGuard<'_, Window<T>> {
         // No code that can panic runs under this lock; a poisoned window is still a window.
         lock(&self.window)
@@ -127,7 +127,7 @@ impl<T> Shared<T> {
 
 /// The reading end, from which subscribers are made.
 #[derive(Debug)]
-pub struct Bus<T>(Arc<Shared<T>>);
+pub struct Bus<T>(Arc<SharedWindow<T>>);
 
 impl<T> Clone for Bus<T> {
     fn clone(&self) -> Self {
@@ -137,13 +137,13 @@ impl<T> Clone for Bus<T> {
 
 /// The writing end. There is one, and when it goes its readers are told [`Next::Ended`].
 #[derive(Debug)]
-pub struct Publisher<T>(Arc<Shared<T>>);
+pub struct Publisher<T>(Arc<SharedWindow<T>>);
 
 impl<T: Item> Bus<T> {
     /// Makes an empty window and its two ends.
     #[must_use]
     pub fn new(bounds: Bounds) -> (Publisher<T>, Self) {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedWindow {
             window: Mutex::new(Window {
                 items: VecDeque::new(),
                 first: 0,
@@ -206,7 +206,7 @@ impl<T: Item> Window<T> {
         self.held(at).map(|held| &held.item)
     }
 
-    fn held(&self, at: u64) -> Option<&Held<T>> {
+    fn held(&self, at: u64) -> Option<&WindowItem<T>> {
         let index = usize::try_from(at.checked_sub(self.first)?).ok()?;
         self.items.get(index)
     }
@@ -227,7 +227,7 @@ impl<T: Item> Window<T> {
             self.start_lost = false;
         }
         let (bytes, newest) = (item.bytes(), item.arrived());
-        self.items.push_back(Held { item, before_bytes: self.came_bytes });
+        self.items.push_back(WindowItem { item, before_bytes: self.came_bytes });
         self.bytes += bytes;
         self.came_bytes += bytes as u64;
         let needed_from = self.needed_from(bounds);
@@ -306,7 +306,7 @@ impl<T> Drop for Publisher<T> {
 /// One reader's place in the window.
 #[derive(Debug)]
 pub struct Subscriber<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SharedWindow<T>>,
     /// Names its cursor in the window.
     id: u64,
     /// The end of the window as last seen: where to look for a place to begin.

@@ -186,7 +186,7 @@ pub struct Shown {
     hidden: Vec<u32>,
     /// The sound that becomes FLAC.
     sound: Option<Track>,
-    /// The picture, and the sound beside it as it was recorded, if its silence is known.
+    /// The picture, and the sound beside it was recorded, if its silence is known.
     fillable: Option<(Track, Track)>,
 }
 

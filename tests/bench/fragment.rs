@@ -9,7 +9,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
-use holdfast::dvr::{Disk, Open, RealDisk};
+use holdfast::dvr::{Disk, OpenMode, RealDisk};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
 };
@@ -91,7 +91,7 @@ fn write_and_sync(bencher: Bencher<'_, '_>) {
 
 fn written(bencher: Bencher<'_, '_>, sync: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let file = RealDisk.open(&dir.path().join("slot"), Open::Create).expect("a new file");
+    let file = RealDisk.open(&dir.path().join("slot"), OpenMode::Create).expect("a new file");
     file.allocate(64 << 20).expect("64 MiB of space");
     let fragment = fragment(&units());
     let pieces: Vec<&[u8]> = fragment.pieces().map(|piece| &piece[..]).collect();

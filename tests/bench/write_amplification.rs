@@ -15,7 +15,7 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Retention, Size};
+use holdfast::dvr::{Dvr, Retention, RingConfig, RingSizing};
 use holdfast::live::recorder::Recorder;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -60,9 +60,9 @@ fn main() {
         return;
     }
     let volume = Volume::make();
-    let config = Config {
+    let config = RingConfig {
         data_dir: volume.mount(),
-        size: Size::Bytes(SLOT_BYTES * SLOTS),
+        size: RingSizing::Bytes(SLOT_BYTES * SLOTS),
         slot_bytes: Some(SLOT_BYTES),
     };
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).expect("threads");

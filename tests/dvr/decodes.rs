@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Reader, Retention, Size, tool};
+use holdfast::dvr::{Dvr, Retention, RingConfig, RingReader, RingSizing, tool};
 use holdfast::live::recorder::Recorder;
 use holdfast::media::{AccessUnit, RunId, Tracks};
 use holdfast::stream::Stream;
@@ -15,10 +15,10 @@ use holdfast::supervise::Supervisor;
 
 const CLOSE: Duration = Duration::from_secs(20);
 
-fn config(dir: &Path, slot_bytes: u64) -> Config {
-    Config {
+fn config(dir: &Path, slot_bytes: u64) -> RingConfig {
+    RingConfig {
         data_dir: dir.to_owned(),
-        size: Size::Bytes(slot_bytes * 10),
+        size: RingSizing::Bytes(slot_bytes * 10),
         slot_bytes: Some(slot_bytes),
     }
 }
@@ -92,7 +92,7 @@ fn slot_files(dir: &Path) -> Vec<std::path::PathBuf> {
 
 /// Every slot with footage decodes without a complaint; returns the frames in them.
 fn every_slot_decodes(dir: &Path) -> usize {
-    let laps: Vec<_> = Reader::open(dir).unwrap().laps().iter().map(|lap| lap.slot).collect();
+    let laps: Vec<_> = RingReader::open(dir).unwrap().laps().iter().map(|lap| lap.slot).collect();
     let mut frames = 0;
     for path in slot_files(dir) {
         let number: u32 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
@@ -126,7 +126,7 @@ async fn a_ring_that_wrapped_several_times_decodes_slot_by_slot() {
     let mut said = Vec::new();
     let verdict = tool::verify(dir.path(), &mut said).unwrap();
     assert!(verdict.is_sound() && verdict.torn_tails == 0, "{}", String::from_utf8_lossy(&said));
-    let reader = Reader::open(dir.path()).unwrap();
+    let reader = RingReader::open(dir.path()).unwrap();
     assert_eq!(reader.laps().len(), 10, "every slot is in use");
     // The first lap is number 1,025; ten slots are held: the ring went round several times.
     let newest = reader.laps()[9].generation;
@@ -161,7 +161,7 @@ async fn nothing_is_lost_between_source_and_ring() {
     drop(recorder);
     assert!(dvr.close(CLOSE));
     assert_eq!(every_slot_decodes(dir.path()), footage.frames * 2);
-    let reader = Reader::open(dir.path()).unwrap();
+    let reader = RingReader::open(dir.path()).unwrap();
     assert_eq!(reader.laps().len(), 1);
     let listing = tool::listings(&reader).unwrap().pop_first().unwrap().1;
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
@@ -197,7 +197,7 @@ async fn a_range_is_copied_into_files_that_play() {
     supervisor.stop().await;
     drop(recorder);
     assert!(dvr.close(CLOSE));
-    let reader = Reader::open(dir.path()).unwrap();
+    let reader = RingReader::open(dir.path()).unwrap();
     let runs = tool::listings(&reader).unwrap().pop_first().unwrap().1.runs;
     assert_eq!(runs.len(), 2);
     assert!(reader.laps().len() > 4, "the range goes over slots");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Reader, Recording, Retention, Size, Writer, tool};
+use holdfast::dvr::{Dvr, Recording, Retention, RingConfig, RingReader, RingSizing, Writer, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -95,9 +95,9 @@ fn scratch() -> tempfile::TempDir {
 }
 
 fn open(dir: &Path) -> Dvr {
-    let config = Config {
+    let config = RingConfig {
         data_dir: dir.to_owned(),
-        size: Size::Bytes(SLOT_BYTES * SLOTS),
+        size: RingSizing::Bytes(SLOT_BYTES * SLOTS),
         slot_bytes: Some(SLOT_BYTES),
     };
     Dvr::open(config, Arc::new(SystemClock), None).unwrap()
@@ -296,7 +296,7 @@ fn records_in(index: &Path) -> usize {
 
 /// What the slots themselves say, without an index.
 fn scan(dir: &Path) -> Vec<Vec<Recording>> {
-    let reader = Reader::open(dir).unwrap();
+    let reader = RingReader::open(dir).unwrap();
     let mut listings = tool::listings(&reader).unwrap();
     STREAMS.map(|stream| listings.remove(&name(stream)).unwrap().runs).into()
 }

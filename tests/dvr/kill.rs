@@ -12,7 +12,7 @@ use crate::harness::wait_for;
 use fastrand::Rng;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock, WallTime};
-use holdfast::dvr::{Reader, Recording, tool};
+use holdfast::dvr::{Recording, RingReader, tool};
 
 const KILLS: u32 = 60;
 /// Slots are decoded after so many kills, and at the end.
@@ -115,7 +115,7 @@ impl House {
     /// The runs of every stream, from the slots alone.
     fn read(&self) -> BTreeMap<String, Vec<Recording>> {
         let data = self.daemon.data_dir();
-        let mut found = match Reader::open(&data) {
+        let mut found = match RingReader::open(&data) {
             Ok(reader) => tool::listings(&reader).unwrap(),
             // It was killed before it had made its ring.
             Err(error) => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{Config, Dvr, Reader, Retention, RingState, Size, tool};
+use holdfast::dvr::{Dvr, Retention, RingConfig, RingReader, RingSizing, RingState, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -28,9 +28,9 @@ fn gate() -> StreamName {
 /// The child: records sound of 20 ms a unit, ten units a fragment, as fast as a clock of five
 /// times the speed, and prints every "durable until" in Unix milliseconds.
 fn record_for_ever(dir: &Path) -> ! {
-    let config = Config {
+    let config = RingConfig {
         data_dir: dir.to_owned(),
-        size: Size::Bytes(SLOT_BYTES * 16),
+        size: RingSizing::Bytes(SLOT_BYTES * 16),
         slot_bytes: Some(SLOT_BYTES),
     };
     let clock = Arc::new(SystemClock);
@@ -135,7 +135,7 @@ fn check(dir: &Path, told: Option<i64>, kill: u64) {
     let mut said = Vec::new();
     let verdict = tool::verify(dir, &mut said).unwrap();
     assert!(verdict.is_sound(), "kill {kill}: {}", String::from_utf8_lossy(&said));
-    let reader = Reader::open(dir).unwrap();
+    let reader = RingReader::open(dir).unwrap();
     let listings = tool::listings(&reader).unwrap();
     let end = listings.get(&gate()).and_then(|listing| listing.runs.last()).map(|run| run.end);
     let end = end.map_or(0, WallTime::as_unix_millis);

@@ -20,8 +20,8 @@ use fastrand::Rng;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{
-    Config, Disk, DiskFile, Dvr, DvrError, Entry, Open, Reader, RealDisk, Retention, RingState,
-    Size, Volume, Writer, tool,
+    Disk, DiskFile, Dvr, DvrError, FragmentEntry, OpenMode, RealDisk, Retention, RingConfig,
+    RingReader, RingSizing, RingState, Volume, Writer, tool,
 };
 use holdfast::media::codec::Law;
 use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
@@ -49,7 +49,7 @@ const NEXT_BOOT: [u8; 16] = [7; 16];
 struct Known {
     stream: StreamName,
     slot: u32,
-    entry: Entry,
+    entry: FragmentEntry,
 }
 
 impl Known {
@@ -77,7 +77,7 @@ struct Found {
 impl Found {
     /// Reads them; `None` where there is no ring yet.
     fn read(data: &Path) -> Result<Option<Self>, String> {
-        let reader = match Reader::open(data) {
+        let reader = match RingReader::open(data) {
             Ok(reader) => reader,
             Err(DvrError::Gone { .. }) => return Ok(None),
             Err(error) => return Err(format!("the ring cannot be opened: {error}")),
@@ -365,8 +365,8 @@ impl Recorder {
     /// Opens the ring under `data`, or makes one of 16 slots.
     fn open(disk: Arc<dyn Disk>, data: &Path) -> Self {
         const SLOT_BYTES: u64 = 64 << 10;
-        let size = Size::Bytes(16 * SLOT_BYTES);
-        let config = Config { data_dir: data.to_owned(), size, slot_bytes: Some(SLOT_BYTES) };
+        let size = RingSizing::Bytes(16 * SLOT_BYTES);
+        let config = RingConfig { data_dir: data.to_owned(), size, slot_bytes: Some(SLOT_BYTES) };
         let dvr = Dvr::open_on(disk, NEXT_BOOT, config, Arc::new(SystemClock), None).unwrap();
         wait_for("the ring is ready", Duration::from_secs(5), || {
             (dvr.status().ring == RingState::Ready).then_some(())
@@ -436,7 +436,7 @@ struct NoSyncFile {
 }
 
 impl Disk for NoSync {
-    fn open(&self, path: &Path, how: Open) -> std::io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> std::io::Result<Arc<dyn DiskFile>> {
         let is_slot = path.extension().is_some_and(|extension| extension == "mp4");
         Ok(Arc::new(NoSyncFile { file: RealDisk.open(path, how)?, is_slot }))
     }

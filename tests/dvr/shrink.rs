@@ -12,7 +12,7 @@ use crate::harness::{need, run, wait_for};
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{self, Dvr, NewPin, Reader, Retention, RingState, Size};
+use holdfast::dvr::{self, Dvr, NewPin, Retention, RingReader, RingSizing, RingState};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -50,9 +50,9 @@ fn unit(begins: WallTime, second: u32, bytes: usize) -> Arc<AccessUnit> {
 
 /// Fills a ring of 16 MiB and protects the oldest lap that is left in it; returns that lap.
 fn fill(data_dir: &Path) -> u64 {
-    let config = dvr::Config {
+    let config = dvr::RingConfig {
         data_dir: data_dir.to_owned(),
-        size: Size::Bytes(16 * MIB),
+        size: RingSizing::Bytes(16 * MIB),
         slot_bytes: None,
     };
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
@@ -88,7 +88,7 @@ fn fill(data_dir: &Path) -> u64 {
 
 /// The laps that the files hold, oldest first.
 fn laps(data_dir: &Path) -> Vec<u64> {
-    let reader = Reader::open(data_dir).unwrap();
+    let reader = RingReader::open(data_dir).unwrap();
     reader.laps().iter().map(|lap| lap.generation).collect()
 }
 

@@ -345,9 +345,9 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
     let film = crate::footage::footage(1, 25, 200);
     let key = film.units.iter().find(|unit| unit.random_access()).unwrap();
     let clock = Arc::new(SystemClock);
-    let config = dvr::Config {
+    let config = dvr::RingConfig {
         data_dir: daemon.data_dir(),
-        size: dvr::Size::Bytes(ring_bytes),
+        size: dvr::RingSizing::Bytes(ring_bytes),
         slot_bytes: None,
     };
     let dvr = Dvr::open(config, clock.clone(), None).unwrap();

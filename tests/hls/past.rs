@@ -20,7 +20,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{
     BootTime, Clock, ClockQuality, MediaTime, SharedClock, SystemClock, Trust, WallTime,
 };
-use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
 use holdfast::media::codec::Law;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
@@ -464,9 +464,9 @@ struct Ring {
 
 impl Ring {
     fn new(dir: tempfile::TempDir, clock: Arc<TestClock>) -> Self {
-        let config = dvr::Config {
+        let config = dvr::RingConfig {
             data_dir: dir.path().to_owned(),
-            size: Size::Bytes(128 << 20),
+            size: RingSizing::Bytes(128 << 20),
             slot_bytes: Some(256 << 10),
         };
         let shared: SharedClock = clock.clone();

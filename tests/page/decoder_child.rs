@@ -14,7 +14,7 @@ use holdfast::base::time::{Clock, MediaTime, SystemClock};
 use holdfast::encode::still::{Form, HevcLibrary, KeyFrame, StillDecoders, StillError};
 use holdfast::media::codec::ParamsError;
 use holdfast::media::{CodecParams, RunId, Tracks, nal};
-use holdfast::stream::State;
+use holdfast::stream::StreamState;
 use holdfast::supervise::Supervisor;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
@@ -220,7 +220,7 @@ async fn answer(
     let door = TestBox::open_with(Setup { h265, ..Setup::new(program) }).await;
     let (params, data) = (Arc::clone(frame.0), frame.1.clone());
     door.stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
-    door.stream.set_state(State::Live, door.clock.wall());
+    door.stream.set_state(StreamState::Live, door.clock.wall());
     let boot = door.clock.boot();
     let nanos = i64::try_from(boot.as_nanos()).unwrap();
     let at = MediaTime::from_nanos(nanos, params.clock_rate);

@@ -13,7 +13,7 @@ use holdfast::base::time::{Clock, SystemClock};
 use holdfast::ingest::rtsp_pull::{Config, Transport};
 use holdfast::ingest::{self, Taps, keep};
 use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
-use holdfast::stream::{Allowance, Next, State, Stream, Subscriber};
+use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use holdfast::supervise::Supervisor;
 
 /// A stream that is pulled until this is dropped or stopped.
@@ -183,11 +183,11 @@ async fn a_wrong_password_is_told_in_plain_words() {
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
     let mut state = stream.watch_state();
-    let told = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
+    let told = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
     let reason = "The camera refuses the user name or password. \
                   Check `username` and `password` of stream 'gate'.";
-    assert_eq!(told.0, State::Offline { reason: reason.into() });
+    assert_eq!(told.0, StreamState::Offline { reason: reason.into() });
     supervisor.stop().await;
 }
 
@@ -200,11 +200,11 @@ async fn a_camera_that_was_gone_comes_back_by_itself() {
     let before = units.last().unwrap().run;
     camera.kill();
     let mut state = pull.stream.watch_state();
-    let gone = state.wait_for(|(state, _)| matches!(state, State::Offline { .. }));
+    let gone = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
     tokio::time::timeout(Duration::from_secs(15), gone).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let _camera = Camera::start_on(port);
-    let back = state.wait_for(|(state, _)| *state == State::Live);
+    let back = state.wait_for(|(state, _)| *state == StreamState::Live);
     tokio::time::timeout(Duration::from_secs(15), back).await.unwrap().unwrap();
     units.extend(pull.units(Duration::from_secs(2)).await);
     pull.supervisor.stop().await;

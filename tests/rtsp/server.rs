@@ -16,7 +16,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
 use holdfast::encode::still::{HevcLibrary, StillDecoders};
-use holdfast::live::Outlet;
+use holdfast::live::StreamOutputs;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
@@ -223,7 +223,7 @@ struct Bench {
     _turn: tokio::sync::MutexGuard<'static, ()>,
     clip: Arc<Clip>,
     address: SocketAddr,
-    outlet: Arc<Outlet>,
+    outlet: Arc<StreamOutputs>,
     supervisor: Supervisor,
 }
 
@@ -251,7 +251,7 @@ impl Bench {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
         let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-        let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
+        let outlet = Arc::new(StreamOutputs::new(&stream, None, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,7 +14,7 @@ use holdfast::ingest::command::{Bounds, Config};
 use holdfast::ingest::{self, Taps, keep};
 use holdfast::media::codec::Shape;
 use holdfast::media::{AccessUnit, nal};
-use holdfast::stream::{Allowance, Next, State, Stream, Subscriber};
+use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use holdfast::supervise::Supervisor;
 
 /// A stream of a command, until this is stopped.
@@ -57,7 +57,7 @@ impl Feed {
     async fn reason(&self) -> String {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
-            if let State::Offline { reason } = self.stream.state().0 {
+            if let StreamState::Offline { reason } = self.stream.state().0 {
                 return reason;
             }
             assert!(Instant::now() < until, "not offline: {:?}", self.stream.state());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::door::{Reply, TestBox};
-use holdfast::stream::State;
+use holdfast::stream::StreamState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -128,13 +128,13 @@ async fn the_api_tells_of_streams_and_health() {
     }
     assert_eq!((health.status, &health.json()["status"]), (200, &"ok".into()), "{}", health.text());
     let reason = "the camera does not answer".to_owned();
-    door.stream.set_state(State::Offline { reason }, door.clock.wall());
+    door.stream.set_state(StreamState::Offline { reason }, door.clock.wall());
     let health = door.get("/api/v1/health").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
     assert!(health.text().contains("the camera does not answer"));
     // Who waits for a publisher has no fault, and is offline all the same.
     let reason = "Waiting for a publisher.".to_owned();
-    door.stream.set_state(State::Waiting { reason }, door.clock.wall());
+    door.stream.set_state(StreamState::Waiting { reason }, door.clock.wall());
     let health = door.get("/api/v1/health").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &"ok".into()), "{}", health.text());
     assert!(health.text().contains("Waiting for a publisher."));

@@ -41,7 +41,7 @@ impl ClockRow {
 
 /// A date that was changed by a leap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ClockStep {
     /// When it was seen.
     pub at: BootTime,
     /// How far the date leapt; negative when it went back.
@@ -171,9 +171,9 @@ impl ClockTable {
 
     /// Leaps of the date within `boot`.
     #[must_use]
-    pub fn steps(&self, boot: Identity) -> Vec<Step> {
+    pub fn steps(&self, boot: Identity) -> Vec<ClockStep> {
         let rows = self.rows.get(&boot).map_or(&[][..], |rows| &rows[..]);
-        let step = |pair: &[ClockRow]| Step {
+        let step = |pair: &[ClockRow]| ClockStep {
             at: pair[1].at,
             by_nanos: pair[1].offset_nanos().saturating_sub(pair[0].offset_nanos()),
         };
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(table.place(BOOT, at(150), wall(NOW - 3_450)), wall(NOW - 3_450));
         // Made behind the leap, which was seen a second later.
         assert_eq!(table.place(BOOT, at(99), wall(NOW - 3_501)), wall(NOW - 3_501));
-        assert_eq!(table.steps(BOOT), [Step { at: at(100), by_nanos: -3_600 * SEC }]);
+        assert_eq!(table.steps(BOOT), [ClockStep { at: at(100), by_nanos: -3_600 * SEC }]);
     }
 
     #[test]

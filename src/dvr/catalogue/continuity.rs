@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN};
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::seal::{FragmentEntry, Identity};
 
 /// Behind a fragment that tells of a loss, a shorter hole shows as a gap.
 const LOSS_GAP_NANOS_MIN: i64 = 250_000_000;
@@ -34,7 +34,7 @@ pub(crate) struct Extent {
 
 impl Extent {
     /// The stretch that is one fragment.
-    pub(crate) fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &FragmentEntry) -> Self {
         let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
         Self {
             start: entry.wall,
@@ -70,7 +70,7 @@ impl Extent {
     }
 
     /// Where a fragment ends on its stream's timeline, in nanoseconds since boot.
-    pub(crate) fn end_nanos_of(entry: &Entry) -> i64 {
+    pub(crate) fn end_nanos_of(entry: &FragmentEntry) -> i64 {
         Self::of(entry).until_nanos
     }
 

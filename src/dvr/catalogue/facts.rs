@@ -13,13 +13,13 @@ use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::catalogue::lap::PinnedRange;
 use crate::dvr::catalogue::pin::Pin;
 use crate::dvr::format::journal_record::{
-    Cause, Mark, ProcessRun, Rebuild, Record, Resize, SegmentNumber, Trouble,
+    Cause, JournalRecord, LossRecord, Mark, ProcessRun, Rebuild, Resize, SegmentNumber,
 };
 use crate::dvr::format::seal::Identity;
 
 /// Everything that is known beside the footage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct RingFacts {
     /// The clock table.
     pub clock: ClockTable,
     /// Lives of the process, oldest first.
@@ -29,7 +29,7 @@ pub struct Facts {
     /// Marked moments, in the order in which they were made.
     pub marks: Vec<Mark>,
     /// Why footage is missing, in the order in which it was noted.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<LossRecord>,
     /// Slots and bytes that were given to newer footage, by whose footage went.
     pub evicted: BTreeMap<StreamName, (u64, u64)>,
     /// When the ring got another size, in the order in which it was noted.
@@ -51,47 +51,49 @@ pub enum End {
     PowerLost,
 }
 
-impl Facts {
+impl RingFacts {
     /// What `records` add up to.
-    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+    pub fn of(records: impl IntoIterator<Item = JournalRecord>) -> Self {
         let mut facts = Self::default();
         records.into_iter().for_each(|record| facts.apply(record));
         facts
     }
 
     /// Takes note of one more record.
-    pub fn apply(&mut self, record: Record) {
+    pub fn apply(&mut self, record: JournalRecord) {
         match record {
-            Record::Start(session) => {
+            JournalRecord::Start(session) => {
                 // What was going on when the life before was cut off ended with it.
                 self.close_troubles(session.boot, session.at);
                 push_bounded(&mut self.sessions, session, SESSIONS_MAX);
             }
-            Record::Stop { boot, at } => {
+            JournalRecord::Stop { boot, at } => {
                 if let Some(last) = self.sessions.last_mut().filter(|last| last.boot == boot) {
                     last.stopped = Some(at);
                 }
                 self.close_troubles(boot, at);
             }
-            Record::Clock(row) => self.clock.add(row),
-            Record::Pin(pin) => {
+            JournalRecord::Clock(row) => self.clock.add(row),
+            JournalRecord::Pin(pin) => {
                 self.pins.insert(pin.id, pin);
             }
-            Record::Unpin { id, .. } => {
+            JournalRecord::Unpin { id, .. } => {
                 self.pins.remove(&id);
             }
-            Record::Mark(mark) => push_bounded(&mut self.marks, mark, MARKS_MAX),
-            Record::Trouble(trouble) => self.take_trouble(trouble),
-            Record::Resized(resize) => {
+            JournalRecord::Mark(mark) => push_bounded(&mut self.marks, mark, MARKS_MAX),
+            JournalRecord::Trouble(trouble) => self.take_trouble(trouble),
+            JournalRecord::Resized(resize) => {
                 // One that was cut off is noted again when it goes on.
                 let known = self.resizes.last().filter(|last| last.is_same(&resize));
                 if known.is_none() {
                     push_bounded(&mut self.resizes, resize, RESIZES_MAX);
                 }
             }
-            Record::Rebuilt(rebuild) => push_bounded(&mut self.rebuilds, rebuild, REBUILDS_MAX),
-            Record::Numbered(numbered) => self.take_numbered(numbered),
-            Record::Evicted { stream, slots, bytes } => {
+            JournalRecord::Rebuilt(rebuild) => {
+                push_bounded(&mut self.rebuilds, rebuild, REBUILDS_MAX);
+            }
+            JournalRecord::Numbered(numbered) => self.take_numbered(numbered),
+            JournalRecord::Evicted { stream, slots, bytes } => {
                 let sum = self.evicted.entry(stream).or_default();
                 *sum = (sum.0.saturating_add(slots), sum.1.saturating_add(bytes));
             }
@@ -108,8 +110,8 @@ impl Facts {
     }
 
     /// What is told of a trouble later replaces what was told at its beginning.
-    fn take_trouble(&mut self, trouble: Trouble) {
-        let same = |known: &&mut Trouble| {
+    fn take_trouble(&mut self, trouble: LossRecord) {
+        let same = |known: &&mut LossRecord| {
             known.stream == trouble.stream
                 && known.cause == trouble.cause
                 && known.boot == trouble.boot
@@ -128,20 +130,20 @@ impl Facts {
 
     /// The fewest records that add up to the same.
     #[must_use]
-    pub fn records(&self) -> Vec<Record> {
-        let starts = self.sessions.iter().cloned().map(Record::Start);
-        let clock = self.clock.rows().copied().map(Record::Clock);
-        let pins = self.pins.values().cloned().map(Record::Pin);
-        let marks = self.marks.iter().cloned().map(Record::Mark);
-        let troubles = self.troubles.iter().cloned().map(Record::Trouble);
-        let evicted = self.evicted.iter().map(|(stream, &(slots, bytes))| Record::Evicted {
+    pub fn records(&self) -> Vec<JournalRecord> {
+        let starts = self.sessions.iter().cloned().map(JournalRecord::Start);
+        let clock = self.clock.rows().copied().map(JournalRecord::Clock);
+        let pins = self.pins.values().cloned().map(JournalRecord::Pin);
+        let marks = self.marks.iter().cloned().map(JournalRecord::Mark);
+        let troubles = self.troubles.iter().cloned().map(JournalRecord::Trouble);
+        let evicted = self.evicted.iter().map(|(stream, &(slots, bytes))| JournalRecord::Evicted {
             stream: stream.clone(),
             slots,
             bytes,
         });
-        let resizes = self.resizes.iter().copied().map(Record::Resized);
-        let rebuilds = self.rebuilds.iter().cloned().map(Record::Rebuilt);
-        let numbered = self.numbered.values().cloned().map(Record::Numbered);
+        let resizes = self.resizes.iter().copied().map(JournalRecord::Resized);
+        let rebuilds = self.rebuilds.iter().cloned().map(JournalRecord::Rebuilt);
+        let numbered = self.numbered.values().cloned().map(JournalRecord::Numbered);
         let rest = resizes.chain(rebuilds).chain(numbered);
         let notes = marks.chain(troubles).chain(evicted).chain(rest);
         starts.chain(clock).chain(pins).chain(notes).collect()
@@ -191,7 +193,7 @@ impl Facts {
         boot: Identity,
         from: BootTime,
         until: BootTime,
-    ) -> impl Iterator<Item = &'a Trouble> {
+    ) -> impl Iterator<Item = &'a LossRecord> {
         self.troubles.iter().filter(move |trouble| {
             trouble.stream == *stream
                 && trouble.boot == boot

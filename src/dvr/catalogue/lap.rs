@@ -7,7 +7,7 @@ use crate::base::time::BootTime;
 use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::segment;
 use crate::dvr::catalogue::segment::RecordedSegment;
-use crate::dvr::format::seal::{Entry, Identity, SlotHeader, fingerprint};
+use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader, fingerprint};
 
 /// What is known of one slot.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct LapInfo {
     /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
     pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
     /// The newest good fragment.
-    pub(crate) last: Option<Entry>,
+    pub(crate) last: Option<FragmentEntry>,
 }
 
 impl SlotView {
@@ -77,7 +77,7 @@ impl SlotView {
 
 impl LapInfo {
     /// Takes note of one more good fragment.
-    pub(crate) fn add(&mut self, entry: &Entry) {
+    pub(crate) fn add(&mut self, entry: &FragmentEntry) {
         self.bytes += u64::from(entry.length);
         if let Some(chapters) = &mut self.chapters {
             segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
@@ -87,7 +87,7 @@ impl LapInfo {
     }
 
     /// Takes note of all good fragments at once.
-    pub(crate) fn learn(&mut self, entries: &[Entry], damaged: u64) {
+    pub(crate) fn learn(&mut self, entries: &[FragmentEntry], damaged: u64) {
         (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
         self.stretches.clear();
         self.chapters = Some(Arc::default());

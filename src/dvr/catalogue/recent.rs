@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::base::limits::{RECENT_FRAGMENTS_MAX, RECENT_SPAN_MAX};
 use crate::dvr::catalogue::continuity::Extent;
-use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot;
 
 /// A fragment that is on the medium.
@@ -20,7 +20,7 @@ pub struct DurableFragment {
     /// The `ftyp` and `moov` that it needs.
     pub init: Bytes,
     /// What its seal says.
-    pub entry: Entry,
+    pub entry: FragmentEntry,
 }
 
 impl DurableFragment {
@@ -75,7 +75,7 @@ mod tests {
     use crate::dvr::catalogue::recent::Recent;
 
     fn stored(lap: u64, sequence: u64, at_secs: u64) -> DurableFragment {
-        let entry = Entry {
+        let entry = FragmentEntry {
             offset: 0,
             length: 10,
             sequence,

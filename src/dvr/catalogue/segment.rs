@@ -11,7 +11,7 @@ use crate::base::limits::{
 };
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::continuity::{Extent, is_joined};
-use crate::dvr::format::seal::Entry;
+use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
 
 /// Whole fragments of one lap, one behind the other.
@@ -38,7 +38,7 @@ pub struct RecordedSegment {
 }
 
 impl RecordedSegment {
-    fn begin(entry: &Entry, apart: bool) -> Self {
+    fn begin(entry: &FragmentEntry, apart: bool) -> Self {
         Self {
             from: entry.offset,
             until: place_end(entry),
@@ -68,7 +68,7 @@ impl RecordedSegment {
     /// Whether `next`, which goes on where `last` of this chapter ends, is of another one: at a
     /// key frame once this is long enough, or where the date leaps; rather than grow too long;
     /// and after a silence, in which this was told.
-    fn ends_before(&self, last: &Entry, next: &Entry) -> bool {
+    fn ends_before(&self, last: &FragmentEntry, next: &FragmentEntry) -> bool {
         let elapsed = span_of(self.decode_nanos, next.decode_nanos);
         let is_long = elapsed >= CHAPTER_SPAN_MIN || !self.starts_with_key;
         next.starts_with_key && (is_long || leaps(last, next))
@@ -76,7 +76,7 @@ impl RecordedSegment {
             || is_silent(last, next.boot_time)
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &FragmentEntry) {
         self.until = place_end(entry);
         let span = span_of(self.decode_nanos, Extent::end_nanos_of(entry));
         self.span_nanos = nanos(span);
@@ -87,7 +87,11 @@ impl RecordedSegment {
 ///
 /// Behind a break nothing can be decoded before a key frame, so a chapter begins with one; only
 /// the first of a lap need not, because the lap before may lead up to it.
-pub(crate) fn absorb(chapters: &mut Vec<RecordedSegment>, last: Option<&Entry>, next: &Entry) {
+pub(crate) fn absorb(
+    chapters: &mut Vec<RecordedSegment>,
+    last: Option<&FragmentEntry>,
+    next: &FragmentEntry,
+) {
     let Some(last) = last else {
         if next.starts_with_key || !next.run_start && !next.loss_before {
             chapters.push(RecordedSegment::begin(next, next.run_start));
@@ -113,7 +117,7 @@ pub(crate) fn absorb(chapters: &mut Vec<RecordedSegment>, last: Option<&Entry>, 
 }
 
 /// All chapters of a lap.
-pub(crate) fn of_lap(entries: &[Entry]) -> Vec<RecordedSegment> {
+pub(crate) fn of_lap(entries: &[FragmentEntry]) -> Vec<RecordedSegment> {
     let mut chapters = Vec::new();
     let mut last = None;
     for entry in entries {
@@ -124,19 +128,19 @@ pub(crate) fn of_lap(entries: &[Entry]) -> Vec<RecordedSegment> {
 }
 
 /// Whether nothing came behind `last` for so long by `now` that its chapter has ended.
-pub(crate) fn is_silent(last: &Entry, now: BootTime) -> bool {
+pub(crate) fn is_silent(last: &FragmentEntry, now: BootTime) -> bool {
     let silence = Duration::from_nanos(last.span_nanos).saturating_add(CHAPTER_SILENCE_MAX);
     now.since(last.boot_time) > silence
 }
 
 /// Whether the believed date leaps between two fragments by other than their media tell.
-fn leaps(last: &Entry, next: &Entry) -> bool {
+fn leaps(last: &FragmentEntry, next: &FragmentEntry) -> bool {
     let media = next.decode_nanos.saturating_sub(last.decode_nanos);
     let expected = last.wall.offset_nanos(media).as_unix_nanos();
     u128::from(expected.abs_diff(next.wall.as_unix_nanos())) > CLOCK_STEP_MIN.as_nanos()
 }
 
-fn place_end(entry: &Entry) -> u32 {
+fn place_end(entry: &FragmentEntry) -> u32 {
     // A slot is at most SLOT_BYTES_MAX.
     u32::try_from(slot::end(entry)).unwrap_or(u32::MAX)
 }
@@ -156,7 +160,7 @@ mod tests {
 
     /// A lap in the making.
     struct Lap {
-        entries: Vec<Entry>,
+        entries: Vec<FragmentEntry>,
         at_ms: i64,
         offset: u32,
         clock_ms: i64,
@@ -167,9 +171,9 @@ mod tests {
             Self { entries: Vec::new(), at_ms: 60_000, offset: 1_000, clock_ms: 0 }
         }
 
-        fn push(&mut self, span_ms: u64, key: bool) -> &mut Entry {
+        fn push(&mut self, span_ms: u64, key: bool) -> &mut FragmentEntry {
             let millis = self.at_ms.unsigned_abs();
-            let entry = Entry {
+            let entry = FragmentEntry {
                 offset: self.offset,
                 length: 500,
                 sequence: self.entries.len() as u64 + 1,

@@ -119,7 +119,7 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// The slots that a shrink takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct ShrinkPlan {
     pub(crate) extent: RingSize,
     /// Slots that were never made.
     unmade: u32,
@@ -127,7 +127,7 @@ pub(crate) struct Plan {
     pub(crate) going: Vec<(u32, Option<u64>)>,
 }
 
-impl Plan {
+impl ShrinkPlan {
     /// What has to go so that the ring has the slots that it should have: first what was never
     /// made, then slots without footage, then the oldest laps as eviction takes them. What is
     /// protected stays, and is at most half of what is left.

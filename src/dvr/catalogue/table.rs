@@ -228,7 +228,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::base::time::BootTime;
     use crate::base::time::WallTime;
-    use crate::dvr::format::seal::Entry;
+    use crate::dvr::format::seal::FragmentEntry;
     use std::sync::Arc;
 
     pub(crate) fn name(text: &str) -> StreamName {
@@ -261,7 +261,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn footage(generation: u64, at_secs: u64) -> SlotView {
-        let entry = Entry {
+        let entry = FragmentEntry {
             offset: 0,
             length: 10,
             sequence: 1,

@@ -17,7 +17,7 @@ pub use self::real::RealDisk;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
+pub enum OpenMode {
     /// It is there and is only read.
     Read,
     /// It is there and is read and written.
@@ -41,7 +41,7 @@ pub struct Volume {
 /// readers on threads for blocking work.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a file; never through a symbolic link in the last component.
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
     /// Names of what is in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a directory and those above it; one that is there already is fine.
@@ -81,7 +81,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
 /// The whole of a small file, at most `bytes_max`.
 pub(crate) fn read_small(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, Open::Read)?;
+    let file = disk.open(path, OpenMode::Read)?;
     let length = file.length()?;
     if length > bytes_max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too long"));
@@ -99,7 +99,7 @@ pub(crate) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) 
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = disk.open(&fresh, Open::Create)?;
+    let file = disk.open(&fresh, OpenMode::Create)?;
     file.write_at(0, &[text])?;
     file.sync_data()?;
     disk.rename(&fresh, &path)?;
@@ -110,8 +110,10 @@ pub(crate) fn write_small(disk: &dyn Disk, dir: &Path, name: &str, text: &[u8]) 
 pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
     disk.make_dir(dir)?;
     let path = dir.join("lock");
-    let file = match disk.open(&path, Open::Create) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, Open::Write),
+    let file = match disk.open(&path, OpenMode::Create) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.open(&path, OpenMode::Write)
+        }
         opened => opened,
     }?;
     Ok(file.try_lock()?.then_some(file))

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 
-use super::{Disk, DiskFile, Open, Volume};
+use super::{Disk, DiskFile, OpenMode, Volume};
 use crate::supervise::in_device;
 
 /// `f_type` of ext2, ext3 and ext4, and of btrfs (statfs(2)).
@@ -23,18 +23,18 @@ const BTRFS_MAGIC: i128 = 0x9123_683e;
 pub struct RealDisk;
 
 impl Disk for RealDisk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let _call = in_device();
         let mut options = OpenOptions::new();
         // A pipe in the place of a file is not waited on: what it is is looked at below.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         options.read(true).custom_flags(flags);
         match how {
-            Open::Read => {}
-            Open::Write => {
+            OpenMode::Read => {}
+            OpenMode::Write => {
                 options.write(true);
             }
-            Open::Create => {
+            OpenMode::Create => {
                 options.write(true).create_new(true);
             }
         }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn many_pieces_arrive_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let file = RealDisk.open(&dir.path().join("x"), Open::Create).unwrap();
+        let file = RealDisk.open(&dir.path().join("x"), OpenMode::Create).unwrap();
         let pieces: Vec<[u8; 2]> = (0..2_500u16).map(u16::to_be_bytes).collect();
         let mut slices: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
         slices.insert(3, &[]);
@@ -183,8 +183,8 @@ mod tests {
         std::fs::write(&target, "precious").unwrap();
         let link = dir.path().join("000000.mp4");
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        assert!(RealDisk.open(&link, Open::Write).is_err());
-        assert!(RealDisk.open(&link, Open::Create).is_err());
+        assert!(RealDisk.open(&link, OpenMode::Write).is_err());
+        assert!(RealDisk.open(&link, OpenMode::Create).is_err());
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         for path in [pipe.as_path(), dir.path()] {
-            for how in [Open::Read, Open::Write] {
+            for how in [OpenMode::Read, OpenMode::Write] {
                 assert!(RealDisk.open(path, how).is_err(), "{how:?} {}", path.display());
             }
         }

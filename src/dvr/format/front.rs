@@ -22,7 +22,7 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 
 /// What stands at the front of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
+pub(crate) enum SlotFront {
     /// A lap of a stream.
     Held {
         /// Its header.
@@ -39,19 +39,19 @@ pub(crate) enum Front {
 }
 
 /// Reads the front of a slot of `slot_bytes`.
-pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Front> {
+pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<SlotFront> {
     let length = file.length()?;
     let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
     if front.iter().all(|&byte| byte == 0) {
         // Among these are files whose making was cut short: empty ones, or without their space.
-        return Ok(Front::Blank);
+        return Ok(SlotFront::Blank);
     }
     if slot_bytes > SLOT_BYTES_MAX {
-        return Ok(Front::Damaged);
+        return Ok(SlotFront::Damaged);
     }
     if matches!(box_head(&front), Some((_, kind)) if matches!(&kind, b"free" | b"skip")) {
-        return Ok(Front::Blank);
+        return Ok(SlotFront::Blank);
     }
     if let Some(init_bytes) =
         init_bytes(&front).filter(|&bytes| bytes + HEADER_BYTES as u64 <= length)
@@ -65,14 +65,14 @@ pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<Fro
         if let Some(header) = SlotHeader::parse(init, header).filter(|h| h.slot_bytes == slot_bytes)
         {
             let init = Bytes::copy_from_slice(init);
-            return Ok(Front::Held { header, init, is_damaged: length < slot_bytes });
+            return Ok(SlotFront::Held { header, init, is_damaged: length < slot_bytes });
         }
     }
     front.resize(to_usize(length.min(slot_bytes).min(FRONT_BYTES_MAX)), 0);
     file.read_at(0, &mut front)?;
     Ok(match mended(&front, slot_bytes) {
-        Some((header, init)) => Front::Held { header, init, is_damaged: true },
-        None => Front::Damaged,
+        Some((header, init)) => SlotFront::Held { header, init, is_damaged: true },
+        None => SlotFront::Damaged,
     })
 }
 
@@ -209,13 +209,13 @@ mod tests {
         for movie_bytes in [60, 700, 5_000] {
             let init = init(movie_bytes);
             let (header, bytes) = slot(&init);
-            let whole = Front::Held {
+            let whole = SlotFront::Held {
                 header: header.clone(),
                 init: init.clone().into(),
                 is_damaged: false,
             };
             assert_eq!(read_front(&Memory(bytes.clone()), SLOT_BYTES).unwrap(), whole);
-            let mended = Front::Held { header, init: init.clone().into(), is_damaged: true };
+            let mended = SlotFront::Held { header, init: init.clone().into(), is_damaged: true };
             let step = if movie_bytes < 1_000 { 1 } else { 41 };
             for bit in (0..(init.len() + HEADER_BYTES) * 8).step_by(step) {
                 let mut bytes = bytes.clone();
@@ -235,10 +235,10 @@ mod tests {
             bytes[one / 8] ^= 1 << (one % 8);
             bytes[other / 8] ^= 1 << (other % 8);
             let found = read_front(&Memory(bytes), SLOT_BYTES).unwrap();
-            assert_eq!(found, Front::Damaged, "bits {one} and {other}");
+            assert_eq!(found, SlotFront::Damaged, "bits {one} and {other}");
         }
         let half = bytes[..bytes.len() / 2].to_vec();
         let found = read_front(&Memory(half), SLOT_BYTES).unwrap();
-        assert_eq!(found, Front::Held { header, init: init.into(), is_damaged: true });
+        assert_eq!(found, SlotFront::Held { header, init: init.into(), is_damaged: true });
     }
 }

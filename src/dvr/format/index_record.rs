@@ -5,21 +5,21 @@
 use bytes::BufMut;
 
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::format::seal::Entry;
+use crate::dvr::format::seal::FragmentEntry;
 
 const VERSION: u8 = 1;
 const ENTRY_BYTES: usize = 53;
 
 /// What is kept of one slot: which lap, and its fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct IndexRecord {
     pub(crate) generation: u64,
     /// Damaged stretches that were passed over.
     pub(crate) damaged: u32,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<FragmentEntry>,
 }
 
-impl Record {
+impl IndexRecord {
     /// Version, CRC-32C of what follows, lap, damage, fragments; big-endian.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(12 + self.entries.len() * ENTRY_BYTES);
@@ -67,11 +67,11 @@ impl Record {
     }
 }
 
-fn parse_entry(bytes: &[u8]) -> Option<Entry> {
+fn parse_entry(bytes: &[u8]) -> Option<FragmentEntry> {
     let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     let u64_at = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     let flags = *bytes.get(52)?;
-    Some(Entry {
+    Some(FragmentEntry {
         offset: u32_at(0)?,
         length: u32_at(4)?,
         sequence: u64_at(8)?,
@@ -90,8 +90,8 @@ fn parse_entry(bytes: &[u8]) -> Option<Entry> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn record() -> Record {
-        let entry = Entry {
+    pub(crate) fn record() -> IndexRecord {
+        let entry = FragmentEntry {
             offset: 1,
             length: 2,
             sequence: 3,
@@ -104,18 +104,22 @@ pub(crate) mod tests {
             loss_before: false,
             run_start: true,
         };
-        Record { generation: 9, damaged: 1, entries: vec![entry, Entry { sequence: 4, ..entry }] }
+        IndexRecord {
+            generation: 9,
+            damaged: 1,
+            entries: vec![entry, FragmentEntry { sequence: 4, ..entry }],
+        }
     }
 
     #[test]
     fn a_record_comes_back_and_no_flipped_bit_passes() {
         let bytes = record().encode();
-        assert_eq!(Record::parse(&bytes), Some(record()));
+        assert_eq!(IndexRecord::parse(&bytes), Some(record()));
         for at in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[at / 8] ^= 1 << (at % 8);
-            assert_eq!(Record::parse(&bytes), None, "bit {at}");
+            assert_eq!(IndexRecord::parse(&bytes), None, "bit {at}");
         }
-        assert_eq!(Record::parse(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(IndexRecord::parse(&bytes[..bytes.len() - 1]), None);
     }
 }

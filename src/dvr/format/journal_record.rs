@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 20;
 /// A fact that is not footage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Record {
+pub enum JournalRecord {
     /// A process began to record.
     Start(ProcessRun),
     /// It ended after everything was put to rest. A start without one was cut off.
@@ -50,7 +50,7 @@ pub enum Record {
     /// Somebody marked a moment.
     Mark(Mark),
     /// Footage is missing, and this is why.
-    Trouble(Trouble),
+    Trouble(LossRecord),
     /// Slots that were given to newer footage, added up.
     Evicted {
         /// Whose footage went.
@@ -175,7 +175,7 @@ pub enum Cause {
 
 /// A stretch of time in which footage of a stream is missing, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct LossRecord {
     /// The stream.
     pub stream: StreamName,
     /// In which boot.
@@ -195,7 +195,7 @@ pub struct Trouble {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// The good records, in order.
-    pub records: Vec<Record>,
+    pub records: Vec<JournalRecord>,
     /// Where the last good frame ends.
     pub end: usize,
     /// Number of the last good frame.
@@ -208,14 +208,14 @@ pub struct Parsed {
     pub unknown: u64,
 }
 
-impl Record {
+impl JournalRecord {
     /// Appends the record as frame `number`. Nothing is appended when it is too long, which
     /// the limits on texts make impossible for what comes from here.
     pub fn encode(&self, number: u64, out: &mut Vec<u8>) {
         put_frame(&serde_json::to_vec(self).unwrap_or_default(), number, out);
     }
 
-    /// Appends as many of the first `records` as go into one frame as frame `number`, and returns
+    /// Appends as many of the first `records` as go into one frame `number`, and returns
     /// how many: a power cut leaves all of them or none. One frame each could leave a later one
     /// behind a torn one, which nothing tells from damage.
     pub fn encode_together(records: &[Self], number: u64, out: &mut Vec<u8>) -> usize {

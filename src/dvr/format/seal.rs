@@ -52,7 +52,7 @@ pub struct SlotHeader {
 
 /// One fragment: where it stands and when it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct FragmentEntry {
     /// Where its `moof` begins in the slot.
     pub offset: u32,
     /// Bytes of `moof` and `mdat`.
@@ -97,7 +97,7 @@ pub struct Seal {
     /// Who vouched for this machine's date when it was written; `None` when nobody had looked.
     pub wall_trust: Option<Trust>,
     /// The fragment.
-    pub entry: Entry,
+    pub entry: FragmentEntry,
 }
 
 /// A stream's name as a number (FNV-1a, 64 bit).
@@ -235,7 +235,7 @@ impl Seal {
         let offset = u32::from_be_bytes(fields.take()?);
         let length = u32::from_be_bytes(fields.take()?);
         let wall_source = if source == 2 { ClockSource::Sender } else { ClockSource::Arrival };
-        let entry = Entry {
+        let entry = FragmentEntry {
             offset,
             length,
             sequence,
@@ -321,7 +321,7 @@ mod tests {
             lost: 2,
             wall_source: ClockSource::Sender,
             wall_trust: Some(Trust::Rtc),
-            entry: Entry {
+            entry: FragmentEntry {
                 offset: 1_000,
                 length: 5,
                 sequence: 9,

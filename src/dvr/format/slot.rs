@@ -8,7 +8,9 @@ use std::io;
 use bytes::Bytes;
 
 use crate::dvr::disk::DiskFile;
-use crate::dvr::format::seal::{Entry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader};
+use crate::dvr::format::seal::{
+    FragmentEntry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader,
+};
 
 /// Bytes of a box header, and so of the smallest `free` box.
 pub(crate) const BOX_HEADER_BYTES: u64 = 8;
@@ -46,9 +48,9 @@ impl Strictness {
 
 /// The fragments of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
+pub struct SlotContents {
     /// The good ones, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<FragmentEntry>,
     /// Where the last good one ends, its seal included.
     pub end: u64,
     /// What stands there.
@@ -94,22 +96,22 @@ pub(crate) fn scan(
     file: &dyn DiskFile,
     header: &SlotHeader,
     strictness: Strictness,
-) -> io::Result<Contents> {
+) -> io::Result<SlotContents> {
     let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
     let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
     let mut found =
-        Contents { entries: Vec::new(), end: begin, tail: Tail::Torn, damaged: Vec::new() };
+        SlotContents { entries: Vec::new(), end: begin, tail: Tail::Torn, damaged: Vec::new() };
     loop {
         match walk.next()? {
-            Step::Fragment(entry) => {
+            ScanStep::Fragment(entry) => {
                 found.entries.push(entry);
                 found.end = walk.at;
             }
-            Step::End(tail) => {
+            ScanStep::End(tail) => {
                 found.tail = tail;
                 return Ok(found);
             }
-            Step::Mismatch => {
+            ScanStep::Mismatch => {
                 let from = walk.at;
                 if strictness == Strictness::Tail {
                     return Ok(found);
@@ -130,7 +132,7 @@ pub(crate) fn outline(
     file: &dyn DiskFile,
     header: &SlotHeader,
     until: u64,
-    entries: &mut Vec<Entry>,
+    entries: &mut Vec<FragmentEntry>,
 ) -> io::Result<bool> {
     let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
     let mut walk = Walk { file, header, at: begin, sequence: 0, buffer: Vec::new() };
@@ -164,7 +166,7 @@ pub(crate) fn outline(
 pub(crate) fn ends_with(
     file: &dyn DiskFile,
     header: &SlotHeader,
-    last: Option<&Entry>,
+    last: Option<&FragmentEntry>,
 ) -> io::Result<bool> {
     let begin = u64::from(header.init_bytes) + HEADER_BYTES as u64;
     let at = last.map_or(begin, end);
@@ -191,7 +193,7 @@ pub(crate) fn ends_with(
 pub(crate) fn has_seals(
     file: &dyn DiskFile,
     header: &SlotHeader,
-    entries: &[Entry],
+    entries: &[FragmentEntry],
 ) -> io::Result<bool> {
     let mut seal = [0; SEAL_BYTES];
     for entry in entries {
@@ -212,7 +214,7 @@ pub(crate) fn has_seals(
 pub(crate) fn read_fragment(
     file: &dyn DiskFile,
     header: &SlotHeader,
-    entry: &Entry,
+    entry: &FragmentEntry,
 ) -> io::Result<Option<Bytes>> {
     let at = u64::from(entry.offset);
     let mut walk = Walk { file, header, at, sequence: 0, buffer: Vec::new() };
@@ -227,7 +229,7 @@ pub(crate) fn read_fragment(
 
 /// Reads the `moof` of the fragment that `entry` names, without checking anything but that it is
 /// one. `None` when it is not there any more.
-pub(crate) fn read_movie(file: &dyn DiskFile, entry: &Entry) -> io::Result<Option<Bytes>> {
+pub(crate) fn read_movie(file: &dyn DiskFile, entry: &FragmentEntry) -> io::Result<Option<Bytes>> {
     let mut bytes = vec![0; (entry.length as usize).min(MOVIE_BYTES)];
     file.read_at(u64::from(entry.offset), &mut bytes)?;
     let Some((length, b"moof")) = box_head(&bytes).as_ref().map(|(l, k)| (*l, k)) else {
@@ -265,8 +267,8 @@ pub(crate) fn fragment_at(
     Ok(walk.check(at, length)?.is_some().then_some(walk.buffer))
 }
 
-enum Step {
-    Fragment(Entry),
+enum ScanStep {
+    Fragment(FragmentEntry),
     End(Tail),
     Mismatch,
 }
@@ -282,22 +284,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn next(&mut self) -> io::Result<Step> {
+    fn next(&mut self) -> io::Result<ScanStep> {
         let slot_bytes = self.header.slot_bytes;
         if self.at == slot_bytes {
-            return Ok(Step::End(Tail::Closed));
+            return Ok(ScanStep::End(Tail::Closed));
         }
-        let Some((length, kind)) = self.head(self.at)? else { return Ok(Step::Mismatch) };
+        let Some((length, kind)) = self.head(self.at)? else { return Ok(ScanStep::Mismatch) };
         let to_the_end = self.at + length == slot_bytes;
         match &kind {
-            b"free" if to_the_end => return Ok(Step::End(Tail::Free)),
-            b"skip" if to_the_end => return Ok(Step::End(Tail::Closed)),
+            b"free" if to_the_end => return Ok(ScanStep::End(Tail::Free)),
+            b"skip" if to_the_end => return Ok(ScanStep::End(Tail::Closed)),
             _ => {}
         }
-        let Some(length) = self.length_of_fragment()? else { return Ok(Step::Mismatch) };
+        let Some(length) = self.length_of_fragment()? else { return Ok(ScanStep::Mismatch) };
         Ok(match self.check(self.at, length)? {
             Some(entry) => self.pass(entry),
-            None => Step::Mismatch,
+            None => ScanStep::Mismatch,
         })
     }
 
@@ -313,14 +315,14 @@ impl Walk<'_> {
         Ok(Some(movie + data))
     }
 
-    fn pass(&mut self, entry: Entry) -> Step {
+    fn pass(&mut self, entry: FragmentEntry) -> ScanStep {
         self.at = end(&entry);
         self.sequence = entry.sequence;
-        Step::Fragment(entry)
+        ScanStep::Fragment(entry)
     }
 
     /// The fragment of `length` bytes at `at`, if its seal stands behind it and matches.
-    fn check(&mut self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+    fn check(&mut self, at: u64, length: u64) -> io::Result<Option<FragmentEntry>> {
         let whole = length + SEAL_BYTES as u64;
         if at + whole > self.header.slot_bytes {
             return Ok(None);
@@ -340,7 +342,7 @@ impl Walk<'_> {
     }
 
     /// What the seal behind the fragment of `length` bytes at `at` says, if it is of this lap.
-    fn sealed(&self, at: u64, length: u64) -> io::Result<Option<Entry>> {
+    fn sealed(&self, at: u64, length: u64) -> io::Result<Option<FragmentEntry>> {
         if at + length + SEAL_BYTES as u64 > self.header.slot_bytes {
             return Ok(None);
         }
@@ -356,7 +358,7 @@ impl Walk<'_> {
     }
 
     /// Looks for the next good fragment behind damage, by its seal, and passes it.
-    fn search(&mut self) -> io::Result<Option<Entry>> {
+    fn search(&mut self) -> io::Result<Option<FragmentEntry>> {
         let from = self.at;
         let mut window = Vec::new();
         let mut at = self.at;
@@ -395,7 +397,7 @@ impl Walk<'_> {
 }
 
 /// Where a fragment with its seal ends.
-pub(crate) fn end(entry: &Entry) -> u64 {
+pub(crate) fn end(entry: &FragmentEntry) -> u64 {
     u64::from(entry.offset) + u64::from(entry.length) + SEAL_BYTES as u64
 }
 

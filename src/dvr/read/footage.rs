@@ -12,22 +12,22 @@ use bytes::Bytes;
 
 use crate::base::limits::DISK_READ_WAIT_MAX;
 use crate::base::time::WallTime;
-use crate::dvr::disk::{DiskFile, Open};
+use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
-use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::store::state::{Shared, StreamLog};
+use crate::dvr::store::state::{DvrState, StreamLog};
 
 /// The recorded footage of one stream. Clones are handles to the same.
 #[derive(Clone, Debug)]
 pub struct Footage {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<DvrState>,
     pub(crate) log: Arc<StreamLog>,
 }
 
 impl Footage {
-    pub(crate) fn new(shared: Arc<Shared>, log: Arc<StreamLog>) -> Self {
+    pub(crate) fn new(shared: Arc<DvrState>, log: Arc<StreamLog>) -> Self {
         Self { shared, log }
     }
 
@@ -75,12 +75,12 @@ impl Footage {
     pub(crate) fn open_now(&self, generation: u64) -> Result<Option<LapReader>, DvrError> {
         let ring = self.shared.ring().ok_or(DvrError::NoSlot)?;
         let Some((slot, lease)) = self.lease(generation) else { return Ok(None) };
-        let file = ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
+        let file = ring.open_slot(&*self.shared.disk, slot, OpenMode::Read)?;
         let path = ring.slot_path(slot);
         let front = ring.read_front(&*file, slot);
         Ok(match front.map_err(DvrError::disk("read", path.clone()))? {
-            Front::Held { header, init, .. } if header.generation == generation => {
-                Some(LapReader(Arc::new(Lap { file, path, header, init, lease })))
+            SlotFront::Held { header, init, .. } if header.generation == generation => {
+                Some(LapReader(Arc::new(OpenLap { file, path, header, init, lease })))
             }
             _ => None,
         })
@@ -122,10 +122,10 @@ impl LapLease {
 /// A lap that is being read. As long as it lives its slot is passed over when one is needed for
 /// newer footage, if another of the older half can go. Clones are handles to the same.
 #[derive(Clone, Debug)]
-pub struct LapReader(Arc<Lap>);
+pub struct LapReader(Arc<OpenLap>);
 
 #[derive(Debug)]
-struct Lap {
+struct OpenLap {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     header: SlotHeader,
@@ -149,8 +149,8 @@ impl LapReader {
     /// What `look` finds in its slot. Blocks on the disk.
     pub(crate) fn entries(
         &self,
-        look: impl FnOnce(&dyn DiskFile, &SlotHeader) -> io::Result<Vec<Entry>>,
-    ) -> Result<Vec<Entry>, DvrError> {
+        look: impl FnOnce(&dyn DiskFile, &SlotHeader) -> io::Result<Vec<FragmentEntry>>,
+    ) -> Result<Vec<FragmentEntry>, DvrError> {
         let failed = DvrError::disk("read", self.0.path.clone());
         look(&*self.0.file, &self.0.header).map_err(failed)
     }
@@ -173,7 +173,7 @@ impl LapReader {
 
 #[derive(Debug)]
 struct Lease {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     generation: u64,
 }
 
@@ -186,7 +186,7 @@ impl Drop for Lease {
 /// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs holds up a
 /// bounded number of threads, and who waits for one of them is told.
 pub(crate) async fn read<T: Send + 'static>(
-    shared: &Shared,
+    shared: &DvrState,
     work: impl FnOnce() -> Result<T, DvrError> + Send + 'static,
 ) -> Result<T, DvrError> {
     let stalled = || DvrError::Stalled { secs: DISK_READ_WAIT_MAX.as_secs() };

@@ -13,19 +13,19 @@ use bytes::Bytes;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::disk::{DiskFile, Open};
+use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
-use crate::dvr::format::seal::{Entry, SlotHeader};
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 /// A reader of one range. Its calls block on the disk.
 #[derive(Debug)]
 pub struct Replay {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     ring: Ring,
     range: (WallTime, WallTime),
     /// Laps that are leased, the one that is being read first.
@@ -39,7 +39,7 @@ struct ReplayLap {
     file: Arc<dyn DiskFile>,
     header: SlotHeader,
     init: Bytes,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<FragmentEntry>,
 }
 
 /// One fragment.
@@ -50,7 +50,7 @@ pub struct Piece {
     /// Its `moof` and `mdat`.
     pub bytes: Bytes,
     /// What its seal says.
-    pub entry: Entry,
+    pub entry: FragmentEntry,
     /// Where it stands by what is known of the clock.
     pub start: WallTime,
 }
@@ -58,7 +58,7 @@ pub struct Piece {
 impl Replay {
     /// Leases the slots of `stream` that hold anything between `from` and `until`.
     pub(crate) fn open(
-        shared: Arc<Shared>,
+        shared: Arc<DvrState>,
         stream: &StreamName,
         from: WallTime,
         until: WallTime,
@@ -122,11 +122,11 @@ impl Replay {
     }
 
     fn open_lap(&self, slot: u32, generation: u64) -> Result<ReplayLap, DvrError> {
-        let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
+        let file = self.ring.open_slot(&*self.shared.disk, slot, OpenMode::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         let front = self.ring.read_front(&*file, slot);
         let found = front.and_then(|front| match front {
-            Front::Held { header, init, .. } if header.generation == generation => {
+            SlotFront::Held { header, init, .. } if header.generation == generation => {
                 let contents = slot::scan(&*file, &header, Strictness::Finished)?;
                 Ok(Some((header, init, contents.entries)))
             }
@@ -159,13 +159,13 @@ impl Drop for Replay {
 /// Which fragments of a lap lie between two dates. Where reading begins, those before are taken
 /// along back to one that starts with a key frame, as far as the lap has one.
 pub(crate) fn chosen(
-    entries: &[Entry],
+    entries: &[FragmentEntry],
     header: &SlotHeader,
     clock: &ClockTable,
     (from, until): (WallTime, WallTime),
     begun: bool,
 ) -> Range<usize> {
-    let meets = |entry: &Entry| {
+    let meets = |entry: &FragmentEntry| {
         let start = clock.place(header.boot, entry.boot_time, entry.wall);
         let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
         start < until && start.offset_nanos(span) > from

@@ -13,7 +13,7 @@ use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::catalogue::pin;
 use crate::dvr::catalogue::shrink_plan::Proposal;
 use crate::dvr::store::shrink;
-use crate::dvr::store::state::{Shared, Status};
+use crate::dvr::store::state::{DvrState, DvrStatus};
 
 /// A bit rate is measured over the newest footage of this length, as far as there is any.
 const MEASURED_SECS: f64 = 3_600.0;
@@ -25,7 +25,7 @@ const MEASURED_SECS_MIN: f64 = 10.0;
 pub struct StorageReport {
     /// The ring, and how each stream's recording goes.
     #[serde(flatten)]
-    pub status: Status,
+    pub status: DvrStatus,
     /// How far the content of the slots is known after a start.
     pub index: IndexProgress,
     /// What is protected.
@@ -101,7 +101,7 @@ pub struct ClockView {
 }
 
 /// Looks at everything.
-pub(crate) fn storage(shared: &Shared) -> StorageReport {
+pub(crate) fn storage(shared: &DvrState) -> StorageReport {
     let (status, shrink) = (shared.status(), shrink::propose(shared));
     let (facts, table) = (shared.facts(), shared.table());
     let mut held: BTreeMap<&StreamName, Vec<&LapInfo>> = BTreeMap::new();

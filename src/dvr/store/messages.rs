@@ -14,7 +14,7 @@ use crate::dvr::catalogue::pin::{NewPin, PinError};
 use crate::dvr::catalogue::shrink_plan::{ShrinkError, Shrunk};
 use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::format::index_record;
-use crate::dvr::format::journal_record::Record;
+use crate::dvr::format::journal_record::JournalRecord;
 use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::StreamLog;
@@ -22,7 +22,7 @@ use crate::wire::mp4::Fragment;
 
 /// What the storage thread is told.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum WriterCommand {
     /// Write a fragment.
     Append(Box<Append>),
     /// Cut off the torn end of a slot that is not being written.
@@ -53,7 +53,7 @@ pub(crate) enum IndexEvent {
     /// A ring was opened: learn what its slots hold.
     RingOpened(Ring, Vec<SlotScan>),
     /// A lap ended.
-    LapEnded(u32, index_record::Record),
+    LapEnded(u32, index_record::IndexRecord),
     /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
     LapBegan(u32),
 }
@@ -84,10 +84,10 @@ pub(crate) fn checks(table: &Catalogue) -> Vec<SlotScan> {
 
 /// What the thread is asked.
 #[derive(Debug)]
-pub(crate) struct Ask {
+pub(crate) struct JournalRequest {
     pub(crate) change: JournalChange,
     /// Hears of it when it is on the medium.
-    pub(crate) reply: oneshot::Sender<Result<Record, PinError>>,
+    pub(crate) reply: oneshot::Sender<Result<JournalRecord, PinError>>,
 }
 
 /// What is to be changed.

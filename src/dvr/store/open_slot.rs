@@ -12,9 +12,9 @@ use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
 use crate::base::time::{BootTime, Trust};
 use crate::dvr::catalogue::recent::DurableFragment;
 use crate::dvr::disk::DiskFile;
-use crate::dvr::format::seal::{Entry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
+use crate::dvr::format::seal::{FragmentEntry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::Contents;
+use crate::dvr::format::slot::SlotContents;
 use crate::dvr::store::state::StreamLog;
 use crate::wire::mp4::Fragment;
 
@@ -27,11 +27,11 @@ pub(crate) struct OpenSlot {
     pub(crate) log: Arc<StreamLog>,
     pub(crate) header: SlotHeader,
     /// Its fragments that are on the medium.
-    pub(crate) durable: Vec<Entry>,
+    pub(crate) durable: Vec<FragmentEntry>,
     file: Arc<dyn DiskFile>,
     init: Bytes,
     /// Its fragments that are written and not yet on the medium.
-    pending: Vec<Entry>,
+    pending: Vec<FragmentEntry>,
     /// When the first unit of these arrived.
     pending_since: BootTime,
     /// When the last commit ended.
@@ -100,7 +100,7 @@ impl OpenSlot {
         file: Arc<dyn DiskFile>,
         header: SlotHeader,
         init: Bytes,
-        contents: Contents,
+        contents: SlotContents,
     ) -> Self {
         let sequence = contents.entries.last().map_or(0, |entry| entry.sequence);
         let keys = contents.entries.iter().filter(|entry| entry.starts_with_key);
@@ -162,7 +162,7 @@ impl OpenSlot {
         loss_before: bool,
     ) -> io::Result<()> {
         let length = fragment.len();
-        let entry = Entry {
+        let entry = FragmentEntry {
             // A slot is at most SLOT_BYTES_MAX, so both fit.
             offset: u32::try_from(self.end).unwrap_or(u32::MAX),
             length: u32::try_from(length).unwrap_or(u32::MAX),
@@ -209,7 +209,7 @@ impl OpenSlot {
     }
 
     /// Makes all of it durable; returns the fragments that became so.
-    pub(crate) fn sync(&mut self) -> io::Result<Vec<Entry>> {
+    pub(crate) fn sync(&mut self) -> io::Result<Vec<FragmentEntry>> {
         self.file.sync_data()?;
         self.durable_end = self.end;
         let entries = std::mem::take(&mut self.pending);
@@ -218,7 +218,7 @@ impl OpenSlot {
     }
 
     /// Tells those who follow the stream of fragments that are durable.
-    pub(crate) fn tell(&self, entries: &[Entry]) {
+    pub(crate) fn tell(&self, entries: &[FragmentEntry]) {
         let (lap, boot) = (self.header.generation, self.header.boot);
         let mut recent = self.log.recent();
         for &entry in entries {

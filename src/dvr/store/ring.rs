@@ -17,16 +17,16 @@ use crate::base::name::StreamName;
 use crate::dvr::catalogue::geometry::{Geometry, RingSize};
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::table::{Catalogue, GENERATIONS_SKIPPED};
-use crate::dvr::config::Config;
+use crate::dvr::config::RingConfig;
 use crate::dvr::disk;
-use crate::dvr::disk::{Disk, DiskFile, Open};
+use crate::dvr::disk::{Disk, DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::{self, Front};
+use crate::dvr::format::front::{self, SlotFront};
 use crate::dvr::format::seal::{Identity, SlotHeader, stream_identity};
 use crate::dvr::format::{salvage, slot};
 use crate::dvr::store::ring_file::{self, RingFile, slot_name, slot_number};
 use crate::dvr::store::size;
-use crate::dvr::store::size::{Present, Size};
+use crate::dvr::store::size::{Present, RingSizing};
 
 const FORMAT: u32 = 1;
 const RING_FILE: &str = "ring.toml";
@@ -93,7 +93,7 @@ impl Ring {
     /// `expected`; then reads the front of every slot.
     pub(crate) fn open(
         disk: &dyn Disk,
-        config: &Config,
+        config: &RingConfig,
         expected: Option<Identity>,
     ) -> Result<Found, DvrError> {
         let (found, recovered) = match Self::find_or_recover(disk, &config.data_dir)? {
@@ -244,10 +244,10 @@ impl Ring {
             return Err(DvrError::Foreign { path: self.dir.clone(), what });
         }
         let path = self.dir.join(RING_FILE);
-        disk.open(&path, Open::Write).map(drop).map_err(DvrError::disk("write to", path))
+        disk.open(&path, OpenMode::Write).map(drop).map_err(DvrError::disk("write to", path))
     }
 
-    fn make(disk: &dyn Disk, config: &Config) -> Result<Self, DvrError> {
+    fn make(disk: &dyn Disk, config: &RingConfig) -> Result<Self, DvrError> {
         let dir = config.data_dir.join("ring");
         disk.make_dir(&dir).map_err(DvrError::disk("make", &dir))?;
         let volume = disk.volume(&dir).map_err(DvrError::disk("look at", &dir))?;
@@ -286,7 +286,7 @@ impl Ring {
     }
 
     /// Learns how large it should be.
-    pub(crate) fn measured(mut self, disk: &dyn Disk, size: Size) -> Result<Self, DvrError> {
+    pub(crate) fn measured(mut self, disk: &dyn Disk, size: RingSizing) -> Result<Self, DvrError> {
         let volume = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?;
         let names = disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))?;
         let files = names.iter().filter(|name| self.slot_of(name).is_some()).count();
@@ -416,28 +416,34 @@ impl Ring {
 
     /// What stands at the front of a slot.
     pub(crate) fn read_view(&self, disk: &dyn Disk, number: u32) -> Result<SlotView, DvrError> {
-        let file = self.open_slot(disk, number, Open::Read)?;
+        let file = self.open_slot(disk, number, OpenMode::Read)?;
         // What a failed write left in memory only is not what is on the medium.
         let front = file.forget_cached().and_then(|()| self.read_front(&*file, number));
         Ok(match front.map_err(DvrError::disk("read", self.slot_path(number)))? {
-            Front::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
-            Front::Held { header, init, is_damaged } => SlotView::unread(header, &init, is_damaged),
-            Front::Blank => SlotView::Blank,
-            Front::Damaged => SlotView::Damaged,
+            SlotFront::Held { header, .. } if header.ring != self.identity => SlotView::Foreign,
+            SlotFront::Held { header, init, is_damaged } => {
+                SlotView::unread(header, &init, is_damaged)
+            }
+            SlotFront::Blank => SlotView::Blank,
+            SlotFront::Damaged => SlotView::Damaged,
         })
     }
 
     /// What stands at the front of slot `number`. A lap of this ring in a file of another slot's name
     /// counts as damaged, and one whose front is lost is what its seals told.
-    pub(crate) fn read_front(&self, file: &dyn DiskFile, number: u32) -> std::io::Result<Front> {
+    pub(crate) fn read_front(
+        &self,
+        file: &dyn DiskFile,
+        number: u32,
+    ) -> std::io::Result<SlotFront> {
         Ok(match front::read_front(file, self.slot_bytes)? {
-            Front::Held { header, init, .. }
+            SlotFront::Held { header, init, .. }
                 if header.slot != number && header.ring == self.identity =>
             {
                 let header = SlotHeader { slot: number, ..header };
-                Front::Held { header, init, is_damaged: true }
+                SlotFront::Held { header, init, is_damaged: true }
             }
-            Front::Damaged => match self
+            SlotFront::Damaged => match self
                 .salvaged
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -445,9 +451,9 @@ impl Ring {
             {
                 Some((header, init)) => {
                     let (header, init) = (header.clone(), init.clone());
-                    Front::Held { header, init, is_damaged: true }
+                    SlotFront::Held { header, init, is_damaged: true }
                 }
-                None => Front::Damaged,
+                None => SlotFront::Damaged,
             },
             front => front,
         })
@@ -461,16 +467,16 @@ impl Ring {
         number: u32,
         known: &[(u32, StreamName)],
     ) -> Result<SlotView, DvrError> {
-        let file = self.open_slot(disk, number, Open::Read)?;
+        let file = self.open_slot(disk, number, OpenMode::Read)?;
         let failed = DvrError::disk("read", self.slot_path(number));
         let remains = salvage::remains(&*file, self.slot_bytes, Some(self.identity));
         let Some(remains) = remains.map_err(failed)? else { return Ok(SlotView::Blank) };
         for (slot, stream) in
             known.iter().filter(|(_, name)| stream_identity(name) == remains.first.stream)
         {
-            let file = self.open_slot(disk, *slot, Open::Read)?;
+            let file = self.open_slot(disk, *slot, OpenMode::Read)?;
             let front = self.read_front(&*file, *slot);
-            let Front::Held { init, .. } =
+            let SlotFront::Held { init, .. } =
                 front.map_err(DvrError::disk("read", self.slot_path(*slot)))?
             else {
                 continue;
@@ -502,11 +508,11 @@ impl Ring {
         &self,
         disk: &dyn Disk,
         number: u32,
-        how: Open,
+        how: OpenMode,
     ) -> Result<Arc<dyn DiskFile>, DvrError> {
         let path = self.slot_path(number);
         let file = disk.open(&path, how).map_err(DvrError::disk("open", &path))?;
-        if how != Open::Read {
+        if how != OpenMode::Read {
             return Ok(file);
         }
         // A file that was cut short is read to the end of its slot.
@@ -524,7 +530,7 @@ impl Ring {
     ) -> Result<Arc<dyn DiskFile>, DvrError> {
         self.leave_room(disk)?;
         let path = self.slot_path(number);
-        let file = self.open_slot(disk, number, Open::Create)?;
+        let file = self.open_slot(disk, number, OpenMode::Create)?;
         let taken = file
             .allocate(self.slot_bytes)
             .and_then(|()| file.write_at(0, &[&slot::free_box(0, self.slot_bytes)]))
@@ -619,8 +625,12 @@ mod tests {
     use super::*;
     use crate::dvr::disk::RealDisk;
 
-    fn config(dir: &Path, bytes: u64) -> Config {
-        Config { data_dir: dir.to_owned(), size: Size::Bytes(bytes), slot_bytes: Some(64 << 10) }
+    fn config(dir: &Path, bytes: u64) -> RingConfig {
+        RingConfig {
+            data_dir: dir.to_owned(),
+            size: RingSizing::Bytes(bytes),
+            slot_bytes: Some(64 << 10),
+        }
     }
 
     #[test]

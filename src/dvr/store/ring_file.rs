@@ -10,9 +10,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dvr::disk::{Disk, Open};
+use crate::dvr::disk::{Disk, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::{Front, read_front};
+use crate::dvr::format::front::{SlotFront, read_front};
 use crate::dvr::format::salvage;
 use crate::dvr::format::seal::Identity;
 
@@ -92,17 +92,17 @@ pub(crate) fn survey(disk: &dyn Disk, dir: &Path) -> Result<Option<Survey>, DvrE
     for &number in &numbers {
         let path = dir.join(slot_name(number));
         let looked = || {
-            let file = disk.open(&path, Open::Read)?;
+            let file = disk.open(&path, OpenMode::Read)?;
             let length = file.length()?;
             Ok::<_, io::Error>((read_front(&*file, length)?, file, length))
         };
         // What cannot be read now has no vote; the ring counts it as unreadable.
         match looked() {
-            Ok((Front::Held { header, .. }, ..)) => {
+            Ok((SlotFront::Held { header, .. }, ..)) => {
                 *votes.entry((header.ring, header.slot_bytes)).or_default() += 1;
             }
-            Ok((Front::Damaged, file, length)) => unclear.push((file, length)),
-            Ok((Front::Blank, ..)) | Err(_) => {}
+            Ok((SlotFront::Damaged, file, length)) => unclear.push((file, length)),
+            Ok((SlotFront::Blank, ..)) | Err(_) => {}
         }
     }
     if votes.is_empty() {

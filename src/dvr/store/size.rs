@@ -26,7 +26,7 @@ const SHARE_STEP: u32 = 100;
 
 /// How large the ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
+pub enum RingSizing {
     /// So many bytes.
     Bytes(u64),
     /// A share of the volume, 1 to 100; never more than is free, and 2 % of the volume (at
@@ -43,7 +43,7 @@ pub(crate) struct Present {
     pub(crate) files: u32,
 }
 
-impl Size {
+impl RingSizing {
     /// Bytes of a ring that is made on `volume` now.
     pub(crate) fn made_bytes(self, volume: &Volume) -> u64 {
         match self {
@@ -147,7 +147,7 @@ mod tests {
         let volume =
             Volume { identity: 1, total_bytes: total_mib * MIB, free_bytes: free_mib * MIB };
         let ring = Present { slot_bytes: MIB, slots, files: slots };
-        Size::Percent(percent).wanted_slots(&volume, ring)
+        RingSizing::Percent(percent).wanted_slots(&volume, ring)
     }
 
     #[test]
@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(wanted(40, 8_000, 10_000, 1_900), 4_000);
         assert_eq!(wanted(79, 8_000, 10_000, 1_900), 7_900);
         // A ring never has fewer than it needs to turn.
-        assert_eq!(Size::Bytes(1).wanted_slots(&Volume::default(), present(32)), SLOTS_MIN);
-        assert_eq!(Size::Bytes(40 * MIB).wanted_slots(&Volume::default(), present(32)), 40);
+        assert_eq!(RingSizing::Bytes(1).wanted_slots(&Volume::default(), present(32)), SLOTS_MIN);
+        assert_eq!(RingSizing::Bytes(40 * MIB).wanted_slots(&Volume::default(), present(32)), 40);
     }
 
     fn present(slots: u32) -> Present {

@@ -8,14 +8,14 @@ use super::{fragment, init};
 use crate::base::limits::{INDEX_BYTES_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE};
 use crate::base::name::StreamName;
 use crate::base::time::Clock;
-use crate::dvr::config::{Config, Retention};
+use crate::dvr::config::{Retention, RingConfig};
 use crate::dvr::disk::model::{ModelDisk, VirtualClock};
-use crate::dvr::format::index_record::Record;
+use crate::dvr::format::index_record::IndexRecord;
 use crate::dvr::store::index::{Index, IndexHandle};
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::RingWriter;
-use crate::dvr::{Dvr, DvrError, RingState, Size, Writer};
+use crate::dvr::{Dvr, DvrError, RingSizing, RingState, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
 
@@ -71,9 +71,9 @@ impl House {
         let disk = ModelDisk::new(1, Arc::clone(&clock), Path::new("/"), 64 << 20);
         let store = Store::default();
         let opened = store.clone();
-        let config = Config {
+        let config = RingConfig {
             data_dir: "/data".into(),
-            size: Size::Bytes(SLOT_BYTES * 12),
+            size: RingSizing::Bytes(SLOT_BYTES * 12),
             slot_bytes: Some(SLOT_BYTES),
         };
         let (dvr, storage, indexer, journal) = Dvr::parts(
@@ -160,7 +160,7 @@ fn a_record_that_says_something_else_builds_the_index_again() {
     let before = house.records();
     house.tamper(|kept| {
         let (_, bytes) = kept.records.iter_mut().nth(2).unwrap();
-        let mut record = Record::parse(bytes).unwrap();
+        let mut record = IndexRecord::parse(bytes).unwrap();
         record.entries[0].span_nanos += 1;
         *bytes = record.encode();
     });
@@ -174,8 +174,8 @@ fn a_record_of_another_lap_builds_the_index_again() {
     let before = house.records();
     house.tamper(|kept| {
         let (_, bytes) = kept.records.iter_mut().next().unwrap();
-        let record = Record::parse(bytes).unwrap();
-        *bytes = Record { generation: record.generation - 1, ..record }.encode();
+        let record = IndexRecord::parse(bytes).unwrap();
+        *bytes = IndexRecord { generation: record.generation - 1, ..record }.encode();
     });
     house.pass();
     house.assert_built_again(1, &before);
@@ -204,14 +204,14 @@ fn a_store_that_grew_too_large_is_built_again() {
 fn a_slot_that_was_damaged_is_not_the_fault_of_the_index() {
     let mut house = House::new();
     let (&slot, bytes) = house.records().first_key_value().map(|(s, b)| (s, b.clone())).unwrap();
-    let record = Record::parse(&bytes).unwrap();
+    let record = IndexRecord::parse(&bytes).unwrap();
     let first = record.entries[0];
     // In its seal, by which it is known.
     let bit = u64::from(first.offset + first.length + 60) * 8;
     house.disk.flip(Path::new(&format!("/data/ring/{slot:06}.mp4")), bit);
     house.pass();
     assert_eq!(house.indexer.audit.built_again, 0);
-    let told = Record::parse(&house.records()[&slot]).unwrap();
+    let told = IndexRecord::parse(&house.records()[&slot]).unwrap();
     assert_eq!((told.damaged, told.entries.as_slice()), (1, &record.entries[1..]));
     assert_eq!(house.dvr.status().damaged, 1);
 }

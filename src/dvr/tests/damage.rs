@@ -7,7 +7,7 @@ use std::path::Path;
 use super::ring::{House, append, close, durable, fragments, gate, until, verified, writer};
 use crate::dvr::disk::RealDisk;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::{Dvr, Reader, tool};
+use crate::dvr::{Dvr, RingReader, tool};
 
 /// Two of them go into a slot.
 const BYTES: usize = 20_000;
@@ -121,7 +121,7 @@ fn a_slot_whose_front_is_noise_is_found_by_its_seals() {
         *byte = at.to_le_bytes()[0].wrapping_mul(73) ^ 0x5a;
     }
     std::fs::write(&slot, &bytes).unwrap();
-    let reader = Reader::open(house.path()).unwrap();
+    let reader = RingReader::open(house.path()).unwrap();
     assert_eq!((reader.laps().len(), reader.damaged_fronts()), (3, &[1][..]));
     let dvr = house.open();
     let writer = writer(&dvr);

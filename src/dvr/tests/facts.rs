@@ -8,9 +8,9 @@ use super::faulty::FaultyDisk;
 use super::ring::{append, close, durable, fragments, gate, until, verified};
 use super::{BEGINS_UNIX_NANOS, TestClock, fragment, init};
 use crate::base::time::{Clock, SystemClock, Trust, WallTime};
-use crate::dvr::config::{Config, Retention};
+use crate::dvr::config::{Retention, RingConfig};
 use crate::dvr::{
-    Cause, Dvr, NewPin, PinError, Reader, RecordingState, RingState, Size, Writer, tool,
+    Cause, Dvr, NewPin, PinError, RecordingState, RingReader, RingSizing, RingState, Writer, tool,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -31,9 +31,9 @@ impl House {
     }
 
     fn open_with(&self, boot: u8, keep: Retention) -> (Dvr, Writer) {
-        let config = Config {
+        let config = RingConfig {
             data_dir: self.dir.path().to_owned(),
-            size: Size::Bytes(SLOT_BYTES * 8),
+            size: RingSizing::Bytes(SLOT_BYTES * 8),
             slot_bytes: Some(SLOT_BYTES),
         };
         let disk = Arc::new(self.disk.clone());
@@ -154,7 +154,7 @@ fn a_pin_ends_by_a_trusted_clock_only() {
     house.clock.set(later, Trust::Ntp);
     until("the end", || dvr.pins().is_empty());
     close(dvr, writer);
-    let reader = Reader::open(house.dir.path()).unwrap();
+    let reader = RingReader::open(house.dir.path()).unwrap();
     assert!(reader.facts().pins.is_empty());
     assert_eq!(reader.facts().marks.len(), 1);
 }
@@ -182,7 +182,7 @@ fn a_stop_a_crash_and_another_boot_are_told_apart() {
         assert_eq!(gap.reason, cause, "{}", gap.message);
         close(dvr, writer);
         // The tool tells the same from the files alone.
-        let reader = Reader::open(house.dir.path()).unwrap();
+        let reader = RingReader::open(house.dir.path()).unwrap();
         assert_eq!(tool::listings(&reader).unwrap()[&gate()].gaps[0].reason, cause);
         for lap in reader.laps().iter().skip(1) {
             let path = house.dir.path().join(format!("ring/{:06}.mp4", lap.slot));
@@ -217,7 +217,7 @@ fn why_a_camera_was_away_is_told_of_the_gap() {
     assert!(gap.message.contains("connection refused"), "{}", gap.message);
     writer.end_trouble(Cause::CameraUnreachable);
     close(dvr, writer);
-    let reader = Reader::open(house.dir.path()).unwrap();
+    let reader = RingReader::open(house.dir.path()).unwrap();
     assert!(reader.facts().troubles[0].until.is_some());
 }
 
@@ -248,7 +248,7 @@ fn a_disk_that_failed_is_told_of_the_gap() {
     assert_eq!(gap.reason, Cause::DiskFailed, "{gap:?}");
     assert!(gap.message.contains("the disk is full"), "{}", gap.message);
     close(dvr, writer);
-    let reader = Reader::open(house.dir.path()).unwrap();
+    let reader = RingReader::open(house.dir.path()).unwrap();
     assert_eq!(reader.facts().troubles[0].cause, Cause::DiskFailed);
     assert!(reader.facts().marks.is_empty());
 }
@@ -269,7 +269,7 @@ fn fault_26_footage_of_1970_moves_when_the_clock_is_set_and_no_slot_is_touched()
     assert_eq!(std::fs::read(&slot).unwrap(), before);
     assert_eq!(dvr.listing(&gate()).runs.len(), 1);
     close(dvr, writer);
-    let reader = Reader::open(house.dir.path()).unwrap();
+    let reader = RingReader::open(house.dir.path()).unwrap();
     assert_eq!(tool::listings(&reader).unwrap()[&gate()].runs[0].start, date(0));
 }
 
@@ -302,7 +302,7 @@ fn a_journal_that_is_garbage_does_not_stop_anything() {
         until("the index", || dvr.listing(&gate()).complete);
         assert_eq!(fragments(&dvr.listing(&gate())), 3);
         close(dvr, writer);
-        let reader = Reader::open(house.dir.path()).unwrap();
+        let reader = RingReader::open(house.dir.path()).unwrap();
         assert_eq!(reader.facts().sessions.len(), 1);
         assert_eq!((reader.journal().damaged, reader.journal().torn_bytes), (0, 0));
     }
@@ -321,7 +321,7 @@ fn evictions_are_added_up() {
     append(&writer, 0..40, 20_000);
     until("the commit", || durable(&writer) == 40);
     close(dvr, writer);
-    let reader = Reader::open(house.dir.path()).unwrap();
+    let reader = RingReader::open(house.dir.path()).unwrap();
     let (slots, bytes) = reader.facts().evicted[&gate()];
     // Two fragments a slot: twenty slots were begun, eight are there.
     assert_eq!(slots, 12);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::dvr::disk::{Disk, DiskFile, Open, RealDisk, Volume};
+use crate::dvr::disk::{Disk, DiskFile, OpenMode, RealDisk, Volume};
 
 /// What is to fail from now on.
 #[derive(Debug, Default)]
@@ -45,8 +45,8 @@ impl FaultyDisk {
 }
 
 impl Disk for FaultyDisk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
-        if how != Open::Read {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        if how != OpenMode::Read {
             self.write_fault()?;
         }
         let file = RealDisk.open(path, how)?;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::faulty::FaultyDisk;
 use super::{TestClock, fragment, init};
 use crate::base::name::StreamName;
-use crate::dvr::config::{Config, Retention};
-use crate::dvr::{Dvr, Listing, Reader, RecordingState, RingState, Size, Writer, tool};
+use crate::dvr::config::{Retention, RingConfig};
+use crate::dvr::{Dvr, Listing, RecordingState, RingReader, RingSizing, RingState, Writer, tool};
 
 const SLOT_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,9 +38,9 @@ impl House {
 }
 
 fn open(dir: &Path, disk: &FaultyDisk, boot: [u8; 16]) -> Dvr {
-    let config = Config {
+    let config = RingConfig {
         data_dir: dir.to_owned(),
-        size: Size::Bytes(SLOT_BYTES * 8),
+        size: RingSizing::Bytes(SLOT_BYTES * 8),
         slot_bytes: Some(SLOT_BYTES),
     };
     Dvr::open_on(Arc::new(disk.clone()), boot, config, TestClock::right(), None).unwrap()
@@ -82,7 +82,7 @@ pub(crate) fn fragments(listing: &Listing) -> u64 {
     listing.runs.iter().map(|run| run.fragments).sum()
 }
 
-pub(crate) fn verified(dir: &Path) -> tool::Verdict {
+pub(crate) fn verified(dir: &Path) -> tool::VerifyReport {
     let mut said = Vec::new();
     let verdict = tool::verify(dir, &mut said).unwrap();
     assert!(verdict.is_sound(), "{}", String::from_utf8_lossy(&said));
@@ -123,7 +123,7 @@ fn what_is_durable_is_there_after_a_start() {
     assert_eq!((listing.runs.len(), listing.gaps.len(), fragments(&listing)), (2, 1, 7));
     close(dvr, writer);
     assert_eq!(verified(house.path()).fragments, 7);
-    assert_eq!(Reader::open(house.path()).unwrap().laps().len(), 2);
+    assert_eq!(RingReader::open(house.path()).unwrap().laps().len(), 2);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn new_parameters_end_the_slot() {
     // No gap in time, so one run over both slots.
     assert_eq!(dvr.listing(&gate()).runs.len(), 1);
     close(dvr, writer);
-    assert_eq!(Reader::open(house.path()).unwrap().laps().len(), 2);
+    assert_eq!(RingReader::open(house.path()).unwrap().laps().len(), 2);
 }
 
 /// What is done to an index at rest.
@@ -176,7 +176,7 @@ fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
     until("the commit", || durable(&writer) == 30);
     close(dvr, writer);
     let wanted = {
-        let reader = Reader::open(house.path()).unwrap();
+        let reader = RingReader::open(house.path()).unwrap();
         tool::listings(&reader).unwrap().remove(&gate()).unwrap().runs
     };
     // And how often it was built anew by then; sled mends its `conf` itself.
@@ -258,7 +258,7 @@ fn fault_14_a_slot_whose_sync_failed_is_never_synced_again() {
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].1, 0, "synced again: {failed:?}");
     assert_eq!(verified(house.path()).fragments, 4);
-    let reader = Reader::open(house.path()).unwrap();
+    let reader = RingReader::open(house.path()).unwrap();
     let listing = tool::listings(&reader).unwrap().remove(&gate()).unwrap();
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
 }
@@ -350,7 +350,7 @@ fn a_torn_tail_is_cut_off_at_the_next_start() {
     append(&writer, 0..3, 3_000);
     until("the commit", || durable(&writer) == 3);
     close(dvr, writer);
-    let reader = Reader::open(house.path()).unwrap();
+    let reader = RingReader::open(house.path()).unwrap();
     let lap = reader.laps()[0];
     let (_, contents) = reader.contents(lap).unwrap().unwrap();
     let path = house.path().join(format!("ring/{:06}.mp4", lap.slot));
@@ -382,7 +382,7 @@ fn an_image_of_any_moment_holds_all_that_was_durable() {
         let image = tempfile::tempdir().unwrap();
         copy_tree(&house.path().join("ring"), &image.path().join("ring"));
         verified(image.path());
-        let listings = tool::listings(&Reader::open(image.path()).unwrap()).unwrap();
+        let listings = tool::listings(&RingReader::open(image.path()).unwrap()).unwrap();
         let found = listings.get(&gate()).and_then(|listing| listing.runs.last());
         assert!(found.map(|run| run.end) >= until_then, "round {round}");
         // A process that starts on it goes on at once.

@@ -10,19 +10,19 @@ use tokio::sync::oneshot;
 use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{Clock, WallTime};
-use crate::dvr::config::{Config, Retention};
-use crate::dvr::disk::model::{Cut, ModelDisk, Plan, Trouble, VirtualClock};
-use crate::dvr::disk::{Disk, Open};
+use crate::dvr::config::{Retention, RingConfig};
+use crate::dvr::disk::model::{CutKind, DiskTrouble, ModelDisk, TroublePlan, VirtualClock};
+use crate::dvr::disk::{Disk, OpenMode};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::{Journal, read_facts};
-use crate::dvr::store::messages::Command;
-use crate::dvr::store::messages::{Ask, JournalChange};
-use crate::dvr::store::ring_writer::{RingWriter, Turn};
+use crate::dvr::store::messages::WriterCommand;
+use crate::dvr::store::messages::{JournalChange, JournalRequest};
+use crate::dvr::store::ring_writer::{RingWriter, WriterTurn};
 use crate::dvr::store::shrink::offline::shrink_on;
 use crate::dvr::{
-    Direction, Dvr, DvrError, FragmentRead, NewPin, Reader, RingState, ShrinkError, Shrunk, Size,
-    Writer,
+    Direction, Dvr, DvrError, FragmentRead, NewPin, RingReader, RingSizing, RingState, ShrinkError,
+    Shrunk, Writer,
 };
 
 const SLOT_BYTES: u64 = 64 << 10;
@@ -60,9 +60,9 @@ fn empty_disk() -> (ModelDisk, Arc<VirtualClock>) {
 impl Life {
     /// A start on `disk` that should have `slots`; does all that a start does.
     fn start(disk: &ModelDisk, clock: &Arc<VirtualClock>, slots: u64) -> Self {
-        let config = Config {
+        let config = RingConfig {
             data_dir: data(),
-            size: Size::Bytes(slots * SLOT_BYTES),
+            size: RingSizing::Bytes(slots * SLOT_BYTES),
             slot_bytes: Some(SLOT_BYTES),
         };
         let (dvr, storage, indexer, journal) = Dvr::parts(
@@ -109,7 +109,7 @@ impl Life {
             expires: None,
         };
         let (reply, mut answer) = oneshot::channel();
-        self.journal.turn(Some(Ask { change: JournalChange::Pin(wish), reply }), false);
+        self.journal.turn(Some(JournalRequest { change: JournalChange::Pin(wish), reply }), false);
         answer.try_recv().unwrap().unwrap();
     }
 
@@ -121,7 +121,7 @@ impl Life {
     fn agree(&mut self, token: &str) -> Result<Shrunk, ShrinkError> {
         let (reply, mut answer) = oneshot::channel();
         let token = u64::from_str_radix(token, 16).unwrap();
-        self.storage.turn(Some(Command::Shrink { token, reply }));
+        self.storage.turn(Some(WriterCommand::Shrink { token, reply }));
         answer.try_recv().unwrap_or_else(|_| Err(ShrinkError::NotNow("no answer".to_owned())))
     }
 
@@ -134,9 +134,9 @@ impl Life {
 type Footage = BTreeMap<u64, Vec<u64>>;
 
 fn footage(disk: &ModelDisk) -> Footage {
-    let reader = Reader::open_on(Arc::new(disk.clone()), &data()).unwrap();
+    let reader = RingReader::open_on(Arc::new(disk.clone()), &data()).unwrap();
     assert!(reader.damaged().is_empty() && reader.bad().is_empty(), "{reader:?}");
-    let of = |&lap: &crate::dvr::Lap| {
+    let of = |&lap: &crate::dvr::FoundLap| {
         let (header, contents) = reader.contents(lap).unwrap().unwrap();
         assert!(contents.damaged.is_empty());
         for entry in &contents.entries {
@@ -173,10 +173,10 @@ fn make_full_ring() -> ModelDisk {
     let oldest = house.laps().into_values().nth(1).unwrap();
     house.pin(i64::try_from(oldest[0]).unwrap(), i64::try_from(oldest[0]).unwrap() + 1);
     house.dvr.close(Duration::ZERO);
-    while house.storage.turn(None) != Turn::Ended {}
+    while house.storage.turn(None) != WriterTurn::Ended {}
     house.journal.turn(None, true);
     drop(house);
-    disk.cut_now(Cut::Kill);
+    disk.cut_now(CutKind::Kill);
     disk.restart();
     disk
 }
@@ -338,7 +338,7 @@ fn a_larger_size_counts_once_a_shrink_that_was_cut_off_is_done() {
     let token = house.token().unwrap();
     house.agree(&token).unwrap();
     drop(house);
-    disk.cut_now(Cut::Power);
+    disk.cut_now(CutKind::Power);
     disk.restart();
     clock.reboot(super::BEGINS_UNIX_NANOS);
     let house = Life::start(&disk, &clock, SLOTS);
@@ -398,14 +398,14 @@ fn cut_at(nth: u64, offline: bool) -> (usize, usize, bool) {
     let going = [0, 2, 3, 4, 5, 6].map(|at| laps[at]).into();
     let ended = Ended { before, going };
     if offline {
-        disk.cut_at(nth, Cut::Power);
+        disk.cut_at(nth, CutKind::Power);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let size = Size::Bytes(FEWER * SLOT_BYTES);
+        let size = RingSizing::Bytes(FEWER * SLOT_BYTES);
         let _ = shrink_on(&shared, &data(), size, &mut || true, &mut Vec::new());
     } else {
         let mut house = Life::start(&disk, &clock, FEWER);
         let token = house.token().unwrap();
-        disk.cut_at(nth, Cut::Power);
+        disk.cut_at(nth, CutKind::Power);
         let _ = house.agree(&token);
         house.turns(10);
     }
@@ -447,7 +447,7 @@ fn every_prefix_of_an_offline_shrink_finishes_it_or_leaves_the_ring_as_it_was() 
 
 #[test]
 fn a_disk_in_trouble_or_a_kill_in_a_shrink_costs_nothing_that_stays() {
-    use Trouble::{Full, Read, ReadOnly, Stall, Sync, SyncDir, Write};
+    use DiskTrouble::{Full, Read, ReadOnly, Stall, Sync, SyncDir, Write};
     let troubles = [Full, Read, ReadOnly, Stall, Sync, SyncDir, Write];
     for seed in 0..200 {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -458,14 +458,14 @@ fn a_disk_in_trouble_or_a_kill_in_a_shrink_costs_nothing_that_stays() {
         let mut house = Life::start(&disk, &clock, FEWER);
         let token = house.token().unwrap();
         if random.bool() {
-            disk.plan(Plan {
+            disk.plan(TroublePlan {
                 trouble: troubles[random.usize(0..troubles.len())],
                 from_call: random.u64(0..30),
                 lasts: Duration::from_millis(random.u64(1..5_000)),
                 odds: [1.0, 0.5][random.usize(0..2)],
             });
         }
-        let cut = if random.bool() { Cut::Kill } else { Cut::Power };
+        let cut = if random.bool() { CutKind::Kill } else { CutKind::Power };
         disk.cut_at(random.u64(1..20), cut);
         let _ = house.agree(&token);
         house.turns(8);
@@ -498,7 +498,7 @@ fn an_offline_shrink_asks_and_says_what_goes() {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let run = |bytes: u64, agrees: bool| {
         let mut out = Vec::new();
-        let done = shrink_on(&shared, &data(), Size::Bytes(bytes), &mut || agrees, &mut out);
+        let done = shrink_on(&shared, &data(), RingSizing::Bytes(bytes), &mut || agrees, &mut out);
         (done.unwrap(), String::from_utf8(out).unwrap())
     };
     let (done, told) = run(SLOTS * SLOT_BYTES, false);
@@ -514,5 +514,5 @@ fn an_offline_shrink_asks_and_says_what_goes() {
     let evicted = house.dvr.facts().evicted[&gate()];
     assert!(evicted.0 >= 6, "{evicted:?}");
     assert_eq!(house.dvr.facts().resizes.len(), 1);
-    assert!(disk.open(&data().join("journal.log"), Open::Read).is_ok());
+    assert!(disk.open(&data().join("journal.log"), OpenMode::Read).is_ok());
 }

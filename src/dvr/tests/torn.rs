@@ -7,8 +7,8 @@ use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::disk::DiskFile;
-use crate::dvr::format::front::{Front, read_front};
-use crate::dvr::format::seal::{Entry, SlotHeader};
+use crate::dvr::format::front::{SlotFront, read_front};
+use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Strictness, Tail};
 use crate::dvr::store::open_slot::OpenSlot;
@@ -90,11 +90,11 @@ fn written(before: Vec<u8>, generation: u64, fragments: u32) -> Vec<u8> {
     file.bytes()
 }
 
-fn read(bytes: &[u8], strictness: Strictness) -> Option<slot::Contents> {
+fn read(bytes: &[u8], strictness: Strictness) -> Option<slot::SlotContents> {
     let file = MemoryFile::of(bytes.to_vec());
     match read_front(&*file, SLOT_BYTES).unwrap() {
-        Front::Held { header, .. } => Some(slot::scan(&*file, &header, strictness).unwrap()),
-        Front::Blank | Front::Damaged => None,
+        SlotFront::Held { header, .. } => Some(slot::scan(&*file, &header, strictness).unwrap()),
+        SlotFront::Blank | SlotFront::Damaged => None,
     }
 }
 
@@ -117,7 +117,7 @@ fn a_slot_comes_back_as_it_was_written() {
 fn fault_2_a_file_whose_making_was_cut_short_is_blank() {
     for length in [0, 1, 4_095, 9_000] {
         let file = MemoryFile::of(vec![0; length]);
-        assert_eq!(read_front(&*file, SLOT_BYTES).unwrap(), Front::Blank);
+        assert_eq!(read_front(&*file, SLOT_BYTES).unwrap(), SlotFront::Blank);
         lap(&file, 1);
         assert_eq!(file.length().unwrap(), SLOT_BYTES);
     }
@@ -180,7 +180,7 @@ fn a_damaged_fragment_in_a_finished_slot_is_passed_over() {
     let entries = read(&bytes, Strictness::Finished).unwrap().entries;
     bytes[entries[2].offset as usize + 300] ^= 1;
     let found = read(&bytes, Strictness::Finished).unwrap();
-    let wanted: Vec<Entry> = [0, 1, 3, 4].map(|at| entries[at]).to_vec();
+    let wanted: Vec<FragmentEntry> = [0, 1, 3, 4].map(|at| entries[at]).to_vec();
     assert_eq!(found.entries, wanted);
     let damaged = (u64::from(entries[2].offset), u64::from(entries[3].offset));
     assert_eq!((found.damaged, found.tail), (vec![damaged], Tail::Free));
@@ -197,8 +197,9 @@ fn no_flipped_byte_makes_a_wrong_fragment() {
         bytes[at] ^= 0x41;
         let Some(found) = read(&bytes, Strictness::Finished) else { continue };
         assert!(found.entries.iter().all(|entry| good.entries.contains(entry)), "byte {at}");
-        let hit =
-            |entry: &Entry| (u64::from(entry.offset)..slot::end(entry)).contains(&(at as u64));
+        let hit = |entry: &FragmentEntry| {
+            (u64::from(entry.offset)..slot::end(entry)).contains(&(at as u64))
+        };
         let spared = good.entries.iter().filter(|entry| !hit(entry)).count();
         assert_eq!(found.entries.len(), spared, "byte {at}");
     }
@@ -220,7 +221,7 @@ fn a_cut_slot_is_closed() {
 fn a_fragment_is_read_back_and_never_from_another_lap() {
     let bytes = written(empty(), 5, 3);
     let file = MemoryFile::of(bytes.clone());
-    let Front::Held { header, .. } = read_front(&*file, SLOT_BYTES).unwrap() else {
+    let SlotFront::Held { header, .. } = read_front(&*file, SLOT_BYTES).unwrap() else {
         panic!("no lap")
     };
     let entry = read(&bytes, Strictness::Tail).unwrap().entries[1];

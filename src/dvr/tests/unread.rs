@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::ring::{fragments, gate};
 use super::{fragment, init};
 use crate::base::time::Clock;
-use crate::dvr::config::{Config, Retention};
-use crate::dvr::disk::model::{ModelDisk, Plan, Trouble, VirtualClock};
+use crate::dvr::config::{Retention, RingConfig};
+use crate::dvr::disk::model::{DiskTrouble, ModelDisk, TroublePlan, VirtualClock};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::RingWriter;
-use crate::dvr::{Dvr, RingState, Size, Writer};
+use crate::dvr::{Dvr, RingSizing, RingState, Writer};
 
 const SLOT_BYTES: u64 = 64 << 10;
 const SLOTS: u64 = 10;
@@ -32,9 +32,9 @@ struct House {
 
 impl House {
     fn new(disk: &ModelDisk, clock: &Arc<VirtualClock>, boot: u8) -> Self {
-        let config = Config {
+        let config = RingConfig {
             data_dir: "/data".into(),
-            size: Size::Bytes(SLOT_BYTES * SLOTS),
+            size: RingSizing::Bytes(SLOT_BYTES * SLOTS),
             slot_bytes: Some(SLOT_BYTES),
         };
         let clock = Arc::clone(clock);
@@ -97,7 +97,7 @@ fn used(seed: u64) -> (ModelDisk, Arc<VirtualClock>, u64) {
 }
 
 fn reads_fail(disk: &ModelDisk, odds: f32) {
-    disk.plan(Plan { trouble: Trouble::Read, from_call: 0, lasts: TROUBLE, odds });
+    disk.plan(TroublePlan { trouble: DiskTrouble::Read, from_call: 0, lasts: TROUBLE, odds });
 }
 
 #[test]

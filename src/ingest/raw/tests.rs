@@ -11,7 +11,7 @@ use crate::ingest::run::Taken;
 use crate::ingest::{self, substream};
 use crate::media::codec::Shape;
 use crate::media::{AccessUnit, Captured, ClockSource};
-use crate::stream::{Allowance, Next, State, Subscriber};
+use crate::stream::{Allowance, Next, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskSpec};
 
 #[derive(Debug, thiserror::Error)]
@@ -221,6 +221,6 @@ async fn a_camera_that_panics_ends_its_own_run_and_says_so() {
     };
     let said = tokio::time::timeout(Duration::from_secs(20), said).await.unwrap();
     assert_eq!(said, "the thread that takes pictures ended");
-    assert_eq!(house.main.state().0, State::Starting);
+    assert_eq!(house.main.state().0, StreamState::Starting);
     house.supervisor.stop().await;
 }

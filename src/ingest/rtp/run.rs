@@ -15,7 +15,7 @@ use super::picture_order;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, MediaTime};
 use crate::media::{AccessUnit, Codec, CodecParams, Entry, Kind, Leading, RunId, TrackId, Tracks};
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 
 /// Where a stream's timeline ends; the next run stands behind it. Outlives runs.
 #[derive(Debug, Default)]
@@ -156,7 +156,7 @@ impl Run {
         for lane in &mut self.lanes {
             lane.lost = 0; // what was lost before the beginning is no loss of this run
         }
-        self.stream.set_state(State::Live, now.wall);
+        self.stream.set_state(StreamState::Live, now.wall);
         info!(stream = %self.stream.name(), run = self.id.0, "stream is live");
         true
     }

@@ -14,7 +14,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
 use crate::base::time::SystemClock;
 use crate::media::{AccessUnit, CodecParams, RunId, Shape};
-use crate::stream::{Allowance, Next, State, Subscriber};
+use crate::stream::{Allowance, Next, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskSpec};
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=control:*\r\n\
@@ -335,7 +335,7 @@ async fn plain_pictures_are_published_and_a_hang_up_is_told() {
     let error = life(&config(&url), &stream).await;
     assert!(matches!(error, PullError::Closed), "{error}");
     assert!(live.has_changed().unwrap());
-    assert_eq!(live.borrow_and_update().0, State::Live);
+    assert_eq!(live.borrow_and_update().0, StreamState::Live);
     let units = drain(&mut reader);
     assert_eq!(units.len(), 10);
     assert!(units[0].random_access() && !units[1].random_access());
@@ -499,7 +499,7 @@ async fn the_stop_signal_ends_a_run_at_once() {
         let (config, stream) = (config.clone(), Arc::clone(&stream));
         async move { run(&config, stream, context).await }
     });
-    state.wait_for(|(state, _)| *state == State::Live).await.unwrap();
+    state.wait_for(|(state, _)| *state == StreamState::Live).await.unwrap();
     tokio::time::timeout(Duration::from_secs(4), supervisor.stop()).await.expect("it stops");
 }
 

@@ -14,7 +14,7 @@ use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::ingest::rtp::{Run, TimelineEnd, TrackInput};
 use crate::media::TrackId;
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 use crate::wire::rtsp::SessionDescription;
 
 /// The one place from which a stream is published.
@@ -51,7 +51,7 @@ impl Seat {
             "Waiting for a publisher. Point an encoder at the path /{path} of the RTSP address; \
              /live/{path}, /app/{path} and /{path}/main lead here too."
         );
-        stream.set_state(State::Waiting { reason }, clock.wall());
+        stream.set_state(StreamState::Waiting { reason }, clock.wall());
         self.lock().stream = Some((stream, clock));
     }
 
@@ -86,7 +86,7 @@ impl Seat {
         inner.count += 1;
         let number = inner.count;
         self.holder.send_replace(number);
-        stream.set_state(State::Starting, clock.wall());
+        stream.set_state(StreamState::Starting, clock.wall());
         info!(stream = %stream.name(), "publisher came");
         let run = Run::new(stream, Arc::clone(&self.end), &specs);
         let holder = self.holder.subscribe();
@@ -137,8 +137,8 @@ impl Seat {
         let reason = why.to_string();
         // One that says goodbye may come again when it likes; one that is lost is missed.
         let state = match why {
-            PushError::Left | PushError::Paused => State::Waiting { reason },
-            _ => State::Offline { reason },
+            PushError::Left | PushError::Paused => StreamState::Waiting { reason },
+            _ => StreamState::Offline { reason },
         };
         stream.set_state(state, clock.wall());
         info!(stream = %stream.name(), error = %why, "publisher left");

@@ -12,7 +12,7 @@ use crate::base::limits::{
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, HandClock};
 use crate::media::{AccessUnit, ClockSource, Codec, Entry, TrackId};
-use crate::stream::{Allowance, Next, State, Subscriber};
+use crate::stream::{Allowance, Next, StreamState, Subscriber};
 use crate::wire::rtsp::SessionDescription;
 
 /// High profile, 1080p; with its picture parameter set.
@@ -123,17 +123,17 @@ fn packet(kind: u8, sequence: u16, time: u32, ssrc: u32, marker: bool, payload: 
 fn a_run_begins_with_a_key_frame_whose_parameters_come_in_band() {
     let mut bench = Bench::new(VIDEO, Carriage::Tcp);
     bench.picture(0);
-    assert_eq!(bench.stream.state().0, State::Starting);
+    assert_eq!(bench.stream.state().0, StreamState::Starting);
     bench.key_frame(u32::MAX - 1_000);
     bench.picture(2_600);
     let units = bench.units();
-    assert_eq!((units.len(), bench.stream.state().0), (2, State::Live));
+    assert_eq!((units.len(), bench.stream.state().0), (2, StreamState::Live));
     assert!(units[0].random_access() && !units[1].random_access());
     assert!(matches!(&units[0].params.codec, Codec::H264 { sps, .. } if **sps == *SPS));
     let times: Vec<_> = units.iter().map(|unit| (unit.decode.ticks, unit.present.ticks)).collect();
     assert_eq!(times[1].0 - times[0].0, 3_601, "over the wrap");
     drop(bench.publisher);
-    let State::Offline { reason } = bench.stream.state().0 else { panic!() };
+    let StreamState::Offline { reason } = bench.stream.state().0 else { panic!() };
     assert!(reason.contains("connection ended"), "{reason}");
 }
 
@@ -397,7 +397,7 @@ fn a_publisher_without_key_frame_or_frame_is_dropped_with_the_reason() {
         assert!(bench.publisher.deadline() <= bench.clock.boot());
         let told = bench.publisher.advance().unwrap_err().to_string();
         drop(bench.publisher);
-        let State::Offline { reason } = bench.stream.state().0 else { panic!() };
+        let StreamState::Offline { reason } = bench.stream.state().0 else { panic!() };
         assert_eq!(reason, told);
         told
     };
@@ -493,7 +493,7 @@ fn one_publisher_at_a_time_unless_it_may_be_replaced() {
     assert_eq!(first.advance(), Err(PushError::Replaced));
     drop(first);
     assert_eq!(second.deadline(), clock.boot().after(RTCP_REPORT_INTERVAL));
-    assert!(stream.state().0 != State::Live);
+    assert!(stream.state().0 != StreamState::Live);
     drop(second);
 }
 
@@ -519,17 +519,16 @@ fn what_cannot_be_carried_gets_no_seat() {
 fn only_a_publisher_that_is_missed_is_a_fault() {
     let (clock, stream, seat) = opened(false);
     let state = || stream.state().0;
-    let waits =
-        |state: State| matches!(state, State::Waiting { reason } if reason.contains("aiting for"));
+    let waits = |state: StreamState| matches!(state, StreamState::Waiting { reason } if reason.contains("aiting for"));
     assert!(waits(state()), "nobody came yet");
     for why in [PushError::Left, PushError::Paused, PushError::Gone, PushError::Silent] {
         let missed = matches!(why, PushError::Gone | PushError::Silent);
         let tracks = [(TrackId(0), Carriage::Tcp)];
         let mut publisher = seat.sit(&offer(VIDEO), &tracks, 1).unwrap();
-        assert_eq!(state(), State::Starting);
+        assert_eq!(state(), StreamState::Starting);
         publisher.ends(why);
         drop(publisher);
-        assert_eq!(matches!(state(), State::Offline { .. }), missed, "{:?}", state());
+        assert_eq!(matches!(state(), StreamState::Offline { .. }), missed, "{:?}", state());
         assert_eq!(waits(state()), !missed, "{:?}", state());
     }
     drop(clock);

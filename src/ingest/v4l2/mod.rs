@@ -51,7 +51,7 @@ use crate::base::limits::{CAMERA_LOOK_PAUSE, CAMERA_OPEN_TIME_MAX, CAMERA_RELEAS
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::encode::EncoderSettings;
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 use crate::supervise::TaskContext;
 use crate::v4l2::VideoDevice;
 use crate::v4l2::node::{self, Role, VideoNode};
@@ -294,7 +294,7 @@ async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
     }
     let away = config.not_there();
     warn!(stream = %stream.name(), error = %away, "waiting for the camera");
-    stream.set_state(State::Offline { reason: away.to_string() }, context.clock.wall());
+    stream.set_state(StreamState::Offline { reason: away.to_string() }, context.clock.wall());
     while !config.is_there() {
         context.heartbeat.beat();
         tokio::time::sleep(CAMERA_LOOK_PAUSE).await;

@@ -11,7 +11,7 @@ mod viewer;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use part::Part;
-pub use viewer::{Told, Viewer};
+pub use viewer::{Viewer, ViewerEvent};
 
 use crate::base::Stop;
 use crate::base::limits::MSE_VIEWERS_MAX;
@@ -21,25 +21,25 @@ use crate::supervise::Supervisor;
 
 /// fMP4 over WebSocket for the page's player.
 #[derive(Clone, Debug)]
-pub struct Mse(Arc<Shared>);
+pub struct Mse(Arc<SharedMse>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedMse {
     stream: Arc<Stream>,
     supervisor: Supervisor,
     meter: Meter,
-    watched: Mutex<Watched>,
+    watched: Mutex<WindowUse>,
 }
 
 /// The window while somebody watches.
 #[derive(Debug, Default)]
-struct Watched {
+struct WindowUse {
     viewers: usize,
-    window: Option<Window>,
+    window: Option<MseWindow>,
 }
 
 #[derive(Debug)]
-struct Window {
+struct MseWindow {
     bus: Bus<Part>,
     /// Ends the task that fills it.
     stop: Stop,
@@ -56,8 +56,8 @@ pub enum MseError {
     },
 }
 
-impl Shared {
-    fn watched(&self) -> MutexGuard<'_, Watched> {
+impl SharedMse {
+    fn watched(&self) -> MutexGuard<'_, WindowUse> {
         self.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -66,7 +66,7 @@ impl Mse {
     /// Makes the outlet of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedMse {
             stream,
             supervisor,
             meter: Meter::default(),
@@ -100,12 +100,12 @@ impl Mse {
     }
 
     /// A window and the task that fills it.
-    fn open(&self) -> Window {
+    fn open(&self) -> MseWindow {
         let (publisher, bus) = Bus::new(part::BOUNDS);
         let stop = self.0.supervisor.stop_signal().child_token();
         let builder = builder::run(self.clone(), publisher, stop.clone());
         self.0.supervisor.spawn("mse", builder);
-        Window { bus, stop }
+        MseWindow { bus, stop }
     }
 
     fn leave(&self) {

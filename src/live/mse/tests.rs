@@ -8,7 +8,7 @@ use super::*;
 use crate::base::limits::{MSE_QUEUE_BYTES_MAX, MSE_VIEWERS_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use crate::live::mse::{Told, Viewer};
+use crate::live::mse::{Viewer, ViewerEvent};
 use crate::media::codec::Law;
 use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::stream::Stream;
@@ -109,10 +109,10 @@ async fn read(viewer: &mut Viewer) -> Vec<String> {
     let pause = std::time::Duration::from_secs(1);
     while let Ok(told) = tokio::time::timeout(pause, viewer.next()).await {
         all.push(match told {
-            Told::Format(part) => format!("format {}", part.format.codecs),
-            Told::Part(part) => part.number.to_string(),
-            Told::Dropped(parts) => format!("dropped {parts}"),
-            Told::Ended => break,
+            ViewerEvent::Format(part) => format!("format {}", part.format.codecs),
+            ViewerEvent::Part(part) => part.number.to_string(),
+            ViewerEvent::Dropped(parts) => format!("dropped {parts}"),
+            ViewerEvent::Ended => break,
         });
     }
     all

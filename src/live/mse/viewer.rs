@@ -11,7 +11,7 @@ use crate::wire::web::WebFormat;
 
 /// What a viewer is told next.
 #[derive(Debug)]
-pub enum Told {
+pub enum ViewerEvent {
     /// From here on other tracks, or another run: begin anew with this init segment.
     Format(Arc<Part>),
     /// The next part.
@@ -40,13 +40,13 @@ impl Viewer {
     }
 
     /// Waits for what comes next. Cancel safe.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> ViewerEvent {
         let part = match self.held.take() {
             Some(part) => part,
             None => match self.parts.next().await {
                 Next::Item(part) => part,
                 Next::Lagged(parts) => return self.dropped(parts),
-                Next::Ended => return Told::Ended,
+                Next::Ended => return ViewerEvent::Ended,
             },
         };
         if let Some(start) = self.newer_start(&part) {
@@ -57,9 +57,9 @@ impl Viewer {
         if self.format.as_ref().is_none_or(|format| !Arc::ptr_eq(format, &part.format)) {
             self.format = Some(Arc::clone(&part.format));
             self.held = Some(Arc::clone(&part));
-            return Told::Format(part);
+            return ViewerEvent::Format(part);
         }
-        Told::Part(part)
+        ViewerEvent::Part(part)
     }
 
     /// A later key frame, if more than [`MSE_QUEUE_BYTES_MAX`] wait behind `part`.
@@ -71,9 +71,9 @@ impl Viewer {
         self.bus.newest_start().filter(|start| start.number > part.number)
     }
 
-    fn dropped(&self, parts: u64) -> Told {
+    fn dropped(&self, parts: u64) -> ViewerEvent {
         self.mse.0.meter.lost(parts);
-        Told::Dropped(parts)
+        ViewerEvent::Dropped(parts)
     }
 }
 

@@ -5,7 +5,7 @@
 //! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
 //! same is counted, told, and marked in the seal.
 
-mod cutter;
+mod fragmenter;
 mod recall;
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use self::cutter::{Cut, Cutter};
+use self::fragmenter::{CutFragment, Fragmenter};
 use self::verdict::Sight;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
@@ -27,7 +27,7 @@ use crate::base::meter::{Meter, Totals};
 use crate::base::time::{BootTime, SharedClock};
 use crate::dvr::{Cause, Durable, Dvr, Footage, RecordingState, Retention, StreamStatus, Writer};
 use crate::media::AccessUnit;
-use crate::stream::{Allowance, Next, State, Stream, Subscriber};
+use crate::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
 /// How long the recorder does not listen for units after it has taken all there were: short
@@ -116,7 +116,7 @@ struct Life {
     stream: Arc<Stream>,
     writer: Arc<Writer>,
     meter: Arc<Meter>,
-    cutter: Cutter,
+    cutter: Fragmenter,
     /// When the fragment in the making is ended at the latest.
     due: Option<Instant>,
     /// Units that arrived up to here were handed over by a recorder before this life.
@@ -134,7 +134,7 @@ enum Input {
     Lagged(u64),
     Ended,
     /// The source tells how it does.
-    State(State),
+    State(StreamState),
     /// The fragment in the making, if there is one, is as old as it may become.
     Due,
 }
@@ -147,7 +147,7 @@ impl Life {
         sight: Arc<Sight>,
         after: bool,
     ) -> Self {
-        let mut cutter = Cutter::default();
+        let mut cutter = Fragmenter::default();
         if after {
             // The life before took units with it.
             let _ = cutter.lose();
@@ -172,7 +172,7 @@ impl Life {
                 }
                 Ok(()) = state.changed() => {
                     let (state, _) = state.borrow_and_update().clone();
-                    self.sight.live((state == State::Live).then(|| context.clock.boot()));
+                    self.sight.live((state == StreamState::Live).then(|| context.clock.boot()));
                     Input::State(state)
                 }
                 input = next(&mut units, self.due) => input,
@@ -225,11 +225,11 @@ impl Life {
                 let cut = self.cutter.lose();
                 self.store(cut);
             }
-            Input::State(State::Offline { reason } | State::Waiting { reason }) => {
+            Input::State(StreamState::Offline { reason } | StreamState::Waiting { reason }) => {
                 self.writer.begin_trouble(Cause::CameraUnreachable, &reason);
             }
-            Input::State(State::Live) => self.writer.end_trouble(Cause::CameraUnreachable),
-            Input::State(State::Starting) => {}
+            Input::State(StreamState::Live) => self.writer.end_trouble(Cause::CameraUnreachable),
+            Input::State(StreamState::Starting) => {}
             Input::Due => {
                 self.due = None;
                 let cut = self.cutter.flush(None);
@@ -261,8 +261,8 @@ impl Life {
         }
     }
 
-    fn store(&mut self, cut: Option<Cut>) {
-        let Some(Cut { init, fragment, run_start, loss_before }) = cut else { return };
+    fn store(&mut self, cut: Option<CutFragment>) {
+        let Some(CutFragment { init, fragment, run_start, loss_before }) = cut else { return };
         let stored = self.writer.append(&init, fragment, run_start, loss_before);
         let refused = stored.is_err();
         if let Err(refused) = stored {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::cutter::{Cut, Cutter};
+use super::fragmenter::{CutFragment, Fragmenter};
 use super::*;
 use crate::base::Stop;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
-use crate::dvr::{RecordingState, Size};
+use crate::dvr::{RecordingState, RingSizing};
 use crate::media::codec::Law;
 use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 
@@ -59,8 +59,8 @@ pub(super) fn arrived(at: BootTime) -> Arc<AccessUnit> {
 
 /// Cuts units given as (run, milliseconds, key) and tells each fragment's samples.
 fn told(units: &[(u32, u64, bool)]) -> Vec<(u32, bool)> {
-    let (mut cutter, params) = (Cutter::default(), video(0x33));
-    let mut cuts: Vec<Cut> = Vec::new();
+    let (mut cutter, params) = (Fragmenter::default(), video(0x33));
+    let mut cuts: Vec<CutFragment> = Vec::new();
     for &(run, ms, key) in units {
         cuts.extend(cutter.push(unit(run, 0, &params, ms, key), None));
     }
@@ -89,7 +89,7 @@ fn a_new_run_ends_the_fragment() {
 
 #[test]
 fn a_fragment_does_not_outgrow_its_limit() {
-    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    let (mut cutter, params) = (Fragmenter::default(), video(0x33));
     cutter.set_bytes_max(12);
     let cuts: Vec<_> =
         (0..6).filter_map(|at| cutter.push(unit(1, 0, &params, at, at == 0), None)).collect();
@@ -98,7 +98,7 @@ fn a_fragment_does_not_outgrow_its_limit() {
 
 #[test]
 fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
-    let mut cutter = Cutter::default();
+    let mut cutter = Fragmenter::default();
     let (old, new) = (video(0x33), other_profile());
     assert!(cutter.push(unit(1, 0, &old, 0, true), None).is_none());
     let first = cutter.push(unit(1, 0, &new, 40, false), None).unwrap();
@@ -111,11 +111,11 @@ fn new_parameters_bring_a_new_init_segment_at_a_key_frame() {
 
 #[test]
 fn sets_that_change_with_every_key_frame_are_carried_by_the_samples() {
-    let mut cutter = Cutter::default();
+    let mut cutter = Fragmenter::default();
     let sps = [0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
     let other: &[u8] = &[0x68, 0xee, 0x3c, 0x80];
     let sets = [PPS, other].map(|pps| Arc::new(CodecParams::from_h264_sets(&sps, pps).unwrap()));
-    let mut cuts: Vec<Cut> = Vec::new();
+    let mut cuts: Vec<CutFragment> = Vec::new();
     for at in 0..6u64 {
         let params = &sets[usize::try_from(at % 2).unwrap()];
         cuts.extend(cutter.push(unit(1, 0, params, at * 40, true), None));
@@ -133,7 +133,7 @@ fn sets_that_change_with_every_key_frame_are_carried_by_the_samples() {
 
 #[test]
 fn a_lone_picture_lasts_as_long_as_those_before_it() {
-    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    let (mut cutter, params) = (Fragmenter::default(), video(0x33));
     let mut spans = Vec::new();
     for at in 0..4 {
         // A picture every four seconds, each closed before the next one comes.
@@ -147,7 +147,7 @@ fn a_lone_picture_lasts_as_long_as_those_before_it() {
 fn sound_comes_along_and_does_not_end_a_fragment() {
     let (video, audio) = (video(0x33), audio());
     let tracks = Tracks::new(RunId(1), [Arc::clone(&video), Arc::clone(&audio)]);
-    let mut cutter = Cutter::default();
+    let mut cutter = Fragmenter::default();
     assert!(cutter.push(unit(1, 1, &audio, 0, false), Some(&tracks)).is_none());
     for at in 0..10 {
         assert!(cutter.push(unit(1, 0, &video, at * 40, at == 0), Some(&tracks)).is_none());
@@ -159,14 +159,14 @@ fn sound_comes_along_and_does_not_end_a_fragment() {
 
 #[test]
 fn a_track_that_nobody_announced_is_passed_over() {
-    let mut cutter = Cutter::default();
+    let mut cutter = Fragmenter::default();
     assert!(cutter.push(unit(1, 3, &audio(), 0, true), None).is_none());
     assert!(cutter.flush(None).is_none());
 }
 
 #[test]
 fn a_loss_is_told_and_followed_by_a_key_frame() {
-    let (mut cutter, params) = (Cutter::default(), video(0x33));
+    let (mut cutter, params) = (Fragmenter::default(), video(0x33));
     cutter.push(unit(1, 0, &params, 0, true), None);
     assert!(!cutter.lose().unwrap().loss_before);
     assert!(cutter.push(unit(1, 0, &params, 40, false), None).is_none());
@@ -187,9 +187,9 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_timeline_does_not_hold_footage_back() {
     let dir = tempfile::tempdir().unwrap();
-    let config = crate::dvr::Config {
+    let config = crate::dvr::RingConfig {
         data_dir: dir.path().to_owned(),
-        size: Size::Bytes(1 << 20),
+        size: RingSizing::Bytes(1 << 20),
         slot_bytes: Some(64 << 10),
     };
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
@@ -216,9 +216,9 @@ async fn a_slow_timeline_does_not_hold_footage_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_second_of_a_dead_camera_becomes_durable() {
     let dir = tempfile::tempdir().unwrap();
-    let config = crate::dvr::Config {
+    let config = crate::dvr::RingConfig {
         data_dir: dir.path().to_owned(),
-        size: Size::Bytes(1 << 20),
+        size: RingSizing::Bytes(1 << 20),
         slot_bytes: Some(64 << 10),
     };
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
@@ -236,7 +236,7 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     until("durability", || recorder.durable().borrow().is_some()).await;
     // Why nothing follows is noted for the gap.
     let reason = "connection refused".to_owned();
-    stream.set_state(crate::stream::State::Offline { reason }, WallTime::default());
+    stream.set_state(crate::stream::StreamState::Offline { reason }, WallTime::default());
     until("the note", || !dvr.facts().troubles.is_empty()).await;
     assert_eq!(dvr.facts().troubles[0].cause, Cause::CameraUnreachable);
     assert!(dvr.facts().troubles[0].text.contains("refused"));
@@ -254,9 +254,9 @@ async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
     let name = StreamName::parse("gate").unwrap();
     let params = [video(0x33), audio()];
     for camera_is_there in [true, false] {
-        let config = crate::dvr::Config {
+        let config = crate::dvr::RingConfig {
             data_dir: dir.path().to_owned(),
-            size: Size::Bytes(1 << 20),
+            size: RingSizing::Bytes(1 << 20),
             slot_bytes: Some(64 << 10),
         };
         let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::base::limits::UNRECORDED_TIME_MAX;
 use crate::base::time::BootTime;
 use crate::dvr::{RecordingState, StreamStatus};
-use crate::stream::{State, Stream};
+use crate::stream::{Stream, StreamState};
 
 /// What the recorder's task sees.
 #[derive(Debug, Default)]
@@ -43,20 +43,21 @@ impl Sight {
         let since = self.live_since_nanos.load(Relaxed);
         let live_for = (since > 0).then(|| now.since(BootTime::from_nanos(since)));
         let state = stream.state().0;
-        let overdue = state == State::Live && live_for.is_some_and(|age| age > UNRECORDED_TIME_MAX);
+        let overdue =
+            state == StreamState::Live && live_for.is_some_and(|age| age > UNRECORDED_TIME_MAX);
         let silent = stream.newest_arrival().is_none_or(|at| now.since(at) > UNRECORDED_TIME_MAX);
         let reason = match state {
-            State::Offline { reason } | State::Waiting { reason } => {
+            StreamState::Offline { reason } | StreamState::Waiting { reason } => {
                 format!("No picture arrives: {reason}")
             }
-            State::Live if self.keyless.load(Relaxed) => {
+            StreamState::Live if self.keyless.load(Relaxed) => {
                 "Pictures arrive, but no key frame with which a recording can begin.".to_owned()
             }
-            State::Live if overdue && !silent => {
+            StreamState::Live if overdue && !silent => {
                 let why = status.reason.unwrap_or_default();
                 format!("Pictures arrive, but nothing of them reaches the disk. {why}")
             }
-            State::Live | State::Starting => status.reason.unwrap_or_default(),
+            StreamState::Live | StreamState::Starting => status.reason.unwrap_or_default(),
         };
         let failed = overdue && !silent;
         let state = if failed { RecordingState::Failed } else { status.state };
@@ -88,7 +89,7 @@ mod tests {
     /// What is said `ms` after a stream became live whose newest picture arrived at `picture_ms`.
     fn said(keyless: bool, ms: u64, picture_ms: u64) -> (RecordingState, String) {
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
-        stream.set_state(State::Live, WallTime::default());
+        stream.set_state(StreamState::Live, WallTime::default());
         let picture =
             super::super::tests::arrived(BEGUN.after(std::time::Duration::from_millis(picture_ms)));
         stream.publish(Arc::unwrap_or_clone(picture));
@@ -122,7 +123,7 @@ mod tests {
         assert_eq!(said(false, 30_000, 1_000).0, RecordingState::Waiting);
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
         let reason = "connection refused".to_owned();
-        stream.set_state(State::Offline { reason }, WallTime::default());
+        stream.set_state(StreamState::Offline { reason }, WallTime::default());
         let judged = Sight::default().judge(waiting(), &stream, BootTime::from_millis(99_000));
         assert_eq!(judged.state, RecordingState::Waiting);
         assert_eq!(judged.reason.unwrap(), "No picture arrives: connection refused");

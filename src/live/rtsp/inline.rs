@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Shared;
+use super::SharedRtpOutput;
 use crate::base::time::{BootTime, SharedClock};
 
 /// InlineReaders served before other tasks of the same thread get a turn.
@@ -73,7 +73,7 @@ impl InlineReaders {
 /// A place among the readers; dropping it gives the place up.
 #[derive(Debug)]
 pub struct Registration {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedRtpOutput>,
     pub(super) id: u64,
 }
 

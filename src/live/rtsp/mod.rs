@@ -33,12 +33,12 @@ use packetizer::StreamPacketizer;
 /// RTP packets of one stream, built once per access unit for all RTSP readers.
 #[derive(Debug)]
 pub struct RtpOutput {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRtpOutput>,
     supervisor: Supervisor,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedRtpOutput {
     stream: Arc<Stream>,
     packetizer: Mutex<StreamPacketizer>,
     /// Packets of the packetizer that runs; `None` while none does.
@@ -48,7 +48,7 @@ struct Shared {
     meter: Meter,
 }
 
-impl Shared {
+impl SharedRtpOutput {
     // No code that can panic leaves these two half changed; poisoned, they are as good as before.
     fn packetizer(&self) -> MutexGuard<'_, StreamPacketizer> {
         self.packetizer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,7 +63,7 @@ impl RtpOutput {
     /// Makes the RTP output of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
-        let shared = Shared {
+        let shared = SharedRtpOutput {
             stream,
             packetizer: Mutex::new(StreamPacketizer::new(|| fastrand::u64(..))),
             running: Mutex::default(),
@@ -82,13 +82,13 @@ impl RtpOutput {
 
     /// Begins reading at the newest key frame. The first reader starts the packetizer.
     #[must_use]
-    pub fn join(&self) -> Reader {
+    pub fn join(&self) -> PacketReader {
         let mut running = self.shared.running();
         let bus = running.get_or_insert_with(|| self.start());
         // Counted under the lock, under which the packetizer looks whether it may end.
         self.shared.readers.fetch_add(1, Relaxed);
         let units = bus.subscribe(Allowance::Viewer);
-        Reader { units, shared: Arc::clone(&self.shared) }
+        PacketReader { units, shared: Arc::clone(&self.shared) }
     }
 
     /// Starts a packetizer with a window of its own, so that nobody begins with old packets.
@@ -132,7 +132,7 @@ impl RtpOutput {
 #[derive(Debug)]
 struct PacketPublisher {
     publisher: Option<Publisher<RtpUnit>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedRtpOutput>,
 }
 
 impl PacketPublisher {
@@ -152,12 +152,12 @@ impl Drop for PacketPublisher {
 
 /// One reader's place among the packets.
 #[derive(Debug)]
-pub struct Reader {
+pub struct PacketReader {
     units: Subscriber<RtpUnit>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedRtpOutput>,
 }
 
-impl Reader {
+impl PacketReader {
     /// Waits for the next unit; counts it, and what was passed over. Cancel safe.
     pub async fn next(&mut self) -> Next<RtpUnit> {
         let next = self.units.next().await;
@@ -189,7 +189,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for PacketReader {
     fn drop(&mut self) {
         self.shared.readers.fetch_sub(1, Relaxed);
     }

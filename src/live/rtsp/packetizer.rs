@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::inline::DeliveryRounds;
-use super::{PacketPublisher, Shared};
+use super::{PacketPublisher, SharedRtpOutput};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{RTP_LINGER_TIME, TRACKS_MAX};
 use crate::media::{AccessUnit, TrackId, Tracks};
@@ -122,7 +122,7 @@ impl StreamPacketizer {
 
 /// Packetizes until stopped, or until there were no readers for [`RTP_LINGER_TIME`].
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    shared: Arc<SharedRtpOutput>,
     out: Arc<PacketPublisher>,
     context: TaskContext,
 ) -> Result<Infallible, PacketizeError> {
@@ -170,7 +170,7 @@ async fn sleep(pause: Option<Duration>) {
 }
 
 /// Retires the packetizer unless a reader has joined meanwhile; says whether it did.
-fn retire(shared: &Shared) -> bool {
+fn retire(shared: &SharedRtpOutput) -> bool {
     let mut running = shared.running();
     let unread = shared.readers.load(Relaxed) == 0;
     if unread {

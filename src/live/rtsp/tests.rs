@@ -62,7 +62,7 @@ impl Bench {
     }
 }
 
-async fn unit(reader: &mut Reader) -> Arc<RtpUnit> {
+async fn unit(reader: &mut PacketReader) -> Arc<RtpUnit> {
     match reader.next().await {
         Next::Item(unit) => unit,
         other => panic!("{other:?}"),

@@ -74,7 +74,7 @@ pub fn frame(law: Law, octets: &[u8], shape: Shape, at: i64) -> Option<Bytes> {
     if samples == 0 || samples > BLOCK_SAMPLES_MAX {
         return None;
     }
-    let mut bits = Bits::with_capacity(24 + octets.len() * 2);
+    let mut bits = FlacBits::with_capacity(24 + octets.len() * 2);
     put_header(&mut bits, samples, channels, sample_rate, at.unsigned_abs() & SAMPLE_NUMBER_MASK);
     let wasted = law.wasted_bits();
     for channel in 0..usize::from(channels) {
@@ -92,7 +92,7 @@ pub fn frame(law: Law, octets: &[u8], shape: Shape, at: i64) -> Option<Bytes> {
 }
 
 /// The frame header (§9.1): blocks of any length, numbered by their first sample.
-fn put_header(bits: &mut Bits, samples: usize, channels: u16, sample_rate: u32, at: u64) {
+fn put_header(bits: &mut FlacBits, samples: usize, channels: u16, sample_rate: u32, at: u64) {
     bits.put(0xfff9, 16);
     bits.put(0b0111, 4); // the length stands behind the number, 16 bits
     bits.put(rate_code(sample_rate), 4);
@@ -135,13 +135,13 @@ fn put_number(out: &mut Vec<u8>, number: u64) {
 }
 
 /// Bits, the most significant first.
-struct Bits {
+struct FlacBits {
     bytes: Vec<u8>,
     held: u64,
     count: u32,
 }
 
-impl Bits {
+impl FlacBits {
     fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), held: 0, count: 0 }
     }

@@ -59,7 +59,7 @@ fn aac(config: &[u8], channels: u16) -> Option<Bytes> {
         8 => &[SINGLE, PAIR, PAIR, PAIR, LOW_FREQUENCY],
         _ => return None,
     };
-    let mut bits = Bits::default();
+    let mut bits = SilenceBits::default();
     let mut seen = [0; 8];
     for &element in elements {
         let tag = &mut seen[element as usize];
@@ -84,13 +84,13 @@ fn aac(config: &[u8], channels: u16) -> Option<Bytes> {
 }
 
 #[derive(Default)]
-struct Bits {
+struct SilenceBits {
     bytes: BytesMut,
     open: u32,
     count: u32,
 }
 
-impl Bits {
+impl SilenceBits {
     fn put(&mut self, value: u32, count: u32) {
         for at in (0..count).rev() {
             self.open = self.open << 1 | value >> at & 1;

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::tracks::{ExportTracks, TEXT};
 use super::{ExportError, LastPicture};
 use crate::base::time::{BootTime, MediaTime, WallTime};
-use crate::dvr::{ClockTable, Entry, FragmentMeta, Identity};
+use crate::dvr::{ClockTable, FragmentEntry, FragmentMeta, Identity};
 use crate::wire::mp4::{Chunk, Row, SampleRun, read_runs, text_sample};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
@@ -60,7 +60,7 @@ struct ExportSection {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExportTimeline {
     section: Option<ExportSection>,
-    last: Option<(Identity, Entry)>,
+    last: Option<(Identity, FragmentEntry)>,
     /// Where what was taken ends.
     end_nanos: i64,
     /// The second since 1970 that the text tells next.
@@ -372,7 +372,7 @@ pub(super) fn ticks_of(nanos: i64, rate: NonZeroU32) -> i64 {
 /// of: the seal has the time at which it is decoded.
 fn first_presented(
     runs: &[SampleRun],
-    entry: &Entry,
+    entry: &FragmentEntry,
     rate_of: impl Fn(&SampleRun) -> Option<NonZeroU32>,
 ) -> i64 {
     let shown = runs.iter().find_map(|run| {

@@ -14,7 +14,7 @@ use futures::stream::{iter, try_unfold};
 use futures::{Stream, TryStreamExt};
 
 use super::sound_holes::SoundHoles;
-use crate::base::cache::Shelf;
+use crate::base::cache::Cache;
 use crate::base::limits::{DISK_READ_WAIT_MAX, HLS_FRAGMENTS_BYTES_MAX};
 use crate::dvr::{DvrError, Footage, LapLease, LapReader};
 use crate::wire::hls::{StoredRange, key_frame};
@@ -48,11 +48,11 @@ type FragmentKey = ([u8; 16], u64, u64);
 /// FragmentCache of the ring as they are shown, at most [`HLS_FRAGMENTS_BYTES_MAX`]. Clones are handles
 /// to the same.
 #[derive(Clone, Debug)]
-pub struct FragmentCache(Shelf<FragmentKey, Option<Arc<CachedFragment>>>);
+pub struct FragmentCache(Cache<FragmentKey, Option<Arc<CachedFragment>>>);
 
 impl Default for FragmentCache {
     fn default() -> Self {
-        Self(Shelf::new(HLS_FRAGMENTS_BYTES_MAX))
+        Self(Cache::new(HLS_FRAGMENTS_BYTES_MAX))
     }
 }
 

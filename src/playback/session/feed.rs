@@ -17,7 +17,7 @@ use crate::base::limits::REPLAY_HANDOVER_TIME_MAX;
 use crate::base::time::WallTime;
 use crate::dvr::{Direction, DvrError, FragmentRead};
 use crate::media::{AccessUnit, RunId};
-use crate::stream::{Allowance, Next, State};
+use crate::stream::{Allowance, Next, StreamState};
 
 /// What the source gave.
 pub(super) enum SourceEvent {
@@ -163,7 +163,7 @@ impl PlaybackSession {
     }
 
     fn is_live(&self) -> bool {
-        self.stream.state().0 == State::Live
+        self.stream.state().0 == StreamState::Live
     }
 
     /// Whether `unit` is of what was taken already.

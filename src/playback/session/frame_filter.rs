@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::base::time::{BootTime, MediaTime};
-    use crate::dvr::Entry;
+    use crate::dvr::FragmentEntry;
     use crate::media::codec::Law;
     use crate::media::{Captured, ClockSource, CodecParams, RunId};
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> FragmentRead {
-        let entry = Entry {
+        let entry = FragmentEntry {
             offset: 0,
             length: 0,
             sequence: 1,

@@ -16,7 +16,7 @@ use tracing::debug;
 pub use plan::{SHEET, SHEET_SECS, SheetStart, TILE, TILES};
 
 use super::pictures::{PastError, key_frame};
-use crate::base::cache::Shelf;
+use crate::base::cache::Cache;
 use crate::base::fault::chain;
 use crate::base::limits::{PAST_PICTURE_SLACK, SPRITE_CACHE_BYTES_MAX, SPRITE_WAIT_MAX};
 use crate::base::name::StreamName;
@@ -31,7 +31,7 @@ pub struct Sprites {
     dvr: Dvr,
     clock: SharedClock,
     decoder: StillDecoder,
-    sheets: Shelf<(StreamName, SheetStart), Work>,
+    sheets: Cache<(StreamName, SheetStart), Work>,
     turns: Arc<Semaphore>,
 }
 
@@ -107,7 +107,7 @@ impl Sprites {
     /// Sprites of what `dvr` holds.
     #[must_use]
     pub fn new(dvr: Dvr, clock: SharedClock, decoder: StillDecoder) -> Self {
-        let (sheets, turns) = (Shelf::new(SPRITE_CACHE_BYTES_MAX), Arc::new(Semaphore::new(1)));
+        let (sheets, turns) = (Cache::new(SPRITE_CACHE_BYTES_MAX), Arc::new(Semaphore::new(1)));
         Self { dvr, clock, decoder, sheets, turns }
     }
 

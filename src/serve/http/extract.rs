@@ -10,13 +10,13 @@ use axum::http::request::Parts;
 use super::context::HttpContext;
 use super::error::ApiError;
 use crate::base::name::StreamName;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 
 /// The context, as handlers take it.
 pub(super) type At = State<Arc<HttpContext>>;
 
 /// The configured stream that the path names as `{stream}`.
-pub(super) struct Named(pub(super) Arc<Outlet>);
+pub(super) struct Named(pub(super) Arc<StreamOutputs>);
 
 impl FromRequestParts<Arc<HttpContext>> for Named {
     type Rejection = ApiError;

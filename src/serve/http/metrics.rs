@@ -25,8 +25,8 @@ use super::error::ApiError;
 use super::extract::At;
 use crate::base::meter::Totals;
 use crate::dvr::RecordingState;
-use crate::live::Outlet;
-use crate::stream::State as StreamState;
+use crate::live::StreamOutputs;
+use crate::stream::StreamState;
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -62,7 +62,7 @@ struct Scrape(Arc<HttpContext>);
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let outlets = self.0.streams.all();
-        let outlets: Vec<&Outlet> = outlets.values().map(AsRef::as_ref).collect();
+        let outlets: Vec<&StreamOutputs> = outlets.values().map(AsRef::as_ref).collect();
         counts(&mut encoder, &outlets)?;
         self.streams(&mut encoder, &outlets)?;
         self.past(&mut encoder)?;
@@ -73,7 +73,7 @@ impl Collector for Scrape {
 }
 
 /// The four of each part of each stream.
-fn counts(encoder: &mut DescriptorEncoder, outlets: &[&Outlet]) -> fmt::Result {
+fn counts(encoder: &mut DescriptorEncoder, outlets: &[&StreamOutputs]) -> fmt::Result {
     let all: Vec<_> =
         outlets.iter().map(|outlet| (outlet.stream.name().as_str(), outlet.totals())).collect();
     let mut parts: Vec<&'static str> = Vec::new();
@@ -97,7 +97,7 @@ fn counts(encoder: &mut DescriptorEncoder, outlets: &[&Outlet]) -> fmt::Result {
 }
 
 impl Scrape {
-    fn streams(&self, encoder: &mut DescriptorEncoder, outlets: &[&Outlet]) -> fmt::Result {
+    fn streams(&self, encoder: &mut DescriptorEncoder, outlets: &[&StreamOutputs]) -> fmt::Result {
         let live = outlets.iter().map(|outlet| {
             let live = outlet.stream.state().0 == StreamState::Live;
             ([("stream", outlet.stream.name().as_str())], ConstGauge::new(i64::from(live)))

@@ -4,13 +4,13 @@
 //! a stream called `<other>-sub` beside `<other>` is that one's sub-stream and no channel.
 
 use crate::base::name::StreamName;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::stream::Directory;
 use crate::wire::rtsp::{Channel, Channels};
 
 const SUB: &str = "-sub";
 
-impl Channels for Directory<Outlet> {
+impl Channels for Directory<StreamOutputs> {
     fn stream(&self, channel: Channel) -> Option<String> {
         let all = self.all();
         let names: Vec<&str> = all.keys().map(StreamName::as_str).collect();

@@ -14,7 +14,7 @@ use super::registry::SessionStats;
 use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::BootTime;
-use crate::live::rtsp::{InlineReader, Reader, Registration};
+use crate::live::rtsp::{InlineReader, PacketReader, Registration};
 use crate::rtp::RtpUnit;
 
 /// The sending half of a connection.
@@ -133,7 +133,11 @@ impl Parked {
 
 impl InlineHandle {
     /// Registers inline delivery for `reader`. Without a `writer` every write wakes the connection.
-    pub(super) fn new(reader: &Reader, writer: Option<Socket>, stats: Arc<SessionStats>) -> Self {
+    pub(super) fn new(
+        reader: &PacketReader,
+        writer: Option<Socket>,
+        stats: Arc<SessionStats>,
+    ) -> Self {
         let held = Mutex::new(Held { writer, parked: None });
         let inline = Arc::new(InlineSender { held, stats, woken: Notify::new() });
         Self {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
-use crate::live::rtsp::Reader;
+use crate::live::rtsp::PacketReader;
 use crate::media::{RunId, TrackId};
 use crate::playback::{PlayStart, PlaybackNext, PlaybackSession, RtpTracks};
 use crate::rtp::{Format, RtpUnit};
@@ -66,7 +66,7 @@ impl From<Next<RtpUnit>> for PlayNext {
 #[derive(Debug)]
 pub(super) enum PlaySource {
     /// What comes live, packed once for all readers.
-    Live(Reader),
+    Live(PacketReader),
     /// The past, packed for this reader.
     Past(Box<PlaybackSession>),
     /// Nothing yet.
@@ -127,7 +127,7 @@ impl Play {
 
     /// Plays live again along `routes`. The numbers of each track go on (RFC 2326 appendix B)
     /// although packets that it had before may come again.
-    pub(super) fn resume(&mut self, reader: Reader, routes: &[Routed]) {
+    pub(super) fn resume(&mut self, reader: PacketReader, routes: &[Routed]) {
         let mut old = std::mem::take(&mut self.tracks);
         let track = |&routed: &Routed| match old.iter().position(|o| o.routed.track == routed.track)
         {
@@ -257,7 +257,7 @@ impl Play {
     }
 
     /// The packets that it shares with other readers, if it does.
-    pub(super) fn shared(&self) -> Option<&Reader> {
+    pub(super) fn shared(&self) -> Option<&PacketReader> {
         match &self.source {
             PlaySource::Live(reader) => Some(reader),
             PlaySource::Past(_) | PlaySource::Nothing => None,

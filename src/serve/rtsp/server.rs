@@ -20,7 +20,7 @@ use super::tunnels::TunnelRegistry;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
 use crate::ingest::Entrance;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::playback::Playback;
 use crate::serve::http::settings::Settings;
 use crate::stream::Directory;
@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// clone it for each listening address.
 #[derive(Clone, Debug)]
 pub struct RtspServer {
-    outlets: Arc<Directory<Outlet>>,
+    outlets: Arc<Directory<StreamOutputs>>,
     supervisor: Supervisor,
     places: Places,
     archive: Option<Playback>,
@@ -62,7 +62,7 @@ impl Fault for ServerError {
 impl RtspServer {
     /// Serves `outlets` to everybody; its connections live in `supervisor`.
     #[must_use]
-    pub fn new(outlets: Arc<Directory<Outlet>>, supervisor: Supervisor) -> Self {
+    pub fn new(outlets: Arc<Directory<StreamOutputs>>, supervisor: Supervisor) -> Self {
         Self {
             outlets,
             supervisor,

@@ -9,7 +9,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
 use holdfast::encode::still::{HevcLibrary, StillDecoders};
-use holdfast::live::Outlet;
+use holdfast::live::StreamOutputs;
 use holdfast::media::{RunId, TrackId, Tracks};
 use holdfast::serve::rtsp::RtspServer;
 use holdfast::stream::{Directory, Stream};
@@ -28,7 +28,7 @@ pub fn ours() -> ! {
     let name = StreamName::parse("gate").unwrap();
     let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
     let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-    let outlet = Arc::new(Outlet::new(&stream, None, &decoder, &supervisor));
+    let outlet = Arc::new(StreamOutputs::new(&stream, None, &decoder, &supervisor));
     let directory = Arc::new(Directory::default());
     directory.replace(BTreeMap::from([(name, outlet)]));
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -15,13 +15,13 @@ use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
 use holdfast::board::Machine;
 use holdfast::dvr::{self, Dvr};
 use holdfast::encode::still::{HevcLibrary, StillDecoders};
-use holdfast::live::Outlet;
+use holdfast::live::StreamOutputs;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpContext};
 use holdfast::serve::rtsp::SessionRegistry;
 use holdfast::serve::{Foundation, Services};
-use holdfast::stream::{State, Stream};
+use holdfast::stream::{Stream, StreamState};
 use holdfast::supervise::{Supervisor, TaskSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ fn raspberry_pi() -> tempfile::TempDir {
 pub struct TestBox {
     pub addr: SocketAddr,
     pub stream: Arc<Stream>,
-    pub outlet: Arc<Outlet>,
+    pub outlet: Arc<StreamOutputs>,
     pub supervisor: Supervisor,
     pub clock: SharedClock,
     pub dvr: Dvr,
@@ -93,9 +93,9 @@ impl TestBox {
         let stream = Stream::new(name.clone(), "pattern", clock.wall());
         let disk = tempfile::tempdir().unwrap();
         let tree = raspberry_pi();
-        let ring = dvr::Config {
+        let ring = dvr::RingConfig {
             data_dir: disk.path().to_owned(),
-            size: dvr::Size::Bytes(ring_bytes),
+            size: dvr::RingSizing::Bytes(ring_bytes),
             slot_bytes: None,
         };
         let dvr = Dvr::open(ring, Arc::clone(&clock), None).unwrap();
@@ -103,7 +103,7 @@ impl TestBox {
             Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Retention::default())
         });
         let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
-        let outlet = Arc::new(Outlet::new(&stream, recorder, &decoders, &supervisor));
+        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &decoders, &supervisor));
         let services = Arc::new(Services::new(Foundation {
             supervisor: &supervisor,
             clock: Arc::clone(&clock),
@@ -144,7 +144,7 @@ impl TestBox {
     /// Makes the stream live with the tracks of `footage`.
     pub fn go_live(&self, footage: &Footage) {
         self.stream.set_tracks(Arc::clone(&footage.tracks));
-        self.stream.set_state(State::Live, self.clock.wall());
+        self.stream.set_state(StreamState::Live, self.clock.wall());
     }
 
     /// Publishes what of `footage` lies between two times of its own, as if it had begun at

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, WallTime};
-use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
 };
@@ -145,9 +145,9 @@ pub struct Ring {
 impl Ring {
     /// A ring of a boot that began a good while ago and is over: what the daemon of the test finds.
     pub fn make(data_dir: &Path, ring_bytes: u64, slot_bytes: u64) -> Self {
-        let config = dvr::Config {
+        let config = dvr::RingConfig {
             data_dir: data_dir.to_owned(),
-            size: Size::Bytes(ring_bytes),
+            size: RingSizing::Bytes(ring_bytes),
             slot_bytes: Some(slot_bytes),
         };
         let disk = Arc::new(dvr::RealDisk);

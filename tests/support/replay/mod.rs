@@ -13,9 +13,9 @@ use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SharedClock, WallTime};
-use holdfast::dvr::{self, Dvr, Retention, Size, Writer};
+use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
 use holdfast::encode::still::{HevcLibrary, StillDecoders};
-use holdfast::live::Outlet;
+use holdfast::live::StreamOutputs;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::codec::Law;
 use holdfast::media::{
@@ -217,9 +217,9 @@ impl Bench {
         let film = Film::make().await;
         let dir = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(LongOn);
-        let config = dvr::Config {
+        let config = dvr::RingConfig {
             data_dir: dir.path().to_owned(),
-            size: Size::Bytes(ring_bytes),
+            size: RingSizing::Bytes(ring_bytes),
             slot_bytes: Some(slot_bytes),
         };
         let dvr = Dvr::open(config, Arc::clone(&clock), None).unwrap();
@@ -232,7 +232,7 @@ impl Bench {
             recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
         let writer = (!recorded).then(|| dvr.writer(&name, keep));
         let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-        let outlet = Arc::new(Outlet::new(&stream, recorder, &decoder, &supervisor));
+        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
         directory.replace(BTreeMap::from([(name, outlet)]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -276,7 +276,7 @@ impl Bench {
         self.supervisor.spawn("camera", async move {
             let run = stream.begin_run();
             let (mut boot, mut date) = (LongOn.boot(), LongOn.wall());
-            stream.set_state(holdfast::stream::State::Live, date);
+            stream.set_state(holdfast::stream::StreamState::Live, date);
             loop {
                 let mut units = film.units(0..SECS, boot, date);
                 units.sort_by_key(|unit| unit.decode.as_nanos());

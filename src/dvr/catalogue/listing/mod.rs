@@ -12,7 +12,7 @@ use crate::base::limits::GAP_SPAN_MIN;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::catalogue::facts::{End, Facts};
+use crate::dvr::catalogue::facts::{End, RingFacts};
 use crate::dvr::catalogue::pin::Pin;
 use crate::dvr::format::journal_record::Cause;
 use crate::dvr::format::journal_record::Mark;
@@ -151,7 +151,7 @@ impl Listing {
 }
 
 /// A stretch where the clock table puts it.
-struct Placed {
+struct PlacedExtent {
     boot: Identity,
     /// Lap and slot of its first and its last fragment.
     first: (u64, u32),
@@ -161,7 +161,7 @@ struct Placed {
     stretch: Extent,
 }
 
-impl Placed {
+impl PlacedExtent {
     /// Whether `next` is of the same run. What a camera or network held back for seconds moves
     /// the dates as well, so a leap counts only where the clock is known to have leapt, or by
     /// more than anything could hold back.
@@ -185,15 +185,15 @@ impl Placed {
 pub(crate) fn join<'a>(
     laps: impl IntoIterator<Item = LapExtents<'a>>,
     stream: &StreamName,
-    facts: &Facts,
+    facts: &RingFacts,
     complete: bool,
 ) -> Listing {
-    let mut joined: Vec<Placed> = Vec::new();
+    let mut joined: Vec<PlacedExtent> = Vec::new();
     for LapExtents { slot, generation, boot, extents } in laps {
         for stretch in extents {
             let (start, end) = stretch.placed(&facts.clock, boot);
             let (first, last) = ((generation, slot), (generation, slot));
-            let next = Placed { boot, first, last, start, end, stretch: stretch.clone() };
+            let next = PlacedExtent { boot, first, last, start, end, stretch: stretch.clone() };
             match joined.last_mut().filter(|newest| newest.goes_on_in(&next, &facts.clock)) {
                 Some(newest) => {
                     (newest.end, newest.last) = (next.end, next.last);
@@ -207,7 +207,7 @@ pub(crate) fn join<'a>(
     for pair in joined.windows(2) {
         between(&pair[0], &pair[1], stream, facts, &mut listing);
     }
-    listing.runs = joined.iter().map(Placed::run).collect();
+    listing.runs = joined.iter().map(PlacedExtent::run).collect();
     let of_stream = |of: &Option<StreamName>| of.as_ref().is_none_or(|of| of == stream);
     listing.marks = facts.marks.iter().filter(|mark| of_stream(&mark.stream)).map(mark).collect();
     let pins = facts.pins.values().filter(|pin| pin.stream == *stream);
@@ -221,7 +221,13 @@ pub(crate) fn mark(mark: &Mark) -> MarkView {
 }
 
 /// Tells the gap or the seam between two runs.
-fn between(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, listing: &mut Listing) {
+fn between(
+    a: &PlacedExtent,
+    b: &PlacedExtent,
+    stream: &StreamName,
+    facts: &RingFacts,
+    listing: &mut Listing,
+) {
     let by_nanos = b.start.as_unix_nanos().saturating_sub(a.end.as_unix_nanos());
     let leap = a.boot == b.boot && a.stretch.goes_on_in(&b.stretch);
     if leap {
@@ -242,7 +248,13 @@ fn between(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, listing: 
 }
 
 /// All that the journal knows about why nothing stands between `a` and `b`.
-fn reasons_of(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, out: &mut Vec<Reason>) {
+fn reasons_of(
+    a: &PlacedExtent,
+    b: &PlacedExtent,
+    stream: &StreamName,
+    facts: &RingFacts,
+    out: &mut Vec<Reason>,
+) {
     let ends = BootTime::from_nanos(u64::MAX);
     let (before, behind) = (a.stretch.last, b.stretch.first);
     let until = if a.boot == b.boot { behind } else { ends };
@@ -282,7 +294,7 @@ fn reasons_of(a: &Placed, b: &Placed, stream: &StreamName, facts: &Facts, out: &
 
 /// The slot in which fragments between `a` and `b` were sealed that are not whole any more: their
 /// numbers are missing in it.
-fn damaged_between(a: &Placed, b: &Placed) -> Option<u32> {
+fn damaged_between(a: &PlacedExtent, b: &PlacedExtent) -> Option<u32> {
     let first = b.stretch.sequences.0;
     let expected = if a.last.0 == b.first.0 { a.stretch.sequences.1 + 1 } else { 1 };
     (first > expected).then_some(b.first.1)
@@ -290,7 +302,7 @@ fn damaged_between(a: &Placed, b: &Placed) -> Option<u32> {
 
 /// Whether a lap between `a` and `b` is gone: `b` is the beginning of another lap, not the next one,
 /// and says that recording went on into it without a loss.
-fn is_taken_between(a: &Placed, b: &Placed) -> bool {
+fn is_taken_between(a: &PlacedExtent, b: &PlacedExtent) -> bool {
     a.last.0 + 1 < b.first.0 && a.boot == b.boot && !b.stretch.run_start && !b.stretch.loss_before
 }
 

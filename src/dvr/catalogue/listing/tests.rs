@@ -3,11 +3,11 @@
 use crate::base::time::{ClockQuality, Trust};
 use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::listing::*;
-use crate::dvr::format::journal_record::{ProcessRun, Record, Trouble};
-use crate::dvr::format::seal::Entry;
+use crate::dvr::format::journal_record::{JournalRecord, LossRecord, ProcessRun};
+use crate::dvr::format::seal::FragmentEntry;
 
-fn entry(at_ms: i64, span_ms: u64) -> Entry {
-    Entry {
+fn entry(at_ms: i64, span_ms: u64) -> FragmentEntry {
+    FragmentEntry {
         offset: 0,
         length: 10,
         sequence: 1,
@@ -22,12 +22,12 @@ fn entry(at_ms: i64, span_ms: u64) -> Entry {
     }
 }
 
-fn listed(entries: &[Entry]) -> (usize, usize) {
+fn listed(entries: &[FragmentEntry]) -> (usize, usize) {
     let mut list = Vec::new();
     for entry in entries {
         absorb(&mut list, Extent::of(entry), true);
     }
-    let listing = join([lap(0, [1; 16], &list)], &gate(), &Facts::default(), true);
+    let listing = join([lap(0, [1; 16], &list)], &gate(), &RingFacts::default(), true);
     (listing.runs.len(), listing.gaps.len())
 }
 
@@ -39,11 +39,11 @@ fn fragments_that_follow_each_other_are_one_run() {
 #[test]
 fn a_hole_a_new_run_and_a_loss_are_gaps() {
     assert_eq!(listed(&[entry(0, 1_000), entry(4_000, 1_000)]), (2, 1));
-    let run = Entry { run_start: true, ..entry(1_000, 1_000) };
+    let run = FragmentEntry { run_start: true, ..entry(1_000, 1_000) };
     assert_eq!(listed(&[entry(0, 1_000), run]), (2, 1));
-    let loss = Entry { loss_before: true, ..entry(1_500, 1_000) };
+    let loss = FragmentEntry { loss_before: true, ..entry(1_500, 1_000) };
     assert_eq!(listed(&[entry(0, 1_000), loss]), (2, 1));
-    let counted = Entry { loss_before: true, ..entry(1_000, 1_000) };
+    let counted = FragmentEntry { loss_before: true, ..entry(1_000, 1_000) };
     assert_eq!(listed(&[entry(0, 1_000), counted]), (1, 0));
 }
 
@@ -60,7 +60,7 @@ fn gate() -> StreamName {
 }
 
 fn listing_of<'a>(slots: impl IntoIterator<Item = (Identity, &'a [Extent])>) -> Listing {
-    join(slots.into_iter().map(of_lap), &gate(), &Facts::default(), true)
+    join(slots.into_iter().map(of_lap), &gate(), &RingFacts::default(), true)
 }
 
 fn lap(slot: u32, boot: Identity, extents: &[Extent]) -> LapExtents<'_> {
@@ -77,12 +77,12 @@ fn at(ms: u64) -> BootTime {
     BootTime::from_millis(ms)
 }
 
-fn start(boot: Identity, ms: u64) -> Record {
-    Record::Start(ProcessRun { boot, at: at(ms), utc: WallTime::default(), stopped: None })
+fn start(boot: Identity, ms: u64) -> JournalRecord {
+    JournalRecord::Start(ProcessRun { boot, at: at(ms), utc: WallTime::default(), stopped: None })
 }
 
-fn away(from_ms: u64, until_ms: u64) -> Record {
-    Record::Trouble(Trouble {
+fn away(from_ms: u64, until_ms: u64) -> JournalRecord {
+    JournalRecord::Trouble(LossRecord {
         stream: gate(),
         boot: BOOT,
         from: at(from_ms),
@@ -93,10 +93,10 @@ fn away(from_ms: u64, until_ms: u64) -> Record {
 }
 
 /// The reasons of the one gap between footage of 0 to 1 s and of 60 to 61 s of `boot`.
-fn reasons(boot: Identity, records: impl IntoIterator<Item = Record>) -> Vec<Cause> {
+fn reasons(boot: Identity, records: impl IntoIterator<Item = JournalRecord>) -> Vec<Cause> {
     let (a, b) = (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&entry(60_000, 1_000))]);
     let slots = [(BOOT, &a[..]), (boot, &b[..])];
-    let listing = join(slots.map(of_lap), &gate(), &Facts::of(records), true);
+    let listing = join(slots.map(of_lap), &gate(), &RingFacts::of(records), true);
     assert_eq!((listing.runs.len(), listing.gaps.len()), (2, 1));
     assert_eq!(listing.gaps[0].reason, listing.gaps[0].reasons[0].reason);
     listing.gaps[0].reasons.iter().map(|reason| reason.reason).collect()
@@ -112,7 +112,7 @@ fn a_gap_tells_what_was_noted_of_its_time() {
 
 #[test]
 fn a_gap_tells_a_stop_a_crash_and_a_power_cut_apart() {
-    let stop = Record::Stop { boot: BOOT, at: at(5_000) };
+    let stop = JournalRecord::Stop { boot: BOOT, at: at(5_000) };
     let next = start(BOOT, 50_000);
     assert_eq!(reasons(BOOT, [start(BOOT, 0), stop.clone(), next.clone()]), [Cause::Restarted]);
     assert_eq!(reasons(BOOT, [start(BOOT, 0), next]), [Cause::Crashed]);
@@ -129,8 +129,8 @@ fn all_reasons_of_a_gap_are_told_in_their_order() {
     assert_eq!(reasons(BOOT, noted), [Cause::CameraUnreachable, Cause::Crashed]);
 }
 
-fn with_clock(rows: &[(u64, i64, Trust)]) -> Facts {
-    let mut facts = Facts::default();
+fn with_clock(rows: &[(u64, i64, Trust)]) -> RingFacts {
+    let mut facts = RingFacts::default();
     for &(ms, utc_ms, trust) in rows {
         let utc = WallTime::from_unix_nanos(utc_ms * 1_000_000);
         let quality = ClockQuality { trust, error_max: None };
@@ -145,7 +145,7 @@ fn leaping(count: i64, leap: i64, by_ms: i64) -> Vec<Extent> {
     for second in 0..count {
         let plain = entry(second * 1_000, 1_000);
         let by_nanos = if second < leap { 0 } else { by_ms * 1_000_000 };
-        let dated = Entry { wall: plain.wall.offset_nanos(by_nanos), ..plain };
+        let dated = FragmentEntry { wall: plain.wall.offset_nanos(by_nanos), ..plain };
         absorb(&mut list, Extent::of(&dated), true);
     }
     list
@@ -199,8 +199,8 @@ fn a_listing_is_cut_to_what_was_asked_for() {
 
 #[test]
 fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
-    let numbered = |sequence: u64, at_ms: i64| Entry { sequence, ..entry(at_ms, 1_000) };
-    let extents = |entries: &[Entry]| {
+    let numbered = |sequence: u64, at_ms: i64| FragmentEntry { sequence, ..entry(at_ms, 1_000) };
+    let extents = |entries: &[FragmentEntry]| {
         let mut list = Vec::new();
         for entry in entries {
             absorb(&mut list, Extent::of(entry), true);
@@ -209,7 +209,7 @@ fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
     };
     let cause = |laps: &[(u32, Vec<Extent>)]| {
         let laps = laps.iter().map(|(slot, extents)| lap(*slot, BOOT, extents));
-        let listing = join(laps, &gate(), &Facts::default(), true);
+        let listing = join(laps, &gate(), &RingFacts::default(), true);
         assert_eq!(listing.gaps.len(), 1, "{listing:?}");
         (listing.gaps[0].reason, listing.gaps[0].message.clone())
     };
@@ -226,7 +226,7 @@ fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
     let behind = extents(&[numbered(1, 4_000)]);
     assert_eq!(cause(&[(7, before.clone()), (9, behind)]).0, Cause::Overwritten);
     // Nothing was ever recorded there, and nobody knows why.
-    let begun = extents(&[Entry { run_start: true, ..numbered(1, 4_000) }]);
+    let begun = extents(&[FragmentEntry { run_start: true, ..numbered(1, 4_000) }]);
     assert_eq!(cause(&[(7, before), (9, begun)]).0, Cause::Unknown);
     let silent = extents(&[numbered(1, 0), numbered(2, 4_000)]);
     assert_eq!(cause(&[(7, silent)]).0, Cause::Unknown);

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use super::inode::{Inode, Write};
 use super::survival::Survives;
-use super::world::{NameChange, Node, World, set};
-use super::{Cut, EIO, Event, ModelDisk, OTHER_VOLUME, PAGE_BYTES, SECTOR_BYTES, Trouble, VOLUME};
-use crate::dvr::disk::{Disk, DiskFile, Open, Volume};
+use super::world::{ModelNode, NameChange, World, set};
+use super::{
+    CutKind, DiskEvent, DiskTrouble, EIO, ModelDisk, OTHER_VOLUME, PAGE_BYTES, SECTOR_BYTES, VOLUME,
+};
+use crate::dvr::disk::{Disk, DiskFile, OpenMode, Volume};
 
 #[derive(Debug)]
 pub(crate) struct ModelFile {
@@ -28,11 +30,11 @@ impl ModelFile {
         let whole = bytes.len();
         let (mut arrives, mut answer) = (whole, Ok(()));
         match world.struck() {
-            Some(Trouble::Write | Trouble::Dying) => (arrives, answer) = (0, Err(eio())),
-            Some(Trouble::ShortWrite) => {
+            Some(DiskTrouble::Write | DiskTrouble::Dying) => (arrives, answer) = (0, Err(eio())),
+            Some(DiskTrouble::ShortWrite) => {
                 (arrives, answer) = (world.part(at, whole, SECTOR_BYTES), Err(eio()));
             }
-            Some(Trouble::Full) => {
+            Some(DiskTrouble::Full) => {
                 let full = ErrorKind::StorageFull.into();
                 (arrives, answer) = (world.part(at, whole, PAGE_BYTES), Err(full));
             }
@@ -40,12 +42,13 @@ impl ModelFile {
         }
         if world.ends_here() {
             // A kill stops between two pages; what power leaves is decided by `lose`.
-            if world.ended == Some(Cut::Kill) {
+            if world.ended == Some(CutKind::Kill) {
                 arrives = world.part(at, arrives, PAGE_BYTES);
             }
             answer = Err(eio());
         }
-        let event = Event::Wrote { path: self.path.clone(), at: at as u64, bytes: bytes.clone() };
+        let event =
+            DiskEvent::Wrote { path: self.path.clone(), at: at as u64, bytes: bytes.clone() };
         world.events.push(event);
         let stamp = world.stamp();
         let inode = &mut world.inodes[self.inode];
@@ -64,9 +67,9 @@ pub(crate) fn eio() -> io::Error {
 }
 
 impl Disk for ModelDisk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
-        let inode = if how == Open::Create {
+        let inode = if how == OpenMode::Create {
             world.change()?;
             if world.is_away {
                 // Of the volume only the mount point shows, and that can be written to.
@@ -78,7 +81,7 @@ impl Disk for ModelDisk {
             if world.names.contains_key(path) {
                 return Err(ErrorKind::AlreadyExists.into());
             }
-            if world.struck() == Some(Trouble::Full) {
+            if world.struck() == Some(DiskTrouble::Full) {
                 return Err(ErrorKind::StorageFull.into());
             }
             if world.ends_here() && world.random.bool() {
@@ -86,11 +89,11 @@ impl Disk for ModelDisk {
             }
             world.inodes.push(Inode::default());
             let (inode, stamp) = (world.inodes.len() - 1, world.stamp());
-            world.rename(path, Some(Node::File(inode)), stamp);
+            world.rename(path, Some(ModelNode::File(inode)), stamp);
             inode
         } else {
             world.call()?;
-            if how == Open::Write && world.struck() == Some(Trouble::ReadOnly) {
+            if how == OpenMode::Write && world.struck() == Some(DiskTrouble::ReadOnly) {
                 return Err(ErrorKind::ReadOnlyFilesystem.into());
             }
             world.file(path)?
@@ -126,7 +129,7 @@ impl Disk for ModelDisk {
         let stamp = world.stamp();
         for dir in dir.ancestors().filter(|dir| dir.parent().is_some()) {
             if !world.names.contains_key(dir) {
-                world.rename(dir, Some(Node::Dir), stamp);
+                world.rename(dir, Some(ModelNode::Dir), stamp);
             }
         }
         Ok(())
@@ -141,7 +144,7 @@ impl Disk for ModelDisk {
         }
         let stamp = world.stamp();
         world.rename(from, None, stamp);
-        world.rename(to, Some(Node::File(inode)), stamp);
+        world.rename(to, Some(ModelNode::File(inode)), stamp);
         Ok(())
     }
 
@@ -164,7 +167,7 @@ impl Disk for ModelDisk {
             return Err(ErrorKind::NotFound.into());
         }
         world.pass_sync_time();
-        if world.struck() == Some(Trouble::SyncDir) || world.ends_here() {
+        if world.struck() == Some(DiskTrouble::SyncDir) || world.ends_here() {
             return Err(eio());
         }
         let (done, rest) = std::mem::take(&mut world.changes)
@@ -182,7 +185,7 @@ impl Disk for ModelDisk {
         let mut world = self.world();
         world.call()?;
         let identity = if world.is_away { OTHER_VOLUME } else { VOLUME };
-        let free = if world.struck() == Some(Trouble::Full) { 0 } else { world.free_bytes };
+        let free = if world.struck() == Some(DiskTrouble::Full) { 0 } else { world.free_bytes };
         Ok(Volume { identity, total_bytes: free, free_bytes: free })
     }
 }
@@ -199,7 +202,7 @@ impl DiskFile for ModelFile {
         let mut world = self.disk.world();
         world.call()?;
         world.alive(self.epoch)?;
-        if world.struck() == Some(Trouble::Read) {
+        if world.struck() == Some(DiskTrouble::Read) {
             return Err(eio());
         }
         let at = usize::try_from(at).unwrap();
@@ -217,7 +220,7 @@ impl DiskFile for ModelFile {
         let mut world = self.disk.world();
         world.change()?;
         world.alive(self.epoch)?;
-        if matches!(world.struck(), Some(Trouble::Full | Trouble::LyingFree)) {
+        if matches!(world.struck(), Some(DiskTrouble::Full | DiskTrouble::LyingFree)) {
             return Err(ErrorKind::StorageFull.into());
         }
         if world.ends_here() && world.random.bool() {
@@ -238,7 +241,7 @@ impl DiskFile for ModelFile {
         world.change()?;
         world.alive(self.epoch)?;
         world.pass_sync_time();
-        if matches!(world.struck(), Some(Trouble::Sync | Trouble::Dying)) {
+        if matches!(world.struck(), Some(DiskTrouble::Sync | DiskTrouble::Dying)) {
             // As Linux does: the pages count as clean, and show what is not on the medium.
             let World { inodes, random, .. } = &mut *world;
             let inode = &mut inodes[self.inode];
@@ -254,7 +257,7 @@ impl DiskFile for ModelFile {
             return Err(eio());
         }
         world.inodes[self.inode].flush();
-        world.events.push(Event::Synced { path: self.path.clone() });
+        world.events.push(DiskEvent::Synced { path: self.path.clone() });
         Ok(())
     }
 

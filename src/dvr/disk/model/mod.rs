@@ -22,7 +22,7 @@ use crate::base::time::{BootTime, Clock};
 pub(crate) use self::clock::VirtualClock;
 use self::inode::Inode;
 use self::survival::Survives;
-use self::world::{Names, Node, World};
+use self::world::{ModelNode, Names, World};
 
 /// The sizes at which writes tear.
 const SECTOR_BYTES: usize = 512;
@@ -34,7 +34,7 @@ const EIO: i32 = 5;
 
 /// How an end comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum CutKind {
     /// The power goes: what was not synced is there in part.
     Power,
     /// The process is killed: what was written stays, the last write perhaps in part.
@@ -43,7 +43,7 @@ pub(crate) enum Cut {
 
 /// What calls meet for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Trouble {
+pub(crate) enum DiskTrouble {
     /// Writes fail with EIO and change nothing.
     Write,
     /// Writes fail after a part.
@@ -66,11 +66,11 @@ pub(crate) enum Trouble {
     Stall,
     /// The volume is gone; an empty mount point shows.
     Away,
-    /// As [`Trouble::Away`], and it comes back as it was when it was last kept.
+    /// As [`DiskTrouble::Away`], and it comes back as it was when it was last kept.
     AwayThenOlder,
 }
 
-impl Trouble {
+impl DiskTrouble {
     /// Every kind.
     pub(crate) const ALL: [Self; 12] = [
         Self::Write,
@@ -90,7 +90,7 @@ impl Trouble {
 
 /// A change that reached the disk, whether it survives or not.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub(crate) enum DiskEvent {
     Wrote {
         path: PathBuf,
         at: u64,
@@ -106,8 +106,8 @@ pub(crate) enum Event {
 
 /// When trouble begins, how long it lasts and how often it strikes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) trouble: Trouble,
+pub(crate) struct TroublePlan {
+    pub(crate) trouble: DiskTrouble,
     pub(crate) from_call: u64,
     pub(crate) lasts: Duration,
     pub(crate) odds: f32,
@@ -120,7 +120,7 @@ pub(crate) struct ModelDisk(Arc<Mutex<World>>);
 impl ModelDisk {
     /// An empty volume with the directory `root` and room for `bytes`.
     pub(crate) fn new(seed: u64, clock: Arc<VirtualClock>, root: &Path, bytes: u64) -> Self {
-        let names = Names::from([(root.to_owned(), Node::Dir)]);
+        let names = Names::from([(root.to_owned(), ModelNode::Dir)]);
         Self(Arc::new(Mutex::new(World {
             random: Rng::with_seed(seed),
             clock,
@@ -156,7 +156,7 @@ impl ModelDisk {
     }
 
     /// The `nth` changing call from now on is the last.
-    pub(crate) fn cut_at(&self, nth: u64, cut: Cut) {
+    pub(crate) fn cut_at(&self, nth: u64, cut: CutKind) {
         let mut world = self.world();
         world.cut_at = Some((world.changing + nth, cut));
     }
@@ -167,7 +167,7 @@ impl ModelDisk {
     }
 
     /// Ends it now.
-    pub(crate) fn cut_now(&self, cut: Cut) {
+    pub(crate) fn cut_now(&self, cut: CutKind) {
         self.world().ended = Some(cut);
     }
 
@@ -202,7 +202,7 @@ impl ModelDisk {
     }
 
     /// Trouble `from_call` calls from now.
-    pub(crate) fn plan(&self, mut plan: Plan) {
+    pub(crate) fn plan(&self, mut plan: TroublePlan) {
         let mut world = self.world();
         plan.from_call += world.calls;
         world.plan = Some(plan);
@@ -210,13 +210,13 @@ impl ModelDisk {
     }
 
     /// What trouble there was and when it ended, if it did.
-    pub(crate) fn trouble_over(&self) -> Option<(Trouble, BootTime)> {
+    pub(crate) fn trouble_over(&self) -> Option<(DiskTrouble, BootTime)> {
         let world = self.world();
         let ended = world.trouble_until.filter(|&until| until <= world.clock.boot());
         world.over.or(world.plan.zip(ended).map(|(plan, until)| (plan.trouble, until)))
     }
 
-    /// Remembers the medium as it is, for [`Trouble::AwayThenOlder`].
+    /// Remembers the medium as it is, for [`DiskTrouble::AwayThenOlder`].
     pub(crate) fn keep(&self) {
         let mut world = self.world();
         world.kept = (world.inodes.clone(), world.durable.clone());
@@ -226,7 +226,7 @@ impl ModelDisk {
     pub(crate) fn restart(&self) {
         let mut world = self.world();
         world.come_back();
-        if world.ended == Some(Cut::Power) {
+        if world.ended == Some(CutKind::Power) {
             world.lose();
         }
         (world.ended, world.cut_at, world.plan, world.trouble_until) = (None, None, None, None);
@@ -245,13 +245,13 @@ impl ModelDisk {
     /// Flips one bit of a file, on the medium too.
     pub(crate) fn flip(&self, path: &Path, bit: u64) {
         let mut world = self.world();
-        let Some(&Node::File(inode)) = world.names.get(path) else { panic!("no {path:?}") };
+        let Some(&ModelNode::File(inode)) = world.names.get(path) else { panic!("no {path:?}") };
         let (at, mask) = (usize::try_from(bit / 8).unwrap(), 1 << (bit % 8));
         world.inodes[inode].cache[at] ^= mask;
         world.inodes[inode].medium[at] ^= mask;
     }
 
-    pub(crate) fn take_events(&self) -> Vec<Event> {
+    pub(crate) fn take_events(&self) -> Vec<DiskEvent> {
         std::mem::take(&mut self.world().events)
     }
 
@@ -262,9 +262,9 @@ impl ModelDisk {
     /// Every file as it is read now.
     pub(crate) fn image(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
-        let file = |(path, node): (&PathBuf, &Node)| match *node {
-            Node::File(inode) => Some((path.clone(), world.inodes[inode].cache.clone())),
-            Node::Dir => None,
+        let file = |(path, node): (&PathBuf, &ModelNode)| match *node {
+            ModelNode::File(inode) => Some((path.clone(), world.inodes[inode].cache.clone())),
+            ModelNode::Dir => None,
         };
         world.names.iter().filter_map(file).collect()
     }

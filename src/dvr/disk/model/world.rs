@@ -14,11 +14,11 @@ use super::calls::eio;
 use super::clock::VirtualClock;
 use super::inode::Inode;
 use super::survival::Survives;
-use super::{Cut, Event, Plan, Trouble};
+use super::{CutKind, DiskEvent, DiskTrouble, TroublePlan};
 use crate::base::time::{BootTime, Clock};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Node {
+pub(crate) enum ModelNode {
     Dir,
     File(usize),
 }
@@ -28,10 +28,10 @@ pub(crate) enum Node {
 pub(crate) struct NameChange {
     pub(crate) stamp: u64,
     pub(crate) path: PathBuf,
-    pub(crate) node: Option<Node>,
+    pub(crate) node: Option<ModelNode>,
 }
 
-pub(crate) type Names = BTreeMap<PathBuf, Node>;
+pub(crate) type Names = BTreeMap<PathBuf, ModelNode>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -46,16 +46,16 @@ pub(crate) struct World {
     /// Calls so far, and of them those that change something.
     pub(crate) calls: u64,
     pub(crate) changing: u64,
-    pub(crate) cut_at: Option<(u64, Cut)>,
-    pub(crate) ended: Option<Cut>,
-    pub(crate) plan: Option<Plan>,
+    pub(crate) cut_at: Option<(u64, CutKind)>,
+    pub(crate) ended: Option<CutKind>,
+    pub(crate) plan: Option<TroublePlan>,
     pub(crate) trouble_until: Option<BootTime>,
     /// The trouble that is over, and since when.
-    pub(crate) over: Option<(Trouble, BootTime)>,
+    pub(crate) over: Option<(DiskTrouble, BootTime)>,
     pub(crate) is_away: bool,
     /// Handles of an older one are dead.
     pub(crate) epoch: u32,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<DiskEvent>,
     /// What was made where the volume should be.
     pub(crate) strays: Vec<PathBuf>,
     pub(crate) free_bytes: u64,
@@ -89,8 +89,8 @@ impl World {
         self.call()?;
         self.changing += 1;
         match self.struck() {
-            Some(Trouble::ReadOnly) => Err(ErrorKind::ReadOnlyFilesystem.into()),
-            Some(Trouble::Stall) => {
+            Some(DiskTrouble::ReadOnly) => Err(ErrorKind::ReadOnlyFilesystem.into()),
+            Some(DiskTrouble::Stall) => {
                 let millis = self.random.u64(1..4_000);
                 self.clock.advance(Duration::from_millis(millis));
                 Ok(())
@@ -122,7 +122,7 @@ impl World {
         match self.trouble_until {
             None => {
                 self.trouble_until = Some(now.after(plan.lasts));
-                if matches!(plan.trouble, Trouble::Away | Trouble::AwayThenOlder) {
+                if matches!(plan.trouble, DiskTrouble::Away | DiskTrouble::AwayThenOlder) {
                     self.lose();
                     (self.is_away, self.epoch) = (true, self.epoch + 1);
                 }
@@ -140,19 +140,19 @@ impl World {
         if !std::mem::take(&mut self.is_away) {
             return;
         }
-        if self.plan.is_some_and(|plan| plan.trouble == Trouble::AwayThenOlder) {
+        if self.plan.is_some_and(|plan| plan.trouble == DiskTrouble::AwayThenOlder) {
             (self.inodes, self.durable) = self.kept.clone();
             self.inodes.iter_mut().for_each(|inode| {
                 inode.dirty.clear();
                 inode.cache.clone_from(&inode.medium);
             });
             self.names = self.durable.clone();
-            self.events.push(Event::CameBackOlder);
+            self.events.push(DiskEvent::CameBackOlder);
         }
     }
 
     /// The trouble that this call meets.
-    pub(crate) fn struck(&mut self) -> Option<Trouble> {
+    pub(crate) fn struck(&mut self) -> Option<DiskTrouble> {
         let plan = self.plan.filter(|_| self.trouble_until.is_some())?;
         (self.random.f32() < plan.odds).then_some(plan.trouble)
     }
@@ -206,21 +206,21 @@ impl World {
         self.durable.retain(|path, _| reached(path));
     }
 
-    pub(crate) fn rename(&mut self, path: &Path, node: Option<Node>, stamp: u64) {
+    pub(crate) fn rename(&mut self, path: &Path, node: Option<ModelNode>, stamp: u64) {
         set(&mut self.names, path.to_owned(), node);
         self.changes.push(NameChange { stamp, path: path.to_owned(), node });
     }
 
     pub(crate) fn file(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
-            Some(&Node::File(inode)) if !self.is_away => Ok(inode),
-            Some(Node::Dir) if !self.is_away => Err(ErrorKind::InvalidInput.into()),
+            Some(&ModelNode::File(inode)) if !self.is_away => Ok(inode),
+            Some(ModelNode::Dir) if !self.is_away => Err(ErrorKind::InvalidInput.into()),
             _ => Err(ErrorKind::NotFound.into()),
         }
     }
 }
 
-pub(crate) fn set(names: &mut Names, path: PathBuf, node: Option<Node>) {
+pub(crate) fn set(names: &mut Names, path: PathBuf, node: Option<ModelNode>) {
     match node {
         Some(node) => drop(names.insert(path, node)),
         None => drop(names.remove(&path)),

@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
-use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot;
 use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor, goes_on};
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 /// A fragment as the walk passes it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct FragmentMeta {
     /// Its `moof`, and behind that its `mdat` if [`Depth::Media`] was asked for.
     pub bytes: Bytes,
     /// What its seal says.
-    pub entry: Entry,
+    pub entry: FragmentEntry,
     /// The boot in which it was recorded.
     pub boot: Identity,
 }
@@ -35,7 +35,7 @@ pub struct FragmentMeta {
 impl FragmentMeta {
     /// Whether its media go on where those of `entry`, of boot `boot`, end.
     #[must_use]
-    pub fn continues(&self, (boot, entry): &(Identity, Entry)) -> bool {
+    pub fn continues(&self, (boot, entry): &(Identity, FragmentEntry)) -> bool {
         self.boot == *boot && goes_on(entry, &self.entry)
     }
 }
@@ -53,7 +53,7 @@ pub enum Depth {
 /// another of the older half can go.
 #[derive(Debug)]
 pub struct Leases {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     laps: Vec<u64>,
 }
 
@@ -133,7 +133,7 @@ impl RecordingCursor {
     fn read_head(
         &mut self,
         place: FragmentPlace,
-        entry: &Entry,
+        entry: &FragmentEntry,
         depth: Depth,
     ) -> Result<(Bytes, Bytes), DvrError> {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
@@ -155,7 +155,7 @@ impl RecordingCursor {
             Err(error) => Err(error),
         };
         match front.map_err(failed)? {
-            Front::Held { header: now, .. } if now == header => {
+            SlotFront::Held { header: now, .. } if now == header => {
                 // Every seal of the lap is looked at from now on.
                 if let Some(held) = self.shared.table().lap_mut(place.slot, place.generation) {
                     held.damaged = held.damaged.max(u64::from(entry.length));

@@ -18,14 +18,14 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::continuity::Extent;
 use crate::dvr::catalogue::lap::LapInfo;
-use crate::dvr::disk::{DiskFile, Open};
+use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
-use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 /// Laps that are kept open: the one that is read and its neighbours.
 const LAPS_OPEN_MAX: usize = 3;
@@ -42,7 +42,7 @@ pub enum Direction {
 /// A cursor over the fragments of one stream.
 #[derive(Debug)]
 pub struct RecordingCursor {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     boot: Identity,
     ring: Ring,
     stream: StreamName,
@@ -52,7 +52,7 @@ pub struct RecordingCursor {
     /// The fragment that comes next.
     next: Option<FragmentPlace>,
     /// The one that was read last, or passed over.
-    last: Option<(FragmentPlace, Identity, Entry)>,
+    last: Option<(FragmentPlace, Identity, FragmentEntry)>,
     /// Something is missing before what comes next.
     seam: bool,
     /// What comes next must begin with a key frame.
@@ -67,7 +67,7 @@ pub struct FragmentRead {
     /// Its `moof` and `mdat`.
     pub bytes: Bytes,
     /// What its seal says.
-    pub entry: Entry,
+    pub entry: FragmentEntry,
     /// The boot in which it was recorded.
     pub boot: Identity,
     /// That is the boot that goes on: media times compare with those of what comes live.
@@ -96,7 +96,7 @@ struct CursorLap {
     file: Arc<dyn DiskFile>,
     header: SlotHeader,
     init: Bytes,
-    entries: Vec<Entry>,
+    entries: Vec<FragmentEntry>,
     /// No more entries will come.
     complete: bool,
     /// Something in it was found damaged, so no seal is believed before its media are checked.
@@ -114,7 +114,7 @@ enum Growing {
 impl RecordingCursor {
     /// Leases nothing yet.
     pub(crate) fn open(
-        shared: Arc<Shared>,
+        shared: Arc<DvrState>,
         boot: Identity,
         stream: &StreamName,
     ) -> Result<Self, DvrError> {
@@ -350,7 +350,7 @@ impl RecordingCursor {
         Ok(None)
     }
 
-    fn entry(&mut self, place: FragmentPlace) -> Result<(Identity, Entry), DvrError> {
+    fn entry(&mut self, place: FragmentPlace) -> Result<(Identity, FragmentEntry), DvrError> {
         let lap = self.lap(place.generation, place.slot)?;
         let entry = lap.entries.get(place.at).copied();
         let boot = lap.header.boot;
@@ -368,7 +368,7 @@ impl RecordingCursor {
             Some(bytes) => Ok(Ok(Some(bytes))),
             // Damaged, or not this lap's any more.
             None => self.ring.read_front(&*file, place.slot).map(|front| match front {
-                Front::Held { header: now, .. } if now == header => Ok(None),
+                SlotFront::Held { header: now, .. } if now == header => Ok(None),
                 _ => Err(DvrError::Reused { slot: place.slot }),
             }),
         });
@@ -388,7 +388,7 @@ impl RecordingCursor {
     }
 
     /// When a fragment begins and ends, by what is known of the clock.
-    fn dates(&self, header: &SlotHeader, entry: &Entry) -> (WallTime, WallTime) {
+    fn dates(&self, header: &SlotHeader, entry: &FragmentEntry) -> (WallTime, WallTime) {
         let start = self.shared.facts().clock.place(header.boot, entry.boot_time, entry.wall);
         let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
         (start, start.offset_nanos(span))
@@ -444,10 +444,10 @@ impl RecordingCursor {
         // Given to newer footage, or its file went in a shrink.
         let damaged = self.shared.table().lap_mut(slot, generation).map(|held| held.damaged > 0);
         let is_damaged = damaged.ok_or(DvrError::Reused { slot })?;
-        let file = self.ring.open_slot(&*self.shared.disk, slot, Open::Read)?;
+        let file = self.ring.open_slot(&*self.shared.disk, slot, OpenMode::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(slot));
         match self.ring.read_front(&*file, slot).map_err(failed)? {
-            Front::Held { header, init, .. } if header.generation == generation => {
+            SlotFront::Held { header, init, .. } if header.generation == generation => {
                 let (entries, complete) = (Vec::new(), false);
                 Ok(CursorLap { generation, file, header, init, entries, complete, is_damaged })
             }
@@ -496,6 +496,6 @@ impl CursorLap {
 }
 
 /// Whether `next` goes on where `entry` ends, both being of one boot.
-fn goes_on(entry: &Entry, next: &Entry) -> bool {
+fn goes_on(entry: &FragmentEntry, next: &FragmentEntry) -> bool {
     Extent::of(entry).goes_on_in(&Extent::of(next))
 }

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::continuity::Extent;
-use crate::dvr::format::seal::{Entry, Identity, SlotHeader};
+use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::read::replay::chosen;
 use crate::dvr::read::tool::ToolError;
-use crate::dvr::read::tool::reader::Reader;
+use crate::dvr::read::tool::reader::RingReader;
 
 /// What is to be copied.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Extract {
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ExtractedPart {
     /// Where.
     pub path: PathBuf,
     /// Date of its first unit.
@@ -51,8 +51,8 @@ pub fn extract(
     data_dir: &Path,
     wish: &Extract,
     out: &mut dyn Write,
-) -> Result<Vec<Part>, ToolError> {
-    let reader = Reader::open(data_dir)?;
+) -> Result<Vec<ExtractedPart>, ToolError> {
+    let reader = RingReader::open(data_dir)?;
     let mut copy = Copy { wish, parts: Vec::new(), open: None, skipped: 0 };
     for &lap in reader.laps() {
         let Some((header, contents)) = reader.contents(lap)? else { continue };
@@ -104,7 +104,7 @@ fn tell(copy: &Copy<'_>, out: &mut dyn Write) -> Result<(), ToolError> {
 
 struct Copy<'a> {
     wish: &'a Extract,
-    parts: Vec<Part>,
+    parts: Vec<ExtractedPart>,
     open: Option<OpenPart>,
     /// Fragments that no file can begin with.
     skipped: u64,
@@ -112,10 +112,10 @@ struct Copy<'a> {
 
 struct OpenPart {
     file: File,
-    part: Part,
+    part: ExtractedPart,
     init: Bytes,
     boot: Identity,
-    last: Entry,
+    last: FragmentEntry,
 }
 
 impl Copy<'_> {
@@ -123,7 +123,7 @@ impl Copy<'_> {
         &mut self,
         header: &SlotHeader,
         init: &Bytes,
-        entry: &Entry,
+        entry: &FragmentEntry,
         bytes: &Bytes,
         start: WallTime,
     ) -> Result<(), ToolError> {
@@ -155,14 +155,14 @@ impl Copy<'_> {
         &self,
         boot: Identity,
         init: &Bytes,
-        entry: &Entry,
+        entry: &FragmentEntry,
         start: WallTime,
     ) -> Result<OpenPart, ToolError> {
         let path = numbered(&self.wish.target, self.parts.len() + 1);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let mut file = file.map_err(failed(&path))?;
         file.write_all(init).map_err(failed(&path))?;
-        let part = Part { path, start, end: start, samples: 0, fragments: 0 };
+        let part = ExtractedPart { path, start, end: start, samples: 0, fragments: 0 };
         Ok(OpenPart { file, part, init: init.clone(), boot, last: *entry })
     }
 

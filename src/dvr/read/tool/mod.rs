@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use self::extract::{Extract, Part, extract};
-pub use self::reader::{Lap, Reader};
+pub use self::extract::{Extract, ExtractedPart, extract};
+pub use self::reader::{FoundLap, RingReader};
 use crate::base::name::StreamName;
 use crate::dvr::catalogue::continuity::{Extent, LapExtents, absorb};
 use crate::dvr::catalogue::listing::{Listing, join};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot::Tail;
 pub use crate::dvr::store::shrink::shrink;
 
@@ -43,7 +43,7 @@ pub enum ToolError {
 
 /// What `verify` found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct VerifyReport {
     /// Fragments whose seal matches.
     pub fragments: u64,
     /// Bytes in them.
@@ -54,7 +54,7 @@ pub struct Verdict {
     pub damaged: u64,
 }
 
-impl Verdict {
+impl VerifyReport {
     /// Whether nothing is wrong beyond what a power cut leaves.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -64,7 +64,7 @@ impl Verdict {
 
 /// Prints the runs and gaps of every stream in the ring under `data_dir`.
 pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
-    for (stream, listing) in listings(&Reader::open(data_dir)?)? {
+    for (stream, listing) in listings(&RingReader::open(data_dir)?)? {
         writeln!(out, "{stream}")?;
         for (at, run) in listing.runs.iter().enumerate() {
             let secs = (run.end.as_unix_millis() - run.start.as_unix_millis()) / 1_000;
@@ -87,7 +87,7 @@ pub fn ls(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
 
 /// Prints what the ring under `data_dir` is and holds, and what its journal says.
 pub fn status(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
-    let reader = Reader::open(data_dir)?;
+    let reader = RingReader::open(data_dir)?;
     let (slot_bytes, slots) = reader.geometry();
     let held = reader.laps().len();
     writeln!(
@@ -114,7 +114,7 @@ pub fn status(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
     journal(&reader, out)
 }
 
-fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
+fn journal(reader: &RingReader, out: &mut dyn Write) -> Result<(), ToolError> {
     let facts = reader.facts();
     let clean = match facts.sessions.last() {
         None => "no life of the program noted",
@@ -139,14 +139,14 @@ fn journal(reader: &Reader, out: &mut dyn Write) -> Result<(), ToolError> {
 }
 
 /// The listings of every stream, from the slots alone.
-pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
-    let mut found: BTreeMap<StreamName, Vec<(Lap, Identity, Vec<Extent>)>> = BTreeMap::new();
+pub fn listings(reader: &RingReader) -> Result<BTreeMap<StreamName, Listing>, ToolError> {
+    let mut found: BTreeMap<StreamName, Vec<(FoundLap, Identity, Vec<Extent>)>> = BTreeMap::new();
     for &lap in reader.laps() {
         let Some((header, contents)) = reader.contents(lap)? else { continue };
         let slots = found.entry(header.stream).or_default();
         slots.push((lap, header.boot, stretches(&contents.entries)));
     }
-    let joined = |stream: &StreamName, slots: Vec<(Lap, Identity, Vec<Extent>)>| {
+    let joined = |stream: &StreamName, slots: Vec<(FoundLap, Identity, Vec<Extent>)>| {
         let slots = slots.iter().map(|(lap, boot, extents)| LapExtents {
             slot: lap.slot,
             generation: lap.generation,
@@ -162,7 +162,7 @@ pub fn listings(reader: &Reader) -> Result<BTreeMap<StreamName, Listing>, ToolEr
     Ok(listings.collect())
 }
 
-fn stretches(entries: &[Entry]) -> Vec<Extent> {
+fn stretches(entries: &[FragmentEntry]) -> Vec<Extent> {
     let mut list = Vec::new();
     for entry in entries {
         absorb(&mut list, Extent::of(entry), true);
@@ -171,9 +171,9 @@ fn stretches(entries: &[Entry]) -> Vec<Extent> {
 }
 
 /// Checks every seal of every slot of the ring under `data_dir` and prints what is wrong.
-pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError> {
-    let reader = Reader::open(data_dir)?;
-    let mut verdict = Verdict::default();
+pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<VerifyReport, ToolError> {
+    let reader = RingReader::open(data_dir)?;
+    let mut verdict = VerifyReport::default();
     for &lap in reader.laps() {
         verify_lap(&reader, lap, &mut verdict, out)?;
     }
@@ -212,9 +212,9 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<Verdict, ToolError
 }
 
 fn verify_lap(
-    reader: &Reader,
-    lap: Lap,
-    verdict: &mut Verdict,
+    reader: &RingReader,
+    lap: FoundLap,
+    verdict: &mut VerifyReport,
     out: &mut dyn Write,
 ) -> Result<(), ToolError> {
     let slot = lap.slot;

@@ -8,26 +8,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::catalogue::lap::{LapInfo, SlotView};
-use crate::dvr::disk::{Disk, Open, RealDisk};
+use crate::dvr::disk::{Disk, OpenMode, RealDisk};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
+use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::journal_record::Parsed;
-use crate::dvr::format::seal::{Entry, SlotHeader};
+use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Contents, Strictness};
+use crate::dvr::format::slot::{SlotContents, Strictness};
 use crate::dvr::store::journal;
 use crate::dvr::store::ring::Ring;
 
 /// A ring on a disk, opened for reading.
 #[derive(Debug)]
-pub struct Reader {
+pub struct RingReader {
     disk: Arc<dyn Disk>,
     ring: Ring,
-    facts: Facts,
+    facts: RingFacts,
     journal: Parsed,
-    laps: Vec<Lap>,
+    laps: Vec<FoundLap>,
     blank: u64,
     damaged: Vec<u32>,
     damaged_fronts: Vec<u32>,
@@ -37,7 +37,7 @@ pub struct Reader {
 
 /// A slot that holds footage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lap {
+pub struct FoundLap {
     /// The slot's number.
     pub slot: u32,
     /// Which lap of the ring.
@@ -46,13 +46,13 @@ pub struct Lap {
     pub strictness: Strictness,
 }
 
-impl Reader {
+impl RingReader {
     /// Opens the ring under `data_dir` and reads the front of every slot.
     pub fn open(data_dir: &Path) -> Result<Self, DvrError> {
         Self::open_on(Arc::new(RealDisk), data_dir)
     }
 
-    /// As [`Reader::open`], on any disk.
+    /// As [`RingReader::open`], on any disk.
     pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
         let (ring, _) = Ring::find_or_recover(&*disk, data_dir)?.ok_or_else(gone)?;
@@ -62,7 +62,11 @@ impl Reader {
         let last = found.table.last_of_boots();
         let lap = |(slot, held): (u32, &LapInfo)| {
             let generation = held.generation;
-            Lap { slot, generation, strictness: Strictness::of_lap(last.contains(&generation)) }
+            FoundLap {
+                slot,
+                generation,
+                strictness: Strictness::of_lap(last.contains(&generation)),
+            }
         };
         let mut laps: Vec<_> = found.table.held().map(lap).collect();
         laps.sort_by_key(|lap| lap.generation);
@@ -86,11 +90,11 @@ impl Reader {
 
     /// What the journal beside the ring says; nothing where there is none.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &RingFacts {
         &self.facts
     }
 
-    /// How the journal was found. Its records are in [`Reader::facts`].
+    /// How the journal was found. Its records are in [`RingReader::facts`].
     #[must_use]
     pub fn journal(&self) -> &Parsed {
         &self.journal
@@ -98,7 +102,7 @@ impl Reader {
 
     /// Slots that hold footage, oldest lap first.
     #[must_use]
-    pub fn laps(&self) -> &[Lap] {
+    pub fn laps(&self) -> &[FoundLap] {
         &self.laps
     }
 
@@ -139,11 +143,11 @@ impl Reader {
     }
 
     /// Checks every seal of a lap. `None` when the slot was reused since the ring was opened.
-    pub fn contents(&self, lap: Lap) -> Result<Option<(SlotHeader, Contents)>, DvrError> {
-        let file = self.ring.open_slot(&*self.disk, lap.slot, Open::Read)?;
+    pub fn contents(&self, lap: FoundLap) -> Result<Option<(SlotHeader, SlotContents)>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, lap.slot, OpenMode::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(lap.slot));
         let read = || match self.ring.read_front(&*file, lap.slot)? {
-            Front::Held { header, .. } if header.generation == lap.generation => {
+            SlotFront::Held { header, .. } if header.generation == lap.generation => {
                 let contents = slot::scan(&*file, &header, lap.strictness)?;
                 Ok(Some((header, contents)))
             }
@@ -154,18 +158,22 @@ impl Reader {
 
     /// The `ftyp` and `moov` of the lap that `header` begins.
     pub fn init(&self, header: &SlotHeader) -> Result<Bytes, DvrError> {
-        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+        let file = self.ring.open_slot(&*self.disk, header.slot, OpenMode::Read)?;
         let failed = DvrError::disk("read", self.ring.slot_path(header.slot));
         match self.ring.read_front(&*file, header.slot).map_err(failed)? {
-            Front::Held { header: found, init, .. } if found == *header => Ok(init),
+            SlotFront::Held { header: found, init, .. } if found == *header => Ok(init),
             _ => Err(DvrError::Reused { slot: header.slot }),
         }
     }
 
     /// The `moof` and `mdat` that `entry` names. `None` when the bytes are not there any more:
     /// never those of another lap, because the seal is checked after reading.
-    pub fn fragment(&self, header: &SlotHeader, entry: &Entry) -> Result<Option<Bytes>, DvrError> {
-        let file = self.ring.open_slot(&*self.disk, header.slot, Open::Read)?;
+    pub fn fragment(
+        &self,
+        header: &SlotHeader,
+        entry: &FragmentEntry,
+    ) -> Result<Option<Bytes>, DvrError> {
+        let file = self.ring.open_slot(&*self.disk, header.slot, OpenMode::Read)?;
         slot::read_fragment(&*file, header, entry)
             .map_err(DvrError::disk("read", self.ring.slot_path(header.slot)))
     }

@@ -17,9 +17,9 @@ use tracing::{info, warn};
 pub(crate) use store::Index;
 
 use crate::base::limits::{INDEX_ANSWER_TIME_MAX, INDEX_OPEN_TIME_MAX, INDEX_QUEUE_LEN_MAX};
-use crate::dvr::disk::{Disk, Open};
+use crate::dvr::disk::{Disk, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::index_record::Record;
+use crate::dvr::format::index_record::IndexRecord;
 use store::SledIndex;
 
 /// How long it may take to close when it is to be moved aside.
@@ -28,7 +28,7 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How a store is opened; runs on the store's thread, where it may hang and panic.
 type OpenStore = fn(&Path) -> Result<Box<dyn Index>, DvrError>;
 
-enum Ask {
+enum IndexRequest {
     Put(u32, Vec<u8>),
     Remove(u32),
     Get(u32, SyncSender<Option<Vec<u8>>>),
@@ -43,12 +43,12 @@ pub(crate) enum Looked {
     /// No record that can be read.
     Gone,
     /// This.
-    Record(Record),
+    Record(IndexRecord),
 }
 
 /// The store on its own thread, behind a limit on time and a catch for panics.
 pub(crate) struct IndexHandle {
-    asks: Option<SyncSender<Ask>>,
+    asks: Option<SyncSender<IndexRequest>>,
     done: Option<Receiver<()>>,
     /// A store that is asked here and now, without a thread.
     direct: Option<Box<dyn Index>>,
@@ -66,7 +66,7 @@ impl IndexHandle {
 
     /// A store that neither hangs nor panics, and its readable records.
     #[cfg(test)]
-    pub(crate) fn direct(mut index: Box<dyn Index>) -> (Self, Vec<(u32, Record)>) {
+    pub(crate) fn direct(mut index: Box<dyn Index>) -> (Self, Vec<(u32, IndexRecord)>) {
         let records = readable(index.load().unwrap_or_default());
         let kept = kept(&records);
         (Self { direct: Some(index), kept, ..Self::none() }, records)
@@ -76,7 +76,7 @@ impl IndexHandle {
     ///
     /// A marker stands beside it while it is being opened and read: found at a start, it says
     /// that the last try hung or took the process with it, and the store is moved aside.
-    pub(crate) fn open(disk: &dyn Disk, data_dir: &Path) -> (Self, Vec<(u32, Record)>) {
+    pub(crate) fn open(disk: &dyn Disk, data_dir: &Path) -> (Self, Vec<(u32, IndexRecord)>) {
         let sled = |dir: &Path| Ok(Box::new(SledIndex::open(dir)?) as Box<dyn Index>);
         Self::open_with(disk, data_dir, sled, INDEX_OPEN_TIME_MAX)
     }
@@ -87,11 +87,11 @@ impl IndexHandle {
         data_dir: &Path,
         open_store: OpenStore,
         limit: Duration,
-    ) -> (Self, Vec<(u32, Record)>) {
+    ) -> (Self, Vec<(u32, IndexRecord)>) {
         let dir = data_dir.join("index");
         let marker = data_dir.join("index.opening");
         let mut anew = None;
-        if disk.open(&marker, Open::Read).is_ok() {
+        if disk.open(&marker, OpenMode::Read).is_ok() {
             warn!("the index did not open last time, building it again");
             anew = Some("it did not open the last time".to_owned());
             move_aside(disk, data_dir);
@@ -99,7 +99,8 @@ impl IndexHandle {
             anew = Some("there was none".to_owned());
         }
         for attempt in 0..2 {
-            if disk.open(&marker, Open::Read).is_err() && disk.open(&marker, Open::Create).is_err()
+            if disk.open(&marker, OpenMode::Read).is_err()
+                && disk.open(&marker, OpenMode::Create).is_err()
             {
                 // Read-only or full: recording has the same trouble and tells of it.
                 return (Self::none(), Vec::new());
@@ -128,7 +129,7 @@ impl IndexHandle {
         dir: PathBuf,
         open_store: OpenStore,
         limit: Duration,
-    ) -> Result<(Self, Vec<(u32, Record)>), Failed> {
+    ) -> Result<(Self, Vec<(u32, IndexRecord)>), Failed> {
         let (opened, wait) = sync_channel(1);
         let (asks, queue) = sync_channel(INDEX_QUEUE_LEN_MAX);
         let (done_sender, done) = sync_channel(1);
@@ -163,10 +164,10 @@ impl IndexHandle {
     }
 
     /// Sets a record. Does not wait: a record that finds no room is found by reading the slot.
-    pub(crate) fn put(&mut self, slot: u32, record: &Record) {
+    pub(crate) fn put(&mut self, slot: u32, record: &IndexRecord) {
         let bytes = record.encode();
         let kept = (record.generation, bytes.len() as u64);
-        if self.ask(Ask::Put(slot, bytes)) {
+        if self.ask(IndexRequest::Put(slot, bytes)) {
             self.kept.insert(slot, kept);
         } else {
             self.kept.remove(&slot);
@@ -175,7 +176,7 @@ impl IndexHandle {
 
     /// Forgets a record.
     pub(crate) fn remove(&mut self, slot: u32) {
-        self.ask(Ask::Remove(slot));
+        self.ask(IndexRequest::Remove(slot));
         self.kept.remove(&slot);
     }
 
@@ -193,10 +194,10 @@ impl IndexHandle {
     /// The record of a slot, as the store has it.
     pub(crate) fn look(&mut self, slot: u32) -> Looked {
         let (answer, answered) = sync_channel(1);
-        match self.answer(Ask::Get(slot, answer), &answered) {
-            Some(bytes) => {
-                bytes.and_then(|bytes| Record::parse(&bytes)).map_or(Looked::Gone, Looked::Record)
-            }
+        match self.answer(IndexRequest::Get(slot, answer), &answered) {
+            Some(bytes) => bytes
+                .and_then(|bytes| IndexRecord::parse(&bytes))
+                .map_or(Looked::Gone, Looked::Record),
             None => Looked::Unknown,
         }
     }
@@ -204,10 +205,10 @@ impl IndexHandle {
     /// Bytes that the store takes on the disk.
     pub(crate) fn size_bytes(&mut self) -> Option<u64> {
         let (answer, answered) = sync_channel(1);
-        self.answer(Ask::Size(answer), &answered)
+        self.answer(IndexRequest::Size(answer), &answered)
     }
 
-    fn answer<T>(&mut self, ask: Ask, answered: &Receiver<T>) -> Option<T> {
+    fn answer<T>(&mut self, ask: IndexRequest, answered: &Receiver<T>) -> Option<T> {
         if !self.ask(ask) {
             return None;
         }
@@ -226,7 +227,7 @@ impl IndexHandle {
     }
 
     /// Returns whether the store hears of it.
-    fn ask(&mut self, ask: Ask) -> bool {
+    fn ask(&mut self, ask: IndexRequest) -> bool {
         use std::sync::mpsc::TrySendError;
         if let Some(index) = &mut self.direct {
             return put(&mut **index, ask).is_ok();
@@ -254,26 +255,28 @@ enum Failed {
     Refused(String),
 }
 
-fn readable(records: Vec<(u32, Vec<u8>)>) -> Vec<(u32, Record)> {
-    let parsed = |(slot, bytes): (u32, Vec<u8>)| Some((slot, Record::parse(&bytes)?));
+fn readable(records: Vec<(u32, Vec<u8>)>) -> Vec<(u32, IndexRecord)> {
+    let parsed = |(slot, bytes): (u32, Vec<u8>)| Some((slot, IndexRecord::parse(&bytes)?));
     records.into_iter().filter_map(parsed).collect()
 }
 
-fn put(index: &mut dyn Index, ask: Ask) -> Result<(), DvrError> {
+fn put(index: &mut dyn Index, ask: IndexRequest) -> Result<(), DvrError> {
     match ask {
-        Ask::Put(slot, record) => index.put(slot, &record),
-        Ask::Remove(slot) => index.remove(slot),
+        IndexRequest::Put(slot, record) => index.put(slot, &record),
+        IndexRequest::Remove(slot) => index.remove(slot),
         // Whoever asked may have gone.
-        Ask::Get(slot, answer) => index.get(slot).map(|record| drop(answer.send(record))),
-        Ask::Size(answer) => index.size_bytes().map(|bytes| answer.send(bytes).unwrap_or(())),
+        IndexRequest::Get(slot, answer) => index.get(slot).map(|record| drop(answer.send(record))),
+        IndexRequest::Size(answer) => {
+            index.size_bytes().map(|bytes| answer.send(bytes).unwrap_or(()))
+        }
     }
 }
 
-fn kept(records: &[(u32, Record)]) -> BTreeMap<u32, (u64, u64)> {
+fn kept(records: &[(u32, IndexRecord)]) -> BTreeMap<u32, (u64, u64)> {
     records.iter().map(|(slot, record)| (*slot, (record.generation, record.bytes()))).collect()
 }
 
-fn serve(mut index: Box<dyn Index>, queue: &Receiver<Ask>) {
+fn serve(mut index: Box<dyn Index>, queue: &Receiver<IndexRequest>) {
     let served = catch_unwind(AssertUnwindSafe(move || {
         for ask in queue {
             put(&mut *index, ask)?;
@@ -380,7 +383,7 @@ mod tests {
         }
     }
 
-    fn moody(dir: &Path, mood: &str) -> (IndexHandle, Vec<(u32, Record)>) {
+    fn moody(dir: &Path, mood: &str) -> (IndexHandle, Vec<(u32, IndexRecord)>) {
         std::fs::create_dir_all(dir.join("index")).unwrap();
         std::fs::write(dir.join("index/mood"), mood).unwrap();
         let limit = if mood == "hang" { Duration::from_millis(300) } else { INDEX_OPEN_TIME_MAX };

@@ -13,10 +13,10 @@ use crate::base::limits::{
     INDEX_BYTES_MAX, INDEX_BYTES_PER_RECORD_BYTE_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE,
 };
 use crate::base::time::BootTime;
-use crate::dvr::disk::Open;
-use crate::dvr::format::front::Front;
-use crate::dvr::format::index_record::Record;
-use crate::dvr::format::seal::Entry;
+use crate::dvr::disk::OpenMode;
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::index_record::IndexRecord;
+use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
 use crate::dvr::store::index::{IndexHandle, Looked};
@@ -42,7 +42,7 @@ pub(crate) struct Audit {
 
 /// What a look at one slot showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum SlotVerdict {
     Same,
     /// Nothing can be said: the slot is being used, or cannot be read.
     Unknown,
@@ -105,41 +105,41 @@ impl Indexer {
         let check =
             SlotScan { slot, generation, strictness: Strictness::Finished, is_newest: false };
         match self.verdict(ring, &check, index) {
-            Verdict::Same | Verdict::Unknown => None,
-            Verdict::SlotDamaged => {
+            SlotVerdict::Same | SlotVerdict::Unknown => None,
+            SlotVerdict::SlotDamaged => {
                 warn!(seq = slot, "a slot was damaged since it was written");
                 self.read_again(ring, &check, index);
                 None
             }
-            Verdict::Differs => Some("it does not say what the slots say"),
+            SlotVerdict::Differs => Some("it does not say what the slots say"),
         }
     }
 
-    fn verdict(&self, ring: &Ring, check: &SlotScan, index: &mut IndexHandle) -> Verdict {
+    fn verdict(&self, ring: &Ring, check: &SlotScan, index: &mut IndexHandle) -> SlotVerdict {
         if !self.is_idle(check) {
-            return Verdict::Unknown;
+            return SlotVerdict::Unknown;
         }
         let record = match index.look(check.slot) {
-            Looked::Unknown => return Verdict::Unknown,
-            Looked::Gone => return Verdict::Differs,
+            Looked::Unknown => return SlotVerdict::Unknown,
+            Looked::Gone => return SlotVerdict::Differs,
             Looked::Record(record) => record,
         };
         if record.generation != check.generation {
-            return Verdict::Differs;
+            return SlotVerdict::Differs;
         }
         match self.holds(ring, check, &record.entries) {
-            Some(true) => return Verdict::Same,
-            None => return Verdict::Unknown,
+            Some(true) => return SlotVerdict::Same,
+            None => return SlotVerdict::Unknown,
             Some(false) => {}
         }
-        let Ok(Some((contents, _))) = self.scan(ring, check) else { return Verdict::Unknown };
+        let Ok(Some((contents, _))) = self.scan(ring, check) else { return SlotVerdict::Unknown };
         match () {
             // It was taken for newer footage while it was looked at.
-            () if !self.is_idle(check) => Verdict::Unknown,
-            () if contents.damaged.len() > record.damaged as usize => Verdict::SlotDamaged,
+            () if !self.is_idle(check) => SlotVerdict::Unknown,
+            () if contents.damaged.len() > record.damaged as usize => SlotVerdict::SlotDamaged,
             // Damage at its very end shows as a shorter lap.
-            () if record.entries.starts_with(&contents.entries) => Verdict::SlotDamaged,
-            () => Verdict::Differs,
+            () if record.entries.starts_with(&contents.entries) => SlotVerdict::SlotDamaged,
+            () => SlotVerdict::Differs,
         }
     }
 
@@ -150,10 +150,10 @@ impl Indexer {
     }
 
     /// Whether the slot has just these seals; `None` where it cannot be read or has another lap.
-    fn holds(&self, ring: &Ring, check: &SlotScan, entries: &[Entry]) -> Option<bool> {
-        let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
+    fn holds(&self, ring: &Ring, check: &SlotScan, entries: &[FragmentEntry]) -> Option<bool> {
+        let file = ring.open_slot(&*self.shared.disk, check.slot, OpenMode::Read).ok()?;
         match ring.read_front(&*file, check.slot).ok()? {
-            Front::Held { header, .. } if header.generation == check.generation => {
+            SlotFront::Held { header, .. } if header.generation == check.generation => {
                 slot::has_seals(&*file, &header, entries).ok()
             }
             _ => None,
@@ -183,7 +183,7 @@ impl Indexer {
     }
 }
 
-impl Record {
+impl IndexRecord {
     /// Bytes that a store needs for it at least.
     pub(crate) fn bytes(&self) -> u64 {
         self.encode().len() as u64

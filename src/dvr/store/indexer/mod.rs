@@ -18,19 +18,19 @@ use tracing::{info, warn};
 use crate::base::fault::chain;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
-use crate::dvr::disk::{Disk, Open};
-use crate::dvr::format::front::Front;
-use crate::dvr::format::index_record::Record;
-use crate::dvr::format::seal::Entry;
+use crate::dvr::disk::{Disk, OpenMode};
+use crate::dvr::format::front::SlotFront;
+use crate::dvr::format::index_record::IndexRecord;
+use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
-use crate::dvr::format::slot::{Contents, Tail};
+use crate::dvr::format::slot::{SlotContents, Tail};
 use crate::dvr::store::index::IndexHandle;
 use crate::dvr::store::indexer::audit::Audit;
 use crate::dvr::store::indexer::unread::Unread;
-use crate::dvr::store::messages::Command;
+use crate::dvr::store::messages::WriterCommand;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::shrink;
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 /// How long the index may take to close.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -40,13 +40,13 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 
 /// How the index is opened: the store on its own thread, or one that a simulation brings.
 pub(crate) type OpenIndex =
-    Box<dyn FnMut(&dyn Disk, &Path) -> (IndexHandle, Vec<(u32, Record)>) + Send>;
+    Box<dyn FnMut(&dyn Disk, &Path) -> (IndexHandle, Vec<(u32, IndexRecord)>) + Send>;
 
 /// The thread's own state.
 pub(crate) struct Indexer {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<DvrState>,
     notes: Receiver<IndexEvent>,
-    storage: SyncSender<Command>,
+    storage: SyncSender<WriterCommand>,
     pub(crate) open_index: OpenIndex,
     pub(crate) index: Option<IndexHandle>,
     pub(crate) audit: Audit,
@@ -55,9 +55,9 @@ pub(crate) struct Indexer {
 
 impl Indexer {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<DvrState>,
         notes: Receiver<IndexEvent>,
-        storage: SyncSender<Command>,
+        storage: SyncSender<WriterCommand>,
         open_index: OpenIndex,
     ) -> Self {
         let (audit, unread) = (Audit::default(), Unread::default());
@@ -121,7 +121,7 @@ impl Indexer {
         ring: &Ring,
         checks: &[SlotScan],
         index: &mut IndexHandle,
-        mut records: BTreeMap<u32, Record>,
+        mut records: BTreeMap<u32, IndexRecord>,
     ) {
         self.unread.begin(self.shared.clock.boot());
         let (mut read, mut told_at) = (0u64, self.shared.clock.boot());
@@ -168,7 +168,7 @@ impl Indexer {
     }
 
     /// How a lap ended that was known before the ring was opened again.
-    fn remembered(&self, check: &SlotScan) -> Option<Entry> {
+    fn remembered(&self, check: &SlotScan) -> Option<FragmentEntry> {
         let mut table = self.shared.table();
         let held = table.lap_mut(check.slot, check.generation)?;
         held.last.filter(|_| !held.active && !held.known)
@@ -176,11 +176,11 @@ impl Indexer {
 
     /// Whether the lap still ends so: an index may have lost its newest record, and a volume
     /// may come back older than it went.
-    fn ends_with(&self, ring: &Ring, check: &SlotScan, last: Option<&Entry>) -> bool {
+    fn ends_with(&self, ring: &Ring, check: &SlotScan, last: Option<&FragmentEntry>) -> bool {
         let read = || {
-            let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read).ok()?;
+            let file = ring.open_slot(&*self.shared.disk, check.slot, OpenMode::Read).ok()?;
             match ring.read_front(&*file, check.slot).ok()? {
-                Front::Held { header, .. } if header.generation == check.generation => {
+                SlotFront::Held { header, .. } if header.generation == check.generation => {
                     slot::ends_with(&*file, &header, last).ok()
                 }
                 _ => None,
@@ -200,7 +200,7 @@ impl Indexer {
         table.lap_mut(check.slot, check.generation).is_some_and(|held| !held.active && !held.known)
     }
 
-    fn know(&self, check: &SlotScan, record: &Record) {
+    fn know(&self, check: &SlotScan, record: &IndexRecord) {
         let mut table = self.shared.table();
         if let Some(held) = table.lap_mut(check.slot, check.generation)
             && !held.active
@@ -229,7 +229,7 @@ impl Indexer {
             warn!(seq = check.slot, lost = damaged, "damaged fragments in a slot were passed over");
         }
         if contents.tail == Tail::Torn && !self.is_front_damaged(check) {
-            let repair = Command::Repair {
+            let repair = WriterCommand::Repair {
                 slot: check.slot,
                 generation: check.generation,
                 end: contents.end,
@@ -237,7 +237,7 @@ impl Indexer {
             // When there is no room the torn end stays until the next start; nothing reads it.
             let _ = self.storage.try_send(repair);
         }
-        let record = Record {
+        let record = IndexRecord {
             generation: check.generation,
             damaged: u32::try_from(damaged).unwrap_or(u32::MAX),
             entries: contents.entries,
@@ -269,13 +269,13 @@ impl Indexer {
         &self,
         ring: &Ring,
         check: &SlotScan,
-    ) -> Result<Option<(Contents, bool)>, crate::dvr::DvrError> {
-        let file = ring.open_slot(&*self.shared.disk, check.slot, Open::Read)?;
+    ) -> Result<Option<(SlotContents, bool)>, crate::dvr::DvrError> {
+        let file = ring.open_slot(&*self.shared.disk, check.slot, OpenMode::Read)?;
         let failed = crate::dvr::DvrError::disk("read", ring.slot_path(check.slot));
         let is_durable = file.sync_data().and_then(|()| file.forget_cached()).is_ok();
         let read = || {
             Ok(match ring.read_front(&*file, check.slot)? {
-                Front::Held { header, .. } if header.generation == check.generation => {
+                SlotFront::Held { header, .. } if header.generation == check.generation => {
                     Some((slot::scan(&*file, &header, check.strictness)?, is_durable))
                 }
                 _ => None,

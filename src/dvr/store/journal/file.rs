@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::base::limits::{JOURNAL_BYTES_MAX, JOURNAL_COMPACT_BYTES_MIN};
 use crate::dvr::disk;
-use crate::dvr::disk::{Disk, DiskFile, Open};
-use crate::dvr::format::journal_record::{Parsed, Record, parse};
+use crate::dvr::disk::{Disk, DiskFile, OpenMode};
+use crate::dvr::format::journal_record::{JournalRecord, Parsed, parse};
 
 /// The journal's name in the data directory.
 pub(crate) const JOURNAL_FILE: &str = "journal.log";
@@ -33,23 +33,23 @@ impl JournalFile {
     pub(crate) fn rewrite(
         disk: &dyn Disk,
         data_dir: &Path,
-        records: &[Record],
+        records: &[JournalRecord],
         number: u64,
     ) -> io::Result<Self> {
         let (bytes, number) = encode(records, number);
         disk::write_small(disk, data_dir, JOURNAL_FILE, &bytes)?;
-        let file = disk.open(&path(data_dir), Open::Write)?;
+        let file = disk.open(&path(data_dir), OpenMode::Write)?;
         let end = bytes.len() as u64;
         Ok(Self { file, end, number, compact_at: JOURNAL_COMPACT_BYTES_MIN.max(end * 2) })
     }
 
     /// Appends records; when it returns they are on the medium. After an error the file is not
     /// to be used any more.
-    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, records: &[JournalRecord]) -> io::Result<()> {
         let mut left = records;
         while !left.is_empty() {
             let mut bytes = Vec::new();
-            let taken = Record::encode_together(left, self.number + 1, &mut bytes);
+            let taken = JournalRecord::encode_together(left, self.number + 1, &mut bytes);
             self.file.write_at(self.end, &[&bytes])?;
             self.file.sync_data()?;
             (self.end, self.number) = (self.end + bytes.len() as u64, self.number + 1);
@@ -88,7 +88,7 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(JOURNAL_FILE)
 }
 
-fn encode(records: &[Record], mut number: u64) -> (Vec<u8>, u64) {
+fn encode(records: &[JournalRecord], mut number: u64) -> (Vec<u8>, u64) {
     let mut bytes = Vec::new();
     for record in records {
         number += 1;

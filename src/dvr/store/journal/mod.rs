@@ -10,8 +10,8 @@ mod tests;
 mod watch;
 
 use crate::dvr::catalogue::lap::LapInfo;
-use crate::dvr::store::messages::Ask;
 use crate::dvr::store::messages::JournalChange;
+use crate::dvr::store::messages::JournalRequest;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,16 +24,16 @@ use self::file::JournalFile;
 use crate::base::fault::chain;
 use crate::base::limits::JOURNAL_RETRY_PAUSE;
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::catalogue::pin;
 use crate::dvr::catalogue::pin::{NewPin, Pin, PinError};
 use crate::dvr::disk::Disk;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::journal_record::{Mark, Parsed, ProcessRun, Record};
+use crate::dvr::format::journal_record::{JournalRecord, Mark, Parsed, ProcessRun};
 use crate::dvr::format::seal::Identity;
-use crate::dvr::store::messages::Command;
+use crate::dvr::store::messages::WriterCommand;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 /// How often clock, troubles and pins are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(crate) struct JournalState {
 /// Takes note of a ring that was opened, and reads the journal at the first time, so that what
 /// is protected is known before anything is written. A journal that cannot be read is moved
 /// aside: recording goes before.
-pub(crate) fn ring_opened(shared: &Shared, ring: &Ring) {
+pub(crate) fn ring_opened(shared: &DvrState, ring: &Ring) {
     let first = shared.journal().mounts == 0;
     if first {
         let (facts, number) = load(&*shared.disk, &shared.data_dir);
@@ -71,7 +71,7 @@ pub(crate) fn ring_opened(shared: &Shared, ring: &Ring) {
 }
 
 /// What the journal in `data_dir` says, and the number of its last record.
-fn load(disk: &dyn Disk, data_dir: &Path) -> (Facts, u64) {
+fn load(disk: &dyn Disk, data_dir: &Path) -> (RingFacts, u64) {
     let parsed = match file::read(disk, data_dir) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -89,14 +89,17 @@ fn load(disk: &dyn Disk, data_dir: &Path) -> (Facts, u64) {
         info!(bytes = parsed.torn_bytes, "torn end of the journal dropped");
     }
     let number = parsed.number;
-    (Facts::of(parsed.records), number)
+    (RingFacts::of(parsed.records), number)
 }
 
 /// What the journal in `data_dir` says, for whoever only reads.
-pub(crate) fn read_facts(disk: &dyn Disk, data_dir: &Path) -> Result<(Facts, Parsed), DvrError> {
+pub(crate) fn read_facts(
+    disk: &dyn Disk,
+    data_dir: &Path,
+) -> Result<(RingFacts, Parsed), DvrError> {
     let path = data_dir.join(file::JOURNAL_FILE);
     let mut parsed = file::read(disk, data_dir).map_err(DvrError::disk("read", path))?;
-    let facts = Facts::of(std::mem::take(&mut parsed.records));
+    let facts = RingFacts::of(std::mem::take(&mut parsed.records));
     Ok((facts, parsed))
 }
 
@@ -104,7 +107,7 @@ pub(crate) fn read_facts(disk: &dyn Disk, data_dir: &Path) -> Result<(Facts, Par
 pub(crate) fn rewrite(
     disk: &dyn Disk,
     data_dir: &Path,
-    facts: &Facts,
+    facts: &RingFacts,
     number: u64,
 ) -> Result<(), DvrError> {
     let path = data_dir.join(file::JOURNAL_FILE);
@@ -115,17 +118,17 @@ pub(crate) fn rewrite(
 
 /// The thread's own state.
 pub(crate) struct Journal {
-    shared: Arc<Shared>,
+    shared: Arc<DvrState>,
     boot: Identity,
-    asks: Receiver<Ask>,
-    storage: SyncSender<Command>,
+    asks: Receiver<JournalRequest>,
+    storage: SyncSender<WriterCommand>,
     file: Option<JournalFile>,
     /// When this life began: before anything could be recorded in it.
     begun: (BootTime, WallTime),
     /// Number of the last record, also of a file that is not used any more.
     number: u64,
     /// Applied and not yet written.
-    pending: Vec<Record>,
+    pending: Vec<JournalRecord>,
     /// How often the ring had been opened when the file was written.
     mounts: u64,
     retry_at: BootTime,
@@ -136,10 +139,10 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<DvrState>,
         boot: Identity,
-        asks: Receiver<Ask>,
-        storage: SyncSender<Command>,
+        asks: Receiver<JournalRequest>,
+        storage: SyncSender<WriterCommand>,
     ) -> Self {
         let now = shared.clock.boot();
         let begun = (now, shared.clock.wall());
@@ -177,7 +180,7 @@ impl Journal {
 
     /// Does what is due, `ask` before it; the last time when everything else has `ended`.
     /// Called again and again by the thread, or by a simulation in its own time.
-    pub(crate) fn turn(&mut self, ask: Option<Ask>, ended: bool) {
+    pub(crate) fn turn(&mut self, ask: Option<JournalRequest>, ended: bool) {
         if let Some(ask) = ask {
             self.answer(ask);
         }
@@ -206,7 +209,7 @@ impl Journal {
             self.number = number;
             let session =
                 ProcessRun { boot: self.boot, at: self.begun.0, utc: self.begun.1, stopped: None };
-            self.note(Record::Start(session));
+            self.note(JournalRecord::Start(session));
         }
         if self.mounts != mounts {
             (self.mounts, self.file) = (mounts, None);
@@ -216,7 +219,7 @@ impl Journal {
     }
 
     /// Applies a fact and remembers to write it.
-    fn note(&mut self, record: Record) {
+    fn note(&mut self, record: JournalRecord) {
         self.shared.facts().apply(record.clone());
         self.pending.push(record);
     }
@@ -225,14 +228,14 @@ impl Journal {
         if self.mounts == 0 {
             return;
         }
-        self.note(Record::Stop { boot: self.boot, at: now });
+        self.note(JournalRecord::Stop { boot: self.boot, at: now });
         self.retry_at = now;
         self.write();
     }
 
     // Asked for.
 
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&mut self, ask: JournalRequest) {
         if !self.remount() {
             let text = "The ring is not open yet, or cannot be opened; try again in a moment.";
             let _ = ask.reply.send(Err(PinError::NotNow(text.to_owned())));
@@ -255,26 +258,28 @@ impl Journal {
     }
 
     /// The record that makes the change, and what an undone change brings back.
-    fn record_of(&self, change: JournalChange) -> Result<(Record, Option<Pin>), PinError> {
+    fn record_of(&self, change: JournalChange) -> Result<(JournalRecord, Option<Pin>), PinError> {
         match change {
-            JournalChange::Pin(wish) => self.pin_of(wish).map(|pin| (Record::Pin(pin), None)),
+            JournalChange::Pin(wish) => {
+                self.pin_of(wish).map(|pin| (JournalRecord::Pin(pin), None))
+            }
             JournalChange::Unpin(id) => {
                 let pin = self.shared.facts().pins.get(&id).cloned().ok_or(PinError::Unknown)?;
-                Ok((Record::Unpin { id, expired: false }, Some(pin)))
+                Ok((JournalRecord::Unpin { id, expired: false }, Some(pin)))
             }
             JournalChange::Mark { stream, at, text } => {
-                Ok((Record::Mark(Mark { id: new_id(), stream, at, text }), None))
+                Ok((JournalRecord::Mark(Mark { id: new_id(), stream, at, text }), None))
             }
         }
     }
 
-    fn undo(&self, record: &Record, before: Option<Pin>) {
+    fn undo(&self, record: &JournalRecord, before: Option<Pin>) {
         let mut facts = self.shared.facts();
         match record {
-            Record::Pin(pin) => {
+            JournalRecord::Pin(pin) => {
                 facts.pins.remove(&pin.id);
             }
-            Record::Mark(mark) => facts.marks.retain(|known| known.id != mark.id),
+            JournalRecord::Mark(mark) => facts.marks.retain(|known| known.id != mark.id),
             _ => {}
         }
         facts.pins.extend(before.map(|pin| (pin.id, pin)));

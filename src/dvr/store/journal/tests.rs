@@ -5,7 +5,7 @@ use crate::base::time::{ClockQuality, Trust};
 use crate::dvr::catalogue::clock::ClockRow;
 use crate::dvr::disk::RealDisk;
 use crate::dvr::format::journal_record::parse;
-use crate::dvr::format::journal_record::{Cause, Rebuild, Trouble};
+use crate::dvr::format::journal_record::{Cause, LossRecord, Rebuild};
 use crate::dvr::store::journal::file;
 use crate::dvr::store::journal::file::JournalFile;
 use crate::dvr::store::journal::*;
@@ -24,8 +24,8 @@ fn date(secs: i64) -> WallTime {
     WallTime::from_unix_nanos(secs * 1_000_000_000 + 7)
 }
 
-fn trouble(from: u64, until: Option<u64>) -> Record {
-    Record::Trouble(Trouble {
+fn trouble(from: u64, until: Option<u64>) -> JournalRecord {
+    JournalRecord::Trouble(LossRecord {
         stream: gate(),
         boot: BOOT,
         from: at(from),
@@ -35,8 +35,8 @@ fn trouble(from: u64, until: Option<u64>) -> Record {
     })
 }
 
-fn pin(id: u64, expires: Option<WallTime>) -> Record {
-    Record::Pin(Pin {
+fn pin(id: u64, expires: Option<WallTime>) -> JournalRecord {
+    JournalRecord::Pin(Pin {
         id,
         stream: gate(),
         from: date(10),
@@ -50,24 +50,29 @@ fn pin(id: u64, expires: Option<WallTime>) -> Record {
 }
 
 /// One of each kind.
-fn records() -> Vec<Record> {
+fn records() -> Vec<JournalRecord> {
     let clock = ClockRow { boot: BOOT, at: at(5), utc: date(1), trust: Trust::Rtc, error_ms: None };
     let session = ProcessRun { boot: BOOT, at: at(1), utc: date(0), stopped: None };
     vec![
-        Record::Start(session),
-        Record::Clock(clock),
+        JournalRecord::Start(session),
+        JournalRecord::Clock(clock),
         pin(1, None),
         pin(u64::MAX, Some(date(99))),
-        Record::Unpin { id: 1, expired: true },
-        Record::Mark(Mark { id: 3, stream: None, at: date(4), text: "ding-dong".to_owned() }),
+        JournalRecord::Unpin { id: 1, expired: true },
+        JournalRecord::Mark(Mark {
+            id: 3,
+            stream: None,
+            at: date(4),
+            text: "ding-dong".to_owned(),
+        }),
         trouble(10, None),
         trouble(10, Some(20)),
-        Record::Evicted { stream: gate(), slots: 4, bytes: 1 << 40 },
-        Record::Stop { boot: BOOT, at: at(99) },
+        JournalRecord::Evicted { stream: gate(), slots: 4, bytes: 1 << 40 },
+        JournalRecord::Stop { boot: BOOT, at: at(99) },
     ]
 }
 
-fn encoded(records: &[Record]) -> Vec<u8> {
+fn encoded(records: &[JournalRecord]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (record, number) in records.iter().zip(1..) {
         record.encode(number, &mut bytes);
@@ -101,7 +106,7 @@ fn every_prefix_holds_exactly_the_whole_records_in_it() {
 fn what_is_noted_at_once_is_there_as_a_whole_or_not_at_all() {
     let first = encoded(&records()[..2]);
     let mut bytes = first.clone();
-    assert_eq!(Record::encode_together(&records()[2..], 3, &mut bytes), 8);
+    assert_eq!(JournalRecord::encode_together(&records()[2..], 3, &mut bytes), 8);
     assert_eq!(parse(&bytes).records, records());
     // A power cut may leave any sectors of an append that was not synced.
     for sectors in 0..1 << bytes.len().div_ceil(512) {
@@ -171,25 +176,29 @@ fn a_kind_from_the_future_is_passed_over() {
 #[test]
 fn facts_written_anew_are_the_same_facts() {
     let rebuild = Rebuild { utc: date(3), slots: 9, why: "it is damaged".to_owned() };
-    let facts = Facts::of(records().into_iter().chain([Record::Rebuilt(rebuild)]));
+    let facts = RingFacts::of(records().into_iter().chain([JournalRecord::Rebuilt(rebuild)]));
     assert_eq!((facts.pins.len(), facts.rebuilds.len()), (1, 1));
     assert_eq!(facts.troubles.len(), 1);
     assert_eq!(facts.sessions[0].stopped, Some(at(99)));
-    assert_eq!(Facts::of(facts.records()), facts);
-    let again = Facts::of(facts.records());
+    assert_eq!(RingFacts::of(facts.records()), facts);
+    let again = RingFacts::of(facts.records());
     assert_eq!(again.records(), facts.records());
 }
 
 #[test]
 fn a_trouble_that_a_crash_cut_off_ends_at_the_next_start() {
     let start = |ms| ProcessRun { boot: BOOT, at: at(ms), utc: date(0), stopped: None };
-    let facts = Facts::of([Record::Start(start(1)), trouble(5, None), Record::Start(start(50))]);
+    let facts = RingFacts::of([
+        JournalRecord::Start(start(1)),
+        trouble(5, None),
+        JournalRecord::Start(start(50)),
+    ]);
     assert_eq!(facts.troubles[0].until, Some(at(50)));
 }
 
 #[test]
 fn lists_are_bounded_and_the_oldest_leave_first() {
-    let mut facts = Facts::default();
+    let mut facts = RingFacts::default();
     let count = crate::base::limits::TROUBLES_MAX as u64 + 5;
     for from in 0..count {
         facts.apply(trouble(from, Some(from)));
@@ -208,10 +217,10 @@ fn a_file_is_appended_to_read_and_written_anew() {
     let parsed = file::read(&RealDisk, dir.path()).unwrap();
     // Each append is one frame.
     assert_eq!((parsed.records.clone(), parsed.number), (records(), 4));
-    let facts = Facts::of(parsed.records);
+    let facts = RingFacts::of(parsed.records);
     JournalFile::rewrite(&RealDisk, dir.path(), &facts.records(), 4).unwrap();
     let parsed = file::read(&RealDisk, dir.path()).unwrap();
-    assert_eq!(Facts::of(parsed.records), facts);
+    assert_eq!(RingFacts::of(parsed.records), facts);
     assert!(parsed.number > 4);
     let mut names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -228,7 +237,7 @@ fn a_long_file_asks_to_be_written_anew() {
         journal.append(&batch).unwrap();
     }
     let parsed = file::read(&RealDisk, dir.path()).unwrap();
-    let kept = Facts::of(parsed.records).records();
+    let kept = RingFacts::of(parsed.records).records();
     let fresh = JournalFile::rewrite(&RealDisk, dir.path(), &kept, parsed.number).unwrap();
     assert!(!fresh.is_long());
 }
@@ -236,13 +245,13 @@ fn a_long_file_asks_to_be_written_anew() {
 #[test]
 fn a_quality_is_no_record_of_its_own() {
     // One reading a second must not wear the disk: the same offset is no news.
-    let mut facts = Facts::default();
+    let mut facts = RingFacts::default();
     let quality = ClockQuality { trust: Trust::Ntp, error_max: None };
     let mut rows = 0;
     for second in 0..100i64 {
         let now = at(second.unsigned_abs() * 1_000);
         if let Some(row) = facts.clock.observe(BOOT, now, date(second), quality) {
-            facts.apply(Record::Clock(row));
+            facts.apply(JournalRecord::Clock(row));
             rows += 1;
         }
     }

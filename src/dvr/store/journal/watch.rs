@@ -14,9 +14,9 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Trust, WallTime};
 use crate::dvr::catalogue::pin;
 use crate::dvr::format::journal_record::Cause;
-use crate::dvr::format::journal_record::Record;
+use crate::dvr::format::journal_record::JournalRecord;
 use crate::dvr::store::journal::Journal;
-use crate::dvr::store::messages::Command;
+use crate::dvr::store::messages::WriterCommand;
 use crate::dvr::store::state::StreamLog;
 
 /// A longer reading of the clocks is not believed.
@@ -36,14 +36,14 @@ impl Journal {
         self.look_at_streams(now, last);
         let resizes = self.shared.resizes();
         for &resize in &resizes {
-            self.note(Record::Resized(resize));
+            self.note(JournalRecord::Resized(resize));
         }
         for rebuild in self.shared.take_rebuilds() {
-            self.note(Record::Rebuilt(rebuild));
+            self.note(JournalRecord::Rebuilt(rebuild));
         }
         let numbered = std::mem::take(&mut *self.shared.numbered());
         for numbered in numbered.into_values() {
-            self.note(Record::Numbered(numbered));
+            self.note(JournalRecord::Numbered(numbered));
         }
         self.grow_pins(utc);
         if quality.trust > Trust::None {
@@ -75,7 +75,7 @@ impl Journal {
             (facts.clock.observe(self.boot, now, utc, quality), old)
         };
         let Some(row) = row else { return };
-        self.note(Record::Clock(row));
+        self.note(JournalRecord::Clock(row));
         let steps = self.shared.facts().clock.steps(self.boot);
         let step = steps.last().filter(|step| step.at == now);
         if let Some(step) = step.filter(|_| old.is_some()) {
@@ -93,7 +93,7 @@ impl Journal {
                 look_at_disk(&log, &ring, now);
             }
             for trouble in log.news(now, last, self.boot) {
-                self.note(Record::Trouble(trouble));
+                self.note(JournalRecord::Trouble(trouble));
             }
         }
     }
@@ -127,7 +127,7 @@ impl Journal {
         }
         let news = !grown.is_empty();
         for pin in grown {
-            self.note(Record::Pin(pin));
+            self.note(JournalRecord::Pin(pin));
         }
         if news {
             self.shared.share_pins();
@@ -141,7 +141,7 @@ impl Journal {
             facts.pins.values().filter(over).map(|pin| pin.id).collect()
         };
         for &id in &expired {
-            self.note(Record::Unpin { id, expired: true });
+            self.note(JournalRecord::Unpin { id, expired: true });
         }
         if !expired.is_empty() {
             info!(units = expired.len(), "protected ranges ended");
@@ -152,7 +152,7 @@ impl Journal {
     fn note_evictions(&mut self) {
         let evicted = std::mem::take(&mut *self.shared.evicted());
         for (stream, (slots, bytes)) in evicted {
-            self.note(Record::Evicted { stream, slots, bytes });
+            self.note(JournalRecord::Evicted { stream, slots, bytes });
         }
     }
 
@@ -174,7 +174,7 @@ impl Journal {
         info!(units = old.len(), "slots with footage older than its stream may keep are given up");
         for (slot, generation) in old {
             // Without room the next pass finds it again.
-            let _ = self.storage.try_send(Command::Expire { slot, generation });
+            let _ = self.storage.try_send(WriterCommand::Expire { slot, generation });
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
 use crate::dvr::catalogue::eviction::NextSlot;
 use crate::dvr::catalogue::lap::SlotView;
-use crate::dvr::disk::Open;
+use crate::dvr::disk::OpenMode;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::Front;
+use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::seal::SlotHeader;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Strictness, Tail};
@@ -33,13 +33,13 @@ impl RingWriter {
         });
         let Some((number, generation)) = newest else { return Ok(None) };
         let disk = Arc::clone(&self.shared.disk);
-        let file = ring.open_slot(&*disk, number, Open::Write)?;
+        let file = ring.open_slot(&*disk, number, OpenMode::Write)?;
         let failed = DvrError::disk("read", ring.slot_path(number));
         // What a failed write left in memory only must not be taken for what is on the medium.
         let read = file.sync_data().and_then(|()| file.forget_cached());
         let read = read.and_then(|()| ring.read_front(&*file, number));
         let found = read.and_then(|front| match front {
-            Front::Held { header, init, is_damaged: false }
+            SlotFront::Held { header, init, is_damaged: false }
                 if header.generation == generation && init == append.init =>
             {
                 let contents = slot::scan(&*file, &header, Strictness::Tail)?;
@@ -97,7 +97,7 @@ impl RingWriter {
         let (NextSlot::Make(number) | NextSlot::Reuse(number)) = choice;
         let file = match choice {
             NextSlot::Make(_) => ring.make_slot(&*disk, number)?,
-            NextSlot::Reuse(_) => match ring.open_slot(&*disk, number, Open::Write) {
+            NextSlot::Reuse(_) => match ring.open_slot(&*disk, number, OpenMode::Write) {
                 Ok(file) => file,
                 Err(error) => return Err(self.set_bad(number, error)),
             },

@@ -7,7 +7,7 @@ mod allocate;
 mod open;
 
 use crate::dvr::store::messages::Append;
-use crate::dvr::store::messages::Command;
+use crate::dvr::store::messages::WriterCommand;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::base::limits::STORAGE_FAILURES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::catalogue::lap::{LapInfo, SlotView};
-use crate::dvr::config::Config;
-use crate::dvr::disk::{DiskFile, Open};
+use crate::dvr::config::RingConfig;
+use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::{DvrError, sentence};
-use crate::dvr::format::index_record::Record;
+use crate::dvr::format::index_record::IndexRecord;
 use crate::dvr::format::seal::Identity;
 use crate::dvr::format::slot;
 use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::store::state::{Durable, Shared};
+use crate::dvr::store::state::{Durable, DvrState};
 use crate::supervise::Heartbeat;
 
 /// Longest sleep of the thread, so that it beats and sees the end.
@@ -39,7 +39,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(250);
 
 /// What follows a turn of the storage thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum WriterTurn {
     /// Another one.
     Goes,
     /// Nothing: it was told to close, and all is written and synced.
@@ -48,10 +48,10 @@ pub(crate) enum Turn {
 
 /// The thread's own state.
 pub(crate) struct RingWriter {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) config: Config,
+    pub(crate) shared: Arc<DvrState>,
+    pub(crate) config: RingConfig,
     pub(crate) boot: Identity,
-    commands: Receiver<Command>,
+    commands: Receiver<WriterCommand>,
     indexer: SyncSender<IndexEvent>,
     heartbeat: Option<Heartbeat>,
     /// Keeps other processes away; taken once and held to the end.
@@ -74,10 +74,10 @@ pub(crate) struct RingWriter {
 
 impl RingWriter {
     pub(crate) fn new(
-        shared: Arc<Shared>,
-        config: Config,
+        shared: Arc<DvrState>,
+        config: RingConfig,
         boot: Identity,
-        commands: Receiver<Command>,
+        commands: Receiver<WriterCommand>,
         indexer: SyncSender<IndexEvent>,
         heartbeat: Option<Heartbeat>,
     ) -> Self {
@@ -116,7 +116,7 @@ impl RingWriter {
     fn serve(&mut self) {
         loop {
             let first = self.commands.recv_timeout(self.patience()).ok();
-            if self.turn(first) == Turn::Ended {
+            if self.turn(first) == WriterTurn::Ended {
                 return;
             }
         }
@@ -133,7 +133,7 @@ impl RingWriter {
 
     /// Does what is due and works off the queue, `first` before it; waits for nothing but the
     /// disk. Called again and again by the thread, or by a simulation in its own time.
-    pub(crate) fn turn(&mut self, first: Option<Command>) -> Turn {
+    pub(crate) fn turn(&mut self, first: Option<WriterCommand>) -> WriterTurn {
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.beat();
         }
@@ -147,15 +147,15 @@ impl RingWriter {
         self.commit_until(self.shared.clock.boot());
         self.check_place();
         if !rest {
-            return Turn::Goes;
+            return WriterTurn::Goes;
         }
         if self.shared.is_closing() {
             self.commit_all();
-            return Turn::Ended;
+            return WriterTurn::Ended;
         }
         self.delete_leaving();
         self.take_space();
-        Turn::Goes
+        WriterTurn::Goes
     }
 
     /// Works off the queue until the next commit is due; returns whether it is empty.
@@ -169,27 +169,27 @@ impl RingWriter {
         false
     }
 
-    fn apply(&mut self, command: Command) {
+    fn apply(&mut self, command: WriterCommand) {
         match command {
-            Command::Append(append) => {
+            WriterCommand::Append(append) => {
                 let bytes = append.fragment.len();
                 self.append(&append);
                 self.shared.queue_bytes.fetch_sub(bytes, Relaxed);
             }
-            Command::Repair { slot, generation, end } => self.repair(slot, generation, end),
-            Command::Expire { slot, generation } => self.expire(slot, generation),
+            WriterCommand::Repair { slot, generation, end } => self.repair(slot, generation, end),
+            WriterCommand::Expire { slot, generation } => self.expire(slot, generation),
             // Whoever agreed and went would not know that it was done.
-            Command::Shrink { reply, .. } if reply.is_closed() => {}
-            Command::Shrink { token, reply } => {
+            WriterCommand::Shrink { reply, .. } if reply.is_closed() => {}
+            WriterCommand::Shrink { token, reply } => {
                 let _ = reply.send(self.shrink(token));
             }
-            Command::Rest(stream) => {
+            WriterCommand::Rest(stream) => {
                 self.commit_one(&stream);
                 if let Some(open) = self.open.remove(&stream) {
                     self.deactivate(&open);
                 }
             }
-            Command::Wake => {}
+            WriterCommand::Wake => {}
         }
     }
 
@@ -256,7 +256,7 @@ impl RingWriter {
         let Some(open) = self.open.remove(stream) else { return false };
         self.deactivate(&open);
         let record =
-            Record { generation: open.header.generation, damaged: 0, entries: open.durable };
+            IndexRecord { generation: open.header.generation, damaged: 0, entries: open.durable };
         self.notify_index(IndexEvent::LapEnded(open.header.slot, record));
         true
     }
@@ -370,11 +370,12 @@ impl RingWriter {
         if !self.shared.table().lap_mut(number, generation).is_some_and(idle) {
             return;
         }
-        let repaired = ring.open_slot(&*self.shared.disk, number, Open::Write).and_then(|file| {
-            file.write_at(end, &[&slot::skip_box(end, ring.slot_bytes)])
-                .and_then(|()| file.sync_data())
-                .map_err(DvrError::disk("mend", ring.slot_path(number)))
-        });
+        let repaired =
+            ring.open_slot(&*self.shared.disk, number, OpenMode::Write).and_then(|file| {
+                file.write_at(end, &[&slot::skip_box(end, ring.slot_bytes)])
+                    .and_then(|()| file.sync_data())
+                    .map_err(DvrError::disk("mend", ring.slot_path(number)))
+            });
         match repaired {
             Ok(()) => info!(seq = number, bytes = end, "torn end of a slot cut off"),
             // It is tried again at the next start; readers stop at the last seal anyway.
@@ -390,7 +391,7 @@ impl RingWriter {
             return;
         }
         let blank = slot::free_box(0, ring.slot_bytes);
-        let done = ring.open_slot(&*self.shared.disk, number, Open::Write).and_then(|file| {
+        let done = ring.open_slot(&*self.shared.disk, number, OpenMode::Write).and_then(|file| {
             file.write_at(0, &[&blank])
                 .and_then(|()| file.sync_data())
                 .map_err(DvrError::disk("clear", ring.slot_path(number)))

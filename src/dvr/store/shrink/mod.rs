@@ -8,12 +8,12 @@ mod apply;
 pub(crate) mod offline;
 
 pub use self::offline::shrink;
-use crate::dvr::catalogue::shrink_plan::Plan;
 use crate::dvr::catalogue::shrink_plan::Proposal;
+use crate::dvr::catalogue::shrink_plan::ShrinkPlan;
 
 use crate::base::limits::SHRINK_PLANS_MAX;
 use crate::base::name::StreamName;
-use crate::dvr::store::state::Shared;
+use crate::dvr::store::state::DvrState;
 
 const HOW_TO_AGREE: &str = "Nothing is deleted until somebody agrees: POST the token that \
     /api/v1/storage tells to /api/v1/storage/shrink, or stop the program and use `holdfast ring \
@@ -22,12 +22,12 @@ const NOT_KNOWN: &str = "The ring is larger than it should be. What making it sm
     told once the ring has been read after the start.";
 
 /// What is to be agreed to in the ring that is open, if it is larger than it should be.
-pub(crate) fn propose(shared: &Shared) -> Option<Proposal> {
+pub(crate) fn propose(shared: &DvrState) -> Option<Proposal> {
     let keeps = shared.keeps();
     let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
     let extent = shared.geometry().extent;
     let (facts, table) = (shared.facts(), shared.table());
-    let plan = Plan::of(&table, extent, keep_of)?;
+    let plan = ShrinkPlan::of(&table, extent, keep_of)?;
     let mut proposal = plan.proposal(&table, &facts.clock, None);
     if plan.laps(&table).any(|held| !held.known) {
         NOT_KNOWN.clone_into(&mut proposal.message);
@@ -42,7 +42,7 @@ pub(crate) fn propose(shared: &Shared) -> Option<Proposal> {
 }
 
 /// Remembers a plan that somebody may agree to; the same plan keeps its token.
-fn tell(shared: &Shared, plan: Plan) -> u64 {
+fn tell(shared: &DvrState, plan: ShrinkPlan) -> u64 {
     let mut told = shared.plans();
     if let Some((token, _)) = told.iter().find(|(_, known)| *known == plan) {
         return *token;

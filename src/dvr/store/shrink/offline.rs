@@ -9,24 +9,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::time::{Clock, SystemClock};
-use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::catalogue::lap::SlotView;
-use crate::dvr::catalogue::shrink_plan::{Plan, size};
+use crate::dvr::catalogue::shrink_plan::{ShrinkPlan, size};
 use crate::dvr::config::Retention;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, RealDisk};
-use crate::dvr::format::journal_record::{Record, Resize};
+use crate::dvr::format::journal_record::{JournalRecord, Resize};
 use crate::dvr::read::tool::ToolError;
-use crate::dvr::read::tool::reader::Reader;
+use crate::dvr::read::tool::reader::RingReader;
 use crate::dvr::store::journal;
 use crate::dvr::store::ring::{Found, Ring};
-use crate::dvr::{DvrError, Size};
+use crate::dvr::{DvrError, RingSizing};
 
 /// Makes the ring under `data_dir` as small as `size`, if `agree` says so when it was printed
 /// what that deletes. Returns whether the ring is as small as it can be.
 pub fn shrink(
     data_dir: &Path,
-    size: Size,
+    size: RingSizing,
     agree: &mut dyn FnMut() -> bool,
     out: &mut dyn Write,
 ) -> Result<bool, ToolError> {
@@ -37,7 +37,7 @@ pub fn shrink(
 pub(crate) fn shrink_on(
     disk: &Arc<dyn Disk>,
     data_dir: &Path,
-    wanted: Size,
+    wanted: RingSizing,
     agree: &mut dyn FnMut() -> bool,
     out: &mut dyn Write,
 ) -> Result<bool, ToolError> {
@@ -60,7 +60,7 @@ pub(crate) fn shrink_on(
     }
     found.table.protections = facts.protections();
     let extent = found.ring.extent();
-    let Some(plan) = Plan::of(&found.table, extent, |_| Retention::default()) else {
+    let Some(plan) = ShrinkPlan::of(&found.table, extent, |_| Retention::default()) else {
         let wanted = size(u64::from(extent.wanted_slots) * extent.slot_bytes);
         writeln!(
             out,
@@ -86,10 +86,10 @@ pub(crate) fn shrink_on(
 fn learn(
     disk: &Arc<dyn Disk>,
     data_dir: &Path,
-    plan: &Plan,
+    plan: &ShrinkPlan,
     found: &mut Found,
 ) -> Result<(), DvrError> {
-    let reader = Reader::open_on(Arc::clone(disk), data_dir)?;
+    let reader = RingReader::open_on(Arc::clone(disk), data_dir)?;
     let going: BTreeSet<_> = plan.going.iter().copied().collect();
     for &lap in reader.laps() {
         let is_going = going.contains(&(lap.slot, Some(lap.generation)));
@@ -106,9 +106,9 @@ fn learn(
 fn carry_out(
     disk: &dyn Disk,
     data_dir: &Path,
-    plan: &Plan,
+    plan: &ShrinkPlan,
     mut found: Found,
-    (mut facts, last): (Facts, u64),
+    (mut facts, last): (RingFacts, u64),
 ) -> Result<Ring, DvrError> {
     let (gone, slots) = plan.carry_out(&mut found.table).ok_or(DvrError::NoSlot)?;
     let before = found.ring.slots;
@@ -121,16 +121,16 @@ fn carry_out(
     Ok(delete(disk, found)?.ring)
 }
 
-fn note_resize(facts: &mut Facts, ring: &Ring, from_slots: u32) {
+fn note_resize(facts: &mut RingFacts, ring: &Ring, from_slots: u32) {
     let (utc, to_slots, slot_bytes) = (SystemClock.wall(), ring.slots, ring.slot_bytes);
-    facts.apply(Record::Resized(Resize { utc, from_slots, to_slots, slot_bytes }));
+    facts.apply(JournalRecord::Resized(Resize { utc, from_slots, to_slots, slot_bytes }));
 }
 
 /// What goes, as the journal notes it.
-fn evicted(gone: BTreeMap<u32, SlotView>) -> Vec<Record> {
+fn evicted(gone: BTreeMap<u32, SlotView>) -> Vec<JournalRecord> {
     let record = |view| match view {
         SlotView::Held(held) => {
-            Some(Record::Evicted { stream: held.stream, slots: 1, bytes: held.bytes })
+            Some(JournalRecord::Evicted { stream: held.stream, slots: 1, bytes: held.bytes })
         }
         _ => None,
     };

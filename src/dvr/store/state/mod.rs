@@ -11,21 +11,21 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use status::{Durable, RecordingState, RingState, Status, StreamStatus};
+pub use status::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
 pub(crate) use stream_log::StreamLog;
 use tokio::sync::Semaphore;
 
 use crate::base::limits::{DISK_READS_MAX, FRAGMENT_BYTES_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, Trust, WallTime};
-use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::catalogue::lap::SlotView;
-use crate::dvr::catalogue::shrink_plan::Plan;
+use crate::dvr::catalogue::shrink_plan::ShrinkPlan;
 use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::config::Retention;
 use crate::dvr::disk::Disk;
 use crate::dvr::format::journal_record::{Rebuild, Resize, SegmentNumber};
-use crate::dvr::format::seal::{Entry, Identity};
+use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::store::journal::JournalState;
 
 /// Sentences about damage that are kept at most.
@@ -33,7 +33,7 @@ const DAMAGE_SENTENCES_MAX: usize = 16;
 
 /// What the threads share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct DvrState {
     pub(crate) clock: SharedClock,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) data_dir: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     table: Mutex<Catalogue>,
     ring: Mutex<(RingState, Geometry)>,
     /// Locked before `table` where both are needed.
-    facts: Mutex<Facts>,
+    facts: Mutex<RingFacts>,
     journal: Mutex<JournalState>,
     /// Slots and bytes that went since that was last noted.
     evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     /// Rebuilds of the index of which the journal has not heard yet.
     rebuilt: Mutex<Vec<Rebuild>>,
     /// What was told to whoever may agree to a smaller ring, with its tokens.
-    plans: Mutex<VecDeque<(u64, Plan)>>,
+    plans: Mutex<VecDeque<(u64, ShrinkPlan)>>,
     short: Mutex<Option<String>>,
     /// Damage that was found and mended since the process started, in sentences.
     mended: Mutex<Vec<String>>,
@@ -74,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-impl Shared {
+impl DvrState {
     pub(crate) fn new(data_dir: PathBuf, disk: Arc<dyn Disk>, clock: SharedClock) -> Self {
         Self {
             clock,
@@ -106,7 +106,7 @@ impl Shared {
         lock(&self.table)
     }
 
-    pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
+    pub(crate) fn facts(&self) -> MutexGuard<'_, RingFacts> {
         lock(&self.facts)
     }
 
@@ -146,7 +146,7 @@ impl Shared {
         *sum = (sum.0 + 1, sum.1 + gone.bytes);
     }
 
-    pub(crate) fn plans(&self) -> MutexGuard<'_, VecDeque<(u64, Plan)>> {
+    pub(crate) fn plans(&self) -> MutexGuard<'_, VecDeque<(u64, ShrinkPlan)>> {
         lock(&self.plans)
     }
 
@@ -202,7 +202,7 @@ impl Shared {
     }
 
     /// The date of a fragment's end by what is known of the clock.
-    pub(crate) fn end_of(&self, boot: Identity, entry: &Entry) -> WallTime {
+    pub(crate) fn end_of(&self, boot: Identity, entry: &FragmentEntry) -> WallTime {
         let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
         self.facts().clock.place(boot, entry.boot_time, entry.wall).offset_nanos(span)
     }
@@ -247,7 +247,7 @@ impl Shared {
         Arc::clone(log)
     }
 
-    /// As [`Shared::stream`], of one that need not be recorded and does not become so.
+    /// As [`DvrState::stream`], of one that need not be recorded and does not become so.
     pub(crate) fn known_stream(&self, name: &StreamName) -> Arc<StreamLog> {
         let known = lock(&self.streams).get(name).cloned();
         known.unwrap_or_else(|| Arc::new(StreamLog::new(name)))
@@ -268,7 +268,7 @@ impl Shared {
         StreamStatus { bytes, ..self.standing(log) }
     }
 
-    /// As [`Shared::stream_status`] without its bytes, for which every slot is looked at.
+    /// As [`DvrState::stream_status`] without its bytes, for which every slot is looked at.
     pub(crate) fn standing(&self, log: &StreamLog) -> StreamStatus {
         let now = self.clock.boot();
         let (state, reason) = log.state(&self.ring_state(), now);
@@ -284,7 +284,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> DvrStatus {
         let (short, journal) = (lock(&self.short).clone(), self.journal().trouble.clone());
         let streams = self.logs();
         let streams =
@@ -305,7 +305,7 @@ impl Shared {
             )
         };
         let taken_bytes = table.slots.len() as u64 * geometry.extent.slot_bytes;
-        Status {
+        DvrStatus {
             ring,
             size_bytes: geometry.bytes(),
             untaken_bytes: geometry.bytes().saturating_sub(taken_bytes),

@@ -66,7 +66,7 @@ pub enum RingState {
 
 /// How everything does.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
+pub struct DvrStatus {
     /// The ring.
     pub ring: RingState,
     /// Bytes that the ring has.

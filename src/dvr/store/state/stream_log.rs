@@ -16,7 +16,7 @@ use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::dvr::catalogue::recent::Recent;
 use crate::dvr::config::Retention;
-use crate::dvr::format::journal_record::{Cause, Trouble};
+use crate::dvr::format::journal_record::{Cause, LossRecord};
 use crate::dvr::format::seal::Identity;
 use crate::dvr::store::state::{Durable, RecordingState, RingState, lock};
 
@@ -147,7 +147,7 @@ impl StreamLog {
     }
 
     /// What is to be written down, not more often than the pause unless `all`.
-    pub(crate) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<Trouble> {
+    pub(crate) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<LossRecord> {
         let mut noted = lock(&self.noted);
         let rested = |at: BootTime| now.since(at) >= TROUBLE_NOTE_PAUSE;
         let due = noted
@@ -156,7 +156,7 @@ impl StreamLog {
         let told = due.map(|(&cause, known)| {
             (known.is_news, known.told_at) = (false, Some(now));
             let (stream, text) = (self.name.clone(), known.text.clone());
-            Trouble { stream, boot, from: known.from, until: known.until, cause, text }
+            LossRecord { stream, boot, from: known.from, until: known.until, cause, text }
         });
         told.collect()
     }

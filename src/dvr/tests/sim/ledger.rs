@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use crate::base::time::BootTime;
 use crate::dvr::disk::Disk;
-use crate::dvr::disk::model::{Event, ModelDisk};
-use crate::dvr::format::seal::{Entry, SEAL_BYTES, Seal, SlotHeader};
-use crate::dvr::{Reader, tool};
+use crate::dvr::disk::model::{DiskEvent, ModelDisk};
+use crate::dvr::format::seal::{FragmentEntry, SEAL_BYTES, Seal, SlotHeader};
+use crate::dvr::{RingReader, tool};
 
 /// What the payload of every fragment begins with; its number follows.
 pub(crate) const MARK: &[u8; 8] = b"\x01footage";
@@ -54,7 +54,7 @@ pub(crate) struct Written {
 pub(crate) struct Found {
     pub(crate) slot: u32,
     pub(crate) header: SlotHeader,
-    pub(crate) entry: Entry,
+    pub(crate) entry: FragmentEntry,
     pub(crate) id: u64,
 }
 
@@ -120,12 +120,12 @@ impl Ledger {
     }
 
     /// Follows what the disk saw; returns the laps that went.
-    pub(crate) fn observe(&mut self, events: Vec<Event>) -> Vec<Gone> {
+    pub(crate) fn observe(&mut self, events: Vec<DiskEvent>) -> Vec<Gone> {
         let mut gone = Vec::new();
         for event in events {
             match event {
-                Event::Wrote { path, at: 0, .. } => gone.extend(self.evict(path)),
-                Event::Wrote { path, at, bytes } => {
+                DiskEvent::Wrote { path, at: 0, .. } => gone.extend(self.evict(path)),
+                DiskEvent::Wrote { path, at, bytes } => {
                     if let Some(id) = id_of(&bytes) {
                         // The seal, and the header of the `free` box behind it.
                         let seal = bytes.len() - SEAL_BYTES - 8;
@@ -143,12 +143,12 @@ impl Ledger {
                         }
                     }
                 }
-                Event::Synced { path } => {
+                DiskEvent::Synced { path } => {
                     for fragment in self.in_file(&path).filter(|fragment| !fragment.is_cut) {
                         fragment.state = fragment.state.max(State::Synced);
                     }
                 }
-                Event::CameBackOlder => {
+                DiskEvent::CameBackOlder => {
                     let kept = std::mem::take(&mut self.kept);
                     for (id, fragment) in &mut self.fragments {
                         if !kept.contains(id) {
@@ -260,7 +260,7 @@ impl Ledger {
     pub(crate) fn check(&mut self, disk: &ModelDisk, data_dir: &Path, fronts: bool) -> Vec<Found> {
         let arc: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut found = Vec::new();
-        match Reader::open_on(arc, data_dir) {
+        match RingReader::open_on(arc, data_dir) {
             Ok(reader) => {
                 let damaged = reader.damaged();
                 assert!(!fronts || damaged.is_empty(), "fronts of slots {damaged:?} are damaged");
@@ -345,7 +345,7 @@ impl Ledger {
 
 /// The listings of every stream, from the slots alone.
 pub(crate) fn listings(disk: &ModelDisk, data_dir: &Path) -> BTreeMap<String, crate::dvr::Listing> {
-    let reader = Reader::open_on(Arc::new(disk.clone()), data_dir).unwrap();
+    let reader = RingReader::open_on(Arc::new(disk.clone()), data_dir).unwrap();
     let listings = tool::listings(&reader).unwrap();
     listings.into_iter().map(|(stream, listing)| (stream.as_str().to_owned(), listing)).collect()
 }

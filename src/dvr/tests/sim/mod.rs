@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use self::house::{House, Tally};
-use crate::dvr::disk::model::Trouble;
+use crate::dvr::disk::model::DiskTrouble;
 
 /// Ends that one seed's disk goes through.
 const CUTS_PER_SEED: u32 = 40;
@@ -72,7 +72,7 @@ fn crashes_break_no_promise() {
     assert!(tally.done.least() >= 100, "something hardly happened: {:?}", tally.done);
     let least = tally.resumed.values().min().copied().unwrap_or(0);
     assert!(
-        tally.resumed.len() == Trouble::ALL.len() && least >= 10,
+        tally.resumed.len() == DiskTrouble::ALL.len() && least >= 10,
         "after {:?} only",
         tally.resumed
     );

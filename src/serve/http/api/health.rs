@@ -11,7 +11,7 @@ use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::settings::Access;
-use crate::stream::{Encoding, State};
+use crate::stream::{Encoding, StreamState};
 use crate::supervise::{TaskReport, TaskState};
 
 /// Life of a disk from which on it is told that it ends.
@@ -103,12 +103,14 @@ fn storage(context: &HttpContext) -> Check {
 /// when.
 fn unrecorded(context: &HttpContext) -> Vec<Check> {
     let outlets = context.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
         let report = outlet.recorder.as_ref()?.status();
         let status = match report.state {
             RecordingState::Recording => return None,
             // Somebody else begins when they like.
-            RecordingState::Waiting if matches!(outlet.stream.state().0, State::Waiting { .. }) => {
+            RecordingState::Waiting
+                if matches!(outlet.stream.state().0, StreamState::Waiting { .. }) =>
+            {
                 return None;
             }
             RecordingState::Waiting => Status::Degraded,
@@ -260,12 +262,14 @@ fn live(encoding: Option<&Encoding>) -> (Status, String) {
 
 fn streams(context: &HttpContext) -> Vec<Check> {
     let outlets = context.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::Outlet>)| {
+    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
         let (status, message) = match outlet.stream.state().0 {
-            State::Live => live(outlet.stream.encoding().as_deref()),
-            State::Starting => (Status::Degraded, "Waiting for the first picture.".to_owned()),
-            State::Waiting { reason } => (Status::Ok, reason),
-            State::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
+            StreamState::Live => live(outlet.stream.encoding().as_deref()),
+            StreamState::Starting => {
+                (Status::Degraded, "Waiting for the first picture.".to_owned())
+            }
+            StreamState::Waiting { reason } => (Status::Ok, reason),
+            StreamState::Offline { reason } => (Status::Degraded, format!("Offline: {reason}")),
         };
         Check { name: format!("stream/{name}"), status, message }
     };

@@ -10,7 +10,7 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::StreamStatus;
 use crate::live::recorder::Recorder;
-use crate::live::{Outlet, Readers};
+use crate::live::{Readers, StreamOutputs};
 use crate::media::{Entry, Kind, Shape, Track};
 use crate::serve::http::context::HttpContext;
 use crate::stream::Encoding;
@@ -67,7 +67,7 @@ struct Urls {
 
 impl StreamReport {
     /// What is known now; `host` is the one by which the client reached us.
-    pub(super) fn new(context: &HttpContext, outlet: &Outlet, host: &str) -> Self {
+    pub(super) fn new(context: &HttpContext, outlet: &StreamOutputs, host: &str) -> Self {
         let stream = &outlet.stream;
         let (state, since) = stream.state();
         let tracks = stream.tracks().borrow().clone();

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use crate::base::name::StreamName;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::live::hls::{Directives, Hls, HlsError};
 use crate::playback::hls::{StoredSegment, init_by_fingerprint, init_of_lap};
 use crate::serve::http::byte_range;
@@ -72,7 +72,7 @@ pub(crate) async fn multivariant(
 }
 
 /// The media playlist of another stream, as seen from one's own.
-fn beside(other: &Outlet) -> String {
+fn beside(other: &StreamOutputs) -> String {
     format!("../{}/{MEDIA}", other.stream.name())
 }
 
@@ -99,7 +99,10 @@ pub(crate) async fn key_frames(
 }
 
 /// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
-fn siblings(context: &HttpContext, outlet: &Outlet) -> impl Iterator<Item = Arc<Outlet>> {
+fn siblings(
+    context: &HttpContext,
+    outlet: &StreamOutputs,
+) -> impl Iterator<Item = Arc<StreamOutputs>> {
     let (own, sub) = (outlet.stream.name().clone(), outlet.sub.load_full());
     let all = context.streams.all();
     let names = all.iter().filter(|(name, other)| {

@@ -22,15 +22,15 @@ use tracing::debug;
 
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
-use crate::live::Outlet;
-use crate::live::mse::{Part, Told, Viewer};
+use crate::live::StreamOutputs;
+use crate::live::mse::{Part, Viewer, ViewerEvent};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
 use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
 use crate::serve::http::websocket::{MessageRate, accept};
-use crate::stream::State as StreamState;
+use crate::stream::StreamState;
 
 /// `GET /live/{stream}/ws`.
 pub(crate) async fn upgrade(
@@ -74,7 +74,7 @@ enum Event {
     Heard(Option<Result<Message, axum::Error>>),
     State,
     Tick,
-    Told(Told),
+    Told(ViewerEvent),
 }
 
 /// Why a session ended, for the log.
@@ -90,7 +90,7 @@ impl LiveSocket {
     fn new(
         socket: WebSocket,
         viewer: Viewer,
-        outlet: &Outlet,
+        outlet: &StreamOutputs,
         context: Arc<HttpContext>,
         peer: Arc<Peer>,
     ) -> Self {
@@ -160,17 +160,17 @@ impl LiveSocket {
                 messages.extend(self.newest.as_ref().map(|part| message::clock(part, now)));
                 Ok(messages)
             }
-            Event::Told(Told::Format(part)) => {
+            Event::Told(ViewerEvent::Format(part)) => {
                 let init = part.format.init.clone();
                 Ok(vec![message::hello(&part, now), Message::Binary(init)])
             }
-            Event::Told(Told::Part(part)) => {
+            Event::Told(ViewerEvent::Part(part)) => {
                 let bytes = part.bytes.clone();
                 self.newest = Some(part);
                 Ok(vec![Message::Binary(bytes)])
             }
-            Event::Told(Told::Dropped(units)) => Ok(vec![message::drop(units)]),
-            Event::Told(Told::Ended) => Err(GONE),
+            Event::Told(ViewerEvent::Dropped(units)) => Ok(vec![message::drop(units)]),
+            Event::Told(ViewerEvent::Ended) => Err(GONE),
         }
     }
 }

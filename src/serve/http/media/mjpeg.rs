@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use crate::live::thumbnail::{Picture, Watcher};
+use crate::live::thumbnail::{StillPicture, Watcher};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::Named;
 use crate::serve::http::peers::Peer;
@@ -67,7 +67,7 @@ impl Show {
     }
 }
 
-fn part(picture: &Picture, first: bool) -> Bytes {
+fn part(picture: &StillPicture, first: bool) -> Bytes {
     let (length, taken) = (picture.jpeg.len(), picture.captured.to_rfc3339());
     let head = format!(
         "Content-Type: image/jpeg\r\nContent-Length: {length}\r\nX-Frame-Time: {taken}\r\n\r\n"
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_picture_ends_with_the_boundary_of_the_next() {
-        let picture = Picture {
+        let picture = StillPicture {
             jpeg: Bytes::from_static(b"JPEG"),
             captured: WallTime::default(),
             arrived: BootTime::default(),

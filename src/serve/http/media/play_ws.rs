@@ -29,7 +29,7 @@ use self::request::{MessageError, PlayerMessage, Speed};
 use self::window::{Sent, Window};
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX, PLAY_MESSAGES_PER_SEC_MAX};
 use crate::base::time::WallTime;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
@@ -88,7 +88,7 @@ pub(crate) async fn upgrade(
 /// One viewer's socket.
 struct PlaySocket {
     socket: WebSocket,
-    outlet: Arc<Outlet>,
+    outlet: Arc<StreamOutputs>,
     context: Arc<HttpContext>,
     /// The connection, whose place is held for as long as the socket lives.
     peer: Arc<Peer>,
@@ -157,7 +157,7 @@ impl From<PlaybackError> for Ended {
 impl PlaySocket {
     fn new(
         socket: WebSocket,
-        outlet: Arc<Outlet>,
+        outlet: Arc<StreamOutputs>,
         context: Arc<HttpContext>,
         peer: Arc<Peer>,
         speed: Speed,

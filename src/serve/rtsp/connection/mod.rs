@@ -27,7 +27,7 @@ use super::transport::Transport;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::Entrance;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::media::Tracks;
 use crate::playback::Playback;
 use crate::stream::Directory;
@@ -38,7 +38,7 @@ use setup::PendingReply;
 /// The shared services that every connection uses.
 #[derive(Clone, Debug)]
 pub(super) struct RtspServices {
-    pub(super) outlets: Arc<Directory<Outlet>>,
+    pub(super) outlets: Arc<Directory<StreamOutputs>>,
     pub(super) entrances: Arc<Directory<Entrance>>,
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     transport: Transport,
     peer: SocketAddr,
     local: IpAddr,
-    outlets: Arc<Directory<Outlet>>,
+    outlets: Arc<Directory<StreamOutputs>>,
     entrances: Arc<Directory<Entrance>>,
     multicast: Multicast,
     supervisor: Supervisor,
@@ -72,7 +72,7 @@ pub(super) struct Connection {
     /// The peer has closed its direction.
     half_closed: bool,
     pending: Option<PendingReply>,
-    outlet: Option<Arc<Outlet>>,
+    outlet: Option<Arc<StreamOutputs>>,
     archive: Option<Playback>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,

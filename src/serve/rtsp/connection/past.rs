@@ -7,7 +7,7 @@ use super::Connection;
 use super::setup::{PendingReply, cname};
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::media::Tracks;
 use crate::playback::{
     FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed, PlayStart,
@@ -131,7 +131,13 @@ impl Connection {
     }
 
     /// Joins the stream; PLAY is answered when its first unit is there.
-    fn play_live(&mut self, now: BootTime, outlet: &Outlet, stream: &str, routes: &[Routed]) {
+    fn play_live(
+        &mut self,
+        now: BootTime,
+        outlet: &StreamOutputs,
+        stream: &str,
+        routes: &[Routed],
+    ) {
         if goes_by_multicast(routes) {
             let joined = self.join_group(outlet);
             return self.answer(now, joined);

@@ -13,10 +13,10 @@ use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
 use crate::ingest::Entrance;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::media::{Track, TrackId, Tracks};
 use crate::playback::{PlaybackSession, TracksProbe};
-use crate::stream::State;
+use crate::stream::StreamState;
 use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, Target};
 
 /// What an answer to the session waits for.
@@ -24,7 +24,7 @@ use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, T
 pub(super) enum PendingReply {
     /// The tracks of a stream.
     Tracks {
-        outlet: Arc<Outlet>,
+        outlet: Arc<StreamOutputs>,
         tracks: watch::Receiver<Option<Arc<Tracks>>>,
         /// The groups are to be told.
         multicast: bool,
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Where `track` goes by multicast.
-    fn group(&self, outlet: &Outlet, track: TrackId) -> Option<Group> {
+    fn group(&self, outlet: &StreamOutputs, track: TrackId) -> Option<Group> {
         let outlets = self.outlets.all();
         let names = outlets.keys().map(StreamName::as_str);
         self.multicast.group(names, outlet.stream.name().as_str(), track)
@@ -121,7 +121,7 @@ impl Connection {
 
     /// Becomes one of those who read the stream by multicast. Where it stands for the others
     /// cannot be told, so the answer names no numbers.
-    pub(super) fn join_group(&mut self, outlet: &Outlet) -> Result<Command, Refusal> {
+    pub(super) fn join_group(&mut self, outlet: &StreamOutputs) -> Result<Command, Refusal> {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
         let ends = (local, self.peer.ip().to_canonical());
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// The stream that a peer asks for.
-    pub(super) fn readable(&self, stream: &str) -> Result<Arc<Outlet>, Refusal> {
+    pub(super) fn readable(&self, stream: &str) -> Result<Arc<StreamOutputs>, Refusal> {
         if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
@@ -169,11 +169,13 @@ pub(super) fn cname(stream: &str) -> String {
 }
 
 /// Why a stream cannot be described or set up now.
-fn not_ready(outlet: &Outlet) -> Refusal {
+fn not_ready(outlet: &StreamOutputs) -> Refusal {
     Refusal::NotReady(match outlet.stream.state().0 {
-        State::Offline { reason } | State::Waiting { reason } => {
+        StreamState::Offline { reason } | StreamState::Waiting { reason } => {
             format!("the stream is offline: {reason}")
         }
-        State::Starting | State::Live => "nothing has come of this stream yet".to_owned(),
+        StreamState::Starting | StreamState::Live => {
+            "nothing has come of this stream yet".to_owned()
+        }
     })
 }

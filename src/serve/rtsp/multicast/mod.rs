@@ -23,7 +23,7 @@ use self::sender::GroupSender;
 use crate::base::Stop;
 use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
 use crate::base::time::BootTime;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::media::TrackId;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::Group;
@@ -117,7 +117,7 @@ impl Multicast {
     /// the interface of `local`. The first member starts the sender.
     pub(super) fn join(
         &self,
-        outlet: &Outlet,
+        outlet: &StreamOutputs,
         group: Group,
         (local, peer): (Ipv4Addr, IpAddr),
         supervisor: &Supervisor,

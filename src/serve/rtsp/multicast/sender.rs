@@ -17,7 +17,7 @@ use super::{GroupKey, Shared};
 use crate::base::Stop;
 use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
-use crate::live::Outlet;
+use crate::live::StreamOutputs;
 use crate::media::TrackId;
 use crate::wire::rtsp::{Group, Route, Routed};
 
@@ -35,7 +35,7 @@ pub(super) struct GroupSender {
 impl GroupSender {
     /// Opens the sockets; all tracks go out, each to its own ports from `group.port` on.
     pub(super) fn open(
-        outlet: &Outlet,
+        outlet: &StreamOutputs,
         group: Group,
         (key, shared): (GroupKey, Arc<Shared>),
         clock: SharedClock,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::super::ledger::{Found, Gone};
 use super::{House, Process};
 use crate::base::time::{BootTime, Clock, ClockQuality, Trust};
-use crate::dvr::Facts;
+use crate::dvr::RingFacts;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::format::seal::Identity;
 
@@ -100,7 +100,7 @@ impl House {
     }
 
     /// Footage of every boot in which a time server had the last word stands where it belongs.
-    pub(crate) fn check_dates(&mut self, boot: Identity, facts: &Facts, found: &[Found]) {
+    pub(crate) fn check_dates(&mut self, boot: Identity, facts: &RingFacts, found: &[Found]) {
         let heard =
             |boot: Identity| facts.clock.newest(boot).is_some_and(|row| row.trust == Trust::Ntp);
         if std::mem::take(&mut self.dates.is_owed) {

@@ -22,7 +22,7 @@ use super::ledger::Ledger;
 use super::shelf::Shelf;
 use crate::base::time::{BootTime, Clock};
 use crate::dvr::config::Retention;
-use crate::dvr::disk::model::{Cut, ModelDisk, VirtualClock};
+use crate::dvr::disk::model::{CutKind, ModelDisk, VirtualClock};
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::RingWriter;
@@ -73,7 +73,7 @@ pub(crate) struct House {
     /// Trouble dropped what was written: memory may show what the medium does not have, and
     /// slots that were given up may have holes.
     is_scarred: bool,
-    last_cut: Option<Cut>,
+    last_cut: Option<CutKind>,
     /// The boot that the last end ended, or went on in.
     ended_boot: [u8; 16],
     /// When the power went on a healthy disk.
@@ -147,7 +147,7 @@ impl House {
         (camera.period, camera.keys_every) = (Duration::from_millis(700), 1);
         (camera.bytes_min, camera.bytes_max) = (40, 2_000);
         camera.keep = Retention::default();
-        house.disk.cut_at(nth, Cut::Power);
+        house.disk.cut_at(nth, CutKind::Power);
         let mut process = house.start();
         process.writers.push(process.dvr.writer(&house.cameras[0].name, Retention::default()));
         while !house.disk.has_ended() && house.clock.boot() < BootTime::from_millis(40_000) {
@@ -177,15 +177,15 @@ impl House {
         (left.len(), came)
     }
 
-    fn draw_cut(&mut self) -> Cut {
-        if self.random.u8(0..4) == 0 { Cut::Kill } else { Cut::Power }
+    fn draw_cut(&mut self) -> CutKind {
+        if self.random.u8(0..4) == 0 { CutKind::Kill } else { CutKind::Power }
     }
 
     /// The process is gone: counts it, and follows what the disk saw of it.
-    fn end(&mut self, cut: Cut) {
+    fn end(&mut self, cut: CutKind) {
         match cut {
-            Cut::Power => self.tally.power += 1,
-            Cut::Kill => self.tally.kills += 1,
+            CutKind::Power => self.tally.power += 1,
+            CutKind::Kill => self.tally.kills += 1,
         }
         (self.last_cut, self.ended_boot) = (Some(cut), self.boot);
         self.tally.virtual_secs += self.clock.boot().as_nanos() / 1_000_000_000 - 3;
@@ -196,7 +196,7 @@ impl House {
         self.shelf.lose(&mut self.random);
         // What ended by this clock, in a recovery that was cut off too, nobody looked at any more.
         self.note_expiries();
-        if cut == Cut::Power {
+        if cut == CutKind::Power {
             self.boot = self.random.u128(..).to_be_bytes();
             self.begin_boot();
         } else {

@@ -6,8 +6,8 @@ use super::super::ledger::State;
 use super::{House, LOSS_MAX, Process};
 use crate::base::time::Clock;
 use crate::dvr::catalogue::lap::LapInfo;
-use crate::dvr::disk::model::{Cut, Plan, Trouble};
-use crate::dvr::store::ring_writer::Turn;
+use crate::dvr::disk::model::{CutKind, DiskTrouble, TroublePlan};
+use crate::dvr::store::ring_writer::WriterTurn;
 
 /// The journal's thread has its turn at least so often.
 const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
@@ -54,7 +54,7 @@ impl House {
             self.is_scarred || self.is_flipped || built_again == 0,
             "nothing was wrong with it"
         );
-        let in_health = !process.is_troubled && cut == Cut::Power;
+        let in_health = !process.is_troubled && cut == CutKind::Power;
         self.cut_in_health = in_health.then(|| self.clock.boot());
         self.end_date(!process.is_troubled);
         drop(process);
@@ -67,7 +67,7 @@ impl House {
         for _ in 0..100 {
             let turn = process.storage.turn(None);
             self.clock.advance(Duration::from_millis(100));
-            if turn == Turn::Ended || self.disk.has_ended() {
+            if turn == WriterTurn::Ended || self.disk.has_ended() {
                 break;
             }
         }
@@ -79,10 +79,10 @@ impl House {
         self.end(cut);
     }
 
-    pub(crate) fn draw_trouble(&mut self) -> Plan {
+    pub(crate) fn draw_trouble(&mut self) -> TroublePlan {
         let odds = [1.0, 0.5, 0.1][self.random.usize(0..3)];
-        let trouble = Trouble::ALL[self.random.usize(0..Trouble::ALL.len())];
-        Plan {
+        let trouble = DiskTrouble::ALL[self.random.usize(0..DiskTrouble::ALL.len())];
+        TroublePlan {
             trouble,
             from_call: self.random.u64(0..200),
             lasts: Duration::from_millis(self.random.u64(1..20_000)),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::super::ledger::{Found, State, listings};
 use super::{House, LOSS_MAX, Process, SLOT_BYTES, is_journal};
 use crate::base::time::Clock;
-use crate::dvr::config::Config;
-use crate::dvr::disk::model::Cut;
+use crate::dvr::config::RingConfig;
+use crate::dvr::disk::model::CutKind;
 use crate::dvr::store::index::IndexHandle;
-use crate::dvr::{Dvr, RingState, Size};
+use crate::dvr::{Dvr, RingSizing, RingState};
 
 /// Turns after which everything that a start begins is done.
 const SETTLE_TURNS: u32 = 6;
@@ -17,9 +17,9 @@ const SETTLE_TURNS: u32 = 6;
 impl House {
     pub(crate) fn start(&mut self) -> Process {
         self.life += 1;
-        let config = Config {
+        let config = RingConfig {
             data_dir: self.data_dir.clone(),
-            size: Size::Bytes(SLOT_BYTES * self.slots),
+            size: RingSizing::Bytes(SLOT_BYTES * self.slots),
             slot_bytes: Some(SLOT_BYTES),
         };
         let shelf = self.shelf.clone();
@@ -75,7 +75,7 @@ impl House {
         if self.disk.has_ended() {
             self.tally.in_recovery += 1;
             // What the kill before left in memory only goes with the power.
-            let same = self.last_cut == Some(Cut::Power) || cut == Some(Cut::Kill);
+            let same = self.last_cut == Some(CutKind::Power) || cut == Some(CutKind::Kill);
             self.end(cut.unwrap());
             if same {
                 self.compare(&bare);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
-use crate::dvr::disk::model::Trouble;
+use crate::dvr::disk::model::DiskTrouble;
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     /// What each power cut on a healthy disk cost of each camera's footage, in milliseconds.
     pub(crate) lost_ms: Vec<u64>,
     /// How often recording went on after a trouble, by its kind.
-    pub(crate) resumed: BTreeMap<Trouble, u64>,
+    pub(crate) resumed: BTreeMap<DiskTrouble, u64>,
     /// What people and clocks did.
     pub(crate) done: Done,
 }

@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use super::super::ledger::Gone;
 use super::{House, Process};
 use crate::base::time::{Clock, Trust};
-use crate::dvr::catalogue::facts::Facts;
+use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::format::journal_record::Parsed;
 use crate::dvr::store::journal::read_facts;
-use crate::dvr::store::messages::{Ask, JournalChange};
-use crate::dvr::{DvrError, NewPin, Pin, PinError, Record};
+use crate::dvr::store::messages::{JournalChange, JournalRequest};
+use crate::dvr::{DvrError, JournalRecord, NewPin, Pin, PinError};
 
 /// Readers at once.
 const READERS_MAX: usize = 3;
@@ -48,9 +48,9 @@ impl House {
         &self,
         process: &mut Process,
         change: JournalChange,
-    ) -> Option<Result<Record, PinError>> {
+    ) -> Option<Result<JournalRecord, PinError>> {
         let (reply, mut answer) = oneshot::channel();
-        process.journal.turn(Some(Ask { change, reply }), false);
+        process.journal.turn(Some(JournalRequest { change, reply }), false);
         let answered = answer.try_recv().ok()?;
         // An answer that came as the power went was heard by nobody.
         (!self.disk.has_ended()).then_some(answered)
@@ -80,7 +80,7 @@ impl House {
         let (reason, owner) = ("seen".to_owned(), "somebody".to_owned());
         let wish = NewPin { stream, from, until, reason, owner, expires };
         match self.ask(process, JournalChange::Pin(wish)) {
-            Some(Ok(Record::Pin(pin))) => {
+            Some(Ok(JournalRecord::Pin(pin))) => {
                 let (held, slots) = {
                     let table = process.dvr.shared.table();
                     let held = table.held().filter(|(_, held)| table.is_protected(held)).count();
@@ -165,7 +165,7 @@ impl House {
     }
 
     /// Every note that was answered is in the journal, and nothing in it is damaged.
-    pub(crate) fn check_journal(&mut self) -> Option<Facts> {
+    pub(crate) fn check_journal(&mut self) -> Option<RingFacts> {
         let Ok((facts, parsed)) = read_facts(&self.disk, &self.data_dir) else {
             assert!(self.is_scarred, "the journal cannot be read");
             return None;
@@ -187,7 +187,7 @@ impl House {
         Some(facts)
     }
 
-    fn check_notes(&mut self, facts: &Facts, parsed: &Parsed) {
+    fn check_notes(&mut self, facts: &RingFacts, parsed: &Parsed) {
         assert_eq!(parsed.damaged, 0, "the journal is damaged");
         for text in &self.notes.marks {
             let is_there = facts.marks.iter().any(|mark| mark.text == *text);

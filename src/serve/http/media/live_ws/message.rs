@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::time::WallTime;
 use crate::live::mse::Part;
-use crate::stream::State;
+use crate::stream::StreamState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,7 +90,7 @@ pub(super) fn drop(units: u64) -> Message {
 }
 
 /// How the stream is doing.
-pub(super) fn state(state: &State) -> Message {
+pub(super) fn state(state: &StreamState) -> Message {
     text(&Text::State(StateText { state: state.as_str(), reason: state.reason() }))
 }
 

@@ -14,7 +14,7 @@ use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// A finished fragment with what the ring is to know of it.
 #[derive(Debug)]
-pub(super) struct Cut {
+pub(super) struct CutFragment {
     /// The init segment that it needs.
     pub(super) init: Bytes,
     /// The fragment.
@@ -28,7 +28,7 @@ pub(super) struct Cut {
 /// Cuts one stream into fragments of at most a second.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // facts about the next fragment, one independent of another
-pub(super) struct Cutter {
+pub(super) struct Fragmenter {
     bytes_max: usize,
     tracks: Vec<Arc<CodecParams>>,
     /// The parameters that `init` describes, which may be older ones of the same decoder.
@@ -47,7 +47,7 @@ pub(super) struct Cutter {
     begun: bool,
 }
 
-impl Default for Cutter {
+impl Default for Fragmenter {
     fn default() -> Self {
         Self {
             bytes_max: usize::MAX,
@@ -66,7 +66,7 @@ impl Default for Cutter {
     }
 }
 
-impl Cutter {
+impl Fragmenter {
     /// Cuts from now on before a fragment has more than `bytes_max` of media.
     pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;
@@ -76,7 +76,11 @@ impl Cutter {
     ///
     /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters,
     /// ends it whatever it is; then units are passed over until one at which a reader can begin.
-    pub(super) fn push(&mut self, unit: Arc<AccessUnit>, tracks: Option<&Tracks>) -> Option<Cut> {
+    pub(super) fn push(
+        &mut self,
+        unit: Arc<AccessUnit>,
+        tracks: Option<&Tracks>,
+    ) -> Option<CutFragment> {
         let mut cut = None;
         if self.run != Some(unit.run) {
             cut = self.flush(None);
@@ -109,14 +113,14 @@ impl Cutter {
     }
 
     /// So many units were passed over: what comes next begins at a key frame.
-    pub(super) fn lose(&mut self) -> Option<Cut> {
+    pub(super) fn lose(&mut self) -> Option<CutFragment> {
         let cut = self.flush(None);
         (self.loss_before, self.begun) = (true, false);
         cut
     }
 
     /// Ends the fragment in the making; `next` is the unit that follows it, if known.
-    pub(super) fn flush(&mut self, next: Option<&AccessUnit>) -> Option<Cut> {
+    pub(super) fn flush(&mut self, next: Option<&AccessUnit>) -> Option<CutFragment> {
         if self.builder.is_empty() {
             return None;
         }
@@ -131,7 +135,7 @@ impl Cutter {
         let fragment = std::mem::replace(&mut self.builder, fresh).build(next);
         let run_start = std::mem::take(&mut self.run_start);
         let loss_before = std::mem::take(&mut self.loss_before);
-        Some(Cut { init: self.init.clone(), fragment, run_start, loss_before })
+        Some(CutFragment { init: self.init.clone(), fragment, run_start, loss_before })
     }
 
     /// Whether units are passed over until one comes at which a reader can begin.

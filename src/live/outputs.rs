@@ -19,7 +19,7 @@ use crate::supervise::Supervisor;
 
 /// One stream and its ways out.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct StreamOutputs {
     /// The stream itself.
     pub stream: Arc<Stream>,
     /// The stream that is the same picture made smaller, if there is one.
@@ -49,7 +49,7 @@ pub struct Readers {
     pub mjpeg: usize,
 }
 
-impl Outlet {
+impl StreamOutputs {
     /// The ways out of `stream`, whose tasks live in `supervisor`.
     #[must_use]
     pub fn new(
