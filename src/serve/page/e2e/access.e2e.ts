@@ -1,14 +1,10 @@
 // The page for everybody: axe's rules (WCAG 2.2 AA and good practice), narrow screens, keyboard.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { violations } from './axe';
 import { close, launch, mode, open, type Opened, RESULTS, streamOf, streams } from './browser';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let browser: Browser;
 let opened: Opened;
@@ -168,18 +164,4 @@ test('everything is reached by keyboard, and where one is can be seen', async ()
 async function shows(page: Page, hash: string): Promise<void> {
   if (!hash.startsWith('timeline')) return mode(streamOf(page), /^Live/);
   await expect.poll(() => page.locator('.at').textContent(), { timeout: 15_000 }).toMatch(/\d:\d/);
-}
-
-async function violations(page: Page): Promise<string[]> {
-  // Through the debugger, because the page's own policy would refuse a script tag.
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run({
-      rules: { 'target-size': { enabled: true } },
-    }),
-  );
-  return found.violations.map(
-    (one) =>
-      `${one.id}: ${one.help} at ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`,
-  );
 }

@@ -7,6 +7,7 @@ import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
 import './style/exports.css';
+import './style/door.css';
 
 const root = document.getElementById('page');
 if (root !== null) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readError, readHealth, readRecordings, readStreams } from './api';
+import { readHealth, readRecordings, readStreams } from './api';
 
 const STREAM = {
   name: 'demo',
@@ -99,11 +99,4 @@ test('reads recordings and leaves out what has no times', () => {
     gaps: [],
     marks: [],
   });
-});
-
-test('reads the message of an error', () => {
-  expect(
-    readError({ error: { code: 'stream_unknown', message: 'There is no stream named x.' } }),
-  ).toBe('There is no stream named x.');
-  expect(readError('oops')).toBeNull();
 });

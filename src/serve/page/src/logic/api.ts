@@ -136,11 +136,6 @@ export function readRecordings(value: unknown): Recordings | null {
   return { runs: all('runs', stretch), gaps: all('gaps', gap), marks: all('marks', mark) };
 }
 
-/** Reads the text for people out of an error answer; null when there is none. */
-export function readError(value: unknown): string | null {
-  return string(record(record(value)?.['error'])?.['message']);
-}
-
 function stream(value: unknown): StreamInfo | null {
   const fields = record(value);
   const name = fields && string(fields['name']);

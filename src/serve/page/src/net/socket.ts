@@ -2,6 +2,8 @@
 //
 // Owns: the browser's socket. Once closed by its owner it reports nothing more.
 
+import { doubt } from './doubt';
+
 export interface SocketListener {
   text(text: string): void;
   bytes(bytes: Uint8Array<ArrayBuffer>): void;
@@ -17,7 +19,11 @@ export class MediaSocket {
     socket.binaryType = 'arraybuffer';
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) =>
       typeof data === 'string' ? listener.text(data) : listener.bytes(new Uint8Array(data));
-    socket.onclose = () => listener.closed();
+    socket.onclose = () => {
+      // Perhaps because we may see it no longer; a browser does not say why an upgrade was refused.
+      doubt();
+      listener.closed();
+    };
     this.#socket = socket;
   }
 

@@ -2,15 +2,17 @@
 //
 // Owns: the poll and the signals the components read. Does not own: media; each tile has its own.
 
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { type Health, readHealth, readStreams, type StreamInfo } from '../logic/api';
 import { Backoff } from '../logic/backoff';
 import { Rates } from '../logic/rate';
 import { AnswerError, getJson } from '../net/request';
+import { ask as askDoor, door, inside } from './session';
 
 const PERIOD_MS = 1_000;
 /** A single lost answer is not worth a notice. */
 const FAILURES_SHOWN = 2;
+const STRANGE = 'This page does not understand its answer; reload the page.';
 
 /** The streams; null until the first answer. */
 export const streams = signal<readonly StreamInfo[] | null>(null);
@@ -49,7 +51,11 @@ export function startPolling(): void {
   setInterval(() => (now_ms.value = performance.now() + offset_ms), 1_000);
   document.addEventListener('visibilitychange', refreshNow);
   window.addEventListener('online', refreshNow);
-  refreshNow();
+  effect(() => {
+    // What somebody else saw is not left to whoever comes next.
+    if (!inside.value) forget();
+    refreshNow();
+  });
 }
 
 /** Asks now instead of at the end of the second. */
@@ -61,23 +67,58 @@ export function refreshNow(): void {
 async function ask(): Promise<void> {
   busy = true;
   try {
-    const [list, state] = await Promise.all([getJson('api/v1/streams'), getJson('api/v1/health')]);
-    apply(readStreams(list), readHealth(state));
+    if (!inside.peek()) await askDoor();
+    if (inside.peek()) await askStreams();
+    else reached();
   } catch (error) {
     failed(error instanceof AnswerError ? error.message : null);
   } finally {
     busy = false;
-    timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
+    // Whoever has to sign in first is waited for, not the box.
+    const waits = door.peek() === 'signed-out' && failures === 0;
+    if (!waits) timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
   }
 }
 
-function apply(list: StreamInfo[] | null, state: Health | null): void {
-  if (list === null || state === null)
-    throw new AnswerError('This page does not understand its answer; reload the page.');
+async function askStreams(): Promise<void> {
+  try {
+    const [list, state] = await Promise.all([getJson('api/v1/streams'), askHealth()]);
+    if (inside.peek()) apply(readStreams(list), state);
+  } catch (error) {
+    if (!(error instanceof AnswerError) || (error.status !== 401 && error.status !== 403))
+      throw error;
+    await askDoor();
+    if (inside.peek()) throw error;
+  }
+}
+
+/** The health of the box; null for those who may not see it. */
+async function askHealth(): Promise<Health | null> {
+  try {
+    const state = readHealth(await getJson('api/v1/health'));
+    if (state === null) throw new AnswerError(STRANGE);
+    return state;
+  } catch (error) {
+    if (error instanceof AnswerError && error.status === 403) return null;
+    throw error;
+  }
+}
+
+function reached(): void {
   failures = 0;
   backoff.reset();
   outage.value = null;
-  if (state.time_ms !== null) offset_ms = state.time_ms - performance.now();
+}
+
+function forget(): void {
+  streams.value = null;
+  health.value = null;
+}
+
+function apply(list: StreamInfo[] | null, state: Health | null): void {
+  if (list === null) throw new AnswerError(STRANGE);
+  reached();
+  if (state?.time_ms != null) offset_ms = state.time_ms - performance.now();
   const local_ms = performance.now();
   bitrates.value = rated(list, (one) => byte_counts.add(one.name, one.totals.bytes, local_ms) * 8);
   unit_rates.value = rated(list, (one) => unit_counts.add(one.name, one.totals.units, local_ms));

@@ -1,16 +1,33 @@
-// The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&at=DATE`.
+// The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&at=DATE`, and
+// views such as `#password`.
 //
 // Owns: the address. Everything on the page can be reached and shared by it.
 
 import { signal } from '@preact/signals';
+import { oneOf } from '../logic/json';
 import { boxUrl } from '../net/url';
+
+const VIEWS = ['claim', 'password'] as const;
+/** A view of its own; every other place shows streams. */
+export type View = (typeof VIEWS)[number];
+
+/** The code in the address on a box's label, `#c=CODE`; a fragment is neither sent nor logged. */
+export const claimCode = takeCode();
 
 /** The stream shown large, or null for all of them. */
 export const selectedStream = signal<string | null>(streamIn(location.hash));
+/** The view that is shown instead of streams, or null. */
+export const selectedView = signal<View | null>(viewIn(location.hash));
 
 window.addEventListener('hashchange', () => {
   selectedStream.value = streamIn(location.hash);
+  selectedView.value = viewIn(location.hash);
 });
+
+/** The address of a view. */
+export function viewAddress(view: View): string {
+  return `${boxUrl('').pathname}#${view}`;
+}
 
 /** The address of all streams. */
 export function homeAddress(): string {
@@ -51,4 +68,16 @@ function streamIn(hash: string): string | null {
   } catch {
     return null;
   }
+}
+
+function viewIn(hash: string): View | null {
+  return oneOf(hash.slice(1), VIEWS);
+}
+
+/** Takes the code out of the address, so that it is in no bookmark and on no screenshot. */
+function takeCode(): string {
+  const code = /^#c=([A-Za-z0-9-]{1,32})$/.exec(location.hash)?.[1];
+  if (code === undefined) return '';
+  history.replaceState(null, '', `${location.pathname}${location.search}#/`);
+  return code;
 }

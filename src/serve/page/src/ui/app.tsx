@@ -6,23 +6,28 @@ import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { LIVE_TILES_MAX } from '../logic/mode';
 import { live_count, outage, streams } from '../state/box';
-import { selectedStream, timelineLocation } from '../state/route';
+import { selectedStream, selectedView, timelineLocation, type View } from '../state/route';
+import { account, claimable, door, inside, rights } from '../state/session';
 import { Announcer } from './announcer';
 import { Card } from './card';
+import { Claim } from './door/claim';
+import { Password } from './door/password';
+import { SignIn } from './door/sign-in';
 import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
-import { Empty, Outage, Unknown, Waiting } from './notice';
+import { Empty, Forbidden, OpenBox, Outage, Unknown, Waiting } from './notice';
 
 export function App() {
   const name = selectedStream.value;
   const count = streams.value?.length ?? 0;
   useFocusOn(name);
   useEffect(() => {
-    if (timelineLocation() !== null) return;
-    document.title =
-      name === null ? `Holdfast – ${live_count.value} of ${count} online` : `${name} – Holdfast`;
-  }, [name, count, live_count.value]);
+    if (!inside.value) document.title = 'Holdfast';
+    else if (timelineLocation() === null)
+      document.title =
+        name === null ? `Holdfast – ${live_count.value} of ${count} online` : `${name} – Holdfast`;
+  }, [name, count, live_count.value, inside.value]);
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -33,7 +38,7 @@ export function App() {
         {outage.value !== null && (
           <Outage since_ms={outage.value.since_ms} reason={outage.value.reason} />
         )}
-        {timelineLocation() === null ? <Content name={name} /> : <Recordings />}
+        <Place name={name} />
       </main>
       <Announcer />
     </>
@@ -58,17 +63,52 @@ function skip(event: MouseEvent): void {
   document.getElementById('main')?.focus();
 }
 
-/** The timeline, which is loaded when it is opened. */
+/** What is shown to whoever may be in, and else the way in. */
+function Place({ name }: { name: string | null }) {
+  switch (door.value) {
+    case 'asking':
+      return <Waiting lost={outage.value !== null} />;
+    case 'unclaimed':
+    case 'locked':
+      return <Claim />;
+    case 'signed-out':
+      return <SignIn />;
+    case 'open':
+    case 'signed-in':
+      return timelineLocation() === null || selectedView.value !== null ? (
+        <Content name={name} />
+      ) : (
+        <Recordings />
+      );
+  }
+}
+
+/** A part of the page that is loaded when it is opened. */
+function Later({ load }: { load: () => Promise<ComponentType> }) {
+  const [Part, setPart] = useState<ComponentType | null>(null);
+  useEffect(() => void load().then((part) => setPart(() => part)), [load]);
+  return Part === null ? <Waiting lost={outage.value !== null} /> : <Part />;
+}
+
+const timeline = () => import('./timeline/timeline').then((module) => module.Timeline);
+
 function Recordings() {
-  const [Timeline, setTimeline] = useState<ComponentType | null>(null);
-  useEffect(() => {
-    void import('./timeline/timeline').then((module) => setTimeline(() => module.Timeline));
-  }, []);
-  return Timeline === null ? <Waiting lost={outage.value !== null} /> : <Timeline />;
+  return rights.value.past ? <Later load={timeline} /> : <Forbidden />;
+}
+
+/** A view of its own instead of the streams. */
+function ViewOf({ view }: { view: View }) {
+  switch (view) {
+    case 'claim':
+      return claimable.value ? <Claim /> : <Forbidden />;
+    case 'password':
+      return account.value === null ? <Forbidden /> : <Password />;
+  }
 }
 
 function Content({ name }: { name: string | null }) {
   const all = streams.value;
+  if (selectedView.value !== null) return <ViewOf view={selectedView.value} />;
   if (all === null) return <Waiting lost={outage.value !== null} />;
   if (name !== null) {
     const stream = all.find((one) => one.name === name);
@@ -78,6 +118,7 @@ function Content({ name }: { name: string | null }) {
   return (
     <>
       <h1 class="hidden">Streams</h1>
+      {claimable.value && <OpenBox />}
       {all.length > LIVE_TILES_MAX && (
         <p class="quiet hint">Stills, one per second. Point at a camera for live video.</p>
       )}
@@ -88,7 +129,7 @@ function Content({ name }: { name: string | null }) {
           </li>
         ))}
       </ul>
-      <Exports />
+      {rights.value.exports && <Exports />}
     </>
   );
 }

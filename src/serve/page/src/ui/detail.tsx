@@ -9,6 +9,7 @@ import { now_ms } from '../state/box';
 import { boxUrl } from '../net/url';
 import { useRecordings } from '../state/recordings';
 import { homeAddress, timelineAddress } from '../state/route';
+import { rights } from '../state/session';
 import { Addresses, Facts } from './facts';
 import { Icon } from './icon';
 import { ModeLine, Picture, useView } from './picture';
@@ -33,7 +34,7 @@ export function Detail({ stream }: { stream: StreamInfo }) {
           {stream.name}
         </h1>
         <ModeLine tile={view.tile} />
-        {stream.recording !== null && (
+        {stream.recording !== null && rights.value.past && (
           <a class="button" href={timelineAddress(stream.name)}>
             <Icon name="wait" /> Recordings
           </a>
@@ -50,7 +51,7 @@ export function Detail({ stream }: { stream: StreamInfo }) {
         <RecordingLine stream={stream} />
         <Facts stream={stream} />
         <Addresses stream={stream} />
-        {stream.recording !== null && <RecordingList name={stream.name} />}
+        {stream.recording !== null && rights.value.past && <RecordingList name={stream.name} />}
       </div>
     </article>
   );

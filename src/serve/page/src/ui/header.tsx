@@ -2,7 +2,7 @@
 //
 // Owns: the words for "healthy". State is always a word and a shape, never a colour alone.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useRef } from 'preact/hooks';
 import type { Check, HealthStatus } from '../logic/api';
 import { clock, count, zone } from '../logic/format';
 import {
@@ -15,7 +15,10 @@ import {
   streams,
 } from '../state/box';
 import { homeAddress } from '../state/route';
+import { inside } from '../state/session';
+import { AccountMenu } from './account-menu';
 import { Icon, Logo } from './icon';
+import { useCloseOutside } from './panel';
 import { Prose } from './prose';
 
 type Verdict = HealthStatus | 'unreachable' | 'unknown';
@@ -36,9 +39,14 @@ export function Header() {
         <span>Holdfast</span>
         <span class="host">{location.hostname}</span>
       </a>
-      <HealthBox />
-      <Counts />
-      <Clock />
+      {inside.value && (
+        <>
+          <HealthBox />
+          <Counts />
+          <Clock />
+          <AccountMenu />
+        </>
+      )}
     </header>
   );
 }
@@ -66,14 +74,9 @@ function HealthBox() {
     (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status),
   );
   const panel = useRef<HTMLDetailsElement>(null);
-  useEffect(() => {
-    const press = (event: Event) => {
-      const inside = event.target instanceof Node && panel.current?.contains(event.target);
-      if (panel.current !== null && !inside) panel.current.open = false;
-    };
-    document.addEventListener('pointerdown', press);
-    return () => document.removeEventListener('pointerdown', press);
-  }, []);
+  useCloseOutside(panel);
+  // Known to be well or not, but not to this account.
+  if (state === null && streams.value !== null && outage.value === null) return null;
   return (
     <details
       class="health"
@@ -133,7 +136,7 @@ function Counts() {
 }
 
 function Clock() {
-  if (health.value === null) return null;
+  if (streams.value === null) return null;
   return (
     <time
       class="clock"

@@ -2,7 +2,8 @@
 
 import { clock } from '../logic/format';
 import { refreshNow } from '../state/box';
-import { homeAddress } from '../state/route';
+import { homeAddress, viewAddress } from '../state/route';
+import { rights } from '../state/session';
 import { Icon } from './icon';
 import { Prose } from './prose';
 
@@ -42,7 +43,44 @@ export function Outage({ since_ms, reason }: { since_ms: number; reason: string 
   );
 }
 
+/** An open box: who can see it, and how to change that. */
+export function OpenBox() {
+  return (
+    <div class="notice open">
+      <Icon name="person" />
+      <p>
+        Open to this computer only, without a password. <a href={viewAddress('claim')}>Claim it</a>{' '}
+        to let other devices in.
+      </p>
+    </div>
+  );
+}
+
+/** Nobody has let this account see anything. */
+function NothingAllowed() {
+  return (
+    <section class="notice tall">
+      <h1>No cameras for you yet</h1>
+      <p>An admin of this box can let you see some, under People.</p>
+    </section>
+  );
+}
+
+/** This account may not do what the address names. */
+export function Forbidden() {
+  return (
+    <section class="notice tall">
+      <h1>Not for this account</h1>
+      <p>
+        Your account has no right to this. An admin of this box can grant it.{' '}
+        <a href={homeAddress()}>Show all streams</a>
+      </p>
+    </section>
+  );
+}
+
 export function Empty() {
+  if (!rights.value.admin) return <NothingAllowed />;
   return (
     <section class="notice tall">
       <h1>No cameras yet</h1>

@@ -17,6 +17,7 @@ import {
 } from '../../logic/span';
 import type { RecordedPlayer } from '../../media/recorded-player';
 import { boxUrl } from '../../net/url';
+import { rights } from '../../state/session';
 import { Icon } from '../icon';
 import { Prose } from '../prose';
 import { TimeRuler } from './ruler';
@@ -57,7 +58,7 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
       <TimeRuler {...ruler} label={`Time of ${stream.name}`} span={span} onSpan={setSpan} />
       <div class="row">
         <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
-        <Clip stream={stream} selection={selection} actions={actions} />
+        {rights.value.exports && <Clip stream={stream} selection={selection} actions={actions} />}
       </div>
       <Gaps recordings={recordings} span={span} player={player} />
       <Shortcuts actions={actions} />

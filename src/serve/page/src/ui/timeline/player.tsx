@@ -6,6 +6,7 @@ import { clock } from '../../logic/format';
 import { lastFootage, seekTarget } from '../../logic/span';
 import { RecordedPlayer } from '../../media/recorded-player';
 import { boxUrl } from '../../net/url';
+import { rights } from '../../state/session';
 import { Prose } from '../prose';
 import { Controls } from './controls';
 
@@ -74,7 +75,8 @@ function Still({ name, player }: { name: string; player: RecordedPlayer }) {
       )}
       <p class="skipped" role="status">
         {missing && 'There is no picture of this moment. '}
-        Stills only: <Prose text={player.stills_only.value ?? ''} /> Clips can be downloaded.
+        Stills only: <Prose text={player.stills_only.value ?? ''} />
+        {rights.value.exports && ' Clips can be downloaded.'}
       </p>
     </>
   );

@@ -5,6 +5,7 @@
 
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { rights } from '../../state/session';
 import { type Actions, JUMP_MS } from './actions';
 
 const SETTING = 'holdfast.keys';
@@ -12,6 +13,8 @@ const SETTING = 'holdfast.keys';
 interface Shortcut {
   readonly keys: readonly string[];
   readonly words: string;
+  /** Only for those who may export. */
+  readonly clip?: boolean;
   readonly act: (actions: Actions, key: string) => void;
 }
 
@@ -30,6 +33,7 @@ const SHORTCUTS: readonly Shortcut[] = [
   {
     keys: ['[', ']'],
     words: 'Set start or end of the clip',
+    clip: true,
     act: (actions, key) => (key === '[' ? actions.setStart() : actions.setEnd()),
   },
   {
@@ -46,6 +50,10 @@ const RULER_KEYS: readonly (readonly [readonly string[], string])[] = [
   [['Home', 'End'], 'On a time ruler: first or latest footage'],
 ];
 
+function offered(): readonly Shortcut[] {
+  return SHORTCUTS.filter(({ clip }) => clip !== true || rights.peek().exports);
+}
+
 export function Shortcuts({ actions }: { actions: Actions }) {
   const list = useRef<HTMLDetailsElement>(null);
   const [on, setOn] = useState(() => localStorage.getItem(SETTING) !== 'off');
@@ -55,7 +63,7 @@ export function Shortcuts({ actions }: { actions: Actions }) {
     <details class="shortcuts" ref={list}>
       <summary>Keyboard shortcuts {on ? <kbd>?</kbd> : <span class="quiet">(off)</span>}</summary>
       <dl>
-        {SHORTCUTS.map(({ keys, words }) => (
+        {offered().map(({ keys, words }) => (
           <Row key={words} keys={keys} words={words} />
         ))}
         <Row keys={['?']} words="Show or hide this list" />
@@ -97,7 +105,7 @@ function useKeys(on: boolean, actions: Actions, list: RefObject<HTMLDetailsEleme
       // Space presses the button that has the focus.
       if (event.key === ' ' && target.closest('button, a, summary')) return;
       const key = event.key === ' ' ? 'Space' : event.key;
-      const shortcut = SHORTCUTS.find(({ keys }) => keys.includes(key));
+      const shortcut = offered().find(({ keys }) => keys.includes(key));
       if (shortcut !== undefined) shortcut.act(actions, key);
       else if (key === '?' && list.current !== null) list.current.open = !list.current.open;
       else return;

@@ -1,0 +1,226 @@
+// A box in memory that answers as the real one does to claim, log-in, people and cameras.
+//
+// Owns: what the page may rely on. Unit tests put it behind `fetch`, browser tests behind the
+// network of the page. Passwords and codes are kept as they are: this is a toy.
+
+import type { Account } from '../src/logic/access';
+
+export interface Asked {
+  readonly method: string;
+  /** Without the leading slash. */
+  readonly path: string;
+  readonly headers: Headers;
+  readonly body: unknown;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly json?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+interface Person extends Account {
+  readonly password: string;
+}
+
+export const CODE = 'ABCD2345';
+export const PASSWORD = 'correct horse battery';
+const WRONG_MAX = 3;
+const RETRY_SECS = 36;
+const MINUTES_LOCKED_SECS = 900;
+
+export class FakeBox {
+  readonly people = new Map<string, Person>();
+  /** Streams in its configuration, as they were put. */
+  readonly cameras = new Map<string, unknown>();
+  /** What the box answers to other requests of those who may ask. */
+  streams: readonly { readonly name: string }[] = [];
+  /** Who is signed in; the page has one cookie. */
+  session: string | null = null;
+  asked: Asked[] = [];
+  #wrong = 0;
+  #etag = 1;
+
+  constructor(public state: 'unclaimed' | 'locked' | 'claimed' | 'open' = 'unclaimed') {}
+
+  /** A claimed box on which `name` is known. */
+  static claimed(name = 'ada', role: Account['role'] = 'admin', more: Partial<Account> = {}) {
+    const box = new FakeBox('claimed');
+    const person = { name, role, streams: '*' as const, past: true, password: PASSWORD, ...more };
+    box.people.set(name, person);
+    return box;
+  }
+
+  answer(asked: Asked): Answered {
+    this.asked.push(asked);
+    const { method, path } = asked;
+    if (method !== 'GET' && asked.headers.get('x-holdfast-csrf') !== '1')
+      return refusal(403, 'csrf', 'The header of the page is missing.');
+    if (path === 'api/v1/claim') return method === 'GET' ? this.#claimState() : this.#claim(asked);
+    if (path === 'ca.pem') return { status: 200, json: 'PEM' };
+    if (this.state === 'unclaimed' || this.state === 'locked')
+      return refusal(403, 'unclaimed', 'Nobody has claimed this box yet.');
+    if (path === 'api/v1/session' && method === 'POST') return this.#signIn(asked);
+    const who = this.session === null ? undefined : this.people.get(this.session);
+    if (path.startsWith('api/v1/session') && who === undefined) return SIGNED_OUT;
+    if (this.state === 'claimed' && who === undefined) return SIGNED_OUT;
+    return this.#inside(asked, who);
+  }
+
+  #inside(asked: Asked, who: Person | undefined): Answered {
+    const { method, path } = asked;
+    const [, , kind, name] = path.split('/').map(decodeURIComponent);
+    if (path === 'api/v1/session' && who !== undefined) {
+      if (method === 'GET') return { status: 200, json: shown(who) };
+      this.session = null;
+      return { status: 204 };
+    }
+    if (path === 'api/v1/session/password' && who !== undefined) return this.#password(asked, who);
+    if (path === 'api/v1/streams' && method === 'GET') {
+      const seen = this.streams.filter(
+        ({ name }) => who === undefined || who.streams === '*' || who.streams.includes(name),
+      );
+      return { status: 200, json: { streams: seen } };
+    }
+    if (path === 'api/v1/health')
+      return { status: 200, json: { status: 'ok', time: new Date().toISOString(), checks: [] } };
+    if (who !== undefined && who.role !== 'admin')
+      return refusal(403, 'forbidden', 'Your account has no right to this.');
+    if (kind === 'accounts') return this.#accounts(asked, name);
+    if (path === 'api/v1/config') return { status: 200, json: {}, headers: { etag: this.#tag() } };
+    if (path === 'api/v1/streams/try') return this.#try(asked);
+    if (path.startsWith('api/v1/config/streams/')) return this.#camera(asked);
+    return refusal(404, 'not_found', 'There is nothing here.');
+  }
+
+  #claimState(): Answered {
+    const locked = this.state === 'locked' ? { retry_after: MINUTES_LOCKED_SECS } : {};
+    return { status: 200, json: { state: this.state, ...locked } };
+  }
+
+  #claim({ body }: Asked): Answered {
+    const { code, name, password } = body as Record<string, string>;
+    if (this.state === 'claimed') return refusal(409, 'claimed', 'This box has an owner already.');
+    if (this.state === 'locked') return this.#locked();
+    if (code !== CODE) {
+      this.#wrong += 1;
+      if (this.#wrong >= WRONG_MAX) this.state = 'locked';
+      return this.state === 'locked'
+        ? this.#locked()
+        : refusal(403, 'wrong_code', 'This is not the code of this box.');
+    }
+    const faults = passwordFaults('password', password ?? '', name ?? '');
+    if (faults.length > 0) return refusal(422, 'invalid', 'The password is too weak.', { faults });
+    this.#add({ name: name ?? '', role: 'admin', streams: '*', past: true }, password ?? '');
+    this.state = 'claimed';
+    this.session = name ?? null;
+    return { status: 201, json: shown(this.people.get(name ?? '') as Person) };
+  }
+
+  #locked(): Answered {
+    const words = 'Too many wrong codes. Wait a quarter of an hour, or press the button.';
+    return refusal(429, 'locked', words, { retry_after: MINUTES_LOCKED_SECS });
+  }
+
+  #signIn({ body }: Asked): Answered {
+    const { name, password } = body as Record<string, string>;
+    if (this.#wrong >= WRONG_MAX)
+      return refusal(429, 'slow_down', 'Too many attempts.', { retry_after: RETRY_SECS });
+    const person = this.people.get(name ?? '');
+    if (person === undefined || person.password !== password) {
+      this.#wrong += 1;
+      return refusal(401, 'wrong_password', 'Name or password is wrong.');
+    }
+    this.#wrong = 0;
+    this.session = person.name;
+    return { status: 200, json: shown(person) };
+  }
+
+  #password({ body }: Asked, who: Person): Answered {
+    const { old, new: after = '' } = body as Record<string, string>;
+    if (old !== who.password)
+      return refusal(403, 'wrong_password', 'The present password is wrong.');
+    const faults = passwordFaults('new', after, who.name);
+    if (faults.length > 0) return refusal(422, 'invalid', 'The password is too weak.', { faults });
+    this.people.set(who.name, { ...who, password: after });
+    return { status: 204 };
+  }
+
+  #accounts({ method, body }: Asked, name: string | undefined): Answered {
+    const { password, ...wanted } = (body ?? {}) as Partial<Person>;
+    if (method === 'GET')
+      return { status: 200, json: { accounts: [...this.people.values()].map(shown) } };
+    if (method === 'POST') {
+      const faults = passwordFaults('password', password ?? '', wanted.name ?? '');
+      if (faults.length > 0)
+        return refusal(422, 'invalid', 'The password is too weak.', { faults });
+      this.#add(wanted as Account, password ?? '');
+      return { status: 201, json: wanted };
+    }
+    const person = this.people.get(name ?? '');
+    if (person === undefined) return refusal(404, 'not_found', 'There is no such account.');
+    const admins = [...this.people.values()].filter(({ role }) => role === 'admin');
+    const last = admins.length === 1 && person.role === 'admin';
+    if (last && (method === 'DELETE' || (wanted.role ?? 'admin') !== 'admin'))
+      return refusal(409, 'last_admin', 'The last admin cannot be removed.');
+    if (method === 'DELETE') this.people.delete(person.name);
+    else this.#add({ ...person, ...wanted }, password ?? person.password);
+    return { status: method === 'DELETE' ? 204 : 200, json: wanted };
+  }
+
+  #add(account: Account, password: string): void {
+    this.people.set(account.name, { ...account, password });
+  }
+
+  #try({ body }: Asked): Answered {
+    const { url = '', password } = body as Record<string, string>;
+    if (!url.includes('10.0.0.7'))
+      return refusal(422, 'unreachable', 'Nothing answers at this address.');
+    if (password !== 'secret')
+      return refusal(422, 'credentials', 'The camera wants other credentials.');
+    return {
+      status: 200,
+      json: {
+        codec: 'H265',
+        width: 2560,
+        height: 1440,
+        fps: 20,
+        gop: 10,
+        bitrate: 4_100_000,
+        picture: null,
+        warnings: [
+          'A key frame comes every 10 s only. Set the interval to 1 or 2 s in the camera.',
+        ],
+      },
+    };
+  }
+
+  #camera({ method, path, headers, body }: Asked): Answered {
+    if (headers.get('if-match') !== this.#tag())
+      return refusal(412, 'changed', 'The configuration has changed meanwhile.');
+    this.#etag += 1;
+    const name = decodeURIComponent(path.split('/').at(-1) ?? '');
+    if (method === 'PUT') this.cameras.set(name, body);
+    return { status: 200, json: {}, headers: { etag: this.#tag() } };
+  }
+
+  #tag(): string {
+    return `"${this.#etag}"`;
+  }
+}
+
+const SIGNED_OUT = refusal(401, 'signed_out', 'Sign in first.');
+
+function shown({ name, role, streams, past }: Person): Account {
+  return { name, role, streams, past };
+}
+
+function passwordFaults(path: string, password: string, name: string) {
+  const wrong =
+    password.length < 12 ? 'is too short' : password.includes(name) ? 'holds the name' : null;
+  return wrong === null ? [] : [{ path, wrong, right: 'at least 12 characters, without the name' }];
+}
+
+function refusal(status: number, code: string, message: string, more: object = {}): Answered {
+  return { status, json: { error: { code, message, ...more } } };
+}

@@ -1,0 +1,121 @@
+// The claim view: who holds the box's code makes the first account.
+
+import { useState } from 'preact/hooks';
+import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
+import { faultOf, type Refusal } from '../../logic/refusal';
+import { claim, claimable, door, locked_secs } from '../../state/session';
+import { claimCode, homeAddress } from '../../state/route';
+import { Field, PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
+import { Secure } from './secure';
+
+export function Claim() {
+  const [code, setCode] = useState(claimCode);
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [repeated, setRepeated] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const [tried, setTried] = useState(false);
+  const form = useFirstField();
+  const own = tried ? passwordFault(password, repeated) : null;
+  const locked = door.value === 'locked' ? locked_secs.value : null;
+  const wait_secs = useCountdown(refusal?.retry_secs ?? locked, refusal ?? locked);
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    setTried(true);
+    const fault = passwordFault(password, repeated);
+    if (fault !== null) return focusOn(form.current, password === repeated ? 'new' : 'repeat');
+    if (busy || wait_secs > 0) return;
+    setBusy(true);
+    const refused = await claim(code.trim(), name.trim(), password);
+    if (refused === null) {
+      location.hash = '#/';
+      return;
+    }
+    setBusy(false);
+    setRefusal(refused);
+    if (refused.status === 403) focusOn(form.current, 'code');
+  };
+  const short = own !== null && password.length < PASSWORD_CHARS_MIN;
+  return (
+    <section class="door" aria-labelledby="door-name">
+      <h1 id="door-name">Claim this box</h1>
+      <p>
+        {claimable.value
+          ? 'This box is open to this computer. Claim it to give it an owner; from then on everybody has to sign in.'
+          : 'Nobody owns this box yet. It shows and records nothing until somebody claims it.'}
+      </p>
+      <form ref={form} onSubmit={(event) => void submit(event)}>
+        <Field
+          label="Code of the box"
+          name="code"
+          value={code}
+          onValue={setCode}
+          fault={faultOf(refusal, 'code')}
+          hint={
+            <>
+              It proves that the box is yours. You find it on the label and on the console of the
+              box; on a computer, <code>holdfast claim-code</code> prints it.
+            </>
+          }
+          input={{
+            autocomplete: 'off',
+            autocapitalize: 'characters',
+            spellcheck: false,
+            required: true,
+            maxLength: 32,
+            class: 'code',
+          }}
+        />
+        <Field
+          label="Your name"
+          name="username"
+          value={name}
+          onValue={setName}
+          fault={faultOf(refusal, 'name')}
+          hint="You sign in with it. It gets all rights, and can let others in."
+          input={{
+            autocomplete: 'username',
+            autocapitalize: 'none',
+            spellcheck: false,
+            required: true,
+          }}
+        />
+        <PasswordField
+          label="Password"
+          name="new"
+          value={password}
+          onValue={setPassword}
+          autocomplete="new-password"
+          fault={short ? own : faultOf(refusal, 'password')}
+          hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
+        />
+        <PasswordField
+          label="Password again"
+          name="repeat"
+          value={repeated}
+          onValue={setRepeated}
+          autocomplete="new-password"
+          fault={short ? null : own}
+        />
+        <Refused
+          refusal={refusal}
+          extra={locked !== null ? 'Too many wrong codes. The box takes another one later.' : null}
+        />
+        <div class="buttons">
+          <Submit words="Claim" busy={busy} busy_words="Claiming…" wait_secs={wait_secs} />
+          {claimable.value && (
+            <a class="button" href={homeAddress()}>
+              Not now
+            </a>
+          )}
+        </div>
+      </form>
+      <Secure />
+    </section>
+  );
+}
+
+function focusOn(form: HTMLFormElement | null, name: string): void {
+  form?.querySelector<HTMLInputElement>(`[name=${name}]`)?.focus();
+}

@@ -1,0 +1,166 @@
+// Fields of a form: label, hint and fault belong to the input, for the eye and for the ear.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Refusal } from '../../logic/refusal';
+import { Icon } from '../icon';
+import { Prose } from '../prose';
+
+/** What a field leaves to the browser. */
+interface InputOptions {
+  readonly type?: 'text' | 'password' | 'url';
+  readonly autocomplete?: string;
+  readonly autocapitalize?: 'none' | 'characters';
+  readonly spellcheck?: boolean;
+  readonly required?: boolean;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly placeholder?: string;
+  readonly class?: string;
+}
+
+interface FieldProps {
+  readonly label: string;
+  readonly name: string;
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+  readonly hint?: ComponentChildren;
+  /** What is wrong with the value, in words. */
+  readonly fault?: string | null;
+  readonly input?: InputOptions;
+  /** What is beside the input, such as a button. */
+  readonly beside?: ComponentChildren;
+}
+
+export function Field({ label, name, value, onValue, hint, fault, input, beside }: FieldProps) {
+  const id = useId();
+  const described = [hint ? `${id}h` : '', fault ? `${id}f` : ''].join(' ').trim();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <div class="entry">
+        <input
+          id={id}
+          name={name}
+          value={value}
+          onInput={(event) => onValue(event.currentTarget.value)}
+          aria-invalid={fault ? true : undefined}
+          aria-describedby={described || undefined}
+          {...(input as object)}
+        />
+        {beside}
+      </div>
+      {fault && (
+        <p class="fault" id={`${id}f`}>
+          <Prose text={fault} />
+        </p>
+      )}
+      {hint && (
+        <p class="quiet" id={`${id}h`}>
+          {hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface PasswordProps extends Pick<FieldProps, 'label' | 'name' | 'value' | 'onValue'> {
+  readonly autocomplete: 'current-password' | 'new-password';
+  readonly hint?: ComponentChildren;
+  readonly fault?: string | null;
+}
+
+/** A password, which can be shown. */
+export function PasswordField({ autocomplete, ...field }: PasswordProps) {
+  const [shown, setShown] = useState(false);
+  return (
+    <Field
+      {...field}
+      input={{
+        type: shown ? 'text' : 'password',
+        autocomplete,
+        required: true,
+        autocapitalize: 'none',
+        spellcheck: false,
+      }}
+      beside={
+        <button
+          type="button"
+          aria-pressed={shown}
+          aria-label={`Show: ${field.label}`}
+          onClick={() => setShown(!shown)}
+        >
+          {shown ? 'Hide' : 'Show'}
+        </button>
+      }
+    />
+  );
+}
+
+/** Why the box refused a form; the faults of single fields are at the fields. */
+export function Refused({
+  refusal,
+  extra = null,
+}: {
+  refusal: Refusal | null;
+  extra?: string | null;
+}) {
+  const words = refusal?.message ?? extra;
+  return (
+    <div role="alert">
+      {words !== null && (
+        <p class="refused">
+          <Icon name="warn" />
+          <span>
+            <Prose text={words} />
+          </span>
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Counts `secs` down from each new `cause` on; 0 when the waiting is over. */
+export function useCountdown(secs: number | null, cause: unknown): number {
+  const [left, setLeft] = useState(secs ?? 0);
+  useEffect(() => {
+    setLeft(secs ?? 0);
+    if (secs === null) return;
+    const until_ms = performance.now() + secs * 1000;
+    const timer = setInterval(() => {
+      const rest = Math.ceil((until_ms - performance.now()) / 1000);
+      setLeft(Math.max(0, rest));
+      if (rest <= 0) clearInterval(timer);
+    }, 500);
+    return () => clearInterval(timer);
+  }, [secs, cause]);
+  return left;
+}
+
+interface SubmitProps {
+  readonly words: string;
+  readonly busy: boolean;
+  readonly busy_words: string;
+  /** Seconds until another attempt is taken. */
+  readonly wait_secs?: number;
+}
+
+/** The button that sends a form. While it waits it says for how long. */
+export function Submit({ words, busy, busy_words, wait_secs = 0 }: SubmitProps) {
+  const rest = `${Math.floor(wait_secs / 60)}:${String(wait_secs % 60).padStart(2, '0')}`;
+  return (
+    <button type="submit" class="primary" disabled={busy || wait_secs > 0}>
+      {busy ? busy_words : wait_secs > 0 ? `Try again in ${rest}` : words}
+    </button>
+  );
+}
+
+/** Puts the focus into the first input of the form that is empty. */
+export function useFirstField() {
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    const inputs = [...(form.current?.querySelectorAll('input') ?? [])];
+    (inputs.find((one) => one.value === '') ?? inputs[0])?.focus();
+  }, []);
+  return form;
+}

@@ -1,0 +1,87 @@
+// Changing one's own password.
+
+import { useState } from 'preact/hooks';
+import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
+import { faultOf, type Refusal } from '../../logic/refusal';
+import { account, changePassword } from '../../state/session';
+import { homeAddress } from '../../state/route';
+import { PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
+
+export function Password() {
+  const [before, setBefore] = useState('');
+  const [after, setAfter] = useState('');
+  const [repeated, setRepeated] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [done, setDone] = useState(false);
+  const [tried, setTried] = useState(false);
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const wait_secs = useCountdown(refusal?.retry_secs ?? null, refusal);
+  const form = useFirstField();
+  const own = tried ? passwordFault(after, repeated) : null;
+  const short = own !== null && after.length < PASSWORD_CHARS_MIN;
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (busy || wait_secs > 0 || passwordFault(after, repeated) !== null) return;
+    setBusy(true);
+    const refused = await changePassword(before, after);
+    setBusy(false);
+    setRefusal(refused);
+    setDone(refused === null);
+  };
+  return (
+    <section class="door" aria-labelledby="door-name">
+      <h1 id="door-name">Change password</h1>
+      {done ? (
+        <p role="status">
+          The password of {account.value?.name} is changed. Everywhere else you have to sign in
+          again.
+        </p>
+      ) : (
+        <form ref={form} onSubmit={(event) => void submit(event)}>
+          <input
+            class="hidden"
+            tabIndex={-1}
+            aria-hidden="true"
+            name="username"
+            autocomplete="username"
+            value={account.value?.name ?? ''}
+            readOnly
+          />
+          <PasswordField
+            label="Present password"
+            name="old"
+            value={before}
+            onValue={setBefore}
+            autocomplete="current-password"
+            fault={faultOf(refusal, 'old')}
+          />
+          <PasswordField
+            label="New password"
+            name="new"
+            value={after}
+            onValue={setAfter}
+            autocomplete="new-password"
+            fault={short ? own : (faultOf(refusal, 'new') ?? faultOf(refusal, 'password'))}
+            hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
+          />
+          <PasswordField
+            label="New password again"
+            name="repeat"
+            value={repeated}
+            onValue={setRepeated}
+            autocomplete="new-password"
+            fault={short ? null : own}
+          />
+          <Refused refusal={refusal} />
+          <div class="buttons">
+            <Submit words="Change" busy={busy} busy_words="Changing…" wait_secs={wait_secs} />
+          </div>
+        </form>
+      )}
+      <p>
+        <a href={homeAddress()}>Show all streams</a>
+      </p>
+    </section>
+  );
+}
