@@ -47,7 +47,7 @@ fn wait(text: &str) -> Result<Duration, String> {
 
 /// The local cameras that were there when the box was last found well.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
+struct LastHealthy {
     cameras: BTreeSet<String>,
 }
 
@@ -64,7 +64,7 @@ pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
         };
         if missing.is_empty() {
             if arguments.wait.is_some() {
-                remember(&config.data_dir, Memory { cameras: seen }).with_context(|| {
+                remember(&config.data_dir, LastHealthy { cameras: seen }).with_context(|| {
                     format!("{NAME} in {} cannot be written", config.data_dir.display())
                 })?;
             }
@@ -82,7 +82,7 @@ pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
 /// What is missing now; adds to `seen` which local cameras are there.
 fn look(
     config: &Config,
-    memory: &Memory,
+    memory: &LastHealthy,
     seen: &mut BTreeSet<String>,
 ) -> Result<Vec<String>, AskError> {
     let api = Api::of(config)?;
@@ -125,7 +125,7 @@ fn records(config: &Config, streams: &[Value]) -> bool {
 
 /// What was there the last time; nothing when that cannot be read, for a file that is damaged
 /// must not make a good image bad.
-fn recall(data_dir: &Path) -> Memory {
+fn recall(data_dir: &Path) -> LastHealthy {
     let path = data_dir.join(NAME);
     let small = fs::metadata(&path).is_ok_and(|file| file.len() <= HEALTH_FILE_BYTES_MAX);
     let bytes = small.then(|| fs::read(&path).ok()).flatten();
@@ -133,6 +133,6 @@ fn recall(data_dir: &Path) -> Memory {
 }
 
 /// Remembers it; somebody may ask at the same moment as the unit does.
-fn remember(data_dir: &Path, memory: Memory) -> io::Result<()> {
+fn remember(data_dir: &Path, memory: LastHealthy) -> io::Result<()> {
     file::replace_shared(&data_dir.join(NAME), &serde_json::to_vec(&memory)?)
 }

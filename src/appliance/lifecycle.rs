@@ -12,9 +12,9 @@ use tracing::{error, info, warn};
 
 use super::led_status;
 use super::plan::{Changes, changes};
-use super::reconfigure::{Live, reconfigure};
+use super::reconfigure::{Reconfigurable, reconfigure};
 use super::servers::{Protocol, Servers};
-use super::streams::Streams;
+use super::streams::RunningStreams;
 use crate::base::Stop;
 use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
@@ -50,7 +50,7 @@ pub(super) struct Appliance {
     services: Arc<Services>,
     tls: Tls,
     multicast: Multicast,
-    streams: Streams,
+    streams: RunningStreams,
     servers: Servers,
     /// What runs the GPIO panel.
     panel_tasks: Supervisor,
@@ -80,10 +80,10 @@ impl Appliance {
         let tls = Tls::new(config.data_dir.join("tls"));
         let multicast = Multicast::default();
         let outlets = Arc::clone(&services.streams);
-        let streams = Streams::new(supervisor.clone(), clock, dvr, decoders, outlets);
+        let streams = RunningStreams::new(supervisor.clone(), clock, dvr, decoders, outlets);
         let rtsp = RtspServer::new(Arc::clone(&services.streams), supervisor.clone())
             .with_multicast(multicast.clone())
-            .with_entrances(streams.entrances())
+            .with_entrances(streams.ingests())
             .with_archive(services.playback.clone())
             .with_registry(services.rtsp.clone())
             .with_hosts(services.http.clone());
@@ -164,7 +164,7 @@ impl Appliance {
     /// The one way to a configuration, at a start and at a reload.
     async fn change(&mut self, changes: Changes, config: &Config) {
         let Self { services, tls, multicast, .. } = self;
-        reconfigure(&Live { services, tls, multicast }, config);
+        reconfigure(&Reconfigurable { services, tls, multicast }, config);
         self.streams.publish_entrances(&changes.begin);
         for name in &changes.end {
             self.streams.end(name).await;

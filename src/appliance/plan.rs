@@ -18,7 +18,7 @@ pub(super) struct Changes {
     /// Streams that begin.
     pub(super) begin: Vec<(StreamName, StreamConfig)>,
     /// Streams whose source alone is exchanged; their readers stay.
-    pub(super) resource: Vec<(StreamName, ingest::Config)>,
+    pub(super) resource: Vec<(StreamName, ingest::SourceConfig)>,
     /// Streams of which only recording changes; source and readers stay.
     pub(super) record: Vec<(StreamName, Option<recorder::Config>)>,
     /// Addresses where the RTSP server stops, and where it starts.

@@ -16,14 +16,14 @@ use crate::serve::tls::Tls;
 use crate::wire::rtsp::auth::Rules;
 
 /// What can take over settings.
-pub(super) struct Live<'a> {
+pub(super) struct Reconfigurable<'a> {
     pub(super) services: &'a Services,
     pub(super) tls: &'a Tls,
     pub(super) multicast: &'a Multicast,
 }
 
 /// Hands one setting to the service that obeys it.
-type Apply = fn(&Live<'_>, &Config);
+type Apply = fn(&Reconfigurable<'_>, &Config);
 
 /// In this order.
 const SETTINGS: [Apply; 7] = [
@@ -44,7 +44,7 @@ const SETTINGS: [Apply; 7] = [
 ];
 
 /// Applies every live setting of `config`.
-pub(super) fn reconfigure(live: &Live<'_>, config: &Config) {
+pub(super) fn reconfigure(live: &Reconfigurable<'_>, config: &Config) {
     for apply in SETTINGS {
         apply(live, config);
     }
@@ -52,7 +52,7 @@ pub(super) fn reconfigure(live: &Live<'_>, config: &Config) {
 
 /// Reads the certificate where one is needed or in use: its files may have changed under the same
 /// names.
-fn certificate(live: &Live<'_>, config: &Config) {
+fn certificate(live: &Reconfigurable<'_>, config: &Config) {
     live.tls.want(config.tls.clone());
     let in_use = live.tls.fingerprint().is_some();
     if !in_use && config.rtsps_listen.is_empty() {

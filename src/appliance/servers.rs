@@ -55,7 +55,7 @@ pub(super) struct Servers {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ServerError {
+enum ListenError {
     #[error(
         "{} cannot listen on {address}; stop what listens there, or change {}",
         protocol.as_str(),
@@ -70,7 +70,7 @@ enum ServerError {
     Rtsp(#[from] rtsp::ServerError),
 }
 
-impl Fault for ServerError {
+impl Fault for ListenError {
     fn class(&self) -> Class {
         match self {
             Self::Listen { .. } => Class::Config,
@@ -136,9 +136,9 @@ impl Servers {
     }
 }
 
-async fn listen(protocol: Protocol, address: SocketAddr) -> Result<Arc<TcpListener>, ServerError> {
+async fn listen(protocol: Protocol, address: SocketAddr) -> Result<Arc<TcpListener>, ListenError> {
     let listener = TcpListener::bind(address).await;
-    listener.map(Arc::new).map_err(|source| ServerError::Listen { protocol, address, source })
+    listener.map(Arc::new).map_err(|source| ListenError::Listen { protocol, address, source })
 }
 
 async fn serve_rtsp(
@@ -146,7 +146,7 @@ async fn serve_rtsp(
     address: SocketAddr,
     rtsp: RtspServer,
     task: TaskContext,
-) -> Result<Infallible, ServerError> {
+) -> Result<Infallible, ListenError> {
     let listener = listen(protocol, address).await?;
     Ok(rtsp.run(listener, task).await?)
 }
@@ -156,7 +156,7 @@ async fn serve_rtsps(
     rtsp: RtspServer,
     tls: Tls,
     task: TaskContext,
-) -> Result<Infallible, ServerError> {
+) -> Result<Infallible, ListenError> {
     tls.settings()?;
     serve_rtsp(Protocol::Rtsps, address, rtsp, task).await
 }
@@ -165,7 +165,7 @@ async fn serve_http(
     address: SocketAddr,
     context: Arc<HttpContext>,
     task: TaskContext,
-) -> Result<Infallible, ServerError> {
+) -> Result<Infallible, ListenError> {
     let listener = listen(Protocol::Http, address).await?;
     Ok(http::run(listener, context, task).await?)
 }

@@ -10,7 +10,7 @@ use crate::base::time::SharedClock;
 use crate::config::{Config, StreamConfig};
 use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
-use crate::ingest::{self, Entrance, Taps};
+use crate::ingest::{self, Ingest, RawTees};
 use crate::live::StreamOutputs;
 use crate::live::recorder::{self, Recorder};
 use crate::stream::{Directory, Stream};
@@ -24,7 +24,7 @@ struct Running {
     /// The recorder alone.
     recording: Supervisor,
     outlet: Arc<StreamOutputs>,
-    entrance: Arc<Entrance>,
+    ingest: Arc<Ingest>,
 }
 
 impl Running {
@@ -37,18 +37,18 @@ impl Running {
 }
 
 /// All streams that run, and the directories in which servers look them up.
-pub(super) struct Streams {
+pub(super) struct RunningStreams {
     supervisor: Supervisor,
     clock: SharedClock,
     dvr: Dvr,
     decoders: StillDecoders,
-    taps: Taps,
+    tees: RawTees,
     running: BTreeMap<StreamName, Running>,
     outlets: Arc<Directory<StreamOutputs>>,
-    entrances: Arc<Directory<Entrance>>,
+    ingests: Arc<Directory<Ingest>>,
 }
 
-impl Streams {
+impl RunningStreams {
     /// No stream yet.
     pub(super) fn new(
         supervisor: Supervisor,
@@ -62,16 +62,16 @@ impl Streams {
             clock,
             dvr,
             decoders,
-            taps: Taps::default(),
+            tees: RawTees::default(),
             running: BTreeMap::new(),
             outlets,
-            entrances: Arc::default(),
+            ingests: Arc::default(),
         }
     }
 
     /// Where the RTSP servers look up what may be published, and what moved elsewhere.
-    pub(super) fn entrances(&self) -> Arc<Directory<Entrance>> {
-        Arc::clone(&self.entrances)
+    pub(super) fn ingests(&self) -> Arc<Directory<Ingest>> {
+        Arc::clone(&self.ingests)
     }
 
     /// Ends and forgets `name`.
@@ -92,18 +92,18 @@ impl Streams {
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &recording, record));
         let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
-        let entrance = Arc::new(config.source.entrance());
-        ingest::keep(config.source, stream, &self.taps, &source);
-        self.running.insert(name, Running { whole, source, recording, outlet, entrance });
+        let ingest = Arc::new(config.source.ingest());
+        ingest::keep(config.source, stream, &self.tees, &source);
+        self.running.insert(name, Running { whole, source, recording, outlet, ingest });
     }
 
     /// Gives `name` another source; its readers stay.
-    pub(super) async fn change_source(&mut self, name: &StreamName, config: ingest::Config) {
+    pub(super) async fn change_source(&mut self, name: &StreamName, config: ingest::SourceConfig) {
         let Some(stream) = self.running.get_mut(name) else { return };
         stream.source.stop().await;
         stream.source = stream.whole.child();
-        stream.entrance = Arc::new(config.entrance());
-        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.taps, &stream.source);
+        stream.ingest = Arc::new(config.ingest());
+        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.tees, &stream.source);
     }
 
     /// Records `name` as `config` says from now on. The source and its readers stay: other limits
@@ -143,13 +143,13 @@ impl Streams {
     pub(super) fn publish_entrances(&self, begin: &[(StreamName, StreamConfig)]) {
         let running = self.running.iter();
         let mut all: BTreeMap<_, _> =
-            running.map(|(name, stream)| (name.clone(), Arc::clone(&stream.entrance))).collect();
+            running.map(|(name, stream)| (name.clone(), Arc::clone(&stream.ingest))).collect();
         for (name, config) in begin {
-            if let entrance @ Entrance::Elsewhere(_) = config.source.entrance() {
-                all.insert(name.clone(), Arc::new(entrance));
+            if let ingest @ Ingest::Elsewhere(_) = config.source.ingest() {
+                all.insert(name.clone(), Arc::new(ingest));
             }
         }
-        self.entrances.replace(all);
+        self.ingests.replace(all);
     }
 
     /// Applies what changes without starting a stream anew.

@@ -16,7 +16,7 @@ use super::disk::{self, BoardDisk};
 use super::facts::{Board, detect};
 use super::heat::{self, Power, Temperature};
 use super::ledger::{Ledger, WrittenTotal};
-use super::system::{self, Cpu, Memory, Os, Ticks};
+use super::system::{self, Cpu, MemoryUse, Os, Ticks};
 use super::tree::SysTree;
 use crate::base::boot;
 use crate::base::limits::{BOARD_LOOK_PAUSE, BOARD_TEMPERATURES_MAX, STOP_TIME_MAX};
@@ -31,7 +31,7 @@ pub struct MachineReport {
     /// Processor.
     pub cpu: Cpu,
     /// Memory.
-    pub memory: Memory,
+    pub memory: MemoryUse,
     /// Temperatures.
     pub temperatures: Vec<Temperature>,
     /// Throttling and under-voltage.

@@ -19,4 +19,4 @@ pub use self::facts::{
 pub use self::heat::{Power, Temperature};
 pub use self::ledger::WrittenTotal;
 pub use self::machine::{Machine, MachineReport};
-pub use self::system::{Cpu, Memory, Os};
+pub use self::system::{Cpu, MemoryUse, Os};

@@ -34,7 +34,7 @@ pub struct Cpu {
 
 /// The memory, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Memory {
+pub struct MemoryUse {
     /// All of it.
     pub total_bytes: Option<u64>,
     /// What a program could still have.
@@ -102,13 +102,13 @@ pub(super) fn ticks(tree: &SysTree) -> Option<Ticks> {
 }
 
 /// What `/proc/meminfo` says.
-pub(super) fn memory(tree: &SysTree) -> Memory {
+pub(super) fn memory(tree: &SysTree) -> MemoryUse {
     let text = tree.lines("proc/meminfo").unwrap_or_default();
     let bytes = |key: &str| {
         let rest = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
         rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1_024)
     };
-    Memory {
+    MemoryUse {
         total_bytes: bytes("MemTotal"),
         available_bytes: bytes("MemAvailable"),
         swap_total_bytes: bytes("SwapTotal"),

@@ -65,7 +65,7 @@ fn nothing_known_is_nothing_said() {
     assert_eq!(detect(root.path()), super::Board::default());
     assert_eq!(heat::power(&at(&root)), Power::default());
     assert_eq!(heat::temperatures(&at(&root)), []);
-    assert_eq!(system::memory(&at(&root)), super::Memory::default());
+    assert_eq!(system::memory(&at(&root)), super::MemoryUse::default());
     assert_eq!(system::cpu(&at(&root)), super::Cpu::default());
     assert_eq!(disk::find(&at(&root), 179, 2), None);
 }

@@ -7,7 +7,7 @@ use toml::Value as Toml;
 use super::encode;
 use super::reader::{KeyFault, Section};
 use crate::encode::EncoderSettings;
-use crate::ingest::v4l2::{Choice, Config, Wanted, Wish};
+use crate::ingest::v4l2::{CameraChoice, CaptureWish, FormatChoice, V4l2Config};
 use crate::v4l2::setting::Value;
 
 const DEVICE: &str =
@@ -15,36 +15,41 @@ const DEVICE: &str =
 const CONTROL: &str = "a number, true, false or the name of a menu's item, such as \"50 Hz\"";
 
 /// Takes every key of a `v4l2` source out of `section`.
-pub(super) fn check(section: &mut Section, faults: &mut Vec<KeyFault>) -> Config {
-    let default = Wish::default();
+pub(super) fn check(section: &mut Section, faults: &mut Vec<KeyFault>) -> V4l2Config {
+    let default = CaptureWish::default();
     let device = section.parsed("device", device, faults).unwrap_or_default();
     let format = section.parsed("format", format, faults).unwrap_or_default();
     let mut number = |key, range: std::ops::RangeInclusive<i64>| {
         section.number(key, range, faults).and_then(|number| u32::try_from(number).ok())
     };
-    let wish = Wish {
+    let wish = CaptureWish {
         format,
         width: number("width", 16..=3_840),
         height: number("height", 16..=2_160),
         fps: number("fps", 1..=120).unwrap_or(default.fps),
     };
     let controls = controls(section, faults);
-    Config::new(device, wish, controls, encode::check(section, EncoderSettings::default(), faults))
+    V4l2Config::new(
+        device,
+        wish,
+        controls,
+        encode::check(section, EncoderSettings::default(), faults),
+    )
 }
 
-fn device(text: &str) -> Result<Choice, (String, &'static str)> {
+fn device(text: &str) -> Result<CameraChoice, (String, &'static str)> {
     match text {
-        "auto" => Ok(Choice::Auto),
+        "auto" => Ok(CameraChoice::Auto),
         _ if text.starts_with("/dev/") && !text.contains('\0') => {
-            Ok(Choice::Node(PathBuf::from(text)))
+            Ok(CameraChoice::Node(PathBuf::from(text)))
         }
         _ => Err((format!("{text:?} is no node"), DEVICE)),
     }
 }
 
-fn format(text: &str) -> Result<Wanted, (String, &'static str)> {
+fn format(text: &str) -> Result<FormatChoice, (String, &'static str)> {
     let right = "\"auto\", \"h264\", \"mjpeg\", \"yuyv\" or \"nv12\"";
-    Wanted::parse(text).ok_or_else(|| (format!("{text:?} is no format"), right))
+    FormatChoice::parse(text).ok_or_else(|| (format!("{text:?} is no format"), right))
 }
 
 /// Whether a camera has these controls is known when it is opened.

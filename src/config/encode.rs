@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reader::{KeyFault, Section};
 use super::unit;
-use crate::encode::{Choice, EncoderSettings, Profile};
+use crate::encode::{EncoderChoice, EncoderSettings, Profile};
 
 const ENCODERS: &str = "\"auto\", \"openh264\" or \"v4l2:<node>\", such as \"v4l2:/dev/video11\"";
 const GOP: &str = "a duration from \"100ms\" to \"10s\"";
@@ -26,11 +26,13 @@ pub(super) fn check(
     }
 }
 
-fn encoder(text: &str) -> Result<Choice, (String, &'static str)> {
+fn encoder(text: &str) -> Result<EncoderChoice, (String, &'static str)> {
     match (text, text.strip_prefix("v4l2:")) {
-        ("auto", _) => Ok(Choice::Auto),
-        ("openh264", _) => Ok(Choice::Openh264),
-        (_, Some(node)) if node.starts_with("/dev/") => Ok(Choice::V4l2(PathBuf::from(node))),
+        ("auto", _) => Ok(EncoderChoice::Auto),
+        ("openh264", _) => Ok(EncoderChoice::Openh264),
+        (_, Some(node)) if node.starts_with("/dev/") => {
+            Ok(EncoderChoice::V4l2(PathBuf::from(node)))
+        }
         _ => Err((format!("{text:?} is no encoder"), ENCODERS)),
     }
 }

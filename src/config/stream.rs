@@ -24,7 +24,7 @@ const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamConfig {
     /// Where it comes from.
-    pub source: ingest::Config,
+    pub source: ingest::SourceConfig,
     /// How it is recorded; `None`: not at all.
     pub record: Option<recorder::Config>,
     /// The stream that is the same picture made smaller, if there is one.
@@ -46,7 +46,7 @@ pub(super) fn check(
     let source = source.and_then(|source| check_source(source, faults));
     let record = match source {
         // There is nothing to record of what is elsewhere.
-        Some(ingest::Config::Redirect(_)) => None,
+        Some(ingest::SourceConfig::Redirect(_)) => None,
         _ => check_record(&mut section, Some(recorder::Config::default()), faults),
     };
     let mut sub = section.parsed("sub", stream_name, faults);
@@ -65,17 +65,17 @@ pub(super) fn check(
 fn check_made(
     section: &mut Section,
     main: &StreamName,
-    source: Option<&ingest::Config>,
+    source: Option<&ingest::SourceConfig>,
     faults: &mut Vec<KeyFault>,
 ) -> Option<(StreamName, StreamConfig)> {
     let mut made = section.section("substream", faults)?;
     let wrong = |wrong: &str, right: &str| made.fault(None, wrong.to_owned(), right.to_owned());
     let (main_width, fps) = match source? {
-        ingest::Config::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
-        ingest::Config::V4l2(camera) if camera.wish.format.is_raw() => {
+        ingest::SourceConfig::Pattern(pattern) => (pattern.width, f32::from(pattern.fps)),
+        ingest::SourceConfig::V4l2(camera) if camera.wish.format.is_raw() => {
             (camera.wish.width_or_default(), camera.wish.fps())
         }
-        ingest::Config::V4l2(_) => {
+        ingest::SourceConfig::V4l2(_) => {
             let right = "the source's `format` as \"mjpeg\", \"yuyv\" or \"nv12\"";
             faults.push(wrong("not made of H.264 that the camera may send", right));
             return None;
@@ -92,11 +92,11 @@ fn check_made(
     }
     let width = made.number("width", 160..=i64::from(main_width) - 1, faults);
     let width = width.and_then(|width| u32::try_from(width).ok()).unwrap_or(main_width.min(640));
-    let encode = encode::check(&mut made, substream::Config::settings(), faults);
+    let encode = encode::check(&mut made, substream::SubstreamConfig::settings(), faults);
     let record = check_record(&mut made, None, faults);
     made.finish(faults);
-    let source = substream::Config { of: main.clone(), width, fps, encode };
-    let source = ingest::Config::Substream(source);
+    let source = substream::SubstreamConfig { of: main.clone(), width, fps, encode };
+    let source = ingest::SourceConfig::Substream(source);
     Some((name.ok()?, StreamConfig { source, record, sub: None }))
 }
 
@@ -113,7 +113,7 @@ pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &
             _ if sub == name => "is the stream itself",
             None => "is no stream here",
             Some(other) if other.sub.is_some() => "has a sub-stream of its own",
-            Some(StreamConfig { source: ingest::Config::Redirect(_), .. }) => "is elsewhere",
+            Some(StreamConfig { source: ingest::SourceConfig::Redirect(_), .. }) => "is elsewhere",
             Some(_) => continue,
         };
         faults.push(KeyFault {
@@ -124,22 +124,22 @@ pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &
     }
 }
 
-fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<ingest::Config> {
+fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<ingest::SourceConfig> {
     let Some(kind) = section.text("kind", faults) else {
         faults.push(section.fault(Some("kind"), "missing".to_owned(), KINDS.to_owned()));
         return None;
     };
     let source = match kind.as_str() {
-        "pattern" => Some(ingest::Config::Pattern(check_pattern(&mut section, faults))),
-        "v4l2" => Some(ingest::Config::V4l2(camera::check(&mut section, faults))),
-        "command" => check_command(&mut section, faults).map(ingest::Config::Command),
-        "rtsp_pull" => check_pull(&mut section, faults).map(ingest::Config::RtspPull),
+        "pattern" => Some(ingest::SourceConfig::Pattern(check_pattern(&mut section, faults))),
+        "v4l2" => Some(ingest::SourceConfig::V4l2(camera::check(&mut section, faults))),
+        "command" => check_command(&mut section, faults).map(ingest::SourceConfig::Command),
+        "rtsp_pull" => check_pull(&mut section, faults).map(ingest::SourceConfig::RtspPull),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);
-            Some(ingest::Config::RtspPush(rtsp_push::Config::new(take_over)))
+            Some(ingest::SourceConfig::RtspPush(rtsp_push::PushConfig::new(take_over)))
         }
         "redirect" => check_url(&mut section, faults)
-            .map(|url| ingest::Config::Redirect(redirect::Config { url })),
+            .map(|url| ingest::SourceConfig::Redirect(redirect::RedirectConfig { url })),
         _ => {
             let wrong = format!("{kind:?} is no kind of source");
             faults.push(section.fault(Some("kind"), wrong, KINDS.to_owned()));
@@ -150,13 +150,13 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<inge
     source
 }
 
-fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::Config {
-    let default = pattern::Config::default();
+fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::PatternConfig {
+    let default = pattern::PatternConfig::default();
     let mut number = |key, range: std::ops::RangeInclusive<i64>, default: u32| {
         let number = section.number(key, range, faults);
         number.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
     };
-    pattern::Config {
+    pattern::PatternConfig {
         width: number("width", 160..=3_840, default.width),
         height: number("height", 120..=2_160, default.height),
         fps: u16::try_from(number("fps", 1..=60, u32::from(default.fps))).unwrap_or(default.fps),
@@ -164,7 +164,10 @@ fn check_pattern(section: &mut Section, faults: &mut Vec<KeyFault>) -> pattern::
     }
 }
 
-fn check_command(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<command::Config> {
+fn check_command(
+    section: &mut Section,
+    faults: &mut Vec<KeyFault>,
+) -> Option<command::CommandConfig> {
     let before = faults.len();
     let command = section.parsed_list("command", argument, faults);
     let wrong = match &command {
@@ -175,7 +178,7 @@ fn check_command(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<co
             format!("more than {COMMAND_ARGUMENTS_MAX} arguments")
         }
         None if faults.len() == before => "missing".to_owned(),
-        _ => return command.map(command::Config::new),
+        _ => return command.map(command::CommandConfig::new),
     };
     faults.push(section.fault(Some("command"), wrong, COMMAND.to_owned()));
     None
@@ -189,7 +192,7 @@ fn argument(text: &str) -> Result<String, (String, &'static str)> {
     Ok(text.to_owned())
 }
 
-fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::Config> {
+fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::PullConfig> {
     let url = check_url(section, faults);
     let username = section.text("username", faults);
     let password = section.text("password", faults).map(Secret::new);
@@ -199,7 +202,7 @@ fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_
         faults.push(section.fault(Some(key), "missing".to_owned(), right));
     }
     let transport = section.parsed("transport", transport, faults).unwrap_or_default();
-    rtsp_pull::Config::new(url?, username, password, transport).ok()
+    rtsp_pull::PullConfig::new(url?, username, password, transport).ok()
 }
 
 fn check_url(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Url> {
@@ -214,16 +217,16 @@ fn check_url(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Url> {
 fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {
     // The text itself is never repeated: people paste URLs with passwords in them.
     let url = Url::parse(text).map_err(|error| (format!("not a URL ({error})"), PULL_URL))?;
-    rtsp_pull::Config::check_url(&url).map_err(|error| (error.to_string(), PULL_URL))?;
+    rtsp_pull::PullConfig::check_url(&url).map_err(|error| (error.to_string(), PULL_URL))?;
     Ok(url)
 }
 
-fn transport(text: &str) -> Result<rtsp_pull::Transport, (String, &'static str)> {
+fn transport(text: &str) -> Result<rtsp_pull::PullTransport, (String, &'static str)> {
     match text {
-        "auto" => Ok(rtsp_pull::Transport::Auto),
-        "multicast" => Ok(rtsp_pull::Transport::Multicast),
-        "tcp" => Ok(rtsp_pull::Transport::Tcp),
-        "udp" => Ok(rtsp_pull::Transport::Udp),
+        "auto" => Ok(rtsp_pull::PullTransport::Auto),
+        "multicast" => Ok(rtsp_pull::PullTransport::Multicast),
+        "tcp" => Ok(rtsp_pull::PullTransport::Tcp),
+        "udp" => Ok(rtsp_pull::PullTransport::Udp),
         _ => Err((
             format!("{text:?} is no transport"),
             "\"auto\", \"tcp\", \"udp\" or \"multicast\"",

@@ -109,7 +109,7 @@ fn a_made_sub_stream_is_a_stream_of_its_own() {
     assert_eq!(streams[&name("gate")].sub, Some(name("gate-sub")));
     let sub = &streams[&name("gate-sub")];
     assert!(sub.record.is_some() && sub.sub.is_none());
-    let crate::ingest::Config::Substream(source) = &sub.source else { panic!("{sub:?}") };
+    let crate::ingest::SourceConfig::Substream(source) = &sub.source else { panic!("{sub:?}") };
     assert_eq!((source.of.as_str(), source.width, source.fps), ("gate", 320, 10.0));
 }
 

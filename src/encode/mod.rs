@@ -21,5 +21,5 @@ pub use h264::SoftwareError;
 pub use m2m::M2mError;
 pub use picture::Picture;
 pub use scale::{Scaler, scaled_height};
-pub use settings::{Choice, EncoderSettings, Profile, RawFormat};
+pub use settings::{EncoderChoice, EncoderSettings, Profile, RawFormat};
 pub use video::{EncodeError, VideoEncoder};

@@ -7,7 +7,7 @@ use super::Colours;
 
 /// Which encoder is taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
+pub enum EncoderChoice {
     /// The board's own if it has one that works, else openh264.
     #[default]
     Auto,
@@ -34,7 +34,7 @@ pub enum Profile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderSettings {
     /// With what.
-    pub encoder: Choice,
+    pub encoder: EncoderChoice,
     /// Bits per second aimed at.
     pub bitrate_bps: u32,
     /// From one key frame to the next, give or take a picture.
@@ -46,7 +46,7 @@ pub struct EncoderSettings {
 impl Default for EncoderSettings {
     fn default() -> Self {
         Self {
-            encoder: Choice::default(),
+            encoder: EncoderChoice::default(),
             bitrate_bps: 2_000_000,
             gop: Duration::from_secs(1),
             profile: Profile::default(),

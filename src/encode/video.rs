@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::coded::Encoded;
 use super::h264::{SoftwareEncoder, SoftwareError};
 use super::m2m::{self, M2m, M2mError};
-use super::{Choice, EncoderSettings, Picture, RawFormat};
+use super::{EncoderChoice, EncoderSettings, Picture, RawFormat};
 use crate::base::fault::chain;
 
 /// Why a picture was not encoded.
@@ -44,9 +44,9 @@ impl VideoEncoder {
     /// one cannot be had.
     pub fn open(settings: EncoderSettings, format: RawFormat) -> Result<Self, EncodeError> {
         let board = match &settings.encoder {
-            Choice::Openh264 => Ok(None),
-            Choice::Auto => Ok(m2m::find(&settings, format)),
-            Choice::V4l2(node) => M2m::open(node, &settings, format).map(Some),
+            EncoderChoice::Openh264 => Ok(None),
+            EncoderChoice::Auto => Ok(m2m::find(&settings, format)),
+            EncoderChoice::V4l2(node) => M2m::open(node, &settings, format).map(Some),
         };
         let (engine, instead) = match board {
             Ok(Some(board)) => (Engine::Board(board), None),
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn openh264_takes_over_where_the_boards_encoder_fails_and_says_why() {
-        let node = Choice::V4l2("/dev/null".into());
+        let node = EncoderChoice::V4l2("/dev/null".into());
         let mut encoder = encoder(EncoderSettings { encoder: node, ..settings() });
         assert_eq!(encoder.name(), "openh264");
         let why = encoder.instead().unwrap().to_owned();

@@ -3,25 +3,25 @@
 //! Owns: the way from a camera to [`Stream::publish`](crate::stream::Stream::publish). Must never
 //! name a sink.
 //!
-//! Adding one: a file (or folder) here, an arm in [`Config`] and in [`keep`]; the compiler lists
+//! Adding one: a file (or folder) here, an arm in [`SourceConfig`] and in [`keep`]; the compiler lists
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
 pub mod command;
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
-pub mod revive;
 mod rtp;
 pub mod rtsp_pull;
 pub mod rtsp_push;
 mod run;
 pub mod substream;
+pub mod usb_recovery;
 pub mod v4l2;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-pub use raw::Taps;
+pub use raw::RawTees;
 
 use crate::base::fault::{Fault, chain};
 use crate::stream::{Stream, StreamState};
@@ -30,24 +30,24 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 /// What a stream's source is.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // one per stream
-pub enum Config {
+pub enum SourceConfig {
     /// The test picture.
-    Pattern(pattern::Config),
+    Pattern(pattern::PatternConfig),
     /// An IP camera, pulled over RTSP.
-    RtspPull(rtsp_pull::Config),
+    RtspPull(rtsp_pull::PullConfig),
     /// An encoder that pushes over RTSP.
-    RtspPush(rtsp_push::Config),
+    RtspPush(rtsp_push::PushConfig),
     /// A camera of this machine.
-    V4l2(v4l2::Config),
+    V4l2(v4l2::V4l2Config),
     /// A program that writes H.264.
-    Command(command::Config),
+    Command(command::CommandConfig),
     /// The raw pictures of another stream, made smaller.
-    Substream(substream::Config),
+    Substream(substream::SubstreamConfig),
     /// Nothing here: the stream is to be had elsewhere.
-    Redirect(redirect::Config),
+    Redirect(redirect::RedirectConfig),
 }
 
-impl Config {
+impl SourceConfig {
     /// The word that the configuration uses for it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -74,71 +74,73 @@ impl Config {
 
     /// What the RTSP door has to know of it besides its pictures.
     #[must_use]
-    pub fn entrance(&self) -> Entrance {
+    pub fn ingest(&self) -> Ingest {
         match self {
             Self::Pattern(_)
             | Self::RtspPull(_)
             | Self::V4l2(_)
             | Self::Command(_)
-            | Self::Substream(_) => Entrance::Closed,
-            Self::RtspPush(config) => Entrance::Seat(config.seat()),
-            Self::Redirect(config) => Entrance::Elsewhere(config.url.clone()),
+            | Self::Substream(_) => Ingest::Closed,
+            Self::RtspPush(config) => Ingest::Publish(config.publish_point()),
+            Self::Redirect(config) => Ingest::Elsewhere(config.url.clone()),
         }
     }
 }
 
 /// How a peer that is no reader gets to a stream, or where else it has to go.
 #[derive(Clone, Debug, Default)]
-pub enum Entrance {
+pub enum Ingest {
     /// Not at all.
     #[default]
     Closed,
     /// It may publish there.
-    Seat(Arc<rtsp_push::Seat>),
+    Publish(Arc<rtsp_push::PublishPoint>),
     /// Everybody is sent there.
     Elsewhere(url::Url),
 }
 
-/// Keeps the source of `stream` running in `supervisor` until that is stopped; through `taps`
+/// Keeps the source of `stream` running in `supervisor` until that is stopped; through `tees`
 /// sub-streams get their pictures.
-pub fn keep(config: Config, stream: Arc<Stream>, taps: &Taps, supervisor: &Supervisor) {
+pub fn keep(config: SourceConfig, stream: Arc<Stream>, tees: &RawTees, supervisor: &Supervisor) {
     match config {
-        Config::Pattern(config) => {
-            let tap = taps.of(stream.name());
+        SourceConfig::Pattern(config) => {
+            let tee = tees.of(stream.name());
             keep_lives(stream, supervisor, move |stream, context| {
-                pattern::run(config.clone(), Arc::clone(&tap), stream, context)
+                pattern::run(config.clone(), Arc::clone(&tee), stream, context)
             });
         }
-        Config::V4l2(config) => {
-            let tap = taps.of(stream.name());
+        SourceConfig::V4l2(config) => {
+            let tee = tees.of(stream.name());
             let part = format!("{}/source", stream.name());
             let recovery = supervisor.recovery().cloned();
-            let pulse = v4l2::Pulse::new(part, recovery, Arc::clone(supervisor.clock()));
-            let pulse = Arc::new(pulse);
-            supervisor.spawn("revival", Arc::clone(&pulse).watch());
+            let watchdog =
+                v4l2::CameraWatchdog::new(part, recovery, Arc::clone(supervisor.clock()));
+            let watchdog = Arc::new(watchdog);
+            supervisor.spawn("usb", Arc::clone(&watchdog).watch());
             keep_lives(stream, supervisor, move |stream, context| {
-                let (config, tap, pulse) = (config.clone(), Arc::clone(&tap), Arc::clone(&pulse));
-                v4l2::run(config, tap, pulse, stream, context)
+                let (config, tee, watchdog) =
+                    (config.clone(), Arc::clone(&tee), Arc::clone(&watchdog));
+                v4l2::run(config, tee, watchdog, stream, context)
             });
         }
-        Config::Substream(config) => {
-            let tap = taps.of(&config.of);
+        SourceConfig::Substream(config) => {
+            let tee = tees.of(&config.of);
             keep_lives(stream, supervisor, move |stream, context| {
-                substream::run(config.clone(), Arc::clone(&tap), stream, context)
+                substream::run(config.clone(), Arc::clone(&tee), stream, context)
             });
         }
-        Config::Command(config) => keep_lives(stream, supervisor, move |stream, context| {
+        SourceConfig::Command(config) => keep_lives(stream, supervisor, move |stream, context| {
             command::run(config.clone(), stream, context)
         }),
-        Config::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
+        SourceConfig::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }
         }),
-        Config::RtspPush(config) => keep_lives(stream, supervisor, move |stream, context| {
+        SourceConfig::RtspPush(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_push::run(&config, stream, context).await }
         }),
-        Config::Redirect(config) => keep_lives(stream, supervisor, move |stream, context| {
+        SourceConfig::Redirect(config) => keep_lives(stream, supervisor, move |stream, context| {
             redirect::run(config.clone(), stream, context)
         }),
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::raw::{self, Closed, Feed, Job, RawError, Tap};
-use super::run::Taken;
+use super::raw::{self, Closed, EncodeJob, EncoderQueue, RawError, RawTee};
+use super::run::CaptureStamp;
 use crate::base::fault::{Class, Fault};
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::EncoderSettings;
@@ -23,7 +23,7 @@ use draw::Scene;
 
 /// What the test picture looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct PatternConfig {
     /// Pixels across, 160 to 3840.
     pub width: u32,
     /// Pixels down, 120 to 2160.
@@ -34,7 +34,7 @@ pub struct Config {
     pub encode: EncoderSettings,
 }
 
-impl Default for Config {
+impl Default for PatternConfig {
     fn default() -> Self {
         Self { width: 1280, height: 720, fps: 25, encode: EncoderSettings::default() }
     }
@@ -53,16 +53,16 @@ impl Fault for PatternError {
 
 /// One run of the test picture; the supervisor calls it for every life of the source.
 pub(super) async fn run(
-    config: Config,
-    tap: Arc<Tap>,
+    config: PatternConfig,
+    tee: Arc<RawTee>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<PatternError>> {
-    let job = Job { settings: config.encode.clone(), fps: config.fps.into(), width: None };
+    let job = EncodeJob { settings: config.encode.clone(), fps: config.fps.into(), width: None };
     let clock = Arc::clone(&context.clock);
     let begun = clock.boot();
-    let take = move |feed: &Feed| paint(&config, begun, &clock, feed);
-    raw::run(job, tap, stream, context, take).await
+    let take = move |feed: &EncoderQueue| paint(&config, begun, &clock, feed);
+    raw::run(job, tee, stream, context, take).await
 }
 
 /// When frame `number` is due, counted from the first.
@@ -72,10 +72,10 @@ fn frame_time(number: u64, fps: u16) -> Duration {
 
 /// Draws until nobody takes the pictures any more.
 fn paint(
-    config: &Config,
+    config: &PatternConfig,
     begun: BootTime,
     clock: &SharedClock,
-    feed: &Feed,
+    feed: &EncoderQueue,
 ) -> Result<Infallible, PatternError> {
     let scene = Scene::new(config.width, config.height);
     let mut number = 0;
@@ -95,7 +95,7 @@ fn paint(
             scene.draw(&mut picture, number, wall);
             let captured = Captured { wall, source: ClockSource::Sender };
             let at = begun.after(frame_time(number, config.fps));
-            feed.put(picture, Taken { at, captured, lost_before })?;
+            feed.put(picture, CaptureStamp { at, captured, lost_before })?;
         }
         number += 1;
     }
@@ -107,7 +107,7 @@ mod tests {
     use crate::base::Stop;
     use crate::base::name::StreamName;
     use crate::base::time::SystemClock;
-    use crate::ingest::Taps;
+    use crate::ingest::RawTees;
     use crate::stream::{Allowance, Next, StreamState};
     use crate::supervise::Supervisor;
 
@@ -118,9 +118,9 @@ mod tests {
         let stream = Stream::new(StreamName::parse("t").unwrap(), "pattern", clock.wall());
         let mut reader = stream.bus().subscribe(Allowance::Viewer);
         let encode = EncoderSettings { bitrate_bps: 300_000, ..EncoderSettings::default() };
-        let config = Config { width: 320, height: 180, fps: 10, encode };
-        let source = super::super::Config::Pattern(config);
-        super::super::keep(source, Arc::clone(&stream), &Taps::default(), &supervisor);
+        let config = PatternConfig { width: 320, height: 180, fps: 10, encode };
+        let source = super::super::SourceConfig::Pattern(config);
+        super::super::keep(source, Arc::clone(&stream), &RawTees::default(), &supervisor);
         let mut last = None;
         let mut since_key = 0;
         for _ in 0..25 {

@@ -13,7 +13,7 @@ use crate::supervise::TaskContext;
 
 /// Where the stream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct RedirectConfig {
     /// `rtsp://host[:port]/path`, without user name and password.
     pub url: Url,
 }
@@ -34,7 +34,7 @@ impl Fault for RedirectError {
 
 /// One life: says where the stream is until it is told to stop.
 pub async fn run(
-    config: Config,
+    config: RedirectConfig,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RedirectError> {

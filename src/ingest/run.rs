@@ -16,7 +16,7 @@ use crate::stream::{Stream, StreamState};
 
 /// What is known of a picture besides its pixels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
+pub(crate) struct CaptureStamp {
     /// When the camera took it, which is its place on the timeline; not before the one before it.
     pub(super) at: BootTime,
     /// The same as a date.
@@ -26,7 +26,7 @@ pub(crate) struct Taken {
 }
 
 /// One run.
-pub(super) struct Run {
+pub(super) struct CaptureRun {
     stream: Arc<Stream>,
     id: RunId,
     params: Option<Arc<CodecParams>>,
@@ -38,7 +38,7 @@ pub(super) struct Run {
     lost: u16,
 }
 
-impl Run {
+impl CaptureRun {
     /// Begins a run of `stream`.
     pub(super) fn new(stream: Arc<Stream>) -> Self {
         let id = stream.begin_run();
@@ -50,7 +50,7 @@ impl Run {
     pub(super) fn publish(
         &mut self,
         encoded: Option<Encoded>,
-        taken: Taken,
+        taken: CaptureStamp,
     ) -> Result<(), ParamsError> {
         self.lost = self.lost.saturating_add(taken.lost_before);
         let Some(encoded) = encoded else { return Ok(()) };
@@ -114,13 +114,14 @@ pub(super) mod tests {
     use super::*;
     use crate::base::name::StreamName;
     use crate::base::time::WallTime;
-    use crate::encode::{Choice, EncoderSettings, Picture, RawFormat, VideoEncoder};
+    use crate::encode::{EncoderChoice, EncoderSettings, Picture, RawFormat, VideoEncoder};
     use crate::media::ClockSource;
     use crate::stream::{Allowance, Next, Subscriber};
 
     /// A key frame with its sets and two pictures behind it, of this width.
     pub(crate) fn film(width: u32) -> [Encoded; 3] {
-        let settings = EncoderSettings { encoder: Choice::Openh264, ..EncoderSettings::default() };
+        let settings =
+            EncoderSettings { encoder: EncoderChoice::Openh264, ..EncoderSettings::default() };
         let colours = crate::encode::Colours::BT709;
         let format = RawFormat { width, height: 96, fps: 25.0, colours };
         let mut encoder = VideoEncoder::open(settings, format).unwrap();
@@ -130,16 +131,16 @@ pub(super) mod tests {
         })
     }
 
-    fn taken(at_ms: u64, lost_before: u16) -> Taken {
+    fn taken(at_ms: u64, lost_before: u16) -> CaptureStamp {
         let captured = Captured { wall: WallTime::default(), source: ClockSource::Sender };
-        Taken { at: BootTime::from_millis(at_ms), captured, lost_before }
+        CaptureStamp { at: BootTime::from_millis(at_ms), captured, lost_before }
     }
 
-    fn begun() -> (Run, Arc<Stream>, Subscriber<AccessUnit>) {
+    fn begun() -> (CaptureRun, Arc<Stream>, Subscriber<AccessUnit>) {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "test", WallTime::default());
         let reader = stream.bus().subscribe(Allowance::Window);
-        (Run::new(Arc::clone(&stream)), stream, reader)
+        (CaptureRun::new(Arc::clone(&stream)), stream, reader)
     }
 
     async fn next(reader: &mut Subscriber<AccessUnit>) -> Arc<AccessUnit> {

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::raw::{self, Job, RawError, Tap};
+use super::raw::{self, EncodeJob, RawError, RawTee};
 use crate::base::fault::{Class, Fault};
 use crate::base::name::StreamName;
 use crate::encode::EncoderSettings;
@@ -15,7 +15,7 @@ use crate::supervise::TaskContext;
 
 /// What the sub-stream is like.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct SubstreamConfig {
     /// Whose pictures it shows.
     pub of: StreamName,
     /// Pixels across, never more than the main stream has; the height follows.
@@ -26,7 +26,7 @@ pub struct Config {
     pub encode: EncoderSettings,
 }
 
-impl Config {
+impl SubstreamConfig {
     /// How it is encoded unless said otherwise.
     #[must_use]
     pub fn settings() -> EncoderSettings {
@@ -46,11 +46,11 @@ impl Fault for NoCamera {
 
 /// One life of the sub-stream.
 pub(super) async fn run(
-    config: Config,
-    tap: Arc<Tap>,
+    config: SubstreamConfig,
+    tee: Arc<RawTee>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<NoCamera>> {
-    let job = Job { settings: config.encode, fps: config.fps, width: Some(config.width) };
-    raw::run_sub(job, tap, stream, context).await
+    let job = EncodeJob { settings: config.encode, fps: config.fps, width: Some(config.width) };
+    raw::run_sub(job, tee, stream, context).await
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use harness::run_well;
 use holdfast::encode::convert::JpegReader;
 use holdfast::encode::{
-    Choice, Colours, EncoderSettings, Picture, RawFormat, Scaler, VideoEncoder, scaled_height,
+    Colours, EncoderChoice, EncoderSettings, Picture, RawFormat, Scaler, VideoEncoder,
+    scaled_height,
 };
 
 const PICTURES: usize = 200;
@@ -98,7 +99,8 @@ fn jpegs(film: &[u8]) -> Vec<&[u8]> {
 
 fn holdfast(pictures: &[&[u8]], width: u32, height: u32) -> Cost {
     let format = RawFormat { width, height, fps: FPS.into(), colours: Colours::BT709 };
-    let settings = EncoderSettings { encoder: Choice::Openh264, ..EncoderSettings::default() };
+    let settings =
+        EncoderSettings { encoder: EncoderChoice::Openh264, ..EncoderSettings::default() };
     let mut encoder = VideoEncoder::open(settings, format).unwrap();
     let mut reader = JpegReader::default();
     let small = (SUB_WIDTH, scaled_height((width, height), SUB_WIDTH));

@@ -5,12 +5,12 @@
 //! file by `cat`. curl throws both away. All of it is in the page cache. Printed are the time to the
 //! first byte, the throughputs, and their ratio.
 
+#[path = "../support/reel/mod.rs"]
+mod capture;
 #[path = "../support/clock/mod.rs"]
 mod clock;
 #[path = "../support/harness/mod.rs"]
 mod harness;
-#[path = "../support/reel/mod.rs"]
-mod reel;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,9 +18,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use capture::{Film, Place, Ring};
 use harness::daemon::Daemon;
 use harness::{need, run_well, wait_for};
-use reel::{Film, Place, Ring};
 
 const FRAGMENTS: i64 = 100_000;
 const HOUR: i64 = 3_600;

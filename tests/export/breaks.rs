@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::capture::{Film, Place, Ring};
 use crate::clock::LongOn;
 use crate::door::{Setup, TestBox};
 use crate::harness::daemon::Daemon;
 use crate::harness::wait_for;
-use crate::reel::{Film, Place, Ring};
 use bytes::Bytes;
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,6 +2,8 @@
 
 #[path = "../support/atoms/mod.rs"]
 mod atoms;
+#[path = "../support/reel/mod.rs"]
+mod capture;
 #[path = "../support/clock/mod.rs"]
 mod clock;
 #[path = "../support/door/mod.rs"]
@@ -10,8 +12,6 @@ mod door;
 mod footage;
 #[path = "../support/harness/mod.rs"]
 mod harness;
-#[path = "../support/reel/mod.rs"]
-mod reel;
 
 mod breaks;
 mod jobs;

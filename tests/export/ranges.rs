@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::capture::{Film, Place, Ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::nginx::nginx;
 use crate::harness::{ffmpeg, frames, need, run, run_well};
-use crate::reel::{Film, Place, Ring};
 use holdfast::base::name::StreamName;
 use holdfast::base::time::WallTime;
 use holdfast::dvr::DvrError;

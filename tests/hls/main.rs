@@ -2,6 +2,8 @@
 
 #[path = "../support/barcode/mod.rs"]
 mod barcode;
+#[path = "../support/reel/mod.rs"]
+mod capture;
 #[path = "../support/clock/mod.rs"]
 mod clock;
 #[path = "../support/door/mod.rs"]
@@ -14,8 +16,6 @@ mod harness;
 mod players;
 #[path = "../support/playlist/mod.rs"]
 mod playlist;
-#[path = "../support/reel/mod.rs"]
-mod reel;
 
 mod foreign_players;
 mod low_latency;

@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use crate::capture::{Film, Place, Ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::wait_for;
 use crate::playlist::Media;
-use crate::reel::{Film, Place, Ring};
 use holdfast::media::codec::Law;
 
 const STREAM: &str = "[stream.gate]\n\

@@ -10,8 +10,8 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::ingest::rtsp_pull::{Config, Transport};
-use holdfast::ingest::{self, Taps, keep};
+use holdfast::ingest::rtsp_pull::{PullConfig, PullTransport};
+use holdfast::ingest::{self, RawTees, keep};
 use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
 use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use holdfast::supervise::Supervisor;
@@ -24,15 +24,20 @@ struct Pull {
 }
 
 impl Pull {
-    fn start(url: &str, transport: Transport) -> Self {
+    fn start(url: &str, transport: PullTransport) -> Self {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let password = Some(Secret::new(PASSWORD));
         let url = url::Url::parse(url).unwrap();
-        let config = Config::new(url, Some(USER.into()), password, transport).unwrap();
+        let config = PullConfig::new(url, Some(USER.into()), password, transport).unwrap();
         let reader = stream.bus().subscribe(Allowance::Window);
-        keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+        keep(
+            ingest::SourceConfig::RtspPull(config),
+            Arc::clone(&stream),
+            &RawTees::default(),
+            &supervisor,
+        );
         Self { stream, supervisor, reader }
     }
 
@@ -97,7 +102,7 @@ async fn assert_pictures_come_through(
     mount: &str,
     medium: &str,
     format: &str,
-    transport: Transport,
+    transport: PullTransport,
 ) -> Vec<Arc<AccessUnit>> {
     let camera = Camera::start();
     let mut pull = Pull::start(&camera.url(mount), transport);
@@ -116,7 +121,7 @@ async fn assert_pictures_come_through(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
-    let units = assert_pictures_come_through("h264", "h264.mp4", "h264", Transport::Tcp).await;
+    let units = assert_pictures_come_through("h264", "h264.mp4", "h264", PullTransport::Tcp).await;
     let source = aac_frames("h264.mp4");
     let audio = of(&units, Kind::Audio);
     let begin = source.iter().position(|frame| *frame == audio[0].data[..]).expect("it is there");
@@ -141,18 +146,18 @@ async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h264_comes_through_by_udp() {
-    assert_pictures_come_through("h264", "h264.mp4", "h264", Transport::Udp).await;
+    assert_pictures_come_through("h264", "h264.mp4", "h264", PullTransport::Udp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h265_comes_through_by_tcp() {
-    assert_pictures_come_through("h265", "h265.mp4", "hevc", Transport::Tcp).await;
+    assert_pictures_come_through("h265", "h265.mp4", "hevc", PullTransport::Tcp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b_frames_come_through_with_decoding_times() {
     let units =
-        assert_pictures_come_through("bframes", "bframes.mp4", "h264", Transport::Tcp).await;
+        assert_pictures_come_through("bframes", "bframes.mp4", "h264", PullTransport::Tcp).await;
     assert!(units.iter().any(|unit| unit.present.ticks > unit.decode.ticks));
     // Every picture keeps its own time: sorted, they stand one frame apart.
     let mut present: Vec<_> = units.iter().map(|unit| unit.present.ticks).collect();
@@ -164,7 +169,7 @@ async fn b_frames_come_through_with_decoding_times() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g711_comes_through_beside_the_picture() {
-    let units = assert_pictures_come_through("g711", "g711.mov", "h264", Transport::Tcp).await;
+    let units = assert_pictures_come_through("g711", "g711.mov", "h264", PullTransport::Tcp).await;
     let octets: Vec<u8> =
         of(&units, Kind::Audio).iter().flat_map(|unit| unit.data.to_vec()).collect();
     assert!(octets.len() > 8_000);
@@ -179,9 +184,14 @@ async fn a_wrong_password_is_told_in_plain_words() {
     let name = StreamName::parse("gate").unwrap();
     let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
     let password = Some(Secret::new("wrong"));
-    let config = Config::new(url, Some(USER.into()), password, Transport::Tcp).unwrap();
+    let config = PullConfig::new(url, Some(USER.into()), password, PullTransport::Tcp).unwrap();
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    keep(ingest::Config::RtspPull(config), Arc::clone(&stream), &Taps::default(), &supervisor);
+    keep(
+        ingest::SourceConfig::RtspPull(config),
+        Arc::clone(&stream),
+        &RawTees::default(),
+        &supervisor,
+    );
     let mut state = stream.watch_state();
     let told = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
@@ -195,7 +205,7 @@ async fn a_wrong_password_is_told_in_plain_words() {
 async fn a_camera_that_was_gone_comes_back_by_itself() {
     let camera = Camera::start();
     let port = camera.port();
-    let mut pull = Pull::start(&camera.url("h264"), Transport::Tcp);
+    let mut pull = Pull::start(&camera.url("h264"), PullTransport::Tcp);
     let mut units = pull.units(Duration::from_secs(2)).await;
     let before = units.last().unwrap().run;
     camera.kill();

@@ -10,8 +10,8 @@ use crate::harness::{need, wait_for};
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::ingest::command::{Bounds, Config};
-use holdfast::ingest::{self, Taps, keep};
+use holdfast::ingest::command::{CommandConfig, FrameTimeouts};
+use holdfast::ingest::{self, RawTees, keep};
 use holdfast::media::codec::Shape;
 use holdfast::media::{AccessUnit, nal};
 use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
@@ -26,17 +26,17 @@ struct Feed {
 
 impl Feed {
     fn start(command: &[&str]) -> Self {
-        Self::start_within(command, Bounds { first_frame: TIME_ENOUGH, idle: TIME_ENOUGH })
+        Self::start_within(command, FrameTimeouts { first_frame: TIME_ENOUGH, idle: TIME_ENOUGH })
     }
 
-    fn start_within(command: &[&str], bounds: Bounds) -> Self {
+    fn start_within(command: &[&str], bounds: FrameTimeouts) -> Self {
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "command", SystemClock.wall());
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let mut config = Config::new(command.iter().copied().map(str::to_owned).collect());
+        let mut config = CommandConfig::new(command.iter().copied().map(str::to_owned).collect());
         config.bounds = bounds;
         let reader = stream.bus().subscribe(Allowance::Window);
-        let taps = Taps::default();
-        keep(ingest::Config::Command(config), Arc::clone(&stream), &taps, &supervisor);
+        let taps = RawTees::default();
+        keep(ingest::SourceConfig::Command(config), Arc::clone(&stream), &taps, &supervisor);
         Self { stream, supervisor, reader }
     }
 
@@ -151,7 +151,7 @@ const NOISE: &str = "import random, sys\nnoise = random.Random(1).randbytes(1 <<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_goes_wrong_is_told_in_plain_words() {
-    let no_time = Bounds { first_frame: SECOND, idle: TIME_ENOUGH };
+    let no_time = FrameTimeouts { first_frame: SECOND, idle: TIME_ENOUGH };
     let feed = Feed::start_within(&["sleep", "1001"], no_time);
     assert_eq!(feed.reason().await, "no H.264 from sleep within 1 s");
     feed.supervisor.stop().await;
@@ -188,7 +188,7 @@ async fn a_program_that_hangs_is_ended_although_it_will_not() {
     let mark = "comment=holdfast-hangs";
     let film = ffmpeg(mark, &["-t", "1"]).join(" ");
     let script = format!("trap '' TERM; {film}; sleep 1002 >&2; exit");
-    let short = Bounds { first_frame: TIME_ENOUGH, idle: SECOND };
+    let short = FrameTimeouts { first_frame: TIME_ENOUGH, idle: SECOND };
     let mut feed = Feed::start_within(&["sh", "-c", &script], short);
     feed.units(25).await;
     let reason = feed.reason().await;

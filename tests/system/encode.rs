@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::harness::daemon::Daemon;
 use crate::harness::{ffmpeg, frames, run_well, wait_for};
 use holdfast::encode::{
-    Choice, Colours, EncoderSettings, Matrix, Picture, RawFormat, VideoEncoder,
+    Colours, EncoderChoice, EncoderSettings, Matrix, Picture, RawFormat, VideoEncoder,
 };
 use holdfast::media::nal;
 
@@ -81,7 +81,8 @@ const COLOURS: [([u8; 3], [[u8; 3]; 3]); 4] = [
 
 /// Encodes one colour as a key frame and writes it to `path` (ITU-T H.264 Annex B).
 fn encode(path: &Path, colours: Colours, yuv: [u8; 3]) {
-    let settings = EncoderSettings { encoder: Choice::Openh264, ..EncoderSettings::default() };
+    let settings =
+        EncoderSettings { encoder: EncoderChoice::Openh264, ..EncoderSettings::default() };
     let format = RawFormat { width: 320, height: 180, fps: 25.0, colours };
     let mut picture = Picture::black(320, 180);
     picture.fill(0, 0, 320, 180, yuv);

@@ -56,11 +56,11 @@ where
 #[derive(Default)]
 struct Line {
     text: String,
-    fields: Vec<(Field, Told)>,
+    fields: Vec<(Field, FieldValue)>,
 }
 
 /// The value of a field.
-enum Told {
+enum FieldValue {
     Text(String),
     Bool(bool),
     Signed(i64),
@@ -68,7 +68,7 @@ enum Told {
     Float(f64),
 }
 
-impl Told {
+impl FieldValue {
     fn as_value(&self) -> &dyn Value {
         match self {
             Self::Text(value) => value,
@@ -80,7 +80,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Quoted where it would not be seen to be one value.
@@ -95,7 +95,7 @@ impl fmt::Display for Told {
 }
 
 /// ` key=value` of each; what `log` adds to its events is none of the event's own.
-fn told(fields: &[(Field, Told)]) -> String {
+fn told(fields: &[(Field, FieldValue)]) -> String {
     let mut text = String::new();
     for (field, value) in fields.iter().filter(|(field, _)| !field.name().starts_with("log.")) {
         // A string takes everything.
@@ -105,7 +105,7 @@ fn told(fields: &[(Field, Told)]) -> String {
 }
 
 impl Line {
-    fn put(&mut self, field: &Field, value: Told) {
+    fn put(&mut self, field: &Field, value: FieldValue) {
         match (field.name(), value) {
             ("message", value) => self.text = value.to_string(),
             (_, value) if self.fields.len() < FIELDS_MAX => {
@@ -121,7 +121,7 @@ impl Visit for Line {
         if field.name() == "message" {
             self.text = format!("{value:?}");
         } else {
-            self.put(field, Told::Text(format!("{value:?}")));
+            self.put(field, FieldValue::Text(format!("{value:?}")));
         }
     }
 
@@ -129,24 +129,24 @@ impl Visit for Line {
         if field.name() == "message" {
             value.clone_into(&mut self.text);
         } else {
-            self.put(field, Told::Text(value.to_owned()));
+            self.put(field, FieldValue::Text(value.to_owned()));
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, Told::Bool(value));
+        self.put(field, FieldValue::Bool(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, Told::Signed(value));
+        self.put(field, FieldValue::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, Told::Unsigned(value));
+        self.put(field, FieldValue::Unsigned(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, Told::Float(value));
+        self.put(field, FieldValue::Float(value));
     }
 }
 

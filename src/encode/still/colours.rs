@@ -132,7 +132,7 @@ mod tests {
         let colours = Colours { matrix: Matrix::Bt601, full_range: true, ..Colours::BT709 };
         let format = RawFormat { width: 320, height: 180, fps: 25.0, colours };
         let settings = EncoderSettings {
-            encoder: crate::encode::Choice::Openh264,
+            encoder: crate::encode::EncoderChoice::Openh264,
             ..EncoderSettings::default()
         };
         let mut encoder = VideoEncoder::open(settings, format).unwrap();

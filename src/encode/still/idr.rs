@@ -53,7 +53,7 @@ pub(super) fn as_idr(nals: &[u8]) -> Option<Vec<u8>> {
 fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
     let rbsp = decode_nal(nal).ok()?;
     let mut from = ParameterReader { octets: &rbsp, at: 0 };
-    let mut to = Writer::default();
+    let mut to = ParameterWriter::default();
     let pps = header(&mut from, &mut to, nal[0] >> 5 & 3, context)?;
     if pps.entropy_coding_mode_flag {
         // What is left of the header, then ones up to the next octet (`cabac_alignment_one_bit`).
@@ -74,7 +74,7 @@ fn slice(nal: &[u8], context: &h264_reader::Context) -> Option<Vec<u8>> {
 /// Copies the header up to and with `dec_ref_pic_marking`, as that of an IDR picture.
 fn header<'a>(
     from: &mut ParameterReader<'_>,
-    to: &mut Writer,
+    to: &mut ParameterWriter,
     reference: u8,
     context: &'a h264_reader::Context,
 ) -> Option<&'a PicParameterSet> {
@@ -118,7 +118,7 @@ fn header<'a>(
 /// The order of output, which begins anew.
 fn order(
     from: &mut ParameterReader<'_>,
-    to: &mut Writer,
+    to: &mut ParameterWriter,
     sps: &SeqParameterSet,
     pps: &PicParameterSet,
     is_field: bool,
@@ -170,7 +170,7 @@ fn skip_marking(from: &mut ParameterReader<'_>) -> Option<()> {
 /// Copies `slice_qp_delta` and the deblocking of an I slice.
 fn rest_of_header(
     from: &mut ParameterReader<'_>,
-    to: &mut Writer,
+    to: &mut ParameterWriter,
     pps: &PicParameterSet,
 ) -> Option<()> {
     to.ue(from.ue()?);
@@ -243,12 +243,12 @@ impl ParameterReader<'_> {
 }
 
 #[derive(Default)]
-struct Writer {
+struct ParameterWriter {
     octets: Vec<u8>,
     used: u8,
 }
 
-impl Writer {
+impl ParameterWriter {
     fn bit(&mut self, bit: bool) {
         if self.used == 0 {
             self.octets.push(0);

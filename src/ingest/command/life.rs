@@ -12,12 +12,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::chatter::Chatter;
 use super::child::Child;
-use super::times::Times;
-use super::{CommandError, Config};
+use super::times::CommandTimes;
+use super::{CommandConfig, CommandError};
 use crate::base::limits::{SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW};
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SharedClock};
-use crate::ingest::rtp::{FloodGate, Frame, LaneSpec, Now, Progress, Run, Stamp};
+use crate::ingest::rtp::{
+    FloodGate, FrameProgress, Now, RtpFrame, RtpStamp, RunBuilder, TrackSpec,
+};
 use crate::media::codec::VIDEO_CLOCK_RATE;
 use crate::media::{CodecParams, Kind};
 use crate::stream::Stream;
@@ -30,8 +32,8 @@ const LOOK_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 const READ_BYTES: usize = 64 << 10;
 
 /// One life of the source.
-pub(super) struct Life {
-    config: Config,
+pub(super) struct CommandRun {
+    config: CommandConfig,
     stream: Arc<Stream>,
     clock: SharedClock,
     heartbeat: Heartbeat,
@@ -42,8 +44,8 @@ pub(super) struct Life {
 /// What becomes of the bytes.
 struct Pictures {
     splitter: Splitter,
-    times: Times,
-    run: Run,
+    times: CommandTimes,
+    run: RunBuilder,
     gate: FloodGate,
     /// When the unit that is gathered began to arrive.
     begun: BootTime,
@@ -52,9 +54,9 @@ struct Pictures {
     heard: bool,
 }
 
-impl Life {
+impl CommandRun {
     pub(super) fn new(
-        config: Config,
+        config: CommandConfig,
         stream: Arc<Stream>,
         context: &TaskContext,
         stop: Arc<AtomicBool>,
@@ -157,13 +159,13 @@ fn ready_now(file: &impl AsFd) -> bool {
 }
 
 impl Pictures {
-    fn new(life: &Life) -> Self {
-        let track = LaneSpec { kind: Kind::Video, clock_rate: VIDEO_CLOCK_RATE, params: None };
+    fn new(life: &CommandRun) -> Self {
+        let track = TrackSpec { kind: Kind::Video, clock_rate: VIDEO_CLOCK_RATE, params: None };
         let now = life.clock.boot();
         Self {
             splitter: Splitter::default(),
-            times: Times::default(),
-            run: Run::new(Arc::clone(&life.stream), Arc::clone(&life.config.end), &[track]),
+            times: CommandTimes::default(),
+            run: RunBuilder::new(Arc::clone(&life.stream), Arc::clone(&life.config.end), &[track]),
             gate: FloodGate::new(SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW),
             begun: now,
             newest: now,
@@ -171,7 +173,7 @@ impl Pictures {
         }
     }
 
-    fn receive(&mut self, life: &Life, bytes: &[u8]) -> Result<(), CommandError> {
+    fn receive(&mut self, life: &CommandRun, bytes: &[u8]) -> Result<(), CommandError> {
         let now = Now { boot: life.clock.boot(), wall: life.clock.wall() };
         if !self.gate.pass(now.boot, bytes.len()) {
             return Err(CommandError::Flooded { program: life.program() });
@@ -185,7 +187,7 @@ impl Pictures {
     }
 
     /// Publishes a unit, which began to arrive when the one before it was cut.
-    fn publish(&mut self, life: &Life, unit: Unit, now: Now) -> Result<(), CommandError> {
+    fn publish(&mut self, life: &CommandRun, unit: Unit, now: Now) -> Result<(), CommandError> {
         if unit.is_reordered {
             return Err(CommandError::Reordered { program: life.program() });
         }
@@ -198,15 +200,16 @@ impl Pictures {
         let now = Now { boot: arrived, wall: now.wall.offset_nanos(-late) };
         let nanos = i64::try_from(self.times.place(arrived).as_nanos()).unwrap_or(i64::MAX);
         let ticks = MediaTime::from_nanos(nanos, VIDEO_CLOCK_RATE).ticks;
-        let frame = Frame { stamp: Stamp { ticks, elapsed: 0 }, loss: unit.lost, data: unit.data };
-        if self.run.place(0, frame, now) == Progress::Frame {
+        let frame =
+            RtpFrame { stamp: RtpStamp { ticks, elapsed: 0 }, loss: unit.lost, data: unit.data };
+        if self.run.place(0, frame, now) == FrameProgress::Frame {
             self.newest = life.clock.boot();
         }
         Ok(())
     }
 
     /// Whether pictures fail to come.
-    fn check_overdue(&self, life: &mut Life) -> Result<(), CommandError> {
+    fn check_overdue(&self, life: &mut CommandRun) -> Result<(), CommandError> {
         let now = life.clock.boot();
         let silent: Duration = now.since(self.newest);
         let bounds = life.config.bounds;

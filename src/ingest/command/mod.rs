@@ -39,32 +39,33 @@ use crate::base::limits::{
 use crate::media::codec::ParamsError;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
-use life::Life;
+use life::CommandRun;
 
 /// Which program.
 #[derive(Clone)]
-pub struct Config {
+pub struct CommandConfig {
     /// The program and its arguments; never empty. They may hold passwords.
     pub command: Vec<String>,
     /// How long the first picture, and every further one, may take; tests make them shorter.
     #[doc(hidden)]
-    pub bounds: Bounds,
+    pub bounds: FrameTimeouts,
     end: Arc<TimelineEnd>,
 }
 
 /// How long pictures are waited for.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct FrameTimeouts {
     pub first_frame: Duration,
     pub idle: Duration,
 }
 
-impl Config {
+impl CommandConfig {
     /// Runs `command`, which is not empty.
     #[must_use]
     pub fn new(command: Vec<String>) -> Self {
-        let bounds = Bounds { first_frame: PULL_FIRST_FRAME_TIME_MAX, idle: PULL_IDLE_TIME_MAX };
+        let bounds =
+            FrameTimeouts { first_frame: PULL_FIRST_FRAME_TIME_MAX, idle: PULL_IDLE_TIME_MAX };
         Self { command, bounds, end: Arc::default() }
     }
 
@@ -74,19 +75,19 @@ impl Config {
     }
 }
 
-impl std::fmt::Debug for Config {
+impl std::fmt::Debug for CommandConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("program", &self.program()).finish_non_exhaustive()
     }
 }
 
-impl PartialEq for Config {
+impl PartialEq for CommandConfig {
     fn eq(&self, other: &Self) -> bool {
         (&self.command, self.bounds) == (&other.command, other.bounds)
     }
 }
 
-impl Eq for Config {}
+impl Eq for CommandConfig {}
 
 /// Why the program gives no pictures.
 #[derive(Debug, thiserror::Error)]
@@ -182,13 +183,13 @@ impl Fault for CommandError {
 
 /// One life: runs the program and publishes what it sends until something ends it.
 pub(super) async fn run(
-    config: Config,
+    config: CommandConfig,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, CommandError> {
     let stop = StopOnDrop(Arc::default());
     let (tell, mut told) = oneshot::channel();
-    let life = Life::new(config, stream, &context, Arc::clone(&stop.0));
+    let life = CommandRun::new(config, stream, &context, Arc::clone(&stop.0));
     // The thread that starts the child stays as long as the child does: the kernel takes its end
     // for the parent's death.
     thread::Builder::new()

@@ -24,7 +24,7 @@ const USUAL: Duration = Duration::from_millis(40);
 
 /// The times of one run, in nanoseconds.
 #[derive(Debug, Default)]
-pub(super) struct Times {
+pub(super) struct CommandTimes {
     /// Where the last picture was put, and when it arrived.
     last: Option<(i64, i64)>,
     first: i64,
@@ -32,7 +32,7 @@ pub(super) struct Times {
     distance: i64,
 }
 
-impl Times {
+impl CommandTimes {
     /// Where the next picture, which `arrived` now, stands; always behind the one before it.
     pub(super) fn place(&mut self, arrived: BootTime) -> BootTime {
         let arrived = i64::try_from(arrived.as_nanos()).unwrap_or(i64::MAX / 2);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn placed(arrivals_ms: impl IntoIterator<Item = u64>) -> Vec<i64> {
-        let mut times = Times::default();
+        let mut times = CommandTimes::default();
         let micros = |at: BootTime| i64::try_from(at.as_nanos() / 1_000).unwrap();
         arrivals_ms.into_iter().map(|ms| micros(times.place(BootTime::from_millis(ms)))).collect()
     }

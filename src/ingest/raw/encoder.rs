@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::feed::{Feed, Next};
+use super::encoder_queue::{EncoderQueue, QueuedFrame};
 use super::pace::Change;
-use super::{Job, RawError};
+use super::{EncodeJob, RawError};
 use crate::base::fault::Fault;
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::{Colours, Encoded, Picture, RawFormat, Scaler, VideoEncoder, scaled_height};
-use crate::ingest::run::{Run, Taken};
+use crate::ingest::run::{CaptureRun, CaptureStamp};
 use crate::stream::{Encoding, Stream};
 use crate::supervise::{Heartbeat, TaskContext};
 
 /// One run of an encoder.
-pub(super) struct Encoder {
-    job: Job,
-    feed: Feed,
+pub(super) struct EncoderRun {
+    job: EncodeJob,
+    feed: EncoderQueue,
     stream: Arc<Stream>,
-    run: Run,
+    run: CaptureRun,
     clock: SharedClock,
     heartbeat: Heartbeat,
     bench: Option<Bench>,
@@ -43,12 +43,17 @@ fn kind(picture: &Picture) -> Kind {
     (picture.width(), picture.height(), picture.colours())
 }
 
-impl Encoder {
-    pub(super) fn new(job: Job, feed: Feed, stream: Arc<Stream>, context: &TaskContext) -> Self {
+impl EncoderRun {
+    pub(super) fn new(
+        job: EncodeJob,
+        feed: EncoderQueue,
+        stream: Arc<Stream>,
+        context: &TaskContext,
+    ) -> Self {
         Self {
             job,
             feed,
-            run: Run::new(Arc::clone(&stream)),
+            run: CaptureRun::new(Arc::clone(&stream)),
             stream,
             clock: Arc::clone(&context.clock),
             heartbeat: context.heartbeat.clone(),
@@ -66,12 +71,13 @@ impl Encoder {
         RawError::Stopped
     }
 
-    fn one<E: Fault>(&mut self, next: Next) -> Result<(), RawError<E>> {
+    fn one<E: Fault>(&mut self, next: QueuedFrame) -> Result<(), RawError<E>> {
         self.heartbeat.beat();
         let begun = self.clock.boot();
         let encoded = self.encode(&next)?;
         if !self.feed.is_closed() {
-            self.run.publish(encoded, Taken { lost_before: next.lost, ..next.shot.taken })?;
+            self.run
+                .publish(encoded, CaptureStamp { lost_before: next.lost, ..next.shot.taken })?;
         }
         if let Some(change) = self.feed.encoded(begun) {
             self.adjust(change)?;
@@ -79,7 +85,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn encode<E: Fault>(&mut self, next: &Next) -> Result<Option<Encoded>, RawError<E>> {
+    fn encode<E: Fault>(&mut self, next: &QueuedFrame) -> Result<Option<Encoded>, RawError<E>> {
         let picture = &next.shot.picture;
         let bench = match self.bench.take() {
             Some(bench) if bench.kind == kind(picture) => bench,

@@ -2,11 +2,11 @@
 //!
 //! Owns: the way of a picture from whoever takes it to [`Stream::publish`], and what becomes of it
 //! when there is no time to encode it. Does not own: cameras; a source brings a function that takes
-//! pictures and puts them into a [`Feed`], on a thread of its own.
+//! pictures and puts them into a [`EncoderQueue`], on a thread of its own.
 //!
 //! ```text
 //! source's thread:  feed.wants()?  make the picture  feed.put() ─┬─► encoder's thread ─► Stream
-//!                                                                └─► Tap ─► sub-stream: the same, smaller
+//!                                                                └─► RawTee ─► sub-stream: the same, smaller
 //! ```
 //!
 //! Invariants:
@@ -20,9 +20,9 @@
 //!    [`END_TIME_MAX`].
 
 mod encoder;
-mod feed;
+mod encoder_queue;
 mod pace;
-mod tap;
+mod tee;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,24 +32,24 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use tap::Taps;
+pub use tee::RawTees;
 
-pub(crate) use feed::{Closed, Feed};
-pub(crate) use tap::Tap;
+pub(crate) use encoder_queue::{Closed, EncoderQueue};
+pub(crate) use tee::RawTee;
 
 use crate::base::fault::{Class, Fault};
 use crate::encode::{EncodeError, EncoderSettings};
 use crate::media::codec::ParamsError;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
-use encoder::Encoder;
+use encoder::EncoderRun;
 
 /// How long the threads of a run may take to end.
 const END_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What is made of raw pictures.
 #[derive(Clone, Debug)]
-pub(crate) struct Job {
+pub(crate) struct EncodeJob {
     /// How they are encoded.
     pub(crate) settings: EncoderSettings,
     /// Pictures per second that the camera brings.
@@ -91,20 +91,20 @@ impl<E: Fault> Fault for RawError<E> {
 }
 
 /// One life of a source: `take` puts pictures into the feed, until it fails or the feed is closed;
-/// they are encoded, published, and shared through `tap`.
+/// they are encoded, published, and shared through `tee`.
 pub(crate) async fn run<E, F>(
-    job: Job,
-    tap: Arc<Tap>,
+    job: EncodeJob,
+    tee: Arc<RawTee>,
     stream: Arc<Stream>,
     context: TaskContext,
     take: F,
 ) -> Result<Infallible, RawError<E>>
 where
     E: Fault,
-    F: FnOnce(&Feed) -> Result<Infallible, E> + Send + 'static,
+    F: FnOnce(&EncoderQueue) -> Result<Infallible, E> + Send + 'static,
 {
-    let feed = Feed::new(job.fps, Arc::clone(&context.clock), Some(tap));
-    let mut threads = Threads::new(&stream);
+    let feed = EncoderQueue::new(job.fps, Arc::clone(&context.clock), Some(tee));
+    let mut threads = EncodeThreads::new(&stream);
     threads.encode(job, &feed, &stream, &context)?;
     let shots = feed.clone();
     threads.start("takes", move || {
@@ -114,28 +114,28 @@ where
     Err(threads.ended(feed, &stream, context).await)
 }
 
-/// One life of a sub-stream: what `tap` gives is made smaller, encoded and published.
+/// One life of a sub-stream: what `tee` gives is made smaller, encoded and published.
 pub(crate) async fn run_sub<E: Fault>(
-    job: Job,
-    tap: Arc<Tap>,
+    job: EncodeJob,
+    tee: Arc<RawTee>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<E>> {
-    let feed = Feed::new(job.fps, Arc::clone(&context.clock), None);
-    let mut threads = Threads::new(&stream);
+    let feed = EncoderQueue::new(job.fps, Arc::clone(&context.clock), None);
+    let mut threads = EncodeThreads::new(&stream);
     threads.encode(job, &feed, &stream, &context)?;
-    tap.lead_to(feed.clone());
+    tee.lead_to(feed.clone());
     Err(threads.ended(feed, &stream, context).await)
 }
 
 /// The threads of one life, each of which says why it ended.
-struct Threads<E> {
+struct EncodeThreads<E> {
     name: String,
     tell: Option<mpsc::Sender<RawError<E>>>,
     told: mpsc::Receiver<RawError<E>>,
 }
 
-impl<E: Fault> Threads<E> {
+impl<E: Fault> EncodeThreads<E> {
     fn new(stream: &Stream) -> Self {
         let (tell, told) = mpsc::channel(2);
         Self { name: stream.name().to_string(), tell: Some(tell), told }
@@ -143,12 +143,12 @@ impl<E: Fault> Threads<E> {
 
     fn encode(
         &mut self,
-        job: Job,
-        feed: &Feed,
+        job: EncodeJob,
+        feed: &EncoderQueue,
         stream: &Arc<Stream>,
         context: &TaskContext,
     ) -> Result<(), RawError<E>> {
-        let encoder = Encoder::new(job, feed.clone(), Arc::clone(stream), context);
+        let encoder = EncoderRun::new(job, feed.clone(), Arc::clone(stream), context);
         self.start("encodes", move || encoder.run())
     }
 
@@ -168,7 +168,12 @@ impl<E: Fault> Threads<E> {
     }
 
     /// Waits for the first to end, or the order to, and sees that the others do.
-    async fn ended(mut self, feed: Feed, stream: &Stream, context: TaskContext) -> RawError<E> {
+    async fn ended(
+        mut self,
+        feed: EncoderQueue,
+        stream: &Stream,
+        context: TaskContext,
+    ) -> RawError<E> {
         self.tell = None;
         let ended = tokio::select! {
             biased;

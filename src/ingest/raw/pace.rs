@@ -29,7 +29,7 @@ const PROVEN: Duration = Duration::from_secs(30);
 
 /// The part of the work that takes time. They go on beside each other, so the longest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum EncodeStage {
     /// Making a raw picture of what the camera sends.
     Prepare,
     /// Encoding it.
@@ -45,13 +45,13 @@ pub(super) struct Change {
 
 /// Decides which pictures of one camera are taken.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct EncodePace {
     /// From one picture of the camera to the next.
     interval: Duration,
     divisor: u32,
     /// Pictures left out since the last one taken.
     left_out: u32,
-    window: Window,
+    window: PaceWindow,
     /// Since when there would have been room for a step up.
     calm_since: Option<BootTime>,
     calm: Duration,
@@ -59,7 +59,7 @@ pub(super) struct Pace {
 }
 
 #[derive(Debug, Default)]
-struct Window {
+struct PaceWindow {
     begun: Option<BootTime>,
     taken: u32,
     missed: u32,
@@ -72,14 +72,14 @@ struct Spent {
     time: Duration,
 }
 
-impl Pace {
+impl EncodePace {
     /// Takes all pictures of a camera that brings one every `interval`.
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval: interval.max(Duration::from_millis(1)),
             divisor: 1,
             left_out: DIVISOR_MAX,
-            window: Window::default(),
+            window: PaceWindow::default(),
             calm_since: None,
             calm: CALM_MIN,
             raised: None,
@@ -108,7 +108,7 @@ impl Pace {
     }
 
     /// Counts the time that one picture took.
-    pub(super) fn spent(&mut self, stage: Stage, time: Duration) {
+    pub(super) fn spent(&mut self, stage: EncodeStage, time: Duration) {
         let spent = &mut self.window.stages[stage as usize];
         spent.pictures += 1;
         spent.time = spent.time.saturating_add(time);
@@ -139,7 +139,7 @@ impl Pace {
         (from != self.divisor).then_some(Change { from, to: self.divisor })
     }
 
-    fn lower(&mut self, seen: &Window, now: BootTime) {
+    fn lower(&mut self, seen: &PaceWindow, now: BootTime) {
         let failed = self.raised.take().is_some_and(|at| now.since(at) < PROVEN);
         self.calm = if failed { (self.calm * 2).min(CALM_MAX) } else { CALM_MIN };
         self.calm_since = None;
@@ -149,7 +149,7 @@ impl Pace {
         self.divisor = fits.max(self.divisor + 1).min(DIVISOR_MAX);
     }
 
-    fn has_room(&self, seen: &Window) -> bool {
+    fn has_room(&self, seen: &PaceWindow) -> bool {
         let time = self.interval.as_nanos() * u128::from(self.divisor - 1);
         seen.taken > 0 && seen.work().as_nanos() * 100 <= time * ROOM_PERCENT
     }
@@ -164,7 +164,7 @@ impl Pace {
     }
 }
 
-impl Window {
+impl PaceWindow {
     /// The time of one picture in the longest stage, on average.
     fn work(&self) -> Duration {
         let mean = |spent: &Spent| spent.time.checked_div(spent.pictures).unwrap_or_default();
@@ -182,7 +182,7 @@ mod tests {
 
     /// A camera of 25 pictures per second and an encoder of which one picture may wait.
     struct Studio {
-        pace: Pace,
+        pace: EncodePace,
         now_ms: u64,
         busy_until_us: u64,
         waiting: bool,
@@ -194,7 +194,7 @@ mod tests {
     impl Studio {
         fn new() -> Self {
             Self {
-                pace: Pace::new(Duration::from_millis(40)),
+                pace: EncodePace::new(Duration::from_millis(40)),
                 now_ms: 0,
                 busy_until_us: 0,
                 waiting: false,
@@ -230,7 +230,7 @@ mod tests {
 
         fn encode(&mut self, from_us: u64, work_us: u64) {
             self.busy_until_us = from_us + work_us;
-            self.pace.spent(Stage::Encode, Duration::from_micros(work_us));
+            self.pace.spent(EncodeStage::Encode, Duration::from_micros(work_us));
         }
     }
 

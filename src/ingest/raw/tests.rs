@@ -7,7 +7,7 @@ use crate::base::Stop;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, SharedClock, SystemClock};
 use crate::encode::{Colours, Matrix};
-use crate::ingest::run::Taken;
+use crate::ingest::run::CaptureStamp;
 use crate::ingest::{self, substream};
 use crate::media::codec::Shape;
 use crate::media::{AccessUnit, Captured, ClockSource};
@@ -27,7 +27,7 @@ impl Fault for Broke {
 /// A house with a main stream and its sub-stream.
 struct House {
     supervisor: Supervisor,
-    taps: Taps,
+    tees: RawTees,
     main: Arc<Stream>,
     sub: Arc<Stream>,
 }
@@ -39,7 +39,7 @@ impl House {
             |name| Stream::new(StreamName::parse(name).unwrap(), "test", SystemClock.wall());
         Self {
             supervisor: Supervisor::new(Stop::new(), clock),
-            taps: Taps::default(),
+            tees: RawTees::default(),
             main: stream("main"),
             sub: stream("main-sub"),
         }
@@ -47,33 +47,33 @@ impl House {
 
     /// Keeps a camera that brings 25 pictures of 320x180 per second, until `alive` of them are out.
     fn keep_main(&self, alive: u64) {
-        let (stream, tap) = (Arc::clone(&self.main), self.taps.of(self.main.name()));
+        let (stream, tee) = (Arc::clone(&self.main), self.tees.of(self.main.name()));
         let lives = Arc::new(AtomicU64::new(0));
         self.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-            let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
+            let job = EncodeJob { settings: EncoderSettings::default(), fps: 25.0, width: None };
             // The first life breaks; the second lasts.
             let life = lives.fetch_add(1, Relaxed);
             let alive = if life == 0 { alive } else { u64::MAX };
-            let take = move |feed: &Feed| camera(feed, alive);
-            run(job, Arc::clone(&tap), Arc::clone(&stream), context, take)
+            let take = move |feed: &EncoderQueue| camera(feed, alive);
+            run(job, Arc::clone(&tee), Arc::clone(&stream), context, take)
         });
     }
 
     fn keep_sub(&self) -> Supervisor {
-        let config = substream::Config {
+        let config = substream::SubstreamConfig {
             of: self.main.name().clone(),
             width: 160,
             fps: 25.0,
-            encode: substream::Config::settings(),
+            encode: substream::SubstreamConfig::settings(),
         };
         let scope = self.supervisor.child();
         let sub = Arc::clone(&self.sub);
-        ingest::keep(ingest::Config::Substream(config), sub, &self.taps, &scope);
+        ingest::keep(ingest::SourceConfig::Substream(config), sub, &self.tees, &scope);
         scope
     }
 }
 
-fn camera(feed: &Feed, alive: u64) -> Result<Infallible, Broke> {
+fn camera(feed: &EncoderQueue, alive: u64) -> Result<Infallible, Broke> {
     let clock = SystemClock;
     for n in 0..alive {
         thread::sleep(Duration::from_millis(40));
@@ -81,7 +81,7 @@ fn camera(feed: &Feed, alive: u64) -> Result<Infallible, Broke> {
             let mut picture = feed.canvas(320, 180);
             picture.fill(0, 0, 320, 180, [u8::try_from(n % 200).unwrap(), 128, 128]);
             let captured = Captured { wall: clock.wall(), source: ClockSource::Sender };
-            let taken = Taken { at: clock.boot(), captured, lost_before: 0 };
+            let taken = CaptureStamp { at: clock.boot(), captured, lost_before: 0 };
             if feed.put(picture, taken).is_err() {
                 break;
             }
@@ -148,17 +148,17 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
 async fn pictures_in_other_colours_are_told_with_a_key_frame() {
     let house = House::new();
     let mut reader = house.main.bus().subscribe(Allowance::Window);
-    let (stream, tap) = (Arc::clone(&house.main), house.taps.of(house.main.name()));
+    let (stream, tee) = (Arc::clone(&house.main), house.tees.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-        let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
+        let job = EncodeJob { settings: EncoderSettings::default(), fps: 25.0, width: None };
         let bt601 = Colours { matrix: Matrix::Bt601, ..Colours::BT709 };
         // A run may change over, and so may the next run: the sets say so either way.
-        let take = move |feed: &Feed| {
+        let take = move |feed: &EncoderQueue| {
             colourful(feed, Colours::BT709, 10);
             colourful(feed, bt601, 30);
             Err::<Infallible, _>(Broke)
         };
-        run(job, Arc::clone(&tap), Arc::clone(&stream), context, take)
+        run(job, Arc::clone(&tee), Arc::clone(&stream), context, take)
     });
     let units = units(&mut reader, 25).await;
     house.supervisor.stop().await;
@@ -169,14 +169,14 @@ async fn pictures_in_other_colours_are_told_with_a_key_frame() {
 }
 
 /// Puts so many pictures in these colours.
-fn colourful(feed: &Feed, colours: Colours, count: u16) {
+fn colourful(feed: &EncoderQueue, colours: Colours, count: u16) {
     for _ in 0..count {
         thread::sleep(Duration::from_millis(40));
         if feed.wants() {
             let mut picture = feed.canvas(320, 180);
             picture.set_colours(colours);
             let captured = Captured { wall: SystemClock.wall(), source: ClockSource::Sender };
-            let taken = Taken { at: SystemClock.boot(), captured, lost_before: 0 };
+            let taken = CaptureStamp { at: SystemClock.boot(), captured, lost_before: 0 };
             let _ = feed.put(picture, taken);
         }
     }
@@ -184,10 +184,10 @@ fn colourful(feed: &Feed, colours: Colours, count: u16) {
 
 #[test]
 fn a_picture_that_waits_too_long_gives_way_and_is_counted() {
-    let feed = Feed::new(25.0, Arc::new(SystemClock), None);
+    let feed = EncoderQueue::new(25.0, Arc::new(SystemClock), None);
     let put = |lost_before| {
         let captured = Captured { wall: SystemClock.wall(), source: ClockSource::Arrival };
-        let taken = Taken { at: BootTime::default(), captured, lost_before };
+        let taken = CaptureStamp { at: BootTime::default(), captured, lost_before };
         assert!(feed.wants());
         feed.put(feed.canvas(160, 120), taken)
     };
@@ -205,11 +205,12 @@ fn a_picture_that_waits_too_long_gives_way_and_is_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_that_panics_ends_its_own_run_and_says_so() {
     let house = House::new();
-    let (stream, tap) = (Arc::clone(&house.main), house.taps.of(house.main.name()));
+    let (stream, tee) = (Arc::clone(&house.main), house.tees.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
-        let job = Job { settings: EncoderSettings::default(), fps: 25.0, width: None };
-        let take = |_: &Feed| -> Result<Infallible, Broke> { panic!("a driver nobody knows") };
-        run(job, Arc::clone(&tap), Arc::clone(&stream), context, take)
+        let job = EncodeJob { settings: EncoderSettings::default(), fps: 25.0, width: None };
+        let take =
+            |_: &EncoderQueue| -> Result<Infallible, Broke> { panic!("a driver nobody knows") };
+        run(job, Arc::clone(&tee), Arc::clone(&stream), context, take)
     });
     let said = async {
         loop {

@@ -32,7 +32,7 @@ const LEAP_BACK_NANOS: i64 = 2_000_000_000;
 
 /// An RTP time that no longer wraps.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp {
+pub(crate) struct RtpStamp {
     /// Unwrapped RTP time, in ticks of the track.
     pub(crate) ticks: i64,
     /// Ticks since the place that RTP-Info names; zero when there is none.
@@ -50,7 +50,7 @@ pub(crate) struct Now {
 
 /// Where a unit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Placed {
+pub(crate) struct PlacedUnit {
     /// Presentation time on the stream's timeline, in ticks of the track.
     pub(crate) present: i64,
     /// When it was captured.
@@ -78,13 +78,13 @@ struct TrackClock {
     offset: Option<i64>,
     /// Ticks that are still to be slid through.
     slide: i64,
-    last: Option<(Stamp, BootTime)>,
-    report: Option<Report>,
+    last: Option<(RtpStamp, BootTime)>,
+    report: Option<SenderClock>,
 }
 
 /// What the newest sender report says: this RTP time is that date.
 #[derive(Clone, Copy, Debug)]
-struct Report {
+struct SenderClock {
     ticks: i64,
     wall: WallTime,
 }
@@ -97,7 +97,7 @@ impl RunClock {
     }
 
     /// Places a unit of `track` that arrived at `now`.
-    pub(crate) fn place(&mut self, track: usize, stamp: Stamp, now: Now) -> Placed {
+    pub(crate) fn place(&mut self, track: usize, stamp: RtpStamp, now: Now) -> PlacedUnit {
         let mut leapt = false;
         if self.tracks[track].offset.is_none() {
             self.tracks[track].offset = Some(self.first_offset(track, stamp, now.boot));
@@ -111,7 +111,7 @@ impl RunClock {
         clock.last = Some((stamp, now.boot));
         let present = clock.offset.unwrap_or(0).saturating_add(stamp.ticks);
         let captured = self.captured(track, stamp, now.wall);
-        Placed { present, captured, leapt }
+        PlacedUnit { present, captured, leapt }
     }
 
     /// Takes a sender report: RTP time `ticks` of `track` is the date `ntp`.
@@ -120,7 +120,7 @@ impl RunClock {
             return; // a sender without a clock says zero, RFC 3550 §6.4.1
         }
         let wall = WallTime::from_ntp(ntp, now.wall);
-        self.tracks[track].report = Some(Report { ticks, wall });
+        self.tracks[track].report = Some(SenderClock { ticks, wall });
         self.align();
     }
 
@@ -131,7 +131,7 @@ impl RunClock {
         is_news
     }
 
-    fn first_offset(&self, track: usize, stamp: Stamp, arrived: BootTime) -> i64 {
+    fn first_offset(&self, track: usize, stamp: RtpStamp, arrived: BootTime) -> i64 {
         let rate = self.tracks[track].rate;
         let by_arrival = nanos(arrived.max(self.floor));
         let near = |at: &i64, most: i64| at.saturating_sub(by_arrival).saturating_abs() <= most;
@@ -143,7 +143,7 @@ impl RunClock {
 
     /// Where the sender reports put a track's first unit, in nanoseconds, when those of another
     /// track that is placed are there too (RFC 3550 §6.4.1).
-    fn by_reports(&self, track: usize, stamp: Stamp) -> Option<i64> {
+    fn by_reports(&self, track: usize, stamp: RtpStamp) -> Option<i64> {
         let own = &self.tracks[track];
         let report = own.report?;
         let zero = self.tracks.iter().find_map(TrackClock::zero_of_wall)?;
@@ -152,7 +152,7 @@ impl RunClock {
     }
 
     /// Where RTP-Info puts a track's first unit, in nanoseconds, when another track is placed.
-    fn by_rtp_info(&self, track: usize, stamp: Stamp) -> Option<i64> {
+    fn by_rtp_info(&self, track: usize, stamp: RtpStamp) -> Option<i64> {
         let other = self.tracks.iter().find(|other| other.offset.is_some())?;
         let (other_stamp, _) = other.last?;
         // Without RTP-Info each track counts from its own first packet, which says nothing.
@@ -179,7 +179,7 @@ impl RunClock {
         }
     }
 
-    fn captured(&mut self, track: usize, stamp: Stamp, arrived: WallTime) -> Captured {
+    fn captured(&mut self, track: usize, stamp: RtpStamp, arrived: WallTime) -> Captured {
         let by_arrival = Captured { wall: arrived, source: ClockSource::Arrival };
         let clock = &mut self.tracks[track];
         let Some(report) = clock.report else { return by_arrival };
@@ -201,7 +201,7 @@ impl TrackClock {
     }
 
     /// The offset after a leap of the camera's clock; `None` when it did not leap.
-    fn leap(&self, stamp: Stamp, arrived: BootTime) -> Option<i64> {
+    fn leap(&self, stamp: RtpStamp, arrived: BootTime) -> Option<i64> {
         let (last, last_arrived) = self.last?;
         let passed = nanos(arrived).saturating_sub(nanos(last_arrived));
         let by = MediaTime { ticks: stamp.ticks.saturating_sub(last.ticks), rate: self.rate };
@@ -214,7 +214,7 @@ impl TrackClock {
     }
 
     /// Slides a little of what is left, in proportion to the time that passed.
-    fn slide_by(&mut self, stamp: Stamp) {
+    fn slide_by(&mut self, stamp: RtpStamp) {
         let Some((last, _)) = self.last else { return };
         let most = stamp.ticks.saturating_sub(last.ticks).max(0) / SLIDE_ONE_IN;
         let step = self.slide.clamp(-most, most);
@@ -253,8 +253,8 @@ mod tests {
         Now { boot: BootTime::from_millis(millis), wall }
     }
 
-    fn stamp(ticks: i64, elapsed: i64) -> Stamp {
-        Stamp { ticks, elapsed }
+    fn stamp(ticks: i64, elapsed: i64) -> RtpStamp {
+        RtpStamp { ticks, elapsed }
     }
 
     fn clock(floor_millis: u64) -> RunClock {

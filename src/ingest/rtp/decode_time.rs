@@ -13,7 +13,7 @@ pub(crate) const DEPTH_MAX: usize = 16;
 
 /// The two times of a unit, in ticks of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Times {
+pub(crate) struct UnitTimes {
     /// Grows with every unit.
     pub(crate) decode: i64,
     /// Never before `decode`.
@@ -55,7 +55,7 @@ impl DecodeTimes {
     ///
     /// A picture that comes later than `depth` allows shows that the parameter sets said too
     /// little: it is shown a few ticks late and the window grows by one place.
-    pub(crate) fn place(&mut self, present: i64) -> Times {
+    pub(crate) fn place(&mut self, present: i64) -> UnitTimes {
         self.waiting.push(Reverse(present));
         let wished = self.wished();
         let decode = self.last_decode.map_or(wished, |last| wished.max(last.saturating_add(1)));
@@ -64,7 +64,7 @@ impl DecodeTimes {
         }
         self.last_decode = Some(decode);
         self.highest = Some(self.highest.map_or(present, |highest| highest.max(present)));
-        Times { decode, present: present.max(decode) }
+        UnitTimes { decode, present: present.max(decode) }
     }
 
     /// Where the unit just pushed would be decoded, were nobody before it.

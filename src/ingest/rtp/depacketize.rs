@@ -13,10 +13,10 @@ use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use retina::rtp::PacketMeta;
 use retina::testutil::DepacketizeBuf;
 
-use super::clock::Stamp;
-use super::frame::{Frame, Unpacked, from_audio};
+use super::clock::RtpStamp;
+use super::frame::{RtpFrame, Unpacked, from_audio};
 use super::h26x::H26x;
-use super::run::LaneSpec;
+use super::run::TrackSpec;
 use super::units::Syntax;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::codec::{Law, ParamsError, VIDEO_CLOCK_RATE, opus_packet_ticks};
@@ -30,7 +30,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// The depacketizer of one track.
 pub(crate) struct Depacketizer {
-    codec: Codec,
+    codec: CodecDepacketizer,
     syntax: Option<Syntax>,
     kind: Kind,
     clock_rate: NonZeroU32,
@@ -42,7 +42,7 @@ pub(crate) struct Depacketizer {
     lost: u16,
 }
 
-enum Codec {
+enum CodecDepacketizer {
     H26x(Box<H26x>),
     Retina { codec: Box<retina::codec::Depacketizer>, buffer: DepacketizeBuf },
     Opus,
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Depacketizer {
 impl Depacketizer {
     /// The depacketizer of `medium` and what is known of the track; `None` when it is not one
     /// that we carry, or is described so that it cannot be read.
-    pub(crate) fn open(medium: &MediaDescription) -> Option<(Self, LaneSpec)> {
+    pub(crate) fn open(medium: &MediaDescription) -> Option<(Self, TrackSpec)> {
         let clock_rate = NonZeroU32::new(medium.clock_rate)?;
         let kind = match medium.kind.as_str() {
             "video" => Kind::Video,
@@ -74,7 +74,7 @@ impl Depacketizer {
             return None;
         }
         let (codec, params) = match (kind, medium.encoding.as_str()) {
-            (Kind::Audio, "opus") => (Codec::Opus, Some(opus(medium))),
+            (Kind::Audio, "opus") => (CodecDepacketizer::Opus, Some(opus(medium))),
             (Kind::Video, "h264") => h26x(Standard::H264, medium),
             (Kind::Video, "h265") => h26x(Standard::H265, medium),
             (Kind::Audio, "mpeg4-generic" | "pcma" | "pcmu") => retinas(medium)?,
@@ -84,7 +84,7 @@ impl Depacketizer {
         if params.as_ref().is_some_and(|params| params.clock_rate != clock_rate) {
             return None;
         }
-        let spec = LaneSpec { kind, clock_rate, params: params.map(std::sync::Arc::new) };
+        let spec = TrackSpec { kind, clock_rate, params: params.map(std::sync::Arc::new) };
         let (held_bytes, broken, lost) = (0, None, 0);
         let syntax = match medium.encoding.as_str() {
             "h264" => Some(Syntax::H264),
@@ -123,12 +123,12 @@ impl Depacketizer {
             return self.give_up(ticks);
         }
         let (whole, is_sound) = match &mut self.codec {
-            Codec::Opus => opus_frame(packet, ticks),
-            Codec::H26x(codec) => {
+            CodecDepacketizer::Opus => opus_frame(packet, ticks),
+            CodecDepacketizer::H26x(codec) => {
                 let loss = lost > 0 || was_broken;
                 codec.unpacked(packet, ticks, loss, knows_params)
             }
-            Codec::Retina { codec, buffer } => {
+            CodecDepacketizer::Retina { codec, buffer } => {
                 let loss = u16::from(lost > 0 || was_broken);
                 match meta(packet, ticks, self.clock_rate, loss) {
                     Some(meta) => pushed(codec, buffer, meta, packet),
@@ -162,7 +162,7 @@ impl Depacketizer {
     fn give_up(&mut self, ticks: i64) {
         self.broken = Some(ticks);
         self.held_bytes = 0;
-        if let Codec::H26x(codec) = &mut self.codec {
+        if let CodecDepacketizer::H26x(codec) = &mut self.codec {
             codec.reset();
         }
         self.lost = self.lost.saturating_add(1);
@@ -178,14 +178,14 @@ fn opus(medium: &MediaDescription) -> CodecParams {
 
 /// Our own depacketizer and what the description says of the parameters. Pictures may come to say
 /// them later, in-band.
-fn h26x(standard: Standard, medium: &MediaDescription) -> (Codec, Option<CodecParams>) {
+fn h26x(standard: Standard, medium: &MediaDescription) -> (CodecDepacketizer, Option<CodecParams>) {
     let codec = H26x::new(standard, medium.fmtp.as_deref());
     let params = codec.params().and_then(Result::ok);
-    (Codec::H26x(Box::new(codec)), params)
+    (CodecDepacketizer::H26x(Box::new(codec)), params)
 }
 
 /// retina's depacketizer and what the description says of the parameters.
-fn retinas(medium: &MediaDescription) -> Option<(Codec, Option<CodecParams>)> {
+fn retinas(medium: &MediaDescription) -> Option<(CodecDepacketizer, Option<CodecParams>)> {
     let channels = medium.channels.and_then(NonZeroU16::new);
     let mut codec = retina::codec::Depacketizer::new(
         &medium.kind,
@@ -211,7 +211,7 @@ fn retinas(medium: &MediaDescription) -> Option<(Codec, Option<CodecParams>)> {
     };
     params.as_ref()?;
     let buffer = DepacketizeBuf::new(BUFFER_BYTES);
-    Some((Codec::Retina { codec: Box::new(codec), buffer }, params))
+    Some((CodecDepacketizer::Retina { codec: Box::new(codec), buffer }, params))
 }
 
 fn from_told(told: ParametersRef<'_>) -> Result<CodecParams, ParamsError> {
@@ -239,9 +239,9 @@ fn opus_frame(packet: &RtpPacket, ticks: i64) -> (Vec<Unpacked>, bool) {
     if opus_packet_ticks(&packet.payload).is_none() {
         return (Vec::new(), false);
     }
-    let stamp = Stamp { ticks, elapsed: 0 };
+    let stamp = RtpStamp { ticks, elapsed: 0 };
     let data = packet.payload.clone();
-    let frame = Frame { stamp, loss: 0, data };
+    let frame = RtpFrame { stamp, loss: 0, data };
     (vec![Unpacked { frame, params: None }], true)
 }
 

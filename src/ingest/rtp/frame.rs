@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use retina::codec::AudioFrame;
 
-use super::clock::Stamp;
+use super::clock::RtpStamp;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::{CodecParams, Kind, nal};
 
 /// One picture or frame of audio with its RTP time.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
-    pub(crate) stamp: Stamp,
+pub(crate) struct RtpFrame {
+    pub(crate) stamp: RtpStamp,
     /// Frames lost directly before this one, as far as anybody knows.
     pub(crate) loss: u16,
     pub(crate) data: Bytes,
@@ -19,11 +19,11 @@ pub(crate) struct Frame {
 /// A frame, and the parameters when it has new ones.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
-    pub(crate) frame: Frame,
+    pub(crate) frame: RtpFrame,
     pub(crate) params: Option<CodecParams>,
 }
 
-impl Frame {
+impl RtpFrame {
     /// Whether it is whole and no larger than any frame may be.
     pub(super) fn is_usable(&self, kind: Kind) -> bool {
         let fits = !self.data.is_empty() && self.data.len() <= ACCESS_UNIT_BYTES_MAX;
@@ -32,14 +32,14 @@ impl Frame {
 }
 
 /// A frame of audio of retina's.
-pub(crate) fn from_audio(audio: &AudioFrame) -> Frame {
-    Frame {
+pub(crate) fn from_audio(audio: &AudioFrame) -> RtpFrame {
+    RtpFrame {
         stamp: stamp(audio.timestamp()),
         loss: audio.loss(),
         data: Bytes::copy_from_slice(audio.data()),
     }
 }
 
-fn stamp(at: retina::Timestamp) -> Stamp {
-    Stamp { ticks: at.timestamp(), elapsed: at.elapsed() }
+fn stamp(at: retina::Timestamp) -> RtpStamp {
+    RtpStamp { ticks: at.timestamp(), elapsed: at.elapsed() }
 }

@@ -11,8 +11,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
 
-use super::clock::Stamp;
-use super::frame::{Frame, Unpacked};
+use super::clock::RtpStamp;
+use super::frame::{RtpFrame, Unpacked};
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
 use crate::media::CodecParams;
 use crate::media::codec::ParamsError;
@@ -109,7 +109,7 @@ impl H26x {
                 continue;
             };
             self.changed = false;
-            let frame = Frame { stamp: Stamp { ticks, elapsed: 0 }, loss: 0, data };
+            let frame = RtpFrame { stamp: RtpStamp { ticks, elapsed: 0 }, loss: 0, data };
             frames.push(Unpacked { frame, params });
         }
         (frames, sound)

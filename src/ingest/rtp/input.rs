@@ -13,9 +13,9 @@ use super::clock::Now;
 use super::depacketize::Depacketizer;
 use super::flood::FloodGate;
 use super::frame::Unpacked;
-use super::run::{LaneSpec, Progress, Run};
+use super::run::{FrameProgress, RunBuilder, TrackSpec};
 use super::stamps::Stamps;
-use super::units::{Cut, Units};
+use super::units::{QueuedPacket, Units};
 use crate::base::limits::SDP_MEDIA_MAX;
 use crate::base::time::BootTime;
 use crate::media::Kind;
@@ -53,8 +53,8 @@ pub(crate) struct TrackInput {
 
 /// All tracks of a run.
 #[derive(Debug)]
-pub(crate) struct Input {
-    run: Run,
+pub(crate) struct RunInput {
+    run: RunBuilder,
     tracks: Vec<TrackInput>,
     gate: FloodGate,
     /// When it began, then when the picture last went on.
@@ -89,8 +89,8 @@ pub(crate) enum Overdue {
 pub(crate) fn choose(
     description: &SessionDescription,
     media: impl IntoIterator<Item = usize>,
-) -> Result<Vec<(TrackInput, LaneSpec)>, String> {
-    let mut chosen: Vec<(TrackInput, LaneSpec)> = Vec::new();
+) -> Result<Vec<(TrackInput, TrackSpec)>, String> {
+    let mut chosen: Vec<(TrackInput, TrackSpec)> = Vec::new();
     for place in media {
         let Some(medium) = description.media.get(place) else { continue };
         let Some((depacketizer, spec)) = Depacketizer::open(medium) else { continue };
@@ -123,11 +123,11 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-impl Input {
+impl RunInput {
     /// Begins at `now`; `ssrc` is the first of those that reports carry.
     pub(crate) fn new(
         now: BootTime,
-        run: Run,
+        run: RunBuilder,
         mut tracks: Vec<TrackInput>,
         gate: FloodGate,
         ssrc: u32,
@@ -205,16 +205,16 @@ impl Input {
         track.last_sequence = packet.sequence;
         let ticks = track.unwrap.advance(packet.timestamp);
         let mut cuts = Vec::new();
-        let cut = Cut { packet, ticks, lost };
+        let cut = QueuedPacket { packet, ticks, lost };
         track.units.push(now.boot, cut, &mut track.stamps, &mut |cut| cuts.push(cut));
         self.unpack(index, cuts, now);
     }
 
-    fn unpack(&mut self, index: usize, cuts: Vec<Cut>, now: Now) {
+    fn unpack(&mut self, index: usize, cuts: Vec<QueuedPacket>, now: Now) {
         let track = &mut self.tracks[index];
         let (run, readable) = (&mut self.run, &mut self.readable);
         let mut progressed = false;
-        for Cut { packet, ticks, lost } in cuts {
+        for QueuedPacket { packet, ticks, lost } in cuts {
             let knows = !run.lacks_params(index);
             let units = &mut track.units;
             track.depacketizer.push(&packet, ticks, lost, knows, &mut |unpacked: Unpacked| {
@@ -224,7 +224,7 @@ impl Input {
                     units.interlaced = super::picture_order::is_interlaced(&params);
                     run.reshape(index, params);
                 }
-                progressed |= run.place(index, frame, now) == Progress::Frame;
+                progressed |= run.place(index, frame, now) == FrameProgress::Frame;
             });
         }
         if progressed {

@@ -1,6 +1,6 @@
 //! What pulled and pushed RTP have in common: from frames with RTP times to published units.
 //!
-//! Owns: one run of a stream ([`Run`]), its place on the timeline, its decoding times, the rate
+//! Owns: one run of a stream ([`RunBuilder`]), its place on the timeline, its decoding times, the rate
 //! it may bring, and frames out of packets where retina does not hold the connection
 //! ([`Depacketizer`]). Does not own: connections.
 //!
@@ -22,11 +22,11 @@ mod run;
 mod stamps;
 mod units;
 
-pub(crate) use clock::{Now, Stamp};
+pub(crate) use clock::{Now, RtpStamp};
 pub(crate) use flood::FloodGate;
-pub(crate) use frame::Frame;
-pub(crate) use input::{Input, Overdue, TrackInput, choose};
-pub(crate) use run::{LaneSpec, Progress, Run, TimelineEnd};
+pub(crate) use frame::RtpFrame;
+pub(crate) use input::{Overdue, RunInput, TrackInput, choose};
+pub(crate) use run::{FrameProgress, RunBuilder, TimelineEnd, TrackSpec};
 
 /// The longest that a slow camera may take between two pictures.
 const SLOW_CAMERA_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(70);

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::clock::{Now, RunClock, WALL_TRUST};
 use super::decode_time::DecodeTimes;
 use super::entry_policy::EntryPolicy;
-use super::frame::Frame;
+use super::frame::RtpFrame;
 use super::picture_order;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, MediaTime};
@@ -29,14 +29,14 @@ impl TimelineEnd {
 
 /// Whether the picture (or the sound, where there is no picture) went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum FrameProgress {
     Frame,
     Other,
 }
 
 /// What is known of a track before its first frame.
 #[derive(Clone, Debug)]
-pub(crate) struct LaneSpec {
+pub(crate) struct TrackSpec {
     pub(crate) kind: Kind,
     pub(crate) clock_rate: NonZeroU32,
     pub(crate) params: Option<Arc<CodecParams>>,
@@ -44,11 +44,11 @@ pub(crate) struct LaneSpec {
 
 /// One run.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RunBuilder {
     stream: Arc<Stream>,
     end: Arc<TimelineEnd>,
     id: RunId,
-    lanes: Vec<Lane>,
+    lanes: Vec<RunTrack>,
     clock: RunClock,
     /// An entry point was published, or a unit of a stream without video.
     begun: bool,
@@ -57,7 +57,7 @@ pub(crate) struct Run {
 
 /// One track.
 #[derive(Debug)]
-struct Lane {
+struct RunTrack {
     id: TrackId,
     kind: Kind,
     params: Option<Arc<CodecParams>>,
@@ -68,13 +68,13 @@ struct Lane {
     open: Option<i64>,
 }
 
-impl Run {
+impl RunBuilder {
     /// Begins a run of `stream` with these tracks, behind `end`.
-    pub(crate) fn new(stream: Arc<Stream>, end: Arc<TimelineEnd>, tracks: &[LaneSpec]) -> Self {
+    pub(crate) fn new(stream: Arc<Stream>, end: Arc<TimelineEnd>, tracks: &[TrackSpec]) -> Self {
         let floor = *end.lock();
         Self {
             id: stream.begin_run(),
-            lanes: (0u8..).zip(tracks).map(|(id, track)| Lane::new(id, track, floor)).collect(),
+            lanes: (0u8..).zip(tracks).map(|(id, track)| RunTrack::new(id, track, floor)).collect(),
             clock: RunClock::new(floor, tracks.iter().map(|track| track.clock_rate)),
             begun: false,
             entries: EntryPolicy::default(),
@@ -121,24 +121,24 @@ impl Run {
 
     /// Publishes a frame of track `index`, or counts it as lost when it is not whole or too
     /// large.
-    pub(crate) fn place(&mut self, index: usize, frame: Frame, now: Now) -> Progress {
+    pub(crate) fn place(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
         let lane = &mut self.lanes[index];
         lane.lost = lane.lost.saturating_add(frame.loss);
         if !frame.is_usable(lane.kind) {
             lane.lost = lane.lost.saturating_add(1);
-            return Progress::Other;
+            return FrameProgress::Other;
         }
         let entry = self.entry(index, &frame, now);
         if !self.begun && !self.begin(entry.is_some(), now) {
-            return Progress::Other;
+            return FrameProgress::Other;
         }
         self.publish(index, frame, entry, now);
-        if index == 0 { Progress::Frame } else { Progress::Other }
+        if index == 0 { FrameProgress::Frame } else { FrameProgress::Other }
     }
 
     /// Whether a reader may begin at `frame`: of a stream without pictures at any, else at the
     /// entry points of the first track.
-    fn entry(&mut self, index: usize, frame: &Frame, now: Now) -> Option<Entry> {
+    fn entry(&mut self, index: usize, frame: &RtpFrame, now: Now) -> Option<Entry> {
         if self.is_audio_only() {
             return Some(Entry::Closed);
         }
@@ -161,7 +161,7 @@ impl Run {
         true
     }
 
-    fn publish(&mut self, index: usize, frame: Frame, entry: Option<Entry>, now: Now) {
+    fn publish(&mut self, index: usize, frame: RtpFrame, entry: Option<Entry>, now: Now) {
         let placed = self.clock.place(index, frame.stamp, now);
         if self.clock.take_wall_refused() {
             warn!(
@@ -205,8 +205,8 @@ impl Run {
     }
 }
 
-impl Lane {
-    fn new(id: u8, track: &LaneSpec, floor: BootTime) -> Self {
+impl RunTrack {
+    fn new(id: u8, track: &TrackSpec, floor: BootTime) -> Self {
         let (depth, ticks) = track.params.as_deref().map_or((0, 1), |params| {
             (picture_order::depth(params), picture_order::frame_ticks(params))
         });

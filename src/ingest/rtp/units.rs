@@ -31,7 +31,7 @@ pub(super) enum Syntax {
 
 /// A packet with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Cut {
+pub(super) struct QueuedPacket {
     /// Its marker bit says whether the unit ends with it.
     pub(super) packet: RtpPacket,
     /// The time of its unit.
@@ -46,8 +46,8 @@ pub(super) struct Units {
     syntax: Option<Syntax>,
     /// Fields are sent apart, two to a time stamp.
     pub(super) interlaced: bool,
-    unit: Option<Unit>,
-    held: Option<(Cut, BootTime)>,
+    unit: Option<PendingUnit>,
+    held: Option<(QueuedPacket, BootTime)>,
     marked: bool,
     right: u32,
     /// How many must be right in a row.
@@ -55,7 +55,7 @@ pub(super) struct Units {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Unit {
+struct PendingUnit {
     /// Its time as it was sent, and as it was placed.
     sent: i64,
     ticks: i64,
@@ -90,9 +90,9 @@ impl Units {
     pub(super) fn push(
         &mut self,
         now: BootTime,
-        mut cut: Cut,
+        mut cut: QueuedPacket,
         stamps: &mut Stamps,
-        out: &mut impl FnMut(Cut),
+        out: &mut impl FnMut(QueuedPacket),
     ) {
         let sent = cut.ticks;
         let Some(syntax) = self.syntax else {
@@ -116,7 +116,7 @@ impl Units {
         let placed = |stamps: &mut Stamps| stamps.place(sent, now);
         let unit = match &mut self.unit {
             Some(unit) if !begins => unit,
-            unit => unit.insert(Unit { sent, ticks: placed(stamps), pictures: 0 }),
+            unit => unit.insert(PendingUnit { sent, ticks: placed(stamps), pictures: 0 }),
         };
         let is_first = begin != Begin::More || unit.pictures == 0;
         unit.pictures += u32::from(has_picture && is_first);
@@ -129,7 +129,7 @@ impl Units {
     }
 
     /// Hands on a packet with a marker bit behind which nothing came.
-    pub(super) fn advance(&mut self, now: BootTime, out: &mut impl FnMut(Cut)) {
+    pub(super) fn advance(&mut self, now: BootTime, out: &mut impl FnMut(QueuedPacket)) {
         if self.deadline().is_some_and(|at| at <= now)
             && let Some((held, _)) = self.held.take()
         {
@@ -256,7 +256,7 @@ mod tests {
     fn told(packets: &[(i64, bool, &[u8])]) -> Vec<usize> {
         let (mut units, mut stamps) = (Units::new(Some(Syntax::H264)), Stamps::new(rate()));
         let (mut told, mut count) = (Vec::new(), 0);
-        let mut out = |cut: Cut| {
+        let mut out = |cut: QueuedPacket| {
             count += 1;
             if cut.packet.marker {
                 told.push(std::mem::take(&mut count));
@@ -268,7 +268,7 @@ mod tests {
             let packet =
                 RtpPacket { sequence: n, timestamp: 0, ssrc: 1, payload_type, marker, payload };
             let now = BootTime::from_millis(u64::from(n) * 20);
-            units.push(now, Cut { packet, ticks: *ticks, lost: 0 }, &mut stamps, &mut out);
+            units.push(now, QueuedPacket { packet, ticks: *ticks, lost: 0 }, &mut stamps, &mut out);
         }
         units.advance(BootTime::from_millis(100_000), &mut out);
         told

@@ -18,55 +18,63 @@ use tokio::net::TcpStream;
 
 use super::error::{PullError, Whom};
 use super::udp::{self, Port};
-use super::{Config, Transport};
+use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
-use crate::ingest::rtp::{FloodGate, Input, LaneSpec, Now, Overdue, Run, TrackInput, choose};
+use crate::ingest::rtp::{
+    FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose,
+};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 use crate::wire::rtsp::Medium;
-use crate::wire::rtsp::client::{self, Command, Event, Path, Session, Step};
+use crate::wire::rtsp::client::{
+    self, ClientCommand, ClientEvent, ClientSession, ClientStep, Path,
+};
 
 /// One connection on its way.
-pub(super) struct Connection<'a> {
-    config: &'a Config,
+pub(super) struct PullConnection<'a> {
+    config: &'a PullConfig,
     whom: &'a Whom,
     stream: &'a Arc<Stream>,
     context: &'a TaskContext,
-    session: Session,
+    session: ClientSession,
     socket: Option<TcpStream>,
     /// The camera's address, and ours towards it.
     peer: Option<(IpAddr, IpAddr)>,
     ports: Vec<Port>,
     /// What was chosen and is not set up yet.
-    chosen: Vec<(TrackInput, LaneSpec)>,
+    chosen: Vec<(TrackInput, TrackSpec)>,
     /// What was set up, with its channel for reports inside the connection.
-    set_up: Vec<(TrackInput, LaneSpec)>,
+    set_up: Vec<(TrackInput, TrackSpec)>,
     channels: Vec<(usize, u8)>,
-    input: Option<Input>,
+    input: Option<RunInput>,
     out: Vec<u8>,
 }
 
-impl<'a> Connection<'a> {
+impl<'a> PullConnection<'a> {
     pub(super) fn new(
-        config: &'a Config,
+        config: &'a PullConfig,
         whom: &'a Whom,
         stream: &'a Arc<Stream>,
         context: &'a TaskContext,
     ) -> Self {
         let transports = match config.transport {
-            Transport::Auto => {
-                vec![client::Transport::Tcp, client::Transport::Udp, client::Transport::Multicast]
+            PullTransport::Auto => {
+                vec![
+                    client::ClientTransport::Tcp,
+                    client::ClientTransport::Udp,
+                    client::ClientTransport::Multicast,
+                ]
             }
-            Transport::Tcp => vec![client::Transport::Tcp],
-            Transport::Udp => vec![client::Transport::Udp],
-            Transport::Multicast => vec![client::Transport::Multicast],
+            PullTransport::Tcp => vec![client::ClientTransport::Tcp],
+            PullTransport::Udp => vec![client::ClientTransport::Udp],
+            PullTransport::Multicast => vec![client::ClientTransport::Multicast],
         };
         let password =
             || config.password.clone().unwrap_or_else(|| crate::base::secret::Secret::new(""));
-        let session = Session::new(
+        let session = ClientSession::new(
             context.clock.boot(),
-            client::Config {
+            client::ClientConfig {
                 url: config.url.clone(),
                 credentials: config.username.clone().map(|name| (name, password())),
                 transports,
@@ -103,8 +111,8 @@ impl<'a> Connection<'a> {
         if let Some(input) = &mut self.input {
             input.finish(now);
         }
-        self.session.command(now.boot, Command::Leave);
-        while let Step::Send(bytes) = self.session.poll(now.boot) {
+        self.session.command(now.boot, ClientCommand::Leave);
+        while let ClientStep::Send(bytes) = self.session.poll(now.boot) {
             self.out.extend_from_slice(&bytes);
         }
         let goodbye = async {
@@ -128,7 +136,7 @@ impl<'a> Connection<'a> {
                     Ok(length) if length > 0 => self.session.receive(&buffer[..length]),
                     _ => {
                         self.socket = None;
-                        self.session.command(now, Command::Disconnected);
+                        self.session.command(now, ClientCommand::Disconnected);
                     }
                 },
                 came = udp::receive(&self.ports), if !self.ports.is_empty() => self.datagram(came)?,
@@ -142,12 +150,12 @@ impl<'a> Connection<'a> {
     async fn settle(&mut self) -> Result<Option<BootTime>, PullError> {
         let until = loop {
             match self.session.poll(self.context.clock.boot()) {
-                Step::Send(bytes) => self.out.extend_from_slice(&bytes),
-                Step::Event(event) => {
+                ClientStep::Send(bytes) => self.out.extend_from_slice(&bytes),
+                ClientStep::Event(event) => {
                     self.flush().await?;
                     self.on(event).await?;
                 }
-                Step::Wait { until } => break until,
+                ClientStep::Wait { until } => break until,
             }
         };
         self.flush().await?;
@@ -172,38 +180,38 @@ impl<'a> Connection<'a> {
             if let Some(port) = self.ports.iter().find(|port| port.medium == medium) {
                 port.report(&report);
             } else if let Some((_, channel)) = self.channels.iter().find(|(of, _)| *of == medium) {
-                let command = Command::Report { channel: *channel, packet: report };
+                let command = ClientCommand::Report { channel: *channel, packet: report };
                 self.session.command(now.boot, command);
             }
         }
-        while let Step::Send(bytes) = self.session.poll(now.boot) {
+        while let ClientStep::Send(bytes) = self.session.poll(now.boot) {
             self.out.extend_from_slice(&bytes);
         }
         Ok(Some(input.deadline(bounds.first_frame, bounds.idle)))
     }
 
-    async fn on(&mut self, event: Event) -> Result<(), PullError> {
+    async fn on(&mut self, event: ClientEvent) -> Result<(), PullError> {
         let now = self.now();
         match event {
-            Event::Connect { port } => {
+            ClientEvent::Connect { port } => {
                 self.connect(port).await?;
-                self.session.command(now.boot, Command::Connected);
+                self.session.command(now.boot, ClientCommand::Connected);
             }
-            Event::Described(description) => {
+            ClientEvent::Described(description) => {
                 let media = 0..description.media.len();
                 self.chosen = choose(&description, media)
                     .map_err(|offers| PullError::nothing_carried(&offers))?;
                 let media = self.chosen.iter().map(|(track, _)| track.medium).collect();
-                self.session.command(now.boot, Command::SetUp(media));
+                self.session.command(now.boot, ClientCommand::SetUp(media));
             }
-            Event::OpenPorts { medium } => {
+            ClientEvent::OpenPorts { medium } => {
                 let port = self.peer.and_then(|(peer, own)| Port::open(medium, peer, own).ok());
                 let numbers = port.as_ref().and_then(Port::numbers);
                 self.ports.extend(port);
-                self.session.command(now.boot, Command::Ports(numbers));
+                self.session.command(now.boot, ClientCommand::Ports(numbers));
             }
-            Event::SetUp { medium, path } => self.take(medium, path)?,
-            Event::NotSetUp { medium, status } => {
+            ClientEvent::SetUp { medium, path } => self.take(medium, path)?,
+            ClientEvent::NotSetUp { medium, status } => {
                 self.chosen.retain(|(track, _)| track.medium != medium);
                 tracing::warn!(
                     stream = self.whom.stream,
@@ -211,12 +219,12 @@ impl<'a> Connection<'a> {
                     "camera refuses one of its tracks"
                 );
             }
-            Event::Playing => self.begin(),
-            Event::Media { medium, kind, packet } => {
+            ClientEvent::Playing => self.begin(),
+            ClientEvent::Media { medium, kind, packet } => {
                 self.begin();
                 self.receive(now, medium, kind, &packet)?;
             }
-            Event::Ended(why) => return Err(PullError::from_ending(why, self.whom)),
+            ClientEvent::Ended(why) => return Err(PullError::from_ending(why, self.whom)),
         }
         Ok(())
     }
@@ -281,9 +289,9 @@ impl<'a> Connection<'a> {
             std::mem::take(&mut self.set_up).into_iter().unzip();
         let bounds = self.config.bounds;
         let gate = FloodGate::new(bounds.bytes_per_sec, bounds.rate_window);
-        let run = Run::new(Arc::clone(self.stream), self.config.memory.end(), &specs);
+        let run = RunBuilder::new(Arc::clone(self.stream), self.config.memory.end(), &specs);
         let now = self.context.clock.boot();
-        self.input = Some(Input::new(now, run, tracks, gate, fastrand::u32(..)));
+        self.input = Some(RunInput::new(now, run, tracks, gate, fastrand::u32(..)));
     }
 
     fn receive(
@@ -301,13 +309,13 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    fn datagram(&mut self, came: udp::Came) -> Result<(), PullError> {
+    fn datagram(&mut self, came: udp::UdpPacket) -> Result<(), PullError> {
         // Before PLAY nothing is set up yet; and only the camera itself is heard.
         if self.input.is_none() || self.peer.is_none_or(|(peer, _)| peer != came.from) {
             return Ok(());
         }
         let now = self.now();
-        self.session.command(now.boot, Command::Heard);
+        self.session.command(now.boot, ClientCommand::Heard);
         self.receive(now, came.medium, came.kind, &came.packet)
     }
 

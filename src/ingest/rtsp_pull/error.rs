@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
-use crate::wire::rtsp::client::{Asked, Ending};
+use crate::wire::rtsp::client::{ClientRequest, SessionEnd};
 
 /// What we were waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PullStep {
     /// OPTIONS.
     Options,
     /// DESCRIBE.
@@ -26,7 +26,7 @@ pub enum Step {
     Read,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for PullStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Options => "OPTIONS",
@@ -108,7 +108,7 @@ pub enum PullError {
     )]
     Status {
         /// What was asked.
-        step: Step,
+        step: PullStep,
         /// What it said.
         status: u16,
     },
@@ -130,7 +130,7 @@ pub enum PullError {
         /// Host and port.
         address: String,
         /// What was asked.
-        step: Step,
+        step: PullStep,
         /// How long we waited.
         waited: Duration,
     },
@@ -224,43 +224,45 @@ impl PullError {
     }
 
     /// What the ending of a session with `whom` means.
-    pub(super) fn from_ending(why: Ending, whom: &Whom) -> Self {
+    pub(super) fn from_ending(why: SessionEnd, whom: &Whom) -> Self {
         let (stream, address) = (whom.stream.clone(), whom.address.clone());
         match why {
-            Ending::CredentialsRefused => Self::Refused { stream },
-            Ending::UnknownAuthentication => Self::UnknownAuthentication,
-            Ending::Status { status: 401, .. } if whom.has_credentials => Self::Refused { stream },
-            Ending::CredentialsMissing | Ending::Status { status: 401, .. } => {
+            SessionEnd::CredentialsRefused => Self::Refused { stream },
+            SessionEnd::UnknownAuthentication => Self::UnknownAuthentication,
+            SessionEnd::Status { status: 401, .. } if whom.has_credentials => {
+                Self::Refused { stream }
+            }
+            SessionEnd::CredentialsMissing | SessionEnd::Status { status: 401, .. } => {
                 Self::CredentialsMissing { stream }
             }
-            Ending::Status { status: 403, .. } => Self::Forbidden { stream },
-            Ending::Status { status: 404, .. } => Self::NotFound { stream },
-            Ending::Status { asked, status } => Self::Status { step: asked.into(), status },
-            Ending::Elsewhere { address } => Self::Redirected { stream, address },
-            Ending::RedirectedInCircles => {
+            SessionEnd::Status { status: 403, .. } => Self::Forbidden { stream },
+            SessionEnd::Status { status: 404, .. } => Self::NotFound { stream },
+            SessionEnd::Status { asked, status } => Self::Status { step: asked.into(), status },
+            SessionEnd::Elsewhere { address } => Self::Redirected { stream, address },
+            SessionEnd::RedirectedInCircles => {
                 Self::Redirected { stream, address: "an address that leads nowhere".to_owned() }
             }
-            Ending::NoTransport => Self::NoTransport { stream },
-            Ending::Silent { asked } => {
+            SessionEnd::NoTransport => Self::NoTransport { stream },
+            SessionEnd::Silent { asked } => {
                 Self::Silent { address, step: asked.into(), waited: whom.answer_time }
             }
-            Ending::NotRtsp { what } => Self::NotRtsp { address, what, stream },
-            Ending::BadDescription { what } => Self::BadDescription { what },
-            Ending::Closed { .. } => Self::Closed,
-            Ending::TornDown => Self::TornDown,
-            Ending::Left => Self::Stopped,
+            SessionEnd::NotRtsp { what } => Self::NotRtsp { address, what, stream },
+            SessionEnd::BadDescription { what } => Self::BadDescription { what },
+            SessionEnd::Closed { .. } => Self::Closed,
+            SessionEnd::TornDown => Self::TornDown,
+            SessionEnd::Left => Self::Stopped,
         }
     }
 }
 
-impl From<Asked> for Step {
-    fn from(asked: Asked) -> Self {
+impl From<ClientRequest> for PullStep {
+    fn from(asked: ClientRequest) -> Self {
         match asked {
-            Asked::Options => Self::Options,
-            Asked::Describe => Self::Describe,
-            Asked::SetUp => Self::Setup,
-            Asked::Play => Self::Play,
-            Asked::Media => Self::Read,
+            ClientRequest::Options => Self::Options,
+            ClientRequest::Describe => Self::Describe,
+            ClientRequest::SetUp => Self::Setup,
+            ClientRequest::Play => Self::Play,
+            ClientRequest::Media => Self::Read,
         }
     }
 }

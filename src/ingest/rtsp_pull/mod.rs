@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use error::{PullError, Step};
+pub use error::{PullError, PullStep};
 
 use crate::base::limits::{
     PULL_CONNECT_TIME_MAX, PULL_DESCRIBE_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX,
@@ -46,7 +46,7 @@ use crate::supervise::TaskContext;
 /// How media travels from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Transport {
+pub enum PullTransport {
     /// What the camera offers: TCP, else UDP, else multicast.
     #[default]
     Auto,
@@ -60,7 +60,7 @@ pub enum Transport {
 
 /// Which camera, and how to speak to it. Equal configurations pull the same camera the same way.
 #[derive(Clone)]
-pub struct Config {
+pub struct PullConfig {
     /// `rtsp://host[:port]/path`, without user name and password.
     pub url: Url,
     /// User name, if the camera wants one.
@@ -68,11 +68,11 @@ pub struct Config {
     /// Password, if the camera wants one.
     pub password: Option<Secret>,
     /// How media travels.
-    pub transport: Transport,
+    pub transport: PullTransport,
     /// The bounds; tests make them shorter.
     #[doc(hidden)]
-    pub bounds: Bounds,
-    memory: Arc<Memory>,
+    pub bounds: PullBounds,
+    memory: Arc<PullMemory>,
 }
 
 /// Why a URL cannot be pulled.
@@ -92,7 +92,7 @@ pub enum UrlError {
 /// The bounds of one connection, each from `base::limits` unless a test says otherwise.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct PullBounds {
     pub connect: Duration,
     pub describe: Duration,
     pub first_frame: Duration,
@@ -101,7 +101,7 @@ pub struct Bounds {
     pub rate_window: Duration,
 }
 
-impl Default for Bounds {
+impl Default for PullBounds {
     fn default() -> Self {
         Self {
             connect: PULL_CONNECT_TIME_MAX,
@@ -114,29 +114,29 @@ impl Default for Bounds {
     }
 }
 
-/// What outlives a connection: the timeline's end. Shared by the clones of a [`Config`], which all
+/// What outlives a connection: the timeline's end. Shared by the clones of a [`PullConfig`], which all
 /// mean the same camera.
 #[derive(Default)]
-struct Memory {
+struct PullMemory {
     end: Arc<TimelineEnd>,
 }
 
-impl Memory {
+impl PullMemory {
     fn end(&self) -> Arc<TimelineEnd> {
         Arc::clone(&self.end)
     }
 }
 
-impl Config {
+impl PullConfig {
     /// A camera at `url`.
     pub fn new(
         url: Url,
         username: Option<String>,
         password: Option<Secret>,
-        transport: Transport,
+        transport: PullTransport,
     ) -> Result<Self, UrlError> {
         Self::check_url(&url)?;
-        let (bounds, memory) = (Bounds::default(), Arc::default());
+        let (bounds, memory) = (PullBounds::default(), Arc::default());
         Ok(Self { url, username, password, transport, bounds, memory })
     }
 
@@ -162,7 +162,7 @@ impl Config {
     }
 }
 
-impl std::fmt::Debug for Config {
+impl std::fmt::Debug for PullConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
             .field("address", &self.address())
@@ -173,14 +173,14 @@ impl std::fmt::Debug for Config {
     }
 }
 
-impl PartialEq for Config {
+impl PartialEq for PullConfig {
     fn eq(&self, other: &Self) -> bool {
         (&self.url, &self.username, &self.password, self.transport, self.bounds)
             == (&other.url, &other.username, &other.password, other.transport, other.bounds)
     }
 }
 
-impl Eq for Config {}
+impl Eq for PullConfig {}
 
 /// One life: connects, publishes until something ends it, says why.
 ///
@@ -188,7 +188,7 @@ impl Eq for Config {}
 /// error's words when this returns, and it stays so while the next life connects, so that a
 /// person reads why.
 pub async fn run(
-    config: &Config,
+    config: &PullConfig,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, PullError> {
@@ -198,5 +198,5 @@ pub async fn run(
         has_credentials: config.username.is_some(),
         answer_time: config.bounds.describe,
     };
-    connection::Connection::new(config, &whom, &stream, &context).run().await
+    connection::PullConnection::new(config, &whom, &stream, &context).run().await
 }

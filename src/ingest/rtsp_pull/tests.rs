@@ -125,8 +125,9 @@ fn pictures(count: u16, size: usize) -> Vec<u8> {
         .collect()
 }
 
-fn config(url: &str) -> Config {
-    let mut config = Config::new(Url::parse(url).unwrap(), None, None, Transport::Tcp).unwrap();
+fn config(url: &str) -> PullConfig {
+    let mut config =
+        PullConfig::new(Url::parse(url).unwrap(), None, None, PullTransport::Tcp).unwrap();
     // Long for a camera that answers on a busy machine, short for one that never does.
     let short = Duration::from_millis(700);
     config.bounds.connect = short;
@@ -143,7 +144,7 @@ fn stream() -> Arc<Stream> {
 use crate::base::time::Clock as _;
 
 /// One life on `stream` and how it ended. A minute bounds a test that went wrong.
-async fn life(config: &Config, stream: &Arc<Stream>) -> PullError {
+async fn life(config: &PullConfig, stream: &Arc<Stream>) -> PullError {
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     let (sender, ended) = oneshot::channel();
     let mut sender = Some(sender);
@@ -190,11 +191,11 @@ async fn a_refused_connection_is_told_with_its_address() {
 async fn a_camera_that_accepts_and_says_nothing_is_given_up() {
     let url = camera(|_| Reply::Hush, Vec::new(), false).await;
     let error = ended(&url).await;
-    assert!(matches!(error, PullError::Silent { step: Step::Describe, .. }), "{error}");
+    assert!(matches!(error, PullError::Silent { step: PullStep::Describe, .. }), "{error}");
     let url =
         camera(|m| if m == "PLAY" { Reply::Hush } else { polite(m) }, Vec::new(), false).await;
     let error = ended(&url).await;
-    assert!(matches!(error, PullError::Silent { step: Step::Play, .. }), "{error}");
+    assert!(matches!(error, PullError::Silent { step: PullStep::Play, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -429,7 +430,7 @@ async fn what_never_ends_is_cut_before_it_fills_the_memory() {
     for (method, head, filling) in cases {
         let (url, sent) = endless(method, head, filling).await;
         let mut config = config(&url);
-        config.bounds = Bounds::default();
+        config.bounds = PullBounds::default();
         let error = life(&config, &stream()).await;
         tokio::time::sleep(Duration::from_secs(1)).await; // a goodbye would read on
         let sent = sent.load(Relaxed);
@@ -505,7 +506,7 @@ async fn the_stop_signal_ends_a_run_at_once() {
 
 #[test]
 fn a_url_with_a_password_or_of_another_kind_is_refused() {
-    let new = |url: &str| Config::new(Url::parse(url).unwrap(), None, None, Transport::Tcp);
+    let new = |url: &str| PullConfig::new(Url::parse(url).unwrap(), None, None, PullTransport::Tcp);
     assert_eq!(new("rtsp://viewer:hunter2@10.0.0.7/main"), Err(UrlError::UserInfo));
     assert_eq!(new("rtsp://viewer@10.0.0.7/main"), Err(UrlError::UserInfo));
     assert_eq!(new("http://10.0.0.7/main"), Err(UrlError::Scheme));

@@ -35,7 +35,7 @@ pub(super) struct Port {
 
 /// A datagram.
 #[derive(Debug)]
-pub(super) struct Came {
+pub(super) struct UdpPacket {
     pub(super) medium: usize,
     pub(super) kind: Medium,
     pub(super) from: IpAddr,
@@ -111,7 +111,7 @@ fn bound(at: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
 }
 
 /// The next datagram of any port. Cancel safe.
-pub(super) async fn receive(ports: &[Port]) -> Came {
+pub(super) async fn receive(ports: &[Port]) -> UdpPacket {
     let mut room = vec![0; DATAGRAM_BYTES_MAX];
     std::future::poll_fn(|cx| {
         for port in ports {
@@ -121,7 +121,7 @@ pub(super) async fn receive(ports: &[Port]) -> Came {
                 if let Poll::Ready(Ok(from)) = socket.poll_recv_from(cx, &mut buffer) {
                     let packet = Bytes::copy_from_slice(buffer.filled());
                     let from = from.ip().to_canonical();
-                    return Poll::Ready(Came { medium: port.medium, kind, from, packet });
+                    return Poll::Ready(UdpPacket { medium: port.medium, kind, from, packet });
                 }
             }
         }

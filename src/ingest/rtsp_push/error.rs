@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
 
-/// Why a publisher gets no seat.
+/// Why a publisher is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unseated {
+pub enum PublishRefused {
     /// Somebody publishes already.
     #[error("somebody publishes to this stream already")]
     Taken,

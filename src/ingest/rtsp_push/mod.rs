@@ -1,10 +1,10 @@
 //! Takes a stream that an encoder pushes over RTSP: H.264, H.265, AAC, G.711 and Opus.
 //!
-//! Owns: who may publish ([`Seat`]), and what becomes of a publisher's packets ([`Publisher`]).
-//! Does not own: the connection; whoever has it asks for the seat and hands packets over.
+//! Owns: who may publish ([`PublishPoint`]), and what becomes of a publisher's packets ([`PushPublisher`]).
+//! Does not own: the connection; whoever has it asks for the publish point and hands packets over.
 //!
 //! ```text
-//! Seat ── sit ─► Publisher   packet ─► wire::rtp (order, reports) ─► source::rtp (frames, times)
+//! PublishPoint ── acquire ─► Publisher   packet ─► wire::rtp (order, reports) ─► ingest::rtp (frames, times)
 //! ```
 //!
 //! Invariants:
@@ -16,60 +16,60 @@
 //! 4. A publisher holds at most one access unit per track and the reorder buffer.
 
 mod error;
+mod publish_point;
 mod publisher;
-mod seat;
 #[cfg(test)]
 mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-pub use error::{PushError, Unseated};
-pub use publisher::{Came, Carriage, Publisher};
-pub use seat::Seat;
+pub use error::{PublishRefused, PushError};
+pub use publish_point::PublishPoint;
+pub use publisher::{Carriage, PushPublisher, TrackPacket};
 
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 
-/// Who may publish, and the seat itself, which clones share.
+/// Who may publish, and the publish point itself, which clones share.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct PushConfig {
     /// Whether a second publisher replaces the first.
     pub take_over: bool,
-    seat: Arc<Seat>,
+    point: Arc<PublishPoint>,
 }
 
-impl Config {
+impl PushConfig {
     /// A stream that waits for a publisher.
     #[must_use]
     pub fn new(take_over: bool) -> Self {
-        Self { take_over, seat: Arc::new(Seat::new(take_over)) }
+        Self { take_over, point: Arc::new(PublishPoint::new(take_over)) }
     }
 
     /// Where a publisher asks.
     #[must_use]
-    pub fn seat(&self) -> Arc<Seat> {
-        Arc::clone(&self.seat)
+    pub fn publish_point(&self) -> Arc<PublishPoint> {
+        Arc::clone(&self.point)
     }
 }
 
-impl PartialEq for Config {
+impl PartialEq for PushConfig {
     fn eq(&self, other: &Self) -> bool {
         self.take_over == other.take_over
     }
 }
 
-impl Eq for Config {}
+impl Eq for PushConfig {}
 
-/// One life: keeps the seat of `stream` open until it is told to stop.
+/// One life: keeps the publish point of `stream` open until it is told to stop.
 pub async fn run(
-    config: &Config,
+    config: &PushConfig,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, PushError> {
     context.heartbeat.beat();
-    config.seat.open(stream, Arc::clone(&context.clock));
+    config.point.open(stream, Arc::clone(&context.clock));
     context.stop.cancelled().await;
-    config.seat.close();
+    config.point.close();
     Err(PushError::Stopped)
 }

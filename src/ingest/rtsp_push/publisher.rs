@@ -9,13 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::error::{PushError, Unseated};
-use super::seat::Seat;
+use super::error::{PublishRefused, PushError};
+use super::publish_point::PublishPoint;
 use crate::base::limits::{
     PULL_FIRST_FRAME_TIME_MAX, PUSH_IDLE_TIME_MAX, SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::time::{BootTime, SharedClock};
-use crate::ingest::rtp::{FloodGate, Input, LaneSpec, Now, Overdue, Run, TrackInput, choose};
+use crate::ingest::rtp::{
+    FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose,
+};
 use crate::media::TrackId;
 use crate::wire::rtsp::{Medium, SessionDescription};
 
@@ -30,30 +32,30 @@ pub enum Carriage {
 
 /// A packet that came of one track.
 #[derive(Clone, Debug)]
-pub enum Came {
+pub enum TrackPacket {
     /// Media.
     Rtp(Bytes),
     /// A report.
     Rtcp(Bytes),
 }
 
-/// One publisher. Dropping it frees the seat.
+/// One publisher. Dropping it frees the publish point.
 #[derive(Debug)]
-pub struct Publisher {
-    seat: Arc<Seat>,
+pub struct PushPublisher {
+    point: Arc<PublishPoint>,
     number: u64,
     holder: watch::Receiver<u64>,
-    input: Input,
+    input: RunInput,
     clock: SharedClock,
     why: PushError,
 }
 
-impl Publisher {
+impl PushPublisher {
     pub(super) fn new(
-        seat: Arc<Seat>,
+        point: Arc<PublishPoint>,
         number: u64,
         holder: watch::Receiver<u64>,
-        run: Run,
+        run: RunBuilder,
         tracks: Vec<TrackInput>,
         clock: SharedClock,
         seed: u64,
@@ -61,17 +63,17 @@ impl Publisher {
         let gate = FloodGate::new(SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW);
         // Either half of a random number is one.
         let ssrc = u32::try_from(seed >> 32).unwrap_or_default();
-        let input = Input::new(clock.boot(), run, tracks, gate, ssrc);
-        Self { input, why: PushError::Gone, seat, number, holder, clock }
+        let input = RunInput::new(clock.boot(), run, tracks, gate, ssrc);
+        Self { input, why: PushError::Gone, point, number, holder, clock }
     }
 
     /// Takes a packet of `track`, as the offer numbers them. What belongs to no track that is
     /// carried, or cannot be read, is let go. An error ends the publisher.
-    pub fn receive(&mut self, track: TrackId, packet: Came) -> Result<(), PushError> {
+    pub fn receive(&mut self, track: TrackId, packet: TrackPacket) -> Result<(), PushError> {
         let now = self.now();
         let (kind, packet) = match &packet {
-            Came::Rtp(packet) => (Medium::Rtp, packet),
-            Came::Rtcp(packet) => (Medium::Rtcp, packet),
+            TrackPacket::Rtp(packet) => (Medium::Rtp, packet),
+            TrackPacket::Rtcp(packet) => (Medium::Rtcp, packet),
         };
         if self.input.receive(now, usize::from(track.0), kind, packet).is_err() {
             let max_mib_per_sec = SOURCE_BYTES_PER_SEC_MAX >> 20;
@@ -83,8 +85,8 @@ impl Publisher {
     /// Publishes whatever is in turn by now. An error ends the publisher.
     pub fn advance(&mut self) -> Result<(), PushError> {
         let now = self.now();
-        let seat = Arc::clone(&self.seat);
-        let done = seat.hold(self.number, || {
+        let point = Arc::clone(&self.point);
+        let done = point.hold(self.number, || {
             self.input.advance(now);
             Ok(())
         });
@@ -118,12 +120,12 @@ impl Publisher {
         self.input.deadline(PULL_FIRST_FRAME_TIME_MAX, PUSH_IDLE_TIME_MAX)
     }
 
-    /// Waits until it has the seat no more. Cancel safe.
+    /// Waits until it has the publish point no more. Cancel safe.
     pub async fn displaced(&mut self) -> PushError {
         let number = self.number;
-        // The seat lives as long as this publisher does, so waiting cannot fail.
+        // The point lives as long as this publisher does, so waiting cannot fail.
         let _ = self.holder.wait_for(|holder| *holder != number).await;
-        self.seat.displacement(number).unwrap_or(PushError::Stopped)
+        self.point.displacement(number).unwrap_or(PushError::Stopped)
     }
 
     /// Says why it ends, for the people who wonder where the stream is. Without a word it is
@@ -142,13 +144,13 @@ impl Publisher {
 pub(super) fn lanes(
     offer: &SessionDescription,
     tracks: &[(TrackId, Carriage)],
-) -> Result<Vec<(TrackInput, LaneSpec)>, Unseated> {
+) -> Result<Vec<(TrackInput, TrackSpec)>, PublishRefused> {
     let media = tracks.iter().map(|(track, _)| usize::from(track.0));
-    choose(offer, media).map_err(|offers| Unseated::NotCarried { offers })
+    choose(offer, media).map_err(|offers| PublishRefused::NotCarried { offers })
 }
 
-impl Drop for Publisher {
+impl Drop for PushPublisher {
     fn drop(&mut self) {
-        self.seat.leave(self.number, &self.why);
+        self.point.leave(self.number, &self.why);
     }
 }

@@ -21,13 +21,13 @@ const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 const VIDEO: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
 const SOUND: &str = "m=audio 0 RTP/AVP 8\n";
 
-/// A stream with an open seat and a publisher in it.
+/// A stream with an open publish point and a publisher in it.
 struct Bench {
     clock: Arc<HandClock>,
     stream: Arc<Stream>,
     reader: Subscriber<AccessUnit>,
     units: Vec<Arc<AccessUnit>>,
-    publisher: Publisher,
+    publisher: PushPublisher,
     sequence: u16,
 }
 
@@ -35,19 +35,19 @@ fn offer(sdp: &str) -> SessionDescription {
     SessionDescription::parse(sdp.as_bytes()).unwrap()
 }
 
-fn opened(take_over: bool) -> (Arc<HandClock>, Arc<Stream>, Arc<Seat>) {
+fn opened(take_over: bool) -> (Arc<HandClock>, Arc<Stream>, Arc<PublishPoint>) {
     let clock = Arc::new(HandClock::at(BootTime::from_millis(5_000)));
     let stream = Stream::new(StreamName::parse("gate").unwrap(), "rtsp_push", clock.wall());
-    let seat = Config::new(take_over).seat();
-    seat.open(Arc::clone(&stream), clock.clone());
-    (clock, stream, seat)
+    let point = PushConfig::new(take_over).publish_point();
+    point.open(Arc::clone(&stream), clock.clone());
+    (clock, stream, point)
 }
 
 impl Bench {
     fn new(sdp: &str, carriage: Carriage) -> Self {
-        let (clock, stream, seat) = opened(false);
+        let (clock, stream, point) = opened(false);
         let tracks: Vec<_> = (0..2).map(|track| (TrackId(track), carriage)).collect();
-        let publisher = seat.sit(&offer(sdp), &tracks, 1 << 40).unwrap();
+        let publisher = point.acquire(&offer(sdp), &tracks, 1 << 40).unwrap();
         let reader = stream.bus().subscribe(Allowance::Window);
         Self { clock, stream, reader, units: Vec::new(), publisher, sequence: 65_530 }
     }
@@ -63,7 +63,7 @@ impl Bench {
     }
 
     /// Hands a packet over and takes what comes out: who reads late begins at the newest key frame.
-    fn give(&mut self, track: TrackId, packet: Came) {
+    fn give(&mut self, track: TrackId, packet: TrackPacket) {
         self.publisher.receive(track, packet).unwrap();
         self.read();
     }
@@ -77,7 +77,7 @@ impl Bench {
 
     fn send(&mut self, time: u32, marker: bool, payload: &[u8]) {
         let packet = self.packet(time, marker, payload);
-        self.give(TrackId(0), Came::Rtp(packet));
+        self.give(TrackId(0), TrackPacket::Rtp(packet));
     }
 
     /// Parameter sets and a key frame at `time`, then moves on by 40 ms.
@@ -141,11 +141,11 @@ fn a_run_begins_with_a_key_frame_whose_parameters_come_in_band() {
 fn sound_beside_the_picture_and_sound_alone_are_placed() {
     let mut bench = Bench::new(&format!("{SOUND}{VIDEO}"), Carriage::Tcp);
     let sound = packet(8, 1, 0, 9, true, &[0xd5; 160]);
-    bench.give(TrackId(0), Came::Rtp(sound.clone()));
+    bench.give(TrackId(0), TrackPacket::Rtp(sound.clone()));
     assert!(bench.units().is_empty(), "a run begins with a picture");
     let next = |bench: &mut Bench, time: u32, payload: &[u8]| {
         let packet = bench.packet(time, payload[0] == 0x65, payload);
-        bench.give(TrackId(1), Came::Rtp(packet));
+        bench.give(TrackId(1), TrackPacket::Rtp(packet));
     };
     for payload in [SPS, PPS, &[0x65, 0x88, 1]] {
         next(&mut bench, 0, payload);
@@ -154,13 +154,13 @@ fn sound_beside_the_picture_and_sound_alone_are_placed() {
     bench.later(Duration::from_millis(100));
     bench.publisher.advance().unwrap();
     let later = packet(8, 2, 160, 9, false, &[0xd5; 160]);
-    bench.give(TrackId(0), Came::Rtp(later));
+    bench.give(TrackId(0), TrackPacket::Rtp(later));
     let tracks: Vec<_> =
         bench.units().iter().map(|unit| (unit.track.0, unit.random_access())).collect();
     assert_eq!(tracks, [(0, true), (1, false)], "video is the first track whatever came first");
 
     let mut alone = Bench::new(SOUND, Carriage::Tcp);
-    alone.give(TrackId(0), Came::Rtp(sound));
+    alone.give(TrackId(0), TrackPacket::Rtp(sound));
     assert!(alone.units()[0].random_access());
 }
 
@@ -171,7 +171,7 @@ fn opus_is_a_frame_per_packet_and_what_is_no_opus_is_lost() {
     let frames: [&[u8]; 4] = [&[0xfc, 1, 2], &[0x1b, 0x3f], &[], &[0xfc, 3]];
     for (at, payload) in (0u16..).zip(frames) {
         let packet = packet(97, at, u32::from(at) * 960, 7, false, payload);
-        bench.give(TrackId(0), Came::Rtp(packet));
+        bench.give(TrackId(0), TrackPacket::Rtp(packet));
     }
     let told: Vec<_> = bench.units().iter().map(|u| (u.data.len(), u.lost_before)).collect();
     assert_eq!(told, [(3, 0), (2, 1)]);
@@ -278,9 +278,9 @@ fn packets_of_others_and_none_change_nothing() {
         Bytes::new(),
     ];
     for stray in strays {
-        bench.give(TrackId(0), Came::Rtp(stray.clone()));
-        bench.give(TrackId(0), Came::Rtcp(stray.clone()));
-        bench.give(TrackId(9), Came::Rtp(stray));
+        bench.give(TrackId(0), TrackPacket::Rtp(stray.clone()));
+        bench.give(TrackId(0), TrackPacket::Rtcp(stray.clone()));
+        bench.give(TrackId(9), TrackPacket::Rtp(stray));
     }
     bench.picture(3_600);
     assert_eq!(bench.told(), [(5, 0), (1, 0)]);
@@ -293,7 +293,7 @@ fn another_source_in_the_middle_is_followed_and_time_goes_on() {
     bench.picture(3_600);
     for (at, payload) in (0u16..).zip([SPS, SPS, PPS, &[0x65, 0x88, 1]]) {
         let packet = packet(96, 100 + at, 0x8000_0000, 8, at == 3, payload);
-        bench.give(TrackId(0), Came::Rtp(packet));
+        bench.give(TrackId(0), TrackPacket::Rtp(packet));
     }
     let units = bench.units();
     assert_eq!(units.len(), 3);
@@ -422,7 +422,7 @@ fn a_flood_ends_the_publisher() {
     let mut bench = Bench::new(VIDEO, Carriage::Tcp);
     let packet = Bytes::from(vec![0x80; 60_000]);
     let told = (0..10_000)
-        .find_map(|_| bench.publisher.receive(TrackId(0), Came::Rtp(packet.clone())).err());
+        .find_map(|_| bench.publisher.receive(TrackId(0), TrackPacket::Rtp(packet.clone())).err());
     assert!(matches!(told, Some(PushError::Flooded { .. })), "{told:?}");
 }
 
@@ -435,7 +435,7 @@ fn datagrams_wait_for_those_before_them() {
     bench.sequence = bench.sequence.wrapping_add(1);
     let third = bench.packet(14_400, true, &[0x41, 0x9a, 3]);
     for packet in [second, first, third] {
-        bench.give(TrackId(0), Came::Rtp(packet));
+        bench.give(TrackId(0), TrackPacket::Rtp(packet));
     }
     assert_eq!(bench.units.len(), 3, "the last one waits");
     let due = bench.publisher.deadline();
@@ -454,14 +454,14 @@ fn the_senders_clock_is_believed_and_its_packets_are_reported_on() {
     report.extend_from_slice(&wall.to_ntp().to_be_bytes());
     report.extend_from_slice(&3_600u32.to_be_bytes());
     report.extend_from_slice(&[0; 8]);
-    bench.give(TrackId(0), Came::Rtcp(report.into()));
+    bench.give(TrackId(0), TrackPacket::Rtcp(report.into()));
     // A lie about the length, a clock that is none, a goodbye that lies.
     for lie in [
         &b"\x80\xc8\xff\xff\0\0\0\x07"[..],
         b"\x80\xcb\0\x09\0\0\0\x07",
         &[0x80, 200, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ] {
-        bench.give(TrackId(0), Came::Rtcp(Bytes::copy_from_slice(lie)));
+        bench.give(TrackId(0), TrackPacket::Rtcp(Bytes::copy_from_slice(lie)));
     }
     bench.picture(3_600);
     let captured = bench.units()[1].captured;
@@ -476,20 +476,20 @@ fn the_senders_clock_is_believed_and_its_packets_are_reported_on() {
 
 #[test]
 fn one_publisher_at_a_time_unless_it_may_be_replaced() {
-    let (_, stream, seat) = opened(false);
+    let (_, stream, point) = opened(false);
     let (offer, tracks) = (offer(VIDEO), [(TrackId(0), Carriage::Tcp)]);
-    let first = seat.sit(&offer, &tracks, 1).unwrap();
-    assert_eq!(seat.check(&offer), Err(Unseated::Taken));
-    assert_eq!(seat.sit(&offer, &tracks, 1).unwrap_err(), Unseated::Taken);
+    let first = point.acquire(&offer, &tracks, 1).unwrap();
+    assert_eq!(point.check(&offer), Err(PublishRefused::Taken));
+    assert_eq!(point.acquire(&offer, &tracks, 1).unwrap_err(), PublishRefused::Taken);
     drop(first);
-    let mut again = seat.sit(&offer, &tracks, 1).unwrap();
-    seat.close();
+    let mut again = point.acquire(&offer, &tracks, 1).unwrap();
+    point.close();
     assert_eq!(again.advance(), Err(PushError::Stopped));
-    assert_eq!(seat.check(&offer), Err(Unseated::Closed));
+    assert_eq!(point.check(&offer), Err(PublishRefused::Closed));
 
-    let (clock, _, seat) = opened(true);
-    let mut first = seat.sit(&offer, &tracks, 1).unwrap();
-    let second = seat.sit(&offer, &tracks, 1).unwrap();
+    let (clock, _, point) = opened(true);
+    let mut first = point.acquire(&offer, &tracks, 1).unwrap();
+    let second = point.acquire(&offer, &tracks, 1).unwrap();
     assert_eq!(first.advance(), Err(PushError::Replaced));
     drop(first);
     assert_eq!(second.deadline(), clock.boot().after(RTCP_REPORT_INTERVAL));
@@ -499,7 +499,7 @@ fn one_publisher_at_a_time_unless_it_may_be_replaced() {
 
 #[test]
 fn what_cannot_be_carried_gets_no_seat() {
-    let (_, _, seat) = opened(false);
+    let (_, _, point) = opened(false);
     for sdp in [
         "m=video 0 RTP/AVP 96\na=rtpmap:96 VP8/90000\n",
         "m=video 0 RTP/AVP 96\n",
@@ -508,23 +508,23 @@ fn what_cannot_be_carried_gets_no_seat() {
         "m=audio 0 RTP/AVP 97\na=rtpmap:97 opus/8000\n",
         "m=application 0 RTP/AVP 98\na=rtpmap:98 vnd.onvif.metadata/90000\n",
     ] {
-        let told = seat.check(&offer(sdp));
-        assert!(matches!(told, Err(Unseated::NotCarried { .. })), "{sdp}: {told:?}");
+        let told = point.check(&offer(sdp));
+        assert!(matches!(told, Err(PublishRefused::NotCarried { .. })), "{sdp}: {told:?}");
     }
     let mixed = "m=application 0 RTP/AVP 98\nm=video 0 RTP/AVP 96\na=rtpmap:96 H265/90000\n";
-    assert_eq!(seat.check(&offer(mixed)), Ok(()));
+    assert_eq!(point.check(&offer(mixed)), Ok(()));
 }
 
 #[test]
 fn only_a_publisher_that_is_missed_is_a_fault() {
-    let (clock, stream, seat) = opened(false);
+    let (clock, stream, point) = opened(false);
     let state = || stream.state().0;
     let waits = |state: StreamState| matches!(state, StreamState::Waiting { reason } if reason.contains("aiting for"));
     assert!(waits(state()), "nobody came yet");
     for why in [PushError::Left, PushError::Paused, PushError::Gone, PushError::Silent] {
         let missed = matches!(why, PushError::Gone | PushError::Silent);
         let tracks = [(TrackId(0), Carriage::Tcp)];
-        let mut publisher = seat.sit(&offer(VIDEO), &tracks, 1).unwrap();
+        let mut publisher = point.acquire(&offer(VIDEO), &tracks, 1).unwrap();
         assert_eq!(state(), StreamState::Starting);
         publisher.ends(why);
         drop(publisher);
@@ -536,10 +536,10 @@ fn only_a_publisher_that_is_missed_is_a_fault() {
 
 #[tokio::test]
 async fn a_replaced_publisher_hears_of_it_without_a_packet() {
-    let (_, _, seat) = opened(true);
+    let (_, _, point) = opened(true);
     let (offer, tracks) = (offer(VIDEO), [(TrackId(0), Carriage::Tcp)]);
-    let mut first = seat.sit(&offer, &tracks, 1).unwrap();
-    let _second = seat.sit(&offer, &tracks, 1).unwrap();
+    let mut first = point.acquire(&offer, &tracks, 1).unwrap();
+    let _second = point.acquire(&offer, &tracks, 1).unwrap();
     let told = tokio::time::timeout(Duration::from_secs(10), first.displaced()).await;
     assert_eq!(told, Ok(PushError::Replaced));
 }
@@ -563,8 +563,8 @@ proptest::proptest! {
         let mut bench = Bench::new(sdp, Carriage::Udp);
         for (sequence, time, marker, payload) in packets {
             let packet = packet(kind, sequence, time * 3_600, 7, marker > 0, &payload);
-            bench.give(TrackId(0), Came::Rtp(packet));
-            bench.give(TrackId(0), Came::Rtcp(payload.into()));
+            bench.give(TrackId(0), TrackPacket::Rtp(packet));
+            bench.give(TrackId(0), TrackPacket::Rtcp(payload.into()));
             bench.later(Duration::from_millis(20));
         }
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::error::CameraError;
-use super::format::{Layout, Wanted};
-use super::{Config, Wish};
+use super::format::{BufferLayout, FormatChoice};
+use super::{CaptureWish, V4l2Config};
 use crate::base::fault::chain;
 use crate::base::limits::{CAMERA_BUFFERS, PICTURE_SIDE_PIXELS_MAX, V4L2_FORMATS_MAX};
 use crate::v4l2::node::Role;
@@ -23,14 +23,14 @@ use crate::v4l2::{
 
 /// A camera that is open and has a format; it gives pictures when it is started.
 #[derive(Debug)]
-pub(super) struct Camera<D: Driver> {
+pub(super) struct OpenCamera<D: Driver> {
     driver: Arc<D>,
     kind: BufferType,
     /// How it was opened, for errors.
     device: String,
     /// What its pictures look like.
     pub(super) format: PixelFormat,
-    pub(super) layout: Layout,
+    pub(super) layout: BufferLayout,
     /// Pictures per second, as it says.
     pub(super) fps: f32,
     queue: Option<Queue<D>>,
@@ -39,13 +39,13 @@ pub(super) struct Camera<D: Driver> {
 /// Opens the camera at `path`. Blocks for as long as the driver does.
 pub(super) fn open(
     path: &Path,
-    config: &Config,
+    config: &V4l2Config,
     stream: &str,
-) -> Result<Camera<VideoDevice>, CameraError> {
+) -> Result<OpenCamera<VideoDevice>, CameraError> {
     let device = path.display().to_string();
     let opened = VideoDevice::open(path);
     let opened = opened.map_err(|error| CameraError::of_call(&device, "open", &error))?;
-    let camera = Camera::agree(Arc::new(opened), device, &config.wish)?;
+    let camera = OpenCamera::agree(Arc::new(opened), device, &config.wish)?;
     info!(
         %stream,
         device = camera.device,
@@ -60,9 +60,13 @@ pub(super) fn open(
     Ok(camera)
 }
 
-impl<D: Driver> Camera<D> {
+impl<D: Driver> OpenCamera<D> {
     /// Agrees on a format with the driver.
-    pub(super) fn agree(driver: Arc<D>, device: String, wish: &Wish) -> Result<Self, CameraError> {
+    pub(super) fn agree(
+        driver: Arc<D>,
+        device: String,
+        wish: &CaptureWish,
+    ) -> Result<Self, CameraError> {
         let who = driver.capability();
         let who = who.map_err(|error| CameraError::of_call(&device, "VIDIOC_QUERYCAP", &error))?;
         let Role::Camera(kind) = who.role() else {
@@ -73,7 +77,7 @@ impl<D: Driver> Camera<D> {
         let codes: Vec<_> =
             wish.format.codes().iter().copied().filter(|code| offers.contains(code)).collect();
         if codes.is_empty() {
-            let offers = Wanted::listed(&offers);
+            let offers = FormatChoice::listed(&offers);
             return Err(CameraError::NoFormat { wanted: wish.format.as_str(), offers });
         }
         let mut camera = Self {
@@ -81,7 +85,7 @@ impl<D: Driver> Camera<D> {
             kind,
             device,
             format: PixelFormat::wish(codes[0], 0, 0, 1),
-            layout: Layout::of(codes[0]),
+            layout: BufferLayout::of(codes[0]),
             fps: 0.0,
             queue: None,
         };
@@ -91,7 +95,7 @@ impl<D: Driver> Camera<D> {
     }
 
     /// Sets the first format that gives the size and pace that are wanted, or the one nearest to it.
-    fn choose(&mut self, codes: &[FourCc], wish: &Wish) -> Result<(), CameraError> {
+    fn choose(&mut self, codes: &[FourCc], wish: &CaptureWish) -> Result<(), CameraError> {
         let mut best: Option<(FourCc, (bool, f32))> = None;
         for &code in codes {
             self.set(code, wish)?;
@@ -109,12 +113,12 @@ impl<D: Driver> Camera<D> {
         }
     }
 
-    fn set(&mut self, code: FourCc, wish: &Wish) -> Result<(), CameraError> {
+    fn set(&mut self, code: FourCc, wish: &CaptureWish) -> Result<(), CameraError> {
         let (width, height) = wish.size();
-        let asked = PixelFormat::wish(code, width, height, Layout::of(code).planes());
+        let asked = PixelFormat::wish(code, width, height, BufferLayout::of(code).planes());
         let got = self.driver.set_format(self.kind, &asked);
         self.format = got.map_err(|error| self.refused("VIDIOC_S_FMT", &error))?;
-        self.layout = Layout::of(self.format.code);
+        self.layout = BufferLayout::of(self.format.code);
         // A driver may have one pace only and refuse to talk about it.
         let pace = self.driver.set_interval(self.kind, FrameInterval::of_fps(wish.fps));
         let pace =
@@ -125,12 +129,12 @@ impl<D: Driver> Camera<D> {
         Ok(())
     }
 
-    fn meets(&self, wish: &Wish) -> bool {
+    fn meets(&self, wish: &CaptureWish) -> bool {
         (self.format.width, self.format.height) == wish.size()
     }
 
     /// Whether what the driver made of it can be used, and is what was configured.
-    fn verify(&self, wish: &Wish) -> Result<(), CameraError> {
+    fn verify(&self, wish: &CaptureWish) -> Result<(), CameraError> {
         let format = &self.format;
         let sides = 16..=PICTURE_SIDE_PIXELS_MAX;
         let usable = sides.contains(&format.width) && sides.contains(&format.height);
@@ -146,13 +150,13 @@ impl<D: Driver> Camera<D> {
     }
 
     /// Sets the configured controls. One that is refused is told; the camera goes on without.
-    fn control(&self, config: &Config, stream: &str) {
+    fn control(&self, config: &V4l2Config, stream: &str) {
         for (key, value) in &config.controls {
             if let Err(error) = setting::set(&*self.driver, key, value) {
                 warn!(%stream, key, error = chain(&error), "control not set");
             }
         }
-        if self.layout == Layout::H264 {
+        if self.layout == BufferLayout::H264 {
             let bitrate = i64::from(config.encode.bitrate_bps);
             let id = ControlId(v4l::v4l_sys::V4L2_CID_MPEG_VIDEO_BITRATE);
             // Most cameras that encode do not let their bit rate be set this way.

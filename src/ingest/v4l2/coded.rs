@@ -8,23 +8,23 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::Held;
+use super::CameraInUse;
+use super::capture::{Capture, FrameFate};
 use super::error::CameraError;
-use super::reel::{Reel, Seen};
 use crate::base::limits::{ACCESS_UNIT_BYTES_MAX, CAMERA_CODED_UNITS_MAX};
 use crate::encode::Encoded;
 use crate::encode::convert::ConvertError;
-use crate::ingest::run::{Run, Taken};
+use crate::ingest::run::{CaptureRun, CaptureStamp};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 use crate::v4l2::Driver;
 
 /// One picture on its way to the bus.
-type Coded = (Encoded, Taken);
+type Coded = (Encoded, CaptureStamp);
 
 /// Publishes until something ends it.
 pub(super) async fn run(
-    held: Held,
+    held: CameraInUse,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, CameraError> {
@@ -32,14 +32,14 @@ pub(super) async fn run(
     let clock = Arc::clone(&context.clock);
     let taking = thread::Builder::new().name(format!("takes-{}", stream.name()));
     let taking = taking.spawn(move || {
-        let Held { camera, seat, pulse } = held;
-        let Err(error) = film(Reel::new(camera, clock, Some(pulse)), &to_bus);
+        let CameraInUse { camera, seat, watchdog } = held;
+        let Err(error) = film(Capture::new(camera, clock, Some(watchdog)), &to_bus);
         drop(seat);
         // Nobody listens when it was told to stop.
         let _ = to_bus.blocking_send(Err(error));
     });
     taking.map_err(CameraError::Thread)?;
-    let mut run = Run::new(stream);
+    let mut run = CaptureRun::new(stream);
     loop {
         let coded = tokio::select! {
             biased;
@@ -55,14 +55,14 @@ pub(super) async fn run(
 
 /// Takes pictures until nobody wants them any more.
 fn film<D: Driver>(
-    mut reel: Reel<D>,
+    mut capture: Capture<D>,
     to_bus: &mpsc::Sender<Result<Coded, CameraError>>,
 ) -> Result<Infallible, CameraError> {
     while !to_bus.is_closed() {
         let mut next = None;
-        reel.turn(|planes, taken| {
+        capture.turn(|planes, taken| {
             next = Some((unit(planes.first().copied().unwrap_or_default())?, taken));
-            Ok(Seen::Taken)
+            Ok(FrameFate::Taken)
         })?;
         // Full: we wait here, the driver runs out of buffers, and counts what it drops.
         if let Some(next) = next
@@ -85,8 +85,8 @@ fn unit(bytes: &[u8]) -> Result<Encoded, ConvertError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::camera::Camera;
-    use super::super::{Wanted, Wish};
+    use super::super::camera::OpenCamera;
+    use super::super::{CaptureWish, FormatChoice};
     use super::*;
     use crate::base::limits::CAMERA_BUFFERS;
     use crate::base::name::StreamName;
@@ -111,10 +111,10 @@ mod tests {
         fake
     }
 
-    fn reel(fake: &Fake) -> Reel<Fake> {
-        let wish = Wish { format: Wanted::H264, ..Wish::default() };
-        let camera = Camera::agree(Arc::new(fake.clone()), "/dev/video0".to_owned(), &wish);
-        Reel::new(camera.unwrap(), Arc::new(SystemClock), None)
+    fn capture(fake: &Fake) -> Capture<Fake> {
+        let wish = CaptureWish { format: FormatChoice::H264, ..CaptureWish::default() };
+        let camera = OpenCamera::agree(Arc::new(fake.clone()), "/dev/video0".to_owned(), &wish);
+        Capture::new(camera.unwrap(), Arc::new(SystemClock), None)
     }
 
     /// What a camera writes for a picture.
@@ -134,14 +134,14 @@ mod tests {
         let fake = camera(&buffers, lengths.into_iter().cycle().zip(skips));
         let (to_bus, mut coded) = mpsc::channel(CAMERA_CODED_UNITS_MAX);
         let filming = thread::spawn({
-            let reel = reel(&fake);
-            move || film(reel, &to_bus)
+            let capture = capture(&fake);
+            move || film(capture, &to_bus)
         });
 
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "v4l2", SystemClock.wall());
         let mut reader = stream.bus().subscribe(Allowance::Window);
-        let mut run = Run::new(Arc::clone(&stream));
+        let mut run = CaptureRun::new(Arc::clone(&stream));
         // What the camera skipped, and what was no picture, is told with the next.
         for (n, lost) in [(0, 0), (1, 2), (2, 0), (0, 1)] {
             let (encoded, taken) = coded.recv().await.unwrap().unwrap();

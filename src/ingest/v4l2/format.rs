@@ -6,7 +6,7 @@ use crate::v4l2::{FourCc, PixelFormat};
 
 /// Which format is taken from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wanted {
+pub enum FormatChoice {
     /// The first of H.264, NV12, I420, YUYV and MJPEG that the camera gives in the wanted size at
     /// the wanted pace.
     #[default]
@@ -21,7 +21,7 @@ pub enum Wanted {
     Nv12,
 }
 
-impl Wanted {
+impl FormatChoice {
     /// The format with this name in the configuration.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -89,7 +89,7 @@ impl Wanted {
 
 /// What stands in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum BufferLayout {
     H264,
     Jpeg,
     Yuyv,
@@ -101,7 +101,7 @@ pub(super) enum Layout {
     Other,
 }
 
-impl Layout {
+impl BufferLayout {
     pub(super) fn of(code: FourCc) -> Self {
         match code {
             FourCc::H264 => Self::H264,
@@ -128,7 +128,7 @@ impl Layout {
 /// Makes I420 of one camera's raw pictures.
 #[derive(Debug)]
 pub(super) struct Converter {
-    layout: Layout,
+    layout: BufferLayout,
     strides: Vec<usize>,
     width: usize,
     height: usize,
@@ -141,7 +141,7 @@ impl Converter {
     pub(super) fn new(format: &PixelFormat) -> Self {
         let strides = format.planes.iter().map(|plane| plane.bytes_per_line as usize);
         Self {
-            layout: Layout::of(format.code),
+            layout: BufferLayout::of(format.code),
             strides: strides.collect(),
             width: format.width as usize,
             height: format.height as usize,
@@ -159,29 +159,29 @@ impl Converter {
         into.set_colours(self.colours);
         let bytes = planes.first().copied().unwrap_or_default();
         match self.layout {
-            Layout::Jpeg => self.jpeg.read(bytes, into),
-            Layout::Yuyv => convert::yuyv(self.plane(planes, 0, 2), into),
-            Layout::Nv12 => {
+            BufferLayout::Jpeg => self.jpeg.read(bytes, into),
+            BufferLayout::Yuyv => convert::yuyv(self.plane(planes, 0, 2), into),
+            BufferLayout::Nv12 => {
                 // V4L2 puts the chroma directly behind the lines of the luma.
                 let luma = self.plane(planes, 0, 1);
                 let chroma = behind(luma, self.height);
                 convert::nv12(luma, chroma, into)
             }
-            Layout::Nv12Planes => {
+            BufferLayout::Nv12Planes => {
                 convert::nv12(self.plane(planes, 0, 1), self.plane(planes, 1, 1), into)
             }
-            Layout::I420 => {
+            BufferLayout::I420 => {
                 let luma = self.plane(planes, 0, 1);
                 let half = |plane: RawPlane<'_>| plane.stride / 2;
                 let u = RawPlane { stride: half(luma), ..behind(luma, self.height) };
                 let v = behind(u, self.height.div_ceil(2));
                 convert::i420([luma, u, v], into)
             }
-            Layout::I420Planes => {
+            BufferLayout::I420Planes => {
                 let plane = |n| self.plane(planes, n, 1);
                 convert::i420([plane(0), plane(1), plane(2)], into)
             }
-            Layout::H264 | Layout::Other => Err(ConvertError::Truncated),
+            BufferLayout::H264 | BufferLayout::Other => Err(ConvertError::Truncated),
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! camera   open, agree on a format and verify it, set controls ─► Camera
-//! reel     Camera ─► picture after picture, with its time and what was lost before it
+//! capture     Camera ─► picture after picture, with its time and what was lost before it
 //! format   raw picture or JPEG ─► I420 ─► source::raw ─► encoder ─► Stream
 //! coded    H.264 as the camera made it ─────────────────────────► Stream
 //! ```
@@ -25,11 +25,11 @@
 //! 5. A camera that stands still for that long has its queue rebuilt once before the run ends.
 
 mod camera;
+mod camera_watchdog;
+mod capture;
 mod coded;
 mod error;
 mod format;
-mod pulse;
-mod reel;
 #[cfg(test)]
 mod tests;
 
@@ -43,9 +43,9 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 pub use error::CameraError;
-pub use format::Wanted;
+pub use format::FormatChoice;
 
-use super::raw::{self, Feed, Job, RawError, Tap};
+use super::raw::{self, EncodeJob, EncoderQueue, RawError, RawTee};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{CAMERA_LOOK_PAUSE, CAMERA_OPEN_TIME_MAX, CAMERA_RELEASE_TIME_MAX};
 use crate::base::sync::lock;
@@ -56,14 +56,14 @@ use crate::supervise::TaskContext;
 use crate::v4l2::VideoDevice;
 use crate::v4l2::node::{self, Role, VideoNode};
 use crate::v4l2::setting::Value;
-use camera::Camera;
-use format::{Converter, Layout};
-pub(super) use pulse::Pulse;
-use reel::{Reel, Seen};
+use camera::OpenCamera;
+pub(super) use camera_watchdog::CameraWatchdog;
+use capture::{Capture, FrameFate};
+use format::{BufferLayout, Converter};
 
 /// Which camera.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
+pub enum CameraChoice {
     /// The only one there is.
     #[default]
     Auto,
@@ -73,9 +73,9 @@ pub enum Choice {
 
 /// What is asked of the camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct CaptureWish {
     /// How pictures are coded.
-    pub format: Wanted,
+    pub format: FormatChoice,
     /// Pixels across; `None`: as near to 1280 as the camera has it.
     pub width: Option<u32>,
     /// Pixels down; `None`: as near to 720 as the camera has it.
@@ -84,13 +84,13 @@ pub struct Wish {
     pub fps: u32,
 }
 
-impl Default for Wish {
+impl Default for CaptureWish {
     fn default() -> Self {
-        Self { format: Wanted::Auto, width: None, height: None, fps: 25 }
+        Self { format: FormatChoice::Auto, width: None, height: None, fps: 25 }
     }
 }
 
-impl Wish {
+impl CaptureWish {
     fn size(&self) -> (u32, u32) {
         (self.width_or_default(), self.height.unwrap_or(720))
     }
@@ -111,59 +111,59 @@ impl Wish {
 
 /// Which camera, and what is asked of it.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct V4l2Config {
     /// Which camera.
-    pub device: Choice,
+    pub device: CameraChoice,
     /// What is asked of it.
-    pub wish: Wish,
+    pub wish: CaptureWish,
     /// Controls that are set at each opening, by key, in this order.
     pub controls: Vec<(String, Value)>,
     /// How raw pictures are encoded; of a camera that encodes, the bit rate.
     pub encode: EncoderSettings,
-    memory: Arc<Memory>,
+    memory: Arc<CameraMemory>,
 }
 
-impl PartialEq for Config {
+impl PartialEq for V4l2Config {
     fn eq(&self, other: &Self) -> bool {
         (&self.device, &self.wish, &self.controls, &self.encode)
             == (&other.device, &other.wish, &other.controls, &other.encode)
     }
 }
 
-/// What outlives an opening; shared by the clones of a [`Config`], which all mean the same camera.
+/// What outlives an opening; shared by the clones of a [`V4l2Config`], which all mean the same camera.
 #[derive(Debug)]
-struct Memory {
+struct CameraMemory {
     /// Held by the thread that has the camera.
     seat: Arc<Semaphore>,
     /// The nodes there were when none of them was a camera (a Pi has many that are encoders).
     barren: Mutex<Vec<VideoNode>>,
 }
 
-impl Config {
+impl V4l2Config {
     /// This camera, asked for that.
     #[must_use]
     pub fn new(
-        device: Choice,
-        wish: Wish,
+        device: CameraChoice,
+        wish: CaptureWish,
         controls: Vec<(String, Value)>,
         encode: EncoderSettings,
     ) -> Self {
         let seat = Arc::new(Semaphore::new(1));
-        let memory = Memory { seat, barren: Mutex::default() };
+        let memory = CameraMemory { seat, barren: Mutex::default() };
         Self { device, wish, controls, encode, memory: Arc::new(memory) }
     }
 
     /// Whether there is anything new to open. Opens nothing itself.
     fn is_there(&self) -> bool {
         match &self.device {
-            Choice::Auto => node::nodes() != *lock(&self.memory.barren),
-            Choice::Node(path) => path.exists(),
+            CameraChoice::Auto => node::nodes() != *lock(&self.memory.barren),
+            CameraChoice::Node(path) => path.exists(),
         }
     }
 
     /// The node to open. Blocks for as long as drivers do.
     fn node(&self) -> Result<PathBuf, CameraError> {
-        if let Choice::Node(path) = &self.device {
+        if let CameraChoice::Node(path) = &self.device {
             return Ok(path.clone());
         }
         let nodes = node::nodes();
@@ -179,8 +179,8 @@ impl Config {
 
     fn not_there(&self) -> CameraError {
         let device = match &self.device {
-            Choice::Auto => "any video node".to_owned(),
-            Choice::Node(path) => path.display().to_string(),
+            CameraChoice::Auto => "any video node".to_owned(),
+            CameraChoice::Node(path) => path.display().to_string(),
         };
         CameraError::NotThere { device, there: listed(&node::nodes()) }
     }
@@ -197,24 +197,24 @@ fn listed<'a>(nodes: impl IntoIterator<Item = &'a VideoNode>) -> String {
 }
 
 /// A camera, the right to touch it, and who is told whether it gives pictures.
-struct Held {
-    camera: Camera<VideoDevice>,
+struct CameraInUse {
+    camera: OpenCamera<VideoDevice>,
     seat: OwnedSemaphorePermit,
-    pulse: Arc<Pulse>,
+    watchdog: Arc<CameraWatchdog>,
 }
 
 /// One life: waits for the camera, opens it, publishes until something ends it, says why.
 pub(super) async fn run(
-    config: Config,
-    tap: Arc<Tap>,
-    pulse: Arc<Pulse>,
+    config: V4l2Config,
+    tee: Arc<RawTee>,
+    watchdog: Arc<CameraWatchdog>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<CameraError>> {
     let opened = tokio::select! {
         biased;
         () = context.stop.cancelled() => Err(CameraError::Stopped),
-        opened = opened(&config, &pulse, &stream, &context) => opened,
+        opened = opened(&config, &watchdog, &stream, &context) => opened,
     };
     let held = opened.map_err(|error| match error {
         CameraError::Stopped => RawError::Stopped,
@@ -223,8 +223,8 @@ pub(super) async fn run(
     let seat = Arc::clone(&config.memory.seat);
     let life = TaskContext { stop: context.stop.child_token(), ..context };
     let stop = life.stop.clone();
-    let run = filmed(held, config.encode, tap, stream, life);
-    let ended = match pulse.watch_over(run, stop).await {
+    let run = filmed(held, config.encode, tee, stream, life);
+    let ended = match watchdog.watch_over(run, stop).await {
         Some(ended) => ended,
         None => Err(RawError::Source(CameraError::Stuck)),
     };
@@ -235,36 +235,38 @@ pub(super) async fn run(
 
 /// Publishes what a camera gives until something ends it.
 async fn filmed(
-    held: Held,
+    held: CameraInUse,
     settings: EncoderSettings,
-    tap: Arc<Tap>,
+    tee: Arc<RawTee>,
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, RawError<CameraError>> {
-    if held.camera.layout == Layout::H264 {
+    if held.camera.layout == BufferLayout::H264 {
         return coded::run(held, stream, context).await.map_err(RawError::Source);
     }
-    let job = Job { settings, fps: held.camera.fps, width: None };
+    let job = EncodeJob { settings, fps: held.camera.fps, width: None };
     let clock = Arc::clone(&context.clock);
-    raw::run(job, tap, stream, context, move |feed| film(held, feed, clock)).await
+    raw::run(job, tee, stream, context, move |feed| film(held, feed, clock)).await
 }
 
 async fn opened(
-    config: &Config,
-    pulse: &Arc<Pulse>,
+    config: &V4l2Config,
+    watchdog: &Arc<CameraWatchdog>,
     stream: &Arc<Stream>,
     context: &TaskContext,
-) -> Result<Held, CameraError> {
+) -> Result<CameraInUse, CameraError> {
     await_node(config, stream, context).await;
     let seat = Arc::clone(&config.memory.seat).acquire_owned();
     let seat = timeout(CAMERA_RELEASE_TIME_MAX, seat).await.map_err(|_| CameraError::Stuck)?;
     // Nobody closes the semaphore.
     let seat = seat.map_err(|_| CameraError::Stopped)?;
     let (tell, told) = oneshot::channel();
-    let (config, pulse, name) = (config.clone(), Arc::clone(pulse), stream.name().to_string());
+    let (config, watchdog, name) =
+        (config.clone(), Arc::clone(watchdog), stream.name().to_string());
     let opening = thread::Builder::new().name(format!("opens-{name}"));
     let opening = opening.spawn(move || {
-        let held = open(&config, &pulse, &name).map(|camera| Held { camera, seat, pulse });
+        let held =
+            open(&config, &watchdog, &name).map(|camera| CameraInUse { camera, seat, watchdog });
         // Nobody listens any more when it took too long: the camera is closed again.
         let _ = tell.send(held);
     });
@@ -276,19 +278,23 @@ async fn opened(
     }
 }
 
-fn open(config: &Config, pulse: &Pulse, stream: &str) -> Result<Camera<VideoDevice>, CameraError> {
+fn open(
+    config: &V4l2Config,
+    watchdog: &CameraWatchdog,
+    stream: &str,
+) -> Result<OpenCamera<VideoDevice>, CameraError> {
     let path = config.node()?;
-    pulse.is_behind(&path);
+    watchdog.is_behind(&path);
     camera::open(&path, config, stream).inspect_err(|error| {
         // It would come back as it is.
         if matches!(error, CameraError::Busy) || error.class() == Class::Config {
-            pulse.is_nowhere();
+            watchdog.is_nowhere();
         }
     })
 }
 
 /// Waits until the camera's node is there; says once that it is not.
-async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
+async fn await_node(config: &V4l2Config, stream: &Stream, context: &TaskContext) {
     if config.is_there() {
         return;
     }
@@ -303,21 +309,25 @@ async fn await_node(config: &Config, stream: &Stream, context: &TaskContext) {
 }
 
 /// Takes raw pictures until nobody wants them any more.
-fn film(held: Held, feed: &Feed, clock: SharedClock) -> Result<Infallible, CameraError> {
-    let Held { camera, seat: _seat, pulse } = held;
+fn film(
+    held: CameraInUse,
+    feed: &EncoderQueue,
+    clock: SharedClock,
+) -> Result<Infallible, CameraError> {
+    let CameraInUse { camera, seat: _seat, watchdog } = held;
     let (width, height) = (camera.format.width, camera.format.height);
     let mut converter = Converter::new(&camera.format);
-    let mut reel = Reel::new(camera, clock, Some(pulse));
+    let mut capture = Capture::new(camera, clock, Some(watchdog));
     while !feed.is_closed() {
-        reel.turn(|planes, taken| {
+        capture.turn(|planes, taken| {
             if !feed.wants() {
-                return Ok(Seen::LeftOut);
+                return Ok(FrameFate::LeftOut);
             }
             let mut picture = feed.canvas(width, height);
             converter.convert(planes, &mut picture)?;
             // The loop sees that it is closed.
             let _ = feed.put(picture, taken);
-            Ok(Seen::Taken)
+            Ok(FrameFate::Taken)
         })?;
     }
     Err(CameraError::Stopped)

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::camera::Camera;
+use super::camera::OpenCamera;
+use super::capture::{Capture, FrameFate};
 use super::error::CameraError;
-use super::format::{Converter, Layout, Wanted};
-use super::reel::{Reel, Seen};
-use super::{Choice, Config, Wish};
+use super::format::{BufferLayout, Converter, FormatChoice};
+use super::{CameraChoice, CaptureWish, V4l2Config};
 use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, Clock, WallTime};
 use crate::encode::convert::ConvertError;
 use crate::encode::{Colours, EncoderSettings, Matrix, Picture};
-use crate::ingest::run::Taken;
+use crate::ingest::run::CaptureStamp;
 use crate::media::ClockSource;
 use crate::v4l2::clock::monotonic;
 use crate::v4l2::fake::{self, Fake, Mode};
@@ -30,19 +30,19 @@ fn camera(modes: &[Mode]) -> Fake {
     fake
 }
 
-fn wish(format: Wanted, size: Option<(u32, u32)>, fps: u32) -> Wish {
-    Wish { format, width: size.map(|s| s.0), height: size.map(|s| s.1), fps }
+fn wish(format: FormatChoice, size: Option<(u32, u32)>, fps: u32) -> CaptureWish {
+    CaptureWish { format, width: size.map(|s| s.0), height: size.map(|s| s.1), fps }
 }
 
-fn agreed(fake: &Fake, wish: Wish) -> Result<Camera<Fake>, CameraError> {
-    Camera::agree(Arc::new(fake.clone()), "/dev/video0".to_owned(), &wish)
+fn agreed(fake: &Fake, wish: CaptureWish) -> Result<OpenCamera<Fake>, CameraError> {
+    OpenCamera::agree(Arc::new(fake.clone()), "/dev/video0".to_owned(), &wish)
 }
 
 #[test]
 fn the_format_is_what_gives_size_and_pace_at_least_cost() {
     let fake = camera(&MODES);
     let chosen = |size, fps| {
-        let camera = agreed(&fake, wish(Wanted::Auto, size, fps)).unwrap();
+        let camera = agreed(&fake, wish(FormatChoice::Auto, size, fps)).unwrap();
         (camera.format.to_string(), camera.fps)
     };
     assert_eq!(chosen(Some((640, 480)), 25), ("YUYV 640x480".to_owned(), 30.0));
@@ -56,20 +56,20 @@ fn the_format_is_what_gives_size_and_pace_at_least_cost() {
 #[test]
 fn what_the_camera_does_not_give_is_told_with_what_it_gives() {
     let fake = camera(&MODES);
-    let error = agreed(&fake, wish(Wanted::H264, None, 25)).unwrap_err();
+    let error = agreed(&fake, wish(FormatChoice::H264, None, 25)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "The camera does not give h264, only mjpeg, yuyv. Set `format` to one of these or to \"auto\"."
     );
-    let error = agreed(&fake, wish(Wanted::Yuyv, Some((800, 600)), 25)).unwrap_err();
+    let error = agreed(&fake, wish(FormatChoice::Yuyv, Some((800, 600)), 25)).unwrap_err();
     assert!(error.to_string().contains("gives YUYV 640x480 where yuyv 800x600"), "{error}");
     // Only one side is set: the other is as it comes.
-    let half = Wish { width: Some(640), ..wish(Wanted::Yuyv, None, 25) };
+    let half = CaptureWish { width: Some(640), ..wish(FormatChoice::Yuyv, None, 25) };
     assert_eq!(agreed(&fake, half).unwrap().format.to_string(), "YUYV 640x480");
-    let error = agreed(&camera(&[]), Wish::default()).unwrap_err();
+    let error = agreed(&camera(&[]), CaptureWish::default()).unwrap_err();
     assert!(error.to_string().contains("only nothing"), "{error}");
     let grey = FourCc(*b"GREY");
-    let error = agreed(&camera(&[(grey, 640, 480, 30)]), Wish::default()).unwrap_err();
+    let error = agreed(&camera(&[(grey, 640, 480, 30)]), CaptureWish::default()).unwrap_err();
     assert!(error.to_string().contains("only GREY, which is not carried"), "{error}");
 }
 
@@ -91,16 +91,16 @@ fn picture() -> fake::FakePicture {
     fake::FakePicture { bytes: 100, ..fake::FakePicture::default() }
 }
 
-fn reel(fake: &Fake) -> Reel<Fake> {
-    let camera = agreed(fake, wish(Wanted::Yuyv, Some((640, 480)), 30)).unwrap();
-    Reel::new(camera, Arc::<Ticking>::default(), None)
+fn capture(fake: &Fake) -> Capture<Fake> {
+    let camera = agreed(fake, wish(FormatChoice::Yuyv, Some((640, 480)), 30)).unwrap();
+    Capture::new(camera, Arc::<Ticking>::default(), None)
 }
 
-/// Turns until a picture was shown or the reel ends; what it was shown with.
-fn shown(reel: &mut Reel<Fake>, seen: Seen) -> Result<Taken, CameraError> {
+/// Turns until a picture was shown or the capture ends; what it was shown with.
+fn shown(capture: &mut Capture<Fake>, seen: FrameFate) -> Result<CaptureStamp, CameraError> {
     let mut shown = None;
     while shown.is_none() {
-        reel.turn(|_, taken| {
+        capture.turn(|_, taken| {
             shown = Some(taken);
             Ok(seen)
         })?;
@@ -111,7 +111,7 @@ fn shown(reel: &mut Reel<Fake>, seen: Seen) -> Result<Taken, CameraError> {
 #[test]
 fn what_is_lost_is_counted_until_a_picture_is_taken() {
     let fake = camera(&MODES);
-    let mut reel = reel(&fake);
+    let mut capture = capture(&fake);
     fake.state().pictures.extend([
         picture(),
         fake::FakePicture { skipped: 2, ..picture() },
@@ -119,56 +119,59 @@ fn what_is_lost_is_counted_until_a_picture_is_taken() {
         fake::FakePicture { skipped: 1, ..picture() },
         picture(),
     ]);
-    assert_eq!(shown(&mut reel, Seen::Taken).unwrap().lost_before, 0);
-    assert_eq!(shown(&mut reel, Seen::LeftOut).unwrap().lost_before, 2);
+    assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 0);
+    assert_eq!(shown(&mut capture, FrameFate::LeftOut).unwrap().lost_before, 2);
     // Two dropped, one damaged, one dropped; the one that was left out is no loss.
-    assert_eq!(shown(&mut reel, Seen::Taken).unwrap().lost_before, 4);
-    assert_eq!(shown(&mut reel, Seen::Taken).unwrap().lost_before, 0);
+    assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 4);
+    assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 0);
 }
 
 #[test]
 fn a_stamp_of_the_driver_dates_the_picture_and_none_leaves_its_arrival() {
     let fake = camera(&MODES);
-    let mut reel = reel(&fake);
+    let mut capture = capture(&fake);
     let ago = Duration::from_millis(40);
     let stamp = BufferTime::Monotonic(monotonic().saturating_sub(ago));
     fake.state().pictures.extend([fake::FakePicture { stamp, ..picture() }, picture()]);
-    let stamped = shown(&mut reel, Seen::Taken).unwrap();
+    let stamped = shown(&mut capture, FrameFate::Taken).unwrap();
     assert_eq!(stamped.captured.source, ClockSource::Sender);
     let now = Ticking::default().wall().as_unix_nanos();
     let age =
         Duration::from_nanos(u64::try_from(now - stamped.captured.wall.as_unix_nanos()).unwrap());
     assert!(age >= ago && age < Duration::from_secs(10), "{age:?}");
-    assert_eq!(shown(&mut reel, Seen::Taken).unwrap().captured.source, ClockSource::Arrival);
+    assert_eq!(
+        shown(&mut capture, FrameFate::Taken).unwrap().captured.source,
+        ClockSource::Arrival
+    );
 }
 
 #[test]
 fn a_silent_camera_is_started_anew_once_and_then_given_up() {
     let fake = camera(&MODES);
-    let mut silent = reel(&fake);
-    let error = shown(&mut silent, Seen::Taken).unwrap_err();
+    let mut silent = capture(&fake);
+    let error = shown(&mut silent, FrameFate::Taken).unwrap_err();
     let CameraError::Silent { waited } = error else { panic!("{error}") };
     assert_eq!(waited, 2 * CAMERA_SILENCE_MAX);
     drop(silent);
     fake.is_clean();
     // One that comes back with its new queue goes on, as often as it likes.
-    let mut moody = reel(&fake);
+    let mut moody = capture(&fake);
     for _ in 0..3 {
         for _ in 0..30 {
-            moody.turn(|_, _| Ok(Seen::Taken)).unwrap();
+            moody.turn(|_, _| Ok(FrameFate::Taken)).unwrap();
         }
         fake.state().pictures.push_back(picture());
-        shown(&mut moody, Seen::Taken).unwrap();
+        shown(&mut moody, FrameFate::Taken).unwrap();
     }
 }
 
 #[test]
 fn a_camera_that_sends_only_damage_is_told_as_such() {
     let fake = camera(&MODES);
-    let mut reel = reel(&fake);
+    let mut capture = capture(&fake);
     let error = loop {
         fake.state().pictures.push_back(picture());
-        if let Err(error) = reel.turn(|_, _| Err(ConvertError::Truncated)) {
+        if let Err(error) = capture.turn(|_, _| Err(ConvertError::Truncated)) {
             break error;
         }
     };
@@ -181,12 +184,12 @@ fn a_camera_that_sends_only_damage_is_told_as_such() {
 fn unplugged_while_a_picture_is_awaited_the_camera_is_gone() {
     let fake = camera(&MODES);
     fake.state().fault = Some((Call::Dequeue, 2, libc::ENODEV));
-    let mut reel = reel(&fake);
+    let mut capture = capture(&fake);
     fake.state().pictures.extend(vec![picture(); 4]);
-    shown(&mut reel, Seen::Taken).unwrap();
-    shown(&mut reel, Seen::Taken).unwrap();
-    assert!(matches!(shown(&mut reel, Seen::Taken), Err(CameraError::Gone)));
-    drop(reel);
+    shown(&mut capture, FrameFate::Taken).unwrap();
+    shown(&mut capture, FrameFate::Taken).unwrap();
+    assert!(matches!(shown(&mut capture, FrameFate::Taken), Err(CameraError::Gone)));
+    drop(capture);
     fake.is_clean();
 }
 
@@ -194,7 +197,7 @@ fn unplugged_while_a_picture_is_awaited_the_camera_is_gone() {
 fn a_bus_without_room_is_told_with_what_to_do() {
     let fake = camera(&MODES);
     fake.state().fault = Some((Call::StreamOn, 0, libc::ENOSPC));
-    let error = shown(&mut reel(&fake), Seen::Taken).unwrap_err();
+    let error = shown(&mut capture(&fake), FrameFate::Taken).unwrap_err();
     assert!(matches!(error, CameraError::NoRoom), "{error}");
     fake.is_clean();
 }
@@ -229,7 +232,7 @@ fn every_layout_finds_its_planes() {
             (&[1, 2, 3, 4, 5, 6, 7, 8][..], &[50, 51][..], &[60, 61][..]),
             "{code}"
         );
-        assert_eq!(Layout::of(code).planes(), planes.len());
+        assert_eq!(BufferLayout::of(code).planes(), planes.len());
         let short = Converter::new(&format(code, lines)).convert(&[&[1, 2, 3]], &mut picture);
         assert!(matches!(short, Err(ConvertError::Short { .. })), "{code}");
     }
@@ -258,8 +261,9 @@ fn a_picture_says_the_colours_that_the_driver_told() {
 
 #[test]
 fn a_camera_that_is_away_is_told_with_those_that_are_there() {
-    let device = Choice::Node(PathBuf::from("/dev/v4l/by-path/none"));
-    let config = Config::new(device, Wish::default(), Vec::new(), EncoderSettings::default());
+    let device = CameraChoice::Node(PathBuf::from("/dev/v4l/by-path/none"));
+    let config =
+        V4l2Config::new(device, CaptureWish::default(), Vec::new(), EncoderSettings::default());
     assert!(!config.is_there());
     let told = config.not_there().to_string();
     assert!(told.starts_with("There is no camera at /dev/v4l/by-path/none."), "{told}");

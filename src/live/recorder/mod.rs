@@ -80,7 +80,7 @@ impl Recorder {
             lives += 1;
             let (stream, writer) = (Arc::clone(&stream), Arc::clone(&kept));
             let sight = Arc::clone(&seen);
-            let life = Life::new(stream, writer, Arc::clone(&counted), sight, lives > 1);
+            let life = RecorderRun::new(stream, writer, Arc::clone(&counted), sight, lives > 1);
             life.run(context)
         });
         Self { stream: recorded, writer, meter, sight, clock }
@@ -112,7 +112,7 @@ impl Recorder {
 }
 
 /// One life of the recorder's task.
-struct Life {
+struct RecorderRun {
     stream: Arc<Stream>,
     writer: Arc<Writer>,
     meter: Arc<Meter>,
@@ -129,7 +129,7 @@ struct Life {
 }
 
 /// What the bus brought.
-enum Input {
+enum RecorderInput {
     Unit(Arc<AccessUnit>),
     Lagged(u64),
     Ended,
@@ -139,7 +139,7 @@ enum Input {
     Due,
 }
 
-impl Life {
+impl RecorderRun {
     fn new(
         stream: Arc<Stream>,
         writer: Arc<Writer>,
@@ -168,12 +168,12 @@ impl Life {
                 () = context.stop.cancelled() => {
                     self.drain(&mut units);
                     // The supervisor asked for the end and does not start another life.
-                    Input::Ended
+                    RecorderInput::Ended
                 }
                 Ok(()) = state.changed() => {
                     let (state, _) = state.borrow_and_update().clone();
                     self.sight.live((state == StreamState::Live).then(|| context.clock.boot()));
-                    Input::State(state)
+                    RecorderInput::State(state)
                 }
                 input = next(&mut units, self.due) => input,
             };
@@ -212,10 +212,10 @@ impl Life {
         self.store(last);
     }
 
-    fn apply(&mut self, input: Input) -> Result<(), RecorderError> {
+    fn apply(&mut self, input: RecorderInput) -> Result<(), RecorderError> {
         match input {
-            Input::Unit(unit) => self.take(unit),
-            Input::Lagged(units) => {
+            RecorderInput::Unit(unit) => self.take(unit),
+            RecorderInput::Lagged(units) => {
                 self.meter.lost(units);
                 warn!(stream = %self.stream.name(), lag_units = units,
                     "recorder lagged, footage is lost");
@@ -225,17 +225,21 @@ impl Life {
                 let cut = self.cutter.lose();
                 self.store(cut);
             }
-            Input::State(StreamState::Offline { reason } | StreamState::Waiting { reason }) => {
+            RecorderInput::State(
+                StreamState::Offline { reason } | StreamState::Waiting { reason },
+            ) => {
                 self.writer.begin_trouble(Cause::CameraUnreachable, &reason);
             }
-            Input::State(StreamState::Live) => self.writer.end_trouble(Cause::CameraUnreachable),
-            Input::State(StreamState::Starting) => {}
-            Input::Due => {
+            RecorderInput::State(StreamState::Live) => {
+                self.writer.end_trouble(Cause::CameraUnreachable);
+            }
+            RecorderInput::State(StreamState::Starting) => {}
+            RecorderInput::Due => {
                 self.due = None;
                 let cut = self.cutter.flush(None);
                 self.store(cut);
             }
-            Input::Ended => {
+            RecorderInput::Ended => {
                 let cut = self.cutter.flush(None);
                 self.store(cut);
                 return Err(RecorderError::Ended);
@@ -282,15 +286,15 @@ impl Life {
 ///
 /// At first it does not listen for a while, so that it is woken for some units at once: nothing
 /// is done with one before its fragment ends.
-async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> Input {
+async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> RecorderInput {
     let now = Instant::now();
     let due = due.unwrap_or(now + FRAGMENT_AGE_MAX);
     tokio::time::sleep_until(due.min(now + REST)).await;
     let next = tokio::time::timeout_at(due, units.next()).await;
-    next.map_or(Input::Due, Input::from)
+    next.map_or(RecorderInput::Due, RecorderInput::from)
 }
 
-impl From<Next<AccessUnit>> for Input {
+impl From<Next<AccessUnit>> for RecorderInput {
     fn from(next: Next<AccessUnit>) -> Self {
         match next {
             Next::Item(unit) => Self::Unit(unit),

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use super::send_queue::SendQueue;
 use super::udp::{DATAGRAM_BYTES_MAX, UdpPair};
 use crate::base::time::BootTime;
-use crate::ingest::rtsp_push::{Came, Carriage, Publisher, PushError, Seat, Unseated};
+use crate::ingest::rtsp_push::{
+    Carriage, PublishPoint, PublishRefused, PushError, PushPublisher, TrackPacket,
+};
 use crate::media::TrackId;
 use crate::wire::rtp::interleaved;
 use crate::wire::rtsp::{Medium, Refusal, Route, Routed, SessionDescription};
@@ -26,7 +28,7 @@ const DRAIN_ROUNDS_MAX: usize = 32;
 /// What publishing needs of a connection. Empty for readers.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    publisher: Option<Publisher>,
+    publisher: Option<PushPublisher>,
     routes: Vec<Routed>,
     /// Ports of our own, a pair per track over UDP.
     ports: Vec<(TrackId, UdpPair)>,
@@ -39,16 +41,16 @@ pub(super) struct Record {
 pub(super) enum PublisherInput {
     /// A datagram of this track; more may wait.
     Datagram(TrackId, Medium, Bytes),
-    /// The publisher has its seat no more.
+    /// The publisher has its publish point no more.
     Displaced(PushError),
 }
 
 /// The answer to a peer that may not publish now.
-pub(super) fn refusal(why: Unseated) -> Refusal {
+pub(super) fn refusal(why: PublishRefused) -> Refusal {
     match why {
-        Unseated::Taken => Refusal::Taken,
-        Unseated::Closed => Refusal::NotReady(why.to_string()),
-        Unseated::NotCarried { .. } => Refusal::NotCarried(why.to_string()),
+        PublishRefused::Taken => Refusal::Taken,
+        PublishRefused::Closed => Refusal::NotReady(why.to_string()),
+        PublishRefused::NotCarried { .. } => Refusal::NotCarried(why.to_string()),
     }
 }
 
@@ -73,10 +75,10 @@ impl Record {
         Ok(Some(ports))
     }
 
-    /// Takes the seat and lets packets in.
+    /// Takes the publish point and lets packets in.
     pub(super) fn begin(
         &mut self,
-        seat: &Arc<Seat>,
+        point: &Arc<PublishPoint>,
         offer: &SessionDescription,
         routes: Vec<Routed>,
         seed: u64,
@@ -87,7 +89,7 @@ impl Record {
             Route::Tcp { .. } => Carriage::Tcp,
         };
         let tracks: Vec<_> = routes.iter().map(|r| (r.track, carriage(r))).collect();
-        self.publisher = Some(seat.sit(offer, &tracks, seed).map_err(refusal)?);
+        self.publisher = Some(point.acquire(offer, &tracks, seed).map_err(refusal)?);
         self.routes = routes;
         Ok(())
     }
@@ -127,15 +129,15 @@ impl Record {
     ) -> Result<(), PushError> {
         let Some(publisher) = &mut self.publisher else { return Ok(()) };
         let packet = match medium {
-            Medium::Rtp => Came::Rtp(packet),
-            Medium::Rtcp => Came::Rtcp(packet),
+            Medium::Rtp => TrackPacket::Rtp(packet),
+            Medium::Rtcp => TrackPacket::Rtcp(packet),
         };
         publisher.receive(track, packet)
     }
 
     /// When [`tick`](Self::tick) wants to be called.
     pub(super) fn deadline(&self) -> Option<BootTime> {
-        let own = self.publisher.as_ref().map(Publisher::deadline);
+        let own = self.publisher.as_ref().map(PushPublisher::deadline);
         let unsent = self.ports.iter().filter_map(|(_, pair)| pair.deadline()).min();
         own.into_iter().chain(unsent).min()
     }
@@ -167,7 +169,7 @@ impl Record {
         Ok(())
     }
 
-    /// Waits for a datagram, or for the loss of the seat. Cancel safe.
+    /// Waits for a datagram, or for the loss of the publish point. Cancel safe.
     pub(super) async fn next(&mut self) -> PublisherInput {
         let Some(publisher) = &mut self.publisher else { return std::future::pending().await };
         let (ports, buffer) = (&self.ports, &mut self.buffer);

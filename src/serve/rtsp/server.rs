@@ -19,7 +19,7 @@ use super::registry::SessionRegistry;
 use super::tunnels::TunnelRegistry;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::HEARTBEAT_AGE_MAX;
-use crate::ingest::Entrance;
+use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::playback::Playback;
 use crate::serve::http::settings::Settings;
@@ -37,7 +37,7 @@ pub struct RtspServer {
     supervisor: Supervisor,
     places: Places,
     archive: Option<Playback>,
-    entrances: Arc<Directory<Entrance>>,
+    ingests: Arc<Directory<Ingest>>,
     tls: Option<Tls>,
     registry: SessionRegistry,
     tunnels: TunnelRegistry,
@@ -67,7 +67,7 @@ impl RtspServer {
             outlets,
             supervisor,
             places: Places::new(PlaceLimits::of_this_process()),
-            entrances: Arc::default(),
+            ingests: Arc::default(),
             tls: None,
             archive: None,
             registry: SessionRegistry::default(),
@@ -85,8 +85,8 @@ impl RtspServer {
 
     /// Knows streams that may be published, or that another host serves.
     #[must_use]
-    pub fn with_entrances(self, entrances: Arc<Directory<Entrance>>) -> Self {
-        Self { entrances, ..self }
+    pub fn with_entrances(self, ingests: Arc<Directory<Ingest>>) -> Self {
+        Self { ingests, ..self }
     }
 
     /// Plays what is recorded too. Doors with clones of `archive` share its places.
@@ -178,7 +178,7 @@ impl RtspServer {
         };
         let services = RtspServices {
             outlets: Arc::clone(&self.outlets),
-            entrances: Arc::clone(&self.entrances),
+            ingests: Arc::clone(&self.ingests),
             multicast: self.multicast.clone(),
             supervisor: self.supervisor.clone(),
             registry: self.registry.clone(),

@@ -58,14 +58,14 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// The log of a running daemon. Clones share it.
 #[derive(Clone, Debug)]
 pub struct RecoveryLog {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRecovery>,
     clock: SharedClock,
     boot: String,
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedRecovery {
+    state: Mutex<RecoveryState>,
     changed: Condvar,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Tells those who have to stop or begin recording.
@@ -75,15 +75,15 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct State {
+struct RecoveryState {
     book: Book,
     /// What is in memory is not on the medium yet.
     unwritten: bool,
     closing: bool,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedRecovery {
+    fn lock(&self) -> MutexGuard<'_, RecoveryState> {
         lock(&self.state)
     }
 }
@@ -104,8 +104,8 @@ impl RecoveryLog {
         let boot = this_boot();
         begin_life(&mut book, data_dir, &boot, &clock);
         let parked = book.parked.clone();
-        let state = State { book, unwritten: true, closing: false };
-        let shared = Arc::new(Shared {
+        let state = RecoveryState { book, unwritten: true, closing: false };
+        let shared = Arc::new(SharedRecovery {
             state: Mutex::new(state),
             changed: Condvar::new(),
             writer: Mutex::default(),
@@ -244,7 +244,7 @@ impl RecoveryLog {
 
 /// Writes the book whenever it changed, until it is closed. A medium that refuses it is asked
 /// again later: the book in memory is the truth while the daemon lives.
-fn write_changes(shared: &Shared, path: &Path) {
+fn write_changes(shared: &SharedRecovery, path: &Path) {
     let mut refused = false;
     loop {
         let mut state = shared.lock();

@@ -9,7 +9,7 @@ use holdfast::base::held::held_bytes;
 use holdfast::base::limits::ACCESS_UNIT_BYTES_MAX;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, WallTime};
-use holdfast::ingest::rtsp_push::{Came, Carriage, Config, Publisher};
+use holdfast::ingest::rtsp_push::{Carriage, PushConfig, PushPublisher, TrackPacket};
 use holdfast::media::{AccessUnit, Kind, TrackId, nal};
 use holdfast::stream::{Allowance, Next, Stream, Subscriber};
 use holdfast::wire::rtsp::SessionDescription;
@@ -64,7 +64,7 @@ pub(crate) struct Bench {
     clock: Arc<TestClock>,
     stream: Arc<Stream>,
     reader: Subscriber<AccessUnit>,
-    publisher: Publisher,
+    publisher: PushPublisher,
     payload_types: Vec<u8>,
     /// Sequence number and time of each track.
     lanes: [(u16, u32); 2],
@@ -80,11 +80,11 @@ impl Bench {
         let clock = Arc::new(TestClock(AtomicU64::new(5_000)));
         let name = StreamName::parse("gate").expect("it is one");
         let stream = Stream::new(name, "rtsp_push", clock.wall());
-        let seat = Config::new(false).seat();
-        seat.open(Arc::clone(&stream), clock.clone());
+        let point = PushConfig::new(false).publish_point();
+        point.open(Arc::clone(&stream), clock.clone());
         let tracks: Vec<_> = (0..2).map(|track| (TrackId(track), Carriage::Udp)).collect();
-        let checked = seat.check(offer).is_ok();
-        let publisher = seat.sit(offer, &tracks, 1 << 40);
+        let checked = point.check(offer).is_ok();
+        let publisher = point.acquire(offer, &tracks, 1 << 40);
         assert!(checked || publisher.is_err(), "what is refused may not come");
         let reader = stream.bus().subscribe(Allowance::Window);
         Some(Self {
@@ -110,9 +110,9 @@ impl Bench {
             let payload = input.counted();
             let track = usize::from(flags >> 1 & 1);
             let packet = match flags & 0xc0 {
-                0 => Came::Rtp(self.packet(track, flags, payload)),
-                0x40 => Came::Rtp(Bytes::copy_from_slice(payload)),
-                _ => Came::Rtcp(Bytes::copy_from_slice(payload)),
+                0 => TrackPacket::Rtp(self.packet(track, flags, payload)),
+                0x40 => TrackPacket::Rtp(Bytes::copy_from_slice(payload)),
+                _ => TrackPacket::Rtcp(Bytes::copy_from_slice(payload)),
             };
             let track = TrackId(u8::try_from(track).unwrap_or(0));
             if self.publisher.receive(track, packet).is_err() {

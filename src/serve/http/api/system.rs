@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::base::boot;
 use crate::base::time::BootTime;
 use crate::board::{
-    Board, BoardDisk, Cpu, MachineReport, Memory, Os, Power, Temperature, WrittenTotal,
+    Board, BoardDisk, Cpu, MachineReport, MemoryUse, Os, Power, Temperature, WrittenTotal,
 };
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
@@ -31,7 +31,7 @@ struct System<'a> {
     /// How old the rest is; null before the first look.
     age_ms: Option<u64>,
     cpu: &'a Cpu,
-    memory: &'a Memory,
+    memory: &'a MemoryUse,
     temperatures: &'a [Temperature],
     power: &'a Power,
     disk: Option<DiskView<'a>>,

@@ -9,7 +9,7 @@ use super::setup::PendingReply;
 use super::wait::Input;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
-use crate::ingest::Entrance;
+use crate::ingest::Ingest;
 use crate::ingest::rtsp_push::PushError;
 use crate::rtp::RtpUnit;
 use crate::wire::rtsp::{Command, Event, Step};
@@ -169,8 +169,8 @@ impl Connection {
     /// Takes leave of a reader, and tells it where the stream is now if it moved.
     fn stream_ended(&mut self, now: BootTime) {
         let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
-        let entrance = name.and_then(|name| self.entrances.get(&name));
-        if let Some(Entrance::Elsewhere(url)) = entrance.as_deref() {
+        let ingest = name.and_then(|name| self.ingests.get(&name));
+        if let Some(Ingest::Elsewhere(url)) = ingest.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });
         }
         self.end = Some(self.play.as_ref().map_or("the stream ended", Play::ended));

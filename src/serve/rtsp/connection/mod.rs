@@ -26,7 +26,7 @@ use super::send_queue::SendQueue;
 use super::transport::Transport;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
-use crate::ingest::Entrance;
+use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::media::Tracks;
 use crate::playback::Playback;
@@ -39,7 +39,7 @@ use setup::PendingReply;
 #[derive(Clone, Debug)]
 pub(super) struct RtspServices {
     pub(super) outlets: Arc<Directory<StreamOutputs>>,
-    pub(super) entrances: Arc<Directory<Entrance>>,
+    pub(super) ingests: Arc<Directory<Ingest>>,
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
     pub(super) registry: SessionRegistry,
@@ -55,7 +55,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     local: IpAddr,
     outlets: Arc<Directory<StreamOutputs>>,
-    entrances: Arc<Directory<Entrance>>,
+    ingests: Arc<Directory<Ingest>>,
     multicast: Multicast,
     supervisor: Supervisor,
     clock: SharedClock,
@@ -94,7 +94,7 @@ impl Connection {
         services: RtspServices,
         place: Arc<Place>,
     ) -> io::Result<Self> {
-        let RtspServices { outlets, entrances, multicast, supervisor, registry, archive, clock } =
+        let RtspServices { outlets, ingests, multicast, supervisor, registry, archive, clock } =
             services;
         let local = transport.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
@@ -128,7 +128,7 @@ impl Connection {
             transport,
             peer,
             outlets,
-            entrances,
+            ingests,
             multicast,
             supervisor,
             clock,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::super::record::{self, PublisherInput};
 use super::Connection;
 use crate::base::time::BootTime;
-use crate::ingest::Entrance;
-use crate::ingest::rtsp_push::{PushError, Seat};
+use crate::ingest::Ingest;
+use crate::ingest::rtsp_push::{PublishPoint, PushError};
 use crate::media::TrackId;
 use crate::wire::rtsp::{Command, Medium, Refusal, Route, Routed, SessionDescription};
 
@@ -19,15 +19,15 @@ impl Connection {
         stream: &str,
         offer: &SessionDescription,
     ) -> Result<Command, Refusal> {
-        self.seat(stream)?.check(offer).map_err(record::refusal)?;
+        self.publish_point(stream)?.check(offer).map_err(record::refusal)?;
         Ok(Command::Announced)
     }
 
     /// Where a peer may publish.
-    fn seat(&self, stream: &str) -> Result<Arc<Seat>, Refusal> {
+    fn publish_point(&self, stream: &str) -> Result<Arc<PublishPoint>, Refusal> {
         self.readable(stream)?;
-        match self.entrances.get(stream).as_deref() {
-            Some(Entrance::Seat(seat)) => Ok(Arc::clone(seat)),
+        match self.ingests.get(stream).as_deref() {
+            Some(Ingest::Publish(point)) => Ok(Arc::clone(point)),
             _ => Err(Refusal::NotPublished),
         }
     }
@@ -48,8 +48,8 @@ impl Connection {
         offer: &SessionDescription,
         routes: Vec<Routed>,
     ) -> Result<Command, Refusal> {
-        let seat = self.seat(stream)?;
-        self.record.begin(&seat, offer, routes, fastrand::u64(..))?;
+        let point = self.publish_point(stream)?;
+        self.record.begin(&point, offer, routes, fastrand::u64(..))?;
         Ok(Command::Recording)
     }
 

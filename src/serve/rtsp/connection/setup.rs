@@ -12,7 +12,7 @@ use super::Connection;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
-use crate::ingest::Entrance;
+use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::media::{Track, TrackId, Tracks};
 use crate::playback::{PlaybackSession, TracksProbe};
@@ -132,7 +132,7 @@ impl Connection {
 
     /// The stream that a peer asks for.
     pub(super) fn readable(&self, stream: &str) -> Result<Arc<StreamOutputs>, Refusal> {
-        if let Some(Entrance::Elsewhere(url)) = self.entrances.get(stream).as_deref() {
+        if let Some(Ingest::Elsewhere(url)) = self.ingests.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
         self.outlets.get(stream).ok_or(Refusal::NoStream)

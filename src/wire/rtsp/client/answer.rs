@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rtsp_types::Url;
 
-use super::Transport;
+use super::ClientTransport;
 
 /// What a session's timeout is when nothing is said (RFC 2326 §12.37).
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(super) fn session(value: &str) -> Option<(String, Duration)> {
 
 /// What a Transport header answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct AnsweredTransport {
     pub(super) interleaved: Option<(u8, u8)>,
     pub(super) server_port: Option<(u16, u16)>,
     pub(super) group: Option<Ipv4Addr>,
@@ -36,7 +36,7 @@ pub(super) struct Told {
     is_udp: bool,
 }
 
-impl Told {
+impl AnsweredTransport {
     /// Reads the value; what is missing or odd says nothing.
     pub(super) fn read(value: &str) -> Self {
         let mut told = Self::default();
@@ -62,11 +62,11 @@ impl Told {
     }
 
     /// Whether what was answered can be what was asked for.
-    pub(super) fn suits(&self, asked: Transport) -> bool {
+    pub(super) fn suits(&self, asked: ClientTransport) -> bool {
         match asked {
-            Transport::Tcp => self.is_tcp || self.interleaved.is_some() || !self.is_udp,
-            Transport::Udp => !self.is_tcp && !self.is_multicast,
-            Transport::Multicast => !self.is_tcp,
+            ClientTransport::Tcp => self.is_tcp || self.interleaved.is_some() || !self.is_udp,
+            ClientTransport::Udp => !self.is_tcp && !self.is_multicast,
+            ClientTransport::Multicast => !self.is_tcp,
         }
     }
 }
@@ -144,12 +144,12 @@ mod tests {
         assert_eq!(session("7;timeout=12"), Some(("7".to_owned(), Duration::from_secs(12))));
         assert_eq!(session(" 7 ; Timeout = x"), Some(("7".to_owned(), TIMEOUT)));
         assert_eq!(session(" ;timeout=5"), None);
-        let told = Told::read("RTP/AVP/TCP;unicast;interleaved=4");
+        let told = AnsweredTransport::read("RTP/AVP/TCP;unicast;interleaved=4");
         assert_eq!(told.interleaved, Some((4, 5)));
-        assert!(told.suits(Transport::Tcp) && !told.suits(Transport::Udp));
-        let told = Told::read("RTP/AVP;unicast;client_port=5000-5001;server_port=0-1");
+        assert!(told.suits(ClientTransport::Tcp) && !told.suits(ClientTransport::Udp));
+        let told = AnsweredTransport::read("RTP/AVP;unicast;client_port=5000-5001;server_port=0-1");
         assert_eq!(told.server_port, None);
-        assert!(told.suits(Transport::Udp) && !told.suits(Transport::Tcp));
-        assert!(Told::read("").suits(Transport::Tcp));
+        assert!(told.suits(ClientTransport::Udp) && !told.suits(ClientTransport::Tcp));
+        assert!(AnsweredTransport::read("").suits(ClientTransport::Tcp));
     }
 }

@@ -1,8 +1,8 @@
 //! RTSP 1.0 as a client: one session with a camera, as a state machine without sockets.
 //!
 //! Owns: what is said to a camera, in which order, and what its answers mean. Does not own:
-//! connections and datagrams; the driver opens what [`Event`]s ask for. The contract is the
-//! server's: after each input, [`poll`](Session::poll) until it says [`Step::Wait`].
+//! connections and datagrams; the driver opens what [`ClientEvent`]s ask for. The contract is the
+//! server's: after each input, [`poll`](ClientSession::poll) until it says [`ClientStep::Wait`].
 //!
 //! Cameras are sloppy where RFC 2326 is strict, so this is not: an answer is taken for the
 //! request that waits whatever number it carries, a session id and ports may be missing, and
@@ -25,17 +25,17 @@ use super::live::Medium;
 use crate::base::secret::Secret;
 use crate::base::time::BootTime;
 
-pub use session::Session;
+pub use session::ClientSession;
 
 /// Which camera, and how to speak to it.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ClientConfig {
     /// The stream, without user info.
     pub url: Url,
     /// User name and password, if it wants any.
     pub credentials: Option<(String, Secret)>,
     /// How media may travel, the first choice first.
-    pub transports: Vec<Transport>,
+    pub transports: Vec<ClientTransport>,
     /// How long a camera may take to answer.
     pub answer_time: Duration,
     /// For what must not be guessed.
@@ -44,7 +44,7 @@ pub struct Config {
 
 /// How media travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub enum ClientTransport {
     /// Inside the RTSP connection.
     Tcp,
     /// As datagrams to us.
@@ -55,11 +55,11 @@ pub enum Transport {
 
 /// What is to be done next.
 #[derive(Debug)]
-pub enum Step {
+pub enum ClientStep {
     /// Send these bytes to the camera.
     Send(Bytes),
     /// Something for the driver.
-    Event(Event),
+    Event(ClientEvent),
     /// Nothing until there is input, or until this instant.
     Wait {
         /// When to poll again; `None` when only input matters.
@@ -69,15 +69,15 @@ pub enum Step {
 
 /// What the driver is asked or told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Connect to the camera's host at this port, anew; answer with [`Command::Connected`].
+pub enum ClientEvent {
+    /// Connect to the camera's host at this port, anew; answer with [`ClientCommand::Connected`].
     Connect {
         /// The port there.
         port: u16,
     },
-    /// The camera has these media. Answer with [`Command::SetUp`].
+    /// The camera has these media. Answer with [`ClientCommand::SetUp`].
     Described(SessionDescription),
-    /// Media of a track is to come as datagrams. Answer with [`Command::Ports`].
+    /// Media of a track is to come as datagrams. Answer with [`ClientCommand::Ports`].
     OpenPorts {
         /// Its place in the description.
         medium: usize,
@@ -108,7 +108,7 @@ pub enum Event {
         packet: Bytes,
     },
     /// The session is over; close the connection once everything is sent.
-    Ended(Ending),
+    Ended(SessionEnd),
 }
 
 /// How the packets of a track come.
@@ -135,7 +135,7 @@ pub enum Path {
 
 /// What the driver answers or wishes.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum ClientCommand {
     /// There is a new connection.
     Connected,
     /// The connection has ended.
@@ -159,7 +159,7 @@ pub enum Command {
 
 /// What was being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum ClientRequest {
     /// OPTIONS.
     Options,
     /// DESCRIBE.
@@ -174,7 +174,7 @@ pub enum Asked {
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SessionEnd {
     /// 401, and there are no credentials.
     CredentialsMissing,
     /// 401 in spite of credentials.
@@ -184,7 +184,7 @@ pub enum Ending {
     /// It refuses with this status.
     Status {
         /// What was asked.
-        asked: Asked,
+        asked: ClientRequest,
         /// What it said.
         status: u16,
     },
@@ -200,7 +200,7 @@ pub enum Ending {
     /// No answer came in time.
     Silent {
         /// What was asked.
-        asked: Asked,
+        asked: ClientRequest,
     },
     /// What came is no RTSP.
     NotRtsp {
@@ -215,7 +215,7 @@ pub enum Ending {
     /// The camera closed the connection.
     Closed {
         /// What was being asked.
-        asked: Asked,
+        asked: ClientRequest,
     },
     /// The camera said goodbye.
     TornDown,

@@ -30,13 +30,15 @@ pub(super) fn request(
 }
 
 /// What a camera's own request is answered with, and whether it ends the session.
-pub(super) fn reply(message: &Message, session: Option<&str>) -> (Bytes, Wanted) {
+pub(super) fn reply(message: &Message, session: Option<&str>) -> (Bytes, CameraRequest) {
     let method = message.start.split_ascii_whitespace().next().unwrap_or_default();
     let (status, wanted) = match method.to_ascii_uppercase().as_str() {
-        "OPTIONS" | "GET_PARAMETER" | "SET_PARAMETER" | "ANNOUNCE" => ("200 OK", Wanted::Nothing),
-        "REDIRECT" => ("200 OK", Wanted::Elsewhere),
-        "TEARDOWN" => ("200 OK", Wanted::End),
-        _ => ("501 Not Implemented", Wanted::Nothing),
+        "OPTIONS" | "GET_PARAMETER" | "SET_PARAMETER" | "ANNOUNCE" => {
+            ("200 OK", CameraRequest::Nothing)
+        }
+        "REDIRECT" => ("200 OK", CameraRequest::Elsewhere),
+        "TEARDOWN" => ("200 OK", CameraRequest::End),
+        _ => ("501 Not Implemented", CameraRequest::Nothing),
     };
     let mut text = format!("RTSP/1.0 {status}\r\n");
     // The number as it was written: it is the camera's.
@@ -55,7 +57,7 @@ pub(super) fn reply(message: &Message, session: Option<&str>) -> (Bytes, Wanted)
 
 /// What a camera's request means for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum CameraRequest {
     Nothing,
     Elsewhere,
     End,

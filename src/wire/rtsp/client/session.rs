@@ -7,9 +7,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use rtsp_types::Url;
 
-use super::answer::{self, Told};
-use super::request::{self, Wanted};
-use super::{Asked, Command, Config, Ending, Event, Path, Step, Transport};
+use super::answer::{self, AnsweredTransport};
+use super::request::{self, CameraRequest};
+use super::{
+    ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, ClientTransport, Path,
+    SessionEnd,
+};
 use crate::base::limits::{
     CLIENT_KEEPALIVE_MAX, CLIENT_KEEPALIVE_MIN, CLIENT_OPTIONS_TIME_MAX, CLIENT_RECONNECTS_MAX,
     CLIENT_REDIRECTS_MAX,
@@ -25,11 +28,11 @@ const KEEPALIVE_SHARE: f64 = 0.45;
 
 /// A session with one camera.
 #[derive(Debug)]
-pub struct Session {
-    config: Config,
+pub struct ClientSession {
+    config: ClientConfig,
     url: Url,
     framer: Framer,
-    steps: VecDeque<Step>,
+    steps: VecDeque<ClientStep>,
     waiting: Option<Waiting>,
     cseq: u32,
     /// Number of a request that was given up, whose answer may still come.
@@ -56,7 +59,7 @@ enum Phase {
 /// The request that waits for its answer.
 #[derive(Clone, Debug)]
 struct Waiting {
-    asked: Asked,
+    asked: ClientRequest,
     method: &'static str,
     uri: String,
     own: Vec<(&'static str, String)>,
@@ -84,12 +87,12 @@ struct Plan {
     transport: usize,
     /// The first refusal of a transport.
     refused: Option<u16>,
-    tracks: Vec<Track>,
+    tracks: Vec<ClientTrack>,
     session: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Track {
+struct ClientTrack {
     medium: usize,
     /// Channels of RTP and RTCP, inside the connection.
     channels: Option<(u8, u8)>,
@@ -107,10 +110,10 @@ struct Alive {
     heard: bool,
 }
 
-impl Session {
+impl ClientSession {
     /// A session that begins at `now` by asking for a connection.
     #[must_use]
-    pub fn new(_now: BootTime, config: Config) -> Self {
+    pub fn new(_now: BootTime, config: ClientConfig) -> Self {
         let url = config.url.clone();
         let mut session = Self {
             url,
@@ -153,32 +156,32 @@ impl Session {
     }
 
     /// Takes an answer or a wish of the driver.
-    pub fn command(&mut self, now: BootTime, command: Command) {
+    pub fn command(&mut self, now: BootTime, command: ClientCommand) {
         if self.phase == Phase::Over {
             return;
         }
         match command {
-            Command::Connected => self.connected(now),
-            Command::Disconnected => self.disconnected(),
-            Command::SetUp(media) => {
+            ClientCommand::Connected => self.connected(now),
+            ClientCommand::Disconnected => self.disconnected(),
+            ClientCommand::SetUp(media) => {
                 self.plan.wanted = media.into();
                 self.set_up_next(now);
             }
-            Command::Ports(ports) => self.ports(now, ports),
-            Command::Heard => self.alive.heard = true,
-            Command::Report { channel, packet } => self.report(channel, &packet),
-            Command::Leave => self.leave(Ending::Left),
+            ClientCommand::Ports(ports) => self.ports(now, ports),
+            ClientCommand::Heard => self.alive.heard = true,
+            ClientCommand::Report { channel, packet } => self.report(channel, &packet),
+            ClientCommand::Leave => self.leave(SessionEnd::Left),
         }
     }
 
-    /// What is to be done next. Called until it says [`Step::Wait`].
-    pub fn poll(&mut self, now: BootTime) -> Step {
+    /// What is to be done next. Called until it says [`ClientStep::Wait`].
+    pub fn poll(&mut self, now: BootTime) -> ClientStep {
         loop {
             if let Some(step) = self.steps.pop_front() {
                 return step;
             }
             if self.phase == Phase::Over {
-                return Step::Wait { until: None };
+                return ClientStep::Wait { until: None };
             }
             match self.framer.next() {
                 Ok(Some(Frame::Interleaved(channel, packet))) => self.media(channel, packet),
@@ -188,9 +191,9 @@ impl Session {
                 Ok(Some(Frame::Message(message))) => self.asked(&message),
                 Ok(None) => match self.deadline() {
                     Some(until) if until <= now => self.expire(now),
-                    until => return Step::Wait { until },
+                    until => return ClientStep::Wait { until },
                 },
-                Err(fault) => self.leave(Ending::NotRtsp { what: fault.text }),
+                Err(fault) => self.leave(SessionEnd::NotRtsp { what: fault.text }),
             }
         }
     }
@@ -207,20 +210,20 @@ impl Session {
         self.given_up = Some(waiting.cseq);
         match waiting.asked {
             // A camera may not know the question.
-            Asked::Options => self.describe(now),
+            ClientRequest::Options => self.describe(now),
             // Media is the better answer.
-            Asked::Play if self.alive.heard => self.playing(now),
-            asked => self.leave(Ending::Silent { asked }),
+            ClientRequest::Play if self.alive.heard => self.playing(now),
+            asked => self.leave(SessionEnd::Silent { asked }),
         }
     }
 
-    fn event(&mut self, event: Event) {
-        self.steps.push_back(Step::Event(event));
+    fn event(&mut self, event: ClientEvent) {
+        self.steps.push_back(ClientStep::Event(event));
     }
 
     fn connect(&mut self) {
         self.framer.clear();
-        self.event(Event::Connect { port: self.url.port().unwrap_or(554) });
+        self.event(ClientEvent::Connect { port: self.url.port().unwrap_or(554) });
     }
 
     fn connected(&mut self, now: BootTime) {
@@ -230,7 +233,7 @@ impl Session {
             None if self.skips_options => self.describe(now),
             None => {
                 let uri = self.url.to_string();
-                self.ask(now, Asked::Options, "OPTIONS", uri, Vec::new());
+                self.ask(now, ClientRequest::Options, "OPTIONS", uri, Vec::new());
             }
         }
     }
@@ -238,19 +241,19 @@ impl Session {
     /// Cameras close after a 401, after a redirect, or at a question that they do not know.
     fn disconnected(&mut self) {
         let Some(waiting) = &self.waiting else {
-            return self.end(Ending::Closed { asked: Asked::Media });
+            return self.end(SessionEnd::Closed { asked: ClientRequest::Media });
         };
         let asked = waiting.asked;
         let again = match asked {
-            Asked::Options => true,
-            Asked::Describe => waiting.retries > 0 || self.redirects > 0,
+            ClientRequest::Options => true,
+            ClientRequest::Describe => waiting.retries > 0 || self.redirects > 0,
             _ => false,
         };
         if !again || self.reconnects == CLIENT_RECONNECTS_MAX {
-            return self.end(Ending::Closed { asked });
+            return self.end(SessionEnd::Closed { asked });
         }
         self.reconnects += 1;
-        if asked == Asked::Options && waiting.retries == 0 {
+        if asked == ClientRequest::Options && waiting.retries == 0 {
             (self.waiting, self.skips_options) = (None, true);
         }
         self.connect();
@@ -259,7 +262,7 @@ impl Session {
     fn ask(
         &mut self,
         now: BootTime,
-        asked: Asked,
+        asked: ClientRequest,
         method: &'static str,
         uri: String,
         own: Vec<(&'static str, String)>,
@@ -270,7 +273,7 @@ impl Session {
 
     fn send(&mut self, now: BootTime, mut waiting: Waiting) {
         let most = match waiting.asked {
-            Asked::Options => self.config.answer_time.min(CLIENT_OPTIONS_TIME_MAX),
+            ClientRequest::Options => self.config.answer_time.min(CLIENT_OPTIONS_TIME_MAX),
             _ => self.config.answer_time,
         };
         waiting.until = now.after(most);
@@ -286,7 +289,7 @@ impl Session {
         let session = self.plan.session.as_deref();
         let bytes =
             request::request(method, uri, self.cseq, authorization.as_deref(), session, &own);
-        self.steps.push_back(Step::Send(bytes));
+        self.steps.push_back(ClientStep::Send(bytes));
         self.cseq
     }
 
@@ -306,7 +309,7 @@ impl Session {
     fn describe(&mut self, now: BootTime) {
         let accept = vec![("Accept", "application/sdp".to_owned())];
         let uri = self.url.to_string();
-        self.ask(now, Asked::Describe, "DESCRIBE", uri, accept);
+        self.ask(now, ClientRequest::Describe, "DESCRIBE", uri, accept);
     }
 
     fn answered(&mut self, now: BootTime, message: &Message) {
@@ -324,20 +327,20 @@ impl Session {
         match (status, waiting.asked) {
             (401, _) => self.authenticate(now, waiting, message),
             (300..=399, _) => self.redirected(now, message),
-            (200..=299, Asked::Options) => {
+            (200..=299, ClientRequest::Options) => {
                 let public = message.headers.get("Public").or_else(|| message.headers.get("Allow"));
                 self.public = public.unwrap_or_default().to_ascii_uppercase();
                 self.describe(now);
             }
-            (_, Asked::Options) => self.describe(now),
-            (200..=299, Asked::Describe) => self.described(message),
-            (200..=299, Asked::SetUp) => self.set_up(now, message),
-            (200..=299, Asked::Play) => self.playing(now),
-            (_, Asked::SetUp) => self.not_set_up(now, status),
-            (457, Asked::Play) if !waiting.own.is_empty() => {
+            (_, ClientRequest::Options) => self.describe(now),
+            (200..=299, ClientRequest::Describe) => self.described(message),
+            (200..=299, ClientRequest::SetUp) => self.set_up(now, message),
+            (200..=299, ClientRequest::Play) => self.playing(now),
+            (_, ClientRequest::SetUp) => self.not_set_up(now, status),
+            (457, ClientRequest::Play) if !waiting.own.is_empty() => {
                 self.send(now, Waiting { own: Vec::new(), ..waiting });
             }
-            (_, asked) => self.leave(Ending::Status { asked, status }),
+            (_, asked) => self.leave(SessionEnd::Status { asked, status }),
         }
     }
 
@@ -345,13 +348,13 @@ impl Session {
         let challenge = Challenge::best(message.headers.all("WWW-Authenticate"));
         let (Some(challenge), true) = (challenge, self.config.credentials.is_some()) else {
             return match (waiting.asked, self.config.credentials.is_some()) {
-                (Asked::Options, false) => self.describe(now),
-                (_, false) => self.leave(Ending::CredentialsMissing),
-                (_, true) => self.leave(Ending::UnknownAuthentication),
+                (ClientRequest::Options, false) => self.describe(now),
+                (_, false) => self.leave(SessionEnd::CredentialsMissing),
+                (_, true) => self.leave(SessionEnd::UnknownAuthentication),
             };
         };
         if waiting.retries > 0 && !(challenge.is_stale() && waiting.retries < 3) {
-            return self.leave(Ending::CredentialsRefused);
+            return self.leave(SessionEnd::CredentialsRefused);
         }
         self.login = Login { challenge: Some(challenge), uses: 0 };
         self.send(now, Waiting { retries: waiting.retries + 1, ..waiting });
@@ -361,7 +364,7 @@ impl Session {
         self.redirects += 1;
         let told = message.headers.get("Location").unwrap_or_default();
         if self.redirects > CLIENT_REDIRECTS_MAX || told.is_empty() {
-            return self.leave(Ending::RedirectedInCircles);
+            return self.leave(SessionEnd::RedirectedInCircles);
         }
         match answer::location(&self.url, told) {
             Ok(url) => {
@@ -374,8 +377,8 @@ impl Session {
                 self.skips_options = true;
                 self.connect();
             }
-            Err(Some(address)) => self.leave(Ending::Elsewhere { address }),
-            Err(None) => self.leave(Ending::RedirectedInCircles),
+            Err(Some(address)) => self.leave(SessionEnd::Elsewhere { address }),
+            Err(None) => self.leave(SessionEnd::RedirectedInCircles),
         }
     }
 
@@ -383,7 +386,7 @@ impl Session {
         let description = match SessionDescription::parse(&message.body) {
             Ok(description) => description,
             Err(error) => {
-                return self.leave(Ending::BadDescription { what: error.to_string() });
+                return self.leave(SessionEnd::BadDescription { what: error.to_string() });
             }
         };
         let told = message.headers.get("Content-Base");
@@ -394,37 +397,39 @@ impl Session {
             None => self.url.to_string(),
         };
         let aggregate = answer::control(&base, description.control.as_deref());
-        let event = Event::Described(description.clone());
+        let event = ClientEvent::Described(description.clone());
         self.plan = Plan { description, base, aggregate, ..Plan::default() };
         self.event(event);
     }
 
-    fn transport(&self) -> Option<Transport> {
+    fn transport(&self) -> Option<ClientTransport> {
         self.config.transports.get(self.plan.transport).copied()
     }
 
     fn set_up_next(&mut self, now: BootTime) {
         let Some(&medium) = self.plan.wanted.front() else {
             if self.plan.tracks.is_empty() {
-                return self.leave(Ending::NoTransport);
+                return self.leave(SessionEnd::NoTransport);
             }
             let range = vec![("Range", "npt=0.000-".to_owned())];
             let uri = self.plan.aggregate.clone();
-            return self.ask(now, Asked::Play, "PLAY", uri, range);
+            return self.ask(now, ClientRequest::Play, "PLAY", uri, range);
         };
         let channel = self.plan.tracks.len() * 2;
         match self.transport() {
-            Some(Transport::Tcp) => {
+            Some(ClientTransport::Tcp) => {
                 let value = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1);
                 self.ask_set_up(now, value);
             }
-            Some(Transport::Udp) => self.event(Event::OpenPorts { medium }),
-            Some(Transport::Multicast) => self.ask_set_up(now, "RTP/AVP;multicast".to_owned()),
+            Some(ClientTransport::Udp) => self.event(ClientEvent::OpenPorts { medium }),
+            Some(ClientTransport::Multicast) => {
+                self.ask_set_up(now, "RTP/AVP;multicast".to_owned());
+            }
             None => match self.plan.refused {
                 Some(status) if status != 461 => {
-                    self.leave(Ending::Status { asked: Asked::SetUp, status });
+                    self.leave(SessionEnd::Status { asked: ClientRequest::SetUp, status });
                 }
-                _ => self.leave(Ending::NoTransport),
+                _ => self.leave(SessionEnd::NoTransport),
             },
         }
     }
@@ -446,7 +451,7 @@ impl Session {
             None if media.len() == 1 => self.plan.aggregate.clone(),
             control => answer::control(&self.plan.base, control),
         };
-        self.ask(now, Asked::SetUp, "SETUP", uri, vec![("Transport", transport)]);
+        self.ask(now, ClientRequest::SetUp, "SETUP", uri, vec![("Transport", transport)]);
     }
 
     fn set_up(&mut self, now: BootTime, message: &Message) {
@@ -456,7 +461,7 @@ impl Session {
             let every = timeout.mul_f64(KEEPALIVE_SHARE);
             self.alive.every = every.clamp(CLIENT_KEEPALIVE_MIN, CLIENT_KEEPALIVE_MAX);
         }
-        let told = Told::read(message.headers.get("Transport").unwrap_or_default());
+        let told = AnsweredTransport::read(message.headers.get("Transport").unwrap_or_default());
         if !told.suits(asked) {
             return self.not_set_up(now, 461);
         }
@@ -468,13 +473,13 @@ impl Session {
         };
         let mut channels = None;
         let path = match asked {
-            Transport::Tcp => {
+            ClientTransport::Tcp => {
                 let pair = told.interleaved.filter(|pair| !taken(pair)).unwrap_or((own, own + 1));
                 channels = Some(pair);
                 Path::Tcp { rtcp: pair.1 }
             }
-            Transport::Udp => Path::Udp { server_port: told.server_port },
-            Transport::Multicast => {
+            ClientTransport::Udp => Path::Udp { server_port: told.server_port },
+            ClientTransport::Multicast => {
                 let group = told.group.or_else(|| described.and_then(|medium| medium.group));
                 let port = told.port.or_else(|| described.map(|medium| medium.port));
                 match (group.filter(std::net::Ipv4Addr::is_multicast), port) {
@@ -483,8 +488,8 @@ impl Session {
                 }
             }
         };
-        self.plan.tracks.push(Track { medium, channels, heard: false });
-        self.event(Event::SetUp { medium, path });
+        self.plan.tracks.push(ClientTrack { medium, channels, heard: false });
+        self.event(ClientEvent::SetUp { medium, path });
         self.set_up_next(now);
     }
 
@@ -493,11 +498,11 @@ impl Session {
         if self.plan.tracks.is_empty() {
             return match status {
                 400 | 406 | 415 | 451 | 461..=463 | 500.. => self.next_transport(now, status),
-                _ => self.leave(Ending::Status { asked: Asked::SetUp, status }),
+                _ => self.leave(SessionEnd::Status { asked: ClientRequest::SetUp, status }),
             };
         }
         if let Some(medium) = self.plan.wanted.pop_front() {
-            self.event(Event::NotSetUp { medium, status });
+            self.event(ClientEvent::NotSetUp { medium, status });
         }
         self.set_up_next(now);
     }
@@ -511,7 +516,7 @@ impl Session {
     fn playing(&mut self, now: BootTime) {
         self.phase = Phase::Playing;
         self.alive.next = Some(now.after(self.alive.every));
-        self.event(Event::Playing);
+        self.event(ClientEvent::Playing);
     }
 
     /// By what the camera offers, else by what all know.
@@ -548,16 +553,16 @@ impl Session {
     /// A request of the camera.
     fn asked(&mut self, message: &Message) {
         let (bytes, wanted) = request::reply(message, self.plan.session.as_deref());
-        self.steps.push_back(Step::Send(bytes));
+        self.steps.push_back(ClientStep::Send(bytes));
         match wanted {
-            Wanted::Nothing => {}
-            Wanted::End => self.end(Ending::TornDown),
-            Wanted::Elsewhere => {
+            CameraRequest::Nothing => {}
+            CameraRequest::End => self.end(SessionEnd::TornDown),
+            CameraRequest::Elsewhere => {
                 let told = message.headers.get("Location").unwrap_or_default();
                 match answer::location(&self.url, told) {
-                    Err(Some(address)) => self.leave(Ending::Elsewhere { address }),
+                    Err(Some(address)) => self.leave(SessionEnd::Elsewhere { address }),
                     // The next session begins where this one did.
-                    _ => self.leave(Ending::TornDown),
+                    _ => self.leave(SessionEnd::TornDown),
                 }
             }
         }
@@ -565,7 +570,7 @@ impl Session {
 
     fn media(&mut self, channel: u8, packet: Bytes) {
         let tracks = &mut self.plan.tracks;
-        let by = |track: &Track| match track.channels {
+        let by = |track: &ClientTrack| match track.channels {
             Some((rtp, _)) if rtp == channel => Some(Medium::Rtp),
             Some((_, rtcp)) if rtcp == channel => Some(Medium::Rtcp),
             _ => None,
@@ -575,7 +580,7 @@ impl Session {
             // Some send by other channels than they said; the payload type tells whose it is.
             let [_, second, ..] = packet[..] else { return };
             let media = &self.plan.description.media;
-            let is_of = |track: &Track| {
+            let is_of = |track: &ClientTrack| {
                 let medium = media.get(track.medium);
                 !track.heard && medium.is_some_and(|m| m.payload_type == second & 0x7f)
             };
@@ -591,7 +596,7 @@ impl Session {
             tracks[at].heard = true;
             self.alive.heard = true;
         }
-        self.event(Event::Media { medium, kind, packet });
+        self.event(ClientEvent::Media { medium, kind, packet });
     }
 
     fn report(&mut self, channel: u8, packet: &[u8]) {
@@ -599,11 +604,11 @@ impl Session {
         let mut framed = vec![b'$', channel];
         framed.extend_from_slice(&length.to_be_bytes());
         framed.extend_from_slice(packet);
-        self.steps.push_back(Step::Send(framed.into()));
+        self.steps.push_back(ClientStep::Send(framed.into()));
     }
 
     /// Says goodbye if anything is set up, and ends.
-    fn leave(&mut self, why: Ending) {
+    fn leave(&mut self, why: SessionEnd) {
         if self.plan.session.is_some() || !self.plan.tracks.is_empty() {
             let uri = self.plan.aggregate.clone();
             self.say("TEARDOWN", &uri, &[]);
@@ -611,10 +616,10 @@ impl Session {
         self.end(why);
     }
 
-    fn end(&mut self, why: Ending) {
+    fn end(&mut self, why: SessionEnd) {
         self.phase = Phase::Over;
         (self.waiting, self.alive.next) = (None, None);
         self.framer.clear();
-        self.event(Event::Ended(why));
+        self.event(ClientEvent::Ended(why));
     }
 }

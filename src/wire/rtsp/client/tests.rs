@@ -9,13 +9,13 @@ const SDP: &str = "v=0\r\no=- 1 1 IN\r\ns=x\r\nc=IN\r\nm=video 0 RTP/AVP 96\r\n\
 
 /// A session and what it does.
 struct Bench {
-    session: Session,
+    session: ClientSession,
     now: BootTime,
-    events: Vec<Event>,
+    events: Vec<ClientEvent>,
 }
 
-fn config(transports: &[Transport]) -> Config {
-    Config {
+fn config(transports: &[ClientTransport]) -> ClientConfig {
+    ClientConfig {
         url: Url::parse("rtsp://10.0.0.7/main").unwrap(),
         credentials: None,
         transports: transports.to_vec(),
@@ -25,9 +25,9 @@ fn config(transports: &[Transport]) -> Config {
 }
 
 impl Bench {
-    fn new(config: Config) -> Self {
+    fn new(config: ClientConfig) -> Self {
         let now = BootTime::from_millis(1_000);
-        Self { session: Session::new(now, config), now, events: Vec::new() }
+        Self { session: ClientSession::new(now, config), now, events: Vec::new() }
     }
 
     /// What is said until it rests; connections and ports are had at once, all media wanted.
@@ -35,15 +35,17 @@ impl Bench {
         let mut said = String::new();
         loop {
             match self.session.poll(self.now) {
-                Step::Send(bytes) => said.push_str(&String::from_utf8_lossy(&bytes)),
-                Step::Wait { .. } => return said,
-                Step::Event(event) => {
+                ClientStep::Send(bytes) => said.push_str(&String::from_utf8_lossy(&bytes)),
+                ClientStep::Wait { .. } => return said,
+                ClientStep::Event(event) => {
                     let answer = match &event {
-                        Event::Connect { .. } => Some(Command::Connected),
-                        Event::Described(told) => {
-                            Some(Command::SetUp((0..told.media.len()).collect()))
+                        ClientEvent::Connect { .. } => Some(ClientCommand::Connected),
+                        ClientEvent::Described(told) => {
+                            Some(ClientCommand::SetUp((0..told.media.len()).collect()))
                         }
-                        Event::OpenPorts { .. } => Some(Command::Ports(Some((5_000, 5_001)))),
+                        ClientEvent::OpenPorts { .. } => {
+                            Some(ClientCommand::Ports(Some((5_000, 5_001))))
+                        }
                         _ => None,
                     };
                     self.events.push(event);
@@ -65,15 +67,15 @@ impl Bench {
         self.said()
     }
 
-    fn ended(&self) -> Option<&Ending> {
+    fn ended(&self) -> Option<&SessionEnd> {
         self.events.iter().find_map(|event| match event {
-            Event::Ended(why) => Some(why),
+            ClientEvent::Ended(why) => Some(why),
             _ => None,
         })
     }
 
     /// Through OPTIONS, DESCRIBE, SETUP and PLAY with a camera that offers `public`.
-    fn play(config: Config, public: &str) -> Self {
+    fn play(config: ClientConfig, public: &str) -> Self {
         let mut bench = Self::new(config);
         assert!(bench.said().starts_with("OPTIONS rtsp://10.0.0.7/main RTSP/1.0\r\nCSeq: 1\r\n"));
         let said = bench.hear(&format!("RTSP/1.0 200 OK\nCSeq: 1\nPublic: {public}\n\n"));
@@ -87,7 +89,7 @@ impl Bench {
         assert!(said.starts_with("PLAY rtsp://10.0.0.7/main RTSP/1.0\r\n"), "{said}");
         assert!(said.contains("\r\nSession: 9\r\n"), "{said}");
         bench.hear("RTSP/1.0 200 OK\n\n");
-        assert!(bench.events.contains(&Event::Playing));
+        assert!(bench.events.contains(&ClientEvent::Playing));
         bench
     }
 }
@@ -98,7 +100,7 @@ fn description(headers: &str) -> String {
 
 #[test]
 fn answers_need_no_number_no_reason_and_no_order() {
-    let mut bench = Bench::new(config(&[Transport::Tcp]));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
     assert!(bench.hear("RTSP/1.0 200\ncseq : 0\nX-Empty:\nNo header\n\n").contains("DESCRIBE"));
     let said =
@@ -108,7 +110,7 @@ fn answers_need_no_number_no_reason_and_no_order() {
 
 #[test]
 fn the_session_is_kept_alive_by_what_is_offered_whatever_comes_back() {
-    let mut bench = Bench::play(config(&[Transport::Tcp]), "OPTIONS, GET_PARAMETER");
+    let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "OPTIONS, GET_PARAMETER");
     assert_eq!(bench.pass(26), "");
     assert!(bench.pass(1).starts_with("GET_PARAMETER rtsp://10.0.0.7/main RTSP/1.0\r\n"));
     assert_eq!(bench.hear("RTSP/1.0 200 OK\nCSeq: 0\n\n"), "");
@@ -121,7 +123,7 @@ fn the_session_is_kept_alive_by_what_is_offered_whatever_comes_back() {
 
 #[test]
 fn a_refused_transport_leads_to_the_next_one() {
-    let mut bench = Bench::new(config(&[Transport::Tcp, Transport::Udp]));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp, ClientTransport::Udp]));
     bench.said();
     bench.hear("RTSP/1.0 501 Not Implemented\n\n");
     assert!(bench.hear(&description("")).contains("RTP/AVP/TCP;unicast;interleaved=0-1\r\n"));
@@ -129,39 +131,39 @@ fn a_refused_transport_leads_to_the_next_one() {
     assert!(said.contains("Transport: RTP/AVP;unicast;client_port=5000-5001\r\n"), "{said}");
     bench.hear("RTSP/1.0 200 OK\nTransport: RTP/AVP;unicast;client_port=5000-5001\n\n");
     let path = Path::Udp { server_port: None };
-    assert!(bench.events.contains(&Event::SetUp { medium: 0, path }));
-    let mut bench = Bench::new(config(&[Transport::Tcp]));
+    assert!(bench.events.contains(&ClientEvent::SetUp { medium: 0, path }));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
     bench.hear("RTSP/1.0 200 OK\n\n");
     bench.hear(&description(""));
     bench.hear("RTSP/1.0 461 Unsupported Transport\n\n");
-    assert_eq!(bench.ended(), Some(&Ending::NoTransport));
+    assert_eq!(bench.ended(), Some(&SessionEnd::NoTransport));
 }
 
 #[test]
 fn a_redirect_is_followed_on_the_same_host_and_told_elsewhere() {
-    let mut bench = Bench::new(config(&[Transport::Tcp]));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
     bench.hear("RTSP/1.0 200 OK\n\n");
     let said = bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7/real\n\n");
     assert!(said.starts_with("DESCRIBE rtsp://10.0.0.7/real RTSP/1.0"), "{said}");
     let said = bench.hear("RTSP/1.0 301 Moved\nLocation: rtsp://10.0.0.7:8554/b\n\n");
     assert!(said.starts_with("DESCRIBE rtsp://10.0.0.7:8554/b RTSP/1.0"), "{said}");
-    assert!(bench.events.contains(&Event::Connect { port: 8_554 }));
+    assert!(bench.events.contains(&ClientEvent::Connect { port: 8_554 }));
     bench.hear("RTSP/1.0 305 Use Proxy\nLocation: rtsp://u:p@10.0.0.8:99/x?password=p\n\n");
-    assert_eq!(bench.ended(), Some(&Ending::Elsewhere { address: "10.0.0.8:99".to_owned() }));
-    let mut bench = Bench::new(config(&[Transport::Tcp]));
+    assert_eq!(bench.ended(), Some(&SessionEnd::Elsewhere { address: "10.0.0.8:99".to_owned() }));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
     for _ in 0..=CLIENT_REDIRECTS_MAX + 1 {
         bench.hear("RTSP/1.0 302 Found\nLocation: /again\n\n");
     }
-    assert_eq!(bench.ended(), Some(&Ending::RedirectedInCircles));
+    assert_eq!(bench.ended(), Some(&SessionEnd::RedirectedInCircles));
 }
 
 #[test]
 fn a_challenge_is_answered_and_a_stale_one_again() {
     let credentials = Some(("u".to_owned(), Secret::new("p")));
-    let mut bench = Bench::new(Config { credentials, ..config(&[Transport::Tcp]) });
+    let mut bench = Bench::new(ClientConfig { credentials, ..config(&[ClientTransport::Tcp]) });
     bench.said();
     bench.hear("RTSP/1.0 200 OK\n\n");
     let challenge = |more: &str| {
@@ -172,16 +174,16 @@ fn a_challenge_is_answered_and_a_stale_one_again() {
     let said = bench.hear(&challenge(""));
     assert!(said.contains("Authorization: Digest username=\"u\", realm=\"r\""), "{said}");
     // The connection may be closed with the challenge.
-    bench.session.command(bench.now, Command::Disconnected);
+    bench.session.command(bench.now, ClientCommand::Disconnected);
     assert!(bench.said().contains("Authorization: Digest"));
     assert!(bench.hear(&challenge(", stale=true")).contains("Authorization: Digest"));
     bench.hear(&challenge(""));
-    assert_eq!(bench.ended(), Some(&Ending::CredentialsRefused));
+    assert_eq!(bench.ended(), Some(&SessionEnd::CredentialsRefused));
 }
 
 #[test]
 fn the_cameras_own_requests_are_answered() {
-    let mut bench = Bench::play(config(&[Transport::Tcp]), "");
+    let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
     let said = bench.hear("OPTIONS * RTSP/1.0\nCSeq: 75\nSession: 9\n\n");
     assert!(said.starts_with("RTSP/1.0 200 OK\r\nCSeq: 75\r\n"), "{said}");
     let said = bench.hear("SET_PARAMETER rtsp://x RTSP/1.0\nCSeq: 76\nContent-Length: 2\n\nab");
@@ -189,19 +191,19 @@ fn the_cameras_own_requests_are_answered() {
     assert!(bench.hear("FOO * RTSP/1.0\nCSeq: 7\n\n").starts_with("RTSP/1.0 501"));
     assert_eq!(bench.ended(), None);
     bench.hear("TEARDOWN rtsp://x RTSP/1.0\nCSeq: 77\n\n");
-    assert_eq!(bench.ended(), Some(&Ending::TornDown));
+    assert_eq!(bench.ended(), Some(&SessionEnd::TornDown));
 }
 
 #[test]
 fn media_is_found_by_channel_or_by_payload_type() {
-    let mut bench = Bench::play(config(&[Transport::Tcp]), "");
+    let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
     bench.session.receive(b"$\x06\0\x02\x80\x60$\x07\0\x02\x80\xc8$\x09\0\0");
     bench.said();
     let kinds: Vec<_> = bench
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::Media { kind, .. } => Some(*kind),
+            ClientEvent::Media { kind, .. } => Some(*kind),
             _ => None,
         })
         .collect();
@@ -210,15 +212,15 @@ fn media_is_found_by_channel_or_by_payload_type() {
 
 #[test]
 fn silence_is_told_with_what_was_asked_and_goodbye_is_said() {
-    let mut bench = Bench::new(config(&[Transport::Tcp]));
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();
     assert!(bench.pass(5).starts_with("DESCRIBE"), "a camera may not know OPTIONS");
     bench.pass(10);
-    assert_eq!(bench.ended(), Some(&Ending::Silent { asked: Asked::Describe }));
-    let mut bench = Bench::play(config(&[Transport::Tcp]), "");
-    bench.session.command(bench.now, Command::Leave);
+    assert_eq!(bench.ended(), Some(&SessionEnd::Silent { asked: ClientRequest::Describe }));
+    let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
+    bench.session.command(bench.now, ClientCommand::Leave);
     assert!(bench.said().starts_with("TEARDOWN rtsp://10.0.0.7/main RTSP/1.0\r\n"));
-    assert_eq!(bench.ended(), Some(&Ending::Left));
+    assert_eq!(bench.ended(), Some(&SessionEnd::Left));
 }
 
 use crate::base::limits::CLIENT_REDIRECTS_MAX;
@@ -226,7 +228,7 @@ use crate::base::limits::CLIENT_REDIRECTS_MAX;
 proptest::proptest! {
     #[test]
     fn no_bytes_make_the_session_panic(bytes: Vec<u8>, text in "(RTSP/1.0 [2345]0[0-5] x\n)?([A-Za-z-]{1,9}: [ -~]{0,20}\n){0,4}\n") {
-        let mut bench = Bench::new(config(&[Transport::Tcp, Transport::Udp]));
+        let mut bench = Bench::new(config(&[ClientTransport::Tcp, ClientTransport::Udp]));
         bench.said();
         bench.session.receive(text.as_bytes());
         bench.said();

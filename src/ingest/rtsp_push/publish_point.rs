@@ -1,50 +1,50 @@
 //! The one place from which a stream is published.
 //!
 //! Owns: who has it. A publisher that was replaced finds out at its next packet, or by waiting
-//! for [`Publisher::displaced`].
+//! for [`PushPublisher::displaced`].
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 use tracing::info;
 
-use super::error::{PushError, Unseated};
-use super::publisher::{Carriage, Publisher, lanes};
+use super::error::{PublishRefused, PushError};
+use super::publisher::{Carriage, PushPublisher, lanes};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
-use crate::ingest::rtp::{Run, TimelineEnd, TrackInput};
+use crate::ingest::rtp::{RunBuilder, TimelineEnd, TrackInput};
 use crate::media::TrackId;
 use crate::stream::{Stream, StreamState};
 use crate::wire::rtsp::SessionDescription;
 
 /// The one place from which a stream is published.
 #[derive(Debug)]
-pub struct Seat {
+pub struct PublishPoint {
     take_over: bool,
-    inner: Mutex<Inner>,
-    /// Number of the publisher that has the seat; zero when it is free or closed.
+    inner: Mutex<PointState>,
+    /// Number of the publisher that has the publish point; zero when it is free or closed.
     holder: watch::Sender<u64>,
     end: Arc<TimelineEnd>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct PointState {
     stream: Option<(Arc<Stream>, SharedClock)>,
     /// Publishers so far.
     count: u64,
 }
 
-impl Seat {
+impl PublishPoint {
     pub(super) fn new(take_over: bool) -> Self {
         let holder = watch::Sender::new(0);
         Self { take_over, inner: Mutex::default(), holder, end: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PointState> {
         lock(&self.inner)
     }
 
-    /// Opens the seat for publishers of `stream`.
+    /// Opens the publish point for publishers of `stream`.
     pub fn open(&self, stream: Arc<Stream>, clock: SharedClock) {
         let path = stream.name().to_string();
         let reason = format!(
@@ -63,7 +63,7 @@ impl Seat {
     }
 
     /// Whether `offer` could be published now.
-    pub fn check(&self, offer: &SessionDescription) -> Result<(), Unseated> {
+    pub fn check(&self, offer: &SessionDescription) -> Result<(), PublishRefused> {
         let inner = self.lock();
         self.is_free(&inner)?;
         let all: Vec<_> = offer.media.iter().enumerate().map(|(at, _)| track(at)).collect();
@@ -71,37 +71,39 @@ impl Seat {
             .map(|_| ())
     }
 
-    /// Takes the seat for a publisher that brings `tracks` of `offer`, numbered as there. `seed`
+    /// Takes the publish point for a publisher that brings `tracks` of `offer`, numbered as there. `seed`
     /// is for the numbers that its reports carry.
-    pub fn sit(
+    pub fn acquire(
         self: &Arc<Self>,
         offer: &SessionDescription,
         tracks: &[(TrackId, Carriage)],
         seed: u64,
-    ) -> Result<Publisher, Unseated> {
+    ) -> Result<PushPublisher, PublishRefused> {
         let mut inner = self.lock();
         self.is_free(&inner)?;
         let (lanes, specs): (Vec<TrackInput>, Vec<_>) = lanes(offer, tracks)?.into_iter().unzip();
-        let Some((stream, clock)) = inner.stream.clone() else { return Err(Unseated::Closed) };
+        let Some((stream, clock)) = inner.stream.clone() else {
+            return Err(PublishRefused::Closed);
+        };
         inner.count += 1;
         let number = inner.count;
         self.holder.send_replace(number);
         stream.set_state(StreamState::Starting, clock.wall());
         info!(stream = %stream.name(), "publisher came");
-        let run = Run::new(stream, Arc::clone(&self.end), &specs);
+        let run = RunBuilder::new(stream, Arc::clone(&self.end), &specs);
         let holder = self.holder.subscribe();
-        Ok(Publisher::new(Arc::clone(self), number, holder, run, lanes, clock, seed))
+        Ok(PushPublisher::new(Arc::clone(self), number, holder, run, lanes, clock, seed))
     }
 
-    fn is_free(&self, inner: &Inner) -> Result<(), Unseated> {
+    fn is_free(&self, inner: &PointState) -> Result<(), PublishRefused> {
         if inner.stream.is_none() {
-            return Err(Unseated::Closed);
+            return Err(PublishRefused::Closed);
         }
         let free = self.take_over || *self.holder.borrow() == 0;
-        if free { Ok(()) } else { Err(Unseated::Taken) }
+        if free { Ok(()) } else { Err(PublishRefused::Taken) }
     }
 
-    /// Does `work` if publisher `number` still has the seat; meanwhile nobody else gets it.
+    /// Does `work` if publisher `number` still has the publish point; meanwhile nobody else gets it.
     pub(super) fn hold<T>(
         &self,
         number: u64,
@@ -112,7 +114,7 @@ impl Seat {
         work()
     }
 
-    fn check_holder(&self, inner: &Inner, number: u64) -> Result<(), PushError> {
+    fn check_holder(&self, inner: &PointState, number: u64) -> Result<(), PushError> {
         match *self.holder.borrow() {
             holder if holder == number => Ok(()),
             _ if inner.stream.is_none() => Err(PushError::Stopped),
@@ -120,7 +122,7 @@ impl Seat {
         }
     }
 
-    /// Why publisher `number` has the seat no more.
+    /// Why publisher `number` has the publish point no more.
     pub(super) fn displacement(&self, number: u64) -> Option<PushError> {
         self.check_holder(&self.lock(), number).err()
     }

@@ -1,7 +1,7 @@
 //! Brings a camera on USB back that gives no pictures any more: the first two rungs of the ladder.
 //!
 //! Owns: when somebody is asked to do it, and the note of it. Whoever knows the camera calls
-//! [`Revival::alive`] or [`Revival::dead`] about once a second from a thread that may block on
+//! [`UsbRecovery::alive`] or [`UsbRecovery::dead`] about once a second from a thread that may block on
 //! sysfs; that a camera comes back is for its source to see.
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const PORTS: &str = "usb";
 
 /// What brings one camera back.
 #[derive(Debug)]
-pub struct Revival {
+pub struct UsbRecovery {
     node: PathBuf,
     part: String,
     recovery: Option<RecoveryLog>,
@@ -32,7 +32,7 @@ pub struct Revival {
     told: Option<String>,
 }
 
-impl Revival {
+impl UsbRecovery {
     /// For the camera at `node`, whose source is called `part`.
     #[must_use]
     pub fn new(node: &Path, part: &str, recovery: Option<RecoveryLog>, clock: SharedClock) -> Self {
@@ -141,7 +141,7 @@ mod tests {
         let clock: SharedClock = Arc::clone(&hand) as _;
         let log = RecoveryLog::open(dir.path(), Arc::clone(&clock)).unwrap();
         let node = Path::new("/dev/video0");
-        let mut revival = Revival::new(node, "yard/source", Some(log.clone()), clock);
+        let mut revival = UsbRecovery::new(node, "yard/source", Some(log.clone()), clock);
         revival.tree = UsbTree::at(dir.path());
         revival.request = dir.path().join("usb-request");
         revival.alive();

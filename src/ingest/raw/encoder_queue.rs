@@ -5,13 +5,13 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use super::pace::{Change, Pace, Stage};
-use super::tap::Tap;
+use super::pace::{Change, EncodePace, EncodeStage};
+use super::tee::RawTee;
 use crate::base::limits::RAW_PICTURES_SPARE_MAX;
 use crate::base::sync::{lock, wait};
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::Picture;
-use crate::ingest::run::Taken;
+use crate::ingest::run::CaptureStamp;
 
 /// The run has ended; whoever takes pictures may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +20,13 @@ pub(crate) struct Closed;
 
 /// A raw picture. When the last who has it is done, its memory goes back to where it came from.
 #[derive(Debug)]
-pub(super) struct Shot {
+pub(super) struct RawFrame {
     pub(super) picture: Picture,
-    pub(super) taken: Taken,
+    pub(super) taken: CaptureStamp,
     home: Weak<Mutex<Vec<Picture>>>,
 }
 
-impl Drop for Shot {
+impl Drop for RawFrame {
     fn drop(&mut self) {
         let Some(home) = self.home.upgrade() else { return };
         let mut spare = lock(&home);
@@ -38,44 +38,55 @@ impl Drop for Shot {
 
 /// A picture as the encoder gets it.
 #[derive(Debug)]
-pub(super) struct Next {
-    pub(super) shot: Arc<Shot>,
+pub(super) struct QueuedFrame {
+    pub(super) shot: Arc<RawFrame>,
     /// Pictures that waited and were thrown away since the one before, and those lost before.
     pub(super) lost: u16,
 }
 
 /// Where raw pictures are put. Clones lead to the same encoder.
 #[derive(Clone, Debug)]
-pub(crate) struct Feed(Arc<Inner>);
+pub(crate) struct EncoderQueue(Arc<QueueShared>);
 
 #[derive(Debug)]
-struct Inner {
-    state: Mutex<State>,
+struct QueueShared {
+    state: Mutex<QueueState>,
     changed: Condvar,
     clock: SharedClock,
-    tap: Option<Arc<Tap>>,
+    tee: Option<Arc<RawTee>>,
     spare: Arc<Mutex<Vec<Picture>>>,
 }
 
 #[derive(Debug)]
-struct State {
-    pace: Pace,
-    waiting: Option<Next>,
+struct QueueState {
+    pace: EncodePace,
+    waiting: Option<QueuedFrame>,
     /// When the picture that is being made was begun.
     begun: Option<BootTime>,
     closed: bool,
 }
 
-impl Feed {
-    /// A feed for `fps` pictures per second, which are given on through `tap`.
-    pub(super) fn new(fps: f32, clock: SharedClock, tap: Option<Arc<Tap>>) -> Self {
+impl EncoderQueue {
+    /// A feed for `fps` pictures per second, which are given on through `tee`.
+    pub(super) fn new(fps: f32, clock: SharedClock, tee: Option<Arc<RawTee>>) -> Self {
         let interval = Duration::from_secs_f32(1.0 / fps.clamp(0.1, 1_000.0));
-        let state = State { pace: Pace::new(interval), waiting: None, begun: None, closed: false };
+        let state = QueueState {
+            pace: EncodePace::new(interval),
+            waiting: None,
+            begun: None,
+            closed: false,
+        };
         let state = Mutex::new(state);
-        Self(Arc::new(Inner { state, changed: Condvar::new(), clock, tap, spare: Arc::default() }))
+        Self(Arc::new(QueueShared {
+            state,
+            changed: Condvar::new(),
+            clock,
+            tee,
+            spare: Arc::default(),
+        }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         lock(&self.0.state)
     }
 
@@ -98,30 +109,30 @@ impl Feed {
     }
 
     /// Hands over a picture that was wanted. Never waits for the encoder.
-    pub(crate) fn put(&self, picture: Picture, taken: Taken) -> Result<(), Closed> {
-        let shot = Arc::new(Shot { picture, taken, home: Arc::downgrade(&self.0.spare) });
+    pub(crate) fn put(&self, picture: Picture, taken: CaptureStamp) -> Result<(), Closed> {
+        let shot = Arc::new(RawFrame { picture, taken, home: Arc::downgrade(&self.0.spare) });
         let now = self.0.clock.boot();
         let mut state = self.lock();
         if let Some(begun) = state.begun.take() {
-            state.pace.spent(Stage::Prepare, now.since(begun));
+            state.pace.spent(EncodeStage::Prepare, now.since(begun));
         }
         // What the camera could not hand over in time is missed too.
         state.pace.missed(u32::from(taken.lost_before));
         drop(state);
         self.insert(Arc::clone(&shot))?;
-        if let Some(tap) = &self.0.tap {
-            tap.give(&shot);
+        if let Some(tee) = &self.0.tee {
+            tee.give(&shot);
         }
         Ok(())
     }
 
     /// Takes a picture of another stream, if it is this one's turn.
-    pub(super) fn share(&self, shot: Arc<Shot>) -> Result<(), Closed> {
+    pub(super) fn share(&self, shot: Arc<RawFrame>) -> Result<(), Closed> {
         let wanted = self.lock().pace.take();
         if wanted { self.insert(shot) } else { Ok(()) }
     }
 
-    fn insert(&self, shot: Arc<Shot>) -> Result<(), Closed> {
+    fn insert(&self, shot: Arc<RawFrame>) -> Result<(), Closed> {
         let mut state = self.lock();
         if state.closed {
             return Err(Closed);
@@ -131,13 +142,13 @@ impl Feed {
             state.pace.missed(1);
             lost = lost.saturating_add(late.lost).saturating_add(1);
         }
-        state.waiting = Some(Next { shot, lost });
+        state.waiting = Some(QueuedFrame { shot, lost });
         self.0.changed.notify_all();
         Ok(())
     }
 
     /// The next picture to encode; `None` when the run has ended.
-    pub(super) fn next(&self) -> Option<Next> {
+    pub(super) fn next(&self) -> Option<QueuedFrame> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -154,7 +165,7 @@ impl Feed {
     pub(super) fn encoded(&self, begun: BootTime) -> Option<Change> {
         let now = self.0.clock.boot();
         let mut state = self.lock();
-        state.pace.spent(Stage::Encode, now.since(begun));
+        state.pace.spent(EncodeStage::Encode, now.since(begun));
         state.pace.decide(now)
     }
 

@@ -1,7 +1,7 @@
 //! Signs of life of one camera, over all of its runs, and who hears of it when there are none.
 //!
 //! Owns: when its newest picture came and whether its thread still turns; the task that tells
-//! [`Revival`] once a second. That task depends on no run: a camera is dead as well while its source
+//! [`UsbRecovery`] once a second. That task depends on no run: a camera is dead as well while its source
 //! waits to be started again, and while its thread is stuck in the driver.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::base::Stop;
 use crate::base::limits::CAMERA_ANSWER_LOOKS_MAX;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
-use crate::ingest::revive::Revival;
+use crate::ingest::usb_recovery::UsbRecovery;
 use crate::supervise::recovery::RecoveryLog;
 
 /// From one look to the next.
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The life of one camera as the first two rungs of the ladder see it.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct CameraWatchdog {
     part: String,
     recovery: Option<RecoveryLog>,
     clock: SharedClock,
@@ -33,7 +33,7 @@ pub(crate) struct Pulse {
     turns: AtomicU32,
 }
 
-impl Pulse {
+impl CameraWatchdog {
     /// For the source called `part`.
     pub(crate) fn new(part: String, recovery: Option<RecoveryLog>, clock: SharedClock) -> Self {
         let node = Mutex::default();
@@ -105,17 +105,17 @@ impl Pulse {
         let mut known = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let pulse = Arc::clone(&self);
+            let watchdog = Arc::clone(&self);
             // sysfs may block. Whoever panicked there begins anew.
-            let told = tokio::task::spawn_blocking(move || pulse.tell(known)).await;
+            let told = tokio::task::spawn_blocking(move || watchdog.tell(known)).await;
             known = told.ok().flatten();
         }
     }
 
     /// What is `known` of the camera stays, unless it is another one now.
-    fn tell(&self, known: Option<Revival>) -> Option<Revival> {
+    fn tell(&self, known: Option<UsbRecovery>) -> Option<UsbRecovery> {
         let node = self.node().clone()?;
-        let new = || Revival::new(&node, &self.part, self.recovery.clone(), self.clock.clone());
+        let new = || UsbRecovery::new(&node, &self.part, self.recovery.clone(), self.clock.clone());
         let mut revival = known.filter(|known| known.node() == node).unwrap_or_else(new);
         if self.is_alive() {
             revival.alive();
@@ -135,50 +135,50 @@ mod tests {
     use super::*;
     use crate::base::time::HandClock;
 
-    fn pulse() -> (Arc<Pulse>, Arc<HandClock>) {
+    fn watchdog() -> (Arc<CameraWatchdog>, Arc<HandClock>) {
         let hand = Arc::new(HandClock::at(BootTime::from_millis(1_000)));
         let clock = Arc::clone(&hand) as SharedClock;
-        (Arc::new(Pulse::new("yard/source".to_owned(), None, clock)), hand)
+        (Arc::new(CameraWatchdog::new("yard/source".to_owned(), None, clock)), hand)
     }
 
     #[test]
     fn a_camera_lives_as_long_as_its_newest_picture_says() {
-        let (pulse, hand) = pulse();
-        assert!(!pulse.is_alive());
-        pulse.alive(BootTime::from_millis(3_500));
-        assert!(pulse.is_alive());
+        let (watchdog, hand) = watchdog();
+        assert!(!watchdog.is_alive());
+        watchdog.alive(BootTime::from_millis(3_500));
+        assert!(watchdog.is_alive());
         hand.pass(Duration::from_millis(2_500));
-        assert!(!pulse.is_alive());
+        assert!(!watchdog.is_alive());
     }
 
     #[test]
     fn what_is_known_stays_until_it_is_another_camera() {
-        let (pulse, _) = pulse();
-        assert!(pulse.tell(None).is_none());
-        pulse.is_behind(Path::new("/dev/none"));
-        let known = pulse.tell(None);
+        let (watchdog, _) = watchdog();
+        assert!(watchdog.tell(None).is_none());
+        watchdog.is_behind(Path::new("/dev/none"));
+        let known = watchdog.tell(None);
         assert_eq!(known.as_ref().unwrap().node(), Path::new("/dev/none"));
-        pulse.is_behind(Path::new("/dev/other"));
-        let known = pulse.tell(known);
+        watchdog.is_behind(Path::new("/dev/other"));
+        let known = watchdog.tell(known);
         assert_eq!(known.as_ref().unwrap().node(), Path::new("/dev/other"));
-        pulse.is_nowhere();
-        assert!(pulse.tell(known).is_none());
+        watchdog.is_nowhere();
+        assert!(watchdog.tell(known).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_run_ends_when_its_thread_does_not_come_back_from_the_driver() {
-        let (pulse, _) = pulse();
+        let (watchdog, _) = watchdog();
         let (stop, most) = (Stop::new(), PAUSE * CAMERA_ANSWER_LOOKS_MAX);
         let turning = async {
             for _ in 0..60 {
                 tokio::time::sleep(most / 3).await;
-                pulse.turns();
+                watchdog.turns();
             }
         };
-        assert_eq!(pulse.watch_over(turning, stop.clone()).await, Some(()));
+        assert_eq!(watchdog.watch_over(turning, stop.clone()).await, Some(()));
         let begun = tokio::time::Instant::now();
         let stuck = stop.clone().cancelled_owned();
-        assert_eq!(pulse.watch_over(stuck, stop).await, None);
+        assert_eq!(watchdog.watch_over(stuck, stop).await, None);
         assert_eq!(begun.elapsed().as_secs(), most.as_secs());
     }
 }

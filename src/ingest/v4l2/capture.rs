@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::camera::Camera;
+use super::camera::OpenCamera;
+use super::camera_watchdog::CameraWatchdog;
 use super::error::CameraError;
-use super::pulse::Pulse;
 use crate::base::limits::CAMERA_SILENCE_MAX;
 use crate::base::time::{BootTime, SharedClock};
 use crate::encode::convert::ConvertError;
-use crate::ingest::run::Taken;
+use crate::ingest::run::CaptureStamp;
 use crate::media::{Captured, ClockSource};
 use crate::v4l2::Driver;
 use crate::v4l2::clock::{Sequence, monotonic, taken_at};
@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// What became of a picture that was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum FrameFate {
     /// It was taken.
     Taken,
     /// It was left out on purpose; what was lost before it is told with the next one.
@@ -30,10 +30,10 @@ pub(super) enum Seen {
 }
 
 /// The pictures of one run.
-pub(super) struct Reel<D: Driver> {
-    camera: Camera<D>,
+pub(super) struct Capture<D: Driver> {
+    camera: OpenCamera<D>,
     clock: SharedClock,
-    pulse: Option<Arc<Pulse>>,
+    watchdog: Option<Arc<CameraWatchdog>>,
     sequence: Sequence,
     lost: u16,
     /// When the last usable picture came, or the queue was made.
@@ -44,16 +44,20 @@ pub(super) struct Reel<D: Driver> {
     damage: Option<String>,
 }
 
-impl<D: Driver> Reel<D> {
-    /// That pictures come, and that the driver answers, is told to `pulse`.
-    pub(super) fn new(camera: Camera<D>, clock: SharedClock, pulse: Option<Arc<Pulse>>) -> Self {
+impl<D: Driver> Capture<D> {
+    /// That pictures come, and that the driver answers, is told to `watchdog`.
+    pub(super) fn new(
+        camera: OpenCamera<D>,
+        clock: SharedClock,
+        watchdog: Option<Arc<CameraWatchdog>>,
+    ) -> Self {
         let interval = Duration::from_secs_f32(1.0 / camera.fps.max(0.1));
         Self {
             silence: CAMERA_SILENCE_MAX.max(3 * interval + Duration::from_secs(2)),
             good: clock.boot(),
             camera,
             clock,
-            pulse,
+            watchdog,
             sequence: Sequence::default(),
             lost: 0,
             rebuilt: false,
@@ -65,7 +69,7 @@ impl<D: Driver> Reel<D> {
     /// none. Damaged pictures are not shown.
     pub(super) fn turn(
         &mut self,
-        read: impl FnOnce(&[&[u8]], Taken) -> Result<Seen, ConvertError>,
+        read: impl FnOnce(&[&[u8]], CaptureStamp) -> Result<FrameFate, ConvertError>,
     ) -> Result<(), CameraError> {
         let (clock, sequence) = (&self.clock, &mut self.sequence);
         let mut lost = self.lost;
@@ -80,21 +84,21 @@ impl<D: Driver> Reel<D> {
             let age = i64::try_from(boot.since(at).as_nanos()).unwrap_or(0);
             let source = if stamped.is_some() { ClockSource::Sender } else { ClockSource::Arrival };
             let captured = Captured { wall: wall.offset_nanos(-age), source };
-            let taken = Taken { at, captured, lost_before: lost };
+            let taken = CaptureStamp { at, captured, lost_before: lost };
             read(&frame.planes, taken).map_err(|error| error.to_string())
         });
         self.lost = lost;
-        if let Some(pulse) = &self.pulse {
-            pulse.turns();
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.turns();
         }
         match seen? {
             Some(Ok(seen)) => {
-                if seen == Seen::Taken {
+                if seen == FrameFate::Taken {
                     self.lost = 0;
                 }
                 (self.good, self.rebuilt, self.damage) = (self.clock.boot(), false, None);
-                if let Some(pulse) = &self.pulse {
-                    pulse.alive(self.good.after(self.silence / 2));
+                if let Some(watchdog) = &self.watchdog {
+                    watchdog.alive(self.good.after(self.silence / 2));
                 }
                 Ok(())
             }
