@@ -6,7 +6,16 @@ SECTION = "images"
 LICENSE = "MIT"
 CVE_PRODUCT = ""
 
-inherit core-image
+inherit core-image holdfast_board
+
+# For the .wks files: the sizes and the command line of the board.
+HOLDFAST_BOOT_MIB = "${@holdfast_partition_mib(d, 'boot', '64')}"
+HOLDFAST_ROOT_MIB = "${@holdfast_partition_mib(d, 'root-a', '576')}"
+HOLDFAST_DATA_MIB = "${@holdfast_partition_mib(d, 'data', '128')}"
+HOLDFAST_CMDLINE = "${@' '.join(holdfast_lines(d, 'cmdline'))}"
+
+# Two root partitions of one size, so that either takes an update.
+IMAGE_ROOTFS_MAXSIZE = "${@int(d.getVar('HOLDFAST_ROOT_MIB')) * 1024}"
 
 IMAGE_FEATURES += "read-only-rootfs"
 IMAGE_LINGUAS = ""
@@ -19,4 +28,4 @@ IMAGE_INSTALL = "\
     ${@bb.utils.contains('BBFILE_COLLECTIONS', 'rauc', 'rauc', '', d)} \
 "
 IMAGE_FSTYPES:append:holdfast = " ext4 wic.xz wic.bmap"
-WKS_FILE:holdfast = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks"
+WKS_FILE:holdfast = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks.in"

@@ -19,7 +19,10 @@ SRC_URI = "file://${HOLDFAST_DIST}/holdfast-${PV}.tar.xz"
 
 S = "${UNPACKDIR}/holdfast-${PV}"
 
-inherit cargo systemd useradd
+inherit cargo systemd useradd holdfast_board
+
+# The hardware watchdog of the board; a Tegra's counts otherwise.
+HOLDFAST_WATCHDOG = "${@holdfast_fact(d, 'WATCHDOG', 'holdfast-watchdog')}"
 
 CARGO_VENDORING_DIRECTORY = "${S}/vendor"
 EXTRA_OECARGO_PATHS = ""
@@ -41,9 +44,6 @@ do_install() {
     install -D -m 0640 ${S}/systemd/debian/holdfast.toml ${D}${sysconfdir}/holdfast/holdfast.toml
     chown root:holdfast ${D}${sysconfdir}/holdfast/holdfast.toml
 }
-
-# The hardware watchdog of the board; a Tegra's counts otherwise.
-HOLDFAST_WATCHDOG ?= "holdfast-watchdog${@'-tegra' if 'tegra' in d.getVar('OVERRIDES').split(':') else ''}"
 
 USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system gpio; --system holdfast"

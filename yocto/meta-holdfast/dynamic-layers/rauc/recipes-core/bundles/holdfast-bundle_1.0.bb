@@ -8,10 +8,10 @@ CVE_PRODUCT = ""
 
 SRC_URI = ""
 
-inherit bundle
+inherit bundle holdfast_board
 
 RAUC_BUNDLE_FORMAT = "verity"
-RAUC_BUNDLE_COMPATIBLE = "holdfast-${MACHINE}"
+RAUC_BUNDLE_COMPATIBLE = "${@holdfast_fact(d, 'COMPATIBLE', 'holdfast-' + d.getVar('MACHINE'))}"
 RAUC_BUNDLE_VERSION = "${DISTRO_VERSION}"
 RAUC_BUNDLE_SLOTS = "rootfs"
 RAUC_SLOT_rootfs = "holdfast-image"
