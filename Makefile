@@ -6,8 +6,13 @@
 # make deb    Debian packages for amd64 and arm64, in target/deb
 # make test-board   the unit tests under emulation, and the package on a virtual arm64 board
 # make board  builds what that needs
+# make image BOARD=qemu-arm64   what is flashed, in target/image; also raspberrypi3, raspberrypi4 (root)
+# make bundle BOARD=qemu-arm64  the signed update of the same version; KEYS is the directory of its keys
+# make test-image   boots the image of the virtual board, updates it, damages it; long
+# make deny   licences, sources and known faults of every dependency
 # make dist  the source tarball with vendored crates and the built page, in target/dist; what yocto/ builds from
 # make lint-yocto   the Yocto layer, without bitbake
+# make lint-image   the image's scripts, and the files for Raspberry Pi Imager
 # make soak   property tests, simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
 
 SHELL := /bin/bash
@@ -32,12 +37,19 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	iproute2 jq nginx-light openssl unzip libcurl4-openssl-dev python3-venv systemd
 # A board in software, and the Debian 12 that it boots.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
+# What makes an image and an update, and what reads its scripts.
+IMAGE_PACKAGES := genimage dosfstools mtools u-boot-tools u-boot-qemu bmap-tools xz-utils cryptsetup-bin \
+	fdisk cpio binutils rauc squashfs-tools
+LINT_PACKAGES := shellcheck python3
+BOARD ?= qemu-arm64
+KEYS ?= target/image/keys
+export KEYS
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
 .PHONY: run install install-program test test-board board board-tests board-image bench soak dist lint-yocto cross \
-	deb deb-arm64 page players \
-	packages-build packages-test packages-cross packages-board check-tools clean
+	deb deb-arm64 page players image bundle test-image lint-image deny \
+	packages-build packages-test packages-cross packages-board packages-image check-tools clean
 
 run: packages-build page
 	cargo build --release --locked
@@ -55,7 +67,7 @@ install-program:
 		echo "Your PATH does not name its directory yet:"; \
 		echo '    export PATH="$(PREFIX)/bin:$$PATH"';; esac
 
-test: packages-build packages-test page players lint-yocto
+test: packages-build packages-test page players lint-yocto lint-image
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -71,6 +83,25 @@ board-tests: packages-board page
 
 board-image: packages-board
 	@tests/board/build.sh
+
+image: deb-arm64 packages-image
+	@image/build.sh $(BOARD)
+
+# Of the slot that `make image` left.
+bundle: packages-image
+	@[ -e target/image/$(BOARD).slot ] || $(MAKE) --no-print-directory image BOARD=$(BOARD)
+	@image/bundle.sh target/image/$(BOARD).slot \
+		target/image/holdfast-$$(sed -n 's/^VERSION=//p' target/image/$(BOARD).slot.facts)-$(BOARD).raucb
+
+test-image: deb-arm64 packages-image
+	@.ci/test-image
+
+lint-image:
+	@.ci/packages $(LINT_PACKAGES)
+	@.ci/lint-image
+
+deny: check-tools
+	@.ci/deny
 
 bench: packages-build packages-test page
 	cargo bench --locked
@@ -124,6 +155,9 @@ packages-cross: packages-build
 # All of them by name: what the boards need must not push out what the tests need.
 packages-board: packages-test packages-cross
 	@.ci/packages $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BOARD_PACKAGES)
+
+packages-image: packages-board
+	@.ci/packages $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BOARD_PACKAGES) $(IMAGE_PACKAGES)
 
 check-tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then try again." >&2; exit 1; }

@@ -1,0 +1,159 @@
+"""A virtual board that boots an image from its own boot chain: power, console, network, and, on test images,
+hands inside. What qemu is started with stands in board/<board>/firmware."""
+
+import base64
+import json
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+TREE = pathlib.Path(__file__).resolve().parent.parent.parent
+# Emulated on a busy machine, a boot takes minutes.
+BOOT_SECONDS_MAX = 900
+
+
+class Lost(Exception):
+    """The board did not do what was waited for; the text ends with what its console said."""
+
+
+def free_port():
+    """A TCP port that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Board:
+    """One virtual board with power. Its disk is a layer over the image, which stays clean."""
+
+    def __init__(self, image, directory="board/virtual/arm64", disk_mib=4096, loader=None):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="board."))
+        self.disk = self.work / "disk.qcow2"
+        self.directory, self.loader = TREE / directory, loader or f"{image}.u-boot.bin"
+        self.extra = []
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", pathlib.Path(image).resolve(), self.disk)
+        run("qemu-img", "resize", "-q", self.disk, f"{disk_mib}M")
+        self.http_port, self.rtsp_port = free_port(), free_port()
+        self.process, self.console = None, self.work / "console"
+        self.switched_on = 0.0
+        self.asked = 0
+
+    def arguments(self):
+        """qemu's arguments, from the board's own file."""
+        text = (self.directory / "firmware").read_text()
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        words = [word for line in lines for word in shlex.split(line)]
+        places = {"U_BOOT": str(self.loader), "DISK": str(self.disk), "FORMAT": "qcow2"}
+        return [re.sub("U_BOOT|DISK|FORMAT", lambda found: places[found[0]], word) for word in words]
+
+    def power_on(self):
+        """Switches it on; the console begins anew."""
+        self.console.write_bytes(b"")
+        forward = f"hostfwd=tcp:127.0.0.1:{self.http_port}-:80,hostfwd=tcp:127.0.0.1:{self.rtsp_port}-:8554"
+        command = ["nice", "-n", "10", "qemu-system-aarch64", *self.arguments(), "-display", "none", "-monitor", "none"]
+        command += ["-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        command += ["-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console"]
+        command += ["-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={self.work}/agent,server=on,wait=off"]
+        command += ["-device", "virtserialport,chardev=agent,name=agent", *self.extra]
+        self.switched_on = time.monotonic()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.agent = None
+
+    def cut_power(self):
+        """Takes the power away, in the middle of whatever it does."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def up_seconds(self):
+        """Since it was switched on."""
+        return time.monotonic() - self.switched_on
+
+    def said(self):
+        """What its console said since it was switched on."""
+        return self.console.read_text(errors="replace")
+
+    def until(self, what, found, seconds=BOOT_SECONDS_MAX):
+        """Waits until `found()` returns something true, and returns it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise Lost(f"the board went off: {what}\n{self.said()[-3000:]}")
+            if answer := found():
+                return answer
+            time.sleep(0.5)
+        raise Lost(f"not within {seconds} s: {what}\n{self.said()[-3000:]}")
+
+    def says(self, pattern, seconds=BOOT_SECONDS_MAX, after=0):
+        """Waits for its console to say something; returns where that ends."""
+        match = self.until(f"console: {pattern}", lambda: re.search(pattern, self.said()[after:]), seconds)
+        return after + match.end()
+
+    def get(self, path):
+        """The JSON at `path`; None while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return None
+        except (OSError, ValueError):
+            return None
+
+    def durable_until(self, stream="bench"):
+        """The end of what is durable of a stream, or None."""
+        streams = (self.get("/api/v1/streams") or {"streams": []})["streams"]
+        return next((one["recording"]["durable_until"] for one in streams if one["name"] == stream and one["recording"]), None)
+
+    def run(self, script, seconds=300, may_fail=False):
+        """Runs a script in a test image and returns what it said."""
+        if self.agent is None:
+            link = socket.socket(socket.AF_UNIX)
+            link.connect(f"{self.work}/agent")
+            self.agent = link
+            self.lines = b""
+            self.line(lambda line: line == "ready", BOOT_SECONDS_MAX, "the agent")
+        self.asked += 1
+        self.agent.sendall(f"{self.asked} {base64.b64encode(script.encode()).decode()}\n".encode())
+        answer = self.line(lambda line: line.startswith(f"{self.asked} "), seconds, script).split(" ")
+        status, output = int(answer[1]), base64.b64decode(answer[2]).decode(errors="replace") if len(answer) > 2 else ""
+        if status and not may_fail:
+            raise Lost(f"exit status {status}: {script}\n{output}")
+        return (status, output) if may_fail else output
+
+    def line(self, wanted, seconds, what):
+        """The agent's next line that is wanted."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            line, newline, rest = self.lines.partition(b"\n")
+            if newline:
+                self.lines = rest
+                if wanted(text := line.decode(errors="replace").strip()):
+                    return text
+                continue
+            self.agent.settimeout(1)
+            try:
+                self.lines += self.agent.recv(65536)
+            except TimeoutError:
+                if self.process.poll() is not None:
+                    break
+        raise Lost(f"the agent does not answer: {what}\n{self.said()[-3000:]}")
+
+    def forget(self):
+        """Removes what the board was made of."""
+        if self.process and self.process.poll() is None:
+            self.cut_power()
+        for file in self.work.iterdir():
+            file.unlink()
+        self.work.rmdir()
+
+
+def run(*command, **options):
+    """A command of this machine."""
+    return subprocess.run([str(word) for word in command], check=True, **options)

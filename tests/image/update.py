@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The long proof: tests/image/update.py DIR, with the images and bundles that .ci/test-image makes there.
+
+One virtual board: recording on A, every bundle that must be refused, A to B, B damaged on the disk, a version that
+does not record. Footage and configuration survive all of it. Each step says how long it took."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import board
+import boot
+
+# Where slot B's footer lies: boot.py's partition table, in MiB (board/<board>/partitions).
+SLOT_MIB = 576
+DATA = "/var/lib/holdfast"
+
+
+class Proof:
+    """The board, and the bundles it is offered."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.begun = time.monotonic()
+        self.copy = boot.with_drop(self.directory / "test-a.img")
+        self.board = board.Board(self.copy)
+        # What a person would put on a USB stick: a disk of bundles, read as it is.
+        self.stick = self.board.work / "stick.img"
+        self.make_stick()
+        self.board.extra = ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}", "-device", "virtio-blk-pci,drive=stick"]
+
+    def make_stick(self):
+        """Bundles, good and bad, on an ext4 of their own."""
+        files = self.board.work.parent / f"{self.board.work.name}.stick"
+        files.mkdir()
+        good = self.directory / "test-b.raucb"
+        for name in ("test-b", "test-unwell", "test-other-key", "test-old", "test-other-board"):
+            shutil.copy(self.directory / f"{name}.raucb", files / f"{name}.raucb")
+        whole = good.read_bytes()
+        (files / "truncated.raucb").write_bytes(whole[: len(whole) // 2])
+        # A bit of the image, of its hash tree, of the manifest, of the signature.
+        tail = int.from_bytes(whole[-8:], "big")
+        places = {"image": len(whole) // 3, "tree": len(whole) - tail - 8 - 40_000, "manifest": len(whole) - tail + 200, "signature": len(whole) - 60}
+        self.flipped = sorted(places)
+        for name, at in places.items():
+            broken = bytearray(whole)
+            broken[at] ^= 1
+            (files / f"flipped-{name}.raucb").write_bytes(broken)
+        size = sum(file.stat().st_size for file in files.iterdir()) >> 20
+        board.run("mke2fs", "-q", "-t", "ext4", "-d", files, self.stick, f"{size * 11 // 10 + 64}M")
+        shutil.rmtree(files)
+
+    def done(self, what):
+        """Says that a step is done."""
+        print(f"{time.monotonic() - self.begun:6.0f} s  {what}", flush=True)
+
+    def on(self, slot):
+        """Waits until the board runs this slot and was found well."""
+        self.board.says(f"holdfast: slot {slot} ")
+        self.board.agent = None
+        self.board.run("mkdir -p /run/stick && mount -o ro /dev/vdb /run/stick")
+        answer = self.board.run(". /run/holdfast-image/boot && . /usr/lib/holdfast/image && echo $SLOT $VERSION").split()
+        assert answer[0] == slot, answer
+        return answer[1]
+
+    def well(self):
+        """Waits until the health unit found the box well and its slot has all its tries again."""
+        self.board.run("until systemctl is-active -q holdfast-mark-good; do sleep 5; done", seconds=600)
+        left = self.board.run("fw_printenv")
+        slot = self.board.run(". /run/holdfast-image/boot && echo $SLOT").strip()
+        assert f"BOOT_{slot}_LEFT=3" in left, left
+        assert not self.board.run("ls /run/holdfast-on-trial 2>/dev/null || true")
+
+    def refused(self, bundle):
+        """RAUC refuses a bundle, and the slot it would have gone to is not the next one."""
+        before = self.board.run("fw_printenv BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT")
+        status, said = self.board.run(f"rauc install /run/stick/{bundle}.raucb", seconds=900, may_fail=True)
+        assert status != 0, f"{bundle} was accepted: {said}"
+        after = self.board.run("fw_printenv BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT")
+        first = re.search("BOOT_ORDER=(.)", before)[1]
+        assert re.search("BOOT_ORDER=(.)", after)[1] == first, (bundle, before, after)
+        why = [line for line in said.splitlines() if "error" in line.lower() or "fail" in line.lower()]
+        self.done(f"{bundle} is refused: {(why or said.splitlines() or ['?'])[-1].strip()[:100]}")
+
+    def recorded(self):
+        """Bytes of the ring, and the moment until which footage is durable."""
+        answer = self.board.until("the streams", lambda: self.board.get("/api/v1/streams"))
+        return answer["streams"][0]["recording"]
+
+    def install(self, bundle):
+        """Installs a bundle while the camera is recorded."""
+        before = self.board.durable_until()
+        self.board.run(f"rauc install /run/stick/{bundle}.raucb", seconds=1800)
+        assert self.board.durable_until() != before, "recording stopped during the update"
+
+    def reboot(self):
+        """Starts the board again as a person would."""
+        begun = len(self.board.said())
+        self.board.run("systemctl --no-block reboot")
+        return begun
+
+
+def main():
+    proof = Proof(sys.argv[1])
+    guest = proof.board
+    try:
+        guest.power_on()
+        version = proof.on("A")
+        failed = guest.run("systemctl --failed --no-legend --plain | grep -v holdfast-claim || true").strip()
+        assert not failed, failed
+        proof.done(f"slot A runs {version}; every unit started")
+        proof.well()
+        first = guest.run("ls /data/var/lib/holdfast; sha256sum /etc/holdfast/holdfast.toml")
+        proof.done("the box is well, its slot has three tries")
+
+        for bundle in ("test-other-key", "test-other-board", "test-old", "truncated", *(f"flipped-{name}" for name in proof.flipped)):
+            proof.refused(bundle)
+        proof.install("test-b")
+        proof.done("test-b is installed while the camera is recorded")
+
+        proof.reboot()
+        version = proof.on("B")
+        assert version == "0.2.0", version
+        assert guest.run("ls /run/holdfast-on-trial").strip(), "the new image is not on trial"
+        proof.done(f"slot B runs {version}, on trial")
+        proof.well()
+        assert guest.run("sha256sum /etc/holdfast/holdfast.toml").strip() in first, "the configuration changed"
+        proof.done("slot B is well; the configuration is the same")
+
+        guest.run(f"dd if=/dev/zero of=/dev/vda3 bs=4096 seek={SLOT_MIB * 256 - 1} count=1 conv=fsync")
+        guest.run("systemctl --no-block reboot --force --force", may_fail=True)
+        guest.says("this slot does not start")
+        version = proof.on("A")
+        assert "BOOT_B_LEFT=0" in guest.run("fw_printenv"), "slot B is still tried"
+        assert "rung 6" in guest.run(f"holdfast recovery log --data-dir {DATA}"), "no reason is shown"
+        proof.done(f"slot B is damaged: slot A runs {version} again, and the log says why")
+        proof.well()
+
+        proof.install("test-unwell")
+        proof.reboot()
+        guest.says("holdfast: slot B ")
+        proof.done("slot B boots a version that cannot record")
+        guest.says("was not well within five minutes", seconds=1500)
+        proof.done("it is given up")
+        proof.on("A")
+        assert "rung 6" in guest.run(f"holdfast recovery log --data-dir {DATA}")
+        proof.well()
+        proof.done("slot A is back and well")
+        proof.refused("test-unwell")
+        guest.run("systemctl --no-block poweroff")
+        guest.process.wait(300)
+    finally:
+        print(guest.said()[-3000:] if sys.exc_info()[0] else "", end="")
+        guest.forget()
+        shutil.rmtree(proof.copy.parent)
+
+
+if __name__ == "__main__":
+    main()
