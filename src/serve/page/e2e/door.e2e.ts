@@ -1,13 +1,12 @@
 // Claim, log-in and what each role is offered, on a box in memory: every answer the real one could
 // give is at hand. `browser.rs` looks at the same on the real daemon.
 
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { violations } from './axe';
-import { close, launch, open, type Opened, RESULTS } from './browser';
+import { close, launch, type Opened } from './browser';
 import { CODE, FakeBox, PASSWORD } from './fake-box';
-import { answerFrom } from './fake-net';
+import { button, field, fits, GATE, heading, openOn as openPage, SCREENS, shot } from './fake-net';
 
 let browser: Browser;
 let opened: Opened;
@@ -15,46 +14,20 @@ beforeAll(async () => void (browser = await launch()));
 afterAll(() => browser.close());
 afterEach(() => close(opened));
 
-const SCREENS = [
-  { width: 1440, height: 900 },
-  { width: 360, height: 740 },
-];
-
-/** A camera that is away: the page needs no media for what is tested here. */
-const GATE = { name: 'gate', state: 'offline', reason: 'refused', tracks: [], recording: null };
+/** The camera, recorded. */
 const RECORDED = { ...GATE, recording: { state: 'waiting', reason: null, bytes: 0, lost: 0 } };
 
-async function openOn(box: FakeBox, options: Parameters<typeof open>[1] = {}): Promise<Page> {
-  opened = await open(browser, {
-    reducedMotion: 'reduce',
-    ...options,
-    prepare: (page) => answerFrom(page, box),
-  });
+async function openOn(box: FakeBox, options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
+  opened = await openPage(browser, box, options);
   return opened.page;
 }
 
-const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
-const field = (page: Page, name: string) => page.getByLabel(name, { exact: true });
-const heading = (page: Page, name: string) => page.getByRole('heading', { name, exact: true });
 const focused = (page: Page) => page.evaluate(() => document.activeElement?.getAttribute('name'));
 
 async function signIn(page: Page, name: string, password = PASSWORD): Promise<void> {
   await field(page, 'Name').fill(name);
   await field(page, 'Password').fill(password);
   await button(page, 'Sign in').click();
-}
-
-function shot(page: Page, name: string): Promise<Buffer> {
-  const width = page.viewportSize()?.width ?? 0;
-  return page.screenshot({ path: join(RESULTS, `${name}-${width}.png`), fullPage: width < 500 });
-}
-
-async function fits(page: Page): Promise<void> {
-  const [wide, screen] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    innerWidth,
-  ]);
-  expect(wide).toBeLessThanOrEqual(screen ?? 0);
 }
 
 describe.each(SCREENS)('at $width x $height', (viewport) => {
@@ -72,7 +45,7 @@ describe.each(SCREENS)('at $width x $height', (viewport) => {
       await field(page, 'Password').fill(PASSWORD);
       await field(page, 'Password again').fill(PASSWORD);
       await button(page, 'Claim').click();
-      await page.getByText('This is not the code of this box.').waitFor();
+      await page.getByText('This is not the claim code.').waitFor();
       expect(await violations(page)).toEqual([]);
       await shot(page, `claim-wrong-${colorScheme}`);
       // Somebody else is faster.
@@ -179,10 +152,10 @@ test('signing out shows nothing of what was seen', async () => {
 });
 
 test.each([
-  ['viewer', { past: false }, { recordings: 0, exports: 0 }],
-  ['viewer', { past: true }, { recordings: 1, exports: 0 }],
-  ['operator', { past: true }, { recordings: 1, exports: 1 }],
-  ['admin', { past: true }, { recordings: 1, exports: 1 }],
+  ['viewer', { past: false }, { recordings: 0, exports: 0, people: 0 }],
+  ['viewer', { past: true }, { recordings: 1, exports: 0, people: 0 }],
+  ['operator', { past: true }, { recordings: 1, exports: 1, people: 0 }],
+  ['admin', { past: true }, { recordings: 1, exports: 1, people: 1 }],
 ] as const)('a %s with %o is offered %o', async (role, more, offered) => {
   const box = FakeBox.claimed('bob', role, more);
   box.session = 'bob';
@@ -190,13 +163,15 @@ test.each([
   const page = await openOn(box);
   await page.locator('.account summary').click();
   await page.getByRole('link', { name: 'Change password' }).waitFor();
+  for (const name of ['People', 'Add camera'])
+    expect(await page.getByRole('link', { name }).count()).toBe(offered.people);
   expect(await heading(page, 'Exports').count()).toBe(offered.exports);
   await page.getByRole('link', { name: 'gate', exact: true }).click();
   await heading(page, 'gate').waitFor();
   expect(await page.getByRole('link', { name: 'Recordings' }).count()).toBe(offered.recordings);
 });
 
-test('an open box says that it is, and offers to be claimed', async () => {
+test('an open box says that it is, and how it is claimed', async () => {
   const box = new FakeBox('open');
   box.streams = [GATE];
   const page = await openOn(box);
@@ -204,7 +179,10 @@ test('an open box says that it is, and offers to be claimed', async () => {
   await shot(page, 'open');
   await page.getByRole('link', { name: 'Claim it' }).click();
   await heading(page, 'Claim this box').waitFor();
-  await page.getByRole('link', { name: 'Not now' }).click();
+  await page.getByText('claim = "loopback"').waitFor();
+  expect(await violations(page)).toEqual([]);
+  await shot(page, 'open-claim');
+  await page.getByRole('link', { name: 'Show all streams' }).click();
   await page.getByText('Open to this computer only').waitFor();
 });
 
@@ -216,7 +194,7 @@ test('the password is changed by whoever knows it', async () => {
   await field(page, 'New password').fill('another long one');
   await field(page, 'New password again').fill('another long one');
   await button(page, 'Change').click();
-  await page.getByText('The present password is wrong.').waitFor();
+  await page.getByText('This is not your present password.').waitFor();
   await field(page, 'Present password').fill(PASSWORD);
   await button(page, 'Change').click();
   await page.getByText('The password of ada is changed.').waitFor();

@@ -25,6 +25,9 @@ interface Person extends Account {
 
 export const CODE = 'ABCD2345';
 export const PASSWORD = 'correct horse battery';
+/** A JPEG of a test card. */
+const PICTURE =
+  '/9j/4AAQSkZJRgABAgAAAQABAAD//gAQTGF2YzU5LjM3LjEwMAD/2wBDAAg+Pkk+SVVVVVVVVWRdZGhoaGRkZGRoaGhwcHCDg4NwcHBoaHBwfHyDg4+Tj4eHg4eTk5ubm7q6srLZ2eD/////xACHAAACAwEBAQAAAAAAAAAAAAAABwUGCAQDAgEAAwEBAQEAAAAAAAAAAAAAAAYHCAMFBBAAAgEBBQcFAQEAAAAAAAAAAAECAyGBQVERkaHRMvASE7ExcnEiFDMRAAIBAQYDCAIDAQAAAAAAAAABAgPRgVFBEQShITFhsZEyFBIzE3GyI3LwIv/AABEIACQAQAMBEgACEgADEgD/2gAMAwEAAhEDEQA/AM/gAAA+6UcXcXBLRJHOnHMaEtFofXvK2n8cer834wv7iETl75Sli9cbrhegOAG1wFmA1gZ/A2KBgABqAWYDYBn8CApS0s2FWKbTlkLhft5R9y+xdV5u1Y3dxaGteTNYkfCXdGMvbVJ7RqAggGEBnxoRli93ABTdRrAB6lSisRyHd22YlXIx6ieC42mRSvTox1b5rV9OWl3IU5ZnBLM0gRNbmbyjxtNGkJluprKPG0Ro1vBHN7uBpclMa8nkuNp8ohfbLsHeUOVWUcjKxfFtIPOXirCzk4jWk8l/ryPF/wCWWuHV5Ly/ekhjLxVgjD7GlF4nKdCWpKipuhFZvhYatPDjJs0XR/zh8Y+gs/6JKxKOx8RXO0uRHClfTHF8LDNgHECagOyk/wBfZ40+ZdYHn03/ANfk5Q8yG/eRTpN5xa0veh6G6+Gd37I+wLSA2ALMBrAz+BsUDAADUAswGwDP4EfRVjZ7UuW8rNJcmztS6Xlb30n7oxy01vZ5+++Rf1Xex5gfIAwAf//Z';
 const WRONG_MAX = 3;
 const RETRY_SECS = 36;
 const MINUTES_LOCKED_SECS = 900;
@@ -82,8 +85,9 @@ export class FakeBox {
       );
       return { status: 200, json: { streams: seen } };
     }
-    if (path === 'api/v1/health')
-      return { status: 200, json: { status: 'ok', time: new Date().toISOString(), checks: [] } };
+    if (path === 'api/v1/health') return { status: 200, json: HEALTH[who?.role ?? 'admin'] };
+    if (path === 'api/v1/exports' && who?.role !== 'viewer')
+      return { status: 200, json: { exports: [] } };
     if (who !== undefined && who.role !== 'admin')
       return refusal(403, 'forbidden', 'Your account has no right to this.');
     if (kind === 'accounts') return this.#accounts(asked, name);
@@ -100,17 +104,19 @@ export class FakeBox {
 
   #claim({ body }: Asked): Answered {
     const { code, name, password } = body as Record<string, string>;
-    if (this.state === 'claimed') return refusal(409, 'claimed', 'This box has an owner already.');
+    if (this.state === 'claimed')
+      return refusal(409, 'claimed', 'This box has been claimed already.');
+    if (this.state === 'open')
+      return refusal(409, 'open', 'Take `claim` out of the configuration to claim this box.');
     if (this.state === 'locked') return this.#locked();
     if (code !== CODE) {
       this.#wrong += 1;
       if (this.#wrong >= WRONG_MAX) this.state = 'locked';
       return this.state === 'locked'
         ? this.#locked()
-        : refusal(403, 'wrong_code', 'This is not the code of this box.');
+        : refusal(403, 'wrong_code', 'This is not the claim code.');
     }
-    const faults = passwordFaults('password', password ?? '', name ?? '');
-    if (faults.length > 0) return refusal(422, 'invalid', 'The password is too weak.', { faults });
+    if (isWeak(password, name)) return WEAK;
     this.#add({ name: name ?? '', role: 'admin', streams: '*', past: true }, password ?? '');
     this.state = 'claimed';
     this.session = name ?? null;
@@ -119,7 +125,7 @@ export class FakeBox {
 
   #locked(): Answered {
     const words = 'Too many wrong codes. Wait a quarter of an hour, or press the button.';
-    return refusal(429, 'locked', words, { retry_after: MINUTES_LOCKED_SECS });
+    return refusal(429, 'claim_locked', words, { retry_after: MINUTES_LOCKED_SECS });
   }
 
   #signIn({ body }: Asked): Answered {
@@ -140,8 +146,7 @@ export class FakeBox {
     const { old, new: after = '' } = body as Record<string, string>;
     if (old !== who.password)
       return refusal(403, 'wrong_password', 'The present password is wrong.');
-    const faults = passwordFaults('new', after, who.name);
-    if (faults.length > 0) return refusal(422, 'invalid', 'The password is too weak.', { faults });
+    if (isWeak(after, who.name)) return WEAK;
     this.people.set(who.name, { ...who, password: after });
     return { status: 204 };
   }
@@ -151,12 +156,13 @@ export class FakeBox {
     if (method === 'GET')
       return { status: 200, json: { accounts: [...this.people.values()].map(shown) } };
     if (method === 'POST') {
-      const faults = passwordFaults('password', password ?? '', wanted.name ?? '');
-      if (faults.length > 0)
-        return refusal(422, 'invalid', 'The password is too weak.', { faults });
+      if (isWeak(password, wanted.name)) return WEAK;
+      if (this.people.has(wanted.name ?? ''))
+        return refusal(409, 'account_exists', 'There is an account of this name already.');
       this.#add(wanted as Account, password ?? '');
       return { status: 201, json: wanted };
     }
+    if (password !== undefined && isWeak(password, name)) return WEAK;
     const person = this.people.get(name ?? '');
     if (person === undefined) return refusal(404, 'not_found', 'There is no such account.');
     const admins = [...this.people.values()].filter(({ role }) => role === 'admin');
@@ -165,6 +171,7 @@ export class FakeBox {
       return refusal(409, 'last_admin', 'The last admin cannot be removed.');
     if (method === 'DELETE') this.people.delete(person.name);
     else this.#add({ ...person, ...wanted }, password ?? person.password);
+    if (this.session === name) this.session = null;
     return { status: method === 'DELETE' ? 204 : 200, json: wanted };
   }
 
@@ -187,7 +194,7 @@ export class FakeBox {
         fps: 20,
         gop: 10,
         bitrate: 4_100_000,
-        picture: null,
+        picture: PICTURE,
         warnings: [
           'A key frame comes every 10 s only. Set the interval to 1 or 2 s in the camera.',
         ],
@@ -209,16 +216,21 @@ export class FakeBox {
   }
 }
 
-const SIGNED_OUT = refusal(401, 'signed_out', 'Sign in first.');
+/** Only admins are told more than a word. */
+const HEALTH = {
+  admin: { status: 'ok', checks: [{ name: 'storage', status: 'ok', message: 'All is well.' }] },
+  operator: { status: 'ok' },
+  viewer: { status: 'ok' },
+};
+const SIGNED_OUT = refusal(401, 'not_signed_in', 'Sign in first.');
+const WEAK = refusal(422, 'password_weak', 'The password is too short, or holds the name.');
 
 function shown({ name, role, streams, past }: Person): Account {
   return { name, role, streams, past };
 }
 
-function passwordFaults(path: string, password: string, name: string) {
-  const wrong =
-    password.length < 12 ? 'is too short' : password.includes(name) ? 'holds the name' : null;
-  return wrong === null ? [] : [{ path, wrong, right: 'at least 12 characters, without the name' }];
+function isWeak(password = '', name = ''): boolean {
+  return password.length < 12 || password.includes(name);
 }
 
 function refusal(status: number, code: string, message: string, more: object = {}): Answered {

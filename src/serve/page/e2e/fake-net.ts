@@ -1,12 +1,67 @@
 // Puts a box in memory behind the network of a page.
 //
-// Owns: the routes. Whatever the box in memory does not know is left to the real daemon.
+// Owns: the routes, and what tests of forms have in common. The page itself, and media, come from
+// the real daemon.
 
-import type { Page } from 'playwright-core';
+import { join } from 'node:path';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { open, type Opened, RESULTS } from './browser';
 import type { FakeBox } from './fake-box';
 
+export const SCREENS = [
+  { width: 1440, height: 900 },
+  { width: 360, height: 740 },
+];
+
+/** A camera that is away: no media is needed for what is tested here. */
+export const GATE = {
+  name: 'gate',
+  state: 'offline',
+  reason: 'refused',
+  tracks: [],
+  recording: null as object | null,
+};
+
+/** Opens the page on `box`. */
+export function openOn(
+  browser: Browser,
+  box: FakeBox,
+  options: Parameters<typeof open>[1] = {},
+): Promise<Opened> {
+  const prepare = (page: Page) => answerFrom(page, box);
+  return open(browser, { reducedMotion: 'reduce', ...options, prepare });
+}
+
+export function button(page: Page, name: string): Locator {
+  return page.getByRole('button', { name, exact: true });
+}
+
+export function field(page: Page, name: string): Locator {
+  return page.getByLabel(name, { exact: true });
+}
+
+export function heading(page: Page, name: string): Locator {
+  return page.getByRole('heading', { name, exact: true });
+}
+
+/** Keeps a picture of the page for people to look at. */
+export function shot(page: Page, name: string): Promise<Buffer> {
+  const width = page.viewportSize()?.width ?? 0;
+  return page.screenshot({ path: join(RESULTS, `${name}-${width}.png`), fullPage: true });
+}
+
+/** Holds the page to the width of the screen. */
+export async function fits(page: Page): Promise<void> {
+  const [wide, screen] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+  ]);
+  expect(wide).toBeLessThanOrEqual(screen ?? 0);
+}
+
 /** Answers the page's requests to the API out of `box`. */
-export async function answerFrom(page: Page, box: FakeBox): Promise<void> {
+async function answerFrom(page: Page, box: FakeBox): Promise<void> {
   await page.route(/\/(api\/v1\/|ca\.pem$)/, async (route) => {
     const request = route.request();
     const answered = box.answer({

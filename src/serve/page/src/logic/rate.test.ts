@@ -28,3 +28,20 @@ test('names do not mix', () => {
   rates.add('yard', 9_000, 0);
   expect(rates.add('gate', 20, 2_000)).toBe(10);
 });
+
+test('a stream that starts late has its own rate, not that of the time before', () => {
+  const rates = new Rates();
+  for (let s = 0; s <= 6; s += 1) rates.add('gate', 0, s * 1_000);
+  expect(rates.add('gate', 15, 7_000)).toBe(0);
+  expect(rates.add('gate', 40, 8_000)).toBe(0);
+  expect(rates.add('gate', 65, 9_000)).toBe(25);
+});
+
+test('a stream that stands still comes down to nothing', () => {
+  const rates = new Rates();
+  let rate = 0;
+  for (let s = 0; s <= 8; s += 1) rate = rates.add('gate', s * 25, s * 1_000);
+  expect(rate).toBe(25);
+  for (let s = 9; s <= 17; s += 1) rate = rates.add('gate', 200, s * 1_000);
+  expect(rate).toBe(0);
+});

@@ -14,6 +14,8 @@ test('reads the words of the box, the faults of fields, and when to try again', 
   expect(faultOf(read, 'password')).toBe('Is too short. At least 12 characters.');
   expect(faultOf(read, 'name')).toBe(null);
   expect(faultOf(null, 'name')).toBe(null);
+  expect(faultOf(read, 'name', 'invalid')).toBe('The password is too weak.');
+  expect(faultOf(read, 'name', 'name_wrong')).toBe(null);
 });
 
 test('anything else is a refusal too', () => {

@@ -42,9 +42,14 @@ export function readRefusal(value: unknown, status: number, retry_after: string 
   };
 }
 
-/** What the refusal says about the field `path`; null when it says nothing. */
-export function faultOf(refusal: Refusal | null, path: string): string | null {
-  return refusal?.faults.find((one) => one.path === path)?.text ?? null;
+/**
+ * What the refusal says about the field `path`, also if it says it by its code `code`; null when it
+ * says nothing.
+ */
+export function faultOf(refusal: Refusal | null, path: string, code?: string): string | null {
+  if (refusal === null) return null;
+  const fault = refusal.faults.find((one) => one.path === path);
+  return fault?.text ?? (refusal.code === code ? refusal.message : null);
 }
 
 function fault(value: unknown): Fault | null {

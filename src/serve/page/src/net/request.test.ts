@@ -53,11 +53,6 @@ test('a refusal is in the words of the box, else names the number', async () => 
   expect(await change('POST', 'x')).toBe('The box answered with error 502.');
 });
 
-test('a failed health is an answer', async () => {
-  answer = () => Promise.resolve(Response.json({ status: 'failed' }, { status: 503 }));
-  expect(await getJson('api/v1/health')).toEqual({ status: 'failed' });
-});
-
 test('no answer is said to be none', async () => {
   answer = () => Promise.reject(new TypeError('fetch failed'));
   expect(await change('POST', 'x')).toBe('The box did not answer. Try again.');

@@ -68,10 +68,10 @@ export async function request<T>(
   }
 }
 
-/** The JSON at `path`. Health answers 503 when the box has failed, and that is an answer too. */
+/** The JSON at `path`. */
 export function getJson(path: string): Promise<unknown> {
   return request(path, async (answer) => {
-    if (answer.ok || answer.status === 503) return answer.json();
+    if (answer.ok) return answer.json();
     throw new AnswerError(await reason(answer), answer.status);
   });
 }

@@ -5,8 +5,9 @@
 import { computed, effect, signal } from '@preact/signals';
 import { type Health, readHealth, readStreams, type StreamInfo } from '../logic/api';
 import { Backoff } from '../logic/backoff';
+import { instant } from '../logic/json';
 import { Rates } from '../logic/rate';
-import { AnswerError, getJson } from '../net/request';
+import { AnswerError, getJson, reason, request } from '../net/request';
 import { ask as askDoor, door, inside } from './session';
 
 const PERIOD_MS = 1_000;
@@ -92,16 +93,16 @@ async function askStreams(): Promise<void> {
   }
 }
 
-/** The health of the box; null for those who may not see it. */
-async function askHealth(): Promise<Health | null> {
-  try {
-    const state = readHealth(await getJson('api/v1/health'));
+/** The health of the box. Those who may not see all of it get a word, and the date of the answer. */
+function askHealth(): Promise<Health> {
+  return request('api/v1/health', async (answer) => {
+    // 503 says that the box has failed, and that is an answer too.
+    if (!answer.ok && answer.status !== 503)
+      throw new AnswerError(await reason(answer), answer.status);
+    const state = readHealth(await answer.json());
     if (state === null) throw new AnswerError(STRANGE);
-    return state;
-  } catch (error) {
-    if (error instanceof AnswerError && error.status === 403) return null;
-    throw error;
-  }
+    return { ...state, time_ms: state.time_ms ?? instant(answer.headers.get('date')) };
+  });
 }
 
 function reached(): void {
@@ -115,10 +116,10 @@ function forget(): void {
   health.value = null;
 }
 
-function apply(list: StreamInfo[] | null, state: Health | null): void {
+function apply(list: StreamInfo[] | null, state: Health): void {
   if (list === null) throw new AnswerError(STRANGE);
   reached();
-  if (state?.time_ms != null) offset_ms = state.time_ms - performance.now();
+  if (state.time_ms !== null) offset_ms = state.time_ms - performance.now();
   const local_ms = performance.now();
   bitrates.value = rated(list, (one) => byte_counts.add(one.name, one.totals.bytes, local_ms) * 8);
   unit_rates.value = rated(list, (one) => unit_counts.add(one.name, one.totals.units, local_ms));

@@ -1,5 +1,5 @@
 // The place in the page that the address bar names: `#/`, `#/NAME`, `timeline?cam=NAME&at=DATE`, and
-// views such as `#password`.
+// views such as `#people`.
 //
 // Owns: the address. Everything on the page can be reached and shared by it.
 
@@ -7,7 +7,7 @@ import { signal } from '@preact/signals';
 import { oneOf } from '../logic/json';
 import { boxUrl } from '../net/url';
 
-const VIEWS = ['claim', 'password'] as const;
+const VIEWS = ['claim', 'password', 'people', 'add-camera'] as const;
 /** A view of its own; every other place shows streams. */
 export type View = (typeof VIEWS)[number];
 

@@ -64,7 +64,7 @@ export async function signIn(name: string, password: string): Promise<Refusal | 
 export async function claim(code: string, name: string, password: string): Promise<Refusal | null> {
   const outcome = await send('POST', CLAIM, { code, name, password });
   // Somebody else was faster: the log-in view follows.
-  if (!outcome.ok && outcome.refusal.status !== 409) return outcome.refusal;
+  if (!outcome.ok && outcome.refusal.code !== 'claimed') return outcome.refusal;
   await ask();
   return null;
 }

@@ -1,7 +1,7 @@
 // Who is signed in, and what they can do with their account.
 
 import { useRef, useState } from 'preact/hooks';
-import { account, signOut } from '../state/session';
+import { account, door, rights, signOut } from '../state/session';
 import { viewAddress } from '../state/route';
 import { Icon } from './icon';
 import { useCloseOutside } from './panel';
@@ -11,6 +11,12 @@ export function AccountMenu() {
   const panel = useRef<HTMLDetailsElement>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   useCloseOutside(panel);
+  if (door.value === 'open')
+    return (
+      <a class="button" href={viewAddress('add-camera')}>
+        Add camera
+      </a>
+    );
   if (who === null) return null;
   const shut = () => {
     if (panel.current !== null) panel.current.open = false;
@@ -36,6 +42,16 @@ export function AccountMenu() {
           <b>{who.name}</b> <span class="quiet">{who.role}</span>
         </p>
         <ul onClick={shut}>
+          {rights.value.admin && (
+            <>
+              <li>
+                <a href={viewAddress('add-camera')}>Add camera</a>
+              </li>
+              <li>
+                <a href={viewAddress('people')}>People</a>
+              </li>
+            </>
+          )}
           <li>
             <a href={viewAddress('password')}>Change password</a>
           </li>

@@ -16,7 +16,7 @@ import { SignIn } from './door/sign-in';
 import { Exports } from './exports';
 import { Header } from './header';
 import { Detail } from './detail';
-import { Empty, Forbidden, OpenBox, Outage, Unknown, Waiting } from './notice';
+import { Empty, Forbidden, HowToClaim, OpenBox, Outage, Unknown, Waiting } from './notice';
 
 export function App() {
   const name = selectedStream.value;
@@ -91,6 +91,8 @@ function Later({ load }: { load: () => Promise<ComponentType> }) {
 }
 
 const timeline = () => import('./timeline/timeline').then((module) => module.Timeline);
+const people = () => import('./admin/people').then((module) => module.People);
+const addCamera = () => import('./admin/add-camera').then((module) => module.AddCamera);
 
 function Recordings() {
   return rights.value.past ? <Later load={timeline} /> : <Forbidden />;
@@ -100,9 +102,13 @@ function Recordings() {
 function ViewOf({ view }: { view: View }) {
   switch (view) {
     case 'claim':
-      return claimable.value ? <Claim /> : <Forbidden />;
+      return claimable.value ? <HowToClaim /> : <Forbidden />;
     case 'password':
       return account.value === null ? <Forbidden /> : <Password />;
+    case 'people':
+      return rights.value.admin && account.value !== null ? <Later load={people} /> : <Forbidden />;
+    case 'add-camera':
+      return rights.value.admin ? <Later load={addCamera} /> : <Forbidden />;
   }
 }
 

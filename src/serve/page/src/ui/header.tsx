@@ -75,8 +75,6 @@ function HealthBox() {
   );
   const panel = useRef<HTMLDetailsElement>(null);
   useCloseOutside(panel);
-  // Known to be well or not, but not to this account.
-  if (state === null && streams.value !== null && outage.value === null) return null;
   return (
     <details
       class="health"
@@ -100,6 +98,7 @@ function HealthBox() {
             <CheckLine key={one.name} check={one} />
           ))}
         </ul>
+        {checks.length === 0 && <p>Only admins see the details.</p>}
         {state?.version && <p class="quiet">Holdfast {state.version}</p>}
       </div>
     </details>

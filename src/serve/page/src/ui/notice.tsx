@@ -48,11 +48,37 @@ export function OpenBox() {
   return (
     <div class="notice open">
       <Icon name="person" />
-      <p>
-        Open to this computer only, without a password. <a href={viewAddress('claim')}>Claim it</a>{' '}
-        to let other devices in.
-      </p>
+      <div>
+        <p>
+          Open to this computer only, without a password.{' '}
+          <a href={viewAddress('claim')}>Claim it</a> to let other devices in.
+        </p>
+      </div>
     </div>
+  );
+}
+
+/** How an open box is claimed: its configuration has to say so first. */
+export function HowToClaim() {
+  return (
+    <section class="notice tall">
+      <h1>Claim this box</h1>
+      <p>
+        This box is open to this computer, because its configuration file says so. To claim it, take
+        this line out of the file:
+      </p>
+      <pre tabIndex={0} aria-label="The line to take out">
+        {'claim = "loopback"'}
+      </pre>
+      <p>
+        Then start Holdfast again. This page asks for the claim code, which{' '}
+        <code>holdfast claim-code</code> prints, and for the name and the password of the first
+        account. From then on everybody has to sign in.
+      </p>
+      <p>
+        <a href={homeAddress()}>Show all streams</a>
+      </p>
+    </section>
   );
 }
 
@@ -84,7 +110,12 @@ export function Empty() {
   return (
     <section class="notice tall">
       <h1>No cameras yet</h1>
-      <p>Add one to the configuration file, for example:</p>
+      <p>
+        <a class="button primary" href={viewAddress('add-camera')}>
+          Add a camera
+        </a>
+      </p>
+      <p>Or add it to the configuration file, for example:</p>
       <pre tabIndex={0} aria-label="Example of a camera in the configuration file">
         {EXAMPLE}
       </pre>

@@ -3,8 +3,8 @@
 import { useState } from 'preact/hooks';
 import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
-import { claim, claimable, door, locked_secs } from '../../state/session';
-import { claimCode, homeAddress } from '../../state/route';
+import { claim, door, locked_secs } from '../../state/session';
+import { claimCode } from '../../state/route';
 import { Field, PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
 import { Secure } from './secure';
 
@@ -34,24 +34,20 @@ export function Claim() {
     }
     setBusy(false);
     setRefusal(refused);
-    if (refused.status === 403) focusOn(form.current, 'code');
+    if (refused.code === 'wrong_code') focusOn(form.current, 'code');
   };
   const short = own !== null && password.length < PASSWORD_CHARS_MIN;
   return (
     <section class="door" aria-labelledby="door-name">
       <h1 id="door-name">Claim this box</h1>
-      <p>
-        {claimable.value
-          ? 'This box is open to this computer. Claim it to give it an owner; from then on everybody has to sign in.'
-          : 'Nobody owns this box yet. It shows and records nothing until somebody claims it.'}
-      </p>
+      <p>Nobody owns this box yet. It shows nothing until somebody claims it.</p>
       <form ref={form} onSubmit={(event) => void submit(event)}>
         <Field
           label="Code of the box"
           name="code"
           value={code}
           onValue={setCode}
-          fault={faultOf(refusal, 'code')}
+          fault={faultOf(refusal, 'code', 'wrong_code')}
           hint={
             <>
               It proves that the box is yours. You find it on the label and on the console of the
@@ -72,7 +68,7 @@ export function Claim() {
           name="username"
           value={name}
           onValue={setName}
-          fault={faultOf(refusal, 'name')}
+          fault={faultOf(refusal, 'name', 'name_wrong')}
           hint="You sign in with it. It gets all rights, and can let others in."
           input={{
             autocomplete: 'username',
@@ -87,7 +83,7 @@ export function Claim() {
           value={password}
           onValue={setPassword}
           autocomplete="new-password"
-          fault={short ? own : faultOf(refusal, 'password')}
+          fault={short ? own : faultOf(refusal, 'password', 'password_weak')}
           hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
         />
         <PasswordField
@@ -104,11 +100,6 @@ export function Claim() {
         />
         <div class="buttons">
           <Submit words="Claim" busy={busy} busy_words="Claiming…" wait_secs={wait_secs} />
-          {claimable.value && (
-            <a class="button" href={homeAddress()}>
-              Not now
-            </a>
-          )}
         </div>
       </form>
       <Secure />

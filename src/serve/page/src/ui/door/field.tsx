@@ -51,7 +51,7 @@ export function Field({ label, name, value, onValue, hint, fault, input, beside 
         {beside}
       </div>
       {fault && (
-        <p class="fault" id={`${id}f`}>
+        <p class="fault" id={`${id}f`} role="alert">
           <Prose text={fault} />
         </p>
       )}
@@ -65,13 +65,14 @@ export function Field({ label, name, value, onValue, hint, fault, input, beside 
 }
 
 interface PasswordProps extends Pick<FieldProps, 'label' | 'name' | 'value' | 'onValue'> {
-  readonly autocomplete: 'current-password' | 'new-password';
+  readonly autocomplete: 'current-password' | 'new-password' | 'off';
+  readonly optional?: boolean;
   readonly hint?: ComponentChildren;
   readonly fault?: string | null;
 }
 
 /** A password, which can be shown. */
-export function PasswordField({ autocomplete, ...field }: PasswordProps) {
+export function PasswordField({ autocomplete, optional = false, ...field }: PasswordProps) {
   const [shown, setShown] = useState(false);
   return (
     <Field
@@ -79,7 +80,7 @@ export function PasswordField({ autocomplete, ...field }: PasswordProps) {
       input={{
         type: shown ? 'text' : 'password',
         autocomplete,
-        required: true,
+        required: !optional,
         autocapitalize: 'none',
         spellcheck: false,
       }}
@@ -97,7 +98,10 @@ export function PasswordField({ autocomplete, ...field }: PasswordProps) {
   );
 }
 
-/** Why the box refused a form; the faults of single fields are at the fields. */
+/** Codes of refusals that are about one field, where they are shown. */
+const AT_FIELD = ['wrong_code', 'name_wrong', 'password_weak'];
+
+/** Why the box refused a form; what is about one field is said at the field. */
 export function Refused({
   refusal,
   extra = null,
@@ -105,7 +109,7 @@ export function Refused({
   refusal: Refusal | null;
   extra?: string | null;
 }) {
-  const words = refusal?.message ?? extra;
+  const words = AT_FIELD.includes(refusal?.code ?? '') ? null : (refusal?.message ?? extra);
   return (
     <div role="alert">
       {words !== null && (

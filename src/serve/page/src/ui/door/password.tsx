@@ -18,6 +18,7 @@ export function Password() {
   const wait_secs = useCountdown(refusal?.retry_secs ?? null, refusal);
   const form = useFirstField();
   const own = tried ? passwordFault(after, repeated) : null;
+  const mistyped = refusal?.code === 'wrong_password';
   const short = own !== null && after.length < PASSWORD_CHARS_MIN;
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -54,7 +55,7 @@ export function Password() {
             value={before}
             onValue={setBefore}
             autocomplete="current-password"
-            fault={faultOf(refusal, 'old')}
+            fault={mistyped ? 'This is not your present password.' : null}
           />
           <PasswordField
             label="New password"
@@ -62,7 +63,7 @@ export function Password() {
             value={after}
             onValue={setAfter}
             autocomplete="new-password"
-            fault={short ? own : (faultOf(refusal, 'new') ?? faultOf(refusal, 'password'))}
+            fault={short ? own : faultOf(refusal, 'new', 'password_weak')}
             hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
           />
           <PasswordField
@@ -73,7 +74,7 @@ export function Password() {
             autocomplete="new-password"
             fault={short ? null : own}
           />
-          <Refused refusal={refusal} />
+          <Refused refusal={mistyped ? null : refusal} />
           <div class="buttons">
             <Submit words="Change" busy={busy} busy_words="Changing…" wait_secs={wait_secs} />
           </div>

@@ -30,7 +30,8 @@ export function Secure() {
           there. It vouches for this box only.
         </p>
         <p>
-          <a class="button" href={boxUrl('ca.pem').href} download="holdfast-ca.pem">
+          {/* Not as a download: an iPhone would keep the file instead of offering to install it. */}
+          <a class="button" href={boxUrl('ca.pem').href}>
             <Icon name="save" /> Download the certificate
           </a>
         </p>

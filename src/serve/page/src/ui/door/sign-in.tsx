@@ -57,8 +57,8 @@ export function SignIn() {
       <details>
         <summary>Forgot your password?</summary>
         <p>
-          An admin can set a new one under People. If nobody can sign in, an administrator of the
-          box itself runs <code>holdfast account reset</code> on it.
+          An admin can set a new one under People. On the box itself,{' '}
+          <code>holdfast account password</code> does.
         </p>
       </details>
       <Secure />

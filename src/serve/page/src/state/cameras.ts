@@ -1,0 +1,48 @@
+// Trying and adding cameras, for admins.
+//
+// Owns: the requests. The tag of the configuration is asked for just before each change, so that
+// what somebody else changed meanwhile is not overwritten.
+
+import { type CameraForm, readTrial, sectionOf, type Trial } from '../logic/camera';
+import type { Refusal } from '../logic/refusal';
+import { get, send } from '../net/request';
+import { refreshNow } from './box';
+
+const CONFIG = 'api/v1/config';
+/** The box gives a camera 10 s. */
+const TRIAL_MS = 15_000;
+/** A change is written to the disk and applied before the answer. */
+const SAVE_MS = 15_000;
+
+/** What the box finds at an address, or why it finds nothing. `stop` gives up. */
+export async function tryCamera(
+  { url, username, password }: CameraForm,
+  stop: AbortSignal,
+): Promise<Trial | Refusal> {
+  const wanted = username === '' ? { url } : { url, username, password };
+  const options = { timeout_ms: TRIAL_MS, stop };
+  const outcome = await send('POST', 'api/v1/streams/try', wanted, options);
+  if (!outcome.ok) return outcome.refusal;
+  return readTrial(outcome.value) ?? { ...STRANGE };
+}
+
+/** Adds a camera to the configuration; null when it is there, else why not. */
+export async function addCamera(form: CameraForm): Promise<Refusal | null> {
+  const config = await get(CONFIG);
+  if (!config.ok) return config.refusal;
+  const headers = { 'If-Match': config.etag ?? '*' };
+  const path = `${CONFIG}/streams/${encodeURIComponent(form.name)}`;
+  const options = { headers, timeout_ms: SAVE_MS };
+  const outcome = await send('PUT', path, sectionOf(form), options);
+  if (!outcome.ok) return outcome.refusal;
+  refreshNow();
+  return null;
+}
+
+const STRANGE: Refusal = {
+  status: 0,
+  code: null,
+  message: 'This page does not understand the answer of the box; reload the page.',
+  faults: [],
+  retry_secs: null,
+};
