@@ -9,9 +9,10 @@ import { expect } from 'vitest';
 import { open, type Opened, RESULTS } from './browser';
 import type { FakeBox } from './fake-box';
 
-export const SCREENS = [
-  { width: 1440, height: 900 },
-  { width: 360, height: 740 },
+/** A desk and a phone; each colour scheme once. */
+export const LOOKS = [
+  { viewport: { width: 1440, height: 900 }, colorScheme: 'light' as const },
+  { viewport: { width: 360, height: 740 }, colorScheme: 'dark' as const },
 ];
 
 /** A camera that is away: no media is needed for what is tested here. */

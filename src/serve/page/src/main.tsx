@@ -3,6 +3,7 @@
 import { render } from 'preact';
 import { App } from './ui/app';
 import { startPolling } from './state/box';
+import { watchConfigurable } from './state/cameras';
 import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
@@ -12,5 +13,6 @@ import './style/door.css';
 const root = document.getElementById('page');
 if (root !== null) {
   startPolling();
+  watchConfigurable();
   render(<App />, root);
 }

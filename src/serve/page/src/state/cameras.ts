@@ -3,16 +3,32 @@
 // Owns: the requests. The tag of the configuration is asked for just before each change, so that
 // what somebody else changed meanwhile is not overwritten.
 
+import { effect, signal } from '@preact/signals';
 import { type CameraForm, readTrial, sectionOf, type Trial } from '../logic/camera';
 import type { Refusal } from '../logic/refusal';
 import { get, send } from '../net/request';
 import { refreshNow } from './box';
+import { rights } from './session';
 
 const CONFIG = 'api/v1/config';
 /** The box gives a camera 10 s. */
 const TRIAL_MS = 15_000;
 /** A change is written to the disk and applied before the answer. */
 const SAVE_MS = 15_000;
+
+/** Whether the box takes changes of its configuration from this account. */
+export const configurable = signal(false);
+
+/** Keeps `configurable` up to date, for as long as the page lives. */
+export function watchConfigurable(): void {
+  effect(() => {
+    configurable.value = false;
+    if (!rights.value.admin) return;
+    void get(CONFIG).then((outcome) => {
+      configurable.value = rights.peek().admin && outcome.ok;
+    });
+  });
+}
 
 /** What the box finds at an address, or why it finds nothing. `stop` gives up. */
 export async function tryCamera(

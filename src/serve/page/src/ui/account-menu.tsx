@@ -1,6 +1,7 @@
 // Who is signed in, and what they can do with their account.
 
 import { useRef, useState } from 'preact/hooks';
+import { configurable } from '../state/cameras';
 import { account, door, rights, signOut } from '../state/session';
 import { viewAddress } from '../state/route';
 import { Icon } from './icon';
@@ -11,7 +12,7 @@ export function AccountMenu() {
   const panel = useRef<HTMLDetailsElement>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   useCloseOutside(panel);
-  if (door.value === 'open')
+  if (door.value === 'open' && configurable.value)
     return (
       <a class="button" href={viewAddress('add-camera')}>
         Add camera
@@ -44,9 +45,11 @@ export function AccountMenu() {
         <ul onClick={shut}>
           {rights.value.admin && (
             <>
-              <li>
-                <a href={viewAddress('add-camera')}>Add camera</a>
-              </li>
+              {configurable.value && (
+                <li>
+                  <a href={viewAddress('add-camera')}>Add camera</a>
+                </li>
+              )}
               <li>
                 <a href={viewAddress('people')}>People</a>
               </li>

@@ -3,6 +3,7 @@
 import { clock } from '../logic/format';
 import { refreshNow } from '../state/box';
 import { homeAddress, viewAddress } from '../state/route';
+import { configurable } from '../state/cameras';
 import { rights } from '../state/session';
 import { Icon } from './icon';
 import { Prose } from './prose';
@@ -110,12 +111,14 @@ export function Empty() {
   return (
     <section class="notice tall">
       <h1>No cameras yet</h1>
-      <p>
-        <a class="button primary" href={viewAddress('add-camera')}>
-          Add a camera
-        </a>
-      </p>
-      <p>Or add it to the configuration file, for example:</p>
+      {configurable.value && (
+        <p>
+          <a class="button primary" href={viewAddress('add-camera')}>
+            Add a camera
+          </a>
+        </p>
+      )}
+      <p>{configurable.value ? 'Or add it' : 'Add one'} to the configuration file, for example:</p>
       <pre tabIndex={0} aria-label="Example of a camera in the configuration file">
         {EXAMPLE}
       </pre>
