@@ -19,6 +19,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 pub use self::catalogue::clock::{ClockRow, ClockStep, ClockTable};
+pub use self::catalogue::continuity::{date_breaks, date_leaps};
 pub use self::catalogue::days::{Day, days};
 pub use self::catalogue::facts::{End, RingFacts};
 pub use self::catalogue::listing::{

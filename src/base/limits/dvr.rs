@@ -55,6 +55,9 @@ pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
 /// Hole between two fragments from which on a listing shows a gap.
 pub const GAP_SPAN_MIN: Duration = Duration::from_secs(2);
+/// Units that arrive together were held back by a camera or a network for no longer than this: dates that
+/// are further apart are a leap of the clock.
+pub const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 /// Longest record of the journal; a longer one is not written, and is damage when it is read.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 8 << 10;
 /// Largest journal that is read; a larger one is moved aside. It is written anew long before.

@@ -164,7 +164,8 @@ impl ClockTable {
     }
 
     /// Whether the date leapt in `boot` between two moments, as far as that was seen by then.
-    pub(crate) fn is_stepped(&self, boot: Identity, from: BootTime, until: BootTime) -> bool {
+    #[must_use]
+    pub fn is_stepped(&self, boot: Identity, from: BootTime, until: BootTime) -> bool {
         let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));
         self.steps(boot).iter().any(|step| from <= step.at && step.at <= until)
     }

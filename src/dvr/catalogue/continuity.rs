@@ -1,10 +1,10 @@
-//! Does footage go on here? The one answer for listings, playlists, players and exports.
+//! Does footage go on here? The one answer for listings, playlists, players, exports and RTSP.
 //!
 //! Owns: when two fragments belong together, and stretches of such. Pure.
 
 use std::time::Duration;
 
-use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN};
+use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN, HELD_BACK_MAX};
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
@@ -84,8 +84,7 @@ impl Extent {
     fn leaps_to(&self, next: &Self) -> bool {
         let media_nanos = next.from_nanos.saturating_sub(self.until_nanos);
         let date_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
-        let leap_nanos = date_nanos.saturating_sub(media_nanos);
-        leap_nanos.unsigned_abs() > nanos(CLOCK_STEP_MIN).unsigned_abs()
+        date_leaps(media_nanos, date_nanos)
     }
 
     pub(crate) fn swallow(&mut self, next: &Self) {
@@ -121,6 +120,87 @@ pub(crate) fn absorb(list: &mut Vec<Extent>, next: Extent, same_boot: bool) {
     }
 }
 
+/// Whether the date leapt while the media moved on by `media_nanos`.
+#[must_use]
+pub fn date_leaps(media_nanos: i64, date_nanos: i64) -> bool {
+    is_beyond(date_nanos.saturating_sub(media_nanos), CLOCK_STEP_MIN)
+}
+
+/// Whether dates that the clock table gave leave the media, so that footage that continues has to be
+/// shown in two parts.
+///
+/// What a camera or network held back moves its dates as well. So a difference of `step_min` counts only
+/// where the clock is known to have stepped, and otherwise one that is longer than anything is held back.
+pub fn date_breaks(away_nanos: i64, step_min: Duration, stepped: impl FnOnce() -> bool) -> bool {
+    is_beyond(away_nanos, HELD_BACK_MAX) || is_beyond(away_nanos, step_min) && stepped()
+}
+
+fn is_beyond(nanos: i64, than: Duration) -> bool {
+    u128::from(nanos.unsigned_abs()) > than.as_nanos()
+}
+
 pub(crate) fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whether fragment `next` goes on where `entry` ends, both being of one boot.
+pub(crate) fn continues(entry: &FragmentEntry, next: &FragmentEntry) -> bool {
+    Extent::of(entry).goes_on_in(&Extent::of(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    #[test]
+    fn holes_and_losses_decide_whether_media_continue() {
+        // Hole in ms, loss before, joined.
+        let cases = [
+            (0, false, true),
+            (1_999, false, true),
+            (2_000, false, false),
+            (-1_999, false, true), // overlaps a little
+            (-2_000, false, false),
+            (0, true, true), // a loss that left no hole
+            (249, true, true),
+            (250, true, false),
+        ];
+        for (hole_ms, loss, expected) in cases {
+            assert_eq!(is_joined(hole_ms * MS, loss), expected, "{hole_ms} {loss}");
+        }
+    }
+
+    #[test]
+    fn dates_that_leave_the_media_decide_whether_the_date_leapt() {
+        // media and date in ms: leaps
+        let cases = [
+            (1_000, 1_000, false),
+            (1_000, 1_500, false),
+            (1_000, 1_501, true),
+            (1_000, 500, false),
+            (1_000, 499, true),
+            (1_000, -3_600_000, true),
+        ];
+        for (media_ms, date_ms, expected) in cases {
+            assert_eq!(date_leaps(media_ms * MS, date_ms * MS), expected, "{media_ms} {date_ms}");
+        }
+        // away in ms, threshold in ms, the clock stepped: breaks
+        let cases = [
+            (400, 500, true, false),
+            (501, 500, true, true),
+            (-501, 500, true, true),
+            (501, 500, false, false), // held back
+            (1_999, 2_000, true, false),
+            (2_001, 2_000, true, true),
+            (60_000, 500, false, false),
+            (60_001, 500, false, true), // nothing is held back for so long
+            (-60_001, 2_000, false, true),
+        ];
+        for (away_ms, step_ms, stepped, expected) in cases {
+            let breaks = date_breaks(away_ms * MS, Duration::from_millis(step_ms), || stepped);
+            assert_eq!(breaks, expected, "{away_ms} {step_ms} {stepped}");
+        }
+    }
 }

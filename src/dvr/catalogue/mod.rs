@@ -1,6 +1,6 @@
 //! What the ring holds, as far as that is known: pure, no file is touched here.
 //!
-//! Owns: the table of slots, where footage goes on and where it does not, gaps and their reasons,
+//! Owns: the table of slots, where footage continues and where it does not, gaps and their reasons,
 //! the clock table, protected ranges, and which slot goes next.
 
 pub(crate) mod clock;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::limits::{RECENT_FRAGMENTS_MAX, RECENT_SPAN_MAX};
-use crate::dvr::catalogue::continuity::Extent;
+use crate::dvr::catalogue::continuity;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot;
 
@@ -36,10 +36,10 @@ impl DurableFragment {
         (u64::from(self.entry.offset), slot::end(&self.entry))
     }
 
-    /// Whether its media goes on where those of `before` end, in the same run.
+    /// Whether its media continue those of `before`.
     #[must_use]
     pub fn continues(&self, before: &Self) -> bool {
-        self.boot == before.boot && Extent::of(&before.entry).goes_on_in(&Extent::of(&self.entry))
+        self.boot == before.boot && continuity::continues(&before.entry, &self.entry)
     }
 }
 

@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use crate::base::limits::{
-    CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN, CLOCK_STEP_MIN,
-};
+use crate::base::limits::{CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN};
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::continuity::{Extent, is_joined};
+use crate::dvr::catalogue::continuity::{self, Extent, date_leaps, is_joined};
 use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
 
@@ -101,7 +99,7 @@ pub(crate) fn absorb(
     let open = chapters.last_mut().filter(|chapter| chapter.until == place_end(last));
     let goes_on = place_end(last) == next.offset
         && next.decode_nanos > last.decode_nanos
-        && Extent::of(last).goes_on_in(&Extent::of(next));
+        && continuity::continues(last, next);
     match open {
         Some(chapter) if goes_on => {
             if chapter.ends_before(last, next) {
@@ -136,8 +134,8 @@ pub(crate) fn is_silent(last: &FragmentEntry, now: BootTime) -> bool {
 /// Whether the believed date leaps between two fragments by other than their media tell.
 fn leaps(last: &FragmentEntry, next: &FragmentEntry) -> bool {
     let media = next.decode_nanos.saturating_sub(last.decode_nanos);
-    let expected = last.wall.offset_nanos(media).as_unix_nanos();
-    u128::from(expected.abs_diff(next.wall.as_unix_nanos())) > CLOCK_STEP_MIN.as_nanos()
+    let date = next.wall.as_unix_nanos().saturating_sub(last.wall.as_unix_nanos());
+    date_leaps(media, date)
 }
 
 fn place_end(entry: &FragmentEntry) -> u32 {

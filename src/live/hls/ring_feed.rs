@@ -8,15 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::{DurableFragment, Footage};
+use crate::dvr::{DurableFragment, Footage, date_leaps};
 use crate::wire::hls::{Gather, Playlist, RecordedFragment, Segment, SegmentBody, StoredRange};
 use crate::wire::web::Shown;
 
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
 /// Longer than a fragment with its commit may take.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// How far the date may drift against the media within a discontinuity.
-const WALL_STEP_NANOS_MAX: u64 = 500_000_000;
 /// Numbers that a lap gets: more than it can have segments, so that a list that begins anew,
 /// in this life of the daemon or a later one, goes on above all numbers told before.
 const NUMBERS_PER_LAP: u64 = 1 << 16;
@@ -201,6 +199,5 @@ fn steps(
     (next, date): (&DurableFragment, WallTime),
 ) -> bool {
     let media = next.entry.decode_nanos.saturating_sub(last.entry.decode_nanos);
-    let expected = last_date.offset_nanos(media).as_unix_nanos();
-    expected.abs_diff(date.as_unix_nanos()) > WALL_STEP_NANOS_MAX
+    date_leaps(media, date.as_unix_nanos().saturating_sub(last_date.as_unix_nanos()))
 }

@@ -5,37 +5,29 @@
 //! [`PlannedFragment`]s again: nothing here reads a clock.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::tracks::{ExportTracks, TEXT};
 use super::{ExportError, LastPicture};
-use crate::base::time::{BootTime, MediaTime, WallTime};
-use crate::dvr::{ClockTable, FragmentEntry, FragmentMeta, Identity};
+use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN};
+use crate::base::time::{MediaTime, WallTime};
+use crate::dvr::{ClockTable, FragmentEntry, FragmentMeta, Identity, date_breaks};
 use crate::wire::mp4::{Chunk, Row, SampleRun, read_runs, text_sample};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
-/// How far dates may leave the media where the clock leapt before a new section begins.
-const STEP_NANOS_MIN: u64 = 500_000_000;
-/// Units that arrive together were not held back for longer than this.
-const HELD_BACK_NANOS_MAX: u64 = 60 * 1_000_000_000;
-/// A leap of the clock is seen within this.
-const STEP_SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// How far the last samples of a section may reach into the next one.
 const OVERHANG_NANOS_MAX: i64 = SECOND_NANOS / 4;
-/// From this length on a gap is told in the text.
-const GAP_TOLD_NANOS_MIN: i64 = 2 * SECOND_NANOS;
 /// Longest gap in the file: a little less than fits into the 31 bits of a sample's length that all
 /// players understand, in ticks. What is longer is shortened: an empty edit in the middle would say it, but
 /// ffmpeg 5.1 then shows pictures twice, and GStreamer 1.22 nothing at all.
 const GAP_SAMPLE_NANOS_MAX: i64 = 6 * 3_600 * SECOND_NANOS;
 
-/// What is range out of the recording, by its dates.
+/// What is cut out of the recording, by its dates.
 #[derive(Clone, Debug)]
 pub(super) struct ExportRange {
     /// Time in the file at which the first picture is shown. The text begins there: not all
-    /// players range a line of text in two.
+    /// players cut a line of text in two.
     pub(super) start_nanos: i64,
     /// Where it ends.
     pub(super) end: WallTime,
@@ -156,7 +148,7 @@ impl ExportTimeline {
         (self.end_nanos, zero.offset_nanos(self.end_nanos))
     }
 
-    /// TrackPlaces the next fragment. `None` when it and all behind it lie behind the end.
+    /// Places the next fragment. `None` when it and all behind it lie behind the end.
     pub(super) fn place(
         &mut self,
         head: &FragmentMeta,
@@ -243,7 +235,7 @@ impl ExportTimeline {
         }
     }
 
-    /// Goes on in the section, or begins another.
+    /// Continues the section, or begins another.
     fn enter(
         &mut self,
         head: &FragmentMeta,
@@ -252,7 +244,7 @@ impl ExportTimeline {
         range: &ExportRange,
     ) -> PlannedFragment {
         let mut fragment = PlannedFragment::default();
-        if !self.goes_on(head, date, present_nanos, range) {
+        if !self.continues(head, date, present_nanos, range) {
             let mut begins_nanos = 0;
             if let Some(before) = &self.section {
                 let ended = before.zero.offset_nanos(self.end_nanos);
@@ -281,7 +273,7 @@ impl ExportTimeline {
     /// Whether `head` is of the same section. What a camera or network held back moves its dates
     /// as well, so a leap counts only where the clock is known to have leapt, or by more than
     /// anything could hold back.
-    fn goes_on(
+    fn continues(
         &self,
         head: &FragmentMeta,
         date: WallTime,
@@ -293,12 +285,9 @@ impl ExportTimeline {
             return false;
         }
         let expected = section.zero.offset_nanos(present_nanos.saturating_sub(section.base_nanos));
-        let leap_nanos = nanos_between(expected, date).unsigned_abs();
-        let (from, until) = (last.1.boot_time, head.entry.boot_time);
-        let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));
-        let near = |at: BootTime| from <= at && at <= until;
-        let stepped = || range.clock.steps(head.boot).iter().any(|step| near(step.at));
-        !(leap_nanos > HELD_BACK_NANOS_MAX || leap_nanos > STEP_NANOS_MIN && stepped())
+        let away_nanos = nanos_between(expected, date);
+        let stepped = || range.clock.is_stepped(head.boot, last.1.boot_time, head.entry.boot_time);
+        !date_breaks(away_nanos, CLOCK_STEP_MIN, stepped)
     }
 
     /// Adds the text that begins within the fragment: one line for each second, and over a gap
@@ -306,7 +295,8 @@ impl ExportTimeline {
     fn tell(&mut self, from_nanos: i64, fragment: &mut PlannedFragment, range: &ExportRange) {
         let mut lines: Vec<(i64, String)> = Vec::new();
         if let Some((from, until)) = fragment.gap
-            && nanos_between(from, until) >= GAP_TOLD_NANOS_MIN
+            && u128::from(nanos_between(from, until).max(0).unsigned_abs())
+                >= GAP_SPAN_MIN.as_nanos()
         {
             let text = format!("no footage until {}", local(until, &range.zone));
             lines.push((from_nanos, text));

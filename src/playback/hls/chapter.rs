@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
-use crate::base::limits::CLOCK_STEP_MIN;
 use crate::base::time::WallTime;
-use crate::dvr::{PastLap, RecordedSegment};
+use crate::dvr::{PastLap, RecordedSegment, date_leaps};
 use crate::wire::hls::{PastSegment, StoredRange};
 
 /// A chapter, its lap and its date.
@@ -50,8 +49,8 @@ impl ListedChapter {
 
     fn leaps(&self, before: &Self) -> bool {
         let media = self.chapter.decode_nanos.saturating_sub(before.chapter.decode_nanos);
-        let expected = before.wall.offset_nanos(media).as_unix_nanos();
-        u128::from(expected.abs_diff(self.wall.as_unix_nanos())) > CLOCK_STEP_MIN.as_nanos()
+        let date = self.wall.as_unix_nanos().saturating_sub(before.wall.as_unix_nanos());
+        date_leaps(media, date)
     }
 
     /// What it is announced as behind `before`.

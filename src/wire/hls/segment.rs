@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::limits::CLOCK_STEP_MIN;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::mp4::Fragment;
 
@@ -142,8 +143,6 @@ pub struct FinishedSegment {
 
 /// How far a segment may begin beside the end of the one before it and still continue it.
 pub(super) const SEAM_NANOS_MAX: u64 = 1_000_000;
-/// How far the date may drift against the media within a discontinuity.
-const WALL_STEP_NANOS_MAX: u64 = 500_000_000;
 
 impl FinishedSegment {
     /// Whether media that begin at `at_nanos` on the stream's timeline, captured at `wall`, go on
@@ -153,7 +152,7 @@ impl FinishedSegment {
         let span = self.until_nanos().saturating_sub(self.from_nanos);
         let expected = self.wall.offset_nanos(span).as_unix_nanos();
         self.until_nanos().abs_diff(at_nanos) <= SEAM_NANOS_MAX
-            && expected.abs_diff(wall.as_unix_nanos()) <= WALL_STEP_NANOS_MAX
+            && u128::from(expected.abs_diff(wall.as_unix_nanos())) <= CLOCK_STEP_MIN.as_nanos()
     }
 
     /// Where it ends on the stream's timeline, in nanoseconds after boot.

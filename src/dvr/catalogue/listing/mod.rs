@@ -2,24 +2,19 @@
 //!
 //! Owns: when two fragments belong together, and where they stand by the clock table. Pure.
 
-use crate::dvr::catalogue::continuity::nanos;
-use crate::dvr::catalogue::continuity::{Extent, LapExtents};
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::base::limits::GAP_SPAN_MIN;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
+use crate::dvr::catalogue::continuity::{Extent, LapExtents, date_breaks, nanos};
 use crate::dvr::catalogue::facts::{End, RingFacts};
 use crate::dvr::catalogue::pin::Pin;
 use crate::dvr::format::journal_record::Cause;
 use crate::dvr::format::journal_record::Mark;
 use crate::dvr::format::seal::Identity;
 
-/// Units that arrive together were not held back for longer than this.
-const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 /// Reasons told of one gap at most; the first ones count.
 const REASONS_MAX: usize = 8;
 
@@ -169,10 +164,9 @@ impl PlacedExtent {
         if self.boot != next.boot || !self.stretch.goes_on_in(&next.stretch) {
             return false;
         }
-        let hole_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
-        let is_longer = |than| hole_nanos.unsigned_abs() > nanos(than).unsigned_abs();
+        let away_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
         let stepped = || clock.is_stepped(self.boot, self.stretch.last, next.stretch.first);
-        !(is_longer(HELD_BACK_MAX) || is_longer(GAP_SPAN_MIN) && stepped())
+        !date_breaks(away_nanos, GAP_SPAN_MIN, stepped)
     }
 
     fn run(&self) -> Recording {

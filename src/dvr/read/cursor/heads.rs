@@ -10,11 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::dvr::catalogue::clock::ClockTable;
+use crate::dvr::catalogue::continuity;
 use crate::dvr::error::DvrError;
 use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot;
-use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor, goes_on};
+use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor};
 use crate::dvr::store::state::DvrState;
 
 /// A fragment as the walk passes it.
@@ -33,10 +34,10 @@ pub struct FragmentMeta {
 }
 
 impl FragmentMeta {
-    /// Whether its media go on where those of `entry`, of boot `boot`, end.
+    /// Whether its media continue those of `entry`, of boot `boot`.
     #[must_use]
     pub fn continues(&self, (boot, entry): &(Identity, FragmentEntry)) -> bool {
-        self.boot == *boot && goes_on(entry, &self.entry)
+        self.boot == *boot && continuity::continues(entry, &self.entry)
     }
 }
 

@@ -16,7 +16,7 @@ pub use heads::{Depth, FragmentMeta, Leases};
 use crate::base::limits::REPLAY_GOP_BYTES_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::continuity::Extent;
+use crate::dvr::catalogue::continuity::continues;
 use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
@@ -189,7 +189,7 @@ impl RecordingCursor {
             let (boot, entry) = self.entry(place)?;
             let before = self.last.replace((place, boot, entry));
             self.next = None;
-            self.seam |= !before.is_some_and(|(_, b, e)| b == boot && goes_on(&e, &entry));
+            self.seam |= !before.is_some_and(|(_, b, e)| b == boot && continues(&e, &entry));
             if (keys || self.needs_key) && !entry.starts_with_key {
                 continue;
             }
@@ -230,7 +230,7 @@ impl RecordingCursor {
             let (first_boot, first) = self.entry(begin)?;
             if let Some(before) = self.next {
                 let (boot, entry) = self.entry(before)?;
-                self.seam = boot != first_boot || !goes_on(&entry, &first);
+                self.seam = boot != first_boot || !continues(&entry, &first);
             }
             if clips.is_empty() {
                 self.seam = true;
@@ -274,7 +274,7 @@ impl RecordingCursor {
         while !entry.starts_with_key {
             let Some(before) = self.before(at)? else { return Ok(None) };
             let (before_boot, before_entry) = self.entry(before)?;
-            if before_boot != boot || !goes_on(&before_entry, &entry) {
+            if before_boot != boot || !continues(&before_entry, &entry) {
                 return Ok(None);
             }
             (at, boot, entry) = (before, before_boot, before_entry);
@@ -288,7 +288,7 @@ impl RecordingCursor {
         loop {
             let Some(before) = self.before(at)? else { return Ok(None) };
             let (boot, entry) = self.entry(before)?;
-            if boot != found.0 || !goes_on(&entry, &found.1) {
+            if boot != found.0 || !continues(&entry, &found.1) {
                 return Ok(Some(before));
             }
             (at, found) = (before, (boot, entry));
@@ -308,7 +308,7 @@ impl RecordingCursor {
         let Ok((boot, entry)) = self.entry(next) else { return Ok(clip) };
         let header = self.lap(next.generation, next.slot)?.header.clone();
         let next_start = Some(self.dates(&header, &entry).0);
-        let ends_section = boot != clip.boot || !goes_on(&clip.entry, &entry);
+        let ends_section = boot != clip.boot || !continues(&clip.entry, &entry);
         Ok(FragmentRead { next_start, ends_section, ..clip })
     }
 
@@ -493,9 +493,4 @@ impl CursorLap {
     fn outline(&mut self, until: u64) -> std::io::Result<bool> {
         slot::outline(&*self.file, &self.header, until, &mut self.entries)
     }
-}
-
-/// Whether `next` goes on where `entry` ends, both being of one boot.
-fn goes_on(entry: &FragmentEntry, next: &FragmentEntry) -> bool {
-    Extent::of(entry).goes_on_in(&Extent::of(next))
 }

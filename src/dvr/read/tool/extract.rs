@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::catalogue::continuity::Extent;
+use crate::dvr::catalogue::continuity;
 use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::read::replay::chosen;
 use crate::dvr::read::tool::ToolError;
@@ -127,13 +127,12 @@ impl Copy<'_> {
         bytes: &Bytes,
         start: WallTime,
     ) -> Result<(), ToolError> {
-        let goes_on = |open: &OpenPart| {
-            let next = Extent::of(entry);
+        let continues = |open: &OpenPart| {
             open.boot == header.boot
                 && open.init == *init
-                && Extent::of(&open.last).goes_on_in(&next)
+                && continuity::continues(&open.last, entry)
         };
-        if !self.open.as_ref().is_some_and(goes_on) {
+        if !self.open.as_ref().is_some_and(continues) {
             self.end()?;
             if !entry.starts_with_key {
                 self.skipped += 1;
