@@ -11,10 +11,25 @@ use openh264::formats::YUVSource;
 use super::colours::CodedColours;
 use super::hevc::{Hevc, HevcError};
 use super::idr;
-use super::message::{ChildReply, ChildRequest, Coded, DecodeOutcome};
+use super::message::{ChildReply, ChildRequest, Coded, DecodeOutcome, Form};
 use super::pixels::{DecodedPicture, PicturePlane};
 use super::{DecoderJob, sandbox};
 use crate::media::nal;
+
+/// A black picture of 16x16 pixels: SPS, PPS and an IDR slice of the baseline profile.
+const H264_BLACK: [&[u8]; 3] = [
+    b"\x67\x42\xc0\x0a\xd9\x1e\xc0\x44\0\0\x03\0\x04\0\0\x03\0\xc8\x3c\x48\x99\x20",
+    b"\x68\xcb\x83\xcb\x20",
+    b"\x65\x88\x84\x0a\xf2\x62\x80\0\xa7\xbe",
+];
+/// The same as H.265: VPS, SPS, PPS and an IDR slice of the main still picture profile.
+const H265_BLACK: [&[u8]; 4] = [
+    b"\x40\x01\x0c\x01\xff\xff\x01\x60\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x1e\x95\x98\x09",
+    b"\x42\x01\x01\x01\x60\0\0\x03\0\x90\0\0\x03\0\0\x03\0\x1e\xa0\x88\x45\x96\x56\x6a\xbc\xaf\
+      \x01\x68\x08\0\0\x03\0\x08\0\0\x03\0\xc8\x40",
+    b"\x44\x01\xc1\x73\xd0\x89",
+    b"\x28\x01\xaf\x1d\x80\xee\x23\x8f\xff\x5e\x8f",
+];
 
 /// Why the child gives no picture.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +66,8 @@ pub fn run_child(job: DecoderJob, h265: bool) -> Result<(), ChildError> {
     sandbox::enter(job)?;
     std::panic::set_hook(Box::new(|_| {}));
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    warm_up(&hevc)?;
+    sandbox::confine()?;
     while let Some(request) = ChildRequest::read(&mut input)? {
         sandbox::grant_time()?;
         let made = catch_unwind(AssertUnwindSafe(|| answer(&request, &hevc)));
@@ -58,6 +75,23 @@ pub fn run_child(job: DecoderJob, h265: bool) -> Result<(), ChildError> {
             ChildReply::words(DecodeOutcome::Undecodable, "the decoder panicked")
         });
         reply.write(&mut output)?;
+    }
+    Ok(())
+}
+
+/// Draws one small black picture with each decoder, and asks for what each picture asks: what
+/// libraries look up once, they look up before the confinement, in which they could not.
+fn warm_up(hevc: &Result<Hevc, String>) -> std::io::Result<()> {
+    sandbox::grant_time()?;
+    let pictures: [(Coded, &[&[u8]]); 2] = [(Coded::H264, &H264_BLACK), (Coded::H265, &H265_BLACK)];
+    for (coded, units) in pictures {
+        let nals = units.iter().flat_map(|unit| {
+            let length = u32::try_from(unit.len()).unwrap_or_default();
+            length.to_be_bytes().into_iter().chain(unit.iter().copied())
+        });
+        let request =
+            ChildRequest { coded, form: Form::Jpeg { width: Some(8) }, nals: nals.collect() };
+        let _ = answer(&request, hevc);
     }
     Ok(())
 }
@@ -107,5 +141,26 @@ fn decoded<'a>(
     match planes {
         (Some(y), Some(u), Some(v)) => Ok(DecodedPicture { planes: [y, u, v], told }),
         _ => Err(ChildError::NoPicture),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pictures_of_the_warm_up_are_pictures() {
+        let annex_b = |units: &[&[u8]]| {
+            units.iter().flat_map(|unit| [b"\0\0\0\x01", *unit].concat()).collect::<Vec<u8>>()
+        };
+        let form = Form::Jpeg { width: None };
+        let request = ChildRequest { coded: Coded::H264, form, nals: Vec::new() };
+        let reply = h264(&annex_b(&H264_BLACK), &request).unwrap();
+        assert_eq!((reply.outcome, reply.size), (DecodeOutcome::Picture, (16, 16)));
+        // libde265 is not installed on every machine that runs this.
+        if let Ok(hevc) = Hevc::open() {
+            let reply = hevc.decode(&annex_b(&H265_BLACK), |picture| picture.render(form));
+            assert_eq!(reply.unwrap().unwrap().size, (16, 16));
+        }
     }
 }
