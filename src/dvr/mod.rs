@@ -40,10 +40,10 @@ pub use self::format::slot::{SlotContents, Strictness, Tail};
 pub use self::read::cursor::{
     Depth, Direction, FragmentMeta, FragmentPlace, FragmentRead, Leases, RecordingCursor,
 };
-pub use self::read::footage::{Footage, LapLease, LapReader};
+pub use self::read::footage::{Footage, LapLease};
 pub use self::read::key_frame_lookup::{KeyFrameAt, KeyFrameLookup};
+pub use self::read::lap_reader::LapReader;
 pub use self::read::past::{LapSegments, PastLap};
-pub use self::read::replay::{Piece, Replay};
 pub use self::read::tool;
 pub use self::read::tool::{FoundLap, RingReader};
 pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
@@ -301,16 +301,6 @@ impl Dvr {
         names.sort();
         names.dedup();
         names
-    }
-
-    /// Opens what `stream` has between two dates for reading; blocks on nothing but locks.
-    pub fn replay(
-        &self,
-        stream: &StreamName,
-        from: WallTime,
-        until: WallTime,
-    ) -> Result<Replay, DvrError> {
-        Replay::open(Arc::clone(&self.shared), stream, from, until)
     }
 
     /// A cursor over what `stream` has recorded; blocks on nothing but locks.

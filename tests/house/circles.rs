@@ -25,11 +25,20 @@ fn sources() -> BTreeMap<String, String> {
         let of_tests = name.split('/').any(|part| part == "tests" || part == "tests.rs");
         if !of_tests && name != "main.rs" && name != "build.rs" {
             let text = fs::read_to_string(&file).unwrap();
-            let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-            sources.insert(name, code(text));
+            sources.insert(name, code(without_tests(&text)));
         }
     }
     sources
+}
+
+/// The text up to its test module; `mod tests;` has no body and ends nothing.
+fn without_tests(text: &str) -> &str {
+    const TESTS: &str = "#[cfg(test)]\nmod ";
+    let ends = |at: &usize| {
+        text[at + TESTS.len()..].lines().next().is_some_and(|line| line.ends_with('{'))
+    };
+    let end = text.match_indices(TESTS).map(|(at, _)| at).find(ends);
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// The text without comments.

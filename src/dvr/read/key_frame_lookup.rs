@@ -12,7 +12,7 @@ use crate::dvr::Dvr;
 use crate::dvr::catalogue::listing::Recording;
 use crate::dvr::error::DvrError;
 use crate::dvr::read::cursor::{Direction, FragmentRead, RecordingCursor};
-use crate::dvr::read::footage::read;
+use crate::dvr::read::lap_reader::blocking_read;
 
 /// What stands at a moment of a stream.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl KeyFrameLookup {
             None => self.dvr.recording_cursor(&self.stream)?,
         };
         let shared = Arc::clone(&self.dvr.shared);
-        let (tape, clip) = read(&shared, move || key_at(tape, at)).await?;
+        let (tape, clip) = blocking_read(&shared, move || key_at(tape, at)).await?;
         self.tape = Some(tape);
         // A key frame of another run was not on the screen any more.
         let clip = clip.filter(|clip| clip.start >= first);

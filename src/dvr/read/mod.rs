@@ -4,6 +4,6 @@
 pub(crate) mod cursor;
 pub(crate) mod footage;
 pub(crate) mod key_frame_lookup;
+pub(crate) mod lap_reader;
 pub(crate) mod past;
-pub(crate) mod replay;
 pub mod tool;

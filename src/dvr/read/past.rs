@@ -14,7 +14,8 @@ use crate::dvr::format::journal_record::SegmentNumber;
 use crate::dvr::format::seal::Identity;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
-use crate::dvr::read::footage::{Footage, read};
+use crate::dvr::read::footage::Footage;
+use crate::dvr::read::lap_reader::blocking_read;
 
 /// A lap of a stream, as far as is known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct PastLap {
     /// Which lap of the ring. Later ones have larger numbers.
     pub generation: u64,
     /// The slot that holds it.
-    slot: u32,
+    pub(crate) slot: u32,
     /// The boot in which it was recorded.
     pub boot: Identity,
     /// Fingerprint of the `ftyp` and `moov` that its fragments need.
@@ -73,7 +74,7 @@ impl Footage {
             return Ok(Some(known));
         }
         let (of, generation) = (self.clone(), lap.generation);
-        let list = read(&self.shared, move || of.read_chapters(generation)).await?;
+        let list = blocking_read(&self.shared, move || of.read_chapters(generation)).await?;
         Ok(list.map(|list| LapSegments { list: Arc::new(list), is_open: false }))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::faulty::FaultyDisk;
+use super::range_reader::RangeReader;
 use super::ring::{append, close, durable, fragments, gate, until, verified};
 use super::{BEGINS_UNIX_NANOS, TestClock, fragment, init};
 use crate::base::time::{Clock, SystemClock, Trust, WallTime};
@@ -361,7 +362,7 @@ fn a_reader_gets_its_range_from_a_key_frame_on() {
     let (dvr, writer) = house.open(1);
     append(&writer, 0..10, 20_000);
     until("the commit", || durable(&writer) == 10);
-    let mut replay = dvr.replay(&gate(), date(3), date(6)).unwrap();
+    let mut replay = RangeReader::open(&dvr, &gate(), date(3), date(6)).unwrap();
     let mut starts = Vec::new();
     while let Some(piece) = replay.next_piece().unwrap() {
         let second = u32::try_from(piece.entry.boot_time.as_nanos() / 1_000_000_000).unwrap();
@@ -380,12 +381,12 @@ fn a_slot_that_is_reused_under_a_reader_is_an_error_and_never_other_bytes() {
     append(&writer, 0..16, 20_000);
     until("the commit", || durable(&writer) == 16);
     // Two slots are leased; the others turn over around them.
-    let mut replay = dvr.replay(&gate(), date(0), date(4)).unwrap();
+    let mut replay = RangeReader::open(&dvr, &gate(), date(0), date(4)).unwrap();
     append(&writer, 16..40, 20_000);
     until("the commit", || durable(&writer) == 40);
     assert!(replay.next_piece().unwrap().is_some());
     // A reader of everything leaves nothing else to take, and newer footage goes before it.
-    let all = dvr.replay(&gate(), date(-100), date(1_000)).unwrap();
+    let all = RangeReader::open(&dvr, &gate(), date(-100), date(1_000)).unwrap();
     append(&writer, 40..100, 20_000);
     until("the commit", || durable(&writer) == 100);
     assert_eq!(writer.status().lost, 0, "readers never stop recording");

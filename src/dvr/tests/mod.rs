@@ -4,6 +4,7 @@ mod audit;
 mod damage;
 mod facts;
 mod faulty;
+mod range_reader;
 mod ring;
 mod shrink;
 mod sim;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::range_reader::RangeReader;
 use super::{fragment, init};
 use crate::base::name::StreamName;
 use crate::base::time::{Clock, WallTime};
@@ -301,7 +302,7 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     let (disk, clock) = full_ring();
     let mut house = Life::start(&disk, &clock, FEWER);
     let all = (WallTime::from_unix_nanos(0), house.clock.wall().offset_nanos(1 << 50));
-    let mut replay = house.dvr.replay(&gate(), all.0, all.1).unwrap();
+    let mut replay = RangeReader::open(&house.dvr, &gate(), all.0, all.1).unwrap();
     assert!(replay.next_piece().unwrap().is_some());
     let mut tape = house.dvr.recording_cursor(&gate()).unwrap();
     assert!(tape.seek(all.0, Direction::Forward).unwrap());

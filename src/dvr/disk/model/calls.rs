@@ -6,11 +6,11 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::inode::{Inode, Write};
-use super::survival::Survives;
-use super::world::{ModelNode, NameChange, World, set};
+use super::inode::Inode;
+use super::survival::{Survives, Write};
+use super::world::{ModelNode, NameChange, World, eio, set};
 use super::{
-    CutKind, DiskEvent, DiskTrouble, EIO, ModelDisk, OTHER_VOLUME, PAGE_BYTES, SECTOR_BYTES, VOLUME,
+    CutKind, DiskEvent, DiskTrouble, ModelDisk, OTHER_VOLUME, PAGE_BYTES, SECTOR_BYTES, VOLUME,
 };
 use crate::dvr::disk::{Disk, DiskFile, OpenMode, Volume};
 
@@ -60,10 +60,6 @@ impl ModelFile {
         inode.dirty.push(Write { stamp, at, bytes });
         answer
     }
-}
-
-pub(crate) fn eio() -> io::Error {
-    io::Error::from_raw_os_error(EIO)
 }
 
 impl Disk for ModelDisk {

@@ -4,14 +4,7 @@
 
 use fastrand::Rng;
 
-use super::survival::Survives;
-
-#[derive(Clone, Debug)]
-pub(crate) struct Write {
-    pub(crate) stamp: u64,
-    pub(crate) at: usize,
-    pub(crate) bytes: Vec<u8>,
-}
+use super::survival::{Survives, Write};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inode {

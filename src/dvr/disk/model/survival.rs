@@ -4,8 +4,15 @@
 
 use fastrand::Rng;
 
-use super::inode::Write;
 use super::{PAGE_BYTES, SECTOR_BYTES};
+
+/// A write that was not synced.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) stamp: u64,
+    pub(crate) at: usize,
+    pub(crate) bytes: Vec<u8>,
+}
 
 /// What of the un-synced survives.
 #[derive(Clone, Copy, Debug)]

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::calls::eio;
 use super::clock::VirtualClock;
 use super::inode::Inode;
 use super::survival::Survives;
-use super::{CutKind, DiskEvent, DiskTrouble, TroublePlan};
+use super::{CutKind, DiskEvent, DiskTrouble, EIO, TroublePlan};
 use crate::base::time::{BootTime, Clock};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,4 +224,8 @@ pub(crate) fn set(names: &mut Names, path: PathBuf, node: Option<ModelNode>) {
         Some(node) => drop(names.insert(path, node)),
         None => drop(names.remove(&path)),
     }
+}
+
+pub(crate) fn eio() -> io::Error {
+    io::Error::from_raw_os_error(EIO)
 }

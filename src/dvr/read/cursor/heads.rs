@@ -5,8 +5,6 @@
 //! out of the ring as it is sent is planned by the heads alone, and its media are read by the
 //! same walk; what is not there any more, or damaged, is an error and is never passed over.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::dvr::catalogue::clock::ClockTable;
@@ -16,7 +14,7 @@ use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot;
 use crate::dvr::read::cursor::{FragmentPlace, RecordingCursor};
-use crate::dvr::store::state::DvrState;
+use crate::dvr::read::lap_reader::Lease;
 
 /// A fragment as the walk passes it.
 #[derive(Clone, Debug)]
@@ -54,17 +52,7 @@ pub enum Depth {
 /// another of the older half can go.
 #[derive(Debug)]
 pub struct Leases {
-    shared: Arc<DvrState>,
-    laps: Vec<u64>,
-}
-
-impl Drop for Leases {
-    fn drop(&mut self) {
-        let mut table = self.shared.table();
-        for &generation in &self.laps {
-            table.release(generation);
-        }
-    }
+    _laps: Vec<Lease>,
 }
 
 impl FragmentPlace {
@@ -91,13 +79,8 @@ impl RecordingCursor {
     /// Leases the laps of these places.
     #[must_use]
     pub fn lease(&self, places: impl Iterator<Item = FragmentPlace>) -> Leases {
-        let laps: Vec<u64> = places.map(|place| place.generation).collect();
-        let mut table = self.shared.table();
-        for &generation in &laps {
-            table.lease(generation);
-        }
-        drop(table);
-        Leases { shared: Arc::clone(&self.shared), laps }
+        let laps = places.map(|place| Lease::new(&self.shared, place.generation)).collect();
+        Leases { _laps: laps }
     }
 
     /// Goes to `places[0]`, from where the same fragments come as when that was passed first:
@@ -139,12 +122,12 @@ impl RecordingCursor {
     ) -> Result<(Bytes, Bytes), DvrError> {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
         let lap = self.lap(place.generation, place.slot)?;
-        let (file, init) = (Arc::clone(&lap.file), lap.init.clone());
+        let reader = lap.reader.clone();
+        let (file, header, init) = (reader.file(), reader.header(), reader.init().clone());
         let read = match depth {
-            Depth::Head => slot::read_movie(&*file, entry),
-            Depth::Media => slot::read_fragment(&*file, &lap.header, entry),
+            Depth::Head => slot::read_movie(file, entry),
+            Depth::Media => slot::read_fragment(file, header, entry),
         };
-        let header = lap.header.clone();
         let front = match read {
             Ok(Some(bytes)) => {
                 // A slot that is being given away says so before anything of it is overwritten.
@@ -152,11 +135,11 @@ impl RecordingCursor {
                 let gone = DvrError::Reused { slot: place.slot };
                 return if is_held { Ok((init, bytes)) } else { Err(gone) };
             }
-            Ok(None) => self.ring.read_front(&*file, place.slot),
+            Ok(None) => self.ring.read_front(file, place.slot),
             Err(error) => Err(error),
         };
         match front.map_err(failed)? {
-            SlotFront::Held { header: now, .. } if now == header => {
+            SlotFront::Held { header: now, .. } if now == *header => {
                 // Every seal of the lap is looked at from now on.
                 if let Some(held) = self.shared.table().lap_mut(place.slot, place.generation) {
                     held.damaged = held.damaged.max(u64::from(entry.length));

@@ -18,12 +18,12 @@ use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::continuity::continues;
 use crate::dvr::catalogue::lap::LapInfo;
-use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
+use crate::dvr::read::lap_reader::{LapReader, Lease};
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::DvrState;
 
@@ -92,10 +92,7 @@ pub struct FragmentPlace {
 
 #[derive(Debug)]
 struct CursorLap {
-    generation: u64,
-    file: Arc<dyn DiskFile>,
-    header: SlotHeader,
-    init: Bytes,
+    reader: LapReader,
     entries: Vec<FragmentEntry>,
     /// No more entries will come.
     complete: bool,
@@ -160,7 +157,7 @@ impl RecordingCursor {
         }
         for (generation, slot) in laps {
             let lap = self.lap(generation, slot)?;
-            let (header, entries) = (lap.header.clone(), lap.entries.clone());
+            let (header, entries) = (lap.reader.header().clone(), lap.entries.clone());
             let found = match way {
                 Direction::Forward => {
                     entries.iter().position(|entry| self.dates(&header, entry).1 > at)
@@ -306,7 +303,7 @@ impl RecordingCursor {
             return Ok(FragmentRead { ends_section, ..clip });
         };
         let Ok((boot, entry)) = self.entry(next) else { return Ok(clip) };
-        let header = self.lap(next.generation, next.slot)?.header.clone();
+        let header = self.lap(next.generation, next.slot)?.reader.header().clone();
         let next_start = Some(self.dates(&header, &entry).0);
         let ends_section = boot != clip.boot || !continues(&clip.entry, &entry);
         Ok(FragmentRead { next_start, ends_section, ..clip })
@@ -353,7 +350,7 @@ impl RecordingCursor {
     fn entry(&mut self, place: FragmentPlace) -> Result<(Identity, FragmentEntry), DvrError> {
         let lap = self.lap(place.generation, place.slot)?;
         let entry = lap.entries.get(place.at).copied();
-        let boot = lap.header.boot;
+        let boot = lap.reader.header().boot;
         entry.map(|entry| (boot, entry)).ok_or(DvrError::Reused { slot: place.slot })
     }
 
@@ -362,18 +359,18 @@ impl RecordingCursor {
         let failed = DvrError::disk("read", self.ring.slot_path(place.slot));
         let (boot, entry) = self.entry(place)?;
         let lap = self.lap(place.generation, place.slot)?;
-        let (header, init) = (lap.header.clone(), lap.init.clone());
-        let file = Arc::clone(&lap.file);
-        let read = slot::read_fragment(&*file, &header, &entry).and_then(|read| match read {
+        let reader = lap.reader.clone();
+        let (file, header, init) = (reader.file(), reader.header(), reader.init().clone());
+        let read = slot::read_fragment(file, header, &entry).and_then(|read| match read {
             Some(bytes) => Ok(Ok(Some(bytes))),
             // Damaged, or not this lap's any more.
-            None => self.ring.read_front(&*file, place.slot).map(|front| match front {
-                SlotFront::Held { header: now, .. } if now == header => Ok(None),
+            None => self.ring.read_front(file, place.slot).map(|front| match front {
+                SlotFront::Held { header: now, .. } if now == *header => Ok(None),
                 _ => Err(DvrError::Reused { slot: place.slot }),
             }),
         });
         let Some(bytes) = read.map_err(failed)?? else { return Ok(None) };
-        let start = self.dates(&header, &entry).0;
+        let start = self.dates(header, &entry).0;
         Ok(Some(FragmentRead {
             init,
             bytes,
@@ -410,11 +407,10 @@ impl RecordingCursor {
 
     /// A lap with all of its fragments that are durable by now.
     fn lap(&mut self, generation: u64, slot: u32) -> Result<&mut CursorLap, DvrError> {
-        let found = self.open.iter().position(|lap| lap.generation == generation);
+        let found = self.open.iter().position(|lap| lap.reader.generation() == generation);
         if self.shared.table().is_removed(slot) {
             if let Some(index) = found {
                 self.open.remove(index);
-                self.shared.table().release(generation);
             }
             return Err(DvrError::Removed { slot });
         }
@@ -422,10 +418,8 @@ impl RecordingCursor {
             index
         } else {
             let lap = self.open_lap(generation, slot)?;
-            self.shared.table().lease(generation);
             if self.open.len() >= LAPS_OPEN_MAX {
-                let oldest = self.open.remove(0);
-                self.shared.table().release(oldest.generation);
+                self.open.remove(0);
             }
             self.open.push(lap);
             self.open.len() - 1
@@ -444,24 +438,9 @@ impl RecordingCursor {
         // Given to newer footage, or its file went in a shrink.
         let damaged = self.shared.table().lap_mut(slot, generation).map(|held| held.damaged > 0);
         let is_damaged = damaged.ok_or(DvrError::Reused { slot })?;
-        let file = self.ring.open_slot(&*self.shared.disk, slot, OpenMode::Read)?;
-        let failed = DvrError::disk("read", self.ring.slot_path(slot));
-        match self.ring.read_front(&*file, slot).map_err(failed)? {
-            SlotFront::Held { header, init, .. } if header.generation == generation => {
-                let (entries, complete) = (Vec::new(), false);
-                Ok(CursorLap { generation, file, header, init, entries, complete, is_damaged })
-            }
-            _ => Err(DvrError::Reused { slot }),
-        }
-    }
-}
-
-impl Drop for RecordingCursor {
-    fn drop(&mut self) {
-        let mut table = self.shared.table();
-        for lap in &self.open {
-            table.release(lap.generation);
-        }
+        let lease = Lease::new(&self.shared, generation);
+        let reader = LapReader::open(&self.ring, slot, lease)?.ok_or(DvrError::Reused { slot })?;
+        Ok(CursorLap { reader, entries: Vec::new(), complete: false, is_damaged })
     }
 }
 
@@ -473,7 +452,8 @@ impl CursorLap {
                 let whole = !self.is_damaged && self.outline(u64::MAX)?;
                 if !whole {
                     // Damage, or a torn end: every seal is looked at.
-                    let found = slot::scan(&*self.file, &self.header, Strictness::Finished)?;
+                    let found =
+                        slot::scan(self.reader.file(), self.reader.header(), Strictness::Finished)?;
                     self.entries = found.entries;
                 }
                 self.complete = true;
@@ -491,6 +471,6 @@ impl CursorLap {
     }
 
     fn outline(&mut self, until: u64) -> std::io::Result<bool> {
-        slot::outline(&*self.file, &self.header, until, &mut self.entries)
+        slot::outline(self.reader.file(), self.reader.header(), until, &mut self.entries)
     }
 }

@@ -5,16 +5,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
+use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::catalogue::continuity;
 use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
-use crate::dvr::read::replay::chosen;
-use crate::dvr::read::tool::ToolError;
+use crate::dvr::read::tool::error::ToolError;
 use crate::dvr::read::tool::reader::RingReader;
 
 /// What is to be copied.
@@ -187,4 +188,25 @@ fn numbered(target: &Path, number: usize) -> PathBuf {
     let stem = target.file_stem().unwrap_or_default().to_string_lossy();
     let extension = target.extension().map_or("mp4".into(), |e| e.to_string_lossy());
     target.with_file_name(format!("{stem}-{number}.{extension}"))
+}
+
+/// Which fragments of a lap lie between two dates. Where reading begins, those before are taken
+/// along back to one that starts with a key frame, as far as the lap has one.
+pub(crate) fn chosen(
+    entries: &[FragmentEntry],
+    header: &SlotHeader,
+    clock: &ClockTable,
+    (from, until): (WallTime, WallTime),
+    begun: bool,
+) -> Range<usize> {
+    let meets = |entry: &FragmentEntry| {
+        let start = clock.place(header.boot, entry.boot_time, entry.wall);
+        let span = i64::try_from(entry.span_nanos).unwrap_or(i64::MAX);
+        start < until && start.offset_nanos(span) > from
+    };
+    let Some(first) = entries.iter().position(meets) else { return 0..0 };
+    let last = entries.iter().rposition(meets).unwrap_or(first);
+    let key = entries[..=first].iter().rposition(|entry| entry.starts_with_key);
+    let first = if begun { first } else { key.unwrap_or(first) };
+    first..last + 1
 }

@@ -2,44 +2,25 @@
 //!
 //! Owns: what they print. They work while no daemon runs, and on another computer.
 
+pub(crate) mod error;
 mod extract;
 pub(crate) mod reader;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
+pub use self::error::ToolError;
+#[cfg(test)]
+pub(crate) use self::extract::chosen;
 pub use self::extract::{Extract, ExtractedPart, extract};
 pub use self::reader::{FoundLap, RingReader};
 use crate::base::name::StreamName;
 use crate::dvr::catalogue::continuity::{Extent, LapExtents, absorb};
 use crate::dvr::catalogue::listing::{Listing, join};
-use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
 use crate::dvr::format::slot::Tail;
 pub use crate::dvr::store::shrink::shrink;
-
-/// Why a tool ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum ToolError {
-    /// The ring.
-    #[error(transparent)]
-    Ring(#[from] DvrError),
-    /// A file that is to be written.
-    #[error("cannot write {path}: {source}", path = path.display())]
-    Target {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is nothing to copy.
-    #[error("nothing of this stream is recorded between these times; `ring ls` tells what is")]
-    Nothing,
-    /// The output.
-    #[error("cannot print: {0}")]
-    Print(#[from] io::Error),
-}
 
 /// What `verify` found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

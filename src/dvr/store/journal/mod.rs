@@ -40,19 +40,6 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep of the thread, so that it sees the end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
 
-/// What the journal's thread, the storage thread and the house share beside the facts.
-#[derive(Debug, Default)]
-pub(crate) struct JournalState {
-    /// The ring beside which the journal stands, once it was opened.
-    pub(crate) ring: Option<Ring>,
-    /// How often it was opened.
-    mounts: u64,
-    /// Number of the last record that was found.
-    number: u64,
-    /// Why the journal cannot be read or written, for people.
-    pub(crate) trouble: Option<String>,
-}
-
 /// Takes note of a ring that was opened, and reads the journal at the first time, so that what
 /// is protected is known before anything is written. A journal that cannot be read is moved
 /// aside: recording goes before.

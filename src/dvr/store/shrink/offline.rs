@@ -16,7 +16,7 @@ use crate::dvr::config::Retention;
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, RealDisk};
 use crate::dvr::format::journal_record::{JournalRecord, Resize};
-use crate::dvr::read::tool::ToolError;
+use crate::dvr::read::tool::error::ToolError;
 use crate::dvr::read::tool::reader::RingReader;
 use crate::dvr::store::journal;
 use crate::dvr::store::ring::{Found, Ring};

@@ -2,6 +2,7 @@
 //!
 //! Owns: the locks, the queue's byte count, and the list of streams that are recorded.
 
+mod journal_state;
 mod status;
 mod stream_log;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub(crate) use journal_state::JournalState;
 pub use status::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
 pub(crate) use stream_log::StreamLog;
 use tokio::sync::Semaphore;
@@ -26,7 +28,6 @@ use crate::dvr::config::Retention;
 use crate::dvr::disk::Disk;
 use crate::dvr::format::journal_record::{Rebuild, Resize, SegmentNumber};
 use crate::dvr::format::seal::{FragmentEntry, Identity};
-use crate::dvr::store::journal::JournalState;
 
 /// Sentences about damage that are kept at most.
 const DAMAGE_SENTENCES_MAX: usize = 16;

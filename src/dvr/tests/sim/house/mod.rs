@@ -26,8 +26,9 @@ use crate::dvr::disk::model::{CutKind, ModelDisk, VirtualClock};
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::journal::Journal;
 use crate::dvr::store::ring_writer::RingWriter;
+use crate::dvr::tests::range_reader::RangeReader;
 use crate::dvr::tests::{init, params};
-use crate::dvr::{Dvr, Replay, Writer};
+use crate::dvr::{Dvr, Writer};
 use crate::media::{RunId, Tracks};
 use crate::wire::mp4::init_segment;
 
@@ -48,7 +49,7 @@ pub(crate) struct Process {
     is_troubled: bool,
     /// Recording was seen to go on after it.
     has_resumed: bool,
-    replays: Vec<Replay>,
+    readers: Vec<RangeReader>,
     /// When the journal last had its turn.
     noted_at: BootTime,
     /// Looks for footage that is too old, and slots that went for it.

@@ -46,7 +46,7 @@ impl House {
             writers: Vec::new(),
             is_troubled: false,
             has_resumed: false,
-            replays: Vec::new(),
+            readers: Vec::new(),
             noted_at: began,
             age_passes: 0,
             expired: 0,

@@ -11,6 +11,7 @@ use crate::dvr::catalogue::facts::RingFacts;
 use crate::dvr::format::journal_record::Parsed;
 use crate::dvr::store::journal::read_facts;
 use crate::dvr::store::messages::{JournalChange, JournalRequest};
+use crate::dvr::tests::range_reader::RangeReader;
 use crate::dvr::{DvrError, JournalRecord, NewPin, Pin, PinError};
 
 /// Readers at once.
@@ -140,20 +141,20 @@ impl House {
         let until = self.clock.wall().offset_nanos(1_000_000_000);
         let from = until.offset_nanos(-self.random.i64(1..400) * 1_000_000_000);
         let stream = &self.cameras[self.random.usize(..self.cameras.len())].name;
-        if process.replays.len() == READERS_MAX {
-            process.replays.remove(0);
+        if process.readers.len() == READERS_MAX {
+            process.readers.remove(0);
         }
-        process.replays.extend(process.dvr.replay(stream, from, until));
+        process.readers.extend(RangeReader::open(&process.dvr, stream, from, until));
     }
 
     /// Somebody reads on, while slots are reused under everybody.
     fn read(&mut self, process: &mut Process) {
-        if process.replays.is_empty() {
+        if process.readers.is_empty() {
             return;
         }
-        let reader = self.random.usize(..process.replays.len());
+        let reader = self.random.usize(..process.readers.len());
         for _ in 0..self.random.u8(1..6) {
-            match process.replays[reader].next_piece() {
+            match process.readers[reader].next_piece() {
                 Ok(Some(piece)) => {
                     self.ledger.assert_written(&piece.bytes);
                     self.tally.done.read += 1;
