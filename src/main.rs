@@ -18,40 +18,40 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the daemon until it is told to stop (Ctrl-C or SIGTERM); SIGHUP reads FILE again.
+    /// Runs the daemon until Ctrl-C or SIGTERM; SIGHUP reloads FILE.
     Run {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Says every fault of a configuration file; exit code 2 if there is one.
+    /// Lists every fault in a configuration file; exit code 2 if there is one.
     CheckConfig {
         /// The configuration file.
         file: PathBuf,
     },
-    /// Looks into a ring whose daemon is not running, or whose disk hangs on another computer.
+    /// Inspects a ring while its daemon is stopped, or on another computer.
     Ring {
         #[command(subcommand)]
         command: appliance::RingCommand,
     },
-    /// Makes accounts for players and recorders.
+    /// Creates accounts for players and recorders.
     Account {
         #[command(subcommand)]
         command: appliance::AccountCommand,
     },
-    /// Says what the box did to heal itself.
+    /// Shows what the box did to recover by itself.
     Recovery {
         #[command(subcommand)]
         command: appliance::RecoveryCommand,
     },
-    /// Says whether the box is well, or waits until it is; exit code 1 if it is not in time.
+    /// Reports whether the box is healthy, or waits until it is; exit code 1 if not in time.
     Health(appliance::HealthArguments),
-    /// Checks an export: that nothing of it was changed, and which box signed it.
+    /// Checks that an export is unchanged, and which box signed it.
     VerifyExport {
         /// The zip file.
         file: PathBuf,
         /// The public key of the box that must have signed it: a PEM file, or the SHA-256 that
-        /// `holdfast device-key` prints. Without it anybody may have signed.
+        /// `holdfast device-key` prints. Without it, anyone could have signed.
         #[arg(long, value_name = "PUBKEY")]
         key: Option<String>,
     },

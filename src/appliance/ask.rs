@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     /// The configuration has no HTTP address.
-    #[error("the daemon has no HTTP door to ask at: `listen` in [http] is empty")]
+    #[error("the daemon serves no HTTP to ask: `listen` in [http] is empty")]
     NoDoor,
     /// The connection.
     #[error("no answer from http://{address}{path}")]

@@ -62,14 +62,14 @@ fn tell(report: &Report, with_key: bool, out: &mut dyn Write) -> anyhow::Result<
     }
     let files = report.whole_files;
     if !report.is_sound() {
-        writeln!(out, "This export is not as it was signed, or not by whom it should be.")?;
+        writeln!(out, "This export was changed after it was signed, or somebody else signed it.")?;
     } else if with_key {
-        writeln!(out, "{files} files are as the box with the given key signed them.")?;
+        writeln!(out, "{files} files are exactly as the box with this key signed them.")?;
     } else {
         writeln!(out, "{files} files are as they were signed.")?;
         writeln!(
             out,
-            "Whose key that is was not checked: whoever changes an export can sign it anew. Give \
+            "The signer was not checked: anyone who changes an export can sign it again. Give \
              --key with the key that `holdfast device-key` prints on the box."
         )?;
     }

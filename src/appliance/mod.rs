@@ -216,9 +216,9 @@ fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
     let rtsp = wide(&config.rtsp_listen) || wide(&config.rtsps_listen);
     let accounts = !config.accounts.is_empty();
     [
-        (http, "HTTP has no accounts yet: whoever reaches its address sees everything."),
+        (http, "HTTP has no accounts: anyone who can reach the address sees everything."),
         (accounts, "RTSP asks for an account."),
-        (!accounts, "RTSP lets only this computer in, because there is no account for it."),
+        (!accounts, "RTSP accepts only this computer, because there is no account."),
         (!http && !rtsp, "Listening for this computer only. Stop with Ctrl-C."),
     ]
     .into_iter()
@@ -228,7 +228,7 @@ fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
 /// What can be asked of a ring on disk.
 #[derive(Debug, Subcommand)]
 pub enum RingCommand {
-    /// Says what the ring is and holds, and what its journal notes.
+    /// Shows the ring's size and contents, and what its journal records.
     Status {
         /// The directory that `data_dir` of the configuration names.
         #[arg(long, value_name = "DIR")]
@@ -246,7 +246,7 @@ pub enum RingCommand {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
-    /// Copies the whole fragments of a range into a fragmented MP4. A gap, or parameters that
+    /// Copies the whole fragments of a range into a fragmented MP4. A gap, or changed parameters,
     /// change, begin a further file: FILE-2.mp4 and so on.
     Extract {
         /// The directory that `data_dir` of the configuration names.
@@ -255,22 +255,22 @@ pub enum RingCommand {
         /// The stream.
         #[arg(long, value_name = "NAME")]
         stream: String,
-        /// From when, such as 2026-11-22T14:05:00Z.
+        /// Start of the range, such as 2026-11-22T14:05:00Z.
         #[arg(long, value_name = "TIME")]
         from: String,
         /// Until when.
         #[arg(long, value_name = "TIME")]
         to: String,
-        /// The file to write; one that is there is not overwritten.
+        /// The file to write; existing files are never overwritten.
         #[arg(value_name = "FILE.mp4")]
         target: PathBuf,
     },
-    /// Makes the ring smaller: says what footage that deletes, and asks.
+    /// Makes the ring smaller: shows which footage that deletes, and asks first.
     Shrink {
         /// The directory that `data_dir` of the configuration names.
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
-        /// How large it shall be, such as "200GiB" or "40%" of its volume.
+        /// The new size, such as "200GiB" or "40%" of its volume.
         #[arg(long, value_name = "SIZE")]
         size: String,
         /// Deletes without asking.
@@ -289,7 +289,9 @@ fn extract(
 ) -> anyhow::Result<()> {
     let date = |text: &str, name: &str| {
         let date = WallTime::parse_rfc3339(text);
-        date.with_context(|| format!("--{name} is no time such as 2026-11-22T14:05:00Z: {text}"))
+        date.with_context(|| {
+            format!("--{name} must be a time such as 2026-11-22T14:05:00Z, not {text}")
+        })
     };
     let wish = dvr::tool::Extract {
         stream: StreamName::parse(stream)?,
@@ -315,7 +317,7 @@ fn shrink(
             return true;
         }
         if !std::io::stdin().is_terminal() {
-            eprintln!("There is no terminal to ask at; --yes deletes it without asking.");
+            eprintln!("There is no terminal to ask on. Use --yes to delete without asking.");
             return false;
         }
         eprint!("Delete this footage for good? Type yes to do so: ");

@@ -21,7 +21,7 @@ pub enum NameError {
     },
     /// A character that would need quoting in a URL, a log or a file name.
     #[error(
-        "a stream name is made of a-z, 0-9 and '-' and does not begin with '-'; {character:?} cannot stand there"
+        "a stream name is made of a-z, 0-9 and '-' and does not begin with '-'; {character:?} is not allowed there"
     )]
     Character {
         /// The first character that cannot stand there.

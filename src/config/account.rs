@@ -78,7 +78,7 @@ fn scope(section: &mut Section, key: &str, faults: &mut Vec<KeyFault>) -> Option
                 if let Some(name) = name.as_str().and_then(|name| StreamName::parse(name).ok()) {
                     streams.insert(name);
                 } else {
-                    let wrong = format!("{name} is no name of a stream");
+                    let wrong = format!("{name} is not a stream name");
                     faults.push(section.fault(Some(key), wrong, SCOPE.to_owned()));
                 }
             }
@@ -115,9 +115,7 @@ pub(super) fn check_whole(config: &Config, trusted: bool, faults: &mut Vec<KeyFa
         for address in addresses.iter().filter(|address| is_wide(address)) {
             faults.push(KeyFault {
                 path: path.to_owned(),
-                wrong: format!(
-                    "{address} is reached from other computers and nobody has an account"
-                ),
+                wrong: format!("other computers can reach {address}, and there is no account"),
                 right: format!(
                     "an [account.NAME], {NEW}; or an address such as \"127.0.0.1:8554\""
                 ),

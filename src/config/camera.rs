@@ -43,13 +43,13 @@ fn device(text: &str) -> Result<CameraChoice, (String, &'static str)> {
         _ if text.starts_with("/dev/") && !text.contains('\0') => {
             Ok(CameraChoice::Node(PathBuf::from(text)))
         }
-        _ => Err((format!("{text:?} is no node"), DEVICE)),
+        _ => Err((format!("{text:?} is not a device node"), DEVICE)),
     }
 }
 
 fn format(text: &str) -> Result<FormatChoice, (String, &'static str)> {
     let right = "\"auto\", \"h264\", \"mjpeg\", \"yuyv\" or \"nv12\"";
-    FormatChoice::parse(text).ok_or_else(|| (format!("{text:?} is no format"), right))
+    FormatChoice::parse(text).ok_or_else(|| (format!("{text:?} is not a format"), right))
 }
 
 /// Whether a camera has these controls is known when it is opened.

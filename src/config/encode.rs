@@ -33,7 +33,7 @@ fn encoder(text: &str) -> Result<EncoderChoice, (String, &'static str)> {
         (_, Some(node)) if node.starts_with("/dev/") => {
             Ok(EncoderChoice::V4l2(PathBuf::from(node)))
         }
-        _ => Err((format!("{text:?} is no encoder"), ENCODERS)),
+        _ => Err((format!("{text:?} is not an encoder"), ENCODERS)),
     }
 }
 
@@ -52,6 +52,6 @@ fn profile(text: &str) -> Result<Profile, (String, &'static str)> {
         "baseline" => Ok(Profile::Baseline),
         "main" => Ok(Profile::Main),
         "high" => Ok(Profile::High),
-        _ => Err((format!("{text:?} is no profile"), "\"baseline\", \"main\" or \"high\"")),
+        _ => Err((format!("{text:?} is not a profile"), "\"baseline\", \"main\" or \"high\"")),
     }
 }

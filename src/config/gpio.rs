@@ -136,14 +136,14 @@ fn check_lines(config: &Config, faults: &mut Vec<KeyFault>) {
 type Parsed<T> = Result<T, (String, &'static str)>;
 
 fn line(text: &str) -> Parsed<LineName> {
-    LineName::parse(text).ok_or_else(|| (format!("{text:?} is no line"), LINE))
+    LineName::parse(text).ok_or_else(|| (format!("{text:?} is not a line"), LINE))
 }
 
 fn active(text: &str) -> Parsed<Active> {
     match text {
         "low" => Ok(Active::Low),
         "high" => Ok(Active::High),
-        _ => Err((format!("{text:?} is no level"), "\"low\" or \"high\"")),
+        _ => Err((format!("{text:?} is not a level"), "\"low\" or \"high\"")),
     }
 }
 
@@ -152,7 +152,7 @@ fn bias(text: &str) -> Parsed<Bias> {
         "up" => Ok(Bias::Up),
         "down" => Ok(Bias::Down),
         "off" => Ok(Bias::Off),
-        _ => Err((format!("{text:?} is no bias"), "\"up\", \"down\" or \"off\"")),
+        _ => Err((format!("{text:?} is not a bias"), "\"up\", \"down\" or \"off\"")),
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn check_subs(streams: &BTreeMap<StreamName, StreamConfig>, faults: &
         let Some(sub) = &stream.sub else { continue };
         let wrong = match streams.get(sub) {
             _ if sub == name => "is the stream itself",
-            None => "is no stream here",
+            None => "is not a stream here",
             Some(other) if other.sub.is_some() => "has a sub-stream of its own",
             Some(StreamConfig { source: ingest::SourceConfig::Redirect(_), .. }) => "is elsewhere",
             Some(_) => continue,
@@ -141,7 +141,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<inge
         "redirect" => check_url(&mut section, faults)
             .map(|url| ingest::SourceConfig::Redirect(redirect::RedirectConfig { url })),
         _ => {
-            let wrong = format!("{kind:?} is no kind of source");
+            let wrong = format!("{kind:?} is not a kind of source");
             faults.push(section.fault(Some("kind"), wrong, KINDS.to_owned()));
             return None;
         }
@@ -228,7 +228,7 @@ fn transport(text: &str) -> Result<rtsp_pull::PullTransport, (String, &'static s
         "tcp" => Ok(rtsp_pull::PullTransport::Tcp),
         "udp" => Ok(rtsp_pull::PullTransport::Udp),
         _ => Err((
-            format!("{text:?} is no transport"),
+            format!("{text:?} is not a transport"),
             "\"auto\", \"tcp\", \"udp\" or \"multicast\"",
         )),
     }

@@ -92,7 +92,7 @@ pub(super) fn groups(text: &str) -> Parsed<(Ipv4Addr, u16)> {
         let whole = base.to_bits().is_multiple_of(count) && base.octets()[0] == 239;
         Some((base, u16::try_from(count).ok()?)).filter(|_| whole)
     };
-    read().ok_or_else(|| (format!("{text:?} is no such range"), GROUPS))
+    read().ok_or_else(|| (format!("{text:?} is not such a range"), GROUPS))
 }
 
 /// Where pictures of H.265 streams come from.
@@ -100,7 +100,7 @@ pub(super) fn h265_source(text: &str) -> Parsed<still::HevcLibrary> {
     match text {
         "libde265" => Ok(still::HevcLibrary::Libde265),
         "off" => Ok(still::HevcLibrary::Off),
-        _ => Err((format!("{text:?} is no such decoder"), "\"libde265\" or \"off\"")),
+        _ => Err((format!("{text:?} is not a decoder"), "\"libde265\" or \"off\"")),
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
     let wrong = || {
         let right =
             "an origin such as \"https://nvr.example\" or \"http://10.0.0.5:3000\", or \"*\"";
-        (format!("{text:?} is no origin"), right)
+        (format!("{text:?} is not an origin"), right)
     };
     if text == "*" {
         return Ok(text.to_owned());

@@ -19,7 +19,7 @@ pub enum DvrError {
         source: io::Error,
     },
     /// `ring.toml` is there but makes no sense.
-    #[error("{path} cannot be read: {why}; if the ring is to be made anew, move {dir} away",
+    #[error("{path} cannot be read: {why}; to start with a new ring, move {dir} away",
         path = path.display(), dir = path.parent().unwrap_or(path).display())]
     RingFile {
         /// Where it is.
@@ -28,7 +28,7 @@ pub enum DvrError {
         why: String,
     },
     /// The ring that was in use has gone from its place.
-    #[error("{path} is not there any more; is the volume mounted?", path = path.display())]
+    #[error("{path} has disappeared; is the volume mounted?", path = path.display())]
     Gone {
         /// Where it was.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum DvrError {
         slots_min: u32,
     },
     /// The configured slot size is outside what is accepted.
-    #[error("a slot of {bytes} bytes is not accepted: {min} to {max}")]
+    #[error("a slot of {bytes} bytes is not possible: {min} to {max}")]
     SlotSize {
         /// Configured.
         bytes: u64,
@@ -85,7 +85,7 @@ pub enum DvrError {
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
     /// The ring is a share of its volume, and the rest of that is somebody else's.
-    #[error("{free_bytes} bytes are free on the disk, and {left_bytes} are left to others")]
+    #[error("the disk has {free_bytes} bytes free, of which {left_bytes} are reserved for others")]
     NoRoom {
         /// Free.
         free_bytes: u64,
@@ -98,8 +98,8 @@ pub enum DvrError {
         /// Which slot.
         slot: u32,
     },
-    /// The slot was given to newer footage while it was being read.
-    #[error("the footage in slot {slot} was given to newer footage while it was being read")]
+    /// The slot was overwritten by newer footage while it was being read.
+    #[error("the footage in slot {slot} was overwritten by newer footage while it was being read")]
     Reused {
         /// Which slot.
         slot: u32,

@@ -332,7 +332,7 @@ impl Dvr {
     pub async fn shrink(&self, token: &str) -> Result<Shrunk, ShrinkError> {
         let whole = (token.len() == 16).then(|| u64::from_str_radix(token, 16).ok()).flatten();
         let token = whole.ok_or(ShrinkError::Changed)?;
-        let late = "The disk has not taken it in time; /api/v1/storage tells whether it was done.";
+        let late = "The disk has not confirmed it in time; see /api/v1/storage for the result.";
         let not_now = || ShrinkError::NotNow(late.to_owned());
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(WriterCommand::Shrink { token, reply }).map_err(|_| not_now())?;

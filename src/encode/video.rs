@@ -134,7 +134,7 @@ impl VideoEncoder {
 /// Says that openh264 takes over, and why.
 fn take_over(error: &M2mError) -> String {
     let error = chain(error);
-    warn!(part = "encoder", error, "the board's encoder cannot be used, openh264 takes over");
+    warn!(part = "encoder", error, "the board's encoder cannot be used, falling back to openh264");
     error
 }
 

@@ -336,7 +336,7 @@ impl PanelThread {
         };
         if let Err(error) = driven {
             let why = chain(&error);
-            warn!(part = "led", error = why, "line cannot be driven, going on without");
+            warn!(part = "led", error = why, "line cannot be driven, continuing without it");
             self.faults.led = Some(why);
             self.led = None;
         }
@@ -435,7 +435,7 @@ fn usable<T>(
             let why = chain(&error);
             // That there are no lines at all was said already.
             if !matches!(error, GpioError::None { .. }) {
-                warn!(part, error = why, "line cannot be used, going on without");
+                warn!(part, error = why, "line cannot be used, continuing without it");
             }
             *fault = Some(why);
             None

@@ -43,7 +43,7 @@ pub enum SourceConfig {
     Command(command::CommandConfig),
     /// The raw pictures of another stream, made smaller.
     Substream(substream::SubstreamConfig),
-    /// Nothing here: the stream is to be had elsewhere.
+    /// Nothing here: the stream is served elsewhere.
     Redirect(redirect::RedirectConfig),
 }
 

@@ -39,7 +39,7 @@ pub async fn run(
     context: TaskContext,
 ) -> Result<Infallible, RedirectError> {
     let host = config.url.host_str().unwrap_or_default();
-    let reason = format!("This stream is to be had at {host}; who asks here is sent there.");
+    let reason = format!("This stream is served by {host}. Clients are redirected there.");
     stream.set_state(StreamState::Waiting { reason }, context.clock.wall());
     context.heartbeat.beat();
     context.stop.cancelled().await;

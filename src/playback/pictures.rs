@@ -42,7 +42,7 @@ pub struct PastPicture {
 #[derive(Debug, thiserror::Error)]
 pub enum PastError {
     /// The moment is still to come.
-    #[error("{} is still to come", at.to_rfc3339())]
+    #[error("{} is in the future", at.to_rfc3339())]
     Future {
         /// The moment.
         at: WallTime,
@@ -64,13 +64,13 @@ pub enum PastError {
         at: WallTime,
     },
     /// The footage went while it was looked for.
-    #[error("the footage at {} was given to newer footage just now", at.to_rfc3339())]
+    #[error("the footage at {} has just been overwritten by newer footage", at.to_rfc3339())]
     Gone {
         /// The moment.
         at: WallTime,
     },
     /// Too many look for pictures of the past.
-    #[error("too many pictures of the past are being looked for")]
+    #[error("too many recorded pictures are being searched for")]
     Busy,
     /// The disk does not give it.
     #[error(transparent)]

@@ -85,7 +85,7 @@ pub enum PlaceLost {
     #[error("closed to make room: too many connections that have not signed in")]
     Evicted,
     /// The peer has not signed in within [`PROOF_TIME_MAX`].
-    #[error("closed: nobody signed in on it in time")]
+    #[error("closed: no sign-in in time")]
     NotProven,
 }
 

@@ -71,7 +71,7 @@ fn give_up(supervisor: &Supervisor, late: &[TaskReport], watched: bool) {
         recovery.note(Rung::DaemonRestart, &part, &what);
     }
     // A journal that stalls must not keep the watchdog from acting.
-    let told = move || error!(part, "part hangs, watchdog is not fed");
+    let told = move || error!(part, "part hangs, not feeding the watchdog");
     let _ = thread::Builder::new().name("last-words".to_owned()).spawn(told);
     if watched {
         thread::sleep(LAST_WORDS);

@@ -183,7 +183,10 @@ impl Supervisor {
         self.stop.cancel();
         self.tracker.close();
         if tokio::time::timeout(STOP_TIME_MAX, self.tracker.wait()).await.is_err() {
-            warn!(units = self.tracker.len(), "tasks did not stop in time, going on without them");
+            warn!(
+                units = self.tracker.len(),
+                "tasks did not stop in time, continuing without them"
+            );
         }
     }
 }

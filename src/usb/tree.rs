@@ -34,13 +34,13 @@ pub enum UsbError {
         node: PathBuf,
     },
     /// It is no name of a USB device, or that device is no camera.
-    #[error("{name:?} is no camera on USB")]
+    #[error("{name:?} is not a camera on USB")]
     NoCamera {
         /// What was said.
         name: String,
     },
     /// Cutting the power would take these along.
-    #[error("the ports stay on: {} hangs on USB", list(.0))]
+    #[error("the ports stay on: {} is connected by USB", list(.0))]
     Shared(Vec<Neighbour>),
     /// The kernel or the hubs cannot switch ports (`disable` came with Linux 6.0).
     #[error("no USB port of this machine can be switched off")]

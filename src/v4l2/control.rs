@@ -66,7 +66,7 @@ pub enum ControlError {
         name: String,
     },
     /// Outside its range.
-    #[error("{name} goes from {min} to {max} in steps of {step}; {wanted} is none of them")]
+    #[error("{name} goes from {min} to {max} in steps of {step}, which excludes {wanted}")]
     Range {
         /// Its name.
         name: String,

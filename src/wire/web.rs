@@ -51,7 +51,7 @@ impl WebFormat {
         let mut format = Self::silent(all)?;
         if format.all.audio().is_some() && !format.has_audio() {
             let reason =
-                "The stream announces sound, but none comes; the picture is shown without it.";
+                "The stream announces sound but sends none; the picture is shown without it.";
             format.audio_dropped.get_or_insert_with(|| reason.to_owned());
         }
         Some(format)

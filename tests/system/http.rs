@@ -183,7 +183,7 @@ async fn the_board_is_told_with_its_heat_and_supply() {
     // The supply becomes weak: that is seen at the next look.
     let bits = door.tree.path().join("sys/devices/platform/soc/soc:firmware/get_throttled");
     std::fs::write(bits, "50005\n").unwrap();
-    let health = told_of_the_board(&door, "/api/v1/health", "too little voltage").await;
+    let health = told_of_the_board(&door, "/api/v1/health", "voltage is too low").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
 }
 

@@ -215,7 +215,7 @@ pub fn find() -> Result<Arc<dyn Gpio>, String> {
 /// No lines, for this reason, which is said.
 #[must_use]
 pub fn none(why: String) -> Arc<dyn Gpio> {
-    warn!(part = "gpio", error = why, "no GPIO here, going on without");
+    warn!(part = "gpio", error = why, "no GPIO here, continuing without it");
     Arc::new(null::Null { why })
 }
 

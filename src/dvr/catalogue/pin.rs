@@ -85,7 +85,7 @@ pub enum PinError {
     #[error("{max} ranges are protected already; remove another one first", max = PINS_MAX)]
     TooMany,
     /// There is none of that name.
-    #[error("there is no protected range of this id")]
+    #[error("no protected range has this id")]
     Unknown,
     /// Not now: the ring is not open, its content is not known yet, or the disk does not take
     /// the note.

@@ -62,7 +62,7 @@ pub struct Shrunk {
 pub enum ShrinkError {
     /// What would be deleted is not what was told with the token.
     #[error(
-        "what a shrink would delete is not what this token was told for; ask for the proposal again"
+        "the footage that would be deleted has changed since this token was issued; ask for the proposal again"
     )]
     Changed,
     /// The ring is not open, another shrink goes on, or the disk does not take it.

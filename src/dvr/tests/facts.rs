@@ -391,7 +391,7 @@ fn a_slot_that_is_reused_under_a_reader_is_an_error_and_never_other_bytes() {
     until("the commit", || durable(&writer) == 100);
     assert_eq!(writer.status().lost, 0, "readers never stop recording");
     let error = replay.next_piece().unwrap_err();
-    assert!(error.to_string().contains("given to newer footage"), "{error}");
+    assert!(error.to_string().contains("overwritten by newer footage"), "{error}");
     assert!(replay.next_piece().is_err(), "of the second slot as well");
     assert!(replay.next_piece().unwrap().is_none());
     drop((replay, all));

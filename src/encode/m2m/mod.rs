@@ -49,7 +49,7 @@ pub enum M2mError {
         source: io::Error,
     },
     /// It is no encoder of H.264.
-    #[error("the node is no encoder of H.264")]
+    #[error("the node is not an H.264 encoder")]
     NoEncoder,
     /// It takes raw pictures in a form that is not known here.
     #[error("the encoder takes {code} in {planes} planes, which is not known here")]

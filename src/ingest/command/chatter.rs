@@ -65,7 +65,7 @@ impl Chatter {
     fn tell_left_out(&mut self) {
         let lines = std::mem::take(&mut self.left_out);
         if lines > 0 {
-            info!(stream = %self.stream, lines, "command says more than is told");
+            info!(stream = %self.stream, lines, "too much output from the command, dropping it");
         }
     }
 

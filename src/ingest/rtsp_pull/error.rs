@@ -103,9 +103,7 @@ pub enum PullError {
         group: String,
     },
     /// Any other status.
-    #[error(
-        "The camera refuses {step} with status {status}. Restart it, or look into its own log."
-    )]
+    #[error("The camera refuses {step} with status {status}. Restart it, or check its own log.")]
     Status {
         /// What was asked.
         step: PullStep,
@@ -153,9 +151,7 @@ pub enum PullError {
         what: String,
     },
     /// No track of a codec that is carried.
-    #[error(
-        "The camera offers {offers}; H.264, H.265, AAC, G.711 and Opus are carried. Set the camera to one of these."
-    )]
+    #[error("The camera offers {offers}. Set it to one of H.264, H.265, AAC, G.711 or Opus.")]
     NothingCarried {
         /// What it offers.
         offers: String,

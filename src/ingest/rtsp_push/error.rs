@@ -8,13 +8,15 @@ use crate::base::fault::{Class, Fault};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefused {
     /// Somebody publishes already.
-    #[error("somebody publishes to this stream already")]
+    #[error("another publisher is using this stream")]
     Taken,
     /// The stream begins or ends this very moment.
     #[error("the stream is not ready")]
     Closed,
     /// Nothing of what is offered can be carried.
-    #[error("this offers {offers}; carried are H.264, H.265, AAC (mpeg4-generic), G.711 and Opus")]
+    #[error(
+        "this offers {offers}; supported are H.264, H.265, AAC (mpeg4-generic), G.711 and Opus"
+    )]
     NotCarried {
         /// The encodings offered.
         offers: String,
@@ -28,7 +30,7 @@ pub enum PushError {
     #[error("The publisher has ended the stream. Waiting for the next one.")]
     Left,
     /// It said so, and may go on.
-    #[error("The publisher has paused the stream. Waiting for it to go on.")]
+    #[error("The publisher has paused the stream. Waiting for it to continue.")]
     Paused,
     /// Its connection ended.
     #[error("The publisher is gone: its connection ended. Check its power and its network.")]

@@ -54,7 +54,7 @@ pub(super) fn open(
         "camera opened"
     );
     if !camera.format.progressive {
-        warn!(%stream, "camera sends half pictures by turns, movement will look combed");
+        warn!(%stream, "camera sends interlaced fields, movement will look combed");
     }
     camera.control(config, stream);
     Ok(camera)

@@ -14,7 +14,7 @@ use crate::v4l2::{Call, QueueError};
 pub enum CameraError {
     /// Its node is not there.
     #[error(
-        "There is no camera at {device}. Plug it in, or set `device` to one that is there: {there}."
+        "There is no camera at {device}. Plug it in, or set `device` to one of these: {there}."
     )]
     NotThere {
         /// What was configured.
@@ -29,7 +29,7 @@ pub enum CameraError {
         there: String,
     },
     /// EACCES.
-    #[error("Holdfast may not open {device}. Give its user the group 'video'.")]
+    #[error("Holdfast has no permission to open {device}. Add its user to the group 'video'.")]
     Forbidden {
         /// What was configured.
         device: String,
@@ -41,7 +41,7 @@ pub enum CameraError {
     Busy,
     /// A node that gives no pictures.
     #[error(
-        "{device} is no camera ({card}). Set `device` to a camera: GET /api/v1/devices lists them."
+        "{device} is not a camera ({card}). Set `device` to one: GET /api/v1/devices lists them."
     )]
     NotACamera {
         /// What was configured.

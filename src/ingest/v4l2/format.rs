@@ -43,7 +43,7 @@ impl FormatChoice {
         let others: Vec<_> = offers.iter().take(8).map(ToString::to_string).collect();
         match others.as_slice() {
             [] => "nothing".to_owned(),
-            others => format!("{}, which is not carried", others.join(", ")),
+            others => format!("{}, which is not supported", others.join(", ")),
         }
     }
 

@@ -70,7 +70,7 @@ fn what_the_camera_does_not_give_is_told_with_what_it_gives() {
     assert!(error.to_string().contains("only nothing"), "{error}");
     let grey = FourCc(*b"GREY");
     let error = agreed(&camera(&[(grey, 640, 480, 30)]), CaptureWish::default()).unwrap_err();
-    assert!(error.to_string().contains("only GREY, which is not carried"), "{error}");
+    assert!(error.to_string().contains("only GREY, which is not supported"), "{error}");
 }
 
 /// A clock on which a quarter of a second passes at each look.

@@ -30,7 +30,7 @@ pub enum HlsError {
         next: u64,
     },
     /// What was waited for did not come.
-    #[error("What was asked for has not come within three target durations.")]
+    #[error("The requested part did not arrive within three target durations.")]
     TooLate,
     /// Too many wait already.
     #[error("Too many requests are waiting for this stream; ask again without _HLS_msn.")]

@@ -110,7 +110,7 @@ pub struct CodecParams {
 #[derive(Debug, thiserror::Error)]
 pub enum ParamsError {
     /// The codec is one we do not carry.
-    #[error("codec {what} is not carried")]
+    #[error("codec {what} is not supported")]
     Unsupported {
         /// Its name.
         what: String,

@@ -106,7 +106,9 @@ pub enum ExportError {
         extent: Option<(WallTime, WallTime)>,
     },
     /// As many are read or planned as may.
-    #[error("{EXPORTS_MAX} downloads of recordings are running, and no more may")]
+    #[error(
+        "{EXPORTS_MAX} downloads of recordings are running, which is the limit; try again later"
+    )]
     TooMany,
     /// The tables would not fit into the format.
     #[error("the range is too long for one MP4 file; ask for it in parts")]

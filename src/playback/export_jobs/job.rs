@@ -43,7 +43,7 @@ impl ExportJobRequest {
             return wrong(&format!("`streams` must name 1 to {STREAMS_MAX} streams."));
         }
         if self.end <= self.start {
-            return wrong("`start` must be earlier than `end`, and must have come.");
+            return wrong("`start` must be earlier than `end` and not in the future.");
         }
         if self.note.len() > EXPORT_JOB_NOTE_BYTES_MAX {
             return wrong(&format!("`note` may have at most {EXPORT_JOB_NOTE_BYTES_MAX} bytes."));

@@ -84,10 +84,10 @@ pub enum JobError {
     #[error("the footage of the export cannot be protected: {0}; or export less at once")]
     Pin(#[from] PinError),
     /// There is none of this name.
-    #[error("there is no export of this id; GET /api/v1/exports lists those there are")]
+    #[error("no export has this id; GET /api/v1/exports lists them")]
     Unknown,
     /// It has no file yet, or never will.
-    #[error("this export is not done; GET /api/v1/exports/ID tells how it does")]
+    #[error("this export is not finished; GET /api/v1/exports/ID shows its progress")]
     NotDone,
     /// Not now.
     #[error("{0}")]
@@ -234,7 +234,7 @@ impl Shared {
             let listing = self.dvr.listing(stream);
             if !listing.complete {
                 let reading =
-                    "The ring is being read after a start; /api/v1/storage tells how far.";
+                    "The ring is still being read after a start; /api/v1/storage shows how far.";
                 return Err(JobError::NotNow(reading.to_owned()));
             }
             let runs = listing.between(request.start, request.end).runs;

@@ -49,15 +49,14 @@ pub(super) enum PackError {
     Write(#[from] io::Error),
     /// What is left of the volume is for the recordings.
     #[error(
-        "the volume has too little room left beside the recordings; delete older exports or \
-         other files"
+        "the volume has too little space left beside the recordings; delete older exports or other files"
     )]
     NoRoom,
     /// Nothing came.
     #[error("no picture is recorded between these times")]
     Nothing,
     /// So many gaps that nobody would read of them.
-    #[error("the range has too many gaps to tell; export less at once")]
+    #[error("the range has too many gaps; export less at once")]
     TooMany,
 }
 

@@ -105,7 +105,7 @@ fn signed(file: &File, members: &[Member], report: &mut Report) -> io::Result<Op
         .filter(|key| signature.as_ref().is_some_and(|signature| key.verifies(&text, signature)));
     if report.signer.is_none() {
         report.wrong(format!(
-            "{} is no signature of {} by the key in {}.",
+            "{} is not a signature of {} by the key in {}.",
             manifest::SIGNATURE,
             manifest::MANIFEST,
             manifest::PUBLIC_KEY

@@ -156,7 +156,7 @@ impl Shared {
             done = &mut ended => done,
         };
         // A sender that went without a word: the thread panicked.
-        let crashed = || PackError::Write(io::Error::other("the export ended by itself"));
+        let crashed = || PackError::Write(io::Error::other("the export ended unexpectedly"));
         self.conclude(kept, done.unwrap_or_else(|_| Err(crashed()))).await;
         Ok(())
     }

@@ -51,9 +51,7 @@ impl ApiError {
         Self::new(
             StatusCode::NOT_FOUND,
             "stream_unknown",
-            format!(
-                "There is no stream named '{name}'. GET /api/v1/streams lists those there are."
-            ),
+            format!("There is no stream named '{name}'. GET /api/v1/streams lists the streams."),
         )
     }
 

@@ -109,7 +109,7 @@ impl Scrape {
             let name = outlet.stream.name().as_str();
             Some(([("stream", name)], ConstGauge::new(i64::from(recording))))
         });
-        let help = "Whether footage becomes durable, of streams that are to be recorded";
+        let help = "Whether footage reaches the disk, for streams that are configured to record";
         family(encoder, "stream_recording", help, MetricType::Gauge, recording)?;
         let now = self.0.clock.boot();
         let durable = outlets.iter().filter_map(|outlet| {
@@ -129,7 +129,8 @@ impl Scrape {
             let one_in = i64::from(outlet.stream.encoding()?.one_in);
             Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(one_in)))
         });
-        let help = "One picture in so many is encoded, for want of time if more than one";
+        let help =
+            "One picture in this many is encoded; more than one when the machine cannot keep up";
         family(encoder, "stream_encoded_one_in", help, MetricType::Gauge, one_in)?;
         let readers = outlets.iter().flat_map(|outlet| {
             let readers = outlet.readers();
@@ -176,7 +177,11 @@ impl Scrape {
         let (wrong, refused) = self.0.rtsp.authorizer().failures().counts();
         for (name, help, count) in [
             ("wrong_passwords", "Wrong passwords", wrong),
-            ("refused_passwords", "Passwords not looked at after too many wrong ones", refused),
+            (
+                "refused_passwords",
+                "Passwords that were not checked after too many wrong ones",
+                refused,
+            ),
         ] {
             let count = [([("door", "rtsp")], ConstCounter::new(count))];
             family(encoder, name, help, MetricType::Counter, count)?;

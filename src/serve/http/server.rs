@@ -46,7 +46,7 @@ pub enum HttpError {
     #[error("HTTP connections cannot be accepted")]
     Accept(#[source] io::Error),
     /// It was told to.
-    #[error("the HTTP server was told to stop")]
+    #[error("the HTTP server was asked to stop")]
     Stopped,
 }
 

@@ -98,7 +98,7 @@ impl RecoveryLog {
     pub fn open(data_dir: &Path, clock: SharedClock) -> Result<Self, RecoveryError> {
         let path = data_dir.join(NAME);
         let mut book = file::read(&path).unwrap_or_else(|error| {
-            warn!(part = "recovery", error = %error, "recovery log is not readable, begun anew");
+            warn!(part = "recovery", error = %error, "recovery log cannot be read, starting a new one");
             Book::default()
         });
         let boot = this_boot();
@@ -169,7 +169,7 @@ impl RecoveryLog {
     pub fn resume(&self) -> bool {
         let was = self.shared.lock().book.unpark();
         if was {
-            info!(part = "recovery", "park ended by hand, recording goes on");
+            info!(part = "recovery", "recording resumed by hand");
             self.changed();
         }
         was
@@ -191,7 +191,7 @@ impl RecoveryLog {
             let news = if over { state.book.unpark() } else { state.book.settle(up) };
             drop(state);
             if over {
-                info!(part = "recovery", "parked long enough, recording goes on");
+                info!(part = "recovery", "recording resumes after its pause");
             }
             if news {
                 self.changed();
@@ -295,7 +295,7 @@ fn begin_life(book: &mut Book, data_dir: &Path, boot: &str, clock: &SharedClock)
     let over = |parked: &ParkedRecording| parked.remaining(boot, now, up).is_zero();
     if book.parked.as_ref().is_some_and(over) {
         book.unpark();
-        info!(part = "recovery", "parked long enough, recording goes on");
+        info!(part = "recovery", "recording resumes after its pause");
     } else {
         park_if_needed(book, boot, now, up);
     }

@@ -52,14 +52,14 @@ impl Refusal {
                 refuse(StatusCode::NotEnoughBandwidth, text)
             }
             Self::NoPorts => refuse(StatusCode::InternalServerError, "no port is free"),
-            Self::Elsewhere(url) => refuse(StatusCode::Found, "the stream is to be had elsewhere")
+            Self::Elsewhere(url) => refuse(StatusCode::Found, "the stream is served elsewhere")
                 .header(headers::LOCATION, url.as_str()),
             Self::NotPublished => {
-                let text = "nobody may publish to this stream: its source is another";
+                let text = "this stream does not accept publishers: it has another source";
                 refuse(StatusCode::MethodNotAllowed, text).header(headers::ALLOW, PUBLIC)
             }
             Self::Taken => {
-                let text = "somebody publishes to this stream already";
+                let text = "another publisher is using this stream";
                 refuse(StatusCode::NotEnoughBandwidth, text)
             }
             Self::NotCarried(reason) => refuse(StatusCode::UnsupportedMediaType, reason),

@@ -139,7 +139,7 @@ fn answer(status: &str, text: &str) -> Bytes {
 
 /// The uplink is no base64: its rest cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the uplink of the tunnel is no base64")]
+#[error("the uplink of the tunnel is not base64")]
 pub struct NotBase64;
 
 /// Four characters at a time; some peers pad each request, some only the last, and bits that

@@ -20,7 +20,7 @@ pub enum ToolError {
         source: io::Error,
     },
     /// There is nothing to copy.
-    #[error("nothing of this stream is recorded between these times; `ring ls` tells what is")]
+    #[error("nothing of this stream is recorded between these times; `ring ls` lists what is")]
     Nothing,
     /// The output.
     #[error("cannot print: {0}")]

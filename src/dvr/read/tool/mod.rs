@@ -100,7 +100,7 @@ fn journal(reader: &RingReader, out: &mut dyn Write) -> Result<(), ToolError> {
     let clean = match facts.sessions.last() {
         None => "no life of the program noted",
         Some(last) if last.stopped.is_some() => "the last life ended cleanly",
-        Some(_) => "the last life goes on, or was cut off",
+        Some(_) => "the last run is still going, or was cut off",
     };
     writeln!(
         out,

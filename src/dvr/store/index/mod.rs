@@ -111,7 +111,7 @@ impl IndexHandle {
                     return (Self { anew, ..handle }, records);
                 }
                 Err(Failed::Hung) => {
-                    warn!("the index does not open in time, going on without it");
+                    warn!("the index did not open in time, continuing without it");
                     return (Self::none(), Vec::new());
                 }
                 Err(Failed::Refused(error)) => {
@@ -214,7 +214,7 @@ impl IndexHandle {
         }
         let answer = answered.recv_timeout(INDEX_ANSWER_TIME_MAX).ok();
         if answer.is_none() {
-            warn!("the index does not answer, going on without it until the next start");
+            warn!("the index does not answer, continuing without it until the next start");
             self.asks = None;
         }
         answer
@@ -235,7 +235,7 @@ impl IndexHandle {
         let Some(asks) = &self.asks else { return false };
         let asked = asks.try_send(ask);
         if let Err(TrySendError::Disconnected(_)) = asked {
-            warn!("the index failed, going on without it until the next start");
+            warn!("the index failed, continuing without it until the next start");
             self.asks = None;
         }
         asked.is_ok()

@@ -80,7 +80,7 @@ impl Journal {
         let step = steps.last().filter(|step| step.at == now);
         if let Some(step) = step.filter(|_| old.is_some()) {
             let (class, elapsed_ms) = (row.trust.as_str(), step.by_nanos / 1_000_000);
-            warn!(class, elapsed_ms, "the clock was set; footage is placed anew");
+            warn!(class, elapsed_ms, "the clock was set, re-dating footage");
         } else {
             info!(class = row.trust.as_str(), "clock noted");
         }
@@ -171,7 +171,7 @@ impl Journal {
         if old.is_empty() {
             return;
         }
-        info!(units = old.len(), "slots with footage older than its stream may keep are given up");
+        info!(units = old.len(), "slots whose footage is past its retention are released");
         for (slot, generation) in old {
             // Without room the next pass finds it again.
             let _ = self.storage.try_send(WriterCommand::Expire { slot, generation });

@@ -108,7 +108,7 @@ impl RingWriter {
         }
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve())) {
             let text = panic.downcast_ref::<String>().map_or("no message", String::as_str);
-            error!(error = text, "the storage thread panicked, opening the ring anew");
+            error!(error = text, "the storage thread panicked, reopening the ring");
             self.close_ring("The storage thread failed and starts again.".to_owned());
         }
     }
@@ -342,7 +342,7 @@ impl RingWriter {
         self.failures += 1;
         self.may_resume = false;
         warn!(stream = %stream, class = error.class().as_str(), error = chain(error),
-            "slot given up at its last durable fragment");
+            "slot abandoned after its last durable fragment");
         if let Some(open) = self.open.remove(stream) {
             open.log.lose(open.pending_samples());
             open.log.settle();
@@ -358,7 +358,7 @@ impl RingWriter {
         let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
         if self.failures >= STORAGE_FAILURES_MAX || lost_place {
             let reason = sentence(error);
-            error!(error = reason, "the ring failed, opening it anew");
+            error!(error = reason, "the ring failed, reopening it");
             self.close_ring(reason);
         }
     }
@@ -397,7 +397,7 @@ impl RingWriter {
                 .map_err(DvrError::disk("clear", ring.slot_path(number)))
         });
         if let Err(error) = done {
-            warn!(seq = number, error = chain(&error), "old footage cannot be given up");
+            warn!(seq = number, error = chain(&error), "old footage cannot be released");
             return;
         }
         let gone = self.shared.table().slots.insert(number, SlotView::Blank);

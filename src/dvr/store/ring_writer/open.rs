@@ -109,7 +109,7 @@ impl RingWriter {
     }
 
     pub(crate) fn stop_growing(&mut self, error: &DvrError) {
-        warn!(error = chain(error), "the ring cannot take all of its space, going on with less");
+        warn!(error = chain(error), "the ring cannot use all of its space, continuing with less");
         // A ring that is not in its place tells so itself.
         let lost_place = matches!(error, DvrError::Gone { .. } | DvrError::Foreign { .. });
         self.shared.set_short((!lost_place).then(|| sentence(error)));

@@ -80,7 +80,7 @@ impl RingWriter {
         let leaves = |ring: &Ring| !ring.leaving.is_empty() && now >= self.growth_at;
         let Some(ring) = self.ring.clone().filter(leaves) else { return };
         if let Err(error) = self.try_delete(&ring) {
-            warn!(error = chain(&error), "slots that were given up stay for now");
+            warn!(error = chain(&error), "slots of a smaller ring cannot be deleted yet");
             self.rest_from_growing();
         }
     }
@@ -102,7 +102,7 @@ impl RingWriter {
         }
         let highest = self.shared.table().slots.keys().next_back().copied();
         let rest = ring.left(&*disk, highest)?;
-        info!(units = ring.leaving.len(), "slots that were given up are deleted");
+        info!(units = ring.leaving.len(), "slots of a smaller ring are deleted");
         self.ring = Some(rest.clone());
         // A larger size may have been configured since.
         let grown = rest.grown(&*disk)?;

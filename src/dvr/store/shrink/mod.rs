@@ -15,11 +15,11 @@ use crate::base::limits::SHRINK_PLANS_MAX;
 use crate::base::name::StreamName;
 use crate::dvr::store::state::DvrState;
 
-const HOW_TO_AGREE: &str = "Nothing is deleted until somebody agrees: POST the token that \
-    /api/v1/storage tells to /api/v1/storage/shrink, or stop the program and use `holdfast ring \
-    shrink`. A larger [ring] size keeps everything.";
-const NOT_KNOWN: &str = "The ring is larger than it should be. What making it smaller deletes is \
-    told once the ring has been read after the start.";
+const HOW_TO_AGREE: &str = "Nothing is deleted until you agree: POST the token from \
+    /api/v1/storage to /api/v1/storage/shrink, or stop the program and use \
+    `holdfast ring shrink`. A larger [ring] size keeps everything.";
+const NOT_KNOWN: &str = "The ring is larger than configured. Once the ring has been read after this \
+    start, this will say what a smaller one deletes.";
 
 /// What is to be agreed to in the ring that is open, if it is larger than it should be.
 pub(crate) fn propose(shared: &DvrState) -> Option<Proposal> {

@@ -52,7 +52,7 @@ pub(crate) fn shrink_on(
         writeln!(out, "The journal is damaged: a protected range may be missing in it.")?;
     }
     if !found.ring.leaving.is_empty() {
-        writeln!(out, "A shrink that was cut off goes on: what it gave up is deleted.")?;
+        writeln!(out, "An interrupted shrink continues: the slots it removed are deleted.")?;
         let before = found.ring.slots_with_leaving();
         note_resize(&mut facts, &found.ring, before);
         journal::rewrite(&**disk, data_dir, &facts, parsed.number)?;

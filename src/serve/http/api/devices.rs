@@ -128,7 +128,7 @@ fn report(node: &VideoNode) -> Option<DeviceReport> {
 
 fn set(id: &str, wanted: &BTreeMap<String, Value>) -> Result<Vec<ControlReport>, ApiError> {
     let unknown = || {
-        let message = "There is no such camera. GET /api/v1/devices lists those there are.";
+        let message = "No such camera. GET /api/v1/devices lists them.";
         ApiError::new(StatusCode::NOT_FOUND, "device_unknown", message)
     };
     let node = node::nodes().into_iter().find(|node| node.key() == id).ok_or_else(unknown)?;

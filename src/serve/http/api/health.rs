@@ -93,7 +93,7 @@ fn storage(context: &HttpContext) -> Check {
             let reason = report.reason.as_deref().unwrap_or("the log has more");
             (Status::Failed, format!("A recording has failed: {reason}"))
         }
-        None if reports.is_empty() => (Status::Ok, "No stream is to be recorded.".to_owned()),
+        None if reports.is_empty() => (Status::Ok, "No stream is configured to record.".to_owned()),
         None => (Status::Ok, format!("Recording {recording} of {} streams.", reports.len())),
     };
     Check { name: "storage".to_owned(), status, message }
@@ -131,10 +131,9 @@ fn ring(dvr: &Dvr) -> Check {
     let (status, message) = match (&storage.ring, &storage.short, &storage.journal) {
         (RingState::Failed { reason }, ..) => (Status::Failed, reason.clone()),
         (RingState::Opening, ..) => (Status::Degraded, "The ring is being opened.".to_owned()),
-        (_, Some(why), _) => (
-            Status::Degraded,
-            format!("The ring goes on with less space than it should have. {why}"),
-        ),
+        (_, Some(why), _) => {
+            (Status::Degraded, format!("The ring has less space than configured. {why}"))
+        }
         (_, _, Some(why)) => (
             Status::Degraded,
             format!("Marks, protected ranges and reasons of gaps cannot be written. {why}"),
@@ -155,7 +154,7 @@ fn ring(dvr: &Dvr) -> Check {
             let (known, held) = (storage.indexed_slots, storage.held_slots);
             (Status::Ok, format!("Reading the ring after a start: {known} of {held} slots."))
         }
-        _ => (Status::Ok, "The ring takes footage.".to_owned()),
+        _ => (Status::Ok, "Storage is accepting recordings.".to_owned()),
     };
     Check { name: "ring".to_owned(), status, message }
 }
@@ -164,11 +163,11 @@ fn ring(dvr: &Dvr) -> Check {
 fn clock(context: &HttpContext) -> Check {
     let trust = context.clock.quality().trust;
     let (status, message) = match trust {
-        Trust::Ntp => (Status::Ok, "The date comes from a time server."),
-        Trust::Rtc => (Status::Ok, "The date comes from the battery clock."),
+        Trust::Ntp => (Status::Ok, "The clock is set by a time server."),
+        Trust::Rtc => (Status::Ok, "The clock is set by the battery clock."),
         Trust::None => (
             Status::Ok,
-            "Nobody vouches for the date; footage moves to its right place when it is known.",
+            "Clock not confirmed by a time server yet. Recordings will be re-dated once it is.",
         ),
     };
     Check { name: "clock".to_owned(), status, message: message.to_owned() }
@@ -179,17 +178,17 @@ fn board(report: &MachineReport) -> Check {
     let power = &report.power;
     let worn = report.disk.as_ref().is_some_and(is_worn);
     let (status, message) = if power.under_voltage == Some(true) {
-        (Status::Degraded, "The power supply gives too little voltage: it may be too weak.")
+        (Status::Degraded, "The supply voltage is too low. Use a stronger power supply.")
     } else if power.throttled == Some(true) {
-        (Status::Degraded, "The board is hot and works slower than it could.")
+        (Status::Degraded, "The board is hot and has slowed down. Improve its cooling.")
     } else if worn {
-        (Status::Degraded, "The disk has used up nearly all of its life: replace it soon.")
+        (Status::Degraded, "The disk is nearly worn out. Replace it soon.")
     } else if power.under_voltage_since_boot == Some(true) {
-        (Status::Ok, "The power supply gave too little voltage at times since the boot.")
+        (Status::Ok, "The supply voltage was too low at times since boot.")
     } else if power.throttled_since_boot == Some(true) {
-        (Status::Ok, "The board was too hot at times since the boot.")
+        (Status::Ok, "The board was too hot at times since boot.")
     } else {
-        (Status::Ok, "Nothing is known against the board.")
+        (Status::Ok, "No board faults.")
     };
     Check { name: "board".to_owned(), status, message: message.to_owned() }
 }
@@ -202,8 +201,8 @@ fn is_worn(disk: &BoardDisk) -> bool {
 /// Whom HTTP lets in.
 fn access(access: Access) -> Check {
     let message = match access {
-        Access::OpenOnLoopback => "Open to this computer, and to no other (claim = \"loopback\").",
-        Access::Unguarded => "HTTP has no accounts: everybody who reaches its address is let in.",
+        Access::OpenOnLoopback => "Open to this computer only (claim = \"loopback\").",
+        Access::Unguarded => "HTTP has no accounts: anyone who can reach the address is let in.",
     };
     Check { name: "access".to_owned(), status: Status::Ok, message: message.to_owned() }
 }
@@ -233,11 +232,11 @@ fn running(tasks: &[TaskReport]) -> Check {
         .map(|task| task.name.as_str())
         .collect();
     let (status, message) = if !hanging.is_empty() {
-        (Status::Failed, format!("Without a sign of life: {}.", hanging.join(", ")))
+        (Status::Failed, format!("Not responding: {}.", hanging.join(", ")))
     } else if !waiting.is_empty() {
-        (Status::Degraded, format!("Waiting to be started again: {}.", waiting.join(", ")))
+        (Status::Degraded, format!("Waiting to restart: {}.", waiting.join(", ")))
     } else {
-        (Status::Ok, format!("{} tasks run.", tasks.len()))
+        (Status::Ok, format!("{} tasks are running.", tasks.len()))
     };
     Check { name: "tasks".to_owned(), status, message }
 }
@@ -248,8 +247,7 @@ fn live(encoding: Option<&Encoding>) -> (Status, String) {
     let Some(encoding) = encoding else { return (Status::Ok, message) };
     if encoding.one_in > 1 {
         message = format!(
-            "Live with one picture in {}: there is no time to encode more. A smaller picture or a \
-             lower frame rate would be even.",
+            "Live, but only one picture in {} is encoded: this machine cannot keep up. Choose a smaller picture or a lower frame rate.",
             encoding.one_in
         );
     }
@@ -289,7 +287,7 @@ mod tests {
     #[test]
     fn heat_and_a_weak_supply_are_shown() {
         let (status, message) = told(Power::default());
-        assert_eq!((status, message.as_str()), (Status::Ok, "Nothing is known against the board."));
+        assert_eq!((status, message.as_str()), (Status::Ok, "No board faults."));
         let (status, message) = told(Power { throttled: Some(true), ..Power::default() });
         assert!(status == Status::Degraded && message.contains("hot"), "{message}");
         let weak = Power { under_voltage: Some(true), throttled: Some(true), ..Power::default() };

@@ -37,7 +37,7 @@ pub(crate) async fn end_session(
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
     if !context.rtsp.end(&id) {
-        let message = "There is no such session. GET /api/v1/rtsp/sessions lists those there are.";
+        let message = "No such session. GET /api/v1/rtsp/sessions lists them.";
         return Err(ApiError::new(StatusCode::NOT_FOUND, "session_unknown", message));
     }
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
@@ -55,7 +55,7 @@ pub(crate) async fn transcript(
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
     let Some(failure) = context.rtsp.failed().into_iter().find(|failure| failure.id == id) else {
-        let message = "There is no such failure. GET /api/v1/rtsp/failures lists the last ones.";
+        let message = "No such failure. GET /api/v1/rtsp/failures lists the latest.";
         return Err(ApiError::new(StatusCode::NOT_FOUND, "failure_unknown", message));
     };
     let headers = [

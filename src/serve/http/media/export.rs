@@ -59,7 +59,7 @@ pub(crate) async fn clip(
 ) -> Result<Response, ApiError> {
     let id = file.strip_suffix(".mp4").ok_or_else(ApiError::not_found)?;
     let pin = context.dvr.pins().into_iter().find(|pin| pin.id == id).ok_or_else(|| {
-        let message = "There is no clip of this id. GET /api/v1/pins lists the protected ranges.";
+        let message = "No clip has this id. GET /api/v1/pins lists the protected ranges.";
         ApiError::new(StatusCode::NOT_FOUND, "clip_unknown", message)
     })?;
     let seconds = Seconds::read(uri.query().unwrap_or_default());

@@ -157,8 +157,7 @@ fn nothing(
                 StatusCode::NOT_FOUND,
                 "not_recorded",
                 format!(
-                    "Stream '{stream}' is not recorded. What comes now is at \
-                     /live/{stream}/index.m3u8"
+                    "Stream '{stream}' is not recorded. The live stream is at /live/{stream}/index.m3u8"
                 ),
             ),
             Some(_) => ApiError::unavailable(
@@ -188,8 +187,7 @@ fn why_nothing(
     let from = |at: WallTime| format!("/vod/{stream}/index.m3u8?start={}", at.to_rfc3339());
     if start > now {
         let text = format!(
-            "The range begins in the future; now it is {}. What comes now is at \
-             /live/{stream}/dvr.m3u8",
+            "The range begins in the future; it is {} now. The live stream is at /live/{stream}/dvr.m3u8",
             now.to_rfc3339()
         );
         return ("range_in_future", text);

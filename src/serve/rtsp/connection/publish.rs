@@ -87,7 +87,7 @@ impl Connection {
     fn published(&mut self, done: Result<(), PushError>) {
         if let Err(why) = done {
             self.record.pause(why);
-            self.end = Some("the publisher cannot go on");
+            self.end = Some("the publisher cannot continue");
         }
     }
 }

@@ -152,7 +152,7 @@ impl Connection {
             None => {}
             Some(PendingReply::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
             Some(PendingReply::Past { .. } | PendingReply::Replay { .. }) => {
-                let text = "the disk has not told in time; try again".to_owned();
+                let text = "the disk did not answer in time; try again".to_owned();
                 self.refuse(now, Refusal::NotReady(text));
             }
             Some(PendingReply::FirstUnit { .. }) => {
@@ -175,7 +175,7 @@ fn not_ready(outlet: &StreamOutputs) -> Refusal {
             format!("the stream is offline: {reason}")
         }
         StreamState::Starting | StreamState::Live => {
-            "nothing has come of this stream yet".to_owned()
+            "nothing of this stream has arrived yet".to_owned()
         }
     })
 }

@@ -143,7 +143,7 @@ impl AuthState {
                 return Ok(Admitted::As(None));
             }
             Access::ThisComputer => {
-                return forbidden("there is no account, so only this computer may read");
+                return forbidden("there is no account, so only this computer may connect");
             }
             Access::Accounts(_) => {}
         }
@@ -258,7 +258,7 @@ impl AuthState {
         match lack {
             Lack::Proof { stale } => self.challenge(now, rules, basic, *stale),
             Lack::Patience { secs } => {
-                let text = format!("too many wrong passwords; the next is looked at in {secs} s");
+                let text = format!("too many wrong passwords; try again in {secs} s");
                 Reply::refuse(StatusCode::ServiceUnavailable, &text)
                     .header(headers::RETRY_AFTER, secs.to_string())
             }

@@ -136,7 +136,7 @@ impl Session {
         let begun = asking.session.is_some();
         match self.auth.admit(now, asking)? {
             Admitted::As(user) if begun && user != self.owner => {
-                let text = "the session is somebody else's";
+                let text = "the session belongs to another client";
                 Err(Box::new(Reply::refuse(StatusCode::SessionNotFound, text)))
             }
             Admitted::As(user) => {
