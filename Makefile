@@ -27,7 +27,7 @@ PREFIX ?= $(HOME)/.local
 PROGRAM ?= target/release/holdfast
 
 # g++ and nasm build the H.264 library, libclang reads the kernel's V4L2 header; the rest is Rust.
-BUILD_PACKAGES := ca-certificates g++ nasm libclang1-14 libclang-common-14-dev linux-libc-dev
+BUILD_PACKAGES := ca-certificates g++ nasm python3 libclang1-14 libclang-common-14-dev linux-libc-dev
 # The real peers of the tests: a camera server, readers, a browser.
 TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-tools gstreamer1.0-rtsp gstreamer1.0-plugins-base gstreamer1.0-plugins-good \

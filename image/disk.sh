@@ -37,6 +37,7 @@ data_id=0401dfa5-0000-4000-8000-0000000000d4
 mke2fs -q -t ext4 -b 4096 -m 1 -L data -U $data_id -E "hash_seed=$data_id,root_owner=0:0" \
     "$work/in/data.ext4" "$(partition_mib data)M"
 
+cp -p "$work"/boot/* "$work/in/"
 files=$(cd "$work/boot" && printf '"%s", ' ./* | sed 's/, $//; s,\./,,g')
 id=0401dfa5-0000-4000-8000-00000000000
 root_type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE # root of arm64, so that repart sees one data partition

@@ -58,6 +58,8 @@ FACTS
 sed -i -e '/^\(IMAGE_ID\|IMAGE_VERSION\)=/d' "$root/usr/lib/os-release"
 printf 'IMAGE_ID=%s\nIMAGE_VERSION=%s\n' "$COMPATIBLE" "$version" >>"$root/usr/lib/os-release"
 : >"$root/etc/machine-id"
+# /etc is as this image has it: no caches are made anew at each boot.
+: >"$root/etc/.updated"
 echo holdfast >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"

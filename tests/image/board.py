@@ -36,8 +36,10 @@ class Board:
     def __init__(self, image, directory="board/virtual/arm64", disk_mib=4096, loader=None):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="board."))
         self.disk = self.work / "disk.qcow2"
+        self.write_log = None
         self.directory, self.loader = TREE / directory, loader or f"{image}.u-boot.bin"
         self.extra = []
+        self.dtb = None
         run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", pathlib.Path(image).resolve(), self.disk)
         run("qemu-img", "resize", "-q", self.disk, f"{disk_mib}M")
         self.http_port, self.rtsp_port = free_port(), free_port()
@@ -50,21 +52,37 @@ class Board:
         text = (self.directory / "firmware").read_text()
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         words = [word for line in lines for word in shlex.split(line)]
-        places = {"U_BOOT": str(self.loader), "DISK": str(self.disk), "FORMAT": "qcow2"}
-        return [re.sub("U_BOOT|DISK|FORMAT", lambda found: places[found[0]], word) for word in words]
+        places = {"U_BOOT": str(self.loader), "DTB": str(self.dtb), "DISK": str(self.disk), "FORMAT": "qcow2"}
+        words = [re.sub("U_BOOT|DTB|DISK|FORMAT", lambda found: places[found[0]], word) for word in words]
+        if self.write_log is None:
+            return words
+        # Every write to the disk goes into a log as well (dm-log-writes), in its order.
+        self.write_log.write_bytes(b"")
+        at = words.index(f"if=none,id=disk,format=qcow2,file={self.disk}")
+        words[at - 1 : at + 1] = [
+            *("-blockdev", f"driver=file,node-name=log,filename={self.write_log}"),
+            *("-blockdev", f"driver=qcow2,node-name=under,file.driver=file,file.filename={self.disk}"),
+            *("-blockdev", "driver=blklogwrites,node-name=disk,file=under,log=log,log-sector-size=512"),
+        ]
+        return words
 
     def power_on(self):
         """Switches it on; the console begins anew."""
         self.console.write_bytes(b"")
-        forward = f"hostfwd=tcp:127.0.0.1:{self.http_port}-:80,hostfwd=tcp:127.0.0.1:{self.rtsp_port}-:8554"
         command = ["nice", "-n", "10", "qemu-system-aarch64", *self.arguments(), "-display", "none", "-monitor", "none"]
-        command += ["-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
         command += ["-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console"]
-        command += ["-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={self.work}/agent,server=on,wait=off"]
-        command += ["-device", "virtserialport,chardev=agent,name=agent", *self.extra]
+        if self.directory.name == "arm64":
+            command += self.virtio()
         self.switched_on = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*command, *self.extra], stdin=subprocess.DEVNULL)
         self.agent = None
+
+    def virtio(self):
+        """A network to this machine, and the port of the hands inside."""
+        forward = f"hostfwd=tcp:127.0.0.1:{self.http_port}-:80,hostfwd=tcp:127.0.0.1:{self.rtsp_port}-:8554"
+        network = ["-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        port = ["-chardev", f"socket,id=agent,path={self.work}/agent,server=on,wait=off"]
+        return [*network, "-device", "virtio-serial-pci", *port, "-device", "virtserialport,chardev=agent,name=agent"]
 
     def cut_power(self):
         """Takes the power away, in the middle of whatever it does."""
