@@ -57,7 +57,7 @@ image disk.img {
 CFG
 # mtools writes the time of now into directories unless it is told another.
 TZ=UTC genimage --config "$work/genimage.cfg" --rootpath "$work/empty" --inputpath "$work/in" \
-    --outputpath "$work/out" --tmppath "$work/tmp/genimage" --loglevel 1
+    --outputpath "$work/out" --tmppath "$work/tmp/genimage" --loglevel 0
 mv "$work/out/disk.img" "$out"
 cp "$loader" "$out.u-boot.bin"
 echo "$out: $(($(stat -c %s "$out") >> 20)) MiB"

@@ -149,7 +149,7 @@ def record(directory, work):
         guest.power_on()
         guest.run(f"{well}; mkdir -p /run/stick && mount -o ro /dev/vdb /run/stick && rauc install /run/stick/test-b.raucb", seconds=3000)
         guest.run("systemctl --no-block reboot")
-        guest.says("holdfast: slot B ")
+        guest.says(r"holdfast: slot B \(")
         guest.agent = None
         guest.run(well, seconds=1500)
         guest.run("systemctl --no-block poweroff")
