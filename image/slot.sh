@@ -14,7 +14,8 @@ cd "$here/.."
 board_facts "$1"
 out=$2
 root_made=$(image/root.sh)
-deb=${DEB:-$(ls target/deb/holdfast_*_arm64.deb)}
+deb=${DEB:-$(find target/deb -name 'holdfast_*_arm64.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)}
+[ -e "$deb" ] || { echo "image: no package in target/deb; make deb-arm64 makes it" >&2; exit 1; }
 version=${VERSION:-$(dpkg-deb -f "$deb" Version)}
 minimum=${MINIMUM:-0.1.0}
 keys=${KEYS:-target/image/keys}
@@ -64,7 +65,7 @@ echo holdfast >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 [ -z "${EXTRA:-}" ] || cp -a --no-preserve=ownership "$EXTRA/." "$root/"
-systemd-sysusers --root="$root" >/dev/null
+systemd-sysusers --root="$root" 2>&1 | grep -v 'Conflict with earlier\|^Creating' || true
 chown root:880 "$root/etc/holdfast" "$root/etc/holdfast/holdfast.toml"
 chmod 0750 "$root/etc/holdfast"
 chmod 0640 "$root/etc/holdfast/holdfast.toml"

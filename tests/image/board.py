@@ -50,6 +50,7 @@ class Board:
         self.process, self.console = None, self.work / "console"
         self.switched_on = 0.0
         self.asked = 0
+        self.cookie = ""
 
     def arguments(self):
         """qemu's arguments, from the board's own file."""
@@ -119,16 +120,42 @@ class Board:
         match = self.until(f"console: {pattern}", lambda: re.search(pattern, self.said()[after:]), seconds)
         return after + match.end()
 
-    def get(self, path):
-        """The JSON at `path`; None while nobody answers."""
+    def ask(self, path, body=None):
+        """Status, JSON and headers of an answer; None while nobody answers."""
+        origin = f"http://127.0.0.1:{self.http_port}"
+        headers = {"Cookie": self.cookie, "Origin": origin, "X-Holdfast-CSRF": "1", "Content-Type": "application/json"}
+        request = urllib.request.Request(origin + path, None if body is None else json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer), answer.headers
         except urllib.error.HTTPError as refused:
-            refused.close()
-            return None
+            with refused:
+                return refused.code, None, refused.headers
         except (OSError, ValueError):
             return None
+
+    def get(self, path):
+        """The JSON at `path`; None while nobody answers. Claims the box, or signs in, when that is asked for."""
+        answer = self.ask(path)
+        if answer and answer[0] in (401, 403) and self.enter():
+            answer = self.ask(path)
+        return answer[1] if answer else None
+
+    def enter(self):
+        """Claims the box with the code on its console, or signs in; whether that went well."""
+        claim = self.ask("/api/v1/claim")
+        if not claim or claim[0] != 200:
+            return False
+        who = {"name": "installer", "password": "image test only, not a secret"}
+        if claim[1]["state"] == "claimed":
+            answer = self.ask("/api/v1/session", who)
+        else:
+            code = re.search(r"^  ([0-9A-Z]{4}-[0-9A-Z]{4})\r?$", self.said(), re.M)
+            answer = code and self.ask("/api/v1/claim", {**who, "code": code[1]})
+        if not answer or answer[0] not in (200, 201):
+            return False
+        self.cookie = answer[2]["Set-Cookie"].split(";")[0]
+        return True
 
     def durable_until(self, stream="bench"):
         """The end of what is durable of a stream, or None."""
