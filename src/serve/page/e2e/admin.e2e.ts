@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { violations } from './axe';
 import { close, launch, type Opened } from './browser';
 import { FakeBox, PASSWORD } from './fake-box';
-import { button, field, fits, GATE, heading, openOn as openPage, LOOKS, shot } from './fake-net';
+import { GATE, LOOKS, openOn as openPage } from './fake-net';
+import { button, field, fits, heading, shot } from './forms';
 
 let browser: Browser;
 let opened: Opened;

@@ -1,12 +1,9 @@
 // Puts a box in memory behind the network of a page.
 //
-// Owns: the routes, and what tests of forms have in common. The page itself, and media, come from
-// the real daemon.
+// Owns: the routes. The page itself, and media, come from the real daemon.
 
-import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
-import { expect } from 'vitest';
-import { open, type Opened, RESULTS } from './browser';
+import type { Browser, Page } from 'playwright-core';
+import { open, type Opened } from './browser';
 import type { FakeBox } from './fake-box';
 
 /** A desk and a phone; each colour scheme once. */
@@ -32,33 +29,6 @@ export function openOn(
 ): Promise<Opened> {
   const prepare = (page: Page) => answerFrom(page, box);
   return open(browser, { reducedMotion: 'reduce', ...options, prepare });
-}
-
-export function button(page: Page, name: string): Locator {
-  return page.getByRole('button', { name, exact: true });
-}
-
-export function field(page: Page, name: string): Locator {
-  return page.getByLabel(name, { exact: true });
-}
-
-export function heading(page: Page, name: string): Locator {
-  return page.getByRole('heading', { name, exact: true });
-}
-
-/** Keeps a picture of the page for people to look at. */
-export function shot(page: Page, name: string): Promise<Buffer> {
-  const width = page.viewportSize()?.width ?? 0;
-  return page.screenshot({ path: join(RESULTS, `${name}-${width}.png`), fullPage: true });
-}
-
-/** Holds the page to the width of the screen. */
-export async function fits(page: Page): Promise<void> {
-  const [wide, screen] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    innerWidth,
-  ]);
-  expect(wide).toBeLessThanOrEqual(screen ?? 0);
 }
 
 /** Answers the page's requests to the API out of `box`. */

@@ -100,3 +100,14 @@ test('reads recordings and leaves out what has no times', () => {
     marks: [],
   });
 });
+
+test('streams have titles, and come in their order', () => {
+  const list = [
+    { ...STREAM, name: 'a' },
+    { ...STREAM, name: 'b', title: 'Back door', order: 2 },
+    { ...STREAM, name: 'c', order: 1 },
+    { ...STREAM, name: 'd' },
+  ];
+  const read = readStreams({ streams: list }) ?? [];
+  expect(read.map(({ title }) => title)).toEqual(['c', 'Back door', 'a', 'd']);
+});

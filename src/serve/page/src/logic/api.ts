@@ -31,7 +31,10 @@ export interface RecordingStatus {
 }
 
 export interface StreamInfo {
+  /** Its part of addresses. */
   readonly name: string;
+  /** What people call it; its name where nobody said. */
+  readonly title: string;
   readonly state: StreamState;
   readonly reason: string | null;
   readonly since: string | null;
@@ -107,7 +110,12 @@ export interface Recordings {
 export function readStreams(value: unknown): StreamInfo[] | null {
   const streams = record(value)?.['streams'];
   if (!Array.isArray(streams)) return null;
-  return streams.map(stream).filter((one) => one !== null);
+  // The sort is stable: what has no place keeps the box's order, behind what has one.
+  return streams
+    .map((one) => ({ order: number(record(one)?.['order']) ?? Infinity, stream: stream(one) }))
+    .sort((a, b) => (a.order === b.order ? 0 : a.order - b.order))
+    .map((one) => one.stream)
+    .filter((one) => one !== null);
 }
 
 /** Reads `GET /api/v1/health`; null when the answer is something else. */
@@ -144,6 +152,7 @@ function stream(value: unknown): StreamInfo | null {
   const urls = record(fields['urls']);
   return {
     name,
+    title: string(fields['title']) ?? name,
     state: oneOf(fields['state'], ['live', 'starting', 'offline'] as const) ?? 'offline',
     reason: string(fields['reason']),
     since: string(fields['since']),

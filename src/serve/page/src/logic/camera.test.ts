@@ -58,8 +58,16 @@ test('an address suggests a name', () => {
 });
 
 test('a camera without credentials has none, and recording is on unless it is switched off', () => {
-  const form = { name: 'gate', url: 'rtsp://g/', username: '', password: '', record: true };
+  const form = {
+    name: 'gate',
+    title: '',
+    url: 'rtsp://g/',
+    username: '',
+    password: '',
+    record: true,
+  };
   expect(sectionOf(form)).toEqual({ source: { kind: 'rtsp_pull', url: 'rtsp://g/' } });
+  expect(sectionOf({ ...form, title: 'Gate' })).toMatchObject({ title: 'Gate' });
   expect(sectionOf({ ...form, username: 'v', password: 's', record: false })).toEqual({
     source: { kind: 'rtsp_pull', url: 'rtsp://g/', username: 'v', password: 's' },
     record: false,

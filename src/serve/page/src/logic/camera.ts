@@ -21,6 +21,8 @@ export interface Trial {
 /** What is typed about a camera. */
 export interface CameraForm {
   readonly name: string;
+  /** What people call it; empty for its name. */
+  readonly title: string;
   readonly url: string;
   readonly username: string;
   readonly password: string;
@@ -78,6 +80,7 @@ export function suggestName(address: string): string {
 
 /** The section of the configuration for a camera. */
 export function sectionOf({
+  title,
   url,
   username,
   password,
@@ -85,7 +88,8 @@ export function sectionOf({
 }: CameraForm): Record<string, unknown> {
   const credentials = username === '' ? {} : { username, password };
   const source = { kind: 'rtsp_pull', url, ...credentials };
-  return record ? { source } : { source, record: false };
+  const named = title === '' ? {} : { title };
+  return record ? { ...named, source } : { ...named, source, record: false };
 }
 
 function parsed(address: string): URL | null {

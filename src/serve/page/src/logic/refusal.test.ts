@@ -26,6 +26,7 @@ test('anything else is a refusal too', () => {
       message: 'The box answered with error 502.',
       faults: [],
       retry_secs: null,
+      paste: null,
     });
 });
 

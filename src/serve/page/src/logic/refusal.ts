@@ -22,6 +22,8 @@ export interface Refusal {
   readonly faults: readonly Fault[];
   /** When another attempt is worth it, in seconds from now; null when the box does not say. */
   readonly retry_secs: number | null;
+  /** What to add to the configuration by hand, where the box cannot write it. */
+  readonly paste: string | null;
 }
 
 /** A box that is shut for longer says so again when it is asked again. */
@@ -39,6 +41,7 @@ export function readRefusal(value: unknown, status: number, retry_after: string 
       .map(fault)
       .filter((one) => one !== null),
     retry_secs: secs === null ? null : Math.min(RETRY_SECS_MAX, Math.max(1, Math.ceil(secs))),
+    paste: string(error?.['paste']),
   };
 }
 

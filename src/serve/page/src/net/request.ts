@@ -15,6 +15,7 @@ const SILENT: Refusal = {
   message: 'The box did not answer. Try again.',
   faults: [],
   retry_secs: null,
+  paste: null,
 };
 
 export type ChangeMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE';

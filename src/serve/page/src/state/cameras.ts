@@ -61,4 +61,5 @@ const STRANGE: Refusal = {
   message: 'This page does not understand the answer of the box; reload the page.',
   faults: [],
   retry_secs: null,
+  paste: null,
 };

@@ -16,7 +16,7 @@ export function Announcer() {
     const states = new Map(all.map((one) => [one.name, one.state as string]));
     const changed = all.filter((one) => announced.current?.get(one.name) !== one.state);
     if (announced.current !== null && changed.length > 0) {
-      const words = changed.map((one) => `${one.name}: ${stateWords(one)}`).join('. ');
+      const words = changed.map((one) => `${one.title}: ${stateWords(one)}`).join('. ');
       setText(plain(words, now_ms.peek()));
     }
     announced.current = states;

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { LIVE_TILES_MAX } from '../logic/mode';
 import { live_count, outage, streams } from '../state/box';
 import { selectedStream, selectedView, timelineLocation, type View } from '../state/route';
-import { account, claimable, door, inside, rights } from '../state/session';
+import { account, claimable, type Door, door, inside, rights } from '../state/session';
 import { Announcer } from './announcer';
 import { Card } from './card';
 import { Claim } from './door/claim';
@@ -22,12 +22,12 @@ export function App() {
   const name = selectedStream.value;
   const count = streams.value?.length ?? 0;
   useFocusOn(name);
+  useFocusInside(door.value, selectedView.value);
+  const shown = streams.value?.find((one) => one.name === name)?.title ?? name;
+  const title = titleOf(shown, selectedView.value, `${live_count.value} of ${count} online`);
   useEffect(() => {
-    if (!inside.value) document.title = 'Holdfast';
-    else if (timelineLocation() === null)
-      document.title =
-        name === null ? `Holdfast – ${live_count.value} of ${count} online` : `${name} – Holdfast`;
-  }, [name, count, live_count.value, inside.value]);
+    if (title !== null) document.title = title;
+  }, [title]);
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -43,6 +43,36 @@ export function App() {
       <Announcer />
     </>
   );
+}
+
+const VIEW_NAMES: Record<View, string> = {
+  claim: 'Claim',
+  password: 'Change password',
+  people: 'People',
+  'add-camera': 'Add camera',
+};
+
+/** The title of the place; null where the place sets it itself. */
+function titleOf(name: string | null, view: View | null, counts: string): string | null {
+  if (!inside.value) return 'Holdfast';
+  if (view !== null) return `${VIEW_NAMES[view]} – Holdfast`;
+  if (timelineLocation() !== null) return null;
+  return name === null ? `Holdfast – ${counts}` : `${name} – Holdfast`;
+}
+
+/** After a log-in, or when a view was opened or left, what is read next is what is there now. */
+function useFocusInside(now: Door, view: View | null): void {
+  const before = useRef({ door: now, view });
+  useEffect(() => {
+    // Whoever opens the page begins at its top.
+    const opened = before.current.door === 'asking' || before.current.door === now;
+    const entered = !opened && inside.peek();
+    const moved = view !== before.current.view;
+    before.current = { door: now, view };
+    const main = document.getElementById('main');
+    // A form that was opened with the view has put the focus into itself.
+    if ((entered || moved) && !main?.contains(document.activeElement)) main?.focus();
+  }, [now, view]);
 }
 
 /** After a stream was opened or left, the focus is where the eye is: on its name, or its tile. */

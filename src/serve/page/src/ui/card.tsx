@@ -16,7 +16,7 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
     <article
       class="card"
       data-stream={stream.name}
-      aria-label={stream.name}
+      aria-label={stream.title}
       onMouseEnter={() => setPointed(true)}
       onMouseLeave={() => setPointed(false)}
       onFocusIn={() => setPointed(true)}
@@ -24,12 +24,12 @@ export function Card({ stream, crowded }: { stream: StreamInfo; crowded: number 
     >
       <div class="bar">
         <h2>
-          <a href={streamAddress(stream.name)}>{stream.name}</a>
+          <a href={streamAddress(stream.name)}>{stream.title}</a>
         </h2>
         <ModeLine tile={view.tile} />
       </div>
       <a class="enlarge" href={streamAddress(stream.name)}>
-        <span class="hidden">Enlarge {stream.name}</span>
+        <span class="hidden">Enlarge {stream.title}</span>
         <Picture stream={stream} view={view} />
       </a>
       <div class="about">

@@ -31,7 +31,7 @@ export function Detail({ stream }: { stream: StreamInfo }) {
           <Icon name="back" /> All streams
         </a>
         <h1 id="detail-name" tabIndex={-1}>
-          {stream.name}
+          {stream.title}
         </h1>
         <ModeLine tile={view.tile} />
         {stream.recording !== null && rights.value.past && (

@@ -65,7 +65,7 @@ function Form({ streams, report }: { streams: readonly StreamInfo[]; report: Rep
       <form onSubmit={(event) => void submit(event)}>
         <fieldset>
           <legend>Streams</legend>
-          {streams.map(({ name, recording }) => (
+          {streams.map(({ name, title, recording }) => (
             <label key={name}>
               <input
                 type="checkbox"
@@ -73,7 +73,7 @@ function Form({ streams, report }: { streams: readonly StreamInfo[]; report: Rep
                 value={name}
                 defaultChecked={(recording?.bytes ?? 0) > 0}
               />{' '}
-              {name}
+              {title}
             </label>
           ))}
         </fieldset>

@@ -51,8 +51,8 @@ function EncodingFacts({ encoding }: { encoding: Encoding | null }) {
 export function Addresses({ stream }: { stream: StreamInfo }) {
   return (
     <div class="addresses">
-      <Address label="RTSP" stream={stream.name} url={stream.urls.rtsp} />
-      <Address label="HLS" stream={stream.name} url={boxUrl(stream.urls.hls).href} />
+      <Address label="RTSP" stream={stream.title} url={stream.urls.rtsp} />
+      <Address label="HLS" stream={stream.title} url={boxUrl(stream.urls.hls).href} />
     </div>
   );
 }

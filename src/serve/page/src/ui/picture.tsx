@@ -64,8 +64,8 @@ export function Picture({ stream, view }: PictureProps) {
       data-surface={surface}
       data-frozen={(tile?.frozen_secs.value ?? null) !== null}
     >
-      <video ref={view.video} muted playsInline aria-label={`Live picture of ${stream.name}`} />
-      <img ref={view.image} alt={surface === 'image' ? `Latest picture of ${stream.name}` : ''} />
+      <video ref={view.video} muted playsInline aria-label={`Live picture of ${stream.title}`} />
+      <img ref={view.image} alt={surface === 'image' ? `Latest picture of ${stream.title}` : ''} />
       {tile !== null && <Overlay stream={stream} tile={tile} />}
     </div>
   );

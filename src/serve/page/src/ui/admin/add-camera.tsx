@@ -13,10 +13,18 @@ import { streams } from '../../state/box';
 import { addCamera, tryCamera } from '../../state/cameras';
 import { streamAddress } from '../../state/route';
 import { Field, PasswordField, Refused, Submit, useFirstField } from '../door/field';
+import { Secure } from '../door/secure';
 import { Found } from './found';
 import '../../style/admin.css';
 
-const EMPTY: CameraForm = { name: '', url: '', username: '', password: '', record: true };
+const EMPTY: CameraForm = {
+  name: '',
+  title: '',
+  url: '',
+  username: '',
+  password: '',
+  record: true,
+};
 
 /** Whether what is shown as found is of what is typed. */
 function sameSource(a: CameraForm | null, b: CameraForm): boolean {
@@ -70,6 +78,7 @@ export function AddCamera() {
           <Save form={form} change={change} />
         </>
       )}
+      <Secure />
     </section>
   );
 }
@@ -167,7 +176,7 @@ function Save({ form, change }: SaveProps) {
     setChecked(true);
     if (busy || fault() !== null) return;
     setBusy(true);
-    const refused = await addCamera(form);
+    const refused = await addCamera({ ...form, title: form.title.trim() });
     setBusy(false);
     setRefusal(refused);
     if (refused === null) location.assign(streamAddress(form.name));
@@ -188,6 +197,14 @@ function Save({ form, change }: SaveProps) {
           required: true,
           maxLength: 32,
         }}
+      />
+      <Field
+        label="Title"
+        name="title"
+        value={form.title}
+        onValue={(title) => change({ title })}
+        hint="What people call it. Leave it empty to show the name."
+        input={{ autocomplete: 'off', maxLength: 64 }}
       />
       <label class="check">
         <input

@@ -39,6 +39,7 @@ export function GrantFields({ value, onValue }: GrantFieldsProps) {
 function Seen({ value, onValue, name }: GrantFieldsProps & { name: string }) {
   const all = value.streams === '*';
   const chosen = value.streams === '*' ? [] : value.streams;
+  const titles = new Map(streams.value?.map((one) => [one.name, one.title]));
   // One that the account may see and that is away at the moment stays in the list.
   const names = [...new Set([...(streams.value ?? []).map((one) => one.name), ...chosen])];
   const toggle = (stream: string) => {
@@ -76,7 +77,7 @@ function Seen({ value, onValue, name }: GrantFieldsProps & { name: string }) {
               checked={chosen.includes(stream)}
               onChange={() => toggle(stream)}
             />
-            {stream}
+            {titles.get(stream) ?? stream}
           </label>
         ))}
       <label>

@@ -13,6 +13,7 @@ import {
 } from '../../state/people';
 import { account } from '../../state/session';
 import { Field, PasswordField, Refused, Submit } from '../door/field';
+import { Secure } from '../door/secure';
 import { GrantFields } from './grant';
 import '../../style/admin.css';
 
@@ -35,6 +36,7 @@ export function People() {
         </ul>
       )}
       <AddPerson />
+      <Secure />
     </section>
   );
 }

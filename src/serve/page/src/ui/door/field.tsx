@@ -100,6 +100,8 @@ export function PasswordField({ autocomplete, optional = false, ...field }: Pass
 
 /** Codes of refusals that are about one field, where they are shown. */
 const AT_FIELD = ['wrong_code', 'name_wrong', 'password_weak'];
+/** Paths of faults that have a field here. */
+const WITH_FIELD = ['code', 'name', 'password', 'old', 'new'];
 
 /** Why the box refused a form; what is about one field is said at the field. */
 export function Refused({
@@ -110,6 +112,7 @@ export function Refused({
   extra?: string | null;
 }) {
   const words = AT_FIELD.includes(refusal?.code ?? '') ? null : (refusal?.message ?? extra);
+  const faults = (refusal?.faults ?? []).filter(({ path }) => !WITH_FIELD.includes(path));
   return (
     <div role="alert">
       {words !== null && (
@@ -117,8 +120,18 @@ export function Refused({
           <Icon name="warn" />
           <span>
             <Prose text={words} />
+            {faults.map(({ path, text }) => (
+              <span key={path} class="part">
+                <code>{path}</code> <Prose text={text} />
+              </span>
+            ))}
           </span>
         </p>
+      )}
+      {refusal?.paste && (
+        <pre tabIndex={0} aria-label="What to add to the file">
+          {refusal.paste}
+        </pre>
       )}
     </div>
   );

@@ -5,6 +5,7 @@ import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
 import { account, changePassword } from '../../state/session';
 import { homeAddress } from '../../state/route';
+import { Secure } from './secure';
 import { PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
 
 export function Password() {
@@ -83,6 +84,7 @@ export function Password() {
       <p>
         <a href={homeAddress()}>Show all streams</a>
       </p>
+      <Secure />
     </section>
   );
 }

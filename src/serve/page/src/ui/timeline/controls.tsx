@@ -54,8 +54,8 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
   return (
     <div class="player-controls">
       <Playback player={player} actions={actions} />
-      <TimeRuler {...ruler} label={`Day of ${stream.name}`} span={day} inner={span} />
-      <TimeRuler {...ruler} label={`Time of ${stream.name}`} span={span} onSpan={setSpan} />
+      <TimeRuler {...ruler} label={`Day of ${stream.title}`} span={day} inner={span} />
+      <TimeRuler {...ruler} label={`Time of ${stream.title}`} span={span} onSpan={setSpan} />
       <div class="row">
         <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
         {rights.value.exports && <Clip stream={stream} selection={selection} actions={actions} />}

@@ -39,7 +39,7 @@ export function TimelinePlayer({ stream, recordings, start_ms }: TimelinePlayerP
     <>
       <div class="stage">
         <div class="picture">
-          <video ref={video} muted playsInline aria-label={`Recording of ${stream.name}`} />
+          <video ref={video} muted playsInline aria-label={`Recording of ${stream.title}`} />
           {player !== null && player.stills_only.value !== null && (
             <Still name={stream.name} player={player} />
           )}

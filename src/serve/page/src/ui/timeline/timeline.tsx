@@ -41,15 +41,15 @@ function StreamTimeline({ stream, recorded, ms }: StreamTimelineProps) {
   if (start_ms.current === null && recordings !== null)
     start_ms.current = ms ?? (newest_ms === null ? null : newest_ms - NEWEST_MS);
   useEffect(() => {
-    document.title = `${stream.name} recordings – Holdfast`;
-  }, [stream.name]);
+    document.title = `${stream.title} recordings – Holdfast`;
+  }, [stream.title]);
   return (
     <article class="timeline" aria-labelledby="timeline-name">
       <div class="top">
         <a class="button" href={streamAddress(stream.name)}>
           <Icon name="play" /> Live view
         </a>
-        <h1 id="timeline-name">{stream.name} recordings</h1>
+        <h1 id="timeline-name">{stream.title} recordings</h1>
         {recorded.length > 1 && <CameraPicker stream={stream} recorded={recorded} />}
       </div>
       {recordings !== null && start_ms.current !== null ? (
@@ -79,7 +79,9 @@ function CameraPicker({ stream, recorded }: PickerProps) {
         }}
       >
         {recorded.map((one) => (
-          <option key={one.name}>{one.name}</option>
+          <option key={one.name} value={one.name}>
+            {one.title}
+          </option>
         ))}
       </select>
     </label>
