@@ -65,6 +65,7 @@ use crate::base::limits::{
     SHRINK_ANSWER_TIME_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_QUEUE_LEN_MAX,
 };
 use crate::base::name::StreamName;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::supervise::Heartbeat;
 use crate::wire::mp4::Fragment;
@@ -134,7 +135,7 @@ impl Dvr {
         let open_index = Box::new(IndexHandle::open);
         let (dvr, storage, indexer, journal) =
             Self::parts(disk, boot, config, clock, heartbeat, open_index);
-        *dvr.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
+        *lock(&dvr.threads.ended) = Some(ended);
         // Each holds a sender: `ended` hears of the last one's end by its disconnection.
         let (other, third) = (end.clone(), end.clone());
         spawn("dvr-index", move || {
@@ -353,8 +354,7 @@ impl Dvr {
     pub fn close(&self, limit: Duration) -> bool {
         self.shared.closing.store(true, Relaxed);
         let _ = self.commands.try_send(WriterCommand::Wake);
-        let ended =
-            self.threads.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let ended = lock(&self.threads.ended).take();
         ended.is_none_or(|ended| {
             ended.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
         })

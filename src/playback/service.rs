@@ -15,6 +15,7 @@ use super::session::PlaybackSession;
 use super::unpack::Unpacker;
 use crate::base::limits::REPLAY_SESSIONS_MAX;
 use crate::base::name::StreamName;
+use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::dvr::{Direction, Dvr};
 use crate::media::Tracks;
@@ -47,7 +48,7 @@ impl Playback {
     /// recorded: they are kept from then on.
     #[must_use]
     pub fn hls(&self, stream: &StreamName, clock: &SharedClock) -> Arc<RecordedHls> {
-        let mut all = self.hls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = lock(&self.hls);
         let new = || Arc::new(RecordedHls::new(self.dvr.footage(stream), Arc::clone(clock)));
         Arc::clone(all.entry(stream.clone()).or_insert_with(new))
     }

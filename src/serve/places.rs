@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -26,6 +26,7 @@ use crate::base::limits::{
     PLACES_UNPROVEN_PER_NETWORK_MAX, PROOF_TIME_MAX,
 };
 use crate::base::network::network_of;
+use crate::base::sync::lock;
 
 /// The places of all connections; clones share them.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Takes a place for a connection from `peer`; `proven` when it needs no account. An unproven

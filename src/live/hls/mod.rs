@@ -29,6 +29,7 @@ pub use waiting::Directives;
 use crate::base::Stop;
 use crate::base::limits::{HLS_FIRST_ANSWER_TIME_MAX, HLS_SUB_WAIT_MAX, HLS_WAITERS_MAX};
 use crate::base::meter::Meter;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
 use crate::dvr::Footage;
 use crate::media::TrackId;
@@ -97,11 +98,11 @@ impl LiveList {
 
 impl HlsShared {
     fn list(&self) -> MutexGuard<'_, LiveList> {
-        self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.list)
     }
 
     fn readers(&self) -> MutexGuard<'_, Addresses> {
-        self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.readers)
     }
 }
 
@@ -212,7 +213,7 @@ impl Hls {
     }
 
     fn told(&self) -> MutexGuard<'_, Option<Variant>> {
-        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.told)
     }
 
     /// The line of a variant of which nothing is listed yet.

@@ -16,6 +16,7 @@ pub use viewer::{Viewer, ViewerEvent};
 use crate::base::Stop;
 use crate::base::limits::MSE_VIEWERS_MAX;
 use crate::base::meter::Meter;
+use crate::base::sync::lock;
 use crate::stream::{Bus, Stream};
 use crate::supervise::Supervisor;
 
@@ -58,7 +59,7 @@ pub enum MseError {
 
 impl SharedMse {
     fn watched(&self) -> MutexGuard<'_, WindowUse> {
-        self.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.watched)
     }
 }
 

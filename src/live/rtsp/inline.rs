@@ -8,9 +8,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::SharedRtpOutput;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
 
 /// InlineReaders served before other tasks of the same thread get a turn.
@@ -44,7 +45,7 @@ impl std::fmt::Debug for InlineReaders {
 
 impl InlineReaders {
     fn lock(&self) -> MutexGuard<'_, Registered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn register(&self, reader: Arc<dyn InlineReader>) -> u64 {

@@ -16,11 +16,12 @@ mod inline;
 mod packetizer;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::base::limits::{RTSP_LAG_BYTES_MAX, VIEWER_LAG_MAX};
 use crate::base::meter::{Meter, Totals};
+use crate::base::sync::lock;
 use crate::media::TrackId;
 use crate::rtp::RtpUnit;
 use crate::stream::{Allowance, Bounds, Bus, Next, Publisher, Stream, Subscriber};
@@ -51,11 +52,11 @@ struct SharedRtpOutput {
 impl SharedRtpOutput {
     // No code that can panic leaves these two half changed; poisoned, they are as good as before.
     fn packetizer(&self) -> MutexGuard<'_, StreamPacketizer> {
-        self.packetizer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.packetizer)
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Bus<RtpUnit>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

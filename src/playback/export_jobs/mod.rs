@@ -32,7 +32,7 @@ mod worker;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tracing::info;
@@ -46,6 +46,7 @@ use crate::base::device::{DeviceKey, PublicKey, hex};
 use crate::base::limits::EXPORT_JOBS_MAX;
 use crate::base::name::StreamName;
 use crate::base::random;
+use crate::base::sync::lock;
 use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{Disk, Dvr, NewPin, PinError, RealDisk, RingState, Volume};
 use crate::supervise::{Supervisor, TaskSpec};
@@ -210,11 +211,11 @@ fn new_id() -> Result<String, JobError> {
 
 impl Shared {
     fn jobs(&self) -> MutexGuard<'_, Vec<Job>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.jobs)
     }
 
     fn key(&self) -> MutexGuard<'_, Option<Arc<DeviceKey>>> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.key)
     }
 
     /// Whether the ring is in its place and the jobs are known.

@@ -26,6 +26,7 @@ pub use self::segment::{
 };
 use self::sequence::SequenceNumbers;
 use crate::base::limits::HLS_WINDOWS_MAX;
+use crate::base::sync::lock;
 use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{DvrError, Footage};
 use crate::wire::hls::PastKind;
@@ -110,7 +111,7 @@ impl RecordedHls {
     }
 
     fn announced(&self) -> MutexGuard<'_, AnnouncedState> {
-        self.announced.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.announced)
     }
 
     fn back(&self, by: Duration) -> WallTime {

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::warn;
 
 use crate::base::name::StreamName;
+use crate::base::sync::lock;
 use crate::base::time::BootTime;
 use crate::live::hls::Addresses;
 use crate::playback::export::ExportError;
@@ -72,7 +73,7 @@ impl Outcome {
 
 impl ArchiveStats {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamName, Counts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn count(&self, stream: &StreamName, change: impl FnOnce(&mut StreamStats)) {

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::Stop;
 use crate::base::limits::{HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX};
+use crate::base::sync::lock;
 use crate::supervise::Supervisor;
 
 /// The limits on HTTP connections of all listeners. Clones share the counts.
@@ -51,7 +52,7 @@ impl Default for ConnectionLimits {
 
 impl ConnectionLimits {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.by_address)
     }
 
     /// Waits until one more connection may be accepted. Cancel safe.

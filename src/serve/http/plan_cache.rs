@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::limits::{EXPORT_PLAN_KEEP_TIME, EXPORT_PLANS_KEPT_MAX};
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
 use crate::playback::export::ExportPlan;
 
@@ -21,14 +22,14 @@ pub(super) struct PlanCache(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
 impl PlanCache {
     /// The film that the same request was answered with last.
     pub(super) fn get(&self, key: &str, now: BootTime) -> Option<Arc<ExportPlan>> {
-        let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         kept.retain(|(.., used)| now.since(*used) <= EXPORT_PLAN_KEEP_TIME);
         kept.iter().find(|(known, ..)| known == key).map(|(_, film, _)| Arc::clone(film))
     }
 
     /// Keeps it for a while.
     pub(super) fn put(&self, key: String, film: &Arc<ExportPlan>, now: BootTime) {
-        let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         kept.retain(|(known, ..)| *known != key);
         if kept.len() >= EXPORT_PLANS_KEPT_MAX {
             kept.remove(0);

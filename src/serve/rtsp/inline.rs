@@ -4,7 +4,7 @@
 //! handle on its socket. When the socket is full or the stream ends, the connection is woken and
 //! takes its half back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use socket2::Socket;
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use super::play::{PacketSink, Play, PlayNext};
 use super::registry::SessionStats;
 use super::send_queue::SendQueue;
 use super::udp::UdpPair;
+use crate::base::sync::lock;
 use crate::base::time::BootTime;
 use crate::live::rtsp::{InlineReader, PacketReader, Registration};
 use crate::rtp::RtpUnit;
@@ -60,7 +61,7 @@ pub(super) struct InlineHandle {
 
 impl InlineSender {
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::super::places::Place;
 use super::transport::socket::Socket;
 use crate::base::limits::{RTSP_TUNNEL_POSTS_MAX, RTSP_TUNNELS_HALF_OPEN_MAX};
+use crate::base::sync::lock;
 
 /// The tunnels of one door.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,7 @@ pub(super) struct TunnelEntry {
 
 impl TunnelRegistry {
     fn lock(&self) -> MutexGuard<'_, HashMap<TunnelKey, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Opens a tunnel; `None` when there is one of this key, or when too many wait for their

@@ -11,7 +11,7 @@ mod own;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use tracing::info;
 
 use crate::base::fault::{Class, Fault};
+use crate::base::sync::lock;
 
 /// Where the certificate of the configuration lies, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,13 +119,13 @@ impl Tls {
     /// Chooses the certificate of the next [`load`](Self::load): that of the configuration, or
     /// our own.
     pub fn want(&self, config: Option<Config>) {
-        *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        *lock(&self.0.wanted) = config;
     }
 
     /// Reads the certificate anew, making our own if there is none. For connections to come;
     /// an error leaves the one in use.
     pub fn load(&self) -> Result<Fingerprint, TlsError> {
-        let wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = lock(&self.0.wanted).clone();
         let identity = match wanted {
             Some(config) => read(&config)?,
             None => own::find(&self.0.own_dir)?,

@@ -6,6 +6,7 @@ mod journal_state;
 mod status;
 mod stream_log;
 
+use crate::base::sync::lock;
 use crate::dvr::catalogue::geometry::Geometry;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -32,6 +33,30 @@ use crate::dvr::format::seal::{FragmentEntry, Identity};
 /// Sentences about damage that are kept at most.
 const DAMAGE_SENTENCES_MAX: usize = 16;
 
+/// What the journal's thread has yet to write.
+#[derive(Debug, Default)]
+struct JournalInbox {
+    /// Slots and bytes evicted since the last journal entry.
+    evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
+    /// Numbers of segments.
+    numbered: Mutex<BTreeMap<StreamName, SegmentNumber>>,
+    /// Changes of the ring's size.
+    resized: Mutex<Vec<Resize>>,
+    /// Rebuilds of the index.
+    rebuilt: Mutex<Vec<Rebuild>>,
+}
+
+/// What people are shown of the ring beside its state.
+#[derive(Debug, Default)]
+struct Notices {
+    /// Proposals for a smaller ring, with the tokens that accept them.
+    plans: Mutex<VecDeque<(u64, ShrinkPlan)>>,
+    /// Why the ring has less space than configured.
+    short: Mutex<Option<String>>,
+    /// Damage that was found and repaired since the process started.
+    mended: Mutex<Vec<String>>,
+}
+
 /// What the threads share.
 #[derive(Debug)]
 pub(crate) struct DvrState {
@@ -48,19 +73,8 @@ pub(crate) struct DvrState {
     /// Locked before `table` where both are needed.
     facts: Mutex<RingFacts>,
     journal: Mutex<JournalState>,
-    /// Slots and bytes that went since that was last noted.
-    evicted: Mutex<BTreeMap<StreamName, (u64, u64)>>,
-    /// Numbers of segments that are not in the journal yet.
-    numbered: Mutex<BTreeMap<StreamName, SegmentNumber>>,
-    /// Changes of the ring's size that are not in the journal yet.
-    resized: Mutex<Vec<Resize>>,
-    /// Rebuilds of the index of which the journal has not heard yet.
-    rebuilt: Mutex<Vec<Rebuild>>,
-    /// What was told to whoever may agree to a smaller ring, with its tokens.
-    plans: Mutex<VecDeque<(u64, ShrinkPlan)>>,
-    short: Mutex<Option<String>>,
-    /// Damage that was found and mended since the process started, in sentences.
-    mended: Mutex<Vec<String>>,
+    inbox: JournalInbox,
+    notices: Notices,
     /// The age limit is to be looked at now.
     pub(crate) age_due: AtomicBool,
     /// The storage thread has put everything to rest.
@@ -68,11 +82,6 @@ pub(crate) struct DvrState {
     /// Permits to read for players.
     pub(crate) reads: Arc<Semaphore>,
     streams: Mutex<BTreeMap<StreamName, Arc<StreamLog>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What stands under these locks is whole after every statement that changes it.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl DvrState {
@@ -89,13 +98,8 @@ impl DvrState {
             ring: Mutex::new((RingState::Opening, Geometry::default())),
             facts: Mutex::default(),
             journal: Mutex::default(),
-            evicted: Mutex::default(),
-            numbered: Mutex::default(),
-            resized: Mutex::default(),
-            rebuilt: Mutex::default(),
-            plans: Mutex::default(),
-            short: Mutex::default(),
-            mended: Mutex::default(),
+            inbox: JournalInbox::default(),
+            notices: Notices::default(),
             age_due: AtomicBool::new(false),
             storage_ended: AtomicBool::new(false),
             reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
@@ -131,12 +135,12 @@ impl DvrState {
     }
 
     pub(crate) fn evicted(&self) -> MutexGuard<'_, BTreeMap<StreamName, (u64, u64)>> {
-        lock(&self.evicted)
+        lock(&self.inbox.evicted)
     }
 
     /// Numbers of segments that are not in the journal yet.
     pub(crate) fn numbered(&self) -> MutexGuard<'_, BTreeMap<StreamName, SegmentNumber>> {
-        lock(&self.numbered)
+        lock(&self.inbox.numbered)
     }
 
     /// Adds up what a slot held that is given to newer footage.
@@ -148,7 +152,7 @@ impl DvrState {
     }
 
     pub(crate) fn plans(&self) -> MutexGuard<'_, VecDeque<(u64, ShrinkPlan)>> {
-        lock(&self.plans)
+        lock(&self.notices.plans)
     }
 
     /// The ring goes from so many slots to so many.
@@ -159,38 +163,38 @@ impl DvrState {
         to_slots: u32,
     ) {
         let (utc, slot_bytes) = (self.clock.wall(), ring.slot_bytes);
-        lock(&self.resized).push(Resize { utc, from_slots, to_slots, slot_bytes });
+        lock(&self.inbox.resized).push(Resize { utc, from_slots, to_slots, slot_bytes });
     }
 
     /// Changes of the ring's size that are not in the journal yet.
     pub(crate) fn resizes(&self) -> Vec<Resize> {
-        lock(&self.resized).clone()
+        lock(&self.inbox.resized).clone()
     }
 
     /// The first `count` of them are.
     pub(crate) fn resizes_noted(&self, count: usize) {
-        lock(&self.resized).drain(..count);
+        lock(&self.inbox.resized).drain(..count);
     }
 
     /// The index is built again from so many slots.
     pub(crate) fn note_rebuild(&self, slots: usize, why: &str) {
         let (utc, why) = (self.clock.wall(), why.to_owned());
-        lock(&self.rebuilt).push(Rebuild { utc, slots: slots as u64, why });
+        lock(&self.inbox.rebuilt).push(Rebuild { utc, slots: slots as u64, why });
     }
 
     /// Rebuilds of the index since this was last asked.
     pub(crate) fn take_rebuilds(&self) -> Vec<Rebuild> {
-        std::mem::take(&mut *lock(&self.rebuilt))
+        std::mem::take(&mut *lock(&self.inbox.rebuilt))
     }
 
     /// Why the ring has less space than it should; `None` when it has all of it.
     pub(crate) fn set_short(&self, why: Option<String>) {
-        *lock(&self.short) = why;
+        *lock(&self.notices.short) = why;
     }
 
     /// Remembers damage that was mended, for whoever asks how the ring does.
     pub(crate) fn note_damage(&self, sentence: String) {
-        let mut mended = lock(&self.mended);
+        let mut mended = lock(&self.notices.mended);
         if mended.len() < DAMAGE_SENTENCES_MAX && !mended.contains(&sentence) {
             mended.push(sentence);
         }
@@ -286,13 +290,13 @@ impl DvrState {
     }
 
     pub(crate) fn status(&self) -> DvrStatus {
-        let (short, journal) = (lock(&self.short).clone(), self.journal().trouble.clone());
+        let (short, journal) = (lock(&self.notices.short).clone(), self.journal().trouble.clone());
         let streams = self.logs();
         let streams =
             streams.iter().map(|log| (log.name.clone(), self.stream_status(log))).collect();
         let (ring, geometry) = lock(&self.ring).clone();
         let table = self.table();
-        let mut damage = lock(&self.mended).clone();
+        let mut damage = lock(&self.notices.mended).clone();
         damage.extend(table.damage(DAMAGE_SENTENCES_MAX));
         let held = || table.held().map(|(_, held)| held);
         let bad = |view: &&_| {

@@ -15,13 +15,14 @@ mod sender;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwapOption;
 
 use self::sender::GroupSender;
 use crate::base::Stop;
 use crate::base::limits::{MULTICAST_GROUPS_MAX, TRACKS_MAX};
+use crate::base::sync::lock;
 use crate::base::time::BootTime;
 use crate::live::StreamOutputs;
 use crate::media::TrackId;
@@ -144,7 +145,7 @@ impl Multicast {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashMap<GroupKey, ActiveSender>> {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.senders)
     }
 
     /// Notes that a report came from `peer`; strangers are not noted.

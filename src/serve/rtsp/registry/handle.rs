@@ -5,12 +5,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 
 use super::{FailureReport, SessionRegistry};
 use crate::base::Stop;
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::{Flowing, Session};
 
@@ -80,7 +81,7 @@ pub struct SessionReport {
 
 impl SessionStats {
     fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     /// Its name in the API.

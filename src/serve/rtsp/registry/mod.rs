@@ -7,7 +7,7 @@ mod failed_logins;
 mod handle;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,6 +17,7 @@ pub use handle::SessionReport;
 pub(super) use handle::{SessionHandle, SessionStats};
 
 use crate::base::limits::{RTSP_FAILURES_MAX, RTSP_SESSION_TIMEOUT};
+use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::Flowing;
 use crate::wire::rtsp::auth::{Authorizer, Right};
@@ -74,20 +75,20 @@ impl SessionRegistry {
     /// How long a peer may be silent.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
-        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.session_timeout)
     }
 
     /// Lets the peers of sessions to come be silent for so long.
     pub fn wait_for_peers(&self, timeout: Duration) {
-        *self.0.session_timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+        *lock(&self.0.session_timeout) = timeout;
     }
 
     fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<SessionStats>>> {
-        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.sessions)
     }
 
     fn failures(&self) -> MutexGuard<'_, VecDeque<FailureReport>> {
-        self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.failures)
     }
 
     /// All sessions, oldest first. `newest` says when the newest unit of a

@@ -23,7 +23,7 @@ mod nonce;
 mod state;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 
@@ -147,7 +147,7 @@ impl Authorizer {
 
     /// The ledger of wrong passwords.
     pub fn failures(&self) -> MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::base::sync::lock(&self.failures)
     }
 }
 
