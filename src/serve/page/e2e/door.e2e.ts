@@ -44,7 +44,7 @@ describe.each(LOOKS)('at $viewport.width, $colorScheme', ({ viewport, colorSchem
     await field(page, 'Password').fill(PASSWORD);
     await field(page, 'Password again').fill(PASSWORD);
     await button(page, 'Claim').click();
-    await page.getByText('This is not the claim code.').waitFor();
+    await page.getByText('This is not the code of this box.').waitFor();
     expect(await violations(page)).toEqual([]);
     await shot(page, `claim-wrong-${colorScheme}`);
     // Somebody else is faster.

@@ -40,7 +40,7 @@ test('an unclaimed box shows the claim view and no picture', async () => {
   await field(page, 'Password').fill(PASSWORD);
   await field(page, 'Password again').fill(PASSWORD);
   await button(page, 'Claim').click();
-  await page.getByRole('alert').getByText('claim code').waitFor();
+  await page.getByRole('alert').getByText('not the code of this box').waitFor();
   await shot(page, 'real-claim');
 });
 

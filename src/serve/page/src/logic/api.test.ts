@@ -98,6 +98,7 @@ test('reads recordings and leaves out what has no times', () => {
     runs: [{ start_ms, end_ms: start_ms + 10_000, bytes: 9 }],
     gaps: [],
     marks: [],
+    pins: [],
   });
 });
 
@@ -110,4 +111,19 @@ test('streams have titles, and come in their order', () => {
   ];
   const read = readStreams({ streams: list }) ?? [];
   expect(read.map(({ title }) => title)).toEqual(['c', 'Back door', 'a', 'd']);
+});
+
+test('protected ranges are read by the names of both versions', () => {
+  const [start, end] = ['2026-11-30T07:24:17.000Z', '2026-11-30T07:24:37.000Z'];
+  const pins = [
+    { id: 'a', from: start, to: end, reason: 'a look' },
+    { id: 'b', start, end },
+    { id: 'c', start },
+  ];
+  const read = readRecordings({ runs: [], pins })?.pins ?? [];
+  expect(read.map(({ id, reason }) => [id, reason])).toEqual([
+    ['a', 'a look'],
+    ['b', ''],
+  ]);
+  expect(read[0]?.end_ms).toBe(Date.parse(end));
 });

@@ -100,10 +100,17 @@ export interface Mark {
   readonly text: string;
 }
 
+/** A range that is kept from being overwritten. */
+export interface Pin extends TimeRange {
+  readonly id: string;
+  readonly reason: string;
+}
+
 export interface Recordings {
   readonly runs: readonly TimeRange[];
   readonly gaps: readonly Gap[];
   readonly marks: readonly Mark[];
+  readonly pins: readonly Pin[];
 }
 
 /** Reads `GET /api/v1/streams`; null when the answer is something else. */
@@ -141,7 +148,12 @@ export function readRecordings(value: unknown): Recordings | null {
     list(fields[name])
       .map(read)
       .filter((one) => one !== null);
-  return { runs: all('runs', stretch), gaps: all('gaps', gap), marks: all('marks', mark) };
+  return {
+    runs: all('runs', stretch),
+    gaps: all('gaps', gap),
+    marks: all('marks', mark),
+    pins: all('pins', pin),
+  };
 }
 
 function stream(value: unknown): StreamInfo | null {
@@ -237,4 +249,13 @@ function mark(value: unknown): Mark | null {
   const fields = record(value);
   const at_ms = instant(fields?.['at']);
   return at_ms === null ? null : { at_ms, text: string(fields?.['text']) ?? '' };
+}
+
+function pin(value: unknown): Pin | null {
+  const fields = record(value);
+  const id = string(fields?.['id']);
+  const start_ms = instant(fields?.['start'] ?? fields?.['from']);
+  const end_ms = instant(fields?.['end'] ?? fields?.['to']);
+  if (fields === null || id === null || start_ms === null || end_ms === null) return null;
+  return { id, start_ms, end_ms, bytes: null, reason: string(fields['reason']) ?? '' };
 }

@@ -47,7 +47,7 @@ export function Claim() {
           name="code"
           value={code}
           onValue={setCode}
-          fault={faultOf(refusal, 'code', 'wrong_code')}
+          fault={refusal?.code === 'wrong_code' ? 'This is not the code of this box.' : null}
           hint={
             <>
               It proves that the box is yours. You find it on the label and on the console of the

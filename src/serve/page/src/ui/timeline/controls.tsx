@@ -22,6 +22,7 @@ import { Icon } from '../icon';
 import { Prose } from '../prose';
 import { TimeRuler } from './ruler';
 import { type Actions, JUMP_MS, NOTHING_SELECTED, playerActions, type Selection } from './actions';
+import { Protect, Protected } from './protect';
 import { useAddress, useScrub } from './scrub';
 import { Shortcuts } from './shortcuts';
 
@@ -60,6 +61,7 @@ export function Controls({ stream, recordings, player }: ControlsProps) {
         <Zoom span={span} at_ms={at_ms} setSpan={setSpan} />
         {rights.value.exports && <Clip stream={stream} selection={selection} actions={actions} />}
       </div>
+      <Protected pins={recordings.pins} span={span} may_end={rights.value.exports} />
       <Gaps recordings={recordings} span={span} player={player} />
       <Shortcuts actions={actions} />
     </div>
@@ -163,6 +165,14 @@ function Clip({ stream, selection: { start_ms, end_ms }, actions }: ClipProps) {
         {start_ms === null ? '–' : clock(start_ms)} to {end_ms === null ? '–' : clock(end_ms)}
         {start_ms !== null && end_ms !== null && ` (${duration((end_ms - start_ms) / 1000)})`}
       </span>
+      {start_ms !== null && end_ms !== null && (
+        <Protect
+          key={`${start_ms} ${end_ms}`}
+          stream={stream.name}
+          start_ms={start_ms}
+          end_ms={end_ms}
+        />
+      )}
       {start_ms !== null && end_ms !== null && (
         <a
           class="button"
