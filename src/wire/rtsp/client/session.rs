@@ -1,27 +1,25 @@
 //! The session with one camera: OPTIONS, DESCRIBE, SETUP, PLAY, keepalives, TEARDOWN.
 //!
-//! Owns: what is asked next and what an answer leads to; one request waits at a time.
+//! Owns: which request waits for its answer (one at a time), credentials, redirects, reconnections.
+//! Setting up is in `setup`, what happens while media flows in `playing`.
+
+mod playing;
+mod setup;
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use rtsp_types::Url;
 
-use super::answer::{self, AnsweredTransport};
+use super::answer;
 use super::request::{self, CameraRequest};
-use super::{
-    ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, ClientTransport, Path,
-    SessionEnd,
-};
+use super::{ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd};
 use crate::base::limits::{
-    CLIENT_KEEPALIVE_MAX, CLIENT_KEEPALIVE_MIN, CLIENT_OPTIONS_TIME_MAX, CLIENT_RECONNECTS_MAX,
-    CLIENT_REDIRECTS_MAX,
+    CLIENT_KEEPALIVE_MAX, CLIENT_OPTIONS_TIME_MAX, CLIENT_RECONNECTS_MAX, CLIENT_REDIRECTS_MAX,
 };
 use crate::base::time::BootTime;
 use crate::wire::rtsp::auth::Challenge;
 use crate::wire::rtsp::description::SessionDescription;
 use crate::wire::rtsp::frame::{Frame, Framer, INPUT_BYTES_MAX, Message};
-use crate::wire::rtsp::live::Medium;
 
 /// Part of a session's timeout after which it is kept alive.
 const KEEPALIVE_SHARE: f64 = 0.45;
@@ -382,174 +380,6 @@ impl ClientSession {
         }
     }
 
-    fn described(&mut self, message: &Message) {
-        let description = match SessionDescription::parse(&message.body) {
-            Ok(description) => description,
-            Err(error) => {
-                return self.leave(SessionEnd::BadDescription { what: error.to_string() });
-            }
-        };
-        let told = message.headers.get("Content-Base");
-        let told = told.or_else(|| message.headers.get("Content-Location"));
-        let base = match told {
-            Some(base) if base.contains("://") => base.to_owned(),
-            Some(base) => self.url.join(base).unwrap_or_else(|_| self.url.clone()).into(),
-            None => self.url.to_string(),
-        };
-        let aggregate = answer::control(&base, description.control.as_deref());
-        let event = ClientEvent::Described(description.clone());
-        self.plan = Plan { description, base, aggregate, ..Plan::default() };
-        self.event(event);
-    }
-
-    fn transport(&self) -> Option<ClientTransport> {
-        self.config.transports.get(self.plan.transport).copied()
-    }
-
-    fn set_up_next(&mut self, now: BootTime) {
-        let Some(&medium) = self.plan.wanted.front() else {
-            if self.plan.tracks.is_empty() {
-                return self.leave(SessionEnd::NoTransport);
-            }
-            let range = vec![("Range", "npt=0.000-".to_owned())];
-            let uri = self.plan.aggregate.clone();
-            return self.ask(now, ClientRequest::Play, "PLAY", uri, range);
-        };
-        let channel = self.plan.tracks.len() * 2;
-        match self.transport() {
-            Some(ClientTransport::Tcp) => {
-                let value = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1);
-                self.ask_set_up(now, value);
-            }
-            Some(ClientTransport::Udp) => self.event(ClientEvent::OpenPorts { medium }),
-            Some(ClientTransport::Multicast) => {
-                self.ask_set_up(now, "RTP/AVP;multicast".to_owned());
-            }
-            None => match self.plan.refused {
-                Some(status) if status != 461 => {
-                    self.leave(SessionEnd::Status { asked: ClientRequest::SetUp, status });
-                }
-                _ => self.leave(SessionEnd::NoTransport),
-            },
-        }
-    }
-
-    fn ports(&mut self, now: BootTime, ports: Option<(u16, u16)>) {
-        match ports {
-            Some((rtp, rtcp)) => {
-                self.ask_set_up(now, format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}"));
-            }
-            None => self.next_transport(now, 0),
-        }
-    }
-
-    fn ask_set_up(&mut self, now: BootTime, transport: String) {
-        let Some(&medium) = self.plan.wanted.front() else { return };
-        let media = &self.plan.description.media;
-        let control = media.get(medium).and_then(|medium| medium.control.as_deref());
-        let uri = match control {
-            None if media.len() == 1 => self.plan.aggregate.clone(),
-            control => answer::control(&self.plan.base, control),
-        };
-        self.ask(now, ClientRequest::SetUp, "SETUP", uri, vec![("Transport", transport)]);
-    }
-
-    fn set_up(&mut self, now: BootTime, message: &Message) {
-        let Some(asked) = self.transport() else { return };
-        if let Some((id, timeout)) = message.headers.get("Session").and_then(answer::session) {
-            self.plan.session = Some(id);
-            let every = timeout.mul_f64(KEEPALIVE_SHARE);
-            self.alive.every = every.clamp(CLIENT_KEEPALIVE_MIN, CLIENT_KEEPALIVE_MAX);
-        }
-        let told = AnsweredTransport::read(message.headers.get("Transport").unwrap_or_default());
-        if !told.suits(asked) {
-            return self.not_set_up(now, 461);
-        }
-        let Some(medium) = self.plan.wanted.pop_front() else { return };
-        let described = self.plan.description.media.get(medium);
-        let own = u8::try_from(self.plan.tracks.len() * 2).unwrap_or(0);
-        let taken = |channels: &(u8, u8)| {
-            self.plan.tracks.iter().any(|track| track.channels == Some(*channels))
-        };
-        let mut channels = None;
-        let path = match asked {
-            ClientTransport::Tcp => {
-                let pair = told.interleaved.filter(|pair| !taken(pair)).unwrap_or((own, own + 1));
-                channels = Some(pair);
-                Path::Tcp { rtcp: pair.1 }
-            }
-            ClientTransport::Udp => Path::Udp { server_port: told.server_port },
-            ClientTransport::Multicast => {
-                let group = told.group.or_else(|| described.and_then(|medium| medium.group));
-                let port = told.port.or_else(|| described.map(|medium| medium.port));
-                match (group.filter(std::net::Ipv4Addr::is_multicast), port) {
-                    (Some(group), Some(port @ 1024..)) => Path::Multicast { group, port },
-                    _ => return self.not_set_up(now, 461),
-                }
-            }
-        };
-        self.plan.tracks.push(ClientTrack { medium, channels, heard: false });
-        self.event(ClientEvent::SetUp { medium, path });
-        self.set_up_next(now);
-    }
-
-    /// The first track decides on the transport; a further one that is refused is left out.
-    fn not_set_up(&mut self, now: BootTime, status: u16) {
-        if self.plan.tracks.is_empty() {
-            return match status {
-                400 | 406 | 415 | 451 | 461..=463 | 500.. => self.next_transport(now, status),
-                _ => self.leave(SessionEnd::Status { asked: ClientRequest::SetUp, status }),
-            };
-        }
-        if let Some(medium) = self.plan.wanted.pop_front() {
-            self.event(ClientEvent::NotSetUp { medium, status });
-        }
-        self.set_up_next(now);
-    }
-
-    fn next_transport(&mut self, now: BootTime, status: u16) {
-        self.plan.refused.get_or_insert(status);
-        self.plan.transport += 1;
-        self.set_up_next(now);
-    }
-
-    fn playing(&mut self, now: BootTime) {
-        self.phase = Phase::Playing;
-        self.alive.next = Some(now.after(self.alive.every));
-        self.event(ClientEvent::Playing);
-    }
-
-    /// By what the camera offers, else by what all know.
-    fn keep_alive(&mut self, now: BootTime) {
-        if self.alive.unanswered {
-            self.alive.way += 1;
-        }
-        let offered = |method: &&&str| **method == "OPTIONS" || self.public.contains(**method);
-        let ways = ["GET_PARAMETER", "OPTIONS", "SET_PARAMETER"];
-        let ways: Vec<&str> = ways.iter().filter(offered).copied().collect();
-        let method = ways[self.alive.way % ways.len()];
-        let uri = self.plan.aggregate.clone();
-        self.say(method, &uri, &[]);
-        self.alive.unanswered = true;
-        self.alive.next = Some(now.after(self.alive.every));
-    }
-
-    /// While media flows no answer ends anything.
-    fn kept_alive(&mut self, now: BootTime, status: u16, message: &Message) {
-        self.alive.unanswered = false;
-        if status == 401 && self.config.credentials.is_some() {
-            if let Some(challenge) = Challenge::best(message.headers.all("WWW-Authenticate")) {
-                let again = self.login.uses > 1 || self.login.challenge.is_none();
-                self.login = Login { challenge: Some(challenge), uses: 0 };
-                if again {
-                    self.keep_alive(now);
-                }
-            }
-        } else if status >= 400 {
-            self.alive.way += 1;
-        }
-    }
-
     /// A request of the camera.
     fn asked(&mut self, message: &Message) {
         let (bytes, wanted) = request::reply(message, self.plan.session.as_deref());
@@ -566,45 +396,6 @@ impl ClientSession {
                 }
             }
         }
-    }
-
-    fn media(&mut self, channel: u8, packet: Bytes) {
-        let tracks = &mut self.plan.tracks;
-        let by = |track: &ClientTrack| match track.channels {
-            Some((rtp, _)) if rtp == channel => Some(Medium::Rtp),
-            Some((_, rtcp)) if rtcp == channel => Some(Medium::Rtcp),
-            _ => None,
-        };
-        let mut found = tracks.iter().enumerate().find_map(|(at, track)| Some((at, by(track)?)));
-        if found.is_none() {
-            // Some send by other channels than they said; the payload type tells whose it is.
-            let [_, second, ..] = packet[..] else { return };
-            let media = &self.plan.description.media;
-            let is_of = |track: &ClientTrack| {
-                let medium = media.get(track.medium);
-                !track.heard && medium.is_some_and(|m| m.payload_type == second & 0x7f)
-            };
-            let mut silent = tracks.iter().enumerate().filter(|(_, track)| is_of(track));
-            if let (Some((at, _)), None) = (silent.next(), silent.next()) {
-                tracks[at].channels = Some((channel, channel.wrapping_add(1)));
-                found = Some((at, Medium::Rtp));
-            }
-        }
-        let Some((at, kind)) = found else { return };
-        let medium = tracks[at].medium;
-        if kind == Medium::Rtp {
-            tracks[at].heard = true;
-            self.alive.heard = true;
-        }
-        self.event(ClientEvent::Media { medium, kind, packet });
-    }
-
-    fn report(&mut self, channel: u8, packet: &[u8]) {
-        let Ok(length) = u16::try_from(packet.len()) else { return };
-        let mut framed = vec![b'$', channel];
-        framed.extend_from_slice(&length.to_be_bytes());
-        framed.extend_from_slice(packet);
-        self.steps.push_back(ClientStep::Send(framed.into()));
     }
 
     /// Says goodbye if anything is set up, and ends.
