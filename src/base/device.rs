@@ -20,11 +20,11 @@ use super::{file, random};
 /// The file in the data directory.
 const FILE: &str = "device.key";
 const DAMAGED: &str = "device.key.bad";
-/// What stands before the 32 bytes of a private key in PKCS #8 (RFC 8410 §7).
+/// What is before the 32 bytes of a private key in PKCS #8 (RFC 8410 §7).
 const PRIVATE_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
-/// What stands before the 32 bytes of a public key in a `SubjectPublicKeyInfo` (RFC 8410 §4).
+/// What is before the 32 bytes of a public key in a `SubjectPublicKeyInfo` (RFC 8410 §4).
 const PUBLIC_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// Characters of a line of PEM (RFC 7468 §2).

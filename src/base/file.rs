@@ -1,6 +1,6 @@
 //! Small files that are replaced whole.
 //!
-//! Owns: what is done in which order, so that whoever reads the file, and a power cut, finds the old
+//! Owns: what is done in which order, so that anyone who reads the file, and a power cut, finds the old
 //! one or the new one: written beside, synced, renamed, and the directory synced (rename(2), fsync(2)).
 
 use std::fs::{self, File, OpenOptions};

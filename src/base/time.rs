@@ -154,7 +154,7 @@ impl serde::Serialize for WallTime {
 /// A position on a stream's media timeline, in ticks of one track's clock.
 ///
 /// All tracks and all runs of a stream share one timeline, whose zero is boot: a run is
-/// anchored where its first unit arrived, so media time goes on over a reconnect with a gap
+/// anchored where its first unit arrived, so media time continues over a reconnect with a gap
 /// of the right length and never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MediaTime {

@@ -108,7 +108,7 @@ impl VideoEncoder {
             Engine::Software(_) => {
                 self.engine = Engine::Software(SoftwareEncoder::new(&self.settings, self.format)?);
             }
-            // One that refuses goes on with what it has.
+            // One that refuses continues with what it has.
             Engine::Board(engine) => drop(engine.set_bitrate(bitrate_bps)),
         }
         self.keys = KeyClock { last: self.keys.last, ..KeyClock::new(self.settings.gop, fps) };

@@ -122,7 +122,7 @@ impl InputState {
             self.events += 1;
             return Meaning::Event;
         }
-        // Only the newest moments matter to whether it goes on.
+        // Only the newest moments matter to whether it continues.
         self.recent.truncate(INPUT_EVENTS_MAX + 1);
         if let Some(newest) = self.recent.back_mut() {
             *newest = now;

@@ -23,7 +23,7 @@ pub struct LedStatus {
     pub troubles: Vec<LedTrouble>,
 }
 
-/// What can be wrong while recording goes on; what is worth more is said first.
+/// What can be wrong while recording continues; what is worth more is said first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LedTrouble {
     /// The ring or its disk.
@@ -64,7 +64,7 @@ pub(super) enum Lamp {
     Starting,
     /// All that shall be recorded is.
     Recording,
-    /// Recording goes on; the number says what is wrong.
+    /// Recording continues; the number says what is wrong.
     Trouble(u8),
     /// Nothing is recorded.
     NotRecording,

@@ -270,7 +270,7 @@ impl PanelThread {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause.min(SLEEP_MAX)),
             }
         }
-        // Whoever looks at it must not think that somebody still records.
+        // Anyone who looks at it must not think that somebody still records.
         self.drive([false; 3]);
     }
 

@@ -1,6 +1,6 @@
 //! Brings a camera on USB back that gives no pictures any more: the first two rungs of the ladder.
 //!
-//! Owns: when somebody is asked to do it, and the note of it. Whoever knows the camera calls
+//! Owns: when somebody is asked to do it, and the note of it. The one who knows the camera calls
 //! [`UsbRecovery::alive`] or [`UsbRecovery::dead`] about once a second from a thread that may block on
 //! sysfs; that a camera comes back is for its source to see.
 

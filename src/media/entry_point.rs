@@ -1,7 +1,7 @@
 //! Where a decoder can begin: read from the NAL units of one coded picture.
 //!
 //! Owns: the classes of entry points ([`Entry`]) and of leading pictures ([`Leading`]). Whether a
-//! weak class counts as a place to begin is decided per stream, by whoever knows what else the
+//! weak class counts as a place to begin is decided per stream, by the one who knows what else the
 //! stream brings.
 
 use super::bits::Bits;

@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
 
-/// What stands before each NAL unit of a byte stream, its leading zero apart (ITU-T H.264 §B.1).
+/// What is before each NAL unit of a byte stream, its leading zero apart (ITU-T H.264 §B.1).
 pub(crate) const START_CODE: &[u8] = &[0, 0, 1];
 
 /// Walks the NAL units of a length-prefixed access unit (ISO/IEC 14496-15 §5.3.3.1 with

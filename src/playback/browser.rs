@@ -356,7 +356,7 @@ impl MediaChunk {
         ticks as f64 / f64::from(self.rate.get())
     }
 
-    /// The end on the timeline in nanoseconds, for who goes on behind it.
+    /// The end on the timeline in nanoseconds, for who continues behind it.
     #[must_use]
     pub fn end_nanos(&self) -> i64 {
         MediaTime { ticks: self.end, rate: self.rate }.as_nanos()

@@ -1,7 +1,7 @@
 //! Places for connections, counted per box and per network.
 //!
 //! A connection is *unproven* until its peer has signed in (or needs no account). Unproven places
-//! are few, short-lived and taken from whoever holds most of them, so that a flood of strangers
+//! are few, short-lived and taken from the one who holds most of them, so that a flood of strangers
 //! costs only strangers. Proven places come out of what the unproven ones can never fill.
 //!
 //! Owns: the counts, and who is evicted. Does not own: sockets. A connection holds a [`Place`] and

@@ -106,7 +106,7 @@ mod tests {
     fn whole_groups_of_pictures_and_even_sound_are_measured_with_their_heads() {
         let mut rates = Rates::default();
         for n in 0..=100i64 {
-            // A key frame each second; the middle of a stretch is no border.
+            // A key frame each second; the middle of a stretch is not a border.
             rates.count(&unit(0, n * 40, if n % 25 == 0 { 14_000 } else { 1_400 }, n % 25 == 0));
             rates.count(&unit(1, n * 20, 160, false));
         }

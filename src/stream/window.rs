@@ -63,7 +63,7 @@ impl Default for Bounds {
 pub enum Allowance {
     /// As far as the window reaches: the recorder.
     Window,
-    /// [`VIEWER_LAG_MAX`] and [`Bounds::lag_bytes_max`]: whoever wants to see now.
+    /// [`VIEWER_LAG_MAX`] and [`Bounds::lag_bytes_max`]: anyone who wants to see now.
     Viewer,
 }
 
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(read(&mut viewer).len(), 15);
         publish(&publisher, 16..32, 10);
         assert_eq!(read(&mut viewer)[..2], ["lagged 14", "30"]);
-        // No key frame to go on with: nothing would be won by a jump.
+        // No key frame to continue with: nothing would be won by a jump.
         publish(&publisher, 32..53, 1_000);
         assert_eq!(read(&mut viewer).len(), 21);
     }

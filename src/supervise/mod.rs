@@ -1,7 +1,7 @@
 //! Keeps tasks alive: restart with a growing pause, heartbeats, the answer to systemd's watchdog.
 //!
-//! Owns: the life of every task in the process; `tokio::spawn` stands here and nowhere else. What
-//! had to be started again stands in [`recovery`].
+//! Owns: the life of every task in the process; `tokio::spawn` is here and nowhere else. What
+//! had to be started again is in [`recovery`].
 //! Does not know what a task does.
 //!
 //! Invariants:

@@ -22,7 +22,7 @@ const START_GRACE: Duration = Duration::from_secs(60);
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Says READY, then feeds the watchdog at half its interval while nothing hangs, from a thread of
-/// its own that does no I/O but to tell systemd: it goes on when every worker of the runtime spins.
+/// its own that does no I/O but to tell systemd: it continues when every worker of the runtime spins.
 ///
 /// When something hangs, systemd is asked at once to start the daemon again: starving the watchdog
 /// alone would take its interval on top. The reason goes into the log and the recovery log first.

@@ -63,7 +63,7 @@ impl Ladder {
         let rested = |last: Option<BootTime>, pause| last.is_none_or(|at| now.since(at) >= pause);
         let allowed = |step: UsbStep| tried(step) < step.times_max();
         let (dead, was_reset) = (now.since(since), self.reset_at.is_some());
-        // A board whose resets are used up goes on to the next rung.
+        // A board whose resets are used up continues to the next rung.
         let may_power = was_reset || !allowed(UsbStep::Reset);
         if dead >= POWER_AFTER
             && may_power

@@ -124,7 +124,7 @@ fn power_cycle(tree: &UsbTree, off: Duration) -> Result<Mended, UsbError> {
 ///
 /// One that a hub hangs in stays on when that hub has switched its own ports: a controller that only
 /// pretends to switch has such a hub back at once, and with it the power of its ports. A hub that
-/// cannot switch goes on saying that its ports have power (USB 2.0 §11.24.2.7.1.6).
+/// cannot switch continues saying that its ports have power (USB 2.0 §11.24.2.7.1.6).
 fn cut(switches: &[PathBuf]) -> Vec<&PathBuf> {
     let mut cut: Vec<&PathBuf> = Vec::new();
     for switch in switches {
@@ -205,7 +205,7 @@ mod tests {
         UsbRequest { step, device: UsbDevice::parse("1-1.2").unwrap() }
     }
 
-    /// Everything that stands in `disable` files.
+    /// Everything that is in `disable` files.
     fn switches(tree: &UsbTree) -> Vec<String> {
         tree.switches().iter().map(|path| fs::read_to_string(path).unwrap()).collect()
     }

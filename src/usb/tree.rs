@@ -33,7 +33,7 @@ pub enum UsbError {
         /// Its video node.
         node: PathBuf,
     },
-    /// It is no name of a USB device, or that device is no camera.
+    /// It is not a name of a USB device, or that device is not a camera.
     #[error("{name:?} is not a camera on USB")]
     NoCamera {
         /// What was said.

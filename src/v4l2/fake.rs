@@ -58,9 +58,9 @@ pub(crate) struct FakeState {
     pub(crate) wrongs: Vec<String>,
     /// Pictures that are ready to be taken out.
     pub(crate) pictures: VecDeque<FakePicture>,
-    /// What stands in every plane, as far as it goes; zeros behind.
+    /// What is in every plane, as far as it goes; zeros behind.
     pub(crate) content: Vec<u8>,
-    /// What stands in the planes of each buffer instead, one after the other.
+    /// What is in the planes of each buffer instead, one after the other.
     pub(crate) contents: Vec<Vec<u8>>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) mode: Option<Mode>,

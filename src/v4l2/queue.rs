@@ -133,7 +133,7 @@ impl<D: Driver> Queue<D> {
         Ok(())
     }
 
-    /// Waits for a picture, at most for `timeout`, and goes on as [`receive`](Self::receive).
+    /// Waits for a picture, at most for `timeout`, and continues as [`receive`](Self::receive).
     pub fn next<T>(
         &mut self,
         timeout: Duration,

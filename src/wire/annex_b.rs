@@ -122,7 +122,7 @@ impl Splitter {
         let Some(&head) = nal.first() else { return };
         let draft = &mut self.unit;
         if is_torn || head & 0x80 != 0 || draft.data.len() + nal.len() > ACCESS_UNIT_BYTES_MAX {
-            // What is no picture is left out; the picture beside it may be whole.
+            // What is not a picture is left out; the picture beside it may be whole.
             let is_slice = is_torn || (NAL_SLICE..=NAL_IDR).contains(&(head & 0x1f));
             if is_slice {
                 draft.is_damaged = true;
@@ -178,7 +178,7 @@ fn renew(set: &mut Option<Bytes>, nal: &[u8]) -> bool {
     changed
 }
 
-/// Whether a NAL unit that begins so stands behind the last one of the picture before it.
+/// Whether a NAL unit that begins so is behind the last one of the picture before it.
 fn begins_unit(peek: &[u8]) -> bool {
     match peek[0] & 0x1f {
         // first_mb_in_slice is zero, which ue(v) writes as a single one bit (§9.1).

@@ -90,7 +90,7 @@ impl Member {
         30 + self.name.len() as u64 + if self.wide { 20 } else { 0 }
     }
 
-    /// What stands before its bytes (§4.3.7); the length does not depend on the member's.
+    /// What is before its bytes (§4.3.7); the length does not depend on the member's.
     #[must_use]
     pub fn head(&self, stamp: Stamp) -> Vec<u8> {
         let mut out = Vec::with_capacity(96);
@@ -149,7 +149,7 @@ fn put_extra(out: &mut Vec<u8>, values: &[u64]) {
     }
 }
 
-/// What stands behind the last member, from `at` to the archive's end: the directory and the
+/// What is behind the last member, from `at` to the archive's end: the directory and the
 /// records that say where it is.
 #[must_use]
 pub fn tail(members: &[Member], stamp: Stamp, at: u64) -> Vec<u8> {
@@ -185,7 +185,7 @@ pub fn tail(members: &[Member], stamp: Stamp, at: u64) -> Vec<u8> {
 }
 
 /// Where the directory of an archive of `length` bytes stands: where it begins, and its length.
-/// `end` is the last [`END_BYTES_MAX`] of it, or all of it. `None` for what is no archive of
+/// `end` is the last [`END_BYTES_MAX`] of it, or all of it. `None` for what is not an archive of
 /// ours.
 #[must_use]
 pub fn directory_at(end: &[u8], length: u64) -> Option<(u64, u64)> {

@@ -19,7 +19,7 @@ pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 pub const REPLAY_SESSIONS_MAX: usize = 16;
 /// How far packets of the past may leave before their time.
 pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
-/// How long the end of the recording is waited behind before live goes on without it.
+/// How long the end of the recording is waited behind before live continues without it.
 pub const REPLAY_HANDOVER_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Longest fragment.

@@ -74,7 +74,7 @@ pub const RTSP_TRANSCRIPT_BYTES_MAX: usize = 8 << 10;
 pub const RTSP_TRANSCRIPT_MESSAGE_BYTES_MAX: usize = 2 << 10;
 /// Longest name of its program that is kept of an RTSP client.
 pub const RTSP_USER_AGENT_BYTES_MAX: usize = 128;
-/// Addresses whose wrong passwords are counted; whoever owes least is forgotten first.
+/// Addresses whose wrong passwords are counted; the one who owes least is forgotten first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
 /// Longest name of a file in a zip archive that is read.

@@ -13,7 +13,7 @@ const BOOTED_UNIX_NANOS: i64 = 1_795_363_523_000_000_000;
 pub(crate) struct HandClock(AtomicU64);
 
 impl HandClock {
-    /// A clock that stands at `boot`.
+    /// A clock that is at `boot`.
     pub(crate) fn at(boot: BootTime) -> Self {
         Self(AtomicU64::new(boot.as_nanos()))
     }

@@ -102,7 +102,7 @@ pub struct LineEdge {
     pub at: BootTime,
 }
 
-/// Where edges go. A full queue drops them: whoever watches a line also looks at its level from
+/// Where edges go. A full queue drops them: anyone who watches a line also looks at its level from
 /// time to time.
 #[derive(Clone, Debug)]
 pub struct Edges {

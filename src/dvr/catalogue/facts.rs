@@ -83,7 +83,7 @@ impl RingFacts {
             JournalRecord::Mark(mark) => push_bounded(&mut self.marks, mark, MARKS_MAX),
             JournalRecord::Trouble(trouble) => self.take_trouble(trouble),
             JournalRecord::Resized(resize) => {
-                // One that was cut off is noted again when it goes on.
+                // One that was cut off is noted again when it continues.
                 let known = self.resizes.last().filter(|last| last.is_same(&resize));
                 if known.is_none() {
                     push_bounded(&mut self.resizes, resize, RESIZES_MAX);

@@ -65,7 +65,7 @@ pub enum ShrinkError {
         "the footage that would be deleted has changed since this token was issued; ask for the proposal again"
     )]
     Changed,
-    /// The ring is not open, another shrink goes on, or the disk does not take it.
+    /// The ring is not open, another shrink continues, or the disk does not take it.
     #[error("{0}")]
     NotNow(String),
 }

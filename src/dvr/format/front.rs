@@ -20,7 +20,7 @@ const FRONT_BYTES_MAX: u64 = (INIT_BYTES_MAX + HEADER_BYTES) as u64;
 /// CRC-32C, reflected: its generator (RFC 3720 §B.4).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// What stands at the front of a slot.
+/// What is at the front of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SlotFront {
     /// A lap of a stream.

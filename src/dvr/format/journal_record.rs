@@ -191,7 +191,7 @@ pub struct LossRecord {
     pub text: String,
 }
 
-/// What stands in a journal.
+/// What is in a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// The good records, in order.

@@ -53,7 +53,7 @@ pub struct SlotContents {
     pub entries: Vec<FragmentEntry>,
     /// Where the last good one ends, its seal included.
     pub end: u64,
-    /// What stands there.
+    /// What is there.
     pub tail: Tail,
     /// Stretches of bytes (from, to) that were passed over.
     pub damaged: Vec<(u64, u64)>,
@@ -321,7 +321,7 @@ impl Walk<'_> {
         ScanStep::Fragment(entry)
     }
 
-    /// The fragment of `length` bytes at `at`, if its seal stands behind it and matches.
+    /// The fragment of `length` bytes at `at`, if its seal is behind it and matches.
     fn check(&mut self, at: u64, length: u64) -> io::Result<Option<FragmentEntry>> {
         let whole = length + SEAL_BYTES as u64;
         if at + whole > self.header.slot_bytes {

@@ -14,7 +14,7 @@ use crate::dvr::error::DvrError;
 use crate::dvr::read::cursor::{Direction, FragmentRead, RecordingCursor};
 use crate::dvr::read::lap_reader::blocking_read;
 
-/// What stands at a moment of a stream.
+/// What is at a moment of a stream.
 #[derive(Clone, Debug)]
 pub enum KeyFrameAt {
     /// The newest fragment at or before it that begins with a key frame, in the same run.
@@ -46,7 +46,7 @@ impl Dvr {
 }
 
 impl KeyFrameLookup {
-    /// What stands at `at`.
+    /// What is at `at`.
     ///
     /// [`DvrError::Reused`] and [`DvrError::Removed`] say that the footage goes just now.
     pub async fn at(&mut self, at: WallTime) -> Result<KeyFrameAt, DvrError> {
@@ -77,7 +77,7 @@ fn key_at(
 }
 
 /// Where the run begins that holds `at`; the newest of several, which there are where the date
-/// went back. The last run holds what comes shortly behind it, because it may go on.
+/// went back. The last run holds what comes shortly behind it, because it may continue.
 fn beginning(runs: &[Recording], at: WallTime) -> Option<WallTime> {
     let slack = i64::try_from(PAST_PICTURE_SLACK.as_nanos()).unwrap_or(i64::MAX);
     let newest = runs.iter().map(|run| run.end).max();

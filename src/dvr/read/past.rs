@@ -83,7 +83,7 @@ impl Footage {
         let mut table = self.shared.table();
         let held = table.lap_mut(lap.slot, lap.generation).filter(|held| held.known)?;
         let list = held.chapters.as_ref()?;
-        // What waits for a disk that hangs may go on where the chapter ends.
+        // What waits for a disk that hangs may continue where the chapter ends.
         let rests = |last| segment::is_silent(last, now) && !is_failing;
         let is_open = held.active && !held.last.as_ref().is_some_and(rests);
         Some(LapSegments { list: Arc::clone(list), is_open })

@@ -54,7 +54,7 @@ pub(crate) enum IndexEvent {
     RingOpened(Ring, Vec<SlotScan>),
     /// A lap ended.
     LapEnded(u32, index_record::IndexRecord),
-    /// A slot began a new lap, or goes on with its old one: what the index holds is stale.
+    /// A slot began a new lap, or continues with its old one: what the index holds is stale.
     LapBegan(u32),
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct SlotScan {
     pub(crate) slot: u32,
     pub(crate) generation: u64,
     pub(crate) strictness: Strictness,
-    /// The stream may go on in it.
+    /// The stream may continue in it.
     pub(crate) is_newest: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::dvr::format::front::{SlotFront, read_front};
 use crate::dvr::format::salvage;
 use crate::dvr::format::seal::Identity;
 
-/// Behind the text: eight hexadecimal digits, CRC-32C of what stands before. A comment, so that versions
+/// Behind the text: eight hexadecimal digits, CRC-32C of what is before. A comment, so that versions
 /// that do not know it read the file as well.
 const CHECKSUM: &str = "# crc32c = ";
 
@@ -52,7 +52,7 @@ impl RingFile {
         toml::from_str(text).map_err(|error| error.message().to_owned())
     }
 
-    /// Whether a checksum stands behind the text.
+    /// Whether a checksum is behind the text.
     pub(crate) fn has_checksum(text: &[u8]) -> bool {
         std::str::from_utf8(text).is_ok_and(|text| text.contains(CHECKSUM))
     }

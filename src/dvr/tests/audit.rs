@@ -1,4 +1,4 @@
-//! The index is looked at now and then: a difference builds it again, recording goes on.
+//! The index is looked at now and then: a difference builds it again, recording continues.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,7 +128,7 @@ impl House {
         self.store.0.lock().unwrap().records.clone()
     }
 
-    /// Fails unless the index was built `times` again, is as it was, and recording goes on.
+    /// Fails unless the index was built `times` again, is as it was, and recording continues.
     fn assert_built_again(&mut self, times: u64, before: &BTreeMap<u32, Vec<u8>>) {
         assert_eq!(self.indexer.audit.built_again, times);
         let told = self.dvr.shared.take_rebuilds();

@@ -58,7 +58,7 @@ impl RangeReader {
     /// The next fragment, beginning with one that starts with a key frame; `None` at the end.
     ///
     /// [`DvrError::Reused`] says that the slot was given to newer footage meanwhile, and
-    /// [`DvrError::Removed`] that the ring was made smaller; the call after that goes on behind it.
+    /// [`DvrError::Removed`] that the ring was made smaller; the call after that continues behind it.
     pub(crate) fn next_piece(&mut self) -> Result<Option<RangePiece>, DvrError> {
         let piece = self.try_next();
         if piece.is_err() {

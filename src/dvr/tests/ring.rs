@@ -385,7 +385,7 @@ fn an_image_of_any_moment_holds_all_that_was_durable() {
         let listings = tool::listings(&RingReader::open(image.path()).unwrap()).unwrap();
         let found = listings.get(&gate()).and_then(|listing| listing.runs.last());
         assert!(found.map(|run| run.end) >= until_then, "round {round}");
-        // A process that starts on it goes on at once.
+        // A process that starts on it continues at once.
         let disk = FaultyDisk::default();
         let again = open(image.path(), &disk, [round; 16]);
         let other = self::writer(&again);

@@ -474,7 +474,7 @@ fn a_disk_in_trouble_or_a_kill_in_a_shrink_costs_nothing_that_stays() {
         disk.cut_now(cut);
         disk.restart();
         clock.reboot(super::BEGINS_UNIX_NANOS);
-        // The start that goes on with it is cut off too.
+        // The start that continues with it is cut off too.
         for _ in 0..random.usize(0..3) {
             disk.cut_at(random.u64(1..12), cut);
             drop(Life::start(&disk, &clock, FEWER));

@@ -1,7 +1,7 @@
 //! Where the pixels of a picture go in a driver's buffer.
 //!
 //! Owns: padding. A driver may want longer lines and more of them than a picture has; what it wants
-//! stands in the format that comes back when one is set.
+//! is in the format that comes back when one is set.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ pub enum M2mError {
         /// Why.
         source: io::Error,
     },
-    /// It is no encoder of H.264.
+    /// It is not an encoder of H.264.
     #[error("the node is not an H.264 encoder")]
     NoEncoder,
     /// It takes raw pictures in a form that is not known here.
@@ -178,7 +178,7 @@ impl<D: Driver> M2m<D> {
             let _ = self.driver.set_control(force, 1);
         }
         let until = Instant::now() + ENCODER_TIME_MAX;
-        // What stands on the buffer comes back on the coded one: whole microseconds.
+        // What is on the buffer comes back on the coded one: whole microseconds.
         let at = Duration::from_micros(u64::try_from(at.as_micros()).unwrap_or(0));
         let layout = self.layout;
         let fill = |planes: &mut [&mut [u8]]| layout.write(picture, planes, at);

@@ -341,7 +341,7 @@ mod tests {
             assert!(luma(&open).is_none(), "openh264 has learned to begin here");
             let turned = as_idr(&open).unwrap();
             let picture = luma(&turned).unwrap_or_else(|| panic!("{coder}: nothing decoded"));
-            // testsrc2 is no flat colour, and a broken slice would be grey.
+            // testsrc2 is not a flat colour, and a broken slice would be grey.
             let spread = picture.iter().max().unwrap() - picture.iter().min().unwrap();
             assert!(spread > 100, "{coder}: {spread}");
         }

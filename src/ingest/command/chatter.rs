@@ -80,7 +80,7 @@ impl Chatter {
     }
 }
 
-/// The line as text, without control characters and without what stands between `://` and `@`.
+/// The line as text, without control characters and without what is between `://` and `@`.
 fn readable(line: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(line)
         .chars()

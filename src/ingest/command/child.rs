@@ -78,7 +78,7 @@ impl Child {
         }
     }
 
-    /// How it ended, when its output is over. One that goes on without is killed.
+    /// How it ended, when its output is over. One that continues without is killed.
     pub(super) fn how_it_ended(mut self) -> String {
         self.wait(COMMAND_END_TIME_MAX);
         self.signal(Signal::KILL);

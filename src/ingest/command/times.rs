@@ -1,6 +1,6 @@
 //! Even times for pictures that arrive unevenly.
 //!
-//! Owns: the estimate. A pipe carries no times, so a picture stands where it arrived; but a busy
+//! Owns: the estimate. A pipe carries no times, so a picture is where it arrived; but a busy
 //! machine reads in fits, and players show what the times say. The distance of pictures is
 //! measured, and each stands about that far behind the one before it, pulled gently to its arrival.
 //! What the parameter sets say of the frame rate is not used: programs leave there what they like.

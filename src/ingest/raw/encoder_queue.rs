@@ -13,7 +13,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::encode::Picture;
 use crate::ingest::run::CaptureStamp;
 
-/// The run has ended; whoever takes pictures may stop.
+/// The run has ended; the one who takes pictures may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody takes pictures any more")]
 pub(crate) struct Closed;

@@ -1,6 +1,6 @@
 //! From raw pictures to a published stream: what all sources share that encode here.
 //!
-//! Owns: the way of a picture from whoever takes it to [`Stream::publish`], and what becomes of it
+//! Owns: the way of a picture from the one who takes it to [`Stream::publish`], and what becomes of it
 //! when there is no time to encode it. Does not own: cameras; a source brings a function that takes
 //! pictures and puts them into a [`EncoderQueue`], on a thread of its own.
 //!
@@ -12,7 +12,7 @@
 //! Invariants:
 //! 1. The thread that takes pictures is never made to wait: of two pictures that wait for the
 //!    encoder the older one is thrown away and counted as lost. The delay cannot grow.
-//! 2. Where that goes on, the rate of pictures is lowered in steps, and raised again carefully
+//! 2. Where that continues, the rate of pictures is lowered in steps, and raised again carefully
 //!    (see `pace`); the log, the API and the metrics say so. What is left out on purpose is no loss.
 //! 3. A sub-stream gets what its main stream takes, and may take less of it. It costs the main
 //!    stream nothing but processor time.

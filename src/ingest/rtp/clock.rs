@@ -3,7 +3,7 @@
 //! Owns: where the run is anchored, how its tracks are aligned, what its sender reports say of
 //! the wall clock. Does not own: decoding times (see `decode_time`).
 //!
-//! The first unit of a run stands where it arrived, or behind the end of the run before when
+//! The first unit of a run is where it arrived, or behind the end of the run before when
 //! that ran ahead. A further track is aligned by RTP-Info when that agrees with the arrival to
 //! [`RTP_INFO_TRUST_NANOS`], else by arrival, unless sender reports of both tracks are there by
 //! then (RFC 3550 §6.4.1): those come first. Reports that come later let the further track slide to

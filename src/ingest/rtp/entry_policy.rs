@@ -58,7 +58,7 @@ impl EntryPolicy {
         entry
     }
 
-    /// Whether a picture that is no place to begin has to be one, for want of any.
+    /// Whether a picture that is not a place to begin has to be one, for want of any.
     fn blind(&mut self, now: BootTime, begun: BootTime) -> Option<Entry> {
         let patience = match self.strong {
             Some(_) => BLIND_AFTER_STRONG.max(self.longest * 2),

@@ -222,7 +222,7 @@ impl H26x {
     ) -> bool {
         let &[first, second, header, ref piece @ ..] = payload else { return false };
         let first = [first & 0x81 | (header & 0x3f) << 1, second];
-        // The number stands in the first fragment only.
+        // The number is in the first fragment only.
         let skip = if header & 0x80 != 0 { don } else { 0 };
         self.fragment(&first, header, piece.get(skip..).unwrap_or_default(), ticks, whole)
     }

@@ -29,7 +29,7 @@ pub enum PushError {
     /// It said so.
     #[error("The publisher has ended the stream. Waiting for the next one.")]
     Left,
-    /// It said so, and may go on.
+    /// It said so, and may continue.
     #[error("The publisher has paused the stream. Waiting for it to continue.")]
     Paused,
     /// Its connection ended.

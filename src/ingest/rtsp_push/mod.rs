@@ -1,7 +1,7 @@
 //! Takes a stream that an encoder pushes over RTSP: H.264, H.265, AAC, G.711 and Opus.
 //!
 //! Owns: who may publish ([`PublishPoint`]), and what becomes of a publisher's packets ([`PushPublisher`]).
-//! Does not own: the connection; whoever has it asks for the publish point and hands packets over.
+//! Does not own: the connection; the one who has it asks for the publish point and hands packets over.
 //!
 //! ```text
 //! PublishPoint ── acquire ─► Publisher   packet ─► wire::rtp (order, reports) ─► ingest::rtp (frames, times)

@@ -149,7 +149,7 @@ impl<D: Driver> OpenCamera<D> {
         Err(CameraError::Disagrees { wanted, got: format.to_string() })
     }
 
-    /// Sets the configured controls. One that is refused is told; the camera goes on without.
+    /// Sets the configured controls. One that is refused is told; the camera continues without.
     fn control(&self, config: &V4l2Config, stream: &str) {
         for (key, value) in &config.controls {
             if let Err(error) = setting::set(&*self.driver, key, value) {

@@ -106,7 +106,7 @@ impl CameraWatchdog {
         loop {
             tokio::time::sleep(PAUSE).await;
             let watchdog = Arc::clone(&self);
-            // sysfs may block. Whoever panicked there begins anew.
+            // sysfs may block. The one who panicked there begins anew.
             let told = tokio::task::spawn_blocking(move || watchdog.tell(known)).await;
             known = told.ok().flatten();
         }

@@ -74,7 +74,7 @@ fn film<D: Driver>(
     Err(CameraError::Stopped)
 }
 
-/// What stands in one buffer.
+/// What is in one buffer.
 fn unit(bytes: &[u8]) -> Result<Encoded, ConvertError> {
     let short = ConvertError::Short { got: bytes.len(), wanted: 5 };
     if bytes.len() > ACCESS_UNIT_BYTES_MAX {

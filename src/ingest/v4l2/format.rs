@@ -87,7 +87,7 @@ impl FormatChoice {
     }
 }
 
-/// What stands in a buffer.
+/// What is in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BufferLayout {
     H264,
@@ -150,7 +150,7 @@ impl Converter {
         }
     }
 
-    /// Makes a picture of what stands in a buffer, in the colours that the driver told.
+    /// Makes a picture of what is in a buffer, in the colours that the driver told.
     pub(super) fn convert(
         &mut self,
         planes: &[&[u8]],
@@ -197,7 +197,7 @@ impl Converter {
     }
 }
 
-/// What stands behind `lines` lines of `plane`.
+/// What is behind `lines` lines of `plane`.
 fn behind(plane: RawPlane<'_>, lines: usize) -> RawPlane<'_> {
     let bytes = plane.bytes.get(plane.stride * lines..).unwrap_or_default();
     RawPlane { bytes, stride: plane.stride }

@@ -228,7 +228,7 @@ pub(super) async fn run(
         Some(ended) => ended,
         None => Err(RawError::Source(CameraError::Stuck)),
     };
-    // Whoever opens the camera next, here or elsewhere, finds it free.
+    // The one who opens the camera next, here or elsewhere, finds it free.
     let _ = timeout(CAMERA_RELEASE_TIME_MAX, seat.acquire()).await;
     ended
 }

@@ -154,7 +154,7 @@ fn a_silent_camera_is_started_anew_once_and_then_given_up() {
     assert_eq!(waited, 2 * CAMERA_SILENCE_MAX);
     drop(silent);
     fake.is_clean();
-    // One that comes back with its new queue goes on, as often as it likes.
+    // One that comes back with its new queue continues, as often as it likes.
     let mut moody = capture(&fake);
     for _ in 0..3 {
         for _ in 0..30 {
@@ -202,7 +202,7 @@ fn a_bus_without_room_is_told_with_what_to_do() {
     fake.is_clean();
 }
 
-/// A code, the lengths of the lines of its planes, and what stands in them.
+/// A code, the lengths of the lines of its planes, and what is in them.
 type Case<'a> = (FourCc, &'a [u32], &'a [&'a [u8]]);
 
 #[test]

@@ -85,7 +85,7 @@ struct LiveList {
 }
 
 impl LiveList {
-    /// Whether segments in memory can go on at `seam` without a hole; `None`: that is not known
+    /// Whether segments in memory can continue at `seam` without a hole; `None`: that is not known
     /// yet. What the ring has before it is listed.
     fn join(&mut self, clock: &SharedClock, seam: &JoinPoint) -> Option<bool> {
         let Self { playlist, recorded, .. } = self;
@@ -138,7 +138,7 @@ impl Hls {
         self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
     }
 
-    /// Says whether parts are told (low latency). The list goes on, so that players do.
+    /// Says whether parts are told (low latency). The list continues, so that players do.
     pub fn set_low_latency(&self, wanted: bool) {
         let mut list = self.shared.list();
         if (list.playlist.parts() != Parts::Off) != wanted {
@@ -262,7 +262,7 @@ impl Hls {
     }
 
     /// The media playlist, for a player at `peer`. Waits like [`Hls::variant`] while the
-    /// stream is new; later it goes on also while the camera is away, so that a player that
+    /// stream is new; later it continues also while the camera is away, so that a player that
     /// waits is not thrown out.
     pub async fn media(
         &self,

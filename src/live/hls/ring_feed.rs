@@ -16,7 +16,7 @@ use crate::wire::web::Shown;
 /// Longer than a fragment with its commit may take.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Numbers that a lap gets: more than it can have segments, so that a list that begins anew,
-/// in this life of the daemon or a later one, goes on above all numbers told before.
+/// in this life of the daemon or a later one, continues above all numbers told before.
 const NUMBERS_PER_LAP: u64 = 1 << 16;
 
 /// The recorded side of the list.
@@ -59,7 +59,7 @@ impl RingFeed {
         self.feed_until(playlist, now, i64::MAX);
     }
 
-    /// Lists what is before `seam` and says whether memory can go on from there without a hole;
+    /// Lists what is before `seam` and says whether memory can continue from there without a hole;
     /// `None`: that is not known yet, the medium may still get what comes before.
     pub(super) fn hand_over(
         &mut self,
@@ -171,10 +171,10 @@ impl RingFeed {
     }
 }
 
-/// Where segments of the one kind are to go on behind those of the other.
+/// Where segments of the one kind are to continue behind those of the other.
 #[derive(Debug)]
 pub(super) struct JoinPoint {
-    /// Where the first unit behind it stands on the stream's timeline.
+    /// Where the first unit behind it is on the stream's timeline.
     pub(super) at_nanos: i64,
     /// When that was captured.
     pub(super) wall: WallTime,
@@ -183,7 +183,7 @@ pub(super) struct JoinPoint {
 }
 
 impl JoinPoint {
-    /// Whether what is behind goes on where `newest` ends.
+    /// Whether what is behind continues where `newest` ends.
     pub(super) fn continues(&self, newest: &Segment) -> bool {
         let init = match newest.cut.body {
             SegmentBody::Held(_) => newest.cut.init.clone(),

@@ -7,7 +7,7 @@ use super::timeline::{ExportRange, ExportTimeline, PlannedFragment};
 use super::tracks::ExportTracks;
 use crate::dvr::{Depth, FragmentMeta, FragmentPlace, RecordingCursor};
 
-/// Where the walk enters a lap, and all that it needs to go on from there.
+/// Where the walk enters a lap, and all that it needs to continue from there.
 #[derive(Clone, Debug)]
 pub(super) struct LapMark {
     pub(super) place: FragmentPlace,

@@ -226,7 +226,7 @@ impl Exports {
     }
 }
 
-/// Does `work`, which blocks on the disk, on a thread of its own. Whoever works holds a place, so
+/// Does `work`, which blocks on the disk, on a thread of its own. The one who works holds a place, so
 /// that a disk that hangs holds a bounded number of threads.
 async fn blocking<T: Send + 'static>(
     place: &Arc<OwnedSemaphorePermit>,

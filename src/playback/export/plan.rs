@@ -33,7 +33,7 @@ pub struct ExportPlan {
     pub(super) gaps_total: u64,
 }
 
-/// A piece of what stands in front of the media.
+/// A piece of what is in front of the media.
 #[derive(Clone, Debug)]
 pub(super) enum FrontPart {
     /// These bytes.

@@ -27,7 +27,7 @@ pub(super) struct ExportPlanner {
     request: ExportRequest,
     range: ExportRange,
     walk: FragmentWalk,
-    /// Where the first picture stands in the file, and its date.
+    /// Where the first picture is in the file, and its date.
     start: (i64, WallTime),
     tallies: Vec<Tally>,
     keeps_rows: bool,

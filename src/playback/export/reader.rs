@@ -126,7 +126,7 @@ enum Doing {
 
 impl ExportFileReader {
     /// The next bytes, as many as are read at once. None when the way to them is long: then it
-    /// goes on when it is called again.
+    /// continues when it is called again.
     fn read(&mut self) -> Batch {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while self.at < self.until && bytes < EXPORT_READ_BYTES {

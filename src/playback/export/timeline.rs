@@ -39,7 +39,7 @@ pub(super) struct ExportRange {
     pub(super) clock: ClockTable,
 }
 
-/// An uninterrupted stretch, and where it stands in the file.
+/// An uninterrupted stretch, and where it is in the file.
 #[derive(Clone, Debug)]
 struct ExportSection {
     /// Media time minus time in the file.
@@ -80,7 +80,7 @@ pub(super) enum PieceSource {
     Media(u32, u64),
 }
 
-/// What a fragment gives to the file, in the order in which it stands there.
+/// What a fragment gives to the file, in the order in which it is there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlannedFragment {
     pub(super) pieces: Vec<SampleRunPiece>,

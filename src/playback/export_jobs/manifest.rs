@@ -1,6 +1,6 @@
 //! What an export says of itself: `manifest.json`, which the device key signs.
 //!
-//! Owns: the shape, for those who write it and for those who check it. A sum stands before its
+//! Owns: the shape, for those who write it and for those who check it. A sum is before its
 //! name, one line each, so that `VERIFY.txt` can hand both to sha256sum.
 
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,7 @@ fn unknown(start: WallTime, end: WallTime, message: &str) -> Gap {
     Gap { start, end, reason, message: message.clone(), reasons: vec![Reason { reason, message }] }
 }
 
-/// What whoever checks an export reads of its manifest.
+/// What anyone who checks an export reads of its manifest.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claim {
     pub(super) format: String,

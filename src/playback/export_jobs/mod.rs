@@ -111,7 +111,7 @@ struct Shared {
     key: Mutex<Option<Arc<DeviceKey>>>,
     /// There is something to do.
     wake: Notify,
-    /// Held by whoever changes files or the list, so that both stay the same.
+    /// Held by anyone who changes files or the list, so that both stay the same.
     turn: tokio::sync::Mutex<()>,
 }
 

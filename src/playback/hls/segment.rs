@@ -37,7 +37,7 @@ pub enum SegmentError {
 /// How long somebody else's reading is waited for: for a turn and for the disk.
 const READ_BY_OTHERS_WAIT_MAX: Duration = DISK_READ_WAIT_MAX.saturating_mul(2);
 
-/// Fragments behind a segment in which its sound may go on.
+/// Fragments behind a segment in which its sound may continue.
 const AHEAD_FRAGMENTS: usize = 4;
 /// A range up to the end of the slot.
 const NO_END: u64 = u64::MAX;

@@ -48,7 +48,7 @@ pub(super) struct CountedLap {
     pub(super) last: Option<ListedChapter>,
 }
 
-/// Where a lap stands in the playlist.
+/// Where a lap is in the playlist.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LapStart {
     /// Its numbers.

@@ -203,7 +203,7 @@ impl PlaybackSession {
         // As it will be found again, should the viewer come back to it.
         let captured = &mut selected.unit.captured;
         captured.wall = self.dvr.date(unit.arrived, captured.wall);
-        // Media time goes on over runs; a section begins only where some of it is missing.
+        // Media time continues over runs; a section begins only where some of it is missing.
         selected.continuity = match std::mem::take(&mut self.lagged) {
             true => Continuity::Begins,
             false if run.is_some_and(|run| run != unit.run) => Continuity::Jumps,

@@ -268,7 +268,7 @@ impl PlaybackSession {
         Some(known.get(track)?.params.clock_rate)
     }
 
-    /// Sends nothing until it is told to go on. What comes live meanwhile is not kept: it is read
+    /// Sends nothing until it is told to continue. What comes live meanwhile is not kept: it is read
     /// out of the recording again.
     pub fn pause(&mut self) {
         self.stage = SessionStage::Paused;
@@ -383,7 +383,7 @@ impl PlaybackSession {
         }
     }
 
-    /// Units as they stand in the recording and as fast as they are taken, for whoever keeps the
+    /// Units as they stand in the recording and as fast as they are taken, for anyone who keeps the
     /// pace and packs them itself.
     pub(super) fn unpaced(mut self, filter: FrameFilter) -> Self {
         self.prefetcher.keys(filter.keys_only());
@@ -392,7 +392,7 @@ impl PlaybackSession {
     }
 
     /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,
-    /// for whom the session goes on.
+    /// for whom the session continues.
     pub fn takes_leave(&mut self) -> bool {
         let leaves = self.is_over() && self.stage == SessionStage::Playing;
         if leaves {

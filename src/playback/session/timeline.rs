@@ -23,7 +23,7 @@ impl PlayTimeline {
         Self { factor, anchor: None, end_nanos: -STEP_NANOS }
     }
 
-    /// What follows does not go on where playing is: `media_nanos` is played next, at another
+    /// What follows does not continue where playing is: `media_nanos` is played next, at another
     /// pace if `factor` says so.
     pub(super) fn anchor(&mut self, media_nanos: i64, factor: f64) {
         self.anchor = Some((media_nanos, self.end_nanos + STEP_NANOS));

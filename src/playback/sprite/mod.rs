@@ -65,7 +65,7 @@ impl Work {
         self.canvas.len() + self.jpeg.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Whether what it shows is part of what it should show, and it can go on from there.
+    /// Whether what it shows is part of what it should show, and it can continue from there.
     fn leads_to(&self, wanted: &plan::Moments) -> bool {
         let agrees =
             self.drawn.iter().zip(wanted).all(|(drawn, wanted)| drawn.is_none() || drawn == wanted);

@@ -55,7 +55,7 @@ fn understood(request: &HeaderMap, length: u64) -> Option<Range<u64>> {
     })
 }
 
-/// Whether a request goes on with a body of which it has the beginning, or jumps in it.
+/// Whether a request continues with a body of which it has the beginning, or jumps in it.
 pub(super) fn continues(request: &HeaderMap) -> bool {
     understood(request, u64::MAX).is_some_and(|range| range.start > 0)
 }

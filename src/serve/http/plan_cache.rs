@@ -1,6 +1,6 @@
 //! The plans of the last downloads.
 //!
-//! Owns: which version of a file a client goes on with. A range that is still being recorded is
+//! Owns: which version of a file a client continues with. A range that is still being recorded is
 //! another file at each request; a player that jumps about in it, or a download that is resumed,
 //! must get the one it began with.
 

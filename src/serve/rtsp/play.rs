@@ -345,7 +345,7 @@ fn ticks(nanos: i64, rate: NonZeroU32) -> u32 {
     low
 }
 
-/// The synchronisation source, as it stands in the packets.
+/// The synchronisation source, as it is in the packets.
 fn ssrc(unit: &RtpUnit) -> u32 {
     let bytes = unit.packets.datagram(0).get(8..HEADER_BYTES);
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)

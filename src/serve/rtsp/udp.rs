@@ -131,7 +131,7 @@ impl UdpPair {
         self.queue.push_back(Queued::Report { bytes, port });
     }
 
-    /// Adds the packets of a unit for `port`, `gap` apart. Whoever adds waits until the queue
+    /// Adds the packets of a unit for `port`, `gap` apart. Anyone who adds waits until the queue
     /// [`is_empty`](Self::is_empty) before the next unit, so it never holds more than what was
     /// taken at once.
     pub(super) fn push(&mut self, packets: Packets, port: u16, gap: Duration) {

@@ -132,7 +132,7 @@ pub(super) enum Reset {
     Unknown,
 }
 
-/// The log as it stands in the file.
+/// The log as it is in the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Book {
     /// Oldest first.
@@ -228,7 +228,7 @@ impl Book {
     }
 
     fn deaths(&self, boot: &str) -> impl Iterator<Item = WallTime> {
-        // What asked for it stands under the name of the part that hung, and is no second death.
+        // What asked for it is under the name of the part that hung, and is no second death.
         let of_boot = move |entry: &&RecoveryEntry| {
             entry.rung == Rung::DaemonRestart && entry.part == DAEMON && entry.boot == boot
         };

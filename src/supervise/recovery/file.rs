@@ -19,7 +19,7 @@ pub enum RecoveryError {
     /// The medium.
     #[error("recovery log: {0}")]
     Io(#[from] io::Error),
-    /// It is no log of ours.
+    /// It is not a log of ours.
     #[error("recovery log is damaged: {0}")]
     Form(#[from] serde_json::Error),
     /// It is larger than a log of ours can be.

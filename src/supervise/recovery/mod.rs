@@ -1,7 +1,7 @@
-//! What the box did to heal itself: a small durable log, the evidence for whoever comes later.
+//! What the box did to heal itself: a small durable log, the evidence for the one who comes later.
 //!
 //! Owns: the entries in memory, the thread that puts them on the medium, and what a start tells
-//! of the end before it. Whoever notes something waits for nothing: a disk that stalls delays
+//! of the end before it. Anyone who notes something waits for nothing: a disk that stalls delays
 //! the file, never the caller.
 //!
 //! The ladder, as far as it is built; each rung acts only where the one below does not mend it:

@@ -29,7 +29,7 @@ const TRIAL_SIGNS: [&str; 2] = [
 ];
 
 /// What the service manager knows of an end that nobody asked for: `SERVICE_RESULT` and what
-/// stands beside it in the environment of `ExecStopPost=` (systemd.exec(5)).
+/// is beside it in the environment of `ExecStopPost=` (systemd.exec(5)).
 #[derive(Clone, Debug)]
 pub struct ServiceEnd {
     /// Such as `watchdog`, `signal`, `core-dump`, `exit-code`.

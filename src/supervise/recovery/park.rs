@@ -63,7 +63,7 @@ impl ParkedRecording {
 }
 
 impl Book {
-    /// Counts a reboot that stands in the log.
+    /// Counts a reboot that is in the log.
     pub(super) fn count_reboot(&mut self, own: bool, now: WallTime) {
         self.reboots.push(Reboot { at: now.to_rfc3339(), own });
         let over = self.reboots.len().saturating_sub(REBOOTS_MAX);

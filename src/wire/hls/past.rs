@@ -54,7 +54,7 @@ pub enum PastKind {
 #[derive(Debug)]
 pub struct PastWriter {
     target: Duration,
-    /// What stands before every name.
+    /// What is before every name.
     prefix: String,
     map: Option<u64>,
 }

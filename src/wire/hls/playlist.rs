@@ -106,7 +106,7 @@ impl Playlist {
         self.listed.iter().filter(|segment| segment.cut.discontinuity).count() as u64
     }
 
-    /// Lists a segment whose end was known at `now`. Whoever has listed all there is calls
+    /// Lists a segment whose end was known at `now`. The one who has listed all there is calls
     /// [`Playlist::settle`].
     pub fn push(&mut self, now: BootTime, cut: FinishedSegment) {
         let number = self.next_number;
@@ -328,7 +328,7 @@ impl Playlist {
         }
     }
 
-    /// The initialisation section of listed segments that stands in that lap.
+    /// The initialisation section of listed segments that is in that lap.
     #[must_use]
     pub fn init_of_lap(&self, lap: u64) -> Option<Bytes> {
         let mut inits = self.listed.iter().map(|segment| &segment.init);

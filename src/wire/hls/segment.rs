@@ -46,7 +46,7 @@ pub struct StoredRange {
 
 impl StoredRange {
     /// What it is called in a playlist: by its place, so that the name means the same bytes for
-    /// as long as they are there, whoever listed it when.
+    /// as long as they are there, anyone who listed it when.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}-{}.m4s", self.lap, self.from, self.until)
@@ -176,7 +176,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// What it is called in a playlist. What stands on the disk is named by its place.
+    /// What it is called in a playlist. What is on the disk is named by its place.
     #[must_use]
     pub fn name(&self) -> String {
         match self.cut.body {

@@ -149,7 +149,7 @@ impl Playlist {
         segment.cut.body.parts().iter().all(|part| part.span <= target)
     }
 
-    /// What stands behind the last segment: the part that comes next, and the other variants.
+    /// What is behind the last segment: the part that comes next, and the other variants.
     fn tell_edge(&self, text: &mut String, telling: &PlaylistOptions) {
         if !matches!(self.parts(), Parts::Told(_)) {
             return;
@@ -173,7 +173,7 @@ fn part_name(segment: u64, part: u64) -> String {
     format!("{segment}.{part}.m4s")
 }
 
-/// What stands before the first part of a segment, or before all of it; `map` is the number of
+/// What is before the first part of a segment, or before all of it; `map` is the number of
 /// the last `EXT-X-MAP` that a player knows.
 fn tell_head(
     text: &mut String,

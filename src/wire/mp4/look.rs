@@ -2,7 +2,7 @@
 //!
 //! Owns: what of a recorded file a browser is shown. A hidden track's boxes become `free` where
 //! they stand (ISO/IEC 14496-12 §8.1.2), so that no byte moves and ranges of a slot stay ranges.
-//! What is no box of ours is passed over, never an error.
+//! What is not a box of ours is passed over, never an error.
 
 use std::ops::Range;
 

@@ -119,7 +119,7 @@ pub fn front(
 #[derive(Debug, Default)]
 struct Layout {
     bytes: Vec<u8>,
-    /// Each stands behind so many of `bytes`.
+    /// Each is behind so many of `bytes`.
     holes: Vec<(usize, Part)>,
     hole_bytes: u64,
     longest: u64,

@@ -20,9 +20,9 @@ pub struct ReplayExtension {
     pub captured: WallTime,
     /// Decoding can begin here.
     pub clean_point: bool,
-    /// Nothing stands behind it before the next gap.
+    /// Nothing is behind it before the next gap.
     pub section_end: bool,
-    /// It does not go on where the packet sent before ended.
+    /// It does not continue where the packet sent before ended.
     pub discontinuity: bool,
     /// It is the last one that is sent.
     pub terminal: bool,

@@ -1,6 +1,6 @@
 //! The RTP numbers of one track: SSRC, sequence, timestamp base.
 //!
-//! Owns: their continuity, over runs too, because media time goes on over a reconnect.
+//! Owns: their continuity, over runs too, because media time continues over a reconnect.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ impl Packetizer {
         Self { channel: Self::channel_of(track), track, ssrc, sequence, timestamp_base, told: None }
     }
 
-    /// A packetizer that goes on for a receiver who had packets of `ssrc` from another one: the next
-    /// packet has number `sequence`. Time stamps come from whoever packs.
+    /// A packetizer that continues for a receiver who had packets of `ssrc` from another one: the next
+    /// packet has number `sequence`. Time stamps come from the one who packs.
     #[must_use]
     pub fn resumed(track: TrackId, ssrc: u32, sequence: u16) -> Self {
         let (channel, timestamp_base) = (Self::channel_of(track), 0);

@@ -1,7 +1,7 @@
 //! RTCP: sender reports going out and coming in, and signs of life (RFC 3550 §6).
 //!
 //! Owns: the mapping from media time to NTP that one reader is told, which never jumps while a
-//! run goes on. Receivers' statistics are not read; ours are in `reception`.
+//! run continues. Receivers' statistics are not read; ours are in `reception`.
 
 use bytes::Bytes;
 use rtcp_types::{

@@ -39,8 +39,8 @@ pub(super) struct Message {
 pub(super) struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// Reads header lines. A line that begins with a blank goes on with the one before
-    /// (RFC 2326 §4.2); a line without a colon is no header.
+    /// Reads header lines. A line that begins with a blank continues with the one before
+    /// (RFC 2326 §4.2); a line without a colon is not a header.
     fn read<'a>(lines: impl Iterator<Item = std::borrow::Cow<'a, str>>) -> Self {
         let mut headers: Vec<(String, String)> = Vec::new();
         for line in lines {
@@ -164,7 +164,7 @@ pub(super) struct Framer {
     searched: usize,
     /// Longest body that is taken.
     body_max: usize,
-    /// What is no message is passed over; else it ends the connection.
+    /// What is not a message is passed over; else it ends the connection.
     skips: bool,
     /// Bytes passed over since the last message.
     skipped: usize,
@@ -292,7 +292,7 @@ struct Head {
 impl Head {
     fn read(head: &[u8], body_max: usize) -> Result<Self, Fault> {
         let bad = |text| Fault::new(StatusCode::BadRequest, text);
-        // A return that ends no line would end one for whoever reads what we repeat of it.
+        // A return that ends no line would end one for anyone who reads what we repeat of it.
         let ends_line = |at: usize| head.get(at + 1) == Some(&b'\n');
         if head.iter().enumerate().any(|(at, &byte)| match byte {
             b'\r' => !ends_line(at),

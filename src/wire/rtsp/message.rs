@@ -73,7 +73,7 @@ pub enum Event {
         /// The tracks and where they go.
         routes: Vec<Routed>,
     },
-    /// Send or take no more until the next [`Event::Play`], for which the past goes on where it
+    /// Send or take no more until the next [`Event::Play`], for which the past continues where it
     /// stopped, or [`Event::Record`].
     Pause,
     /// The peer wants to publish. Answer with [`Command::Announced`] or a refusal.

@@ -9,7 +9,7 @@ use crate::base::time::WallTime;
 const NANOS_PER_SEC: i64 = 1_000_000_000;
 
 /// Dates from which and until which to play; `until` is not played any more, and without it
-/// playing goes on for as long as there is anything. Backwards, `until` is the earlier one.
+/// playing continues for as long as there is anything. Backwards, `until` is the earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Where playing begins.
@@ -219,7 +219,7 @@ fn digits(text: &str) -> Option<i64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// What stands behind the point, to nanoseconds.
+/// What is behind the point, to nanoseconds.
 fn fraction_nanos(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);

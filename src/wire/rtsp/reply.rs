@@ -36,7 +36,7 @@ impl Reply {
         Self { builder, ..Self::new(StatusCode::Ok) }
     }
 
-    /// A refusal whose reason stands in the body, for the person who reads a trace.
+    /// A refusal whose reason is in the body, for the person who reads a trace.
     pub(super) fn refuse(status: StatusCode, text: &str) -> Self {
         Self::new(status).body("text/plain", format!("{text}\r\n").into_bytes())
     }
@@ -51,7 +51,7 @@ impl Reply {
         Self { body, ..self.header(headers::CONTENT_TYPE, kind) }
     }
 
-    /// Adds a WWW-Authenticate header. Each stands on a line of its own: of a list in one line
+    /// Adds a WWW-Authenticate header. Each is on a line of its own: of a list in one line
     /// some players understand nothing.
     pub(super) fn challenge(mut self, value: String) -> Self {
         self.challenges.push(value);

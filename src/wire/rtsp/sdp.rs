@@ -1,6 +1,6 @@
 //! The description of a stream (RFC 8866, RFC 2326 appendix C).
 //!
-//! Owns: the session part; what a codec says of itself stands in `wire::rtp::payload`.
+//! Owns: the session part; what a codec says of itself is in `wire::rtp::payload`.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -82,7 +82,7 @@ pub(super) fn asks_multicast(url: &Url) -> bool {
     query(url, "multicast").is_some()
 }
 
-/// The value of `key` in the query, without a track that stands behind it.
+/// The value of `key` in the query, without a track that is behind it.
 fn query(url: &Url, key: &str) -> Option<String> {
     let mut pairs = url.query_pairs();
     let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(key))?;

@@ -1,4 +1,4 @@
-//! What a connection said and was told, for whoever wants to know why a client fails.
+//! What a connection said and was told, for anyone who wants to know why a client fails.
 //!
 //! Owns: the last messages, bounded, without secrets and without bodies of the peer; and whether
 //! the client fails.
@@ -64,7 +64,7 @@ impl Transcript {
         self.add(at, '>', &text);
     }
 
-    /// The peer sent what is no request.
+    /// The peer sent what is not a request.
     pub(super) fn puzzled(&mut self, at: Duration) {
         self.credentials = false;
         self.add(at, '>', "(what cannot be read)");

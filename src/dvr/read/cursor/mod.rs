@@ -70,15 +70,15 @@ pub struct FragmentRead {
     pub entry: FragmentEntry,
     /// The boot in which it was recorded.
     pub boot: Identity,
-    /// That is the boot that goes on: media times compare with those of what comes live.
+    /// That is the boot that continues: media times compare with those of what comes live.
     pub this_boot: bool,
     /// Where it stands by what is known of the clock.
     pub start: WallTime,
-    /// It does not go on where the one before ended.
+    /// It does not continue where the one before ended.
     pub seam: bool,
     /// Where the next fragment begins, if there is one yet.
     pub next_start: Option<WallTime>,
-    /// What follows does not go on where this one ends, or nothing follows for good.
+    /// What follows does not continue where this one ends, or nothing follows for good.
     pub ends_section: bool,
 }
 
@@ -216,7 +216,7 @@ impl RecordingCursor {
     pub fn backward(&mut self, keys: bool) -> Result<Option<Vec<FragmentRead>>, DvrError> {
         while let Some(end) = self.next {
             let Some(begin) = self.key_before(end)? else {
-                // No key frame in this section: the next one is what stands before it.
+                // No key frame in this section: the next one is what is before it.
                 self.next = self.section_before(end)?;
                 self.seam = true;
                 continue;
@@ -297,7 +297,7 @@ impl RecordingCursor {
         place: FragmentPlace,
         clip: FragmentRead,
     ) -> Result<FragmentRead, DvrError> {
-        // What follows may be reused just now; whoever comes there will be told.
+        // What follows may be reused just now; the one who comes there will be told.
         let Ok(Some(next)) = self.after(place) else {
             let ends_section = self.lap(place.generation, place.slot)?.complete;
             return Ok(FragmentRead { ends_section, ..clip });
@@ -460,7 +460,7 @@ impl CursorLap {
             }
             return Ok(());
         };
-        // A stream that comes back after a pause may go on in its last slot.
+        // A stream that comes back after a pause may continue in its last slot.
         self.complete = false;
         match durable {
             Some(until) if self.entries.last().is_none_or(|entry| entry.sequence < until) => {

@@ -1,6 +1,6 @@
 //! Reads a ring from its files alone: no daemon, no index.
 //!
-//! Owns: the walk over all slots for `ls`, `verify` and whoever holds only the disk. Writes
+//! Owns: the walk over all slots for `ls`, `verify` and the one who holds only the disk. Writes
 //! nothing.
 
 use std::path::Path;

@@ -74,7 +74,7 @@ impl IndexHandle {
 
     /// Opens the store under `data_dir` and returns its readable records.
     ///
-    /// A marker stands beside it while it is being opened and read: found at a start, it says
+    /// A marker is beside it while it is being opened and read: found at a start, it says
     /// that the last try hung or took the process with it, and the store is moved aside.
     pub(crate) fn open(disk: &dyn Disk, data_dir: &Path) -> (Self, Vec<(u32, IndexRecord)>) {
         let sled = |dir: &Path| Ok(Box::new(SledIndex::open(dir)?) as Box<dyn Index>);
@@ -264,7 +264,7 @@ fn put(index: &mut dyn Index, ask: IndexRequest) -> Result<(), DvrError> {
     match ask {
         IndexRequest::Put(slot, record) => index.put(slot, &record),
         IndexRequest::Remove(slot) => index.remove(slot),
-        // Whoever asked may have gone.
+        // Anyone who asked may have gone.
         IndexRequest::Get(slot, answer) => index.get(slot).map(|record| drop(answer.send(record))),
         IndexRequest::Size(answer) => {
             index.size_bytes().map(|bytes| answer.send(bytes).unwrap_or(()))
@@ -288,7 +288,7 @@ fn serve(mut index: Box<dyn Index>, queue: &Receiver<IndexRequest>) {
     }
 }
 
-/// Keeps the newest store that failed for whoever wants to know why.
+/// Keeps the newest store that failed for anyone who wants to know why.
 fn move_aside(disk: &dyn Disk, data_dir: &Path) {
     let bad = data_dir.join("index.bad");
     let _ = disk.remove(&bad);

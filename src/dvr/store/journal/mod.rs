@@ -79,7 +79,7 @@ fn load(disk: &dyn Disk, data_dir: &Path) -> (RingFacts, u64) {
     (RingFacts::of(parsed.records), number)
 }
 
-/// What the journal in `data_dir` says, for whoever only reads.
+/// What the journal in `data_dir` says, for anyone who only reads.
 pub(crate) fn read_facts(
     disk: &dyn Disk,
     data_dir: &Path,
@@ -240,7 +240,7 @@ impl Journal {
             let trouble = self.shared.journal().trouble.clone().unwrap_or_default();
             Err(PinError::NotNow(format!("The disk does not take the note: {trouble}")))
         });
-        // Whoever asked may have gone.
+        // Anyone who asked may have gone.
         let _ = ask.reply.send(done);
     }
 

@@ -61,7 +61,7 @@ impl Ring {
         slot_number(name).is_some_and(|number| self.leaving.binary_search(&number).is_ok())
     }
 
-    /// What stands at the front of a slot.
+    /// What is at the front of a slot.
     pub(crate) fn read_view(&self, disk: &dyn Disk, number: u32) -> Result<SlotView, DvrError> {
         let file = self.open_slot(disk, number, OpenMode::Read)?;
         // What a failed write left in memory only is not what is on the medium.
@@ -76,7 +76,7 @@ impl Ring {
         })
     }
 
-    /// What stands at the front of slot `number`. A lap of this ring in a file of another slot's name
+    /// What is at the front of slot `number`. A lap of this ring in a file of another slot's name
     /// counts as damaged, and one whose front is lost is what its seals told.
     pub(crate) fn read_front(
         &self,

@@ -1,4 +1,4 @@
-//! Begins laps: goes on with a stream's last slot, or takes the one whose turn it is.
+//! Begins laps: continues with a stream's last slot, or takes the one whose turn it is.
 //!
 //! Owns: the steps from a choice to an open slot. Part of the storage thread.
 

@@ -178,7 +178,7 @@ impl RingWriter {
             }
             WriterCommand::Repair { slot, generation, end } => self.repair(slot, generation, end),
             WriterCommand::Expire { slot, generation } => self.expire(slot, generation),
-            // Whoever agreed and went would not know that it was done.
+            // Anyone who agreed and went would not know that it was done.
             WriterCommand::Shrink { reply, .. } if reply.is_closed() => {}
             WriterCommand::Shrink { token, reply } => {
                 let _ = reply.send(self.shrink(token));

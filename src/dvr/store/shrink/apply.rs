@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of the steps. `ring.toml` says the new size and which slots leave, on the
 //! medium, before the first file is deleted; it says so until the last one is. So a shrink that
-//! was cut off goes on at the next start, and what was agreed to never shows again.
+//! was cut off continues at the next start, and what was agreed to never shows again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

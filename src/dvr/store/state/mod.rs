@@ -192,7 +192,7 @@ impl DvrState {
         *lock(&self.notices.short) = why;
     }
 
-    /// Remembers damage that was mended, for whoever asks how the ring does.
+    /// Remembers damage that was mended, for anyone who asks how the ring does.
     pub(crate) fn note_damage(&self, sentence: String) {
         let mut mended = lock(&self.notices.mended);
         if mended.len() < DAMAGE_SENTENCES_MAX && !mended.contains(&sentence) {

@@ -1,4 +1,4 @@
-//! How the ring and the recordings do, for whoever asks.
+//! How the ring and the recordings do, for anyone who asks.
 //!
 //! Owns: the words of the answer.
 

@@ -100,7 +100,7 @@ impl StreamLog {
         lock(&self.trouble).waiting_since = None;
     }
 
-    /// Recording failed for `reason`, or goes on.
+    /// Recording failed for `reason`, or continues.
     pub(crate) fn set_reason(&self, reason: Option<String>) {
         let mut trouble = lock(&self.trouble);
         trouble.news = reason.clone().or(trouble.news.take());
@@ -120,7 +120,7 @@ impl StreamLog {
     }
 
     /// From `now` on `cause` keeps the stream from being recorded. One that was over for moments
-    /// only goes on, so that a camera that flaps is one fact.
+    /// only continues, so that a camera that flaps is one fact.
     pub(crate) fn begin(&self, cause: Cause, text: &str, now: BootTime) {
         let cut = text.char_indices().map(|(at, c)| at + c.len_utf8());
         let end = cut.take_while(|&end| end <= TROUBLE_TEXT_BYTES_MAX).last().unwrap_or(0);

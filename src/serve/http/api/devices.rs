@@ -104,7 +104,7 @@ pub(crate) async fn set_controls(
     Ok((NO_STORE, Json(Controls { controls })).into_response())
 }
 
-/// What is known of a node; `None` when it is no camera or has just gone.
+/// What is known of a node; `None` when it is not a camera or has just gone.
 fn report(node: &VideoNode) -> Option<DeviceReport> {
     let who = node::capability(&node.path).ok()?;
     let Role::Camera(_) = who.role() else { return None };

@@ -1,6 +1,6 @@
 //! `/api/v1/storage`: the ring, and making it smaller.
 //!
-//! Owns: the shape of the request. What would be deleted is told with the ring; whoever agrees
+//! Owns: the shape of the request. What would be deleted is told with the ring; anyone who agrees
 //! sends back the token of exactly that.
 
 use axum::Json;

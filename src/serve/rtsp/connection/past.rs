@@ -40,7 +40,7 @@ impl Connection {
         }
     }
 
-    /// Begins to play what `wish` says, or goes on with it.
+    /// Begins to play what `wish` says, or continues with it.
     pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed], wish: &Wish) {
         let Some(outlet) = self.outlet.clone() else {
             return self.refuse(now, Refusal::NoStream);

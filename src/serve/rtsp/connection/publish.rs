@@ -83,7 +83,7 @@ impl Connection {
         self.published(ticked);
     }
 
-    /// A publisher that cannot go on takes its connection with it; the stream's state says why.
+    /// A publisher that cannot continue takes its connection with it; the stream's state says why.
     fn published(&mut self, done: Result<(), PushError>) {
         if let Err(why) = done {
             self.record.pause(why);

@@ -88,7 +88,7 @@ pub(super) struct Membership {
 }
 
 impl Multicast {
-    /// Takes groups into use, or none. Who plays goes on as it began.
+    /// Takes groups into use, or none. Who plays continues as it began.
     pub fn configure(&self, config: Option<Config>) {
         self.0.config.store(config.map(Arc::new));
     }

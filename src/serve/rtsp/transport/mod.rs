@@ -52,7 +52,7 @@ impl Transport {
         }
     }
 
-    /// A second handle on the socket, for whoever writes while the connection sleeps; none when
+    /// A second handle on the socket, for anyone who writes while the connection sleeps; none when
     /// bytes do not go out as they are.
     pub(super) fn writer(&self) -> Option<socket2::Socket> {
         match self {

@@ -63,7 +63,7 @@ impl Algorithm {
     }
 }
 
-/// What a client hashed, as it stands in its Authorization header.
+/// What a client hashed, as it is in its Authorization header.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     pub(super) nonce: String,
@@ -81,7 +81,7 @@ pub(super) struct Qop {
 }
 
 impl Proof {
-    /// The `response` that whoever knows `ha1` gives to `method`.
+    /// The `response` that the one who knows `ha1` gives to `method`.
     pub(super) fn response(&self, algorithm: Algorithm, ha1: &Secret, method: &str) -> String {
         let ha2 = algorithm.hash(&[method, &self.uri]);
         let ha1 = ha1.reveal();

@@ -121,7 +121,7 @@ impl Failures {
         self.changes
     }
 
-    /// The record of `peer`; a full ledger forgets whoever owes least and was never right.
+    /// The record of `peer`; a full ledger forgets the one who owes least and was never right.
     fn source(&mut self, now: BootTime, peer: IpAddr) -> &mut Source {
         let key = network_of(peer);
         if self.sources.len() >= AUTH_ADDRESSES_MAX && !self.sources.contains_key(&key) {

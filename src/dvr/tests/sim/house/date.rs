@@ -99,7 +99,7 @@ impl House {
         self.dates.is_owed = heard && is_healthy;
     }
 
-    /// Footage of every boot in which a time server had the last word stands where it belongs.
+    /// Footage of every boot in which a time server had the last word is where it belongs.
     pub(crate) fn check_dates(&mut self, boot: Identity, facts: &RingFacts, found: &[Found]) {
         let heard =
             |boot: Identity| facts.clock.newest(boot).is_some_and(|row| row.trust == Trust::Ntp);

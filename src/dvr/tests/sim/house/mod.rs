@@ -47,7 +47,7 @@ pub(crate) struct Process {
     writers: Vec<Writer>,
     /// Trouble was planned: what is promised of a healthy disk is not asked for.
     is_troubled: bool,
-    /// Recording was seen to go on after it.
+    /// Recording was seen to continue after it.
     has_resumed: bool,
     readers: Vec<RangeReader>,
     /// When the journal last had its turn.

@@ -11,7 +11,7 @@ use crate::dvr::store::ring_writer::WriterTurn;
 
 /// The journal's thread has its turn at least so often.
 const NOTES_PAUSE_MAX: Duration = Duration::from_millis(1_500);
-/// How long recording may take to go on after trouble: the ring is tried every two seconds, a
+/// How long recording may take to continue after trouble: the ring is tried every two seconds, a
 /// key frame comes every few fragments, and then it is a fragment and its commit.
 const RESUMED_WITHIN: Duration = Duration::from_secs(10);
 

@@ -79,7 +79,7 @@ pub(super) fn hello(part: &Part, now: WallTime) -> Message {
     }))
 }
 
-/// Where `part` stands on the wall clock.
+/// Where `part` is on the wall clock.
 pub(super) fn clock(part: &Part, now: WallTime) -> Message {
     text(&Text::Clock(Clock::new(part, now)))
 }

@@ -103,7 +103,7 @@ pub(super) fn live() -> Message {
     text(&Text::Live(true))
 }
 
-/// It goes on at this speed.
+/// It continues at this speed.
 pub(super) fn speed(speed: Speed) -> Message {
     text(&Text::Speed(speed.factor()))
 }

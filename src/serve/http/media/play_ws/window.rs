@@ -11,7 +11,7 @@ use crate::base::limits::{
 use crate::base::time::WallTime;
 use crate::dvr::Direction;
 
-/// A part that was sent: where it stands on the media timeline, and its date.
+/// A part that was sent: where it is on the media timeline, and its date.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub(super) begin_secs: f64,
