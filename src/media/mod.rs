@@ -7,6 +7,7 @@ mod bits;
 pub mod codec;
 pub mod duration;
 mod entry_point;
+pub(crate) mod hevc_sps;
 mod interval;
 pub mod nal;
 pub(crate) mod parameter_sets;

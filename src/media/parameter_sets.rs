@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::bits::Bits;
 use super::codec::{CodecParams, ParamsError};
+use super::hevc_sps::skip_to_sps_id;
 use super::nal::Nals;
 use crate::base::limits::{PARAMETER_SETS_BYTES_MAX, PARAMETER_SETS_MAX};
 
@@ -126,25 +127,6 @@ fn is_h264_sps(nal: &[u8]) -> bool {
         let bits = h264_reader::rbsp::BitReader::new(&*rbsp);
         h264_reader::nal::sps::SeqParameterSet::from_bits(bits).is_ok()
     })
-}
-
-/// Passes over what comes before `sps_seq_parameter_set_id`, H.265 §7.3.2.2.1 and §7.3.3.
-fn skip_to_sps_id(bits: &mut Bits<'_>) -> Option<()> {
-    bits.skip(4)?;
-    let mut sub_layers = 0u32;
-    for _ in 0..3 {
-        sub_layers = sub_layers << 1 | u32::from(bits.bit()?);
-    }
-    bits.skip(1 + 88 + 8)?;
-    let mut more = 0;
-    for _ in 0..sub_layers {
-        more += if bits.bit()? { 88 } else { 0 };
-        more += if bits.bit()? { 8 } else { 0 };
-    }
-    if sub_layers > 0 {
-        bits.skip((8 - sub_layers) * 2)?;
-    }
-    bits.skip(more)
 }
 
 /// The sets in force.

@@ -149,8 +149,11 @@ mod tests {
     fn params(frame_secs: Option<(u32, u32)>) -> Arc<CodecParams> {
         let sps = [0x67, 0x64, 0, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
         let params = CodecParams::from_h264_sets(&sps, &[0x68, 0xee, 0x3c, 0xb0]).unwrap();
-        let Shape::Video { width, height, .. } = params.shape else { panic!() };
-        Arc::new(CodecParams { shape: Shape::Video { width, height, frame_secs }, ..params })
+        let Shape::Video { width, height, aspect, .. } = params.shape else { panic!() };
+        Arc::new(CodecParams {
+            shape: Shape::Video { width, height, aspect, frame_secs },
+            ..params
+        })
     }
 
     fn picture(params: &Arc<CodecParams>, at_millis: i64) -> AccessUnit {

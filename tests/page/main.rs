@@ -15,6 +15,7 @@ mod playlist;
 
 mod browser;
 mod decoder_child;
+mod geometry;
 mod live;
 mod pictures;
 mod play_past;

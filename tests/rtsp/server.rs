@@ -114,7 +114,12 @@ fn video(sets: &[&[u8]]) -> CodecParams {
             clock_rate: NonZeroU32::new(90_000).unwrap(),
             rfc6381: None,
             sample_entry: Bytes::new(),
-            shape: Shape::Video { width: 640, height: 360, frame_secs: Some((1, 25)) },
+            shape: Shape::Video {
+                width: 640,
+                height: 360,
+                aspect: holdfast::media::codec::SampleAspect::SQUARE,
+                frame_secs: Some((1, 25)),
+            },
         },
         _ => panic!("{} parameter sets", sets.len()),
     }

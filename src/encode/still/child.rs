@@ -14,6 +14,7 @@ use super::idr;
 use super::message::{ChildReply, ChildRequest, Coded, DecodeOutcome, Form};
 use super::pixels::{DecodedPicture, PicturePlane};
 use super::{DecoderJob, sandbox};
+use crate::media::codec::SampleAspect;
 use crate::media::nal;
 
 /// A black picture of 16x16 pixels: SPS, PPS and an IDR slice of the baseline profile.
@@ -39,7 +40,7 @@ pub enum ChildError {
     Io(#[from] std::io::Error),
     /// openh264 gave up.
     #[error("not decodable as H.264")]
-    Decode(#[from] openh264::Error),
+    Decode,
     /// libde265 gave up.
     #[error(transparent)]
     Hevc(#[from] HevcError),
@@ -57,6 +58,13 @@ pub enum ChildError {
     /// The picture could not be written as JPEG.
     #[error("not writable as JPEG")]
     Encode(#[from] jpeg_encoder::EncodingError),
+}
+
+impl From<openh264::Error> for ChildError {
+    /// What the library says is of no use to anybody: a number.
+    fn from(_: openh264::Error) -> Self {
+        Self::Decode
+    }
 }
 
 /// Answers requests until standard input ends. `h265`: whether those for H.265 are.
@@ -89,8 +97,8 @@ fn warm_up(hevc: &Result<Hevc, String>) -> std::io::Result<()> {
             let length = u32::try_from(unit.len()).unwrap_or_default();
             length.to_be_bytes().into_iter().chain(unit.iter().copied())
         });
-        let request =
-            ChildRequest { coded, form: Form::Jpeg { width: Some(8) }, nals: nals.collect() };
+        let (form, aspect) = (Form::Jpeg { width: Some(8) }, SampleAspect::SQUARE);
+        let request = ChildRequest { coded, form, aspect, nals: nals.collect() };
         let _ = answer(&request, hevc);
     }
     Ok(())
@@ -105,7 +113,7 @@ fn answer(request: &ChildRequest, hevc: &Result<Hevc, String>) -> ChildReply {
     let made = match (request.coded, hevc) {
         (Coded::H264, _) => h264(&annex_b, request),
         (Coded::H265, Ok(hevc)) => hevc
-            .decode(&annex_b, |picture| picture.render(request.form))
+            .decode(&annex_b, |picture| picture.render(request.form, request.aspect))
             .map_err(ChildError::from)
             .flatten(),
         (Coded::H265, Err(why)) => return ChildReply::words(DecodeOutcome::NoDecoder, why),
@@ -120,10 +128,11 @@ fn h264(annex_b: &[u8], request: &ChildRequest) -> Result<ChildReply, ChildError
     let told = CodedColours::of_h264(annex_b);
     let mut decoder = Decoder::new()?;
     if let Some(picture) = decoder.decode(annex_b)? {
-        return decoded(&picture, told)?.render(request.form);
+        return decoded(&picture, told)?.render(request.form, request.aspect);
     }
     let rest = decoder.flush_remaining()?;
-    decoded(rest.last().ok_or(ChildError::NoPicture)?, told)?.render(request.form)
+    let last = rest.last().ok_or(ChildError::NoPicture)?;
+    decoded(last, told)?.render(request.form, request.aspect)
 }
 
 fn decoded<'a>(
@@ -153,13 +162,13 @@ mod tests {
         let annex_b = |units: &[&[u8]]| {
             units.iter().flat_map(|unit| [b"\0\0\0\x01", *unit].concat()).collect::<Vec<u8>>()
         };
-        let form = Form::Jpeg { width: None };
-        let request = ChildRequest { coded: Coded::H264, form, nals: Vec::new() };
+        let (form, aspect) = (Form::Jpeg { width: None }, SampleAspect::SQUARE);
+        let request = ChildRequest { coded: Coded::H264, form, aspect, nals: Vec::new() };
         let reply = h264(&annex_b(&H264_BLACK), &request).unwrap();
         assert_eq!((reply.outcome, reply.size), (DecodeOutcome::Picture, (16, 16)));
         // libde265 is not installed on every machine that runs this.
         if let Ok(hevc) = Hevc::open() {
-            let reply = hevc.decode(&annex_b(&H265_BLACK), |picture| picture.render(form));
+            let reply = hevc.decode(&annex_b(&H265_BLACK), |picture| picture.render(form, aspect));
             assert_eq!(reply.unwrap().unwrap().size, (16, 16));
         }
     }

@@ -129,10 +129,13 @@ impl StillDecoder {
         Self { asks, wait_max }
     }
 
-    /// Makes `form` of a key frame.
+    /// Makes `form` of a key frame. One of a kind that no decoder here draws is refused at once.
     ///
     /// Cancel safe: what nobody waits for any more is not begun.
     pub async fn still(&self, frame: KeyFrame, form: Form) -> Result<Still, StillError> {
+        if let Some(words) = frame.undrawable() {
+            return Err(StillError::NoDecoder { words: words.to_owned() });
+        }
         let (reply, answer) = oneshot::channel();
         self.asks.try_send(StillRequest { frame, form, reply }).map_err(|_| StillError::Busy)?;
         let answer = tokio::time::timeout(self.wait_max, answer).await;

@@ -1,8 +1,8 @@
 //! What passes between the daemon and a decoder child: one request, then one reply.
 //!
-//! Owns: the form of both. A request is 10 bytes (codec, form, two sides, length of what follows)
-//! and length-prefixed NAL units; a reply is 10 bytes (what came of it, a blank, two sides, length
-//! of what follows) and a picture or words. Numbers are big-endian. Nothing that either side says
+//! Owns: the form of both. A request is 14 bytes (codec, form, two sides, length of what follows,
+//! shape of a sample) and length-prefixed NAL units; a reply is 14 bytes (what came of it, a blank,
+//! two sides, length of what follows, four blanks) and a picture or words. Numbers are big-endian. Nothing that either side says
 //! makes the other take more than its limits.
 
 use std::io::{self, Read, Write};
@@ -10,10 +10,11 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 
 use crate::base::limits::{DECODE_REQUEST_BYTES_MAX, JPEG_BYTES_MAX};
-use crate::media::{Codec, CodecParams};
+use crate::media::codec::SampleAspect;
+use crate::media::{Codec, CodecParams, Shape};
 
 /// Bytes before what a request or reply carries.
-pub(super) const HEAD_BYTES: usize = 10;
+pub(super) const HEAD_BYTES: usize = 14;
 
 /// Which decoder a key frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,9 @@ pub enum Form {
 #[derive(Clone, Debug)]
 pub struct KeyFrame {
     coded: Coded,
+    aspect: SampleAspect,
+    /// Why no decoder here draws it.
+    undrawable: Option<String>,
     /// Each NAL unit behind its length in 4 bytes, in pieces that others hold as well.
     pieces: Vec<Bytes>,
 }
@@ -62,13 +66,23 @@ impl KeyFrame {
         };
         let sets = params.parameter_nals();
         let sets = crate::media::nal::length_prefixed(sets.into_iter().map(|set| &set[..]));
-        Some(Self { coded, pieces: vec![sets, data] })
+        let aspect = match params.shape {
+            Shape::Video { aspect, .. } => aspect,
+            Shape::Audio { .. } => SampleAspect::SQUARE,
+        };
+        let undrawable = params.undrawable();
+        Some(Self { coded, aspect, undrawable, pieces: vec![sets, data] })
     }
 
     /// Which decoder it needs.
     #[must_use]
     pub fn coded(&self) -> Coded {
         self.coded
+    }
+
+    /// Why it is not tried, for people.
+    pub(super) fn undrawable(&self) -> Option<&str> {
+        self.undrawable.as_deref()
     }
 
     /// Its parts, to be written one after the other.
@@ -88,7 +102,11 @@ impl KeyFrame {
             Form::Jpeg { width } => (0, width.unwrap_or(0), 0),
             Form::Tile { width, height } => (1, width, height),
         };
-        Some(head(coded, form, (width, height), length))
+        let mut head = head(coded, form, (width, height), length);
+        let (across, down) = self.aspect.parts();
+        head[10..12].copy_from_slice(&across.to_be_bytes());
+        head[12..].copy_from_slice(&down.to_be_bytes());
+        Some(head)
     }
 }
 
@@ -97,6 +115,8 @@ impl KeyFrame {
 pub(super) struct ChildRequest {
     pub(super) coded: Coded,
     pub(super) form: Form,
+    /// The shape of a sample.
+    pub(super) aspect: SampleAspect,
     /// Length-prefixed NAL units.
     pub(super) nals: Vec<u8>,
 }
@@ -122,10 +142,11 @@ pub(super) struct ChildReply {
 }
 
 fn head(first: u8, second: u8, (width, height): (u16, u16), length: u32) -> [u8; HEAD_BYTES] {
-    let mut head = [first, second, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut head = [0; HEAD_BYTES];
+    (head[0], head[1]) = (first, second);
     head[2..4].copy_from_slice(&width.to_be_bytes());
     head[4..6].copy_from_slice(&height.to_be_bytes());
-    head[6..].copy_from_slice(&length.to_be_bytes());
+    head[6..10].copy_from_slice(&length.to_be_bytes());
     head
 }
 
@@ -136,7 +157,7 @@ fn sides(head: [u8; HEAD_BYTES]) -> (u16, u16) {
 
 /// The length in `head`, if it is no more than `max`.
 fn length(head: [u8; HEAD_BYTES], max: usize) -> io::Result<usize> {
-    let [.., a, b, c, d] = head;
+    let [_, _, _, _, _, _, a, b, c, d, ..] = head;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if length > max { Err(wrong("a message that is too long")) } else { Ok(length) }
 }
@@ -166,7 +187,9 @@ impl ChildRequest {
         };
         let mut nals = vec![0; length(head, DECODE_REQUEST_BYTES_MAX)?];
         from.read_exact(&mut nals)?;
-        Ok(Some(Self { coded, form, nals }))
+        let part = |at: usize| u32::from(u16::from_be_bytes([head[at], head[at + 1]]));
+        let aspect = SampleAspect::new(part(10), part(12));
+        Ok(Some(Self { coded, form, aspect, nals }))
     }
 }
 
@@ -209,6 +232,8 @@ mod tests {
     fn frame(bytes: usize) -> KeyFrame {
         KeyFrame {
             coded: Coded::H265,
+            aspect: SampleAspect::new(4, 3),
+            undrawable: None,
             pieces: vec![Bytes::from_static(b"set"), vec![7; bytes].into()],
         }
     }
@@ -226,6 +251,7 @@ mod tests {
             let mut rest = &bytes[..];
             let request = ChildRequest::read(&mut rest).unwrap().unwrap();
             assert_eq!((request.coded, request.form), (Coded::H265, form));
+            assert_eq!(request.aspect.parts(), (4, 3));
             assert_eq!(request.nals, b"set\x07\x07\x07\x07");
             assert!(ChildRequest::read(&mut rest).unwrap().is_none());
         }
@@ -246,7 +272,7 @@ mod tests {
 
     #[test]
     fn no_length_makes_either_side_take_more_than_its_limit() {
-        let endless = [0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+        let endless = [0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         assert!(ChildReply::announced(endless).is_err());
         assert!(ChildRequest::read(&mut &endless[..]).is_err());
         for (at, value) in [(0, 9), (1, 9)] {

@@ -1,4 +1,4 @@
-//! Decoded pictures to smaller ones, to RGB and to JPEG.
+//! DecodedPicture pictures to smaller ones, to RGB and to JPEG.
 //!
 //! Owns: averaging, and how a picture is put into a tile. Pure.
 
@@ -8,6 +8,7 @@ use super::child::ChildError;
 use super::colours::{CodedColours, ToRgb};
 use super::message::{ChildReply, DecodeOutcome, Form};
 use crate::base::limits::DECODE_PIXELS_MAX;
+use crate::media::codec::SampleAspect;
 
 /// JPEG quality, 1 to 100: at 80 a 1280x720 picture takes about 100 KB.
 pub(super) const JPEG_QUALITY: u8 = 80;
@@ -51,8 +52,9 @@ impl<'a> PicturePlane<'a> {
         &self.samples[row * self.stride..][..self.width]
     }
 
-    /// The plane at another size, not larger: each sample is the mean of those it covers.
-    fn shrunk(&self, width: usize, height: usize) -> PicturePlane<'static> {
+    /// The plane at another size: each sample is the mean of those it covers, or the one that
+    /// covers it.
+    fn sized(&self, width: usize, height: usize) -> PicturePlane<'static> {
         let mut samples = Vec::with_capacity(width * height);
         let mut sums = vec![0_u32; width];
         let columns: Vec<_> = (0..width).map(|x| covered(x, width, self.width)).collect();
@@ -85,13 +87,10 @@ impl DecodedPicture<'_> {
         (self.planes[0].width, self.planes[0].height)
     }
 
-    fn shrunk(&self, (width, height): (usize, usize)) -> DecodedPicture<'static> {
-        let (half, low) = (width.div_ceil(2), height.div_ceil(2));
+    fn sized(&self, (width, height): (usize, usize)) -> DecodedPicture<'static> {
         let [y, u, v] = &self.planes;
-        // Chroma is never averaged to more than there is.
-        let chroma =
-            |plane: &PicturePlane<'_>| plane.shrunk(half.min(plane.width), low.min(plane.height));
-        DecodedPicture { planes: [y.shrunk(width, height), chroma(u), chroma(v)], told: self.told }
+        let chroma = |plane: &PicturePlane<'_>| plane.sized(width.div_ceil(2), height.div_ceil(2));
+        DecodedPicture { planes: [y.sized(width, height), chroma(u), chroma(v)], told: self.told }
     }
 
     /// Three octets per pixel, row by row, in the colours of a picture that was `taken` so high.
@@ -111,9 +110,20 @@ impl DecodedPicture<'_> {
         rgb
     }
 
-    /// Makes `form` of it.
-    pub(super) fn render(&self, form: Form) -> Result<ChildReply, ChildError> {
+    /// The size in square pixels when samples are of the shape `aspect`.
+    fn display(&self, aspect: SampleAspect) -> Result<(usize, usize), ChildError> {
         let (width, height) = self.size();
+        let (width, height) = aspect.display((side(width)?, side(height)?));
+        Ok((width.into(), height.into()))
+    }
+
+    /// Makes `form` of it, in square pixels.
+    pub(super) fn render(
+        &self,
+        form: Form,
+        aspect: SampleAspect,
+    ) -> Result<ChildReply, ChildError> {
+        let (width, height) = self.display(aspect)?;
         if width * height > DECODE_PIXELS_MAX {
             return Err(ChildError::TooLarge { width, height });
         }
@@ -125,14 +135,14 @@ impl DecodedPicture<'_> {
             }
         };
         let size = fitting((width, height), wanted);
-        let smaller;
-        let picture = if size == (width, height) {
+        let other;
+        let picture = if size == self.size() {
             self
         } else {
-            smaller = self.shrunk(size);
-            &smaller
+            other = self.sized(size);
+            &other
         };
-        let rgb = picture.to_rgb(height);
+        let rgb = picture.to_rgb(self.size().1);
         let (size, bytes) = match tile {
             None => (size, to_jpeg(&rgb, size)?),
             Some(tile) => (tile, framed(&rgb, size, tile)),
@@ -212,19 +222,37 @@ mod tests {
     #[test]
     fn a_small_picture_is_the_mean_of_what_it_covers() {
         let picture = grey(8, 4, |x, _| if x < 4 { 16 } else { 235 });
-        let halved = picture.shrunk((4, 2));
+        let halved = picture.sized((4, 2));
         assert_eq!(halved.planes[0].samples[..], [16, 16, 235, 235, 16, 16, 235, 235]);
-        let single = picture.shrunk((1, 1));
+        let single = picture.sized((1, 1));
         assert_eq!(single.planes[0].samples[..], [126]);
     }
 
     #[test]
     fn a_tile_of_another_shape_stands_between_black_bars() {
-        let tile = grey(4, 4, |_, _| 235).render(Form::Tile { width: 16, height: 4 }).unwrap();
+        let tile = grey(4, 4, |_, _| 235)
+            .render(Form::Tile { width: 16, height: 4 }, SampleAspect::SQUARE)
+            .unwrap();
         assert_eq!((tile.size, tile.bytes.len()), ((16, 4), 16 * 4 * 3));
         let row: Vec<_> = tile.bytes[..48].chunks(3).map(|pixel| pixel[0] > 128).collect();
         let wanted: Vec<_> = (0..16).map(|x| (6..10).contains(&x)).collect();
         assert_eq!(row, wanted);
+    }
+
+    #[test]
+    fn samples_that_are_not_square_make_a_picture_of_the_right_shape() {
+        let size = |aspect: (u32, u32), form| {
+            let picture = grey(72, 48, |_, _| 100);
+            picture.render(form, SampleAspect::new(aspect.0, aspect.1)).unwrap().size
+        };
+        assert_eq!(size((40, 33), Form::Jpeg { width: None }), (87, 48));
+        assert_eq!(size((10, 11), Form::Jpeg { width: None }), (72, 53));
+        assert_eq!(size((4, 3), Form::Jpeg { width: Some(48) }), (48, 24));
+        // In a tile the same shape stands between the bars.
+        let tile = Form::Tile { width: 96, height: 48 };
+        let bytes = grey(24, 48, |_, _| 235).render(tile, SampleAspect::new(2, 1)).unwrap().bytes;
+        let lit = bytes[..96 * 3].chunks(3).filter(|pixel| pixel[0] > 128).count();
+        assert_eq!(lit, 48);
     }
 
     #[test]
@@ -234,7 +262,7 @@ mod tests {
             Form::Jpeg { width: Some(3) },
             Form::Tile { width: 3, height: 3 },
         ] {
-            grey(7, 5, |_, _| 100).render(form).unwrap();
+            grey(7, 5, |_, _| 100).render(form, SampleAspect::SQUARE).unwrap();
         }
         let plane = || PicturePlane {
             samples: Cow::Borrowed(&[]),
@@ -244,7 +272,7 @@ mod tests {
         };
         let huge =
             DecodedPicture { planes: [plane(), plane(), plane()], told: CodedColours::NOTHING };
-        assert!(huge.render(Form::Jpeg { width: Some(16) }).is_err());
+        assert!(huge.render(Form::Jpeg { width: Some(16) }, SampleAspect::SQUARE).is_err());
         assert!(PicturePlane::new(vec![0; 10], 4, (4, 3)).is_none());
     }
 }

@@ -1,32 +1,24 @@
 //! Frames out of the packets of one track, for H.264, H.265, AAC, G.711 and Opus.
 //!
-//! Owns: the choice of the depacketizer. H.264 and H.265 are our own (`h26x`); AAC and G.711 are
-//! the only use of retina's depacketizers outside of its own client. They are `pub` but hidden,
-//! hence the exact pin of retina. Opus is a packet per frame.
+//! Owns: the choice of the depacketizer. H.264, H.265 (`h26x`) and AAC (`aac`) have one of their
+//! own; Opus and G.711 are a packet per frame.
 //!
-//! Memory: retina keeps the packets of the frame in the making and knows no bound; past
-//! [`ACCESS_UNIT_BYTES_MAX`] the frame is given up and the rest of it is not taken.
+//! Memory: past [`ACCESS_UNIT_BYTES_MAX`] the frame in the making is given up and the rest of it
+//! is not taken.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 
-use retina::codec::{CodecItem, FrameFormat, ParametersRef};
-use retina::rtp::PacketMeta;
-use retina::testutil::DepacketizeBuf;
-
-use super::clock::RtpStamp;
-use super::frame::{RtpFrame, Unpacked, from_audio};
+use super::aac::Aac;
+use super::frame::Unpacked;
 use super::h26x::H26x;
 use super::run::TrackSpec;
 use super::units::Syntax;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
-use crate::media::codec::{Law, ParamsError, VIDEO_CLOCK_RATE, opus_packet_ticks};
+use crate::media::codec::{Law, VIDEO_CLOCK_RATE, opus_packet_ticks};
 use crate::media::parameter_sets::Standard;
 use crate::media::{CodecParams, Kind};
 use crate::wire::rtp::RtpPacket;
 use crate::wire::rtsp::MediaDescription;
-
-/// First room for the packets of a frame; it grows with what comes.
-const BUFFER_BYTES: usize = 64 << 10;
 
 /// The depacketizer of one track.
 pub(crate) struct Depacketizer {
@@ -44,7 +36,9 @@ pub(crate) struct Depacketizer {
 
 enum CodecDepacketizer {
     H26x(Box<H26x>),
-    Retina { codec: Box<retina::codec::Depacketizer>, buffer: DepacketizeBuf },
+    Aac(Aac),
+    /// Octets of one sample in all channels.
+    G711(usize),
     Opus,
 }
 
@@ -77,7 +71,12 @@ impl Depacketizer {
             (Kind::Audio, "opus") => (CodecDepacketizer::Opus, Some(opus(medium))),
             (Kind::Video, "h264") => h26x(Standard::H264, medium),
             (Kind::Video, "h265") => h26x(Standard::H265, medium),
-            (Kind::Audio, "mpeg4-generic" | "pcma" | "pcmu") => retinas(medium)?,
+            (Kind::Audio, "mpeg4-generic") => {
+                let (codec, params) = Aac::open(medium)?;
+                (CodecDepacketizer::Aac(codec), Some(params))
+            }
+            (Kind::Audio, "pcma") => g711(Law::A, medium)?,
+            (Kind::Audio, "pcmu") => g711(Law::Mu, medium)?,
             _ => return None,
         };
         // Media time is counted in the clock of the parameters; two clocks cannot be carried.
@@ -128,12 +127,13 @@ impl Depacketizer {
                 let loss = lost > 0 || was_broken;
                 codec.unpacked(packet, ticks, loss, knows_params)
             }
-            CodecDepacketizer::Retina { codec, buffer } => {
-                let loss = u16::from(lost > 0 || was_broken);
-                match meta(packet, ticks, self.clock_rate, loss) {
-                    Some(meta) => pushed(codec, buffer, meta, packet),
-                    None => (Vec::new(), false),
-                }
+            CodecDepacketizer::Aac(codec) => codec.unpacked(packet, ticks, lost > 0 || was_broken),
+            // A sample that is cut is none.
+            CodecDepacketizer::G711(octets) if !packet.payload.len().is_multiple_of(*octets) => {
+                (Vec::new(), false)
+            }
+            CodecDepacketizer::G711(_) => {
+                (vec![Unpacked::sound(packet.payload.clone(), ticks)], true)
             }
         };
         if !whole.is_empty() {
@@ -162,8 +162,10 @@ impl Depacketizer {
     fn give_up(&mut self, ticks: i64) {
         self.broken = Some(ticks);
         self.held_bytes = 0;
-        if let CodecDepacketizer::H26x(codec) = &mut self.codec {
-            codec.reset();
+        match &mut self.codec {
+            CodecDepacketizer::H26x(codec) => codec.reset(),
+            CodecDepacketizer::Aac(codec) => codec.reset(),
+            CodecDepacketizer::G711(_) | CodecDepacketizer::Opus => {}
         }
         self.lost = self.lost.saturating_add(1);
     }
@@ -184,84 +186,16 @@ fn h26x(standard: Standard, medium: &MediaDescription) -> (CodecDepacketizer, Op
     (CodecDepacketizer::H26x(Box::new(codec)), params)
 }
 
-/// retina's depacketizer and what the description says of the parameters.
-fn retinas(medium: &MediaDescription) -> Option<(CodecDepacketizer, Option<CodecParams>)> {
-    let channels = medium.channels.and_then(NonZeroU16::new);
-    let mut codec = retina::codec::Depacketizer::new(
-        &medium.kind,
-        &medium.encoding,
-        medium.clock_rate,
-        channels,
-        medium.fmtp.as_deref(),
-    )
-    .ok()?;
-    codec.set_frame_format(FrameFormat::MP4);
-    let law = match medium.encoding.as_str() {
-        "pcma" => Some(Law::A),
-        "pcmu" => Some(Law::Mu),
-        _ => None,
-    };
-    let params = match (law, codec.parameters()) {
-        (Some(law), _) => {
-            let rate = NonZeroU32::new(medium.clock_rate)?;
-            Some(CodecParams::g711(law, rate, channels.map_or(1, NonZeroU16::get)))
-        }
-        (None, Some(told)) => from_told(told).ok(),
-        (None, None) => None,
-    };
-    params.as_ref()?;
-    let buffer = DepacketizeBuf::new(BUFFER_BYTES);
-    Some((CodecDepacketizer::Retina { codec: Box::new(codec), buffer }, params))
-}
-
-fn from_told(told: ParametersRef<'_>) -> Result<CodecParams, ParamsError> {
-    match told {
-        ParametersRef::Audio(audio) => CodecParams::from_aac(audio),
-        ParametersRef::Video(_) | ParametersRef::Message(_) => {
-            Err(ParamsError::Unsupported { what: "anything but sound here".to_owned() })
-        }
-    }
-}
-
-fn meta(packet: &RtpPacket, ticks: i64, rate: NonZeroU32, loss: u16) -> Option<PacketMeta> {
-    Some(PacketMeta {
-        ctx: retina::PacketContext::dummy(),
-        stream_id: 0,
-        timestamp: retina::Timestamp::new(ticks, rate, 0)?,
-        sequence_number: packet.sequence,
-        ssrc: packet.ssrc,
-        mark: packet.marker,
-        loss,
-    })
+/// G.711 as RFC 3551 §4.5.14 has it: octets of all channels in turn.
+fn g711(law: Law, medium: &MediaDescription) -> Option<(CodecDepacketizer, Option<CodecParams>)> {
+    let rate = NonZeroU32::new(medium.clock_rate)?;
+    let channels = medium.channels.unwrap_or(1).max(1);
+    Some((CodecDepacketizer::G711(channels.into()), Some(CodecParams::g711(law, rate, channels))))
 }
 
 fn opus_frame(packet: &RtpPacket, ticks: i64) -> (Vec<Unpacked>, bool) {
     if opus_packet_ticks(&packet.payload).is_none() {
         return (Vec::new(), false);
     }
-    let stamp = RtpStamp { ticks, elapsed: 0 };
-    let data = packet.payload.clone();
-    let frame = RtpFrame { stamp, loss: 0, data };
-    (vec![Unpacked { frame, params: None }], true)
-}
-
-/// The frames that are whole with this packet, and whether the one in the making is sound.
-fn pushed(
-    codec: &mut retina::codec::Depacketizer,
-    buffer: &mut DepacketizeBuf,
-    meta: PacketMeta,
-    packet: &RtpPacket,
-) -> (Vec<Unpacked>, bool) {
-    let mut is_sound = buffer.push(codec, meta, &packet.payload).is_ok();
-    let mut whole = Vec::new();
-    while let Some(item) = codec.pull() {
-        match item {
-            Ok(CodecItem::AudioFrame(audio)) => {
-                whole.push(Unpacked { frame: from_audio(&audio), params: None });
-            }
-            Ok(_) => {}
-            Err(_) => is_sound = false,
-        }
-    }
-    (whole, is_sound)
+    (vec![Unpacked::sound(packet.payload.clone(), ticks)], true)
 }

@@ -1,7 +1,6 @@
 //! One frame as it came out of packets, whichever codec it is of.
 
 use bytes::Bytes;
-use retina::codec::AudioFrame;
 
 use super::clock::RtpStamp;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -23,23 +22,18 @@ pub(crate) struct Unpacked {
     pub(crate) params: Option<CodecParams>,
 }
 
+impl Unpacked {
+    /// A frame of sound that is `data`; what was lost before it is counted elsewhere.
+    pub(super) fn sound(data: Bytes, ticks: i64) -> Self {
+        let stamp = RtpStamp { ticks, elapsed: 0 };
+        Self { frame: RtpFrame { stamp, loss: 0, data }, params: None }
+    }
+}
+
 impl RtpFrame {
     /// Whether it is whole and no larger than any frame may be.
     pub(super) fn is_usable(&self, kind: Kind) -> bool {
         let fits = !self.data.is_empty() && self.data.len() <= ACCESS_UNIT_BYTES_MAX;
         fits && (kind == Kind::Audio || nal::is_whole(&self.data))
     }
-}
-
-/// A frame of audio of retina's.
-pub(crate) fn from_audio(audio: &AudioFrame) -> RtpFrame {
-    RtpFrame {
-        stamp: stamp(audio.timestamp()),
-        loss: audio.loss(),
-        data: Bytes::copy_from_slice(audio.data()),
-    }
-}
-
-fn stamp(at: retina::Timestamp) -> RtpStamp {
-    RtpStamp { ticks: at.timestamp(), elapsed: at.elapsed() }
 }

@@ -1,7 +1,7 @@
 //! What pulled and pushed RTP have in common: from frames with RTP times to published units.
 //!
 //! Owns: one run of a stream ([`RunBuilder`]), its place on the timeline, its decoding times, the rate
-//! it may bring, and frames out of packets where retina does not hold the connection
+//! it may bring, and frames out of packets
 //! ([`Depacketizer`]). Does not own: connections.
 //!
 //! ```text
@@ -9,6 +9,7 @@
 //!       ─► decode_time (picture_order: how deep) ─► AccessUnit ─► Stream::publish
 //! ```
 
+mod aac;
 mod clock;
 mod decode_time;
 mod depacketize;

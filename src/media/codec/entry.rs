@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 
 use super::boxes::{VISUAL_BYTES, boxes};
-use super::h26x::{h264_sets, h265_codecs, h265_record};
-use super::{Codec, CodecParams, Law, ParamsError, Shape, bounded};
+use super::h26x::{h264_sets, h265_codecs, h265_record, h265_sets};
+use super::{CodecParams, Law, ParamsError, SampleAspect, Shape};
 
 /// Bytes of an AudioSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.2.3.
 const AUDIO_BYTES: usize = 36;
@@ -19,7 +19,7 @@ const DECODER_SPECIFIC: u8 = 5;
 
 impl CodecParams {
     /// Reads a sample entry as it stands in our own recordings; `clock_rate` is the track's
-    /// timescale. What the entry does not tell is left out: the frame rate of H.265.
+    /// timescale.
     pub fn from_sample_entry(entry: &[u8], clock_rate: NonZeroU32) -> Result<Self, ParamsError> {
         const DAMAGED: ParamsError = ParamsError::Damaged { record: "sample entry" };
         let kind = entry.get(4..8).ok_or(DAMAGED)?;
@@ -40,15 +40,17 @@ impl CodecParams {
                 let record = child(VISUAL_BYTES, b"hvcC").ok_or(DAMAGED)?;
                 let (width, height) = u16_at(32).zip(u16_at(34)).ok_or(DAMAGED)?;
                 rfc6381 = h265_codecs(record);
-                (h265_record(record)?, Shape::Video { width, height, frame_secs: None })
+                // The rest is in the SPS; an entry of before may lack its `pasp`.
+                let (vps, sps, pps) = h265_sets(record)?;
+                let shape = Self::from_all_h265_sets(&vps, &sps, &pps).map(|read| read.shape);
+                let aspect = SampleAspect::SQUARE;
+                let plain = Shape::Video { width, height, aspect, frame_secs: None };
+                (h265_record(record)?, shape.unwrap_or(plain))
             }
             b"mp4a" => {
                 let config = child(AUDIO_BYTES, b"esds").and_then(audio_config).ok_or(DAMAGED)?;
-                let codec = Codec::Aac { config: bounded(config)? };
-                // The object type, ISO/IEC 14496-3 §1.6.2.1; 31 would mean that more follows.
-                rfc6381 = config.first().map(|first| format!("mp4a.40.{}", first >> 3));
-                let sample_rate = clock_rate.get();
-                (codec, Shape::Audio { sample_rate, channels: channels()? })
+                let sample_entry = Bytes::copy_from_slice(entry);
+                return Ok(Self { sample_entry, ..Self::aac(config, clock_rate)? });
             }
             b"Opus" => return Ok(Self::opus(channels()?)),
             b"alaw" => return Ok(Self::g711(Law::A, clock_rate, channels()?)),
@@ -108,6 +110,9 @@ mod tests {
             CodecParams::g711(Law::A, rate(8_000), 2),
             CodecParams::g711(Law::Mu, rate(16_000), 1),
             CodecParams::opus(2),
+            CodecParams::aac(&[0x11, 0x90], rate(48_000)).unwrap(),
+            CodecParams::aac(&[0x2b, 0x92, 0x08, 0x00], rate(22_050)).unwrap(),
+            CodecParams::aac(&[0x13, 0x90], rate(44_100)).unwrap(),
         ] {
             let again = CodecParams::from_sample_entry(&params.sample_entry, params.clock_rate);
             assert_eq!(again.unwrap(), params);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use retina::codec::{VideoParameters, VideoParametersCodec};
 
 use super::boxes::{VISUAL_BYTES, boxes};
-use super::{Codec, CodecParams, ParamsError, Shape, bounded};
+use super::{Codec, CodecParams, ParamsError, SampleAspect, Shape, bounded};
 use crate::base::limits::{PARAMETER_SETS_MAX, PICTURE_SIDE_PIXELS_MAX};
 
 /// RTP and media clock of all video, ticks per second.
@@ -31,12 +31,19 @@ impl CodecParams {
                 .filter(|_| fits)
                 .ok_or(ParamsError::Dimensions { width, height })
         };
+        let (across, down) = video.pixel_aspect_ratio().unwrap_or((1, 1));
+        let aspect = SampleAspect::new(across, down);
         let shape = Shape::Video {
             width: side(width)?,
             height: side(height)?,
+            aspect,
             frame_secs: video.frame_rate(),
         };
-        let entry = video.mp4_sample_entry().build().map_err(ParamsError::Unreadable)?;
+        let mut entry = video.mp4_sample_entry();
+        if aspect != SampleAspect::SQUARE {
+            entry = entry.with_aspect_ratio(aspect.parts());
+        }
+        let entry = entry.build().map_err(ParamsError::Unreadable)?;
         Ok(Self {
             codec,
             clock_rate: VIDEO_CLOCK_RATE,
@@ -132,6 +139,15 @@ fn h264_record(record: &[u8]) -> Result<Codec, ParamsError> {
 
 /// VPS, SPS and PPS of an HEVCDecoderConfigurationRecord, ISO/IEC 14496-15 §8.3.3.1.
 pub(super) fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
+    let (vps, sps, pps) = h265_sets(record)?;
+    let ((vps, a), (sps, b), (pps, c)) = (first(vps)?, first(sps)?, first(pps)?);
+    Ok(Codec::H265 { vps, sps, pps, more: [a, b, c].concat() })
+}
+
+type Sets = Vec<Bytes>;
+
+/// The three arrays of it.
+pub(super) fn h265_sets(record: &[u8]) -> Result<(Sets, Sets, Sets), ParamsError> {
     const DAMAGED: ParamsError = ParamsError::Damaged { record: "hvcC" };
     let arrays = *record.get(22).ok_or(DAMAGED)?;
     let mut rest = &record[23..];
@@ -148,8 +164,7 @@ pub(super) fn h265_record(record: &[u8]) -> Result<Codec, ParamsError> {
         }
         rest = tail;
     }
-    let ((vps, a), (sps, b), (pps, c)) = (first(vps)?, first(sps)?, first(pps)?);
-    Ok(Codec::H265 { vps, sps, pps, more: [a, b, c].concat() })
+    Ok((vps, sps, pps))
 }
 
 /// The first of several sets, and the others.

@@ -5,7 +5,9 @@
 //! retina's parameter readers, which also serve the pulled cameras, do the bit reading.
 
 mod aac;
+mod aspect;
 mod boxes;
+mod drawable;
 mod entry;
 mod flac;
 mod g711;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use aspect::SampleAspect;
 pub use boxes::boxes;
 pub use flac::frame as flac_frame;
 pub use g711::Law;
@@ -79,6 +82,8 @@ pub enum Shape {
         width: u16,
         /// Pixels down, after cropping.
         height: u16,
+        /// The shape of a pixel; square where the parameter sets say nothing.
+        aspect: SampleAspect,
         /// Seconds per frame as (numerator, denominator), if the parameter sets tell it.
         frame_secs: Option<(u32, u32)>,
     },
@@ -89,6 +94,17 @@ pub enum Shape {
         /// Channels.
         channels: u16,
     },
+}
+
+impl Shape {
+    /// Width and height of pictures in square pixels; `None` for sound.
+    #[must_use]
+    pub fn display(&self) -> Option<(u16, u16)> {
+        match *self {
+            Self::Video { width, height, aspect, .. } => Some(aspect.display((width, height))),
+            Self::Audio { .. } => None,
+        }
+    }
 }
 
 /// Everything constant about a track until its parameter sets change.
@@ -167,7 +183,7 @@ impl CodecParams {
     }
 
     /// How long a unit of `bytes` lasts, in ticks, when no neighbour tells: one frame, 1,024
-    /// samples of AAC, 20 ms of Opus and FLAC, one octet per G.711 sample. At least one.
+    /// samples of AAC's core coder, 20 ms of Opus and FLAC, one octet per G.711 sample. At least one.
     #[must_use]
     pub fn typical_ticks(&self, bytes: usize) -> u32 {
         let ticks = match (&self.codec, self.shape) {
@@ -175,6 +191,7 @@ impl CodecParams {
                 bytes as u64 / u64::from(channels.max(1))
             }
             (Codec::Opus, _) => 960,
+            (Codec::Aac { .. }, _) => u64::from(self.aac_frame_ticks().unwrap_or(1_024)),
             (Codec::Flac, _) => u64::from(self.clock_rate.get()) / 50,
             (_, Shape::Audio { .. }) => 1_024,
             (_, Shape::Video { frame_secs: Some((over, under)), .. }) if under > 0 => {
@@ -193,7 +210,7 @@ impl CodecParams {
             (Codec::G711(_), Shape::Audio { channels, .. }) => {
                 Some(Arc::new(Self::flac(self.clock_rate, channels)))
             }
-            _ => self.rfc6381.is_some().then(|| Arc::clone(self)),
+            _ => (self.rfc6381.is_some() && self.is_browser_aac()).then(|| Arc::clone(self)),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::aac::AacConfig;
 use super::g711::Law;
 use super::{Codec, CodecParams, Shape};
 
@@ -19,8 +20,8 @@ const SINGLE: u32 = 0;
 const PAIR: u32 = 1;
 const LOW_FREQUENCY: u32 = 3;
 const END: u32 = 7;
-/// Object types whose frames are a raw_data_block: Main, LC, LTP, and SBR and PS over them.
-const RAW_DATA_BLOCK: [u8; 5] = [1, 2, 4, 5, 29];
+/// Object types of the core whose frames are a raw_data_block: Main, LC, LTP.
+const RAW_DATA_BLOCK: [u8; 3] = [1, 2, 4];
 
 impl CodecParams {
     /// A frame of silence that lasts `ticks` where the codec leaves that open (G.711), else one
@@ -29,7 +30,7 @@ impl CodecParams {
     pub fn silence(&self, ticks: u32) -> Option<Bytes> {
         let Shape::Audio { channels, .. } = self.shape else { return None };
         match &self.codec {
-            Codec::Aac { config } => aac(config, channels),
+            Codec::Aac { config } => aac(config),
             Codec::G711(law) => {
                 let octet = if *law == Law::A { SILENCE_A } else { SILENCE_MU };
                 let octets = usize::try_from(ticks).ok()?.checked_mul(usize::from(channels))?;
@@ -45,11 +46,12 @@ impl CodecParams {
 }
 
 /// A raw_data_block in which no channel has a spectral line (ISO/IEC 14496-3 §4.4.2.1).
-fn aac(config: &[u8], channels: u16) -> Option<Bytes> {
-    if !RAW_DATA_BLOCK.contains(&(config.first()? >> 3)) {
+fn aac(config: &[u8]) -> Option<Bytes> {
+    let config = AacConfig::parse(config)?;
+    if !RAW_DATA_BLOCK.contains(&config.core) {
         return None;
     }
-    let elements: &[u32] = match channels {
+    let elements: &[u32] = match config.channels {
         1 => &[SINGLE],
         2 => &[PAIR],
         3 => &[SINGLE, PAIR],
@@ -130,9 +132,11 @@ mod tests {
     #[test]
     fn each_codec_has_its_silence() {
         // Element, tag, gain, window, nothing else, end: 32 bits.
-        assert_eq!(&aac(&[0x14, 0x08], 1).unwrap()[..], [0, 0, 0, 7]);
-        assert_eq!(&aac(&[0x11, 0x90], 2).unwrap()[..], [0x21, 0, 0, 0, 0, 0x1c]);
-        assert!(aac(&[23 << 3, 0], 1).is_none() && aac(&[0x11, 0x90], 7).is_none());
+        assert_eq!(&aac(&[0x14, 0x08]).unwrap()[..], [0, 0, 0, 7]);
+        assert_eq!(&aac(&[0x11, 0x90]).unwrap()[..], [0x21, 0, 0, 0, 0, 0x1c]);
+        // PS makes stereo of a mono core.
+        assert_eq!(&aac(&[0xeb, 0x09, 0x88, 0x00]).unwrap()[..], [0, 0, 0, 7]);
+        assert!(aac(&[0xb9, 0x88, 0x00]).is_none() && aac(&[0x11, 0xd8]).is_none());
         let rate = NonZeroU32::new(8_000).unwrap();
         assert_eq!(&CodecParams::g711(Law::A, rate, 2).silence(2).unwrap()[..], [0xd5; 4]);
         assert_eq!(&CodecParams::g711(Law::Mu, rate, 1).silence(3).unwrap()[..], [0xff; 3]);

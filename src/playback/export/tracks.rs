@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::ExportError;
 use crate::base::limits::EXPORT_ENTRIES_MAX;
-use crate::media::{Shape, TrackId};
+use crate::media::TrackId;
 use crate::wire::mp4::{Content, SampleRun, read_init, text_entry};
 
 /// Ticks per second of the text track.
@@ -68,10 +68,9 @@ impl ExportTracks {
             let entry = &track.params.sample_entry;
             let kind = entry.get(4..8).and_then(|kind| kind.try_into().ok());
             let kind: [u8; 4] = kind.ok_or(ExportError::Unreadable)?;
-            let content = match track.params.shape {
-                Shape::Video { width, height, .. } => Content::Video(width, height),
-                Shape::Audio { .. } => Content::Audio,
-            };
+            let display = track.params.shape.display();
+            let content =
+                display.map_or(Content::Audio, |(width, height)| Content::Video(width, height));
             let index = self.track(track.id, kind, track.params.clock_rate, content);
             places.push(Some((index, self.entry(index, entry)?)));
         }

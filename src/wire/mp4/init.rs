@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes};
 
 use super::boxes::{put_box, put_full_box};
 use super::{SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_SYNC, track_id};
-use crate::media::{Kind, Shape, Track, Tracks};
+use crate::media::{Kind, Track, Tracks};
 
 /// The identity matrix of `mvhd` and `tkhd`: 16.16 fixed point, last column 2.30.
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
@@ -80,9 +80,10 @@ fn put_track(out: &mut Vec<u8>, track: &Track) {
 
 /// `tkhd`, §8.3.2, with flags "enabled" and "in movie".
 fn put_track_header(out: &mut Vec<u8>, track: &Track) {
-    let (volume, width, height) = match track.params.shape {
-        Shape::Video { width, height, .. } => (0, width, height),
-        Shape::Audio { .. } => (0x0100, 0, 0),
+    // The size on the screen, not that of the samples.
+    let (volume, (width, height)) = match track.params.shape.display() {
+        Some(display) => (0, display),
+        None => (0x0100, (0, 0)),
     };
     put_full_box(out, b"tkhd", 0, 3, |out| {
         out.put_u64(0); // creation and modification time

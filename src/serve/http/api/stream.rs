@@ -52,8 +52,22 @@ struct TrackReport {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum ShapeReport {
-    Video { width: u16, height: u16, frame_rate: Option<f64> },
-    Audio { sample_rate: u32, channels: u16 },
+    Video {
+        width: u16,
+        height: u16,
+        /// The shape of a pixel, as `4:3`.
+        sar: String,
+        /// Width and height in square pixels.
+        display_width: u16,
+        display_height: u16,
+        frame_rate: Option<f64>,
+        /// Why no stills can be made of it.
+        undrawable: Option<String>,
+    },
+    Audio {
+        sample_rate: u32,
+        channels: u16,
+    },
 }
 
 /// Where to find it.
@@ -104,9 +118,13 @@ impl TrackReport {
             codec: params.codec_name(),
             codecs: params.rfc6381.clone(),
             shape: match params.shape {
-                Shape::Video { width, height, frame_secs } => ShapeReport::Video {
+                Shape::Video { width, height, aspect, frame_secs } => ShapeReport::Video {
                     width,
                     height,
+                    sar: aspect.to_string(),
+                    display_width: aspect.display((width, height)).0,
+                    display_height: aspect.display((width, height)).1,
+                    undrawable: params.undrawable(),
                     frame_rate: frame_secs
                         .filter(|&(over, _)| over > 0)
                         .map(|(over, under)| f64::from(under) / f64::from(over)),

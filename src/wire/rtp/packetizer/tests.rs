@@ -257,7 +257,12 @@ fn h265() -> Arc<CodecParams> {
         pps: Bytes::from_static(&[0x44, 1, 0xc1]),
         more: Vec::new(),
     };
-    params.shape = Shape::Video { width: 64, height: 64, frame_secs: None };
+    params.shape = Shape::Video {
+        width: 64,
+        height: 64,
+        aspect: crate::media::codec::SampleAspect::SQUARE,
+        frame_secs: None,
+    };
     Arc::new(params)
 }
 
