@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+pub use self::catalogue::activity::{ACTIVE_MIN, Activity, EffortSample, figures};
 pub use self::catalogue::clock::{ClockRow, ClockStep, ClockTable};
 pub use self::catalogue::continuity::{date_breaks, date_leaps};
 pub use self::catalogue::days::{Day, days};
@@ -32,6 +33,7 @@ pub use self::catalogue::shrink_plan::{Loss, Proposal, ShrinkError, Shrunk};
 pub use self::config::{Retention, RingConfig};
 pub use self::disk::{Disk, DiskFile, OpenMode, RealDisk, Volume, yield_to_others};
 pub use self::error::DvrError;
+pub use self::format::effort::Effort;
 pub use self::format::journal_record::{
     Cause, JournalRecord, LossRecord, Mark, Parsed, ProcessRun, Rebuild, Resize, SegmentNumber,
 };
@@ -50,7 +52,8 @@ pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Pro
 pub use self::store::size::RingSizing;
 pub use self::store::state::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
 
-use self::catalogue::continuity::LapExtents;
+use self::catalogue::activity::reach_nanos;
+use self::catalogue::continuity::{Extent, LapExtents};
 use self::catalogue::lap::LapInfo;
 use self::catalogue::listing;
 use self::store::index::IndexHandle;
@@ -213,6 +216,34 @@ impl Dvr {
             extents: &held.stretches,
         });
         listing::join(laps, stream, &facts, complete)
+    }
+
+    /// How much goes on in the pictures of `stream` from `start` to `end`, in steps of `step`. Costs no
+    /// reading.
+    #[must_use]
+    pub fn activity(
+        &self,
+        stream: &StreamName,
+        (start, end): (WallTime, WallTime),
+        step: Duration,
+    ) -> Activity {
+        let (from, until) = (start.offset_nanos(-reach_nanos()), end.offset_nanos(reach_nanos()));
+        let mut samples = Vec::new();
+        {
+            let facts = self.shared.facts();
+            let table = self.shared.table();
+            let of_stream = table.held().filter(|(_, held)| held.stream == *stream);
+            for (_, held) in of_stream {
+                let placed = |extent: &Extent| extent.placed(&facts.clock, held.boot);
+                let meets = |(begins, ends): (WallTime, WallTime)| begins < until && ends > from;
+                if held.stretches.iter().map(placed).any(meets) {
+                    held.efforts.place(&facts.clock, held.boot, &mut samples);
+                }
+            }
+        }
+        samples.sort_by_key(|sample| sample.at);
+        samples.retain(|sample| (from..until).contains(&sample.at));
+        Activity::of(&samples, start, end, step)
     }
 
     /// The boots in which what `stream` has between two dates was recorded, the oldest first.

@@ -7,6 +7,7 @@ mod footage;
 #[path = "../support/harness/mod.rs"]
 mod harness;
 
+mod activity;
 mod decodes;
 mod index_damage;
 mod kill;

@@ -53,11 +53,14 @@ pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Commands waiting for the index; past it a record is not kept and is found again by reading
 /// the slot at the next start.
 pub const INDEX_QUEUE_LEN_MAX: usize = 1_024;
-/// Hole between two fragments from which on a listing shows a gap.
+/// Hole between two fragments from which on a listing shows a gap. Where pictures come seldom it is
+/// a longer one, see [`GAP_SPAN_MAX`].
 pub const GAP_SPAN_MIN: Duration = Duration::from_secs(2);
 /// Units that arrive together were held back by a camera or a network for no longer than this: dates that
 /// are further apart are a leap of the clock.
 pub const HELD_BACK_MAX: Duration = Duration::from_secs(60);
+/// Hole that shows as a gap however seldom pictures come.
+pub const GAP_SPAN_MAX: Duration = Duration::from_secs(70);
 /// Longest record of the journal; a longer one is not written, and is damage when it is read.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 8 << 10;
 /// Largest journal that is read; a larger one is moved aside. It is written anew long before.
@@ -151,3 +154,7 @@ pub const CHAPTERS_MAX: usize = 400_000;
 /// How far behind the end of a recording that goes on a moment still counts as recorded: what
 /// came since waits to become durable.
 pub const PAST_PICTURE_SLACK: Duration = Duration::from_secs(4);
+/// Steps of an answer about activity: a day in seconds. More are refused.
+pub const ACTIVITY_STEPS_MAX: u64 = 86_400;
+/// Steps of it when the request does not say how long one is.
+pub const ACTIVITY_STEPS_DEFAULT: u64 = 1_440;

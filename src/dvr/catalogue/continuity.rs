@@ -1,10 +1,11 @@
 //! Does footage go on here? The one answer for listings, playlists, players, exports and RTSP.
 //!
-//! Owns: when two fragments belong together, and stretches of such. Pure.
+//! Owns: when two fragments belong together, and stretches of such. Pure. What a hole is depends on
+//! the pace: a camera that sends a picture every four seconds is not away for three seconds in four.
 
 use std::time::Duration;
 
-use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MIN, HELD_BACK_MAX};
+use crate::base::limits::{CLOCK_STEP_MIN, GAP_SPAN_MAX, GAP_SPAN_MIN, HELD_BACK_MAX};
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
@@ -24,6 +25,8 @@ pub(crate) struct Extent {
     /// Media time since boot, in nanoseconds.
     from_nanos: i64,
     until_nanos: i64,
+    /// How far apart units are in its first and in its last fragment.
+    paces: (Pace, Pace),
     pub(crate) bytes: u64,
     pub(crate) fragments: u64,
     /// Numbers of its first and last fragments in their laps.
@@ -43,6 +46,7 @@ impl Extent {
             last: entry.boot_time,
             from_nanos: entry.decode_nanos,
             until_nanos: entry.decode_nanos.saturating_add(span),
+            paces: (Pace::of(entry), Pace::of(entry)),
             bytes: u64::from(entry.length),
             fragments: 1,
             sequences: (entry.sequence, entry.sequence),
@@ -74,10 +78,16 @@ impl Extent {
         Self::of(entry).until_nanos
     }
 
+    /// From where this one ends to where `next` begins on the stream's timeline.
+    pub(crate) fn hole_nanos(&self, next: &Self) -> i64 {
+        next.from_nanos.saturating_sub(self.until_nanos)
+    }
+
     /// Whether `next` goes on where this one ends, both being of one boot.
     pub(crate) fn goes_on_in(&self, next: &Self) -> bool {
-        let hole_nanos = next.from_nanos.saturating_sub(self.until_nanos);
-        !next.run_start && is_joined(hole_nanos, next.loss_before)
+        let hole_nanos = self.hole_nanos(next);
+        let pace = self.paces.1.max(next.paces.0);
+        !next.run_start && is_joined(hole_nanos, next.loss_before, pace)
     }
 
     /// Whether the believed date leapt between this one and `next`.
@@ -92,6 +102,21 @@ impl Extent {
         self.bytes += next.bytes;
         self.fragments += next.fragments;
         self.sequences.1 = next.sequences.1;
+        self.paces.1 = next.paces.1;
+    }
+}
+
+/// How far apart the units of a fragment are, in nanoseconds, as its seal tells it.
+///
+/// The fragment of the very first picture tells nothing yet; that of the next one does, and the
+/// slower of two neighbours counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pace(i64);
+
+impl Pace {
+    pub(crate) fn of(entry: &FragmentEntry) -> Self {
+        let apart = entry.span_nanos / u64::from(entry.samples.max(1));
+        Self(i64::try_from(apart).unwrap_or(i64::MAX))
     }
 }
 
@@ -104,11 +129,17 @@ pub(crate) struct LapExtents<'a> {
     pub(crate) extents: &'a [Extent],
 }
 
-/// Whether a hole of this length in the media shows as none.
-pub(crate) fn is_joined(hole_nanos: i64, loss_before: bool) -> bool {
-    let gap_nanos = nanos(GAP_SPAN_MIN);
-    let shown_nanos = if loss_before { LOSS_GAP_NANOS_MIN } else { gap_nanos };
-    hole_nanos < shown_nanos && hole_nanos > -gap_nanos
+/// Whether a hole of this length in the media, beyond the unit before it, shows as none between
+/// fragments of this pace: up to three times the pace from unit to unit, or half a pace behind a
+/// loss, where each unit counts.
+pub(crate) fn is_joined(hole_nanos: i64, loss_before: bool, Pace(pace): Pace) -> bool {
+    let (gap_nanos, longest) = (nanos(GAP_SPAN_MIN), nanos(GAP_SPAN_MAX));
+    let shown_nanos = if loss_before {
+        LOSS_GAP_NANOS_MIN.max(pace / 2)
+    } else {
+        gap_nanos.max(pace.saturating_mul(2))
+    };
+    hole_nanos < shown_nanos.min(longest) && hole_nanos > -gap_nanos
 }
 
 /// Puts `next` behind the last of `list`: as part of it, or as a stretch of its own.
@@ -152,6 +183,24 @@ pub(crate) fn continues(entry: &FragmentEntry, next: &FragmentEntry) -> bool {
 mod tests {
     use super::*;
 
+    /// A fragment of `samples` units that begins at `at` and lasts for `span`, in milliseconds.
+    fn fragment(at: u64, span: u64, samples: u32) -> FragmentEntry {
+        FragmentEntry {
+            offset: 0,
+            length: 500,
+            sequence: 1,
+            boot_time: BootTime::from_millis(at),
+            wall: WallTime::from_unix_nanos(i64::try_from(at).unwrap() * 1_000_000),
+            decode_nanos: i64::try_from(at).unwrap() * 1_000_000,
+            span_nanos: span * 1_000_000,
+            samples,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: false,
+            effort: crate::dvr::format::effort::Effort::default(),
+        }
+    }
+
     const MS: i64 = 1_000_000;
 
     #[test]
@@ -168,7 +217,7 @@ mod tests {
             (250, true, false),
         ];
         for (hole_ms, loss, expected) in cases {
-            assert_eq!(is_joined(hole_ms * MS, loss), expected, "{hole_ms} {loss}");
+            assert_eq!(is_joined(hole_ms * MS, loss, Pace(40 * MS)), expected, "{hole_ms} {loss}");
         }
     }
 
@@ -202,5 +251,55 @@ mod tests {
             let breaks = date_breaks(away_ms * MS, Duration::from_millis(step_ms), || stepped);
             assert_eq!(breaks, expected, "{away_ms} {step_ms} {stepped}");
         }
+    }
+
+    #[test]
+    fn the_pace_tells_what_a_hole_is() {
+        // Units and span of both fragments, where the second begins, and whether that goes on.
+        for (first, second, at, joined) in [
+            // 25 a second.
+            ((25, 1_000), (25, 1_000), 1_000, true),
+            ((25, 1_000), (25, 1_000), 2_900, true),
+            ((25, 1_000), (25, 1_000), 3_100, false),
+            // One each 4 s: the first tells nothing of it yet, then three times that is the limit.
+            ((1, 40), (1, 4_000), 4_000, true),
+            ((1, 4_000), (1, 4_000), 4_000, true),
+            ((1, 4_000), (1, 4_000), 11_900, true),
+            ((1, 4_000), (1, 4_000), 12_100, false),
+            // One a second.
+            ((1, 1_000), (1, 1_000), 2_900, true),
+            ((1, 1_000), (1, 1_000), 3_100, false),
+            // One a minute; beyond 70 s nothing goes on.
+            ((1, 60_000), (1, 60_000), 129_000, true),
+            ((1, 60_000), (1, 60_000), 131_000, false),
+            // A camera of 25 a second that was away is not slow.
+            ((1, 40), (25, 1_000), 4_000, false),
+        ] {
+            let (before, next) = (fragment(0, first.1, first.0), fragment(at, second.1, second.0));
+            let (before, next) = (Extent::of(&before), Extent::of(&next));
+            assert_eq!(before.goes_on_in(&next), joined, "{first:?} {second:?} at {at}");
+        }
+    }
+
+    #[test]
+    fn behind_a_loss_a_missing_unit_shows() {
+        let joined = |first: (u32, u64), at: u64| {
+            let before = Extent::of(&fragment(0, first.1, first.0));
+            let next = FragmentEntry { loss_before: true, ..fragment(at, first.1, first.0) };
+            before.goes_on_in(&Extent::of(&next))
+        };
+        assert!(joined((25, 1_000), 1_200) && !joined((25, 1_000), 1_300));
+        assert!(joined((1, 4_000), 5_000) && !joined((1, 4_000), 8_000));
+    }
+
+    #[test]
+    fn a_swallowed_fragment_tells_the_pace_from_then_on() {
+        let mut list = Vec::new();
+        for (at, span) in [(0, 40), (4_000, 4_000), (8_000, 4_000), (18_000, 4_000)] {
+            absorb(&mut list, Extent::of(&fragment(at, span, 1)), true);
+        }
+        assert_eq!(list.len(), 1);
+        absorb(&mut list, Extent::of(&fragment(31_000, 4_000, 1)), true);
+        assert_eq!(list.len(), 2);
     }
 }

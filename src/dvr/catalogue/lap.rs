@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
+use crate::dvr::catalogue::activity::EffortSeries;
 use crate::dvr::catalogue::continuity::{Extent, absorb};
 use crate::dvr::catalogue::segment;
 use crate::dvr::catalogue::segment::RecordedSegment;
@@ -52,6 +53,8 @@ pub(crate) struct LapInfo {
     pub(crate) stretches: Vec<Extent>,
     /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
     pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
+    /// What was spent on the pictures of each fragment; kept as long as `chapters`.
+    pub(crate) efforts: EffortSeries,
     /// The newest good fragment.
     pub(crate) last: Option<FragmentEntry>,
 }
@@ -70,6 +73,7 @@ impl SlotView {
             is_front_damaged,
             stretches: Vec::new(),
             chapters: None,
+            efforts: EffortSeries::default(),
             last: None,
         }))
     }
@@ -81,16 +85,22 @@ impl LapInfo {
         self.bytes += u64::from(entry.length);
         if let Some(chapters) = &mut self.chapters {
             segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
+            self.efforts.push(entry);
         }
         self.last = Some(*entry);
         absorb(&mut self.stretches, Extent::of(entry), true);
+    }
+
+    /// Forgets its chapters, and what was spent on them.
+    pub(crate) fn forget_chapters(&mut self) {
+        (self.chapters, self.efforts) = (None, EffortSeries::default());
     }
 
     /// Takes note of all good fragments at once.
     pub(crate) fn learn(&mut self, entries: &[FragmentEntry], damaged: u64) {
         (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
         self.stretches.clear();
-        self.chapters = Some(Arc::default());
+        (self.chapters, self.efforts) = (Some(Arc::default()), EffortSeries::default());
         for entry in entries {
             self.add(entry);
         }

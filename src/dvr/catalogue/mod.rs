@@ -3,6 +3,7 @@
 //! Owns: the table of slots, where footage continues and where it does not, gaps and their reasons,
 //! the clock table, protected ranges, and which slot goes next.
 
+pub(crate) mod activity;
 pub(crate) mod clock;
 pub(crate) mod continuity;
 pub(crate) mod days;

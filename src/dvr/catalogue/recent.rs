@@ -87,6 +87,7 @@ mod tests {
             starts_with_key: true,
             loss_before: false,
             run_start: true,
+            effort: crate::dvr::format::effort::Effort::default(),
         };
         DurableFragment { lap, boot: [0; 16], init: Bytes::new(), entry }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::limits::{CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN};
 use crate::base::time::{BootTime, WallTime};
-use crate::dvr::catalogue::continuity::{self, Extent, date_leaps, is_joined};
+use crate::dvr::catalogue::continuity::{self, Extent, Pace, date_leaps, is_joined};
 use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
 
@@ -33,6 +33,8 @@ pub struct RecordedSegment {
     apart: bool,
     /// Something before it is missing.
     loss_before: bool,
+    /// How far apart units are in its first and in its last fragment.
+    paces: (Pace, Pace),
 }
 
 impl RecordedSegment {
@@ -47,6 +49,7 @@ impl RecordedSegment {
             starts_with_key: entry.starts_with_key,
             apart,
             loss_before: entry.loss_before,
+            paces: (Pace::of(entry), Pace::of(entry)),
         }
     }
 
@@ -59,8 +62,9 @@ impl RecordedSegment {
     /// Whether it goes on where `before` ends, both being of one boot.
     #[must_use]
     pub fn follows(&self, before: &Self) -> bool {
-        !self.apart
-            && is_joined(self.decode_nanos.saturating_sub(before.end_nanos()), self.loss_before)
+        let hole_nanos = self.decode_nanos.saturating_sub(before.end_nanos());
+        let pace = before.paces.1.max(self.paces.0);
+        !self.apart && is_joined(hole_nanos, self.loss_before, pace)
     }
 
     /// Whether `next`, which goes on where `last` of this chapter ends, is of another one: at a
@@ -78,6 +82,7 @@ impl RecordedSegment {
         self.until = place_end(entry);
         let span = span_of(self.decode_nanos, Extent::end_nanos_of(entry));
         self.span_nanos = nanos(span);
+        self.paces.1 = Pace::of(entry);
     }
 }
 
@@ -183,6 +188,7 @@ mod tests {
                 starts_with_key: key,
                 loss_before: false,
                 run_start: false,
+                effort: crate::dvr::format::effort::Effort::default(),
             };
             self.offset = place_end(&entry);
             self.at_ms += i64::try_from(span_ms).unwrap();

@@ -72,7 +72,7 @@ impl Catalogue {
         let Some(held) = self.lap_mut(number, generation) else { return };
         let count = held.chapters.as_ref().map_or(0, |chapters| chapters.len());
         if count > room {
-            held.chapters = None;
+            held.forget_chapters();
         } else {
             self.chapters += count;
         }
@@ -93,7 +93,7 @@ impl Catalogue {
                 break;
             }
             if let Some(held) = self.lap_mut(slot, generation).filter(|held| !held.active) {
-                held.chapters = None;
+                held.forget_chapters();
                 self.chapters -= count;
             }
         }
@@ -248,6 +248,7 @@ pub(crate) mod tests {
             is_front_damaged: false,
             stretches: Vec::new(),
             chapters: None,
+            efforts: crate::dvr::catalogue::activity::EffortSeries::default(),
             last: None,
         }))
     }
@@ -273,6 +274,7 @@ pub(crate) mod tests {
             starts_with_key: true,
             loss_before: false,
             run_start: true,
+            effort: crate::dvr::format::effort::Effort::default(),
         };
         let SlotView::Held(mut held) = held("a", generation, false) else { unreachable!() };
         held.learn(&[entry], 0);

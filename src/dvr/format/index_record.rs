@@ -5,10 +5,14 @@
 use bytes::BufMut;
 
 use crate::base::time::{BootTime, WallTime};
+use crate::dvr::format::effort::Effort;
 use crate::dvr::format::seal::FragmentEntry;
 
-const VERSION: u8 = 1;
-const ENTRY_BYTES: usize = 53;
+const VERSION: u8 = 2;
+const ENTRY_BYTES: usize = 55;
+/// Those of before, without effort.
+const OLD_VERSION: u8 = 1;
+const OLD_ENTRY_BYTES: usize = 53;
 
 /// What is kept of one slot: which lap, and its fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +43,10 @@ impl IndexRecord {
                     | u8::from(entry.loss_before) << 1
                     | u8::from(entry.run_start) << 2,
             );
+            body.put_u16(entry.effort.to_bits());
         }
         let mut out = vec![VERSION];
-        out.put_u32(crc32c::crc32c(&body));
+        out.put_u32(checksum(VERSION, &body));
         out.extend_from_slice(&body);
         out
     }
@@ -50,12 +55,17 @@ impl IndexRecord {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
         let (crc, body) = rest.split_first_chunk::<4>()?;
-        if version != VERSION || crc32c::crc32c(body) != u32::from_be_bytes(*crc) {
+        let entry_bytes = match version {
+            VERSION => ENTRY_BYTES,
+            OLD_VERSION => OLD_ENTRY_BYTES,
+            _ => return None,
+        };
+        if checksum(version, body) != u32::from_be_bytes(*crc) {
             return None;
         }
         let (generation, rest) = body.split_first_chunk::<8>()?;
         let (damaged, rest) = rest.split_first_chunk::<4>()?;
-        let chunks = rest.chunks_exact(ENTRY_BYTES);
+        let chunks = rest.chunks_exact(entry_bytes);
         if !chunks.remainder().is_empty() {
             return None;
         }
@@ -65,6 +75,13 @@ impl IndexRecord {
             entries: chunks.map(parse_entry).collect::<Option<_>>()?,
         })
     }
+}
+
+/// That of the octets behind it; from version 2 on the version counts as well, so that a flipped bit
+/// of it does not pass for another form.
+fn checksum(version: u8, body: &[u8]) -> u32 {
+    let before = if version == OLD_VERSION { 0 } else { crc32c::crc32c(&[version]) };
+    crc32c::crc32c_append(before, body)
 }
 
 fn parse_entry(bytes: &[u8]) -> Option<FragmentEntry> {
@@ -83,6 +100,10 @@ fn parse_entry(bytes: &[u8]) -> Option<FragmentEntry> {
         starts_with_key: flags & 1 != 0,
         loss_before: flags & 2 != 0,
         run_start: flags & 4 != 0,
+        effort: bytes
+            .get(53..)
+            .and_then(|bytes| bytes.first_chunk())
+            .map_or(Effort::default(), |bits| Effort::from_bits(u16::from_be_bytes(*bits))),
     })
 }
 
@@ -103,12 +124,27 @@ pub(crate) mod tests {
             starts_with_key: true,
             loss_before: false,
             run_start: true,
+            effort: Effort::of(700, 9_000),
         };
         IndexRecord {
             generation: 9,
             damaged: 1,
             entries: vec![entry, FragmentEntry { sequence: 4, ..entry }],
         }
+    }
+
+    #[test]
+    fn a_record_of_before_is_read_without_effort() {
+        let mut old = vec![OLD_VERSION, 0, 0, 0, 0];
+        old.extend([&9u64.to_be_bytes()[..], &1u32.to_be_bytes()].concat());
+        for entry in record().encode()[17..].chunks(ENTRY_BYTES) {
+            old.extend(&entry[..OLD_ENTRY_BYTES]);
+        }
+        let crc = crc32c::crc32c(&old[5..]).to_be_bytes();
+        old[1..5].copy_from_slice(&crc);
+        let mut expected = record();
+        expected.entries.iter_mut().for_each(|entry| entry.effort = Effort::default());
+        assert_eq!(IndexRecord::parse(&old), Some(expected));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytes::BufMut;
 
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Trust, WallTime};
+use crate::dvr::format::effort::Effort;
 use crate::media::ClockSource;
 
 /// Bytes of a slot's header box.
@@ -75,6 +76,8 @@ pub struct FragmentEntry {
     pub loss_before: bool,
     /// It is the first of a run.
     pub run_start: bool,
+    /// What the encoder spent on its pictures.
+    pub effort: Effort,
 }
 
 /// The seal of one fragment.
@@ -88,8 +91,8 @@ pub struct Seal {
     pub generation: u64,
     /// The boot.
     pub boot: Identity,
-    /// Which run of the stream, counted since the process started.
-    pub run: u32,
+    /// Which run of the stream, counted since the process started, modulo 65,536.
+    pub run: u16,
     /// Units lost before or within it.
     pub lost: u32,
     /// Who said what the wall time is.
@@ -200,7 +203,9 @@ impl Seal {
         out.put_i64(entry.wall.as_unix_nanos());
         out.put_i64(entry.decode_nanos);
         out.put_u64(entry.span_nanos);
-        out.put_u32(self.run);
+        // Seals of before have a run of 32 bits, whose upper half was never reached.
+        out.put_u16(entry.effort.to_bits());
+        out.put_u16(self.run);
         out.put_u32(entry.samples);
         out.put_u32(self.lost);
         out.put_u32(entry.offset);
@@ -229,7 +234,8 @@ impl Seal {
         let wall = WallTime::from_unix_nanos(i64::from_be_bytes(fields.take()?));
         let decode_nanos = i64::from_be_bytes(fields.take()?);
         let span_nanos = u64::from_be_bytes(fields.take()?);
-        let run = u32::from_be_bytes(fields.take()?);
+        let effort = Effort::from_bits(u16::from_be_bytes(fields.take()?));
+        let run = u16::from_be_bytes(fields.take()?);
         let samples = u32::from_be_bytes(fields.take()?);
         let lost = u32::from_be_bytes(fields.take()?);
         let offset = u32::from_be_bytes(fields.take()?);
@@ -247,6 +253,7 @@ impl Seal {
             starts_with_key: flags & STARTS_WITH_KEY != 0,
             loss_before: flags & LOSS_BEFORE != 0,
             run_start: flags & RUN_START != 0,
+            effort,
         };
         Some(Self { ring, stream, generation, boot, run, lost, wall_source, wall_trust, entry })
     }
@@ -333,6 +340,7 @@ mod tests {
                 starts_with_key: true,
                 loss_before: false,
                 run_start: true,
+                effort: crate::dvr::format::effort::Effort::default(),
             },
         }
     }

@@ -12,6 +12,7 @@ use crate::base::limits::{COMMIT_AGE_MAX, COMMIT_PAUSE_MIN};
 use crate::base::time::{BootTime, Trust};
 use crate::dvr::catalogue::recent::DurableFragment;
 use crate::dvr::disk::DiskFile;
+use crate::dvr::format::effort::Effort;
 use crate::dvr::format::seal::{FragmentEntry, HEADER_BYTES, Seal, SlotHeader, stream_identity};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::SlotContents;
@@ -175,13 +176,14 @@ impl OpenSlot {
             starts_with_key: fragment.starts_with_key,
             loss_before: loss_before || fragment.lost > 0,
             run_start,
+            effort: Effort::of(fragment.predicted_bytes, fragment.entry_bytes),
         };
         let seal = Seal {
             ring: self.header.ring,
             stream: stream_identity(&self.header.stream),
             generation: self.header.generation,
             boot: self.header.boot,
-            run: fragment.run.0,
+            run: u16::try_from(fragment.run.0 & 0xffff).unwrap_or(0),
             lost: fragment.lost,
             wall_source: fragment.first.captured.source,
             wall_trust: trust,

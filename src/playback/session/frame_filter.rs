@@ -252,6 +252,7 @@ mod tests {
             starts_with_key: true,
             loss_before: false,
             run_start: false,
+            effort: crate::dvr::Effort::default(),
         };
         let (init, bytes, boot) = (Bytes::new(), Bytes::new(), [0; 16]);
         let (start, next_start) = (wall(0), next.map(wall));

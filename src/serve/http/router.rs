@@ -21,6 +21,7 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/api/v1/storage", get(api::storage::storage))
         .route("/api/v1/storage/shrink", post(api::storage::shrink))
         .route("/api/v1/recordings/{stream}", get(api::recordings::listing))
+        .route("/api/v1/recordings/{stream}/activity", get(api::recordings::activity))
         .route("/api/v1/recordings/{stream}/days", get(api::recordings::by_day))
         .route("/api/v1/pins", get(api::note::pins).post(api::note::pin))
         .route("/api/v1/pins/{id}", delete(api::note::unpin))

@@ -74,6 +74,10 @@ pub struct Fragment {
     pub lost: u32,
     /// `mfhd` sequence number.
     pub sequence: u32,
+    /// Bytes of one predicted picture on average; 0 when there is none.
+    pub predicted_bytes: u64,
+    /// Bytes of its largest entry point; 0 when there is none.
+    pub entry_bytes: u64,
 }
 
 /// One sample of a track: its duration in ticks, and the unit.
@@ -139,6 +143,7 @@ impl FragmentBuilder {
         let tracks = by_track(&self.units, next, &self.learned);
         let head = head(self.sequence, &tracks, self.bytes);
         let samples = || tracks.values().flatten();
+        let (predicted_bytes, entry_bytes) = picture_bytes(&tracks);
         Fragment {
             head,
             data: samples().map(|sample| sample.unit.data.clone()).collect(),
@@ -156,6 +161,8 @@ impl FragmentBuilder {
             span: tracks.values().map(|track| span(track)).max().unwrap_or_default(),
             lost: samples().map(|sample| u32::from(sample.unit.lost_before)).sum(),
             sequence: self.sequence,
+            predicted_bytes,
+            entry_bytes,
         }
     }
 }
@@ -215,6 +222,21 @@ fn by_track<'a>(
         }
     }
     tracks
+}
+
+/// Bytes of a predicted picture on average, and of the largest entry point.
+fn picture_bytes(tracks: &BTreeMap<TrackId, Vec<Sample<'_>>>) -> (u64, u64) {
+    let pictures = tracks.values().find(|samples| kind(samples) == Some(Kind::Video));
+    let (mut bytes, mut count, mut entry) = (0, 0, 0);
+    for Sample { unit, .. } in pictures.into_iter().flatten() {
+        let length = unit.data.len() as u64;
+        if unit.is_sync() {
+            entry = length.max(entry);
+        } else {
+            (bytes, count) = (bytes + length, count + 1);
+        }
+    }
+    (bytes.checked_div(count).unwrap_or(0), entry)
 }
 
 /// At least one tick, because decode times grow strictly (§8.6.1.2.1).

@@ -164,7 +164,8 @@ impl PlacedExtent {
         if self.boot != next.boot || !self.stretch.goes_on_in(&next.stretch) {
             return false;
         }
-        let away_nanos = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
+        let passed = next.start.as_unix_nanos().saturating_sub(self.end.as_unix_nanos());
+        let away_nanos = passed.saturating_sub(self.stretch.hole_nanos(&next.stretch));
         let stepped = || clock.is_stepped(self.boot, self.stretch.last, next.stretch.first);
         !date_breaks(away_nanos, GAP_SPAN_MIN, stepped)
     }

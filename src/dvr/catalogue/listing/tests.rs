@@ -19,6 +19,7 @@ fn entry(at_ms: i64, span_ms: u64) -> FragmentEntry {
         starts_with_key: true,
         loss_before: false,
         run_start: false,
+        effort: crate::dvr::format::effort::Effort::default(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! `/api/v1/recordings`: what is recorded of a stream, when, and why not.
 //!
-//! Owns: how a request names a range. The answer is the DVR's listing.
+//! Owns: how a request names a range. The answer is the DVR's listing, or its activity.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -10,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::base::limits::{ACTIVITY_STEPS_DEFAULT, ACTIVITY_STEPS_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
-use crate::dvr::{Day, Listing, days};
+use crate::dvr::{Activity, Day, Listing, days};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
@@ -77,6 +80,53 @@ pub(crate) async fn by_day(
     let days = days(&cut(list, &range)?, &zone);
     let zone = zone.iana_name().unwrap_or("unknown").to_owned();
     Ok((NO_STORE, Json(Days { stream, zone, days, complete })).into_response())
+}
+
+/// The query of activity.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Steps {
+    start: Option<String>,
+    end: Option<String>,
+    step: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ActivityReport {
+    stream: StreamName,
+    #[serde(flatten)]
+    activity: Activity,
+}
+
+/// `GET /api/v1/recordings/{stream}/activity`: how much goes on from `start` to `end`, else over all
+/// that is recorded, in steps of `step` seconds, else as many as a timeline is wide.
+pub(crate) async fn activity(
+    State(context): At,
+    name: Result<Path<String>, PathRejection>,
+    query: Result<Query<Steps>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let known = "Allowed query parameters: `start`, `end`, `step` in seconds (once each).";
+    let Query(query) = query.map_err(|_| ApiError::bad_request(known))?;
+    let (stream, list) = listed(&context, name)?;
+    let bound = |text: &Option<String>, name: &str, other: Option<WallTime>| match text {
+        None => Ok(other.unwrap_or(context.clock.wall())),
+        Some(text) => date(text, name),
+    };
+    let start = bound(&query.start, "start", list.runs.iter().map(|run| run.start).min())?;
+    let end = bound(&query.end, "end", list.runs.iter().map(|run| run.end).max())?;
+    if end < start || query.start.is_some() && end == start {
+        return Err(ApiError::bad_request("`end` must be later than `start`."));
+    }
+    let nanos = end.as_unix_nanos().saturating_sub(start.as_unix_nanos()).unsigned_abs();
+    let secs = nanos.div_ceil(1_000_000_000);
+    let step = query.step.unwrap_or_else(|| secs.div_ceil(ACTIVITY_STEPS_DEFAULT).max(1));
+    if step == 0 || secs.div_ceil(step) > ACTIVITY_STEPS_MAX {
+        return Err(ApiError::bad_request(format!(
+            "`step` must give at most {ACTIVITY_STEPS_MAX} steps; make it longer or the range shorter."
+        )));
+    }
+    let activity = context.dvr.activity(&stream, (start, end), Duration::from_secs(step));
+    Ok((NO_STORE, Json(ActivityReport { stream, activity })).into_response())
 }
 
 fn asked(range: Result<Query<Range>, QueryRejection>) -> Result<Range, ApiError> {
