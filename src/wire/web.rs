@@ -151,13 +151,10 @@ impl WebFormat {
         format!("{:016x}", hasher.finish())
     }
 
-    /// Width and height in pixels, if there is video.
+    /// Width and height in square pixels, if there is video.
     #[must_use]
     pub fn picture(&self) -> Option<(u16, u16)> {
-        self.carried.iter().find_map(|track| match track.params.shape {
-            Shape::Video { width, height, .. } => Some((width, height)),
-            Shape::Audio { .. } => None,
-        })
+        self.carried.iter().find_map(|track| track.params.shape.display())
     }
 
     /// Whether sound is carried.
@@ -203,8 +200,16 @@ impl Shown {
     /// What is shown of a recording that begins with `init`.
     #[must_use]
     pub fn of(init: &Bytes) -> Self {
-        let hidden = mp4::hidden_tracks(init);
+        let mut hidden = mp4::hidden_tracks(init);
         let tracks = mp4::read_init(init).ok();
+        // The sample entry alone does not tell which AAC it is.
+        let unplayable = tracks.iter().flat_map(|tracks| &tracks.list);
+        let unplayable = unplayable.filter(|track| track.params.for_browsers().is_none());
+        for id in unplayable.map(|track| u32::from(track.id.0) + 1) {
+            if !hidden.contains(&id) {
+                hidden.push(id);
+            }
+        }
         let is_shown = |track: &&Track| !hidden.contains(&(u32::from(track.id.0) + 1));
         let is_g711 = |track: &&Track| matches!(track.params.codec, Codec::G711(_));
         let mut sounds = tracks.iter().flat_map(|tracks| &tracks.list).filter(is_shown);

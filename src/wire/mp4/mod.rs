@@ -15,6 +15,7 @@ mod init;
 mod look;
 mod progressive;
 mod read;
+mod rebase;
 mod repack;
 mod tables;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use progressive::{
     Content, Edit, FilmTrack, Front, MOVIE_RATE, Part, TooLong, front, text_entry, text_sample,
 };
 pub use read::{ReadError, Row, Sample, SampleRun, read_fragment, read_init, read_runs};
+pub use rebase::{Origin, with_length};
 pub use repack::repack;
 pub use tables::{Chunk, Table, TableWriter, Tally};
 

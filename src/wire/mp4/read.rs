@@ -201,7 +201,7 @@ pub(super) mod tests {
     const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
     const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 
-    fn tracks() -> Tracks {
+    pub(in super::super) fn tracks() -> Tracks {
         let video = CodecParams::from_h264_sets(SPS, PPS).unwrap();
         let audio = CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1);
         Tracks::new(RunId::default(), [Arc::new(video), Arc::new(audio)])

@@ -1,11 +1,12 @@
 //! `holdfast ring extract`: a range of a ring as files that play.
 //!
-//! Owns: where a file ends and the next begins. Fragments are copied as they are; nothing is
-//! decoded or rewritten.
+//! Owns: where a file ends and the next begins. Samples are copied as they are; the times are moved
+//! so that each file begins at zero, and it says how long it plays.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -13,10 +14,11 @@ use bytes::Bytes;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::catalogue::clock::ClockTable;
-use crate::dvr::catalogue::continuity;
+use crate::dvr::catalogue::continuity::{self, Extent};
 use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::read::tool::error::ToolError;
 use crate::dvr::read::tool::reader::RingReader;
+use crate::wire::mp4::{Origin, read_init, with_length};
 
 /// What is to be copied.
 #[derive(Clone, Debug)]
@@ -113,6 +115,11 @@ struct Copy<'a> {
 
 struct OpenPart {
     file: File,
+    /// Where it begins; `None` where that cannot be read, and it stays as it was recorded.
+    origin: Option<Origin>,
+    /// Where its length is written when it ends.
+    length_at: Option<usize>,
+    first_nanos: i64,
     part: ExtractedPart,
     init: Bytes,
     boot: Identity,
@@ -139,11 +146,18 @@ impl Copy<'_> {
                 self.skipped += 1;
                 return Ok(());
             }
-            self.open = Some(self.begin(header.boot, init, entry, start)?);
+            self.open = Some(self.begin(header.boot, init, (entry, bytes), start)?);
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         let failed = failed(&open.part.path);
-        open.file.write_all(bytes).map_err(failed)?;
+        match &open.origin {
+            Some(origin) => {
+                let mut moved = bytes.to_vec();
+                origin.rebase(&mut moved);
+                open.file.write_all(&moved).map_err(failed)?;
+            }
+            None => open.file.write_all(bytes).map_err(failed)?,
+        }
         open.last = *entry;
         open.part.end = start.offset_nanos(i64::try_from(entry.span_nanos).unwrap_or(i64::MAX));
         open.part.samples += u64::from(entry.samples);
@@ -155,19 +169,32 @@ impl Copy<'_> {
         &self,
         boot: Identity,
         init: &Bytes,
-        entry: &FragmentEntry,
+        (entry, bytes): (&FragmentEntry, &Bytes),
         start: WallTime,
     ) -> Result<OpenPart, ToolError> {
         let path = numbered(&self.wish.target, self.parts.len() + 1);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let mut file = file.map_err(failed(&path))?;
-        file.write_all(init).map_err(failed(&path))?;
+        let tracks = read_init(init).ok();
+        let origin = tracks.and_then(|tracks| Origin::of(&tracks, bytes));
+        let (front, length_at) = match with_length(init) {
+            Some((front, at)) => (front, Some(at)),
+            None => (init.to_vec(), None),
+        };
+        file.write_all(&front).map_err(failed(&path))?;
         let part = ExtractedPart { path, start, end: start, samples: 0, fragments: 0 };
-        Ok(OpenPart { file, part, init: init.clone(), boot, last: *entry })
+        let first_nanos = entry.decode_nanos;
+        let (init, last) = (init.clone(), *entry);
+        Ok(OpenPart { file, origin, length_at, first_nanos, part, init, boot, last })
     }
 
     fn end(&mut self) -> Result<(), ToolError> {
         if let Some(open) = self.open.take() {
+            if let Some(at) = open.length_at {
+                let nanos = Extent::end_nanos_of(&open.last).saturating_sub(open.first_nanos);
+                let millis = u32::try_from(nanos / 1_000_000).unwrap_or(0).to_be_bytes();
+                open.file.write_all_at(&millis, at as u64).map_err(failed(&open.part.path))?;
+            }
             open.file.sync_all().map_err(failed(&open.part.path))?;
             self.parts.push(open.part);
         }
