@@ -232,3 +232,79 @@ fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
     let silent = extents(&[numbered(1, 0), numbered(2, 4_000)]);
     assert_eq!(cause(&[(7, silent)]).0, Cause::Unknown);
 }
+
+/// A listing in which footage is missing for `cause`, and the cause behind it in the walk.
+fn made_for(cause: Cause) -> (Listing, Option<Cause>) {
+    let trouble = |cause| {
+        JournalRecord::Trouble(LossRecord {
+            stream: gate(),
+            boot: BOOT,
+            from: at(2_000),
+            until: Some(at(59_000)),
+            cause,
+            text: String::new(),
+        })
+    };
+    // A second of footage, and one a minute later, in laps of these numbers and with these sequences.
+    let listed = |laps: (u32, u32), sequence: u64, facts: &RingFacts| {
+        let begins = FragmentEntry { sequence, ..entry(60_000, 1_000) };
+        let (a, b) = (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&begins)]);
+        join([lap(laps.0, BOOT, &a), lap(laps.1, BOOT, &b)], &gate(), facts, true)
+    };
+    let noted = |records: Vec<JournalRecord>| listed((0, 1), 1, &RingFacts::of(records));
+    let lives = |stop: Option<JournalRecord>| {
+        noted([start(BOOT, 0)].into_iter().chain(stop).chain([start(BOOT, 50_000)]).collect())
+    };
+    match cause {
+        Cause::CameraUnreachable
+        | Cause::DiskStalled
+        | Cause::DiskFailed
+        | Cause::RecorderLagged => {
+            let next = match cause {
+                Cause::CameraUnreachable => Cause::DiskStalled,
+                Cause::DiskStalled => Cause::DiskFailed,
+                Cause::DiskFailed => Cause::RecorderLagged,
+                _ => Cause::Restarted,
+            };
+            (noted(vec![start(BOOT, 0), trouble(cause)]), Some(next))
+        }
+        Cause::Restarted => {
+            let stop = JournalRecord::Stop { boot: BOOT, at: at(5_000) };
+            (lives(Some(stop)), Some(Cause::Crashed))
+        }
+        Cause::Crashed => (lives(None), Some(Cause::PowerLost)),
+        Cause::PowerLost => {
+            let (a, b) =
+                (vec![Extent::of(&entry(0, 1_000))], vec![Extent::of(&entry(60_000, 1_000))]);
+            (listing_of([(BOOT, &a[..]), ([2; 16], &b[..])]), Some(Cause::ClockStep))
+        }
+        Cause::ClockStep => {
+            let hour = 3_600_000;
+            let facts = with_clock(&[(0, 0, Trust::Ntp), (10_500, hour + 10_500, Trust::Ntp)]);
+            let list = leaping(20, 10, hour);
+            (join([lap(0, BOOT, &list)], &gate(), &facts, true), Some(Cause::Overwritten))
+        }
+        Cause::Overwritten => (listed((0, 5), 1, &RingFacts::default()), Some(Cause::Damaged)),
+        Cause::Damaged => (listed((0, 1), 7, &RingFacts::default()), Some(Cause::Unknown)),
+        Cause::Unknown => (listed((0, 1), 1, &RingFacts::default()), None),
+    }
+}
+
+#[test]
+fn every_cause_has_a_gap_that_tells_it() {
+    let mut next = Some(Cause::CameraUnreachable);
+    let mut walked = Vec::new();
+    while let Some(cause) = next {
+        let (listing, behind) = made_for(cause);
+        assert_eq!(listing.gaps.len(), 1, "{cause:?}: {listing:?}");
+        let gap = &listing.gaps[0];
+        assert_eq!(gap.reason, cause);
+        assert_eq!(
+            gap.message,
+            cause.sentence(if cause == Cause::Damaged { "slot 000001" } else { "" })
+        );
+        walked.push(cause);
+        next = behind;
+    }
+    assert_eq!(walked.len(), 11);
+}
