@@ -112,6 +112,52 @@ fn a_slot_whose_front_has_a_wrong_bit_is_played_told_and_overwritten_last() {
     close(dvr, writer);
 }
 
+/// Flips every `step`th bit of the front of each slot, one at a time: all fragments are still found, and
+/// the slot is named.
+fn flip_fronts(house: &House, fragments: u64, step: usize) {
+    use std::os::unix::fs::FileExt;
+    let whole = RingReader::open(house.path()).unwrap();
+    assert!(whole.damaged_fronts().is_empty());
+    for &lap in whole.laps() {
+        let (header, _) = whole.contents(lap).unwrap().unwrap();
+        let path = house.path().join(format!("ring/{:06}.mp4", header.slot));
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut front =
+            vec![0; header.init_bytes as usize + crate::dvr::format::seal::HEADER_BYTES];
+        file.read_exact_at(&mut front, 0).unwrap();
+        for bit in (0..front.len() * 8).step_by(step) {
+            let (at, right) = (bit / 8, front[bit / 8]);
+            file.write_all_at(&[right ^ 1 << (bit % 8)], at as u64).unwrap();
+            let reader = RingReader::open(house.path()).unwrap();
+            let found =
+                |lap: &_| reader.contents(*lap).unwrap().map_or(0, |(_, held)| held.entries.len());
+            let found: usize = reader.laps().iter().map(found).sum();
+            assert_eq!(found as u64, fragments, "slot {} bit {bit}", header.slot);
+            assert_eq!(reader.damaged_fronts(), &[header.slot][..], "bit {bit}");
+            file.write_all_at(&[right], at as u64).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_wrong_bit_anywhere_in_a_front_loses_nothing_and_is_told() {
+    flip_fronts(&recorded(6), 6, 31);
+}
+
+/// Three fronts at a time, until 200 or for `MINUTES`: part of `make soak`.
+#[test]
+#[ignore = "runs for an hour; make soak"]
+fn every_wrong_bit_of_two_hundred_fronts_loses_nothing() {
+    let minutes = std::env::var("MINUTES").ok().and_then(|text| text.parse::<u64>().ok());
+    let begun = std::time::Instant::now();
+    for _ in 0..67 {
+        flip_fronts(&recorded(6), 6, 1);
+        if minutes.is_some_and(|minutes| begun.elapsed().as_secs() >= minutes * 60) {
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_slot_whose_front_is_noise_is_found_by_its_seals() {
     let house = recorded(6);
