@@ -54,6 +54,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// What is known of the volume that holds `dir`.
     fn volume(&self, dir: &Path) -> io::Result<Volume>;
+    /// The number of the device that holds `path`; 0 where devices have none.
+    fn device(&self, _path: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
 }
 
 /// An open file.
@@ -72,6 +76,10 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn try_lock(&self) -> io::Result<bool>;
     /// `fdatasync`: returns when what was written is on the medium.
     fn sync_data(&self) -> io::Result<()>;
+    /// The number of its device, when it has no name any more: it was deleted, not moved.
+    fn deleted_from(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
     /// Forgets what is remembered of the file and is not waiting to be written: what is read
     /// next comes from the medium. Advice; where it is not taken nothing is different.
     fn forget_cached(&self) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,6 +77,11 @@ impl Disk for RealDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let _call = in_device();
         File::open(dir)?.sync_all()
+    }
+
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        let _call = in_device();
+        Ok(fs::metadata(path)?.dev())
     }
 
     fn volume(&self, dir: &Path) -> io::Result<Volume> {
@@ -151,6 +156,12 @@ impl DiskFile for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         let _call = in_device();
         self.0.sync_data()
+    }
+
+    fn deleted_from(&self) -> io::Result<Option<u64>> {
+        let _call = in_device();
+        let metadata = self.0.metadata()?;
+        Ok((metadata.nlink() == 0).then(|| metadata.dev()))
     }
 
     fn forget_cached(&self) -> io::Result<()> {

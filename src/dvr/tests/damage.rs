@@ -7,7 +7,7 @@ use std::path::Path;
 use super::ring::{House, append, close, durable, fragments, gate, until, verified, writer};
 use crate::dvr::disk::RealDisk;
 use crate::dvr::store::ring::Ring;
-use crate::dvr::{Dvr, RingReader, tool};
+use crate::dvr::{Dvr, RingReader, RingState, tool};
 
 /// Two of them go into a slot.
 const BYTES: usize = 20_000;
@@ -197,4 +197,43 @@ fn slots_that_are_cut_swapped_or_gone_cost_what_is_missing_and_are_told() {
         assert!(told.iter().any(|one| one.contains(&format!("{number:06}"))), "{told:?}");
     }
     close(dvr, writer);
+}
+
+#[test]
+fn a_data_directory_that_is_deleted_is_made_again_and_one_that_is_moved_is_waited_for() {
+    let house = House::new();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    append(&writer, 0..4, BYTES);
+    until("the commit", || durable(&writer) == 4);
+    let aside = house.path().with_extension("aside");
+    std::fs::rename(house.path(), &aside).unwrap();
+    let mut next = 4;
+    // The writer notices when it takes a slot.
+    until("the failure", || {
+        append(&writer, next..next + 1, BYTES);
+        next += 1;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        dvr.status().ring != RingState::Ready
+    });
+    assert!(!house.path().exists(), "something was made where the directory was");
+    std::fs::rename(&aside, house.path()).unwrap();
+    until("the return", || dvr.status().ring == RingState::Ready);
+    assert!(dvr.status().damage.is_empty());
+    assert!(fragments(&dvr.listing(&gate())) >= 4);
+    // Whatever is made while it is being deleted goes with it.
+    until("the deletion", || std::fs::remove_dir_all(house.path()).is_ok());
+    until("a new ring", || {
+        append(&writer, next..next + 1, BYTES);
+        next += 1;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        house.path().join("ring/ring.toml").exists() && dvr.status().ring == RingState::Ready
+    });
+    let told = dvr.status().damage;
+    assert!(told.iter().any(|one| one.contains("was deleted while")), "{told:?}");
+    let before = durable(&writer);
+    append(&writer, next..next + 2, BYTES);
+    until("recording", || durable(&writer) >= before + 2);
+    close(dvr, writer);
+    assert!(verified(house.path()).fragments >= 2);
 }

@@ -74,6 +74,9 @@ impl Disk for FaultyDisk {
         let identity = self.0.0.lock().unwrap().volume.unwrap_or(real.identity);
         Ok(Volume { identity, ..real })
     }
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.device(path)
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +110,9 @@ impl DiskFile for FaultyFile {
     }
     fn try_lock(&self) -> io::Result<bool> {
         self.file.try_lock()
+    }
+    fn deleted_from(&self) -> io::Result<Option<u64>> {
+        self.file.deleted_from()
     }
     fn sync_data(&self) -> io::Result<()> {
         let mut faults = self.disk.0.0.lock().unwrap();

@@ -29,6 +29,7 @@ const FRAGMENTS_PER_SLOT_MIN: u64 = 4;
 impl RingWriter {
     /// Opens the ring, or says why that cannot be and when it is tried again.
     pub(crate) fn open_ring(&mut self) {
+        self.forget_deleted();
         let opened = self
             .lock_directory()
             .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
@@ -61,6 +62,26 @@ impl RingWriter {
             }
             Err(error) => self.fail_ring(&error),
         }
+    }
+
+    /// When somebody deleted the data directory, and its volume is there, a new ring is made. A volume
+    /// that went and a directory that was moved leave the lock its name: what they hold may come back.
+    fn forget_deleted(&mut self) {
+        let (disk, dir) = (&self.shared.disk, &self.config.data_dir);
+        let Some(Ok(Some(device))) = self.lock.as_ref().map(|lock| lock.deleted_from()) else {
+            return;
+        };
+        let nearest = dir.ancestors().find_map(|dir| disk.device(dir).ok());
+        if nearest != Some(device) {
+            return;
+        }
+        let why = format!(
+            "{} was deleted while the program ran, with all that was recorded. A new ring was made.",
+            dir.display()
+        );
+        warn!(reason = why, "the data directory was deleted");
+        self.shared.note_damage(why);
+        (self.lock, self.expected) = (None, None);
     }
 
     fn lock_directory(&mut self) -> Result<(), DvrError> {
