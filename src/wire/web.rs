@@ -12,7 +12,12 @@ use super::mp4;
 use super::silence::silent_fragment;
 use crate::base::time::MediaTime;
 use crate::media::codec::flac_frame;
-use crate::media::{AccessUnit, Codec, CodecParams, Kind, Shape, Track, TrackId, Tracks};
+use crate::media::{
+    AccessUnit, Codec, CodecParams, Entry, Kind, Shape, Track, TrackId, Tracks, nal,
+};
+
+/// A recovery point SEI (ITU-T H.264 §D.1.8): zero frames, not exact, no broken link.
+const RECOVERY_POINT: &[u8] = &[6, 6, 1, 0b1000_0100, 0x80];
 
 /// One stretch of a stream in which nothing about its tracks changes, as fMP4.
 #[derive(Debug)]
@@ -107,7 +112,7 @@ impl WebFormat {
     #[must_use]
     pub fn shown(&self, unit: &Arc<AccessUnit>) -> Option<Arc<AccessUnit>> {
         let carried = self.carried.iter().find(|carried| carried.id == unit.track)?;
-        as_flac(unit, &carried.params)
+        Some(with_recovery_point(as_flac(unit, &carried.params)?))
     }
 
     /// Bits per second that carrying G.711 as FLAC adds to what is recorded: 13 or 14 bits in
@@ -284,6 +289,19 @@ impl Shown {
     }
 }
 
+/// `unit` with a recovery point in front, where it is a place to begin that H.264 does not mark: Chromium
+/// begins nowhere else. In copies for browsers alone.
+fn with_recovery_point(unit: Arc<AccessUnit>) -> Arc<AccessUnit> {
+    let is_weak = matches!(unit.entry, Some(Entry::Gradual(_) | Entry::Bare | Entry::Blind));
+    if !is_weak || !matches!(unit.params.codec, Codec::H264 { .. }) {
+        return unit;
+    }
+    let front = unit.params.delimiter_bytes(&unit.data);
+    let sei = nal::length_prefixed([RECOVERY_POINT]);
+    let data = [&unit.data[..front], &sei, &unit.data[front..]].concat();
+    Arc::new(AccessUnit { data: data.into(), ..AccessUnit::clone(&unit) })
+}
+
 /// `unit` as a track with the parameters `carried` has it: G.711 becomes FLAC.
 fn as_flac(unit: &Arc<AccessUnit>, carried: &Arc<CodecParams>) -> Option<Arc<AccessUnit>> {
     match (&unit.params.codec, &carried.codec) {
@@ -298,4 +316,47 @@ fn as_flac(unit: &Arc<AccessUnit>, carried: &Arc<CodecParams>) -> Option<Arc<Acc
 
 fn same(a: &Arc<CodecParams>, b: &Arc<CodecParams>) -> bool {
     Arc::ptr_eq(a, b) || a == b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::{BootTime, WallTime};
+    use crate::media::{Captured, ClockSource, RunId};
+
+    const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
+    const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+    #[test]
+    fn a_weak_place_to_begin_is_marked_for_browsers() {
+        let params = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
+        let format = WebFormat::new(Tracks::new(RunId(1), [Arc::clone(&params)])).unwrap();
+        let (delimiter, slice): (&[u8], &[u8]) = (&[9, 0x10], &[0x41, 0x9a, 0x80]);
+        let time = MediaTime { ticks: 0, rate: params.clock_rate };
+        let shown = |entry| {
+            let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
+            let unit = Arc::new(AccessUnit {
+                track: TrackId(0),
+                run: RunId(1),
+                decode: time,
+                present: time,
+                arrived: BootTime::default(),
+                captured,
+                entry,
+                leading: None,
+                lost_before: 0,
+                params: Arc::clone(&params),
+                data: nal::length_prefixed([delimiter, slice]),
+            });
+            format.shown(&unit).unwrap().data.clone()
+        };
+        for entry in [Entry::Gradual(18), Entry::Bare, Entry::Blind] {
+            let data = shown(Some(entry));
+            assert_eq!(data, nal::length_prefixed([delimiter, RECOVERY_POINT, slice]));
+            assert_eq!(Entry::of(&params.codec, &data), Some(Entry::Gradual(0)), "it reads as one");
+        }
+        for entry in [None, Some(Entry::Closed), Some(Entry::Open)] {
+            assert_eq!(shown(entry), nal::length_prefixed([delimiter, slice]));
+        }
+    }
 }
