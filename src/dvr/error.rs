@@ -85,7 +85,10 @@ pub enum DvrError {
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
     /// The ring is a share of its volume, and the rest of that is somebody else's.
-    #[error("the disk has {free_bytes} bytes free, of which {left_bytes} are reserved for others")]
+    #[error(
+        "the disk has {free_bytes} bytes free, and {left_bytes} (2 % of it, at least 64 MiB) are reserved \
+         for others; use a larger disk, or give the size in bytes"
+    )]
     NoRoom {
         /// Free.
         free_bytes: u64,

@@ -253,7 +253,8 @@ impl Ring {
         let bytes = config.size.made_bytes(&volume);
         let slot_bytes = config.slot_bytes.unwrap_or_else(|| size::slot_bytes_for(bytes));
         size::check_slot_bytes(slot_bytes)?;
-        let slots = size::slots_for(bytes, slot_bytes)?;
+        let slots = size::slots_for(bytes, slot_bytes)
+            .map_err(|error| config.size.no_room(&volume).unwrap_or(error))?;
         let ring = Self {
             dir,
             identity: fastrand::u128(..).to_be_bytes(),
@@ -481,7 +482,7 @@ mod tests {
         let mut ring = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
         ring.left_bytes = 1 << 60;
         let error = ring.make_slot(&RealDisk, 3).unwrap_err();
-        assert!(error.is_full() && error.to_string().contains("left to others"), "{error}");
+        assert!(error.is_full() && error.to_string().contains("reserved for others"), "{error}");
         assert!(!dir.path().join("ring/000003.mp4").exists());
         ring.left_bytes = 1;
         assert!(ring.make_slot(&RealDisk, 3).is_ok());

@@ -52,6 +52,14 @@ impl RingSizing {
         }
     }
 
+    /// Why there is no room for a ring of this size: others are to have what is free.
+    pub(crate) fn no_room(self, volume: &Volume) -> Option<DvrError> {
+        let Self::Percent(percent) = self else { return None };
+        let (free_bytes, left_bytes) = (volume.free_bytes, left_bytes(volume));
+        (share(volume, percent) > room(volume))
+            .then_some(DvrError::NoRoom { free_bytes, left_bytes })
+    }
+
     /// Bytes of `volume` that a ring of this size leaves to others.
     pub(crate) fn left_bytes(self, volume: &Volume) -> u64 {
         match self {
@@ -165,6 +173,16 @@ mod tests {
         // 2 % of 20,000 stay free.
         assert_eq!(wanted(80, 8_000, 20_000, 1_400), 9_000);
         assert_eq!(wanted(95, 8_000, 10_000, 100), 8_000);
+    }
+
+    #[test]
+    fn a_volume_without_room_beside_the_floor_is_told_with_it() {
+        let volume = Volume { identity: 1, total_bytes: 64 * MIB, free_bytes: 60 * MIB };
+        let why = RingSizing::Percent(80).no_room(&volume).unwrap().to_string();
+        assert!(why.contains("62914560 bytes free") && why.contains("67108864"), "{why}");
+        let volume = Volume { free_bytes: 900 * MIB, total_bytes: 1_000 * MIB, ..volume };
+        assert!(RingSizing::Percent(80).no_room(&volume).is_none());
+        assert!(RingSizing::Bytes(1).no_room(&volume).is_none());
     }
 
     #[test]
