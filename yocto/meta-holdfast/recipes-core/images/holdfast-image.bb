@@ -27,5 +27,5 @@ IMAGE_INSTALL = "\
     e2fsprogs-resize2fs \
     ${@bb.utils.contains('BBFILE_COLLECTIONS', 'rauc', 'rauc', '', d)} \
 "
-IMAGE_FSTYPES:append:holdfast = " ext4 wic.xz wic.bmap"
-WKS_FILE:holdfast = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks.in"
+IMAGE_FSTYPES:append:appliance = " ext4 wic.xz wic.bmap"
+WKS_FILE:appliance = "holdfast-${@'rpi' if 'rpi' in d.getVar('OVERRIDES').split(':') else 'qemu'}.wks.in"
