@@ -66,6 +66,9 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 [ -z "${EXTRA:-}" ] || cp -a --no-preserve=ownership "$EXTRA/." "$root/"
 systemd-sysusers --root="$root" 2>&1 | grep -v 'Conflict with earlier\|^Creating' || true
+# The day on which a user was made is the day of the build.
+sed -i -E 's/^([^:]*:[^:]*:)[0-9]+:/\120000:/' "$root/etc/shadow"
+rm -f "$root"/etc/{passwd,group,shadow,gshadow}-
 chown root:880 "$root/etc/holdfast" "$root/etc/holdfast/holdfast.toml"
 chmod 0750 "$root/etc/holdfast"
 chmod 0640 "$root/etc/holdfast/holdfast.toml"

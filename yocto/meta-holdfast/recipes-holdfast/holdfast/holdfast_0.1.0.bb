@@ -53,4 +53,5 @@ SYSTEMD_SERVICE:${PN} = "holdfast.service holdfast-health.service"
 
 FILES:${PN} += "${nonarch_libdir} ${nonarch_base_libdir} ${systemd_system_unitdir}"
 CONFFILES:${PN} = "${sysconfdir}/holdfast/holdfast.toml"
-RRECOMMENDS:${PN} = "libde265"
+# Pictures of H.265 streams; the recipe is in meta-openembedded (meta-multimedia).
+RRECOMMENDS:${PN} = "${@bb.utils.contains('BBFILE_COLLECTIONS', 'multimedia-layer', 'libde265', '', d)}"
