@@ -288,7 +288,7 @@ async fn a_camera_without_a_codec_of_ours_is_told_what_it_offers() {
         _ => polite(method),
     };
     let error = ended(&camera(offer, Vec::new(), false).await).await;
-    assert!(error.to_string().starts_with("The camera offers VP9;"), "{error}");
+    assert!(error.to_string().starts_with("The camera offers VP9."), "{error}");
 }
 
 #[tokio::test]
