@@ -79,6 +79,12 @@ impl JitterBuffer {
         // Only the low 16 bits were on the wire.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let by = packet.sequence.wrapping_sub(self.next as u16).cast_signed();
+        if ssrc != packet.ssrc && by == 0 && self.waiting.is_empty() {
+            // Some change who they are with each packet or picture and count on.
+            (self.ssrc, self.fresh, self.leap) = (Some(packet.ssrc), true, None);
+            self.waiting.insert(self.next, (now, packet));
+            return true;
+        }
         if ssrc != packet.ssrc || !(BACK_MAX..=AHEAD_MAX).contains(&by) {
             let follows = |(_, first): &mut (BootTime, RtpPacket)| {
                 (first.ssrc, first.sequence.wrapping_add(1)) == (packet.ssrc, packet.sequence)
@@ -207,6 +213,13 @@ mod tests {
         assert_eq!(told(&mut buffer, START, &[12], 7), "12-0");
         buffer.absent(7, 13);
         assert_eq!(told(&mut buffer, START, &[13, 15], 7), "13-0");
+    }
+
+    #[test]
+    fn a_sender_that_changes_with_each_packet_and_counts_on_goes_on() {
+        let mut buffer = JitterBuffer::new(Delivery::AnyOrder);
+        let came: Vec<_> = (10..14).map(|n| told(&mut buffer, START, &[n], n.into())).collect();
+        assert_eq!(came, ["10-0", "11-0!", "12-0!", "13-0!"]);
     }
 
     #[test]
