@@ -65,6 +65,7 @@ impl Appliance {
         let config = allowed(&wanted, &recovery);
         let supervisor =
             Supervisor::new(Stop::new(), Arc::clone(&clock)).with_recovery(recovery.clone());
+        let tls = Tls::new(config.state_dir().join("tls"), Arc::clone(&clock));
         let (dvr, storage) = open_ring(&config, &clock, &supervisor)?;
         let program = still::this_program()?;
         let decoders = StillDecoders::keep(&program, config.pictures.h265, &supervisor);
@@ -76,8 +77,8 @@ impl Appliance {
             decoders: &decoders,
             machine: Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?,
             rtsp: open_registry(&config, &clock, &supervisor).await?,
+            tls: tls.clone(),
         }));
-        let tls = Tls::new(config.data_dir.join("tls"));
         let multicast = Multicast::default();
         let outlets = Arc::clone(&services.streams);
         let streams = RunningStreams::new(supervisor.clone(), clock, dvr, decoders, outlets);
@@ -112,12 +113,15 @@ impl Appliance {
         keep_watchdog_fed(self.supervisor.clone(), move || status(&outlets))?;
         begin_drill(&self.supervisor);
         self.supervisor.spawn("park", self.recovery.clone().watch_park());
+        let stop = self.supervisor.stop_signal().clone();
+        self.supervisor.spawn("tls", self.tls.clone().keep_renewed(stop));
         Ok(())
     }
 
-    /// The certificate in use.
-    pub(super) fn certificate(&self) -> Option<Fingerprint> {
-        self.tls.fingerprint()
+    /// The certificate in use, and the authority that signed it if that is the box's own.
+    pub(super) fn certificates(&self) -> (Option<Fingerprint>, Option<Fingerprint>) {
+        let authority = self.tls.authority();
+        (self.tls.fingerprint(), authority.map(|authority| authority.fingerprint))
     }
 
     /// Whether recording is off, as it changes.
@@ -186,6 +190,7 @@ impl Appliance {
             (Protocol::Rtsp, changes.rtsp),
             (Protocol::Rtsps, changes.rtsps),
             (Protocol::Http, changes.http),
+            (Protocol::Https, changes.https),
         ] {
             self.servers.listen(protocol, listening, &self.supervisor).await;
         }

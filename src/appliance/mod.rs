@@ -125,8 +125,11 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
         println!("{line}");
     }
     let mut appliance = Appliance::open(config).await?;
-    if let Some(fingerprint) = appliance.certificate() {
-        println!("Certificate: SHA-256 {fingerprint}");
+    let (certificate, authority) = appliance.certificates();
+    for (what, fingerprint) in [("Certificate", certificate), ("Authority", authority)] {
+        if let Some(fingerprint) = fingerprint {
+            println!("{what}: SHA-256 {fingerprint}");
+        }
     }
     appliance.report_reverted(trial.reverted.clone());
     let mut parked = appliance.parked();
@@ -188,6 +191,9 @@ fn welcome(config: &Config) -> Vec<String> {
     if let Some(http) = config.http_listen.first() {
         lines.push(format!("Page:      http://{http}/"));
         lines.extend(
+            config.https_listen.first().map(|https| format!("           https://{https}/")),
+        );
+        lines.extend(
             config
                 .streams
                 .keys()
@@ -212,7 +218,7 @@ fn welcome(config: &Config) -> Vec<String> {
 /// Who reaches what.
 fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
     let wide = |addresses: &[SocketAddr]| addresses.iter().any(|at| !at.ip().is_loopback());
-    let http = wide(&config.http_listen);
+    let http = wide(&config.http_listen) || wide(&config.https_listen);
     let rtsp = wide(&config.rtsp_listen) || wide(&config.rtsps_listen);
     let accounts = !config.accounts.is_empty();
     [

@@ -27,6 +27,8 @@ pub(super) struct Changes {
     pub(super) rtsps: Listening,
     /// Addresses where the HTTP server stops, and where it starts.
     pub(super) http: Listening,
+    /// The same with TLS.
+    pub(super) https: Listening,
     /// What hangs on the board's lines, if that changed.
     pub(super) panel: Option<gpio::Config>,
     /// Keys that changed but take effect only after a restart.
@@ -46,6 +48,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         rtsp_listen: Vec::new(),
         rtsps_listen: Vec::new(),
         http_listen: Vec::new(),
+        https_listen: Vec::new(),
         data_dir: new.data_dir.clone(),
         ring_size: new.ring_size,
         pictures: new.pictures,
@@ -56,6 +59,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         rtsp: listening(&old.rtsp_listen, &new.rtsp_listen),
         rtsps: listening(&old.rtsps_listen, &new.rtsps_listen),
         http: listening(&old.http_listen, &new.http_listen),
+        https: listening(&old.https_listen, &new.https_listen),
         ..Changes::default()
     };
     if old.panel != new.panel {

@@ -53,9 +53,9 @@ pub(super) fn reconfigure(live: &Reconfigurable<'_>, config: &Config) {
 /// Reads the certificate where one is needed or in use: its files may have changed under the same
 /// names.
 fn certificate(live: &Reconfigurable<'_>, config: &Config) {
-    live.tls.want(config.tls.clone());
+    live.tls.want(config.tls.clone(), config.http.hosts.clone());
     let in_use = live.tls.fingerprint().is_some();
-    if !in_use && config.rtsps_listen.is_empty() {
+    if !in_use && config.rtsps_listen.is_empty() && config.https_listen.is_empty() {
         return;
     }
     // A server that has none yet tries again, and says why.

@@ -25,6 +25,7 @@ pub(super) enum Protocol {
     Rtsp,
     Rtsps,
     Http,
+    Https,
 }
 
 impl Protocol {
@@ -33,6 +34,7 @@ impl Protocol {
             Self::Rtsp => "rtsp",
             Self::Rtsps => "rtsps",
             Self::Http => "http",
+            Self::Https => "https",
         }
     }
 
@@ -42,6 +44,7 @@ impl Protocol {
             Self::Rtsp => "`listen` in [rtsp]",
             Self::Rtsps => "`listen_tls` in [rtsp]",
             Self::Http => "`listen` in [http]",
+            Self::Https => "`listen_tls` in [http]",
         }
     }
 }
@@ -62,7 +65,7 @@ enum ListenError {
         protocol.key()
     )]
     Listen { protocol: Protocol, address: SocketAddr, source: io::Error },
-    #[error("rtsps has no certificate")]
+    #[error("there is no certificate")]
     Tls(#[from] TlsError),
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -125,6 +128,12 @@ impl Servers {
                 let context = Arc::clone(&self.http);
                 scope.keep(spec, move |task| serve_http(address, Arc::clone(&context), task));
             }
+            Protocol::Https => {
+                let (context, tls) = (Arc::clone(&self.http), self.tls.clone());
+                scope.keep(spec, move |task| {
+                    serve_https(address, Arc::clone(&context), tls.clone(), task)
+                });
+            }
         }
     }
 
@@ -167,5 +176,16 @@ async fn serve_http(
     task: TaskContext,
 ) -> Result<Infallible, ListenError> {
     let listener = listen(Protocol::Http, address).await?;
-    Ok(http::run(listener, context, task).await?)
+    Ok(http::run(listener, context, None, task).await?)
+}
+
+async fn serve_https(
+    address: SocketAddr,
+    context: Arc<HttpContext>,
+    tls: Tls,
+    task: TaskContext,
+) -> Result<Infallible, ListenError> {
+    tls.settings()?;
+    let listener = listen(Protocol::Https, address).await?;
+    Ok(http::run(listener, context, Some(tls), task).await?)
 }

@@ -40,6 +40,9 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 pub struct Config {
     /// Where everything that lasts is kept.
     pub data_dir: PathBuf,
+    /// Where accounts, keys and what else is secret are kept, if not where
+    /// [`state_dir`](Self::state_dir) says.
+    pub state_dir: Option<PathBuf>,
     /// How large the ring is.
     pub ring_size: dvr::RingSizing,
     /// Where the RTSP door listens.
@@ -52,6 +55,8 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
+    /// Where the HTTP door listens for TLS.
+    pub https_listen: Vec<SocketAddr>,
     /// Origins whose pages may read media; `*`: all of them.
     pub http_cors: Vec<String>,
     /// Host names, proxies and frames.
@@ -76,14 +81,16 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("/data"),
+            state_dir: None,
             ring_size: dvr::RingSizing::Percent(80),
             rtsp_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8554))],
             rtsps_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8322))],
             multicast: None,
             tls: None,
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            https_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
             http_cors: Vec::new(),
-            http: http::Config::default(),
+            http: http::Config { https_port: Some(8443), ..http::Config::default() },
             hls_low_latency: false,
             pictures: still::StillConfig::default(),
             accounts: Accounts::new(),
@@ -92,6 +99,17 @@ impl Default for Config {
             panel: crate::gpio::Config::default(),
             streams: BTreeMap::new(),
         }
+    }
+}
+
+impl Config {
+    /// Where accounts, keys and what else is secret are kept: what the file says, else what systemd
+    /// made for the service (`$STATE_DIRECTORY`), else beside the recordings.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        let of_service = || std::env::var_os("STATE_DIRECTORY").filter(|dir| !dir.is_empty());
+        let named = self.state_dir.clone().or_else(|| of_service().map(PathBuf::from));
+        named.unwrap_or_else(|| self.data_dir.join("state"))
     }
 }
 
@@ -195,6 +213,7 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(dir) = root.text("data_dir", faults) {
         config.data_dir = PathBuf::from(dir);
     }
+    config.state_dir = root.text("state_dir", faults).map(PathBuf::from);
     if root.parsed("claim", unit::claim, faults).is_some() {
         config.http.access = http::Access::OpenOnLoopback;
     }
@@ -218,12 +237,19 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(mut http) = root.section("http", faults) {
         check_listen(&mut http, "listen", &mut config.http_listen, faults);
+        check_listen(&mut http, "listen_tls", &mut config.https_listen, faults);
         if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
             config.http_cors = origins;
         }
         check_http(&mut http, &mut config.http, faults);
+        if config.http.https_required && config.https_listen.is_empty() {
+            let right = "an address in `listen_tls`, or false".to_owned();
+            let wrong = "HTTPS is not served".to_owned();
+            faults.push(http.fault(Some("https_required"), wrong, right));
+        }
         http.finish(faults);
     }
+    config.http.https_port = config.https_listen.first().map(SocketAddr::port);
     if let Some(mut hls) = root.section("hls", faults) {
         config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
         hls.finish(faults);
@@ -261,6 +287,7 @@ fn check_loopback(config: &Config, faults: &mut Vec<KeyFault>) {
         ("rtsp.listen", &config.rtsp_listen),
         ("rtsp.listen_tls", &config.rtsps_listen),
         ("http.listen", &config.http_listen),
+        ("http.listen_tls", &config.https_listen),
     ] {
         let wide = addresses.iter().filter(|at| !at.ip().to_canonical().is_loopback());
         faults.extend(wide.map(|at| KeyFault {
@@ -285,6 +312,7 @@ fn check_listen(
 }
 
 fn check_http(section: &mut Section, config: &mut http::Config, faults: &mut Vec<KeyFault>) {
+    config.https_required = section.flag("https_required", faults).unwrap_or_default();
     if let Some(hosts) = section.parsed_list("hosts", unit::host, faults) {
         config.hosts = hosts;
     }

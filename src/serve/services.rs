@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU16;
 
 use super::http::{Cors, Settings};
 use super::rtsp::SessionRegistry;
+use super::tls::Tls;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
 use crate::dvr::Dvr;
@@ -37,6 +38,8 @@ pub struct Services {
     pub rtsp_port: AtomicU16,
     /// The RTSP sessions, and who may have one.
     pub rtsp: SessionRegistry,
+    /// The certificate in use.
+    pub tls: Tls,
     /// Origins whose pages may read media.
     pub cors: Cors,
     /// The other settings of HTTP.
@@ -76,13 +79,16 @@ pub struct Foundation<'a> {
     pub machine: Machine,
     /// The RTSP sessions, and who may have one.
     pub rtsp: SessionRegistry,
+    /// The certificate in use.
+    pub tls: Tls,
 }
 
 impl Services {
     /// Builds the services, with no stream yet.
     #[must_use]
     pub fn new(foundation: Foundation<'_>) -> Self {
-        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp } = foundation;
+        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp, tls } =
+            foundation;
         let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
         Self {
             streams: Arc::default(),
@@ -90,6 +96,7 @@ impl Services {
             begun: clock.boot(),
             rtsp_port: AtomicU16::default(),
             rtsp,
+            tls,
             cors: Cors::default(),
             http: Settings::default(),
             playback: Playback::new(dvr.clone()),

@@ -15,6 +15,7 @@ mod cross;
 mod encode;
 mod end_to_end;
 mod http;
+mod https;
 mod limits;
 mod proxy;
 mod readme;

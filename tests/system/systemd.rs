@@ -41,7 +41,7 @@ fn systemd_is_told_and_a_healthy_daemon_is_silent() {
     let config = dir.path().join("holdfast.toml");
     let text = format!(
         "data_dir = \"{}\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = [\"127.0.0.1:{}\"]\nlisten_tls = [\"127.0.0.1:{}\"]\n\
-         [http]\nlisten = [\"127.0.0.1:{}\"]\n\
+         [http]\nlisten = [\"127.0.0.1:{}\"]\nlisten_tls = []\n\
          [stream.demo]\nsource = {{ kind = \"pattern\", width = 320, height = 240, fps = 5 }}\n",
         dir.path().join("data").display(),
         free_port(),
@@ -76,7 +76,7 @@ fn started(dir: &Path) -> (Running, u16) {
     let http = free_port();
     let text = format!(
         "data_dir = \"{}\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = []\nlisten_tls = []\n\
-         [http]\nlisten = [\"127.0.0.1:{http}\"]\n",
+         [http]\nlisten = [\"127.0.0.1:{http}\"]\nlisten_tls = []\n",
         dir.join("data").display(),
     );
     let config = dir.join("holdfast.toml");

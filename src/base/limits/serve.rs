@@ -49,6 +49,14 @@ pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
 pub const UDP_GROUP_PACKETS: u32 = 8;
 /// From a connection to the end of its TLS handshake; then it is closed.
 pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// TLS handshakes at once, of all servers; a further one waits within its time.
+pub const TLS_HANDSHAKES_MAX: usize = 64;
+/// Of those, handshakes of one network (an IPv4 address, a /64 of IPv6).
+pub const TLS_HANDSHAKES_PER_NETWORK_MAX: usize = 16;
+/// Names and addresses in one certificate; further ones are left out.
+pub const TLS_NAMES_MAX: usize = 64;
+/// Pause between two looks whether the box's own certificate has to be renewed.
+pub const TLS_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 /// Encrypted bytes that wait for one reader's socket; past it the next ones wait unencrypted.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// From a tunnel's GET to its first POST; then it is closed.
@@ -72,6 +80,18 @@ pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 /// HTTP connections at once; a further one waits in the listener's queue. Room for 500 HLS players,
 /// of which some have two. Each is a descriptor, of the 65,536 that the service's unit allows.
 pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
+/// Requests open at once on one HTTP/2 connection; a further one is refused. A page with 16 cameras
+/// asks for a playlist and a segment of each.
+pub const HTTP2_STREAMS_MAX: u32 = 32;
+/// Bytes of answers that wait on one HTTP/2 request until its client takes them.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of a request's body that an HTTP/2 client may send before they are taken.
+pub const HTTP2_WINDOW_BYTES: u32 = 64 << 10;
+/// Requests that an HTTP/2 client may take back before they were looked at; past it the connection
+/// ends (CVE-2023-44487).
+pub const HTTP2_RESETS_MAX: usize = 20;
+/// How long an HTTP/2 connection may be without a request; then it ends.
+pub const HTTP2_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// From a connection's first byte to the end of the request's headers.
 pub const HTTP_HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest host name with its port in a request (RFC 1035 §2.3.4, and a port).

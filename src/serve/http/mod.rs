@@ -20,6 +20,8 @@ mod cors;
 mod driver_queue;
 mod error;
 mod extract;
+mod http2;
+mod https_only;
 mod layer;
 mod media;
 mod metrics;
@@ -33,6 +35,7 @@ mod router;
 mod server;
 pub(crate) mod settings;
 mod stall;
+mod trust;
 mod websocket;
 
 pub use context::HttpContext;

@@ -18,6 +18,7 @@ use super::settings::{Config, Settings};
 use crate::base::limits::{HTTP_BASE_PARTS_MAX, HTTP_HOST_BYTES_MAX};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Where proxies say below which path they serve the box; the first that is there counts.
 const PREFIXES: [HeaderName; 2] =
@@ -39,6 +40,8 @@ pub(super) struct Reached {
     pub(super) base: String,
     /// Where the client is.
     pub(super) client: IpAddr,
+    /// Whether nobody between the client and the box, or its trusted proxy, can read along.
+    pub(super) secure: bool,
 }
 
 /// Lets a request through whose name is one of the box's, and notes how it came.
@@ -47,8 +50,8 @@ pub(super) async fn checked(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let peer = request.extensions().get::<Arc<Peer>>().map(|peer| peer.address.ip());
-    let peer = peer.unwrap_or(IpAddr::from([0; 4])).to_canonical();
+    let peer = request.extensions().get::<Arc<Peer>>();
+    let peer = peer.map_or((IpAddr::from([0; 4]), false), |peer| (peer.address.ip(), peer.secure));
     let checked = reached(&settings.now(), &request, peer)
         .and_then(|reached| may_change(&request, &reached).map(|()| reached));
     match checked {
@@ -73,8 +76,12 @@ fn is_own(config: &Config, authority: &str) -> bool {
         || is_allowed(config, host_of(authority))
 }
 
-fn reached(config: &Config, request: &Request, peer: IpAddr) -> Result<Reached, ApiError> {
-    let headers = request.headers();
+fn reached(
+    config: &Config,
+    request: &Request,
+    (peer, secure): (IpAddr, bool),
+) -> Result<Reached, ApiError> {
+    let (headers, peer) = (request.headers(), peer.to_canonical());
     let host = host(request)?;
     if !is_own(config, &host) {
         return Err(foreign(&host));
@@ -86,6 +93,7 @@ fn reached(config: &Config, request: &Request, peer: IpAddr) -> Result<Reached, 
             base: base(config, &host),
             host,
             client: peer,
+            secure,
         });
     }
     let authority = match single(headers, &FORWARDED_HOST) {
@@ -97,7 +105,8 @@ fn reached(config: &Config, request: &Request, peer: IpAddr) -> Result<Reached, 
     }
     let prefix = PREFIXES.iter().find_map(|name| single(headers, name));
     let base = prefix.and_then(prefix_base).unwrap_or_else(|| base(config, &authority));
-    Ok(Reached { authority, host, base, client: client(headers, peer, trusts) })
+    let secure = secure || single(headers, &FORWARDED_PROTO) == Some("https");
+    Ok(Reached { authority, host, base, client: client(headers, peer, trusts), secure })
 }
 
 /// The one name that a request asks for.
@@ -231,6 +240,9 @@ pub(super) fn is_own_page(headers: &HeaderMap, reached: &Reached) -> bool {
     else {
         return false;
     };
+    if reached.secure && scheme != "https" {
+        return false;
+    }
     let port = if scheme == "https" { ":443" } else { ":80" };
     let bare = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
     [&reached.authority, &reached.host].into_iter().any(|named| bare(named) == bare(own.as_str()))
@@ -271,7 +283,8 @@ mod tests {
 
     fn reach(peer: [u8; 4], headers: &[(&str, &str)]) -> Result<Reached, u16> {
         let request = request(Method::GET, headers);
-        reached(&config(), &request, IpAddr::from(peer)).map_err(|error| error.status.as_u16())
+        reached(&config(), &request, (IpAddr::from(peer), false))
+            .map_err(|error| error.status.as_u16())
     }
 
     #[test]
@@ -342,7 +355,7 @@ mod tests {
         let own = ("host", "box.test:8080");
         let headers: Vec<_> = std::iter::once(own).chain(headers.iter().copied()).collect();
         let request = request(Method::POST, &headers);
-        let reached = reached(&config(), &request, IpAddr::from(STRANGER)).unwrap();
+        let reached = reached(&config(), &request, (IpAddr::from(STRANGER), false)).unwrap();
         may_change(&request, &reached).map_or_else(|error| error.status.as_u16(), |()| 200)
     }
 
@@ -369,6 +382,7 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             base: "/".to_owned(),
             client: IpAddr::from(STRANGER),
+            secure: false,
         };
         let own = |origin: &'static str, authority: &str| {
             let headers =
@@ -378,5 +392,14 @@ mod tests {
         assert!(own("http://box.test", "box.test:80") && own("https://box.test", "box.test:443"));
         assert!(own("http://127.0.0.1", "box.test") && own("http://Box.test", "box.test"));
         assert!(!own("https://box.test", "box.test:80"));
+        let secure = Reached { secure: true, ..reached("box.test") };
+        let headers = |origin: &'static str| {
+            HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))])
+        };
+        assert!(is_own_page(&headers("https://box.test"), &secure));
+        assert!(
+            !is_own_page(&headers("http://box.test"), &secure),
+            "a page that anybody may write"
+        );
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct ConnectionPlace {
 pub(super) struct Peer {
     /// Where the client is.
     pub(super) address: SocketAddr,
+    /// Whether nobody on the way can read along.
+    pub(super) secure: bool,
     /// Asks whatever runs on the connection to finish.
     pub(super) closing: Stop,
     /// Where tasks live that outlast their request, such as WebSockets.

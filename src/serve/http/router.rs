@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post, put};
 
 use super::context::HttpContext;
 use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
-use super::{api, cors, layer, metrics, origin, page};
+use super::{api, cors, https_only, layer, metrics, origin, page, trust};
 
 /// All routes with everything around them.
 pub(super) fn router(context: Arc<HttpContext>) -> Router {
@@ -53,9 +53,12 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/snap/{file}", get(snapshot::picture))
         .route("/sprites/{stream}/{file}", get(sprites::file))
         .route("/metrics", get(metrics::text))
+        .route("/ca.pem", get(trust::authority))
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(context);
-    let routes = routes.layer(from_fn_with_state(settings.clone(), origin::checked));
+    let routes = routes
+        .layer(from_fn_with_state(settings.clone(), https_only::checked))
+        .layer(from_fn_with_state(settings.clone(), origin::checked));
     layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
 }

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
@@ -22,6 +23,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::context::HttpContext;
+use super::http2;
 use super::peers::{ConnectionLimits, Peer};
 use super::router;
 use super::stall::Stalling;
@@ -30,6 +32,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::limits::{
     HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
+use crate::serve::tls::{Tls, is_http2};
 use crate::supervise::{Supervisor, TaskContext};
 
 /// How often the accept loop beats while nobody connects.
@@ -56,11 +59,12 @@ impl Fault for HttpError {
     }
 }
 
-/// Serves `context` on `listener` until told to stop; then open requests may end within
+/// Serves `context` on `listener`, over `tls` if there is one, until told to stop; then open requests may end within
 /// [`HTTP_DRAIN_TIME_MAX`]. Never returns `Ok`.
 pub async fn run(
     listener: Arc<TcpListener>,
     context: Arc<HttpContext>,
+    tls: Option<Tls>,
     task: TaskContext,
 ) -> Result<Infallible, HttpError> {
     // Connections end after the server, not with it: they have a stop signal of their own, which
@@ -70,6 +74,7 @@ pub async fn run(
     let (open, all_closed) = mpsc::channel(1);
     let mut server = Server {
         router: router::router(Arc::clone(&context)),
+        tls,
         limits: context.limits.clone(),
         connections: Supervisor::new(hard_stop, Arc::clone(&context.clock)),
         closing: Stop::new(),
@@ -102,6 +107,7 @@ async fn accept(
 /// One accept loop and its connections.
 struct Server {
     router: Router,
+    tls: Option<Tls>,
     limits: ConnectionLimits,
     /// Where the connections' tasks live.
     connections: Supervisor,
@@ -134,12 +140,13 @@ impl Server {
         };
         let peer = Arc::new(Peer {
             address,
+            secure: self.tls.is_some(),
             closing: self.closing.clone(),
             tasks: self.connections.clone(),
             _open: self.open.clone(),
             _place: place,
         });
-        self.connections.spawn("http", serve(socket, peer, self.router.clone()));
+        self.connections.spawn("http", serve(socket, peer, self.router.clone(), self.tls.clone()));
     }
 
     async fn failed(&mut self, error: io::Error) -> Result<(), HttpError> {
@@ -170,24 +177,48 @@ impl Server {
     }
 }
 
-/// One connection, from its first request to its end.
-async fn serve(socket: TcpStream, peer: Arc<Peer>, router: Router) {
-    let (address, closing) = (peer.address, peer.closing.clone());
+/// One connection, from its first byte to its end.
+async fn serve(socket: TcpStream, peer: Arc<Peer>, router: Router, tls: Option<Tls>) {
+    let address = peer.address;
     if let Err(error) = socket.set_nodelay(true) {
         debug!(part = "http", peer = %address, %error, "connection ended");
         return;
     }
+    let socket = Stalling::new(socket, HTTP_WRITE_STALL_MAX);
+    let Some(tls) = tls else { return serve_http1(socket, peer, router).await };
+    let closing = peer.closing.clone();
+    let shaken = tokio::select! {
+        biased;
+        () = closing.cancelled() => return,
+        shaken = tls.accept_http(socket, address.ip()) => shaken,
+    };
+    match shaken {
+        Ok(socket) if is_http2(&socket) => {
+            if let Err(error) = http2::serve(socket, peer, router).await {
+                debug!(part = "http", peer = %address, %error, "connection ended");
+            }
+        }
+        Ok(socket) => serve_http1(socket, peer, router).await,
+        Err(error) => debug!(part = "http", peer = %address, %error, "no TLS handshake"),
+    }
+}
+
+/// The same in HTTP/1.1. An upgrade to HTTP/2 in clear is not taken (RFC 9113 §3.1).
+async fn serve_http1<S>(socket: S, peer: Arc<Peer>, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (address, closing) = (peer.address, peer.closing.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
         router.clone().oneshot(request)
     });
-    let io = TokioIo::new(Stalling::new(socket, HTTP_WRITE_STALL_MAX));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEADER_TIME_MAX)
         .max_header_size(HTTP_HEAD_BYTES_MAX)
         .max_buf_size(HTTP_HEAD_BYTES_MAX * 2)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -38,6 +38,10 @@ pub enum Access {
 pub struct Config {
     /// Whom HTTP lets in.
     pub access: Access,
+    /// The port of HTTPS, if it is served.
+    pub https_port: Option<u16>,
+    /// Whether plain HTTP only leads there.
+    pub https_required: bool,
     /// Names that the box answers to besides those of local networks, in lower case.
     pub hosts: Vec<String>,
     /// Proxies whose forwarding headers are believed.
@@ -52,6 +56,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             access: Access::default(),
+            https_port: None,
+            https_required: false,
             hosts: Vec::new(),
             trusted_proxies: Network::loopback().to_vec(),
             external_url: None,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustls::ServerConfig;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::places::Place;
+use super::super::tls::Tls;
 use super::connection::{Connection, RtspServices};
 use super::transport::{Socket, Transport, Tunnel};
 use super::tunnels::{Post, TunnelEntry, TunnelKey, TunnelRegistry};
@@ -31,8 +31,8 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 pub(super) struct IncomingConnection {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
-    /// The settings of a listener that speaks TLS.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The certificate of a listener that speaks TLS.
+    pub(super) tls: Option<Tls>,
     pub(super) services: RtspServices,
     pub(super) tunnels: TunnelRegistry,
     /// The names that the box answers to.
@@ -45,7 +45,7 @@ impl IncomingConnection {
     /// connection never got as far as RTSP, or had to give way.
     pub(super) async fn serve(self) -> io::Result<()> {
         let Self { socket, peer, tls, services, tunnels, hosts, place } = self;
-        let (socket, opening, first) = while_held(&place, identify(socket, tls)).await??;
+        let (socket, opening, first) = while_held(&place, identify(socket, peer, tls)).await??;
         let secure = socket.is_secure();
         let key = |cookie| TunnelKey { cookie, peer: peer.ip().to_canonical(), secure };
         match opening {
@@ -80,11 +80,12 @@ impl IncomingConnection {
 /// Shakes hands where there is TLS, and reads until it is clear what the connection is.
 async fn identify(
     socket: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
+    peer: SocketAddr,
+    tls: Option<Tls>,
 ) -> io::Result<(Socket, Opening, Bytes)> {
     let mut socket = Socket::plain(socket)?;
-    if let Some(config) = tls {
-        socket = socket.secured(config).await?;
+    if let Some(tls) = tls {
+        socket = socket.secured(&tls, peer.ip()).await?;
     }
     let (opening, first) = open(&mut socket).await?;
     Ok((socket, opening, first))

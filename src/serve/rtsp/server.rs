@@ -168,14 +168,6 @@ impl RtspServer {
             debug!(part = "rtsp", peer = %peer, "too many connections, closed");
             return;
         };
-        let settings = self.tls.as_ref().map(Tls::settings).transpose();
-        let tls = match settings {
-            Ok(settings) => settings,
-            Err(error) => {
-                debug!(part = "rtsp", peer = %peer, error = %error, "no certificate, closed");
-                return;
-            }
-        };
         let services = RtspServices {
             outlets: Arc::clone(&self.outlets),
             ingests: Arc::clone(&self.ingests),
@@ -188,7 +180,7 @@ impl RtspServer {
         let arrival = IncomingConnection {
             socket,
             peer,
-            tls,
+            tls: self.tls.clone(),
             services,
             tunnels: self.tunnels.clone(),
             hosts: self.hosts.clone(),

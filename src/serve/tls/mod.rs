@@ -1,15 +1,22 @@
-//! The box's certificate and TLS settings, for every door that speaks TLS.
+//! The box's certificate and TLS settings, for every server that speaks TLS.
 //!
 //! Owns: which certificate is shown. That is the one the configuration names, or one of our own,
-//! made at the first start. Does not own: sockets.
+//! signed by the box's own authority, which is made at the first start. Does not own: sockets.
 //!
 //! Invariants:
 //! 1. A certificate that cannot be loaded changes nothing: the one in use goes on.
-//! 2. A private key that was made here is readable by its owner only.
+//! 2. A private key that was made here is readable by its owner only, and not on the recording
+//!    disk unless that is where `state_dir` is.
+//! 3. Connections that are open keep the certificate that they began with.
 
-mod own;
+mod accept;
+mod authority;
+mod leaf;
+mod names;
+mod pem_file;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -19,10 +26,21 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
-use tracing::info;
+use tracing::{error, info};
 
-use crate::base::fault::{Class, Fault};
+use accept::Turns;
+pub use accept::is_http2;
+use authority::Authority;
+use leaf::{Leaf, Today};
+
+use crate::base::Stop;
+use crate::base::fault::{Class, Fault, chain as causes};
+use crate::base::limits::TLS_RENEWAL_PAUSE;
 use crate::base::sync::lock;
+use crate::base::time::SharedClock;
+
+/// What HTTP servers offer, best first (RFC 7301, RFC 9113 §3.2).
+const HTTP_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Where the certificate of the configuration lies, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +77,16 @@ pub enum TlsError {
     /// One of our own cannot be made.
     #[error("no certificate can be made")]
     Make(#[from] rcgen::Error),
+    /// The kernel gives no random bytes.
+    #[error("no random bytes")]
+    Random(#[source] io::Error),
 }
 
 impl Fault for TlsError {
     fn class(&self) -> Class {
         match self {
             Self::Read { .. } | Self::Pem { .. } | Self::Unusable(_) => Class::Config,
-            Self::Make(_) => Class::Bug,
+            Self::Make(_) | Self::Random(_) => Class::Bug,
         }
     }
 }
@@ -84,22 +105,45 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+impl Fingerprint {
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
 /// The TLS settings in use; clones share them.
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// Where our own certificate is kept.
-    own_dir: PathBuf,
-    wanted: Mutex<Option<Config>>,
+    /// Where our own authority and certificate are kept.
+    dir: PathBuf,
+    clock: SharedClock,
+    wanted: Mutex<Wanted>,
     current: ArcSwapOption<Current>,
+    turns: Turns,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    config: Option<Config>,
+    hosts: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Current {
-    settings: Arc<ServerConfig>,
+    rtsp: Arc<ServerConfig>,
+    http: Arc<ServerConfig>,
     fingerprint: Fingerprint,
+    /// Who signed it, unless it is a certificate of the configuration.
+    own: Option<Own>,
+}
+
+#[derive(Debug)]
+struct Own {
+    authority: Authority,
+    leaf: Leaf,
 }
 
 /// A certificate with those behind it, and its key.
@@ -108,52 +152,135 @@ struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity of {} certificates", self.chain.len())
+    }
+}
+
+/// The certificate of the box's own authority, for devices that shall trust the box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityCertificate {
+    /// The certificate.
+    pub pem: String,
+    /// What identifies it.
+    pub fingerprint: Fingerprint,
+}
+
 impl Tls {
-    /// Settings that are not loaded yet; our own certificate is kept in `own_dir`.
+    /// Settings that are not loaded yet; our own authority and certificate are kept in `dir`.
     #[must_use]
-    pub fn new(own_dir: PathBuf) -> Self {
+    pub fn new(dir: PathBuf, clock: SharedClock) -> Self {
         let (wanted, current) = (Mutex::default(), ArcSwapOption::empty());
-        Self(Arc::new(Shared { own_dir, wanted, current }))
+        Self(Arc::new(Shared { dir, clock, wanted, current, turns: Turns::default() }))
     }
 
     /// Chooses the certificate of the next [`load`](Self::load): that of the configuration, or
-    /// our own.
-    pub fn want(&self, config: Option<Config>) {
-        *lock(&self.0.wanted) = config;
+    /// our own, which is good for `hosts` too.
+    pub fn want(&self, config: Option<Config>, hosts: Vec<String>) {
+        *lock(&self.0.wanted) = Wanted { config, hosts };
     }
 
-    /// Reads the certificate anew, making our own if there is none. For connections to come;
-    /// an error leaves the one in use.
+    fn wanted(&self) -> Wanted {
+        lock(&self.0.wanted).clone()
+    }
+
+    fn today(&self) -> Today {
+        Today::new(self.0.clock.wall(), self.0.clock.quality().trust)
+    }
+
+    /// Reads the certificate anew, making our own if there is none or it is due. For connections
+    /// to come; an error leaves the one in use.
     pub fn load(&self) -> Result<Fingerprint, TlsError> {
-        let wanted = lock(&self.0.wanted).clone();
-        let identity = match wanted {
-            Some(config) => read(&config)?,
-            None => own::find(&self.0.own_dir)?,
+        let wanted = self.wanted();
+        let (identity, own) = if let Some(config) = wanted.config {
+            (read(&config)?, None)
+        } else {
+            let authority = Authority::find(&self.0.dir)?;
+            let leaf = Leaf::find(&self.0.dir, &authority, &wanted.hosts, self.today())?;
+            (leaf.identity.clone(), Some(Own { authority, leaf }))
         };
         let leaf = identity.chain.first().ok_or(rustls::Error::NoCertificatesPresented)?;
-        let fingerprint = Fingerprint(Sha256::digest(leaf).into());
-        let settings = Arc::new(settings(identity)?);
-        let before = self.0.current.swap(Some(Arc::new(Current { settings, fingerprint })));
+        let fingerprint = Fingerprint::of(leaf);
+        let rtsp = settings(identity)?;
+        let mut http = rtsp.clone();
+        http.alpn_protocols = HTTP_PROTOCOLS.map(<[u8]>::to_vec).into();
+        let (rtsp, http) = (Arc::new(rtsp), Arc::new(http));
+        let current = Current { rtsp, http, fingerprint, own };
+        let before = self.0.current.swap(Some(Arc::new(current)));
         if before.is_none_or(|before| before.fingerprint != fingerprint) {
             info!(part = "tls", sha256 = %fingerprint, "certificate in use");
         }
         Ok(fingerprint)
     }
 
-    /// The settings for a connection that begins now; loaded if that has not been done.
-    pub fn settings(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    fn current(&self) -> Result<Arc<Current>, TlsError> {
         if self.0.current.load().is_none() {
             self.load()?;
         }
-        let current = self.0.current.load();
-        let settings = current.as_ref().map(|current| Arc::clone(&current.settings));
-        Ok(settings.ok_or(rustls::Error::NoCertificatesPresented)?)
+        let current = self.0.current.load_full();
+        Ok(current.ok_or(rustls::Error::NoCertificatesPresented)?)
+    }
+
+    /// The settings for an RTSP connection that begins now; loaded if that has not been done.
+    pub fn settings(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        self.current().map(|current| Arc::clone(&current.rtsp))
+    }
+
+    /// The same for an HTTP connection, which may speak HTTP/2.
+    pub fn http_settings(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        self.current().map(|current| Arc::clone(&current.http))
     }
 
     /// The certificate in use; `None` while none is loaded.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.0.current.load().as_ref().map(|current| current.fingerprint)
+    }
+
+    /// The authority behind the certificate in use, if that is the box's own.
+    #[must_use]
+    pub fn authority(&self) -> Option<AuthorityCertificate> {
+        let current = self.0.current.load();
+        let authority = &current.as_ref()?.own.as_ref()?.authority;
+        let (pem, fingerprint) = (authority.pem.clone(), authority.fingerprint);
+        Some(AuthorityCertificate { pem, fingerprint })
+    }
+
+    /// Renews our own certificate whenever it is due: its time passes, or the box has another
+    /// address. Runs until `stop`.
+    pub async fn keep_renewed(self, stop: Stop) {
+        let mut due = tokio::time::interval(TLS_RENEWAL_PAUSE);
+        let mut failed = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = due.tick() => {}
+            }
+            let renewed = if self.is_due() { self.load().map(|_| ()) } else { Ok(()) };
+            match renewed {
+                Ok(()) => failed = false,
+                Err(cause) if !failed => {
+                    failed = true;
+                    error!(part = "tls", error = causes(&cause), "cannot renew the certificate");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let (wanted, current) = (self.wanted(), self.0.current.load());
+        let own = current.as_ref().and_then(|current| current.own.as_ref());
+        wanted.config.is_none()
+            && own.is_some_and(|own| own.leaf.is_due(&own.authority, &wanted.hosts, self.today()))
     }
 }
 

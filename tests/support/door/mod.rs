@@ -20,6 +20,7 @@ use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
 use holdfast::serve::http::{self, HttpContext};
 use holdfast::serve::rtsp::SessionRegistry;
+use holdfast::serve::tls::Tls;
 use holdfast::serve::{Foundation, Services};
 use holdfast::stream::{Stream, StreamState};
 use holdfast::supervise::{Supervisor, TaskSpec};
@@ -112,6 +113,7 @@ impl TestBox {
             decoders: &decoders,
             machine: Machine::open(tree.path(), disk.path(), Arc::clone(&clock)).unwrap(),
             rtsp: SessionRegistry::default(),
+            tls: Tls::new(disk.path().join("tls"), Arc::clone(&clock)),
         }));
         services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         services.rtsp_port.store(8554, Relaxed);
@@ -121,7 +123,7 @@ impl TestBox {
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
-            http::run(Arc::clone(&listener), Arc::clone(&http), context)
+            http::run(Arc::clone(&listener), Arc::clone(&http), None, context)
         });
         Self { addr, stream, outlet, supervisor, clock, dvr, disk, tree }
     }

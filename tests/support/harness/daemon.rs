@@ -22,6 +22,8 @@ pub struct Daemon {
     pub rtsps_port: u16,
     /// Where HTTP is served.
     pub http_port: u16,
+    /// Where HTTP is served with TLS.
+    pub https_port: u16,
     /// Whether it says everything it can.
     pub verbose: bool,
 }
@@ -30,7 +32,7 @@ impl Daemon {
     /// Writes a configuration with `streams` (TOML tables) and a ring of `ring_size`.
     pub fn new(ring_size: &str, streams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let [rtsp_port, rtsps_port, http_port] = [(); 3].map(|()| free_port());
+        let [rtsp_port, rtsps_port, http_port, https_port] = [(); 4].map(|()| free_port());
         let daemon = Self {
             dir,
             running: None,
@@ -38,6 +40,7 @@ impl Daemon {
             rtsp_port,
             rtsps_port,
             http_port,
+            https_port,
             verbose: false,
         };
         daemon.configure(ring_size, streams);
@@ -57,12 +60,13 @@ impl Daemon {
             "data_dir = \"{data}\"\n\
              [ring]\nsize = \"{ring_size}\"\n\
              [rtsp]\nlisten = [\"127.0.0.1:{rtsp}\"]\nlisten_tls = [\"127.0.0.1:{rtsps}\"]\n\
-             [http]\nlisten = [\"127.0.0.1:{http}\"]\n\
+             [http]\nlisten = [\"127.0.0.1:{http}\"]\nlisten_tls = [\"127.0.0.1:{https}\"]\n\
              {streams}\n",
             data = self.data_dir().display(),
             rtsp = self.rtsp_port,
             rtsps = self.rtsps_port,
             http = self.http_port,
+            https = self.https_port,
         );
         std::fs::create_dir_all(self.data_dir()).unwrap();
         std::fs::write(self.config(), text).unwrap();

@@ -4,15 +4,14 @@
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::tls::TlsSocket;
-use crate::base::limits::{RTSP_SEND_BUFFER_BYTES, RTSP_WRITE_STALL_MAX, TLS_HANDSHAKE_TIME_MAX};
+use crate::base::limits::{RTSP_SEND_BUFFER_BYTES, RTSP_WRITE_STALL_MAX};
+use crate::serve::tls::Tls;
 
 /// What is read and dropped of a peer after its last reply.
 const PART_BYTES_MAX: u64 = 256 << 10;
@@ -44,12 +43,10 @@ impl Socket {
         Ok(Self::Plain(socket))
     }
 
-    /// Puts TLS on a TCP connection; the peer has [`TLS_HANDSHAKE_TIME_MAX`] for its part.
-    pub(in super::super) async fn secured(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+    /// Puts TLS on a TCP connection.
+    pub(in super::super) async fn secured(self, tls: &Tls, peer: IpAddr) -> io::Result<Self> {
         let Self::Plain(socket) = self else { return Ok(self) };
-        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);
-        let shaken = tokio::time::timeout(TLS_HANDSHAKE_TIME_MAX, handshake).await;
-        let (socket, tls) = shaken.map_err(|_| io::ErrorKind::TimedOut)??.into_inner();
+        let (socket, tls) = tls.accept_rtsp(socket, peer).await?.into_inner();
         Ok(Self::Tls(Box::new(TlsSocket::new(socket, tls))))
     }
 

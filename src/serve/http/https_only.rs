@@ -1,0 +1,70 @@
+//! Plain HTTP where `http.https_required` is set: it leads to HTTPS and answers nothing else.
+//!
+//! Owns: where it leads. What a device needs before it can trust the box, and the one word of the
+//! health check, go on.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::origin::{Reached, host_of};
+use super::settings::{Config, Settings};
+
+/// What plain HTTP answers all the same.
+const OPEN: [&str; 2] = ["/ca.pem", "/api/v1/health"];
+/// A year: a browser that came once does not ask in clear again (RFC 6797 §6.1).
+const ALWAYS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Lets a request through that came over TLS; leads others there, or refuses them.
+pub(super) async fn checked(
+    State(settings): State<Settings>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let config = settings.now();
+    let reached = request.extensions().get::<Reached>();
+    let Some(reached) = reached.filter(|_| config.https_required) else {
+        return next.run(request).await;
+    };
+    if reached.secure {
+        let mut response = next.run(request).await;
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ALWAYS);
+        return response;
+    }
+    let path = request.uri().path();
+    if OPEN.contains(&path) {
+        return next.run(request).await;
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let upgrades = request.headers().contains_key(header::UPGRADE);
+    let target = if reads && !upgrades && !path.starts_with("/api/") {
+        secure_url(&config, reached, &request)
+    } else {
+        None
+    };
+    match target {
+        Some(target) => {
+            (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response()
+        }
+        None => refused(&config).into_response(),
+    }
+}
+
+fn refused(config: &Config) -> ApiError {
+    let port = config.https_port.map_or_else(String::new, |port| format!(", port {port}"));
+    let message = format!("This box answers over HTTPS only{port}.");
+    ApiError::new(StatusCode::FORBIDDEN, "https_required", message)
+}
+
+/// The same address over HTTPS.
+fn secure_url(config: &Config, reached: &Reached, request: &Request) -> Option<HeaderValue> {
+    let host = host_of(&reached.host);
+    let port = match config.https_port? {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    HeaderValue::from_str(&format!("https://{host}{port}{path}")).ok()
+}
