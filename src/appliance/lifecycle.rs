@@ -3,6 +3,7 @@
 //! Owns: the services of the box, the streams and servers that run on them, and the order in
 //! which they start and stop.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
 use crate::gpio;
 use crate::live::StreamOutputs;
+use crate::serve::config_desk::ConfigDesk;
 use crate::serve::http::HttpContext;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
@@ -38,6 +40,17 @@ use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
 use crate::wire::rtsp::auth::{Authorizer, Rules};
+
+/// What a change of the configuration did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Applied {
+    /// Streams that began, or whose source was exchanged.
+    pub(super) restarted: Vec<String>,
+    /// Streams that ended.
+    pub(super) ended: Vec<String>,
+    /// Keys that changed and take effect after a restart.
+    pub(super) after_restart: Vec<&'static str>,
+}
 
 /// The running appliance.
 pub(super) struct Appliance {
@@ -57,9 +70,24 @@ pub(super) struct Appliance {
     _storage: Enlisted,
 }
 
+impl Applied {
+    fn of(changes: &Changes) -> Self {
+        let begun = changes.begin.iter().map(|(name, _)| name);
+        let exchanged = changes.resource.iter().map(|(name, _)| name);
+        // A stream that changed too much to go on ends and begins.
+        let ended =
+            changes.end.iter().filter(|name| changes.begin.iter().all(|(begun, _)| begun != *name));
+        Self {
+            restarted: begun.chain(exchanged).map(ToString::to_string).collect(),
+            ended: ended.map(ToString::to_string).collect(),
+            after_restart: changes.restart_keys.clone(),
+        }
+    }
+}
+
 impl Appliance {
     /// Opens the ring and starts everything that `config` names.
-    pub(super) async fn open(wanted: Config) -> anyhow::Result<Self> {
+    pub(super) async fn open(wanted: Config, desk: ConfigDesk) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let recovery = RecoveryLog::open(&wanted.data_dir, Arc::clone(&clock))?;
         let config = allowed(&wanted, &recovery);
@@ -78,6 +106,7 @@ impl Appliance {
             machine: Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?,
             rtsp: open_registry(&config, &clock, &supervisor).await?,
             tls: tls.clone(),
+            config: desk,
         }));
         let multicast = Multicast::default();
         let outlets = Arc::clone(&services.streams);
@@ -141,7 +170,7 @@ impl Appliance {
 
     /// Applies the configuration again: the box was parked, or no longer is.
     pub(super) async fn renew(&mut self) {
-        self.apply(self.wanted.clone()).await;
+        let _ = self.apply(self.wanted.clone()).await;
     }
 
     /// A stream that runs and that `config` does not name.
@@ -149,8 +178,31 @@ impl Appliance {
         self.wanted.streams.keys().find(|name| !config.streams.contains_key(*name)).cloned()
     }
 
+    /// The streams that are configured.
+    pub(super) fn stream_names(&self) -> Vec<String> {
+        self.wanted.streams.keys().map(ToString::to_string).collect()
+    }
+
+    /// Keys that are configured otherwise than they run, until the next start.
+    pub(super) fn restart_keys(&self) -> Vec<&'static str> {
+        changes(Some(&self.config), &self.wanted).restart_keys
+    }
+
+    /// Addresses that `config` would open, on ports that are not open yet.
+    pub(super) fn opened_by(&self, config: &Config) -> Vec<SocketAddr> {
+        let lists = |config: &Config| {
+            [&config.rtsp_listen, &config.rtsps_listen, &config.http_listen, &config.https_listen]
+                .map(Clone::clone)
+                .concat()
+        };
+        let open: Vec<u16> = lists(&self.config).iter().map(SocketAddr::port).collect();
+        let mut wanted = lists(config);
+        wanted.retain(|address| !open.contains(&address.port()));
+        wanted
+    }
+
     /// Changes over to `config`: what did not change runs on undisturbed.
-    pub(super) async fn apply(&mut self, config: Config) {
+    pub(super) async fn apply(&mut self, config: Config) -> Applied {
         self.wanted = config;
         let config = allowed(&self.wanted, &self.recovery);
         let changes = changes(Some(&self.config), &config);
@@ -158,11 +210,13 @@ impl Appliance {
             warn!(key, "changed key takes effect after a restart");
         }
         let (begun, ended) = (changes.begin.len(), changes.end.len());
+        let applied = Applied::of(&changes);
         self.change(changes, &config).await;
         let (data_dir, ring_size) = (self.config.data_dir.clone(), self.config.ring_size);
-        let pictures = self.config.pictures;
-        self.config = Config { data_dir, ring_size, pictures, ..config };
+        let (pictures, state_dir) = (self.config.pictures, self.config.state_dir.clone());
+        self.config = Config { data_dir, state_dir, ring_size, pictures, ..config };
         info!(begun, ended, "configuration applied");
+        applied
     }
 
     /// The one way to a configuration, at a start and at a reload.

@@ -5,6 +5,7 @@
 
 mod account;
 mod ask;
+mod config_desk;
 mod evidence;
 mod health;
 mod led_status;
@@ -32,8 +33,10 @@ use tracing::{error, info, warn};
 
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, SystemClock, WallTime};
+use crate::config::file::ConfigFile;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
+use crate::serve::config_desk::ConfigDesk;
 use crate::supervise::recovery::bear_with;
 use crate::supervise::say_pausing;
 pub use account::{AccountCommand, account};
@@ -124,7 +127,9 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
     for line in welcome(&config) {
         println!("{line}");
     }
-    let mut appliance = Appliance::open(config).await?;
+    let file = ConfigFile::new(path, &config.state_dir());
+    let (desk, mut calls) = ConfigDesk::new();
+    let mut appliance = Appliance::open(config, desk).await?;
     let (certificate, authority) = appliance.certificates();
     for (what, fingerprint) in [("Certificate", certificate), ("Authority", authority)] {
         if let Some(fingerprint) = fingerprint {
@@ -142,6 +147,12 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
             _ = hangup.recv() => {
                 if let Some(text) = reload(&mut appliance, path).await {
                     trial.restart(text);
+                    appliance.report_reverted(None);
+                    good_at = Instant::now() + trial::GOOD_AFTER;
+                }
+            }
+            Some(call) = calls.recv() => {
+                if config_desk::answer(call, &file, &mut appliance, &mut trial).await {
                     appliance.report_reverted(None);
                     good_at = Instant::now() + trial::GOOD_AFTER;
                 }
@@ -170,7 +181,7 @@ async fn reload(appliance: &mut Appliance, path: &Path) -> Option<String> {
                  the old configuration; end the last line to apply it"
             ),
             _ => {
-                appliance.apply(config).await;
+                let _ = appliance.apply(config).await;
                 return Some(text);
             }
         },

@@ -50,6 +50,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
         http_listen: Vec::new(),
         https_listen: Vec::new(),
         data_dir: new.data_dir.clone(),
+        state_dir: new.state_dir.clone(),
         ring_size: new.ring_size,
         pictures: new.pictures,
         ..Config::default()
@@ -68,15 +69,23 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     if old.data_dir != new.data_dir {
         changes.restart_keys.push("data_dir");
     }
+    if old.state_dir() != new.state_dir() {
+        changes.restart_keys.push("state_dir");
+    }
     if old.ring_size != new.ring_size {
         changes.restart_keys.push("ring.size");
     }
     if old.pictures != new.pictures {
         changes.restart_keys.push("pictures.h265");
     }
-    changes.end.extend(old.streams.keys().filter(|name| !new.streams.contains_key(*name)).cloned());
-    for (name, wanted) in &new.streams {
-        match old.streams.get(name) {
+    // A stream that is switched off is one that is not there, but for its recordings.
+    let runs = |config: &Config, name: &StreamName| {
+        config.streams.get(name).is_some_and(|stream| stream.label.enabled)
+    };
+    let ends = |name: &&StreamName| runs(old, name) && !runs(new, name);
+    changes.end.extend(old.streams.keys().filter(ends).cloned());
+    for (name, wanted) in new.streams.iter().filter(|(name, _)| runs(new, name)) {
+        match old.streams.get(name).filter(|_| runs(old, name)) {
             // Which stream is whose sub-stream is told without touching either.
             Some(running)
                 if StreamConfig { sub: wanted.sub.clone(), ..running.clone() } == *wanted => {}
@@ -126,6 +135,29 @@ mod tests {
     fn what_did_not_change_is_left_alone() {
         let config = parse("[stream.a]\nsource = { kind = \"pattern\" }").unwrap();
         assert_eq!(changes(Some(&config), &config), Changes::default());
+    }
+
+    #[test]
+    fn a_stream_that_is_switched_off_ends_and_one_with_another_title_goes_on() {
+        let of = |keys: &str| {
+            let text = format!("[stream.a]\nsource = {{ kind = \"pattern\" }}\n{keys}");
+            parse(&text).unwrap()
+        };
+        let (on, off) = (of(""), of("enabled = false"));
+        let names_of = |changes: &Changes| (names(&changes.begin).len(), changes.end.len());
+        assert_eq!(names_of(&changes(Some(&on), &off)), (0, 1));
+        assert_eq!(names_of(&changes(Some(&off), &on)), (1, 0));
+        assert_eq!(changes(Some(&off), &of("enabled = false\nrecord = false")), Changes::default());
+        assert!(changes(None, &off).begin.is_empty());
+        let named = of("title = \"Gate\"\norder = 7");
+        assert_eq!(changes(Some(&on), &named), Changes::default());
+        assert_eq!(named.streams.values().next().unwrap().label.title.as_deref(), Some("Gate"));
+        for bad in ["title = \"\"", "title = \"a\\nb\"", "title = \"\\u202Ea\"", "order = -1"] {
+            let text = format!("[stream.a]\nsource = {{ kind = \"pattern\" }}\n{bad}");
+            assert!(parse(&text).is_err(), "{bad}");
+        }
+        let long = format!("title = \"{}\"", "ü".repeat(65));
+        assert!(parse(&format!("[stream.a]\nsource = {{ kind = \"pattern\" }}\n{long}")).is_err());
     }
 
     #[test]

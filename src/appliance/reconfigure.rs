@@ -26,7 +26,7 @@ pub(super) struct Reconfigurable<'a> {
 type Apply = fn(&Reconfigurable<'_>, &Config);
 
 /// In this order.
-const SETTINGS: [Apply; 7] = [
+const SETTINGS: [Apply; 8] = [
     |live, config| {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
         live.services.rtsp_port.store(port, Relaxed);
@@ -40,6 +40,11 @@ const SETTINGS: [Apply; 7] = [
     |live, config| live.multicast.configure(config.multicast),
     |live, config| live.services.cors.allow(config.http_cors.clone()),
     |live, config| live.services.http.change(config.http.clone()),
+    |live, config| {
+        let streams = config.streams.iter();
+        let labels = streams.map(|(name, stream)| (name.clone(), stream.label.clone()));
+        live.services.labels.replace(labels.collect());
+    },
     certificate,
 ];
 

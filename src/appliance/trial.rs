@@ -71,6 +71,11 @@ impl ConfigTrial {
         (trial, good)
     }
 
+    /// Whether it is `text` that runs.
+    pub(super) fn is_of(&self, text: &str) -> bool {
+        self.reverted.is_none() && self.text == text
+    }
+
     /// Somebody wants `text` to run from now on.
     pub(super) fn restart(&mut self, text: String) {
         let data_dir = self.data_dir.clone();

@@ -7,9 +7,12 @@
 
 mod account;
 mod camera;
+pub mod edit;
 mod encode;
+pub mod file;
 mod gpio;
 mod reader;
+pub mod resource;
 mod stream;
 mod unit;
 
@@ -40,8 +43,7 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 pub struct Config {
     /// Where everything that lasts is kept.
     pub data_dir: PathBuf,
-    /// Where accounts, keys and what else is secret are kept, if not where
-    /// [`state_dir`](Self::state_dir) says.
+    /// Where accounts and keys are kept, if not below that.
     pub state_dir: Option<PathBuf>,
     /// How large the ring is.
     pub ring_size: dvr::RingSizing,
@@ -103,13 +105,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Where accounts, keys and what else is secret are kept: what the file says, else what systemd
-    /// made for the service (`$STATE_DIRECTORY`), else beside the recordings.
+    /// Where accounts and keys are kept. One rule for the daemon and its command line, whatever
+    /// environment either has.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
-        let of_service = || std::env::var_os("STATE_DIRECTORY").filter(|dir| !dir.is_empty());
-        let named = self.state_dir.clone().or_else(|| of_service().map(PathBuf::from));
-        named.unwrap_or_else(|| self.data_dir.join("state"))
+        self.state_dir.clone().unwrap_or_else(|| self.data_dir.join("state"))
     }
 }
 

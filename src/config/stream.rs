@@ -9,11 +9,14 @@ use url::Url;
 
 use super::reader::{KeyFault, Section};
 use super::{camera, encode, unit};
-use crate::base::limits::{COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX};
+use crate::base::limits::{
+    COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX, STREAM_TITLE_CHARS_MAX,
+};
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::ingest::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
 use crate::live::recorder;
+use crate::stream::Label;
 
 const KINDS: &str =
     "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
@@ -29,6 +32,8 @@ pub struct StreamConfig {
     pub record: Option<recorder::Config>,
     /// The stream that is the same picture made smaller, if there is one.
     pub sub: Option<StreamName>,
+    /// What people call it, and whether it is on.
+    pub label: Label,
 }
 
 /// The stream of one section, and the sub-stream that is made of it, if it is to have one.
@@ -38,6 +43,7 @@ pub(super) fn check(
     faults: &mut Vec<KeyFault>,
 ) -> Option<(StreamConfig, Option<(StreamName, StreamConfig)>)> {
     let faults_before = faults.len();
+    let label = check_label(&mut section, faults);
     let source = section.section("source", faults);
     if source.is_none() && faults.len() == faults_before {
         let right = format!("a table such as source = {{ kind = … }}, kind being {KINDS}");
@@ -50,7 +56,7 @@ pub(super) fn check(
         _ => check_record(&mut section, Some(recorder::Config::default()), faults),
     };
     let mut sub = section.parsed("sub", stream_name, faults);
-    let made = check_made(&mut section, name, source.as_ref(), faults);
+    let made = check_made(&mut section, name, source.as_ref(), label.enabled, faults);
     if let Some((made, _)) = &made
         && let Some(other) = sub.replace(made.clone())
     {
@@ -58,7 +64,29 @@ pub(super) fn check(
         faults.push(section.fault(Some("sub"), format!("\"{other}\""), right));
     }
     section.finish(faults);
-    Some((StreamConfig { source: source?, record, sub }, made))
+    Some((StreamConfig { source: source?, record, sub, label }, made))
+}
+
+fn check_label(section: &mut Section, faults: &mut Vec<KeyFault>) -> Label {
+    let order = section.number("order", 0..=9_999, faults);
+    Label {
+        title: section.parsed("title", title, faults),
+        enabled: section.flag("enabled", faults).unwrap_or(true),
+        order: order.and_then(|order| u32::try_from(order).ok()),
+    }
+}
+
+/// One line that says the same wherever it is shown: nothing in it turns the text around.
+fn title(text: &str) -> Result<String, (String, &'static str)> {
+    let right = "1 to 64 characters, such as \"Front gate\"";
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.trim().is_empty() || text.chars().count() > STREAM_TITLE_CHARS_MAX {
+        return Err(("empty, or too long".to_owned(), right));
+    }
+    if text.chars().any(|c| c.is_control() || turns(c)) {
+        return Err(("has characters that are not shown".to_owned(), right));
+    }
+    Ok(text.to_owned())
 }
 
 /// The sub-stream that is made of a source's raw pictures, under a name of its own.
@@ -66,6 +94,7 @@ fn check_made(
     section: &mut Section,
     main: &StreamName,
     source: Option<&ingest::SourceConfig>,
+    enabled: bool,
     faults: &mut Vec<KeyFault>,
 ) -> Option<(StreamName, StreamConfig)> {
     let mut made = section.section("substream", faults)?;
@@ -97,7 +126,8 @@ fn check_made(
     made.finish(faults);
     let source = substream::SubstreamConfig { of: main.clone(), width, fps, encode };
     let source = ingest::SourceConfig::Substream(source);
-    Some((name.ok()?, StreamConfig { source, record, sub: None }))
+    let label = Label { enabled, ..Label::default() };
+    Some((name.ok()?, StreamConfig { source, record, sub: None, label }))
 }
 
 fn stream_name(text: &str) -> Result<StreamName, (String, &'static str)> {

@@ -3,6 +3,7 @@
 //! Owns: listeners, connections, routes, the certificate, the page. Media comes from `live` and
 //! `playback`, which keep it.
 
+pub mod config_desk;
 pub mod http;
 pub mod places;
 pub mod rtsp;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
+use super::config_desk::ConfigDesk;
 use super::http::{Cors, Settings};
 use super::rtsp::SessionRegistry;
 use super::tls::Tls;
@@ -20,7 +21,7 @@ use crate::playback::export::Exports;
 use crate::playback::export_jobs::ExportJobs;
 use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
-use crate::stream::Directory;
+use crate::stream::{Directory, Labels};
 use crate::supervise::Supervisor;
 
 /// The services of the box.
@@ -40,6 +41,10 @@ pub struct Services {
     pub rtsp: SessionRegistry,
     /// The certificate in use.
     pub tls: Tls,
+    /// Where the configuration is asked for and changed.
+    pub config: ConfigDesk,
+    /// What people call the streams.
+    pub labels: Labels,
     /// Origins whose pages may read media.
     pub cors: Cors,
     /// The other settings of HTTP.
@@ -81,13 +86,15 @@ pub struct Foundation<'a> {
     pub rtsp: SessionRegistry,
     /// The certificate in use.
     pub tls: Tls,
+    /// Where the configuration is asked for and changed.
+    pub config: ConfigDesk,
 }
 
 impl Services {
     /// Builds the services, with no stream yet.
     #[must_use]
     pub fn new(foundation: Foundation<'_>) -> Self {
-        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp, tls } =
+        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp, tls, config } =
             foundation;
         let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
         Self {
@@ -97,6 +104,8 @@ impl Services {
             rtsp_port: AtomicU16::default(),
             rtsp,
             tls,
+            config,
+            labels: Labels::default(),
             cors: Cors::default(),
             http: Settings::default(),
             playback: Playback::new(dvr.clone()),

@@ -8,7 +8,26 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::daemon::Daemon;
-use crate::harness::{need, run};
+use crate::harness::{need, run, run_well};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of the public key of a certificate, as Chromium is told to trust it.
+fn public_key(certificate: &Path) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        run_well(command.args(arguments), Duration::from_secs(10))
+    };
+    let pem = dir.path().join("key.pem");
+    let pem = pem.to_str().unwrap();
+    openssl(&["x509", "-in", certificate.to_str().unwrap(), "-pubkey", "-noout", "-out", pem]);
+    let key = std::fs::read_to_string(pem).unwrap();
+    let der: String = key.lines().filter(|line| !line.starts_with("---")).collect();
+    let der = STANDARD.decode(der).unwrap();
+    STANDARD.encode(Sha256::digest(der))
+}
 
 #[test]
 fn the_page_plays_the_demo_stream_in_chromium() {
@@ -49,6 +68,8 @@ fn the_page_plays_the_demo_stream_in_chromium() {
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "e2e"]).current_dir(page);
     command.env("HOLDFAST_URL", daemon.http(""));
+    command.env("HOLDFAST_HTTPS_PORT", daemon.https_port.to_string());
+    command.env("HOLDFAST_SPKI", public_key(&daemon.data_dir().join("state/tls/box.pem")));
     let output = run(&mut command, Duration::from_secs(480));
     let told = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -9,5 +9,11 @@ pub const STREAMS_MAX: usize = 64;
 /// Largest configuration file read; a larger one is refused.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
+/// Former texts of the configuration that are kept; the oldest leave first.
+pub const CONFIG_HISTORY_MAX: usize = 10;
+/// Calls for the configuration that wait for their turn; a further one waits with its request.
+pub const CONFIG_CALLS_MAX: usize = 16;
+/// Characters of a stream's title; a longer one is refused.
+pub const STREAM_TITLE_CHARS_MAX: usize = 64;
 /// Accounts in one configuration; more are refused.
 pub const ACCOUNTS_MAX: usize = 256;

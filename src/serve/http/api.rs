@@ -2,6 +2,7 @@
 //!
 //! Owns: the JSON shapes of streams and health.
 
+pub(super) mod config;
 pub(super) mod devices;
 pub(super) mod exports;
 mod health;
@@ -20,7 +21,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 
 use self::health::HealthReport;
-use self::stream::StreamReport;
+use self::stream::{DisabledReport, StreamReport};
 use super::extract::At;
 use super::origin::{Reached, host_of};
 use super::response::NO_STORE;
@@ -28,6 +29,8 @@ use super::response::NO_STORE;
 #[derive(Serialize)]
 struct Streams {
     streams: Vec<StreamReport>,
+    /// Those that are switched off.
+    disabled: Vec<DisabledReport>,
 }
 
 /// `GET /api/v1/streams`.
@@ -39,7 +42,8 @@ pub(super) async fn streams(
     let outlets = context.streams.all();
     let streams =
         outlets.values().map(|outlet| StreamReport::new(&context, outlet, host)).collect();
-    (NO_STORE, Json(Streams { streams }))
+    let disabled = DisabledReport::all(&context.labels);
+    (NO_STORE, Json(Streams { streams, disabled }))
 }
 
 /// `GET /api/v1/health`: 200 while the box does its work, even if a camera is away; 503 when

@@ -19,6 +19,8 @@ pub(super) struct ApiError {
     pub(super) code: &'static str,
     /// For people.
     pub(super) message: String,
+    /// One more field of the answer.
+    pub(super) more: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 #[derive(Serialize)]
@@ -30,11 +32,18 @@ struct Body<'a> {
 struct Inner<'a> {
     code: &'a str,
     message: &'a str,
+    #[serde(flatten)]
+    more: std::collections::BTreeMap<&'a str, &'a serde_json::Value>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), more: None }
+    }
+
+    /// The same with one more field.
+    pub(super) fn with(self, key: &'static str, value: serde_json::Value) -> Self {
+        Self { more: Some(Box::new((key, value))), ..self }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -70,7 +79,8 @@ pub(super) fn sentence(text: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body { error: Inner { code: self.code, message: &self.message } };
+        let more = self.more.iter().map(|more| (more.0, &more.1)).collect();
+        let body = Body { error: Inner { code: self.code, message: &self.message, more } };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -18,6 +18,21 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/timeline", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
+        .route("/api/v1/config", get(api::config::status))
+        .route(
+            "/api/v1/config/settings",
+            get(api::config::settings).patch(api::config::patch_settings),
+        )
+        .route(
+            "/api/v1/config/streams/{name}",
+            get(api::config::stream)
+                .put(api::config::put_stream)
+                .patch(api::config::patch_stream)
+                .delete(api::config::remove_stream),
+        )
+        .route("/api/v1/config/check", post(api::config::check))
+        .route("/api/v1/config/history", get(api::config::history))
+        .route("/api/v1/config/restore", post(api::config::restore))
         .route("/api/v1/storage", get(api::storage::storage))
         .route("/api/v1/storage/shrink", post(api::storage::shrink))
         .route("/api/v1/recordings/{stream}", get(api::recordings::listing))

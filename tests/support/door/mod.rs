@@ -18,6 +18,7 @@ use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::StreamOutputs;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
+use holdfast::serve::config_desk::ConfigDesk;
 use holdfast::serve::http::{self, HttpContext};
 use holdfast::serve::rtsp::SessionRegistry;
 use holdfast::serve::tls::Tls;
@@ -114,6 +115,7 @@ impl TestBox {
             machine: Machine::open(tree.path(), disk.path(), Arc::clone(&clock)).unwrap(),
             rtsp: SessionRegistry::default(),
             tls: Tls::new(disk.path().join("tls"), Arc::clone(&clock)),
+            config: ConfigDesk::new().0,
         }));
         services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         services.rtsp_port.store(8554, Relaxed);

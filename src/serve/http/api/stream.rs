@@ -13,12 +13,16 @@ use crate::live::recorder::Recorder;
 use crate::live::{Readers, StreamOutputs};
 use crate::media::{Entry, Kind, Shape, Track};
 use crate::serve::http::context::HttpContext;
-use crate::stream::Encoding;
+use crate::stream::{Encoding, Labels};
 
 /// One stream.
 #[derive(Debug, Serialize)]
 pub(super) struct StreamReport {
     name: StreamName,
+    /// What people call it; `None`: by its name.
+    title: Option<String>,
+    /// Lower numbers first, those without one last.
+    order: Option<u32>,
     state: &'static str,
     reason: Option<String>,
     since: WallTime,
@@ -35,6 +39,28 @@ pub(super) struct StreamReport {
     readers: Readers,
     totals: Totals,
     urls: Urls,
+}
+
+/// A stream that is switched off.
+#[derive(Debug, Serialize)]
+pub(super) struct DisabledReport {
+    name: StreamName,
+    title: Option<String>,
+    order: Option<u32>,
+}
+
+impl DisabledReport {
+    /// All of them.
+    pub(super) fn all(labels: &Labels) -> Vec<Self> {
+        let labels = labels.all();
+        let off = labels.iter().filter(|(_, label)| !label.enabled);
+        off.map(|(name, label)| Self {
+            name: name.clone(),
+            title: label.title.clone(),
+            order: label.order,
+        })
+        .collect()
+    }
 }
 
 /// One of its tracks.
@@ -87,8 +113,11 @@ impl StreamReport {
         let tracks = stream.tracks().borrow().clone();
         let now = context.clock.boot();
         let age = stream.newest_arrival().map(|at| now.since(at).as_millis());
+        let label = context.labels.all().get(stream.name()).cloned().unwrap_or_default();
         Self {
             name: stream.name().clone(),
+            title: label.title,
+            order: label.order,
             state: state.as_str(),
             reason: state.reason().map(str::to_owned),
             since,

@@ -44,10 +44,10 @@ const FLAGS = [
   `--host-resolver-rules=MAP ${HOST} ${target.hostname}`,
 ];
 
-export function launch(): Promise<Browser> {
+export function launch(flags: string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
   });
 }
 

@@ -1,0 +1,289 @@
+//! Answers calls for the configuration: reads the file, changes it, applies it.
+//!
+//! Owns: the order. A change is checked whole before the file is touched, written, and then applied
+//! as a reload does; addresses that could not be had are tried before, so that a text that was
+//! written is a text that runs.
+
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::{Value as Json, json};
+use toml::Table;
+use tracing::{error, info};
+
+use super::lifecycle::{Appliance, Applied};
+use super::trial::ConfigTrial;
+use crate::base::fault::chain;
+use crate::base::name::StreamName;
+use crate::base::time::WallTime;
+use crate::config::edit::{self, EditError};
+use crate::config::file::{ConfigFile, Snapshot, WriteError};
+use crate::config::{self, Config, ConfigError, KeyFault, resource};
+use crate::serve::config_desk::{
+    Change, ConfigAnswer, ConfigCall, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
+};
+
+type Answered = Result<ConfigAnswer, ConfigRefusal>;
+
+/// Answers one call; whether another text runs now.
+pub(super) async fn answer(
+    call: ConfigCall,
+    file: &ConfigFile,
+    appliance: &mut Appliance,
+    trial: &mut ConfigTrial,
+) -> bool {
+    let ConfigCall { request, reply } = call;
+    let (answer, changed) = match decide(request, file, appliance, trial) {
+        Ok(Decision::Answer(answer)) => (Ok(answer), false),
+        Ok(Decision::Apply(planned)) => (apply(*planned, file, appliance, trial).await, true),
+        Err(refusal) => (Err(refusal), false),
+    };
+    let changed = changed && answer.is_ok();
+    // Who asked may have gone meanwhile; what was changed stays so.
+    let _ = reply.send(answer);
+    changed
+}
+
+enum Decision {
+    Answer(ConfigAnswer),
+    Apply(Box<Planned>),
+}
+
+/// A text that is to take the place of another one.
+struct Planned {
+    before: Snapshot,
+    text: String,
+    config: Config,
+    /// What was asked, as somebody would write it into the file.
+    paste: String,
+    /// The stream that the answer shows.
+    stream: Option<(StreamName, bool)>,
+}
+
+fn decide(
+    request: ConfigRequest,
+    file: &ConfigFile,
+    appliance: &Appliance,
+    trial: &ConfigTrial,
+) -> Result<Decision, ConfigRefusal> {
+    let before = file.read();
+    let answer = |tag: &str, body| {
+        Ok(Decision::Answer(ConfigAnswer { tag: tag.to_owned(), body, created: false }))
+    };
+    if request == ConfigRequest::Status {
+        let tag = before.as_ref().map_or("", |before| before.tag.as_str());
+        return answer(tag, status(&before, appliance, trial));
+    }
+    let before = before.map_err(|error| ConfigRefusal::FileFaulty(faults_of(&error)))?;
+    let faulty = || ConfigRefusal::FileFaulty(faults_of_text(&before.text));
+    let table: Table = before.text.parse().map_err(|_| faulty())?;
+    match request {
+        ConfigRequest::Status => unreachable!("answered above"),
+        ConfigRequest::Settings => answer(&before.tag, resource::settings(&table)),
+        ConfigRequest::Stream(name) => {
+            let section = resource::stream(&table, &name).ok_or(ConfigRefusal::NotFound)?;
+            answer(&before.tag, json!({"name": name.as_str(), "section": section}))
+        }
+        ConfigRequest::History => {
+            let former = file.history().map_err(|_| ConfigRefusal::DiskFails)?;
+            let texts = former.into_iter().map(|former| {
+                let until = i64::try_from(former.until_secs).unwrap_or(i64::MAX / 1_000_000_000);
+                let until = WallTime::from_unix_nanos(until.saturating_mul(1_000_000_000));
+                json!({"id": former.id, "until": until, "tag": former.tag})
+            });
+            answer(&before.tag, json!({"texts": texts.collect::<Vec<_>>()}))
+        }
+        ConfigRequest::Check(change) => {
+            config::parse_file(&before.text).map_err(|_| faulty())?;
+            let (faults, accepted) = match plan(before.clone(), &table, change, appliance) {
+                Ok(_) => (Vec::new(), true),
+                Err(ConfigRefusal::Faults(faults)) => (faults, false),
+                Err(other) => return Err(other),
+            };
+            answer(&before.tag, json!({"accepted": accepted, "faults": faults}))
+        }
+        ConfigRequest::Change(precondition, change) => {
+            precondition.holds(&before.tag)?;
+            config::parse_file(&before.text).map_err(|_| faulty())?;
+            Ok(Decision::Apply(Box::new(plan(before, &table, change, appliance)?)))
+        }
+        ConfigRequest::Restore(precondition, id) => {
+            restored(file, before, &precondition, id, appliance)
+        }
+    }
+}
+
+/// How file and daemon stand.
+fn status(
+    before: &Result<Snapshot, ConfigError>,
+    appliance: &Appliance,
+    trial: &ConfigTrial,
+) -> Json {
+    let faults = match before {
+        Ok(before) => faults_of_text(&before.text),
+        Err(error) => faults_of(error),
+    };
+    let runs = before.as_ref().is_ok_and(|before| trial.is_of(&before.text));
+    let state = if trial.reverted.is_some() {
+        "reverted"
+    } else if !faults.is_empty() {
+        "faulty"
+    } else if runs {
+        "running"
+    } else {
+        "file_differs"
+    };
+    json!({
+        "state": state,
+        "reason": trial.reverted,
+        "faults": faults,
+        "streams": appliance.stream_names(),
+        "after_restart": appliance.restart_keys(),
+    })
+}
+
+/// What a change makes of the text `before`, checked.
+fn plan(
+    before: Snapshot,
+    table: &Table,
+    change: Change,
+    appliance: &Appliance,
+) -> Result<Planned, ConfigRefusal> {
+    let is_there = |name: &StreamName| resource::stream(table, name).is_some();
+    let (patch, stream) = match change {
+        Change::Put(name, section) => {
+            let created = !is_there(&name);
+            (resource::put_stream(table, &name, section), Some((name, created)))
+        }
+        Change::Patch(name, patch) if is_there(&name) => {
+            (resource::patch_stream(table, &name, patch), Some((name, false)))
+        }
+        Change::Remove(name) if is_there(&name) => {
+            (Ok(json!({"stream": {(name.as_str()): null}})), None)
+        }
+        Change::Patch(..) | Change::Remove(_) => return Err(ConfigRefusal::NotFound),
+        Change::Settings(patch) => (resource::patch_settings(patch), None),
+    };
+    let patch = patch.map_err(refusal_of)?;
+    let text = edit::apply(&before.text, &patch).map_err(|error| match error {
+        EditError::Unrepresentable { path } => ConfigRefusal::Faults(vec![ConfigFault {
+            path,
+            wrong: "a value that the file cannot hold".to_owned(),
+            right: "texts, numbers, true, false, lists and objects".to_owned(),
+        }]),
+        EditError::NotToml | EditError::Mismatch => {
+            error!(part = "config", %error, "a change through the API was refused");
+            ConfigRefusal::Form
+        }
+    })?;
+    let config = checked(&text, appliance)?;
+    let paste = edit::apply("", &resource::without_secrets(&patch)).unwrap_or_default();
+    Ok(Planned { before, text, config, paste, stream })
+}
+
+/// The configuration that `text` says, if the box can take it over.
+fn checked(text: &str, appliance: &Appliance) -> Result<Config, ConfigRefusal> {
+    let config = config::parse_file(text).map_err(|error| match error {
+        ConfigError::Faults { faults } => refusal_of(faults),
+        other => ConfigRefusal::Faults(faults_of(&other)),
+    })?;
+    let opened = appliance.opened_by(&config);
+    for address in opened {
+        TcpListener::bind(address)
+            .map_err(|error| ConfigRefusal::Unusable(unusable(address, &error)))?;
+    }
+    Ok(config)
+}
+
+fn unusable(address: SocketAddr, error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let why = match error.kind() {
+        AddrInUse => "something else listens there",
+        AddrNotAvailable => "this box does not have that address",
+        PermissionDenied => "ports below 1024 are not the daemon's to take",
+        _ => "it cannot be had",
+    };
+    format!("The box cannot listen on {address}: {why}. Nothing was changed.")
+}
+
+fn restored(
+    file: &ConfigFile,
+    before: Snapshot,
+    precondition: &Precondition,
+    id: u64,
+    appliance: &Appliance,
+) -> Result<Decision, ConfigRefusal> {
+    precondition.holds(&before.tag)?;
+    let text = file.former(id).map_err(|_| ConfigRefusal::DiskFails)?;
+    let text = text.ok_or(ConfigRefusal::NotFound)?;
+    let config = checked(&text, appliance)?;
+    let planned = Planned { before, text, config, paste: String::new(), stream: None };
+    Ok(Decision::Apply(Box::new(planned)))
+}
+
+/// Writes the text, and lets it run.
+async fn apply(
+    planned: Planned,
+    file: &ConfigFile,
+    appliance: &mut Appliance,
+    trial: &mut ConfigTrial,
+) -> Answered {
+    let Planned { before, text, config, paste, stream } = planned;
+    // An unchanged text needs no new file, but it may not run yet.
+    if text != before.text {
+        file.write(&before, &text).map_err(|cause| written(&cause, file, paste))?;
+    }
+    let Applied { restarted, ended, after_restart } = appliance.apply(config).await;
+    info!(part = "config", "configuration changed through the API");
+    let after = Snapshot::new(text);
+    let mut body = json!({
+        "restarted": restarted,
+        "ended": ended,
+        "after_restart": after_restart,
+    });
+    let mut created = false;
+    if let Some((name, is_new)) = stream {
+        created = is_new;
+        let table: Option<Table> = after.text.parse().ok();
+        let section = table.and_then(|table| resource::stream(&table, &name));
+        body["name"] = json!(name.as_str());
+        body["section"] = section.unwrap_or_default();
+    }
+    trial.restart(after.text);
+    Ok(ConfigAnswer { tag: after.tag, body, created })
+}
+
+fn written(cause: &WriteError, file: &ConfigFile, paste: String) -> ConfigRefusal {
+    error!(part = "config", error = chain(cause), "the configuration file was not changed");
+    match cause {
+        WriteError::Outdated => {
+            let tag = file.read().map(|now| now.tag).unwrap_or_default();
+            ConfigRefusal::Outdated { tag }
+        }
+        WriteError::ReadOnly(_) => ConfigRefusal::ReadOnly { paste },
+        WriteError::Full(_) => ConfigRefusal::DiskFull,
+        WriteError::Write(_) => ConfigRefusal::DiskFails,
+    }
+}
+
+fn refusal_of(faults: Vec<KeyFault>) -> ConfigRefusal {
+    ConfigRefusal::Faults(faults.into_iter().map(fault).collect())
+}
+
+fn fault(KeyFault { path, wrong, right }: KeyFault) -> ConfigFault {
+    ConfigFault { path, wrong, right }
+}
+
+fn faults_of_text(text: &str) -> Vec<ConfigFault> {
+    config::parse_file(text).err().map(|error| faults_of(&error)).unwrap_or_default()
+}
+
+fn faults_of(error: &ConfigError) -> Vec<ConfigFault> {
+    match error {
+        ConfigError::Faults { faults } => faults.iter().cloned().map(fault).collect(),
+        other => {
+            let right = "a file that the daemon can read".to_owned();
+            let path = "the file".to_owned();
+            vec![ConfigFault { path, wrong: other.to_string(), right }]
+        }
+    }
+}

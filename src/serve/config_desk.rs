@@ -1,0 +1,151 @@
+//! Where the API asks for the configuration, and for changes of it.
+//!
+//! Owns: the questions and answers. Who owns the file, and applies what it says, is above: it takes
+//! one call after the other, a reload among them, so that no two changes can cross.
+
+use serde_json::Value as Json;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::base::limits::CONFIG_CALLS_MAX;
+use crate::base::name::StreamName;
+
+/// Where calls are made. Clones call the same owner.
+#[derive(Clone, Debug)]
+pub struct ConfigDesk(mpsc::Sender<ConfigCall>);
+
+/// One call.
+#[derive(Debug)]
+pub struct ConfigCall {
+    /// What is asked.
+    pub request: ConfigRequest,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<ConfigAnswer, ConfigRefusal>>,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigRequest {
+    /// How file and daemon stand.
+    Status,
+    /// The sections that are not streams.
+    Settings,
+    /// The section of one stream.
+    Stream(StreamName),
+    /// Whether a change would be accepted.
+    Check(Change),
+    /// A change, of the text that has one of these tags.
+    Change(Precondition, Change),
+    /// The former texts.
+    History,
+    /// A former text, in the place of the one that has one of these tags.
+    Restore(Precondition, u64),
+}
+
+/// Which text a change is meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// None was named.
+    Missing,
+    /// Whatever is there.
+    Any,
+    /// One with such a tag.
+    Tags(Vec<String>),
+}
+
+/// A change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A stream's section as a whole.
+    Put(StreamName, Json),
+    /// Some keys of a stream (RFC 7396).
+    Patch(StreamName, Json),
+    /// A stream goes.
+    Remove(StreamName),
+    /// Some keys of the settings (RFC 7396).
+    Settings(Json),
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigAnswer {
+    /// The tag of the text that is there now.
+    pub tag: String,
+    /// The answer.
+    pub body: Json,
+    /// The stream was not there before.
+    pub created: bool,
+}
+
+/// One thing that is wrong with a change.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigFault {
+    /// Where, such as `stream.gate.source.url`.
+    pub path: String,
+    /// What is wrong.
+    pub wrong: String,
+    /// What would be right.
+    pub right: String,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigRefusal {
+    /// A change has to say which text it is meant for.
+    NoPrecondition,
+    /// It was meant for another text.
+    Outdated {
+        /// The tag of the one that is there.
+        tag: String,
+    },
+    /// There is no such thing.
+    NotFound,
+    /// The file that is there has faults itself, or cannot be read.
+    FileFaulty(Vec<ConfigFault>),
+    /// The change has faults.
+    Faults(Vec<ConfigFault>),
+    /// The file is written in a form that cannot be changed here.
+    Form,
+    /// It cannot be applied, so the old text stays.
+    Unusable(String),
+    /// The file cannot be changed from here.
+    ReadOnly {
+        /// What somebody can write into it by hand.
+        paste: String,
+    },
+    /// There is no room for it.
+    DiskFull,
+    /// The disk fails.
+    DiskFails,
+    /// Nobody answers.
+    Away,
+}
+
+impl ConfigDesk {
+    /// A desk, and where its calls arrive.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<ConfigCall>) {
+        let (calls, arriving) = mpsc::channel(CONFIG_CALLS_MAX);
+        (Self(calls), arriving)
+    }
+
+    /// Asks. Waits while others are served.
+    pub async fn ask(&self, request: ConfigRequest) -> Result<ConfigAnswer, ConfigRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let call = ConfigCall { request, reply };
+        self.0.send(call).await.map_err(|_| ConfigRefusal::Away)?;
+        answer.await.map_err(|_| ConfigRefusal::Away)?
+    }
+}
+
+impl Precondition {
+    /// Whether the text with `tag` is meant.
+    pub fn holds(&self, tag: &str) -> Result<(), ConfigRefusal> {
+        match self {
+            Self::Missing => Err(ConfigRefusal::NoPrecondition),
+            Self::Tags(tags) if !tags.iter().any(|named| named == tag) => {
+                Err(ConfigRefusal::Outdated { tag: tag.to_owned() })
+            }
+            Self::Any | Self::Tags(_) => Ok(()),
+        }
+    }
+}

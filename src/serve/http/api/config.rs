@@ -1,0 +1,271 @@
+//! `/api/v1/config`: the configuration as resources.
+//!
+//! Owns: how requests become calls, and answers and refusals become HTTP. Secrets are taken out
+//! before anything gets here.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{RawPathParams, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::base::name::StreamName;
+use crate::serve::config_desk::{
+    Change, ConfigAnswer, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
+};
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::At;
+use crate::serve::http::request::json_body;
+use crate::serve::http::response::NO_STORE;
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+type Answer = Result<Response, ApiError>;
+
+/// What `check` takes: one of both.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    stream: Option<String>,
+    section: Option<Value>,
+    settings: Option<Value>,
+}
+
+/// What `restore` takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    id: u64,
+}
+
+/// `GET /api/v1/config`.
+pub(crate) async fn status(State(context): At) -> Answer {
+    ask(&context, ConfigRequest::Status).await
+}
+
+/// `GET /api/v1/config/settings`.
+pub(crate) async fn settings(State(context): At) -> Answer {
+    ask(&context, ConfigRequest::Settings).await
+}
+
+/// `PATCH /api/v1/config/settings`.
+pub(crate) async fn patch_settings(
+    State(context): At,
+    headers: HeaderMap,
+    body: Body<Value>,
+) -> Answer {
+    change(&context, &headers, Change::Settings(json_body(body)?)).await
+}
+
+/// `GET /api/v1/config/streams/{name}`.
+pub(crate) async fn stream(State(context): At, path: RawPathParams) -> Answer {
+    ask(&context, ConfigRequest::Stream(name_in(&path)?)).await
+}
+
+/// `PUT /api/v1/config/streams/{name}`.
+pub(crate) async fn put_stream(
+    State(context): At,
+    path: RawPathParams,
+    headers: HeaderMap,
+    body: Body<Value>,
+) -> Answer {
+    change(&context, &headers, Change::Put(name_in(&path)?, json_body(body)?)).await
+}
+
+/// `PATCH /api/v1/config/streams/{name}`.
+pub(crate) async fn patch_stream(
+    State(context): At,
+    path: RawPathParams,
+    headers: HeaderMap,
+    body: Body<Value>,
+) -> Answer {
+    change(&context, &headers, Change::Patch(name_in(&path)?, json_body(body)?)).await
+}
+
+/// `DELETE /api/v1/config/streams/{name}`.
+pub(crate) async fn remove_stream(
+    State(context): At,
+    path: RawPathParams,
+    headers: HeaderMap,
+) -> Answer {
+    change(&context, &headers, Change::Remove(name_in(&path)?)).await
+}
+
+/// `POST /api/v1/config/check`.
+pub(crate) async fn check(State(context): At, body: Body<Wanted>) -> Answer {
+    let change = match json_body(body)? {
+        Wanted { stream: Some(name), section: Some(section), settings: None } => {
+            Change::Put(parsed(&name)?, section)
+        }
+        Wanted { stream: None, section: None, settings: Some(settings) } => {
+            Change::Settings(settings)
+        }
+        _ => {
+            let message = "Send `stream` with its `section`, or `settings`.";
+            return Err(ApiError::bad_request(message));
+        }
+    };
+    ask(&context, ConfigRequest::Check(change)).await
+}
+
+/// `GET /api/v1/config/history`.
+pub(crate) async fn history(State(context): At) -> Answer {
+    ask(&context, ConfigRequest::History).await
+}
+
+/// `POST /api/v1/config/restore`.
+pub(crate) async fn restore(State(context): At, headers: HeaderMap, body: Body<Restore>) -> Answer {
+    let Restore { id } = json_body(body)?;
+    ask(&context, ConfigRequest::Restore(precondition(&headers)?, id)).await
+}
+
+async fn change(context: &HttpContext, headers: &HeaderMap, change: Change) -> Answer {
+    ask(context, ConfigRequest::Change(precondition(headers)?, change)).await
+}
+
+async fn ask(context: &HttpContext, request: ConfigRequest) -> Answer {
+    match context.config.ask(request).await {
+        Ok(answer) => Ok(told(answer)),
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+fn told(answer: ConfigAnswer) -> Response {
+    let status = if answer.created { StatusCode::CREATED } else { StatusCode::OK };
+    (status, NO_STORE, [etag(&answer.tag)], Json(answer.body)).into_response()
+}
+
+fn etag(tag: &str) -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_str(&format!("\"{tag}\""));
+    (header::ETAG, value.unwrap_or(HeaderValue::from_static("\"\"")))
+}
+
+fn name_in(path: &RawPathParams) -> Result<StreamName, ApiError> {
+    let name = path.iter().find(|(key, _)| *key == "name").map(|(_, value)| value);
+    parsed(name.unwrap_or_default())
+}
+
+fn parsed(name: &str) -> Result<StreamName, ApiError> {
+    StreamName::parse(name).map_err(|error| {
+        let fault = ConfigFault {
+            path: "stream".to_owned(),
+            wrong: error.to_string(),
+            right: "a name such as \"gate\" or \"yard-2\"".to_owned(),
+        };
+        refused(ConfigRefusal::Faults(vec![fault]))
+    })
+}
+
+/// What `If-Match` says (RFC 9110 §13.1.1); a weak tag matches nothing.
+fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
+    if values.peek().is_none() {
+        return Ok(Precondition::Missing);
+    }
+    let mut tags = Vec::new();
+    for value in values {
+        let text = value.to_str().map_err(|_| ApiError::bad_request("If-Match is no tag."))?;
+        for tag in text.split(',').map(str::trim) {
+            if tag == "*" {
+                return Ok(Precondition::Any);
+            }
+            let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            tags.extend(tag.map(str::to_owned));
+        }
+    }
+    Ok(Precondition::Tags(tags))
+}
+
+fn refused(refusal: ConfigRefusal) -> ApiError {
+    let (status, code, message) = words(&refusal);
+    let error = ApiError::new(status, code, message);
+    match refusal {
+        ConfigRefusal::Faults(faults) | ConfigRefusal::FileFaulty(faults) => {
+            error.with("faults", serde_json::json!(faults))
+        }
+        ConfigRefusal::ReadOnly { paste } => error.with("paste", serde_json::json!(paste)),
+        _ => error,
+    }
+}
+
+fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
+    let (status, code, message) = match refusal {
+        ConfigRefusal::NoPrecondition => (
+            StatusCode::PRECONDITION_REQUIRED,
+            "if_match_missing",
+            "Say with If-Match which configuration you change: its ETag.",
+        ),
+        ConfigRefusal::Outdated { .. } => (
+            StatusCode::PRECONDITION_FAILED,
+            "config_changed",
+            "The configuration was changed meanwhile. Read it again.",
+        ),
+        ConfigRefusal::NotFound => {
+            (StatusCode::NOT_FOUND, "not_found", "The configuration has nothing of this name.")
+        }
+        ConfigRefusal::FileFaulty(_) => (
+            StatusCode::CONFLICT,
+            "config_faulty",
+            "The configuration file has faults. Mend it on the box first.",
+        ),
+        ConfigRefusal::Faults(_) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "config_refused",
+            "The configuration would have faults.",
+        ),
+        ConfigRefusal::Form => (
+            StatusCode::CONFLICT,
+            "config_form",
+            "The configuration file is written in a form that can only be changed by hand.",
+        ),
+        ConfigRefusal::Unusable(why) => {
+            return (StatusCode::CONFLICT, "config_unusable", why.clone());
+        }
+        ConfigRefusal::ReadOnly { .. } => (
+            StatusCode::CONFLICT,
+            "config_read_only",
+            "The configuration file cannot be changed from here. Add `paste` to it by hand.",
+        ),
+        ConfigRefusal::DiskFull => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "disk_full",
+            "The disk with the configuration is full.",
+        ),
+        ConfigRefusal::DiskFails => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "disk_failing",
+            "The configuration file cannot be written; the log says why.",
+        ),
+        ConfigRefusal::Away => {
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The box is stopping.")
+        }
+    };
+    (status, code, message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(values: &[&'static str]) -> Precondition {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::IF_MATCH, HeaderValue::from_static(value));
+        }
+        precondition(&headers).unwrap()
+    }
+
+    #[test]
+    fn a_change_is_meant_for_the_text_that_it_names() {
+        assert_eq!(said(&[]), Precondition::Missing);
+        assert_eq!(said(&["*"]), Precondition::Any);
+        let both = said(&["\"a\", W/\"c\"", "\"b\""]);
+        assert_eq!(both, Precondition::Tags(vec!["a".to_owned(), "b".to_owned()]));
+        assert!(both.holds("a").is_ok() && both.holds("c").is_err());
+        assert_eq!(said(&["nonsense"]), Precondition::Tags(Vec::new()));
+        assert!(said(&["nonsense"]).holds("").is_err());
+        assert_eq!(Precondition::Missing.holds("a"), Err(ConfigRefusal::NoPrecondition));
+    }
+}
