@@ -70,7 +70,7 @@ systemd-sysusers --root="$root" 2>&1 | grep -v 'Conflict with earlier\|^Creating
 sed -i -E 's/^([^:]*:[^:]*:)[0-9]+:/\120000:/' "$root/etc/shadow"
 rm -f "$root"/etc/{passwd,group,shadow,gshadow}-
 chown root:880 "$root/etc/holdfast" "$root/etc/holdfast/holdfast.toml"
-chmod 0750 "$root/etc/holdfast"
+chmod 0770 "$root/etc/holdfast"
 chmod 0640 "$root/etc/holdfast/holdfast.toml"
 systemctl --root="$root" preset-all --quiet 2>/dev/null
 systemctl --root="$root" set-default --quiet multi-user.target

@@ -135,7 +135,7 @@ fn remove_what_is_missing(current: &Map<String, Json>, wanted: &mut Map<String, 
 /// Takes out of `patch` what stands for a secret that is there.
 fn keep_secrets(patch: &mut Json) {
     let Json::Object(keys) = patch else { return };
-    keys.retain(|key, value| !(SECRETS.contains(&key.as_str()) && value.is_object()));
+    keys.retain(|key, value| !(SECRETS.contains(&key.as_str()) && value.get("set").is_some()));
     keys.values_mut().for_each(keep_secrets);
 }
 

@@ -15,6 +15,7 @@ pub mod rtsp_pull;
 pub mod rtsp_push;
 mod run;
 pub mod substream;
+pub mod trial;
 pub mod usb_recovery;
 pub mod v4l2;
 

@@ -13,7 +13,7 @@ use super::tls::Tls;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
 use crate::dvr::Dvr;
-use crate::encode::still::StillDecoders;
+use crate::encode::still::{StillDecoder, StillDecoders};
 use crate::gpio::Panel;
 use crate::live::StreamOutputs;
 use crate::playback::Playback;
@@ -55,6 +55,8 @@ pub struct Services {
     pub playback: Playback,
     /// Recordings as MP4 files; all servers share its places.
     pub exports: Exports,
+    /// What makes pictures that somebody waits for.
+    pub decoder: StillDecoder,
     /// Pictures of recordings.
     pub past: PastPictures,
     /// Sheets of small pictures.
@@ -110,7 +112,8 @@ impl Services {
             http: Settings::default(),
             playback: Playback::new(dvr.clone()),
             exports: Exports::new(dvr.clone()),
-            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures),
+            past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures.clone()),
+            decoder: pictures,
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), sprites),
             export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
             machine,

@@ -11,6 +11,7 @@ mod attacks;
 mod bad_input;
 mod boards;
 mod command_source;
+mod config_api;
 mod cross;
 mod encode;
 mod end_to_end;

@@ -23,6 +23,21 @@ pub const COMMAND_LINES_PER_MINUTE_MAX: u32 = 20;
 /// Longest such line; the rest is left out.
 pub const COMMAND_LINE_BYTES_MAX: usize = 400;
 
+/// Cameras that are tried at once; a further one is refused.
+pub const TRIALS_MAX: usize = 2;
+/// How long the name of a camera that is tried is looked up. The four times together are what
+/// somebody waits at most: 10 s.
+pub const TRIAL_LOOKUP_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a camera is tried.
+pub const TRIAL_TIME_MAX: Duration = Duration::from_millis(6_500);
+/// How long a picture of it may take.
+pub const TRIAL_PICTURE_TIME_MAX: Duration = Duration::from_millis(1_500);
+/// How long pictures are looked at even if all is known.
+pub const TRIAL_WATCH_TIME_MIN: Duration = Duration::from_secs(2);
+/// Places to begin after which there is enough.
+pub const TRIAL_ENTRY_UNITS: u32 = 3;
+/// Pixels across of that picture.
+pub const TRIAL_PICTURE_WIDTH: u16 = 640;
 /// Connecting to a camera.
 pub const PULL_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a camera that we leave may take to hear our goodbye.

@@ -13,6 +13,7 @@ pub(super) mod rtsp;
 pub(super) mod storage;
 mod stream;
 pub(super) mod system;
+pub(super) mod try_camera;
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -10,6 +10,7 @@ use super::archive_stats::ArchiveStats;
 use super::driver_queue::DriverQueue;
 use super::peers::ConnectionLimits;
 use super::plan_cache::PlanCache;
+use super::trial_places::TrialPlaces;
 use crate::playback::hls::FragmentCache;
 use crate::serve::Services;
 
@@ -27,6 +28,8 @@ pub struct HttpContext {
     pub(super) plans: PlanCache,
     /// Lets one request at a time ask the video drivers.
     pub(super) drivers: DriverQueue,
+    /// Cameras that are tried now.
+    pub(super) trials: TrialPlaces,
 }
 
 impl HttpContext {
@@ -40,6 +43,7 @@ impl HttpContext {
             stats: ArchiveStats::default(),
             plans: PlanCache::default(),
             drivers: DriverQueue::default(),
+            trials: TrialPlaces::default(),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::base::limits::{
     HTTP_HEAD_BYTES_MAX, HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX, HTTP2_IDLE_TIME_MAX,
     HTTP2_RESETS_MAX, HTTP2_SEND_BUFFER_BYTES, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES,
 };
+use crate::base::sync::lock;
 
 /// How often the watch looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -55,6 +56,8 @@ where
         let (router, answer) = (router.clone(), ours.begin());
         async move {
             let response = router.oneshot(request).await?;
+            // As long as its window is shut, not even the first frame is asked for.
+            answer.waits(!response.body().is_end_stream());
             Ok::<_, Infallible>(response.map(|body| Watched { body, answer }))
         }
     });
@@ -126,7 +129,7 @@ impl Answers {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.state))
     }
 
     fn begin(self: &Arc<Self>) -> Answer {
@@ -209,7 +212,52 @@ impl HttpBody for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::peers::ConnectionLimits;
     use super::*;
+    use crate::base::Stop;
+    use crate::base::time::SystemClock;
+    use crate::supervise::Supervisor;
+
+    fn peer(place: super::super::peers::ConnectionPlace) -> Arc<Peer> {
+        let (open, _) = tokio::sync::mpsc::channel(1);
+        Arc::new(Peer {
+            address: SocketAddr::from(([127, 0, 0, 1], 7)),
+            secure: true,
+            closing: Stop::new(),
+            tasks: Supervisor::new(Stop::new(), Arc::new(SystemClock)),
+            _open: open,
+            _place: place,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_shuts_its_window_is_cut() {
+        let limits = ConnectionLimits::default();
+        let address = SocketAddr::from(([127, 0, 0, 1], 7));
+        let place = limits.enter(address, limits.free().await.unwrap()).unwrap();
+        let (mut client, server) = tokio::io::duplex(64 << 10);
+        let router = Router::new().route("/", get(|| async { vec![b'x'; 200_000] }));
+        let serving = serve(server, peer(place), router);
+        let asking = async {
+            client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+            // SETTINGS: SETTINGS_INITIAL_WINDOW_SIZE is 0 (RFC 9113 §6.5.2).
+            client.write_all(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).await.unwrap();
+            // HEADERS: GET https://x/ (RFC 7541, appendix A).
+            let head = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x87, 0x84, 0x41, 1, b'x'];
+            client.write_all(&head).await.unwrap();
+            let mut sink = Vec::new();
+            client.read_to_end(&mut sink).await.unwrap();
+            sink.len()
+        };
+        let (ended, bytes) = tokio::join!(serving, asking);
+        assert!(matches!(ended, Err(Http2Error::Stalled)), "{ended:?}");
+        assert!(bytes < 1_000, "{bytes} bytes came in spite of the window");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_takes_is_noticed_and_one_that_is_made_slowly_is_not() {

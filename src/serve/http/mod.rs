@@ -35,6 +35,7 @@ mod router;
 mod server;
 pub(crate) mod settings;
 mod stall;
+mod trial_places;
 mod trust;
 mod websocket;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 
 use super::context::HttpContext;
@@ -18,21 +18,6 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/timeline", get(page::index))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/health", get(api::health))
-        .route("/api/v1/config", get(api::config::status))
-        .route(
-            "/api/v1/config/settings",
-            get(api::config::settings).patch(api::config::patch_settings),
-        )
-        .route(
-            "/api/v1/config/streams/{name}",
-            get(api::config::stream)
-                .put(api::config::put_stream)
-                .patch(api::config::patch_stream)
-                .delete(api::config::remove_stream),
-        )
-        .route("/api/v1/config/check", post(api::config::check))
-        .route("/api/v1/config/history", get(api::config::history))
-        .route("/api/v1/config/restore", post(api::config::restore))
         .route("/api/v1/storage", get(api::storage::storage))
         .route("/api/v1/storage/shrink", post(api::storage::shrink))
         .route("/api/v1/recordings/{stream}", get(api::recordings::listing))
@@ -69,6 +54,7 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .route("/sprites/{stream}/{file}", get(sprites::file))
         .route("/metrics", get(metrics::text))
         .route("/ca.pem", get(trust::authority))
+        .merge(administration())
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(context);
@@ -76,4 +62,26 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .layer(from_fn_with_state(settings.clone(), https_only::checked))
         .layer(from_fn_with_state(settings.clone(), origin::checked));
     layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
+}
+
+/// What changes the box, for whoever sits at it.
+fn administration() -> Router<Arc<HttpContext>> {
+    Router::new()
+        .route("/api/v1/streams/try", post(api::try_camera::try_camera))
+        .route("/api/v1/config", get(api::config::status))
+        .route(
+            "/api/v1/config/settings",
+            get(api::config::settings).patch(api::config::patch_settings),
+        )
+        .route(
+            "/api/v1/config/streams/{name}",
+            get(api::config::stream)
+                .put(api::config::put_stream)
+                .patch(api::config::patch_stream)
+                .delete(api::config::remove_stream),
+        )
+        .route("/api/v1/config/check", post(api::config::check))
+        .route("/api/v1/config/history", get(api::config::history))
+        .route("/api/v1/config/restore", post(api::config::restore))
+        .route_layer(from_fn(trust::at_the_box))
 }

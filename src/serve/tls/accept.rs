@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +21,7 @@ use crate::base::limits::{
     TLS_HANDSHAKE_TIME_MAX, TLS_HANDSHAKES_MAX, TLS_HANDSHAKES_PER_NETWORK_MAX,
 };
 use crate::base::network::network_of;
+use crate::base::sync::lock;
 
 /// The turns of handshakes.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Default for Turns {
 impl Turns {
     /// The line of the network of `peer`.
     fn of(&self, peer: IpAddr) -> Arc<Semaphore> {
-        let mut lines = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.by_network);
         lines.retain(|_, line| line.strong_count() > 0);
         let network = network_of(peer);
         lines.get(&network).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -18,7 +18,7 @@ mod pem_file;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
@@ -36,6 +36,7 @@ use leaf::{Leaf, Today};
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain as causes};
 use crate::base::limits::TLS_RENEWAL_PAUSE;
+use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 
 /// What HTTP servers offer, best first (RFC 7301, RFC 9113 §3.2).
@@ -183,11 +184,11 @@ impl Tls {
     /// Chooses the certificate of the next [`load`](Self::load): that of the configuration, or
     /// our own, which is good for `hosts` too.
     pub fn want(&self, config: Option<Config>, hosts: Vec<String>) {
-        *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Wanted { config, hosts };
+        *lock(&self.0.wanted) = Wanted { config, hosts };
     }
 
     fn wanted(&self) -> Wanted {
-        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0.wanted).clone()
     }
 
     fn today(&self) -> Today {

@@ -1,0 +1,209 @@
+//! Tries a camera: pulls it for a few seconds, and says what came.
+//!
+//! Owns: what is measured, and what of it a person should know. The camera is pulled by the client
+//! that would pull it for good, so that one that can be tried can be added.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::rtsp_pull::{self, PullBounds, PullConfig, PullError};
+use crate::base::Stop;
+use crate::base::limits::{
+    PULL_GOODBYE_TIME_MAX, TRIAL_ENTRY_UNITS, TRIAL_TIME_MAX, TRIAL_WATCH_TIME_MIN,
+};
+use crate::base::name::StreamName;
+use crate::base::time::SharedClock;
+use crate::media::{AccessUnit, ClockSource, Codec, Kind, Shape};
+use crate::stream::{Allowance, Next, Stream, Subscriber};
+use crate::supervise::{Supervisor, TaskContext, TaskSpec};
+
+/// A clock that is further away than this is worth a word.
+const CLOCK_OFFSET_SECS: i64 = 5;
+/// Longest distance of two key frames that does not delay viewers.
+const GOP_GOOD: Duration = Duration::from_secs(4);
+
+/// What a camera sent.
+#[derive(Debug)]
+pub struct Trial {
+    /// The stream that it was, for a picture of it.
+    pub stream: Arc<Stream>,
+    /// Codec of the picture.
+    pub codec: &'static str,
+    /// Its size.
+    pub size: (u16, u16),
+    /// Pictures per second.
+    pub fps: Option<f64>,
+    /// From one key frame to the next; `None`: fewer than two came.
+    pub gop: Option<Duration>,
+    /// Bits per second, sound included.
+    pub bitrate_bps: Option<u64>,
+    /// Codec of the sound, if there is any.
+    pub audio: Option<&'static str>,
+    /// How far its clock is ahead of ours, in seconds, if it says.
+    pub clock_offset_secs: Option<i64>,
+    /// What somebody should know before they keep it, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Pulls the camera of `config` for at most [`TRIAL_TIME_MAX`]. `Ok(None)`: it answers, and sends no
+/// picture that a reader could begin with in that time.
+pub async fn watch(
+    mut config: PullConfig,
+    name: StreamName,
+    clock: &SharedClock,
+) -> Result<Option<Trial>, PullError> {
+    let until = Instant::now() + TRIAL_TIME_MAX;
+    // The camera's own deadlines would be longer than anybody waits here.
+    let bound = |time: Duration| time.min(TRIAL_TIME_MAX / 2);
+    let bounds = config.bounds;
+    config.bounds =
+        PullBounds { connect: bound(bounds.connect), describe: bound(bounds.describe), ..bounds };
+    let stream = Stream::new(name, "rtsp_pull", clock.wall());
+    let reader = stream.bus().subscribe(Allowance::Window);
+    // On a board of its own: a camera that is tried is no task of the box.
+    let supervisor = Supervisor::new(Stop::new(), Arc::clone(clock));
+    let (heartbeat, _enlisted) = supervisor.enlist(TaskSpec::new("trial"));
+    let stop = supervisor.stop_signal().clone();
+    let context = TaskContext { stop: stop.clone(), heartbeat, clock: Arc::clone(clock) };
+    let run = rtsp_pull::run(&config, Arc::clone(&stream), context);
+    tokio::pin!(run);
+    let mut seen = Seen::default();
+    let ended = tokio::select! {
+        biased;
+        Err(error) = run.as_mut() => Some(error),
+        () = seen.look(reader, until) => None,
+    };
+    stop.cancel();
+    if ended.is_none() {
+        // It says goodbye to the camera.
+        let _ = timeout(PULL_GOODBYE_TIME_MAX * 2, run).await;
+    }
+    match (seen.trial(stream, clock), ended) {
+        (Some(trial), _) => Ok(Some(trial)),
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What came so far.
+#[derive(Default)]
+struct Seen {
+    first: Option<Arc<AccessUnit>>,
+    last: Option<Arc<AccessUnit>>,
+    /// Bytes after the first unit.
+    bytes: u64,
+    entries: u32,
+    lost: u32,
+    audio: Option<&'static str>,
+    began: Option<Instant>,
+}
+
+impl Seen {
+    /// Looks until there is enough, or no more time.
+    async fn look(&mut self, mut reader: Subscriber<AccessUnit>, until: Instant) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = sleep_until(until) => return,
+                next = reader.next() => next,
+            };
+            match next {
+                Next::Item(unit) => self.take(unit),
+                Next::Lagged(_) => {}
+                Next::Ended => return,
+            }
+            let long = self.began.is_some_and(|began| began.elapsed() >= TRIAL_WATCH_TIME_MIN);
+            if long && self.entries >= TRIAL_ENTRY_UNITS {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, unit: Arc<AccessUnit>) {
+        if self.first.is_some() {
+            self.bytes += unit.data.len() as u64;
+        }
+        if unit.params.kind() == Kind::Audio {
+            self.audio = Some(unit.params.codec_name());
+            return;
+        }
+        self.entries += u32::from(unit.random_access());
+        if self.first.is_none() {
+            self.began = Some(Instant::now());
+            self.first = Some(Arc::clone(&unit));
+        } else {
+            self.lost += u32::from(unit.lost_before);
+        }
+        self.last = Some(unit);
+    }
+
+    fn trial(self, stream: Arc<Stream>, clock: &SharedClock) -> Option<Trial> {
+        let (first, last) = (self.first.clone()?, self.last.clone()?);
+        let Shape::Video { width, height, .. } = last.params.shape else { return None };
+        let nanos = last.decode.as_nanos().saturating_sub(first.decode.as_nanos());
+        let bits = u128::from(self.bytes) * 8;
+        let bitrate = u128::try_from(nanos).ok().filter(|nanos| *nanos > 0);
+        let bitrate = bitrate.map(|nanos| bits.saturating_mul(1_000_000_000) / nanos);
+        let clock_offset_secs = offset_secs(&last, clock);
+        let mut trial = Trial {
+            codec: last.params.codec_name(),
+            size: (width, height),
+            fps: stream.frame_rate(last.track),
+            gop: stream.entry_interval(),
+            bitrate_bps: bitrate.and_then(|bits| u64::try_from(bits).ok()),
+            audio: self.audio,
+            clock_offset_secs,
+            warnings: Vec::new(),
+            stream,
+        };
+        trial.warnings = self.warnings(&trial, matches!(last.params.codec, Codec::H265 { .. }));
+        Some(trial)
+    }
+
+    fn warnings(&self, trial: &Trial, hevc: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        match trial.gop {
+            None => warnings.push(
+                "No second key frame came while the camera was tried. Set its key frame interval \
+                 to 1 or 2 s."
+                    .to_owned(),
+            ),
+            Some(gop) if gop > GOP_GOOD => warnings.push(format!(
+                "There are {:.0} s between two key frames, which delays viewers. Set 1 or 2 s in \
+                 the camera.",
+                gop.as_secs_f64()
+            )),
+            Some(_) => {}
+        }
+        if hevc {
+            warnings.push("Some browsers do not play H.265. H.264 plays everywhere.".to_owned());
+        }
+        if self.lost > 0 {
+            warnings.push(format!(
+                "{} pictures were lost on the way. Look at the network, or set `transport` to \"tcp\".",
+                self.lost
+            ));
+        }
+        if let Some(secs) = trial.clock_offset_secs.filter(|secs| secs.abs() > CLOCK_OFFSET_SECS) {
+            let way = if secs > 0 { "ahead of" } else { "behind" };
+            warnings.push(format!(
+                "The camera's clock is {} s {way} this box's. Give it a time server.",
+                secs.abs()
+            ));
+        }
+        warnings
+    }
+}
+
+/// How far the clock of the camera that took `unit` is ahead of ours.
+fn offset_secs(unit: &AccessUnit, clock: &SharedClock) -> Option<i64> {
+    if unit.captured.source != ClockSource::Sender {
+        return None;
+    }
+    let since = clock.boot().since(unit.arrived).as_nanos();
+    let arrived = clock.wall().offset_nanos(-i64::try_from(since).unwrap_or(i64::MAX));
+    let nanos = unit.captured.wall.as_unix_nanos().saturating_sub(arrived.as_unix_nanos());
+    Some(nanos / 1_000_000_000)
+}

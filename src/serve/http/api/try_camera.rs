@@ -1,0 +1,240 @@
+//! `POST /api/v1/streams/try`: what a camera sends, before it is added.
+//!
+//! Owns: whom the box may be sent to, and the words. The address is looked up once and that one is
+//! connected to, so that no name can lead anywhere else a moment later; this computer, what is on its
+//! links alone and doors that no camera has are refused; and nothing that the peer said is repeated.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::base::limits::{TRIAL_LOOKUP_TIME_MAX, TRIAL_PICTURE_TIME_MAX, TRIAL_PICTURE_WIDTH};
+use crate::base::name::StreamName;
+use crate::base::secret::Secret;
+use crate::ingest::rtsp_pull::{PullConfig, PullError, PullTransport};
+use crate::ingest::trial::{self, Trial};
+use crate::live::thumbnail::Thumbnail;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::At;
+use crate::serve::http::request::json_body;
+use crate::serve::http::response::NO_STORE;
+use crate::serve::http::settings::Access;
+
+/// Doors behind which something else answers that a request might disturb.
+const DOORS_OF_OTHERS: [u16; 24] = [
+    21, 22, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 993, 995, 1433, 2049, 2375,
+    3306, 3389, 5432, 6379, 11211,
+];
+
+/// What is asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    url: String,
+    username: Option<String>,
+    password: Option<Secret>,
+    transport: Option<PullTransport>,
+}
+
+/// `POST /api/v1/streams/try`.
+pub(crate) async fn try_camera(
+    State(context): At,
+    body: Result<Json<Wanted>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let wanted = json_body(body)?;
+    let _place = context.trials.enter().ok_or_else(|| {
+        let message = "Other cameras are being tried. Try again in a few seconds.";
+        ApiError::unavailable("trials_full", message)
+    })?;
+    let config = checked(&context, wanted).await?;
+    let name = StreamName::parse("trial").map_err(|_| ApiError::not_found())?;
+    let seen = trial::watch(config, name, &context.clock).await;
+    let trial = seen.map_err(|error| words(&error))?.ok_or_else(|| {
+        refused("no_picture", "The camera answers, and sends no picture that can be shown.")
+    })?;
+    let picture = picture(&context, &trial).await;
+    Ok((NO_STORE, Json(report(&trial, picture))).into_response())
+}
+
+/// Whom to pull, at the address that was found now.
+async fn checked(context: &HttpContext, wanted: Wanted) -> Result<PullConfig, ApiError> {
+    let wrong = || refused("address", "The address of a camera looks like rtsp://10.0.0.7/main.");
+    let mut url = Url::parse(&wanted.url).map_err(|_| wrong())?;
+    PullConfig::check_url(&url).map_err(|error| refused("address", &sentence_of(&error)))?;
+    let port = url.port().unwrap_or(554);
+    let host = url.host_str().ok_or_else(wrong)?;
+    let ip = look_up(host.trim_matches(['[', ']']), port).await?;
+    let open = context.http.now().access == Access::OpenOnLoopback;
+    if DOORS_OF_OTHERS.contains(&port) || !may_be_tried(ip, open) {
+        return Err(refused("forbidden_address", "No camera can be at this address."));
+    }
+    url.set_ip_host(ip).map_err(|()| wrong())?;
+    let (username, password) = match (wanted.username, wanted.password) {
+        (Some(username), Some(password)) => (Some(username), Some(password)),
+        (None, None) => (None, None),
+        _ => return Err(refused("credentials", "Give user name and password, or neither.")),
+    };
+    let transport = wanted.transport.unwrap_or_default();
+    PullConfig::new(url, username, password, transport).map_err(|_| wrong())
+}
+
+fn sentence_of(error: &impl std::fmt::Display) -> String {
+    crate::serve::http::error::sentence(&error.to_string())
+}
+
+async fn look_up(host: &str, port: u16) -> Result<IpAddr, ApiError> {
+    let unknown = || refused("unreachable", "There is no host of this name in this network.");
+    let found = timeout(TRIAL_LOOKUP_TIME_MAX, tokio::net::lookup_host((host, port))).await;
+    let mut found = found.map_err(|_| unknown())?.map_err(|_| unknown())?;
+    found.next().map(|at| at.ip().to_canonical()).ok_or_else(unknown)
+}
+
+/// Whether a camera may be at `ip`; on this computer only where everything is `open` to it.
+fn may_be_tried(ip: IpAddr, open: bool) -> bool {
+    if ip.is_loopback() {
+        return open;
+    }
+    let on_the_link = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !on_the_link && !ip.is_multicast() && !ip.is_unspecified() && !is_own(ip)
+}
+
+/// Whether `ip` is one of this computer's: what goes there leaves from there.
+fn is_own(ip: IpAddr) -> bool {
+    let any: IpAddr =
+        if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from([0; 16]) };
+    let from = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
+        // Nothing is sent: the kernel only chooses the way.
+        socket.connect(SocketAddr::new(ip, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == ip)
+}
+
+/// A picture of it as a data URL; `None` where none can be made.
+async fn picture(context: &HttpContext, trial: &Trial) -> Option<String> {
+    let (stream, clock) = (Arc::clone(&trial.stream), Arc::clone(&context.clock));
+    let thumbnail = Thumbnail::new(stream, clock, context.decoder.clone());
+    let picture = timeout(TRIAL_PICTURE_TIME_MAX, thumbnail.picture(Some(TRIAL_PICTURE_WIDTH)));
+    let jpeg = picture.await.ok()?.ok()?.jpeg;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
+}
+
+fn report(trial: &Trial, picture: Option<String>) -> Value {
+    let mut warnings = trial.warnings.clone();
+    if picture.is_none() {
+        warnings.push("No picture could be made of what it sends.".to_owned());
+    }
+    json!({
+        "codec": trial.codec,
+        "width": trial.size.0,
+        "height": trial.size.1,
+        "fps": trial.fps,
+        "gop": trial.gop.as_ref().map(Duration::as_secs_f64),
+        "bitrate": trial.bitrate_bps,
+        "audio": trial.audio,
+        "clock_offset_secs": trial.clock_offset_secs,
+        "picture": picture,
+        "warnings": warnings,
+    })
+}
+
+/// What went wrong, without a word of what the peer said.
+fn words(error: &PullError) -> ApiError {
+    let (code, message) = match error {
+        PullError::Refused { .. } => {
+            ("credentials", "The camera refuses the user name or password.")
+        }
+        PullError::CredentialsMissing { .. } => {
+            ("credentials", "The camera asks for a user name and password.")
+        }
+        PullError::Forbidden { .. } => {
+            ("credentials", "The camera does not let this user see the stream.")
+        }
+        PullError::NotFound { .. } => {
+            ("no_such_stream", "The camera has no such stream. Check the path of the address.")
+        }
+        PullError::Redirected { .. } => {
+            ("moved", "The camera says that the stream is elsewhere. Ask it for the right address.")
+        }
+        PullError::UnknownAuthentication => (
+            "credentials",
+            "The camera asks for an unknown kind of log-in. Set it to Digest or Basic.",
+        ),
+        PullError::NoTransport { .. } | PullError::NoGroup { .. } => (
+            "no_transport",
+            "The camera offers no transport that reaches this box. Allow RTP over TCP.",
+        ),
+        PullError::NothingCarried { .. } => (
+            "unsupported",
+            "The camera offers none of H.264, H.265, AAC, G.711 and Opus. Set it to H.264.",
+        ),
+        PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => {
+            ("no_picture", "The camera answers, and sends no picture that can be shown.")
+        }
+        PullError::Unreachable { .. } | PullError::Silent { .. } => {
+            ("unreachable", "Nothing answers at this address.")
+        }
+        PullError::Flooded { .. } => {
+            ("flooded", "The camera sends more than one may. Lower its bit rate.")
+        }
+        PullError::Status { .. }
+        | PullError::NotRtsp { .. }
+        | PullError::BadDescription { .. }
+        | PullError::Closed
+        | PullError::TornDown
+        | PullError::Stopped => {
+            ("not_a_camera", "What answers at this address does not behave like a camera.")
+        }
+    };
+    refused(code, message)
+}
+
+fn refused(code: &'static str, message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_box_is_sent_to_no_place_but_a_cameras() {
+        let may = |ip: &str, open| may_be_tried(ip.parse().unwrap(), open);
+        for ip in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+        ] {
+            assert!(!may(ip, false), "{ip}");
+        }
+        assert!(may("127.0.0.1", true) && may("::1", true));
+        assert!(!may("169.254.169.254", true));
+        assert!(may("192.0.2.7", false) || is_own("192.0.2.7".parse().unwrap()));
+        assert!(is_own("127.0.0.1".parse().unwrap()));
+        assert!(DOORS_OF_OTHERS.contains(&22) && !DOORS_OF_OTHERS.contains(&554));
+    }
+}
