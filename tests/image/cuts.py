@@ -142,17 +142,17 @@ def record(directory, work):
     try:
         guest.power_on()
         guest.run(well, seconds=1500)
-        guest.run("systemctl --no-block poweroff")
+        guest.run("systemd-run --quiet --on-active=2 systemctl poweroff")
         guest.process.wait(600)
         board.run("qemu-img", "convert", "-O", "raw", guest.disk, work / "base.img")
         guest.write_log = work / "log"
         guest.power_on()
         guest.run(f"{well}; mkdir -p /run/stick && mount -o ro /dev/vdb /run/stick && rauc install /run/stick/test-b.raucb", seconds=3000)
-        guest.run("systemctl --no-block reboot")
+        guest.run("systemd-run --quiet --on-active=2 systemctl reboot")
         guest.says(r"holdfast: slot B \(")
         guest.agent = None
         guest.run(well, seconds=1500)
-        guest.run("systemctl --no-block poweroff")
+        guest.run("systemd-run --quiet --on-active=2 systemctl poweroff")
         guest.process.wait(600)
     finally:
         guest.forget()
