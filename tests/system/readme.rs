@@ -151,7 +151,8 @@ fn paste(daemon: &Daemon, dir: &Path, command: &str) -> Result<(), String> {
     let here = command
         .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", daemon.http_port))
         .replace("127.0.0.1:8554", &format!("127.0.0.1:{}", daemon.rtsp_port))
-        .replace("127.0.0.1:8322", &format!("127.0.0.1:{}", daemon.rtsps_port));
+        .replace("127.0.0.1:8322", &format!("127.0.0.1:{}", daemon.rtsps_port))
+        .replace("127.0.0.1:8443", &format!("127.0.0.1:{}", daemon.https_port));
     let path = std::env::var("PATH").unwrap_or_default();
     let mut bash = Command::new("bash");
     let (bin, home) = (dir.join("bin"), dir.join("home"));
