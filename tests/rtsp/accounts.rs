@@ -370,7 +370,7 @@ fn nobody_else_is_listened_to_without_an_account() {
     let refused = Daemon::holdfast(&["run", "--config", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
     let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("rtsp.listen: 0.0.0.0:"), "{told}");
+    assert!(told.contains("rtsp.listen: other computers can reach 0.0.0.0:"), "{told}");
     assert!(told.contains("holdfast account new"), "{told}");
     let (section, _) = account(&["--name", "nvr", "--sha256"]);
     std::fs::write(&file, wide + &section).unwrap();
