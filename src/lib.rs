@@ -34,9 +34,10 @@
 //! | 5 | [`dvr`] · [`encode`] |
 //! | 4 | [`rtp`] |
 //! | 3 | [`wire`] · [`stream`] |
-//! | 2 | [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
+//! | 2 | [`access`] · [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
+pub mod access;
 pub mod appliance;
 pub mod base;
 pub mod board;

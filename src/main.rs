@@ -34,10 +34,16 @@ enum Command {
         #[command(subcommand)]
         command: appliance::RingCommand,
     },
-    /// Creates accounts for players and recorders.
+    /// Creates accounts: for people, and for players and recorders.
     Account {
         #[command(subcommand)]
         command: appliance::AccountCommand,
+    },
+    /// Prints the code with which a new box is claimed.
+    ClaimCode {
+        /// The configuration file of the daemon.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Shows what the box did to recover by itself.
     Recovery {
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Command::CheckConfig { file } => appliance::check_config(&file),
         Command::Ring { command } => appliance::ring(&command),
         Command::Account { command } => appliance::account(&command),
+        Command::ClaimCode { config } => appliance::claim_code(&config),
         Command::DecodeStill { job, h265 } => {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }

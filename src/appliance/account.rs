@@ -12,12 +12,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 
+use super::people::{PeopleCommand, people};
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::config;
 use crate::wire::rtsp::auth::{Credential, is_account_name};
 
-/// What can be done with stream accounts.
+/// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
     /// Makes an account, shows its password once, and adds its section to the configuration:
@@ -39,11 +40,19 @@ pub enum AccountCommand {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Accounts of people.
+    #[command(flatten)]
+    People(PeopleCommand),
 }
 
 /// Does it.
 pub fn account(command: &AccountCommand) -> anyhow::Result<ExitCode> {
-    let AccountCommand::New { name, read, publish, sha256, config } = command;
+    let (name, read, publish, sha256, config) = match command {
+        AccountCommand::New { name, read, publish, sha256, config } => {
+            (name, read, publish, sha256, config)
+        }
+        AccountCommand::People(command) => return people(command),
+    };
     if !is_account_name(name) {
         bail!("a name has 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-'; {name:?} has not");
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::access::{LocalKey, Store};
 use crate::base::limits::API_ANSWER_BYTES_MAX;
 use crate::config::Config;
 
@@ -29,8 +30,12 @@ pub(super) enum AskError {
 }
 
 /// The API of the daemon on this machine.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Api(SocketAddr);
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    address: SocketAddr,
+    /// What the daemon made for whoever can read its files.
+    key: Option<LocalKey>,
+}
 
 impl Api {
     /// Where the daemon of `config` listens.
@@ -41,21 +46,21 @@ impl Api {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         });
-        Ok(Self(address))
+        Ok(Self { address, key: Store::local_key(&config.state_dir()) })
     }
 
     /// What `GET path` answers with 200.
-    pub(super) fn get(self, path: &str) -> Result<Value, AskError> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {
         self.ask("GET", path)
     }
 
     /// What `POST path` without a body answers with 200.
-    pub(super) fn post(self, path: &str) -> Result<Value, AskError> {
+    pub(super) fn post(&self, path: &str) -> Result<Value, AskError> {
         self.ask("POST", path)
     }
 
-    fn ask(self, method: &str, path: &str) -> Result<Value, AskError> {
-        let Self(address) = self;
+    fn ask(&self, method: &str, path: &str) -> Result<Value, AskError> {
+        let address = self.address;
         let path = || path.to_owned();
         let text = self.exchange(method, &path()).map_err(|source| AskError::Io {
             address,
@@ -73,12 +78,17 @@ impl Api {
     }
 
     /// HTTP/1.0, so that the answer ends with the connection (RFC 1945 §7.2.2).
-    fn exchange(self, method: &str, path: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.0, PATIENCE)?;
+    fn exchange(&self, method: &str, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let host = self.0;
-        write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n")?;
+        let (host, key) = (self.address, self.key.as_ref());
+        let key = key.map(|key| format!("Authorization: Bearer {}\r\n", key.reveal()));
+        let key = key.unwrap_or_default();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{key}Content-Length: 0\r\n\r\n"
+        )?;
         let mut text = String::new();
         stream.take(API_ANSWER_BYTES_MAX).read_to_string(&mut text)?;
         Ok(text)

@@ -13,11 +13,12 @@ use tracing::{error, info, warn};
 
 use super::led_status;
 use super::plan::{Changes, changes};
-use super::reconfigure::{Reconfigurable, reconfigure};
+use super::reconfigure::{Reconfigurable, reconfigure, rules};
 use super::servers::{Protocol, Servers};
 use super::streams::RunningStreams;
+use crate::access::{AccessControl, ClaimStatus};
 use crate::base::Stop;
-use crate::base::limits::{STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
+use crate::base::limits::{ACCESS_SWEEP_INTERVAL, STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
 use crate::base::random;
 use crate::base::time::{SharedClock, SystemClock};
@@ -39,7 +40,7 @@ use crate::supervise::recovery::{ParkedRecording, RecoveryLog, Rung};
 use crate::supervise::{
     Enlisted, Supervisor, TaskSpec, begin_drill, keep_watchdog_fed, say_stopping,
 };
-use crate::wire::rtsp::auth::{Authorizer, Rules};
+use crate::wire::rtsp::auth::Authorizer;
 
 /// What a change of the configuration did.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +108,7 @@ impl Appliance {
             rtsp: open_registry(&config, &clock, &supervisor).await?,
             tls: tls.clone(),
             config: desk,
+            access: Arc::new(AccessControl::open(&config.state_dir(), Arc::clone(&clock))?),
         }));
         let multicast = Multicast::default();
         let outlets = Arc::clone(&services.streams);
@@ -144,6 +146,7 @@ impl Appliance {
         self.supervisor.spawn("park", self.recovery.clone().watch_park());
         let stop = self.supervisor.stop_signal().clone();
         self.supervisor.spawn("tls", self.tls.clone().keep_renewed(stop));
+        self.supervisor.spawn("access", sweep(Arc::clone(&self.services.access)));
         Ok(())
     }
 
@@ -151,6 +154,12 @@ impl Appliance {
     pub(super) fn certificates(&self) -> (Option<Fingerprint>, Option<Fingerprint>) {
         let authority = self.tls.authority();
         (self.tls.fingerprint(), authority.map(|authority| authority.fingerprint))
+    }
+
+    /// Whether somebody has yet to claim the box.
+    pub(super) fn is_unclaimed(&self) -> bool {
+        let claim = self.services.access.claim_status();
+        !self.config.is_open() && matches!(claim, ClaimStatus::Unclaimed | ClaimStatus::Locked(_))
     }
 
     /// Whether recording is off, as it changes.
@@ -283,6 +292,17 @@ impl Appliance {
     }
 }
 
+/// Ends old sessions, and takes over accounts that the command line changed.
+async fn sweep(access: Arc<AccessControl>) {
+    let mut ticks = tokio::time::interval(ACCESS_SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let access = Arc::clone(&access);
+        // A file is looked at, on a disk that may hang.
+        let _ = tokio::task::spawn_blocking(move || access.sweep()).await;
+    }
+}
+
 /// The ring, and its place among the vital tasks.
 fn open_ring(
     config: &Config,
@@ -308,8 +328,7 @@ async fn open_registry(
     supervisor: &Supervisor,
 ) -> anyhow::Result<SessionRegistry> {
     let key = random::bytes().context("no random bytes")?;
-    let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
-    let registry = SessionRegistry::new(Authorizer::new(&key, rules));
+    let registry = SessionRegistry::new(Authorizer::new(&key, rules(config)));
     read_failed_logins(registry.authorizer(), &config.data_dir, &**clock).await;
     keep_failed_logins(registry.authorizer(), &config.data_dir, supervisor);
     Ok(registry)

@@ -11,6 +11,7 @@ mod health;
 mod led_status;
 mod lifecycle;
 mod logs;
+mod people;
 mod plan;
 mod reconfigure;
 mod recovery;
@@ -43,6 +44,7 @@ pub use account::{AccountCommand, account};
 pub use evidence::{device_key, verify_export};
 pub use health::{HealthArguments, health};
 use lifecycle::Appliance;
+pub use people::{PeopleCommand, RoleName, claim_code};
 pub use recovery::{RecoveryCommand, recovery, usb_mend};
 use trial::ConfigTrial;
 
@@ -127,9 +129,13 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
     for line in welcome(&config) {
         println!("{line}");
     }
-    let file = ConfigFile::new(path, &config.state_dir());
+    let state_dir = config.state_dir();
+    let file = ConfigFile::new(path, &state_dir);
     let (desk, mut calls) = ConfigDesk::new();
     let mut appliance = Appliance::open(config, desk).await?;
+    if appliance.is_unclaimed() {
+        people::say_claim_code(&state_dir);
+    }
     let (certificate, authority) = appliance.certificates();
     for (what, fingerprint) in [("Certificate", certificate), ("Authority", authority)] {
         if let Some(fingerprint) = fingerprint {
@@ -231,11 +237,15 @@ fn warnings(config: &Config) -> impl Iterator<Item = &'static str> {
     let wide = |addresses: &[SocketAddr]| addresses.iter().any(|at| !at.ip().is_loopback());
     let http = wide(&config.http_listen) || wide(&config.https_listen);
     let rtsp = wide(&config.rtsp_listen) || wide(&config.rtsps_listen);
-    let accounts = !config.accounts.is_empty();
+    let (accounts, open) = (!config.accounts.is_empty(), config.is_open());
     [
-        (http, "HTTP has no accounts: anyone who can reach the address sees everything."),
+        (open, "Open to this computer only (claim = \"loopback\")."),
         (accounts, "RTSP asks for an account."),
-        (!accounts, "RTSP accepts only this computer, because there is no account."),
+        (!accounts && open, "RTSP accepts only this computer, because there is no account."),
+        (
+            !accounts && !open,
+            "RTSP accepts nobody yet: `holdfast account new` creates an account for it.",
+        ),
         (!http && !rtsp, "Listening for this computer only. Stop with Ctrl-C."),
     ]
     .into_iter()

@@ -32,8 +32,7 @@ const SETTINGS: [Apply; 8] = [
         live.services.rtsp_port.store(port, Relaxed);
     },
     |live, config| {
-        let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
-        live.services.rtsp.authorizer().change(rules);
+        live.services.rtsp.authorizer().change(rules(config));
         live.services.rtsp.end_unauthorized();
     },
     |live, config| live.services.rtsp.wait_for_peers(config.rtsp_session_timeout),
@@ -53,6 +52,12 @@ pub(super) fn reconfigure(live: &Reconfigurable<'_>, config: &Config) {
     for apply in SETTINGS {
         apply(live, config);
     }
+}
+
+/// Whom RTSP lets in: the stream accounts; without any, this computer if the box is open to it.
+pub(super) fn rules(config: &Config) -> Rules {
+    let rules = Rules::new(config.accounts.clone(), config.rtsp_basic);
+    if config.is_open() { rules.or_this_computer() } else { rules }
 }
 
 /// Reads the certificate where one is needed or in use: its files may have changed under the same

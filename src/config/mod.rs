@@ -111,6 +111,12 @@ impl Config {
     pub fn state_dir(&self) -> PathBuf {
         self.state_dir.clone().unwrap_or_else(|| self.data_dir.join("state"))
     }
+
+    /// Whether everything is open to this computer.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.http.access == http::Access::OpenOnLoopback
+    }
 }
 
 /// Why there is no configuration.
@@ -318,6 +324,9 @@ fn check_http(section: &mut Section, config: &mut http::Config, faults: &mut Vec
     }
     if let Some(networks) = section.parsed_list("trusted_proxies", unit::network, faults) {
         config.trusted_proxies = networks;
+    }
+    if let Some(networks) = section.parsed_list("metrics_allow", unit::network, faults) {
+        config.metrics_allow = networks;
     }
     config.external_url = section.parsed("external_url", unit::external_url, faults);
     if let Some(origins) = section.parsed_list("frame_ancestors", unit::page_origin, faults) {

@@ -10,6 +10,7 @@ use super::config_desk::ConfigDesk;
 use super::http::{Cors, Settings};
 use super::rtsp::SessionRegistry;
 use super::tls::Tls;
+use crate::access::AccessControl;
 use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
 use crate::dvr::Dvr;
@@ -63,6 +64,8 @@ pub struct Services {
     pub sprites: Sprites,
     /// The export jobs.
     pub export_jobs: ExportJobs,
+    /// Who may use the box.
+    pub access: Arc<AccessControl>,
     /// The machine this runs on.
     pub machine: Machine,
     /// What is wired to its GPIO lines.
@@ -90,14 +93,26 @@ pub struct Foundation<'a> {
     pub tls: Tls,
     /// Where the configuration is asked for and changed.
     pub config: ConfigDesk,
+    /// Who may use the box.
+    pub access: Arc<AccessControl>,
 }
 
 impl Services {
     /// Builds the services, with no stream yet.
     #[must_use]
     pub fn new(foundation: Foundation<'_>) -> Self {
-        let Foundation { supervisor, clock, data_dir, dvr, decoders, machine, rtsp, tls, config } =
-            foundation;
+        let Foundation {
+            supervisor,
+            clock,
+            data_dir,
+            dvr,
+            decoders,
+            machine,
+            rtsp,
+            tls,
+            config,
+            access,
+        } = foundation;
         let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
         Self {
             streams: Arc::default(),
@@ -116,6 +131,7 @@ impl Services {
             decoder: pictures,
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), sprites),
             export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
+            access,
             machine,
             panel: Panel::default(),
             dvr,

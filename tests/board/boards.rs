@@ -17,7 +17,7 @@ mod webcam;
 
 use std::time::{Duration, Instant};
 
-use harness::{ffmpeg, run_well};
+use harness::{ffmpeg, run_well, wait_for};
 use machine::Machine;
 
 /// For whatever takes seconds on a board: emulation is 28 times slower, and others share the machine.
@@ -73,6 +73,13 @@ fn install(board: &Machine) {
     let config = format!("{}{section}", include_str!("holdfast.toml"));
     board.sh(&format!("cat >/etc/holdfast/holdfast.toml <<'END'\n{config}END\n"));
     board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl restart holdfast");
+    board.sh("echo 'correct horse battery' | holdfast account add --name anna --role admin \
+              --password-stdin --config /etc/holdfast/holdfast.toml");
+    let token = board.sh("holdfast account token --label tests --role admin \
+                          --config /etc/holdfast/holdfast.toml");
+    board.token.set(token.trim().to_owned()).unwrap();
+    // The daemon takes over within a second what another process wrote.
+    wait_for("the token", PATIENCE, || (board.fetch("/api/v1/streams").0 == 200).then_some(()));
 }
 
 /// Everything that is configured comes up, and says so.
@@ -91,10 +98,22 @@ fn served(board: &Machine) {
     rtsp.args(["-frames:v", "20", "-f", "null", "-"]);
     run_well(&mut rtsp, PATIENCE);
     let mut hls = ffmpeg();
-    hls.args(["-i", &board.http("/live/demo/index.m3u8"), "-frames:v", "20", "-f", "null", "-"]);
+    let proof = format!("{}\r\n", board.proof());
+    hls.args([
+        "-headers",
+        &proof,
+        "-i",
+        &board.http("/live/demo/index.m3u8"),
+        "-frames:v",
+        "20",
+        "-f",
+        "null",
+        "-",
+    ]);
     run_well(&mut hls, PATIENCE);
     let mut picture = ffmpeg();
-    picture.args(["-f", "image2pipe", "-c:v", "mjpeg", "-i", &board.http("/snap/demo.jpg")]);
+    picture.args(["-headers", &proof, "-f", "image2pipe", "-c:v", "mjpeg"]);
+    picture.args(["-i", &board.http("/snap/demo.jpg")]);
     picture.args(["-f", "rawvideo", "-pix_fmt", "gray", "-"]);
     let pixels = run_well(&mut picture, PATIENCE);
     assert_eq!(pixels.len(), 320 * 240);

@@ -74,6 +74,7 @@ fn set(board: &Machine, control: &str, value: &str) {
         .build()
         .into();
     let request = agent.put(&url).header("Content-Type", "application/json");
+    let request = request.header("Authorization", format!("Bearer {}", board.token()));
     let mut answer = request.send(format!("{{\"{control}\": {value}}}")).unwrap();
     let told = answer.body_mut().read_to_string().unwrap();
     assert_eq!(answer.status().as_u16(), 200, "{control}: {told}");

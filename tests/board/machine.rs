@@ -55,6 +55,8 @@ pub struct Machine {
     http_port: u16,
     /// Of the account `viewer`, once it is made.
     pub password: OnceCell<String>,
+    /// The API token of the tests, once it is made.
+    pub token: OnceCell<String>,
 }
 
 /// The line to the agent in the guest, see `guest/agent`.
@@ -93,6 +95,7 @@ impl Machine {
             rtsp_port: free_port(),
             http_port: free_port(),
             password: OnceCell::new(),
+            token: OnceCell::new(),
             dir,
         };
         machine.make_disks();
@@ -400,31 +403,42 @@ impl Machine {
         format!("http://127.0.0.1:{}{path}", self.http_port)
     }
 
+    /// The API token of the tests; empty before it is made.
+    pub fn token(&self) -> &str {
+        self.token.get().map_or("", String::as_str)
+    }
+
+    /// A header that lets a program in.
+    pub fn proof(&self) -> String {
+        format!("Authorization: Bearer {}", self.token())
+    }
+
     /// The JSON at `path`, whatever its status; `None` while nobody answers.
     pub fn get(&self, path: &str) -> Option<Value> {
-        let (_, body) = ask(&self.http(path)).ok()?;
+        let (_, body) = ask(&self.http(path), self.token()).ok()?;
         serde_json::from_slice(&body).ok()
     }
 
     /// What is at `path`: the status, and the body as far as it is text.
     pub fn fetch(&self, path: &str) -> (u16, String) {
-        Self::fetch_url(&self.http(path))
+        Self::fetch_url(&self.http(path), self.token())
     }
 
     /// As [`Machine::fetch`], for other threads.
-    pub fn fetch_url(url: &str) -> (u16, String) {
-        let (status, body) = ask(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+    pub fn fetch_url(url: &str, token: &str) -> (u16, String) {
+        let (status, body) = ask(url, token).unwrap_or_else(|error| panic!("{url}: {error}"));
         (status, String::from_utf8_lossy(&body).into_owned())
     }
 }
 
-fn ask(url: &str) -> Result<(u16, Vec<u8>), ureq::Error> {
+fn ask(url: &str, token: &str) -> Result<(u16, Vec<u8>), ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(ANSWER_TIME_MAX))
         .http_status_as_error(false)
         .build()
         .into();
-    let mut answer = agent.get(url).call()?;
+    let proof = format!("Bearer {token}");
+    let mut answer = agent.get(url).header("Authorization", &proof).call()?;
     Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
 }
 

@@ -63,10 +63,10 @@ pub(crate) fn a_decoder_that_crashes_costs_one_picture(board: &Machine) {
     assert!(board.sh(&format!("tr '\\0' ' ' </proc/{child}/cmdline")).contains("decode-still"));
     board.sh(&format!("kill -STOP {child}"));
     let (status, body) = std::thread::scope(|scope| {
-        let url = board.http("/snap/demo.jpg");
+        let (url, token) = (board.http("/snap/demo.jpg"), board.token().to_owned());
         let asked = scope.spawn(move || {
             std::thread::sleep(Duration::from_millis(2_500));
-            Machine::fetch_url(&url)
+            Machine::fetch_url(&url, &token)
         });
         std::thread::sleep(Duration::from_secs(4));
         board.sh(&format!("kill -SEGV {child}; kill -CONT {child}"));

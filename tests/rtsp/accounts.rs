@@ -365,6 +365,7 @@ fn nobody_else_is_listened_to_without_an_account() {
     let daemon = Daemon::new("64MiB", STREAMS);
     let wide = std::fs::read_to_string(daemon.config()).unwrap();
     let wide = wide.replace("[rtsp]\nlisten = [\"127.0.0.1:", "[rtsp]\nlisten = [\"0.0.0.0:");
+    let wide = wide.replace("claim = \"loopback\"\n", "");
     std::fs::write(daemon.config(), &wide).unwrap();
     let file = daemon.config();
     let refused = Daemon::holdfast(&["run", "--config", file.to_str().unwrap()]);

@@ -284,7 +284,7 @@ fn a_door_opens_when_its_address_comes_and_recording_does_not_wait_for_it() {
     assert!(daemon.logs().contains("cannot listen on"), "{}", daemon.logs());
     let answers = |address: &str| {
         let mut curl = daemon.beside("curl");
-        curl.args(["-sf", "-o", "/dev/null", &format!("http://{address}/api/v1/streams")]);
+        curl.args(["-sf", "-o", "/dev/null", &format!("http://{address}/api/v1/health")]);
         run(&mut curl, Duration::from_secs(20)).status.success()
     };
     let add = |address: &str| {

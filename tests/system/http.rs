@@ -39,7 +39,7 @@ async fn every_refusal_is_json() {
     let reply = door.ask(&format!("POST /api/v1/streams HTTP/1.1\r\n{close}\r\n\r\n")).await;
     assert_eq!((reply.status, reply.code().as_str()), (405, "method_not_allowed"));
     assert!(reply.header("allow").contains("GET"));
-    let big = format!("POST / HTTP/1.1\r\n{close}\r\nContent-Length: 1000000\r\n\r\n");
+    let big = format!("POST /api/v1/marks HTTP/1.1\r\n{close}\r\nContent-Length: 1000000\r\n\r\n");
     let reply = door.ask(&big).await;
     assert_eq!((reply.status, reply.code().as_str()), (413, "body_too_large"));
 }

@@ -7,6 +7,7 @@ mod footage;
 #[path = "../support/harness/mod.rs"]
 mod harness;
 
+mod access;
 mod attacks;
 mod bad_input;
 mod boards;

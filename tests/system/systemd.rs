@@ -40,7 +40,7 @@ fn systemd_is_told_and_a_healthy_daemon_is_silent() {
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let config = dir.path().join("holdfast.toml");
     let text = format!(
-        "data_dir = \"{}\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = [\"127.0.0.1:{}\"]\nlisten_tls = [\"127.0.0.1:{}\"]\n\
+        "data_dir = \"{}\"\nclaim = \"loopback\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = [\"127.0.0.1:{}\"]\nlisten_tls = [\"127.0.0.1:{}\"]\n\
          [http]\nlisten = [\"127.0.0.1:{}\"]\nlisten_tls = []\n\
          [stream.demo]\nsource = {{ kind = \"pattern\", width = 320, height = 240, fps = 5 }}\n",
         dir.path().join("data").display(),
@@ -75,7 +75,7 @@ fn systemd_is_told_and_a_healthy_daemon_is_silent() {
 fn started(dir: &Path) -> (Running, u16) {
     let http = free_port();
     let text = format!(
-        "data_dir = \"{}\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = []\nlisten_tls = []\n\
+        "data_dir = \"{}\"\nclaim = \"loopback\"\n[ring]\nsize = \"64MiB\"\n[rtsp]\nlisten = []\nlisten_tls = []\n\
          [http]\nlisten = [\"127.0.0.1:{http}\"]\nlisten_tls = []\n",
         dir.join("data").display(),
     );

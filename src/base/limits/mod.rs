@@ -3,6 +3,7 @@
 //! Owns: the numbers and what happens at each, in a file for the room whose bounds they are; callers
 //! name them without it. Units stand last in the names.
 
+mod access;
 mod board;
 mod config;
 mod dvr;
@@ -18,6 +19,7 @@ mod usb;
 mod v4l2;
 mod wire;
 
+pub use access::*;
 pub use board::*;
 pub use config::*;
 pub use dvr::*;

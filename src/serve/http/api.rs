@@ -1,7 +1,10 @@
-//! `/api/v1`: streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
+//! `/api/v1`: the claim, sessions, accounts, streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
 //!
 //! Owns: the JSON shapes of streams and health.
 
+mod access;
+pub(super) mod accounts;
+pub(super) mod claim;
 pub(super) mod config;
 pub(super) mod devices;
 pub(super) mod exports;
@@ -9,10 +12,13 @@ mod health;
 pub(super) mod note;
 pub(super) mod recordings;
 pub(super) mod recovery;
+pub(super) mod routes;
 pub(super) mod rtsp;
+pub(super) mod session;
 pub(super) mod storage;
 mod stream;
 pub(super) mod system;
+pub(super) mod tokens;
 pub(super) mod try_camera;
 
 use axum::extract::State;
@@ -23,9 +29,11 @@ use serde::Serialize;
 
 use self::health::HealthReport;
 use self::stream::{DisabledReport, StreamReport};
+use super::door::Caller;
 use super::extract::At;
 use super::origin::{Reached, host_of};
 use super::response::NO_STORE;
+use crate::access::Right;
 
 #[derive(Serialize)]
 struct Streams {
@@ -38,19 +46,24 @@ struct Streams {
 pub(super) async fn streams(
     State(context): At,
     Extension(reached): Extension<Reached>,
+    caller: Caller,
 ) -> impl IntoResponse {
     let host = host_of(&reached.authority);
     let outlets = context.streams.all();
-    let streams =
-        outlets.values().map(|outlet| StreamReport::new(&context, outlet, host)).collect();
-    let disabled = DisabledReport::all(&context.labels);
+    let seen = outlets.iter().filter(|(name, _)| caller.may(Right::Live, name.as_str()));
+    let streams = seen.map(|(_, outlet)| StreamReport::new(&context, outlet, host)).collect();
+    let mut disabled = DisabledReport::all(&context.labels);
+    disabled.retain(|stream| caller.may(Right::Live, stream.name()));
     (NO_STORE, Json(Streams { streams, disabled }))
 }
 
 /// `GET /api/v1/health`: 200 while the box does its work, even if a camera is away; 503 when
-/// something that must never stop has stopped.
-pub(super) async fn health(State(context): At) -> Response {
+/// something that must never stop has stopped. Administrators are told everything, others one word.
+pub(super) async fn health(State(context): At, caller: Caller) -> Response {
     let report = HealthReport::new(&context);
     let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (status, NO_STORE, Json(report)).into_response()
+    if caller.is_admin() {
+        return (status, NO_STORE, Json(report)).into_response();
+    }
+    (status, NO_STORE, Json(report.word())).into_response()
 }

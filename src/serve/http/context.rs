@@ -4,12 +4,13 @@
 //! not an address's, and survive a restart of an accept loop.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::archive_stats::ArchiveStats;
 use super::driver_queue::DriverQueue;
 use super::peers::ConnectionLimits;
 use super::plan_cache::PlanCache;
+use super::route_entry::RouteEntry;
 use super::trial_places::TrialPlaces;
 use crate::playback::hls::FragmentCache;
 use crate::serve::Services;
@@ -30,6 +31,8 @@ pub struct HttpContext {
     pub(super) drivers: DriverQueue,
     /// Cameras that are tried now.
     pub(super) trials: TrialPlaces,
+    /// Who may use which route.
+    pub(super) routes: OnceLock<Vec<RouteEntry>>,
 }
 
 impl HttpContext {
@@ -44,6 +47,7 @@ impl HttpContext {
             plans: PlanCache::default(),
             drivers: DriverQueue::default(),
             trials: TrialPlaces::default(),
+            routes: OnceLock::new(),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns: the JSON form, and the words where no handler is involved.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,8 @@ pub(super) struct ApiError {
     pub(super) message: String,
     /// One more field of the answer.
     pub(super) more: Option<Box<(&'static str, serde_json::Value)>>,
+    /// After how long to try again, where that is known.
+    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -32,18 +36,26 @@ struct Body<'a> {
 struct Inner<'a> {
     code: &'a str,
     message: &'a str,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     #[serde(flatten)]
     more: std::collections::BTreeMap<&'a str, &'a serde_json::Value>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), more: None }
+        Self { status, code, message: message.into(), more: None, wait: None }
     }
 
     /// The same with one more field.
     pub(super) fn with(self, key: &'static str, value: serde_json::Value) -> Self {
         Self { more: Some(Box::new((key, value))), ..self }
+    }
+
+    /// The same, which says when to try again.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..self }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -80,12 +92,15 @@ pub(super) fn sentence(text: &str) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let more = self.more.iter().map(|more| (more.0, &more.1)).collect();
-        let body = Body { error: Inner { code: self.code, message: &self.message, more } };
+        let retry_after = self.wait.map(|wait| wait.as_secs());
+        let inner = Inner { code: self.code, message: &self.message, retry_after, more };
+        let body = Body { error: inner };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+        if let Some(secs) = retry_after.or(unavailable) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
         response
     }

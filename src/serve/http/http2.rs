@@ -217,7 +217,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::peers::ConnectionLimits;
+    use super::super::peers::{ConnectionLimits, Held};
     use super::*;
     use crate::base::Stop;
     use crate::base::time::SystemClock;
@@ -230,8 +230,8 @@ mod tests {
             secure: true,
             closing: Stop::new(),
             tasks: Supervisor::new(Stop::new(), Arc::new(SystemClock)),
-            _open: open,
-            _place: place,
+            held: Arc::new(Held { _open: open, _place: place }),
+            revoked: None,
         })
     }
 

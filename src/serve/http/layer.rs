@@ -41,7 +41,6 @@ pub(super) fn around(routes: Router, settings: Settings) -> Router {
         .and(NotForContentType::const_new("multipart/"))
         .and(NotForContentType::const_new("application/zip"));
     let mut routes = routes
-        .layer(from_fn(bounded))
         .layer(from_fn(caught))
         .layer(CompressionLayer::new().gzip(true).compress_when(worth_it))
         .layer(from_fn_with_state(settings, framed));
@@ -69,7 +68,7 @@ async fn framed(State(settings): State<Settings>, request: Request, next: Next) 
 
 /// Reads the body before a handler runs, whole and in time: no handler can forget a bound, and a
 /// body that trickles in holds nothing but its connection, for [`HTTP_BODY_TIME_MAX`].
-async fn bounded(request: Request, next: Next) -> Response {
+pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|bytes| bytes > HTTP_BODY_BYTES_MAX as u64) {
@@ -148,7 +147,8 @@ mod tests {
 
     /// What a route that reads its body answers to `body`.
     async fn posted(body: Body) -> Response {
-        let routes = Router::new().route("/", post(|body: String| async { body }));
+        let echo = post(|body: String| async { body }).route_layer(from_fn(bounded));
+        let routes = Router::new().route("/", echo);
         let routes = around(routes, Settings::default());
         let request = axum::http::Request::post("/").body(body).unwrap();
         routes.oneshot(request).await.unwrap()

@@ -3,7 +3,7 @@
 //! Owns: routes, what each answers in which words, and the bounds of a connection. Media comes
 //! from `live` and `playback`. In layers: `context`, `extract`, `request` and `error` know no
 //! handler; handlers (`api`, `media`, `metrics`, `page`) know no other handler; `router` knows
-//! them all; `server` accepts connections.
+//! them all, through the `door`, which says who may; `server` accepts connections.
 //!
 //! Invariants:
 //! 1. Every answer that is not a success is JSON, `{"error": {"code", "message"}}`, except where
@@ -16,7 +16,9 @@ mod api;
 mod archive_stats;
 mod byte_range;
 mod context;
+mod cookie;
 mod cors;
+mod door;
 mod driver_queue;
 mod error;
 mod extract;
@@ -31,6 +33,7 @@ mod peers;
 mod plan_cache;
 mod request;
 mod response;
+mod route_entry;
 mod router;
 mod server;
 pub(crate) mod settings;

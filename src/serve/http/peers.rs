@@ -40,9 +40,42 @@ pub(super) struct Peer {
     pub(super) closing: Stop,
     /// Where tasks live that outlast their request, such as WebSockets.
     pub(super) tasks: Supervisor,
-    /// Held for as long as the server waits for the connection to end.
+    pub(super) held: Arc<Held>,
+    /// Given when the client loses the right to what it has; then whatever runs for it ends.
+    pub(super) revoked: Option<Stop>,
+}
+
+/// What a connection holds until the last of its requests and sockets is over.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// For as long as the server waits for the connection to end.
     pub(super) _open: tokio::sync::mpsc::Sender<()>,
     pub(super) _place: ConnectionPlace,
+}
+
+impl Peer {
+    /// The same connection, for a request of somebody who may lose the right to it.
+    pub(super) fn until(&self, revoked: Stop) -> Self {
+        Self {
+            address: self.address,
+            secure: self.secure,
+            closing: self.closing.clone(),
+            tasks: self.tasks.clone(),
+            held: Arc::clone(&self.held),
+            revoked: Some(revoked),
+        }
+    }
+
+    /// Waits until whatever runs on the connection has to finish. Cancel safe.
+    pub(super) async fn closed(&self) {
+        match &self.revoked {
+            Some(revoked) => tokio::select! {
+                () = self.closing.cancelled() => {}
+                () = revoked.cancelled() => {}
+            },
+            None => self.closing.cancelled().await,
+        }
+    }
 }
 
 impl Default for ConnectionLimits {

@@ -1,60 +1,33 @@
-//! The table of routes.
+//! The table of routes, each with who may use it.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post, put};
+use axum::middleware::from_fn_with_state;
 
 use super::context::HttpContext;
+use super::door::{Access, Door, Object};
 use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
 use super::{api, cors, https_only, layer, metrics, origin, page, trust};
+use crate::access::Right;
+
+const LIVE: Access = Access::Viewer(Object::Stream(Right::Live));
+const PAST: Access = Access::Viewer(Object::Stream(Right::Past));
+const KEEP: Access = Access::Operator(Object::LookedUp);
 
 /// All routes with everything around them.
 pub(super) fn router(context: Arc<HttpContext>) -> Router {
     let (cors, settings) = (context.cors.clone(), context.http.clone());
-    let routes = Router::new()
-        .route("/", get(page::index))
-        .route("/timeline", get(page::index))
-        .route("/api/v1/streams", get(api::streams))
-        .route("/api/v1/health", get(api::health))
-        .route("/api/v1/storage", get(api::storage::storage))
-        .route("/api/v1/storage/shrink", post(api::storage::shrink))
-        .route("/api/v1/recordings/{stream}", get(api::recordings::listing))
-        .route("/api/v1/recordings/{stream}/activity", get(api::recordings::activity))
-        .route("/api/v1/recordings/{stream}/days", get(api::recordings::by_day))
-        .route("/api/v1/pins", get(api::note::pins).post(api::note::pin))
-        .route("/api/v1/pins/{id}", delete(api::note::unpin))
-        .route("/api/v1/marks", post(api::note::mark))
-        .route("/api/v1/exports", get(api::exports::list).post(api::exports::create))
-        .route("/api/v1/exports/{id}", get(api::exports::one).delete(api::exports::remove))
-        .route("/api/v1/exports/{id}/file", get(api::exports::file))
-        .route("/api/v1/system", get(api::system::system))
-        .route("/api/v1/inputs", get(api::system::inputs))
-        .route("/api/v1/rtsp/sessions", get(api::rtsp::sessions))
-        .route("/api/v1/rtsp/sessions/{id}", delete(api::rtsp::end_session))
-        .route("/api/v1/rtsp/failures", get(api::rtsp::failures))
-        .route("/api/v1/rtsp/failures/{id}", get(api::rtsp::transcript))
-        .route("/api/v1/devices", get(api::devices::devices))
-        .route("/api/v1/devices/{id}/controls", put(api::devices::set_controls))
-        .route("/api/v1/recovery", get(api::recovery::recovery))
-        .route("/api/v1/recovery/resume", post(api::recovery::resume))
-        .route("/live/{stream}/index.m3u8", get(live::multivariant))
-        .route("/live/{stream}/media.m3u8", get(live::media))
-        .route("/live/{stream}/iframes.m3u8", get(live::key_frames))
-        .route("/live/{stream}/dvr.m3u8", get(vod::window))
-        .route("/vod/{stream}/index.m3u8", get(vod::range))
-        .route("/live/{stream}/mjpeg", get(mjpeg::pictures))
-        .route("/live/{stream}/ws", get(live_ws::upgrade))
-        .route("/live/{stream}/{file}", get(live::file))
-        .route("/export/{file}", get(export::export))
-        .route("/clip/{file}", get(export::clip))
-        .route("/play/{stream}/ws", get(play_ws::upgrade))
-        .route("/snap/{file}", get(snapshot::picture))
-        .route("/sprites/{stream}/{file}", get(sprites::file))
-        .route("/metrics", get(metrics::text))
-        .route("/ca.pem", get(trust::authority))
-        .merge(administration())
+    let door = Door::new(Arc::clone(&context))
+        .get("/", Access::Public, page::index)
+        .get("/timeline", Access::Public, page::index)
+        .get("/metrics", Access::Metrics, metrics::text)
+        .get("/ca.pem", Access::Public, trust::authority);
+    let door = configuration(administration(streams(people(door))));
+    let (routes, table) = media(door).finish();
+    // Every listening address has the same table.
+    let _ = context.routes.set(table);
+    let routes = routes
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(context);
@@ -64,24 +37,87 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
     layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
 }
 
-/// What changes the box, for whoever sits at it.
-fn administration() -> Router<Arc<HttpContext>> {
-    Router::new()
-        .route("/api/v1/streams/try", post(api::try_camera::try_camera))
-        .route("/api/v1/config", get(api::config::status))
-        .route(
-            "/api/v1/config/settings",
-            get(api::config::settings).patch(api::config::patch_settings),
-        )
-        .route(
-            "/api/v1/config/streams/{name}",
-            get(api::config::stream)
-                .put(api::config::put_stream)
-                .patch(api::config::patch_stream)
-                .delete(api::config::remove_stream),
-        )
-        .route("/api/v1/config/check", post(api::config::check))
-        .route("/api/v1/config/history", get(api::config::history))
-        .route("/api/v1/config/restore", post(api::config::restore))
-        .route_layer(from_fn(trust::at_the_box))
+/// The claim, sessions, accounts.
+fn people(door: Door) -> Door {
+    door.get("/api/v1/claim", Access::Public, api::claim::state)
+        .post("/api/v1/claim", Access::Public, api::claim::claim)
+        .post("/api/v1/session", Access::Public, api::session::open)
+        .get("/api/v1/session", Access::Account, api::session::who)
+        .delete("/api/v1/session", Access::Account, api::session::close)
+        .put("/api/v1/session/password", Access::Account, api::session::change_password)
+        .get("/api/v1/accounts", Access::Admin, api::accounts::list)
+        .post("/api/v1/accounts", Access::Admin, api::accounts::create)
+        .get("/api/v1/accounts/{name}", Access::Admin, api::accounts::one)
+        .patch("/api/v1/accounts/{name}", Access::Admin, api::accounts::alter)
+        .delete("/api/v1/accounts/{name}", Access::Admin, api::accounts::remove)
+        .get("/api/v1/tokens", Access::Admin, api::tokens::list)
+        .post("/api/v1/tokens", Access::Admin, api::tokens::create)
+        .delete("/api/v1/tokens/{id}", Access::Admin, api::tokens::remove)
+}
+
+/// Streams, and what is recorded and kept of them.
+fn streams(door: Door) -> Door {
+    door.get("/api/v1/streams", Access::Viewer(Object::LookedUp), api::streams)
+        .get("/api/v1/recordings/{stream}", PAST, api::recordings::listing)
+        .get("/api/v1/recordings/{stream}/activity", PAST, api::recordings::activity)
+        .get("/api/v1/recordings/{stream}/days", PAST, api::recordings::by_day)
+        .get("/api/v1/pins", KEEP, api::note::pins)
+        .post("/api/v1/pins", KEEP, api::note::pin)
+        .delete("/api/v1/pins/{id}", KEEP, api::note::unpin)
+        .post("/api/v1/marks", KEEP, api::note::mark)
+        .get("/api/v1/exports", KEEP, api::exports::list)
+        .post("/api/v1/exports", KEEP, api::exports::create)
+        .get("/api/v1/exports/{id}", KEEP, api::exports::one)
+        .delete("/api/v1/exports/{id}", KEEP, api::exports::remove)
+        .get("/api/v1/exports/{id}/file", KEEP, api::exports::file)
+}
+
+/// The box itself.
+fn administration(door: Door) -> Door {
+    door.get("/api/v1/health", Access::Public, api::health)
+        .get("/api/v1/routes", Access::Admin, api::routes::table)
+        .get("/api/v1/storage", Access::Admin, api::storage::storage)
+        .post("/api/v1/storage/shrink", Access::Admin, api::storage::shrink)
+        .get("/api/v1/system", Access::Admin, api::system::system)
+        .get("/api/v1/inputs", Access::Admin, api::system::inputs)
+        .get("/api/v1/rtsp/sessions", Access::Admin, api::rtsp::sessions)
+        .delete("/api/v1/rtsp/sessions/{id}", Access::Admin, api::rtsp::end_session)
+        .get("/api/v1/rtsp/failures", Access::Admin, api::rtsp::failures)
+        .get("/api/v1/rtsp/failures/{id}", Access::Admin, api::rtsp::transcript)
+        .get("/api/v1/devices", Access::Admin, api::devices::devices)
+        .put("/api/v1/devices/{id}/controls", Access::Admin, api::devices::set_controls)
+        .get("/api/v1/recovery", Access::Admin, api::recovery::recovery)
+        .post("/api/v1/recovery/resume", Access::Admin, api::recovery::resume)
+}
+
+/// The configuration.
+fn configuration(door: Door) -> Door {
+    door.post("/api/v1/streams/try", Access::Admin, api::try_camera::try_camera)
+        .get("/api/v1/config", Access::Admin, api::config::status)
+        .get("/api/v1/config/settings", Access::Admin, api::config::settings)
+        .patch("/api/v1/config/settings", Access::Admin, api::config::patch_settings)
+        .get("/api/v1/config/streams/{name}", Access::Admin, api::config::stream)
+        .put("/api/v1/config/streams/{name}", Access::Admin, api::config::put_stream)
+        .patch("/api/v1/config/streams/{name}", Access::Admin, api::config::patch_stream)
+        .delete("/api/v1/config/streams/{name}", Access::Admin, api::config::remove_stream)
+        .post("/api/v1/config/check", Access::Admin, api::config::check)
+        .get("/api/v1/config/history", Access::Admin, api::config::history)
+        .post("/api/v1/config/restore", Access::Admin, api::config::restore)
+}
+
+/// Pictures and sound, live and of the past.
+fn media(door: Door) -> Door {
+    door.get("/live/{stream}/index.m3u8", LIVE, live::multivariant)
+        .get("/live/{stream}/media.m3u8", LIVE, live::media)
+        .get("/live/{stream}/iframes.m3u8", LIVE, live::key_frames)
+        .get("/live/{stream}/dvr.m3u8", PAST, vod::window)
+        .get("/vod/{stream}/index.m3u8", PAST, vod::range)
+        .get("/live/{stream}/mjpeg", LIVE, mjpeg::pictures)
+        .get("/live/{stream}/ws", LIVE, live_ws::upgrade)
+        .get("/live/{stream}/{file}", Access::Viewer(Object::LookedUp), live::file)
+        .get("/export/{file}", Access::Operator(Object::File(Right::Past)), export::export)
+        .get("/clip/{file}", KEEP, export::clip)
+        .get("/play/{stream}/ws", PAST, play_ws::upgrade)
+        .get("/snap/{file}", Access::Viewer(Object::LookedUp), snapshot::picture)
+        .get("/sprites/{stream}/{file}", PAST, sprites::file)
 }

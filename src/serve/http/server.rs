@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 
 use super::context::HttpContext;
 use super::http2;
-use super::peers::{ConnectionLimits, Peer};
+use super::peers::{ConnectionLimits, Held, Peer};
 use super::router;
 use super::stall::Stalling;
 use crate::base::Stop;
@@ -143,8 +143,8 @@ impl Server {
             secure: self.tls.is_some(),
             closing: self.closing.clone(),
             tasks: self.connections.clone(),
-            _open: self.open.clone(),
-            _place: place,
+            held: Arc::new(Held { _open: self.open.clone(), _place: place }),
+            revoked: None,
         });
         self.connections.spawn("http", serve(socket, peer, self.router.clone(), self.tls.clone()));
     }

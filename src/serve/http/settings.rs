@@ -26,9 +26,9 @@ pub struct ExternalUrl {
 /// Whom HTTP lets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever reaches an address: nothing else was chosen.
+    /// Whoever has an account; on a box without one nobody.
     #[default]
-    Unguarded,
+    Accounts,
     /// This computer, on purpose: every server listens on loopback alone.
     OpenOnLoopback,
 }
@@ -50,6 +50,8 @@ pub struct Config {
     pub external_url: Option<ExternalUrl>,
     /// Origins whose pages may show the page in a frame.
     pub frame_ancestors: Vec<String>,
+    /// Who may read the metrics without an account.
+    pub metrics_allow: Vec<Network>,
 }
 
 impl Default for Config {
@@ -62,6 +64,7 @@ impl Default for Config {
             trusted_proxies: Network::loopback().to_vec(),
             external_url: None,
             frame_ancestors: Vec::new(),
+            metrics_allow: Vec::new(),
         }
     }
 }

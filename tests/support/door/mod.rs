@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use holdfast::access::AccessControl;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SharedClock, SystemClock};
@@ -116,11 +117,15 @@ impl TestBox {
             rtsp: SessionRegistry::default(),
             tls: Tls::new(disk.path().join("tls"), Arc::clone(&clock)),
             config: ConfigDesk::new().0,
+            access: Arc::new(
+                AccessControl::open(&disk.path().join("state"), Arc::clone(&clock)).unwrap(),
+            ),
         }));
         services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
         services.rtsp_port.store(8554, Relaxed);
         let hosts = vec!["box.test".to_owned(), "box.t".to_owned()];
-        services.http.change(http::Config { hosts, ..http::Config::default() });
+        let access = http::Access::OpenOnLoopback;
+        services.http.change(http::Config { access, hosts, ..http::Config::default() });
         let http = Arc::new(HttpContext::new(services));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();

@@ -26,6 +26,9 @@ pub struct Daemon {
     pub https_port: u16,
     /// Whether it says everything it can.
     pub verbose: bool,
+    /// Whether it begins unclaimed, as a box does; most tests are about something else, and open
+    /// to this computer.
+    pub claimable: bool,
 }
 
 impl Daemon {
@@ -42,6 +45,7 @@ impl Daemon {
             http_port,
             https_port,
             verbose: false,
+            claimable: false,
         };
         daemon.configure(ring_size, streams);
         daemon
@@ -57,12 +61,13 @@ impl Daemon {
     /// Writes the configuration anew; a running daemon reads it at [`Daemon::reload`].
     pub fn configure(&self, ring_size: &str, streams: &str) {
         let text = format!(
-            "data_dir = \"{data}\"\n\
+            "data_dir = \"{data}\"\n{claim}\n\
              [ring]\nsize = \"{ring_size}\"\n\
              [rtsp]\nlisten = [\"127.0.0.1:{rtsp}\"]\nlisten_tls = [\"127.0.0.1:{rtsps}\"]\n\
              [http]\nlisten = [\"127.0.0.1:{http}\"]\nlisten_tls = [\"127.0.0.1:{https}\"]\n\
              {streams}\n",
             data = self.data_dir().display(),
+            claim = if self.claimable { "" } else { "claim = \"loopback\"" },
             rtsp = self.rtsp_port,
             rtsps = self.rtsps_port,
             http = self.http_port,

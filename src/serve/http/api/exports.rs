@@ -17,9 +17,12 @@ use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Right;
 use crate::base::name::StreamName;
 use crate::playback::export_jobs::{ExportJobRequest, JobError, JobView};
 use crate::serve::http::byte_range;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Caller, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
@@ -45,8 +48,9 @@ struct Exports {
 }
 
 /// `GET /api/v1/exports`: the oldest first.
-pub(crate) async fn list(State(context): At) -> impl IntoResponse {
-    let exports = context.export_jobs.list().into_iter().map(told).collect();
+pub(crate) async fn list(State(context): At, caller: Caller) -> impl IntoResponse {
+    let jobs = context.export_jobs.list().into_iter();
+    let exports = jobs.filter(|job| may(&caller, job)).map(told).collect();
     (NO_STORE, Json(Exports { exports }))
 }
 
@@ -54,9 +58,13 @@ pub(crate) async fn list(State(context): At) -> impl IntoResponse {
 /// 507 when there is no room for it. Without `end` it is now.
 pub(crate) async fn create(
     State(context): At,
+    caller: Caller,
     body: Result<Json<ExportRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let asked = json_body(body)?;
+    for stream in &asked.streams {
+        caller.check(Right::Past, stream)?;
+    }
     let streams = asked.streams.iter().map(|name| known_stream(&context, name));
     let wish = ExportJobRequest {
         streams: streams.collect::<Result<_, _>>()?,
@@ -75,25 +83,31 @@ pub(crate) async fn create(
 }
 
 /// `GET /api/v1/exports/{id}`.
-pub(crate) async fn one(State(context): At, id: Id) -> Result<Response, ApiError> {
-    let job = context.export_jobs.get(&name(id)?)?;
+pub(crate) async fn one(State(context): At, caller: Caller, id: Id) -> Result<Response, ApiError> {
+    let job = found(&context, &caller, id)?;
     Ok((NO_STORE, Json(told(job))).into_response())
 }
 
 /// `DELETE /api/v1/exports/{id}`: 204; ends it, or removes its file.
-pub(crate) async fn remove(State(context): At, id: Id) -> Result<Response, ApiError> {
-    context.export_jobs.remove(&name(id)?).await?;
+pub(crate) async fn remove(
+    State(context): At,
+    caller: Caller,
+    id: Id,
+) -> Result<Response, ApiError> {
+    let job = found(&context, &caller, id)?;
+    context.export_jobs.remove(&job.id).await?;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }
 
 /// `GET /api/v1/exports/{id}/file`: the archive, also in ranges; it never changes.
 pub(crate) async fn file(
     State(context): At,
+    caller: Caller,
     id: Id,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = name(id)?;
-    let job = context.export_jobs.get(&id)?;
+    let job = found(&context, &caller, id)?;
+    let id = job.id.clone();
     let (file, bytes) = context.export_jobs.file(&id).await?;
     let tag = format!("\"{id}\"");
     let mut answer =
@@ -138,8 +152,15 @@ fn pieces(
 
 type Id = Result<Path<String>, PathRejection>;
 
-fn name(id: Id) -> Result<String, ApiError> {
-    id.map(|Path(id)| id).map_err(|_| JobError::Unknown.into())
+/// The job of this id, if the caller may have all its streams.
+fn found(context: &HttpContext, caller: &Caller, id: Id) -> Result<JobView, ApiError> {
+    let job = id.map_err(|_| JobError::Unknown).and_then(|Path(id)| context.export_jobs.get(&id));
+    let job = job.map_err(|error| caller.unknown(error))?;
+    if may(caller, &job) { Ok(job) } else { Err(forbidden()) }
+}
+
+fn may(caller: &Caller, job: &JobView) -> bool {
+    job.streams.iter().all(|stream| caller.may(Right::Past, stream.as_str()))
 }
 
 /// The job with its reason as a sentence.

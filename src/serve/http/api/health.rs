@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::access::ClaimStatus;
 use crate::base::time::{Trust, WallTime};
 use crate::board::{BoardDisk, MachineReport, Reserve};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
@@ -45,6 +46,12 @@ pub(super) struct HealthReport {
     tasks: Vec<TaskReport>,
 }
 
+/// The answer for strangers.
+#[derive(Debug, Serialize)]
+pub(super) struct HealthWord {
+    status: Status,
+}
+
 impl HealthReport {
     /// Looks at everything.
     pub(super) fn new(context: &HttpContext) -> Self {
@@ -55,7 +62,7 @@ impl HealthReport {
             clock(context),
             board(&context.machine.report()),
             running(&tasks),
-            access(context.http.now().access),
+            access(context),
         ];
         checks.extend(park(context));
         checks.extend(reverted(context));
@@ -71,6 +78,11 @@ impl HealthReport {
             checks,
             tasks,
         }
+    }
+
+    /// The verdict alone.
+    pub(super) fn word(&self) -> HealthWord {
+        HealthWord { status: self.status }
     }
 
     /// Whether something that must never stop has stopped.
@@ -198,13 +210,23 @@ fn is_worn(disk: &BoardDisk) -> bool {
     used_up || disk.reserve == Some(Reserve::Urgent)
 }
 
-/// Whom HTTP lets in.
-fn access(access: Access) -> Check {
-    let message = match access {
-        Access::OpenOnLoopback => "Open to this computer only (claim = \"loopback\").",
-        Access::Unguarded => "HTTP has no accounts: anyone who can reach the address is let in.",
+/// Whom the box lets in.
+fn access(context: &HttpContext) -> Check {
+    let (status, message) = match (context.http.now().access, context.access.claim_status()) {
+        (Access::OpenOnLoopback, _) => {
+            (Status::Ok, "Open to this computer only (claim = \"loopback\").")
+        }
+        (Access::Accounts, ClaimStatus::Claimed) => (Status::Ok, "Claimed: people sign in."),
+        (Access::Accounts, ClaimStatus::Unclaimed | ClaimStatus::Locked(_)) => (
+            Status::Ok,
+            "Not claimed yet: nobody is let in. `holdfast claim-code` prints the code.",
+        ),
+        (Access::Accounts, ClaimStatus::Damaged) => (
+            Status::Degraded,
+            "The accounts cannot be read, so nobody is let in. `holdfast account reset` begins anew.",
+        ),
     };
-    Check { name: "access".to_owned(), status: Status::Ok, message: message.to_owned() }
+    Check { name: "access".to_owned(), status, message: message.to_owned() }
 }
 
 /// Whether recording is off because the board was booted again and again.

@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Right;
 use crate::dvr::{NewPin, PinError, PinView};
+use crate::serve::http::door::{Caller, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
@@ -44,16 +46,20 @@ struct Pins {
 }
 
 /// `GET /api/v1/pins`.
-pub(crate) async fn pins(State(context): At) -> impl IntoResponse {
-    (NO_STORE, Json(Pins { pins: context.dvr.pins() }))
+pub(crate) async fn pins(State(context): At, caller: Caller) -> impl IntoResponse {
+    let mut pins = context.dvr.pins();
+    pins.retain(|pin| caller.may(Right::Past, pin.stream.as_str()));
+    (NO_STORE, Json(Pins { pins }))
 }
 
 /// `POST /api/v1/pins`: 201 with the range, 409 when too much would be protected.
 pub(crate) async fn pin(
     State(context): At,
+    caller: Caller,
     body: Result<Json<PinRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let asked = json_body(body)?;
+    caller.check(Right::Past, &asked.stream)?;
     let wish = NewPin {
         stream: known_stream(&context, &asked.stream)?,
         from: date(&asked.start, "start")?,
@@ -69,10 +75,14 @@ pub(crate) async fn pin(
 /// `DELETE /api/v1/pins/{id}`: 204.
 pub(crate) async fn unpin(
     State(context): At,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let id = id.ok().filter(|id| id.len() == 16);
-    let id = id.and_then(|id| u64::from_str_radix(&id, 16).ok()).ok_or(PinError::Unknown)?;
+    let known =
+        id.ok().and_then(|Path(id)| context.dvr.pins().into_iter().find(|pin| pin.id == id));
+    let pin = known.ok_or_else(|| caller.unknown(PinError::Unknown))?;
+    caller.check(Right::Past, pin.stream.as_str())?;
+    let id = u64::from_str_radix(&pin.id, 16).map_err(|_| PinError::Unknown)?;
     context.dvr.unpin(id).await?;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }
@@ -80,9 +90,16 @@ pub(crate) async fn unpin(
 /// `POST /api/v1/marks`: 201 with the mark. Without `at` it is now, without `stream` of all.
 pub(crate) async fn mark(
     State(context): At,
+    caller: Caller,
     body: Result<Json<MarkRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let asked = json_body(body)?;
+    match &asked.stream {
+        Some(stream) => caller.check(Right::Live, stream)?,
+        // A mark of all streams is for those who see all.
+        None if caller.sees_all() => {}
+        None => return Err(forbidden()),
+    }
     let stream = asked.stream.map(|name| known_stream(&context, &name)).transpose()?;
     let at = asked.at.map(|text| date(&text, "at")).transpose()?;
     let made =

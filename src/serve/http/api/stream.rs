@@ -50,6 +50,11 @@ pub(super) struct DisabledReport {
 }
 
 impl DisabledReport {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
     /// All of them.
     pub(super) fn all(labels: &Labels) -> Vec<Self> {
         let labels = labels.all();

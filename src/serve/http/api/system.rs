@@ -1,8 +1,8 @@
 //! `/api/v1/system`: which box this is, and how its board does; `/api/v1/inputs`: what hangs on its
 //! lines.
 //!
-//! Owns: the shape of the answer. What the board does not tell is null. No serial numbers:
-//! there are no accounts yet, and a box is named by its device key.
+//! Owns: the shape of the answer. What the board does not tell is null. No serial numbers: makers
+//! print them on boxes as a first password, and a box is named by its device key.
 
 use axum::Json;
 use axum::extract::State;

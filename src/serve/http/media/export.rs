@@ -18,10 +18,12 @@ use tracing::debug;
 
 use query::Seconds;
 
+use crate::access::Right;
 use crate::dvr::PinView;
 use crate::playback::export::{ExportError, ExportPlan, ExportRequest, LastPicture};
 use crate::serve::http::byte_range::{self, ByteRange};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::Caller;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::error::sentence;
 use crate::serve::http::extract::{At, FileName, known_stream};
@@ -53,6 +55,7 @@ pub(crate) async fn export(
 /// `GET /clip/{id}.mp4?start=&end=`.
 pub(crate) async fn clip(
     State(context): At,
+    caller: Caller,
     FileName(file): FileName,
     uri: Uri,
     request: HeaderMap,
@@ -60,8 +63,9 @@ pub(crate) async fn clip(
     let id = file.strip_suffix(".mp4").ok_or_else(ApiError::not_found)?;
     let pin = context.dvr.pins().into_iter().find(|pin| pin.id == id).ok_or_else(|| {
         let message = "No clip has this id. GET /api/v1/pins lists the protected ranges.";
-        ApiError::new(StatusCode::NOT_FOUND, "clip_unknown", message)
+        caller.unknown(ApiError::new(StatusCode::NOT_FOUND, "clip_unknown", message))
     })?;
+    caller.check(Right::Past, pin.stream.as_str())?;
     let seconds = Seconds::read(uri.query().unwrap_or_default());
     let wish = clip_wish(&context, pin, seconds).await?;
     answer(&context, &uri, &request, wish).await

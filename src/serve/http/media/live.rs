@@ -10,12 +10,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::access::Right;
 use crate::base::name::StreamName;
 use crate::live::StreamOutputs;
 use crate::live::hls::{Directives, Hls, HlsError};
 use crate::playback::hls::{StoredSegment, init_by_fingerprint, init_of_lap};
 use crate::serve::http::byte_range;
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::Caller;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, FileName, Named, StreamPath};
 use crate::serve::http::origin::Reached;
@@ -158,6 +160,19 @@ enum MediaFile {
 }
 
 impl MediaFile {
+    /// What it takes to have it. An init section holds no picture, and the live list names those
+    /// of the lap that it is recorded in.
+    fn right(&self) -> Right {
+        match self {
+            Self::Stored(_) | Self::StoredKey(_) | Self::PastInit(_) => Right::Past,
+            Self::HeldInit(_)
+            | Self::Held(_)
+            | Self::HeldPart(..)
+            | Self::HeldKey(_)
+            | Self::StoredInit(_) => Right::Live,
+        }
+    }
+
     fn parse(name: &str) -> Option<Self> {
         if let Some(name) = name.strip_suffix(".mp4") {
             return match (name.strip_prefix("init-"), name.strip_prefix('p')) {
@@ -206,9 +221,11 @@ pub(crate) async fn file(
     StreamPath(stream): StreamPath,
     FileName(name): FileName,
     Extension(reached): Extension<Reached>,
+    caller: Caller,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let asked = MediaFile::parse(&name).ok_or_else(ApiError::not_found)?;
+    caller.check(asked.right(), &stream)?;
     let unknown = || ApiError::stream_unknown(&stream);
     let named = StreamName::parse(&stream).map_err(|_| unknown())?;
     let footage = context.dvr.footage(&named);

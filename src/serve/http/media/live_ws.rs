@@ -130,7 +130,7 @@ impl LiveSocket {
     async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
-            () = self.peer.closing.cancelled() => Event::Closing,
+            () = self.peer.closed() => Event::Closing,
             heard = self.socket.recv() => Event::Heard(heard),
             changed = self.state.changed() => {
                 if changed.is_ok() { Event::State } else { Event::Closing }

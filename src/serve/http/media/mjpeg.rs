@@ -59,7 +59,7 @@ impl Show {
     async fn next(&mut self) -> Option<Bytes> {
         let picture = tokio::select! {
             biased;
-            () = self.peer.closing.cancelled() => return None,
+            () = self.peer.closed() => return None,
             picture = self.watcher.next() => picture?,
         };
         let first = !std::mem::replace(&mut self.begun, true);

@@ -222,7 +222,7 @@ impl PlaySocket {
         };
         tokio::select! {
             biased;
-            () = self.peer.closing.cancelled() => Event::Closing,
+            () = self.peer.closed() => Event::Closing,
             heard = self.socket.recv() => Event::Heard(heard),
             _ = self.ticks.tick() => Event::Tick,
             shown = shown => Event::Playback(shown),

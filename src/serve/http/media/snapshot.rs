@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::access::Right;
 use crate::base::fault::chain;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
@@ -18,6 +19,7 @@ use crate::encode::still::StillError;
 use crate::live::thumbnail::ThumbnailError;
 use crate::playback::pictures::PastError;
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::Caller;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::error::sentence;
 use crate::serve::http::extract::{At, FileName};
@@ -50,6 +52,7 @@ struct Shown {
 /// `GET /snap/<stream>.jpg`.
 pub(crate) async fn picture(
     State(context): At,
+    caller: Caller,
     FileName(file): FileName,
     RawQuery(query): RawQuery,
     request: HeaderMap,
@@ -59,7 +62,10 @@ pub(crate) async fn picture(
     let query = Query::parse(query.as_deref()).only(&["at", "width"], &[("t", "at")]);
     let query = query.map_err(refused)?;
     let width = picture_width(query.get("width")).map_err(refused)?;
-    let shown = match query.date("at").map_err(refused)? {
+    let at = query.date("at").map_err(refused)?;
+    let right = if at.is_some() { Right::Past } else { Right::Live };
+    caller.check(right, name).map_err(refused)?;
+    let shown = match at {
         None => live(&context, name, width).await.map_err(refused)?,
         Some(at) => past(&context, name, end_of_milli(at), width).await?,
     };

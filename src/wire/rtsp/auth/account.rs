@@ -16,8 +16,6 @@ const PASSWORD_LETTERS: usize = 22;
 /// Random bytes that a password is made of. Some are left aside; that so many are, that too few
 /// remain, happens once in 10^24 times.
 pub const PASSWORD_SEED_BYTES: usize = 64;
-/// Longest name of an account.
-const NAME_BYTES_MAX: usize = 32;
 
 /// What an account may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +112,6 @@ impl Credential {
     }
 }
 
-/// Whether `name` can be an account's: 1 to 32 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, which
-/// no URL and no header quotes.
-#[must_use]
-pub fn is_account_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +143,5 @@ mod tests {
         assert_eq!(made.ha1, Algorithm::Md5.ha1("nvr", REALM, &made.password));
         assert_eq!(made.ha1_sha256.reveal().len(), Algorithm::Sha256.digits());
         assert!(!format!("{made:?}").contains(made.password.reveal()));
-    }
-
-    #[test]
-    fn names_need_no_quoting() {
-        assert!(is_account_name("nvr") && is_account_name("Synology-2.office_1"));
-        for name in ["", "a b", "a:b", "a\"b", "ü", &"x".repeat(33)] {
-            assert!(!is_account_name(name), "{name}");
-        }
     }
 }

@@ -27,9 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 
-pub use account::{
-    Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope, is_account_name,
-};
+pub use crate::access::is_account_name;
+pub use account::{Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope};
 pub(super) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
@@ -46,8 +45,10 @@ pub const REALM: &str = "holdfast";
 pub enum Access {
     /// Whoever comes, for tests.
     Everybody,
-    /// Whoever comes from loopback.
+    /// Whoever comes from loopback: the box is open to it.
     ThisComputer,
+    /// Nobody: there is no account.
+    Nobody,
     /// These accounts.
     Accounts(Accounts),
 }
@@ -62,18 +63,27 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// These accounts; without any, this computer only.
+    /// These accounts; without any, nobody.
     #[must_use]
     pub fn new(accounts: Accounts, basic: bool) -> Self {
         let none = accounts.is_empty();
-        let access = if none { Access::ThisComputer } else { Access::Accounts(accounts) };
+        let access = if none { Access::Nobody } else { Access::Accounts(accounts) };
         Self { access, basic }
+    }
+
+    /// The same, with this computer in the place of nobody.
+    #[must_use]
+    pub fn or_this_computer(self) -> Self {
+        match self.access {
+            Access::Nobody => Self { access: Access::ThisComputer, ..self },
+            _ => self,
+        }
     }
 
     fn account(&self, username: &str) -> Option<&Account> {
         match &self.access {
             Access::Accounts(accounts) => accounts.get(username),
-            Access::Everybody | Access::ThisComputer => None,
+            Access::Everybody | Access::ThisComputer | Access::Nobody => None,
         }
     }
 
@@ -84,7 +94,7 @@ impl Rules {
             (Access::Accounts(accounts), Algorithm::Sha256) => {
                 accounts.values().all(|account| account.ha1_sha256.is_some())
             }
-            (Access::Everybody | Access::ThisComputer, Algorithm::Sha256) => false,
+            (_, Algorithm::Sha256) => false,
         }
     }
 }
@@ -129,7 +139,7 @@ impl Authorizer {
         match self.rules().access {
             Access::Everybody => false,
             Access::ThisComputer => !peer.is_loopback(),
-            Access::Accounts(_) => true,
+            Access::Accounts(_) | Access::Nobody => true,
         }
     }
 

@@ -145,6 +145,9 @@ impl AuthState {
             Access::ThisComputer => {
                 return forbidden("there is no account, so only this computer may connect");
             }
+            Access::Nobody => {
+                return forbidden("there is no account yet: holdfast account new makes one");
+            }
             Access::Accounts(_) => {}
         }
         let shown = asking.authorization.and_then(header::read);

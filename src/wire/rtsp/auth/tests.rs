@@ -349,6 +349,8 @@ fn who_lost_a_right_is_no_longer_let() {
         "came in before there were accounts"
     );
     authorizer.change(Rules::new(Accounts::new(), false));
+    assert!(!authorizer.still_lets(None, Right::Read, "gate"), "nobody is let in");
+    authorizer.change(Rules::new(Accounts::new(), false).or_this_computer());
     assert!(!authorizer.still_lets(Some("cam"), Right::Read, "gate"));
     assert!(authorizer.still_lets(None, Right::Read, "gate"));
 }

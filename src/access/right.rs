@@ -1,0 +1,10 @@
+//! What a right is on.
+
+/// What somebody wants to see of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// What happens now.
+    Live,
+    /// What was recorded.
+    Past,
+}

@@ -1,0 +1,40 @@
+//! Accounts, sessions and the claim.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Accounts of people; a further one is refused.
+pub const PEOPLE_MAX: usize = 64;
+/// API tokens; a further one is refused.
+pub const API_TOKENS_MAX: usize = 64;
+/// Bytes of a token's label.
+pub const TOKEN_LABEL_BYTES_MAX: usize = 64;
+/// Streams that one account may be limited to.
+pub const ACCOUNT_STREAMS_MAX: usize = super::STREAMS_MAX;
+/// Bytes of the accounts' file; a larger one counts as damaged.
+pub const ACCOUNTS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Characters of a password.
+pub const PASSWORD_CHARACTERS: RangeInclusive<usize> = 12..=128;
+/// Memory of one password hash, in KiB.
+pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
+/// Passwords that wait to be hashed, the one being hashed included; a further one is answered 429.
+pub const PASSWORDS_IN_LINE_MAX: usize = 4;
+
+/// A session ends after so long without a request and without an open socket.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
+/// A session ends after so long in any case.
+pub const SESSION_LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Sessions of one account; the one that was idle longest ends for a further one.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
+/// Sessions in all; as above.
+pub const WEB_SESSIONS_MAX: usize = 64;
+/// Cookies of a session's name that are looked at in one request: two boxes behind one host name
+/// share their cookies.
+pub const SESSION_COOKIES_MAX: usize = 4;
+/// How often ended sessions, and changes of the accounts' file, are looked for.
+pub const ACCESS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Wrong claim codes before the claim is locked.
+pub const CLAIM_WRONG_MAX: u32 = 5;
+/// How long the claim is locked then.
+pub const CLAIM_LOCK_TIME: Duration = Duration::from_secs(900);

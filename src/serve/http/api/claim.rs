@@ -1,0 +1,69 @@
+//! `/api/v1/claim`: how a new box gets its first account.
+
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+
+use super::access::blocking;
+use super::session::with_session;
+use crate::access::{AccessError, ClaimError, ClaimStatus};
+use crate::base::secret::Secret;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::extract::At;
+use crate::serve::http::origin::Reached;
+use crate::serve::http::request::json_body;
+use crate::serve::http::response::NO_STORE;
+use crate::serve::http::settings::Access;
+
+#[derive(Serialize)]
+struct ClaimReport {
+    state: &'static str,
+    /// Seconds until a code is looked at again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClaimRequest {
+    code: String,
+    name: String,
+    password: Secret,
+}
+
+/// `GET /api/v1/claim`.
+pub(crate) async fn state(State(context): At) -> Response {
+    let (state, retry_after) = match (context.http.now().access, context.access.claim_status()) {
+        (Access::OpenOnLoopback, _) => ("open", None),
+        (Access::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
+        (Access::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
+        // Whoever cannot be read may be there: nobody claims such a box.
+        (Access::Accounts, ClaimStatus::Claimed | ClaimStatus::Damaged) => ("claimed", None),
+    };
+    (NO_STORE, Json(ClaimReport { state, retry_after })).into_response()
+}
+
+/// `POST /api/v1/claim`: 201 and a session of the first account; 403 for a wrong code, 409 when
+/// somebody was first, 422 for a name or a password that is refused, 429 after five wrong codes.
+pub(crate) async fn claim(
+    State(context): At,
+    Extension(reached): Extension<Reached>,
+    body: Result<Json<ClaimRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let ClaimRequest { code, name, password } = json_body(body)?;
+    if context.http.now().access == Access::OpenOnLoopback {
+        return Err(AccessError::from(ClaimError::Open).into());
+    }
+    let secure = reached.secure;
+    let key = blocking(&context, move |access| {
+        access.claim(&code, &name, &password)?;
+        access.open_session(&name, secure)
+    });
+    let key = key.await?;
+    let mut response = with_session(&context, &reached, &key)?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}

@@ -1,0 +1,308 @@
+//! The door: the only way to a route, which says who may use it.
+//!
+//! Owns: the order of checks before a handler runs: is the box claimed, who asks, may they do such
+//! things, may they with this stream, does their own page ask. Which stream a pin or an export is
+//! of, only its handler can say: it asks [`Caller`].
+
+mod caller;
+mod revoked;
+
+use std::sync::Arc;
+
+use axum::RequestExt;
+use axum::Router;
+use axum::extract::{RawPathParams, Request, State};
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+
+pub(super) use caller::Caller;
+
+use self::caller::{Evidence, evidence};
+use super::context::HttpContext;
+use super::error::ApiError;
+use super::layer;
+use super::origin::Reached;
+use super::peers::Peer;
+use super::route_entry::RouteEntry;
+use super::settings::Access as Openness;
+use crate::access::{ClaimStatus, Identity, Proof, Right, Role};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, on a box without accounts too.
+    Public,
+    /// Whoever has an account.
+    Account,
+    /// Whoever may watch the object.
+    Viewer(Object),
+    /// Operators, with an object that they may watch.
+    Operator(Object),
+    /// Administrators.
+    Admin,
+    /// Administrators, and whoever else may read the metrics.
+    Metrics,
+}
+
+/// What a route is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    /// The stream that the path names as `{stream}`.
+    Stream(Right),
+    /// The stream that the path names as `{file}`, up to its ending.
+    File(Right),
+    /// What the handler looks up, or lists: it asks the caller for each.
+    LookedUp,
+}
+
+/// Collects routes; each with its access.
+pub(super) struct Door {
+    context: Arc<HttpContext>,
+    router: Router<Arc<HttpContext>>,
+    table: Vec<RouteEntry>,
+}
+
+impl Door {
+    /// A door without routes.
+    pub(super) fn new(context: Arc<HttpContext>) -> Self {
+        Self { context, router: Router::new(), table: Vec::new() }
+    }
+
+    /// Adds `GET path` (and HEAD).
+    pub(super) fn get<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.route(MethodFilter::GET, "GET", path, access, handler)
+    }
+
+    /// Adds `POST path`.
+    pub(super) fn post<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.route(MethodFilter::POST, "POST", path, access, handler)
+    }
+
+    /// Adds `PUT path`.
+    pub(super) fn put<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.route(MethodFilter::PUT, "PUT", path, access, handler)
+    }
+
+    /// Adds `PATCH path`.
+    pub(super) fn patch<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.route(MethodFilter::PATCH, "PATCH", path, access, handler)
+    }
+
+    /// Adds `DELETE path`.
+    pub(super) fn delete<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.route(MethodFilter::DELETE, "DELETE", path, access, handler)
+    }
+
+    fn route<H, T>(
+        mut self,
+        filter: MethodFilter,
+        method: &'static str,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        let guard = Guard { access, context: Arc::clone(&self.context) };
+        let methods = on(filter, handler)
+            .route_layer(from_fn(layer::bounded))
+            .route_layer(from_fn_with_state(guard, guarded));
+        self.router = self.router.route(path, methods);
+        let (access, object) = access.words();
+        self.table.push(RouteEntry { method, path, access, object });
+        self
+    }
+
+    /// The routes, and the table of them.
+    pub(super) fn finish(self) -> (Router<Arc<HttpContext>>, Vec<RouteEntry>) {
+        (self.router, self.table)
+    }
+}
+
+impl Access {
+    /// The class and its object, as the table of routes has them.
+    fn words(self) -> (&'static str, Option<&'static str>) {
+        let object = |object| match object {
+            Object::Stream(Right::Live) | Object::File(Right::Live) => "live",
+            Object::Stream(Right::Past) | Object::File(Right::Past) => "past",
+            Object::LookedUp => "each",
+        };
+        match self {
+            Self::Public => ("public", None),
+            Self::Account => ("account", None),
+            Self::Viewer(of) => ("viewer", Some(object(of))),
+            Self::Operator(of) => ("operator", Some(object(of))),
+            Self::Admin => ("admin", None),
+            Self::Metrics => ("metrics", None),
+        }
+    }
+
+    fn role(self) -> Option<Role> {
+        match self {
+            Self::Public => None,
+            Self::Account | Self::Viewer(_) => Some(Role::Viewer),
+            Self::Operator(_) => Some(Role::Operator),
+            Self::Admin | Self::Metrics => Some(Role::Admin),
+        }
+    }
+
+    fn object(self) -> Option<Object> {
+        match self {
+            Self::Viewer(object) | Self::Operator(object) => Some(object),
+            Self::Public | Self::Account | Self::Admin | Self::Metrics => None,
+        }
+    }
+}
+
+/// What stands before one handler.
+#[derive(Clone, Debug)]
+struct Guard {
+    access: Access,
+    context: Arc<HttpContext>,
+}
+
+/// Lets a request through to its handler, or says what it lacks.
+async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let caller = match guard.admit(&mut request).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    let ended = caller.ended();
+    if let (Some(ended), Some(peer)) = (&ended, request.extensions().get::<Arc<Peer>>()) {
+        let peer = peer.until(ended.clone());
+        request.extensions_mut().insert(Arc::new(peer));
+    }
+    let held = caller.clone();
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    match ended {
+        Some(ended) => response.map(|body| revoked::body(body, ended, held)),
+        None => response,
+    }
+}
+
+impl Guard {
+    /// Who asks, if they may.
+    async fn admit(&self, request: &mut Request) -> Result<Caller, ApiError> {
+        let context = &self.context;
+        let open = (context.http.now().access == Openness::OpenOnLoopback)
+            .then(|| Identity::unlimited(Proof::Open));
+        let Some(role) = self.access.role() else {
+            let shown = evidence(context, request).ok();
+            let identity = shown.and_then(|evidence| evidence.identity).or(open);
+            return Ok(Caller::new(context, identity));
+        };
+        if self.access == Access::Metrics && self.is_collector(request) {
+            return Ok(Caller::new(context, Some(Identity::unlimited(Proof::Open))));
+        }
+        let Evidence { identity, cookie } = evidence(context, request)?;
+        let identity = identity.or(open);
+        let identity = identity.ok_or_else(|| closed(context.access.claim_status()))?;
+        let allowed = match (self.access, identity.proof) {
+            (Access::Metrics, Proof::MetricsToken) => true,
+            (_, Proof::MetricsToken) => false,
+            _ => identity.role >= role,
+        };
+        if !allowed {
+            return Err(forbidden());
+        }
+        let caller = Caller::new(context, Some(identity));
+        self.check_object(&caller, request).await?;
+        if cookie {
+            asks_from_own_page(request)?;
+        }
+        Ok(caller)
+    }
+
+    /// Whether a request comes from an address that may read the metrics.
+    fn is_collector(&self, request: &Request) -> bool {
+        let Some(reached) = request.extensions().get::<Reached>() else { return false };
+        let settings = self.context.http.now();
+        settings.metrics_allow.iter().any(|network| network.contains(reached.client))
+    }
+
+    /// Whether the caller may see the stream that the path names.
+    async fn check_object(&self, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
+        let (parameter, right) = match self.access.object() {
+            Some(Object::Stream(right)) => ("stream", right),
+            Some(Object::File(right)) => ("file", right),
+            Some(Object::LookedUp) | None => return Ok(()),
+        };
+        let params = request.extract_parts::<RawPathParams>().await;
+        let params = params.map_err(|_| ApiError::not_found())?;
+        let named = params.iter().find(|(key, _)| *key == parameter).map(|(_, value)| value);
+        let named = named.ok_or_else(ApiError::not_found)?;
+        let stream = if parameter == "file" {
+            named.rsplit_once('.').map_or(named, |(stem, _)| stem)
+        } else {
+            named
+        };
+        caller.check(right, stream)
+    }
+}
+
+/// What somebody is told who proved nothing.
+pub(super) fn closed(claim: ClaimStatus) -> ApiError {
+    match claim {
+        ClaimStatus::Claimed => {
+            let message = "Sign in first: POST /api/v1/session with name and password.";
+            ApiError::new(StatusCode::UNAUTHORIZED, "not_signed_in", message)
+        }
+        ClaimStatus::Unclaimed | ClaimStatus::Locked(_) => {
+            let message = "This box has not been claimed yet. Open its page and enter the claim code, \
+                           which is on its label or console; `holdfast claim-code` prints it.";
+            ApiError::new(StatusCode::FORBIDDEN, "unclaimed", message)
+        }
+        ClaimStatus::Damaged => accounts_damaged(),
+    }
+}
+
+/// The answer where nobody can tell who has an account.
+pub(super) fn accounts_damaged() -> ApiError {
+    let message = "The accounts of this box cannot be read, so nobody is let in. The log says why; \
+                   `holdfast account reset` on the box begins anew.";
+    ApiError::unavailable("accounts_damaged", message)
+}
+
+/// The answer to whoever may not: the same whether or not there is such an object.
+pub(super) fn forbidden() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
+}
+
+/// What a browser sends along by itself proves nothing about the page that asks: whatever changes
+/// something, or opens a socket, must say that it comes from the box's own page. That the origin is
+/// the box's own was checked before.
+fn asks_from_own_page(request: &Request) -> Result<(), ApiError> {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let socket = request.headers().contains_key(header::UPGRADE);
+    if (safe && !socket) || request.headers().contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    let message = "With a session's cookie, the header Origin must name the box itself.";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "origin_missing", message))
+}

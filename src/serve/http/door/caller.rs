@@ -1,0 +1,164 @@
+//! Who asks: what a request shows, and what its sender may do.
+//!
+//! Owns: which header or cookie counts, and that a limited account is told the same of what it may
+//! not see and of what is not there.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+
+use super::forbidden;
+use crate::access::{Identity, Proof, Right, Role, SessionId};
+use crate::base::Stop;
+use crate::base::limits::SESSION_COOKIES_MAX;
+use crate::base::name::StreamName;
+use crate::serve::http::context::HttpContext;
+use crate::serve::http::cookie;
+use crate::serve::http::error::ApiError;
+use crate::serve::http::origin::Reached;
+
+/// Who asks, as handlers take it.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None`: somebody who proved nothing, on a public route.
+    identity: Option<Identity>,
+    /// The streams of a limited account, with their sub-streams.
+    streams: Option<BTreeSet<StreamName>>,
+}
+
+/// What a request shows of its sender.
+pub(super) struct Evidence {
+    pub(super) identity: Option<Identity>,
+    /// Whether it is something that a browser sends by itself.
+    pub(super) cookie: bool,
+}
+
+/// Looks at what `request` shows; an error where it shows something wrong on purpose.
+pub(super) fn evidence(context: &HttpContext, request: &Request) -> Result<Evidence, ApiError> {
+    let headers = request.headers();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let shown = value.to_str().ok().and_then(bearer);
+        let access = &context.access;
+        let identity =
+            shown.and_then(|shown| access.by_token(shown).or_else(|| access.by_local_key(shown)));
+        let identity = identity.ok_or_else(wrong_key)?;
+        return Ok(Evidence { identity: Some(identity), cookie: false });
+    }
+    let Some(reached) = request.extensions().get::<Reached>() else {
+        return Ok(Evidence { identity: None, cookie: false });
+    };
+    let keys = session_keys(headers, reached);
+    let identity = keys.iter().find_map(|key| context.access.by_session(key, reached.secure));
+    Ok(Evidence { cookie: identity.is_some(), identity })
+}
+
+fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec<&'a str> {
+    cookie::values(headers, cookie::session_name(reached)).take(SESSION_COOKIES_MAX).collect()
+}
+
+/// The key in `Bearer <key>` (RFC 6750 §2.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+fn wrong_key() -> ApiError {
+    let message = "The Authorization header shows no key that this box knows.";
+    ApiError::new(StatusCode::UNAUTHORIZED, "wrong_key", message)
+}
+
+impl Caller {
+    /// The sender, with what the configuration says of their streams.
+    pub(super) fn new(context: &HttpContext, identity: Option<Identity>) -> Self {
+        let streams = identity.as_ref().filter(|own| !own.sees_all()).map(|own| {
+            let outlets = context.streams.all();
+            let covered = outlets.iter().filter(|(name, _)| own.streams.covers(name.as_str()));
+            let subs = covered.filter_map(|(_, outlet)| Some((*outlet.sub.load_full()?).clone()));
+            subs.collect()
+        });
+        Self(Arc::new(Inner { identity, streams }))
+    }
+
+    /// Somebody who proved nothing.
+    pub(super) fn nobody() -> Self {
+        Self(Arc::new(Inner { identity: None, streams: None }))
+    }
+
+    /// The identity, where it was proved.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.0.identity.as_ref()
+    }
+
+    /// Given when they lose what they have now.
+    pub(super) fn ended(&self) -> Option<Stop> {
+        let identity = self.identity()?;
+        let lasts = matches!(identity.proof, Proof::Open | Proof::Local);
+        (!lasts).then(|| identity.ended.clone())
+    }
+
+    /// Their session.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self.identity()?.proof {
+            Proof::Session(id) => Some(id),
+            Proof::Open | Proof::Local | Proof::Token | Proof::MetricsToken => None,
+        }
+    }
+
+    /// The name of the account that signed in.
+    pub(crate) fn account_name(&self) -> Option<String> {
+        let identity = self.identity()?;
+        self.session().map(|_| identity.name.to_string())
+    }
+
+    /// Whether they may do everything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.identity().is_some_and(|identity| identity.role == Role::Admin)
+    }
+
+    /// Whether they may see every stream.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.identity().is_some_and(Identity::sees_all)
+    }
+
+    /// Whether they have `right` on `stream`, or on a stream whose sub-stream it is.
+    pub(crate) fn may(&self, right: Right, stream: &str) -> bool {
+        let Some(identity) = self.identity() else { return false };
+        let is_sub = || {
+            let subs = self.0.streams.as_ref();
+            subs.is_some_and(|subs| subs.iter().any(|name| name.as_str() == stream))
+                && (right == Right::Live || identity.past)
+        };
+        identity.may(right, stream) || is_sub()
+    }
+
+    /// Refuses a stream on which they have not `right`, whether or not there is one.
+    pub(crate) fn check(&self, right: Right, stream: &str) -> Result<(), ApiError> {
+        if self.may(right, stream) { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// What a limited caller is told of an object that is not there: what it would be told if it
+    /// were somebody else's.
+    pub(crate) fn unknown(&self, error: impl Into<ApiError>) -> ApiError {
+        if self.sees_all() && self.identity().is_some_and(|own| own.past) {
+            error.into()
+        } else {
+            forbidden()
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Without the door there is nobody.
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::nobody))
+    }
+}
