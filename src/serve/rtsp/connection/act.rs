@@ -20,7 +20,7 @@ const READ_BYTES: usize = 16 << 10;
 impl Connection {
     /// Takes what came.
     pub(super) fn apply(&mut self, input: Input) -> io::Result<()> {
-        let now = self.clock.boot();
+        let now = self.services.clock.boot();
         match input {
             Input::Socket { readable: true } => self.read(now)?,
             Input::Socket { readable: false } => {}
@@ -57,11 +57,11 @@ impl Connection {
     pub(super) fn settle(&mut self) {
         self.wake = None;
         while self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX {
-            let now = self.clock.boot();
+            let now = self.services.clock.boot();
             match self.session.poll(now) {
                 Step::Send(bytes) => {
                     self.out.push(now, bytes);
-                    self.handle.see(self.clock.wall(), &mut self.session);
+                    self.handle.see(self.services.clock.wall(), &mut self.session);
                     self.prove();
                 }
                 Step::Event(event) => self.on(now, event),
@@ -124,7 +124,7 @@ impl Connection {
             }
             Event::Close { reason } => {
                 self.end = Some(reason);
-                self.handle.see(self.clock.wall(), &mut self.session);
+                self.handle.see(self.services.clock.wall(), &mut self.session);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Connection {
     /// Takes leave of a reader, and tells it where the stream is now if it moved.
     fn stream_ended(&mut self, now: BootTime) {
         let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
-        let ingest = name.and_then(|name| self.ingests.get(&name));
+        let ingest = name.and_then(|name| self.services.ingests.get(&name));
         if let Some(Ingest::Elsewhere(url)) = ingest.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });
         }

@@ -54,11 +54,7 @@ pub(super) struct Connection {
     transport: Transport,
     peer: SocketAddr,
     local: IpAddr,
-    outlets: Arc<Directory<StreamOutputs>>,
-    ingests: Arc<Directory<Ingest>>,
-    multicast: Multicast,
-    supervisor: Supervisor,
-    clock: SharedClock,
+    services: RtspServices,
     session: Session,
     handle: SessionHandle,
     place: Arc<Place>,
@@ -73,7 +69,6 @@ pub(super) struct Connection {
     half_closed: bool,
     pending: Option<PendingReply>,
     outlet: Option<Arc<StreamOutputs>>,
-    archive: Option<Playback>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
     play: Option<Play>,
@@ -94,8 +89,7 @@ impl Connection {
         services: RtspServices,
         place: Arc<Place>,
     ) -> io::Result<Self> {
-        let RtspServices { outlets, ingests, multicast, supervisor, registry, archive, clock } =
-            services;
+        let RtspServices { outlets, multicast, registry, clock, .. } = &services;
         let local = transport.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
@@ -103,7 +97,7 @@ impl Connection {
             .secured(transport.is_secure())
             .authorized_by(Arc::clone(registry.authorizer()))
             .with_timeout(registry.session_timeout())
-            .with_channels(Arc::clone(&outlets) as Arc<dyn Channels>)
+            .with_channels(Arc::clone(outlets) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4() && !transport.is_secure());
         Ok(Self {
             local,
@@ -117,7 +111,6 @@ impl Connection {
             half_closed: false,
             pending: None,
             outlet: None,
-            archive,
             described: None,
             play: None,
             inline: None,
@@ -127,11 +120,7 @@ impl Connection {
             end: None,
             transport,
             peer,
-            outlets,
-            ingests,
-            multicast,
-            supervisor,
-            clock,
+            services,
         })
     }
 
@@ -140,7 +129,7 @@ impl Connection {
     pub(super) async fn run(mut self, first: &[u8]) {
         let (peer, end) = (self.peer, self.handle.end());
         debug!(part = "rtsp", %peer, "connected");
-        self.session.receive(self.clock.boot(), first);
+        self.session.receive(self.services.clock.boot(), first);
         // A task is as large as its future, twice; a connection is large.
         let served = Box::pin(self.serve());
         if end.run_until_cancelled(served).await.is_none() {
@@ -154,7 +143,7 @@ impl Connection {
                 self.session.command(heard, Command::Alive);
             }
             self.settle();
-            let now = self.clock.boot();
+            let now = self.services.clock.boot();
             self.tick(now);
             let written = self.out.write(now, |slices| self.transport.try_write_vectored(slices));
             let written = written.and_then(|()| self.transport.flush());
@@ -173,7 +162,7 @@ impl Connection {
                 let reason = "the peer takes nothing";
                 self.transport.cut();
                 self.session.cut(now, reason);
-                self.handle.see(self.clock.wall(), &mut self.session);
+                self.handle.see(self.services.clock.wall(), &mut self.session);
                 break reason.to_owned();
             }
             let input = self.next(now).await;

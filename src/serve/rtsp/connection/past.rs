@@ -30,7 +30,9 @@ impl Connection {
             Ok(outlet) => outlet,
             Err(refusal) => return self.refuse(now, refusal),
         };
-        let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
+        let Some(archive) = &self.services.archive else {
+            return self.refuse(now, no_recordings());
+        };
         match archive.describe(outlet.stream.name(), range(span)) {
             Ok(described) => {
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
@@ -61,8 +63,11 @@ impl Connection {
             let text = "recordings are not sent by multicast".to_owned();
             return self.refuse(now, Refusal::NothingThere(text));
         }
-        let Some(archive) = &self.archive else { return self.refuse(now, no_recordings()) };
-        match archive.open(&outlet.stream, &self.clock, &PlayRequest { from, speed, onvif }) {
+        let Some(archive) = &self.services.archive else {
+            return self.refuse(now, no_recordings());
+        };
+        let request = PlayRequest { from, speed, onvif };
+        match archive.open(&outlet.stream, &self.services.clock, &request) {
             Ok(replay) => {
                 let (replay, routes, cname) = (Box::new(replay), routes.to_vec(), cname(stream));
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);

@@ -26,7 +26,7 @@ impl Connection {
     /// Where a peer may publish.
     fn publish_point(&self, stream: &str) -> Result<Arc<PublishPoint>, Refusal> {
         self.readable(stream)?;
-        match self.ingests.get(stream).as_deref() {
+        match self.services.ingests.get(stream).as_deref() {
             Some(Ingest::Publish(point)) => Ok(Arc::clone(point)),
             _ => Err(Refusal::NotPublished),
         }

@@ -114,9 +114,9 @@ impl Connection {
 
     /// Where `track` goes by multicast.
     fn group(&self, outlet: &StreamOutputs, track: TrackId) -> Option<Group> {
-        let outlets = self.outlets.all();
+        let outlets = self.services.outlets.all();
         let names = outlets.keys().map(StreamName::as_str);
-        self.multicast.group(names, outlet.stream.name().as_str(), track)
+        self.services.multicast.group(names, outlet.stream.name().as_str(), track)
     }
 
     /// Becomes one of those who read the stream by multicast. Where it stands for the others
@@ -125,17 +125,17 @@ impl Connection {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
         let ends = (local, self.peer.ip().to_canonical());
-        let joined = self.multicast.join(outlet, group, ends, &self.supervisor);
+        let joined = self.services.multicast.join(outlet, group, ends, &self.services.supervisor);
         self.member = Some(joined.map_err(|_| Refusal::NoPorts)?);
         Ok(Command::Playing { starts: Vec::new(), wall: None })
     }
 
     /// The stream that a peer asks for.
     pub(super) fn readable(&self, stream: &str) -> Result<Arc<StreamOutputs>, Refusal> {
-        if let Some(Ingest::Elsewhere(url)) = self.ingests.get(stream).as_deref() {
+        if let Some(Ingest::Elsewhere(url)) = self.services.ingests.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
-        self.outlets.get(stream).ok_or(Refusal::NoStream)
+        self.services.outlets.get(stream).ok_or(Refusal::NoStream)
     }
 
     pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
