@@ -455,6 +455,12 @@ impl Writer {
         self.log.begin(cause, text, self.shared.clock.boot());
     }
 
+    /// Between two moments `cause` kept the stream from being recorded, and is over.
+    pub fn note_trouble(&self, cause: Cause, text: &str, from: BootTime, until: BootTime) {
+        self.log.begin(cause, text, from);
+        self.log.end(cause, until);
+    }
+
     /// `cause` is over.
     pub fn end_trouble(&self, cause: Cause) {
         self.log.end(cause, self.shared.clock.boot());

@@ -12,12 +12,14 @@
 //!    [`Next::Lagged`] and goes on at the newest such place; it never sees half a GOP.
 
 mod frame_rate;
+mod interruptions;
 mod label;
 mod pace;
 mod rate;
 mod state;
 mod window;
 
+pub use interruptions::Interrupted;
 pub use label::{Label, Labels};
 pub use state::{Directory, Encoding, Stream, StreamState};
 pub use window::{Allowance, Bounds, Bus, Item, Next, Publisher, Subscriber};

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::frame_rate::FrameRates;
+use super::interruptions::{Interrupted, Interruptions};
 use super::pace::PicturePace;
 use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
@@ -86,6 +87,7 @@ pub struct Stream {
     frame_rates: Mutex<FrameRates>,
     pace: Mutex<PicturePace>,
     encoding: ArcSwapOption<Encoding>,
+    interruptions: Mutex<Interruptions>,
     /// What the source counted.
     pub meter: Meter,
 }
@@ -107,6 +109,7 @@ impl Stream {
             frame_rates: Mutex::default(),
             pace: Mutex::default(),
             encoding: ArcSwapOption::default(),
+            interruptions: Mutex::default(),
             meter: Meter::default(),
         })
     }
@@ -226,7 +229,15 @@ impl Stream {
 
     /// Changes the state. Since when is remembered from the first of a row of the same kind: a
     /// camera that is away for another reason than before has been away all the time.
+    ///
+    /// A live stream that goes offline was interrupted; who only waits for a publisher was not.
     pub fn set_state(&self, state: StreamState, now: WallTime) {
+        if let StreamState::Offline { reason } = &state
+            && self.state.borrow().0 == StreamState::Live
+        {
+            let at = self.newest_arrival().unwrap_or_default();
+            lock(&self.interruptions).push(at, reason);
+        }
         self.state.send_if_modified(|old| {
             let changed = old.0 != state;
             if changed {
@@ -247,6 +258,18 @@ impl Stream {
     #[must_use]
     pub fn watch_state(&self) -> watch::Receiver<(StreamState, WallTime)> {
         self.state.subscribe()
+    }
+
+    /// How often it broke off, where that is too often for a stream that is well.
+    #[must_use]
+    pub fn interrupted(&self, now: BootTime) -> Option<Interrupted> {
+        lock(&self.interruptions).told(now)
+    }
+
+    /// For how long media has flowed in the run that is on, as it arrived.
+    #[must_use]
+    pub fn flowed(&self) -> Duration {
+        lock(&self.pace).flowed()
     }
 
     /// Says how it goes with encoding; `None`: nothing is encoded here.
@@ -314,5 +337,22 @@ mod tests {
         assert_eq!(stream.state(), (offline("refused"), at(2)));
         stream.set_state(StreamState::Live, at(4));
         assert_eq!(stream.state(), (StreamState::Live, at(4)));
+    }
+
+    #[test]
+    fn a_stream_that_goes_offline_again_and_again_is_interrupted_and_one_that_waits_is_not() {
+        let now = WallTime::from_unix_nanos(1);
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "rtsp_pull", now);
+        let offline = StreamState::Offline { reason: "It hung up.".to_owned() };
+        let waiting = StreamState::Waiting { reason: "It left.".to_owned() };
+        for (state, told) in [(waiting, None), (offline, Some(8))] {
+            for _ in 0..8 {
+                stream.set_state(StreamState::Live, now);
+                stream.set_state(state.clone(), now);
+                stream.set_state(state.clone(), now);
+            }
+            let interrupted = stream.interrupted(BootTime::from_millis(1_000));
+            assert_eq!(interrupted.map(|interrupted| interrupted.times), told);
+        }
     }
 }

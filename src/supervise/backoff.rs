@@ -32,7 +32,7 @@ impl Backoff {
         Self { longest, ..self }
     }
 
-    /// The pause after a life of `lived` that ended with an error of `class`.
+    /// The pause after a life that did its work for `lived` and ended with an error of `class`.
     ///
     /// Full jitter: anywhere between the shortest pause and a ceiling that doubles each time.
     /// Refused credentials are tried [`REFUSED_TRIES_MAX`] times, then hourly, because cameras

@@ -208,6 +208,7 @@ impl Drop for Enlisted {
 struct TaskEnd {
     class: Class,
     text: String,
+    /// For how long it did its work.
     lived: Duration,
 }
 
@@ -255,6 +256,7 @@ impl TaskKeeper {
             return None;
         }
         let lived = context.clock.boot().since(begun);
+        let lived = context.heartbeat.take_worked().unwrap_or(lived);
         let (class, text) = match ended {
             Ok(Ok(never)) => match never {},
             Ok(Err(error)) => (error.class(), chain(&error)),
@@ -329,7 +331,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use super::*;
-    use crate::base::time::SystemClock;
+    use crate::base::time::{BootTime, HandClock, SystemClock};
 
     #[derive(Debug, thiserror::Error)]
     #[error("no luck")]
@@ -372,6 +374,36 @@ mod tests {
         assert!(weak.restarts > 4);
         supervisor.stop().await;
         assert!(supervisor.report().is_empty());
+    }
+
+    /// Lives within five minutes of a part that lives for 20 s each time and says what of it was
+    /// work.
+    async fn lives_of_one_that_worked(time: Option<Duration>) -> u32 {
+        let hand = Arc::new(HandClock::at(BootTime::from_millis(1_000)));
+        let supervisor = Supervisor::new(Stop::new(), Arc::clone(&hand) as _);
+        let lives = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&lives);
+        supervisor.keep(TaskSpec::new("gate/source"), move |context| {
+            counted.fetch_add(1, Relaxed);
+            let hand = Arc::clone(&hand);
+            async move {
+                hand.pass(Duration::from_secs(20));
+                if let Some(time) = time {
+                    context.heartbeat.worked(time);
+                }
+                Err(NoLuck)
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        lives.load(Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waited_in_vain_for_long_is_not_started_again_at_once() {
+        let at_once = 1_000;
+        assert!(lives_of_one_that_worked(None).await > at_once);
+        assert!(lives_of_one_that_worked(Some(Duration::from_secs(10))).await > at_once);
+        assert!(lives_of_one_that_worked(Some(Duration::from_secs(9))).await < 300);
     }
 
     #[tokio::test(start_paused = true)]

@@ -40,6 +40,8 @@ pub(super) struct TaskPulse {
     turn_nanos: AtomicU64,
     /// It waits for a device, which is no fault of its own.
     in_device: AtomicBool,
+    /// How long the life did its work, one more than the nanoseconds; 0: it does not say.
+    worked_nanos: AtomicU64,
 }
 
 impl TaskPulse {
@@ -134,6 +136,19 @@ impl Heartbeat {
     /// Says "alive".
     pub fn beat(&self) {
         self.pulse.beat_nanos.store(self.clock.boot().as_nanos(), Relaxed);
+    }
+
+    /// Says for how long this life did its work, where that is less than it lasted: a camera's
+    /// counts from its first picture. Pauses before the next life follow from it.
+    pub fn worked(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.pulse.worked_nanos.store(nanos.saturating_add(1), Relaxed);
+    }
+
+    /// What [`worked`](Self::worked) told since this was last asked.
+    pub(super) fn take_worked(&self) -> Option<Duration> {
+        let told = self.pulse.worked_nanos.swap(0, Relaxed);
+        told.checked_sub(1).map(Duration::from_nanos)
     }
 
     /// From now on calls to devices that this thread makes excuse it, see [`in_device`].

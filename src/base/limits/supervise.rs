@@ -8,7 +8,8 @@ use std::time::Duration;
 pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause before a part is started again.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A part that ran this long starts again at the shortest pause.
+/// A part that ran this long, or a camera whose media flowed this long, starts again at the
+/// shortest pause.
 pub const RESTART_RESET_AFTER: Duration = Duration::from_secs(10);
 /// Tries with refused credentials before the pause becomes [`REFUSED_PAUSE`].
 pub const REFUSED_TRIES_MAX: u32 = 3;

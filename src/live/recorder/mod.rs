@@ -1,12 +1,14 @@
 //! Records one stream into the ring.
 //!
 //! Owns: where fragments end (`cutter`), the way from the bus to the DVR's queue, and the way back
-//! of what a stream was when it is not there (`recall`). Does not
+//! of what a stream was when it is not there (`recall`), and why a gap within a run is one
+//! (`silence`). Does not
 //! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
 //! same is counted, told, and marked in the seal.
 
 mod fragmenter;
 mod recall;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use self::fragmenter::{CutFragment, Fragmenter};
+use self::silence::Silence;
 use self::verdict::Sight;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
@@ -126,6 +129,7 @@ struct RecorderRun {
     sight: Arc<Sight>,
     /// It was told that the stream is not recorded.
     told_idle: bool,
+    silence: Silence,
 }
 
 /// What the bus brought.
@@ -153,8 +157,18 @@ impl RecorderRun {
             let _ = cutter.lose();
         }
         let taken_until = writer.taken_until();
-        let (refusing, told_idle) = (false, false);
-        Self { stream, writer, meter, cutter, due: None, taken_until, refusing, sight, told_idle }
+        Self {
+            stream,
+            writer,
+            meter,
+            cutter,
+            due: None,
+            taken_until,
+            refusing: false,
+            sight,
+            told_idle: false,
+            silence: Silence::default(),
+        }
     }
 
     async fn run(mut self, context: TaskContext) -> Result<Infallible, RecorderError> {
@@ -251,6 +265,9 @@ impl RecorderRun {
     fn take(&mut self, unit: Arc<AccessUnit>) {
         if unit.arrived <= self.taken_until {
             return;
+        }
+        if let Some((from, text)) = self.silence.ended(&unit, self.stream.picture_interval()) {
+            self.writer.note_trouble(Cause::CameraUnreachable, &text, from, unit.arrived);
         }
         self.meter.unit(unit.data.len());
         self.cutter.set_bytes_max(self.writer.fragment_bytes_max());

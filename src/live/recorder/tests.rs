@@ -286,3 +286,18 @@ async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
         assert!(dvr.close(Duration::from_secs(20)));
     }
 }
+
+#[test]
+fn a_silence_that_ends_by_itself_is_told_with_its_length() {
+    let params = video(0x33);
+    let mut silence = silence::Silence::default();
+    let fast = Some(Duration::from_millis(40));
+    let mut at = |run, ms, interval| silence.ended(&unit(run, 0, &params, ms, false), interval);
+    assert_eq!(at(1, 0, fast), None);
+    assert_eq!(at(1, 40, fast), None);
+    let (from, text) = at(1, 3_340, fast).unwrap();
+    assert_eq!(from, BootTime::from_millis(1_040));
+    assert_eq!(text, "no picture came for 3.3 s");
+    assert_eq!(at(1, 6_340, Some(Duration::from_secs(3))), None, "it is slow on purpose");
+    assert_eq!(at(2, 60_000, fast), None, "another run tells its own reason");
+}

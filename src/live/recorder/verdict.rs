@@ -4,11 +4,15 @@
 //! sees of the pictures; the DVR says what has become durable.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::base::limits::UNRECORDED_TIME_MAX;
 use crate::base::time::BootTime;
 use crate::dvr::{RecordingState, StreamStatus};
 use crate::stream::{Stream, StreamState};
+
+/// A unit is on the medium by then, unless something is wrong.
+const DURABLE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What the recorder's task sees.
 #[derive(Debug, Default)]
@@ -45,7 +49,8 @@ impl Sight {
         let state = stream.state().0;
         let overdue =
             state == StreamState::Live && live_for.is_some_and(|age| age > UNRECORDED_TIME_MAX);
-        let silent = stream.newest_arrival().is_none_or(|at| now.since(at) > UNRECORDED_TIME_MAX);
+        // What came last is on its way to the disk for a moment; behind that nothing is missing.
+        let silent = stream.newest_arrival().is_none_or(|at| now.since(at) > DURABLE_TIME_MAX);
         let reason = match state {
             StreamState::Offline { reason } | StreamState::Waiting { reason } => {
                 format!("No picture arrives: {reason}")
@@ -121,6 +126,7 @@ mod tests {
     #[test]
     fn a_silent_camera_is_no_fault_of_the_recording() {
         assert_eq!(said(false, 30_000, 1_000).0, RecordingState::Waiting);
+        assert_eq!(said(false, 30_000, 24_000).0, RecordingState::Waiting, "for six seconds");
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
         let reason = "connection refused".to_owned();
         stream.set_state(StreamState::Offline { reason }, WallTime::default());

@@ -12,7 +12,7 @@ use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::settings::Access;
-use crate::stream::{Encoding, StreamState};
+use crate::stream::{Encoding, Interrupted, StreamState};
 use crate::supervise::{TaskReport, TaskState};
 
 /// Life of a disk from which on it is told that it ends.
@@ -263,8 +263,13 @@ fn running(tasks: &[TaskReport]) -> Check {
     Check { name: "tasks".to_owned(), status, message }
 }
 
-/// A stream that is there, all of it or as much as there is time for.
-fn live(encoding: Option<&Encoding>) -> (Status, String) {
+/// A stream that is there: whether it stays, and whether all of it or as much as there is time for.
+fn live(encoding: Option<&Encoding>, interrupted: Option<Interrupted>) -> (Status, String) {
+    if let Some(Interrupted { times, within_secs, cause }) = interrupted {
+        let minutes = within_secs / 60;
+        let message = format!("Live, but broken off {times} times in {minutes} minutes. {cause}");
+        return (Status::Degraded, message);
+    }
     let mut message = "Live.".to_owned();
     let Some(encoding) = encoding else { return (Status::Ok, message) };
     if encoding.one_in > 1 {
@@ -284,7 +289,10 @@ fn streams(context: &HttpContext) -> Vec<Check> {
     let outlets = context.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
         let (status, message) = match outlet.stream.state().0 {
-            StreamState::Live => live(outlet.stream.encoding().as_deref()),
+            StreamState::Live => live(
+                outlet.stream.encoding().as_deref(),
+                outlet.stream.interrupted(context.clock.boot()),
+            ),
             StreamState::Starting => {
                 (Status::Degraded, "Waiting for the first picture.".to_owned())
             }

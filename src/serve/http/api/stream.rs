@@ -13,7 +13,7 @@ use crate::live::recorder::Recorder;
 use crate::live::{Readers, StreamOutputs};
 use crate::media::{Entry, Kind, Shape, Track};
 use crate::serve::http::context::HttpContext;
-use crate::stream::{Encoding, Labels};
+use crate::stream::{Encoding, Interrupted, Labels};
 
 /// One stream.
 #[derive(Debug, Serialize)]
@@ -33,6 +33,8 @@ pub(super) struct StreamReport {
     entry: Option<&'static str>,
     /// From one such place to the next.
     entry_interval_ms: Option<u64>,
+    /// How often it broke off lately; `None` while that is no more than may happen.
+    interrupted: Option<Interrupted>,
     recording: Option<StreamStatus>,
     /// `None` where the stream comes encoded.
     encoding: Option<Arc<Encoding>>,
@@ -134,6 +136,7 @@ impl StreamReport {
             entry_interval_ms: stream
                 .entry_interval()
                 .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
+            interrupted: stream.interrupted(now),
             recording: outlet.recorder.as_ref().map(Recorder::status),
             encoding: stream.encoding(),
             readers: outlet.readers(),
