@@ -3,9 +3,10 @@
 # ca.pem goes into every image; signer.pem and signer.key sign bundles; ca.key is needed again only for another
 # signer: take it off this machine. Without NAME they are development keys, which `make image RELEASE=1` refuses.
 set -euo pipefail
-umask 077
 dir=$1 name=${2:-Holdfast development}
 [ ! -e "$dir/ca.pem" ] || exit 0
+mkdir -p "$(dirname "$dir")"
+umask 077
 mkdir -p "$dir"
 new=$(mktemp -d "$dir/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT

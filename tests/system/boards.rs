@@ -105,6 +105,19 @@ fn what_is_said_of_a_board_can_be() {
 }
 
 #[test]
+fn what_boxes_begin_with_is_a_configuration_without_faults() {
+    for path in [
+        "systemd/debian/holdfast.toml",
+        "image/root/etc/holdfast/holdfast.toml",
+        "tests/image/holdfast.toml",
+    ] {
+        if let Err(error) = holdfast::config::load(Path::new(path)) {
+            panic!("{path}: {error}");
+        }
+    }
+}
+
+#[test]
 fn systemd_asks_no_watchdog_for_more_than_it_can() {
     let path = "systemd/system.conf.d/holdfast-watchdog.conf";
     let text = fs::read_to_string(path).unwrap();
