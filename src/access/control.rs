@@ -134,16 +134,40 @@ struct State {
     version: Version,
     sessions: Sessions,
     claim: Claim,
+    /// The directory could not be used so far.
+    unusable: bool,
     /// Given when a token is good no more: one for each that was shown since the start.
     shown_tokens: HashMap<String, Stop>,
 }
 
 impl AccessControl {
-    /// Opens what is kept in `dir`, and makes the key of the command line.
-    pub fn open(dir: &Path, clock: SharedClock) -> Result<Self, StoreError> {
-        let store = Store::open(dir)?;
-        let local = store.new_local_key()?;
-        Ok(Self::over(store, local, clock))
+    /// Opens what is kept in `dir`, and makes the key of the command line. Where `dir` cannot be used
+    /// nobody is let in until it can; recording does not wait for that.
+    pub fn open(dir: &Path, clock: SharedClock) -> Result<Self, AccessError> {
+        let local = LocalKey::new(random::bytes().map_err(AccessError::Random)?);
+        let access = Self::over(Store::at(dir), local, clock);
+        access.make_dir();
+        Ok(access)
+    }
+
+    /// Makes the directory, where that was not done yet; whether it is there now.
+    fn make_dir(&self) -> bool {
+        let made = self.store.make().and_then(|()| self.store.keep_local_key(&self.local));
+        let failed = made.err();
+        if let Some(error) = &failed {
+            let told = std::mem::replace(&mut self.lock().unusable, true);
+            if !told {
+                let why = crate::base::fault::chain(error);
+                error!(part = "access", error = why, "accounts cannot be kept, nobody is let in");
+            }
+            self.lock().stored = Stored::Damaged(error.to_string());
+            return false;
+        }
+        if std::mem::replace(&mut self.lock().unusable, false) {
+            info!(part = "access", "accounts can be kept again");
+            self.take_over(None);
+        }
+        true
     }
 
     /// Opens what is kept in `dir` beside the daemon, which keeps its key.
@@ -166,6 +190,7 @@ impl AccessControl {
             version,
             sessions: Sessions::default(),
             claim,
+            unusable: false,
             shown_tokens: HashMap::new(),
         };
         Self { store, clock, hasher: Hasher::default(), local, state: Mutex::new(state) }
@@ -472,6 +497,10 @@ impl AccessControl {
     /// What has to be done every second: ends old sessions, and takes over what another process,
     /// such as `holdfast account`, wrote.
     pub fn sweep(&self) {
+        let unusable = self.lock().unusable;
+        if unusable && !self.make_dir() {
+            return;
+        }
         let now = self.clock.boot();
         let (wall, version) = (self.clock.wall(), self.store.version());
         let changed = {

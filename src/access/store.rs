@@ -94,16 +94,26 @@ struct Turn {
 impl Store {
     /// The store in `dir`, which is made where it is missing, for its owner alone.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let store = Self { dir: dir.to_owned() };
-        let made = DirBuilder::new().mode(0o700).create(dir);
-        match made {
+        let store = Self::at(dir);
+        store.make()?;
+        Ok(store)
+    }
+
+    /// The store in `dir`, which need not be there yet.
+    pub(super) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Makes the directory where it is missing.
+    pub(super) fn make(&self) -> Result<(), StoreError> {
+        let dir = &self.dir;
+        let made = dir.parent().map_or(Ok(()), fs::create_dir_all);
+        let made = made.and_then(|()| match DirBuilder::new().mode(0o700).create(dir) {
             Ok(()) => own_as_parent(dir),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
-        }
-        .and_then(|()| make_private(dir))
-        .map_err(|source| store.failed("", source))?;
-        Ok(store)
+        });
+        made.and_then(|()| make_private(dir)).map_err(|source| self.failed("", source))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -202,12 +212,9 @@ impl Store {
         self.write(CLAIM_LOCK, until.as_unix_millis().to_string().as_bytes())
     }
 
-    /// Makes a new key for the command line.
-    pub(super) fn new_local_key(&self) -> Result<LocalKey, StoreError> {
-        let random = random::bytes().map_err(|source| self.failed(LOCAL_KEY, source))?;
-        let key = LocalKey::new(random);
-        self.write(LOCAL_KEY, format!("{}\n", key.reveal()).as_bytes())?;
-        Ok(key)
+    /// Writes the key of the command line down for it.
+    pub(super) fn keep_local_key(&self, key: &LocalKey) -> Result<(), StoreError> {
+        self.write(LOCAL_KEY, format!("{}\n", key.reveal()).as_bytes())
     }
 
     /// The key that the daemon made at its start, for whoever may read it.
@@ -309,10 +316,10 @@ mod tests {
     #[test]
     fn everything_is_the_owners_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
+        let state = dir.path().join("data/state");
         let store = Store::open(&state).unwrap();
         let code = store.claim_code().unwrap();
-        store.new_local_key().unwrap();
+        store.keep_local_key(&LocalKey::new([7; 32])).unwrap();
         assert_eq!(mode(&state), 0o700);
         assert_eq!(mode(&state.join(CODE)), 0o600);
         assert_eq!(mode(&state.join(LOCAL_KEY)), 0o600);

@@ -164,3 +164,19 @@ fn a_token_ends_with_itself_and_with_its_maker() {
     assert!(shown.ended.is_cancelled() && access.by_token(other.reveal()).is_none());
     assert!(matches!(access.remove_token(&own.id), Err(AccessError::TokenUnknown)));
 }
+
+#[test]
+fn a_directory_that_cannot_be_used_lets_nobody_in_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let in_the_way = dir.path().join("data");
+    std::fs::write(&in_the_way, "a file").unwrap();
+    let access = open(&in_the_way.join("state"));
+    assert_eq!(access.claim_status(), ClaimStatus::Damaged);
+    access.sweep();
+    assert_eq!(access.claim_status(), ClaimStatus::Damaged);
+    std::fs::remove_file(&in_the_way).unwrap();
+    access.sweep();
+    assert_eq!(access.claim_status(), ClaimStatus::Unclaimed);
+    assert!(Store::local_key(&in_the_way.join("state")).is_some());
+    claim(&access, "anna").unwrap();
+}
