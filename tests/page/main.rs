@@ -20,3 +20,4 @@ mod live;
 mod pictures;
 mod play_past;
 mod sprites;
+mod way_in;
