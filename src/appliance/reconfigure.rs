@@ -63,7 +63,12 @@ pub(super) fn rules(config: &Config) -> Rules {
 /// Reads the certificate where one is needed or in use: its files may have changed under the same
 /// names.
 fn certificate(live: &Reconfigurable<'_>, config: &Config) {
-    live.tls.want(config.tls.clone(), config.http.hosts.clone());
+    // An address that a server listens on by name is one that people use, though the interfaces
+    // need not list it: 127.0.0.2 is on none.
+    let listening = config.https_listen.iter().chain(&config.rtsps_listen).map(SocketAddr::ip);
+    let named = listening.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    let names = config.http.hosts.iter().cloned().chain(named).collect();
+    live.tls.want(config.tls.clone(), names);
     let in_use = live.tls.fingerprint().is_some();
     if !in_use && config.rtsps_listen.is_empty() && config.https_listen.is_empty() {
         return;

@@ -82,6 +82,19 @@ fn curl_trusts_the_box_by_its_authority_and_speaks_http2() {
 }
 
 #[test]
+fn an_address_that_is_listened_on_by_name_is_in_the_certificate() {
+    let mut daemon = Daemon::new("64MiB", DEMO);
+    let text = std::fs::read_to_string(daemon.config()).unwrap();
+    let [usual, other] =
+        ["127.0.0.1", "127.0.0.2"].map(|address| format!("{address}:{}", daemon.https_port));
+    std::fs::write(daemon.config(), text.replace(&usual, &other)).unwrap();
+    daemon.start();
+    let ca = authority(&daemon);
+    let url = format!("https://{other}/api/v1/health");
+    assert!(said(&["--cacert", ca.to_str().unwrap(), &url]).contains("status"));
+}
+
+#[test]
 fn plain_http_only_leads_to_https_where_that_is_required() {
     let daemon = Daemon::new("64MiB", DEMO);
     let text = std::fs::read_to_string(daemon.config()).unwrap();

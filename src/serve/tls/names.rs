@@ -10,15 +10,18 @@ use crate::base::limits::TLS_NAMES_MAX;
 
 /// Zones of the local network: nobody can register a name below them.
 pub(super) const ZONES: [&str; 4] = ["local", "home.arpa", "internal", "localhost"];
-/// Networks of loopback, the local network and the link (RFC 1918, 3927, 4193, 4291, 6598), with
-/// their leading bits.
-pub(super) const NETWORKS: [(IpAddr, u8); 9] = [
+/// Networks of loopback, the local network, the link and documentation (RFC 1918, 3927, 4193, 4291,
+/// 5737, 6598), with their leading bits: the internet has no host in them.
+pub(super) const NETWORKS: [(IpAddr, u8); 12] = [
     (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
     (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
     (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
     (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
     (IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10),
     (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0)), 24),
+    (IpAddr::V4(Ipv4Addr::new(198, 51, 100, 0)), 24),
+    (IpAddr::V4(Ipv4Addr::new(203, 0, 113, 0)), 24),
     (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
     (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
     (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
@@ -80,13 +83,14 @@ fn host_name() -> Option<String> {
 }
 
 /// This machine's own IPv4 addresses as the kernel's routing table lists them: a line with the
-/// address, then one that says `host LOCAL`.
+/// address, then one that says `/32 host LOCAL`. A whole network that is local, as 127.0.0.0/8 is,
+/// names no address.
 fn addresses_v4(table: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for (address, kind) in table.lines().zip(table.lines().skip(1)) {
         let Some(address) = address.trim().strip_prefix("|-- ") else { continue };
         let Ok(address) = address.parse::<IpAddr>() else { continue };
-        if kind.ends_with("host LOCAL") && !found.contains(&address) {
+        if kind.trim() == "/32 host LOCAL" && !found.contains(&address) {
             found.push(address);
         }
     }
@@ -114,8 +118,8 @@ mod tests {
     fn own_addresses_are_those_that_the_kernel_calls_local() {
         let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
                      Local:\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.7\n\
-                     \x20       /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n\
-                     \x20    |-- 127.0.0.1\n        /32 host LOCAL\n";
+                     \x20       /32 host LOCAL\n     |-- 127.0.0.0\n        /8 host LOCAL\n\
+                     \x20    |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
         let told: Vec<_> = addresses_v4(table).iter().map(ToString::to_string).collect();
         assert_eq!(told, ["10.0.0.7", "127.0.0.1"]);
         assert!(current(&[], None).contains(&"127.0.0.1".to_owned()));
@@ -133,9 +137,15 @@ mod tests {
 
     #[test]
     fn only_what_nobody_else_can_own_is_vouched_for() {
-        for name in
-            ["localhost", "gate.local", "nvr.home.arpa", "10.0.0.7", "172.31.0.1", "fd00::7"]
-        {
+        for name in [
+            "localhost",
+            "gate.local",
+            "nvr.home.arpa",
+            "10.0.0.7",
+            "172.31.0.1",
+            "192.0.2.2",
+            "fd00::7",
+        ] {
             assert!(permits(name, None), "{name}");
         }
         for name in
