@@ -21,6 +21,8 @@ pub enum Proof {
     Session(SessionId),
     /// By an API token.
     Token,
+    /// By the password of a stream account.
+    StreamAccount,
     /// By an API token that is good for the metrics alone.
     MetricsToken,
 }
@@ -82,6 +84,13 @@ impl Identity {
         };
         let name = format!("token {}", token.id).into();
         Self { name, role, streams, past, proof, ended, _held: None }
+    }
+
+    /// A player that showed the password of the stream account `name`: it may watch `streams`.
+    #[must_use]
+    pub fn of_stream_account(name: Arc<str>, streams: StreamAccess, ended: Stop) -> Self {
+        let proof = Proof::StreamAccount;
+        Self { name, role: Role::Viewer, streams, past: true, proof, ended, _held: None }
     }
 
     /// Whether they have `right` on `stream`.

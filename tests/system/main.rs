@@ -19,6 +19,7 @@ mod end_to_end;
 mod http;
 mod https;
 mod limits;
+mod media_accounts;
 mod proxy;
 mod readme;
 mod reference;

@@ -34,6 +34,9 @@ pub const SESSION_COOKIES_MAX: usize = 4;
 /// How often ended sessions, and changes of the accounts' file, are looked for.
 pub const ACCESS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A ticket for media, which stands in for a password that a player shows only once, ends then.
+pub const MEDIA_TICKET_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
 /// Wrong claim codes before the claim is locked.
 pub const CLAIM_WRONG_MAX: u32 = 5;
 /// How long the claim is locked then.

@@ -6,11 +6,15 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::origin::Reached;
+use crate::base::limits::SESSION_COOKIES_MAX;
 
 const PLAIN: &str = "hf-plain";
 const SECURE: &str = "__Host-hf";
 /// `__Host-` demands the path "/", which below a proxy's path is somebody else's.
 const SECURE_BELOW: &str = "__Secure-hf";
+
+/// The ticket of a player, which is no browser and keeps no prefix's promise.
+pub(super) const MEDIA: &str = "hf-media";
 
 /// What the session's cookie is called for a client that came as `reached` says.
 pub(super) fn session_name(reached: &Reached) -> &'static str {
@@ -28,6 +32,22 @@ pub(super) fn session(reached: &Reached, key: &str) -> Option<HeaderValue> {
     let secure = if reached.secure { "; Secure" } else { "" };
     let gone = if key.is_empty() { "; Max-Age=0" } else { "" };
     let text = format!("{name}={key}; Path={path}; HttpOnly; SameSite=Strict{secure}{gone}");
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The keys of sessions that a request shows; of those of other boxes under this name, a few.
+pub(super) fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec<&'a str> {
+    values(headers, session_name(reached)).take(SESSION_COOKIES_MAX).collect()
+}
+
+/// `Set-Cookie` with a player's ticket for what lies below `path`.
+pub(super) fn media(reached: &Reached, ticket: &str, path: &str, secs: u64) -> Option<HeaderValue> {
+    let path = format!("{}{}", reached.base, path.trim_start_matches('/'));
+    let secure = if reached.secure { "; Secure" } else { "" };
+    let text =
+        format!("{MEDIA}={ticket}; Path={path}; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}");
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)

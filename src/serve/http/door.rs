@@ -5,6 +5,7 @@
 //! of, only its handler can say: it asks [`Caller`].
 
 mod caller;
+mod media;
 mod revoked;
 
 use std::sync::Arc;
@@ -63,12 +64,14 @@ pub(super) struct Door {
     context: Arc<HttpContext>,
     router: Router<Arc<HttpContext>>,
     table: Vec<RouteEntry>,
+    /// Whether the routes that are added now are media.
+    is_media: bool,
 }
 
 impl Door {
     /// A door without routes.
     pub(super) fn new(context: Arc<HttpContext>) -> Self {
-        Self { context, router: Router::new(), table: Vec::new() }
+        Self { context, router: Router::new(), table: Vec::new(), is_media: false }
     }
 
     /// Adds `GET path` (and HEAD).
@@ -78,6 +81,18 @@ impl Door {
         T: 'static,
     {
         self.route(MethodFilter::GET, "GET", path, access, handler)
+    }
+
+    /// Adds `GET path` (and HEAD) to media, which stream accounts may read as well.
+    pub(super) fn get_media<H, T>(mut self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.is_media = true;
+        let mut door = self.get(path, access, handler);
+        door.is_media = false;
+        door
     }
 
     /// Adds `POST path`.
@@ -128,7 +143,7 @@ impl Door {
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
     {
-        let guard = Guard { access, context: Arc::clone(&self.context) };
+        let guard = Guard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
         let methods = on(filter, handler)
             .route_layer(from_fn(layer::bounded))
             .route_layer(from_fn_with_state(guard, guarded));
@@ -183,6 +198,7 @@ impl Access {
 #[derive(Clone, Debug)]
 struct Guard {
     access: Access,
+    is_media: bool,
     context: Arc<HttpContext>,
 }
 
@@ -197,9 +213,13 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
         let peer = peer.until(ended.clone());
         request.extensions_mut().insert(Arc::new(peer));
     }
+    let ticket = media::ticket(&guard.context, &caller, &request);
     let held = caller.clone();
     request.extensions_mut().insert(caller);
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Some(ticket) = ticket.filter(|_| response.status().is_success()) {
+        response.headers_mut().append(header::SET_COOKIE, ticket);
+    }
     match ended {
         Some(ended) => response.map(|body| revoked::body(body, ended, held)),
         None => response,
@@ -213,16 +233,19 @@ impl Guard {
         let open = (context.http.now().access == Openness::OpenOnLoopback)
             .then(|| Identity::unlimited(Proof::Open));
         let Some(role) = self.access.role() else {
-            let shown = evidence(context, request).ok();
+            let shown = evidence(context, request, false).ok();
             let identity = shown.and_then(|evidence| evidence.identity).or(open);
             return Ok(Caller::new(context, identity));
         };
         if self.access == Access::Metrics && self.is_collector(request) {
             return Ok(Caller::new(context, Some(Identity::unlimited(Proof::Open))));
         }
-        let Evidence { identity, cookie } = evidence(context, request)?;
+        let Evidence { identity, cookie } = evidence(context, request, self.is_media)?;
         let identity = identity.or(open);
-        let identity = identity.ok_or_else(|| closed(context.access.claim_status()))?;
+        let identity = identity.ok_or_else(|| match context.access.claim_status() {
+            ClaimStatus::Claimed if self.is_media => media::unproven(context, request),
+            status => closed(status),
+        })?;
         let allowed = match (self.access, identity.proof) {
             (Access::Metrics, Proof::MetricsToken) => true,
             (_, Proof::MetricsToken) => false,

@@ -25,6 +25,8 @@ pub(super) struct ApiError {
     pub(super) more: Option<Box<(&'static str, serde_json::Value)>>,
     /// After how long to try again, where that is known.
     pub(super) wait: Option<Duration>,
+    /// What a 401 offers (RFC 9110 §11.6.1), where programs shall answer it.
+    pub(super) challenges: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -45,12 +47,24 @@ struct Inner<'a> {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), more: None, wait: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            more: None,
+            wait: None,
+            challenges: Vec::new(),
+        }
     }
 
     /// The same with one more field.
     pub(super) fn with(self, key: &'static str, value: serde_json::Value) -> Self {
         Self { more: Some(Box::new((key, value))), ..self }
+    }
+
+    /// The same with what it offers.
+    pub(super) fn challenging(self, challenges: Vec<String>) -> Self {
+        Self { challenges, ..self }
     }
 
     /// The same, which says when to try again.
@@ -101,6 +115,11 @@ impl IntoResponse for ApiError {
         let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
         if let Some(secs) = retry_after.or(unavailable) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        for offered in self.challenges {
+            if let Ok(offered) = HeaderValue::from_str(&offered) {
+                headers.append(header::WWW_AUTHENTICATE, offered);
+            }
         }
         response
     }

@@ -107,17 +107,17 @@ fn configuration(door: Door) -> Door {
 
 /// Pictures and sound, live and of the past.
 fn media(door: Door) -> Door {
-    door.get("/live/{stream}/index.m3u8", LIVE, live::multivariant)
-        .get("/live/{stream}/media.m3u8", LIVE, live::media)
-        .get("/live/{stream}/iframes.m3u8", LIVE, live::key_frames)
-        .get("/live/{stream}/dvr.m3u8", PAST, vod::window)
-        .get("/vod/{stream}/index.m3u8", PAST, vod::range)
-        .get("/live/{stream}/mjpeg", LIVE, mjpeg::pictures)
+    door.get_media("/live/{stream}/index.m3u8", LIVE, live::multivariant)
+        .get_media("/live/{stream}/media.m3u8", LIVE, live::media)
+        .get_media("/live/{stream}/iframes.m3u8", LIVE, live::key_frames)
+        .get_media("/live/{stream}/dvr.m3u8", PAST, vod::window)
+        .get_media("/vod/{stream}/index.m3u8", PAST, vod::range)
+        .get_media("/live/{stream}/mjpeg", LIVE, mjpeg::pictures)
         .get("/live/{stream}/ws", LIVE, live_ws::upgrade)
-        .get("/live/{stream}/{file}", Access::Viewer(Object::LookedUp), live::file)
+        .get_media("/live/{stream}/{file}", Access::Viewer(Object::LookedUp), live::file)
         .get("/export/{file}", Access::Operator(Object::File(Right::Past)), export::export)
         .get("/clip/{file}", KEEP, export::clip)
         .get("/play/{stream}/ws", PAST, play_ws::upgrade)
-        .get("/snap/{file}", Access::Viewer(Object::LookedUp), snapshot::picture)
-        .get("/sprites/{stream}/{file}", PAST, sprites::file)
+        .get_media("/snap/{file}", Access::Viewer(Object::LookedUp), snapshot::picture)
+        .get_media("/sprites/{stream}/{file}", PAST, sprites::file)
 }

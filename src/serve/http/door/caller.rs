@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 
-use super::forbidden;
+use super::{forbidden, media};
 use crate::access::{Identity, Proof, Right, Role, SessionId};
 use crate::base::Stop;
-use crate::base::limits::SESSION_COOKIES_MAX;
 use crate::base::name::StreamName;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::cookie;
@@ -41,10 +40,19 @@ pub(super) struct Evidence {
 }
 
 /// Looks at what `request` shows; an error where it shows something wrong on purpose.
-pub(super) fn evidence(context: &HttpContext, request: &Request) -> Result<Evidence, ApiError> {
+pub(super) fn evidence(
+    context: &HttpContext,
+    request: &Request,
+    is_media: bool,
+) -> Result<Evidence, ApiError> {
     let headers = request.headers();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let shown = value.to_str().ok().and_then(bearer);
+        let text = value.to_str().ok();
+        if is_media && text.is_some_and(|text| bearer(text).is_none()) {
+            let identity = media::by_password(context, request)?;
+            return Ok(Evidence { identity, cookie: false });
+        }
+        let shown = text.and_then(bearer);
         let access = &context.access;
         let identity =
             shown.and_then(|shown| access.by_token(shown).or_else(|| access.by_local_key(shown)));
@@ -54,13 +62,13 @@ pub(super) fn evidence(context: &HttpContext, request: &Request) -> Result<Evide
     let Some(reached) = request.extensions().get::<Reached>() else {
         return Ok(Evidence { identity: None, cookie: false });
     };
-    let keys = session_keys(headers, reached);
+    let keys = cookie::session_keys(headers, reached);
     let identity = keys.iter().find_map(|key| context.access.by_session(key, reached.secure));
+    if is_media && identity.is_none() {
+        let identity = media::by_ticket(context, request, reached);
+        return Ok(Evidence { identity, cookie: false });
+    }
     Ok(Evidence { cookie: identity.is_some(), identity })
-}
-
-fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec<&'a str> {
-    cookie::values(headers, cookie::session_name(reached)).take(SESSION_COOKIES_MAX).collect()
 }
 
 /// The key in `Bearer <key>` (RFC 6750 §2.1).
@@ -107,7 +115,11 @@ impl Caller {
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self.identity()?.proof {
             Proof::Session(id) => Some(id),
-            Proof::Open | Proof::Local | Proof::Token | Proof::MetricsToken => None,
+            Proof::Open
+            | Proof::Local
+            | Proof::StreamAccount
+            | Proof::Token
+            | Proof::MetricsToken => None,
         }
     }
 

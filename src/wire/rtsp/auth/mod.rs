@@ -1,4 +1,5 @@
-//! Who may do what over RTSP: Digest and Basic, accounts and their rights, wrong passwords.
+//! Who may do what over RTSP, and read media over HTTP: Digest and Basic, accounts and their
+//! rights, wrong passwords.
 //!
 //! Owns: the [`Authorizer`], shared by all connections of all doors. Does not own: where accounts come
 //! from and where the ledger of wrong passwords is kept; key and time come in.
@@ -19,6 +20,7 @@ mod challenge;
 mod digest;
 mod failures;
 mod header;
+mod media;
 mod nonce;
 mod state;
 
@@ -33,8 +35,10 @@ pub(super) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
 pub(super) use header::masked;
+pub(crate) use media::{MediaAsking, MediaLack, MediaReader};
 pub(super) use state::{Admitted, Asking, AuthState};
 
+use crate::base::Stop;
 use nonce::Nonces;
 
 /// The realm of every account. One plain word: some recorders mix up others.
@@ -103,6 +107,8 @@ impl Rules {
 #[derive(Debug)]
 pub struct Authorizer {
     rules: ArcSwap<Rules>,
+    /// Given when the rules change: whatever runs over HTTP by them ends.
+    changed: Mutex<Stop>,
     nonces: Nonces,
     failures: Mutex<Failures>,
 }
@@ -113,6 +119,7 @@ impl Authorizer {
     pub fn new(key: &[u8; 32], rules: Rules) -> Self {
         Self {
             rules: ArcSwap::from_pointee(rules),
+            changed: Mutex::new(Stop::new()),
             nonces: Nonces::new(key),
             failures: Mutex::default(),
         }
@@ -126,7 +133,11 @@ impl Authorizer {
 
     /// Goes by other rules from now on.
     pub fn change(&self, rules: Rules) {
+        if *self.rules() == rules {
+            return;
+        }
         self.rules.store(Arc::new(rules));
+        std::mem::replace(&mut *crate::base::sync::lock(&self.changed), Stop::new()).cancel();
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -54,6 +54,14 @@ impl Nonces {
         format!("{nanos:0digits$x}{}", hex(&mac[..MAC_BYTES]), digits = TIME_DIGITS)
     }
 
+    /// A signature of `text`, in hexadecimal. It is never that of a nonce, which begins with a time.
+    pub(super) fn sign(&self, text: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(b"signature:");
+        mac.update(text.as_bytes());
+        hex(&mac.finalize().into_bytes()[..MAC_BYTES])
+    }
+
     /// Whether `nonce` was made here for `holder` within [`RTSP_NONCE_TIME_MAX`].
     pub(super) fn is_fresh(&self, now: BootTime, holder: Holder, nonce: &str) -> bool {
         let time = nonce.get(..TIME_DIGITS).and_then(|time| u64::from_str_radix(time, 16).ok());

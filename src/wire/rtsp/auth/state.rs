@@ -185,7 +185,7 @@ impl AuthState {
         let account = rules.account(username);
         let right = match shown {
             Shown::Digest(digest) => {
-                knows_hash(account, digest, asking.method) || self.repeats_announce(digest)
+                knows_hash(account, digest, asking.method.into()) || self.repeats_announce(digest)
             }
             Shown::Basic { username, password } => knows_password(account, username, password),
         };
@@ -272,21 +272,20 @@ impl AuthState {
     /// that know Digest take the first line, and some stumble over a list (RFC 7616 §3.7).
     fn challenge(&self, now: BootTime, rules: &Rules, basic: bool, stale: bool) -> Reply {
         let nonce = self.authorizer.nonces.make(now, self.holder);
-        let stale = if stale { ", stale=true" } else { "" };
-        let mut reply = Reply::new(StatusCode::Unauthorized);
-        for (algorithm, named) in [(Algorithm::Sha256, ", algorithm=SHA-256"), (Algorithm::Md5, "")]
-        {
-            if rules.offers(algorithm) {
-                reply = reply.challenge(format!(
-                    "Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\"{named}{stale}"
-                ));
-            }
-        }
-        if basic {
-            reply = reply.challenge(format!("Basic realm=\"{REALM}\""));
-        }
-        reply
+        let offered = challenges(rules, &nonce, basic, stale).into_iter();
+        offered.fold(Reply::new(StatusCode::Unauthorized), Reply::challenge)
     }
+}
+
+/// What is offered to somebody who has to prove who they are, the best first.
+pub(super) fn challenges(rules: &Rules, nonce: &str, basic: bool, stale: bool) -> Vec<String> {
+    let stale = if stale { ", stale=true" } else { "" };
+    let digests = [(Algorithm::Sha256, ", algorithm=SHA-256"), (Algorithm::Md5, "")];
+    let offered = digests.into_iter().filter(|(algorithm, _)| rules.offers(*algorithm));
+    let digests = offered.map(|(_, named)| {
+        format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\"{named}{stale}")
+    });
+    digests.chain(basic.then(|| format!("Basic realm=\"{REALM}\""))).collect()
 }
 
 fn forbidden<T>(text: &str) -> Result<T, Box<Reply>> {
@@ -294,15 +293,14 @@ fn forbidden<T>(text: &str) -> Result<T, Box<Reply>> {
 }
 
 /// Whether a response was made with the account's HA1. As long for an account that is not there.
-fn knows_hash(account: Option<&Account>, digest: &Digest, method: &Method) -> bool {
+pub(super) fn knows_hash(account: Option<&Account>, digest: &Digest, method: &str) -> bool {
     let nobody = Secret::new("");
     let ha1 = account.and_then(|account| account.ha1(digest.algorithm));
-    let method: &str = method.into();
     let wanted = digest.proof.response(digest.algorithm, ha1.unwrap_or(&nobody), method);
     same(&digest.response, &wanted) & ha1.is_some()
 }
 
-fn knows_password(account: Option<&Account>, username: &str, password: &Secret) -> bool {
+pub(super) fn knows_password(account: Option<&Account>, username: &str, password: &Secret) -> bool {
     let told = Algorithm::Md5.ha1(username, REALM, password);
     let nobody = Secret::new("");
     let wanted = account.map_or(&nobody, |account| &account.ha1);
