@@ -14,13 +14,15 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
-use crate::ingest::{self, command, pattern, redirect, rtsp_pull, rtsp_push, substream};
+use crate::encode::EncoderSettings;
+use crate::ingest::{self, command, mjpeg, pattern, redirect, rtsp_pull, rtsp_push, substream};
 use crate::live::recorder;
 use crate::stream::Label;
 
 const KINDS: &str =
-    "\"rtsp_pull\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
+    "\"rtsp_pull\", \"mjpeg\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
 const COMMAND: &str = "a program and its arguments, such as [\"rpicam-vid\", \"--output\", \"-\"]";
+const MJPEG_URL: &str = "an http:// URL without user info, such as \"http://10.0.0.7/video.mjpg\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -164,6 +166,7 @@ fn check_source(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<inge
         "v4l2" => Some(ingest::SourceConfig::V4l2(camera::check(&mut section, faults))),
         "command" => check_command(&mut section, faults).map(ingest::SourceConfig::Command),
         "rtsp_pull" => check_pull(&mut section, faults).map(ingest::SourceConfig::RtspPull),
+        "mjpeg" => check_mjpeg(&mut section, faults).map(ingest::SourceConfig::Mjpeg),
         "rtsp_push" => {
             let take_over = section.flag("take_over", faults).unwrap_or(false);
             Some(ingest::SourceConfig::RtspPush(rtsp_push::PushConfig::new(take_over)))
@@ -224,6 +227,65 @@ fn argument(text: &str) -> Result<String, (String, &'static str)> {
 
 fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_pull::PullConfig> {
     let url = check_url(section, faults);
+    let (username, password) = check_credentials(section, faults);
+    let transport = section.parsed("transport", transport, faults).unwrap_or_default();
+    let encode = encode::check(section, EncoderSettings::default(), faults);
+    let trust = check_trust(section, faults);
+    let mut config = rtsp_pull::PullConfig::new(url?, username, password, transport).ok()?;
+    config.encode = encode;
+    config.trust = trust;
+    Some(config)
+}
+
+/// Takes `tls`: which certificate of the camera is believed.
+fn check_trust(section: &mut Section, faults: &mut Vec<KeyFault>) -> rtsp_pull::Trust {
+    let Some(mut tls) = section.section("tls", faults) else { return rtsp_pull::Trust::First };
+    let fingerprint = tls.parsed("fingerprint", fingerprint, faults);
+    let authority = tls.text("ca", faults).map(std::path::PathBuf::from);
+    let trust = match (fingerprint, authority) {
+        (Some(fingerprint), None) => rtsp_pull::Trust::Pinned(fingerprint),
+        (None, Some(path)) => rtsp_pull::Trust::Authority(path),
+        (None, None) => rtsp_pull::Trust::First,
+        (Some(_), Some(_)) => {
+            let right = "`fingerprint` or `ca`, not both".to_owned();
+            faults.push(tls.fault(Some("ca"), "a second way to believe it".to_owned(), right));
+            rtsp_pull::Trust::First
+        }
+    };
+    tls.finish(faults);
+    trust
+}
+
+fn fingerprint(text: &str) -> Result<rtsp_pull::Fingerprint, (String, &'static str)> {
+    let right = "the SHA-256 of a certificate, 64 hexadecimal digits";
+    rtsp_pull::Fingerprint::parse(text).ok_or_else(|| ("no fingerprint".to_owned(), right))
+}
+
+fn check_mjpeg(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<mjpeg::MjpegConfig> {
+    let before = faults.len();
+    let url = section.parsed("url", mjpeg_url, faults);
+    if url.is_none() && faults.len() == before {
+        faults.push(section.fault(Some("url"), "missing".to_owned(), MJPEG_URL.to_owned()));
+    }
+    let (username, password) = check_credentials(section, faults);
+    let encode = encode::check(section, EncoderSettings::default(), faults);
+    Some(mjpeg::MjpegConfig { url: url?, credentials: username.zip(password), encode })
+}
+
+fn mjpeg_url(text: &str) -> Result<Url, (String, &'static str)> {
+    // Never repeated, as with RTSP.
+    let url = Url::parse(text).map_err(|error| (format!("not a URL ({error})"), MJPEG_URL))?;
+    match mjpeg::MjpegConfig::url_fault(&url) {
+        None => Ok(url),
+        Some(wrong) => Err((wrong.to_owned(), MJPEG_URL)),
+    }
+}
+
+/// Takes `username` and `password`, which come together.
+fn check_credentials(
+    section: &mut Section,
+    faults: &mut Vec<KeyFault>,
+) -> (Option<String>, Option<Secret>) {
     let username = section.text("username", faults);
     let password = section.text("password", faults).map(Secret::new);
     if username.is_some() != password.is_some() {
@@ -231,8 +293,7 @@ fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_
         let right = "`username` and `password` together, or neither".to_owned();
         faults.push(section.fault(Some(key), "missing".to_owned(), right));
     }
-    let transport = section.parsed("transport", transport, faults).unwrap_or_default();
-    rtsp_pull::PullConfig::new(url?, username, password, transport).ok()
+    (username, password)
 }
 
 fn check_url(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Url> {

@@ -36,6 +36,8 @@ fn every_key_in_the_example_is_known_and_every_default_true() {
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
             sub = "door"
+            [stream.lot]
+            source = { kind = "mjpeg", url = "http://10.0.0.9/video.mjpg", username = "viewer", password = "secret" }
             [stream.dock]
             source = { kind = "v4l2" }
             [stream.door]

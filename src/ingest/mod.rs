@@ -7,6 +7,8 @@
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
 pub mod command;
+pub mod jpeg;
+pub mod mjpeg;
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
@@ -21,6 +23,7 @@ pub mod v4l2;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use raw::RawTees;
 
@@ -36,6 +39,8 @@ pub enum SourceConfig {
     Pattern(pattern::PatternConfig),
     /// An IP camera, pulled over RTSP.
     RtspPull(rtsp_pull::PullConfig),
+    /// A camera that sends JPEG pictures over HTTP.
+    Mjpeg(mjpeg::MjpegConfig),
     /// An encoder that pushes over RTSP.
     RtspPush(rtsp_push::PushConfig),
     /// A camera of this machine.
@@ -55,6 +60,7 @@ impl SourceConfig {
         match self {
             Self::Pattern(_) => "pattern",
             Self::RtspPull(_) => "rtsp_pull",
+            Self::Mjpeg(_) => "mjpeg",
             Self::RtspPush(_) => "rtsp_push",
             Self::V4l2(_) => "v4l2",
             Self::Command(_) => "command",
@@ -69,7 +75,11 @@ impl SourceConfig {
         match self {
             Self::Pattern(_) | Self::V4l2(_) | Self::Command(_) => true,
             // A sub-stream is there when the camera that it is made from is.
-            Self::Substream(_) | Self::RtspPull(_) | Self::RtspPush(_) | Self::Redirect(_) => false,
+            Self::Substream(_)
+            | Self::RtspPull(_)
+            | Self::Mjpeg(_)
+            | Self::RtspPush(_)
+            | Self::Redirect(_) => false,
         }
     }
 
@@ -79,6 +89,7 @@ impl SourceConfig {
         match self {
             Self::Pattern(_)
             | Self::RtspPull(_)
+            | Self::Mjpeg(_)
             | Self::V4l2(_)
             | Self::Command(_)
             | Self::Substream(_) => Ingest::Closed,
@@ -137,6 +148,10 @@ pub fn keep(config: SourceConfig, stream: Arc<Stream>, tees: &RawTees, superviso
             let config = config.clone();
             async move { rtsp_pull::run(&config, stream, context).await }
         }),
+        SourceConfig::Mjpeg(config) => keep_lives(stream, supervisor, move |stream, context| {
+            let config = config.clone();
+            async move { mjpeg::run(&config, stream, context).await }
+        }),
         SourceConfig::RtspPush(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_push::run(&config, stream, context).await }
@@ -159,12 +174,15 @@ where
         let (stream, clock) = (Arc::clone(&stream), Arc::clone(&context.clock));
         if stream.state().0 == StreamState::Live {
             // The last life panicked and could not say so.
-            stream.set_state(StreamState::Starting, clock.wall());
+            let reason = "An error in the program ended it; the log has more.".to_owned();
+            stream.set_state(StreamState::Offline { reason }, clock.wall());
         }
-        let stop = context.stop.clone();
+        let (stop, heartbeat) = (context.stop.clone(), context.heartbeat.clone());
         let ended = life(Arc::clone(&stream), context);
         async move {
             let Err(error) = ended.await;
+            let is_live = stream.state().0 == StreamState::Live;
+            heartbeat.worked(if is_live { stream.flowed() } else { Duration::ZERO });
             if !stop.is_cancelled() {
                 stream.meter.restarted();
                 stream.set_state(StreamState::Offline { reason: chain(&error) }, clock.wall());

@@ -88,6 +88,7 @@ pub struct Stream {
     pace: Mutex<PicturePace>,
     encoding: ArcSwapOption<Encoding>,
     interruptions: Mutex<Interruptions>,
+    certificate: ArcSwapOption<String>,
     /// What the source counted.
     pub meter: Meter,
 }
@@ -110,6 +111,7 @@ impl Stream {
             pace: Mutex::default(),
             encoding: ArcSwapOption::default(),
             interruptions: Mutex::default(),
+            certificate: ArcSwapOption::default(),
             meter: Meter::default(),
         })
     }
@@ -264,6 +266,19 @@ impl Stream {
     #[must_use]
     pub fn interrupted(&self, now: BootTime) -> Option<Interrupted> {
         lock(&self.interruptions).told(now)
+    }
+
+    /// Says which certificate the camera shows, by its SHA-256.
+    pub fn set_certificate(&self, fingerprint: String) {
+        if self.certificate().as_deref() != Some(&fingerprint) {
+            self.certificate.store(Some(Arc::new(fingerprint)));
+        }
+    }
+
+    /// SHA-256 of the certificate that the camera showed last; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Arc<String>> {
+        self.certificate.load_full()
     }
 
     /// For how long media has flowed in the run that is on, as it arrived.

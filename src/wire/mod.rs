@@ -5,6 +5,7 @@
 
 pub mod annex_b;
 pub mod hls;
+pub mod mjpeg;
 pub mod mp4;
 pub mod rtp;
 pub mod rtsp;

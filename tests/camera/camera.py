@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """An RTSP camera for the tests, on GStreamer's RTSP server.
 
-    camera.py --media DIR [--port N] [--user NAME --password WORD]
+    camera.py --media DIR [--port N] [--user NAME --password WORD] [--certificate PEM]
 
 Serves what tests/harness makes in DIR, at the speed of life, over TCP and UDP:
-/h264 (H.264 + AAC), /h265, /bframes (H.264 with B-frames), /g711 (H.264 + A-law). With a user
+/h264 (H.264 + AAC), /h265, /bframes (H.264 with B-frames), /g711 (H.264 + A-law), and a test
+picture as /jpeg. With a user
 it asks for Digest credentials. Says "ready PORT" once it listens on 127.0.0.1; ends with its
 standard input, so that it never outlives the test that started it.
 
@@ -22,7 +23,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 
 H264 = "h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1"
 MOUNTS = {
@@ -42,6 +43,13 @@ def launch(path, video, audio):
     return f"( {text} )"
 
 
+# A test picture as JPEG (RFC 2435).
+JPEG = (
+    "( videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=15/1"
+    " ! jpegenc ! rtpjpegpay name=pay0 )"
+)
+
+
 def factory(text, role):
     made = GstRtspServer.RTSPMediaFactory()
     made.set_launch(text)
@@ -54,14 +62,16 @@ def factory(text, role):
     return made
 
 
-def guard(server, user, password, role):
-    """Asks every client for Digest credentials."""
+def guard(server, user, password, role, certificate):
+    """Asks every client for Digest credentials; with a certificate, and its key, over TLS."""
     auth = GstRtspServer.RTSPAuth()
     # GstRTSPAuthMethod: 1 is Basic, 2 is Digest (gstrtspdefs.h).
     auth.set_supported_methods(2)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", role)
     auth.add_digest(user, password, token)
+    if certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(certificate))
     server.set_auth(auth)
 
 
@@ -71,6 +81,7 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
+    parser.add_argument("--certificate")
     options = parser.parse_args()
 
     Gst.init(None)
@@ -79,12 +90,13 @@ def main():
     server.set_service(str(options.port))
     role = "viewer" if options.user else None
     if role:
-        guard(server, options.user, options.password, role)
+        guard(server, options.user, options.password, role, options.certificate)
     mounts = server.get_mount_points()
     for mount, (name, video, audio) in MOUNTS.items():
         path = os.path.join(options.media, name)
         if os.path.exists(path):
             mounts.add_factory(mount, factory(launch(path, video, audio), role))
+    mounts.add_factory("/jpeg", factory(JPEG, role))
     if server.attach(None) == 0:
         sys.exit(f"cannot listen on 127.0.0.1:{options.port}")
     print(f"ready {server.get_bound_port()}", flush=True)

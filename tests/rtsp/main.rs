@@ -15,5 +15,6 @@ mod pull;
 mod push;
 mod readers;
 mod recorded;
+mod secrets;
 mod server;
 mod transports;

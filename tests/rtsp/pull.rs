@@ -10,9 +10,10 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::ingest::rtsp_pull::{PullConfig, PullTransport};
-use holdfast::ingest::{self, RawTees, keep};
-use holdfast::media::{AccessUnit, ClockSource, Kind, nal};
+use holdfast::encode::EncoderSettings;
+use holdfast::ingest::rtsp_pull::{Fingerprint, PullConfig, PullTransport, Trust};
+use holdfast::ingest::{self, RawTees, keep, mjpeg};
+use holdfast::media::{AccessUnit, ClockSource, Kind, Shape, nal};
 use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use holdfast::supervise::Supervisor;
 
@@ -25,12 +26,21 @@ struct Pull {
 
 impl Pull {
     fn start(url: &str, transport: PullTransport) -> Self {
+        Self::start_with(url, transport, |_| {})
+    }
+
+    fn start_with(
+        url: &str,
+        transport: PullTransport,
+        change: impl FnOnce(&mut PullConfig),
+    ) -> Self {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let password = Some(Secret::new(PASSWORD));
         let url = url::Url::parse(url).unwrap();
-        let config = PullConfig::new(url, Some(USER.into()), password, transport).unwrap();
+        let mut config = PullConfig::new(url, Some(USER.into()), password, transport).unwrap();
+        change(&mut config);
         let reader = stream.bus().subscribe(Allowance::Window);
         keep(
             ingest::SourceConfig::RtspPull(config),
@@ -175,6 +185,100 @@ async fn g711_comes_through_beside_the_picture() {
     assert!(octets.len() > 8_000);
     let source = alaw_octets("g711.mov");
     assert!(source.windows(octets.len()).any(|window| window == octets), "sound is damaged");
+}
+
+/// A certificate as cameras make it, with its key, in one PEM file; and its SHA-256.
+fn certificate(dir: &std::path::Path, name: &str) -> (std::path::PathBuf, String) {
+    let [pem, key] = ["pem", "key"].map(|end| dir.join(format!("{name}.{end}")));
+    let mut command = std::process::Command::new("openssl");
+    command
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=cam"]);
+    command.arg("-out").arg(&pem).arg("-keyout").arg(&key);
+    crate::harness::run_well(&mut command, Duration::from_secs(30));
+    let mut command = std::process::Command::new("openssl");
+    command.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&pem);
+    let told = crate::harness::run_well(&mut command, Duration::from_secs(30));
+    let told = String::from_utf8_lossy(&told).into_owned();
+    let (_, fingerprint) = told.trim().split_once('=').expect("openssl tells a fingerprint");
+    let both = [std::fs::read(&pem).unwrap(), std::fs::read(&key).unwrap()].concat();
+    std::fs::write(&pem, both).unwrap();
+    (pem, fingerprint.to_owned())
+}
+
+/// Pulls a camera over TLS, whose certificate is believed as `trust` says.
+fn pull_tls(camera: &Camera, trust: Trust) -> Pull {
+    let url = camera.url("h264").replace("rtsp://", "rtsps://");
+    Pull::start_with(&url, PullTransport::Auto, |config| config.trust = trust)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_pulled_over_tls_and_shown_by_its_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pem, fingerprint) = certificate(dir.path(), "camera");
+    let (_, other) = certificate(dir.path(), "other");
+    let camera = Camera::start_tls(&pem);
+    let own = Fingerprint::parse(&fingerprint).unwrap();
+    for trust in [Trust::First, Trust::Pinned(own)] {
+        let mut pull = pull_tls(&camera, trust);
+        let units = pull.units(Duration::from_secs(2)).await;
+        assert!(of(&units, Kind::Video).len() > 25);
+        let shown = pull.stream.certificate().expect("it is told");
+        assert_eq!(*shown, own.to_string());
+        pull.supervisor.stop().await;
+    }
+    let pull = pull_tls(&camera, Trust::Pinned(Fingerprint::parse(&other).unwrap()));
+    let mut state = pull.stream.watch_state();
+    let told = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
+    let reason = told.0.reason().unwrap().to_owned();
+    let wanted = format!("set `tls = {{ fingerprint = \"{own}\" }}`");
+    assert!(reason.contains("not the one expected") && reason.contains(&wanted), "{reason}");
+    pull.supervisor.stop().await;
+}
+
+/// Decodes what a camera's JPEG pictures became: pictures of this size.
+fn assert_pictures_of_size(units: &[Arc<AccessUnit>], size: (u16, u16)) {
+    assert_times_are_sound(units);
+    assert!(units[0].random_access());
+    let Shape::Video { width, height, .. } = units[0].params.shape else { panic!("no picture") };
+    assert_eq!((width, height), size);
+    let seen = decoded(units, "h264");
+    assert!(seen.len() + 4 >= units.len(), "{} of {} pictures", seen.len(), units.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jpeg_over_rtsp_is_encoded_here() {
+    let camera = Camera::start();
+    for transport in [PullTransport::Tcp, PullTransport::Udp] {
+        let mut pull = Pull::start(&camera.url("jpeg"), transport);
+        let units = pull.units(Duration::from_secs(3)).await;
+        pull.supervisor.stop().await;
+        // The bars and the snow of the camera change 15 times a second.
+        assert!(units.len() >= 20, "{transport:?}: only {} pictures in 3 s", units.len());
+        assert_pictures_of_size(&units, (320, 240));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ffmpeg_as_a_camera_that_sends_jpeg_over_http_is_encoded_here() {
+    let port = crate::harness::free_port();
+    let mut command = crate::harness::ffmpeg();
+    command.args(["-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=60"]);
+    command.args(["-f", "mpjpeg", "-listen", "1", &format!("http://127.0.0.1:{port}/video")]);
+    let _camera = crate::harness::Running::start(&mut command);
+    let name = StreamName::parse("yard").unwrap();
+    let stream = Stream::new(name, "mjpeg", SystemClock.wall());
+    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+    let reader = stream.bus().subscribe(Allowance::Window);
+    let url = url::Url::parse(&format!("http://127.0.0.1:{port}/video")).unwrap();
+    let config = mjpeg::MjpegConfig { url, credentials: None, encode: EncoderSettings::default() };
+    let source = ingest::SourceConfig::Mjpeg(config);
+    keep(source, Arc::clone(&stream), &RawTees::default(), &supervisor);
+    let mut pull = Pull { stream, supervisor, reader };
+    let units = pull.units(Duration::from_secs(3)).await;
+    pull.supervisor.stop().await;
+    assert!(units.len() >= 20, "only {} pictures in 3 s", units.len());
+    assert_pictures_of_size(&units, (320, 240));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,3 +69,15 @@ pub const CAMERA_CODED_UNITS_MAX: usize = 4;
 pub const CAMERA_ANSWER_LOOKS_MAX: u32 = 15;
 /// Pause between two looks whether a camera that is away has come back.
 pub const CAMERA_LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Largest head of the answer of a camera that sends JPEG over HTTP; also of one line between
+/// chunks.
+pub const MJPEG_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Bytes between two pictures of such a camera; one that sends more sends no pictures.
+pub const MJPEG_ODD_BYTES_MAX: usize = 64 << 10;
+/// Redirects and questions for a password of such a camera that are followed before its pictures.
+pub const MJPEG_REQUESTS_MAX: u32 = 5;
+/// Pixels of a JPEG picture that is encoded here: those of level 5.2 of H.264.
+pub const JPEG_PIXELS_MAX: u64 = 36_864 * 256;
+/// JPEG pictures in a row that cannot be read, before the camera is told to be at fault.
+pub const JPEGS_UNREADABLE_MAX: u32 = 50;

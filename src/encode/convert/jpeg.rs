@@ -60,6 +60,29 @@ impl JpegReader {
     }
 }
 
+/// Pixels across and down of `jpeg`, by its frame header (ITU-T T.81 §B.2.2).
+pub fn jpeg_size(jpeg: &[u8]) -> Result<(u32, u32), ConvertError> {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
+        match marker {
+            // Baseline, extended, progressive and the others that are no table.
+            0xc0..=0xcf if !matches!(marker, DHT | 0xc8 | 0xcc) => {
+                let Some(&[y1, y0, x1, x0]) = jpeg.get(at + 5..at + 9) else { break };
+                let side = |bytes| u32::from(u16::from_be_bytes(bytes));
+                let size = (side([x1, x0]), side([y1, y0]));
+                return match size {
+                    (2.., 2..) => Ok(size),
+                    _ => Err(ConvertError::Jpeg("no size".to_owned())),
+                };
+            }
+            SOS => break,
+            0xff => at += 1,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    Err(ConvertError::Truncated)
+}
+
 /// The JPEG up to its end: some cameras send the whole buffer, with zeros or old bytes behind. One
 /// without an end has lost its lower part.
 fn whole(jpeg: &[u8]) -> Result<&[u8], ConvertError> {
@@ -194,6 +217,16 @@ mod tests {
         encoder.set_sampling_factor(sampling);
         encoder.encode(&pixels, width, height, ColorType::Ycbcr).unwrap();
         out
+    }
+
+    #[test]
+    fn the_size_is_read_out_of_the_frame_header() {
+        for (width, height) in [(64, 48), (1_920, 1_080)] {
+            let jpeg = jpeg(width, height, SamplingFactor::F_2_2);
+            assert_eq!(jpeg_size(&jpeg).unwrap(), (width.into(), height.into()));
+        }
+        assert!(jpeg_size(b"\xff\xd8\xff\xc0\0\x0b\x08\0").is_err());
+        assert!(jpeg_size(b"").is_err());
     }
 
     /// The same as cameras send it: without the segments that hold Huffman tables.

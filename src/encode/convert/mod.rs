@@ -6,7 +6,7 @@
 
 mod jpeg;
 
-pub use jpeg::JpegReader;
+pub use jpeg::{JpegReader, jpeg_size};
 
 use super::Picture;
 

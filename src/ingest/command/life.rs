@@ -160,7 +160,12 @@ fn ready_now(file: &impl AsFd) -> bool {
 
 impl Pictures {
     fn new(life: &CommandRun) -> Self {
-        let track = TrackSpec { kind: Kind::Video, clock_rate: VIDEO_CLOCK_RATE, params: None };
+        let track = TrackSpec {
+            kind: Kind::Video,
+            clock_rate: VIDEO_CLOCK_RATE,
+            params: None,
+            is_jpeg: false,
+        };
         let now = life.clock.boot();
         Self {
             splitter: Splitter::default(),

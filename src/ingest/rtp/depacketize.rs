@@ -1,16 +1,20 @@
-//! Frames out of the packets of one track, for H.264, H.265, AAC, G.711 and Opus.
+//! Frames out of the packets of one track, for H.264, H.265, JPEG, AAC, G.711 and Opus.
 //!
-//! Owns: the choice of the depacketizer. H.264, H.265 (`h26x`) and AAC (`aac`) have one of their
-//! own; Opus and G.711 are a packet per frame.
+//! Owns: the choice of the depacketizer. H.264, H.265 (`h26x`), JPEG (`jpeg`) and AAC (`aac`) have
+//! one of their own; Opus and G.711 are a packet per frame.
 //!
 //! Memory: past [`ACCESS_UNIT_BYTES_MAX`] the frame in the making is given up and the rest of it
 //! is not taken.
 
 use std::num::NonZeroU32;
 
+use bytes::Bytes;
+
 use super::aac::Aac;
-use super::frame::Unpacked;
+use super::clock::RtpStamp;
+use super::frame::{RtpFrame, Unpacked};
 use super::h26x::H26x;
+use super::jpeg::{JpegPictures, Pushed};
 use super::run::TrackSpec;
 use super::units::Syntax;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -39,6 +43,7 @@ enum CodecDepacketizer {
     Aac(Aac),
     /// Octets of one sample in all channels.
     G711(usize),
+    Jpeg(JpegPictures),
     Opus,
 }
 
@@ -77,13 +82,18 @@ impl Depacketizer {
             }
             (Kind::Audio, "pcma") => g711(Law::A, medium)?,
             (Kind::Audio, "pcmu") => g711(Law::Mu, medium)?,
+            (Kind::Video, "jpeg") => {
+                (CodecDepacketizer::Jpeg(JpegPictures::new(medium.dimensions)), None)
+            }
             _ => return None,
         };
         // Media time is counted in the clock of the parameters; two clocks cannot be carried.
         if params.as_ref().is_some_and(|params| params.clock_rate != clock_rate) {
             return None;
         }
-        let spec = TrackSpec { kind, clock_rate, params: params.map(std::sync::Arc::new) };
+        let is_jpeg = matches!(codec, CodecDepacketizer::Jpeg(_));
+        let params = params.map(std::sync::Arc::new);
+        let spec = TrackSpec { kind, clock_rate, params, is_jpeg };
         let (held_bytes, broken, lost) = (0, None, 0);
         let syntax = match medium.encoding.as_str() {
             "h264" => Some(Syntax::H264),
@@ -123,6 +133,16 @@ impl Depacketizer {
         }
         let (whole, is_sound) = match &mut self.codec {
             CodecDepacketizer::Opus => opus_frame(packet, ticks),
+            CodecDepacketizer::Jpeg(pictures) => {
+                match pictures.push(&packet.payload, ticks, packet.marker, lost > 0) {
+                    Pushed::More => (Vec::new(), true),
+                    Pushed::Picture(data) => (one(ticks, data), true),
+                    Pushed::Broken => {
+                        self.lost = self.lost.max(1);
+                        (Vec::new(), true)
+                    }
+                }
+            }
             CodecDepacketizer::H26x(codec) => {
                 let loss = lost > 0 || was_broken;
                 codec.unpacked(packet, ticks, loss, knows_params)
@@ -165,6 +185,7 @@ impl Depacketizer {
         match &mut self.codec {
             CodecDepacketizer::H26x(codec) => codec.reset(),
             CodecDepacketizer::Aac(codec) => codec.reset(),
+            CodecDepacketizer::Jpeg(pictures) => pictures.reset(),
             CodecDepacketizer::G711(_) | CodecDepacketizer::Opus => {}
         }
         self.lost = self.lost.saturating_add(1);
@@ -198,4 +219,10 @@ fn opus_frame(packet: &RtpPacket, ticks: i64) -> (Vec<Unpacked>, bool) {
         return (Vec::new(), false);
     }
     (vec![Unpacked::sound(packet.payload.clone(), ticks)], true)
+}
+
+/// One picture that came with `ticks`.
+fn one(ticks: i64, data: Bytes) -> Vec<Unpacked> {
+    let stamp = RtpStamp { ticks, elapsed: 0 };
+    vec![Unpacked { frame: RtpFrame { stamp, loss: 0, data }, params: None }]
 }

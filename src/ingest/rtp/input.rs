@@ -18,12 +18,13 @@ use super::stamps::Stamps;
 use super::units::{QueuedPacket, Units};
 use crate::base::limits::SDP_MEDIA_MAX;
 use crate::base::time::BootTime;
+use crate::ingest::run::CaptureStamp;
 use crate::media::Kind;
 use crate::wire::rtp::rtcp::sender_time;
 use crate::wire::rtp::{
     Delivery, JitterBuffer, OrderedPacket, ReceiverStats, RtpPacket, TimestampUnwrapper,
 };
-use crate::wire::rtsp::{Medium, SessionDescription};
+use crate::wire::rtsp::{MediaDescription, Medium, SessionDescription};
 
 /// Seconds by which another sender's first packet is put behind the last of the one before, so
 /// that the clock sees the leap that it is.
@@ -86,31 +87,35 @@ pub(crate) enum Overdue {
 
 /// The first video and the first audio track of `media`, places in `description`, that we carry,
 /// video first; or the names of what is offered instead.
+///
+/// Pictures of JPEG are carried `with_jpeg`, and where there is no other video: then without sound.
 pub(crate) fn choose(
     description: &SessionDescription,
     media: impl IntoIterator<Item = usize>,
+    with_jpeg: bool,
 ) -> Result<Vec<(TrackInput, TrackSpec)>, String> {
     let mut chosen: Vec<(TrackInput, TrackSpec)> = Vec::new();
+    let mut jpeg = None;
     for place in media {
         let Some(medium) = description.media.get(place) else { continue };
         let Some((depacketizer, spec)) = Depacketizer::open(medium) else { continue };
+        if spec.is_jpeg {
+            let track = || TrackInput::new(place, medium, &spec, depacketizer);
+            if with_jpeg && jpeg.is_none() {
+                jpeg = Some((track(), spec));
+            }
+            continue;
+        }
         if chosen.iter().any(|(_, other)| other.kind == spec.kind) {
             continue;
         }
-        let track = TrackInput {
-            medium: place,
-            payload_type: medium.payload_type,
-            clock_rate: spec.clock_rate,
-            order: JitterBuffer::new(Delivery::AnyOrder),
-            unwrap: TimestampUnwrapper::default(),
-            units: Units::new(depacketizer.syntax()),
-            stamps: Stamps::new(spec.clock_rate),
-            ssrc: None,
-            last_sequence: 0,
-            reception: None,
-            depacketizer,
-        };
+        let track = TrackInput::new(place, medium, &spec, depacketizer);
         chosen.push((track, spec));
+    }
+    if let Some(jpeg) = jpeg
+        && chosen.iter().all(|(_, spec)| spec.kind != Kind::Video)
+    {
+        chosen = vec![jpeg];
     }
     if chosen.is_empty() {
         let names = description.media.iter().take(SDP_MEDIA_MAX).map(|medium| {
@@ -234,6 +239,11 @@ impl RunInput {
         }
     }
 
+    /// JPEG pictures since this was last asked, in order.
+    pub(crate) fn take_pictures(&mut self) -> Vec<(Bytes, CaptureStamp)> {
+        self.run.take_pictures()
+    }
+
     /// Whether a first frame, or the next one, should have come. Slow cameras get three pictures'
     /// time instead of `idle`.
     pub(crate) fn overdue(
@@ -295,6 +305,29 @@ impl RunInput {
 }
 
 impl TrackInput {
+    fn new(
+        place: usize,
+        medium: &MediaDescription,
+        spec: &TrackSpec,
+        depacketizer: Depacketizer,
+    ) -> Self {
+        let mut units = Units::new(depacketizer.syntax());
+        units.by_mark = spec.is_jpeg;
+        Self {
+            medium: place,
+            payload_type: medium.payload_type,
+            clock_rate: spec.clock_rate,
+            order: JitterBuffer::new(Delivery::AnyOrder),
+            unwrap: TimestampUnwrapper::default(),
+            units,
+            stamps: Stamps::new(spec.clock_rate),
+            ssrc: None,
+            last_sequence: 0,
+            reception: None,
+            depacketizer,
+        }
+    }
+
     /// Takes a packet into the order; whether it may belong to this track.
     fn media(&mut self, now: BootTime, packet: &Bytes) -> bool {
         let Some(packet) = RtpPacket::parse(packet) else { return false };

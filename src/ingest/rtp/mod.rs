@@ -18,6 +18,7 @@ mod flood;
 mod frame;
 mod h26x;
 mod input;
+mod jpeg;
 mod picture_order;
 mod run;
 mod stamps;

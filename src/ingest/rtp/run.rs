@@ -5,15 +5,17 @@
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::clock::{Now, RunClock, WALL_TRUST};
+use super::clock::{Now, PlacedUnit, RtpStamp, RunClock, WALL_TRUST};
 use super::decode_time::DecodeTimes;
 use super::entry_policy::EntryPolicy;
 use super::frame::RtpFrame;
 use super::picture_order;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, MediaTime};
+use crate::ingest::run::CaptureStamp;
 use crate::media::{AccessUnit, Codec, CodecParams, Entry, Kind, Leading, RunId, TrackId, Tracks};
 use crate::stream::{Stream, StreamState};
 
@@ -40,6 +42,8 @@ pub(crate) struct TrackSpec {
     pub(crate) kind: Kind,
     pub(crate) clock_rate: NonZeroU32,
     pub(crate) params: Option<Arc<CodecParams>>,
+    /// Its units are JPEG pictures, which are encoded before they are published.
+    pub(crate) is_jpeg: bool,
 }
 
 /// One run.
@@ -53,6 +57,8 @@ pub(crate) struct RunBuilder {
     /// An entry point was published, or a unit of a stream without video.
     begun: bool,
     entries: EntryPolicy,
+    /// JPEG pictures that are to be encoded.
+    pictures: Vec<(Bytes, CaptureStamp)>,
 }
 
 /// One track.
@@ -60,6 +66,8 @@ pub(crate) struct RunBuilder {
 struct RunTrack {
     id: TrackId,
     kind: Kind,
+    clock_rate: NonZeroU32,
+    is_jpeg: bool,
     params: Option<Arc<CodecParams>>,
     times: DecodeTimes,
     /// Units lost since the last one published.
@@ -78,6 +86,7 @@ impl RunBuilder {
             clock: RunClock::new(floor, tracks.iter().map(|track| track.clock_rate)),
             begun: false,
             entries: EntryPolicy::default(),
+            pictures: Vec::new(),
             stream,
             end,
         }
@@ -124,6 +133,9 @@ impl RunBuilder {
     pub(crate) fn place(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
         let lane = &mut self.lanes[index];
         lane.lost = lane.lost.saturating_add(frame.loss);
+        if lane.is_jpeg {
+            return self.picture(index, frame, now);
+        }
         if !frame.is_usable(lane.kind) {
             lane.lost = lane.lost.saturating_add(1);
             return FrameProgress::Other;
@@ -134,6 +146,26 @@ impl RunBuilder {
         }
         self.publish(index, frame, entry, now);
         if index == 0 { FrameProgress::Frame } else { FrameProgress::Other }
+    }
+
+    /// Puts a JPEG picture at its place; who has the run fetches it.
+    fn picture(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
+        let placed = self.place_on_clock(index, frame.stamp, now);
+        let lane = &mut self.lanes[index];
+        let at = MediaTime { ticks: placed.present, rate: lane.clock_rate };
+        let at = BootTime::from_nanos(at.as_nanos().max(0).unsigned_abs());
+        let lost_before = if self.begun { std::mem::take(&mut lane.lost) } else { 0 };
+        (self.begun, lane.lost) = (true, 0);
+        self.pictures
+            .push((frame.data, CaptureStamp { at, captured: placed.captured, lost_before }));
+        let mut last = self.end.lock();
+        *last = at.max(*last);
+        FrameProgress::Frame
+    }
+
+    /// JPEG pictures since this was last asked, in order.
+    pub(crate) fn take_pictures(&mut self) -> Vec<(Bytes, CaptureStamp)> {
+        std::mem::take(&mut self.pictures)
     }
 
     /// Whether a reader may begin at `frame`: of a stream without pictures at any, else at the
@@ -162,14 +194,7 @@ impl RunBuilder {
     }
 
     fn publish(&mut self, index: usize, frame: RtpFrame, entry: Option<Entry>, now: Now) {
-        let placed = self.clock.place(index, frame.stamp, now);
-        if self.clock.take_wall_refused() {
-            warn!(
-                stream = %self.stream.name(),
-                elapsed_ms = WALL_TRUST.as_millis(),
-                "sender's clock is off by more than this, using the time of arrival"
-            );
-        }
+        let placed = self.place_on_clock(index, frame.stamp, now);
         let lane = &mut self.lanes[index];
         let Some(params) = lane.params.clone() else { return };
         if placed.leapt {
@@ -199,6 +224,18 @@ impl RunBuilder {
         *last = end.max(*last);
     }
 
+    fn place_on_clock(&mut self, index: usize, stamp: RtpStamp, now: Now) -> PlacedUnit {
+        let placed = self.clock.place(index, stamp, now);
+        if self.clock.take_wall_refused() {
+            warn!(
+                stream = %self.stream.name(),
+                elapsed_ms = WALL_TRUST.as_millis(),
+                "sender's clock is off by more than this, using the time of arrival"
+            );
+        }
+        placed
+    }
+
     /// Takes a sender report: RTP time `ticks` of track `index` is the date `ntp`.
     pub(crate) fn report(&mut self, index: usize, ticks: i64, ntp: u64, now: Now) {
         self.clock.report(index, ticks, ntp, now);
@@ -215,6 +252,8 @@ impl RunTrack {
         Self {
             id: TrackId(id),
             kind: track.kind,
+            clock_rate: track.clock_rate,
+            is_jpeg: track.is_jpeg,
             params: track.params.clone(),
             times: DecodeTimes::new(depth, ticks, Some(floor)),
             lost: 0,

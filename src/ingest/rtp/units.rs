@@ -46,6 +46,8 @@ pub(super) struct Units {
     syntax: Option<Syntax>,
     /// Fields are sent apart, two to a time stamp.
     pub(super) interlaced: bool,
+    /// A unit is all packets of one time stamp up to a marker bit; only without NAL units.
+    pub(super) by_mark: bool,
     unit: Option<PendingUnit>,
     held: Option<(QueuedPacket, BootTime)>,
     marked: bool,
@@ -78,6 +80,7 @@ impl Units {
         Self {
             syntax,
             interlaced: false,
+            by_mark: false,
             unit: None,
             held: None,
             marked: false,
@@ -96,7 +99,13 @@ impl Units {
     ) {
         let sent = cut.ticks;
         let Some(syntax) = self.syntax else {
-            cut.ticks = stamps.place(sent, now);
+            let same = |unit: &PendingUnit| self.by_mark && !self.marked && unit.sent == sent;
+            cut.ticks = match self.unit.filter(same) {
+                Some(unit) => unit.ticks,
+                None => stamps.place(sent, now),
+            };
+            self.unit = Some(PendingUnit { sent, ticks: cut.ticks, pictures: 0 });
+            self.marked = cut.packet.marker;
             return out(cut);
         };
         let (begin, has_picture) = look(syntax, &cut.packet.payload);

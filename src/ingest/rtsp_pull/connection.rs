@@ -13,14 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::error::{PullError, Whom};
+use super::tls::{self, Refused};
 use super::udp::{self, Port};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
+use crate::ingest::jpeg::Studio;
 use crate::ingest::rtp::{
     FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose,
 };
@@ -31,6 +33,11 @@ use crate::wire::rtsp::client::{
     self, ClientCommand, ClientEvent, ClientSession, ClientStep, Path,
 };
 
+/// What is read and written: TCP, or TLS over it.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+type Socket = Box<dyn Duplex>;
+
 /// One connection on its way.
 pub(super) struct PullConnection<'a> {
     config: &'a PullConfig,
@@ -38,7 +45,7 @@ pub(super) struct PullConnection<'a> {
     stream: &'a Arc<Stream>,
     context: &'a TaskContext,
     session: ClientSession,
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     /// The camera's address, and ours towards it.
     peer: Option<(IpAddr, IpAddr)>,
     ports: Vec<Port>,
@@ -48,6 +55,8 @@ pub(super) struct PullConnection<'a> {
     set_up: Vec<(TrackInput, TrackSpec)>,
     channels: Vec<(usize, u8)>,
     input: Option<RunInput>,
+    /// Where pictures of JPEG are encoded.
+    studio: Option<Studio>,
     out: Vec<u8>,
 }
 
@@ -59,6 +68,8 @@ impl<'a> PullConnection<'a> {
         context: &'a TaskContext,
     ) -> Self {
         let transports = match config.transport {
+            // Datagrams would not be protected.
+            _ if config.url.scheme() == "rtsps" => vec![client::ClientTransport::Tcp],
             PullTransport::Auto => {
                 vec![
                     client::ClientTransport::Tcp,
@@ -95,6 +106,7 @@ impl<'a> PullConnection<'a> {
             set_up: Vec::new(),
             channels: Vec::new(),
             input: None,
+            studio: None,
             out: Vec::new(),
         }
     }
@@ -107,6 +119,9 @@ impl<'a> PullConnection<'a> {
             () = stop.cancelled() => Err(PullError::Stopped),
             ended = self.go_on() => ended,
         };
+        if let Some(studio) = self.studio.take() {
+            studio.close().await;
+        }
         let now = self.now();
         if let Some(input) = &mut self.input {
             input.finish(now);
@@ -160,6 +175,11 @@ impl<'a> PullConnection<'a> {
         };
         self.flush().await?;
         let due = self.media_time()?;
+        if let (Some(studio), Some(input)) = (&mut self.studio, &mut self.input) {
+            for (jpeg, taken) in input.take_pictures() {
+                studio.put(jpeg, taken).await?;
+            }
+        }
         self.flush().await?;
         Ok([until, due].into_iter().flatten().reduce(BootTime::min))
     }
@@ -199,7 +219,7 @@ impl<'a> PullConnection<'a> {
             }
             ClientEvent::Described(description) => {
                 let media = 0..description.media.len();
-                self.chosen = choose(&description, media)
+                self.chosen = choose(&description, media, true)
                     .map_err(|offers| PullError::nothing_carried(&offers))?;
                 let media = self.chosen.iter().map(|(track, _)| track.medium).collect();
                 self.session.command(now.boot, ClientCommand::SetUp(media));
@@ -242,7 +262,8 @@ impl<'a> PullConnection<'a> {
                     .ok()
                     .map(|at| at.ip().to_canonical())
                     .zip(socket.local_addr().ok().map(|at| at.ip().to_canonical()));
-                self.socket = Some(socket);
+                let secured = secured(socket, self.config, self.whom, self.stream).await?;
+                self.socket = Some(secured);
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),
@@ -287,6 +308,10 @@ impl<'a> PullConnection<'a> {
         }
         let (tracks, specs): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.set_up).into_iter().unzip();
+        if specs.iter().any(|spec: &TrackSpec| spec.is_jpeg) {
+            let (stream, context) = (Arc::clone(self.stream), self.context.clone());
+            self.studio = Some(Studio::new(self.config.encode.clone(), stream, context));
+        }
         let bounds = self.config.bounds;
         let gate = FloodGate::new(bounds.bytes_per_sec, bounds.rate_window);
         let run = RunBuilder::new(Arc::clone(self.stream), self.config.memory.end(), &specs);
@@ -337,7 +362,35 @@ impl<'a> PullConnection<'a> {
     }
 }
 
-async fn read(socket: &mut Option<TcpStream>, buffer: &mut [u8]) -> std::io::Result<usize> {
+/// The connection itself, or TLS over it where the address says so.
+async fn secured(
+    socket: TcpStream,
+    config: &PullConfig,
+    whom: &Whom,
+    stream: &Stream,
+) -> Result<Socket, PullError> {
+    if config.url.scheme() != "rtsps" {
+        return Ok(Box::new(socket));
+    }
+    let host = config.url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connecting = tls::connect(socket, host, &config.trust, &config.memory.first);
+    let connected = tokio::time::timeout(config.bounds.connect, connecting).await;
+    let (address, name) = (whom.address.clone(), whom.stream.clone());
+    match connected {
+        Ok(Ok((socket, shown))) => {
+            stream.set_certificate(shown.to_string());
+            Ok(Box::new(socket))
+        }
+        Ok(Err(Refused::Certificate(shown))) => {
+            Err(PullError::Certificate { shown: shown.to_string(), stream: name })
+        }
+        Ok(Err(Refused::Authority)) => Err(PullError::Authority { stream: name }),
+        Ok(Err(Refused::Handshake)) | Err(_) => Err(PullError::NoTls { address, stream: name }),
+    }
+}
+
+async fn read(socket: &mut Option<Socket>, buffer: &mut [u8]) -> std::io::Result<usize> {
     match socket {
         Some(socket) => socket.read(buffer).await,
         None => std::future::pending().await,

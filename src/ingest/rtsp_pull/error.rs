@@ -9,6 +9,8 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
+use crate::ingest::jpeg::JpegError;
+use crate::ingest::raw::RawError;
 use crate::wire::rtsp::client::{ClientRequest, SessionEnd};
 
 /// What we were waiting for.
@@ -122,6 +124,34 @@ pub enum PullError {
         /// Which stream.
         stream: String,
     },
+    /// It shows a certificate that is not believed.
+    #[error(
+        "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
+    )]
+    Certificate {
+        /// SHA-256 of the one that it shows.
+        shown: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// The authority that is to vouch for it cannot be read.
+    #[error(
+        "The file that `tls` of stream '{stream}' names as `ca` cannot be read, or holds no certificate in PEM."
+    )]
+    Authority {
+        /// Which stream.
+        stream: String,
+    },
+    /// No TLS where it was to be.
+    #[error(
+        "What answers at {address} speaks no TLS that is known here. Set `url` of stream '{stream}' to rtsp://, or look for an update of the camera."
+    )]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// Which stream.
+        stream: String,
+    },
     /// Connected, but a request got no answer.
     #[error("The camera at {address} does not answer {step} within {} s.", waited.as_secs_f32())]
     Silent {
@@ -151,7 +181,7 @@ pub enum PullError {
         what: String,
     },
     /// No track of a codec that is carried.
-    #[error("The camera offers {offers}. Set it to one of H.264, H.265, AAC, G.711 or Opus.")]
+    #[error("The camera offers {offers}. Set it to one of H.264, H.265, JPEG, AAC, G.711 or Opus.")]
     NothingCarried {
         /// What it offers.
         offers: String,
@@ -184,6 +214,9 @@ pub enum PullError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
+    /// Its JPEG pictures cannot be encoded.
+    #[error(transparent)]
+    Jpeg(#[from] RawError<JpegError>),
     /// We were told to stop; nobody is told.
     #[error("stopped")]
     Stopped,
@@ -198,6 +231,7 @@ impl Fault for PullError {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Closed | Self::TornDown => {
                 Class::Network
             }
+            Self::Jpeg(error) => error.class(),
             _ => Class::Peer,
         }
     }

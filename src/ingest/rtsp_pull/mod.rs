@@ -1,4 +1,4 @@
-//! Pulls an IP camera over RTSP: H.264, H.265, AAC, G.711 and Opus, by TCP, UDP or multicast.
+//! Pulls an IP camera over RTSP: H.264, H.265, JPEG, AAC, G.711 and Opus, by TCP, UDP or multicast.
 //!
 //! Owns: one connection's sockets and deadlines. Does not own: when the next one begins (see
 //! `supervise`), what is said (see `wire::rtsp::client`), what becomes of packets (see
@@ -24,6 +24,7 @@ mod connection;
 mod error;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod udp;
 
 use std::convert::Infallible;
@@ -33,12 +34,14 @@ use std::time::Duration;
 use url::Url;
 
 pub use error::{PullError, PullStep};
+pub use tls::{Fingerprint, Trust};
 
 use crate::base::limits::{
     PULL_CONNECT_TIME_MAX, PULL_DESCRIBE_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX,
     SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::secret::Secret;
+use crate::encode::EncoderSettings;
 use crate::ingest::rtp::TimelineEnd;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -61,7 +64,7 @@ pub enum PullTransport {
 /// Which camera, and how to speak to it. Equal configurations pull the same camera the same way.
 #[derive(Clone)]
 pub struct PullConfig {
-    /// `rtsp://host[:port]/path`, without user name and password.
+    /// `rtsp://host[:port]/path`, or rtsps, without user name and password.
     pub url: Url,
     /// User name, if the camera wants one.
     pub username: Option<String>,
@@ -69,6 +72,10 @@ pub struct PullConfig {
     pub password: Option<Secret>,
     /// How media travels.
     pub transport: PullTransport,
+    /// Which certificate is believed of a camera at an rtsps:// address.
+    pub trust: Trust,
+    /// How pictures are encoded of a camera that has nothing but JPEG.
+    pub encode: EncoderSettings,
     /// The bounds; tests make them shorter.
     #[doc(hidden)]
     pub bounds: PullBounds,
@@ -78,8 +85,8 @@ pub struct PullConfig {
 /// Why a URL cannot be pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not `rtsp`.
-    #[error("the address of a camera begins with rtsp://")]
+    /// Neither `rtsp` nor `rtsps`.
+    #[error("the address of a camera begins with rtsp:// or rtsps://")]
     Scheme,
     /// No host.
     #[error("the address names no host, such as rtsp://10.0.0.7:554/main")]
@@ -119,6 +126,8 @@ impl Default for PullBounds {
 #[derive(Default)]
 struct PullMemory {
     end: Arc<TimelineEnd>,
+    /// The certificate that it showed first.
+    first: Arc<tls::FirstSeen>,
 }
 
 impl PullMemory {
@@ -136,8 +145,10 @@ impl PullConfig {
         transport: PullTransport,
     ) -> Result<Self, UrlError> {
         Self::check_url(&url)?;
-        let (bounds, memory) = (PullBounds::default(), Arc::default());
-        Ok(Self { url, username, password, transport, bounds, memory })
+        let (encode, bounds) = (EncoderSettings::default(), PullBounds::default());
+        let memory = Arc::default();
+        let trust = Trust::default();
+        Ok(Self { url, username, password, transport, trust, encode, bounds, memory })
     }
 
     /// Whether `url` can be the address of a camera.
@@ -145,7 +156,7 @@ impl PullConfig {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlError::UserInfo);
         }
-        if url.scheme() != "rtsp" {
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
             return Err(UrlError::Scheme);
         }
         match url.host_str() {
@@ -158,7 +169,7 @@ impl PullConfig {
     #[must_use]
     pub fn address(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        format!("{host}:{}", self.url.port().unwrap_or(554))
+        format!("{host}:{}", crate::wire::rtsp::client::port_of(&self.url))
     }
 }
 
@@ -175,8 +186,12 @@ impl std::fmt::Debug for PullConfig {
 
 impl PartialEq for PullConfig {
     fn eq(&self, other: &Self) -> bool {
-        (&self.url, &self.username, &self.password, self.transport, self.bounds)
-            == (&other.url, &other.username, &other.password, other.transport, other.bounds)
+        let of = |config: &Self| {
+            let Self { url, username, password, transport, trust, encode, bounds, .. } =
+                config.clone();
+            (url, username, password, transport, trust, encode, bounds)
+        };
+        of(self) == of(other)
     }
 }
 

@@ -146,7 +146,7 @@ pub(super) fn lanes(
     tracks: &[(TrackId, Carriage)],
 ) -> Result<Vec<(TrackInput, TrackSpec)>, PublishRefused> {
     let media = tracks.iter().map(|(track, _)| usize::from(track.0));
-    choose(offer, media).map_err(|offers| PublishRefused::NotCarried { offers })
+    choose(offer, media, false).map_err(|offers| PublishRefused::NotCarried { offers })
 }
 
 impl Drop for PushPublisher {

@@ -38,6 +38,8 @@ pub struct MediaDescription {
     pub channels: Option<u16>,
     /// Format parameters as they stand behind the payload type.
     pub fmtp: Option<String>,
+    /// Pixels across and down, if told.
+    pub dimensions: Option<(u16, u16)>,
     /// The control URL, relative or absolute.
     pub(super) control: Option<String>,
     /// The port that it names; zero when none.
@@ -113,10 +115,11 @@ impl MediaDescription {
         let kind = words.next()?.to_ascii_lowercase();
         let port = words.next()?.split('/').next()?.parse().unwrap_or(0);
         let payload_type = words.nth(1)?.parse().ok().filter(|pt| *pt < 128)?;
-        // RFC 3551 §6; the two that encoders leave without a=rtpmap.
+        // RFC 3551 §6; those that come without a=rtpmap.
         let (encoding, clock_rate) = match payload_type {
             0 => ("pcmu", 8_000),
             8 => ("pcma", 8_000),
+            26 => ("jpeg", 90_000),
             _ => ("", 0),
         };
         let encoding = encoding.to_owned();
@@ -148,9 +151,17 @@ impl MediaDescription {
                 self.fmtp = own(value).or_else(|| self.fmtp.take());
             }
             "control" => self.control = Some(value.trim().to_owned()),
+            "x-dimensions" => self.dimensions = size(value).or(self.dimensions),
+            "framesize" => self.dimensions = own(value).and_then(|v| size(&v)).or(self.dimensions),
             _ => {}
         }
     }
+}
+
+/// `1920,1080` or `1920-1080`.
+fn size(value: &str) -> Option<(u16, u16)> {
+    let (width, height) = value.split_once([',', '-'])?;
+    Some((width.trim().parse().ok()?, height.trim().parse().ok()?))
 }
 
 /// An offer that was accepted, and what SETUP finds its media by.

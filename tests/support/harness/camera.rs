@@ -25,8 +25,17 @@ impl Camera {
         Self::start_on(0)
     }
 
+    /// A camera on a free port that speaks TLS with this certificate and its key.
+    pub fn start_tls(certificate: &Path) -> Self {
+        Self::start_with(0, Some(certificate))
+    }
+
     /// A camera on `port`, as one that comes back after a power cut.
     pub fn start_on(port: u16) -> Self {
+        Self::start_with(port, None)
+    }
+
+    fn start_with(port: u16, certificate: Option<&Path>) -> Self {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         // The packages of Debian's own Python, whichever Python comes first in PATH.
         let have = "import gi; gi.require_version('GstRtspServer', '1.0'); \
@@ -52,6 +61,9 @@ impl Camera {
         let mut command = Command::new("/usr/bin/python3");
         command.arg(tests.join("camera/camera.py")).arg("--media").arg(media());
         command.args(["--port", &port.to_string(), "--user", USER, "--password", PASSWORD]);
+        if let Some(certificate) = certificate {
+            command.arg("--certificate").arg(certificate);
+        }
         let mut running = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut line = String::new();
         let out = running.child().stdout.take().unwrap();

@@ -33,6 +33,8 @@ pub(super) struct StreamReport {
     entry: Option<&'static str>,
     /// From one such place to the next.
     entry_interval_ms: Option<u64>,
+    /// SHA-256 of the camera's certificate; `None` without TLS.
+    certificate: Option<Arc<String>>,
     /// How often it broke off lately; `None` while that is no more than may happen.
     interrupted: Option<Interrupted>,
     recording: Option<StreamStatus>,
@@ -136,6 +138,7 @@ impl StreamReport {
             entry_interval_ms: stream
                 .entry_interval()
                 .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
+            certificate: stream.certificate(),
             interrupted: stream.interrupted(now),
             recording: outlet.recorder.as_ref().map(Recorder::status),
             encoding: stream.encoding(),

@@ -182,7 +182,7 @@ fn words(error: &PullError) -> ApiError {
         ),
         PullError::NothingCarried { .. } => (
             "unsupported",
-            "The camera offers none of H.264, H.265, AAC, G.711 and Opus. Set it to H.264.",
+            "The camera offers none of H.264, H.265, JPEG, AAC, G.711 and Opus. Set it to H.264.",
         ),
         PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => {
             ("no_picture", "The camera answers, and sends no picture that can be shown.")
@@ -190,6 +190,13 @@ fn words(error: &PullError) -> ApiError {
         PullError::Unreachable { .. } | PullError::Silent { .. } => {
             ("unreachable", "Nothing answers at this address.")
         }
+        PullError::Certificate { .. } | PullError::Authority { .. } => {
+            ("certificate", "The camera's certificate is not believed. See `tls` of its source.")
+        }
+        PullError::NoTls { .. } => {
+            ("no_tls", "The camera speaks no TLS that is known here. Try its rtsp:// address.")
+        }
+        PullError::Jpeg(_) => ("no_picture", "The camera's JPEG pictures cannot be encoded here."),
         PullError::Flooded { .. } => {
             ("flooded", "The camera sends more than one may. Lower its bit rate.")
         }

@@ -31,7 +31,7 @@ use arc_swap::ArcSwap;
 
 pub use crate::access::is_account_name;
 pub use account::{Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope};
-pub(super) use challenge::Challenge;
+pub(crate) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
 pub(super) use header::masked;

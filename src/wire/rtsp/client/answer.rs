@@ -98,7 +98,7 @@ pub(super) fn location(from: &Url, location: &str) -> Result<Url, Option<String>
     let to = from.join(location.trim()).map_err(|_| None)?;
     let (Some(old), Some(new)) = (from.host_str(), to.host_str()) else { return Err(None) };
     let same = old.eq_ignore_ascii_case(new);
-    if to.scheme() != "rtsp" || !same {
+    if to.scheme() != from.scheme() || !same {
         let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
         return Err(Some(format!("{new}{port}")));
     }

@@ -222,3 +222,9 @@ pub enum SessionEnd {
     /// We said goodbye.
     Left,
 }
+
+/// The port that `url` names, or the one of its scheme (RFC 2326 §3.2, RFC 7826 §22.14.1).
+#[must_use]
+pub fn port_of(url: &Url) -> u16 {
+    url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 })
+}

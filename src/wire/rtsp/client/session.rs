@@ -12,7 +12,9 @@ use rtsp_types::Url;
 
 use super::answer;
 use super::request::{self, CameraRequest};
-use super::{ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd};
+use super::{
+    ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd, port_of,
+};
 use crate::base::limits::{
     CLIENT_KEEPALIVE_MAX, CLIENT_OPTIONS_TIME_MAX, CLIENT_RECONNECTS_MAX, CLIENT_REDIRECTS_MAX,
 };
@@ -221,7 +223,7 @@ impl ClientSession {
 
     fn connect(&mut self) {
         self.framer.clear();
-        self.event(ClientEvent::Connect { port: self.url.port().unwrap_or(554) });
+        self.event(ClientEvent::Connect { port: port_of(&self.url) });
     }
 
     fn connected(&mut self, now: BootTime) {
@@ -366,10 +368,10 @@ impl ClientSession {
         }
         match answer::location(&self.url, told) {
             Ok(url) => {
-                let port = (url.port(), self.url.port());
+                let ports = (port_of(&url), port_of(&self.url));
                 self.url = url;
                 self.plan = Plan::default();
-                if port.0.unwrap_or(554) == port.1.unwrap_or(554) {
+                if ports.0 == ports.1 {
                     return self.describe(now);
                 }
                 self.skips_options = true;

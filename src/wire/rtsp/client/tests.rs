@@ -161,6 +161,19 @@ fn a_redirect_is_followed_on_the_same_host_and_told_elsewhere() {
 }
 
 #[test]
+fn an_address_with_tls_has_its_own_port_and_is_not_left_for_one_without() {
+    let url = Url::parse("rtsps://10.0.0.7/main").unwrap();
+    let mut bench = Bench::new(ClientConfig { url, ..config(&[ClientTransport::Tcp]) });
+    assert!(bench.said().starts_with("OPTIONS rtsps://10.0.0.7/main RTSP/1.0"));
+    assert_eq!(bench.events, [ClientEvent::Connect { port: 322 }]);
+    bench.hear("RTSP/1.0 200 OK\n\n");
+    let said = bench.hear("RTSP/1.0 302 Found\nLocation: rtsps://10.0.0.7:322/real\n\n");
+    assert!(said.starts_with("DESCRIBE rtsps://10.0.0.7:322/real RTSP/1.0"), "{said}");
+    bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7/plain\n\n");
+    assert_eq!(bench.ended(), Some(&SessionEnd::Elsewhere { address: "10.0.0.7".to_owned() }));
+}
+
+#[test]
 fn a_challenge_is_answered_and_a_stale_one_again() {
     let credentials = Some(("u".to_owned(), Secret::new("p")));
     let mut bench = Bench::new(ClientConfig { credentials, ..config(&[ClientTransport::Tcp]) });

@@ -1,0 +1,246 @@
+//! One connection to a camera that sends JPEG over HTTP.
+//!
+//! Owns: the socket, what is asked, the log-in, and what was waited for too long.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::Url;
+
+use super::{MjpegConfig, MjpegError};
+use crate::base::limits::{
+    MJPEG_REQUESTS_MAX, PULL_CONNECT_TIME_MAX, PULL_DESCRIBE_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX,
+    PULL_IDLE_TIME_MAX, PULL_READ_BYTES, SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
+};
+use crate::base::time::BootTime;
+use crate::ingest::jpeg::{JpegError, Studio};
+use crate::ingest::raw::RawError;
+use crate::ingest::rtp::FloodGate;
+use crate::ingest::run::CaptureStamp;
+use crate::media::{Captured, ClockSource};
+use crate::stream::Stream;
+use crate::supervise::TaskContext;
+use crate::wire::mjpeg::{Head, HttpPictures, Item, NoPictures};
+use crate::wire::rtsp::auth::Challenge;
+
+type Failed = RawError<MjpegError>;
+
+/// A connection whose answer is the pictures.
+struct Connection<'a> {
+    config: &'a MjpegConfig,
+    stream: String,
+    context: &'a TaskContext,
+    socket: Option<TcpStream>,
+    pictures: HttpPictures,
+    buffer: Vec<u8>,
+    gate: FloodGate,
+}
+
+/// Runs until something ends it.
+pub(super) async fn run(
+    config: &MjpegConfig,
+    stream: Arc<Stream>,
+    context: TaskContext,
+) -> Result<Infallible, Failed> {
+    let name = stream.name().to_string();
+    let mut studio = Studio::new(config.encode.clone(), stream, context.clone());
+    let mut connection = Connection {
+        config,
+        stream: name,
+        context: &context,
+        socket: None,
+        pictures: HttpPictures::default(),
+        buffer: vec![0; PULL_READ_BYTES],
+        gate: FloodGate::new(SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW),
+    };
+    let stop = context.stop.clone();
+    let ended = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(RawError::Stopped),
+        ended = connection.go_on(&mut studio) => ended,
+    };
+    studio.close().await;
+    ended
+}
+
+impl Connection<'_> {
+    async fn go_on(&mut self, studio: &mut Studio) -> Result<Infallible, Failed> {
+        self.open().await?;
+        let (mut count, mut lost) = (0_u64, 0_u16);
+        let mut heard = self.context.clock.boot();
+        loop {
+            self.context.heartbeat.beat();
+            let found = self.pictures.next_item().map_err(|what| self.no_pictures(what))?;
+            let Some(Item::Picture { jpeg, lost: broken }) = found else {
+                let most = if count == 0 { PULL_FIRST_FRAME_TIME_MAX } else { PULL_IDLE_TIME_MAX };
+                let stalled = || RawError::Source(MjpegError::Stalled { waited: most });
+                let left = heard.after(most).since(self.context.clock.boot());
+                let Ok(read) = timeout(left, self.read()).await else { return Err(stalled()) };
+                if !read? {
+                    return Err(RawError::Source(self.ended(count)));
+                }
+                // Bytes that never make a picture are silence too.
+                if self.context.clock.boot() >= heard.after(most) {
+                    return Err(stalled());
+                }
+                continue;
+            };
+            heard = self.context.clock.boot();
+            (count, lost) = (count + 1, lost.saturating_add(broken));
+            let taken = self.taken(heard, std::mem::take(&mut lost));
+            studio.put(jpeg, taken).await.map_err(from_jpeg)?;
+        }
+    }
+
+    fn taken(&self, at: BootTime, lost_before: u16) -> CaptureStamp {
+        let captured = Captured { wall: self.context.clock.wall(), source: ClockSource::Arrival };
+        CaptureStamp { at, captured, lost_before }
+    }
+
+    /// Asks until the pictures begin: with credentials where they are wanted, and elsewhere on the
+    /// same host where that is said.
+    async fn open(&mut self) -> Result<(), Failed> {
+        let mut url = self.config.url.clone();
+        let mut challenge: Option<Challenge> = None;
+        for _ in 0..MJPEG_REQUESTS_MAX {
+            let head = self.ask(&url, challenge.as_ref()).await?;
+            let stream = self.stream.clone();
+            let wrong = match head.status {
+                200..=299 => return Ok(()),
+                401 if self.config.credentials.is_none() => {
+                    MjpegError::CredentialsMissing { stream }
+                }
+                401 => match Challenge::best(head.all("WWW-Authenticate")) {
+                    Some(offered) if challenge.is_none() || offered.is_stale() => {
+                        challenge = Some(offered);
+                        continue;
+                    }
+                    _ => MjpegError::Refused { stream },
+                },
+                301 | 302 | 303 | 307 | 308 => match moved(&url, &head) {
+                    Ok(to) => {
+                        url = to;
+                        continue;
+                    }
+                    Err(address) => MjpegError::Redirected { address, stream },
+                },
+                status => MjpegError::Status { status, stream },
+            };
+            return Err(RawError::Source(wrong));
+        }
+        let (address, stream) = ("an address that leads nowhere".to_owned(), self.stream.clone());
+        Err(RawError::Source(MjpegError::Redirected { address, stream }))
+    }
+
+    /// Connects, asks for `url`, and reads the head of the answer.
+    async fn ask(&mut self, url: &Url, challenge: Option<&Challenge>) -> Result<Head, Failed> {
+        let mut socket = self.connect(url).await?;
+        let answered = async {
+            socket.write_all(self.request(url, challenge).as_bytes()).await.ok()?;
+            self.socket = Some(socket);
+            self.pictures = HttpPictures::default();
+            loop {
+                match self.pictures.next_item() {
+                    Ok(Some(Item::Head(head))) => return Some(Ok(head)),
+                    Err(what) => return Some(Err(self.no_pictures(what))),
+                    Ok(_) if !matches!(self.read().await, Ok(true)) => return None,
+                    Ok(_) => {}
+                }
+            }
+        };
+        match timeout(PULL_DESCRIBE_TIME_MAX, answered).await {
+            Ok(Some(head)) => head,
+            Ok(None) => Err(RawError::Source(MjpegError::Closed)),
+            Err(_) => {
+                let waited = PULL_DESCRIBE_TIME_MAX;
+                Err(RawError::Source(MjpegError::Stalled { waited }))
+            }
+        }
+    }
+
+    fn request(&self, url: &Url, challenge: Option<&Challenge>) -> String {
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let uri = format!("{}{query}", url.path());
+        let authorization = challenge.zip(self.config.credentials.as_ref()).map(
+            |(challenge, (username, password))| {
+                let cnonce = format!("{:016x}", fastrand::u64(..));
+                let answer = challenge.answer((username, password), ("GET", &uri), (1, &cnonce));
+                format!("Authorization: {answer}\r\n")
+            },
+        );
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!(
+            "GET {uri} HTTP/1.1\r\nHost: {host}{port}\r\nUser-Agent: Holdfast\r\nAccept: */*\r\n\
+             {}Connection: close\r\n\r\n",
+            authorization.unwrap_or_default()
+        )
+    }
+
+    async fn connect(&self, url: &Url) -> Result<TcpStream, Failed> {
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let connecting = TcpStream::connect((host, url.port_or_known_default().unwrap_or(80)));
+        let detail = match timeout(PULL_CONNECT_TIME_MAX, connecting).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        let (address, stream) = (self.config.address(), self.stream.clone());
+        Err(RawError::Source(MjpegError::Unreachable { address, detail, stream }))
+    }
+
+    /// Reads what there is; `false` when nothing more will come.
+    async fn read(&mut self) -> Result<bool, Failed> {
+        let Some(socket) = &mut self.socket else { return Ok(false) };
+        let length = socket.read(&mut self.buffer).await.unwrap_or(0);
+        if !self.gate.pass(self.context.clock.boot(), length) {
+            let max_mib_per_sec = SOURCE_BYTES_PER_SEC_MAX >> 20;
+            return Err(RawError::Source(MjpegError::Flooded { max_mib_per_sec }));
+        }
+        self.pictures.receive(&self.buffer[..length]);
+        Ok(length > 0)
+    }
+
+    fn no_pictures(&self, what: NoPictures) -> Failed {
+        let (address, stream) = (self.config.address(), self.stream.clone());
+        RawError::Source(MjpegError::NoPictures { address, what, stream })
+    }
+
+    /// What it means that the answer ended after so many pictures.
+    fn ended(&self, pictures: u64) -> MjpegError {
+        match pictures {
+            1 => MjpegError::OnePicture { stream: self.stream.clone() },
+            _ => MjpegError::Closed,
+        }
+    }
+}
+
+/// Where a redirect leads, if it is on the host of `from`; else host and port to tell.
+fn moved(from: &Url, head: &Head) -> Result<Url, String> {
+    let nowhere = || "an address that leads nowhere".to_owned();
+    let mut to = from.join(head.get("Location").unwrap_or_default()).map_err(|_| nowhere())?;
+    let host = to.host_str().map(str::to_owned).ok_or_else(nowhere)?;
+    if to.scheme() != "http" || from.host_str() != Some(&host) {
+        let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
+        return Err(format!("{}://{host}{port}", to.scheme()));
+    }
+    // These fail only for URLs without a host.
+    let _ = to.set_username("");
+    let _ = to.set_password(None);
+    Ok(to)
+}
+
+fn from_jpeg(error: RawError<JpegError>) -> Failed {
+    match error {
+        RawError::Source(error) => RawError::Source(error.into()),
+        RawError::Encode(error) => RawError::Encode(error),
+        RawError::Params(error) => RawError::Params(error),
+        RawError::Thread(error) => RawError::Thread(error),
+        RawError::Ended(what) => RawError::Ended(what),
+        RawError::Stopped => RawError::Stopped,
+    }
+}

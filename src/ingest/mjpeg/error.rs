@@ -1,0 +1,112 @@
+//! Why a camera that sends JPEG over HTTP could not be pulled, in words that say what to do.
+//!
+//! Owns: the words. No text holds a URL's path or query.
+
+use std::time::Duration;
+
+use crate::base::fault::{Class, Fault};
+use crate::ingest::jpeg::JpegError;
+use crate::wire::mjpeg::NoPictures;
+
+/// Why a run ended. `Display` is for people; `stream` is the stream's name.
+#[derive(Debug, thiserror::Error)]
+pub enum MjpegError {
+    /// No connection.
+    #[error(
+        "Cannot reach the camera at {address}: {detail}. Check its power, its network and `url` of stream '{stream}'."
+    )]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        detail: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// Status 401 without, or in spite of, a user name and password.
+    #[error(
+        "The camera refuses the user name or password. Check `username` and `password` of stream '{stream}'."
+    )]
+    Refused {
+        /// Which stream.
+        stream: String,
+    },
+    /// The same where the configuration has none.
+    #[error(
+        "The camera asks for a user name and password. Set `username` and `password` of stream '{stream}'."
+    )]
+    CredentialsMissing {
+        /// Which stream.
+        stream: String,
+    },
+    /// Another status.
+    #[error(
+        "The camera answers with status {status}. Check the path in `url` of stream '{stream}'."
+    )]
+    Status {
+        /// What it said.
+        status: u16,
+        /// Which stream.
+        stream: String,
+    },
+    /// A redirect to another host, or in circles.
+    #[error(
+        "The camera says that its pictures are at {address}. Set `url` of stream '{stream}' to where they really are."
+    )]
+    Redirected {
+        /// Host and port.
+        address: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// No head, or no picture, for so long.
+    #[error("The camera has sent no picture for {} s.", waited.as_secs_f32())]
+    Stalled {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// What comes is no pictures.
+    #[error(
+        "What answers at {address} is no camera that sends JPEG pictures: {what}. Check `url` of stream '{stream}'."
+    )]
+    NoPictures {
+        /// Host and port.
+        address: String,
+        /// Why.
+        what: NoPictures,
+        /// Which stream.
+        stream: String,
+    },
+    /// One picture came, and the answer ended.
+    #[error(
+        "The address gives one picture and ends. Set `url` of stream '{stream}' to the camera's MJPEG stream, not to its snapshot."
+    )]
+    OnePicture {
+        /// Which stream.
+        stream: String,
+    },
+    /// The connection ended.
+    #[error("The camera closed the connection.")]
+    Closed,
+    /// More than one camera may bring.
+    #[error(
+        "The camera sends more than {max_mib_per_sec} MiB/s. Lower its picture rate or quality, or it takes the others' share."
+    )]
+    Flooded {
+        /// What is accepted.
+        max_mib_per_sec: u64,
+    },
+    /// Its pictures cannot be encoded.
+    #[error(transparent)]
+    Jpeg(#[from] JpegError),
+}
+
+impl Fault for MjpegError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } | Self::CredentialsMissing { .. } => Class::Refused,
+            Self::Unreachable { .. } | Self::Stalled { .. } | Self::Closed => Class::Network,
+            _ => Class::Peer,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! TLS towards a camera.
+//!
+//! Owns: which certificate is believed. Cameras make their own, which no authority vouches for; so
+//! one is believed because the configuration names it, because an authority that the configuration
+//! names vouches for it, or because it is the first that this camera showed (and no other after
+//! it, as long as the source is not changed and the program runs).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::base::sync::lock;
+
+/// SHA-256 of a certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+
+    /// Reads 64 hexadecimal digits, in pairs with colons between or without.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let mut bytes = [0; 32];
+        if digits.len() != 64 || !digits.is_ascii() {
+            return None;
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(digits.get(at * 2..at * 2 + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// Which certificate of a camera is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The first that it shows.
+    #[default]
+    First,
+    /// This one.
+    Pinned(Fingerprint),
+    /// One that an authority of this PEM file vouches for.
+    Authority(PathBuf),
+}
+
+/// The first certificate that a camera showed.
+pub(super) type FirstSeen = Mutex<Option<Fingerprint>>;
+
+/// Why there is no TLS connection.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It shows this certificate, and another is believed.
+    Certificate(Fingerprint),
+    /// The authority's file cannot be used.
+    Authority,
+    /// It speaks no TLS, or none that we know.
+    Handshake,
+}
+
+/// Speaks TLS over `socket`; the certificate of the camera comes along.
+pub(super) async fn connect(
+    socket: TcpStream,
+    host: &str,
+    trust: &Trust,
+    first: &Arc<FirstSeen>,
+) -> Result<(TlsStream<TcpStream>, Fingerprint), Refused> {
+    let provider = Arc::new(ring::default_provider());
+    let authority = match trust {
+        Trust::Authority(path) => Some(authority(path, &provider).ok_or(Refused::Authority)?),
+        Trust::First | Trust::Pinned(_) => None,
+    };
+    let wanted = match trust {
+        Trust::Pinned(fingerprint) => Some(*fingerprint),
+        _ => *lock(first),
+    };
+    let shown = Arc::<Mutex<Option<Fingerprint>>>::default();
+    let provider_of = Arc::clone(&provider);
+    let verifier = Verifier { provider: provider_of, authority, wanted, shown: Arc::clone(&shown) };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Refused::Handshake)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| Refused::Handshake)?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    let shown = *lock(&shown);
+    match (connected, shown) {
+        (Ok(stream), Some(shown)) => {
+            if *trust == Trust::First {
+                *lock(first) = Some(shown);
+            }
+            Ok((stream, shown))
+        }
+        (Err(error), Some(shown)) if is_about_certificate(&error) => {
+            Err(Refused::Certificate(shown))
+        }
+        _ => Err(Refused::Handshake),
+    }
+}
+
+fn is_about_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(inner, Some(Error::InvalidCertificate(_)))
+}
+
+fn authority(
+    path: &std::path::Path,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).ok()? {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    verifier.build().ok()
+}
+
+/// Believes what [`Trust`] says.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    authority: Option<Arc<WebPkiServerVerifier>>,
+    wanted: Option<Fingerprint>,
+    shown: Arc<Mutex<Option<Fingerprint>>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let shown = Fingerprint::of(certificate);
+        *lock(&self.shown) = Some(shown);
+        if let Some(authority) = &self.authority {
+            return authority.verify_server_cert(certificate, between, name, ocsp, now);
+        }
+        if self.wanted.is_some_and(|wanted| wanted != shown) {
+            let other = CertificateError::ApplicationVerificationFailure;
+            return Err(Error::InvalidCertificate(other));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_people_copy_it() {
+        let plain = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        let read = Fingerprint::parse(&plain).unwrap();
+        assert_eq!(Fingerprint::parse(&colons), Some(read));
+        assert_eq!(read.to_string(), plain);
+        for wrong in ["", "ab", &plain[1..], &"zz".repeat(32), &"ä".repeat(32)] {
+            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
+        }
+    }
+}
