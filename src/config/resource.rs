@@ -41,11 +41,27 @@ fn shown(value: &Value) -> Json {
         Value::Array(list) => Json::Array(list.iter().map(shown).collect()),
         Value::Table(table) => {
             let of_key = |(key, value): (&String, &Value)| {
-                let is_secret = SECRETS.contains(&key.as_str());
-                (key.clone(), if is_secret { json!({"set": true}) } else { shown(value) })
+                let told = match (key.as_str(), value) {
+                    (key, _) if SECRETS.contains(&key) => json!({"set": true}),
+                    ("url", Value::String(url)) => json!(shown_url(url)),
+                    _ => shown(value),
+                };
+                (key.clone(), told)
             };
             Json::Object(table.iter().map(of_key).collect())
         }
+    }
+}
+
+/// The address of a camera without what stands for its password: many take one in the query, and
+/// some people write one before the host. The dots say that there is more.
+fn shown_url(url: &str) -> String {
+    let (address, query) = url.split_once('?').map_or((url, ""), |(address, _)| (address, "?…"));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let host_end = rest.find('/').unwrap_or(rest.len());
+    match rest[..host_end].rfind('@') {
+        Some(at) => format!("{scheme}://…{}{query}", &rest[at..]),
+        None => format!("{address}{query}"),
     }
 }
 
@@ -70,6 +86,7 @@ pub fn patch_stream(
         return Err(vec![no_object(name)]);
     }
     keep_secrets(&mut patch);
+    keep_url(table, name, &mut patch);
     let source = patch.get("source").filter(|source| source.as_object().is_none_or(has_entries));
     let is_command = |kind: Option<&str>| kind == Some("command");
     let runs_program = is_command(kind_of(table, name));
@@ -139,14 +156,30 @@ fn keep_secrets(patch: &mut Json) {
     keys.values_mut().for_each(keep_secrets);
 }
 
+/// Takes an address out of `patch` that is the one that is there, as it is shown.
+fn keep_url(table: &Table, name: &StreamName, patch: &mut Json) {
+    let current = current_stream(table, name).and_then(|stream| stream.get("source")?.get("url"));
+    let shown = current.and_then(Value::as_str).map(shown_url);
+    if let Some(Json::Object(source)) = patch.get_mut("source")
+        && shown.is_some()
+        && source.get("url").and_then(Json::as_str) == shown.as_deref()
+    {
+        source.remove("url");
+    }
+}
+
 /// `patch` as somebody may see it who does not know its secrets.
 #[must_use]
 pub fn without_secrets(patch: &Json) -> Json {
     match patch {
         Json::Object(keys) => {
             let of_key = |(key, value): (&String, &Json)| {
-                let hidden = SECRETS.contains(&key.as_str()) && !value.is_null();
-                (key.clone(), if hidden { json!("…") } else { without_secrets(value) })
+                let told = match (key.as_str(), value) {
+                    (key, value) if SECRETS.contains(&key) && !value.is_null() => json!("…"),
+                    ("url", Json::String(url)) => json!(shown_url(url)),
+                    (_, value) => without_secrets(value),
+                };
+                (key.clone(), told)
             };
             Json::Object(keys.iter().map(of_key).collect())
         }
@@ -244,6 +277,29 @@ mod tests {
         let other = json!({"source": {"kind": "rtsp_push"}});
         let told = put_stream(&table(), &name("gate"), other).unwrap();
         assert_eq!(told["stream"]["gate"]["source"]["password"], Json::Null);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown_and_stays_where_the_address_is_repeated() {
+        for (url, told) in [
+            ("rtsp://10.0.0.7/a", "rtsp://10.0.0.7/a"),
+            ("rtsp://10.0.0.7/a?user=u&password=hunter2", "rtsp://10.0.0.7/a?…"),
+            ("rtsp://u:hunter2@10.0.0.7/a@b", "rtsp://…@10.0.0.7/a@b"),
+            ("rtsp://10.0.0.7?p=hunter2@x/", "rtsp://10.0.0.7?…"),
+            ("no url", "no url"),
+        ] {
+            assert_eq!(shown_url(url), told);
+        }
+        let file = FILE.replace("10.0.0.7/a", "10.0.0.7/a?p=hunter2");
+        let table: Table = file.parse().unwrap();
+        let section = stream(&table, &name("gate")).unwrap();
+        assert!(!section.to_string().contains("hunter2"), "{section}");
+        let told = put_stream(&table, &name("gate"), section).unwrap();
+        assert!(told["stream"]["gate"]["source"].get("url").is_none(), "{told}");
+        let other = json!({"source": {"url": "rtsp://10.0.0.7/b?p=hunter3"}});
+        let told = patch_stream(&table, &name("gate"), other.clone()).unwrap();
+        assert_eq!(told["stream"]["gate"], other);
+        assert!(!without_secrets(&told).to_string().contains("hunter3"), "{told}");
     }
 
     #[test]
