@@ -48,8 +48,8 @@ impl<K: Ord + Clone, V: Default> Cache<K, V> {
         lock(&self.places)
     }
 
-    /// The thing under `key`, alone; waits while somebody else has it. What was not made yet is
-    /// the default. Cancel safe.
+    /// Locks the entry under `key`, waiting while another caller holds it. An entry not made yet
+    /// holds the default. Cancel safe.
     pub async fn take(&self, key: &K) -> OwnedMutexGuard<V> {
         let thing = {
             let mut places = self.lock();

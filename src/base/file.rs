@@ -1,7 +1,8 @@
 //! Small files that are replaced whole.
 //!
-//! Owns: what is done in which order, so that anyone who reads the file, and a power cut, finds the old
-//! one or the new one: written beside, synced, renamed, and the directory synced (rename(2), fsync(2)).
+//! Owns: the order of the steps, so that a reader of the file, or a start after a power cut, finds
+//! either the old content or the new: written to a file beside it, synced, renamed, and the
+//! directory synced (rename(2), fsync(2)).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

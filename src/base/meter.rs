@@ -43,7 +43,7 @@ impl Meter {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    /// The counts as they stand.
+    /// The current counts.
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {

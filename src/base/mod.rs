@@ -1,4 +1,5 @@
-//! Clocks, the stop signal, faults, meters, names and every numeric bound: what all other floors stand on.
+//! Clocks, the stop signal, faults, meters, names and every numeric bound: the foundation of all
+//! other modules.
 //!
 //! Owns: the vocabulary that no module may define twice. Must never know video.
 

@@ -24,7 +24,7 @@ pub enum NameError {
         "a stream name is made of a-z, 0-9 and '-' and does not begin with '-'; {character:?} is not allowed there"
     )]
     Character {
-        /// The first character that cannot stand there.
+        /// The first character that is not allowed there.
         character: char,
     },
 }

@@ -1,4 +1,4 @@
-//! Bytes that nobody can guess.
+//! Unpredictable random bytes.
 //!
 //! Owns: asking the kernel for them. Where guessing gains nothing (jitter, names of packets'
 //! sources) `fastrand` does.

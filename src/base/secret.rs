@@ -16,7 +16,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself; call it only where it goes on the wire to its own host.
+    /// The secret itself; call it only to send it to its own host.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

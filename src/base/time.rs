@@ -197,7 +197,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn boot(&self) -> BootTime;
     /// The date as the machine believes it.
     fn wall(&self) -> WallTime;
-    /// How far that date can be believed. A clock that does not know says so.
+    /// How far that date can be trusted. A clock that does not know says so.
     fn quality(&self) -> ClockQuality {
         ClockQuality::default()
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Who vouches for the date, from nobody to a time server.
+/// Who vouches for the date, from no one to a time server.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
-    /// Nobody: a board without a battery clock, or one set by hand.
+    /// No one: a board without a battery clock, or one set by hand.
     #[default]
     None,
     /// A battery clock, from which the kernel took the date at boot.
@@ -32,7 +32,7 @@ impl Trust {
         }
     }
 
-    /// The grade as one octet, from 1; 0 stands for "nobody judged it".
+    /// The grade as one octet, from 1; 0 means "not judged".
     #[must_use]
     pub fn to_octet(grade: Option<Self>) -> u8 {
         match grade {
@@ -60,7 +60,7 @@ impl Trust {
 pub struct ClockQuality {
     /// Who vouches for it.
     pub trust: Trust,
-    /// Largest error that the kernel knows of, where it may be asked and somebody disciplines
+    /// Largest error that the kernel knows of, where it may be asked and a time daemon disciplines
     /// the clock.
     pub error_max: Option<Duration>,
 }
@@ -68,9 +68,9 @@ pub struct ClockQuality {
 /// What systemd-timesyncd leaves once it has set the clock in this boot, systemd-timesyncd(8).
 const TIMESYNCD_WORD: &str = "/run/systemd/timesync/synchronized";
 
-/// Asks the kernel (adjtimex(2)) and, when nobody disciplines the clock, whether it was set
-/// from a battery clock at boot (`hctosys` of sysfs-class-rtc). Where a sandbox forbids to ask
-/// the kernel, as our own unit does, systemd-timesyncd is believed.
+/// Asks the kernel (adjtimex(2)) and, when no time daemon disciplines the clock, whether it was set
+/// from a battery clock at boot (`hctosys` of sysfs-class-rtc). Where a sandbox forbids asking the
+/// kernel, as our own unit does, systemd-timesyncd is believed.
 pub(super) fn of_this_machine() -> ClockQuality {
     match discipline() {
         Ok(Some(error_max)) => ClockQuality { trust: Trust::Ntp, error_max: Some(error_max) },

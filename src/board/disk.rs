@@ -1,7 +1,7 @@
 //! The disk below a directory: what it is, what it has written, how worn it is.
 //!
-//! Owns: the way from a device number to its disk in sysfs, and what the kernel's drivers tell of
-//! it (sysfs-block, block/stat.rst, mmc-dev-attrs.rst).
+//! Owns: the way from a device number to its disk in sysfs, and what the kernel's drivers report
+//! about it (sysfs-block, block/stat.rst, mmc-dev-attrs.rst).
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub enum Reserve {
 pub struct BoardDisk {
     /// The kernel's name, such as `mmcblk0`.
     pub device: String,
-    /// What it is, where that can be told.
+    /// Its kind, if known.
     pub kind: Option<DiskKind>,
     /// What its maker calls it.
     pub model: Option<String>,
@@ -63,7 +63,7 @@ pub struct BoardDisk {
     pub life_used_percent: Option<u8>,
     /// Its spare blocks: eMMC only.
     pub reserve: Option<Reserve>,
-    /// What tells it from other disks; nobody else's business.
+    /// What identifies it among other disks; never published.
     #[serde(skip)]
     pub identity: String,
 }
@@ -100,7 +100,7 @@ fn whole(dir: PathBuf) -> PathBuf {
     }
 }
 
-/// The disk under a mapped device that lies on one only.
+/// The disk under a mapped device that is backed by exactly one.
 fn below(dir: PathBuf, layers: usize) -> Option<PathBuf> {
     let under = SysTree::new(&dir).names("slaves");
     match under.as_slice() {

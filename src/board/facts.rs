@@ -55,7 +55,7 @@ pub struct BoardFacts {
 pub struct Detect {
     /// Entries of the device tree's `compatible` that only this board has.
     pub compatible: Vec<String>,
-    /// The board that this one is taken for, if it cannot be told from it.
+    /// The board this one is mistaken for, if the two cannot be distinguished.
     pub stands_for: Option<String>,
     /// What real device trees say; the tests compare them with what is detected.
     pub seen: Vec<DeviceTreeId>,

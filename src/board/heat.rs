@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::tree::SysTree;
 
-/// What a sensor can mean, in thousandths of a degree Celsius; anything else is a sensor that lies.
+/// What a sensor can mean, in thousandths of a degree Celsius; anything else is a broken sensor.
 const MILLIDEGREES: std::ops::RangeInclusive<i32> = -60_000..=200_000;
 
 /// One sensor.
@@ -19,7 +19,7 @@ pub struct Temperature {
     pub sensor: String,
     /// Degrees Celsius.
     pub celsius: f64,
-    /// Where the kernel would switch the machine off, if it says so.
+    /// Where the kernel would switch the machine off, if it publishes that.
     pub critical_celsius: Option<f64>,
 }
 

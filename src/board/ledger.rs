@@ -24,7 +24,7 @@ const FILE: &str = "disk-written.json";
 pub struct WrittenTotal {
     /// Bytes.
     pub bytes: u64,
-    /// Since when, by the clock as it was then.
+    /// Start of the counting, by the clock of that time.
     pub since: String,
 }
 
@@ -45,13 +45,13 @@ struct Page {
 #[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,
-    /// The disk seen last stands last.
+    /// The disk seen last is the last entry.
     pages: Vec<Page>,
     noted_at: Option<BootTime>,
 }
 
 impl Ledger {
-    /// Goes on with the file in `data_dir`; one that cannot be used is begun anew.
+    /// Continues the file in `data_dir`; an unusable one is started afresh.
     pub(super) fn open(data_dir: &Path) -> Self {
         let path = data_dir.join(FILE);
         let pages = read(&path).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The thread that looks at the board, and what it saw last.
 //!
-//! Owns: the thread. A driver that hangs in a read holds nobody else up; its readings grow old,
-//! and say so.
+//! Owns: the thread. A driver that hangs in a read delays nothing else; its readings grow old, and
+//! carry their age.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

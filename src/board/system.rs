@@ -1,6 +1,6 @@
 //! Operating system, processor and memory.
 //!
-//! Owns: what of proc(5) and os-release(5) is told.
+//! Owns: which facts of proc(5) and os-release(5) are published.
 
 use serde::Serialize;
 

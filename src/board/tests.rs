@@ -199,7 +199,7 @@ fn a_mapped_device_is_looked_through_to_its_disk() {
     fs::create_dir_all(&slaves).unwrap();
     symlink(real.join("vda2"), slaves.join("vda2")).unwrap();
     assert_eq!(found(&root, 253, 0).device, "vda");
-    // One that lies on itself, as no kernel would say it, ends.
+    // A device stacked on itself, which no kernel would report, ends the walk.
     let around = root.path().join("sys/devices/virtual/block/dm-0");
     fs::remove_file(slaves.join("vda2")).unwrap();
     symlink(&around, slaves.join("dm-0")).unwrap();

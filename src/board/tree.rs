@@ -30,7 +30,7 @@ impl SysTree {
         Some(bytes)
     }
 
-    /// A file of several lines, what is no UTF-8 in it replaced.
+    /// Reads a file of several lines, replacing what is not UTF-8.
     pub(super) fn lines(&self, inside: impl AsRef<Path>) -> Option<String> {
         Some(String::from_utf8_lossy(&self.bytes(inside)?).into_owned())
     }

@@ -22,7 +22,7 @@ pub enum Primaries {
     Bt470Bg,
     /// ITU-R BT.2020.
     Bt2020,
-    /// Others, or nobody knows.
+    /// Others, or unknown.
     Other,
 }
 
@@ -33,7 +33,7 @@ pub enum Transfer {
     Bt709,
     /// sRGB.
     Srgb,
-    /// Another one, or nobody knows.
+    /// Another one, or unknown.
     Other,
 }
 
@@ -46,7 +46,7 @@ pub enum Matrix {
     Bt709,
     /// ITU-R BT.2020 with non-constant luminance.
     Bt2020,
-    /// Another one, or nobody knows.
+    /// Another one, or unknown.
     Other,
 }
 

@@ -40,8 +40,8 @@ const TRACE_ERROR: c_int = 1;
 /// `WelsTraceCallback` of codec_app_def.h: context, level, text.
 type Trace = unsafe extern "C" fn(*mut c_void, c_int, *const c_char);
 
-/// Takes what the library has to say, which it prints to standard error by itself. It warns at each
-/// opening that no picture is skipped, and that is meant so.
+/// Receives the library's messages, which it would otherwise print to standard error. It warns at
+/// each opening that frame skipping is off, which is intended.
 #[allow(unsafe_code)] // the crate has no safe way to it
 fn trace(codec: &mut Codec) {
     let mut told: Trace = told;

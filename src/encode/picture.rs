@@ -1,7 +1,7 @@
 //! A raw picture in I420.
 //!
-//! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding. Whoever
-//! writes the pixels says how they are meant.
+//! Owns: the layout: a plane of luma, then the two chroma planes at half size, no padding. The
+//! writer of the pixels also states their colour space.
 
 use super::Colours;
 
@@ -63,8 +63,8 @@ impl Picture {
         (luma, u, v)
     }
 
-    /// Fills a rectangle with one colour (Y, U, V); what lies outside the picture is left out.
-    /// The chroma of a rectangle with odd edges covers the whole pixel pairs it touches.
+    /// Fills a rectangle with one colour (Y, U, V); what falls outside the picture is clipped. The
+    /// chroma of a rectangle with odd edges covers the whole pixel pairs it touches.
     pub fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, colour: [u8; 3]) {
         let (right, bottom) = ((x + width).min(self.width), (y + height).min(self.height));
         if x >= right || y >= bottom {

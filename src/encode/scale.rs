@@ -43,7 +43,8 @@ pub fn scaled_height(from: (u32, u32), width: u32) -> u32 {
 }
 
 impl Scaler {
-    /// Scales pictures `from` (pixels across and down) `to`, which is no larger in either.
+    /// Scales pictures of size `from` (width and height in pixels) to size `to`, which is no larger
+    /// in either direction.
     #[must_use]
     pub fn new(from: (u32, u32), to: (u32, u32)) -> Self {
         let even = |side: u32| (side as usize & !1).max(2);

@@ -1,4 +1,4 @@
-//! Raw pictures to H.264, whoever does the work.
+//! Raw pictures to H.264, whichever encoder does the work.
 //!
 //! Owns: which encoder it is, when the next key frame is due, and that openh264 takes over where
 //! the board's own encoder fails.
@@ -99,7 +99,7 @@ impl VideoEncoder {
         self.keys.last = None;
     }
 
-    /// Goes on with another rate of pictures, or of bits. The next picture may be a key frame.
+    /// Continues at another frame rate or bit rate. The next picture may be a key frame.
     pub fn retune(&mut self, fps: f32, bitrate_bps: u32) -> Result<(), EncodeError> {
         self.format.fps = fps;
         self.settings.bitrate_bps = bitrate_bps;
@@ -138,7 +138,7 @@ fn take_over(error: &M2mError) -> String {
     error
 }
 
-/// When the next key frame is due. Counted in time, not in pictures, because pictures are left out
+/// When the next key frame is due. Counted in time, not in pictures, because pictures are skipped
 /// when there is no time for them.
 #[derive(Debug)]
 struct KeyClock {

@@ -33,7 +33,7 @@ impl PressStage {
         reached.map_or(Self::Tap, |(_, stage)| *stage)
     }
 
-    /// What it is for, as the log says it.
+    /// Its function, as the log names it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Tap => "identify",
@@ -51,7 +51,8 @@ pub(super) struct Button {
 }
 
 impl Button {
-    /// The level changed, or was looked at; answers what was asked for when it is let go.
+    /// Takes a level, changed or just read; returns the action requested when the button is
+    /// released.
     pub(super) fn level(&mut self, now: BootTime, pressed: bool) -> Option<PressStage> {
         if pressed {
             self.pressed_at.get_or_insert(now);
@@ -61,7 +62,7 @@ impl Button {
         (held <= BUTTON_HELD_MAX).then(|| PressStage::after(held))
     }
 
-    /// How far the press has come; `None` while nobody presses, or when the button is stuck.
+    /// How far the press has come; `None` while the button is up or stuck.
     pub(super) fn held(&self, now: BootTime) -> Option<PressStage> {
         let held = now.since(self.pressed_at?);
         (held <= BUTTON_HELD_MAX).then(|| PressStage::after(held))

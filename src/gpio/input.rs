@@ -54,7 +54,7 @@ pub struct InputConfig {
     pub before: Duration,
     /// Until how long after it.
     pub after: Duration,
-    /// How long that stays protected; `None`: until somebody ends it.
+    /// How long that stays protected; `None`: until a person ends it.
     pub keep: Option<Duration>,
 }
 
@@ -131,14 +131,14 @@ impl InputState {
         if std::mem::replace(&mut self.chattering, true) { Meaning::None } else { Meaning::Chatter }
     }
 
-    /// Time passes; answers whether it is to be said now that the input is stuck.
+    /// Time passes; returns whether to report now that the input is stuck.
     pub(super) fn tick(&mut self, now: BootTime) -> bool {
         self.forget(now);
         let stuck = self.manner(now) == Manner::Stuck;
         stuck && !std::mem::replace(&mut self.told_stuck, true)
     }
 
-    /// Forgets activations that are over for long; silence ends the chatter.
+    /// Forgets activations that ended long ago; silence ends the chatter.
     fn forget(&mut self, now: BootTime) {
         let old = |at: &BootTime| now.since(*at) >= INPUT_EVENTS_WINDOW;
         while self.recent.front().is_some_and(old) {

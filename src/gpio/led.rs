@@ -32,7 +32,7 @@ pub enum LedTrouble {
     Camera,
     /// Heat or a weak supply hold the board back.
     Board,
-    /// Nobody vouches for the date.
+    /// The date is not trusted.
     Time,
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Takes events for as long as somebody can send any.
+    /// Takes events as long as a sender exists.
     pub(super) async fn run(&self, events: &mut mpsc::Receiver<InputEvent>) {
         while let Some(event) = events.recv().await {
             let Some(config) = self.inputs.get(&event.input) else { continue };

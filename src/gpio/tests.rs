@@ -335,7 +335,7 @@ fn the_led_follows_the_box_and_the_button() {
     bench.status.lock().unwrap().recording = 0;
     bench.pass(40_000);
     assert_eq!(colour(&bench), [true, false, false]);
-    // Somebody holds the button until it says fast red, and changes his mind too late.
+    // A person holds the button until it says fast red, and changes his mind too late.
     bench.lines.move_to("KEY", false);
     bench.pass(5_000);
     assert_eq!(colour(&bench), [false, false, true], "3 s: solid blue");
@@ -440,7 +440,7 @@ async fn an_event_is_a_mark_and_a_protected_range_on_the_disk() {
     let (sender, mut events) = mpsc::channel(4);
     let now = SystemClock.boot();
     sender.send(InputEvent { input: "door".to_owned(), at: now }).await.unwrap();
-    // One of an input that a reload took away is nobody's.
+    // A note from an input that a reload removed belongs to no one.
     sender.send(InputEvent { input: "gone".to_owned(), at: now }).await.unwrap();
     drop(sender);
     // The ring is being opened meanwhile: the event waits for it.

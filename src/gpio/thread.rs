@@ -67,7 +67,7 @@ pub struct PanelView {
     pub inputs: Vec<InputView>,
 }
 
-/// What is told of an input.
+/// The published state of an input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputView {
     /// Its name.
@@ -270,7 +270,7 @@ impl PanelThread {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause.min(SLEEP_MAX)),
             }
         }
-        // Anyone who looks at it must not think that somebody still records.
+        // The LED must not suggest that the box still records.
         self.drive([false; 3]);
     }
 
@@ -310,7 +310,8 @@ impl PanelThread {
         }
     }
 
-    /// What is most worth saying now: what somebody does at the box, then how it does.
+    /// The most important state to show now: first a person's action at the box, then the box's
+    /// health.
     fn lamp(&self, now: BootTime) -> Lamp {
         if let Some(stage) = self.button.as_ref().and_then(|(_, button)| button.held(now)) {
             return Lamp::Held(stage);
@@ -433,7 +434,7 @@ fn usable<T>(
         Ok(opened) => Some(opened),
         Err(error) => {
             let why = chain(&error);
-            // That there are no lines at all was said already.
+            // That there are no lines at all was already reported.
             if !matches!(error, GpioError::None { .. }) {
                 warn!(part, error = why, "line cannot be used, continuing without it");
             }

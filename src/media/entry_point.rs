@@ -1,7 +1,7 @@
 //! Where a decoder can begin: read from the NAL units of one coded picture.
 //!
 //! Owns: the classes of entry points ([`Entry`]) and of leading pictures ([`Leading`]). Whether a
-//! weak class counts as a place to begin is decided per stream, by the one who knows what else the
+//! weak class counts as an entry point is decided per stream, where it is known what else the
 //! stream brings.
 
 use super::bits::Bits;
@@ -49,7 +49,7 @@ const RECOVERY_POINT: u32 = 6;
 
 impl Entry {
     /// Why a decoder of `codec` can begin at the access unit `data` (NAL units behind lengths);
-    /// `None` when it cannot. Audio has no such places of its own.
+    /// `None` when it cannot. Audio has no entry points of its own.
     #[must_use]
     pub fn of(codec: &Codec, data: &[u8]) -> Option<Self> {
         match codec {
@@ -150,7 +150,7 @@ fn h265(data: &[u8]) -> Option<Entry> {
     match kinds? {
         19 | 20 => Some(Entry::Closed),
         16..=18 | 21..=23 => Some(Entry::Open),
-        // `recovery_poc_cnt` is se(v): k stands for (-1)^(k+1) * ceil(k / 2), §9.2.2.
+        // `recovery_poc_cnt` is se(v): k means (-1)^(k+1) * ceil(k / 2), §9.2.2.
         _ => recovery.and_then(|mut bits| bits.ue()).map(|code| {
             let pictures = if code % 2 == 1 { code.div_ceil(2) } else { 0 };
             Entry::Gradual(clamped(pictures))

@@ -56,7 +56,7 @@ pub fn annex_b(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|nal| !nal.is_empty())
 }
 
-/// A NAL unit without what may stand between it and the next start code (§B.1).
+/// A NAL unit without the zero bytes that may follow it before the next start code (§B.1).
 pub(crate) fn without_trailing_zeros(nal: &[u8]) -> &[u8] {
     let zeros = nal.iter().rev().take_while(|&&octet| octet == 0).count();
     &nal[..nal.len() - zeros]

@@ -23,7 +23,7 @@ pub struct RunId(pub u32);
 pub enum ClockSource {
     /// The sender said so (RTCP sender report, RFC 3550 §6.4.1).
     Sender,
-    /// The moment of arrival here stands in for it.
+    /// The moment of arrival here replaces it.
     Arrival,
 }
 
@@ -51,8 +51,8 @@ pub struct AccessUnit {
     pub arrived: BootTime,
     /// When the camera took it.
     pub captured: Captured,
-    /// Why a reader may begin here, if it may: what the picture is, or any unit of a stream that
-    /// has no video. Weak classes are told only where the stream has nothing better.
+    /// Why a reader may begin here, if it may: the kind of picture, or any unit of a stream without
+    /// video. Weak classes are reported only where the stream has nothing better.
     pub entry: Option<Entry>,
     /// Shown before the entry point that it follows.
     pub leading: Option<Leading>,

@@ -11,7 +11,7 @@ use crate::stream::Item;
 use crate::wire::rtp::Packets;
 use crate::wire::rtsp::Start;
 
-/// What a receiver was told of a track and cannot be told anew inside a session.
+/// What a receiver knows of a track and cannot be told again within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
     codec: &'static str,

@@ -12,10 +12,10 @@ use crate::media::{AccessUnit, RunId, Shape, TrackId};
 const DISTANCES: usize = 16;
 /// Fewer distances say nothing.
 const DISTANCES_MIN: usize = 4;
-/// The parameter sets are believed if they are no further from what is measured, in percent: many
-/// cameras write a rate that they do not keep.
+/// The parameter sets are believed if they differ from the measured rate by no more than this, in
+/// percent: many cameras write a rate that they do not keep.
 const DECLARED_OFF_PERCENT_MAX: f64 = 10.0;
-/// A usual rate stands in for a measured one this close to it.
+/// A usual rate replaces a measured one this close to it.
 const USUAL_OFF_PERCENT_MAX: f64 = 4.0;
 /// A rate that was announced stays until the measured one is further off than this.
 const ANNOUNCED_OFF_PERCENT_MAX: f64 = 15.0;

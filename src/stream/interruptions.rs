@@ -35,7 +35,7 @@ impl Interruptions {
         cause.clone_into(&mut self.cause);
     }
 
-    /// What is to be told at `now`; `None` while there are few.
+    /// What to report at `now`; `None` while there are few.
     pub(super) fn told(&self, now: BootTime) -> Option<Interrupted> {
         let times = self.at.iter().filter(|at| now.since(**at) <= INTERRUPTIONS_SPAN).count();
         (times > INTERRUPTIONS_WELL_MAX).then(|| Interrupted {

@@ -16,7 +16,7 @@ pub struct Label {
     pub title: Option<String>,
     /// Whether it is pulled and recorded; what is recorded already stays.
     pub enabled: bool,
-    /// Where it stands among the others: lower numbers first, those without one last.
+    /// Position among the others: lower numbers first, those without one last.
     pub order: Option<u32>,
 }
 

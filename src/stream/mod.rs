@@ -4,12 +4,12 @@
 //! rest of the house knows a stream ([`Stream`]). Parses nothing.
 //!
 //! Invariants:
-//! 1. The window holds what somebody still needs (a joiner: the newest GOP; a reader: what it has
-//!    not read, within its allowance), bounded in bytes, in units and in time.
+//! 1. The window holds what is still needed (for a joiner: the newest GOP; for a reader: what it
+//!    has not read, within its allowance), bounded in bytes, in units and in time.
 //! 2. Publishing never awaits and never fails; a lock is held for a few pushes only.
 //! 3. A joiner begins at the newest place where a reader can begin, at once if there is one.
-//! 4. A reader that fell out of the window, or behind its own allowance, is told
-//!    [`Next::Lagged`] and goes on at the newest such place; it never sees half a GOP.
+//! 4. A reader that fell out of the window, or behind its own allowance, gets [`Next::Lagged`] and
+//!    resumes at the newest entry point; it never sees half a GOP.
 
 mod frame_rate;
 mod interruptions;

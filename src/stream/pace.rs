@@ -20,7 +20,7 @@ pub(super) struct PicturePace {
 }
 
 impl PicturePace {
-    /// Counts a unit that is published. Another run begins anew, but for what was said last.
+    /// Counts a published unit. Another run starts afresh, but for the last report.
     pub(super) fn count(&mut self, unit: &AccessUnit) {
         if self.run != unit.run {
             *self = Self { run: unit.run, entry: self.entry, ..Self::default() };

@@ -33,7 +33,7 @@ pub enum StreamState {
         /// For people, without secrets.
         reason: String,
     },
-    /// Nothing arrives, and nobody has to look after it: somebody else begins when they like.
+    /// Nothing arrives, which is normal: the publisher starts when it likes.
     Waiting {
         /// For people: what is waited for.
         reason: String,
@@ -68,7 +68,7 @@ pub struct Encoding {
     pub encoder: &'static str,
     /// Why the board's own encoder is not used, where it was to be.
     pub instead: Option<String>,
-    /// One picture in so many is encoded; more than one: there is no time for all of them.
+    /// One picture in so many is encoded; more than one means there is no time for all of them.
     pub one_in: u32,
 }
 
@@ -155,7 +155,7 @@ impl Stream {
         });
     }
 
-    /// Says what the tracks were last time, for as long as no run has told them.
+    /// Reports the tracks of the last run until another run has reported its own.
     pub fn recall_tracks(&self, tracks: Arc<Tracks>) {
         self.tracks.send_if_modified(|old| {
             let unknown = old.is_none();

@@ -1,7 +1,7 @@
 //! A bounded window of the newest items and the cursors that read it.
 //!
-//! What nobody needs any more is let go at once: a window whose readers keep up holds the newest
-//! GOP, for those who join, and grows towards its bounds only while a reader lags.
+//! Units that are no longer needed leave at once: a window whose readers keep up holds the newest
+//! GOP, for joiners, and grows towards its bounds only while a reader lags.
 //!
 //! Owns: trimming, joining and the jump of a reader that lags. Generic, because the RTP fan-out
 //! is the same thing one step later: packets instead of units.
@@ -63,7 +63,7 @@ impl Default for Bounds {
 pub enum Allowance {
     /// As far as the window reaches: the recorder.
     Window,
-    /// [`VIEWER_LAG_MAX`] and [`Bounds::lag_bytes_max`]: anyone who wants to see now.
+    /// [`VIEWER_LAG_MAX`] and [`Bounds::lag_bytes_max`]: for live viewers.
     Viewer,
 }
 
@@ -88,7 +88,7 @@ struct Window<T> {
     came_bytes: u64,
     /// Sequence numbers of the places to begin that are in `items`, oldest first.
     starts: VecDeque<u64>,
-    /// A place to begin was let go while there was no newer one.
+    /// An entry point left while there was no newer one.
     start_lost: bool,
     readers: BTreeMap<u64, Cursor>,
     /// Names the next reader.
@@ -135,7 +135,7 @@ impl<T> Clone for Bus<T> {
     }
 }
 
-/// The writing end. There is one, and when it goes its readers are told [`Next::Ended`].
+/// The writing end. There is one, and when it is dropped its readers get [`Next::Ended`].
 #[derive(Debug)]
 pub struct Publisher<T>(Arc<SharedWindow<T>>);
 
@@ -236,8 +236,8 @@ impl<T: Item> Window<T> {
         }
     }
 
-    /// The oldest item that somebody may still want: the place to begin for a joiner, what each
-    /// reader reads next unless it is to be moved on anyway, and always the newest item.
+    /// The oldest item still needed: the entry point for a joiner, the next item of each reader
+    /// unless it is about to be moved on anyway, and always the newest item.
     fn needed_from(&self, bounds: &Bounds) -> u64 {
         let last = self.end().saturating_sub(1);
         let start = self.starts.back().copied().unwrap_or(last);

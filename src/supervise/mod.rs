@@ -5,11 +5,11 @@
 //! Does not know what a task does.
 //!
 //! Invariants:
-//! 1. A panic in a task costs that task one restart and nobody else anything.
+//! 1. A panic in a task costs that task one restart and leaves the others alone.
 //! 2. Restarts wait 0.25 → 30 s, doubling, with full jitter, and never stop for good.
 //! 3. `WATCHDOG=1` is sent only while nothing hangs (`board` says what that means); when something
 //!    does, systemd is asked at once to start the daemon again.
-//! 4. Repeated failures are told once and then counted.
+//! 4. Repeated failures are logged once and then counted.
 
 mod backoff;
 mod drill;

@@ -135,8 +135,8 @@ impl Supervisor {
         });
     }
 
-    /// Runs a future that ends by itself, such as one connection. A panic in it is told and
-    /// ends it alone; the stop signal drops it.
+    /// Runs a future that ends by itself, such as one connection. A panic in it is logged and ends
+    /// it alone; the stop signal drops it.
     pub fn spawn(&self, part: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tracker.spawn(async move {
@@ -217,7 +217,7 @@ struct TaskKeeper {
     board: Arc<TaskBoard>,
     backoff: Backoff,
     recovery: Option<RecoveryLog>,
-    /// The error told last and how often it came since: repeats are counted, not told.
+    /// The error logged last and how often it came since: repeats are counted, not logged.
     repeated: u64,
 }
 
@@ -233,7 +233,7 @@ impl TaskKeeper {
         Self { name: spec.name.clone(), board, backoff, recovery, repeated: 0 }
     }
 
-    /// One life; `None` when it was told to stop.
+    /// One life; `None` when asked to stop.
     async fn live<F, L, E>(&mut self, life: &mut L, context: &TaskContext) -> Option<TaskEnd>
     where
         L: FnMut(TaskContext) -> F,
@@ -287,7 +287,7 @@ impl TaskKeeper {
         let elapsed_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         let (part, class) = (&self.name, ended.class.as_str());
         match (same, ended.class) {
-            // The 2nd, 4th, 8th… repeat is told with its count.
+            // The 2nd, 4th, 8th… repeat is logged with its count.
             (true, _) => {
                 self.repeated += 1;
                 if self.repeated.is_power_of_two() {

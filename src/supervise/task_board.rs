@@ -36,9 +36,9 @@ pub enum TaskState {
 #[derive(Debug, Default)]
 pub(super) struct TaskPulse {
     beat_nanos: AtomicU64,
-    /// When the turn of the task began that goes on; 0 between turns.
+    /// When the current turn of the task began; 0 between turns.
     turn_nanos: AtomicU64,
-    /// It waits for a device, which is no fault of its own.
+    /// It waits for a device, which is not its own fault.
     in_device: AtomicBool,
     /// How long the life did its work, one more than the nanoseconds; 0: it does not say.
     worked_nanos: AtomicU64,
@@ -145,7 +145,7 @@ impl Heartbeat {
         self.pulse.worked_nanos.store(nanos.saturating_add(1), Relaxed);
     }
 
-    /// What [`worked`](Self::worked) told since this was last asked.
+    /// Takes what [`worked`](Self::worked) reported since the last call.
     pub(super) fn take_worked(&self) -> Option<Duration> {
         let told = self.pulse.worked_nanos.swap(0, Relaxed);
         told.checked_sub(1).map(Duration::from_nanos)
@@ -184,8 +184,8 @@ impl Drop for DeviceCall {
     }
 }
 
-/// Excuses the thread that calls a device, as long as what is returned lives; nothing on a thread
-/// that nobody watches. Not for calls within one another.
+/// Excuses the thread that calls a device, for as long as the returned guard lives; does nothing on
+/// an unwatched thread. Not for nested calls.
 #[must_use]
 pub fn in_device() -> Option<DeviceCall> {
     let heartbeat = OWN.with_borrow(Clone::clone)?;

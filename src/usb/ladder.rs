@@ -12,7 +12,7 @@ const RESET_AFTER: Duration = Duration::from_secs(30);
 /// Dead for so long, in spite of that, the ports lose their power; again after as long.
 const POWER_AFTER: Duration = Duration::from_secs(120);
 
-/// What is to be done.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsbStep {
     /// Take the camera off its bus and put it back.

@@ -45,7 +45,7 @@ impl UsbRequest {
     ///
     /// # Errors
     ///
-    /// The file cannot be written: there is no service that would read it.
+    /// The file cannot be written: the service that would read it is missing.
     pub fn send(&self, path: &Path) -> io::Result<()> {
         let word = match self.step {
             UsbStep::Reset => "reset",
@@ -61,7 +61,7 @@ impl UsbRequest {
     ///
     /// # Errors
     ///
-    /// There is no request of ours.
+    /// There is no request from us.
     pub fn receive(path: &Path) -> io::Result<Self> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;

@@ -16,7 +16,7 @@ const VIDEO_CLASS: &str = "0e";
 /// Why a camera cannot be brought back.
 #[derive(Debug, thiserror::Error)]
 pub enum UsbError {
-    /// sysfs has no such thing, or does not take what was written.
+    /// sysfs has no such entry, or rejects what was written.
     #[error("cannot {doing} {}", path.display())]
     Sysfs {
         /// What was tried.
@@ -36,7 +36,7 @@ pub enum UsbError {
     /// It is not a name of a USB device, or that device is not a camera.
     #[error("{name:?} is not a camera on USB")]
     NoCamera {
-        /// What was said.
+        /// The reason given.
         name: String,
     },
     /// Cutting the power would take these along.
@@ -172,7 +172,7 @@ impl UsbTree {
     }
 }
 
-/// Whether a place in sysfs lies below a USB root hub (`usb1`, `usb2`, …).
+/// Whether a place in sysfs is below a USB root hub (`usb1`, `usb2`, …).
 fn is_on_usb(place: &Path) -> bool {
     let root_hub = |part: &OsStr| {
         let number = part.to_str().and_then(|part| part.strip_prefix("usb"));

@@ -11,7 +11,7 @@ use super::driver::BufferTime;
 use crate::base::limits::V4L2_STAMP_AGE_MAX;
 use crate::base::time::BootTime;
 
-/// `CLOCK_MONOTONIC` now: what drivers stamp with. It stands still while the machine sleeps.
+/// `CLOCK_MONOTONIC` now: what drivers stamp with. It stops while the machine sleeps.
 #[must_use]
 pub fn monotonic() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
@@ -19,8 +19,8 @@ pub fn monotonic() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
 }
 
-/// When a picture with `stamp` was taken, both clocks read at the same moment. `None` when the
-/// stamp is none of this clock, lies ahead, or is older than a picture can be.
+/// When a picture with `stamp` was taken; both clocks were read at the same moment. `None` when the
+/// stamp is not of this clock, is in the future, or is older than a picture can be.
 #[must_use]
 pub fn taken_at(stamp: BufferTime, monotonic: Duration, boot: BootTime) -> Option<BootTime> {
     let BufferTime::Monotonic(at) = stamp else { return None };

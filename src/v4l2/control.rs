@@ -45,7 +45,7 @@ pub struct ControlInfo {
     pub max: i32,
     /// From one value to the next; 0 counts as 1.
     pub step: i32,
-    /// What it is unless somebody sets it.
+    /// The driver's default.
     pub default: i32,
     /// Cannot be set (read-only, disabled, or held by a running stream).
     pub fixed: bool,
@@ -70,7 +70,7 @@ pub enum ControlError {
     Range {
         /// Its name.
         name: String,
-        /// What was wanted.
+        /// The value requested.
         wanted: i64,
         /// Smallest value.
         min: i32,

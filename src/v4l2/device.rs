@@ -290,7 +290,7 @@ impl Driver for VideoDevice {
     }
 }
 
-/// One plane in our memory. It outlives the node, and after the buffers were given back the kernel
+/// One plane in our memory. It outlives the node, and after the buffers were released the kernel
 /// keeps its pages until this is dropped.
 #[derive(Debug)]
 pub struct Map {
@@ -304,7 +304,7 @@ unsafe impl Send for Map {}
 impl AsRef<[u8]> for Map {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: mapped with this length, readable, until `drop`. The device writes to it only
-        // while it has the buffer, and the queue lets nobody read it then.
+        // while it has the buffer, and the queue allows no reads then.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }

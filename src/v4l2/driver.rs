@@ -70,14 +70,14 @@ pub enum BufferTime {
     Unknown,
     /// `CLOCK_MONOTONIC`.
     Monotonic(Duration),
-    /// What stood on the buffer that the device was given (memory-to-memory devices).
+    /// What was written on the buffer handed to the device (memory-to-memory devices).
     Copied(Duration),
 }
 
 /// What part of a plane is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
-    /// Bytes in front that are no picture (`data_offset`).
+    /// Leading bytes that do not belong to the picture (`data_offset`).
     pub offset: u32,
     /// Bytes used, those in front included (`bytesused`).
     pub end: u32,
@@ -136,7 +136,7 @@ pub struct Ready {
 /// A command to an encoder, `VIDIOC_ENCODER_CMD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncoderCommand {
-    /// Goes on after a stop.
+    /// Continues after a stop.
     Start,
     /// Encodes what it was given and then says "last".
     Stop,

@@ -1,7 +1,7 @@
-//! A driver for tests that fails and lies at will, and notices what it is done wrong.
+//! A driver for tests that fails and lies on demand, and notices misuse.
 //!
-//! Owns: the books of a kernel driver: which buffers there are, who has them, what is mapped. What it
-//! does at each call is told by a tape of bytes: 0, or the end of the tape, is good behaviour.
+//! Owns: the books of a kernel driver: which buffers exist, who holds them, what is mapped. A tape
+//! of bytes controls its behaviour at each call: 0, or the end of the tape, is good behaviour.
 
 use std::collections::VecDeque;
 use std::io;

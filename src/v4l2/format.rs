@@ -79,7 +79,7 @@ pub struct PixelFormat {
     /// Whether each buffer is one whole picture (`V4L2_FIELD_NONE`); asked for as such, and what
     /// the driver says otherwise is interlaced.
     pub progressive: bool,
-    /// The planes; one for a queue that has one. What is asked for is a wish.
+    /// The planes; one for a single-planar queue. The size requested is only a wish.
     pub planes: Vec<PlaneFormat>,
     /// How colours are written.
     pub colours: PixelColours,

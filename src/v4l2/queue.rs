@@ -1,8 +1,8 @@
 //! One queue of a node: buffers that go to the driver and come back.
 //!
-//! Owns: who has which buffer. A buffer is the driver's from a queue call until it comes back or the
-//! queue stops; only ours are read and written, and none is given twice. Whatever the driver says of
-//! indices and lengths is checked before it is used.
+//! Owns: who has which buffer. A buffer is the driver's from a queue call until it comes back or
+//! the queue stops; only ours are read and written, and none is queued twice. Every index and
+//! length from the driver is checked before it is used.
 //!
 //! ```text
 //! capture   open ─► start (gives all) ─► next(read the picture; its buffer is given back)*
@@ -47,7 +47,7 @@ pub struct VideoFrame<'a> {
     pub damaged: bool,
     /// A key frame, by an encoder's word.
     pub key: bool,
-    /// Nothing comes behind it (an encoder that was told to stop).
+    /// Nothing follows it (an encoder that was asked to stop).
     pub last: bool,
 }
 
@@ -218,7 +218,7 @@ impl<D: Driver> Queue<D> {
 
 impl<D: Driver> Drop for Queue<D> {
     fn drop(&mut self) {
-        // Errors are left alone: a device that has gone away has nothing to give back to.
+        // Errors are ignored: a device that has gone away has nothing to release buffers to.
         let _ = self.stop();
         self.buffers.clear();
         let _ = self.call(Call::RequestBuffers, |d| d.request_buffers(self.kind, 0));

@@ -24,7 +24,7 @@ pub const PASSWORDS_IN_LINE_MAX: usize = 4;
 pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// A session ends after so long in any case.
 pub const SESSION_LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Sessions of one account; the one that was idle longest ends for a further one.
+/// Sessions of one account; a further one ends the one that was idle longest.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
 /// Sessions in all; as above.
 pub const WEB_SESSIONS_MAX: usize = 64;
@@ -34,7 +34,7 @@ pub const SESSION_COOKIES_MAX: usize = 4;
 /// How often ended sessions, and changes of the accounts' file, are looked for.
 pub const ACCESS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A ticket for media, which stands in for a password that a player shows only once, ends then.
+/// Life of a media ticket, which replaces a password that a player shows only once.
 pub const MEDIA_TICKET_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Wrong claim codes before the claim is locked.

@@ -12,14 +12,14 @@ pub const BOARD_ENTRIES_MAX: usize = 256;
 pub const BOARD_TEXT_CHARS_MAX: usize = 128;
 /// Entries of a device tree's `compatible` that are looked at.
 pub const BOARD_COMPATIBLE_MAX: usize = 32;
-/// Temperatures that are told.
+/// Temperatures reported.
 pub const BOARD_TEMPERATURES_MAX: usize = 64;
 /// Pause between two looks at the board.
 pub const BOARD_LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two notes on what was written to the disk, so that counting wears nothing: a
 /// power cut forgets this much.
 pub const WRITTEN_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
-/// Disks whose writes are counted; the one that was seen longest ago leaves first.
+/// Disks whose writes are counted; the one seen longest ago leaves first.
 pub const WRITTEN_DISKS_MAX: usize = 8;
 /// Largest file of that count; a larger one is none of ours.
 pub const WRITTEN_FILE_BYTES_MAX: u64 = 64 << 10;

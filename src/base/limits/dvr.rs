@@ -10,8 +10,8 @@ pub const REPLAY_GOP_BYTES_MAX: usize = 32 << 20;
 
 /// Largest fragment; a fragment is cut early rather than grow past it.
 pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
-/// Fragments waiting for the storage thread, in bytes over all streams; past it the
-/// newest fragment is refused, the recorder counts it as lost and says so.
+/// Fragments waiting for the storage thread, in bytes over all streams; past it the newest fragment
+/// is refused, and the recorder counts and reports it as lost.
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
@@ -39,8 +39,8 @@ pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
 pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
-/// Size of the index on the disk from which on it is built again, for a small ring: a store that
-/// does not give back what it freed must not fill the volume.
+/// Size at which the index on the disk is rebuilt, for a small ring: a store that does not return
+/// the space it freed must not fill the volume.
 pub const INDEX_BYTES_MAX: u64 = 256 << 20;
 /// As [`INDEX_BYTES_MAX`] for a large ring: bytes on the disk per byte of the records in it.
 pub const INDEX_BYTES_PER_RECORD_BYTE_MAX: u64 = 8;
@@ -48,7 +48,7 @@ pub const INDEX_BYTES_PER_RECORD_BYTE_MAX: u64 = 8;
 pub const INDEX_LOOK_PAUSE: Duration = Duration::from_secs(10);
 /// Pause between two looks at the size of the index.
 pub const INDEX_SIZE_PAUSE: Duration = Duration::from_secs(3_600);
-/// How long the index may take for one answer; past it the process goes on without it.
+/// How long the index may take for one answer; past it the process continues without it.
 pub const INDEX_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Commands waiting for the index; past it a record is not kept and is found again by reading
 /// the slot at the next start.
@@ -69,7 +69,7 @@ pub const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 pub const JOURNAL_COMPACT_BYTES_MIN: u64 = 256 << 10;
 /// Notes waiting for the journal; past it a note is dropped and counted.
 pub const JOURNAL_QUEUE_LEN_MAX: usize = 1_024;
-/// How long somebody who asks the journal waits for the disk; then the answer is "not now".
+/// How long a caller of the journal waits for the disk; then the answer is "not now".
 pub const JOURNAL_ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause before a journal that could not be written is tried again.
 pub const JOURNAL_RETRY_PAUSE: Duration = Duration::from_secs(2);
@@ -91,10 +91,10 @@ pub const MARK_TEXT_BYTES_MAX: usize = 200;
 pub const TROUBLES_MAX: usize = 10_000;
 /// Longest text noted of a gap's reason; a longer one is cut.
 pub const TROUBLE_TEXT_BYTES_MAX: usize = 200;
-/// Pause between two notes on one stream's trouble of one kind; what changes meanwhile is told
-/// then, so that a camera that flaps does not wear the disk.
+/// Pause between two notes on one stream's trouble of one kind; changes meanwhile are noted
+/// together when it ends, so that a flapping camera does not wear the disk.
 pub const TROUBLE_NOTE_PAUSE: Duration = Duration::from_secs(30);
-/// A trouble that comes back within this goes on as the same.
+/// A trouble that returns within this time counts as the same one.
 pub const TROUBLE_MERGE_TIME: Duration = Duration::from_secs(60);
 /// Protected ranges; a further one is refused.
 pub const PINS_MAX: usize = 1_024;
@@ -116,23 +116,24 @@ pub const EVICTION_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 pub const DISK_STALL_SHOWN: Duration = Duration::from_secs(3);
 /// How often it is looked whether the ring is still in its place.
 pub const PLACE_CHECK_PAUSE: Duration = Duration::from_secs(2);
-/// Proposals to make the ring smaller that somebody may still agree to; the oldest leave first.
+/// Proposals to shrink the ring that are still open for agreement; the oldest leave first.
 pub const SHRINK_PLANS_MAX: usize = 8;
-/// How long somebody who agrees to a smaller ring waits for the disk.
+/// How long agreeing to a smaller ring waits for the disk.
 pub const SHRINK_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Rebuilds of the index that the journal keeps; the oldest leave first.
 pub const REBUILDS_MAX: usize = 256;
 /// Changes of the ring's size that the journal keeps; the oldest leave first.
 pub const RESIZES_MAX: usize = 256;
-/// Age of the oldest fragment of a stream that is kept in mind, without its media, for those who
+/// Age of the oldest fragment of a stream that is remembered, without its media, for readers that
 /// follow the recording.
 pub const RECENT_SPAN_MAX: Duration = Duration::from_secs(60);
-/// Fragments of a stream that are kept in mind so, where every picture is one; the oldest leave.
+/// Fragments of a stream remembered for them, reached where every picture is a fragment; the oldest
+/// leave.
 pub const RECENT_FRAGMENTS_MAX: usize = 2_048;
 /// Reads for players at once over all streams; further ones wait.
 pub const DISK_READS_MAX: usize = 8;
-/// How long a player waits for one of [`DISK_READS_MAX`], and again for the disk; then it is told
-/// that the disk does not answer.
+/// How long a player waits for one of [`DISK_READS_MAX`], and again for the disk; then it gets an
+/// error saying that the disk does not answer.
 pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
@@ -147,12 +148,12 @@ pub const CHAPTER_SILENCE_MAX: Duration = Duration::from_secs(12);
 /// Streams of which the journal keeps how the segments of their playlists are numbered; those
 /// noted longest ago leave, and begin with other numbers.
 pub const NUMBERED_STREAMS_MAX: usize = 1_024;
-/// Chapters kept in mind over all streams, some 40 bytes each: three weeks of one stream. Those of
-/// the oldest laps leave, and are read from the disk when somebody asks for them.
+/// Chapters cached over all streams, some 40 bytes each: three weeks of one stream. Those of the
+/// oldest laps leave, and are read from the disk when needed again.
 pub const CHAPTERS_MAX: usize = 400_000;
 
-/// How far behind the end of a recording that goes on a moment still counts as recorded: what
-/// came since waits to become durable.
+/// How far behind the end of a continuing recording a moment still counts as recorded: the newest
+/// media have yet to become durable.
 pub const PAST_PICTURE_SLACK: Duration = Duration::from_secs(4);
 /// Steps of an answer about activity: a day in seconds. More are refused.
 pub const ACTIVITY_STEPS_MAX: u64 = 86_400;

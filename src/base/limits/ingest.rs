@@ -9,8 +9,7 @@ use std::time::Duration;
 pub const SOURCE_BYTES_PER_SEC_MAX: u64 = 25 << 20;
 /// Over how long [`SOURCE_BYTES_PER_SEC_MAX`] is averaged.
 pub const SOURCE_RATE_WINDOW: Duration = Duration::from_secs(4);
-/// Raw pictures of one camera whose memory is kept for the next ones; that of further ones is given
-/// back.
+/// Raw pictures of one camera whose memory is kept for reuse; that of further ones is freed.
 pub const RAW_PICTURES_SPARE_MAX: usize = 3;
 /// Arguments of a command that brings a stream, its name among them; more are refused.
 pub const COMMAND_ARGUMENTS_MAX: usize = 128;
@@ -25,8 +24,8 @@ pub const COMMAND_LINE_BYTES_MAX: usize = 400;
 
 /// Cameras that are tried at once; a further one is refused.
 pub const TRIALS_MAX: usize = 2;
-/// How long the name of a camera that is tried is looked up. The four times together are what
-/// somebody waits at most: 10 s.
+/// How long the name of a camera being tried is looked up. The four times together are the longest
+/// a person waits: 10 s.
 pub const TRIAL_LOOKUP_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a camera is tried.
 pub const TRIAL_TIME_MAX: Duration = Duration::from_millis(6_500);
@@ -79,5 +78,5 @@ pub const MJPEG_ODD_BYTES_MAX: usize = 64 << 10;
 pub const MJPEG_REQUESTS_MAX: u32 = 5;
 /// Pixels of a JPEG picture that is encoded here: those of level 5.2 of H.264.
 pub const JPEG_PIXELS_MAX: u64 = 36_864 * 256;
-/// JPEG pictures in a row that cannot be read, before the camera is told to be at fault.
+/// Unreadable JPEG pictures in a row before the camera is reported as faulty.
 pub const JPEGS_UNREADABLE_MAX: u32 = 50;

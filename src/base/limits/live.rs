@@ -14,8 +14,8 @@ pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
 
-/// RTSP sessions that play recordings at once; a further one gets 453. As many again may be
-/// browsers; a further one is told so.
+/// RTSP sessions that play recordings at once; a further one gets 453. As many browsers again may
+/// play; a further one gets an error that says so.
 pub const REPLAY_SESSIONS_MAX: usize = 16;
 /// How far packets of the past may leave before their time.
 pub const REPLAY_LEAD: Duration = Duration::from_millis(200);
@@ -50,7 +50,7 @@ pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an export after which they are brought to the medium and the volume's room is looked
 /// at again, so that the recorder's own syncs never wait for much of it.
 pub const EXPORT_JOB_SYNC_BYTES: u64 = 8 << 20;
-/// Longest note that somebody puts to an export; a longer one is refused.
+/// Longest note on an export; a longer one is refused.
 pub const EXPORT_JOB_NOTE_BYTES_MAX: usize = 200;
 /// How long the end of a range is waited for that reaches to now.
 pub const EXPORT_JOB_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -78,7 +78,8 @@ pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
 pub const HLS_READERS_COUNTED_MAX: usize = HTTP_CONNECTIONS_MAX;
-/// Bytes of one stream's fMP4 window, kept only while somebody watches; the oldest leave first.
+/// Bytes of one stream's fMP4 window, which exists only while there are viewers; the oldest leave
+/// first.
 pub const MSE_WINDOW_BYTES_MAX: usize = 16 << 20;
 /// Downloads of recordings, and plans for them in the making, at once; a further one gets 503.
 pub const EXPORTS_MAX: usize = 16;

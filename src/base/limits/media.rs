@@ -1,10 +1,10 @@
-//! What a camera may bring, whoever takes it.
+//! What a camera may bring, whichever source takes it.
 //!
 //! Owns: access units, parameter sets, pictures, tracks.
 
 /// Largest access unit; a larger one is dropped and counted as lost.
 pub const ACCESS_UNIT_BYTES_MAX: usize = 8 << 20;
-/// Frames of AAC in one RTP packet; what lies behind them is not read.
+/// Frames of AAC in one RTP packet; frames beyond are not read.
 pub const AAC_FRAMES_PER_PACKET_MAX: usize = 512;
 /// Largest parameter set (SPS, PPS, VPS, audio config); a larger one ends the run.
 pub const PARAMETER_SET_BYTES_MAX: usize = 4 << 10;

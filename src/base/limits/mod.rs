@@ -1,7 +1,7 @@
 //! Every numeric bound of the house, so that no peer, camera or disk can grow us without end.
 //!
-//! Owns: the numbers and what happens at each, in a file for the room whose bounds they are; callers
-//! name them without it. Units stand last in the names.
+//! Owns: the numbers and what happens at each, in a file for the room whose bounds they are;
+//! callers name them without it. Names end with the unit.
 
 mod access;
 mod board;

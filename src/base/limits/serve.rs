@@ -14,8 +14,8 @@ const _: () = assert!(
 
 /// Connections at once; fewer where there are few descriptors. A further one is closed at once.
 pub const PLACES_MAX: usize = 2_048;
-/// Of those, connections on which nobody has signed in; a further one takes the place of the
-/// oldest of the network that holds most.
+/// Of those, connections on which no one has signed in; a further one replaces the oldest of the
+/// network that holds most.
 pub const PLACES_UNPROVEN_MAX: usize = 512;
 /// The same from one network (an IPv4 address, a /64 of IPv6); a further one takes the place of
 /// the oldest.
@@ -113,8 +113,8 @@ pub const PLAY_AHEAD_MIN: Duration = Duration::from_secs(1);
 pub const PLAY_PARTS_AHEAD_MAX: usize = 4_096;
 /// Messages that a viewer of the past may send a second, averaged over ten; more end it.
 pub const PLAY_MESSAGES_PER_SEC_MAX: u32 = 50;
-/// Longest `window` of a playlist that slides; what is asked beyond is refused. Longer ranges have
-/// a playlist of their own.
+/// Longest `window` of a sliding playlist; a longer one is refused. Longer ranges have a playlist
+/// of their own.
 pub const HLS_WINDOW_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How long a multivariant playlist waits for the sub-stream once the stream itself is there.
 pub const HLS_SUB_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -127,8 +127,8 @@ pub const MSE_SILENCE_MAX: Duration = Duration::from_secs(14);
 pub const WS_CONTROL_FRAMES_MAX: u32 = 20;
 /// Over how long they are counted.
 pub const WS_CONTROL_TIME: Duration = Duration::from_secs(10);
-/// Bytes that wait for one WebSocket client's socket: the largest message, which is one access
-/// unit in fMP4, and what stands around it. One more byte ends the socket.
+/// Bytes waiting for one WebSocket client's socket: the largest message, which is one access unit
+/// in fMP4 with its framing. One more byte closes the socket.
 pub const WS_WRITE_BUFFER_BYTES_MAX: usize = ACCESS_UNIT_BYTES_MAX + (1 << 20);
 /// Bytes read at once from a WebSocket client.
 pub const WS_READ_BUFFER_BYTES: usize = 4 << 10;
@@ -141,7 +141,7 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
 /// HTTP connections from one address at once; a further one is closed at once. A proxy with its
 /// viewers gets by with an eighth of all, and no seven addresses can shut out the others.
 pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 128;
-/// How long open requests may go on once the door was told to stop.
+/// How long open requests may continue after the server was asked to stop.
 pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Downloads whose plans are kept, so that a player that jumps about gets bytes of one version;
 /// the one not asked for longest leaves first.

@@ -1,4 +1,4 @@
-//! How much of a stream is kept in memory for those who watch it, and how often it may break off.
+//! How much of a stream is kept in memory for its viewers, and how often it may break off.
 //!
 //! Owns: the window of one stream, and when one is not well.
 

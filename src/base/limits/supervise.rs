@@ -27,7 +27,7 @@ pub const STORAGE_HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 pub const RECOVERY_ENTRIES_MAX: usize = 256;
 /// Longest reason of an entry; the rest is cut off.
 pub const RECOVERY_TEXT_BYTES_MAX: usize = 1_024;
-/// Largest recovery log read; a larger one is no log of ours.
+/// Largest recovery log read; a larger one was not written by this program.
 pub const RECOVERY_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Largest memory of `holdfast health` that is read.
 pub const HEALTH_FILE_BYTES_MAX: u64 = 64 << 10;

@@ -32,7 +32,7 @@ pub const CLIENT_RECONNECTS_MAX: u32 = 3;
 pub const RTSP_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection without a session and without a request ends after this.
 pub const RTSP_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
-/// The `timeout` told in every Session header unless configured; a UDP reader silent for longer is
+/// The `timeout` in every Session header unless configured; a UDP reader silent for longer is
 /// dropped.
 pub const RTSP_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// What it may be configured to: keepalives of some clients come no faster, and a reader that
@@ -68,13 +68,14 @@ pub const AUTH_FAILURE_TIME: Duration = Duration::from_secs(30);
 pub const AUTH_FAILURES_ALL_MAX: u32 = 200;
 /// How long one wrong password counts against all.
 pub const AUTH_FAILURE_ALL_TIME: Duration = Duration::from_secs(3);
-/// Bytes kept of what one RTSP connection said and was told; the oldest messages leave first.
+/// Bytes kept of the messages of one RTSP connection, both ways; the oldest messages leave first.
 pub const RTSP_TRANSCRIPT_BYTES_MAX: usize = 8 << 10;
 /// Bytes kept of one message of it; the rest is left out.
 pub const RTSP_TRANSCRIPT_MESSAGE_BYTES_MAX: usize = 2 << 10;
 /// Longest name of its program that is kept of an RTSP client.
 pub const RTSP_USER_AGENT_BYTES_MAX: usize = 128;
-/// Addresses whose wrong passwords are counted; the one who owes least is forgotten first.
+/// Addresses whose wrong passwords are counted; the one closest to being forgiven is forgotten
+/// first.
 pub const AUTH_ADDRESSES_MAX: usize = 1_024;
 
 /// Longest name of a file in a zip archive that is read.
@@ -91,8 +92,8 @@ pub const HLS_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Least target duration of a live list: shorter segments make players ask more often than they
 /// gain.
 pub const HLS_TARGET_SECS_MIN: u64 = 4;
-/// Places to begin that are further apart than this do not lengthen the target duration any more:
-/// such segments are cut in between.
+/// Entry points further apart than this no longer lengthen the target duration: such segments are
+/// cut in between.
 pub const HLS_ENTRIES_SECS_MAX: u64 = 60;
 /// Largest HLS segment; it is cut early rather than grow past it.
 pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;

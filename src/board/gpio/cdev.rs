@@ -17,7 +17,7 @@ use super::rpi::HEADER;
 use super::{Bias, Edges, Gpio, GpioError, InputLine, InputWish, LineDriver, LineName, Output};
 use crate::board::facts::{GpioDriver, all};
 
-/// How the kernel calls the one who uses the line (`gpioinfo` shows it).
+/// The consumer name that the kernel shows for the line (`gpioinfo`).
 const CONSUMER: &str = "holdfast";
 /// How long the thread of a line waits before it looks whether it is still wanted.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);

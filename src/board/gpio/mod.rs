@@ -1,7 +1,7 @@
 //! Lines: one trait, three ways to them, chosen when the program needs one.
 //!
-//! Owns: what a line is called, and the choice. A level that a line is at says nothing of what it
-//! means; that is its user's to say.
+//! Owns: what a line is called, and the choice of driver. What a level means is up to the line's
+//! user.
 
 mod cdev;
 mod null;
@@ -37,7 +37,7 @@ pub trait InputLine: Send + fmt::Debug {
     fn is_high(&self) -> Result<bool, GpioError>;
 }
 
-/// A line that is driven. It stays as it is when this is dropped, where the kernel allows that.
+/// An output line. It keeps its level when this is dropped, where the kernel allows that.
 pub trait Output: Send + fmt::Debug {
     /// Drives it.
     fn set(&mut self, high: bool) -> Result<(), GpioError>;
@@ -51,7 +51,7 @@ pub enum LineDriver {
     Rppal,
     /// The kernel's character device.
     Gpiocdev,
-    /// Nothing: there are no lines.
+    /// No driver: there are no lines.
     None,
 }
 
@@ -69,7 +69,7 @@ pub enum LineName {
     },
 }
 
-/// How a line is to be watched.
+/// How to watch a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputWish {
     /// Which.
@@ -98,7 +98,7 @@ pub struct LineEdge {
     pub of: usize,
     /// To high.
     pub high: bool,
-    /// When the driver told it.
+    /// When the driver reported it.
     pub at: BootTime,
 }
 

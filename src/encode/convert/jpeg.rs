@@ -15,7 +15,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::ConvertError;
 use crate::encode::{Colours, Matrix, Picture};
 
-/// Markers, ITU-T T.81 Table B.1; each stands behind `FF`.
+/// Markers, ITU-T T.81 Table B.1; each follows an `FF`.
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const DHT: u8 = 0xc4;
@@ -65,7 +65,8 @@ pub fn jpeg_size(jpeg: &[u8]) -> Result<(u32, u32), ConvertError> {
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
         match marker {
-            // Baseline, extended, progressive and the others that are no table.
+            // Baseline, extended, progressive and the other frame markers; not the tables among
+            // them.
             0xc0..=0xcf if !matches!(marker, DHT | 0xc8 | 0xcc) => {
                 let Some(&[y1, y0, x1, x0]) = jpeg.get(at + 5..at + 9) else { break };
                 let side = |bytes| u32::from(u16::from_be_bytes(bytes));

@@ -1,8 +1,8 @@
 //! What cameras send, made into I420.
 //!
-//! Owns: the layouts of raw pictures and of JPEG. It stands here because a [`Picture`] is what comes
-//! out: `media` knows coded units only, and a source should know cameras and not pixels. Writes to a
-//! picture that the caller owns, so that none is allocated per frame.
+//! Owns: the layouts of raw pictures and of JPEG. It lives here because its output is a
+//! [`Picture`]: `media` knows coded units only, and a source should know cameras and not pixels.
+//! Writes to a picture that the caller owns, so that none is allocated per frame.
 
 mod jpeg;
 
@@ -10,7 +10,7 @@ pub use jpeg::{JpegReader, jpeg_size};
 
 use super::Picture;
 
-/// Why there is no picture in what a camera sent. What was written of it is undefined.
+/// Why a camera's frame gave no picture. Whatever was written to the output is undefined.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// Fewer bytes than the format has.

@@ -9,7 +9,7 @@ use super::{M2mError, filled};
 use crate::encode::{Picture, RawFormat};
 use crate::v4l2::{Filled, FourCc, PixelFormat as Pixels};
 
-/// Nobody pads further than this, in pixels and lines.
+/// No driver pads further than this, in pixels and lines.
 const PADDING_MAX: u32 = 256;
 
 /// A buffer with all planes one behind the other.
@@ -58,7 +58,7 @@ impl PlaneLayout {
         self.stride * self.lines * 3 / 2
     }
 
-    /// Writes a picture, as far as there is room; padding keeps what stood there.
+    /// Writes a picture as far as there is room; padding is left untouched.
     pub(super) fn write(self, picture: &Picture, planes: &mut [&mut [u8]], at: Duration) -> Filled {
         let Some(target) = planes.first_mut() else { return filled(0, at) };
         let used = self.bytes().min(target.len());

@@ -1,10 +1,10 @@
 //! H.264 from a board's own encoder, behind a memory-to-memory node of V4L2.
 //!
-//! Owns: what is asked of the driver, and in which order (Linux, "Memory-to-Memory Stateful Video
-//! Encoder Interface"). Known of bcm2835-codec (Raspberry Pi 3, 4, Zero 2; last run on one: never):
-//! controls belong to the open node, so all are set anew at each opening; lines and planes are padded
-//! as the format says that comes back; repeating the parameter sets makes it fail after some 20,000
-//! pictures, so it is not asked to, and they are kept here; the first pictures get few bits.
+//! Owns: what the driver is asked to do, and in which order (Linux, "Memory-to-Memory Stateful
+//! Video Encoder Interface"). Known of bcm2835-codec (Raspberry Pi 3, 4, Zero 2; last run on one:
+//! never): controls belong to the open node, so all are set anew at each opening; lines and planes
+//! are padded as the returned format says; repeating the parameter sets makes it fail after some
+//! 20,000 pictures, so it is not asked to, and they are kept here; the first pictures get few bits.
 //!
 //! One picture is encoded at a time: it goes in, and the thread waits until it comes out.
 
@@ -74,7 +74,7 @@ pub enum M2mError {
     /// The driver refused what it cannot go without.
     #[error("the encoder refused {what}")]
     Refused {
-        /// What was asked.
+        /// The call that failed.
         what: &'static str,
         /// Its reason.
         source: io::Error,
@@ -102,7 +102,7 @@ pub(super) struct M2m<D: Driver = VideoDevice> {
     raw: Queue<D>,
     coded: Queue<D>,
     layout: PlaneLayout,
-    /// What came out and is no picture yet: parameter sets may come in a buffer of their own.
+    /// Output that is not a picture yet: parameter sets may come in a buffer of their own.
     gathered: Vec<u8>,
 }
 

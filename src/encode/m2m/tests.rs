@@ -140,7 +140,7 @@ fn unpadded(raw: &[u8], manner: Manner, format: RawFormat) -> Picture {
     picture
 }
 
-/// Memory that the driver and we see, as a mapped buffer is; it is never given back.
+/// Memory shared with the driver, as a mapped buffer is; it is never freed.
 #[derive(Clone, Copy)]
 struct Memory(usize);
 

@@ -1,6 +1,6 @@
 //! The child's whole life: requests on its standard input, replies on its standard output.
 //!
-//! Owns: which decoder is asked. A panic in here costs one picture and is told in its reply; a
+//! Owns: the choice of decoder. A panic in here costs one picture and is reported in its reply; a
 //! crash of a decoder ends the child, and the daemon starts another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -123,7 +123,7 @@ fn answer(request: &ChildRequest, hevc: &Result<Hevc, String>) -> ChildReply {
     })
 }
 
-/// A decoder of its own for every picture: nothing of one camera is left for the next.
+/// Every picture gets a fresh decoder: nothing of one camera is left for the next.
 fn h264(annex_b: &[u8], request: &ChildRequest) -> Result<ChildReply, ChildError> {
     let told = CodedColours::of_h264(annex_b);
     let mut decoder = Decoder::new()?;

@@ -1,8 +1,8 @@
-//! The daemon's side of the decoder children: who asks, and the task that has the child.
+//! The daemon's side of the decoder children: the request handle, and the task that owns the child.
 //!
-//! Owns: the child's process, from the first request to its end when nobody asks any more. A
-//! child that ends, or takes too long, costs the picture it had and is told like any other part
-//! that failed: by `supervise`, which also paces the next start.
+//! Owns: the child's process, from the first request to its end when it falls idle. A child that
+//! ends, or takes too long, costs the picture it was working on and is reported like any other
+//! failed part: by `supervise`, which also paces the next start.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::base::limits::{
 };
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
-/// How long a child that is told to end may take; then it is killed.
+/// How long a child may take to end when asked; then it is killed.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
 /// Longest text of a child that is repeated.
 const WORDS_BYTES_MAX: usize = 512;
@@ -87,7 +87,7 @@ pub struct Still {
     pub width: u16,
     /// Pixels down.
     pub height: u16,
-    /// What was asked for: a JPEG, or the pixels of a tile.
+    /// What the caller requested: a JPEG, or the pixels of a tile.
     pub bytes: Bytes,
 }
 
@@ -106,7 +106,7 @@ pub struct StillDecoder {
 }
 
 impl StillDecoder {
-    /// Keeps a child for `job` while somebody asks: `program`, which must understand
+    /// Keeps a child for `job` while there are requests: `program`, which must understand
     /// [`CHILD_COMMAND`].
     #[must_use]
     pub fn keep(
@@ -131,7 +131,7 @@ impl StillDecoder {
 
     /// Makes `form` of a key frame. One of a kind that no decoder here draws is refused at once.
     ///
-    /// Cancel safe: what nobody waits for any more is not begun.
+    /// Cancel safe: work whose caller has gone is not begun.
     pub async fn still(&self, frame: KeyFrame, form: Form) -> Result<Still, StillError> {
         if let Some(words) = frame.undrawable() {
             return Err(StillError::NoDecoder { words: words.to_owned() });
@@ -149,7 +149,7 @@ struct DecoderTask {
     job: DecoderJob,
     h265: HevcLibrary,
     time_max: Duration,
-    /// Locked by the one life that goes on.
+    /// Locked by the one life that runs.
     asked: Mutex<mpsc::Receiver<StillRequest>>,
 }
 
@@ -163,7 +163,7 @@ impl DecoderTask {
         }
     }
 
-    /// Children one after the other, each from a first request until nobody asks.
+    /// Runs children one after the other, each from a first request until it falls idle.
     async fn serve(
         &self,
         asked: &mut mpsc::Receiver<StillRequest>,
@@ -183,7 +183,7 @@ impl DecoderTask {
         }
     }
 
-    /// Hands `worker` what is asked for until nobody asks.
+    /// Hands `worker` requests until it falls idle.
     async fn attend(
         &self,
         mut worker: Worker,

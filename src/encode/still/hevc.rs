@@ -30,7 +30,7 @@ pub enum HevcError {
     /// The library made no decoder.
     #[error("libde265 makes no decoder")]
     NoContext,
-    /// The library says so.
+    /// The library reported an error.
     #[error("not decodable as H.265: {0}")]
     Refused(String),
     /// It took the bits but made no picture of them.
@@ -136,8 +136,8 @@ struct HevcDecoder<'a> {
 
 impl Drop for HevcDecoder<'_> {
     fn drop(&mut self) {
-        // SAFETY: the context came from `new` and is given back once; its images are not used
-        // any more, because they borrow from this session.
+        // SAFETY: the context came from `new` and is freed once; its images are not used any more,
+        // because they borrow from this session.
         unsafe { (self.hevc.free)(self.context) };
     }
 }

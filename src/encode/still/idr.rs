@@ -146,7 +146,7 @@ fn order(
     Some(())
 }
 
-/// Passes over the marking of a picture that is no IDR picture, §7.3.3.3.
+/// Skips the reference picture marking of a non-IDR picture, §7.3.3.3.
 fn skip_marking(from: &mut ParameterReader<'_>) -> Option<()> {
     if !from.bit()? {
         return Some(());
@@ -234,7 +234,7 @@ impl ParameterReader<'_> {
         u32::try_from(value - 1).ok()
     }
 
-    /// Where the stop bit stands, §7.3.2.11.
+    /// Position of the stop bit, §7.3.2.11.
     fn end(&self) -> Option<usize> {
         let last = self.octets.iter().rposition(|&octet| octet != 0)?;
         let zeros = self.octets[last].trailing_zeros() as usize;

@@ -30,11 +30,11 @@ pub enum Coded {
 pub enum Form {
     /// A JPEG, at most this many pixels across, as high as the picture's shape asks for.
     Jpeg {
-        /// `None`: as wide as it was taken.
+        /// `None`: as wide as the camera took it.
         width: Option<u16>,
     },
-    /// Pixels of exactly this size, three octets each (red, green, blue), row by row; the
-    /// picture stands in the middle and what it does not fill is black.
+    /// Pixels of exactly this size, three octets each (red, green, blue), row by row; the picture
+    /// is centred and the rest is black.
     Tile {
         /// Pixels across.
         width: u16,
@@ -55,8 +55,8 @@ pub struct KeyFrame {
 }
 
 impl KeyFrame {
-    /// The key frame `data`, length-prefixed NAL units, of a track with `params`. `None` when it
-    /// is no video.
+    /// The key frame `data`, length-prefixed NAL units, of a track with `params`. `None` when the
+    /// track is not video.
     #[must_use]
     pub fn new(params: &CodecParams, data: Bytes) -> Option<Self> {
         let coded = match params.codec {

@@ -1,11 +1,11 @@
 //! Key frames to pictures, in child processes that may crash.
 //!
 //! Owns: both sides of a child: [`run_child`] is what it does, [`StillDecoder`] starts it, bounds
-//! it in time, ends it when nobody asks and starts another when it failed. Fifty thousand lines of
+//! it in time, ends it when it is idle and starts another when it fails. Fifty thousand lines of
 //! C++ meet a camera's data in there, and nowhere else: a crash costs one picture.
 //!
 //! A child is this same program, called with [`CHILD_COMMAND`]. There are two, so that sprites,
-//! which can wait, never stand before a picture that somebody looks at.
+//! which can wait, never queue ahead of a picture that a person is waiting for.
 
 mod child;
 mod colours;
@@ -35,9 +35,9 @@ const H265_FLAG: &str = "--h265";
 /// What a child is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecoderJob {
-    /// Pictures that somebody waits for.
+    /// Pictures that a person is waiting for.
     Pictures,
-    /// Sprites, in time that nobody else wants.
+    /// Sprites, in otherwise idle time.
     Sprites,
 }
 
@@ -69,7 +69,7 @@ pub enum HevcLibrary {
 }
 
 impl HevcLibrary {
-    /// Why there is no such picture, when the child says `words`.
+    /// Why there is no such picture; `words` is the child's reason.
     fn why_not(self, words: &str) -> String {
         match self {
             Self::Off => {
@@ -93,7 +93,7 @@ pub struct StillConfig {
 /// The decoders of a daemon.
 #[derive(Clone, Debug)]
 pub struct StillDecoders {
-    /// For pictures that somebody waits for.
+    /// For pictures that a person is waiting for.
     pub pictures: StillDecoder,
     /// For sprites.
     pub sprites: StillDecoder,

@@ -159,7 +159,8 @@ fn side(pixels: usize) -> Result<u16, ChildError> {
     u16::try_from(pixels).map_err(|_| ChildError::TooLarge { width: pixels, height: pixels })
 }
 
-/// The largest size of the shape of `taken` that is no larger than it and fits into `wanted`.
+/// The largest size with the aspect ratio of `taken` that is no larger than it and fits into
+/// `wanted`.
 fn fitting((width, height): (usize, usize), wanted: (usize, usize)) -> (usize, usize) {
     let (across, down) = (wanted.0.min(width), wanted.1.min(height));
     let rounded = |side: usize, by: usize, of: usize| ((side * by + of / 2) / of).max(1);
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(size((40, 33), Form::Jpeg { width: None }), (87, 48));
         assert_eq!(size((10, 11), Form::Jpeg { width: None }), (72, 53));
         assert_eq!(size((4, 3), Form::Jpeg { width: Some(48) }), (48, 24));
-        // In a tile the same shape stands between the bars.
+        // In a tile the same picture is centred between bars.
         let tile = Form::Tile { width: 96, height: 48 };
         let bytes = grey(24, 48, |_, _| 235).render(tile, SampleAspect::new(2, 1)).unwrap().bytes;
         let lit = bytes[..96 * 3].chunks(3).filter(|pixel| pixel[0] > 128).count();

@@ -17,7 +17,8 @@ use seccompiler::{
 use super::DecoderJob;
 use crate::base::limits::{DECODE_CPU_TIME_MAX, DECODE_MEMORY_BYTES_MAX};
 
-/// For pictures that somebody waits for: behind what records and serves, and not for ever.
+/// For pictures that a person is waiting for: lower priority than recording and serving, but not
+/// starved.
 const PICTURE_NICENESS: i32 = 10;
 /// For sprites, where the kernel does not give what it calls idle.
 const SPRITE_NICENESS: i32 = 19;
@@ -62,7 +63,7 @@ pub(super) fn enter(job: DecoderJob) -> io::Result<()> {
     setrlimit(Resource::Core, to(0))?;
     setrlimit(Resource::Fsize, to(0))?;
     setrlimit(Resource::Nofile, to(3))?;
-    // What was not allowed to be lowered stays as it is: that is slower for others, not wrong.
+    // A priority that could not be lowered stays as it is: that is slower for others, not wrong.
     let _ = match job {
         DecoderJob::Pictures => nice(PICTURE_NICENESS),
         DecoderJob::Sprites => nice(SPRITE_NICENESS),
@@ -77,7 +78,7 @@ pub(super) fn enter(job: DecoderJob) -> io::Result<()> {
 /// ask for once must be done before.
 pub(super) fn confine() -> io::Result<()> {
     close_inherited()?;
-    // Nobody but root reads this process's memory or traces it (PR_SET_DUMPABLE, prctl(2)).
+    // Only root may read this process's memory or trace it (PR_SET_DUMPABLE, prctl(2)).
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     seccompiler::apply_filter(&filter().map_err(io::Error::other)?).map_err(io::Error::other)
 }
@@ -121,8 +122,8 @@ pub(super) fn grant_time() -> io::Result<()> {
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(until), maximum })?)
 }
 
-/// Lets SIGSEGV and SIGBUS end the process at once: the runtime's own handlers, which look for an
-/// overflown stack, swallow the first one that somebody sends.
+/// Lets SIGSEGV and SIGBUS end the process at once: the runtime's own handlers, which check for a
+/// stack overflow, swallow the first such signal sent from outside.
 fn end_at_faults() {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         // SAFETY: the default action is always allowed, and no other thread is there to mind.

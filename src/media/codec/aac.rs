@@ -39,11 +39,11 @@ const SYNC_PS: u32 = 0x548;
 pub(super) struct AacConfig {
     /// The object type of the core coder.
     pub(super) core: u8,
-    /// SBR (5) or PS (29) over it, where the configuration says so.
+    /// SBR (5) or PS (29) on top, if the configuration signals it.
     extension: Option<u8>,
     /// Samples per second of the core coder.
     core_rate: u32,
-    /// Samples per second with SBR, where the configuration says so.
+    /// Samples per second with SBR, if the configuration signals it.
     extension_rate: Option<u32>,
     /// Channels of the core coder.
     pub(super) channels: u16,
@@ -108,8 +108,8 @@ impl AacConfig {
         Some(())
     }
 
-    /// The object type that a player is told: the extension where there is one. A clock of twice
-    /// the core's rate means SBR that the configuration does not mention (§1.6.5, implicit).
+    /// The object type announced to players: the extension if there is one. A clock of twice the
+    /// core's rate means SBR that the configuration does not mention (§1.6.5, implicit).
     fn object_type(&self, clock_rate: u32) -> u8 {
         let implicit = self.core == LC && self.core_rate.checked_mul(2) == Some(clock_rate);
         self.extension.unwrap_or(if implicit { SBR } else { self.core })
@@ -301,7 +301,7 @@ mod tests {
         CodecParams::aac(config, NonZeroU32::new(clock_rate).unwrap()).unwrap()
     }
 
-    /// What a player is told, what is heard, and ticks per frame.
+    /// What is announced, what is heard, and ticks per frame.
     fn facts(config: &[u8], clock_rate: u32) -> (String, u32, u16, u32) {
         let params = aac(config, clock_rate);
         let Shape::Audio { sample_rate, channels } = params.shape else { unreachable!() };

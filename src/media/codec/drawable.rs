@@ -1,7 +1,7 @@
 //! Whether stills can be made of a video track, read from its sequence parameter set.
 //!
 //! Owns: the kinds of picture that the decoders here do not draw, each with a sentence that says
-//! what to set on the camera. It is known before a picture is tried, so nothing is tried in vain.
+//! what to set on the camera. It is known before a picture is tried, so no attempt is wasted.
 
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};

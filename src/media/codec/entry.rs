@@ -18,7 +18,7 @@ const DECODER_CONFIG: u8 = 4;
 const DECODER_SPECIFIC: u8 = 5;
 
 impl CodecParams {
-    /// Reads a sample entry as it stands in our own recordings; `clock_rate` is the track's
+    /// Reads a sample entry as our own recordings contain it; `clock_rate` is the track's
     /// timescale.
     pub fn from_sample_entry(entry: &[u8], clock_rate: NonZeroU32) -> Result<Self, ParamsError> {
         const DAMAGED: ParamsError = ParamsError::Damaged { record: "sample entry" };

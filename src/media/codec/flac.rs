@@ -2,7 +2,8 @@
 //!
 //! Owns: the frames and the sample entry (`fLaC` with `dfLa`, "Encapsulation of FLAC in ISO Base
 //! Media File Format" §3.3). Frames are verbatim: G.711 decodes to 13 or 14 significant bits, the
-//! rest is told as wasted bits, and what a predictor would save is less than the picture varies.
+//! rest is declared as wasted bits, and what a predictor would save is less than the picture
+//! varies.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::g711::Law;
 use super::{Codec, CodecParams, Shape};
 
-/// Bits of a sample as they are told; the low ones are wasted.
+/// Declared bits per sample; the low ones are wasted.
 const SAMPLE_BITS: u32 = 16;
 /// Largest block that STREAMINFO can tell (§8.2); no packet of G.711 is as long.
 const BLOCK_SAMPLES_MAX: usize = 65_535;
@@ -47,7 +48,7 @@ fn sample_entry(sample_rate: NonZeroU32, channels: u16) -> Bytes {
     entry.put_u16(channels);
     entry.put_u16(16); // samplesize
     entry.put_u32(0); // pre_defined, reserved
-    // 16.16 fixed point; a rate that does not fit is zero here and told by STREAMINFO.
+    // 16.16 fixed point; a rate that does not fit is zero here and given by STREAMINFO.
     entry.put_u32(u16::try_from(sample_rate.get()).map_or(0, |hz| u32::from(hz) << 16));
     entry.put_u32(50);
     entry.put_slice(b"dfLa");

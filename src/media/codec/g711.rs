@@ -18,7 +18,7 @@ pub enum Law {
 }
 
 impl Law {
-    /// The sample that an octet stands for (ITU-T G.711 tables 1 and 2), on a scale of 16 bits.
+    /// The sample that an octet encodes (ITU-T G.711 tables 1 and 2), on a scale of 16 bits.
     #[must_use]
     pub fn sample(self, octet: u8) -> i16 {
         match self {

@@ -28,7 +28,7 @@ impl CodecParams {
 }
 
 /// Samples of one frame by the configuration in the first octet of a packet (RFC 6716 §3.1), and
-/// how many frames (§3.2); `None` for what is no Opus packet or longer than 120 ms.
+/// how many frames (§3.2); `None` for anything but an Opus packet of at most 120 ms.
 #[must_use]
 pub fn packet_ticks(packet: &[u8]) -> Option<u32> {
     let (&first, rest) = packet.split_first()?;

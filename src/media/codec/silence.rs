@@ -1,7 +1,7 @@
 //! One frame of silence in a track's own codec.
 //!
-//! Owns: the bits. They stand in copies for browsers only, where a sound track that is announced
-//! and brings nothing would stop the picture.
+//! Owns: the bits. They are added to copies for browsers only, where a sound track that is
+//! announced but empty would stop the picture.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -16,11 +16,11 @@ const DEATHS_MAX: usize = 5;
 /// As `StartLimitIntervalSec=` of `systemd/holdfast.service`.
 const DEATHS_WINDOW: Duration = Duration::from_secs(600);
 
-/// The part that stands for the whole process.
+/// The name under which the whole process is listed.
 pub(super) const DAEMON: &str = "daemon";
-/// The part that stands for the machine.
+/// The name under which the machine is listed.
 pub(super) const BOARD: &str = "board";
-/// Why the fifth rung was needed, where the hardware says so.
+/// Why the fifth rung was needed, if the hardware reports it.
 const WATCHDOG: &str = "the board's watchdog reset it: its kernel or PID 1 hung";
 /// The same where it does not.
 const UNEXPLAINED: &str = "power was lost or the board was reset; the hardware does not say which";
@@ -80,7 +80,7 @@ pub struct RecoveryEntry {
     pub what: String,
     /// How often.
     pub times: u64,
-    /// When first, RFC 3339, by the machine's clock as it was then.
+    /// When first, RFC 3339, by the machine's clock of that time.
     pub first: String,
     /// When last.
     pub last: String,
@@ -113,7 +113,7 @@ impl RecoveryEntry {
     }
 }
 
-/// A run of the daemon that nobody has ended yet.
+/// A run of the daemon that has no recorded end yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DaemonLife {
     pub(super) boot: String,
@@ -132,12 +132,12 @@ pub(super) enum Reset {
     Unknown,
 }
 
-/// The log as it is in the file.
+/// The log as stored in the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Book {
     /// Oldest first.
     pub(super) entries: Vec<RecoveryEntry>,
-    /// Still there at the next start: the run ended without being told to.
+    /// Still present at the next start: the run ended without being asked to.
     pub(super) life: Option<DaemonLife>,
     /// Reboots since a boot that lasted, see [`super::park`]; oldest first.
     #[serde(default)]
@@ -169,8 +169,8 @@ impl Book {
         true
     }
 
-    /// What the end of the run before this one was, when it was none that somebody asked for and
-    /// nobody noted it yet. `reset` is what the hardware says of how this boot came to be.
+    /// How the run before this one ended, if the end was unintended and is not noted yet. `reset`
+    /// is the hardware's account of this boot.
     pub(super) fn previous_end(
         &self,
         boot: &str,
@@ -228,7 +228,7 @@ impl Book {
     }
 
     fn deaths(&self, boot: &str) -> impl Iterator<Item = WallTime> {
-        // What asked for it is under the name of the part that hung, and is no second death.
+        // Its cause is filed under the part that hung, and is not a second death.
         let of_boot = move |entry: &&RecoveryEntry| {
             entry.rung == Rung::DaemonRestart && entry.part == DAEMON && entry.boot == boot
         };

@@ -31,7 +31,7 @@ pub enum RecoveryError {
 }
 
 impl RecoveryError {
-    /// There is no place for the log.
+    /// No directory for the log.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }

@@ -1,10 +1,10 @@
-//! What the box did to heal itself: a small durable log, the evidence for the one who comes later.
+//! What the box did to heal itself: a small durable log, the evidence for a later visit.
 //!
-//! Owns: the entries in memory, the thread that puts them on the medium, and what a start tells
-//! of the end before it. Anyone who notes something waits for nothing: a disk that stalls delays
-//! the file, never the caller.
+//! Owns: the entries in memory, the thread that writes them to the medium, and what a start reports
+//! about the end before it. Adding a note never blocks: a disk that stalls delays the file, never
+//! the caller.
 //!
-//! The ladder, as far as it is built; each rung acts only where the one below does not mend it:
+//! The ladder, as far as it is built; each rung acts only where the one below does not help:
 //!
 //! | rung | trigger | what happens |
 //! |---|---|---|
@@ -68,9 +68,9 @@ struct SharedRecovery {
     state: Mutex<RecoveryState>,
     changed: Condvar,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Tells those who have to stop or begin recording.
+    /// Notifies the parts that must stop or begin recording.
     parked: watch::Sender<Option<ParkedRecording>>,
-    /// Why the daemon runs with another configuration than the one that is there.
+    /// Why the daemon runs with another configuration than the one on disk.
     reverted: Mutex<Option<String>>,
 }
 
@@ -89,8 +89,8 @@ impl SharedRecovery {
 }
 
 impl RecoveryLog {
-    /// Reads what is there, adds what the end of the run before it was, and begins to write. A
-    /// log that cannot be read is told and begun anew.
+    /// Reads the log, adds how the run before this one ended, and begins to write. An unreadable
+    /// log is reported and started afresh.
     ///
     /// # Errors
     ///
@@ -154,18 +154,18 @@ impl RecoveryLog {
         self.shared.parked.subscribe()
     }
 
-    /// Keeps why the daemon runs with another configuration than the one that is there.
+    /// Keeps why the daemon runs with another configuration than the one on disk.
     pub fn set_reverted(&self, why: Option<String>) {
         *lock(&self.shared.reverted) = why;
     }
 
-    /// Why the daemon runs with another configuration than the one that is there.
+    /// Why the daemon runs with another configuration than the one on disk.
     #[must_use]
     pub fn reverted(&self) -> Option<String> {
         lock(&self.shared.reverted).clone()
     }
 
-    /// Ends a park before its time, because a person says so; says whether there was one.
+    /// Ends a park early, at a person's request; returns whether there was one.
     pub fn resume(&self) -> bool {
         let was = self.shared.lock().book.unpark();
         if was {
@@ -175,8 +175,8 @@ impl RecoveryLog {
         was
     }
 
-    /// Ends a park in its time, forgets reboots once a boot has lasted, and explains the reset before
-    /// this boot when the hardware comes to say more. Runs for ever.
+    /// Ends a park in its time, forgets reboots once a boot has lasted, and explains the reset
+    /// before this boot when the hardware reports more later. Runs for ever.
     pub async fn watch_park(self) {
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
@@ -225,8 +225,8 @@ impl RecoveryLog {
         });
     }
 
-    /// Notes that the daemon ends because it was told to, and waits until that is on the
-    /// medium, at most [`STOP_TIME_MAX`].
+    /// Notes that the daemon ends on request, and waits until that is on the medium, at most
+    /// [`STOP_TIME_MAX`].
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.book.life = None;

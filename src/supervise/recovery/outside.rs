@@ -28,8 +28,8 @@ const TRIAL_SIGNS: [&str; 2] = [
     "/run/holdfast-on-trial",
 ];
 
-/// What the service manager knows of an end that nobody asked for: `SERVICE_RESULT` and what
-/// is beside it in the environment of `ExecStopPost=` (systemd.exec(5)).
+/// What the service manager knows of an unintended end: `SERVICE_RESULT` and its companions in the
+/// environment of `ExecStopPost=` (systemd.exec(5)).
 #[derive(Clone, Debug)]
 pub struct ServiceEnd {
     /// Such as `watchdog`, `signal`, `core-dump`, `exit-code`.
@@ -103,9 +103,9 @@ pub(super) fn take_notes(book: &mut Book, data_dir: &Path) {
     let _ = fs::remove_file(&path);
 }
 
-/// How long the board must wait before it is booted again because the daemon did not stay alive,
-/// and notes that it is. Zero is the rule; a parked box waits until that is over, and one whose
-/// log cannot be written, so that nobody counts its reboots, lasts 20 minutes at least.
+/// How long the board must wait before it is rebooted because the daemon did not stay alive; also
+/// notes that reboot. Usually zero; a parked box waits until the park is over, and one whose log
+/// cannot be written, so that its reboots go uncounted, stays up at least 20 minutes.
 pub fn wait_for_reboot(data_dir: &Path, clock: &SharedClock) -> Duration {
     let (boot, now, up) = (this_boot(), clock.wall(), clock.boot());
     let path = data_dir.join(NAME);

@@ -19,12 +19,12 @@ use crate::base::time::{BootTime, WallTime};
 pub(super) const COUNTED_FOR: Duration = Duration::from_secs(3_600);
 /// How long a parked box stays so.
 pub(super) const PARK_TIME: Duration = Duration::from_secs(3_600);
-/// Weight at which the box parks: three reboots of its own, or six that nobody explains.
+/// Weight at which the box parks: three reboots of its own, or six unexplained ones.
 const WEIGHT_MAX: u32 = 6;
 /// Reboots kept: as many as can be needed to reach the weight.
 const REBOOTS_MAX: usize = 6;
 
-/// A reboot that somebody may have to answer for.
+/// A reboot that the box may have caused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reboot {
     /// When it was seen, RFC 3339.
@@ -107,7 +107,7 @@ impl Book {
         true
     }
 
-    /// Goes on recording; says whether it was parked.
+    /// Resumes recording; returns whether it was parked.
     pub(super) fn unpark(&mut self) -> bool {
         self.reboots.clear();
         self.parked.take().is_some()
