@@ -33,7 +33,7 @@ pub enum DvrError {
         /// Where it was.
         path: PathBuf,
     },
-    /// Another ring stands where ours was, or the ring was made on another volume.
+    /// Another ring is in its place, or the ring was made on another volume.
     #[error("{path} belongs to {what}; nothing is written to it", path = path.display())]
     Foreign {
         /// Where it is.
@@ -84,7 +84,7 @@ pub enum DvrError {
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
-    /// The ring is a share of its volume, and the rest of that is somebody else's.
+    /// The ring is a share of its volume, and the rest belongs to others.
     #[error(
         "the disk has {free_bytes} bytes free, and {left_bytes} (2 % of it, at least 64 MiB) are reserved \
          for others; use a larger disk, or give the size in bytes"

@@ -115,9 +115,9 @@ pub struct Refused {
 impl Dvr {
     /// Starts the storage and index threads and returns at once; the ring is opened behind it.
     ///
-    /// A disk that is missing, full or read-only is no error here: it is told in
-    /// [`Dvr::status`] and tried again until it works. `heartbeat` beats as long as the storage
-    /// thread goes round; it stands still while the disk does.
+    /// A missing, full or read-only disk is not an error: it shows up in [`Dvr::status`] and is
+    /// retried until it works. `heartbeat` beats while the storage thread turns; it stops while the
+    /// disk hangs.
     pub fn open(
         config: RingConfig,
         clock: SharedClock,
@@ -139,7 +139,7 @@ impl Dvr {
         let (dvr, storage, indexer, journal) =
             Self::parts(disk, boot, config, clock, heartbeat, open_index);
         *lock(&dvr.threads.ended) = Some(ended);
-        // Each holds a sender: `ended` hears of the last one's end by its disconnection.
+        // Each holds a sender: `ended` learns of the last one's end by its disconnection.
         let (other, third) = (end.clone(), end.clone());
         spawn("dvr-index", move || {
             indexer.run();
@@ -218,8 +218,8 @@ impl Dvr {
         listing::join(laps, stream, &facts, complete)
     }
 
-    /// How much goes on in the pictures of `stream` from `start` to `end`, in steps of `step`. Costs no
-    /// reading.
+    /// How much happens in the pictures of `stream` from `start` to `end`, in steps of `step`.
+    /// Reads nothing from the disk.
     #[must_use]
     pub fn activity(
         &self,
@@ -353,8 +353,7 @@ impl Dvr {
         capacity::storage(&self.shared)
     }
 
-    /// What making the ring as small as it is configured would delete; `None` when it is not
-    /// larger.
+    /// What shrinking the ring to its configured size would delete; `None` when it is not larger.
     #[must_use]
     pub fn shrink_proposal(&self) -> Option<Proposal> {
         shrink::propose(&self.shared)
@@ -472,7 +471,7 @@ impl Writer {
         self.shared.stream_status(&self.log)
     }
 
-    /// The same without counting its bytes, for who asks often; they are told as 0.
+    /// The same without counting its bytes, for frequent callers; they are reported as 0.
     #[must_use]
     pub fn standing(&self) -> StreamStatus {
         self.shared.standing(&self.log)

@@ -1,4 +1,4 @@
-//! How much goes on in a stream's pictures, second by second, without decoding one.
+//! How much happens in a stream's pictures, second by second, without decoding one.
 //!
 //! Owns: the figure, and what of it is kept per lap. Pure.
 //!
@@ -34,8 +34,8 @@ const REACH: Duration = Duration::from_secs(300);
 const SAMPLES_MIN: usize = 20;
 /// The usual is formed anew after so many fragments.
 const USUAL_EVERY: usize = 5;
-/// Fragments over which ratios are levelled, so that it does not matter where in a group of pictures
-/// they stand; and over which changes are looked at.
+/// Fragments over which ratios are smoothed, so that their position in a group of pictures does not
+/// matter; and over which changes are sought.
 const LEVELLED: usize = 5;
 /// The least that counts as much: 40 % more than usual, in steps of [`Effort`]'s scale.
 const RISE_MIN: usize = 5;
@@ -43,7 +43,7 @@ const RISE_MIN: usize = 5;
 const CHANGES: usize = 3;
 /// Ratios are -255 to 255 steps.
 const BINS: usize = 511;
-/// From here on something goes on.
+/// From here on there is activity.
 pub const ACTIVE_MIN: u8 = 50;
 
 /// What is kept of a lap: when each fragment began, in milliseconds behind the first, and its effort.

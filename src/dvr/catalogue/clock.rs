@@ -58,9 +58,9 @@ pub struct ClockTable {
 }
 
 impl ClockTable {
-    /// What the journal is to keep of a reading: a row when this boot has none, when the date
-    /// leapt by more than [`CLOCK_STEP_MIN`] since the last row, and when somebody better
-    /// vouches for it. Slews are no news: they move the time since boot as well.
+    /// What the journal is to keep of a reading: a row when this boot has none, when the date leapt
+    /// by more than [`CLOCK_STEP_MIN`] since the last row, and when a better source vouches for it.
+    /// Slews add no row: they move the time since boot as well.
     #[must_use]
     pub fn observe(
         &self,
@@ -121,13 +121,12 @@ impl ClockTable {
         Some(WallTime::from_unix_nanos(signed(at).saturating_add(row.offset_nanos())))
     }
 
-    /// Where footage stands that came `at` this time of `boot` and was dated `believed` then.
+    /// The date of footage that came `at` this time of `boot` and was dated `believed` then.
     ///
-    /// The date that was believed tells which row it was made with, even when the row was seen
-    /// a moment later, and how long before its arrival it was captured. The date itself is the
-    /// row's, or a later one's of the same boot for which somebody better vouches; where nobody
-    /// ever vouched, the last one's, because it was set on purpose. Without a row the date
-    /// stays as believed.
+    /// The believed date shows which row it was made with, even when the row was noticed a moment
+    /// later, and how long before its arrival it was captured. The date itself is the row's, or a
+    /// later one's of the same boot with better trust; where no row was ever trusted, the last
+    /// one's, because it was set on purpose. Without a row the date stays as believed.
     #[must_use]
     pub fn place(&self, boot: Identity, at: BootTime, believed: WallTime) -> WallTime {
         let Some((row, skew)) = self.speaking(boot, at, believed) else { return believed };
@@ -163,7 +162,7 @@ impl ClockTable {
         Some((better(rows, made_with), skew))
     }
 
-    /// Whether the date leapt in `boot` between two moments, as far as that was seen by then.
+    /// Whether the date leapt in `boot` between two moments, as far as known by then.
     #[must_use]
     pub fn is_stepped(&self, boot: Identity, from: BootTime, until: BootTime) -> bool {
         let (from, until) = (from.before(STEP_SEEN_WITHIN), until.after(STEP_SEEN_WITHIN));

@@ -1,4 +1,4 @@
-//! Does footage go on here? The one answer for listings, playlists, players, exports and RTSP.
+//! Does footage continue here? The one answer for listings, playlists, players, exports and RTSP.
 //!
 //! Owns: when two fragments belong together, and stretches of such. Pure. What a hole is depends on
 //! the pace: a camera that sends a picture every four seconds is not away for three seconds in four.
@@ -10,7 +10,7 @@ use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::clock::ClockTable;
 use crate::dvr::format::seal::{FragmentEntry, Identity};
 
-/// Behind a fragment that tells of a loss, a shorter hole shows as a gap.
+/// After a fragment that reports a loss, a shorter hole shows as a gap.
 const LOSS_GAP_NANOS_MIN: i64 = 250_000_000;
 
 /// A run, or the part of one that one slot holds.
@@ -83,7 +83,7 @@ impl Extent {
         next.from_nanos.saturating_sub(self.until_nanos)
     }
 
-    /// Whether `next` goes on where this one ends, both being of one boot.
+    /// Whether `next` continues where this one ends, both being of one boot.
     pub(crate) fn goes_on_in(&self, next: &Self) -> bool {
         let hole_nanos = self.hole_nanos(next);
         let pace = self.paces.1.max(next.paces.0);
@@ -174,7 +174,7 @@ pub(crate) fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Whether fragment `next` goes on where `entry` ends, both being of one boot.
+/// Whether fragment `next` continues where `entry` ends, both being of one boot.
 pub(crate) fn continues(entry: &FragmentEntry, next: &FragmentEntry) -> bool {
     Extent::of(entry).goes_on_in(&Extent::of(next))
 }
@@ -255,13 +255,14 @@ mod tests {
 
     #[test]
     fn the_pace_tells_what_a_hole_is() {
-        // Units and span of both fragments, where the second begins, and whether that goes on.
+        // Units and span of both fragments, start of the second, and whether it continues the
+        // first.
         for (first, second, at, joined) in [
             // 25 a second.
             ((25, 1_000), (25, 1_000), 1_000, true),
             ((25, 1_000), (25, 1_000), 2_900, true),
             ((25, 1_000), (25, 1_000), 3_100, false),
-            // One each 4 s: the first tells nothing of it yet, then three times that is the limit.
+            // One each 4 s: the first gives no limit yet, then three times that is the limit.
             ((1, 40), (1, 4_000), 4_000, true),
             ((1, 4_000), (1, 4_000), 4_000, true),
             ((1, 4_000), (1, 4_000), 11_900, true),
@@ -269,7 +270,7 @@ mod tests {
             // One a second.
             ((1, 1_000), (1, 1_000), 2_900, true),
             ((1, 1_000), (1, 1_000), 3_100, false),
-            // One a minute; beyond 70 s nothing goes on.
+            // One a minute; nothing continues beyond 70 s.
             ((1, 60_000), (1, 60_000), 129_000, true),
             ((1, 60_000), (1, 60_000), 131_000, false),
             // A camera of 25 a second that was away is not slow.

@@ -29,7 +29,7 @@ pub struct Day {
     pub bytes: u64,
 }
 
-/// The days on which anything of `listing` stands, oldest first.
+/// The days covered by `listing`, oldest first.
 #[must_use]
 pub fn days(listing: &Listing, zone: &TimeZone) -> Vec<Day> {
     let mut days: BTreeMap<Date, (i64, i64, i128, u128)> = BTreeMap::new();

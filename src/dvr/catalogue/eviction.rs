@@ -1,6 +1,6 @@
 //! Which slot comes next, and which laps go.
 //!
-//! Owns: shares, ages, protection and who reads, as far as they decide that. Decides under the
+//! Owns: shares, ages, protection and readers, as far as they decide that. Decides under the
 //! table's lock and changes nothing but the table.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::dvr::config::Retention;
 /// A slot to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextSlot {
-    /// Its file is to be made.
+    /// Its file has yet to be made.
     Make(u32),
     /// Its file is there; what it holds, if anything, goes.
     Reuse(u32),
@@ -34,11 +34,10 @@ impl Catalogue {
             && !self.leases.contains_key(&generation)
     }
 
-    /// Slots, oldest lap first and at most `most`, whose whole footage is older than its stream
-    /// may keep. The date of footage is the clock table's; a lap whose content is not known yet
-    /// stays, and so does one that seems to lie in the future. A date for which nobody vouches
-    /// makes nothing old: such footage is older than its stream may keep when a later lap of the
-    /// stream is.
+    /// Slots, oldest lap first and at most `most`, whose whole footage is older than its stream may
+    /// keep. The date of footage is the clock table's; a lap whose content is not known yet stays,
+    /// and so does one that seems to be in the future. An untrusted date makes nothing old: such
+    /// footage counts as too old once a later lap of the stream does.
     pub(crate) fn expired(
         &self,
         now: WallTime,
@@ -141,7 +140,8 @@ impl Catalogue {
         }
     }
 
-    /// Of the slots that gave an error the one that did so first: the trouble may be over.
+    /// Of the slots that gave an error, the one that did so first: its trouble is the likeliest to
+    /// be over.
     fn failed_first(&self) -> Option<NextSlot> {
         let failed = self.slots.iter().filter_map(|(&number, view)| match view {
             SlotView::Failing(since) => Some((since, number)),
@@ -150,7 +150,7 @@ impl Catalogue {
         failed.min().map(|(_, number)| NextSlot::Reuse(number))
     }
 
-    /// A slot with footage of a stream that nobody can name.
+    /// A slot with footage of a stream whose name is lost.
     fn nameless(&self) -> Option<NextSlot> {
         let is_nameless = |(_, view): &(&u32, &SlotView)| matches!(view, SlotView::Nameless { .. });
         self.slots.iter().find(is_nameless).map(|(&number, _)| NextSlot::Reuse(number))
@@ -190,7 +190,7 @@ impl Catalogue {
             .or(missing.map(NextSlot::Make))
             .or_else(|| {
                 oldest(&|held| {
-                    // Turning over one's own takes nothing from one's share.
+                    // Overwriting its own footage takes nothing from a stream's share.
                     let taken = if own(held) { 0 } else { slot_bytes };
                     let left = bytes_of(&held.stream).saturating_sub(taken);
                     left >= keep_of(&held.stream).min_bytes
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(next(&table), Some(NextSlot::Reuse(1)));
         table.lease(2);
         assert_eq!(next(&table), Some(NextSlot::Reuse(2)));
-        // Somebody reads all of the older half: the oldest goes all the same.
+        // A reader holds all of the older half: the oldest goes all the same.
         table.lease(3);
         assert_eq!(next(&table), Some(NextSlot::Reuse(1)));
         table.release(2);

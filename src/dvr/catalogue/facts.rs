@@ -40,7 +40,7 @@ pub struct RingFacts {
     pub numbered: BTreeMap<StreamName, SegmentNumber>,
 }
 
-/// How a life of the process ended, told by the one behind it.
+/// How a life of the process ended, noted by the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Cleanly.
@@ -63,7 +63,7 @@ impl RingFacts {
     pub fn apply(&mut self, record: JournalRecord) {
         match record {
             JournalRecord::Start(session) => {
-                // What was going on when the life before was cut off ended with it.
+                // Troubles that continued when the previous life was cut off ended with it.
                 self.close_troubles(session.boot, session.at);
                 push_bounded(&mut self.sessions, session, SESSIONS_MAX);
             }
@@ -109,7 +109,7 @@ impl RingFacts {
         }
     }
 
-    /// What is told of a trouble later replaces what was told at its beginning.
+    /// A later note on a trouble replaces the one made at its beginning.
     fn take_trouble(&mut self, trouble: LossRecord) {
         let same = |known: &&mut LossRecord| {
             known.stream == trouble.stream

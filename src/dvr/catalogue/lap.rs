@@ -27,8 +27,8 @@ pub(crate) enum SlotView {
     Foreign,
     /// It could not be read when the ring was opened: left alone, and read again until it can be.
     Unreadable,
-    /// It gave an error when it was to be written, at this time: tried again after a while, and
-    /// when there is no other, because most troubles end.
+    /// Writing it gave an error, at this time: it is tried again after a while, and when there is
+    /// no other, because most troubles end.
     Failing(BootTime),
     /// It holds a lap of a stream.
     Held(Box<LapInfo>),
@@ -51,7 +51,7 @@ pub(crate) struct LapInfo {
     /// Its file does not say so any more, or in the wrong place: it goes last.
     pub(crate) is_front_damaged: bool,
     pub(crate) stretches: Vec<Extent>,
-    /// As `stretches`, in pieces of some seconds; `None` where they are not kept in mind.
+    /// As `stretches`, in pieces of some seconds; `None` where they are not cached.
     pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
     /// What was spent on the pictures of each fragment; kept as long as `chapters`.
     pub(crate) efforts: EffortSeries,

@@ -29,7 +29,7 @@ pub struct Pin {
     pub until: WallTime,
     /// Why, for people.
     pub reason: String,
-    /// Who wants it, for people.
+    /// Name of the person who asked for it, for display.
     pub owner: String,
     /// When it ends by itself; only a trusted clock ends it.
     #[serde(with = "form::nanos_or_none", default)]

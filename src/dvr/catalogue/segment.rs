@@ -1,8 +1,8 @@
 //! What a lap holds in stretches of some seconds, so that a playlist of a day costs no reading.
 //!
-//! Owns: where a chapter ends. Pure, and the same whether the fragments come one by one while
-//! they are recorded or all at once from the index or the slot: who was told a chapter once is
-//! told the same ever after.
+//! Owns: where a chapter ends. Pure, and the same whether the fragments come one by one while they
+//! are recorded or all at once from the index or the slot: a chapter never changes once it was
+//! listed.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ pub struct RecordedSegment {
     pub until: u32,
     /// Where it begins on the stream's timeline, in nanoseconds since boot.
     pub decode_nanos: i64,
-    /// How long it plays; up to the next chapter where that goes on.
+    /// Playing time; up to the next chapter if that continues this one.
     pub span_nanos: u64,
     /// Arrival of its first unit.
     pub boot_time: BootTime,
-    /// Date of its first unit as it was believed when it was recorded.
+    /// Date of its first unit as believed when it was recorded.
     pub wall: WallTime,
     /// It begins with a key frame.
     pub starts_with_key: bool,
-    /// Whatever is before it, it does not go on from there.
+    /// It does not continue whatever precedes it.
     apart: bool,
     /// Something before it is missing.
     loss_before: bool,
@@ -59,7 +59,7 @@ impl RecordedSegment {
         self.decode_nanos.saturating_add(i64::try_from(self.span_nanos).unwrap_or(i64::MAX))
     }
 
-    /// Whether it goes on where `before` ends, both being of one boot.
+    /// Whether it continues where `before` ends, both being of one boot.
     #[must_use]
     pub fn follows(&self, before: &Self) -> bool {
         let hole_nanos = self.decode_nanos.saturating_sub(before.end_nanos());
@@ -67,9 +67,9 @@ impl RecordedSegment {
         !self.apart && is_joined(hole_nanos, self.loss_before, pace)
     }
 
-    /// Whether `next`, which goes on where `last` of this chapter ends, is of another one: at a
-    /// key frame once this is long enough, or where the date leaps; rather than grow too long;
-    /// and after a silence, in which this was told.
+    /// Whether `next`, which continues where `last` of this chapter ends, begins another one: at a
+    /// key frame once this is long enough, or where the date leaps; rather than grow too long; and
+    /// after a silence, during which this was already listed.
     fn ends_before(&self, last: &FragmentEntry, next: &FragmentEntry) -> bool {
         let elapsed = span_of(self.decode_nanos, next.decode_nanos);
         let is_long = elapsed >= CHAPTER_SPAN_MIN || !self.starts_with_key;
@@ -196,8 +196,8 @@ mod tests {
             self.entries.last_mut().unwrap()
         }
 
-        /// Start in seconds behind the first fragment, length in seconds, and whether each goes
-        /// on from the one before.
+        /// Start in seconds after the first fragment, length in seconds, and whether each continues
+        /// the one before.
         fn told(&self) -> Vec<(f64, f64, bool)> {
             let chapters = of_lap(&self.entries);
             let first = self.entries[0].decode_nanos;
@@ -247,7 +247,7 @@ mod tests {
         lap.at_ms += 5_000;
         lap.push(1_000, false);
         lap.push(1_000, true);
-        // Damage: bytes that are none of ours stand between.
+        // Damage: foreign bytes in between.
         lap.offset += 640;
         lap.push(1_000, false);
         lap.push(1_000, true);

@@ -12,7 +12,7 @@ use crate::dvr::catalogue::lap::{LapInfo, SlotView};
 use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::config::Retention;
 
-/// What would be deleted if the ring were made as small as it is configured.
+/// What shrinking the ring to its configured size would delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proposal {
     /// Agrees to exactly this; `None` while there is nothing to agree to.
@@ -60,7 +60,7 @@ pub struct Shrunk {
 /// Why a ring is not made smaller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShrinkError {
-    /// What would be deleted is not what was told with the token.
+    /// The deletion differs from the one the token was issued for.
     #[error(
         "the footage that would be deleted has changed since this token was issued; ask for the proposal again"
     )]
@@ -151,8 +151,8 @@ impl ShrinkPlan {
         self.extent.slots.saturating_sub(self.unmade).saturating_sub(going)
     }
 
-    /// Takes what was planned out of the table, as far as it is still there: the slots, and how
-    /// many the ring has then. `None` when it is not what was planned any more.
+    /// Removes the planned slots from the table, as far as they are still there; returns them, and
+    /// the ring's number of slots afterwards. `None` when the plan no longer holds.
     pub(crate) fn carry_out(
         &self,
         table: &mut Catalogue,
@@ -167,7 +167,7 @@ impl ShrinkPlan {
                     going.push(number);
                 }
                 (Some(SlotView::Blank), None) => going.push(number),
-                // Newer footage has taken it: that was not told, and stays.
+                // Reused for newer footage: not part of what was agreed to, so it stays.
                 _ => {}
             }
         }

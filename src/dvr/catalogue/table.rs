@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::limits::CHAPTERS_MAX;
 use crate::base::name::StreamName;
 
-/// How far laps are counted on at each start, so that a lap whose header was torn off by a
-/// power cut is never given out again: more than one commit interval can open.
+/// How far lap numbers are advanced at each start, so that the number of a lap whose header a power
+/// cut tore off is never reused: more than one commit interval can open.
 pub(crate) const GENERATIONS_SKIPPED: u64 = 1 << 10;
 
 /// Every slot that has a file.
@@ -24,7 +24,7 @@ pub(crate) struct Catalogue {
     pub(crate) next_generation: u64,
     /// What is protected.
     pub(crate) protections: Vec<PinnedRange>,
-    /// Chapters that are kept in mind, or were before a lap of them went.
+    /// Upper bound of the cached chapters; may include those of evicted laps.
     chapters: usize,
     /// Laps that are being read, and by how many: passed over among the older half.
     pub(crate) leases: BTreeMap<u64, u32>,
@@ -65,8 +65,8 @@ impl Catalogue {
         }
     }
 
-    /// A lap's content was learnt: keeps its chapters in mind if there is room. Laps are learnt
-    /// from the newest on, so what has none is the oldest.
+    /// Stores a lap's content, caching its chapters if there is room. Laps are indexed from the
+    /// newest on, so what finds no room is the oldest.
     pub(crate) fn count_chapters(&mut self, number: u32, generation: u64) {
         let room = CHAPTERS_MAX.saturating_sub(self.chapters);
         let Some(held) = self.lap_mut(number, generation) else { return };
@@ -99,7 +99,7 @@ impl Catalogue {
         }
     }
 
-    /// Laps and slots of which nothing is known, though nobody writes them: their numbers.
+    /// Numbers of laps and slots whose content is unknown, though they are not being written.
     pub(crate) fn unread(&self) -> Vec<u32> {
         let is_unread = |view: &SlotView| match view {
             SlotView::Unreadable | SlotView::Damaged => true,
@@ -116,7 +116,7 @@ impl Catalogue {
         self.slots.values().filter(unreadable).count() as u64
     }
 
-    /// Takes note of what stands at the front of one of [`Catalogue::unread`].
+    /// Stores what was read at the front of one of [`Catalogue::unread`].
     pub(crate) fn found(&mut self, number: u32, view: SlotView) {
         match (self.slots.get(&number), &view) {
             (Some(SlotView::Unreadable | SlotView::Damaged), _) => {}
@@ -163,8 +163,8 @@ impl Catalogue {
         self.slots.iter().filter_map(sentence).take(most).collect()
     }
 
-    /// Whether the slot was given up when the ring was made smaller. What somebody has open of it
-    /// can still be read, but takes its space until it is closed.
+    /// Whether the slot was removed when the ring was made smaller. A file that is still open can
+    /// be read to the end, but takes its space until it is closed.
     pub(crate) fn is_removed(&self, number: u32) -> bool {
         !self.slots.contains_key(&number)
     }
@@ -177,12 +177,12 @@ impl Catalogue {
         })
     }
 
-    /// Somebody reads the lap.
+    /// A reader leases the lap.
     pub(crate) fn lease(&mut self, generation: u64) {
         *self.leases.entry(generation).or_default() += 1;
     }
 
-    /// Somebody who read the lap is done.
+    /// A reader returns its lease.
     pub(crate) fn release(&mut self, generation: u64) {
         if let Some(count) = self.leases.get_mut(&generation) {
             *count -= 1;

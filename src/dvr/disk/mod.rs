@@ -1,7 +1,7 @@
 //! Everything that touches files: the [`Disk`] trait, the real disk, and the model of one.
 //!
-//! Owns: system calls. Does not own: what is written where, which is `slot`, `ring` and
-//! `storage`. The trait is small so that the model disk, which tears and forgets, can stand in.
+//! Owns: system calls. Does not own: what is written where, which is `slot`, `ring` and `storage`.
+//! The trait is small so that the model disk, which tears and forgets, can replace it.
 
 #[cfg(test)]
 pub(crate) mod model;

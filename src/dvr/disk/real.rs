@@ -137,8 +137,8 @@ impl DiskFile for RealFile {
         let _call = in_device();
         match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
             Ok(()) => Ok(()),
-            // Some file systems cannot reserve; there the space is taken as it is written, and
-            // a full disk is met then.
+            // Some file systems cannot reserve; there the space is taken as it is written, and a
+            // full disk shows only then.
             Err(rustix::io::Errno::OPNOTSUPP) => self.0.set_len(bytes),
             Err(error) => Err(error.into()),
         }

@@ -1,7 +1,7 @@
 //! The front of a slot: `ftyp`, `moov` and the header of the lap that follows.
 //!
-//! Owns: telling a lap from a blank slot and from a damaged one, and mending what one wrong bit did to
-//! a front. The checksum over a front names the one bit that is wrong, so a lap behind it is read as if
+//! Owns: distinguishing a lap from a blank slot and from a damaged one, and mending a single wrong
+//! bit in a front. The checksum over a front names the wrong bit, so a lap behind it is read as if
 //! nothing had happened; the file is left as it is.
 
 use std::io;
@@ -90,7 +90,7 @@ fn init_bytes(front: &[u8]) -> Option<u64> {
 /// The header and init segment that `front` was written with, if one bit of it is wrong.
 ///
 /// One wrong bit leaves the lengths of the boxes or the type of the header as it was, so one of the
-/// two leads to the header.
+/// two finds the header.
 fn mended(front: &[u8], slot_bytes: u64) -> Option<(SlotHeader, Bytes)> {
     let by_type = (to_usize(BOX_HEADER_BYTES)..front.len())
         .filter(|&at| front[at..].starts_with(&HEADER_TYPE))

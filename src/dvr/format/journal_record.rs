@@ -44,10 +44,10 @@ pub enum JournalRecord {
     Unpin {
         /// Which.
         id: u64,
-        /// Whether its time was up, else somebody removed it.
+        /// Whether its time ran out; otherwise a person removed it.
         expired: bool,
     },
-    /// Somebody marked a moment.
+    /// A person or a device marked a moment.
     Mark(Mark),
     /// Footage is missing, and this is why.
     Trouble(LossRecord),

@@ -11,7 +11,7 @@ use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{HEADER_BYTES, Identity, SEAL_BYTES, Seal, SlotHeader};
 use crate::dvr::format::slot::{SEARCH_BYTES, seals, to_usize};
 
-/// A lap as its seals tell of it.
+/// A lap as reconstructed from its seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Remains {
     /// Its first fragment that is whole.

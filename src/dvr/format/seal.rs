@@ -51,7 +51,7 @@ pub struct SlotHeader {
     pub init_bytes: u32,
 }
 
-/// One fragment: where it stands and when it is.
+/// One fragment: its place and its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentEntry {
     /// Where its `moof` begins in the slot.
@@ -72,7 +72,7 @@ pub struct FragmentEntry {
     pub samples: u32,
     /// A reader can begin here.
     pub starts_with_key: bool,
-    /// Something that should stand before it was lost.
+    /// Units due before it were lost.
     pub loss_before: bool,
     /// It is the first of a run.
     pub run_start: bool,
@@ -97,7 +97,7 @@ pub struct Seal {
     pub lost: u32,
     /// Who said what the wall time is.
     pub wall_source: ClockSource,
-    /// Who vouched for this machine's date when it was written; `None` when nobody had looked.
+    /// Who vouched for this machine's date when it was written; `None` if it was not judged yet.
     pub wall_trust: Option<Trust>,
     /// The fragment.
     pub entry: FragmentEntry,
@@ -215,7 +215,7 @@ impl Seal {
         out
     }
 
-    /// Reads the fields without checking the CRC; `None` when it is no seal of this version.
+    /// Reads the fields without checking the CRC; `None` when it is not a seal of this version.
     ///
     /// Nothing may be believed before [`Seal::parse`] agreed; this tells only where to look.
     pub fn peek(bytes: &[u8]) -> Option<Self> {

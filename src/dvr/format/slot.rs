@@ -59,7 +59,7 @@ pub struct SlotContents {
     pub damaged: Vec<(u64, u64)>,
 }
 
-/// The bytes that stand at the front of a slot's lap, without the `free` box behind them.
+/// The bytes at the front of a slot's lap, without the `free` box behind them.
 pub(crate) fn opening(header: &SlotHeader, init: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(init.len() + HEADER_BYTES);
     out.extend_from_slice(init);
@@ -303,7 +303,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Bytes of the `moof` and `mdat` that stand here; `None` when others do.
+    /// Length of the `moof` and `mdat` at this place; `None` when other bytes are there.
     fn length_of_fragment(&self) -> io::Result<Option<u64>> {
         let Some((movie, b"moof")) = self.head(self.at)?.as_ref().map(|(l, k)| (*l, k)) else {
             return Ok(None);
@@ -384,7 +384,7 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// Length and type of the box at `at`; `None` when none can stand there.
+    /// Length and type of the box at `at`; `None` when there cannot be one.
     fn head(&self, at: u64) -> io::Result<Option<(u64, [u8; 4])>> {
         if at + BOX_HEADER_BYTES > self.header.slot_bytes {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What a stream has on the medium, for those who follow it while it is being recorded.
+//! What a stream has on the medium, for readers that follow it while it is being recorded.
 //!
 //! Owns: the newest fragments of a stream in memory, without their media, so that a playlist
 //! costs no reading; and which of its laps can be read.
@@ -37,7 +37,7 @@ impl Footage {
         self.log.is_failing(&self.shared.ring_state(), self.shared.clock.boot())
     }
 
-    /// Where a fragment stands by what is known of the clock now.
+    /// Date of a fragment by what is known of the clock now.
     #[must_use]
     pub fn date(&self, stored: &DurableFragment) -> WallTime {
         let entry = &stored.entry;
@@ -76,8 +76,8 @@ impl Footage {
     }
 }
 
-/// A lap that is there, and is passed over when a slot is needed as [`LapReader`] is; nothing of it
-/// was read.
+/// A lap that exists, and is spared when a slot is needed as [`LapReader`] is; nothing of it was
+/// read.
 #[derive(Debug)]
 pub struct LapLease {
     footage: Footage,

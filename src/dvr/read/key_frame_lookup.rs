@@ -1,7 +1,7 @@
 //! The key frame that was on the screen at a moment, out of the ring.
 //!
-//! Owns: the decision whether a moment lies in footage or in a gap. Its reads are bounded like
-//! those of players.
+//! Owns: the decision whether a moment is in footage or in a gap. Its reads are bounded like those
+//! of players.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::dvr::read::lap_reader::blocking_read;
 pub enum KeyFrameAt {
     /// The newest fragment at or before it that begins with a key frame, in the same run.
     Key(FragmentRead),
-    /// Nothing: it lies in a gap, or outside of all that is recorded.
+    /// None: it is in a gap, or outside of all that is recorded.
     Gap {
         /// Where the footage ends that comes before it.
         before: Option<WallTime>,
@@ -65,7 +65,7 @@ impl KeyFrameLookup {
     }
 }
 
-/// The key frame at or before `at`, whatever lies between.
+/// The key frame at or before `at`, however far back.
 fn key_at(
     mut tape: RecordingCursor,
     at: WallTime,

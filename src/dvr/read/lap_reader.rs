@@ -139,8 +139,8 @@ impl LapReader {
     }
 }
 
-/// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs holds up a
-/// bounded number of threads, and who waits for one of them is told.
+/// Does `work`, which blocks on the disk, on a thread of its own. A disk that hangs blocks a
+/// bounded number of threads, and a caller that waits for one of them in vain gets an error.
 pub(crate) async fn blocking_read<T: Send + 'static>(
     shared: &DvrState,
     work: impl FnOnce() -> Result<T, DvrError> + Send + 'static,

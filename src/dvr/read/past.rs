@@ -1,7 +1,7 @@
 //! What a stream has on the medium lap by lap, for who lists hours of it.
 //!
-//! Owns: the look at the laps, and their chapters: out of memory, or from the seals of a lap whose
-//! chapters are not kept in mind.
+//! Owns: the scan over the laps, and their chapters: from memory, or from the seals of a lap whose
+//! chapters are not cached.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ impl Footage {
         Ok(Some(segment::of_lap(&entries)))
     }
 
-    /// Where chapters of a boot stand by what is known of the clock now.
+    /// Dates of a boot's chapters by what is known of the clock now.
     #[must_use]
     pub fn dates(&self, boot: Identity, chapters: &[RecordedSegment]) -> Vec<WallTime> {
         let facts = self.shared.facts();
@@ -126,8 +126,8 @@ impl Footage {
         noted.or_else(|| self.shared.facts().numbered.get(&self.log.name).cloned())
     }
 
-    /// Has the number of a lap's first segment noted, and how many discontinuities are before
-    /// it, so that the numbers go on after a restart. The journal takes it within about a second.
+    /// Has the number of a lap's first segment noted, and how many discontinuities precede it, so
+    /// that the numbers continue after a restart. The journal takes it within about a second.
     pub fn note_number(&self, lap: u64, number: u64, discontinuities: u64) {
         let stream = self.log.name.clone();
         let noted = SegmentNumber { stream: stream.clone(), lap, number, discontinuities };

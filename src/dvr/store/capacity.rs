@@ -36,8 +36,7 @@ pub struct StorageReport {
     pub holdings: BTreeMap<StreamName, Holding>,
     /// How far the date is believed.
     pub clock: ClockView,
-    /// What making the ring as small as it is configured would delete; `None` when it is not
-    /// larger.
+    /// What shrinking the ring to its configured size would delete; `None` when it is not larger.
     pub shrink: Option<Proposal>,
 }
 
@@ -85,7 +84,7 @@ pub struct Holding {
     pub newest: Option<WallTime>,
     /// Measured over the newest hour.
     pub bitrate_bps: Option<u64>,
-    /// Slots that were given to newer footage, as far as it is written down.
+    /// Slots reused for newer footage, as far as it is written down.
     pub evicted_slots: u64,
     /// Bytes of footage that went with them.
     pub evicted_bytes: u64,

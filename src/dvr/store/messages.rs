@@ -20,7 +20,7 @@ use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::StreamLog;
 use crate::wire::mp4::Fragment;
 
-/// What the storage thread is told.
+/// Commands to the storage thread.
 #[derive(Debug)]
 pub(crate) enum WriterCommand {
     /// Write a fragment.
@@ -68,7 +68,7 @@ pub(crate) struct SlotScan {
     pub(crate) is_newest: bool,
 }
 
-/// What is to be learnt of every lap in `table`: the last one of a boot may have a torn end.
+/// What to index of every lap in `table`: the last one of a boot may have a torn end.
 pub(crate) fn checks(table: &Catalogue) -> Vec<SlotScan> {
     let (last, newest) = (table.last_of_boots(), table.newest_laps());
     let check = |(slot, held): (u32, &LapInfo)| {
@@ -90,7 +90,7 @@ pub(crate) struct JournalRequest {
     pub(crate) reply: oneshot::Sender<Result<JournalRecord, PinError>>,
 }
 
-/// What is to be changed.
+/// The change requested.
 #[derive(Debug)]
 pub(crate) enum JournalChange {
     Pin(NewPin),

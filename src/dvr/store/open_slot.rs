@@ -40,7 +40,7 @@ pub(crate) struct OpenSlot {
     end: u64,
     durable_end: u64,
     sequence: u64,
-    /// Where the newest fragment stands that begins with a key frame.
+    /// Place of the newest fragment that begins with a key frame.
     key_at: Option<u64>,
     /// The longest way from one such fragment to the next.
     gop_bytes: u64,
@@ -95,7 +95,7 @@ impl OpenSlot {
         })
     }
 
-    /// Goes on with a lap whose `contents` were just read.
+    /// Continues a lap whose `contents` were just read.
     pub(crate) fn resumed(
         log: Arc<StreamLog>,
         file: Arc<dyn DiskFile>,
@@ -141,7 +141,7 @@ impl OpenSlot {
         !self.pending.is_empty()
     }
 
-    /// When what is written is to be made durable; `None` when all of it is.
+    /// When the written data must be made durable; `None` when all of it is.
     pub(crate) fn commit_due(&self) -> Option<BootTime> {
         let due = self.pending_since.after(COMMIT_AGE_MAX);
         let due = due.max(self.synced_at.after(COMMIT_PAUSE_MIN));
@@ -153,8 +153,8 @@ impl OpenSlot {
         self.pending.iter().map(|entry| u64::from(entry.samples)).sum()
     }
 
-    /// Writes one fragment, at `now`; `trust` is who vouches for the date. After an error nothing
-    /// of it counts.
+    /// Writes one fragment, at `now`; `trust` is who vouches for the date. After an error none of
+    /// it counts.
     pub(crate) fn write(
         &mut self,
         (now, trust): (BootTime, Option<Trust>),
@@ -219,7 +219,7 @@ impl OpenSlot {
         Ok(entries)
     }
 
-    /// Tells those who follow the stream of fragments that are durable.
+    /// Notifies the stream's followers of durable fragments.
     pub(crate) fn tell(&self, entries: &[FragmentEntry]) {
         let (lap, boot) = (self.header.generation, self.header.boot);
         let mut recent = self.log.recent();

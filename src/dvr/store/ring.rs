@@ -46,7 +46,7 @@ pub(crate) struct Ring {
     numbers: u32,
     /// Slots that are being deleted, in order: none of the ring any more.
     pub(crate) leaving: Arc<[u32]>,
-    /// How many slots it should have: fewer than `slots` when a shrink is to be agreed to.
+    /// How many slots it should have: fewer than `slots` when a shrink awaits agreement.
     pub(crate) wanted_slots: u32,
     /// Bytes of the volume that are left to others when slots are made.
     left_bytes: u64,
@@ -62,7 +62,7 @@ pub(crate) struct Found {
     pub(crate) table: Catalogue,
     /// Files in the ring's directory that are none of its own.
     pub(crate) foreign: u64,
-    /// From how many slots to how many it goes: it just grew, or a shrink goes on.
+    /// The number of slots before and after: it just grew, or a shrink continues.
     pub(crate) resized: Option<(u32, u32)>,
     /// Why `ring.toml` was made again, for people.
     pub(crate) recovered: Option<String>,
@@ -234,8 +234,8 @@ impl Ring {
         Ok(others)
     }
 
-    /// Checks that the ring may be written where it stands: it was made on this volume, and the
-    /// volume takes writes. A reader need not ask.
+    /// Checks that the ring may be written where it is: it was made on this volume, and the volume
+    /// takes writes. A reader need not check.
     pub(crate) fn check_place(&self, disk: &dyn Disk) -> Result<(), DvrError> {
         let here = disk.volume(&self.dir).map_err(DvrError::disk("look at", &self.dir))?.identity;
         if self.volume != 0 && here != 0 && self.volume != here {
@@ -277,7 +277,7 @@ impl Ring {
     fn sync_names(&self, disk: &dyn Disk) -> Result<(), DvrError> {
         for dir in self.dir.ancestors().take(3) {
             match disk.sync_dir(dir) {
-                // Somebody else's directory that may not be read: its names were there before.
+                // A directory of another user that may not be read: its names were there before.
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
                 synced => synced.map_err(DvrError::disk("sync", dir))?,
             }
@@ -297,8 +297,8 @@ impl Ring {
         Ok(self)
     }
 
-    /// Takes more slots when it should have more. Fewer are taken only when somebody agrees,
-    /// because that deletes footage.
+    /// Takes more slots when it should have more. Fewer are taken only after agreement, because
+    /// that deletes footage.
     pub(crate) fn grown(mut self, disk: &dyn Disk) -> Result<Self, DvrError> {
         // What leaves goes first; numbers are given again when it is gone.
         if self.wanted_slots > self.slots && self.leaving.is_empty() {
@@ -394,7 +394,7 @@ impl Ring {
         }
     }
 
-    /// What is told of it.
+    /// Its published state.
     pub(crate) fn geometry(&self, foreign: u64) -> Geometry {
         Geometry { extent: self.extent(), foreign }
     }

@@ -32,7 +32,7 @@ pub(crate) struct RingFile {
     /// Numbers of slots are below this; left out where it is `slots`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) numbers: Option<u32>,
-    /// Slots that somebody agreed to delete, and that may still have files.
+    /// Slots whose deletion was agreed to, and that may still have files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) leaving: Vec<u32>,
     /// The file system's identity in hexadecimal; 0 where it has none.

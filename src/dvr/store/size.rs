@@ -3,11 +3,11 @@
 //! Owns: the way from a size or a share of the volume to slots. Pure: what is known of the
 //! volume comes in, and it may be wrong.
 //!
-//! A ring grows by itself and never shrinks by itself. A size in bytes counts as it stands. A
-//! share follows the volume only upwards, from 1 % of the ring on, so that what statfs tells
-//! from one start to the next does not move it; a share that is smaller by as much, which needs
-//! a smaller percentage or volume, is proposed as a shrink (see `shrink`). What others have on
-//! the volume never makes it smaller.
+//! A ring grows by itself and never shrinks by itself. A size in bytes counts as written. A share
+//! follows the volume only upwards, from 1 % of the ring on, so that small changes of statfs
+//! between starts do not move it; a share that is smaller by as much, which needs a smaller
+//! percentage or volume, is proposed as a shrink (see `shrink`). Other files on the volume never
+//! make it smaller.
 
 use crate::base::limits::{SLOT_BYTES_MAX, SLOT_BYTES_MIN, SLOTS_MAX, SLOTS_MIN};
 use crate::dvr::disk::Volume;
@@ -52,7 +52,7 @@ impl RingSizing {
         }
     }
 
-    /// Why there is no room for a ring of this size: others are to have what is free.
+    /// Why there is no room for a ring of this size: free space belongs to others too.
     pub(crate) fn no_room(self, volume: &Volume) -> Option<DvrError> {
         let Self::Percent(percent) = self else { return None };
         let (free_bytes, left_bytes) = (volume.free_bytes, left_bytes(volume));

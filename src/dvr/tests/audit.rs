@@ -128,7 +128,8 @@ impl House {
         self.store.0.lock().unwrap().records.clone()
     }
 
-    /// Fails unless the index was built `times` again, is as it was, and recording continues.
+    /// Fails unless the index was rebuilt `times` again, has its former content, and recording
+    /// continues.
     fn assert_built_again(&mut self, times: u64, before: &BTreeMap<u32, Vec<u8>>) {
         assert_eq!(self.indexer.audit.built_again, times);
         let told = self.dvr.shared.take_rebuilds();

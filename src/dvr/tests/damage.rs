@@ -1,5 +1,5 @@
-//! A ring whose `ring.toml` or slots were damaged between two lives: nothing that was sealed is lost, and
-//! all of it is told.
+//! A ring whose `ring.toml` or slots were damaged between two lives: nothing that was sealed is
+//! lost, and all of it is reported.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -99,7 +99,7 @@ fn a_slot_whose_front_has_a_wrong_bit_is_played_told_and_overwritten_last() {
     assert_eq!(known(&dvr), 6);
     let told = dvr.status().damage;
     assert!(told.len() == 1 && told[0].contains("slot 000000"), "{told:?}");
-    // Everything else turns over twice; what is damaged stays as it is.
+    // Everything else is overwritten twice; what is damaged stays as it is.
     append(&writer, 6..50, BYTES);
     until("the commit", || durable(&writer) == 44);
     assert_eq!(known(&dvr), 8 * 2);

@@ -1,5 +1,5 @@
-//! What the journal is for: pins hold, gaps have reasons, footage finds its place, and a disk
-//! that does not take notes hurts nobody.
+//! The purpose of the journal: pins hold, gaps have reasons, footage finds its place, and a disk
+//! that does not take notes hurts nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -338,7 +338,7 @@ fn an_age_limit_is_honoured_while_the_clock_is_trusted() {
     append(&writer, now - 5..now, 20_000);
     until("the commit", || durable(&writer) == 5);
     close(dvr, writer);
-    // Two hours later, in another boot; nobody vouches for the date at first.
+    // Two hours later, in another boot; the date is not trusted at first.
     house.clock.set(BEGINS_UNIX_NANOS + 7_200_000_000_000, Trust::None);
     let (dvr, writer) = house.open_with(2, keep);
     append(&writer, now + 7_200..now + 7_201, 1_000);

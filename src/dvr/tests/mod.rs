@@ -23,7 +23,7 @@ use crate::media::codec::Law;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
-/// Samples per second of the sound that stands in for footage: every unit can be begun with.
+/// Samples per second of the sound that replaces footage: every unit is an entry point.
 const RATE: NonZeroU32 = NonZeroU32::new(8_000).unwrap();
 const BEGINS_UNIX_NANOS: i64 = 1_795_000_000_000_000_000;
 

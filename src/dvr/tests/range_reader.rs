@@ -23,7 +23,7 @@ pub(crate) struct RangeReader {
     shared: Arc<DvrState>,
     ring: Ring,
     range: (WallTime, WallTime),
-    /// The laps that are left, by slot, the one that is being read first.
+    /// The laps that are left, by slot, the one being read first.
     laps: VecDeque<(u32, Lease)>,
     open: Option<(LapReader, VecDeque<FragmentEntry>)>,
     begun: bool,

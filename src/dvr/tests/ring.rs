@@ -1,4 +1,4 @@
-//! The whole ring on a real directory, with a disk that fails when told to.
+//! The whole ring on a real directory, with a disk that fails on command.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ fn fault_5_an_index_that_is_lost_or_damaged_is_built_again() {
         let reader = RingReader::open(house.path()).unwrap();
         tool::listings(&reader).unwrap().remove(&gate()).unwrap().runs
     };
-    // And how often it was built anew by then; sled mends its `conf` itself.
+    // And how often it was rebuilt by then; sled mends its `conf` itself.
     let damages: [(Damage, usize); 4] = [
         (|_| {}, 0),
         (|index| std::fs::remove_dir_all(index).unwrap(), 1),
@@ -359,7 +359,7 @@ fn a_torn_tail_is_cut_off_at_the_next_start() {
     bytes[end..end + 100].copy_from_slice(&fragment(3, 3_000).to_bytes()[..100]);
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(verified(house.path()).torn_tails, 1);
-    // In the next boot nobody writes there; the torn end goes all the same.
+    // In the next boot the stream does not record; the torn end goes all the same.
     let dvr = house.open_in([2; 16]);
     until("mending", || verified(house.path()).torn_tails == 0);
     until("the index", || dvr.listing(&gate()).complete);

@@ -1,4 +1,4 @@
-//! Making a ring smaller: what is told is what goes, whatever ends it.
+//! Making a ring smaller: exactly what was listed goes, however it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ impl Life {
         self.dvr.shrink_proposal()?.token
     }
 
-    /// Agrees to what `token` was told for.
+    /// Agrees to what `token` was issued for.
     fn agree(&mut self, token: &str) -> Result<Shrunk, ShrinkError> {
         let (reply, mut answer) = oneshot::channel();
         let token = u64::from_str_radix(token, 16).unwrap();
@@ -194,7 +194,7 @@ fn nothing_is_deleted_before_somebody_agrees_and_then_what_was_told() {
     assert_eq!((told.size_bytes, told.left_bytes), (SLOTS * SLOT_BYTES, FEWER * SLOT_BYTES));
     let loss = &told.streams[&gate()];
     assert_eq!((loss.slots, told.protected_bytes), (6, SLOT_BYTES));
-    // The oldest but the one that is protected.
+    // The oldest but the protected one.
     let laps: Vec<u64> = before.keys().copied().collect();
     let going: BTreeSet<u64> = [0, 2, 3, 4, 5, 6].map(|at| laps[at]).into();
     let seconds: Vec<u64> = going.iter().flat_map(|lap| before[lap].clone()).collect();
@@ -313,7 +313,7 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     house.agree(&token).unwrap();
     let error = replay.next_piece().unwrap_err();
     assert!(matches!(error, DvrError::Removed { .. }), "{error}");
-    // Behind it goes on what stayed.
+    // What stayed continues behind it.
     let mut pieces = 0;
     for _ in 0..100 {
         match replay.next_piece() {

@@ -125,7 +125,7 @@ fn fault_2_a_file_whose_making_was_cut_short_is_blank() {
 
 #[test]
 fn the_last_write_torn_at_each_offset_costs_that_fragment_only() {
-    // An old lap lies below, as in a ring that has turned.
+    // An old lap lies beneath, as in a ring that has wrapped round.
     let old = written(empty(), 4, 10);
     let (before, after) = (written(old.clone(), 5, 3), written(old, 5, 4));
     let three = read(&before, Strictness::Tail).unwrap();
@@ -163,7 +163,7 @@ fn the_opening_torn_at_each_offset_is_one_lap_or_the_other_or_none() {
 
 #[test]
 fn an_old_lap_behind_a_torn_tail_never_shows() {
-    // Same sizes, so that the old fragments stand exactly where the next ones would.
+    // Same sizes, so that the old fragments are exactly where the next ones would be.
     let old = written(empty(), 4, 10);
     let fresh = read(&written(old.clone(), 5, 3), Strictness::Tail).unwrap();
     let end = usize::try_from(fresh.end).unwrap();

@@ -1,12 +1,12 @@
-//! A disk in trouble is told within five seconds, in words, and the state is left by itself;
-//! nobody has to append anything for it.
+//! A disk in trouble is reported within five seconds, in words, and the state clears by itself;
+//! nothing has to be appended for it.
 
 use std::time::{Duration, Instant};
 
 use super::ring::{House, append, close, durable, until, verified, writer};
 use crate::dvr::{Dvr, RecordingState, RingState};
 
-/// What a person is to be told within.
+/// How soon a person must be informed.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Waits for a ring that failed, and returns why.

@@ -1,6 +1,6 @@
 //! What is recorded of a stream: runs, and the gaps between them with the reason of each.
 //!
-//! Owns: when two fragments belong together, and where they stand by the clock table. Pure.
+//! Owns: when two fragments belong together, and their dates by the clock table. Pure.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::dvr::format::journal_record::Cause;
 use crate::dvr::format::journal_record::Mark;
 use crate::dvr::format::seal::Identity;
 
-/// Reasons told of one gap at most; the first ones count.
+/// Reasons listed for one gap at most; the first ones count.
 const REASONS_MAX: usize = 8;
 
 /// An uninterrupted stretch of a stream.
@@ -55,7 +55,7 @@ pub struct Reason {
     pub message: String,
 }
 
-/// A moment at which the date leapt while recording went on.
+/// A moment at which the date leapt during recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Discontinuity {
     /// The date behind it.
@@ -119,7 +119,7 @@ impl From<&Pin> for PinView {
 pub struct Listing {
     /// The uninterrupted stretches.
     pub runs: Vec<Recording>,
-    /// What lies between them.
+    /// What separates them.
     pub gaps: Vec<Gap>,
     /// Where the date leapt.
     pub seams: Vec<Discontinuity>,
@@ -132,7 +132,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Leaves only what lies between two dates, at least in part.
+    /// Keeps only what overlaps the range between two dates.
     #[must_use]
     pub fn between(mut self, from: WallTime, until: WallTime) -> Self {
         let meets = |start: WallTime, end: WallTime| start < until && end > from;
@@ -242,7 +242,7 @@ fn between(
     listing.gaps.push(Gap { start: a.end, end: b.start.max(a.end), reason, message, reasons });
 }
 
-/// All that the journal knows about why nothing stands between `a` and `b`.
+/// All that the journal knows about why there is no footage between `a` and `b`.
 fn reasons_of(
     a: &PlacedExtent,
     b: &PlacedExtent,
@@ -263,7 +263,7 @@ fn reasons_of(
     if let Some(slot) = damaged_between(a, b) {
         push(Cause::Damaged, &format!("slot {slot:06}"));
     }
-    // A trouble that goes on was going on when the life ended, so it comes first.
+    // A trouble without an end was still present when the life ended, so it comes first.
     for trouble in facts.troubles_between(stream, a.boot, before, until) {
         push(trouble.cause, &trouble.text);
     }
@@ -295,8 +295,8 @@ fn damaged_between(a: &PlacedExtent, b: &PlacedExtent) -> Option<u32> {
     (first > expected).then_some(b.first.1)
 }
 
-/// Whether a lap between `a` and `b` is gone: `b` is the beginning of another lap, not the next one,
-/// and says that recording went on into it without a loss.
+/// Whether a lap between `a` and `b` is gone: `b` is the beginning of another lap, not the next
+/// one, and its seal says that recording continued into it without a loss.
 fn is_taken_between(a: &PlacedExtent, b: &PlacedExtent) -> bool {
     a.last.0 + 1 < b.first.0 && a.boot == b.boot && !b.stretch.run_start && !b.stretch.loss_before
 }

@@ -1,4 +1,4 @@
-//! Runs, gaps, seams, and why nothing stands in a gap.
+//! Runs, gaps, seams, and the reasons for gaps.
 
 use crate::base::time::{ClockQuality, Trust};
 use crate::dvr::catalogue::continuity::{Extent, absorb};
@@ -226,7 +226,7 @@ fn what_was_sealed_and_is_gone_is_told_apart_from_what_never_was() {
     // A whole lap between them is.
     let behind = extents(&[numbered(1, 4_000)]);
     assert_eq!(cause(&[(7, before.clone()), (9, behind)]).0, Cause::Overwritten);
-    // Nothing was ever recorded there, and nobody knows why.
+    // Nothing was ever recorded there, and the reason is unknown.
     let begun = extents(&[FragmentEntry { run_start: true, ..numbered(1, 4_000) }]);
     assert_eq!(cause(&[(7, before), (9, begun)]).0, Cause::Unknown);
     let silent = extents(&[numbered(1, 0), numbered(2, 4_000)]);

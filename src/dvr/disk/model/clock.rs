@@ -1,4 +1,4 @@
-//! Time that moves when it is told to.
+//! Time that moves on command.
 //!
 //! Owns: the time since boot and the date. Who vouches for the date is set, as the date is.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::time::{BootTime, Clock, ClockQuality, Trust, WallTime};
 
-/// Time that moves when it is told to.
+/// Time that moves on command.
 #[derive(Debug, Default)]
 pub(crate) struct VirtualClock {
     boot_nanos: AtomicU64,

@@ -27,7 +27,7 @@ use self::world::{ModelNode, Names, World};
 /// The sizes at which writes tear.
 const SECTOR_BYTES: usize = 512;
 const PAGE_BYTES: usize = 4 << 10;
-/// Identity of the volume, and of the one that shows when it is away.
+/// Identity of the volume, and of the one visible when it is away.
 const VOLUME: u64 = 7;
 const OTHER_VOLUME: u64 = 8;
 const EIO: i32 = 5;
@@ -66,7 +66,7 @@ pub(crate) enum DiskTrouble {
     Stall,
     /// The volume is gone; an empty mount point shows.
     Away,
-    /// As [`DiskTrouble::Away`], and it comes back as it was when it was last kept.
+    /// As [`DiskTrouble::Away`], and it comes back as it was at the last snapshot.
     AwayThenOlder,
 }
 
@@ -161,7 +161,7 @@ impl ModelDisk {
         world.cut_at = Some((world.changing + nth, cut));
     }
 
-    /// What was told by [`ModelDisk::cut_at`] does not come.
+    /// Cancels what [`ModelDisk::cut_at`] planned.
     pub(crate) fn spare(&self) {
         self.world().cut_at = None;
     }
@@ -216,7 +216,7 @@ impl ModelDisk {
         world.over.or(world.plan.zip(ended).map(|(plan, until)| (plan.trouble, until)))
     }
 
-    /// Remembers the medium as it is, for [`DiskTrouble::AwayThenOlder`].
+    /// Takes a snapshot of the medium, for [`DiskTrouble::AwayThenOlder`].
     pub(crate) fn keep(&self) {
         let mut world = self.world();
         world.kept = (world.inodes.clone(), world.durable.clone());
@@ -259,7 +259,7 @@ impl ModelDisk {
         self.world().strays.clone()
     }
 
-    /// Every file as it is read now.
+    /// Every file as a read would return it now.
     pub(crate) fn image(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
         let file = |(path, node): (&PathBuf, &ModelNode)| match *node {

@@ -192,7 +192,7 @@ impl World {
         self.names = self.durable.clone();
     }
 
-    /// What lies in a directory whose name is gone is gone with it.
+    /// The content of a directory whose name is gone is gone with it.
     pub(crate) fn drop_orphans(&mut self) {
         let root = self.durable.keys().next().cloned();
         let known = self.durable.clone();

@@ -1,9 +1,9 @@
 //! The tape read a second way: what fragments say of their samples, without the media or with
 //! them, and the same ones again from any place that was passed before.
 //!
-//! Owns: places that can be gone back to, and the leases of a whole range. A file that is made
-//! out of the ring as it is sent is planned by the heads alone, and its media are read by the
-//! same walk; what is not there any more, or damaged, is an error and is never passed over.
+//! Owns: places that a walk can return to, and the leases of a whole range. A file generated while
+//! it is sent is planned from the heads alone, and its media are read by the same walk; missing or
+//! damaged footage is an error and never skipped.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ use crate::dvr::read::lap_reader::Lease;
 /// A fragment as the walk passes it.
 #[derive(Clone, Debug)]
 pub struct FragmentMeta {
-    /// Where it stands.
+    /// Its place.
     pub place: FragmentPlace,
     /// The `ftyp` and `moov` that it needs.
     pub init: Bytes,
@@ -64,7 +64,7 @@ impl FragmentPlace {
 }
 
 impl RecordingCursor {
-    /// The clock table as it is now, so that a walk that is repeated finds the same dates.
+    /// The clock table of the walk's beginning, so that a repeated walk finds the same dates.
     #[must_use]
     pub fn clock(&self) -> ClockTable {
         self.shared.facts().clock.clone()
@@ -130,7 +130,7 @@ impl RecordingCursor {
         };
         let front = match read {
             Ok(Some(bytes)) => {
-                // A slot that is being given away says so before anything of it is overwritten.
+                // A slot about to be reused is marked so before any of it is overwritten.
                 let is_held = self.shared.table().lap_mut(place.slot, place.generation).is_some();
                 let gone = DvrError::Reused { slot: place.slot };
                 return if is_held { Ok((init, bytes)) } else { Err(gone) };

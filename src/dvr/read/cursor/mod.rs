@@ -27,7 +27,7 @@ use crate::dvr::read::lap_reader::{LapReader, Lease};
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::DvrState;
 
-/// Laps that are kept open: the one that is read and its neighbours.
+/// Laps kept open: the one being read and its neighbours.
 const LAPS_OPEN_MAX: usize = 3;
 
 /// Which way time runs.
@@ -51,7 +51,7 @@ pub struct RecordingCursor {
     seen: Vec<(u64, u32)>,
     /// The fragment that comes next.
     next: Option<FragmentPlace>,
-    /// The one that was read last, or passed over.
+    /// The one that was read or skipped last.
     last: Option<(FragmentPlace, Identity, FragmentEntry)>,
     /// Something is missing before what comes next.
     seam: bool,
@@ -72,7 +72,7 @@ pub struct FragmentRead {
     pub boot: Identity,
     /// That is the boot that continues: media times compare with those of what comes live.
     pub this_boot: bool,
-    /// Where it stands by what is known of the clock.
+    /// Its date by what is known of the clock.
     pub start: WallTime,
     /// It does not continue where the one before ended.
     pub seam: bool,
@@ -143,8 +143,8 @@ impl RecordingCursor {
 
     /// Goes to where playing from `at` begins; returns whether there is such a place.
     ///
-    /// Inside footage that is the key frame at or before `at`; in a gap the section that comes
-    /// next in this way. A place before which no key frame stands is passed over forwards.
+    /// Inside footage that is the key frame at or before `at`; in a gap, the next section in this
+    /// direction. A place without an earlier key frame is skipped forwards.
     pub fn seek(&mut self, at: WallTime, way: Direction) -> Result<bool, DvrError> {
         (self.next, self.last, self.seam, self.needs_key) = (None, None, true, true);
         self.seen = if way == Direction::Forward { self.laps(|_| true) } else { Vec::new() };
@@ -297,7 +297,8 @@ impl RecordingCursor {
         place: FragmentPlace,
         clip: FragmentRead,
     ) -> Result<FragmentRead, DvrError> {
-        // What follows may be reused just now; the one who comes there will be told.
+        // What follows may be reused at this very moment; the read that gets there returns the
+        // error.
         let Ok(Some(next)) = self.after(place) else {
             let ends_section = self.lap(place.generation, place.slot)?.complete;
             return Ok(FragmentRead { ends_section, ..clip });

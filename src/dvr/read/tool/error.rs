@@ -11,7 +11,7 @@ pub enum ToolError {
     /// The ring.
     #[error(transparent)]
     Ring(#[from] DvrError),
-    /// A file that is to be written.
+    /// A file to write.
     #[error("cannot write {path}: {source}", path = path.display())]
     Target {
         /// Which.

@@ -20,7 +20,7 @@ use crate::dvr::read::tool::error::ToolError;
 use crate::dvr::read::tool::reader::RingReader;
 use crate::wire::mp4::{Origin, read_init, with_length};
 
-/// What is to be copied.
+/// The range to copy.
 #[derive(Clone, Debug)]
 pub struct Extract {
     /// Of which stream.
@@ -48,8 +48,8 @@ pub struct ExtractedPart {
     pub fragments: u64,
 }
 
-/// Copies the whole fragments of a range into files, one for each uninterrupted stretch with
-/// the same parameters, and tells of each. A file that is there is not overwritten.
+/// Copies the whole fragments of a range into files, one for each uninterrupted stretch with the
+/// same parameters, and reports each. Existing files are not overwritten.
 pub fn extract(
     data_dir: &Path,
     wish: &Extract,
@@ -115,7 +115,7 @@ struct Copy<'a> {
 
 struct OpenPart {
     file: File,
-    /// Where it begins; `None` where that cannot be read, and it stays as it was recorded.
+    /// Where it begins; `None` where that cannot be read, and the media stay as recorded.
     origin: Option<Origin>,
     /// Where its length is written when it ends.
     length_at: Option<usize>,

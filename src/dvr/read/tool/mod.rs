@@ -1,4 +1,4 @@
-//! `holdfast ring status`, `ls` and `verify`: the ring told from its files alone.
+//! `holdfast ring status`, `ls` and `verify`: the state of the ring from its files alone.
 //!
 //! Owns: what they print. They work while no daemon runs, and on another computer.
 

@@ -1,6 +1,6 @@
 //! Reads a ring from its files alone: no daemon, no index.
 //!
-//! Owns: the walk over all slots for `ls`, `verify` and the one who holds only the disk. Writes
+//! Owns: the walk over all slots for `ls`, `verify` and a person who holds only the disk. Writes
 //! nothing.
 
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct FoundLap {
     pub slot: u32,
     /// Which lap of the ring.
     pub generation: u64,
-    /// How its end is to be read.
+    /// How to read its end.
     pub strictness: Strictness,
 }
 

@@ -22,7 +22,7 @@ use crate::dvr::error::DvrError;
 use crate::dvr::format::index_record::IndexRecord;
 use store::SledIndex;
 
-/// How long it may take to close when it is to be moved aside.
+/// How long it may take to close before it is moved aside.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How a store is opened; runs on the store's thread, where it may hang and panic.
@@ -102,7 +102,7 @@ impl IndexHandle {
             if disk.open(&marker, OpenMode::Read).is_err()
                 && disk.open(&marker, OpenMode::Create).is_err()
             {
-                // Read-only or full: recording has the same trouble and tells of it.
+                // Read-only or full: recording has the same trouble and reports it.
                 return (Self::none(), Vec::new());
             }
             match Self::start(dir.clone(), open_store, limit) {
@@ -264,7 +264,7 @@ fn put(index: &mut dyn Index, ask: IndexRequest) -> Result<(), DvrError> {
     match ask {
         IndexRequest::Put(slot, record) => index.put(slot, &record),
         IndexRequest::Remove(slot) => index.remove(slot),
-        // Anyone who asked may have gone.
+        // The caller may have gone.
         IndexRequest::Get(slot, answer) => index.get(slot).map(|record| drop(answer.send(record))),
         IndexRequest::Size(answer) => {
             index.size_bytes().map(|bytes| answer.send(bytes).unwrap_or(()))
@@ -288,7 +288,7 @@ fn serve(mut index: Box<dyn Index>, queue: &Receiver<IndexRequest>) {
     }
 }
 
-/// Keeps the newest store that failed for anyone who wants to know why.
+/// Keeps the newest store that failed for a later investigation.
 fn move_aside(disk: &dyn Disk, data_dir: &Path) {
     let bad = data_dir.join("index.bad");
     let _ = disk.remove(&bad);
@@ -340,7 +340,8 @@ mod tests {
         index.close(Duration::from_secs(10));
     }
 
-    /// A store that panics where its directory says so: `open`, `load` or `put`; `hang` hangs.
+    /// A store that panics where its directory name asks for it: `open`, `load` or `put`; `hang`
+    /// hangs.
     struct Moody(PathBuf);
 
     impl Moody {

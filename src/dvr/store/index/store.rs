@@ -1,6 +1,6 @@
 //! The store of records: one per slot, in sled.
 //!
-//! Owns: how sled is set, and that a store of another kind can stand in its place.
+//! Owns: how sled is configured, and that another kind of store can replace it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

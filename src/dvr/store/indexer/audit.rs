@@ -34,7 +34,7 @@ pub(crate) struct Audit {
     size_at: BootTime,
     /// The slot that was looked at last.
     slot: u32,
-    /// Laps whose records are to be made again.
+    /// Laps whose records are to be rebuilt.
     pub(crate) to_build: VecDeque<SlotScan>,
     /// How often the index was built again.
     pub(crate) built_again: u64,
@@ -61,8 +61,8 @@ impl Indexer {
         if self.audit.to_build.is_empty() { due.max(BUILD_PAUSE) } else { BUILD_PAUSE }
     }
 
-    /// One look, if one is due: at a slot, at the size of the store, or at the next slot whose
-    /// record is to be made again.
+    /// One check, if one is due: of a slot, of the size of the store, or of the next slot whose
+    /// record is to be rebuilt.
     pub(crate) fn audit(&mut self) {
         let Some(ring) = self.shared.ring().filter(|_| !self.shared.is_closing()) else { return };
         let Some(mut index) = self.index.take() else { return };

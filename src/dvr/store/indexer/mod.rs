@@ -35,7 +35,7 @@ use crate::dvr::store::state::DvrState;
 /// How long the index may take to close.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How often it is told how far the slots are known.
+/// How often the progress of the scan is reported.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 
 /// How the index is opened: the store on its own thread, or one that a simulation brings.
@@ -234,7 +234,7 @@ impl Indexer {
                 generation: check.generation,
                 end: contents.end,
             };
-            // When there is no room the torn end stays until the next start; nothing reads it.
+            // When there is no room the torn end stays until the next start; it is never read.
             let _ = self.storage.try_send(repair);
         }
         let record = IndexRecord {

@@ -28,8 +28,8 @@ pub(crate) struct JournalFile {
 }
 
 impl JournalFile {
-    /// Writes a journal that holds `records` in place of what is there, so that after a crash
-    /// it is the old one or this one. Numbers go on behind `number`.
+    /// Replaces the journal by one that holds `records`, so that after a crash it is the old one or
+    /// this one. Numbers continue after `number`.
     pub(crate) fn rewrite(
         disk: &dyn Disk,
         data_dir: &Path,

@@ -182,8 +182,8 @@ impl Journal {
         }
     }
 
-    /// Whether the ring was opened; the first time this life begins, and every time the file is
-    /// to be written anew, because the disk may be an older one.
+    /// Whether the ring was opened; the first time this life begins, and every time the file is to
+    /// be rewritten, because the disk may be an older one.
     fn remount(&mut self) -> bool {
         let (mounts, number) = {
             let state = self.shared.journal();
@@ -240,7 +240,7 @@ impl Journal {
             let trouble = self.shared.journal().trouble.clone().unwrap_or_default();
             Err(PinError::NotNow(format!("The disk does not take the note: {trouble}")))
         });
-        // Anyone who asked may have gone.
+        // The caller may have gone.
         let _ = ask.reply.send(done);
     }
 

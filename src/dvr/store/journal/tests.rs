@@ -244,7 +244,7 @@ fn a_long_file_asks_to_be_written_anew() {
 
 #[test]
 fn a_quality_is_no_record_of_its_own() {
-    // One reading a second must not wear the disk: the same offset is no news.
+    // One reading a second must not wear the disk: the same offset adds nothing.
     let mut facts = RingFacts::default();
     let quality = ClockQuality { trust: Trust::Ntp, error_max: None };
     let mut rows = 0;

@@ -29,7 +29,7 @@ impl Journal {
     pub(crate) fn look(&mut self, now: BootTime, last: bool) {
         let (utc, quality) = (self.shared.clock.wall(), self.shared.clock.quality());
         self.shared.set_trust(quality.trust);
-        // A reading between whose two halves the machine did other things tells of no leap.
+        // A reading interrupted between its two halves does not prove a leap.
         if self.shared.clock.boot().since(now) < READING_TIME_MAX {
             self.look_at_clock(now, utc, quality);
         }

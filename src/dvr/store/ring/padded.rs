@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dvr::disk::DiskFile;
 
-/// A file that is shorter than its slot: zeros stand where its end is missing.
+/// A file that is shorter than its slot: zeros replace the missing end.
 #[derive(Debug)]
 pub(super) struct Padded {
     pub(super) file: Arc<dyn DiskFile>,

@@ -77,7 +77,7 @@ impl Ring {
     }
 
     /// What is at the front of slot `number`. A lap of this ring in a file of another slot's name
-    /// counts as damaged, and one whose front is lost is what its seals told.
+    /// counts as damaged, and one whose front is lost is what its seals say.
     pub(crate) fn read_front(
         &self,
         file: &dyn DiskFile,
@@ -148,8 +148,8 @@ impl Ring {
         Ok(if length < self.slot_bytes { Arc::new(Padded { file, length }) } else { file })
     }
 
-    /// Makes the file of slot `number` and takes its space, all of it durable when this returns:
-    /// a fragment may be told durable after a sync of its file alone. Leaves nothing behind on
+    /// Makes the file of slot `number` and takes its space, all of it durable when this returns: a
+    /// fragment may be reported durable after a sync of its file alone. Leaves nothing behind on
     /// failure.
     pub(crate) fn make_slot(
         &self,

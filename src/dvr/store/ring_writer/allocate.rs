@@ -21,8 +21,8 @@ use crate::dvr::store::ring::Ring;
 use crate::dvr::store::ring_writer::RingWriter;
 
 impl RingWriter {
-    /// Goes on with the slot that the stream wrote last, if that was in this boot, with the
-    /// same parameters, and ended whole.
+    /// Continues the slot that the stream wrote last, if that was in this boot, with the same
+    /// parameters, and ended whole.
     pub(crate) fn resume(
         &mut self,
         ring: &Ring,

@@ -42,7 +42,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(250);
 pub(crate) enum WriterTurn {
     /// Another one.
     Goes,
-    /// Nothing: it was told to close, and all is written and synced.
+    /// The writer was asked to close, and all is written and synced.
     Ended,
 }
 
@@ -101,7 +101,7 @@ impl RingWriter {
         }
     }
 
-    /// Runs until told to close. A panic costs the open slots, which are opened anew.
+    /// Runs until asked to close. A panic costs the open slots, which are opened anew.
     pub(crate) fn run(mut self) {
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.adopt_thread();

@@ -41,7 +41,7 @@ impl RingWriter {
                 let largest = usize::try_from(largest).unwrap_or(usize::MAX);
                 self.shared.fragment_bytes_max.store(largest.min(FRAGMENT_BYTES_MAX), Relaxed);
                 let checks = checks(&found.table);
-                // The slot in which a stream would go on may be among those.
+                // The slot in which a stream would continue may be among those.
                 self.may_resume &= found.table.unreadable() == 0;
                 self.shared.table().replace(found.table);
                 // What is protected must be known before any slot is chosen.
@@ -64,8 +64,9 @@ impl RingWriter {
         }
     }
 
-    /// When somebody deleted the data directory, and its volume is there, a new ring is made. A volume
-    /// that went and a directory that was moved leave the lock its name: what they hold may come back.
+    /// When the data directory was deleted, and its volume is there, a new ring is made. A volume
+    /// that went away and a directory that was moved leave the lock its name: what they hold may
+    /// come back.
     fn forget_deleted(&mut self) {
         let (disk, dir) = (&self.shared.disk, &self.config.data_dir);
         let Some(Ok(Some(device))) = self.lock.as_ref().map(|lock| lock.deleted_from()) else {
@@ -137,13 +138,13 @@ impl RingWriter {
         self.rest_from_growing();
     }
 
-    /// Leaves the number of slots as it is for a while.
+    /// Keeps the number of slots for a while.
     pub(crate) fn rest_from_growing(&mut self) {
         self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
     }
 
-    /// Looks now and then whether the ring is still in its place, so that a disk that went away
-    /// is told and left alone before the next slot is needed.
+    /// Checks now and then whether the ring is still in its place, so that a disk that went away is
+    /// reported and left alone before the next slot is needed.
     pub(crate) fn check_place(&mut self) {
         let now = self.shared.clock.boot();
         let Some(ring) = self.ring.as_ref().filter(|_| now >= self.place_at) else { return };

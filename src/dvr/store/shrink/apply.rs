@@ -1,8 +1,8 @@
 //! A shrink in a ring that takes footage: part of the storage thread.
 //!
 //! Owns: the order of the steps. `ring.toml` says the new size and which slots leave, on the
-//! medium, before the first file is deleted; it says so until the last one is. So a shrink that
-//! was cut off continues at the next start, and what was agreed to never shows again.
+//! medium, before the first file is deleted; it says so until the last one is. So an interrupted
+//! shrink continues at the next start, and what was agreed to never reappears.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::dvr::store::state::RingState;
 const DELETE_TIME_MAX: Duration = Duration::from_millis(50);
 
 impl RingWriter {
-    /// Carries out the plan that `token` was told for. When this returns it is decided on the
+    /// Carries out the plan that `token` was issued for. When this returns it is decided on the
     /// medium; the files go in the turns that follow.
     pub(crate) fn shrink(&mut self, token: u64) -> Result<Shrunk, ShrinkError> {
         let told = self.shared.plans().iter().find(|(known, _)| *known == token).cloned();

@@ -1,8 +1,8 @@
-//! Making a ring smaller: what that would delete, told before anybody agrees.
+//! Making a ring smaller: what that would delete, shown before a person agrees.
 //!
-//! Owns: the plan of a shrink and the words for it. Nothing is deleted for a size in the
-//! configuration: somebody has to agree to exactly the laps that were told. Those that were
-//! given to newer footage meanwhile stay; a lap that is protected by now makes the plan void.
+//! Owns: the plan of a shrink and the words for it. A size in the configuration alone deletes
+//! nothing: a person must agree to exactly the laps that were listed. Those reused for newer
+//! footage meanwhile stay; a lap that is protected by now makes the plan void.
 
 mod apply;
 pub(crate) mod offline;
@@ -21,7 +21,7 @@ const HOW_TO_AGREE: &str = "Nothing is deleted until you agree: POST the token f
 const NOT_KNOWN: &str = "The ring is larger than configured. Once the ring has been read after this \
     start, this will say what a smaller one deletes.";
 
-/// What is to be agreed to in the ring that is open, if it is larger than it should be.
+/// What the open ring needs agreement to, if it is larger than it should be.
 pub(crate) fn propose(shared: &DvrState) -> Option<Proposal> {
     let keeps = shared.keeps();
     let keep_of = |name: &StreamName| keeps.get(name).copied().unwrap_or_default();
@@ -41,7 +41,7 @@ pub(crate) fn propose(shared: &DvrState) -> Option<Proposal> {
     Some(proposal)
 }
 
-/// Remembers a plan that somebody may agree to; the same plan keeps its token.
+/// Remembers a plan that may be agreed to; the same plan keeps its token.
 fn tell(shared: &DvrState, plan: ShrinkPlan) -> u64 {
     let mut told = shared.plans();
     if let Some((token, _)) = told.iter().find(|(_, known)| *known == plan) {

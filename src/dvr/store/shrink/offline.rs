@@ -22,8 +22,8 @@ use crate::dvr::store::journal;
 use crate::dvr::store::ring::{Found, Ring};
 use crate::dvr::{DvrError, RingSizing};
 
-/// Makes the ring under `data_dir` as small as `size`, if `agree` says so when it was printed
-/// what that deletes. Returns whether the ring is as small as it can be.
+/// Makes the ring under `data_dir` as small as `size`, if `agree` confirms after it printed what
+/// that deletes. Returns whether the ring is as small as it can be.
 pub fn shrink(
     data_dir: &Path,
     size: RingSizing,

@@ -5,7 +5,7 @@ use crate::dvr::store::ring::Ring;
 /// What the journal's thread, the storage thread and the house share beside the facts.
 #[derive(Debug, Default)]
 pub(crate) struct JournalState {
-    /// The ring beside which the journal stands, once it was opened.
+    /// The ring that the journal belongs to, once it was opened.
     pub(crate) ring: Option<Ring>,
     /// How often it was opened.
     pub(crate) mounts: u64,

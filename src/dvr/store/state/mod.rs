@@ -66,7 +66,7 @@ pub(crate) struct DvrState {
     pub(crate) closing: AtomicBool,
     pub(crate) queue_bytes: AtomicUsize,
     pub(crate) fragment_bytes_max: AtomicUsize,
-    /// Who vouched for the date when somebody last looked, as an octet.
+    /// Who vouched for the date at the last check, as an octet.
     trust: AtomicU8,
     table: Mutex<Catalogue>,
     ring: Mutex<(RingState, Geometry)>,
@@ -75,7 +75,7 @@ pub(crate) struct DvrState {
     journal: Mutex<JournalState>,
     inbox: JournalInbox,
     notices: Notices,
-    /// The age limit is to be looked at now.
+    /// The age limit is due for a check.
     pub(crate) age_due: AtomicBool,
     /// The storage thread has put everything to rest.
     pub(crate) storage_ended: AtomicBool,
@@ -124,7 +124,7 @@ impl DvrState {
         Trust::from_octet(self.trust.load(Relaxed))
     }
 
-    /// Somebody looked who vouches for the date.
+    /// Stores who vouches for the date.
     pub(crate) fn set_trust(&self, trust: Trust) {
         self.trust.store(Trust::to_octet(Some(trust)), Relaxed);
     }
@@ -192,7 +192,7 @@ impl DvrState {
         *lock(&self.notices.short) = why;
     }
 
-    /// Remembers damage that was mended, for anyone who asks how the ring does.
+    /// Remembers damage that was mended, for the ring's health report.
     pub(crate) fn note_damage(&self, sentence: String) {
         let mut mended = lock(&self.notices.mended);
         if mended.len() < DAMAGE_SENTENCES_MAX && !mended.contains(&sentence) {

@@ -1,4 +1,4 @@
-//! How the ring and the recordings do, for anyone who asks.
+//! The health of the ring and of the recordings.
 //!
 //! Owns: the words of the answer.
 
@@ -26,7 +26,7 @@ pub struct Durable {
 pub enum RecordingState {
     /// Fragments become durable.
     Recording,
-    /// Nothing comes to be recorded, or the ring is being opened.
+    /// There is nothing to record, or the ring is being opened.
     Waiting,
     /// Footage is being lost; the reason says why.
     Failed,
@@ -39,7 +39,7 @@ pub struct StreamStatus {
     pub state: RecordingState,
     /// For people: why it is not recording.
     pub reason: Option<String>,
-    /// Since when nothing of it has become durable; `None` while it does.
+    /// Since when nothing of it has become durable; `None` while footage does.
     pub since: Option<WallTime>,
     /// Everything up to this date is on the medium.
     pub durable_until: Option<WallTime>,

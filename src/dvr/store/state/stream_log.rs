@@ -45,7 +45,7 @@ pub(crate) struct StreamLog {
 #[derive(Debug, Default)]
 struct Disturbance {
     reason: Option<String>,
-    /// The last reason that nobody took note of yet.
+    /// The last reason that was not collected yet.
     news: Option<String>,
     /// Since when a fragment waits to become durable.
     waiting_since: Option<BootTime>,
@@ -57,7 +57,7 @@ struct Noted {
     from: BootTime,
     until: Option<BootTime>,
     text: String,
-    /// Not in the journal as it is.
+    /// Not in the journal on disk.
     is_news: bool,
     /// When it was last written.
     told_at: Option<BootTime>,
@@ -84,7 +84,7 @@ impl StreamLog {
         lock(&self.recent)
     }
 
-    /// Counts `units` that did not reach the medium; what comes next says so in its seal.
+    /// Counts `units` that did not reach the medium; the next seal reports them.
     pub(crate) fn lose(&self, units: u64) {
         self.lost.fetch_add(units, Relaxed);
         self.loss_pending.store(true, Relaxed);
@@ -146,7 +146,7 @@ impl StreamLog {
         }
     }
 
-    /// What is to be written down, not more often than the pause unless `all`.
+    /// What must be written down, not more often than the pause unless `all`.
     pub(crate) fn news(&self, now: BootTime, all: bool, boot: Identity) -> Vec<LossRecord> {
         let mut noted = lock(&self.noted);
         let rested = |at: BootTime| now.since(at) >= TROUBLE_NOTE_PAUSE;

@@ -134,8 +134,8 @@ impl Ledger {
                         fragment.laps.push((path, generation));
                         (fragment.at, fragment.is_cut) = (at, false);
                     } else {
-                        // A tail that was written in trouble is cut off: what nobody was told of
-                        // there is none of the lap, though its file was synced.
+                        // A tail that was written in trouble is cut off: what was not reported
+                        // durable there does not belong to the lap, though its file was synced.
                         for fragment in self.in_file(&path).filter(|cut| cut.at >= at) {
                             if fragment.state <= State::Synced {
                                 (fragment.state, fragment.is_cut) = (State::Taken, true);
@@ -300,7 +300,7 @@ impl Ledger {
     }
 
     /// No fragment twice, none before an earlier one of its stream, and where fragments of one
-    /// process are missing between two, the second one says so.
+    /// process are missing between two, the second one reports the loss.
     fn check_order(&self, found: &[Found]) {
         let mut newest: BTreeMap<usize, &Found> = BTreeMap::new();
         for this in found {
@@ -309,7 +309,7 @@ impl Ledger {
             // After a write that failed it is written again elsewhere, and both may be there.
             let again = last.id == id && fragment.laps.len() > 1;
             assert!(last.id < id || again, "{id} in slot {} comes behind {}", this.slot, last.id);
-            // A hole in the slot tells of itself.
+            // A hole in the slot reports itself.
             let adjoin = u64::from(this.entry.offset) == crate::dvr::format::slot::end(&last.entry);
             // The one before, whichever of the stream was handed over before this one.
             let mut before = self.fragments.range(..id).rev();
@@ -332,8 +332,8 @@ impl Ledger {
         }
     }
 
-    /// Forgets what has not been there for long and is not owed. What a kill left only in
-    /// memory may go, and show what was there before, some ends later.
+    /// Forgets what has not been there for long and is not owed. What a kill left only in memory
+    /// may go, and reveal what was there before, some ends later.
     pub(crate) fn prune(&mut self, found: &[Found], life: u32) {
         for Found { id, .. } in found {
             self.fragments.get_mut(id).unwrap().seen = life;

@@ -44,7 +44,7 @@ impl Camera {
         Self {
             name: StreamName::parse(name).unwrap(),
             period: Duration::from_millis(random.u64(200..=1_200)),
-            // Of one size, an old lap's fragments stand just where the new lap's end.
+            // All of one size: an old lap's fragments are exactly where the new lap's end.
             bytes_min: if random.bool() { bytes_max } else { 40 },
             bytes_max,
             keys_every: random.u64(1..4),

@@ -22,7 +22,7 @@ const FIRST_NANOS: i64 = 1_795_000_000 * SEC;
 const CHANGE_PAUSE: Duration = Duration::from_secs(15);
 /// What a time server says is in the journal after this.
 const NOTED_WITHIN: Duration = Duration::from_secs(5);
-/// How far footage may stand from its date, and seem older than it is.
+/// How far footage may be from its date, and seem older than it is.
 const DATE_ERROR_NANOS_MAX: i64 = SEC;
 
 /// The right clock, and what became of the machine's.
@@ -31,7 +31,7 @@ pub(crate) struct Dates {
     /// The date minus the time since boot, of every boot.
     truths: BTreeMap<Identity, i64>,
     changed_at: BootTime,
-    /// When a time server was last heard, if nobody set the clock since.
+    /// When a time server was last heard, unless the clock was set since.
     synced_at: Option<BootTime>,
     /// A time server had been heard long before the machine ended, on a healthy disk.
     is_owed: bool,
@@ -67,7 +67,7 @@ impl House {
         (self.dates.changed_at, self.dates.synced_at) = (BootTime::default(), None);
     }
 
-    /// Somebody or something sets the clock, at times.
+    /// A person or a program sets the clock, at times.
     pub(crate) fn change_clock(&mut self) {
         let now = self.clock.boot();
         if now.since(self.dates.changed_at) < CHANGE_PAUSE || self.random.u8(0..60) != 0 {

@@ -75,9 +75,9 @@ pub(crate) struct House {
     /// slots that were given up may have holes.
     is_scarred: bool,
     last_cut: Option<CutKind>,
-    /// The boot that the last end ended, or went on in.
+    /// The boot that the last end ended, or continued in.
     ended_boot: [u8; 16],
-    /// When the power went on a healthy disk.
+    /// When the power failed on a healthy disk.
     cut_in_health: Option<BootTime>,
     dates: Dates,
     notes: Notes,
@@ -192,10 +192,10 @@ impl House {
         self.tally.virtual_secs += self.clock.boot().as_nanos() / 1_000_000_000 - 3;
         self.ledger.observe(self.disk.take_events());
         self.disk.restart();
-        // What came back older says so only now.
+        // What came back older reports it only now.
         self.ledger.observe(self.disk.take_events());
         self.shelf.lose(&mut self.random);
-        // What ended by this clock, in a recovery that was cut off too, nobody looked at any more.
+        // What ended by this clock, in a recovery that was cut off too, was never seen again.
         self.note_expiries();
         if cut == CutKind::Power {
             self.boot = self.random.u128(..).to_be_bytes();

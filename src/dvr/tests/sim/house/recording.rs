@@ -104,7 +104,7 @@ impl House {
             }
         }
         process.storage.turn(None);
-        // What went before somebody protects it was not protected.
+        // What went before it was protected does not count as protected.
         self.observe(process);
         if self.random.u8(0..4) != 0 {
             process.indexer.turn();

@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     pub(crate) virtual_secs: u64,
     /// What each power cut on a healthy disk cost of each camera's footage, in milliseconds.
     pub(crate) lost_ms: Vec<u64>,
-    /// How often recording went on after a trouble, by its kind.
+    /// How often recording resumed after a trouble, by its kind.
     pub(crate) resumed: BTreeMap<DiskTrouble, u64>,
     /// What people and clocks did.
     pub(crate) done: Done,
@@ -39,7 +39,7 @@ pub(crate) struct Done {
     pub(crate) dated: u64,
     /// Slots that were cleared for their age.
     pub(crate) expired: u64,
-    /// Fragments that were read while recording went on, and slots that went under a reader.
+    /// Fragments read during recording, and slots that went under a reader.
     pub(crate) read: u64,
     pub(crate) reused: u64,
 }

@@ -53,11 +53,11 @@ impl House {
         let (reply, mut answer) = oneshot::channel();
         process.journal.turn(Some(JournalRequest { change, reply }), false);
         let answered = answer.try_recv().ok()?;
-        // An answer that came as the power went was heard by nobody.
+        // An answer that came as the power failed reached no one.
         (!self.disk.has_ended()).then_some(answered)
     }
 
-    /// Somebody marks a moment.
+    /// A visitor marks a moment.
     fn mark(&mut self, process: &mut Process) {
         let text = format!("mark {}", self.random.u64(..));
         let change =
@@ -68,7 +68,7 @@ impl House {
         }
     }
 
-    /// Somebody protects a range, of the past or reaching into the future.
+    /// A visitor protects a range, of the past or reaching into the future.
     fn pin(&mut self, process: &mut Process) {
         let secs = |from: i64, to: i64, random: &mut fastrand::Rng| {
             random.i64(from..to).saturating_mul(1_000_000_000)
@@ -99,7 +99,7 @@ impl House {
         }
     }
 
-    /// Somebody ends a protection.
+    /// A visitor ends a protection.
     fn unpin(&mut self, process: &mut Process) {
         let Some((&id, noted)) = self.notes.pins.iter_mut().next() else { return };
         noted.1 = true;
@@ -147,7 +147,7 @@ impl House {
         process.readers.extend(RangeReader::open(&process.dvr, stream, from, until));
     }
 
-    /// Somebody reads on, while slots are reused under everybody.
+    /// A visitor reads on, while slots are reused under every reader.
     fn read(&mut self, process: &mut Process) {
         if process.readers.is_empty() {
             return;
