@@ -1,7 +1,7 @@
 //! Cuts a byte stream of H.264 (ITU-T H.264 Annex B) into access units, as it comes.
 //!
 //! Owns: where one picture ends and the next begins (§7.4.1.2.3). Arbitrary slice order and field
-//! pictures are not known: no encoder of a live camera makes them. A unit is given out as soon as
+//! pictures are not known: no encoder of a live camera makes them. A unit is returned as soon as
 //! the first two octets of the next one are there, which is one picture after it was sent; the byte
 //! stream says no earlier that a unit is whole.
 
@@ -20,14 +20,14 @@ const NAL_PPS: u8 = 8;
 /// What is seen of a NAL unit before it is known whether it begins an access unit.
 const PEEK_BYTES: usize = 2;
 
-/// One picture as it stood in the stream.
+/// One picture as found in the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
     /// NAL units behind 4-byte lengths, without parameter sets, delimiters and filler.
     pub data: Bytes,
     /// Whether it is an IDR picture.
     pub key: bool,
-    /// SPS and PPS as they hold from this picture on, when either stood before it.
+    /// SPS and PPS that hold from this picture on, when either preceded it.
     pub sets: Option<(Bytes, Bytes)>,
     /// Whether something of it may be shown after what comes later: it has B slices.
     pub is_reordered: bool,
@@ -154,7 +154,7 @@ impl Splitter {
         let draft = std::mem::take(&mut self.unit);
         if draft.is_damaged {
             self.lost = self.lost.saturating_add(1);
-            // The next picture has to bring the parameter sets that stood before this one.
+            // The next picture must bring the parameter sets that preceded this one.
             self.unit.has_sets = draft.has_sets;
             return None;
         }
@@ -193,12 +193,12 @@ fn is_bipredictive(nal: &[u8]) -> bool {
     let mut bits = nal[1..].iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1));
     let mut number = || {
         let zeros = bits.by_ref().take_while(|&bit| bit == 0).count();
-        // Longer ones are no macroblock of any picture, nor a type of slice.
+        // Longer ones are neither a macroblock number nor a slice type.
         (zeros <= 24)
             .then(|| bits.by_ref().take(zeros).fold(1u32, |n, bit| n << 1 | u32::from(bit)))
     };
     let _first_mb = number();
-    // One more than the number that is meant (§9.1): types 1 and 6.
+    // The code number plus one (§9.1): types 1 and 6.
     matches!(number(), Some(2 | 7))
 }
 

@@ -66,7 +66,7 @@ pub enum Item {
 /// Why no more can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPictures {
-    /// What answers is no HTTP server.
+    /// The answer is not HTTP.
     #[error("it does not answer as a web server")]
     NoHttp,
     /// Much came, and no picture.
@@ -97,7 +97,7 @@ pub struct HttpPictures {
 enum Part {
     #[default]
     Head,
-    /// The body as it is.
+    /// The body without a transfer coding.
     Plain,
     /// So many bytes of a chunk; 0: the line that says how many.
     Chunk(usize),
@@ -214,7 +214,7 @@ impl HttpPictures {
         Ok(found.is_some())
     }
 
-    /// Goes on through the picture at the front.
+    /// Continues through the picture at the front.
     fn walk(&mut self) -> Walk {
         loop {
             if self.in_scan {
@@ -259,11 +259,11 @@ enum Walk {
     Whole(usize),
     /// More of it is to come.
     More,
-    /// It is none; so many bytes are to be passed over.
+    /// Not a picture; so many bytes to skip.
     Broken(usize),
 }
 
-/// Whether what stands behind `FF` in a coded picture is a marker that is not part of it.
+/// Whether the byte after `FF` in a coded picture is a marker that does not belong to it.
 fn is_marker(byte: u8) -> bool {
     !matches!(byte, 0 | 0xd0..=0xd7 | 0xff)
 }
@@ -272,7 +272,7 @@ fn is_marker(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// A picture with a small one inside of its comment, and all that may stand in a scan.
+    /// A picture with a small one inside its comment, and all that a scan may contain.
     const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x0a\xff\xd8\xff\xd9ABCD\xff\xda\0\x03x\
         ab\xff\0cd\xff\xd3ef\xff\xff\xd9";
 

@@ -1,4 +1,4 @@
-//! Stands in for a sound track that brings nothing, so that players go on showing pictures.
+//! Silence in place of a sound track that brings nothing, so that players go on showing pictures.
 //!
 //! A player that feeds a `SourceBuffer` shows what it has of *all* announced tracks: one that is
 //! silent for good stops the picture too. Owns: the track's grid, from where on it is filled, and

@@ -1,6 +1,6 @@
 //! What a player in a browser can be given of a stream: which tracks, as which fMP4.
 //!
-//! Owns: the choice of tracks for HLS and MSE, what is said about a track left out, and G.711 as
+//! Owns: the choice of tracks for HLS and MSE, the reason given for a track left out, and G.711 as
 //! FLAC, live and out of a recording.
 
 use std::hash::{DefaultHasher, Hasher as _};
@@ -184,7 +184,7 @@ impl WebFormat {
 pub struct Shown {
     /// The `ftyp` and `moov` for it.
     pub init: Bytes,
-    /// Tracks whose boxes become `free` where they stand.
+    /// Tracks whose boxes become `free` in place.
     hidden: Vec<u32>,
     /// The sound that becomes FLAC.
     sound: Option<Track>,
@@ -272,7 +272,7 @@ impl Shown {
         silent_fragment(source, shown, stretch)
     }
 
-    /// A recorded fragment as it is shown, in pieces.
+    /// A recorded fragment as sent to a browser, in pieces.
     #[must_use]
     pub fn fragment(&self, mut fragment: Vec<u8>) -> Vec<Bytes> {
         mp4::hide(&mut fragment, &self.hidden);

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A part of an image that stands for a stretch of time.
+/// A part of an image that represents a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cue {
     /// From when.

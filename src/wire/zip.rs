@@ -28,7 +28,7 @@ const END_BYTES: usize = 22;
 const LOCATOR_BYTES: usize = 20;
 const END_64_BYTES: usize = 56;
 
-/// The most bytes that stand behind the directory.
+/// The most bytes behind the directory.
 pub const END_BYTES_MAX: usize = END_BYTES + LOCATOR_BYTES + END_64_BYTES;
 
 /// A file in an archive.
@@ -72,7 +72,7 @@ impl Stamp {
 
 impl Member {
     /// A member that begins at `at` and will have `bytes`; its length and its checksum are filled
-    /// in when it stands.
+    /// in when it is complete.
     #[must_use]
     pub fn begin(name: &str, at: u64, bytes: u64) -> Self {
         Self { name: name.to_owned(), crc32: 0, bytes: 0, at, wide: bytes >= u64::from(u32::MAX) }
@@ -184,9 +184,8 @@ pub fn tail(members: &[Member], stamp: Stamp, at: u64) -> Vec<u8> {
     out
 }
 
-/// Where the directory of an archive of `length` bytes stands: where it begins, and its length.
-/// `end` is the last [`END_BYTES_MAX`] of it, or all of it. `None` for what is not an archive of
-/// ours.
+/// The directory of an archive of `length` bytes: where it begins, and its length. `end` is the
+/// last [`END_BYTES_MAX`] of it, or all of it. `None` for an archive of another form.
 #[must_use]
 pub fn directory_at(end: &[u8], length: u64) -> Option<(u64, u64)> {
     let mut record = end.get(end.len().checked_sub(END_BYTES)?..)?;

@@ -1,4 +1,4 @@
-//! Gathers fragments that stand in the ring into segments.
+//! Gathers fragments of the ring into segments.
 //!
 //! Owns: which whole fragments make a segment. Never looks into them.
 
@@ -16,7 +16,7 @@ use crate::base::time::WallTime;
 pub struct RecordedFragment {
     /// `ftyp` and `moov` that it needs.
     pub init: Bytes,
-    /// Where it stands.
+    /// Its place.
     pub place: StoredRange,
     /// Where it begins on the stream's timeline, in nanoseconds after boot.
     pub from_nanos: i64,
@@ -49,8 +49,8 @@ struct OpenGathered {
 impl Gather {
     /// Adds a piece and returns the segment that it ended, which is `span_max` long at most.
     ///
-    /// A piece that is longer, in a stream whose pictures came faster before, is told as long as
-    /// that, with a discontinuity behind it.
+    /// A piece that is longer, in a stream whose earlier pictures came faster, is listed with that
+    /// length, with a discontinuity behind it.
     pub fn push(&mut self, piece: RecordedFragment, span_max: Duration) -> Option<FinishedSegment> {
         let goes_on = self.open.as_ref().is_some_and(|open| open.is_continued_by(&piece, span_max));
         let cut = match &mut self.open {

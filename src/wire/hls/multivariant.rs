@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-/// One stream as it is offered.
+/// One stream of the list.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// Where its media playlist is, as seen from this one.

@@ -47,8 +47,8 @@ impl PartPace {
     }
 }
 
-/// Whether a part of `target` at most that has lasted for `elapsed` ends before a picture that
-/// will last for about `frame`: it has its pictures, or there is no room for another one.
+/// Whether a part of `target` at most that has lasted for `elapsed` ends before a picture that will
+/// last for about `frame`: it is full, or there is no room for another one.
 pub(super) fn part_is_full(target: Duration, elapsed: Duration, frame: Duration) -> bool {
     let whole = (elapsed + frame / 2) * 11 >= target * 10 && elapsed * 100 >= target * 85;
     whole || elapsed + frame > target

@@ -13,7 +13,7 @@ use crate::base::time::WallTime;
 /// A client that knows what is older than so many target durations may leave it out (RFC
 /// 8216bis §4.4.3.8: six at least).
 const SKIP_TARGETS: u32 = 6;
-/// The version of what slides: `EXT-X-SKIP` may stand in it (RFC 8216bis §8).
+/// The version of sliding playlists: `EXT-X-SKIP` is allowed (RFC 8216bis §8).
 const WINDOW_VERSION: u32 = 9;
 
 /// A segment of the past.
@@ -120,8 +120,8 @@ impl PastWriter {
         text
     }
 
-    /// Appends the lines of the next segment. One that is longer than the target, which a stream
-    /// of few pictures may have, is told as long as that; its successor is a discontinuity.
+    /// Appends the lines of the next segment. One that is longer than the target, which a stream of
+    /// few pictures may have, is listed as long as that; its successor is a discontinuity.
     pub fn tell(&mut self, segment: &PastSegment, text: &mut String) {
         if segment.discontinuity {
             text.push_str("#EXT-X-DISCONTINUITY\n");

@@ -20,16 +20,16 @@ use crate::wire::web::WebFormat;
 const FIRST_SEGMENTS: usize = 3;
 /// A live list holds at least so many target durations (RFC 8216 §6.2.2).
 pub(super) const LIST_TARGETS: u32 = 3;
-/// As [`LIST_TARGETS`] where delta updates are told, which leave out what is older than six.
+/// As [`LIST_TARGETS`] where delta updates are offered, which leave out what is older than six.
 const LIST_TARGETS_WITH_PARTS: u32 = 8;
 /// 2024-01-01T00:00:00Z: sequence numbers count from here, so that they fit in 31 bits.
 const NUMBERS_BEGIN_UNIX_SECS: i64 = 1_704_067_200;
 /// Discontinuities come less often than every ten minutes, over the life of a stream.
 const SECS_PER_DISCONTINUITY: u64 = 600;
-/// The version in which `EXT-X-MAP` may stand in any playlist (RFC 8216 §7: 6), and the one
-/// that players connect with fMP4.
+/// The version that allows `EXT-X-MAP` in any playlist (RFC 8216 §7: 6), and the one that players
+/// connect with fMP4.
 pub(super) const VERSION: u32 = 7;
-/// The version in which `EXT-X-SKIP` may stand in a playlist (8216bis §8).
+/// The version that allows `EXT-X-SKIP` in a playlist (8216bis §8).
 const VERSION_WITH_PARTS: u32 = 9;
 
 /// The answer to a number.
@@ -49,7 +49,7 @@ pub enum Parts {
     /// It does not.
     #[default]
     Off,
-    /// It will, as soon as it is known how long they are.
+    /// It will be, as soon as their length is known.
     Awaited,
     /// It does; none is longer than this.
     Told(Duration),
@@ -65,7 +65,7 @@ pub struct Playlist {
     /// Places to begin are at most so far apart, in whole seconds.
     entries_secs: u64,
     parts: Parts,
-    /// The segment in the making, where parts are told, and what must be read first.
+    /// The segment in the making, where parts are published, and what must be read first.
     open: Option<(OpenSegment, Arc<Init>)>,
     listed: VecDeque<Arc<Segment>>,
     /// No longer listed, downloadable until then.
@@ -78,8 +78,8 @@ pub struct Playlist {
 }
 
 impl Playlist {
-    /// As [`Playlist::leap`], where only a clock tells the list from those before: its numbers are
-    /// greater than all that were told earlier, because segments come slower than seconds.
+    /// As [`Playlist::leap`], where only a clock separates the list from those before: its numbers
+    /// are greater than all earlier ones, because segments come slower than seconds.
     pub fn leap_at(&mut self, now: WallTime) {
         let number = Self::number_at(now);
         self.leap(number, number / SECS_PER_DISCONTINUITY);
@@ -90,9 +90,8 @@ impl Playlist {
         u64::try_from(secs).unwrap_or(0)
     }
 
-    /// Begins anew behind a stretch that nobody listed, with a media sequence number not below
-    /// `number` and a discontinuity sequence number not below `discontinuities`; the target
-    /// duration stays.
+    /// Restarts after an unlisted stretch, with a media sequence number not below `number` and a
+    /// discontinuity sequence number not below `discontinuities`; the target duration stays.
     pub fn leap(&mut self, number: u64, discontinuities: u64) {
         self.discontinuities_left += self.discontinuities() + 1;
         self.discontinuities_left = self.discontinuities_left.max(discontinuities);
@@ -106,7 +105,7 @@ impl Playlist {
         self.listed.iter().filter(|segment| segment.cut.discontinuity).count() as u64
     }
 
-    /// Lists a segment whose end was known at `now`. The one who has listed all there is calls
+    /// Lists a segment whose end was known at `now`. After listing all there is, call
     /// [`Playlist::settle`].
     pub fn push(&mut self, now: BootTime, cut: FinishedSegment) {
         let number = self.next_number;
@@ -126,14 +125,14 @@ impl Playlist {
         }
     }
 
-    /// Says whether parts are told from now on; their length is settled later.
+    /// Sets whether parts are published from now on; their length is settled later.
     pub fn want_parts(&mut self, wanted: bool) {
         self.parts = if wanted { Parts::Awaited } else { Parts::Off };
         self.open = None;
     }
 
-    /// Settles how long parts are at most, for as long as they are told, or that
-    /// there are none.
+    /// Settles how long parts are at most, for as long as they are published, or that there are
+    /// none.
     pub fn settle_parts(&mut self, parts: Parts) {
         if self.parts == Parts::Awaited {
             self.parts = parts;
@@ -246,7 +245,7 @@ impl Playlist {
         self.target_secs.is_some() && self.parts != Parts::Awaited
     }
 
-    /// Whether parts are told.
+    /// Whether parts are published.
     #[must_use]
     pub fn parts(&self) -> Parts {
         self.parts
@@ -265,7 +264,7 @@ impl Playlist {
         (self.next_number, parts)
     }
 
-    /// Whether a segment is in the making of which parts are told.
+    /// Whether there is a segment in the making whose parts are published.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.is_some()

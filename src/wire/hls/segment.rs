@@ -19,7 +19,7 @@ pub const KEY_FRAME_ENDING: &str = ".key.m4s";
 pub struct Init {
     /// The number of the first segment that names it.
     pub number: u64,
-    /// The lap of the ring at whose front it stands; `None` when it is only here.
+    /// The lap of the ring at whose front it is; `None` when it exists only here.
     pub lap: Option<u64>,
     /// `ftyp` and `moov`.
     pub bytes: Bytes,
@@ -145,8 +145,8 @@ pub struct FinishedSegment {
 pub(super) const SEAM_NANOS_MAX: u64 = 1_000_000;
 
 impl FinishedSegment {
-    /// Whether media that begin at `at_nanos` on the stream's timeline, captured at `wall`, go on
-    /// where this segment ends: nothing is missing in between and the date does not leap.
+    /// Whether media that begin at `at_nanos` on the stream's timeline, captured at `wall`,
+    /// continue where this segment ends: nothing is missing in between and the date does not leap.
     #[must_use]
     pub fn is_continued_at(&self, at_nanos: i64, wall: WallTime) -> bool {
         let span = self.until_nanos().saturating_sub(self.from_nanos);

@@ -1,7 +1,7 @@
 //! Decides where a segment ends, and each of its parts.
 //!
-//! Owns: the open segment. Fed with every unit of a stream that fMP4 can carry, where there is
-//! no recording that could be shown instead.
+//! Owns: the open segment. Fed with every unit of a stream that fMP4 can carry, where there is no
+//! recording to serve instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::media::AccessUnit;
 use crate::wire::mp4::FragmentBuilder;
 use crate::wire::web::WebFormat;
 
-/// Stands in for the distance of two pictures while only one is known.
+/// Assumed distance of two pictures while only one is known.
 const FRAME_SPAN_DEFAULT: Duration = Duration::from_millis(40);
 /// How far the wall clock may drift against the media within a discontinuity.
 const WALL_STEP_MAX: Duration = Duration::from_millis(500);
@@ -45,7 +45,7 @@ pub struct Targets {
 #[derive(Debug)]
 struct OpenCut {
     format: Arc<WebFormat>,
-    /// The part in the making, or all of it where there are no parts.
+    /// The part in the making, or the whole segment without parts.
     part: PartBuilder,
     /// The parts that have ended, and their bytes.
     parts: Vec<Arc<Part>>,
@@ -64,7 +64,7 @@ struct OpenCut {
 #[derive(Debug)]
 struct PartBuilder {
     builder: FragmentBuilder,
-    /// Where its first picture stands.
+    /// Place of its first picture.
     first_nanos: i64,
     independent: bool,
 }
@@ -72,7 +72,7 @@ struct PartBuilder {
 #[derive(Debug, PartialEq, Eq)]
 enum SegmentVerdict {
     Goes,
-    /// Goes on with another part.
+    /// Continues with another part.
     Parts,
     /// Ends where the unit begins.
     Ends,

@@ -15,7 +15,7 @@ use crate::base::time::WallTime;
 /// least, three are better).
 const PART_HOLD_BACK: u32 = 3;
 
-/// The version in which `EXT-X-GAP` may stand in a playlist (8216bis §8).
+/// The version that allows `EXT-X-GAP` in a playlist (8216bis §8).
 const VERSION_WITH_GAPS: u32 = 8;
 
 /// What a request wants of a media playlist besides what is in it.
@@ -39,7 +39,7 @@ pub struct RenditionReport {
 }
 
 impl Playlist {
-    /// The media playlist as it is, once [`Playlist::is_ready`].
+    /// The current media playlist, once [`Playlist::is_ready`].
     #[must_use]
     pub fn media(&self) -> Option<String> {
         self.tell(&PlaylistOptions::default())
@@ -142,8 +142,8 @@ impl Playlist {
         }
     }
 
-    /// Whether the segment was cut into parts as they are told; before it was known how long they
-    /// are it was not.
+    /// Whether the segment was cut into parts of the published length; before that length was known
+    /// it was not.
     fn is_made_of_parts(&self, segment: &Segment) -> bool {
         let Parts::Told(target) = self.parts() else { return false };
         segment.cut.body.parts().iter().all(|part| part.span <= target)

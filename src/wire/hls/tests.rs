@@ -346,7 +346,7 @@ fn sound_that_browsers_cannot_play_is_repacked_or_left_out_with_the_reason() {
 }
 
 proptest! {
-    /// Whatever comes, what was told stays true.
+    /// Whatever comes, what was published stays true.
     #[test]
     fn the_rules_hold_for_any_camera(
         acts in prop::collection::vec((0u8..10, 1u64..120, 5u64..400, 1u64..150), 1..30)

@@ -1,4 +1,4 @@
-//! Writes boxes whose length is known only when their content stands.
+//! Writes boxes whose length is known only when their content is complete.
 //!
 //! Owns: the 8 bytes in front of every box (ISO/IEC 14496-12 §4.2). Boxes here stay far below
 //! 4 GiB, so the 64-bit form is never written.

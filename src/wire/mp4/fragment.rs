@@ -1,7 +1,7 @@
 //! One `moof` + `mdat` out of access units.
 //!
-//! Owns: the sample tables of a fragment. Does not own: when a fragment ends; that is the
-//! business of whoever fills it.
+//! Owns: the sample tables of a fragment. Does not own: when a fragment ends; the caller that fills
+//! it decides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ pub struct FragmentTimes {
 pub struct Fragment {
     /// The `moof` and the header of the `mdat`.
     pub head: Bytes,
-    /// The samples, in the order in which they stand in the `mdat`.
+    /// The samples, in the order of the `mdat`.
     pub data: Vec<Bytes>,
-    /// Whether a reader can begin here: the first video sample is an entry point, or there is no
-    /// video in the stream.
+    /// Whether a reader can begin here: the first video sample is an entry point, or the stream has
+    /// no video.
     pub starts_with_key: bool,
     /// Which kind of entry point that is.
     pub entry: Option<Entry>,
@@ -174,7 +174,7 @@ impl Fragment {
         self.head.len() + self.data.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Whether there are no bytes, which never happens.
+    /// Whether it is empty, which never happens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -284,7 +284,7 @@ fn head(sequence: u32, tracks: &BTreeMap<TrackId, Vec<Sample<'_>>>, media_bytes:
     out.into()
 }
 
-/// Appends a `traf` (§8.8.6); returns where its `data_offset` stands, to be filled in later.
+/// Appends a `traf` (§8.8.6); returns the position of its `data_offset`, to be filled in later.
 fn put_track_fragment(out: &mut Vec<u8>, track: TrackId, samples: &[Sample<'_>]) -> usize {
     let decode = samples.first().map_or(0, |sample| sample.unit.decode.ticks);
     let mut offset_at = 0;
@@ -300,7 +300,8 @@ fn put_track_fragment(out: &mut Vec<u8>, track: TrackId, samples: &[Sample<'_>])
     offset_at
 }
 
-/// Appends a `trun` of version 1 (§8.8.8); returns where its `data_offset` stands.
+/// Appends a `trun` of version 1 (§8.8.8); returns the position of its `data_offset`, to be filled
+/// in later.
 fn put_run(out: &mut Vec<u8>, samples: &[Sample<'_>]) -> usize {
     let composition = |unit: &AccessUnit| {
         let ticks = unit.present.ticks.saturating_sub(unit.decode.ticks);

@@ -1,19 +1,19 @@
-//! Looks into boxes that stand already, as the ring keeps them, and hides tracks in them.
+//! Reads existing boxes, as the ring keeps them, and hides tracks in them.
 //!
-//! Owns: what of a recorded file a browser is shown. A hidden track's boxes become `free` where
-//! they stand (ISO/IEC 14496-12 §8.1.2), so that no byte moves and ranges of a slot stay ranges.
-//! What is not a box of ours is passed over, never an error.
+//! Owns: what a browser is shown of a recorded file. A hidden track's boxes become `free` in place
+//! (ISO/IEC 14496-12 §8.1.2), so that no byte moves and ranges of a slot stay ranges. A foreign box
+//! is skipped, never an error.
 
 use std::ops::Range;
 
 use super::track_id;
 use crate::media::TrackId;
 
-/// Sample entries that a browser can be told of: with a `codecs=` string, or as FLAC.
+/// Sample entries that can be described to a browser: with a `codecs=` string, or as FLAC.
 const PLAYABLE: [&[u8; 4]; 6] = [b"avc1", b"hvc1", b"mp4a", b"Opus", b"alaw", b"ulaw"];
 /// Length of a box header: size and type.
 const BOX_HEADER_BYTES: usize = 8;
-/// Where `track_ID` stands: in a `tkhd` of version 0 (§8.3.2), in `trex` and `tfhd` (§8.8.3,
+/// Position of `track_ID`: in a `tkhd` of version 0 (§8.3.2), in `trex` and `tfhd` (§8.8.3,
 /// §8.8.7).
 const TKHD_TRACK_AT: usize = 20;
 const TRACK_AT: usize = 12;
@@ -23,7 +23,7 @@ const HDLR_KIND_AT: usize = 16;
 const STSD_ENTRY_AT: usize = 20;
 const TRUN_COUNT_AT: usize = 12;
 
-/// A box: its type, and where it stands with its header.
+/// A box: its type, and its range with the header.
 pub(super) type Found = ([u8; 4], Range<usize>);
 
 /// The `track_ID`s of a `ftyp` and `moov` that browsers are not shown: all but the first video
@@ -111,7 +111,7 @@ pub(super) fn inside(bytes: &[u8], at: &Range<usize>, path: &[&[u8; 4]]) -> Opti
     Some(at)
 }
 
-/// The boxes that stand in `range` one behind the other, up to the first that does not fit.
+/// The consecutive boxes in `range`, up to the first that does not fit.
 fn children(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Found> + '_ {
     let mut at = range.start;
     std::iter::from_fn(move || {

@@ -1,9 +1,9 @@
 //! The front of a progressive file: `ftyp`, `moov` and the header of the one `mdat` behind them
-//! (ISO/IEC 14496-12 §4.3, §8.2), for a file that nobody has to write down.
+//! (ISO/IEC 14496-12 §4.3, §8.2), for a file generated while it is sent.
 //!
-//! Owns: every byte in front of the media, as pieces: bytes that stand, and holes where the rows
-//! of a sample table come. How long each hole is was counted on a first pass ([`Tally`]), so the
-//! length of the file is known before its first byte.
+//! Owns: every byte in front of the media, as pieces: fixed bytes, and holes for the rows of the
+//! sample tables. How long each hole is was counted on a first pass ([`Tally`]), so the length of
+//! the file is known before its first byte.
 
 use std::num::NonZeroU32;
 

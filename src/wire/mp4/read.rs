@@ -107,7 +107,7 @@ pub struct Row {
     pub is_sync: bool,
 }
 
-/// The samples of one track in a fragment, which stand one behind the other.
+/// The samples of one track in a fragment, one behind the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleRun {
     /// The track.

@@ -14,7 +14,7 @@ use crate::media::Tracks;
 const TFHD_TRACK_AT: usize = 12;
 const TFDT_TIME_AT: usize = 12;
 const BOX_HEADER_BYTES: usize = 8;
-/// Bytes of an `mehd` of version 0, and where in it the length stands.
+/// Bytes of an `mehd` of version 0, and the position of the length in it.
 const MEHD_BYTES: u32 = 16;
 const MEHD_LENGTH_AT: usize = 12;
 
@@ -65,12 +65,13 @@ impl Origin {
     }
 }
 
-/// `init` with room for the length of the whole, and where in it that stands: 32 bits in the units of
-/// the movie header, which are milliseconds in what is written here. `None` for what has no `mvex`.
+/// `init` with room for the length of the whole, and the position of that room: 32 bits in the
+/// units of the movie header, which are milliseconds in what is written here. `None` for an input
+/// without `mvex`.
 #[must_use]
 pub fn with_length(init: &Bytes) -> Option<(Vec<u8>, usize)> {
     let (_, extends) = within(init, b"moov").find(|(kind, _)| kind == b"mvex")?;
-    // `moov` stands behind `ftyp`.
+    // `moov` follows `ftyp`.
     let movie = number(init, &(0..init.len()), 0)? as usize;
     let inner = extends.start + BOX_HEADER_BYTES;
     let mut out = init[..inner].to_vec();

@@ -1,6 +1,6 @@
 //! Makes a fragment anew with one track in another coding.
 //!
-//! Owns: the sizes and offsets that change with it. Everything else of the `moof` stays as it is,
+//! Owns: the sizes and offsets that change with it. Everything else in the `moof` stays unchanged,
 //! and the samples of the other tracks are not copied.
 
 use std::ops::Range;
@@ -24,14 +24,14 @@ const TFHD_TRACK_AT: usize = 12;
 const TFDT_TIME_AT: usize = 12;
 const BOX_HEADER_BYTES: usize = 8;
 
-/// A track of a fragment as it stands.
+/// A track of a fragment as found.
 struct Run {
     id: u32,
     decode: u64,
-    /// Where its `trun` stands, and how long the record of a sample is there.
+    /// Position of its `trun`, and the length of a sample's record there.
     at: usize,
     record: usize,
-    /// Where each sample stands, and how many ticks it lasts.
+    /// Position of each sample, and its duration in ticks.
     samples: Vec<(Range<usize>, u32)>,
 }
 

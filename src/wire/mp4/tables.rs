@@ -8,7 +8,7 @@ use bytes::BufMut;
 
 use super::Row;
 
-/// Samples of one track that stand one behind the other in the `mdat`.
+/// Consecutive samples of one track in the `mdat`.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
     /// Where they begin, from the first byte behind the header of the `mdat`.
@@ -17,7 +17,7 @@ pub struct Chunk<'a> {
     pub entry: u32,
     /// Decoding time of the first one, in ticks of the track on the file's timeline.
     pub decode_ticks: i64,
-    /// What is to be said of each.
+    /// The facts of each sample.
     pub rows: &'a [Row],
 }
 
@@ -30,7 +30,7 @@ pub enum Table {
     Compositions,
     /// `stss`: which ones are key frames.
     Syncs,
-    /// `stsc`: how many stand in a chunk, and which sample entry they need.
+    /// `stsc`: how many samples a chunk has, and which sample entry they need.
     Chunks,
     /// `stsz`: their bytes.
     Sizes,
@@ -39,7 +39,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// All of them, in the order in which they stand.
+    /// All tables, in the order in which they are written.
     pub const ALL: [Self; 6] =
         [Self::Times, Self::Compositions, Self::Syncs, Self::Chunks, Self::Sizes, Self::Offsets];
 
@@ -67,7 +67,7 @@ impl Table {
 }
 
 /// A table in the making. Feed it every chunk of its track in order, then [`TableWriter::finish`]
-/// it; [`TableWriter::take`] gives what stands by then.
+/// it; [`TableWriter::take`] returns the rows written so far.
 #[derive(Debug)]
 pub struct TableWriter {
     table: Table,
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn a_sample_lasts_until_the_next_one_over_gaps() {
         let times = rows(Table::Times, &film());
-        // The last sample before the step back is a little shorter, and time goes on from there.
+        // The last sample before the step back is a little shorter, and time continues from there.
         assert_eq!(times, [5, 40, 1, 800, 2, 40, 1, 10, 3, 40]);
     }
 

@@ -89,7 +89,7 @@ fn a_second_reader_finds_times_sizes_and_places() {
     assert_eq!(entries.iter().map(|e| e.cts.unwrap()).collect::<Vec<_>>(), [7_200, 0, 3_600]);
     let flags: Vec<_> = entries.iter().map(|e| e.flags.unwrap()).collect();
     assert_eq!(flags, [SAMPLE_FLAGS_SYNC, SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_DELTA]);
-    // Each track's offset, counted from the moof, is where its first byte stands.
+    // Each track's offset, counted from the moof, is the position of its first byte.
     let bytes = fragment.to_bytes();
     for (traf, mark) in [(video, 0u8), (audio, 1)] {
         let at = usize::try_from(traf.trun[0].data_offset.unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! The RTP header extension of ONVIF replay (Streaming Specification §6.3, RFC 3550 §5.3.1).
 //!
-//! Owns: its bytes, which stand in the first packet of each access unit.
+//! Owns: its bytes, which are in the first packet of each access unit.
 
 use bytes::BufMut;
 

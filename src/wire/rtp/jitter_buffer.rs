@@ -42,12 +42,12 @@ pub struct JitterBuffer {
     /// The number that is next, counted on without a wrap.
     next: i64,
     waiting: BTreeMap<i64, (BootTime, RtpPacket)>,
-    /// Numbers that something else had, which nobody need wait for.
+    /// Numbers taken by other packets, which need not be waited for.
     absent: BTreeSet<i64>,
     /// Missing before what is next.
     lost: u16,
     fresh: bool,
-    /// A packet that leaps; the one behind it would prove that it is meant.
+    /// A packet that leaps; the next one would confirm the leap.
     leap: Option<(BootTime, RtpPacket)>,
 }
 

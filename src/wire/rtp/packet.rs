@@ -177,7 +177,7 @@ impl PacketWriter {
     }
 
     /// Adds a packet whose payload is `parts`, one after the other; together they are at most
-    /// [`PAYLOAD_BYTES_MAX`]. `ahead_ticks` is how far it lies behind the unit's timestamp.
+    /// [`PAYLOAD_BYTES_MAX`]. `ahead_ticks` is how far it is past the unit's timestamp.
     pub(super) fn packet(&mut self, parts: &[&[u8]], ahead_ticks: u32) {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
         debug_assert!(payload <= PAYLOAD_BYTES_MAX);

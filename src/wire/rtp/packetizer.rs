@@ -18,7 +18,7 @@ pub struct Packetizer {
     ssrc: u32,
     sequence: u16,
     timestamp_base: u32,
-    /// Parameters that receivers were last told in-band.
+    /// Parameters that receivers last got in-band.
     told: Option<Arc<CodecParams>>,
 }
 
@@ -34,8 +34,8 @@ impl Packetizer {
         Self { channel: Self::channel_of(track), track, ssrc, sequence, timestamp_base, told: None }
     }
 
-    /// A packetizer that continues for a receiver who had packets of `ssrc` from another one: the next
-    /// packet has number `sequence`. Time stamps come from the one who packs.
+    /// A packetizer that continues for a receiver who had packets of `ssrc` from another one: the
+    /// next packet has number `sequence`. The caller supplies the time stamps.
     #[must_use]
     pub fn resumed(track: TrackId, ssrc: u32, sequence: u16) -> Self {
         let (channel, timestamp_base) = (Self::channel_of(track), 0);
@@ -63,7 +63,7 @@ impl Packetizer {
     /// The RTP timestamp of `at`, which is in ticks of this track.
     #[must_use]
     pub fn timestamp(&self, at: MediaTime) -> u32 {
-        // Only the low 32 bits go on the wire.
+        // Only the low 32 bits are sent.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let ticks = at.ticks as u32;
         self.timestamp_base.wrapping_add(ticks)

@@ -1,4 +1,4 @@
-//! What one track's sender is told of how its packets arrive: receiver reports (RFC 3550 §6.4.2).
+//! Receiver reports: how the packets of one track arrive, for its sender (RFC 3550 §6.4.2).
 //!
 //! Owns: the counters of §A.3 and the jitter of §A.8.
 
@@ -125,7 +125,7 @@ impl ReceiverStats {
         let names = Sdes::builder().add_chunk(SdesChunk::builder(own_ssrc).add_item(name));
         let mut out = vec![0; 32 + 16 + 256];
         let written = Compound::builder().add_packet(report).add_packet(names).write_into(&mut out);
-        // Only a name over 255 bytes fails; then nothing is told.
+        // Only a name over 255 bytes fails; then no report is sent.
         out.truncate(written.ok()?);
         Some(out.into())
     }

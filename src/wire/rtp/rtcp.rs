@@ -1,7 +1,7 @@
 //! RTCP: sender reports going out and coming in, and signs of life (RFC 3550 §6).
 //!
-//! Owns: the mapping from media time to NTP that one reader is told, which never jumps while a
-//! run continues. Receivers' statistics are not read; ours are in `reception`.
+//! Owns: the mapping from media time to NTP for one reader, which never jumps while a run
+//! continues. Receivers' statistics are not read; ours are in `reception`.
 
 use bytes::Bytes;
 use rtcp_types::{
@@ -12,10 +12,10 @@ use crate::base::limits::RTCP_REPORT_INTERVAL;
 use crate::base::time::{BootTime, MediaTime, WallTime};
 use crate::media::{Captured, RunId};
 
-/// Fastest correction of the told time: 5 ms per report of every 5 s, 1 in 1,000.
+/// Fastest correction of the reported time: 5 ms per report of every 5 s, 1 in 1,000.
 const SLEW_NANOS_MAX: i64 = 5_000_000;
 
-/// Media time to wall time, as one reader is told it: one base for all tracks of a stream.
+/// Media time to wall time, as reported to one reader: one base for all tracks of a stream.
 ///
 /// Follows the capture times slowly, so that a recorder sees no step inside a run; a new run
 /// is a seam anyway and sets it anew.
@@ -48,7 +48,7 @@ impl NtpBase {
     }
 }
 
-/// What one reader was sent of one track, and when it was last told so.
+/// What one reader was sent of one track, and when it last got a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sent {
     packets: u32,
@@ -94,7 +94,7 @@ impl Sent {
         let names = Sdes::builder().add_chunk(SdesChunk::builder(ssrc).add_item(name));
         let mut out = vec![0; 28 + 16 + 256];
         let written = Compound::builder().add_packet(report).add_packet(names).write_into(&mut out);
-        // Only a name over 255 bytes fails; then nothing is told.
+        // Only a name over 255 bytes fails; then no report is sent.
         out.truncate(written.unwrap_or(0));
         out.into()
     }
@@ -110,7 +110,7 @@ pub fn farewell(ssrc: u32, cname: &str) -> Bytes {
         .add_packet(names)
         .add_packet(Bye::builder().add_source(ssrc));
     let mut out = vec![0; 8 + 16 + 256 + 8];
-    // Only a name over 255 bytes fails; then nothing is told.
+    // Only a name over 255 bytes fails; then no report is sent.
     let written = compound.write_into(&mut out);
     out.truncate(written.unwrap_or(0));
     out.into()

@@ -22,7 +22,7 @@ pub struct RtpPacket {
 }
 
 impl RtpPacket {
-    /// Reads `packet`; `None` when it is no RTP, or says that something lies behind its end.
+    /// Reads `packet`; `None` when it is not RTP, or claims to extend past its end.
     #[must_use]
     pub fn parse(packet: &Bytes) -> Option<Self> {
         let head: &[u8; HEADER_BYTES] = packet.first_chunk()?;
@@ -55,20 +55,21 @@ pub struct TimestampUnwrapper {
 }
 
 impl TimestampUnwrapper {
-    /// Where `timestamp` stands, the shorter way round from the last one; moves there.
+    /// The unwrapped position of `timestamp`, the shorter way round from the last one, which it
+    /// becomes.
     pub fn advance(&mut self, timestamp: u32) -> i64 {
         let at = self.place(timestamp).unwrap_or_else(|| i64::from(timestamp));
         self.last = Some(at);
         at
     }
 
-    /// Where the last one stood.
+    /// The last position.
     #[must_use]
     pub fn last(&self) -> Option<i64> {
         self.last
     }
 
-    /// Where `timestamp` stands, without moving; `None` before the first.
+    /// The unwrapped position of `timestamp`, without becoming the last; `None` before the first.
     #[must_use]
     pub fn place(&self, timestamp: u32) -> Option<i64> {
         let last = self.last?;
@@ -78,8 +79,8 @@ impl TimestampUnwrapper {
         Some(last.saturating_add(i64::from(by)))
     }
 
-    /// Another sender begins, whose times have nothing to do with those before: what it says
-    /// first will stand `by` ticks behind the last.
+    /// Another sender begins, whose times are unrelated to those before: its first one is placed
+    /// `by` ticks after the last.
     pub fn begin_anew(&mut self, timestamp: u32, by: i64) {
         let Some(last) = self.last else { return };
         let at = last.saturating_add(by);

@@ -8,7 +8,7 @@
 pub struct Channel {
     /// From one.
     pub number: u32,
-    /// Its sub-stream is meant.
+    /// Its sub-stream.
     pub sub: bool,
 }
 

@@ -34,11 +34,11 @@ pub struct MediaDescription {
     pub encoding: String,
     /// Ticks per second; zero when nothing tells it.
     pub clock_rate: u32,
-    /// Channels, if told.
+    /// Channels, if given.
     pub channels: Option<u16>,
-    /// Format parameters as they stand behind the payload type.
+    /// Format parameters as written behind the payload type.
     pub fmtp: Option<String>,
-    /// Pixels across and down, if told.
+    /// Pixels across and down, if given.
     pub dimensions: Option<(u16, u16)>,
     /// The control URL, relative or absolute.
     pub(super) control: Option<String>,
@@ -80,7 +80,7 @@ impl SessionDescription {
                     let medium = MediaDescription::parse(value).ok_or(unreadable)?;
                     offer.media.push(MediaDescription { group, ..medium });
                 }
-                // Attributes of media that are not read are of nobody.
+                // Attributes of unread media belong to none.
                 _ if offer.left_out > 0 => {}
                 "c" => match offer.media.last_mut() {
                     Some(medium) => medium.group = group_of(value).or(medium.group),
@@ -109,7 +109,7 @@ fn group_of(value: &str) -> Option<Ipv4Addr> {
 }
 
 impl MediaDescription {
-    /// Reads what stands behind `m=`: media, port, transport, payload types (RFC 8866 §5.14).
+    /// Reads the rest of an `m=` line: media, port, transport, payload types (RFC 8866 §5.14).
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
         let kind = words.next()?.to_ascii_lowercase();

@@ -292,7 +292,7 @@ struct Head {
 impl Head {
     fn read(head: &[u8], body_max: usize) -> Result<Self, Fault> {
         let bad = |text| Fault::new(StatusCode::BadRequest, text);
-        // A return that ends no line would end one for anyone who reads what we repeat of it.
+        // A return that ends no line would end one for the reader of a message that quotes it.
         let ends_line = |at: usize| head.get(at + 1) == Some(&b'\n');
         if head.iter().enumerate().any(|(at, &byte)| match byte {
             b'\r' => !ends_line(at),
@@ -339,7 +339,7 @@ pub(super) fn values<'a>(
     })
 }
 
-/// A run of digits as a number; signs, blanks and what does not fit 32 bits are no number.
+/// A run of digits as a number; signs, blanks and what does not fit 32 bits are refused.
 fn number(text: &[u8]) -> Option<u32> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()

@@ -19,7 +19,7 @@ use super::wish::{Scale, Wish};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug)]
 pub enum Step {
     /// Send these bytes to the peer.
@@ -33,14 +33,14 @@ pub enum Step {
     },
 }
 
-/// What the driver is asked or told.
+/// A request or a notice to the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Answer with [`Command::Described`] or a refusal; may take a while.
     Describe {
         /// The stream's name, unchecked.
         stream: String,
-        /// The groups are to be told.
+        /// The multicast groups are wanted.
         multicast: bool,
     },
     /// Answer with [`Command::DescribedPast`] or a refusal; may take a while.
@@ -57,18 +57,18 @@ pub enum Event {
         /// Where its packets shall go.
         route: Route,
     },
-    /// Begin sending, or go over to sending something else. Answer with [`Command::Playing`],
-    /// [`Command::Replaying`] or a refusal, which leaves everything as it was, and send nothing
-    /// of the new before the reply has gone out.
+    /// Begin sending, or switch to sending something else. Answer with [`Command::Playing`],
+    /// [`Command::Replaying`] or a refusal, which leaves everything as it was, and send nothing of
+    /// the new media before the reply has gone out.
     Play {
-        /// The stream's name, as it was set up.
+        /// The stream's name, as set up.
         stream: String,
         /// The tracks and where they go.
         routes: Vec<Routed>,
         /// From where, and how.
         wish: Wish,
     },
-    /// Go on with these tracks only.
+    /// Continue with these tracks only.
     Reroute {
         /// The tracks and where they go.
         routes: Vec<Routed>,
@@ -93,7 +93,7 @@ pub enum Event {
     },
     /// The peer begins to send. Answer with [`Command::Recording`] or a refusal.
     Record {
-        /// The stream's name, as it was announced.
+        /// The stream's name, as announced.
         stream: String,
         /// What was announced.
         offer: Arc<SessionDescription>,
@@ -173,7 +173,7 @@ pub enum Command {
     Announced,
     /// What comes from now on is taken.
     Recording,
-    /// What was asked for cannot be.
+    /// The request cannot be met.
     Refuse(Refusal),
     /// RTCP came from the peer over UDP.
     Alive,
@@ -219,7 +219,7 @@ pub(super) enum Pending {
 pub(super) enum Outcome {
     /// It is answered.
     Done(Reply),
-    /// It is answered, and the driver is to be told.
+    /// It is answered, and the driver must act.
     DoneAnd(Reply, Event),
     /// The driver has to be asked first.
     Asked(Event, Pending),

@@ -1,4 +1,4 @@
-//! Which part of a stream is meant: the Range header (RFC 2326 §12.29) and dates in URLs.
+//! Which part of a stream is requested: the Range header (RFC 2326 §12.29) and dates in URLs.
 //!
 //! Owns: the forms in which dates are read and written. Does not own: what is recorded.
 

@@ -1,4 +1,4 @@
-//! Why the driver cannot do what was asked, and what the peer is told then.
+//! Why the driver cannot do what was requested, and the peer's reply then.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::reply::{PUBLIC, Reply};
 /// When a stream that is not ready is worth another try.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why the driver cannot do what was asked.
+/// Why the driver cannot do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No such stream: 404.
@@ -26,18 +26,18 @@ pub enum Refusal {
     TooMany,
     /// No port, no socket: 500.
     NoPorts,
-    /// The stream is to be had elsewhere: 302 with this URL.
+    /// The stream is served elsewhere: 302 with this URL.
     Elsewhere(String),
     /// The stream is not made by publishing to it: 405.
     NotPublished,
-    /// Somebody publishes it already: 453.
+    /// Another client publishes it already: 453.
     Taken,
-    /// Nothing of what the publisher brings can be carried: 415 with this reason.
+    /// Nothing that the publisher brings can be carried: 415 with this reason.
     NotCarried(String),
 }
 
 impl Refusal {
-    /// The reply that says so.
+    /// The reply for it.
     pub(super) fn reply(&self) -> Reply {
         let refuse = Reply::refuse;
         match self {

@@ -36,7 +36,7 @@ impl Reply {
         Self { builder, ..Self::new(StatusCode::Ok) }
     }
 
-    /// A refusal whose reason is in the body, for the person who reads a trace.
+    /// A refusal whose reason is in the body, for a person reading a trace.
     pub(super) fn refuse(status: StatusCode, text: &str) -> Self {
         Self::new(status).body("text/plain", format!("{text}\r\n").into_bytes())
     }

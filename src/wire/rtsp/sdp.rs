@@ -19,8 +19,8 @@ use crate::wire::rtp::payload::describe;
 pub struct Details {
     /// Bit rates in kbit/s, with the heads of IP and UDP (RFC 8866 §5.8), where they are known.
     pub rates: Vec<(TrackId, u32)>,
-    /// Where each track goes by multicast, if that was asked for. A description that names groups
-    /// is for those who join them; it would mislead all others.
+    /// The multicast group of each track, if requested. A description that names groups is for
+    /// clients that join them; it would mislead all others.
     pub groups: Vec<(TrackId, Group)>,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn description(
     out
 }
 
-/// Decimal digits that stand for `base` and the dates that are described: FNV-1a, cut to what a
+/// Decimal digits that identify `base` and the dates that are described: FNV-1a, cut to what a
 /// signed number of 64 bits holds.
 fn session_id(base: &str, of: Described<'_>) -> String {
     let dates = match of {

@@ -96,7 +96,7 @@ impl Session {
         self.framer.receive(bytes);
     }
 
-    /// Takes an answer or a wish of the driver. An answer that nobody waits for is dropped.
+    /// Takes an answer or a command of the driver. An answer without a pending request is dropped.
     pub fn command(&mut self, now: BootTime, command: Command) {
         match command {
             Command::Alive => return self.alive = self.alive.max(now),
@@ -153,7 +153,7 @@ impl Session {
         }
     }
 
-    /// What is to be done next. Called until it says [`Step::Wait`].
+    /// The next step. Call it until it returns [`Step::Wait`].
     pub fn poll(&mut self, now: BootTime) -> Step {
         loop {
             if let Some(step) = self.state.steps.pop_front() {

@@ -1,4 +1,4 @@
-//! What a connection has come to: what was described, announced and set up on it.
+//! The state of a connection: what was described, announced and set up on it.
 //!
 //! Owns: that state and the steps that its changes cause. Does not own: requests; the methods
 //! change it.
@@ -15,7 +15,7 @@ use super::message::{Event, Step};
 use super::range::Span;
 use super::reply::Reply;
 
-/// What a connection has come to.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) live: Option<Live>,
@@ -25,7 +25,7 @@ pub(super) struct State {
     /// What the peer wants to publish; the tracks it sets up are of this.
     pub(super) announced: Option<Announced>,
     pub(super) peer: IpAddr,
-    /// Nobody on the way can read along.
+    /// The transport is encrypted.
     pub(super) secure: bool,
     /// How long the peer of a session may be silent.
     pub(super) timeout: Duration,
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// A new session id: 64 bits that nobody can guess if the seed was random.
+    /// A new session id: 64 unpredictable bits if the seed was random.
     pub(super) fn new_id(&mut self) -> String {
         // One round of splitmix64.
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

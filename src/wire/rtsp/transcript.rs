@@ -1,4 +1,4 @@
-//! What a connection said and was told, for anyone who wants to know why a client fails.
+//! The messages of a connection, kept to find out why a client fails.
 //!
 //! Owns: the last messages, bounded, without secrets and without bodies of the peer; and whether
 //! the client fails.
@@ -39,7 +39,7 @@ pub(super) struct Transcript {
     /// Media has flowed: then a refusal was one that the client could live with.
     pub(super) flowed: bool,
     reason: Option<String>,
-    /// The reason was not told yet.
+    /// The reason was not reported yet.
     fresh: bool,
 }
 
@@ -70,7 +70,7 @@ impl Transcript {
         self.add(at, '>', "(what cannot be read)");
     }
 
-    /// The peer was told `reply`.
+    /// The peer got `reply`.
     pub(super) fn said(&mut self, at: Duration, reply: &[u8]) {
         let text = String::from_utf8_lossy(reply);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -124,7 +124,7 @@ impl Transcript {
         }
     }
 
-    /// That the client fails, told once each time.
+    /// Reports that the client fails, once each time.
     pub(super) fn take_failure(&mut self) -> Option<Failure> {
         if !std::mem::take(&mut self.fresh) {
             return None;

@@ -1,11 +1,11 @@
-//! The Transport header (RFC 2326 §12.39): what a peer may have, and what it is told it has.
+//! The Transport header (RFC 2326 §12.39): what a peer may have, and the reply that grants it.
 //!
 //! Owns: its reading and writing. rtsp-types has a typed form, but that one knows upper case
 //! only and panics on some quoted strings, so it is not asked.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Lowest port that media is sent to: nobody may aim us at a system service.
+/// Lowest port that media is sent to: no client may aim us at a system service.
 const CLIENT_PORT_MIN: u16 = 1_024;
 
 /// Where one track's packets go.
@@ -171,7 +171,7 @@ pub(super) fn answer(
             let ports = ports.unwrap_or_default();
             format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}{ports};{end}")
         }
-        // Told by `group_answer`, with the group that only the driver knows.
+        // Filled in by `group_answer`, with the group that only the driver knows.
         Route::Multicast => "RTP/AVP;multicast".to_owned(),
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! The form is Apple's "Tunneling RTSP and RTP over HTTP" of 2000: both requests name the same
 //! `x-sessioncookie`; the reply to the GET never ends; the POST gets none, its body is base64 of
-//! the RTSP requests, and its Content-Length is a number nobody keeps to.
+//! the RTSP requests, and its Content-Length is a number that no client keeps to.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -42,7 +42,7 @@ pub struct Ask {
 /// One half of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {
-    /// GET: from us to the peer, as it is.
+    /// GET: from us to the peer, unencoded.
     Down,
     /// POST: from the peer to us, in base64.
     Up,
@@ -123,8 +123,8 @@ pub fn refusal(text: &str) -> Bytes {
     answer("400 Bad Request", text)
 }
 
-/// The reply to a half that asks for another host: its program is a browser whose page's name
-/// somebody points at this box.
+/// The reply to a half that asks for another host: its program is a browser showing a page whose
+/// name was pointed at this box (DNS rebinding).
 #[must_use]
 pub fn misdirected() -> Bytes {
     let text = "this box does not answer to this name; `hosts` in [http] lists those it has";
@@ -137,13 +137,13 @@ fn answer(status: &str, text: &str) -> Bytes {
     format!("{head}Content-Type: text/plain\r\nContent-Length: {bytes}\r\n\r\n{text}\r\n").into()
 }
 
-/// The uplink is no base64: its rest cannot be understood.
+/// The uplink is not base64: its rest cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the uplink of the tunnel is not base64")]
 pub struct NotBase64;
 
-/// Four characters at a time; some peers pad each request, some only the last, and bits that
-/// stand over are ignored.
+/// Four characters at a time; some peers pad each request, some only the last, and left-over bits
+/// are ignored.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -166,8 +166,8 @@ impl Uplink {
         characters.div_ceil(4) * 3
     }
 
-    /// Decodes `characters`, leaving out line ends and blanks; how many bytes stand in `out`
-    /// then, which has room for [`decoded_bytes_max`](Self::decoded_bytes_max) of them.
+    /// Decodes `characters`, leaving out line ends and blanks; returns the number of bytes in
+    /// `out`, which has room for [`decoded_bytes_max`](Self::decoded_bytes_max) of them.
     pub fn decode(&mut self, characters: &[u8], out: &mut [u8]) -> Result<usize, NotBase64> {
         let mut bytes = 0;
         for &character in characters.iter().filter(|c| !c.is_ascii_whitespace()) {

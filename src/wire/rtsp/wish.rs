@@ -68,9 +68,9 @@ pub enum Frames {
 pub struct Scale(i32);
 
 impl Scale {
-    /// As it was.
+    /// Unchanged.
     pub const ONE: Self = Self(1_000);
-    /// As it was, backwards.
+    /// Unchanged, backwards.
     pub const MINUS_ONE: Self = Self(-1_000);
 
     /// This speed in thousandths, moved into what can be played; zero counts as the slowest.

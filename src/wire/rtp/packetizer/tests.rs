@@ -55,7 +55,7 @@ fn nal(head: &[u8], bytes: usize) -> Vec<u8> {
     head.iter().copied().chain(filler).take(bytes).collect()
 }
 
-/// Checks what holds for every packet and gives back (sequence, timestamp, marker, payload).
+/// Checks what holds for every packet and returns (sequence, timestamp, marker, payload).
 fn opened(packets: &Packets) -> Vec<(u16, u32, bool, Bytes)> {
     packets
         .datagrams()
@@ -248,7 +248,7 @@ fn sdp_says_what_each_codec_needs() {
     assert_eq!(told(&CodecParams::opus(1)), "97 opus/48000/2 ");
 }
 
-/// H.265 with stand-ins for parameter sets: packing looks at NAL headers only.
+/// H.265 with placeholder parameter sets: packing looks at NAL headers only.
 fn h265() -> Arc<CodecParams> {
     let mut params = audio(Codec::G711(Law::A), 90_000, 1).as_ref().clone();
     params.codec = Codec::H265 {

@@ -10,7 +10,7 @@ use crate::media::nal::Nals;
 /// Length field before each NAL of an aggregation packet.
 const AGGREGATED_HEAD_BYTES: usize = 2;
 
-/// Where a fragment lies in its NAL unit.
+/// Position of a fragment in its NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Edge {
     First,

@@ -26,7 +26,7 @@ pub(crate) enum Challenge {
         /// The nonce was too old, the password may have been right.
         stale: bool,
     },
-    /// It wants to be told the password.
+    /// It asks for the password in clear text.
     Basic,
 }
 
@@ -117,7 +117,7 @@ impl Challenge {
     }
 }
 
-/// The schemes that one header names, each with its parameters; several may stand in one line.
+/// The schemes in one header, each with its parameters; one line may have several.
 fn schemes(value: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut schemes: Vec<(String, Vec<(String, String)>)> = Vec::new();
     for part in split_unquoted(value) {

@@ -63,7 +63,7 @@ impl Algorithm {
     }
 }
 
-/// What a client hashed, as it is in its Authorization header.
+/// What a client hashed, as written in its Authorization header.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     pub(super) nonce: String,
@@ -75,13 +75,13 @@ pub(super) struct Proof {
 /// `qop=auth` (RFC 2617 §3.2.2).
 #[derive(Clone, Debug)]
 pub(super) struct Qop {
-    /// As it was written: these letters were hashed.
+    /// As written: these letters were hashed.
     pub(super) nc: String,
     pub(super) cnonce: String,
 }
 
 impl Proof {
-    /// The `response` that the one who knows `ha1` gives to `method`.
+    /// The `response` to `method` from a client that knows `ha1`.
     pub(super) fn response(&self, algorithm: Algorithm, ha1: &Secret, method: &str) -> String {
         let ha2 = algorithm.hash(&[method, &self.uri]);
         let ha1 = ha1.reveal();
@@ -94,7 +94,7 @@ impl Proof {
     }
 }
 
-/// Whether `told` is the hash `wanted`, in a time that does not tell how much of it is.
+/// Whether `told` is the hash `wanted`, in a time that does not reveal how much of it matches.
 pub(super) fn same(told: &str, wanted: &str) -> bool {
     told.to_ascii_lowercase().as_bytes().ct_eq(wanted.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! How many wrong passwords came, from where, and who has to wait for it.
+//! How many wrong passwords came from which address, and who must wait because of them.
 //!
 //! Owns: the ledger, which is bounded and can be written down over a restart. A failure is a
 //! debt of time that runs off by itself: up to a few at once cost nothing, then one try is let
@@ -56,7 +56,7 @@ impl Debt {
     }
 }
 
-/// The ledger as it is written down.
+/// The ledger as stored.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedFailures {
     /// When, by this machine's date then: what runs off while it is off is not counted if the
@@ -121,7 +121,8 @@ impl Failures {
         self.changes
     }
 
-    /// The record of `peer`; a full ledger forgets the one who owes least and was never right.
+    /// The record of `peer`; a full ledger forgets the address closest to being forgiven that was
+    /// never right.
     fn source(&mut self, now: BootTime, peer: IpAddr) -> &mut Source {
         let key = network_of(peer);
         if self.sources.len() >= AUTH_ADDRESSES_MAX && !self.sources.contains_key(&key) {
@@ -156,7 +157,7 @@ impl Failures {
     pub fn restore(&mut self, now: BootTime, wall: WallTime, ledger: &SavedFailures) {
         let off = wall.as_unix_millis().saturating_sub(ledger.at_unix_ms);
         let off = u64::try_from(off).unwrap_or(0);
-        // A file that somebody wrote by hand locks nobody out for ever.
+        // A file edited by hand locks no one out for ever.
         let debt = |millis: u64, each: Duration, most: u32| {
             let debt = Duration::from_millis(millis.saturating_sub(off));
             Debt(now.after(debt.min(each * most)))

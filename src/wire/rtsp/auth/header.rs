@@ -1,7 +1,7 @@
 //! The Authorization header (RFC 2617 §3.2.2, RFC 7617): what a client shows.
 //!
-//! Owns: its reading. What is no credentials in a form that is offered here is `None`, and is
-//! answered like none at all.
+//! Owns: its reading. Credentials in a form not offered here are `None`, and are answered like a
+//! request without any.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};

@@ -1,9 +1,9 @@
 //! Stream accounts over HTTP: media for players and programs that show a password (RFC 7616, RFC 7617).
 //!
-//! Owns: what such a request has to show, and the tickets that stand in for it. HTTP clients open
+//! Owns: the proof that such a request needs, and the tickets that replace it. HTTP clients open
 //! many connections, so a nonce is good for the client's address and [`RTSP_NONCE_TIME_MAX`]; then
-//! it is stale, and clients make the next proof by themselves. Some players show the password for
-//! a playlist only: its answer brings a ticket, a cookie that is good for the one stream.
+//! it is stale, and clients make the next proof by themselves. Some players show the password for a
+//! playlist only: its answer brings a ticket, a cookie that is good for the one stream.
 //!
 //! [`RTSP_NONCE_TIME_MAX`]: crate::base::limits::RTSP_NONCE_TIME_MAX
 
@@ -36,7 +36,7 @@ pub(crate) struct MediaAsking<'a> {
     pub(crate) base: &'a str,
     /// The value of its Authorization header.
     pub(crate) authorization: Option<&'a str>,
-    /// Whether nobody on the way can read along, so that a password may be said.
+    /// Whether the transport is encrypted, so that a password may be sent.
     pub(crate) secure: bool,
 }
 
@@ -68,7 +68,7 @@ pub(crate) enum MediaLack {
 }
 
 impl Authorizer {
-    /// Who asks for media; or what the request lacks.
+    /// The account behind a request for media; or what the request lacks.
     pub(crate) fn media_reader(
         &self,
         now: BootTime,
@@ -127,7 +127,7 @@ impl Authorizer {
         Some(MediaReader { name: name.into(), read, ended })
     }
 
-    /// A ticket with which `name` may read what lies below `path`, on this scheme only.
+    /// A ticket with which `name` may read everything below `path`, on this scheme only.
     pub(crate) fn media_ticket(
         &self,
         now: BootTime,
@@ -139,7 +139,7 @@ impl Authorizer {
         self.write_ticket(&self.rules(), until, name, path, secure)
     }
 
-    /// Who has `ticket`, if it is good for `path`.
+    /// The owner of `ticket`, if it is good for `path`.
     pub(crate) fn ticket_reader(
         &self,
         now: BootTime,

@@ -5,12 +5,12 @@
 //! from and where the ledger of wrong passwords is kept; key and time come in.
 //!
 //! Invariants:
-//! 1. OPTIONS is for everybody, as players need it; everything else needs an account as soon as
-//!    there is one. There is no way around it for loopback.
+//! 1. OPTIONS is open, as players need it; everything else needs an account as soon as there is
+//!    one. There is no exception for loopback.
 //! 2. Of a password only HA1 is kept. Digests are compared in constant time, and an account that
 //!    is not there takes as long as a wrong password.
-//! 3. A nonce is good on its own connection only: 60 s until it is used first, then for as long
-//!    as the connection lasts. A right proof with another nonce is told `stale=true`.
+//! 3. A nonce is good on its own connection only: 60 s until its first use, then for as long as the
+//!    connection lasts. A right proof with another nonce gets `stale=true`.
 //! 4. A password is looked at only while few wrong ones came, from its address and in all.
 //!    Addresses that were right before do not wait for what others do.
 //! 5. A refusal says the same whether or not there is such a stream or such an account.
@@ -47,11 +47,11 @@ pub const REALM: &str = "holdfast";
 /// Who is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever comes, for tests.
+    /// Every client, for tests.
     Everybody,
-    /// Whoever comes from loopback: the box is open to it.
+    /// Every client on loopback: the box is open to it.
     ThisComputer,
-    /// Nobody: there is no account.
+    /// No one: there is no account.
     Nobody,
     /// These accounts.
     Accounts(Accounts),
@@ -67,7 +67,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// These accounts; without any, nobody.
+    /// These accounts; if there are none, no one.
     #[must_use]
     pub fn new(accounts: Accounts, basic: bool) -> Self {
         let none = accounts.is_empty();
@@ -75,7 +75,7 @@ impl Rules {
         Self { access, basic }
     }
 
-    /// The same, with this computer in the place of nobody.
+    /// The same, but if there are none, clients on this computer.
     #[must_use]
     pub fn or_this_computer(self) -> Self {
         match self.access {
@@ -154,8 +154,8 @@ impl Authorizer {
         }
     }
 
-    /// Whether `username`, who was let in before, may still do what `right` says with `stream`;
-    /// `None` is whoever was let in without an account.
+    /// Whether `username`, who was let in before, still has `right` on `stream`; `None` is a client
+    /// let in without an account.
     #[must_use]
     pub fn still_lets(&self, username: Option<&str>, right: Right, stream: &str) -> bool {
         let rules = self.rules();

@@ -1,7 +1,7 @@
-//! Nonces that nobody has to remember: a time and its HMAC.
+//! Nonces that need no memory: a time and its HMAC.
 //!
-//! Owns: their form and age. A nonce is good on the connection that it was made for, so an
-//! Authorization header that somebody copied opens nothing elsewhere.
+//! Owns: their form and age. A nonce is good on the connection that it was made for, so a copied
+//! Authorization header opens nothing elsewhere.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::base::time::BootTime;
 
 /// Digits of the time in a nonce.
 const TIME_DIGITS: usize = 16;
-/// Bytes of the HMAC that stand in a nonce.
+/// Bytes of the HMAC in a nonce.
 const MAC_BYTES: usize = 16;
 
 /// Makes nonces and knows its own.

@@ -1,9 +1,9 @@
 //! Lets the requests of one connection through, or says what they lack.
 //!
-//! Owns: who this connection has proved to be, and the nonce it did so with. That nonce stays
-//! good on it for as long as it lasts, because many players never ask for another one. The counter
-//! of `qop` is part of the proof but need not rise: some recorders never count, and whoever could
-//! replay a request on this very connection owns the connection already.
+//! Owns: who this connection has proved to be, and the nonce it did so with. That nonce stays good
+//! on it for as long as it lasts, because many players never ask for another one. The counter of
+//! `qop` is part of the proof but need not rise: some recorders never count, and an attacker who
+//! could replay a request on this very connection owns the connection already.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::wire::rtsp::channel::Channels;
 use crate::wire::rtsp::reply::Reply;
 use crate::wire::rtsp::target::Target;
 
-/// Who asks, as far as it was asked for.
+/// Who makes the request, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admitted {
-    /// The request is for everybody; it says nothing of who sent it.
+    /// The request is open to all; the sender stays unknown.
     Anyone,
     /// An account, or `None` where there are no accounts.
     As(Option<Arc<str>>),
@@ -43,12 +43,12 @@ pub(crate) struct Asking<'a> {
     pub(crate) authorization: Option<&'a str>,
     /// Which stream each channel is, for the URL in a proof.
     pub(crate) channels: &'a dyn Channels,
-    /// Whether nobody on the way can read along, so that a password may be said.
+    /// Whether the transport is encrypted, so that a password may be sent.
     pub(crate) secure: bool,
 }
 
 impl Asking<'_> {
-    /// Whether `account` has one of `rights` on everything that is meant.
+    /// Whether `account` has one of `rights` on every stream concerned.
     fn is_for(&self, account: &Account, rights: &[Right]) -> bool {
         let named = self.target.filter(|_| !self.session_only).map(|target| &target.stream[..]);
         let mut streams = named.into_iter().chain(self.session);
@@ -126,7 +126,7 @@ impl AuthState {
         Self { authorizer, ..self }
     }
 
-    /// Who asks; or the reply to somebody who may not.
+    /// Who makes the request; or the reply that refuses it.
     pub(crate) fn admit(
         &mut self,
         now: BootTime,
@@ -166,7 +166,7 @@ impl AuthState {
         }
     }
 
-    /// The account whose password is known to whoever sent `shown`.
+    /// The account whose password the credentials in `shown` prove.
     fn prove(
         &mut self,
         now: BootTime,
@@ -199,8 +199,8 @@ impl AuthState {
     }
 
     /// Whether `digest` is the one with which this connection's ANNOUNCE was accepted. Libraries of
-    /// phone apps compute it once, for ANNOUNCE, and go on with it. Whoever could replay it on this
-    /// very connection owns the connection already.
+    /// phone apps compute it once, for ANNOUNCE, and keep using it. An attacker who could replay it
+    /// on this very connection owns the connection already.
     fn repeats_announce(&self, digest: &Digest) -> bool {
         self.accepted.as_ref().is_some_and(|accepted| {
             *accepted.username == *digest.username
@@ -209,7 +209,7 @@ impl AuthState {
         })
     }
 
-    /// Makes whoever guesses wait. Who is known on this connection guesses nothing.
+    /// Makes a guessing client wait. A client known on this connection is not guessing.
     fn have_patience(&self, now: BootTime, username: &str) -> Result<(), Lack> {
         if self.accepted.as_ref().is_some_and(|accepted| &*accepted.username == username) {
             return Ok(());
@@ -277,7 +277,7 @@ impl AuthState {
     }
 }
 
-/// What is offered to somebody who has to prove who they are, the best first.
+/// The challenges offered to an unknown client, the best first.
 pub(super) fn challenges(rules: &Rules, nonce: &str, basic: bool, stale: bool) -> Vec<String> {
     let stale = if stale { ", stale=true" } else { "" };
     let digests = [(Algorithm::Sha256, ", algorithm=SHA-256"), (Algorithm::Md5, "")];

@@ -61,7 +61,7 @@ impl AnsweredTransport {
         told
     }
 
-    /// Whether what was answered can be what was asked for.
+    /// Whether the answer fits the request.
     pub(super) fn suits(&self, asked: ClientTransport) -> bool {
         match asked {
             ClientTransport::Tcp => self.is_tcp || self.interleaved.is_some() || !self.is_udp,

@@ -1,6 +1,6 @@
 //! RTSP 1.0 as a client: one session with a camera, as a state machine without sockets.
 //!
-//! Owns: what is said to a camera, in which order, and what its answers mean. Does not own:
+//! Owns: the requests to a camera, their order, and the meaning of its answers. Does not own:
 //! connections and datagrams; the driver opens what [`ClientEvent`]s ask for. The contract is the
 //! server's: after each input, [`poll`](ClientSession::poll) until it says [`ClientStep::Wait`].
 //!
@@ -53,7 +53,7 @@ pub enum ClientTransport {
     Multicast,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug)]
 pub enum ClientStep {
     /// Send these bytes to the camera.
@@ -67,7 +67,7 @@ pub enum ClientStep {
     },
 }
 
-/// What the driver is asked or told.
+/// A request or a notice to the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// Connect to the camera's host at this port, anew; answer with [`ClientCommand::Connected`].
@@ -175,7 +175,7 @@ pub enum ClientRequest {
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// 401, and there are no credentials.
+    /// 401, and no credentials are configured.
     CredentialsMissing,
     /// 401 in spite of credentials.
     CredentialsRefused,
@@ -183,7 +183,7 @@ pub enum SessionEnd {
     UnknownAuthentication,
     /// It refuses with this status.
     Status {
-        /// What was asked.
+        /// The request.
         asked: ClientRequest,
         /// What it said.
         status: u16,
@@ -199,10 +199,10 @@ pub enum SessionEnd {
     NoTransport,
     /// No answer came in time.
     Silent {
-        /// What was asked.
+        /// The request.
         asked: ClientRequest,
     },
-    /// What came is no RTSP.
+    /// The answer is not RTSP.
     NotRtsp {
         /// What is wrong with it.
         what: &'static str,

@@ -1,6 +1,6 @@
 //! Requests to a camera, and answers to its own.
 //!
-//! Owns: their bytes. Headers stand in the order given, CSeq first: some cameras look no further.
+//! Owns: their bytes. Headers keep the order given, CSeq first: some cameras look no further.
 
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ pub(super) fn reply(message: &Message, session: Option<&str>) -> (Bytes, CameraR
         _ => ("501 Not Implemented", CameraRequest::Nothing),
     };
     let mut text = format!("RTSP/1.0 {status}\r\n");
-    // The number as it was written: it is the camera's.
+    // The number as written: it is the camera's.
     if let Some(cseq) = message.headers.get("CSeq") {
         text.extend(["CSeq: ", cseq, "\r\n"]);
     }

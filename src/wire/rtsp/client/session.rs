@@ -76,7 +76,7 @@ struct Login {
     uses: u32,
 }
 
-/// What is set up, and what is to be.
+/// What is set up, and what remains to be.
 #[derive(Debug, Default)]
 struct Plan {
     description: SessionDescription,
@@ -174,7 +174,7 @@ impl ClientSession {
         }
     }
 
-    /// What is to be done next. Called until it says [`ClientStep::Wait`].
+    /// The next step. Call it until it returns [`ClientStep::Wait`].
     pub fn poll(&mut self, now: BootTime) -> ClientStep {
         loop {
             if let Some(step) = self.steps.pop_front() {
@@ -297,7 +297,7 @@ impl ClientSession {
         let (username, password) = self.config.credentials.as_ref()?;
         let challenge = self.login.challenge.as_ref()?;
         self.login.uses += 1;
-        // One round of splitmix64: nobody can guess it if the seed was random.
+        // One round of splitmix64: unpredictable if the seed was random.
         let mut cnonce = self.config.seed.wrapping_add(u64::from(self.cseq) << 1 | 1);
         cnonce = (cnonce ^ (cnonce >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         cnonce = (cnonce ^ (cnonce >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -30,7 +30,7 @@ impl Bench {
         Self { session: ClientSession::new(now, config), now, events: Vec::new() }
     }
 
-    /// What is said until it rests; connections and ports are had at once, all media wanted.
+    /// All output until it rests; connections and ports open at once, all media wanted.
     fn said(&mut self) -> String {
         let mut said = String::new();
         loop {

@@ -3,7 +3,7 @@
 use super::super::reply::Reply;
 use super::super::state::State;
 
-/// Answers 200 whatever the body asks: there is no parameter, and peers that use it as a
+/// Answers 200 whatever the body asks: there are no parameters, and peers that use it as a
 /// keepalive would give up at an error.
 pub(super) fn answer(session: &State) -> Reply {
     session.acknowledge()

@@ -10,7 +10,7 @@ use super::super::reply::Reply;
 use super::super::state::State;
 use super::{names_other_stream, no_session};
 
-/// Answers; a session in which nothing flows stays as it is.
+/// Answers; a session in which nothing flows stays unchanged.
 pub(super) fn answer(session: &mut State, ask: &Ask) -> Outcome {
     let Some(live) = &mut session.live else { return no_session() };
     if let Err((status, text)) = check(live, ask) {

@@ -1,4 +1,4 @@
-//! What a session tells of itself, and who may use it.
+//! What a session shows of itself, and who may use it.
 //!
 //! Owns: the way through the authorizer.
 
@@ -48,7 +48,7 @@ impl Session {
         Self { auth: self.auth.authorized_by(authorizer), ..self }
     }
 
-    /// The same over a connection that is `secure` (RTSPS): nobody on the way can read along.
+    /// The same over a connection that is `secure` (RTSPS): the transport is encrypted.
     #[must_use]
     pub fn secured(self, secure: bool) -> Self {
         Self { state: State { secure, ..self.state }, ..self }
@@ -101,8 +101,8 @@ impl Session {
         Some(View { stream: &live.stream, transport, flow })
     }
 
-    /// That the client fails, told once each time: nothing has flowed yet and something was
-    /// refused, or the connection was ended for what the client did.
+    /// Reports that the client fails, once each time: nothing has flowed yet and something was
+    /// refused, or the connection was closed for what the client did.
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.transcript.take_failure()
     }

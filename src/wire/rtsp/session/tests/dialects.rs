@@ -41,7 +41,7 @@ impl Recorder {
         Self { bench, session: String::new(), nonce: String::new(), proofs: 0, said: 0 }
     }
 
-    /// What stands for `word` in braces.
+    /// The value of `word` in braces.
     fn meant(&mut self, word: &str) -> String {
         let parts: Vec<&str> = word.split(' ').collect();
         match parts[..] {

@@ -49,7 +49,7 @@ fn a_publisher_is_taken_step_by_step_and_its_packets_handed_on() {
     let Some(Event::Record { stream, offer, routes }) = bench.events.pop() else { panic!() };
     assert_eq!((stream.as_str(), offer.media.len(), routes.len()), ("gate", 2, 2));
     assert!(bench.media().is_empty(), "nothing is taken before RECORD");
-    // A channel of nobody, an empty packet, RTP, RTCP, blank lines, all in pieces.
+    // An unassigned channel, an empty packet, RTP, RTCP, blank lines, all in pieces.
     let all = [b"$\x09\0\x01x", &b"$\0\0\0"[..], RTP, b"\r\n$\x01\0\x04\x81\xc8\0\0"].concat();
     for byte in all {
         assert_eq!(bench.say(&[byte]), "");
