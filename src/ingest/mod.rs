@@ -99,7 +99,7 @@ impl SourceConfig {
     }
 }
 
-/// How a peer that is no reader gets to a stream, or where else it has to go.
+/// How a peer other than a reader gets to a stream, or where else it must go.
 #[derive(Clone, Debug, Default)]
 pub enum Ingest {
     /// Not at all.

@@ -70,7 +70,7 @@ fn frame_time(number: u64, fps: u16) -> Duration {
     Duration::from_nanos(number.saturating_mul(1_000_000_000) / u64::from(fps.max(1)))
 }
 
-/// Draws until nobody takes the pictures any more.
+/// Draws until the queue closes.
 fn paint(
     config: &PatternConfig,
     begun: BootTime,

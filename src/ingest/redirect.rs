@@ -1,4 +1,4 @@
-//! A stream that is to be had elsewhere: who asks for it is told where.
+//! A stream served elsewhere: its readers are redirected.
 //!
 //! Owns: nothing but the address. The RTSP door does the telling.
 
@@ -21,7 +21,7 @@ pub struct RedirectConfig {
 /// Why a life ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RedirectError {
-    /// It was told to.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
 }
@@ -32,7 +32,7 @@ impl Fault for RedirectError {
     }
 }
 
-/// One life: says where the stream is until it is told to stop.
+/// One life: redirects readers until it is asked to stop.
 pub async fn run(
     config: RedirectConfig,
     stream: Arc<Stream>,

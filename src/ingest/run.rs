@@ -45,8 +45,8 @@ impl CaptureRun {
         Self { id, stream, params: None, begun: false, last: None, lost: 0 }
     }
 
-    /// Publishes a picture, unless the run has not begun: what comes before its first key frame is
-    /// dropped. `None`: nothing came out of it; what was lost before it is told with the next.
+    /// Publishes a picture, unless the run has not begun: everything before its first key frame is
+    /// dropped. `None`: nothing came out; units lost before it are reported with the next.
     pub(super) fn publish(
         &mut self,
         encoded: Option<Encoded>,
@@ -88,7 +88,7 @@ impl CaptureRun {
         key
     }
 
-    /// The place of a picture taken `at`; time never stands still.
+    /// The time of a picture taken `at`; times always grow.
     fn place(&mut self, at: BootTime, params: &CodecParams) -> MediaTime {
         let nanos = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
         let mut time = MediaTime::from_nanos(nanos, params.clock_rate);

@@ -34,7 +34,7 @@ impl SubstreamConfig {
     }
 }
 
-/// Nothing is taken here, so nothing of that can fail.
+/// Nothing is captured here, so no capture can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum NoCamera {}
 

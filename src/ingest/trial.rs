@@ -43,7 +43,7 @@ pub struct Trial {
     pub audio: Option<&'static str>,
     /// How far its clock is ahead of ours, in seconds, if it says.
     pub clock_offset_secs: Option<i64>,
-    /// What somebody should know before they keep it, as sentences.
+    /// Warnings to read before saving it, as sentences.
     pub warnings: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub async fn watch(
         PullBounds { connect: bound(bounds.connect), describe: bound(bounds.describe), ..bounds };
     let stream = Stream::new(name, "rtsp_pull", clock.wall());
     let reader = stream.bus().subscribe(Allowance::Window);
-    // On a board of its own: a camera that is tried is no task of the box.
+    // On a task board of its own: a camera being tried is not a task of the box.
     let supervisor = Supervisor::new(Stop::new(), Arc::clone(clock));
     let (heartbeat, _enlisted) = supervisor.enlist(TaskSpec::new("trial"));
     let stop = supervisor.stop_signal().clone();

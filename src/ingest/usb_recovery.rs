@@ -1,8 +1,8 @@
 //! Brings a camera on USB back that gives no pictures any more: the first two rungs of the ladder.
 //!
-//! Owns: when somebody is asked to do it, and the note of it. The one who knows the camera calls
-//! [`UsbRecovery::alive`] or [`UsbRecovery::dead`] about once a second from a thread that may block on
-//! sysfs; that a camera comes back is for its source to see.
+//! Owns: when a recovery is asked for, and the note of it. The owner of the camera calls
+//! [`UsbRecovery::alive`] or [`UsbRecovery::dead`] about once a second from a thread that may block
+//! on sysfs; its source notices when a camera comes back.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::base::time::SharedClock;
 use crate::supervise::recovery::{RecoveryLog, Rung};
 use crate::usb::{Ladder, REQUEST_PATH, UsbDevice, UsbError, UsbRequest, UsbStep, UsbTree};
 
-/// The part under which power cycles stand: they are the whole board's.
+/// The part under which power cycles are filed: they affect the whole board.
 const PORTS: &str = "usb";
 
 /// What brings one camera back.
@@ -26,9 +26,9 @@ pub struct UsbRecovery {
     ladder: Ladder,
     tree: UsbTree,
     request: PathBuf,
-    /// The device as it was last seen, for a camera whose node has gone.
+    /// The device as last seen, for a camera whose node has gone.
     device: Option<UsbDevice>,
-    /// The refusal told last.
+    /// The refusal reported last.
     told: Option<String>,
 }
 

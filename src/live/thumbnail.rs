@@ -1,8 +1,8 @@
 //! Pictures of one stream as JPEG: the newest one here, those of the past in [`past`].
 //!
-//! Owns: the newest decoded picture in each width that was asked for, and the rule that concurrent
-//! requests share one decode. Nothing is decoded unless somebody asks, and of each width never more
-//! than once a second.
+//! Owns: the newest decoded picture in each requested width, and the rule that concurrent requests
+//! share one decode. Nothing is decoded without a request, and of each width never more than once a
+//! second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Thumbnail {
     /// The newest key frame as JPEG, at most `width` pixels across, from the cache when that is
     /// younger than [`SNAPSHOT_CACHE_TIME`].
     ///
-    /// Cancel safe: a decode that nobody waits for any more is not begun.
+    /// Cancel safe: a decode whose callers have gone is not begun.
     pub async fn picture(&self, width: Option<u16>) -> Result<StillPicture, ThumbnailError> {
         let mut newest = self.newest.lock().await;
         let unit = self.newest_key_frame()?;
@@ -176,13 +176,13 @@ impl Thumbnail {
         Ok(DecodedStill { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
     }
 
-    /// Those who watch one picture after the other now.
+    /// Current viewers of motion JPEG.
     #[must_use]
     pub fn viewers(&self) -> usize {
         MJPEG_VIEWERS_MAX - self.viewers.available_permits()
     }
 
-    /// Lets somebody watch one picture after the other, one of [`MJPEG_VIEWERS_MAX`] at most.
+    /// Admits a viewer of motion JPEG, one of [`MJPEG_VIEWERS_MAX`] at most.
     pub fn watch(self: &Arc<Self>, width: Option<u16>) -> Result<Watcher, ThumbnailError> {
         let place = Arc::clone(&self.viewers).try_acquire_owned();
         let stream = || self.stream.name().to_string();
@@ -192,7 +192,7 @@ impl Thumbnail {
     }
 }
 
-/// Somebody who watches one picture after the other: key frames, at most one a second.
+/// A viewer of motion JPEG: key frames, at most one a second.
 #[derive(Debug)]
 pub struct Watcher {
     thumbnail: Arc<Thumbnail>,
@@ -203,9 +203,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Waits for a picture that was not seen yet; those that came while nobody asked are passed
-    /// over, and so are those that cannot be decoded. `None` when the stream is gone for good.
-    /// Cancel safe.
+    /// Waits for a picture not seen yet, skipping those that came between calls and those that
+    /// cannot be decoded. `None` when the stream is gone for good. Cancel safe.
     pub async fn next(&mut self) -> Option<StillPicture> {
         loop {
             match self.units.next().await {

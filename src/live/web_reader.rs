@@ -1,7 +1,7 @@
 //! Reads a stream's units as HLS and MSE need them: only carried tracks, each with its format.
 //!
-//! Owns: when a new format begins, and what becomes of sound that is announced and does not come.
-//! A format begins at a place where a reader can begin, never in between.
+//! Owns: when a new format begins, and what happens to announced sound that does not come. A format
+//! begins at an entry point, never in between.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) struct WebReader {
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum WebNext {
-    /// A unit as browsers are shown it, and the tracks among which it stands.
+    /// A unit as sent to browsers, and the tracks it belongs to.
     Unit(Arc<AccessUnit>, Arc<WebFormat>),
     /// Units were passed over; the next is a place to begin.
     Lagged(u64),
@@ -180,8 +180,8 @@ impl WebReader {
         Some(Arc::clone(format))
     }
 
-    /// Makes the format that `unit` needs. The stream tells its newest tracks only: units of a
-    /// run that is over already are left out, because nobody knows their neighbours any more.
+    /// Makes the format that `unit` needs. The stream knows its newest tracks only: units of a run
+    /// that is already over are left out, because their tracks are no longer known.
     fn refresh(&mut self, unit: &AccessUnit) {
         let tracks = self.tracks.borrow_and_update().clone();
         let Some(tracks) = tracks.filter(|tracks| tracks.run == unit.run) else {

@@ -89,7 +89,7 @@ pub struct BrowserPlayback {
     durations: Durations,
     fill: SilenceFill,
     scene: Vec<TimedUnit>,
-    /// Date of the newest picture that was told.
+    /// Date of the newest picture reported.
     newest: WallTime,
     number: u32,
     place: PlayPosition,
@@ -154,7 +154,7 @@ impl BrowserPlayback {
         self.session.pause();
     }
 
-    /// Goes on where it was paused.
+    /// Continues where it was paused.
     pub fn resume(&mut self) {
         self.session.resume();
     }
@@ -252,7 +252,7 @@ impl BrowserPlayback {
         if silent { WebFormat::silent(tracks) } else { WebFormat::new(tracks) }
     }
 
-    /// The tracks among which a unit stands that came live.
+    /// The tracks of a unit that came live.
     fn live_tracks(&self, unit: &AccessUnit) -> Option<Arc<Tracks>> {
         let mut tracks = Tracks::clone(self.stream.tracks().borrow().as_ref()?);
         tracks.list.get_mut(usize::from(unit.track.0))?.params = Arc::clone(&unit.params);
@@ -339,7 +339,7 @@ impl BrowserPlayback {
             Some(first) => (first.captured.wall, first.present.rate),
             None => (self.newest, units.first()?.present.rate),
         };
-        // The picture that is shown last lasts as long as the one that is decoded last.
+        // The picture shown last lasts as long as the one decoded last.
         let lasts = end.zip(decoded_last).map_or(0, |(end, last)| end.decode.ticks - last);
         let sound = units.last().map(|unit| unit.present.ticks);
         let end = shown_last.or(sound).unwrap_or_default().saturating_add(lasts);

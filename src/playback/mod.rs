@@ -1,7 +1,7 @@
 //! Everything that reads the archive: playback, export, pictures and sprites.
 //!
-//! Owns: the way from the ring ([`dvr`](crate::dvr)) to those who watch what was recorded. Never
-//! touches a live stream's window except to hand a session over to it, and never writes footage.
+//! Owns: the way from the ring ([`dvr`](crate::dvr)) to viewers of recorded footage. Never touches
+//! a live stream's window except to hand a session over to it, and never writes footage.
 //!
 //! Invariants of playback:
 //! 1. At most [`REPLAY_SESSIONS_MAX`] sessions, each with one blocking read at a time and a bounded

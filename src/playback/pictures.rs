@@ -57,7 +57,7 @@ pub enum PastError {
         /// Where the next footage begins.
         next: Option<WallTime>,
     },
-    /// The footage there cannot be read as it was written.
+    /// The footage there is not readable as written.
     #[error("the footage at {} is damaged", at.to_rfc3339())]
     Damaged {
         /// The moment.

@@ -8,7 +8,7 @@ use crate::rtp::{Format, Rate, RtpUnit};
 use crate::wire::rtp::{Packetizer, ReplayExtension};
 use crate::wire::rtsp::Start;
 
-/// The tracks of a session. They go on over every seek.
+/// The tracks of a session. They continue over every seek.
 #[derive(Debug)]
 pub struct RtpTracks {
     list: Vec<RtpTrack>,
@@ -97,7 +97,7 @@ impl RtpTracks {
 
 impl RtpTrack {
     fn stamp(&self, ticks: i64) -> u32 {
-        // Only the low 32 bits go on the wire.
+        // Only the low 32 bits are sent.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let ticks = ticks as u32;
         self.base.wrapping_add(ticks)

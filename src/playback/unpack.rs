@@ -36,8 +36,8 @@ impl Unpacker {
         }
     }
 
-    /// The units of `clip` over all tracks in the order in which they are decoded, each with its
-    /// own date: that of the fragment, which is its first unit's, and what lies between.
+    /// The units of `clip` over all tracks in decoding order, each with its own date: that of the
+    /// fragment, which is its first unit's, plus the distance between.
     pub(crate) fn units(&mut self, clip: &FragmentRead) -> Result<Vec<AccessUnit>, ReadError> {
         let tracks = self.tracks(clip)?;
         let has_video = tracks.video().is_some();

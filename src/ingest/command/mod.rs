@@ -69,7 +69,7 @@ impl CommandConfig {
         Self { command, bounds, end: Arc::default() }
     }
 
-    /// The program alone, which may be told.
+    /// Only the program itself, which may be shown.
     fn program(&self) -> &str {
         self.command.first().map_or("", String::as_str)
     }
@@ -166,7 +166,7 @@ pub enum CommandError {
     /// The thread that reads it panicked.
     #[error("the thread that reads a command ended")]
     ThreadEnded,
-    /// It was told to.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
 }

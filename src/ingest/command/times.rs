@@ -1,15 +1,16 @@
 //! Even times for pictures that arrive unevenly.
 //!
-//! Owns: the estimate. A pipe carries no times, so a picture is where it arrived; but a busy
+//! Owns: the estimate. A pipe carries no times, so a picture is dated by its arrival; but a busy
 //! machine reads in fits, and players show what the times say. The distance of pictures is
-//! measured, and each stands about that far behind the one before it, pulled gently to its arrival.
-//! What the parameter sets say of the frame rate is not used: programs leave there what they like.
+//! measured, and each is placed about that far after the one before it, pulled gently towards its
+//! arrival. The frame rate in the parameter sets is not used: programs often leave an arbitrary one
+//! there.
 
 use std::time::Duration;
 
 use crate::base::time::BootTime;
 
-/// An arrival this far from where it was due, in distances of pictures, is no jitter but a gap.
+/// An arrival this far from when it was due, in distances of pictures, is not jitter but a gap.
 const GAP_PICTURES: u32 = 6;
 /// And no nearer than this.
 const GAP_MIN: Duration = Duration::from_millis(250);
@@ -33,7 +34,7 @@ pub(super) struct CommandTimes {
 }
 
 impl CommandTimes {
-    /// Where the next picture, which `arrived` now, stands; always behind the one before it.
+    /// The time of the next picture, which `arrived` now; always after the one before it.
     pub(super) fn place(&mut self, arrived: BootTime) -> BootTime {
         let arrived = i64::try_from(arrived.as_nanos()).unwrap_or(i64::MAX / 2);
         let Some((last, came)) = self.last else {

@@ -10,7 +10,7 @@ use crate::base::time::BootTime;
 const PICTURES: u16 = 6;
 /// Some cameras send what they have in store at once.
 const SPAN_MIN: Duration = Duration::from_millis(400);
-/// A slow camera's pace is told by what came in this time.
+/// Time over which the pace of a slow camera is measured.
 const SPAN_MAX: Duration = Duration::from_millis(1_500);
 
 /// The pictures so far.

@@ -2,7 +2,7 @@
 //! camera are.
 //!
 //! Owns: the way from a whole JPEG to [`raw`](super::raw), and the pace that is learned before the
-//! encoder is opened. Does not own: connections. Whoever has one puts pictures in and never waits.
+//! encoder is opened. Does not own: connections. Their owner puts pictures in and never waits.
 
 mod gauge;
 
@@ -78,7 +78,7 @@ struct Work {
     shots: SyncSender<Shot>,
     run: JoinHandle<RawError<JpegError>>,
     stop: Stop,
-    /// Pictures for which there was no time since the last one put in.
+    /// Pictures skipped for lack of time since the last one put in.
     lost: u16,
 }
 
@@ -109,7 +109,7 @@ impl Studio {
         }
         let lost_before = taken.lost_before.saturating_add(work.lost);
         let shot = Shot { jpeg, taken: CaptureStamp { lost_before, ..taken } };
-        // The one that is being read and one behind it: the delay cannot grow.
+        // The one being read and one behind it: the delay cannot grow.
         work.lost = match work.shots.try_send(shot) {
             Ok(()) => 0,
             Err(_) => lost_before.saturating_add(1),
@@ -131,7 +131,7 @@ impl Studio {
         Work { shots, run, stop, lost: 0 }
     }
 
-    /// Ends the run; nothing of it is published any more.
+    /// Ends the run; nothing more of it is published.
     pub(super) async fn close(self) {
         let Some(work) = self.work else { return };
         work.stop.cancel();
@@ -140,7 +140,7 @@ impl Studio {
     }
 }
 
-/// Reads pictures until nobody wants them any more.
+/// Reads pictures until the queue closes.
 fn develop(shots: &Receiver<Shot>, feed: &EncoderQueue) -> Result<Infallible, JpegError> {
     let mut reader = JpegReader::default();
     let (mut lost, mut unreadable) = (0_u16, 0);

@@ -1,6 +1,6 @@
 //! One connection to a camera that sends JPEG over HTTP.
 //!
-//! Owns: the socket, what is asked, the log-in, and what was waited for too long.
+//! Owns: the socket, the request, the log-in, and the time-outs.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub enum MjpegError {
         /// How long we waited.
         waited: Duration,
     },
-    /// What comes is no pictures.
+    /// The answer is not pictures.
     #[error(
         "What answers at {address} is no camera that sends JPEG pictures: {what}. Check `url` of stream '{stream}'."
     )]

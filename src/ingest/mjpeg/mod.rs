@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! 1. One call of [`run`] is one connection; it ends by an error, never silently.
-//! 2. The password is said to the camera only; a URL's path and query are never told.
+//! 2. The password is sent to the camera only; a URL's path and query are never shown.
 //! 3. What is held is bounded: one head or one picture, and two pictures before the encoder.
 
 mod connection;

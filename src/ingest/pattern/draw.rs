@@ -1,6 +1,6 @@
 //! Draws the test picture: bars, a moving block, digits and machine-readable bars.
 //!
-//! Owns: where everything stands. All sizes follow from the picture's height.
+//! Owns: the layout. All sizes follow from the picture's height.
 
 use crate::base::time::WallTime;
 use crate::encode::{Colours, Picture};
@@ -45,8 +45,8 @@ impl Scene {
 
     /// Draws frame `number` as of `wall` onto `picture`, which is of the scene's size.
     ///
-    /// The two machine-readable bars stand at the bottom, each of 48 blocks, most significant
-    /// bit first, white for one: above the frame number, below the Unix time in milliseconds.
+    /// The two machine-readable bars are at the bottom, each of 48 blocks, most significant bit
+    /// first, white for one: above the frame number, below the Unix time in milliseconds.
     pub(super) fn draw(&self, picture: &mut Picture, number: u64, wall: WallTime) {
         picture.copy_from(&self.background);
         let (width, height) = (picture.width(), picture.height());

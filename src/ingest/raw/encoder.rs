@@ -116,7 +116,7 @@ impl EncoderRun {
         self.job.fps / f32::from(divisor.max(1))
     }
 
-    /// Goes over to another rate, and says so.
+    /// Changes to another rate, and reports it.
     fn adjust<E: Fault>(&mut self, change: Change) -> Result<(), RawError<E>> {
         let (stream, one_in) = (self.stream.name(), change.to);
         if change.to > change.from {

@@ -13,12 +13,12 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::encode::Picture;
 use crate::ingest::run::CaptureStamp;
 
-/// The run has ended; the one who takes pictures may stop.
+/// The run has ended; the capture may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody takes pictures any more")]
 pub(crate) struct Closed;
 
-/// A raw picture. When the last who has it is done, its memory goes back to where it came from.
+/// A raw picture. When its last holder drops it, its memory returns to the pool.
 #[derive(Debug)]
 pub(super) struct RawFrame {
     pub(super) picture: Picture,
@@ -90,8 +90,8 @@ impl EncoderQueue {
         lock(&self.0.state)
     }
 
-    /// Whether the camera's next picture is to be made and put here; to be asked once for each.
-    /// A picture that is not wanted needs no converting.
+    /// Whether the camera's next picture should be converted and put here; ask once for each. A
+    /// picture that is not wanted needs no converting.
     pub(crate) fn wants(&self) -> bool {
         let now = self.0.clock.boot();
         let mut state = self.lock();
@@ -126,7 +126,7 @@ impl EncoderQueue {
         Ok(())
     }
 
-    /// Takes a picture of another stream, if it is this one's turn.
+    /// Takes a picture of another stream, if it is due in this one.
     pub(super) fn share(&self, shot: Arc<RawFrame>) -> Result<(), Closed> {
         let wanted = self.lock().pace.take();
         if wanted { self.insert(shot) } else { Ok(()) }
@@ -174,7 +174,7 @@ impl EncoderQueue {
         self.lock().pace.divisor()
     }
 
-    /// Ends the run: nobody takes pictures out or may put them in any more.
+    /// Ends the run: pictures can no longer be put in or taken out.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.0.changed.notify_all();

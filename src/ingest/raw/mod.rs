@@ -1,8 +1,8 @@
 //! From raw pictures to a published stream: what all sources share that encode here.
 //!
-//! Owns: the way of a picture from the one who takes it to [`Stream::publish`], and what becomes of it
-//! when there is no time to encode it. Does not own: cameras; a source brings a function that takes
-//! pictures and puts them into a [`EncoderQueue`], on a thread of its own.
+//! Owns: the way of a picture from its capture to [`Stream::publish`], and what happens to it when
+//! there is no time to encode it. Does not own: cameras; a source brings a function that takes
+//! pictures and puts them into an [`EncoderQueue`], on a thread of its own.
 //!
 //! ```text
 //! source's thread:  feed.wants()?  make the picture  feed.put() ─┬─► encoder's thread ─► Stream
@@ -13,7 +13,8 @@
 //! 1. The thread that takes pictures is never made to wait: of two pictures that wait for the
 //!    encoder the older one is thrown away and counted as lost. The delay cannot grow.
 //! 2. Where that continues, the rate of pictures is lowered in steps, and raised again carefully
-//!    (see `pace`); the log, the API and the metrics say so. What is left out on purpose is no loss.
+//!    (see `pace`); the log, the API and the metrics say so. A picture skipped on purpose is not a
+//!    loss.
 //! 3. A sub-stream gets what its main stream takes, and may take less of it. It costs the main
 //!    stream nothing but processor time.
 //! 4. Nothing of a run is published after it ended, unless the encoder hangs for longer than
@@ -76,7 +77,7 @@ pub enum RawError<E> {
     /// A thread ended without a word.
     #[error("the thread that {0} pictures ended")]
     Ended(&'static str),
-    /// It was told to.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
 }
@@ -160,7 +161,7 @@ impl<E: Fault> EncodeThreads<E> {
         let Some(tell) = self.tell.clone() else { return Err(RawError::Stopped) };
         let work = move || {
             let ended = catch_unwind(AssertUnwindSafe(work));
-            // Nobody listens when it was told to end.
+            // When the run was asked to end, the receiver is gone.
             let _ = tell.blocking_send(ended.unwrap_or(RawError::Ended(does)));
         };
         let thread = thread::Builder::new().name(format!("{does}-{}", self.name));

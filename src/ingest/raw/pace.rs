@@ -27,7 +27,7 @@ const CALM_MAX: Duration = Duration::from_secs(320);
 /// A step up that lasted so long has not failed.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// The part of the work that takes time. They go on beside each other, so the longest counts.
+/// The stages that take time. They run in parallel, so the longest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EncodeStage {
     /// Making a raw picture of what the camera sends.
@@ -36,7 +36,7 @@ pub(super) enum EncodeStage {
     Encode,
 }
 
-/// The rate as it was and as it is now: one picture in so many.
+/// The rate before and after: one picture in so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) from: u32,
@@ -125,8 +125,8 @@ impl EncodePace {
         let from = self.divisor;
         let time = self.interval * from;
         let is_too_much = seen.work() > time;
-        // Pictures that the camera lost, or for which the thread was not woken in time, are no
-        // reason where the work leaves room: there would be as many at a lower rate.
+        // Pictures that the camera lost, or for which the thread was not woken in time, do not
+        // count where the work leaves room: there would be as many at a lower rate.
         let is_tight = seen.work().as_nanos() * 100 > time.as_nanos() * ROOM_PERCENT;
         let is_often = seen.missed.saturating_mul(MISSED_ONE_IN) > seen.taken.max(1);
         if seen.missed > 0 && (is_too_much || is_often && is_tight) {

@@ -19,7 +19,7 @@ pub struct RawTees(Arc<Mutex<BTreeMap<StreamName, Weak<RawTee>>>>);
 pub(crate) struct RawTee(Mutex<Option<EncoderQueue>>);
 
 impl RawTees {
-    /// The tee of the main stream `name`. It lasts as long as somebody has it.
+    /// The tee of the main stream `name`. It lives as long as it has a user.
     pub(crate) fn of(&self, name: &StreamName) -> Arc<RawTee> {
         let mut tees = lock(&self.0);
         tees.retain(|_, tee| tee.strong_count() > 0);

@@ -129,7 +129,8 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
     assert!(main[0].random_access() && early[0].random_access());
     assert_ne!(main[0].run, main[59].run, "the camera broke once");
     assert!(main.windows(2).all(|pair| pair[0].decode.ticks < pair[1].decode.ticks));
-    // What the main stream has not it lost, on a machine without time, and says so.
+    // A picture missing from the main stream was lost there, on a machine without time, and is
+    // reported.
     let has_or_lost = |unit: &Arc<AccessUnit>| {
         let next = main.iter().find(|next| next.decode.ticks >= unit.decode.ticks);
         let said = |next: &Arc<AccessUnit>| next.lost_before > 0 || next.random_access();

@@ -143,7 +143,8 @@ impl Aac {
             if at + length > bits || sizes.len() >= AAC_FRAMES_PER_PACKET_MAX {
                 break;
             }
-            // The first is the index of the frame, zero; then what lies between, §3.2.1.1.
+            // The first is the index of the frame, zero; then the distance between frames,
+            // §3.2.1.1.
             if number(at + self.size_bits, index_bits) != 0 && !sizes.is_empty() {
                 return None;
             }

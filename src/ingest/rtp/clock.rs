@@ -3,8 +3,8 @@
 //! Owns: where the run is anchored, how its tracks are aligned, what its sender reports say of
 //! the wall clock. Does not own: decoding times (see `decode_time`).
 //!
-//! The first unit of a run is where it arrived, or behind the end of the run before when
-//! that ran ahead. A further track is aligned by RTP-Info when that agrees with the arrival to
+//! The first unit of a run is placed where it arrived, or after the end of the run before when that
+//! ran ahead. A further track is aligned by RTP-Info when that agrees with the arrival to
 //! [`RTP_INFO_TRUST_NANOS`], else by arrival, unless sender reports of both tracks are there by
 //! then (RFC 3550 §6.4.1): those come first. Reports that come later let the further track slide to
 //! where they say, slowly, never with a leap.
@@ -19,7 +19,7 @@ use crate::media::{Captured, ClockSource};
 const RTP_INFO_TRUST_NANOS: i64 = 500_000_000;
 /// Sender reports that put two tracks further apart than this are not believed.
 const REPORT_TRUST_NANOS: i64 = 1_000_000_000;
-/// Tracks nearer than this are left alone: nobody sees or hears it.
+/// Tracks nearer than this are left alone: the difference is imperceptible.
 const ALIGNED_NANOS: i64 = 15_000_000;
 /// A track slides by at most one tick in so many.
 const SLIDE_ONE_IN: i64 = 128;
@@ -48,7 +48,7 @@ pub(crate) struct Now {
     pub(crate) wall: WallTime,
 }
 
-/// Where a unit stands.
+/// The times of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlacedUnit {
     /// Presentation time on the stream's timeline, in ticks of the track.
@@ -65,9 +65,9 @@ pub(crate) struct RunClock {
     /// Where the run before ended; this one stays behind it.
     floor: BootTime,
     tracks: Vec<TrackClock>,
-    /// Set when a sender's date was refused, until it is told.
+    /// Set when a sender's date was refused, until that is reported.
     wall_refused: bool,
-    /// It was told in this run.
+    /// It was reported in this run.
     wall_told: bool,
 }
 
@@ -222,7 +222,7 @@ impl TrackClock {
         self.offset = self.offset.map(|offset| offset.saturating_add(step));
     }
 
-    /// Where the date zero would stand on the timeline, in nanoseconds, as this track has it.
+    /// The date zero on the timeline, in nanoseconds, as this track has it.
     fn zero_of_wall(&self) -> Option<i64> {
         let report = self.report?;
         let at = MediaTime { ticks: self.offset?.saturating_add(report.ticks), rate: self.rate };

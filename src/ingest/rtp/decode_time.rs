@@ -1,9 +1,9 @@
 //! Gives decoding times to units that arrive with presentation times only.
 //!
-//! Owns: the reordering window of one track. RTP carries when a picture is shown, not when it
-//! is decoded (RFC 6184 §5.1); files and browsers want both. Nothing is held back for it: the
-//! decoding time of a unit is the presentation time that stands `depth` places before the
-//! largest seen, which is known when the unit arrives.
+//! Owns: the reordering window of one track. RTP carries when a picture is shown, not when it is
+//! decoded (RFC 6184 §5.1); files and browsers want both. Nothing is held back for it: the decoding
+//! time of a unit is the presentation time `depth` places before the largest seen, which is known
+//! when the unit arrives.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -24,7 +24,7 @@ pub(crate) struct UnitTimes {
 #[derive(Debug)]
 pub(crate) struct DecodeTimes {
     depth: usize,
-    /// Distance of two pictures, for the first `depth` units, which have nobody before them.
+    /// Distance of two pictures, for the first `depth` units, which have no predecessors.
     frame_ticks: i64,
     /// The newest presentation times, smallest on top; never more than `depth`, at most 16.
     waiting: BinaryHeap<Reverse<i64>>,
@@ -45,13 +45,13 @@ impl DecodeTimes {
         }
     }
 
-    /// Takes over what new parameter sets say; what was given out stays.
+    /// Adopts new parameter sets; the times already returned hold.
     pub(crate) fn reshape(&mut self, depth: usize, frame_ticks: i64) {
         self.depth = depth.min(DEPTH_MAX);
         self.frame_ticks = frame_ticks.max(1);
     }
 
-    /// The times of the next unit, which is to be shown at `present`.
+    /// The times of the next unit, whose presentation time is `present`.
     ///
     /// A picture that comes later than `depth` allows shows that the parameter sets said too
     /// little: it is shown a few ticks late and the window grows by one place.
@@ -67,7 +67,7 @@ impl DecodeTimes {
         UnitTimes { decode, present: present.max(decode) }
     }
 
-    /// Where the unit just pushed would be decoded, were nobody before it.
+    /// The decoding time of the unit just pushed, ignoring those before it.
     fn wished(&mut self) -> i64 {
         let mut passed = None;
         while self.waiting.len() > self.depth {
@@ -82,7 +82,7 @@ impl DecodeTimes {
         smallest.saturating_sub(places.saturating_mul(self.frame_ticks))
     }
 
-    /// Forgets the window after a leap of the camera's clock; times go on growing.
+    /// Forgets the window after a leap of the camera's clock; times keep growing.
     pub(crate) fn leap(&mut self) {
         self.waiting.clear();
         self.highest = None;

@@ -109,8 +109,8 @@ impl Depacketizer {
     }
 
     /// Takes the next packet, whose time is `ticks`, behind `lost` missing ones, and hands each
-    /// frame that is whole now to `out`. What is broken is dropped and counted as lost before
-    /// the next frame. `knows_params`: whether parameters need to be told only when they change.
+    /// frame that is whole now to `out`. What is broken is dropped and counted as lost before the
+    /// next frame. `knows_params`: whether parameters need to be reported only when they change.
     pub(crate) fn push(
         &mut self,
         packet: &RtpPacket,
@@ -199,8 +199,8 @@ fn opus(medium: &MediaDescription) -> CodecParams {
     CodecParams::opus(if stereo { 2 } else { 1 })
 }
 
-/// Our own depacketizer and what the description says of the parameters. Pictures may come to say
-/// them later, in-band.
+/// Our own depacketizer and the parameters in the description. Pictures may bring others later,
+/// in-band.
 fn h26x(standard: Standard, medium: &MediaDescription) -> (CodecDepacketizer, Option<CodecParams>) {
     let codec = H26x::new(standard, medium.fmtp.as_deref());
     let params = codec.params().and_then(Result::ok);

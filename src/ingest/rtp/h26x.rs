@@ -5,8 +5,7 @@
 //!
 //! A unit ends with the marker bit or with another time stamp (RFC 6184 §5.1), until a sender is
 //! caught that marks every slice: from then on it ends where the next picture begins, one packet
-//! later. What lies behind a gap in the sequence numbers is taken again from the next packet that
-//! begins a picture.
+//! later. After a gap in the sequence numbers it resumes at the next packet that begins a picture.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
@@ -40,7 +39,7 @@ pub(super) struct H26x {
     /// Each NAL unit of an aggregate or fragment is numbered (RFC 7798 §4.4, `DONL`).
     numbered: bool,
     sets: ParameterSets,
-    /// The sets changed, and no frame has told it yet.
+    /// The sets changed, and no frame has carried the change yet.
     changed: bool,
     unit: BytesMut,
     /// Time stamp of the first packet of `unit`.
@@ -104,7 +103,7 @@ impl H26x {
             let wanted = self.changed || !knows_params;
             let params = if wanted { self.sets.params().transpose() } else { Ok(None) };
             let Ok(params) = params else {
-                // Pictures whose parameters cannot be used help nobody.
+                // Pictures whose parameters cannot be used are useless.
                 sound = false;
                 continue;
             };
@@ -301,7 +300,7 @@ impl H26x {
         true
     }
 
-    /// Hands out the unit in the making. Sets alone are no unit: they belong to the next picture.
+    /// Returns the unit in the making. Sets alone are not a unit: they belong to the next picture.
     fn end(&mut self, whole: &mut Vec<Whole>) {
         if self.has_slice {
             self.intact = true;

@@ -29,7 +29,7 @@ use crate::wire::rtsp::{MediaDescription, Medium, SessionDescription};
 /// Seconds by which another sender's first packet is put behind the last of the one before, so
 /// that the clock sees the leap that it is.
 const FRESH_SECS: i64 = 3_600;
-/// A new sender whose stamps are no further than this from the last ones goes on with them.
+/// A new sender whose stamps are no further than this from the last ones continues them.
 const SAME_CLOCK_SECS: i64 = 10;
 
 /// Further ahead than anything is held back.
@@ -58,7 +58,7 @@ pub(crate) struct RunInput {
     run: RunBuilder,
     tracks: Vec<TrackInput>,
     gate: FloodGate,
-    /// When it began, then when the picture last went on.
+    /// When it began, then when the picture last advanced.
     progress: BootTime,
     /// Time between the last pictures, the longest of late.
     interval: Duration,
@@ -88,7 +88,7 @@ pub(crate) enum Overdue {
 /// The first video and the first audio track of `media`, places in `description`, that we carry,
 /// video first; or the names of what is offered instead.
 ///
-/// Pictures of JPEG are carried `with_jpeg`, and where there is no other video: then without sound.
+/// JPEG pictures are carried `with_jpeg`, and where there is no other video: then without sound.
 pub(crate) fn choose(
     description: &SessionDescription,
     media: impl IntoIterator<Item = usize>,

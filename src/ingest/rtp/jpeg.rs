@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 8;
 const RESTART_TYPES: std::ops::RangeInclusive<u8> = 64..=127;
 /// Values of Q from here on come with tables of their own, §3.1.8.
 const OWN_TABLES_FROM: u8 = 128;
-/// Of this one they may change with each picture, and stand in each.
+/// The tables of this one may change with each picture, and are sent in each.
 const TABLES_IN_EACH: u8 = 255;
 
 /// The pictures of one track.
@@ -26,7 +26,7 @@ pub(super) struct JpegPictures {
     made: Option<(BytesMut, i64)>,
     /// Where its headers end: fragments count from there.
     scan: usize,
-    /// Tables that were told, by Q.
+    /// Tables received earlier, by Q.
     tables: BTreeMap<u8, Bytes>,
     /// The size that the description tells, for pictures too large for the header's 8 bits.
     dimensions: Option<(u16, u16)>,
@@ -101,7 +101,7 @@ impl JpegPictures {
             }
             return Pushed::Picture(made.freeze());
         }
-        // One that never got its last packet is broken; this one goes on.
+        // One that never got its last packet is broken; this one continues.
         if was_whole { Pushed::More } else { Pushed::Broken }
     }
 
@@ -210,7 +210,7 @@ fn usual(quality: u8) -> Bytes {
     table(&LUMA).chain(table(&CHROMA)).map(scaled).collect()
 }
 
-/// Where the numbers of a table stand that are told one after the other.
+/// Positions of a table's numbers, which are sent in zigzag order.
 #[rustfmt::skip]
 const ZIGZAG: [u8; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
@@ -249,7 +249,7 @@ mod tests {
         jpeg
     }
 
-    /// What stands in the segments with this marker.
+    /// The payload of the segments with this marker.
     fn segments(jpeg: &[u8], wanted: u8) -> Vec<Vec<u8>> {
         let (mut at, mut found) = (2, Vec::new());
         while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
@@ -272,7 +272,7 @@ mod tests {
         assert!(jpeg.ends_with(b"abcde\xff\xd9"));
         let tables = segments(jpeg, 0xdb);
         assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [65, 65]);
-        // Quality 50 is the tables as they are, told by the zigzag.
+        // Quality 50 is the unscaled tables, in zigzag order.
         assert_eq!((tables[0][0], &tables[0][1..6]), (0, &[16, 11, 12, 14, 12][..]));
         assert_eq!((tables[1][0], &tables[1][1..6]), (1, &[17, 18, 18, 24, 21][..]));
         assert_eq!(segments(jpeg, 0xc0)[0][7], 0x22);
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(segments(picture(&first), 0xdb)[1], [&[1][..], &[9; 64]].concat());
         let unknown = pictures.push(&payload(0, 0, 201, &[0; 4], b"x"), 3, true, false);
         assert_eq!(unknown, Pushed::Broken);
-        // Those of 255 stand in each picture.
+        // Tables of quality 255 are in each picture.
         let _ = pictures.push(&payload(0, 0, 255, &told, b"x"), 4, true, false);
         let bare = pictures.push(&payload(0, 0, 255, &[0; 4], b"x"), 5, true, false);
         assert_eq!(bare, Pushed::Broken);

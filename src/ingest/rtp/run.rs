@@ -19,7 +19,7 @@ use crate::ingest::run::CaptureStamp;
 use crate::media::{AccessUnit, Codec, CodecParams, Entry, Kind, Leading, RunId, TrackId, Tracks};
 use crate::stream::{Stream, StreamState};
 
-/// Where a stream's timeline ends; the next run stands behind it. Outlives runs.
+/// The end of a stream's timeline; the next run begins after it. Outlives runs.
 #[derive(Debug, Default)]
 pub(crate) struct TimelineEnd(Mutex<BootTime>);
 
@@ -29,7 +29,7 @@ impl TimelineEnd {
     }
 }
 
-/// Whether the picture (or the sound, where there is no picture) went on.
+/// Whether the picture (or the sound, if there is no picture) advanced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameProgress {
     Frame,
@@ -57,7 +57,7 @@ pub(crate) struct RunBuilder {
     /// An entry point was published, or a unit of a stream without video.
     begun: bool,
     entries: EntryPolicy,
-    /// JPEG pictures that are to be encoded.
+    /// JPEG pictures waiting to be encoded.
     pictures: Vec<(Bytes, CaptureStamp)>,
 }
 
@@ -148,7 +148,7 @@ impl RunBuilder {
         if index == 0 { FrameProgress::Frame } else { FrameProgress::Other }
     }
 
-    /// Puts a JPEG picture at its place; who has the run fetches it.
+    /// Queues a JPEG picture with its time; the owner of the run fetches it.
     fn picture(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
         let placed = self.place_on_clock(index, frame.stamp, now);
         let lane = &mut self.lanes[index];
@@ -217,7 +217,7 @@ impl RunBuilder {
             params,
             data: frame.data,
         });
-        // One tick later, because nanoseconds round down and the next run must stand behind.
+        // One tick later, because nanoseconds round down and the next run must begin after it.
         let end = MediaTime { ticks: times.decode.saturating_add(1), rate };
         let end = BootTime::from_nanos(end.as_nanos().max(0).unsigned_abs());
         let mut last = self.end.lock();

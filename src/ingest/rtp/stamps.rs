@@ -1,4 +1,4 @@
-//! RTP time stamps that stand still, or run backwards.
+//! RTP time stamps that stop, or run backwards.
 //!
 //! Owns: what takes their place. A unit whose stamp is that of the unit before (some cameras send
 //! zero for ever) is placed by its arrival; when the stamps move on, the time that was put in is
@@ -31,7 +31,7 @@ impl Stamps {
         Self { rate, last: None, shift: 0, furthest: i64::MIN, back: 0 }
     }
 
-    /// Where a unit sent with `ticks` stands that arrived at `now`.
+    /// The time of a unit sent with `ticks` that arrived at `now`.
     pub(super) fn place(&mut self, ticks: i64, now: BootTime) -> i64 {
         if let Some((last, at)) = self.last {
             let step = ticks.saturating_sub(last);

@@ -58,7 +58,7 @@ pub(super) struct Units {
 
 #[derive(Clone, Copy, Debug)]
 struct PendingUnit {
-    /// Its time as it was sent, and as it was placed.
+    /// Its time as sent, and as placed.
     sent: i64,
     ticks: i64,
     pictures: u32,
@@ -67,7 +67,7 @@ struct PendingUnit {
 /// What a packet begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begin {
-    /// Parameter sets, a delimiter, supplemental information: it stands before a picture.
+    /// Parameter sets, a delimiter, supplemental information: NAL units that precede a picture.
     Head,
     /// The first slice of a picture.
     Picture,

@@ -1,8 +1,8 @@
 //! One connection to a camera: sockets under the RTSP session, packets into the run.
 //!
-//! Owns: the TCP connection, the datagram sockets and their deadlines. What is said is decided by
-//! [`wire::rtsp::client`](crate::wire::rtsp::client); what becomes of packets by
-//! [`ingest::rtp`](crate::ingest::rtp).
+//! Owns: the TCP connection, the datagram sockets and their deadlines.
+//! [`wire::rtsp::client`](crate::wire::rtsp::client) decides what to send;
+//! [`ingest::rtp`](crate::ingest::rtp) handles the packets.
 //!
 //! Memory: the session holds one message, each track its reordering buffer and one access unit,
 //! all of them bounded in `base::limits`; one datagram or read is held beside them.
@@ -344,7 +344,7 @@ impl<'a> PullConnection<'a> {
         self.receive(now, came.medium, came.kind, &came.packet)
     }
 
-    /// Writes what is to be said; a camera that takes nothing is gone.
+    /// Writes the pending output; a camera that takes nothing is gone.
     async fn flush(&mut self) -> Result<(), PullError> {
         if self.out.is_empty() {
             return Ok(());
@@ -362,7 +362,7 @@ impl<'a> PullConnection<'a> {
     }
 }
 
-/// The connection itself, or TLS over it where the address says so.
+/// The connection itself, or TLS over it if the address asks for it.
 async fn secured(
     socket: TcpStream,
     config: &PullConfig,

@@ -2,9 +2,9 @@
 //!
 //! Owns: what the ending of a session means for a person.
 //!
-//! No text here holds anything that changes from try to try (ports, times, offsets): equal
-//! faults must read equal, so that they are told once and counted. Nor a URL's path or query,
-//! where some cameras want the password.
+//! No text here holds anything that changes from try to try (ports, times, offsets): equal faults
+//! must read equal, so that they are reported once and counted. Nor a URL's path or query, where
+//! some cameras expect the password.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ pub enum PullError {
     /// Any other status.
     #[error("The camera refuses {step} with status {status}. Restart it, or check its own log.")]
     Status {
-        /// What was asked.
+        /// The request.
         step: PullStep,
         /// What it said.
         status: u16,
@@ -129,7 +129,7 @@ pub enum PullError {
         "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
     )]
     Certificate {
-        /// SHA-256 of the one that it shows.
+        /// SHA-256 of the certificate that it shows.
         shown: String,
         /// Which stream.
         stream: String,
@@ -157,12 +157,12 @@ pub enum PullError {
     Silent {
         /// Host and port.
         address: String,
-        /// What was asked.
+        /// The request.
         step: PullStep,
         /// How long we waited.
         waited: Duration,
     },
-    /// What answers is no camera, or a broken one.
+    /// The peer is not a camera, or a broken one.
     #[error(
         "What answers at {address} does not speak RTSP: {what}. Check `url` of stream '{stream}'."
     )]
@@ -217,7 +217,7 @@ pub enum PullError {
     /// Its JPEG pictures cannot be encoded.
     #[error(transparent)]
     Jpeg(#[from] RawError<JpegError>),
-    /// We were told to stop; nobody is told.
+    /// We were asked to stop; not reported.
     #[error("stopped")]
     Stopped,
 }

@@ -1,8 +1,7 @@
 //! Pulls an IP camera over RTSP: H.264, H.265, JPEG, AAC, G.711 and Opus, by TCP, UDP or multicast.
 //!
 //! Owns: one connection's sockets and deadlines. Does not own: when the next one begins (see
-//! `supervise`), what is said (see `wire::rtsp::client`), what becomes of packets (see
-//! `ingest::rtp`).
+//! `supervise`), the protocol (see `wire::rtsp::client`), the packets (see `ingest::rtp`).
 //!
 //! ```text
 //! connection   sockets ◄─► wire::rtsp::client (OPTIONS … PLAY, keepalives, TEARDOWN)
@@ -14,8 +13,8 @@
 //! 2. Media time grows over all runs of a stream, whatever the camera's clock does.
 //! 3. A run begins with a key frame; what comes before it is not published.
 //! 4. A frame that is too large or not whole is dropped and counted; it does not end the run.
-//! 5. The password is said to the camera only; a URL's path and query are never told, because
-//!    some cameras want the password there. No text of a library is shown.
+//! 5. The password is sent to the camera only; a URL's path and query are never shown, because some
+//!    cameras expect the password there. No text of a library is shown.
 //! 6. What a connection holds is bounded by limits with names: one message, and for each track
 //!    the packets that wait for their turn and one access unit.
 //! 7. Datagrams are heard from the camera's own address and sent there, nowhere else.

@@ -1,4 +1,4 @@
-//! Why nobody may publish, and why a publisher ended, in words for people.
+//! Why publishing is refused, and why a publisher ended, in words for people.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::base::fault::{Class, Fault};
 /// Why a publisher is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefused {
-    /// Somebody publishes already.
+    /// Another client publishes already.
     #[error("another publisher is using this stream")]
     Taken,
     /// The stream begins or ends this very moment.
     #[error("the stream is not ready")]
     Closed,
-    /// Nothing of what is offered can be carried.
+    /// None of the announced media can be carried.
     #[error(
         "this offers {offers}; supported are H.264, H.265, AAC (mpeg4-generic), G.711 and Opus"
     )]
@@ -63,7 +63,7 @@ pub enum PushError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
-    /// We were told to stop; nobody is told.
+    /// We were asked to stop; not reported.
     #[error("stopped")]
     Stopped,
 }

@@ -1,7 +1,8 @@
 //! Takes a stream that an encoder pushes over RTSP: H.264, H.265, AAC, G.711 and Opus.
 //!
-//! Owns: who may publish ([`PublishPoint`]), and what becomes of a publisher's packets ([`PushPublisher`]).
-//! Does not own: the connection; the one who has it asks for the publish point and hands packets over.
+//! Owns: who may publish ([`PublishPoint`]), and what happens to a publisher's packets
+//! ([`PushPublisher`]). Does not own: the connection; its owner acquires the publish point and
+//! hands packets over.
 //!
 //! ```text
 //! PublishPoint ── acquire ─► Publisher   packet ─► wire::rtp (order, reports) ─► ingest::rtp (frames, times)
@@ -61,7 +62,7 @@ impl PartialEq for PushConfig {
 
 impl Eq for PushConfig {}
 
-/// One life: keeps the publish point of `stream` open until it is told to stop.
+/// One life: keeps the publish point of `stream` open until it is asked to stop.
 pub async fn run(
     config: &PushConfig,
     stream: Arc<Stream>,

@@ -1,6 +1,6 @@
 //! The one place from which a stream is published.
 //!
-//! Owns: who has it. A publisher that was replaced finds out at its next packet, or by waiting
+//! Owns: who holds it. A publisher that was replaced finds out at its next packet, or by waiting
 //! for [`PushPublisher::displaced`].
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -103,7 +103,8 @@ impl PublishPoint {
         if free { Ok(()) } else { Err(PublishRefused::Taken) }
     }
 
-    /// Does `work` if publisher `number` still has the publish point; meanwhile nobody else gets it.
+    /// Does `work` if publisher `number` still holds the publish point; no one else gets it
+    /// meanwhile.
     pub(super) fn hold<T>(
         &self,
         number: u64,

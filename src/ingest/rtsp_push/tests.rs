@@ -62,7 +62,8 @@ impl Bench {
         packet(96, self.sequence, time, 7, marker, payload)
     }
 
-    /// Hands a packet over and takes what comes out: who reads late begins at the newest key frame.
+    /// Hands a packet over and returns what comes out: a late reader begins at the newest key
+    /// frame.
     fn give(&mut self, track: TrackId, packet: TrackPacket) {
         self.publisher.receive(track, packet).unwrap();
         self.read();

@@ -1,6 +1,6 @@
 //! One camera: opened, its format agreed and verified, its controls set, its buffers made.
 //!
-//! Owns: what is asked of the driver before the first picture. Each opening asks anew: after a
+//! Owns: the requests to the driver before the first picture. Each opening makes them anew: after a
 //! return the camera may be another one.
 
 use std::io;
@@ -149,7 +149,7 @@ impl<D: Driver> OpenCamera<D> {
         Err(CameraError::Disagrees { wanted, got: format.to_string() })
     }
 
-    /// Sets the configured controls. One that is refused is told; the camera continues without.
+    /// Sets the configured controls. A refused one is logged; the camera continues without.
     fn control(&self, config: &V4l2Config, stream: &str) {
         for (key, value) in &config.controls {
             if let Err(error) = setting::set(&*self.driver, key, value) {

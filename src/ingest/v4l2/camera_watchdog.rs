@@ -56,7 +56,7 @@ impl CameraWatchdog {
         *self.node() = Some(node.to_owned());
     }
 
-    /// There is no camera that could be brought back.
+    /// There is no camera to recover.
     pub(super) fn is_nowhere(&self) {
         *self.node() = None;
     }
@@ -106,7 +106,7 @@ impl CameraWatchdog {
         loop {
             tokio::time::sleep(PAUSE).await;
             let watchdog = Arc::clone(&self);
-            // sysfs may block. The one who panicked there begins anew.
+            // sysfs may block. A thread that panicked there starts afresh.
             let told = tokio::task::spawn_blocking(move || watchdog.tell(known)).await;
             known = told.ok().flatten();
         }

@@ -25,7 +25,7 @@ const WAIT: Duration = Duration::from_millis(250);
 pub(super) enum FrameFate {
     /// It was taken.
     Taken,
-    /// It was left out on purpose; what was lost before it is told with the next one.
+    /// It was skipped on purpose; earlier losses are reported with the next one.
     LeftOut,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Capture<D: Driver> {
 }
 
 impl<D: Driver> Capture<D> {
-    /// That pictures come, and that the driver answers, is told to `watchdog`.
+    /// Reports to `watchdog` that pictures come, and that the driver answers.
     pub(super) fn new(
         camera: OpenCamera<D>,
         clock: SharedClock,

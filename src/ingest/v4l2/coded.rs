@@ -35,7 +35,7 @@ pub(super) async fn run(
         let CameraInUse { camera, seat, watchdog } = held;
         let Err(error) = film(Capture::new(camera, clock, Some(watchdog)), &to_bus);
         drop(seat);
-        // Nobody listens when it was told to stop.
+        // When the run was asked to stop, the receiver is gone.
         let _ = to_bus.blocking_send(Err(error));
     });
     taking.map_err(CameraError::Thread)?;
@@ -53,7 +53,7 @@ pub(super) async fn run(
     }
 }
 
-/// Takes pictures until nobody wants them any more.
+/// Takes pictures until the receiver is gone.
 fn film<D: Driver>(
     mut capture: Capture<D>,
     to_bus: &mpsc::Sender<Result<Coded, CameraError>>,
@@ -142,7 +142,7 @@ mod tests {
         let stream = Stream::new(name, "v4l2", SystemClock.wall());
         let mut reader = stream.bus().subscribe(Allowance::Window);
         let mut run = CaptureRun::new(Arc::clone(&stream));
-        // What the camera skipped, and what was no picture, is told with the next.
+        // Pictures that the camera skipped, and invalid ones, are reported with the next.
         for (n, lost) in [(0, 0), (1, 2), (2, 0), (0, 1)] {
             let (encoded, taken) = coded.recv().await.unwrap().unwrap();
             run.publish(Some(encoded), taken).unwrap();

@@ -1,6 +1,6 @@
 //! Why a camera of this machine gives no pictures, in words that tell a person what to do.
 //!
-//! Owns: the reading of errnos. Equal faults read equal, so that they are told once and counted.
+//! Owns: the reading of errnos. Equal faults read equal, so that they are logged once and counted.
 
 use std::io;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub enum CameraError {
         "The camera does not give {wanted}, only {offers}. Set `format` to one of these or to \"auto\"."
     )]
     NoFormat {
-        /// What was wanted.
+        /// The value requested.
         wanted: &'static str,
         /// What it offers.
         offers: String,
@@ -64,7 +64,7 @@ pub enum CameraError {
         "The camera gives {got} where {wanted} was asked for. Set `width` and `height` to what it offers: GET /api/v1/devices lists it."
     )]
     Disagrees {
-        /// What was asked for.
+        /// The call that failed.
         wanted: String,
         /// What it gives.
         got: String,

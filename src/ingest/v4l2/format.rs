@@ -65,7 +65,7 @@ impl FormatChoice {
         !matches!(self, Self::Auto | Self::H264)
     }
 
-    /// The codes it stands for, the best first.
+    /// The codes it covers, the best first.
     pub(super) fn codes(self) -> &'static [FourCc] {
         match self {
             // What costs least first; JPEG last, because it has to be read.
@@ -150,7 +150,7 @@ impl Converter {
         }
     }
 
-    /// Makes a picture of what is in a buffer, in the colours that the driver told.
+    /// Converts the content of a buffer to a picture, in the colours that the driver reported.
     pub(super) fn convert(
         &mut self,
         planes: &[&[u8]],

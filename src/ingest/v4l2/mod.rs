@@ -22,7 +22,7 @@
 //! 4. The format is asked for and verified at each opening. What a camera sends otherwise (a short
 //!    JPEG, another size, an error flag) is counted as lost and does not end the run, unless there
 //!    is nothing else for [`CAMERA_SILENCE_MAX`](crate::base::limits::CAMERA_SILENCE_MAX).
-//! 5. A camera that stands still for that long has its queue rebuilt once before the run ends.
+//! 5. A camera that stalls for that long has its queue rebuilt once before the run ends.
 
 mod camera;
 mod camera_watchdog;
@@ -71,7 +71,7 @@ pub enum CameraChoice {
     Node(PathBuf),
 }
 
-/// What is asked of the camera.
+/// The settings requested of the camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureWish {
     /// How pictures are coded.
@@ -109,12 +109,12 @@ impl CaptureWish {
     }
 }
 
-/// Which camera, and what is asked of it.
+/// Which camera, and its settings.
 #[derive(Clone, Debug)]
 pub struct V4l2Config {
     /// Which camera.
     pub device: CameraChoice,
-    /// What is asked of it.
+    /// Its settings.
     pub wish: CaptureWish,
     /// Controls that are set at each opening, by key, in this order.
     pub controls: Vec<(String, Value)>,
@@ -196,7 +196,7 @@ fn listed<'a>(nodes: impl IntoIterator<Item = &'a VideoNode>) -> String {
     if paths.is_empty() { "none".to_owned() } else { paths.join(", ") }
 }
 
-/// A camera, the right to touch it, and who is told whether it gives pictures.
+/// A camera, the right to touch it, and the watchdog that learns whether it gives pictures.
 struct CameraInUse {
     camera: OpenCamera<VideoDevice>,
     seat: OwnedSemaphorePermit,
@@ -228,7 +228,7 @@ pub(super) async fn run(
         Some(ended) => ended,
         None => Err(RawError::Source(CameraError::Stuck)),
     };
-    // The one who opens the camera next, here or elsewhere, finds it free.
+    // The next user of the camera, here or elsewhere, finds it free.
     let _ = timeout(CAMERA_RELEASE_TIME_MAX, seat.acquire()).await;
     ended
 }
@@ -258,7 +258,7 @@ async fn opened(
     await_node(config, stream, context).await;
     let seat = Arc::clone(&config.memory.seat).acquire_owned();
     let seat = timeout(CAMERA_RELEASE_TIME_MAX, seat).await.map_err(|_| CameraError::Stuck)?;
-    // Nobody closes the semaphore.
+    // The semaphore is never closed.
     let seat = seat.map_err(|_| CameraError::Stopped)?;
     let (tell, told) = oneshot::channel();
     let (config, watchdog, name) =
@@ -267,7 +267,7 @@ async fn opened(
     let opening = opening.spawn(move || {
         let held =
             open(&config, &watchdog, &name).map(|camera| CameraInUse { camera, seat, watchdog });
-        // Nobody listens any more when it took too long: the camera is closed again.
+        // The receiver is gone if it took too long: the camera is closed again.
         let _ = tell.send(held);
     });
     opening.map_err(CameraError::Thread)?;
@@ -286,7 +286,7 @@ fn open(
     let path = config.node()?;
     watchdog.is_behind(&path);
     camera::open(&path, config, stream).inspect_err(|error| {
-        // It would come back as it is.
+        // It would come back unchanged.
         if matches!(error, CameraError::Busy) || error.class() == Class::Config {
             watchdog.is_nowhere();
         }
@@ -308,7 +308,7 @@ async fn await_node(config: &V4l2Config, stream: &Stream, context: &TaskContext)
     info!(stream = %stream.name(), "camera is there");
 }
 
-/// Takes raw pictures until nobody wants them any more.
+/// Takes raw pictures until the queue closes.
 fn film(
     held: CameraInUse,
     feed: &EncoderQueue,

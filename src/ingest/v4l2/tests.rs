@@ -121,7 +121,7 @@ fn what_is_lost_is_counted_until_a_picture_is_taken() {
     ]);
     assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 0);
     assert_eq!(shown(&mut capture, FrameFate::LeftOut).unwrap().lost_before, 2);
-    // Two dropped, one damaged, one dropped; the one that was left out is no loss.
+    // Two dropped, one damaged, one dropped; the skipped one is not a loss.
     assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 4);
     assert_eq!(shown(&mut capture, FrameFate::Taken).unwrap().lost_before, 0);
 }
@@ -243,7 +243,7 @@ fn a_picture_says_the_colours_that_the_driver_told() {
     let fake = camera(&[(FourCc::NV12, 4, 2, 30)]);
     let told = |space| {
         fake.state().colours = v4l2::PixelColours { space, ..v4l2::PixelColours::default() };
-        // Sides so small are no camera's; only the format is of interest.
+        // Sides so small belong to no camera; only the format matters here.
         let format = v4l2::Driver::set_format(
             &fake,
             v4l2::BufferType::Capture,

@@ -1,7 +1,7 @@
-//! The task that feeds the list from the stream itself: where no recording can, and where parts
-//! are told, which are there before the disk has them.
+//! The task that feeds the list from the stream itself: where no recording can, and where parts are
+//! published, which exist before they are on the disk.
 //!
-//! Owns: the segmenter while somebody watches. What it listed leaves with it.
+//! Owns: the segmenter while there are viewers. The segments it listed leave with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// One life of the task.
 pub(super) struct MemoryCutter {
     segmenter: Segmenter,
-    /// The format told last, so that a left-out track is told once.
+    /// The format logged last, so that a left-out track is logged once.
     format: Option<Arc<WebFormat>>,
     /// When the newest unit was taken, and how long after the one before.
     newest: BootTime,
@@ -68,7 +68,7 @@ impl MemoryCutter {
         }
     }
 
-    /// Cuts until told to stop, or until nobody has asked for [`HLS_LINGER_TIME`].
+    /// Cuts until asked to stop, or until idle for [`HLS_LINGER_TIME`].
     pub(super) async fn run(mut self) {
         // What the ring has of the stream is listed before or behind, with the track.
         let is_recorded = self.shared.list().recorded.is_some();
@@ -114,7 +114,7 @@ impl MemoryCutter {
         }
         self.from_nanos = None;
         let mut list = self.shared.list();
-        // Told to stop means that the ring feeds the list again.
+        // Asked to stop means that the ring feeds the list again.
         if self.stop.is_cancelled() {
             return;
         }
@@ -146,7 +146,7 @@ impl MemoryCutter {
         self.list(cut);
     }
 
-    /// What is due once a second; returns whether nobody asks any more.
+    /// The work due once a second; returns whether there are no more requests.
     fn is_idle(&mut self) -> bool {
         let now = self.clock.boot();
         // Where pictures come seldom, more is waited for.
@@ -184,7 +184,7 @@ impl MemoryCutter {
         let now = self.clock.boot();
         let open = self.segmenter.open();
         let mut list = self.shared.list();
-        // Told to stop means that the ring feeds the list again.
+        // Asked to stop means that the ring feeds the list again.
         if self.stop.is_cancelled() {
             return;
         }

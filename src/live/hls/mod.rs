@@ -1,12 +1,13 @@
 //! The HLS output of one stream.
 //!
-//! Owns: the live list and the answers to players. Nothing runs while nobody watches. The
-//! segments of a recorded stream are byte ranges of the ring: the list is brought up to date
-//! when somebody asks for it (`ring_feed`), and their bytes are read by `playback`. Only where nothing is recorded, or the disk fails, a task cuts segments that are
-//! held in memory (`memory`), from the first request until nobody has asked for a while. Both
-//! feed the same list, and a player passes from one to the other by a discontinuity only where
-//! something is missing in between. With low latency the task cuts as well, because parts are there
-//! before the disk has them; the list then begins with what the disk has.
+//! Owns: the live list and the answers to players. Nothing runs without viewers. The segments of a
+//! recorded stream are byte ranges of the ring: the list is brought up to date on request
+//! (`ring_feed`), and their bytes are read by `playback`. Only where nothing is recorded, or the
+//! disk fails, a task cuts segments that are held in memory (`memory`), from the first request
+//! until there were none for a while. Both feed the same list, and a player passes from one to the
+//! other by a discontinuity only where something is missing in between. With low latency the task
+//! cuts as well, because parts are there before the disk has them; the list then begins with what
+//! the disk has.
 
 mod error;
 mod memory;
@@ -56,7 +57,7 @@ pub struct Hls {
     stream: Arc<Stream>,
     clock: SharedClock,
     supervisor: Supervisor,
-    /// As which variant it was told last.
+    /// The variant it was last listed as.
     told: Mutex<Option<Variant>>,
     shared: Arc<HlsShared>,
 }
@@ -138,7 +139,7 @@ impl Hls {
         self.shared.readers().count(self.clock.boot(), target * STALE_TARGETS)
     }
 
-    /// Says whether parts are told (low latency). The list continues, so that players do.
+    /// Sets whether parts are published (low latency). The list continues, so that players do.
     pub fn set_low_latency(&self, wanted: bool) {
         let mut list = self.shared.list();
         if (list.playlist.parts() != Parts::Off) != wanted {
@@ -238,7 +239,7 @@ impl Hls {
         }
     }
 
-    /// What a playlist of key frames is offered with: the newest one's size tells its bit rate.
+    /// The attributes of a playlist of key frames: the newest one's size gives its bit rate.
     fn key_frames(&self, format: &WebFormat) -> Option<KeyFrames> {
         format.picture()?;
         let key = self.stream.bus().newest_start()?;

@@ -1,4 +1,4 @@
-//! Who reads: HLS has no sessions, so an address that asked lately counts as a reader.
+//! The readers: HLS has no sessions, so an address that sent a request lately counts as one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Feeds the list from the ring.
 //!
-//! Owns: how far the ring was listed, where the media break, and the numbers. Runs only when
-//! somebody asks, and reads nothing from the disk.
+//! Owns: how far the ring was listed, where the media break, and the numbers. Runs only on request,
+//! and reads nothing from the disk.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::wire::web::Shown;
 /// The open segment ends when nothing came for so long, so that what was seen last can be seen.
 /// Longer than a fragment with its commit may take.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// Numbers that a lap gets: more than it can have segments, so that a list that begins anew,
-/// in this life of the daemon or a later one, continues above all numbers told before.
+/// Numbers reserved for a lap: more than it can have segments, so that a list that restarts, in
+/// this life of the daemon or a later one, continues above all earlier numbers.
 const NUMBERS_PER_LAP: u64 = 1 << 16;
 
 /// The recorded side of the list.
@@ -46,7 +46,7 @@ impl RingFeed {
         !self.footage.is_failing()
     }
 
-    /// Goes on where segments in memory end, which were listed while the disk failed.
+    /// Continues where segments in memory end, which were listed while the disk failed.
     pub(super) fn take_over(&mut self, playlist: &Playlist) {
         let Some(newest) = playlist.newest() else { return };
         self.from_nanos = newest.cut.until_nanos();
@@ -118,8 +118,8 @@ impl RingFeed {
         playlist.settle(now);
     }
 
-    /// Whether nothing that was recorded lies between the fragment taken last and `first`, as
-    /// far as can be said; what else is between them is a gap.
+    /// Whether no recorded footage separates the fragment taken last from `first`, as far as known;
+    /// anything else between them is a gap.
     fn is_behind_last(&self, first: &DurableFragment) -> bool {
         self.last.as_ref().is_some_and(|(last, _)| {
             let (lap, sequence) = last.position();
@@ -127,7 +127,8 @@ impl RingFeed {
         })
     }
 
-    /// Goes on behind segments in memory, without a discontinuity if nothing lies in between.
+    /// Continues after segments in memory, without a discontinuity if nothing is missing in
+    /// between.
     fn follow(&mut self, playlist: &Playlist, first: &DurableFragment) {
         let seam = JoinPoint {
             at_nanos: first.entry.decode_nanos,
@@ -140,7 +141,7 @@ impl RingFeed {
         }
     }
 
-    /// Nobody asked for so long that what came meanwhile is not in mind any more.
+    /// The list was idle for so long that the footage since has left memory.
     fn leap(&mut self, playlist: &mut Playlist, first: &DurableFragment) {
         let (lap, sequence) = first.position();
         playlist.leap(lap.saturating_mul(NUMBERS_PER_LAP).saturating_add(sequence), lap);
@@ -178,7 +179,7 @@ pub(super) struct JoinPoint {
     pub(super) at_nanos: i64,
     /// When that was captured.
     pub(super) wall: WallTime,
-    /// What it needs, as it is shown.
+    /// Its requirements, as sent.
     pub(super) init: Bytes,
 }
 

@@ -26,8 +26,8 @@ pub struct Directives {
 }
 
 impl Hls {
-    /// Waits until what is asked for is listed. Directives are for lists that tell parts; another
-    /// is answered at once, as if there were none.
+    /// Waits until the requested part or segment is listed. Directives apply to lists with parts;
+    /// any other list is answered at once, as if there were none.
     pub(super) async fn reached(&self, asked: Directives) -> Result<(), HlsError> {
         if asked.part.is_some() && asked.segment.is_none() {
             return Err(HlsError::PartWithoutSegment);

@@ -1,4 +1,4 @@
-//! The task that turns units into parts while somebody watches.
+//! The task that turns units into parts while there are viewers.
 //!
 //! Owns: the numbers of the parts.
 

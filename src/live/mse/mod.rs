@@ -1,8 +1,8 @@
 //! fMP4 over WebSocket for the page's player.
 //!
-//! Owns: the fragments, one `moof` + `mdat` per access unit, built once for all viewers of a
-//! stream and only while there is one. They stand in a window of their own, from which each
-//! viewer reads at its own pace; the socket is the door's business.
+//! Owns: the fragments, one `moof` + `mdat` per access unit, built once for all viewers of a stream
+//! and only while there is one. They are in a window of their own, from which each viewer reads at
+//! its own pace; the socket belongs to the HTTP server.
 
 mod builder;
 mod part;
@@ -32,7 +32,7 @@ struct SharedMse {
     watched: Mutex<WindowUse>,
 }
 
-/// The window while somebody watches.
+/// The window while there are viewers.
 #[derive(Debug, Default)]
 struct WindowUse {
     viewers: usize,

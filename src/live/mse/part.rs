@@ -26,7 +26,7 @@ pub struct Part {
     pub offset: u64,
     /// `moof` and `mdat`.
     pub bytes: Bytes,
-    /// The tracks among which it stands; another pointer means a new init segment.
+    /// Its tracks; another pointer means a new init segment.
     pub format: Arc<WebFormat>,
     /// Presentation time.
     pub present: MediaTime,

@@ -103,7 +103,7 @@ fn mse(camera: &Camera) -> Mse {
     Mse::new(Arc::clone(&camera.stream), supervisor)
 }
 
-/// Reads until nothing comes for a (virtual) second, and writes down what was told.
+/// Reads until nothing comes for a (virtual) second, and writes down the events.
 async fn read(viewer: &mut Viewer) -> Vec<String> {
     let mut all = Vec::new();
     let pause = std::time::Duration::from_secs(1);
@@ -140,7 +140,7 @@ async fn a_new_run_is_a_new_format() {
     let mut viewer = mse.view().unwrap();
     assert_eq!(read(&mut viewer).await, ["format avc1.640033", "0", "1"]);
     camera.connect();
-    // The rest of a GOP whose key frame nobody saw is of no use.
+    // The rest of a GOP without its key frame is of no use.
     camera.frames(4, 5);
     assert_eq!(read(&mut viewer).await, ["format avc1.640033", "2"]);
 }

@@ -1,6 +1,6 @@
 //! One viewer's place in the window.
 //!
-//! Owns: when a viewer is too far behind, and what it is told then.
+//! Owns: when a viewer is too far behind, and what it gets then.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::base::limits::MSE_QUEUE_BYTES_MAX;
 use crate::stream::{Allowance, Bus, Next, Subscriber};
 use crate::wire::web::WebFormat;
 
-/// What a viewer is told next.
+/// The next message for a viewer.
 #[derive(Debug)]
 pub enum ViewerEvent {
     /// From here on other tracks, or another run: begin anew with this init segment.
@@ -28,7 +28,7 @@ pub struct Viewer {
     parts: Subscriber<Part>,
     bus: Bus<Part>,
     format: Option<Arc<WebFormat>>,
-    /// Taken out of the window, not told yet.
+    /// Taken out of the window, not sent yet.
     held: Option<Arc<Part>>,
     mse: Mse,
 }

@@ -72,7 +72,7 @@ impl Fragmenter {
         self.bytes_max = bytes_max;
     }
 
-    /// Takes the next unit; `tracks` are those of the stream as it is now.
+    /// Takes the next unit; `tracks` are the stream's current ones.
     ///
     /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters,
     /// ends it whatever it is; then units are passed over until one at which a reader can begin.
@@ -179,7 +179,7 @@ impl Fragmenter {
         // The unit is of this moment; the stream may be further on, or not as far.
         let at = usize::from(unit.track.0);
         if at > params.len() {
-            // A track that nobody announced cannot be written until somebody does.
+            // An unannounced track cannot be written until it is announced.
             return;
         }
         match params.get_mut(at) {

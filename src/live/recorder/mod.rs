@@ -1,10 +1,9 @@
 //! Records one stream into the ring.
 //!
-//! Owns: where fragments end (`cutter`), the way from the bus to the DVR's queue, and the way back
-//! of what a stream was when it is not there (`recall`), and why a gap within a run is one
-//! (`silence`). Does not
-//! own: the disk. The recorder has the deepest allowance on the bus, and what it loses all the
-//! same is counted, told, and marked in the seal.
+//! Owns: where fragments end (`fragmenter`), the way from the bus to the DVR's queue, the last
+//! known tracks of an absent stream (`recall`), and the reason for a gap within a run (`silence`).
+//! Does not own: the disk. The recorder has the deepest allowance on the bus; what it loses all the
+//! same is counted, logged, and marked in the seal.
 
 mod fragmenter;
 mod recall;
@@ -124,10 +123,10 @@ struct RecorderRun {
     due: Option<Instant>,
     /// Units that arrived up to here were handed over by a recorder before this life.
     taken_until: BootTime,
-    /// Whether the last fragment was refused: told once per stretch.
+    /// Whether the last fragment was refused: logged once per stretch.
     refusing: bool,
     sight: Arc<Sight>,
-    /// It was told that the stream is not recorded.
+    /// It was informed that the stream is not recorded.
     told_idle: bool,
     silence: Silence,
 }

@@ -1,4 +1,4 @@
-//! What a stream was when it was last recorded, told until it comes again.
+//! The last recorded tracks of a stream, published until it comes back.
 //!
 //! A recorder that asks for a description while its camera is away, and after the box was switched
 //! off too, gets the parameters of the last run instead of a refusal.
@@ -22,7 +22,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Looks in all: a ring that opens later is not worth the waiting.
 const LOOKS_MAX: u32 = 120;
 
-/// Tells `stream` the tracks of what was recorded last, unless it knows better by then.
+/// Gives `stream` the tracks recorded last, unless it has newer ones by then.
 pub(super) async fn recall(stream: Arc<Stream>, dvr: Dvr) {
     for _ in 0..LOOKS_MAX {
         if stream.tracks().borrow().is_some() {

@@ -13,8 +13,8 @@ use crate::media::{AccessUnit, RunId, TrackId};
 pub(super) struct Silence(Option<(RunId, i64, BootTime)>);
 
 impl Silence {
-    /// Whether `unit` ends a silence: since when it lasted, and what is to be told of it.
-    /// `interval` is the time from one picture to the next, for cameras that are slow on purpose.
+    /// Whether `unit` ends a silence: since when it lasted, and what to report. `interval` is the
+    /// time from one picture to the next, for cameras that are slow on purpose.
     pub(super) fn ended(
         &mut self,
         unit: &AccessUnit,

@@ -51,7 +51,7 @@ fn unit(run: u32, track: u8, params: &Arc<CodecParams>, ms: u64, key: bool) -> A
     })
 }
 
-/// A picture that is no key frame and arrived at `at`.
+/// A picture other than a key frame that arrived at `at`.
 pub(super) fn arrived(at: BootTime) -> Arc<AccessUnit> {
     let ms = at.as_nanos() / 1_000_000 - 1_000;
     unit(1, 0, &video(0x33), ms, false)
@@ -232,7 +232,7 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     for at in 0..5 {
         stream.publish(Arc::unwrap_or_clone(unit(1, 0, &params, at * 40, at == 0)));
     }
-    // Nothing follows, and nobody stops the recorder.
+    // Nothing follows, and the recorder is not stopped.
     until("durability", || recorder.durable().borrow().is_some()).await;
     // Why nothing follows is noted for the gap.
     let reason = "connection refused".to_owned();

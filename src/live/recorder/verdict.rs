@@ -1,4 +1,4 @@
-//! Whether a stream that should be recorded is: by what is on the medium, not by what was meant.
+//! Whether a stream that should be recorded is: judged by what is on the medium, not by intent.
 //!
 //! Owns: the reason for people, and when it becomes a failure. The recorder's task tells what it
 //! sees of the pictures; the DVR says what has become durable.
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    /// What is said `ms` after a stream became live whose newest picture arrived at `picture_ms`.
+    /// The report `ms` after a stream became live whose newest picture arrived at `picture_ms`.
     fn said(keyless: bool, ms: u64, picture_ms: u64) -> (RecordingState, String) {
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
         stream.set_state(StreamState::Live, WallTime::default());

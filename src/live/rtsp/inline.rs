@@ -23,7 +23,7 @@ pub trait InlineReader: Send + Sync {
     /// unit, and at the time that the last call returned.
     fn serve(&self, now: BootTime) -> Option<BootTime>;
 
-    /// The packetizer ends: the one who owns the reader has to look for himself.
+    /// The packetizer ends: the reader's owner must read for itself again.
     fn wake(&self);
 }
 

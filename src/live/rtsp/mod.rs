@@ -8,7 +8,7 @@
 //! 1. Packets are built once, whatever the number of readers; readers share the memory.
 //! 2. A reader begins at a key frame, at once when one is in the window.
 //! 3. A reader that lags by [`VIEWER_LAG_MAX`] or [`RTSP_LAG_BYTES_MAX`] is counted and resumes at
-//!    the newest key frame; nobody waits for it.
+//!    the newest key frame; it delays no one.
 //! 4. A reader that keeps up costs its writes and nothing else: no task wakes for it
 //!    ([`InlineReader`]).
 
@@ -92,7 +92,7 @@ impl RtpOutput {
         PacketReader { units, shared: Arc::clone(&self.shared) }
     }
 
-    /// Starts a packetizer with a window of its own, so that nobody begins with old packets.
+    /// Starts a packetizer with a window of its own, so that no reader begins with old packets.
     fn start(&self) -> Bus<RtpUnit> {
         let span_max = VIEWER_LAG_MAX + Duration::from_secs(1);
         let lag_bytes_max = RTSP_LAG_BYTES_MAX;

@@ -1,5 +1,5 @@
-//! A range of the recording as one MP4 file that stands nowhere: faststart, with its exact length
-//! known before its first byte, readable at any offset.
+//! A range of the recording as one MP4 generated on the fly: faststart, with its exact length known
+//! before its first byte, readable at any offset.
 //!
 //! Owns: which fragments and samples belong to it, its tables, and the reading of its bytes out
 //! of the ring while it is sent. Does not own: HTTP, ranges of requests, archives around it.
@@ -22,13 +22,13 @@
 //!
 //! # Invariants
 //!
-//! 1. Decoding begins at the key frame before the start; what lies before the start is hidden by
-//!    the edit list, whose media time is that of the picture on show at the start.
+//! 1. Decoding begins at the key frame before the start; an edit list hides everything before the
+//!    start, with the media time of the picture on show at the start.
 //! 2. Time in the file is wall time: the last sample before a gap lasts until the gap ends, so
 //!    that no player has to understand more than one edit. A gap of more than six hours, longer
 //!    than a sample can safely be, lasts six hours. Where the clock was set back, the
 //!    dates of both sides overlap and the file plays both.
-//! 3. Samples are byte-exact and in order; what lies behind the end is not in the file.
+//! 3. Samples are byte-exact and in order; nothing after the end is in the file.
 //! 4. All bytes of media were checked against the seal of their lap in the moment in which they
 //!    were read.
 //! 5. Sound and text begin with what is on show at the start: neither needs anything before it.
@@ -72,7 +72,7 @@ pub enum LastPicture {
     Whole,
 }
 
-/// What is to be exported.
+/// The range to export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
     /// The stream.
@@ -226,8 +226,8 @@ impl Exports {
     }
 }
 
-/// Does `work`, which blocks on the disk, on a thread of its own. The one who works holds a place, so
-/// that a disk that hangs holds a bounded number of threads.
+/// Does `work`, which blocks on the disk, on a thread of its own. The work holds a permit, so that
+/// a disk that hangs blocks a bounded number of threads.
 async fn blocking<T: Send + 'static>(
     place: &Arc<OwnedSemaphorePermit>,
     work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,

@@ -22,7 +22,7 @@ use crate::wire::mp4::{Table, TableWriter};
 
 type Batch = Result<Vec<Bytes>, ExportError>;
 
-/// A range of a plan's bytes, as it is read.
+/// A range of a plan's bytes while it is read.
 #[derive(Debug)]
 pub struct ExportReader {
     reader: Option<Box<ExportFileReader>>,
@@ -161,7 +161,7 @@ impl ExportFileReader {
         walk.or_else(|| self.tape.take()).ok_or(ExportError::Changed)
     }
 
-    /// Bytes of the front from where it stands.
+    /// Bytes of the front from this position.
     fn front(&mut self, plan: &ExportPlan) -> Result<Bytes, ExportError> {
         let mut begins = 0;
         for (index, part) in plan.front.iter().enumerate() {
@@ -227,7 +227,7 @@ impl ExportFileReader {
         Ok(rows.slice(from.min(rows.len())..))
     }
 
-    /// Bytes of the media from where it stands up to the end of a fragment.
+    /// Bytes of the media from this position up to the end of a fragment.
     fn media(&mut self, plan: &ExportPlan) -> Result<Vec<Bytes>, ExportError> {
         let media_at = self.at - plan.front_bytes;
         if !matches!(&self.doing, Doing::Media { at, .. } if *at <= media_at) {

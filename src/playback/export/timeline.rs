@@ -1,7 +1,7 @@
 //! Puts fragments on the timeline of the file, one behind the other.
 //!
-//! Owns: which samples of a fragment are taken, where they stand in time, and the text that goes
-//! with them. A walk that begins with the same [`ExportTimeline`] at the same place gives the same
+//! Owns: which samples of a fragment are taken, their times, and the text that goes with them. A
+//! walk that begins with the same [`ExportTimeline`] at the same place gives the same
 //! [`PlannedFragment`]s again: nothing here reads a clock.
 
 use std::num::NonZeroU32;
@@ -290,8 +290,8 @@ impl ExportTimeline {
         !date_breaks(away_nanos, CLOCK_STEP_MIN, stepped)
     }
 
-    /// Adds the text that begins within the fragment: one line for each second, and over a gap
-    /// one that says so, which began `from_nanos`.
+    /// Adds the text that begins within the fragment: one line for each second, and one that
+    /// announces a gap, which began `from_nanos`.
     fn tell(&mut self, from_nanos: i64, fragment: &mut PlannedFragment, range: &ExportRange) {
         let mut lines: Vec<(i64, String)> = Vec::new();
         if let Some((from, until)) = fragment.gap
@@ -358,8 +358,8 @@ pub(super) fn ticks_of(nanos: i64, rate: NonZeroU32) -> i64 {
     MediaTime::from_nanos(nanos.saturating_add(half), rate).ticks
 }
 
-/// Media time at which the first unit of a fragment is shown, which is the one that its date is
-/// of: the seal has the time at which it is decoded.
+/// Media time at which the first unit of a fragment is shown; the fragment's date belongs to it:
+/// the seal has the time at which it is decoded.
 fn first_presented(
     runs: &[SampleRun],
     entry: &FragmentEntry,

@@ -30,7 +30,7 @@ pub(super) struct Open {
     sha: Context,
 }
 
-/// A member that stands.
+/// A finished member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) name: String,

@@ -1,4 +1,4 @@
-//! One export job: what was asked for, how far it is, and what of that outlives the process.
+//! One export job: the request, its progress, and what of that outlives the process.
 //!
 //! Owns: the shapes. A job that runs is kept as one that waits: it begins again after a restart.
 
@@ -13,7 +13,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{Trust, WallTime};
 use crate::dvr::Recording;
 
-/// What is to be exported.
+/// The range to export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportJobRequest {
     /// Of which streams.
@@ -24,7 +24,7 @@ pub struct ExportJobRequest {
     /// Until when.
     #[serde(with = "nanos")]
     pub end: WallTime,
-    /// What it is for, in somebody's own words; it goes into the manifest.
+    /// Its purpose, in the user's own words; it goes into the manifest.
     pub note: String,
 }
 
@@ -102,7 +102,7 @@ impl Kept {
         self.finished.map(|finished| finished.offset_nanos(after))
     }
 
-    /// Whether it is to leave. A date for which nobody vouches makes nothing old.
+    /// Whether it has expired. An untrusted date expires nothing.
     pub(super) fn has_expired(&self, now: WallTime, trust: Trust) -> bool {
         trust > Trust::None && self.expires().is_some_and(|at| at <= now)
     }
@@ -123,12 +123,12 @@ impl Progress {
         self.planned_bytes.store(bytes, Relaxed);
     }
 
-    /// So many bytes of footage stand. A stream that is begun anew does not go back.
+    /// So many bytes of footage are written. A stream that is restarted does not go back.
     pub(super) fn reach(&self, bytes: u64) {
         self.written_bytes.fetch_max(bytes, Relaxed);
     }
 
-    /// Bytes of footage that are planned and do not stand yet.
+    /// Bytes of footage planned and not written yet.
     pub(super) fn left_bytes(&self) -> u64 {
         self.planned_bytes.load(Relaxed).saturating_sub(self.written_bytes.load(Relaxed))
     }
@@ -154,7 +154,7 @@ impl Job {
         Self { kept, progress: Arc::default() }
     }
 
-    /// Bytes that it will still write, as far as that can be told.
+    /// Bytes that it will still write, as far as known.
     pub(super) fn promised_bytes(&self) -> u64 {
         match self.kept.state {
             JobState::Queued => self.kept.expected_bytes,
@@ -202,7 +202,7 @@ impl Job {
     }
 }
 
-/// A job as it is told.
+/// A job as published.
 #[derive(Clone, Debug, Serialize)]
 pub struct JobView {
     /// Its name for programs.
@@ -225,7 +225,7 @@ pub struct JobView {
     pub start: WallTime,
     /// Until when.
     pub end: WallTime,
-    /// What it is for.
+    /// Its purpose.
     pub note: String,
     /// When it was accepted.
     pub made: WallTime,

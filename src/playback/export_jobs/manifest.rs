@@ -1,7 +1,7 @@
 //! What an export says of itself: `manifest.json`, which the device key signs.
 //!
-//! Owns: the shape, for those who write it and for those who check it. A sum is before its
-//! name, one line each, so that `VERIFY.txt` can hand both to sha256sum.
+//! Owns: the shape, for its writers and for its checkers. A sum precedes its name, one line each,
+//! so that `VERIFY.txt` can hand both to sha256sum.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::dvr::{Cause, ClockRow, Discontinuity, Gap, Listing, Reason};
 
 /// Which shape it is.
 pub(super) const FORMAT: &str = "holdfast-export-1";
-/// Names of the members that are no footage.
+/// Names of the members other than footage.
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const SIGNATURE: &str = "manifest.sig";
 pub(super) const PUBLIC_KEY: &str = "device-key.pem";
@@ -133,8 +133,8 @@ impl Device {
     }
 }
 
-/// All that is missing between two dates: the gaps of a range, cut to it, and what lies before
-/// the first and behind the last of what is known of it.
+/// All that is missing between two dates: the gaps of a range, cut to it, and the time before the
+/// first and after the last known footage.
 pub(super) fn gaps(listing: &Listing, start: WallTime, end: WallTime) -> Vec<Gap> {
     let cut = |gap: &Gap| Gap { start: gap.start.max(start), end: gap.end.min(end), ..gap.clone() };
     let mut gaps: Vec<Gap> = listing.gaps.iter().map(cut).collect();

@@ -5,8 +5,8 @@
 //! bytes (`wire::zip`), the device key (`base::device`).
 //!
 //! Invariants:
-//! 1. A job that was accepted is on the medium before the answer says so. After any end of the
-//!    process it is there again, and one that was not finished begins again.
+//! 1. A job that was accepted is on the medium before the answer goes out. After any end of the
+//!    process it is there again, and an unfinished one restarts.
 //! 2. One job runs at a time, on a thread whose reads and writes wait for those of others, with
 //!    one fragment in memory.
 //! 3. A job's footage is protected, with the owner `export`, from when it is accepted until it
@@ -59,7 +59,7 @@ const PIN_REASON: &str = "export job ";
 /// Why there is no such export.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// What was asked for makes no sense.
+    /// The request makes no sense.
     #[error("{0}")]
     Wrong(String),
     /// There is nothing to export.
@@ -228,7 +228,7 @@ impl Shared {
         self.key().clone().ok_or_else(|| JobError::NotNow(not_yet.to_owned()))
     }
 
-    /// About how many bytes a request comes to.
+    /// About how many bytes a request amounts to.
     fn estimate(&self, request: &ExportJobRequest) -> Result<u64, JobError> {
         let mut bytes = 0;
         for stream in &request.streams {

@@ -33,7 +33,7 @@ const READ_THREADS_MAX: usize = 2;
 /// Why a job ended without an archive.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PackError {
-    /// It was told to end.
+    /// It was asked to end.
     #[error("cancelled")]
     Cancelled,
     /// The footage cannot be read.
@@ -55,7 +55,7 @@ pub(super) enum PackError {
     /// Nothing came.
     #[error("no picture is recorded between these times")]
     Nothing,
-    /// So many gaps that nobody would read of them.
+    /// So many gaps that a list of them would not be read.
     #[error("the range has too many gaps; export less at once")]
     TooMany,
 }
@@ -204,7 +204,7 @@ impl Packer {
         Ok(())
     }
 
-    /// What `work` comes to, unless the job is to end.
+    /// The result of `work`, unless the job is to end.
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, PackError> {
         let cancelled = async {
             while !self.progress.is_cancelled() {
@@ -243,7 +243,7 @@ impl Packer {
         self.shared.dvr.boots(stream, self.kept.request.start, self.kept.request.end)
     }
 
-    /// Writes what is no footage, and signs.
+    /// Writes everything but footage, and signs.
     fn seal(&self, mut packing: Packing, streams: Vec<Contents>) -> Result<u64, PackError> {
         let public = self.key.public();
         for (name, text) in

@@ -69,7 +69,7 @@ pub fn verify(file: &File) -> io::Result<Report> {
     Ok(report)
 }
 
-/// The members that the archive's directory names, and where that stands.
+/// The members in the archive's directory, and the position of that directory.
 fn members(file: &File, length: u64) -> io::Result<Option<(Vec<Member>, u64)>> {
     let end = length.min(zip::END_BYTES_MAX as u64);
     let end = read(file, length - end, end)?;
@@ -152,7 +152,7 @@ fn says(claim: &Claim) -> Vec<String> {
             |gap: &manifest::ClaimedGap| format!("  {} to {}: {}", gap.start, gap.end, gap.message);
         says.extend(stream.gaps.iter().map(gap));
     }
-    // Somebody else's words: nothing in them may steer a terminal.
+    // Untrusted text: nothing in it may steer a terminal.
     let plain = |line: String| line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     says.into_iter().map(plain).collect()
 }

@@ -30,7 +30,7 @@ pub(super) enum WorkerError {
     /// No thread could be made.
     #[error("no thread for an export")]
     Thread(#[source] io::Error),
-    /// It was told to.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
 }
@@ -86,7 +86,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Lets go of what has expired, and of protection that is nobody's any more.
+    /// Drops what has expired, and protection without a job.
     async fn tidy(&self) {
         let _turn = self.turn.lock().await;
         let (now, trust) = (self.now(), self.clock.quality().trust);

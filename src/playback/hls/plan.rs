@@ -1,4 +1,4 @@
-//! Which chapters a playlist lists, and its text as it is sent.
+//! Which chapters a playlist lists, and its final text.
 //!
 //! Owns: the reading of chapters while the text is written: those of one lap are in memory at a
 //! time, however long the playlist is.
@@ -28,7 +28,7 @@ pub(super) struct PlaylistPlan {
     pub(super) before: Option<ListedChapter>,
 }
 
-/// What is asked of a whole plan before its first line is written.
+/// What must be known of a whole plan before its first line is written.
 #[derive(Debug)]
 pub(super) struct PlanSurvey {
     pub(super) segments: u64,

@@ -71,7 +71,7 @@ impl RecordedHls {
         Ok(PlaylistPlan { parts, before: None })
     }
 
-    /// Has the plan begin with a key frame: the one that leads up to it, else the next one.
+    /// Makes the plan begin with a key frame: the one that leads up to it, else the next one.
     async fn lead_up(
         &self,
         laps: &[PastLap],

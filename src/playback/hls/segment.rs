@@ -34,7 +34,7 @@ pub enum SegmentError {
     Disk(#[from] DvrError),
 }
 
-/// How long somebody else's reading is waited for: for a turn and for the disk.
+/// How long another reader's work is waited for: for a turn and for the disk.
 const READ_BY_OTHERS_WAIT_MAX: Duration = DISK_READ_WAIT_MAX.saturating_mul(2);
 
 /// Fragments behind a segment in which its sound may continue.
@@ -56,7 +56,7 @@ impl Default for FragmentCache {
     }
 }
 
-/// A fragment as it is shown.
+/// A fragment as sent.
 #[derive(Debug)]
 struct CachedFragment {
     /// Bytes that it takes in its slot, with its seal.
@@ -86,8 +86,8 @@ pub struct StoredSegment {
     /// own.
     first: Option<Arc<CachedFragment>>,
     keeps_length: bool,
-    /// Fragments of silence, and where they stand: before the fragment at that place, or behind
-    /// the last one.
+    /// Fragments of silence, and their places: before the fragment at that place, or after the last
+    /// one.
     silence: VecDeque<(u64, Bytes)>,
 }
 
@@ -101,7 +101,7 @@ impl StoredSegment {
         let lap = hold(footage, place.lap)?;
         let mut open = None;
         let Some(first) = fragments.get(&lap, &mut open, place).await? else {
-            // Either nobody ever listed this, or the slot was reused this very moment.
+            // Either it was never listed, or the slot was reused this very moment.
             hold(footage, place.lap)?;
             return Err(SegmentError::Unknown);
         };
@@ -152,8 +152,8 @@ impl StoredSegment {
         None
     }
 
-    /// How many bytes it has as it is shown. Sound that becomes FLAC on the way has another
-    /// length than in the ring, so that all of it is fetched for this, a fragment at a time.
+    /// Its length as sent. Sound converted to FLAC has another length than in the ring, so that all
+    /// of it is fetched for this, a fragment at a time.
     pub async fn length(&mut self) -> Result<u64, SegmentError> {
         let StoredRange { from, until, .. } = self.place;
         let silence: u64 = self.silence.iter().map(|(_, bytes)| bytes.len() as u64).sum();

@@ -1,8 +1,8 @@
 //! Media sequence numbers of the segments of a stream's laps.
 //!
-//! Owns: the count. A lap has the same chapters each time, so that one lap whose number is known
-//! gives those of all others: the numbers are the same whichever window is asked for, and go on
-//! after a restart from what the journal noted of one lap. Pure.
+//! Owns: the count. A lap has the same chapters each time, so one lap whose number is known gives
+//! those of all others: the numbers are the same for every window, and continue after a restart
+//! from the journal's note on one lap. Pure.
 
 use std::collections::VecDeque;
 
@@ -74,8 +74,8 @@ impl LapStart {
 }
 
 impl SequenceNumbers {
-    /// Forgets laps in front that are not `present` any more, and everything when the newest one
-    /// is not: then nobody knows how many were between.
+    /// Forgets laps in front that are not `present` any more, and everything when the newest one is
+    /// not: then it is unknown how many were between.
     pub(super) fn follow(&mut self, present: &[u64]) {
         let is_present = |lap: &CountedLap| present.binary_search(&lap.generation).is_ok();
         if !self.laps.back().is_some_and(is_present) {
@@ -90,7 +90,7 @@ impl SequenceNumbers {
         }
     }
 
-    /// The first of the `closed` laps that is to be counted, and the chapter before it.
+    /// The first of the `closed` laps yet to be counted, and the chapter before it.
     pub(super) fn next(&self, closed: &[u64]) -> Option<(u64, Option<ListedChapter>)> {
         let newest = self.laps.back();
         let behind = newest.map_or(0, |lap| lap.generation);
@@ -129,8 +129,7 @@ impl SequenceNumbers {
         });
     }
 
-    /// Where each counted lap stands, oldest first, and the one behind them, of which nothing is
-    /// counted.
+    /// The place of each counted lap, oldest first, and the uncounted one behind them.
     pub(super) fn starts(&self) -> Vec<(Option<u64>, LapStart)> {
         let mut base = self.base.unwrap_or_default();
         let mut starts = Vec::with_capacity(self.laps.len() + 1);
@@ -178,7 +177,7 @@ mod tests {
         announced.follow(&[5, 6, 9]);
         assert_eq!(numbers(&announced), [base + 10, base + 30, base + 60]);
         assert_eq!(announced.next(&[5, 6, 9]).unwrap().0, 9);
-        // All of them went while nobody asked.
+        // All of them went between requests.
         announced.follow(&[20, 21]);
         assert_eq!(announced.next(&[20]).unwrap().0, 20);
         announced.push(&lap(20, 5));

@@ -19,8 +19,8 @@ use crate::wire::hls::{PastKind, past_target, skip_until};
 const NOTE_SHARE: usize = 4;
 
 impl RecordedHls {
-    /// The footage whose date lies less than `window` back, at most [`HLS_WINDOW_MAX`], without
-    /// end; `delta` leaves out what a client has that asked before.
+    /// The footage of the last `window`, at most [`HLS_WINDOW_MAX`], without end; `delta` leaves
+    /// out what an earlier request returned.
     pub async fn window(
         &self,
         window: Duration,
@@ -132,8 +132,8 @@ impl RecordedHls {
         }
     }
 
-    /// The laps that are numbered, and where each stands. Of the newest one counts what will not
-    /// grow any more.
+    /// The numbered laps, and their places. The newest one counts as far as it will not change any
+    /// more.
     async fn starts(&self, laps: &[PastLap]) -> Result<Vec<(PastLap, LapStart)>, PlaylistError> {
         let Some(newest) = laps.last() else { return Ok(Vec::new()) };
         let (chapters, is_open) = read_chapters(&self.footage, newest).await?;

@@ -88,7 +88,7 @@ impl PlaybackSession {
     }
 
     fn take_clips(&mut self, clips: &[FragmentRead]) -> Result<(), PlaybackError> {
-        // The recording has come to where live begins: a fragment begins with its key frame.
+        // The recording has reached the beginning of live: a fragment begins with its key frame.
         if let Some(clip) =
             clips.first().filter(|clip| clip.this_boot && self.way == Direction::Forward)
         {

@@ -1,4 +1,4 @@
-//! Which units of the past are sent, and what is said of each.
+//! Which recorded units are sent, and the facts about each.
 //!
 //! Owns: the end of the range, the kinds of frames, the flags of ONVIF. Pure.
 
@@ -14,16 +14,16 @@ pub(crate) struct SelectedUnit {
     pub(crate) unit: AccessUnit,
     /// Media time at which it is due, in nanoseconds since boot.
     pub(crate) due_nanos: i64,
-    /// How it stands to what was sent before it.
+    /// Its relation to what was sent before it.
     pub(crate) continuity: Continuity,
     /// What ends with it.
     pub(crate) ending: Ending,
 }
 
-/// How a unit stands to the one before it.
+/// The relation of a unit to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Continuity {
-    /// It goes on where that ended.
+    /// It continues that one.
     Follows,
     /// It does not, but is of the same section.
     Jumps,
@@ -58,7 +58,7 @@ pub(crate) struct FrameFilter {
     until: Option<WallTime>,
     /// Pictures shown behind the end; one shown before it may need them.
     held: Vec<SelectedUnit>,
-    /// When the last key frame was, of those that are to be some time apart.
+    /// Time of the last key frame, where they are to be some time apart.
     key_nanos: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! One session that plays the past: reads ahead, keeps the pace, and goes over to live.
 //!
-//! Owns: where the session is. Everything that waits can be cancelled and loses nothing. Where
-//! its units come from is told in `feed`.
+//! Owns: the position of the session. Everything that waits can be cancelled and loses nothing.
+//! `feed` describes where its units come from.
 
 mod feed;
 mod frame_filter;
@@ -220,7 +220,7 @@ impl PlaybackSession {
         Ok(())
     }
 
-    /// Begins to play with `rtp_tracks`: those of the session, which go on over a seek. To be called
+    /// Begins to play with `rtp_tracks`: those of the session, which continue over a seek. Call it
     /// when it is [`ready`](Self::ready).
     pub fn begin(&mut self, rtp_tracks: RtpTracks) -> PlayStart {
         self.rtp_tracks = rtp_tracks;
@@ -268,8 +268,8 @@ impl PlaybackSession {
         Some(known.get(track)?.params.clock_rate)
     }
 
-    /// Sends nothing until it is told to continue. What comes live meanwhile is not kept: it is read
-    /// out of the recording again.
+    /// Sends nothing until it is asked to continue. Live media of the meantime are not kept: they
+    /// are read out of the recording again.
     pub fn pause(&mut self) {
         self.stage = SessionStage::Paused;
         if matches!(self.source, SessionSource::Seam { .. } | SessionSource::Live(_)) {
@@ -279,7 +279,7 @@ impl PlaybackSession {
         }
     }
 
-    /// Goes on where it was paused, exactly.
+    /// Continues exactly where it was paused.
     pub fn resume(&mut self) -> PlayStart {
         (self.stage, self.pace) = (SessionStage::Playing, None);
         self.beginning()
@@ -383,16 +383,16 @@ impl PlaybackSession {
         }
     }
 
-    /// Units as they stand in the recording and as fast as they are taken, for anyone who keeps the
-    /// pace and packs them itself.
+    /// Units as recorded and as fast as they are taken, for a caller that does its own pacing and
+    /// packing.
     pub(super) fn unpaced(mut self, filter: FrameFilter) -> Self {
         self.prefetcher.keys(filter.keys_only());
         (self.filter, self.paced) = (filter, false);
         self
     }
 
-    /// Whether all was sent, to be asked until it is; told once, and never to a client after ONVIF,
-    /// for whom the session continues.
+    /// Whether all was sent; ask until it is. Returned once, and never to a client after ONVIF, for
+    /// whom the session continues.
     pub fn takes_leave(&mut self) -> bool {
         let leaves = self.is_over() && self.stage == SessionStage::Playing;
         if leaves {
@@ -447,7 +447,7 @@ impl PlaybackSession {
         self.rtp_tracks
             .play_until(self.timeline.play_nanos(unit.present.as_nanos()) + self.offset_nanos);
         let packed = self.rtp_tracks.pack(unit, timed.ticks.saturating_add(offset), extension)?;
-        // It comes to its reader now, whenever it came to us.
+        // Its reader gets it now, whenever we did.
         Some(RtpUnit { arrived: self.clock.boot(), ..packed })
     }
 }

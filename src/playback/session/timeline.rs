@@ -14,7 +14,7 @@ pub(super) struct PlayTimeline {
     factor: f64,
     /// Recorded time, and the play time it has.
     anchor: Option<(i64, i64)>,
-    /// Furthest play time given out, in nanoseconds.
+    /// Furthest play time returned, in nanoseconds.
     end_nanos: i64,
 }
 
@@ -23,14 +23,14 @@ impl PlayTimeline {
         Self { factor, anchor: None, end_nanos: -STEP_NANOS }
     }
 
-    /// What follows does not continue where playing is: `media_nanos` is played next, at another
-    /// pace if `factor` says so.
+    /// The next unit does not continue the current position: `media_nanos` is played next, at
+    /// another pace if `factor` says so.
     pub(super) fn anchor(&mut self, media_nanos: i64, factor: f64) {
         self.anchor = Some((media_nanos, self.end_nanos + STEP_NANOS));
         self.factor = factor;
     }
 
-    /// What follows is told as it was recorded: `media_nanos` was at `play_nanos`.
+    /// The next unit keeps its recorded times: `media_nanos` was at `play_nanos`.
     pub(super) fn anchor_at(&mut self, media_nanos: i64, play_nanos: i64) {
         self.anchor = Some((media_nanos, play_nanos));
         self.factor = 1.0;

@@ -1,9 +1,8 @@
 //! Sheets of small pictures for scrubbing: one tile for every ten seconds of footage.
 //!
-//! Owns: the sheets in memory, [`SPRITE_CACHE_BYTES_MAX`] of them over all streams, and who makes
-//! them. A sheet is made when somebody asks for it, at idle priority, one at a time, and shows
-//! exactly the footage that the ring holds when it is asked for: what went from the ring goes from
-//! its sheet.
+//! Owns: the sheets in memory, [`SPRITE_CACHE_BYTES_MAX`] of them over all streams, and the task
+//! that makes them. A sheet is made on request, at idle priority, one at a time, and shows exactly
+//! the footage that the ring holds at that moment: what leaves the ring leaves its sheet.
 
 mod plan;
 
@@ -35,12 +34,12 @@ pub struct Sprites {
     turns: Arc<Semaphore>,
 }
 
-/// A sheet as somebody gets it.
+/// A sheet as returned.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     /// A JPEG file of [`SHEET`] pixels.
     pub jpeg: Bytes,
-    /// Nothing of it will change as long as its footage is there.
+    /// It will not change as long as its footage exists.
     pub finished: bool,
 }
 
@@ -122,7 +121,7 @@ impl Sprites {
 
     /// A sheet; what of it is not there yet is made, which takes some seconds.
     ///
-    /// Cancel safe: what is drawn stays, and who asks next goes on from there.
+    /// Cancel safe: what is drawn stays, and the next request continues from there.
     pub async fn sheet(
         &self,
         stream: &StreamName,

@@ -1,4 +1,4 @@
-//! Which tile of which sheet stands for which time. Pure.
+//! Which tile of which sheet shows which time. Pure.
 //!
 //! Owns: the grid. A sheet begins at each full ten minutes of UTC and has a tile for every ten
 //! seconds, ten in a row; where nothing is recorded a tile is black.
