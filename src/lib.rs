@@ -22,8 +22,9 @@
 //! Data flows to the right only. What goes left is "stop", and receiver reports inside one
 //! connection.
 //!
-//! The modules stand on floors: a module names only modules on lower floors, and modules of one
-//! floor are blind to each other. The test `tests/house/floors.rs` reads the source and holds them to it.
+//! The modules are layered in floors: a module names only modules on lower floors, and modules of
+//! one floor are blind to each other. The test `tests/house/floors.rs` reads the source and holds
+//! them to it.
 //!
 //! | floor | modules |
 //! |---|---|

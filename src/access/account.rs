@@ -56,7 +56,7 @@ pub enum StreamAccess {
     Only(BTreeSet<StreamName>),
 }
 
-/// As it is written: `"*"` or a list.
+/// As written: `"*"` or a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum StreamList {
@@ -127,7 +127,7 @@ pub struct Account {
     pub(super) password: PasswordHash,
 }
 
-/// Why there can be no such account.
+/// Why the account is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
     /// The name.
@@ -149,7 +149,7 @@ pub enum AccountError {
 }
 
 impl Account {
-    /// One for tests, whose password nobody knows.
+    /// One for tests, whose password is unknown.
     #[cfg(test)]
     pub(super) fn test(name: &str, role: Role, streams: StreamAccess, past: bool) -> Self {
         Self { name: name.to_owned(), role, streams, past, password: PasswordHash::none() }
@@ -171,7 +171,7 @@ pub fn is_account_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// Checks what somebody chose; `code` is the claim code, where one was used.
+/// Checks a chosen password; `code` is the claim code, where one was used.
 pub(super) fn check(name: &str, password: &Secret, code: Option<&str>) -> Result<(), AccountError> {
     if !is_account_name(name) {
         return Err(AccountError::Name);

@@ -23,10 +23,10 @@ pub enum ClaimError {
         /// For how long still.
         wait: Duration,
     },
-    /// Somebody was first.
+    /// Another claim came first.
     #[error("this box has been claimed already")]
     Claimed,
-    /// Nobody can: it is open to this computer.
+    /// Not needed: it is open to this computer.
     #[error("this box is open to this computer; take `claim` out of its configuration to claim it")]
     Open,
 }
@@ -42,7 +42,7 @@ impl Claim {
     /// How long no code is looked at.
     pub(super) fn locked(&self, now: BootTime) -> Option<Duration> {
         let wait = self.locked_until?.since(now);
-        // Whole seconds, so that nobody is told to come back a moment too early.
+        // Whole seconds, rounded up, so that the client does not come back a moment too early.
         (!wait.is_zero()).then(|| Duration::from_secs(wait.as_secs() + 1))
     }
 
@@ -51,7 +51,7 @@ impl Claim {
         self.locked_until = Some(now.after(wait.min(CLAIM_LOCK_TIME)));
     }
 
-    /// Looks at what somebody typed.
+    /// Checks what was typed.
     pub(super) fn check(
         &mut self,
         now: BootTime,

@@ -1,4 +1,4 @@
-//! The claim code: what is on the box's label or console, and proves that somebody is at it.
+//! The claim code: printed on the box's label or console, it proves that its user is at the box.
 //!
 //! Owns: its alphabet and how people may type it.
 
@@ -32,7 +32,7 @@ impl ClaimCode {
         (code.len() == LENGTH && known).then(|| Self(Secret::new(code)))
     }
 
-    /// The code as it is shown: two groups of four.
+    /// The code for display: two groups of four.
     #[must_use]
     pub fn shown(&self) -> String {
         let (first, second) = self.0.reveal().split_at(LENGTH / 2);

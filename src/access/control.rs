@@ -27,11 +27,11 @@ use crate::base::time::{SharedClock, WallTime};
 /// How far a box is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimStatus {
-    /// Nobody has an account.
+    /// There is no account.
     Unclaimed,
-    /// Nobody has an account, and no code is looked at for so long.
+    /// There is no account, and codes are ignored for so long.
     Locked(Duration),
-    /// Somebody has an account.
+    /// There is an account.
     Claimed,
     /// The accounts cannot be read.
     Damaged,
@@ -86,7 +86,7 @@ pub enum AccessError {
     /// There is none.
     #[error("there is no account of this name")]
     Unknown,
-    /// It would leave nobody who can undo it.
+    /// It would leave no one who can undo it.
     #[error("this is the last administrator; make another account an administrator first")]
     LastAdmin,
     /// Too many accounts.
@@ -101,7 +101,7 @@ pub enum AccessError {
     /// Too many tokens.
     #[error("there are {API_TOKENS_MAX} tokens, which is the most; delete one first")]
     TokensFull,
-    /// Nobody has an account.
+    /// There is no account.
     #[error("this box has no account yet; make the first one before a token")]
     Unclaimed,
     /// The files.
@@ -141,8 +141,8 @@ struct State {
 }
 
 impl AccessControl {
-    /// Opens what is kept in `dir`, and makes the key of the command line. Where `dir` cannot be used
-    /// nobody is let in until it can; recording does not wait for that.
+    /// Opens the files in `dir`, and makes the key of the command line. While `dir` cannot be used
+    /// no one is let in; recording does not wait for that.
     pub fn open(dir: &Path, clock: SharedClock) -> Result<Self, AccessError> {
         let local = LocalKey::new(random::bytes().map_err(AccessError::Random)?);
         let access = Self::over(Store::at(dir), local, clock);
@@ -220,7 +220,7 @@ impl AccessControl {
         }
     }
 
-    /// Makes the first account, an administrator's, for whoever knows the claim code.
+    /// Makes the first account, an administrator's, for a person who knows the claim code.
     pub fn claim(&self, typed: &str, name: &str, password: &Secret) -> Result<(), AccessError> {
         let code = self.store.claim_code()?;
         self.check_claim(&code, typed)?;
@@ -264,7 +264,7 @@ impl AccessControl {
         Ok(checked?)
     }
 
-    /// Opens a session for whoever knows the password of `name`.
+    /// Opens a session for a person who knows the password of `name`.
     pub fn sign_in(
         &self,
         name: &str,
@@ -305,7 +305,7 @@ impl AccessControl {
         Some(Identity::of(account, Proof::Session(found.id), found.ended, found.held))
     }
 
-    /// Whoever can read the box's own files.
+    /// A user who can read the box's own files.
     #[must_use]
     pub fn by_local_key(&self, shown: &str) -> Option<Identity> {
         self.local.is(shown).then(|| Identity::unlimited(Proof::Local))

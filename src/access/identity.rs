@@ -10,7 +10,7 @@ use super::session::SessionId;
 use super::token::{ApiToken, TokenScope};
 use crate::base::Stop;
 
-/// How somebody proved who they are.
+/// How a caller proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// By nothing: the box is open to this computer.
@@ -47,7 +47,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Somebody with every right.
+    /// A caller with every right.
     #[must_use]
     pub fn unlimited(proof: Proof) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Identity {
         }
     }
 
-    /// Somebody who has `account`.
+    /// The caller with `account`.
     pub(super) fn of(account: &Account, proof: Proof, ended: Stop, held: Arc<()>) -> Self {
         let admin = account.role == Role::Admin;
         Self {

@@ -1,6 +1,6 @@
 //! What a right is on.
 
-/// What somebody wants to see of a stream.
+/// What a caller wants to see of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// What happens now.

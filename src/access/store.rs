@@ -52,11 +52,11 @@ struct Book {
 pub(super) enum Stored {
     /// These accounts; none before the claim.
     Accounts(Accounts),
-    /// Nobody knows: it is damaged or cannot be read. The text says why.
+    /// Unknown: it is damaged or cannot be read. The text says why.
     Damaged(String),
 }
 
-/// Tells one version of the file from another; `None` is no file.
+/// Identifies a version of the file; `None` is no file.
 pub(super) type Version = Option<(u64, i64, i64, u64)>;
 
 /// Why a file of `state_dir` could not be read or written.
@@ -217,7 +217,7 @@ impl Store {
         self.write(LOCAL_KEY, format!("{}\n", key.reveal()).as_bytes())
     }
 
-    /// The key that the daemon made at its start, for whoever may read it.
+    /// The key that the daemon made at its start, for users who may read it.
     #[must_use]
     pub fn local_key(dir: &Path) -> Option<LocalKey> {
         LocalKey::parse(&read_bounded(&dir.join(LOCAL_KEY), SMALL_BYTES_MAX).ok()??)

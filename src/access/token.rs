@@ -105,7 +105,7 @@ impl ApiToken {
     }
 }
 
-/// The hash by which a shown token is looked for; `None` for what is no token.
+/// The hash under which a presented token is stored; `None` for what is not a token.
 pub(super) fn shown_hash(text: &str) -> Option<String> {
     let digits = text.strip_prefix(PREFIX)?;
     (digits.len() == 2 * KEY_BYTES).then(|| hex(&hash(text)))

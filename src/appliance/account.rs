@@ -91,7 +91,7 @@ fn add(name: &str, section: &str, file: &Path) -> anyhow::Result<()> {
     config::parse(&format!("{text}{section}")).with_context(|| {
         format!("{shown} was not changed: with this account the daemon would refuse it")
     })?;
-    // Not a new file in place of the old one: the old one's owner and mode are the daemon's.
+    // Written in place, not replaced by a new file: owner and mode of the old one are the daemon's.
     let mut open = OpenOptions::new().append(true).open(file)?;
     let written = open.write_all(section.as_bytes()).and_then(|()| open.sync_all());
     written.inspect_err(|_| drop(open.set_len(text.len() as u64)))?;

@@ -24,7 +24,7 @@ pub(super) enum AskError {
     /// The connection.
     #[error("no answer from http://{address}{path}")]
     Io { address: SocketAddr, path: String, source: io::Error },
-    /// It is no answer, or a refusal.
+    /// It is not an answer, or a refusal.
     #[error("http://{address}{path} answered {status}")]
     Refused { address: SocketAddr, path: String, status: String },
 }
@@ -33,7 +33,7 @@ pub(super) enum AskError {
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     address: SocketAddr,
-    /// What the daemon made for whoever can read its files.
+    /// The key that the daemon made for users who can read its files.
     key: Option<LocalKey>,
 }
 

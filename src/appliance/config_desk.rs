@@ -38,7 +38,7 @@ pub(super) async fn answer(
         Err(refusal) => (Err(refusal), false),
     };
     let changed = changed && answer.is_ok();
-    // Who asked may have gone meanwhile; what was changed stays so.
+    // The caller may have gone meanwhile; the change stands.
     let _ = reply.send(answer);
     changed
 }
@@ -53,7 +53,7 @@ struct Planned {
     before: Snapshot,
     text: String,
     config: Config,
-    /// What was asked, as somebody would write it into the file.
+    /// The request, in the form of the file.
     paste: String,
     /// The stream that the answer shows.
     stream: Option<(StreamName, bool)>,
@@ -112,7 +112,7 @@ fn decide(
     }
 }
 
-/// How file and daemon stand.
+/// How file and daemon compare.
 fn status(
     before: &Result<Snapshot, ConfigError>,
     appliance: &Appliance,

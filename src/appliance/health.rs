@@ -29,7 +29,7 @@ const UP_MIN: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What `holdfast health` is told.
+/// The answer for `holdfast health`.
 #[derive(Debug, Args)]
 pub struct HealthArguments {
     /// The configuration file of the daemon.
@@ -116,7 +116,7 @@ fn local_cameras(config: &Config) -> BTreeSet<String> {
     streams.map(|(name, _)| name.to_string()).collect()
 }
 
-/// Whether a fragment is on the medium, where anything is to be recorded.
+/// Whether a fragment is on the medium, if anything is to be recorded.
 fn records(config: &Config, streams: &[Value]) -> bool {
     let wanted = config.streams.values().any(|stream| stream.record.is_some());
     let durable = |stream: &Value| stream["recording"]["durable_until"].is_string();
@@ -132,7 +132,7 @@ fn recall(data_dir: &Path) -> LastHealthy {
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Remembers it; somebody may ask at the same moment as the unit does.
+/// Remembers it; a person may ask at the same moment as the unit does.
 fn remember(data_dir: &Path, memory: LastHealthy) -> io::Result<()> {
     file::replace_shared(&data_dir.join(NAME), &serde_json::to_vec(&memory)?)
 }

@@ -55,7 +55,7 @@ pub(super) struct Applied {
 
 /// The running appliance.
 pub(super) struct Appliance {
-    /// The configuration as it was given.
+    /// The configuration as given.
     wanted: Config,
     /// What runs of it: without recording while the box is parked.
     config: Config,
@@ -75,7 +75,7 @@ impl Applied {
     fn of(changes: &Changes) -> Self {
         let begun = changes.begin.iter().map(|(name, _)| name);
         let exchanged = changes.resource.iter().map(|(name, _)| name);
-        // A stream that changed too much to go on ends and begins.
+        // A stream that changed too much to continue ends and begins.
         let ended =
             changes.end.iter().filter(|name| changes.begin.iter().all(|(begun, _)| begun != *name));
         Self {
@@ -156,7 +156,7 @@ impl Appliance {
         (self.tls.fingerprint(), authority.map(|authority| authority.fingerprint))
     }
 
-    /// Whether somebody has yet to claim the box.
+    /// Whether the box has yet to be claimed.
     pub(super) fn is_unclaimed(&self) -> bool {
         let claim = self.services.access.claim_status();
         !self.config.is_open() && matches!(claim, ClaimStatus::Unclaimed | ClaimStatus::Locked(_))
@@ -309,8 +309,8 @@ fn open_ring(
     clock: &SharedClock,
     supervisor: &Supervisor,
 ) -> anyhow::Result<(Dvr, Enlisted)> {
-    // A disk that stalls must not restart the daemon, live viewing goes on: calls to it are
-    // excused, and what is left is the thread's own.
+    // A disk that stalls must not restart the daemon, and live viewing continues: calls to the disk
+    // are excused, and what is left is the thread's own.
     let spec = TaskSpec::vital("storage", STORAGE_HEARTBEAT_AGE_MAX);
     let (heartbeat, storage) = supervisor.enlist(spec);
     let ring = dvr::RingConfig {

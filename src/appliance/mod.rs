@@ -59,7 +59,7 @@ const DESCRIPTORS_MAX: u64 = 16_384;
 /// Threads for blocking calls at most.
 const BLOCKING_THREADS_MAX: usize = 16;
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is asked to stop.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
@@ -180,7 +180,7 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
 async fn reload(appliance: &mut Appliance, path: &Path) -> Option<String> {
     match load_with_text(path) {
         Ok((config, text)) => match appliance.missing(&config) {
-            // Whoever takes a stream out on purpose leaves a whole file behind.
+            // A stream that is taken out on purpose leaves a whole file behind.
             Some(stream) if !text.ends_with('\n') => error!(
                 %stream,
                 "the configuration file ends within a line and lacks a stream that runs: keeping \
@@ -330,7 +330,7 @@ fn extract(
     Ok(())
 }
 
-/// Makes a ring smaller once somebody agreed; says whether it is.
+/// Makes a ring smaller after agreement; returns whether it is.
 fn shrink(
     data_dir: &Path,
     size: &str,

@@ -1,7 +1,8 @@
 //! `holdfast account add|list|password|remove|token|reset` and `holdfast claim-code`: people's
-//! accounts and their programs' tokens from the command line of the box, for scripts and for whoever is locked out.
+//! accounts and their programs' tokens from the command line of the box, for scripts and for people
+//! who are locked out.
 //!
-//! Owns: what is asked and printed. A daemon that runs takes the change over within a second.
+//! Owns: the dialogue. A running daemon adopts the change within a second.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ pub enum PeopleCommand {
         /// The configuration file of the daemon.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// What it is for.
+        /// Its purpose.
         #[arg(long, value_name = "TEXT")]
         label: String,
         /// What it may do.

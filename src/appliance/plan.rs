@@ -13,7 +13,7 @@ use crate::live::recorder;
 /// What has to happen, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
-    /// Streams that end, because they are gone or changed too much to go on.
+    /// Streams that end, because they are gone or changed too much to continue.
     pub(super) end: Vec<StreamName>,
     /// Streams that begin.
     pub(super) begin: Vec<(StreamName, StreamConfig)>,
@@ -86,7 +86,7 @@ pub(super) fn changes(old: Option<&Config>, new: &Config) -> Changes {
     changes.end.extend(old.streams.keys().filter(ends).cloned());
     for (name, wanted) in new.streams.iter().filter(|(name, _)| runs(new, name)) {
         match old.streams.get(name).filter(|_| runs(old, name)) {
-            // Which stream is whose sub-stream is told without touching either.
+            // Which stream is whose sub-stream can be set without touching either.
             Some(running)
                 if StreamConfig { sub: wanted.sub.clone(), ..running.clone() } == *wanted => {}
             Some(running) if running.source.kind() == wanted.source.kind() => {

@@ -1,4 +1,4 @@
-//! What the command line tells of the recovery log, and what units of systemd run for the ladder.
+//! What the command line shows of the recovery log, and what units of systemd run for the ladder.
 //!
 //! Owns: how an entry reads in a terminal.
 

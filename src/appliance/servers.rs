@@ -1,7 +1,7 @@
 //! Starts the servers: binds an address and keeps what serves it.
 //!
-//! Owns: the listening addresses, and what is said when one cannot be had. Whatever servers
-//! share, their limits among it, is in the services that they are built on.
+//! Owns: the listening addresses, and the report when one cannot be opened. What the servers share,
+//! their limits included, is in the services that they are built on.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

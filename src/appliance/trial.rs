@@ -1,9 +1,9 @@
 //! A configuration under which the daemon keeps dying is left for the last one that was good.
 //!
 //! Owns: `config.good`, the text that last ran for ten minutes, and `config.trial`, how often the
-//! daemon died with another one since. Both lie in the data directory, readable by the daemon only:
-//! they hold cameras' passwords. The file that somebody wrote is never touched; any change of it is
-//! tried anew.
+//! daemon died with another one since. Both are in the data directory, readable by the daemon only:
+//! they hold cameras' passwords. The user's own file is never touched; any change of it is tried
+//! anew.
 
 use std::fs;
 use std::io;
@@ -76,7 +76,7 @@ impl ConfigTrial {
         self.reverted.is_none() && self.text == text
     }
 
-    /// Somebody wants `text` to run from now on.
+    /// A person wants `text` to run from now on.
     pub(super) fn restart(&mut self, text: String) {
         let data_dir = self.data_dir.clone();
         *self = Self { data_dir, text, reverted: None };
@@ -94,7 +94,7 @@ impl ConfigTrial {
         self.forget();
     }
 
-    /// The daemon ends because it was told to.
+    /// The daemon ends on request.
     pub(super) fn close(&self) {
         let note = self.note();
         if note.running_in.is_some() {
@@ -102,7 +102,7 @@ impl ConfigTrial {
         }
     }
 
-    /// What is known of this text; nothing of another one.
+    /// The record of this text; nothing of another one.
     fn note(&self) -> Note {
         let note = self.read(TRIAL).and_then(|text| serde_json::from_str::<Note>(&text).ok());
         let digest = digest(&self.text);

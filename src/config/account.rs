@@ -1,7 +1,7 @@
 //! `[account.<name>]` sections: who may read and publish which streams over RTSP.
 //!
-//! Owns: their keys, and the rule that nobody listens beyond this computer without accounts.
-//! What is under `ha1` opens streams as a password does, so no fault repeats it.
+//! Owns: their keys, and the rule that no server listens beyond this computer without accounts. A
+//! value of `ha1` opens streams as a password does, so no fault repeats it.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,9 +1,9 @@
 //! The configuration file, as something that is replaced whole.
 //!
-//! Owns: the order of steps of a change, so that a cut at any of them leaves the old text or the new
-//! one, and nobody's change is lost: what the file said before is kept (the last
-//! [`CONFIG_HISTORY_MAX`] texts, readable by the daemon only), the new text is written beside it and
-//! synced, the old one is looked at once more, and only then the new one takes its place.
+//! Owns: the order of steps of a change, so that a power cut at any of them leaves the old text or
+//! the new one, and no change is lost: the previous text is kept (the last [`CONFIG_HISTORY_MAX`]
+//! texts, readable by the daemon only), the new text is written beside it and synced, the old one
+//! is compared once more, and only then the new one replaces it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -40,13 +40,13 @@ pub struct Snapshot {
 /// Why a file was not changed; the old text is there.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else changed it meanwhile.
+    /// It was changed by another writer meanwhile.
     #[error("the configuration file was changed meanwhile")]
     Outdated,
     /// It is on a read-only file system, mounted over, or not the daemon's to change.
     #[error("the configuration file cannot be changed from here")]
     ReadOnly(#[source] io::Error),
-    /// There is no room.
+    /// The disk is full.
     #[error("the disk with the configuration is full")]
     Full(#[source] io::Error),
     /// The disk fails.

@@ -164,7 +164,7 @@ fn span(text: &str) -> Parsed<Duration> {
     within(text, Duration::ZERO..=INPUT_SPAN_MAX, "a duration from \"0s\" to \"10m\"")
 }
 
-/// How long a range stays protected; `None`: until somebody ends it.
+/// How long a range stays protected; `None`: until a person ends it.
 fn keep(text: &str) -> Parsed<Option<Duration>> {
     let right = "a duration from \"1h\" to \"3650d\", or \"forever\"";
     if text == "forever" {

@@ -26,7 +26,7 @@ impl fmt::Display for KeyFault {
 }
 
 impl KeyFault {
-    /// The fault of a text that is no TOML.
+    /// The fault of a text that is not TOML.
     pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Self {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         Self {
@@ -163,7 +163,7 @@ impl Section {
         }
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every unknown key.
     pub(super) fn finish(self, faults: &mut Vec<KeyFault>) {
         for key in self.rest.keys() {
             let right = match self.asked.iter().min_by_key(|known| distance(known, key)) {

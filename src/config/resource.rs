@@ -53,8 +53,8 @@ fn shown(value: &Value) -> Json {
     }
 }
 
-/// The address of a camera without what stands for its password: many take one in the query, and
-/// some people write one before the host. The dots say that there is more.
+/// The address of a camera without any password in it: many take one in the query, and some people
+/// write one before the host. The dots show that there is more.
 fn shown_url(url: &str) -> String {
     let (address, query) = url.split_once('?').map_or((url, ""), |(address, _)| (address, "?…"));
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
@@ -149,14 +149,14 @@ fn remove_what_is_missing(current: &Map<String, Json>, wanted: &mut Map<String, 
     }
 }
 
-/// Takes out of `patch` what stands for a secret that is there.
+/// Takes placeholders of existing secrets out of `patch`.
 fn keep_secrets(patch: &mut Json) {
     let Json::Object(keys) = patch else { return };
     keys.retain(|key, value| !(SECRETS.contains(&key.as_str()) && value.get("set").is_some()));
     keys.values_mut().for_each(keep_secrets);
 }
 
-/// Takes an address out of `patch` that is the one that is there, as it is shown.
+/// Takes an address out of `patch` that equals the current one as displayed.
 fn keep_url(table: &Table, name: &StreamName, patch: &mut Json) {
     let current = current_stream(table, name).and_then(|stream| stream.get("source")?.get("url"));
     let shown = current.and_then(Value::as_str).map(shown_url);
@@ -168,7 +168,7 @@ fn keep_url(table: &Table, name: &StreamName, patch: &mut Json) {
     }
 }
 
-/// `patch` as somebody may see it who does not know its secrets.
+/// `patch` for display to a reader who does not know its secrets.
 #[must_use]
 pub fn without_secrets(patch: &Json) -> Json {
     match patch {

@@ -1,4 +1,4 @@
-//! Texts of configuration and what is said of them.
+//! Texts of configuration and their faults.
 
 use super::*;
 

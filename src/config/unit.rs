@@ -138,7 +138,7 @@ pub(super) fn page_origin(text: &str) -> Parsed<String> {
     }
 }
 
-/// How the box comes to its first account.
+/// How the box gets its first account.
 pub(super) fn claim(text: &str) -> Parsed<()> {
     let right = "\"loopback\", or leave it out";
     (text == "loopback").then_some(()).ok_or_else(|| (format!("{text:?} is not known"), right))

@@ -16,7 +16,7 @@ pub struct ConfigDesk(mpsc::Sender<ConfigCall>);
 /// One call.
 #[derive(Debug)]
 pub struct ConfigCall {
-    /// What is asked.
+    /// The request.
     pub request: ConfigRequest,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<ConfigAnswer, ConfigRefusal>>,
@@ -25,7 +25,7 @@ pub struct ConfigCall {
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigRequest {
-    /// How file and daemon stand.
+    /// How file and daemon compare.
     Status,
     /// The sections that are not streams.
     Settings,
@@ -37,11 +37,11 @@ pub enum ConfigRequest {
     Change(Precondition, Change),
     /// The former texts.
     History,
-    /// A former text, in the place of the one that has one of these tags.
+    /// A former text, to replace one that has one of these tags.
     Restore(Precondition, u64),
 }
 
-/// Which text a change is meant for.
+/// Which text a change applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// None was named.
@@ -90,11 +90,11 @@ pub struct ConfigFault {
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigRefusal {
-    /// A change has to say which text it is meant for.
+    /// A change must name the text it applies to.
     NoPrecondition,
     /// It was meant for another text.
     Outdated {
-        /// The tag of the one that is there.
+        /// The tag of the current one.
         tag: String,
     },
     /// There is no such thing.
@@ -109,14 +109,14 @@ pub enum ConfigRefusal {
     Unusable(String),
     /// The file cannot be changed from here.
     ReadOnly {
-        /// What somebody can write into it by hand.
+        /// The form in which a person would write it.
         paste: String,
     },
-    /// There is no room for it.
+    /// The disk is full.
     DiskFull,
     /// The disk fails.
     DiskFails,
-    /// Nobody answers.
+    /// The receiver is gone.
     Away,
 }
 
@@ -138,7 +138,7 @@ impl ConfigDesk {
 }
 
 impl Precondition {
-    /// Whether the text with `tag` is meant.
+    /// Whether the text with `tag` matches.
     pub fn holds(&self, tag: &str) -> Result<(), ConfigRefusal> {
         match self {
             Self::Missing => Err(ConfigRefusal::NoPrecondition),

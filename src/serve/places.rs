@@ -1,8 +1,8 @@
 //! Places for connections, counted per box and per network.
 //!
 //! A connection is *unproven* until its peer has signed in (or needs no account). Unproven places
-//! are few, short-lived and taken from the one who holds most of them, so that a flood of strangers
-//! costs only strangers. Proven places come out of what the unproven ones can never fill.
+//! are few, short-lived and taken from the network that holds most of them, so that a flood of
+//! strangers costs only strangers. Proven places come out of what the unproven ones can never fill.
 //!
 //! Owns: the counts, and who is evicted. Does not own: sockets. A connection holds a [`Place`] and
 //! closes when [`Place::lost`] returns. Every server that should share the limits takes a clone of
@@ -134,8 +134,8 @@ impl Places {
     }
 
     /// Takes a place for a connection from `peer`; `proven` when it needs no account. An unproven
-    /// one may evict an older unproven one: of its own network when that has its share, else of
-    /// the network that holds most. `None` when there is no place to be had.
+    /// one may evict an older unproven one: of its own network when that has its share, else of the
+    /// network that holds most. `None` when there is no place left.
     #[must_use]
     pub fn enter(&self, peer: IpAddr, proven: bool) -> Option<Place> {
         let network = network_of(peer);

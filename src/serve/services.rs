@@ -1,6 +1,6 @@
 //! What the box can do, built once and shared by every server.
 //!
-//! Owns: nothing of its own. A service that is added here is there for every handler.
+//! Owns: nothing of its own. A service added here is there for every handler.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct Services {
     pub playback: Playback,
     /// Recordings as MP4 files; all servers share its places.
     pub exports: Exports,
-    /// What makes pictures that somebody waits for.
+    /// The decoder of pictures that a person is waiting for.
     pub decoder: StillDecoder,
     /// Pictures of recordings.
     pub past: PastPictures,

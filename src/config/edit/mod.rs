@@ -3,9 +3,9 @@
 //!
 //! Owns: how a change (a JSON merge patch, RFC 7396) becomes splices of the text. The text is never
 //! printed anew: a value is replaced where it is, a key is added behind the last of its table, a
-//! section at the end of the file, and what is removed takes the comments with it that stand right
-//! above it. The text that comes out is read again and has to mean what was asked for, so that no form
-//! of TOML that was not thought of can change anything else. Pure: no files.
+//! section at the end of the file, and what is removed takes the comments right above it with it.
+//! The resulting text is read again and must mean what was requested, so that an unforeseen form of
+//! TOML cannot change anything else. Pure: no files.
 
 mod place;
 mod render;
@@ -23,7 +23,7 @@ const GROUPS: [&str; 3] = ["account", "input", "stream"];
 /// Why a text was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// The text is no TOML.
+    /// The text is not TOML.
     #[error("the file is not valid TOML")]
     NotToml,
     /// The change has a value that TOML cannot hold.

@@ -56,8 +56,8 @@ fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
 }
 
-/// What has to go with the table or list of tables `item`: its headers with the comments right above
-/// them, its keys, and what stands between them.
+/// What must go with the table or list of tables `item`: its headers with the comments right above
+/// them, its keys, and everything between them.
 pub(super) fn removal(item: &Item, text: &str) -> Vec<Splice> {
     let mut tables = Vec::new();
     tables_of(item, &mut tables);
@@ -144,7 +144,7 @@ pub(super) struct Behind {
 /// The place behind the last line of the table nearest to `path` that has lines of its own.
 pub(super) fn behind_last(doc: &Document<&str>, path: &[String], text: &str) -> Option<Behind> {
     let (mut table, mut depth) = (doc.as_table(), 0);
-    // The header under which the line would stand, and what is nearest below it.
+    // The header under which the line would be, and its nearest neighbour below.
     let (mut head, mut nearest) = (Some((doc.as_table(), 0)), doc.as_table());
     for key in &path[..path.len() - 1] {
         let Some(inner) = table.get(key).and_then(Item::as_table) else { break };

@@ -61,7 +61,7 @@ fn escaped(text: &str) -> Result<toml_edit::Value, EditError> {
     quoted.parse().map_err(|_| EditError::Mismatch)
 }
 
-/// `json` as it is read.
+/// `json` as TOML.
 pub(super) fn typed(json: &Json, path: &[String]) -> Result<Value, EditError> {
     Ok(match json {
         Json::Null => return Err(unrepresentable(path)),

@@ -90,7 +90,7 @@ fn replace_items(list: &mut Array, wanted: &[Json]) -> Result<(), EditError> {
     }
     while list.len() > wanted.len() {
         let Some(gone) = list.iter().last() else { break };
-        // What stands behind the comma of the item before belongs to that one.
+        // A comment after the comma of the item before belongs to that one.
         let prefix = gone.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
         let kept = prefix.rfind('\n').map_or("", |end| &prefix[..end]).to_owned();
         let trailing = list.trailing().as_str().unwrap_or_default().to_owned();

@@ -58,7 +58,7 @@ pub(super) async fn streams(
 }
 
 /// `GET /api/v1/health`: 200 while the box does its work, even if a camera is away; 503 when
-/// something that must never stop has stopped. Administrators are told everything, others one word.
+/// something that must never stop has stopped. Administrators get everything, others one word.
 pub(super) async fn health(State(context): At, caller: Caller) -> Response {
     let report = HealthReport::new(&context);
     let status = if report.has_failed() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };

@@ -1,4 +1,4 @@
-//! Who has the past at the moment, and how downloads of it ended, for `/metrics`.
+//! Who reads recordings at the moment, and how downloads ended, for `/metrics`.
 //!
 //! Owns: the counts, by stream. Those are the streams that the configuration names or the ring
 //! holds, never what a client calls one, so that there are few.

@@ -118,7 +118,7 @@ where
     response
 }
 
-/// What of `pieces` lies in `range`; an error ends it.
+/// The part of `pieces` within `range`; an error ends it.
 fn part<E>(
     pieces: impl Stream<Item = Result<Bytes, E>>,
     range: Range<u64>,

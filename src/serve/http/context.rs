@@ -23,7 +23,7 @@ pub struct HttpContext {
     pub(super) limits: ConnectionLimits,
     /// Fragments of the ring that players ask for.
     pub(super) fragments: FragmentCache,
-    /// Who reads recordings now, and how downloads ended.
+    /// Current readers of recordings, and how downloads ended.
     pub(super) stats: ArchiveStats,
     /// The files of the last downloads.
     pub(super) plans: PlanCache,
@@ -36,7 +36,7 @@ pub struct HttpContext {
 }
 
 impl HttpContext {
-    /// A context over `services` that nobody is connected to yet.
+    /// A context over `services` without connections.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Cookies: which name a session's has on which scheme, and what is written around it.
 //!
 //! Owns: the names. A browser takes a name that begins with `__Host-` from the host itself and over
-//! TLS only, so that nobody on another port or scheme can put one in its place (RFC 6265bis §4.1.3).
+//! TLS only, so that no page on another port or scheme can replace it (RFC 6265bis §4.1.3).
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -10,10 +10,10 @@ use crate::base::limits::SESSION_COOKIES_MAX;
 
 const PLAIN: &str = "hf-plain";
 const SECURE: &str = "__Host-hf";
-/// `__Host-` demands the path "/", which below a proxy's path is somebody else's.
+/// `__Host-` demands the path "/", which below a proxy's path belongs to another site.
 const SECURE_BELOW: &str = "__Secure-hf";
 
-/// The ticket of a player, which is no browser and keeps no prefix's promise.
+/// The ticket of a player, which is not a browser and does not honour the prefix.
 pub(super) const MEDIA: &str = "hf-media";
 
 /// What the session's cookie is called for a client that came as `reached` says.
@@ -42,7 +42,7 @@ pub(super) fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec
     values(headers, session_name(reached)).take(SESSION_COOKIES_MAX).collect()
 }
 
-/// `Set-Cookie` with a player's ticket for what lies below `path`.
+/// `Set-Cookie` with a player's ticket for everything below `path`.
 pub(super) fn media(reached: &Reached, ticket: &str, path: &str, secs: u64) -> Option<HeaderValue> {
     let path = format!("{}{}", reached.base, path.trim_start_matches('/'));
     let secure = if reached.secure { "; Secure" } else { "" };

@@ -1,6 +1,6 @@
 //! Which pages of other servers may read media with a script (Fetch standard, "CORS protocol").
 //!
-//! Owns: the headers that say so, on media only: nothing of the API is told to another's page.
+//! Owns: the headers that allow it, on media only: another site's page reads nothing of the API.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// What lies below these may be read by the pages that are allowed.
+/// Everything below these may be read by the pages that are allowed.
 const MEDIA: [&str; 7] = ["/live/", "/vod/", "/clip/", "/export/", "/snap/", "/sprites/", "/past/"];
 /// Headers of an answer that such a page may read besides the usual ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static(

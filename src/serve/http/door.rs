@@ -1,8 +1,8 @@
 //! The door: the only way to a route, which says who may use it.
 //!
-//! Owns: the order of checks before a handler runs: is the box claimed, who asks, may they do such
-//! things, may they with this stream, does their own page ask. Which stream a pin or an export is
-//! of, only its handler can say: it asks [`Caller`].
+//! Owns: the order of checks before a handler runs: is the box claimed, who is the caller, may they
+//! do such things, may they with this stream, does the request come from their own page. Which
+//! stream a pin or an export is of, only its handler can say: it asks [`Caller`].
 
 mod caller;
 mod media;
@@ -36,15 +36,15 @@ use crate::access::{ClaimStatus, Identity, Proof, Right, Role};
 pub(super) enum Access {
     /// Everybody, on a box without accounts too.
     Public,
-    /// Whoever has an account.
+    /// Any account.
     Account,
-    /// Whoever may watch the object.
+    /// Anyone who may watch the object.
     Viewer(Object),
     /// Operators, with an object that they may watch.
     Operator(Object),
     /// Administrators.
     Admin,
-    /// Administrators, and whoever else may read the metrics.
+    /// Administrators, and others who may read the metrics.
     Metrics,
 }
 
@@ -194,7 +194,7 @@ impl Access {
     }
 }
 
-/// What stands before one handler.
+/// The checks before one handler.
 #[derive(Clone, Debug)]
 struct Guard {
     access: Access,
@@ -227,7 +227,7 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
 }
 
 impl Guard {
-    /// Who asks, if they may.
+    /// The caller, if permitted.
     async fn admit(&self, request: &mut Request) -> Result<Caller, ApiError> {
         let context = &self.context;
         let open = (context.http.now().access == Openness::OpenOnLoopback)
@@ -289,7 +289,7 @@ impl Guard {
     }
 }
 
-/// What somebody is told who proved nothing.
+/// The answer to a caller without proof.
 pub(super) fn closed(claim: ClaimStatus) -> ApiError {
     match claim {
         ClaimStatus::Claimed => {
@@ -305,14 +305,14 @@ pub(super) fn closed(claim: ClaimStatus) -> ApiError {
     }
 }
 
-/// The answer where nobody can tell who has an account.
+/// The answer when the accounts cannot be read.
 pub(super) fn accounts_damaged() -> ApiError {
     let message = "The accounts of this box cannot be read, so nobody is let in. The log says why; \
                    `holdfast account reset` on the box begins anew.";
     ApiError::unavailable("accounts_damaged", message)
 }
 
-/// The answer to whoever may not: the same whether or not there is such an object.
+/// The answer to a caller without the right: the same whether or not there is such an object.
 pub(super) fn forbidden() -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
 }

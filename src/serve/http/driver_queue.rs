@@ -1,7 +1,7 @@
 //! Video drivers are asked by one thread at a time.
 //!
-//! Owns: that a driver that never comes back costs one thread, and that the next request is told
-//! so instead of waiting for ever.
+//! Owns: that a driver that never returns costs one thread, and that the next request gets an error
+//! instead of waiting for ever.
 
 use std::sync::Arc;
 use std::thread;
@@ -34,7 +34,7 @@ impl DriverQueue {
             let asking = thread::Builder::new().name("asks-devices".to_owned());
             let asking = asking.spawn(move || {
                 let _turn = turn;
-                // Nobody listens any more when it took too long.
+                // The receiver is gone if it took too long.
                 let _ = tell.send(ask());
             });
             asking.ok()?;

@@ -44,7 +44,7 @@ pub(super) enum Http2Error {
     Stalled,
 }
 
-/// Serves `socket` until the client leaves, has nothing more to ask, or is told to go.
+/// Serves `socket` until the client leaves, has no more requests, or is asked to go.
 pub(super) async fn serve<S>(socket: S, peer: Arc<Peer>, router: Router) -> Result<(), Http2Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

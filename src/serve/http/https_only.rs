@@ -1,7 +1,7 @@
 //! Plain HTTP where `http.https_required` is set: it leads to HTTPS and answers nothing else.
 //!
-//! Owns: where it leads. What a device needs before it can trust the box, and the one word of the
-//! health check, go on.
+//! Owns: the target. What a device needs before it can trust the box, and the one word of the
+//! health check, stay available.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};

@@ -1,4 +1,4 @@
-//! What stands around every route: headers, compression, bounds, the catch of a panic.
+//! The layers around every route: headers, compression, bounds, the catch of a panic.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;

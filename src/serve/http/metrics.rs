@@ -145,7 +145,7 @@ impl Scrape {
         family(encoder, "readers", "Readers of a stream", MetricType::Gauge, readers)
     }
 
-    /// The recordings: who has them now, and what became of downloads.
+    /// The recordings: who reads them now, and how downloads ended.
     fn past(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let all = self.0.stats.all(self.0.clock.boot());
         let readers = all.iter().flat_map(|(stream, told)| {

@@ -1,8 +1,8 @@
 //! By which name a request reached the box, and whether its page may change anything.
 //!
-//! Owns: the checks that stand before every handler. A name that somebody else's DNS may point at
-//! the box is refused (DNS rebinding), what forwarding headers say counts from trusted proxies
-//! only, and a request that a page of another site makes a browser send changes nothing.
+//! Owns: the checks before every handler. A name that a foreign DNS may point at the box is refused
+//! (DNS rebinding), forwarding headers count from trusted proxies only, and a request that a page
+//! of another site makes a browser send changes nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const PREFIXES: [HeaderName; 2] =
 /// A header of our own, which a page of another site cannot send without being allowed to.
 const CSRF: HeaderName = HeaderName::from_static("x-holdfast-csrf");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Names below these are of the local network: nobody can register one.
+/// Names below these are of the local network: they cannot be registered.
 const LOCAL_ZONES: [&str; 4] = ["local", "localhost", "home.arpa", "internal"];
 
 /// How a request reached the box.
@@ -40,7 +40,7 @@ pub(super) struct Reached {
     pub(super) base: String,
     /// Where the client is.
     pub(super) client: IpAddr,
-    /// Whether nobody between the client and the box, or its trusted proxy, can read along.
+    /// Whether the path between the client and the box, or its trusted proxy, is encrypted.
     pub(super) secure: bool,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn host_of(authority: &str) -> &str {
 }
 
 /// Whether the box answers to `host`: to an address, which no DNS can point elsewhere; to a name
-/// that nobody can register; and to those that the configuration names.
+/// that cannot be registered; and to those that the configuration names.
 fn is_allowed(config: &Config, host: &str) -> bool {
     let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     let in_zone = |zone: &&str| host.strip_suffix(*zone).is_some_and(|rest| rest.ends_with('.'));

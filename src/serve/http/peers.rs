@@ -34,7 +34,7 @@ pub(super) struct ConnectionPlace {
 pub(super) struct Peer {
     /// Where the client is.
     pub(super) address: SocketAddr,
-    /// Whether nobody on the way can read along.
+    /// Whether the transport is encrypted.
     pub(super) secure: bool,
     /// Asks whatever runs on the connection to finish.
     pub(super) closing: Stop,
@@ -54,7 +54,7 @@ pub(super) struct Held {
 }
 
 impl Peer {
-    /// The same connection, for a request of somebody who may lose the right to it.
+    /// The same connection, for a request whose caller may lose the right to it.
     pub(super) fn until(&self, revoked: Stop) -> Self {
         Self {
             address: self.address,

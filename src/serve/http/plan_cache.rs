@@ -15,7 +15,7 @@ use crate::playback::export::ExportPlan;
 /// What is recorded reaches the disk within this.
 const GROWS_FOR: Duration = Duration::from_secs(15);
 
-/// Films by what was asked for, the one used last behind the others.
+/// Plans by their request, the one used last behind the others.
 #[derive(Debug, Default)]
 pub(super) struct PlanCache(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
 

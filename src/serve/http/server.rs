@@ -35,7 +35,7 @@ use crate::base::limits::{
 use crate::serve::tls::{Tls, is_http2};
 use crate::supervise::{Supervisor, TaskContext};
 
-/// How often the accept loop beats while nobody connects.
+/// How often the accept loop beats without connections.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, so that a lack of file descriptors is not a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ pub enum HttpError {
     /// The listener takes no more connections.
     #[error("HTTP connections cannot be accepted")]
     Accept(#[source] io::Error),
-    /// It was told to.
+    /// It was asked to.
     #[error("the HTTP server was asked to stop")]
     Stopped,
 }
@@ -59,8 +59,8 @@ impl Fault for HttpError {
     }
 }
 
-/// Serves `context` on `listener`, over `tls` if there is one, until told to stop; then open requests may end within
-/// [`HTTP_DRAIN_TIME_MAX`]. Never returns `Ok`.
+/// Serves `context` on `listener`, over `tls` if there is one, until asked to stop; then open
+/// requests may end within [`HTTP_DRAIN_TIME_MAX`]. Never returns `Ok`.
 pub async fn run(
     listener: Arc<TcpListener>,
     context: Arc<HttpContext>,

@@ -26,7 +26,7 @@ pub struct ExternalUrl {
 /// Whom HTTP lets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever has an account; on a box without one nobody.
+    /// Any account; on a box without accounts no one.
     #[default]
     Accounts,
     /// This computer, on purpose: every server listens on loopback alone.

@@ -1,7 +1,7 @@
 //! Which stream the number of a channel means.
 //!
-//! Owns: the rule for numbers. Channels are the streams in the order of their names, from one on;
-//! a stream called `<other>-sub` beside `<other>` is that one's sub-stream and no channel.
+//! Owns: the rule for numbers. Channels are the streams in the order of their names, from one on; a
+//! stream called `<other>-sub` beside `<other>` is that one's sub-stream and gets no channel.
 
 use crate::base::name::StreamName;
 use crate::live::StreamOutputs;

@@ -123,7 +123,8 @@ async fn joined(mut down: Socket, mut entry: TunnelEntry) -> io::Result<Transpor
     Ok(Transport::Tunnel(Box::new(Tunnel::new(down, entry, post))))
 }
 
-/// Reads until it is clear what the connection is. What is read by then is part of the answer.
+/// Reads until it is clear what kind the connection is. The bytes read by then are part of the
+/// answer.
 async fn open(socket: &mut Socket) -> io::Result<(Opening, Bytes)> {
     let mut read = BytesMut::new();
     let mut until = Instant::now() + RTSP_IDLE_TIME_MAX;

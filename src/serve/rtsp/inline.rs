@@ -100,7 +100,7 @@ impl Parked {
                 None => return Turn::Done,
                 // The stream counts it where it lags; the next unit is a key frame.
                 Some(PlayNext::Lagged(units)) => stats.dropped(units),
-                // The connection will be told so too.
+                // The connection will learn of it too.
                 Some(PlayNext::RangeOver | PlayNext::Ended) => return Turn::Stuck,
                 Some(PlayNext::Unit(unit)) => self.send(now, &unit, stats),
             }

@@ -30,8 +30,8 @@ impl Pacer {
         self.next.after(gap * count.saturating_sub(1))
     }
 
-    /// How many packets may leave at `now`. The one who comes late makes up for it, by
-    /// [`UDP_BURST_PACKETS_MAX`] packets at most.
+    /// How many packets may leave at `now`. A late caller catches up, by [`UDP_BURST_PACKETS_MAX`]
+    /// packets at most.
     pub(super) fn allowance(&self, now: BootTime, gap: Duration) -> u32 {
         if self.next > now {
             return 0;

@@ -33,7 +33,7 @@ pub(super) struct Play {
     tracks: Vec<TrackOut>,
     ntp: NtpBase,
     cname: String,
-    /// It has played live before, and where its numbers go on is not known yet.
+    /// It has played live before, and where its numbers continue is not known yet.
     resumes: bool,
     /// Added to live media times, so that they do not step back after a pause.
     shift_nanos: i64,
@@ -84,13 +84,13 @@ struct TrackOut {
     sequence: Option<u16>,
     /// The latest time stamp that was sent.
     latest: Option<u32>,
-    /// Added to the numbers of shared packets: this reader's go on over its pauses.
+    /// Added to the numbers of shared packets: this reader's continue over its pauses.
     sequence_shift: u16,
     clock_rate: Option<NonZeroU32>,
 }
 
-/// How far behind the latest picture the next one stands after a pause, when that begins with
-/// pictures that were sent before.
+/// How far behind the latest picture the next one is after a pause, when that begins with pictures
+/// that were sent before.
 const RESUME_STEP_NANOS: i64 = 40_000_000;
 /// How far back pictures that come again can lie.
 const RESUME_BACK_NANOS_MAX: i64 = 600_000_000_000;
@@ -125,7 +125,7 @@ impl Play {
         !matches!(self.source, PlaySource::Nothing)
     }
 
-    /// Plays live again along `routes`. The numbers of each track go on (RFC 2326 appendix B)
+    /// Plays live again along `routes`. The numbers of each track continue (RFC 2326 appendix B)
     /// although packets that it had before may come again.
     pub(super) fn resume(&mut self, reader: PacketReader, routes: &[Routed]) {
         let mut old = std::mem::take(&mut self.tracks);
@@ -334,7 +334,7 @@ impl TrackOut {
     }
 }
 
-/// `nanos` in ticks of `rate`, of which only the low 32 bits go on the wire.
+/// `nanos` in ticks of `rate`, of which only the low 32 bits are sent.
 fn ticks(nanos: i64, rate: NonZeroU32) -> u32 {
     if nanos == 0 {
         return 0;
@@ -345,7 +345,7 @@ fn ticks(nanos: i64, rate: NonZeroU32) -> u32 {
     low
 }
 
-/// The synchronisation source, as it is in the packets.
+/// The synchronisation source, as in the packets.
 fn ssrc(unit: &RtpUnit) -> u32 {
     let bytes = unit.packets.datagram(0).get(8..HEADER_BYTES);
     bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)

@@ -84,7 +84,7 @@ impl Record {
         seed: u64,
     ) -> Result<(), Refusal> {
         let carriage = |routed: &Routed| match routed.route {
-            // Nobody is offered to publish by multicast.
+            // Publishing by multicast is not offered.
             Route::Udp { .. } | Route::Multicast => Carriage::Udp,
             Route::Tcp { .. } => Carriage::Tcp,
         };
@@ -94,8 +94,8 @@ impl Record {
         Ok(())
     }
 
-    /// Lets no more packets in, for this reason; the ports stay. What the peer sent before it
-    /// said so may still wait at them, because nobody says in which order sockets are read.
+    /// Lets no more packets in, for this reason; the ports stay. Packets that the peer sent before
+    /// may still wait at them, because sockets are read in no particular order.
     pub(super) fn pause(&mut self, why: PushError) {
         let said_so = matches!(why, PushError::Left | PushError::Paused);
         for _ in 0..if said_so { DRAIN_ROUNDS_MAX } else { 0 } {

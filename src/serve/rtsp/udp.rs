@@ -88,7 +88,7 @@ impl UdpPair {
             if !port.is_multiple_of(2) {
                 continue;
             }
-            // The other port may be somebody's; then the next pair is tried.
+            // The other port may be taken; then the next pair is tried.
             if let Ok(rtcp) = bind(local, port + 1) {
                 return Ok(Self {
                     segments: segment(&rtp, RTP_PACKET_BYTES_MAX),

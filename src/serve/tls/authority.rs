@@ -1,6 +1,6 @@
 //! The box's own certificate authority: made once, kept beside the accounts.
 //!
-//! Owns: its file, key and certificate in one so that they cannot part. Somebody who installs the
+//! Owns: its file, key and certificate in one so that they cannot part. A person who installs the
 //! certificate trusts this box for names of the local network and nothing else: the certificate
 //! itself says so (RFC 5280 §4.2.1.10), and that no further authority may follow (pathlen 0).
 
@@ -21,7 +21,7 @@ use crate::base::random;
 /// Private key and certificate.
 const FILE: &str = "authority.pem";
 
-/// What the file says of itself, so that nobody has to read it out of the certificate.
+/// The facts of the file, so that the certificate need not be parsed for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct About {
     /// Its common name.
@@ -101,7 +101,7 @@ fn serial() -> Result<SerialNumber, TlsError> {
 
 fn make() -> Result<PemFile<About>, TlsError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    // Told apart in a list of authorities, where several boxes may be.
+    // Distinguishes several boxes in a list of authorities.
     let which = random::bytes::<4>().map_err(TlsError::Random)?;
     let name = format!("Holdfast box {:08x}", u32::from_be_bytes(which));
     let about = About { name, own_name: names::own_name() };

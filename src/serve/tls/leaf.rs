@@ -27,8 +27,8 @@ const FILE: &str = "box.pem";
 const DAY_SECS: i64 = 86_400;
 /// How long a certificate is good that was made while the date could be trusted.
 const LIFE_DAYS: i64 = 365;
-/// The same when the date could not: the most that Apple's devices accept of a certificate whose
-/// authority somebody installed (825 days), less a few.
+/// The same when the date could not: the most that Apple's devices accept under an authority
+/// installed by hand (825 days), less a few.
 const LIFE_UNTRUSTED_DAYS: i64 = 820;
 /// When this program was built, in seconds since 1970: it cannot be earlier than that.
 const BUILT_SECS: &str = env!("HOLDFAST_BUILD_SECS");
@@ -47,7 +47,7 @@ pub(super) struct About {
     authority: String,
 }
 
-/// The date, and whether somebody vouches for it.
+/// The date, and whether it is trusted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Today {
     pub(super) day: i64,
@@ -67,7 +67,7 @@ fn built_day() -> i64 {
 }
 
 impl About {
-    /// What a certificate made `today` says; `before` is the one that it replaces.
+    /// The content of a certificate made `today`; `before` is the one that it replaces.
     fn new(names: Vec<String>, authority: String, today: Today, before: Option<&Self>) -> Self {
         let (from_day, days) = if today.trusted {
             // Clients whose clocks are a little behind take it too.

@@ -4,7 +4,7 @@
 //! signed by the box's own authority, which is made at the first start. Does not own: sockets.
 //!
 //! Invariants:
-//! 1. A certificate that cannot be loaded changes nothing: the one in use goes on.
+//! 1. A certificate that cannot be loaded changes nothing: the one in use stays.
 //! 2. A private key that was made here is readable by its owner only, and not on the recording
 //!    disk unless that is where `state_dir` is.
 //! 3. Connections that are open keep the certificate that they began with.
@@ -42,7 +42,7 @@ use crate::base::time::SharedClock;
 /// What HTTP servers offer, best first (RFC 7301, RFC 9113 §3.2).
 const HTTP_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Where the certificate of the configuration lies, as PEM files.
+/// The configured certificate, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The certificate, and those between it and its authority behind it.

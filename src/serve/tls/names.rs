@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::limits::TLS_NAMES_MAX;
 
-/// Zones of the local network: nobody can register a name below them.
+/// Zones of the local network: no name below them can be registered.
 pub(super) const ZONES: [&str; 4] = ["local", "home.arpa", "internal", "localhost"];
 /// Networks of loopback, the local network, the link and documentation (RFC 1918, 3927, 4193, 4291,
 /// 5737, 6598), with their leading bits: the internet has no host in them.

@@ -31,7 +31,7 @@ impl<A> PemFile<A> {
     }
 }
 
-/// What is at `path`; `None` if that is nothing, or nothing of this form.
+/// The file at `path`; `None` if it does not exist or has another form.
 pub(super) fn read<A: DeserializeOwned>(path: &Path) -> Result<Option<PemFile<A>>, TlsError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(parse(&text)),

@@ -85,7 +85,7 @@ fn openssl_takes_the_box_and_refuses_its_authority_for_anybody_else() {
         let (good, told) = verified(dir.path(), &authority, &shown(&own), name);
         assert!(good, "{name}: {told}");
     }
-    // What a thief of the key could sign: anything, which nobody takes.
+    // What a thief of the key could sign: anything, and no device accepts it.
     let thief = Authority::find(&own).unwrap();
     let key = KeyPair::generate().unwrap();
     for (name, wanted) in

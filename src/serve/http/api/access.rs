@@ -56,7 +56,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     Ok(done?)
 }
 
-/// Makes whoever sent many wrong passwords wait before the next one is looked at.
+/// Makes a client that sent many wrong passwords wait before the next one is checked.
 pub(super) fn have_patience(context: &HttpContext, reached: &Reached) -> Result<(), ApiError> {
     let now = context.clock.boot();
     let wait = context.rtsp.authorizer().failures().wait(now, reached.client);

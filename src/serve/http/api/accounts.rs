@@ -45,7 +45,7 @@ fn yes() -> bool {
     true
 }
 
-/// What is left out stays as it is.
+/// Fields left out stay unchanged.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountPatch {

@@ -40,14 +40,15 @@ pub(crate) async fn state(State(context): At) -> Response {
         (Access::OpenOnLoopback, _) => ("open", None),
         (Access::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
         (Access::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
-        // Whoever cannot be read may be there: nobody claims such a box.
+        // An unreadable account may exist: such a box cannot be claimed.
         (Access::Accounts, ClaimStatus::Claimed | ClaimStatus::Damaged) => ("claimed", None),
     };
     (NO_STORE, Json(ClaimReport { state, retry_after })).into_response()
 }
 
 /// `POST /api/v1/claim`: 201 and a session of the first account; 403 for a wrong code, 409 when
-/// somebody was first, 422 for a name or a password that is refused, 429 after five wrong codes.
+/// another claim was first, 422 for a name or a password that is refused, 429 after five wrong
+/// codes.
 pub(crate) async fn claim(
     State(context): At,
     Extension(reached): Extension<Reached>,

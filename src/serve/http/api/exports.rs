@@ -55,7 +55,7 @@ pub(crate) async fn list(State(context): At, caller: Caller) -> impl IntoRespons
 }
 
 /// `POST /api/v1/exports`: 202 with the job; 409 when too many are kept or too much is protected,
-/// 507 when there is no room for it. Without `end` it is now.
+/// 507 when the disk is too full. `end` defaults to now.
 pub(crate) async fn create(
     State(context): At,
     caller: Caller,

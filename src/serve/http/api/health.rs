@@ -15,7 +15,7 @@ use crate::serve::http::settings::Access;
 use crate::stream::{Encoding, Interrupted, StreamState};
 use crate::supervise::{TaskReport, TaskState};
 
-/// Life of a disk from which on it is told that it ends.
+/// Life left of a disk below which its end is announced.
 const LIFE_USED_PERCENT_SHOWN: u8 = 90;
 
 /// How bad it is.
@@ -119,7 +119,7 @@ fn unrecorded(context: &HttpContext) -> Vec<Check> {
         let report = outlet.recorder.as_ref()?.status();
         let status = match report.state {
             RecordingState::Recording => return None,
-            // Somebody else begins when they like.
+            // Push source: idle is normal.
             RecordingState::Waiting
                 if matches!(outlet.stream.state().0, StreamState::Waiting { .. }) =>
             {
@@ -136,8 +136,8 @@ fn unrecorded(context: &HttpContext) -> Vec<Check> {
     outlets.iter().filter_map(check).collect()
 }
 
-/// The ring itself: also when nothing comes to be recorded, so that a disk that went away is
-/// told before it is missed.
+/// The ring itself: also when there is nothing to record, so that a disk that went away is reported
+/// before it is missed.
 fn ring(dvr: &Dvr) -> Check {
     let storage = &dvr.status();
     let (status, message) = match (&storage.ring, &storage.short, &storage.journal) {
@@ -239,7 +239,7 @@ fn park(context: &HttpContext) -> Option<Check> {
     Some(Check { name: "recovery".to_owned(), status: Status::Failed, message })
 }
 
-/// Whether another configuration runs than the one that is there.
+/// Whether another configuration runs than the one on disk.
 fn reverted(context: &HttpContext) -> Option<Check> {
     let message = context.supervisor.recovery()?.reverted()?;
     Some(Check { name: "config".to_owned(), status: Status::Degraded, message })

@@ -96,7 +96,7 @@ pub(crate) async fn mark(
     let asked = json_body(body)?;
     match &asked.stream {
         Some(stream) => caller.check(Right::Live, stream)?,
-        // A mark of all streams is for those who see all.
+        // A mark on all streams is for those who see them all.
         None if caller.sees_all() => {}
         None => return Err(forbidden()),
     }

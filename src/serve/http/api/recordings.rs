@@ -98,8 +98,8 @@ struct ActivityReport {
     activity: Activity,
 }
 
-/// `GET /api/v1/recordings/{stream}/activity`: how much goes on from `start` to `end`, else over all
-/// that is recorded, in steps of `step` seconds, else as many as a timeline is wide.
+/// `GET /api/v1/recordings/{stream}/activity`: how much happens from `start` to `end` (default: all
+/// that is recorded), in steps of `step` seconds (default: as many as a timeline is wide).
 pub(crate) async fn activity(
     State(context): At,
     name: Result<Path<String>, PathRejection>,

@@ -48,7 +48,7 @@ pub(crate) async fn failures(State(context): At) -> impl IntoResponse {
     (NO_STORE, Json(Failures { failures: context.rtsp.failed() }))
 }
 
-/// `GET /api/v1/rtsp/failures/{id}`: what was said, as text to download.
+/// `GET /api/v1/rtsp/failures/{id}`: the messages, as text to download.
 pub(crate) async fn transcript(
     State(context): At,
     id: Result<Path<String>, PathRejection>,

@@ -1,4 +1,4 @@
-//! `/api/v1/session`: signing in and out, and one's own password.
+//! `/api/v1/session`: signing in and out, and changing your own password.
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -51,7 +51,7 @@ pub(crate) async fn open(
     let key = blocking(&context, move |access| access.sign_in(&name, &password, secure)).await;
     note(&context, &reached, &key);
     let key = key?;
-    // Whoever signs in again leaves the old session behind.
+    // Signing in again ends the old session.
     if let Some(before) = caller.session() {
         context.access.sign_out(before);
     }
@@ -72,7 +72,7 @@ pub(super) fn with_session(
     Ok(response)
 }
 
-/// `GET /api/v1/session`: who is signed in; 401 when nobody is.
+/// `GET /api/v1/session`: the signed-in account; 401 without one.
 pub(crate) async fn who(caller: Caller) -> Response {
     let who = caller.identity().map(WhoReport::from);
     (NO_STORE, Json(who)).into_response()

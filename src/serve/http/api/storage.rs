@@ -1,6 +1,6 @@
 //! `/api/v1/storage`: the ring, and making it smaller.
 //!
-//! Owns: the shape of the request. What would be deleted is told with the ring; anyone who agrees
+//! Owns: the shape of the request. The ring's status says what would be deleted; to agree, a client
 //! sends back the token of exactly that.
 
 use axum::Json;
@@ -22,14 +22,14 @@ pub(crate) struct ShrinkRequest {
     token: String,
 }
 
-/// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what
-/// making it as small as it is configured would delete.
+/// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what shrinking
+/// it to its configured size would delete.
 pub(crate) async fn storage(State(context): At) -> impl IntoResponse {
     (NO_STORE, Json(context.dvr.storage()))
 }
 
-/// `POST /api/v1/storage/shrink`: 200 with what was deleted, 409 when that is not what was told
-/// with the token.
+/// `POST /api/v1/storage/shrink`: 200 with what was deleted, 409 when that is not what the token
+/// was issued for.
 pub(crate) async fn shrink(
     State(context): At,
     body: Result<Json<ShrinkRequest>, JsonRejection>,

@@ -1,4 +1,4 @@
-//! What the API tells of one stream.
+//! What the API reports on one stream.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

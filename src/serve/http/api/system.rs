@@ -26,7 +26,7 @@ struct System<'a> {
     os: &'a Os,
     /// 32 hexadecimal digits; another one after each boot.
     boot_id: String,
-    /// Since the machine booted; the daemon's own stands in `/api/v1/health`.
+    /// Since the machine booted; the daemon's own is in `/api/v1/health`.
     uptime_secs: f64,
     /// How old the rest is; null before the first look.
     age_ms: Option<u64>,

@@ -70,7 +70,7 @@ pub(crate) async fn list(State(context): At) -> Response {
     (NO_STORE, Json(Tokens { tokens })).into_response()
 }
 
-/// `POST /api/v1/tokens`: 201 with the token, whose text is told now and never again.
+/// `POST /api/v1/tokens`: 201 with the token, whose text is shown now and never again.
 pub(crate) async fn create(
     State(context): At,
     caller: Caller,

@@ -39,7 +39,7 @@ const DOORS_OF_OTHERS: [u16; 24] = [
     3306, 3389, 5432, 6379, 11211,
 ];
 
-/// What is asked.
+/// The request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {

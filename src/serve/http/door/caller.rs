@@ -1,7 +1,7 @@
-//! Who asks: what a request shows, and what its sender may do.
+//! The caller: what a request proves, and what its sender may do.
 //!
-//! Owns: which header or cookie counts, and that a limited account is told the same of what it may
-//! not see and of what is not there.
+//! Owns: which header or cookie counts, and that a limited account gets the same answer for what it
+//! may not see and for what does not exist.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -20,13 +20,13 @@ use crate::serve::http::cookie;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::origin::Reached;
 
-/// Who asks, as handlers take it.
+/// The caller, as handlers receive it.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// `None`: somebody who proved nothing, on a public route.
+    /// `None`: a caller without proof, on a public route.
     identity: Option<Identity>,
     /// The streams of a limited account, with their sub-streams.
     streams: Option<BTreeSet<StreamName>>,
@@ -94,7 +94,7 @@ impl Caller {
         Self(Arc::new(Inner { identity, streams }))
     }
 
-    /// Somebody who proved nothing.
+    /// A caller without proof.
     pub(super) fn nobody() -> Self {
         Self(Arc::new(Inner { identity: None, streams: None }))
     }
@@ -155,8 +155,8 @@ impl Caller {
         if self.may(right, stream) { Ok(()) } else { Err(forbidden()) }
     }
 
-    /// What a limited caller is told of an object that is not there: what it would be told if it
-    /// were somebody else's.
+    /// The answer to a limited caller about an object that does not exist: the same as if it were
+    /// another account's.
     pub(crate) fn unknown(&self, error: impl Into<ApiError>) -> ApiError {
         if self.sees_all() && self.identity().is_some_and(|own| own.past) {
             error.into()
@@ -170,7 +170,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Without the door there is nobody.
+        // Without the door there is no caller.
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::nobody))
     }
 }

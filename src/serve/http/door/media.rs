@@ -1,7 +1,7 @@
 //! Media for players and programs that show the password of a stream account.
 //!
-//! Owns: when such a proof is asked for, and the cookie for players that show it only once, for a
-//! playlist. On a box without accounts of people nothing of this is looked at.
+//! Owns: when such a proof is required, and the cookie for players that show it only once, for a
+//! playlist. On a box without people's accounts none of this applies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ pub(super) fn by_ticket(
     Some(identity(reader))
 }
 
-/// What somebody is answered who shows nothing. A browser would show a log-in box of its own for a
-/// challenge, in which no account of a person is of use: the page is answered without one.
+/// The answer to a request without proof. A browser would answer a challenge with a log-in box of
+/// its own, in which a person's account is of no use: the page is answered without one.
 pub(super) fn unproven(context: &HttpContext, request: &Request) -> ApiError {
     let plain = || closed(ClaimStatus::Claimed);
     let headers = request.headers();

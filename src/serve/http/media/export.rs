@@ -30,7 +30,7 @@ use crate::serve::http::extract::{At, FileName, known_stream};
 use crate::serve::http::plan_cache::may_grow;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
-/// May be kept, but is to be asked for again each time: the tag tells whether it is the same.
+/// May be kept, but must be revalidated each time: the tag shows whether it is the same.
 const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// Date of the first picture, date at which the last ends, and stretches without footage.
 const START: HeaderName = HeaderName::from_static("x-footage-start");
@@ -102,7 +102,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let key = uri.path_and_query().map(|all| all.as_str().to_owned()).unwrap_or_default();
     let now = context.clock.boot();
-    // Whoever goes on where he was goes on in the file that he was told of.
+    // A client that resumes continues in the same file that it began.
     let known = byte_range::continues(request).then(|| context.plans.get(&key, now)).flatten();
     let is_new = known.is_none();
     let film = match known {
@@ -117,7 +117,7 @@ async fn answer(
         return Ok(response);
     }
     let asked = match byte_range::requested(request, film.len(), Some(&tag)) {
-        // Without the tag nobody can say that the first part was of this version.
+        // Without the tag it is unknown whether the first part was of this version.
         ByteRange::Part(part)
             if is_new
                 && part.start > 0

@@ -32,7 +32,7 @@ const MEDIA: &str = "media.m3u8";
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
 /// A live playlist is old after a second.
 const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
-/// Numbers and places are never used twice, so what stands behind one never changes.
+/// Numbers and places are never reused, so the content behind one never changes.
 const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
 /// Says why a stream's sound is left out.
 const AUDIO_DROPPED: HeaderName = HeaderName::from_static("x-audio-dropped");
@@ -73,7 +73,7 @@ pub(crate) async fn multivariant(
     Ok(response)
 }
 
-/// The media playlist of another stream, as seen from one's own.
+/// The media playlist of another stream, relative to one's own.
 fn beside(other: &StreamOutputs) -> String {
     format!("../{}/{MEDIA}", other.stream.name())
 }

@@ -95,7 +95,7 @@ impl LiveSocket {
         peer: Arc<Peer>,
     ) -> Self {
         let mut state = outlet.stream.watch_state();
-        // A viewer of a stream that is not live is told so at once.
+        // A viewer of a stream that is not live gets an answer at once.
         if state.borrow_and_update().0 != StreamState::Live {
             state.mark_changed();
         }

@@ -33,7 +33,8 @@ pub(crate) async fn pictures(
     let query = Query::parse(query.as_deref()).only(&["width"], &[])?;
     let width = picture_width(query.get("width"))?;
     let watcher = outlet.thumbnail.watch(width)?;
-    // Whoever gets no first picture is told why, while there still is a status to say it with.
+    // A viewer whose first picture fails gets the reason, while there still is a status to say it
+    // with.
     outlet.thumbnail.picture(width).await?;
     let show = Show { watcher, peer, begun: false };
     let body = futures::stream::unfold(show, |mut show| async move {
@@ -51,7 +52,7 @@ pub(crate) async fn pictures(
 struct Show {
     watcher: Watcher,
     begun: bool,
-    /// The connection, whose place is held for as long as somebody watches.
+    /// The connection, whose place is held as long as it is watched.
     peer: Arc<Peer>,
 }
 

@@ -45,7 +45,7 @@ const STEP_NANOS: i64 = 1_000_000_000;
 const CAUGHT_UP_SECS: f64 = 1.0;
 /// Over how long messages are counted.
 const COUNT_TIME: Duration = Duration::from_secs(10);
-/// Gaps told at one seam.
+/// Gaps reported at one seam.
 const GAPS_TOLD_MAX: usize = 8;
 
 /// Codes of our own (RFC 6455 §7.4.2).
@@ -335,7 +335,7 @@ impl PlaySocket {
         }
     }
 
-    /// A viewer who plays fast and has come to what happens now goes on with that.
+    /// A viewer at fast speed who reaches the present continues live.
     fn catch_up(&mut self) -> Result<(), Ended> {
         let fast = self.speed.factor() > Speed::ONE.factor();
         if !self.live || !fast || self.window.ahead_secs() > CAUGHT_UP_SECS {
@@ -355,7 +355,7 @@ impl PlaySocket {
 
     /// Plays from `start` on, as fast and in the way that is wanted now.
     fn begin(&mut self, start: WallTime) -> Result<(), Ended> {
-        // Its place is given back before another is taken.
+        // Its place is released before another is taken.
         self.screening = None;
         (self.live, self.stopped) = (false, false);
         let way = self.speed.way();

@@ -44,7 +44,7 @@ struct Shown {
     jpeg: Bytes,
     captured: WallTime,
     width: Option<u16>,
-    /// How long ago it arrived; only a live picture says so.
+    /// How long ago it arrived; only for a live picture.
     age: Option<Duration>,
     cache: HeaderValue,
 }
@@ -106,7 +106,7 @@ async fn past(
     Ok(Shown { jpeg: picture.jpeg, captured: picture.captured, width, age: None, cache })
 }
 
-/// The answer that there is no picture of a moment; in a gap it says where to go on.
+/// The answer that there is no picture of a moment; in a gap it says where footage continues.
 fn refusal(error: PastError) -> Response {
     let next = if let PastError::Gap { next, .. } = &error { *next } else { None };
     let mut response = ApiError::from(error).into_response();

@@ -19,7 +19,7 @@ use crate::serve::http::request::Query;
 /// The map.
 const MAP: &str = "index.vtt";
 const MAP_TYPE: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
-/// A sheet whose minutes are over stays as it is until its footage goes.
+/// A sheet whose minutes are over stays unchanged until its footage goes.
 const FINISHED_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=86400, immutable");
 /// The others grow by a tile every ten seconds.
 const GROWING_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=5");

@@ -1,7 +1,7 @@
 //! HLS of the past: `/live/{stream}/dvr.m3u8` and `/vod/{stream}/index.m3u8`.
 //!
-//! Owns: how a window and a range are asked for, how long an answer may be cached, and what is
-//! said where there is no footage. The segments are those of `live`.
+//! Owns: the parameters of a window and a range, how long an answer may be cached, and the answer
+//! where there is no footage. The segments are those of `live`.
 
 use std::sync::Arc;
 use std::time::Duration;

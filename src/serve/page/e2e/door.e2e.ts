@@ -47,7 +47,7 @@ describe.each(LOOKS)('at $viewport.width, $colorScheme', ({ viewport, colorSchem
     await page.getByText('This is not the code of this box.').waitFor();
     expect(await violations(page)).toEqual([]);
     await shot(page, `claim-wrong-${colorScheme}`);
-    // Somebody else is faster.
+    // Another person is faster.
     box.state = 'claimed';
     await heading(page, 'Sign in').waitFor();
     expect(await violations(page)).toEqual([]);

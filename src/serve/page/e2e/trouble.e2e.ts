@@ -1,4 +1,4 @@
-// What goes wrong at a viewer's: the page says so in words, and recovers.
+// Trouble on a viewer's side: the page says so in words, and recovers.
 
 import { join } from 'node:path';
 import type { Browser, Locator, Page, WebSocketRoute } from 'playwright-core';

@@ -1,6 +1,6 @@
 // The browser tests: `HOLDFAST_URL=http://127.0.0.1:8080 npm run e2e`, against a running daemon
-// that has the pattern stream "demo" and is open to this computer; with HOLDFAST_CLAIM_CODE those of
-// the way in, against one that nobody has claimed yet.
+// that has the pattern stream "demo" and is open to this computer; with HOLDFAST_CLAIM_CODE those
+// of the way in, against an unclaimed one.
 
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';

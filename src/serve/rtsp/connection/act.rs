@@ -43,7 +43,7 @@ impl Connection {
     fn read(&mut self, now: BootTime) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
         match self.transport.try_read(&mut buffer) {
-            // A reader over TCP may close its own direction and go on reading.
+            // A reader over TCP may close its own direction and keep reading.
             Ok(0) if self.udp.is_none() && self.is_playing() => self.half_closed = true,
             Ok(0) => self.end = Some("the peer closed"),
             Ok(length) => self.session.receive(now, &buffer[..length]),
@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// Takes a place among those who have signed in, once the peer has.
+    /// Takes a place among signed-in connections, once the peer is.
     fn prove(&mut self) {
         if self.proven || self.session.user().is_none() {
             return;

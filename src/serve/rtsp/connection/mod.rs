@@ -124,8 +124,8 @@ impl Connection {
         })
     }
 
-    /// Serves the peer, of whom `first` was read already, until one of both sides, or somebody at
-    /// the API, ends it.
+    /// Serves the peer, of which `first` was read already, until either side, or a request to the
+    /// API, ends it.
     pub(super) async fn run(mut self, first: &[u8]) {
         let (peer, end) = (self.peer, self.handle.end());
         debug!(part = "rtsp", %peer, "connected");

@@ -121,7 +121,7 @@ impl Connection {
         self.settle();
     }
 
-    /// Sends no more until it is told to play again.
+    /// Sends no more until the next PLAY.
     pub(super) fn pause(&mut self) {
         if let Some(replay) = self.play.as_mut().and_then(Play::past) {
             return replay.pause();

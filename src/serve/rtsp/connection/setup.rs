@@ -26,7 +26,7 @@ pub(super) enum PendingReply {
     Tracks {
         outlet: Arc<StreamOutputs>,
         tracks: watch::Receiver<Option<Arc<Tracks>>>,
-        /// The groups are to be told.
+        /// The groups are wanted.
         multicast: bool,
         until: BootTime,
     },
@@ -119,8 +119,8 @@ impl Connection {
         self.services.multicast.group(names, outlet.stream.name().as_str(), track)
     }
 
-    /// Becomes one of those who read the stream by multicast. Where it stands for the others
-    /// cannot be told, so the answer names no numbers.
+    /// Becomes one of the stream's multicast readers. The sender's position for the others is
+    /// unknown here, so the answer names no numbers.
     pub(super) fn join_group(&mut self, outlet: &StreamOutputs) -> Result<Command, Refusal> {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };

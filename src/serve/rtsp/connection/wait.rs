@@ -74,7 +74,7 @@ impl Connection {
             && self.play.as_ref().is_some_and(|play| play.shared().is_some())
     }
 
-    /// Sleeps while the packer sends, until something else is to be done.
+    /// Sleeps while the packetizer sends, until there is something else to do.
     async fn doze(&mut self, now: BootTime) -> Input {
         let interest = self.interest();
         let reports = self.udp.as_ref().map(UdpPair::reports);
@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// Units are taken when what was taken before has left; until then the reader lags on the
-    /// bus, where it is bounded and told.
+    /// Units are taken when the previous ones have left; until then the reader lags on the bus,
+    /// where that is bounded and reported.
     pub(super) fn takes_units(&self) -> bool {
         self.end.is_none() && self.out.is_empty() && self.udp.as_ref().is_none_or(UdpPair::is_empty)
     }

@@ -194,7 +194,7 @@ impl Drop for Membership {
 }
 
 /// The group of `stream`: the one that its name hashes to, or the next one that is free. Streams
-/// choose in the order of their names, so that a box that starts anew chooses the same.
+/// choose in the order of their names, so that a restarted box chooses the same.
 fn index<'a>(names: impl Iterator<Item = &'a str>, stream: &str, count: u16) -> Option<u16> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();

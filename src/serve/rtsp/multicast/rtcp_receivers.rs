@@ -1,4 +1,4 @@
-//! Receiver reports that come to a group: what tells that a member who says nothing is there.
+//! Receiver reports that come to a group: the only sign that a silent member is there.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,7 +20,7 @@ const REPORT_BYTES_MAX: usize = 1_500;
 #[derive(Debug)]
 pub(super) struct RtcpReceivers {
     sockets: Vec<UdpSocket>,
-    /// Where our own reports come from, which the group gives back to us.
+    /// The source of our own reports, which the group returns to us.
     own: SocketAddr,
 }
 

@@ -53,7 +53,7 @@ impl GroupSender {
         Ok(Self { play, udp, receivers, key, shared, clock })
     }
 
-    /// Sends until `ended`, or until the stream ends or becomes another. `_told` says so to the
+    /// Sends until `ended`, or until the stream ends or becomes another. `_told` notifies the
     /// members, also when the task is dropped.
     pub(super) async fn run(mut self, ended: Stop, _told: DropGuard) {
         // Nothing goes by TCP, but what sends wants to know where it would.

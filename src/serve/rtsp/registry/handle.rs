@@ -1,7 +1,7 @@
 //! One connection as the registry knows it.
 //!
-//! Owns: what it does and how much, as the connection reports; the signal to end it. Figures are
-//! written with every access unit, so they are single words that nobody waits for.
+//! Owns: its activity and counters, as the connection reports them; the signal to end it. Figures
+//! are written with every access unit, so they are single words without a lock.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -74,7 +74,7 @@ pub struct SessionReport {
     pub bytes: u64,
     /// Access units that it was too slow for.
     pub drops: u64,
-    /// How far what it was handed last lies behind the newest of the stream; `None` while it does
+    /// How far the last unit handed to it is behind the newest of the stream; `None` while it does
     /// not play.
     pub lag_ms: Option<u64>,
 }
@@ -173,7 +173,7 @@ impl SessionHandle {
         self.stats.end.clone()
     }
 
-    /// The connection was told something: its session may be another one now.
+    /// A request arrived: the session may be another one now.
     pub(crate) fn see(&mut self, wall: WallTime, session: &mut Session) {
         self.note(wall, session);
         if let Some(failure) = session.take_failure() {

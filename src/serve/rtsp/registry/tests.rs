@@ -80,7 +80,7 @@ async fn wrong_passwords_are_remembered_over_a_restart() {
     let before = authorizer();
     assert_eq!(wait(&before, dir.path()).await, None, "no file yet");
     keep_failed_logins(&before, dir.path(), &supervisor);
-    // The task begins before it is told to stop.
+    // The task begins before it is asked to stop.
     tokio::task::yield_now().await;
     for _ in 0..2 * AUTH_FAILURES_MAX {
         before.failures().failed(SystemClock.boot(), peer().ip());

@@ -37,7 +37,7 @@ impl Transport {
         }
     }
 
-    /// Whether nobody on the way can read along.
+    /// Whether the transport is encrypted.
     pub(super) fn is_secure(&self) -> bool {
         match self {
             Self::Direct(socket) => socket.is_secure(),

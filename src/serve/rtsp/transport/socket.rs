@@ -15,8 +15,8 @@ use crate::serve::tls::Tls;
 
 /// What is read and dropped of a peer after its last reply.
 const PART_BYTES_MAX: u64 = 256 << 10;
-/// The kernel asks a silent peer after this whether it is there, and again; how often in vain
-/// follows from [`RTSP_WRITE_STALL_MAX`].
+/// The kernel probes a silent peer after this time, and again; how often without an answer follows
+/// from [`RTSP_WRITE_STALL_MAX`].
 const KEEPALIVE_TIME: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -62,7 +62,7 @@ impl Socket {
         Ok(self.tcp().local_addr()?.ip().to_canonical())
     }
 
-    /// Whether nobody on the way can read along.
+    /// Whether the transport is encrypted.
     pub(in super::super) fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
     }

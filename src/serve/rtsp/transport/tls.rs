@@ -20,7 +20,7 @@ pub(in super::super) struct TlsSocket {
 }
 
 impl TlsSocket {
-    /// Goes on after a handshake.
+    /// Continues after a handshake.
     pub(super) fn new(socket: TcpStream, mut tls: ServerConnection) -> Self {
         tls.set_buffer_limit(Some(TLS_SEND_BUFFER_BYTES));
         // What came together with the end of the handshake is decrypted already.

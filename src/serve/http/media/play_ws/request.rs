@@ -21,7 +21,7 @@ pub(super) struct PlayerMessage {
     seek: Option<String>,
     /// How fast; negative is backwards.
     speed: Option<f64>,
-    /// Nothing more is to be sent, or again.
+    /// Send nothing more, or send again.
     pub(super) pause: Option<bool>,
     /// What is shown now, in seconds of the media timeline.
     pub(super) at: Option<f64>,

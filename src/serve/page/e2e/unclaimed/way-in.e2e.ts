@@ -1,5 +1,5 @@
-// The way in on the real daemon, which nobody has claimed yet: claim, log-out, log-in, a viewer, a
-// session that is lost. Each test goes on where the one before left the box.
+// The way in on the real, unclaimed daemon: claim, log-out, log-in, a viewer, a lost session. Each
+// test continues where the one before left the box.
 
 import { execFileSync } from 'node:child_process';
 import type { Browser, Page } from 'playwright-core';
@@ -102,7 +102,7 @@ test('a session that is lost ends the picture, and the log-in leads back to it',
   const page = await openPage('#/demo');
   await signIn(page, 'bob');
   await mode(streamOf(page), /^Live/);
-  // From outside, as whoever has a shell on the box can.
+  // From outside, as a user with a shell on the box can.
   const command = (process.env['HOLDFAST_PASSWORD_COMMAND'] ?? '').split(' ');
   execFileSync(command[0] ?? '', command.slice(1), { input: NEW_PASSWORD });
   await page.getByText('Your session has ended.').waitFor();

@@ -21,7 +21,7 @@ export class Rates {
     // A count that went down was restarted.
     const restarted = (before.at(-1)?.value ?? 0) > value;
     const recent = before.filter((one) => at_ms - one.at_ms <= WINDOW_MS);
-    // What stood still until now begins anew: the time before it began would thin its rate.
+    // A counter that did not move until now starts afresh: the time before would thin its rate.
     const stood = recent.length > 1 && recent[0]?.value === recent.at(-1)?.value;
     const kept = restarted || (stood && recent.at(-1)?.value !== value) ? [] : recent;
     kept.push({ at_ms, value });

@@ -53,7 +53,7 @@ export function startPolling(): void {
   document.addEventListener('visibilitychange', refreshNow);
   window.addEventListener('online', refreshNow);
   effect(() => {
-    // What somebody else saw is not left to whoever comes next.
+    // What one person saw is not left to the next.
     if (!inside.value) forget();
     refreshNow();
   });
@@ -75,7 +75,7 @@ async function ask(): Promise<void> {
     failed(error instanceof AnswerError ? error.message : null);
   } finally {
     busy = false;
-    // Whoever has to sign in first is waited for, not the box.
+    // While a person has to sign in first, nothing waits for the box.
     const waits = door.peek() === 'signed-out' && failures === 0;
     if (!waits) timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
   }

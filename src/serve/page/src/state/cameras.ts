@@ -1,7 +1,7 @@
 // Trying and adding cameras, for admins.
 //
-// Owns: the requests. The tag of the configuration is asked for just before each change, so that
-// what somebody else changed meanwhile is not overwritten.
+// Owns: the requests. Each change asks for the tag of the configuration just before, so that
+// another person's change is not overwritten.
 
 import { effect, signal } from '@preact/signals';
 import { type CameraForm, readTrial, sectionOf, type Trial } from '../logic/camera';

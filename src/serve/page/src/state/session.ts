@@ -63,7 +63,7 @@ export async function signIn(name: string, password: string): Promise<Refusal | 
 /** Makes the first account, with the code of the box; null when that is done, else why not. */
 export async function claim(code: string, name: string, password: string): Promise<Refusal | null> {
   const outcome = await send('POST', CLAIM, { code, name, password });
-  // Somebody else was faster: the log-in view follows.
+  // Another person was faster: the log-in view follows.
   if (!outcome.ok && outcome.refusal.code !== 'claimed') return outcome.refusal;
   await ask();
   return null;
@@ -90,7 +90,7 @@ export async function changePassword(before: string, after: string): Promise<Ref
 async function find(): Promise<void> {
   const answer = await get(CLAIM);
   if (!answer.ok) {
-    // A box that knows no claim asks nobody who they are.
+    // A box without a claim asks for no log-in.
     if (answer.refusal.status !== 404) throw failure(answer.refusal);
     claimable.value = false;
     door.value = 'open';

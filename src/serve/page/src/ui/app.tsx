@@ -64,7 +64,7 @@ function titleOf(name: string | null, view: View | null, counts: string): string
 function useFocusInside(now: Door, view: View | null): void {
   const before = useRef({ door: now, view });
   useEffect(() => {
-    // Whoever opens the page begins at its top.
+    // The page opens at its top.
     const opened = before.current.door === 'asking' || before.current.door === now;
     const entered = !opened && inside.peek();
     const moved = view !== before.current.view;

@@ -1,4 +1,4 @@
-// What the page says when there are no streams to show, and why.
+// The page's message when there are no streams to show, and why.
 
 import { clock } from '../logic/format';
 import { refreshNow } from '../state/box';

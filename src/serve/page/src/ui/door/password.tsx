@@ -1,4 +1,4 @@
-// Changing one's own password.
+// Changing your own password.
 
 import { useState } from 'preact/hooks';
 import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';

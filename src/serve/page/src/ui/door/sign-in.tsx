@@ -21,7 +21,7 @@ export function SignIn() {
     if (refused === null) return;
     setBusy(false);
     setRefusal(refused);
-    // Whoever mistyped it types it all again; who could not reach the box need not.
+    // A mistyped password is typed again; after a failure to reach the box it need not be.
     if (refused.status !== 0) setPassword('');
     form.current?.querySelector<HTMLInputElement>('[name=password]')?.focus();
   };
