@@ -1,7 +1,7 @@
-# Chooses the slot. BOOT_ORDER, BOOT_A_LEFT and BOOT_B_LEFT lie in one sector at 1 MiB of the disk, in the format of
-# U-Boot's environment, so that fw_setenv and RAUC read and write it. A sector is written or it is not.
-# Each boot takes one from its slot's count; whoever finds the box well sets it to 3 again.
-# image/disk.sh puts the board's kernel command line in place of CMDLINE.
+# Chooses the slot. BOOT_ORDER, BOOT_A_LEFT and BOOT_B_LEFT are in one sector at 1 MiB of the disk,
+# in the format of U-Boot's environment, so that fw_setenv and RAUC read and write it. A sector is
+# written or it is not. Each boot takes one from its slot's count; a box found healthy sets it to 3
+# again. image/disk.sh puts the board's kernel command line in place of CMDLINE.
 setenv BOOT_ORDER
 setenv BOOT_A_LEFT
 setenv BOOT_B_LEFT

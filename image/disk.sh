@@ -55,7 +55,7 @@ image disk.img {
     partition data { image = "data.ext4" partition-type-uuid = "L" partition-uuid = "${id}4" }
 }
 CFG
-# mtools writes the time of now into directories unless it is told another.
+# mtools writes the current time into directories unless it is given another.
 TZ=UTC genimage --config "$work/genimage.cfg" --rootpath "$work/empty" --inputpath "$work/in" \
     --outputpath "$work/out" --tmppath "$work/tmp/genimage" --loglevel 0
 mv "$work/out/disk.img" "$out"

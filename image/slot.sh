@@ -76,7 +76,7 @@ systemctl --root="$root" preset-all --quiet 2>/dev/null
 systemctl --root="$root" set-default --quiet multi-user.target
 systemctl --root="$root" mask --quiet e2scrub_reap.service e2scrub_all.timer fstrim.timer dpkg-db-backup.timer \
     apt-daily.timer apt-daily-upgrade.timer getty@tty1.service serial-getty@ttyAMA0.service
-# Consoles show what the box says; nobody can log in there.
+# Consoles show the box's messages; there is no login.
 mkdir -p "$root/etc/systemd/system-generators"
 ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-getty-generator"
 

@@ -87,7 +87,7 @@ fn film(width: u32, height: u32) -> std::path::PathBuf {
     file
 }
 
-/// The pictures of a film: each begins with SOI, which stands nowhere else behind EOI.
+/// The pictures of a film: each begins with SOI, which occurs nowhere else after EOI.
 fn jpegs(film: &[u8]) -> Vec<&[u8]> {
     let begins: Vec<usize> = (0..film.len() - 2)
         .filter(|&at| film[at..].starts_with(&[0xff, 0xd8, 0xff]))

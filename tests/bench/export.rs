@@ -65,7 +65,7 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Fills the ring of `daemon`; returns where its last hour is to be had.
+/// Fills the ring of `daemon`; returns the URL of its last hour.
 fn fill(daemon: &Daemon) -> String {
     let mut small = Film::plain("160x120", 1);
     let mut large = small.clone();

@@ -105,8 +105,8 @@ fn push(daemon: &Daemon) -> Running {
     Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
-/// One server asked by all viewers; `spent` tells its processor time in milliseconds. A viewer has
-/// watched as many seconds as it was sent: on a busy machine fewer than have passed.
+/// One server for all viewers; `spent` is its processor time in milliseconds. A viewer has watched
+/// as many seconds as it was sent: on a busy machine fewer than have passed.
 fn turn(name: &str, address: SocketAddr, base: &'static str, spent: impl Fn() -> f64) -> Turn {
     let mut viewers = Viewers::join(address, base, VIEWERS);
     viewers.watch(WARM_UP);

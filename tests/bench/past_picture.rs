@@ -66,7 +66,7 @@ fn main() {
     });
 }
 
-/// Whole sheets that nobody asked for before.
+/// Whole sheets that were never requested before.
 async fn sheets(door: &TestBox, begin: WallTime) {
     let first = (begin.as_unix_nanos() / NANOS / 600 + 1) * 600;
     for start in [first, first + 600] {

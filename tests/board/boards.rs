@@ -1,4 +1,4 @@
-//! The package on a virtual arm64 board: Debian's kernel, systemd, the unit as it is installed.
+//! The package on a virtual arm64 board: Debian's kernel, systemd, the unit as installed.
 //!
 //! Run by `make test-board`, which builds the package and what the board boots; `tests/board/README.md`
 //! says how to boot one by hand.
@@ -82,7 +82,7 @@ fn install(board: &Machine) {
     wait_for("the token", PATIENCE, || (board.fetch("/api/v1/streams").0 == 200).then_some(()));
 }
 
-/// Everything that is configured comes up, and says so.
+/// Everything that is configured comes up, and reports it.
 fn live(board: &Machine) {
     assert_eq!(board.sh("systemctl is-active holdfast").trim(), "active");
     board.wait_well();
@@ -119,7 +119,7 @@ fn served(board: &Machine) {
     assert_eq!(pixels.len(), 320 * 240);
 }
 
-/// The package's own life; nothing of the service is left behind it.
+/// The package's own life; it leaves nothing of the service behind.
 fn package(board: &Machine) {
     board.sh(include_str!("guest/package.sh"));
 }

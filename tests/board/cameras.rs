@@ -1,5 +1,5 @@
 //! Cameras of the board, with the kernel's virtual camera (vivid): its pictures, its controls, and
-//! the faults that it can be told to have.
+//! the faults that it can simulate.
 //!
 //! Owns: the stream `dock`, which is added to the configuration and taken out again.
 
@@ -19,7 +19,7 @@ const PULL: &str = "echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind && udev
 /// The daemon reads its configuration again.
 const RELOAD: &str = "systemctl kill -s HUP --kill-whom=main holdfast";
 
-/// A module that nobody has open can be unloaded.
+/// A module that is not in use can be unloaded.
 const UNLOAD: &str = "for n in $(seq 20); do rmmod vivid && exit; sleep 1; done; exit 1";
 
 /// Captured, encoded, served; controlled while it runs; faults counted and survived.

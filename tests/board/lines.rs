@@ -6,7 +6,7 @@ use crate::PATIENCE;
 use crate::harness::wait_for;
 use crate::machine::Machine;
 
-/// What hangs on the lines; there is none of the last one's name.
+/// The devices on the lines; there is none of the last one's name.
 const WIRING: &str = r#"
 [led]
 line = "gpiochip0:0"

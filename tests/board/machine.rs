@@ -413,7 +413,7 @@ impl Machine {
         format!("Authorization: Bearer {}", self.token())
     }
 
-    /// The JSON at `path`, whatever its status; `None` while nobody answers.
+    /// The JSON at `path`, whatever its status; `None` while there is no answer.
     pub fn get(&self, path: &str) -> Option<Value> {
         let (_, body) = ask(&self.http(path), self.token()).ok()?;
         serde_json::from_slice(&body).ok()

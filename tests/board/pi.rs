@@ -1,7 +1,7 @@
 //! A Raspberry Pi 3: which board it is, its lines by both ways to them, its watchdog.
 //!
-//! Owns: what qemu's machine `raspi3b` can show of it. It has the registers of levels and no edges, and
-//! of the watchdog what starts it and no time: whoever starts it is reset at once.
+//! Owns: what qemu's machine `raspi3b` can show of it. It has the registers of levels and no edges,
+//! and of the watchdog the start and no time: starting it resets the board at once.
 
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ fn install(board: &Machine) {
     // What a person does to the lines before the daemon is there: one is high.
     set(board, DOOR, true);
     board.sh("dpkg -i /mnt/holdfast.deb");
-    // What is asked here is asked on the board itself.
+    // These questions are asked on the board itself.
     board.sh("sed -i '1i claim = \"loopback\"' /etc/holdfast/holdfast.toml");
     board.sh(&format!("cat >>/etc/holdfast/holdfast.toml <<'END'\n{WIRING}END\n"));
     board.sh("holdfast check-config /etc/holdfast/holdfast.toml && systemctl reload holdfast");
@@ -68,7 +68,7 @@ fn is_high(board: &Machine, line: u32) -> bool {
     levels & 1 << line != 0
 }
 
-/// The hand on a line. qemu keeps one level for each, whoever drives it.
+/// The hand on a line. qemu keeps one level for each, whichever side drives it.
 fn set(board: &Machine, line: u32, high: bool) {
     let register = if high { GPSET0 } else { GPCLR0 };
     board.sh(&format!("busybox devmem {register:#x} 32 {:#x}", 1 << line));
@@ -108,7 +108,7 @@ fn lines_work(board: &Machine, driver: &str) {
     wait_for("no light", PATIENCE, || (!is_high(board, LED)).then_some(()));
 }
 
-/// As it is installed. Debian's kernel has no `/dev/gpiomem`, so the daemon takes the other way.
+/// As installed. Debian's kernel has no `/dev/gpiomem`, so the daemon takes the other way.
 fn lines_by_the_kernel_out_of_the_sandbox(board: &Machine) {
     lines_work(board, "gpiocdev");
     let users = board.sh("grep holdfast /sys/kernel/debug/gpio");
@@ -138,8 +138,8 @@ fn lines_by_registers_as_root(board: &Machine) {
     board.sh("systemctl stop holdfast-root");
 }
 
-/// By the package's own drop-in. qemu resets at once, and stops there: the registers show what it was
-/// told. The kernel's driver says 15 s when the device is opened, systemd 14 s next.
+/// By the package's own drop-in. qemu resets at once, and stops there: the registers show what was
+/// written. The kernel's driver says 15 s when the device is opened, systemd 14 s next.
 fn systemd_starts_its_watchdog(board: &Machine) {
     let state = board.sh("cd /sys/class/watchdog/watchdog0 && cat identity state timeout");
     assert_eq!(state, "Broadcom BCM2835 Watchdog timer\ninactive\n15\n");

@@ -127,13 +127,13 @@ pub(crate) fn memory_that_runs_out_costs_one_daemon(board: &Machine) {
     board.wait_well();
 }
 
-/// A box that is well says so: with that systemd calls its boot complete.
+/// A healthy box reports it: with that systemd calls its boot complete.
 pub(crate) fn a_box_that_is_well_completes_its_boot(board: &Machine) {
     wait_for("health", PATIENCE, || {
         std::thread::sleep(Duration::from_secs(1));
         (board.try_sh("systemctl is-active holdfast-health").0 == 0).then_some(())
     });
-    // Nobody counts the boots of this board: not being well would have ended there.
+    // The boots of this board are not counted: being unhealthy would have ended there.
     let fell_back =
         board.sh("systemctl show --property ActiveEnterTimestamp --value holdfast-fallback");
     assert_eq!(fell_back.trim(), "");
@@ -214,7 +214,7 @@ pub(crate) fn a_power_cut_leaves_a_sound_ring(board: &mut Machine) {
     board.wait_well();
 }
 
-/// Reboots within an hour end the recording, not the rest; somebody who comes can end that.
+/// Reboots within an hour end the recording, not the rest; a person on site can end that.
 pub(crate) fn reboots_without_end_park_the_box(board: &mut Machine) {
     // The ones before count two each, an unexplained one counts one, and six are too many.
     let parked = |board: &Machine| {

@@ -36,7 +36,7 @@ const CAPABILITIES: u32 = 1 << 4;
 const DONE: u8 = 0;
 const CANCELLED: u8 = 1;
 const STALLED: u8 = 4;
-/// What stands where there is no endpoint.
+/// The marker for a missing endpoint.
 const NO_ENDPOINT: u8 = 255;
 
 /// What the first answers of a device say, before it is asked for its descriptors.
@@ -134,7 +134,7 @@ impl Wire {
         self.send(CONNECT, 0, &[&[identity.speed], &identity.class[..], &ids].concat());
     }
 
-    /// What is asked next, if it is within `wait`; `None` as well for what is answered here.
+    /// The next request, if it comes within `wait`; `None` as well for what is answered here.
     pub(crate) fn asked(&mut self, wait: Duration) -> Option<Asked> {
         let (kind, id, body) = self.packet(wait)?;
         let half = |at: usize| u16::from_le_bytes([body[at], body[at + 1]]);

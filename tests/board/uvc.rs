@@ -1,8 +1,8 @@
 //! A webcam that a test plays: what it says of itself, what it answers, its pictures.
 //!
-//! Owns: the device side of the USB Video Class 1.0, with pictures over a bulk endpoint, which knows no
-//! lost packets: a machine that is busy makes it slow and no more. Most webcams are isochronous; to
-//! whoever reads `/dev/video0` the two differ in nothing but more damage.
+//! Owns: the device side of the USB Video Class 1.0, with pictures over a bulk endpoint, which
+//! knows no lost packets: a busy machine only makes it slow. Most webcams are isochronous; to a
+//! reader of `/dev/video0` the two differ only in more damage.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const INTERVAL: u32 = 10_000_000 / FPS;
 const PICTURE_BYTES_MAX: u32 = 65_536;
 /// Bytes of one transfer: as many as the driver asks for at once of a full-speed endpoint.
 const PAYLOAD_BYTES: u32 = 32 * 64;
-/// Where the number of the format stands in probe and commit, and the two there are.
+/// Position of the format's number in probe and commit, and the two formats.
 const FORMAT: usize = 2;
 const JPEG: u8 = 1;
 const H264: u8 = 2;
@@ -53,9 +53,9 @@ pub(crate) enum Health {
 pub(crate) struct State {
     /// JPEGs, shown by turns.
     pub(crate) film: Vec<Vec<u8>>,
-    /// The same as access units of H.264, for whoever asks for that format.
+    /// The same as access units of H.264, when that format is chosen.
     pub(crate) coded: Vec<Vec<u8>>,
-    /// Shown once, before the film goes on.
+    /// Shown once, before the film continues.
     pub(crate) next: VecDeque<Vec<u8>>,
     /// So many pictures are called damaged by the camera itself.
     pub(crate) damaged: u32,
@@ -104,11 +104,11 @@ impl Drop for Webcam {
 struct Player {
     wire: Wire,
     state: Arc<Mutex<State>>,
-    /// What the driver agreed on, as it is said on the wire.
+    /// What the driver agreed on, in its wire form.
     agreed: Vec<u8>,
     /// Transfers that wait for data.
     waiting: VecDeque<(u32, usize)>,
-    /// What is to be sent of the current picture.
+    /// What remains to be sent of the current picture.
     payloads: VecDeque<Vec<u8>>,
     due: Instant,
     frame_id: u8,
@@ -171,7 +171,8 @@ impl Player {
                 self.payloads.clear();
                 Some(Vec::new())
             }
-            // SET_CUR of probe and commit: the format is to be had, all else is as it is (UVC 1.0 §4.3.1.1).
+            // SET_CUR of probe and commit: the format must exist, all else stays unchanged (UVC 1.0
+            // §4.3.1.1).
             (0x21, 1, 1 | 2) if setup.index == 1 && data.len() == self.agreed.len() => {
                 self.agreed[FORMAT] = data[FORMAT].clamp(JPEG, H264);
                 Some(Vec::new())

@@ -66,7 +66,7 @@ fn film(dir: &std::path::Path, name: &str, rate: &[&str]) -> Vec<EffortSample> {
     (0..).zip(spent).map(sample).collect()
 }
 
-/// Precision and recall by minutes: one is told when a quarter of it is active.
+/// Precision and recall by minutes: an active quarter makes a minute active.
 fn judge(name: &str, samples: &[EffortSample]) -> (f64, f64) {
     let figures = figures(samples);
     let told: Vec<usize> = (0..MINUTES)
@@ -91,7 +91,7 @@ fn a_moving_block_is_found_among_noise_wind_and_nightfall() {
     let quality = judge("constant quality", &film(dir.path(), "quality", &["-crf", "28"]));
     let cap = ["-crf", "28", "-maxrate", "100k", "-bufsize", "200k"];
     let capped = judge("quality with a limit", &film(dir.path(), "capped", &cap));
-    // Noise fills the budget, so this one is only told: see what the module says it cannot see.
+    // Noise fills the budget, so this one is only printed: see what the module says it cannot see.
     let rate = ["-b:v", "60k", "-maxrate", "60k", "-bufsize", "60k"];
     judge("constant bit rate", &film(dir.path(), "rate", &rate));
     for (precision, recall) in [quality, capped] {

@@ -152,7 +152,7 @@ async fn nothing_is_lost_between_source_and_ring() {
     assert_eq!(every_slot_decodes(dir.path()), footage.frames);
 
     let stream = self::stream();
-    // A process that starts again in this boot goes on behind it, in the same slot.
+    // A process that restarts in this boot continues behind it, in the same slot.
     let dvr = Dvr::open(config(dir.path(), 1 << 20), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock);
     let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
@@ -170,8 +170,7 @@ async fn nothing_is_lost_between_source_and_ring() {
     assert!((9_900..=10_100).contains(&gap_ms), "{gap_ms} ms");
 }
 
-/// Extracts with the real program, as somebody with nothing but the disk would; returns what
-/// it says.
+/// Extracts with the real program, as a person with nothing but the disk would; returns its output.
 fn extract(dir: &Path, from: WallTime, to: WallTime, target: &Path) -> (bool, String) {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_holdfast"))
         .args(["ring", "extract", "--stream", "gate", "--data-dir"])

@@ -90,7 +90,7 @@ fn name(stream: &str) -> StreamName {
 }
 
 fn scratch() -> tempfile::TempDir {
-    // In memory where that is to be had: thousands of rings are copied and synced.
+    // In memory where possible: thousands of rings are copied and synced.
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 

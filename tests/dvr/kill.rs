@@ -1,8 +1,8 @@
 //! SIGKILL of the daemon while it records four streams, at random microseconds.
 //!
-//! After every kill, from the files alone: what was told durable is there, what was there after
-//! the kill before still is, at most the fragment in the making is missing, and `ring verify`
-//! finds no fault. `make soak` does the same until it is stopped.
+//! After every kill, from the files alone: what was reported durable is there, what was there after
+//! the kill before still is, at most the fragment in the making is missing, and `ring verify` finds
+//! no fault. `make soak` does the same until it is stopped.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const STREAMS: [&str; 4] = ["gate", "yard", "door", "lift"];
 #[derive(Debug, Default)]
 struct Seen {
     kills: u32,
-    /// Kills before which the killed process had told something durable, over all streams.
+    /// Kills before which the killed process had reported something durable, over all streams.
     acknowledged: u32,
     /// Losses of these, in milliseconds.
     lost_ms: Vec<i64>,

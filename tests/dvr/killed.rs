@@ -1,5 +1,5 @@
-//! A process that records is killed at random moments, and every time what it said to be
-//! durable is there, every slot plays, and the next one goes on.
+//! A process that records is killed at random moments, and every time what it reported durable is
+//! there, every slot plays, and the next one goes on.
 
 use std::io::{BufRead, BufReader};
 use std::num::NonZeroU32;
@@ -77,7 +77,7 @@ fn unit(params: &Arc<CodecParams>, now: BootTime, wall: WallTime, nanos: i64) ->
     }
 }
 
-/// Kills a recording child after `life`; returns the last "durable until" that it told.
+/// Kills a recording child after `life`; returns the last "durable until" that it reported.
 fn live_and_die(dir: &Path, life: Duration) -> Option<i64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::killed_at_any_moment_nothing_durable_is_lost", "--nocapture"])

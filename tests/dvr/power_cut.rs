@@ -1,8 +1,8 @@
 //! Power cuts, from a log of every write and flush that the block device saw.
 //!
-//! A recording is made on ext4 over a device that logs. Then the power is cut behind any entry
-//! of the log, with all, some, or a torn last one of the writes since the last flush; the kernel
-//! mounts what is left, and what was told durable before that entry must be there.
+//! A recording is made on ext4 over a device that logs. Then the power is cut behind any entry of
+//! the log, with all, some, or a torn last one of the writes since the last flush; the kernel
+//! mounts what is left, and what was reported durable before that entry must be there.
 //!
 //! `SEED` replays the choice of the cuts, not the recording, whose timing is the machine's. The
 //! image of a cut that fails is kept and named. `CUTS` sets how many are made.
@@ -36,10 +36,10 @@ const LOOKS: usize = 24;
 /// After so many cuts the recorder itself starts on what is left, and slots are decoded.
 const STARTED_EVERY: usize = 8;
 const STARTED_EVERY_IN_SOAK: usize = 40;
-/// What a power cut may cost on a disk that does not stand still.
+/// What a power cut may cost on a disk that does not stall.
 const LOSS_MAX: Duration = Duration::from_secs(2);
-/// So long before a cut it is looked whether the device stood still: what is lost then is not
-/// the recorder's doing.
+/// A stall of the device within this time before a cut: what is lost then is not the recorder's
+/// doing.
 const STALL_SEEN_WITHIN: Duration = Duration::from_secs(4);
 /// Another boot than the one that recorded.
 const NEXT_BOOT: [u8; 16] = [7; 16];
@@ -96,7 +96,7 @@ impl Found {
     }
 }
 
-/// What was told while the recording was made, and at which place of the log.
+/// What was reported durable during the recording, and at which place of the log.
 #[derive(Default)]
 struct Told {
     /// Place in the log, and until when the stream was durable, in Unix milliseconds.
@@ -106,8 +106,8 @@ struct Told {
 }
 
 impl Told {
-    /// Notes what was told until now. The place is looked up afterwards, so that every flush on
-    /// which it rests stands before it.
+    /// Notes what was reported until now. The place is looked up afterwards, so that every flush on
+    /// which it rests comes before it.
     fn note(&mut self, disk: &mut LoggedDisk, told: Vec<(StreamName, i64)>) {
         let position = disk.position();
         self.times.push((position, SystemClock.boot()));
@@ -119,7 +119,7 @@ impl Told {
         }
     }
 
-    /// Until when `stream` was told durable before entry `at`.
+    /// Until when `stream` was reported durable before entry `at`.
     fn until_ms(&self, stream: &StreamName, at: usize) -> Option<i64> {
         let list = self.durable.get(stream)?;
         list.iter().take_while(|&&(position, _)| position <= at).last().map(|&(_, until)| until)
@@ -131,7 +131,7 @@ impl Told {
     }
 }
 
-/// A recording with all that is to be known of it.
+/// A recording with all its facts.
 struct Recording {
     log: BlockLog,
     /// Entries of the log between the mount and the end of the recording.
@@ -152,11 +152,11 @@ struct Seen {
     open_writes: usize,
     /// Cuts with an open write.
     in_flight: usize,
-    /// Fragments that had been told durable and were there, over all cuts.
+    /// Fragments that had been reported durable and were there, over all cuts.
     held: usize,
     /// Cuts after which the recorder was started.
     started: usize,
-    /// What each cut cost of each stream, and how long the device stood still before it.
+    /// What each cut cost of each stream, and how long the device stalled before it.
     losses: Vec<(Duration, Duration)>,
     faults: Vec<String>,
 }
@@ -199,8 +199,8 @@ impl Recording {
         self.known = known;
     }
 
-    /// Fails unless all that was told durable once ended where a fragment ends that was on the
-    /// medium: what never came there could not be missed after a cut.
+    /// Fails unless every reported durable end was the end of a fragment on the medium: what never
+    /// got there could not be missed after a cut.
     fn assert_all_known(&self) {
         for (stream, list) in &self.told.durable {
             for (position, until_ms) in list {
@@ -553,8 +553,8 @@ fn seeded() -> Rng {
 }
 
 impl Seen {
-    /// What the cuts cost, in words. Nothing is asserted: on a machine that does other things
-    /// too it is as long as the device stands still; the simulation holds it to its promise.
+    /// What the cuts cost, in words. Nothing is asserted: on a busy machine it is as long as the
+    /// device stalls; the simulation holds it to its promise.
     fn loss(&mut self) -> String {
         self.losses.sort_unstable();
         let Some(&(most, stall)) = self.losses.last() else { return String::new() };
@@ -607,7 +607,7 @@ fn cuts_show_what_a_recorder_without_fdatasync_loses() {
     synced.cut(40, STARTED_EVERY, &mut random).assert_nothing_lost(begun.elapsed().as_secs_f32());
     // Too short for the ring to turn: what goes under in the first lap is still to be written.
     let mut unsynced = recorded_here(Arc::new(NoSync), 2);
-    // Such a recording hardly writes: it is cut where something had been told durable.
+    // Such a recording hardly writes: it is cut where something had been reported durable.
     let told = unsynced.told.durable.values().flatten().map(|&(position, _)| position);
     unsynced.begin = told.min().expect("something was told durable");
     unsynced.keeps_image = false;

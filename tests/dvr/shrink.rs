@@ -1,5 +1,5 @@
-//! A ring that is to be smaller: the daemon says what that deletes and waits for an answer, and
-//! so does the command line.
+//! A ring that is to be smaller: the daemon announces what that deletes and waits for an answer,
+//! and so does the command line.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn the_daemon_says_what_a_smaller_ring_deletes_and_waits_for_an_answer() {
     let message = check["message"].as_str().unwrap();
     assert!(message.contains("deletes 6.") && message.contains("gate from 20"), "{message}");
     assert!(message.contains("Protected ranges keep 1.0 MB"), "{message}");
-    // Told once all of the ring was read, the proposal as soon as what goes was.
+    // Reported once all of the ring was read, the proposal as soon as what goes was.
     wait_for("the log says so", LONG, || {
         daemon.logs().contains("larger than configured").then_some(())
     });

@@ -21,7 +21,7 @@ const OTHER: &str = "[stream.yard]\n\
 /// Seconds of footage: 50 MB.
 const SECS: i64 = 100;
 
-/// A second of what nobody decodes: 25 pictures of 20 kB.
+/// A second of undecodable media: 25 pictures of 20 kB.
 fn heavy() -> Film {
     let mut film = Film::plain("160x120", 1);
     for (number, packet) in film.packets.iter_mut().enumerate() {
@@ -89,7 +89,7 @@ impl Answer {
         Self { socket, status, length, got: 0 }
     }
 
-    /// Reads some; whether the connection goes on.
+    /// Reads some; returns whether the connection continues.
     fn take(&mut self) -> bool {
         match self.socket.read(&mut [0; 16 << 10]) {
             Ok(bytes @ 1..) => {

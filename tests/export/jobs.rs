@@ -52,7 +52,7 @@ fn post(daemon: &Daemon, body: &Value) -> (u16, Value) {
 fn accepted(daemon: &Daemon, wish: &Value) -> Value {
     wait_for("the export is accepted", MOST, || {
         let (status, job) = post(daemon, wish);
-        // Before the ring is open nobody knows a stream that is not configured any more.
+        // Before the ring is open the streams that are no longer configured are unknown.
         assert!(matches!(status, 202 | 404 | 503), "{status}: {job}");
         (status == 202).then_some(job)
     })
@@ -66,7 +66,7 @@ fn path_of(job: &Value) -> String {
     format!("/api/v1/exports/{}", job["id"].as_str().unwrap_or_else(|| panic!("{job}")))
 }
 
-/// Asks until the job has ended; the percentages that were told on the way must only grow.
+/// Asks until the job has ended; the percentages reported on the way must only grow.
 fn ended(daemon: &Daemon, path: &str) -> Value {
     let mut percent = 0;
     wait_for("the export ends", MOST, || {
@@ -323,7 +323,7 @@ fn no_secret_leaks(daemon: &Daemon, zip: &Path) {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let pem = std::fs::read_to_string(&path).unwrap();
     let secret = pem.lines().nth(1).unwrap();
-    // Its last 43 characters are the key alone; what stands before is the same for everybody.
+    // Its last 43 characters are the key alone; everything before is the same for every key.
     let tail = &secret[secret.len() - 40..];
     let decoded =
         run_well(Command::new("openssl").args(["pkey", "-outform", "DER", "-in"]).arg(&path), MOST);
@@ -437,7 +437,7 @@ fn a_job_outlives_a_kill_and_can_be_cancelled() {
     assert!(report.is_sound(), "{report:?}");
     assert_eq!(daemon.get("/api/v1/pins")["pins"], json!([]));
 
-    // Cancelled in the middle: nothing of it is left, and its footage is free again.
+    // Cancelled in the middle: it leaves nothing, and its footage is free again.
     let (_, third) = post(&daemon, &wish);
     wait_for("it runs", MOST, || {
         (daemon.get(&path_of(&third))["percent"].as_u64().unwrap() > 3).then_some(())

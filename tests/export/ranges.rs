@@ -136,8 +136,8 @@ fn exactly_the_pictures_asked_for_are_shown_over_b_frames_and_gaps() {
         ring.record(&[&film, &sound], 0..6, place, true);
         ring.record(&[&film, &sound], 6..12, behind, true);
     });
-    // From and until in seconds, and the pictures that are on show between: the second half
-    // stands five seconds later.
+    // From and until in seconds, and the pictures on show between: the second half is five seconds
+    // later.
     for (from, until, pictures, secs) in [
         (0.0, 17.0, 0..300, 17.0),
         (2.0, 4.0, 50..100, 2.0),
@@ -296,7 +296,7 @@ fn a_gap_of_hours_is_as_long_in_the_file_up_to_six() {
     }
 }
 
-/// The `moov`, which stands in front of the media, by another reader than ours.
+/// The `moov`, in front of the media, by another reader than ours.
 fn movie(bytes: &[u8]) -> mp4_atom::Moov {
     let mut rest = bytes;
     assert!(matches!(Any::decode(&mut rest).unwrap(), Any::Ftyp(_)));
@@ -384,7 +384,7 @@ fn the_file_is_a_resource_with_length_tag_and_ranges() {
     assert_eq!((if_range(tag), if_range("\"other\"")), (206, 200));
     assert_eq!(ask(&url, &["-H", &format!("If-None-Match: {tag}")]).0, 304);
 
-    // A download that was cut off goes on where it was.
+    // A download that was cut off continues where it was.
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &whole[..length / 3]).unwrap();
     run_well(
@@ -442,7 +442,7 @@ fn a_range_that_still_grows_is_never_mixed() {
         (secs(&played?) - secs(&start) > 3_000).then_some((header(&head, "etag").to_owned(), body))
     });
     std::thread::sleep(Duration::from_secs(3));
-    // Who goes on gets what he began with, with a tag and without.
+    // A client that continues gets what it began with, with a tag and without.
     let rest = second.len() / 2;
     let range = format!("{rest}-");
     let (status, head, body) = ask(&url, &["-r", &range]);
@@ -455,7 +455,7 @@ fn a_range_that_still_grows_is_never_mixed() {
     let (status, head, body) = ask(&url, &["-r", &range, "-H", &tagged]);
     assert_eq!((status, body.len()), (200, longer.len()));
     assert_ne!(header(&head, "etag"), first);
-    // After a restart nobody knows what he had: without a tag he gets all of it.
+    // After a restart its version is unknown: without a tag it gets the whole file.
     daemon.stop();
     daemon.start();
     let whole = crate::harness::wait_for("the ring is open", PATIENCE, || {
@@ -622,7 +622,7 @@ fn thirty_days_are_sent_in_flat_memory_and_can_be_cancelled() {
     let days = 30.0 * 86_400.0;
     let url = export(&daemon, place.at(-1.0), place.at(days));
     let before = peak_kib(daemon.pid());
-    // More than may run at once: whoever goes gives his place back.
+    // More than may run at once: a client that leaves frees its place.
     for tenths in 0..20 {
         let seconds = format!("{}.{:02}", tenths / 20, 1 + tenths * 2);
         let mut curl = Command::new("curl");

@@ -1,7 +1,7 @@
 //! Players of HLS that other people wrote, on the real daemon: live, over a restart, with low
 //! latency switched on while they play, and the past with a gap.
 //!
-//! What each is known to do wrong stands in `src/wire/hls/mod.rs`.
+//! `src/wire/hls/mod.rs` lists the known faults of each.
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ async fn media(door: &TestBox, query: &str) -> Media {
     crate::playlist::media(reply.text())
 }
 
-/// Waits until parts are told.
+/// Waits until parts are published.
 async fn with_parts(door: &TestBox) -> Media {
     for _ in 0..200 {
         let told = media(door, "").await;

@@ -316,7 +316,7 @@ fn the_window_slides_and_its_numbers_go_on_after_a_kill() {
     fourth.follows(&third);
     assert!(fourth.discontinuities() >= 1, "the kill: {fourth:?}");
 
-    // Who has the old part is sent the rest.
+    // A client with the old part gets the rest.
     let delta = list(&daemon, "/live/gate/dvr.m3u8?window=1h&_HLS_skip=YES");
     assert_eq!(delta.sequence, fourth.sequence);
     assert!(delta.skipped > 0, "{delta:?}");

@@ -142,7 +142,7 @@ fn a_segment_is_read_once_for_all_who_ask_for_it() {
     let names: Vec<_> = names.map(|name| name.strip_prefix("../..").unwrap()).collect();
     let (status, whole) = fetch(&daemon, names[0]);
     assert_eq!((status, &whole[4..8]), (200, &b"moof"[..]));
-    // Nothing of it can be read any more.
+    // It cannot be read any more.
     for slot in daemon.slots() {
         let bytes = std::fs::read(&slot).unwrap();
         let mut broken = bytes.clone();

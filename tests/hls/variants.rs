@@ -78,7 +78,7 @@ fn listed(daemon: &Daemon, variant: &Variant) -> (Media, Vec<(usize, f64)>) {
 #[test]
 fn a_stream_and_its_sub_stream_are_two_variants_each_with_its_own_figures() {
     let (daemon, _pushing) = pushed();
-    // Nobody watched before: players load this once, so the first answer must be whole.
+    // There were no viewers before: players load this once, so the first answer must be whole.
     let answer = || -> Option<Multivariant> {
         let answer = get(&daemon, "/live/gate/index.m3u8");
         (answer.0 == 200).then(|| crate::playlist::multivariant(answer.text()))
@@ -108,7 +108,8 @@ fn a_stream_and_its_sub_stream_are_two_variants_each_with_its_own_figures() {
         assert_eq!(say(variant, "RESOLUTION"), size);
         assert!((number(variant, "FRAME-RATE") - rate).abs() < 0.5, "{variant:?}");
         assert!(number(variant, "AVERAGE-BANDWIDTH") <= number(variant, "BANDWIDTH"));
-        // Sound stands among the pictures of its variant: there is no group of renditions.
+        // Sound is in the same segments as the pictures of its variant: there is no group of
+        // renditions.
         assert_eq!((say(variant, "AUDIO"), say(variant, "SUBTITLES")), Default::default());
     }
     assert!(number(main, "BANDWIDTH") > number(sub, "BANDWIDTH"));

@@ -84,7 +84,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// Where the next `use` begins a line, whatever stands before it there.
+/// Where the next `use` begins a line, whatever precedes it there.
 fn next_use(text: &str) -> Option<usize> {
     let mut starts = text.match_indices("use ").map(|(at, _)| at);
     starts.find(|at| {

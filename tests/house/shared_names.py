@@ -18,7 +18,7 @@ for path in sorted(root.rglob("*.rs")):
     inside = path.relative_to(root)
     if "node_modules" in inside.parts or "tests" in inside.parts or path.name == "tests.rs":
         continue
-    # A test module with a body ends the file; `mod tests;` may stand anywhere.
+    # A test module with a body ends the file; `mod tests;` may be anywhere.
     text = re.split(r"#\[cfg\(test\)\]\n(?:pub\S* )?mod \w+ \{", path.read_text())[0]
     for name in defined.findall(text):
         places[name].append(str(inside))

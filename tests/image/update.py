@@ -14,10 +14,10 @@ import time
 import board
 import boot
 
-# Where slot B's footer lies: boot.py's partition table, in MiB (board/<board>/partitions).
+# Position of slot B's footer: boot.py's partition table, in MiB (board/<board>/partitions).
 SLOT_MIB = 576
 DATA = "/var/lib/holdfast"
-# What must not be installed, and what is said of it.
+# Bundles that must not be installed, and the messages.
 REFUSED = {
     "test-other-key": "certificate|signature",
     "test-other-board": "compatible",
@@ -36,7 +36,7 @@ class Proof:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.begun = time.monotonic()
-        # How much of the console was read: it goes on over reboots.
+        # How much of the console was read: it continues over reboots.
         self.seen = 0
         self.copy = boot.with_drop(self.directory / "test-a.img")
         self.board = board.Board(self.copy)

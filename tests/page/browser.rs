@@ -13,7 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of the public key of a certificate, as Chromium is told to trust it.
+/// The SHA-256 of the public key of a certificate, in the form of Chromium's switch for trusting
+/// it.
 fn public_key(certificate: &Path) -> String {
     let dir = tempfile::tempdir().unwrap();
     let openssl = |arguments: &[&str]| {

@@ -248,8 +248,8 @@ async fn h265_is_shown_as_ffmpeg_shows_it_or_it_is_said_what_is_missing() {
     assert!(missing.text().contains("install the package libde265-0"), "{}", missing.text());
 }
 
-/// The daemon's program on a machine without the library: a mount namespace in which an empty
-/// file stands in its place.
+/// The daemon's program on a machine without the library: a mount namespace in which an empty file
+/// replaces it.
 fn without_libde265(dir: &Path) -> PathBuf {
     let told = Command::new("/sbin/ldconfig").arg("-p").output().unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();

@@ -77,7 +77,7 @@ async fn decoded(mp4: &[u8]) -> Vec<String> {
     pictures(path.to_str().unwrap(), None).await
 }
 
-/// Whether `part` stands in `whole` without a hole.
+/// Whether `part` is in `whole` without a hole.
 fn stands_in(part: &[String], whole: &[String]) -> bool {
     !part.is_empty() && whole.windows(part.len()).any(|window| window == part)
 }
@@ -438,7 +438,7 @@ async fn a_viewer_that_vanished_is_let_go() {
     let begun = Instant::now();
     let socket = view(&door).await;
     until(|| door.outlet.readers().mse == 1).await;
-    // Nobody reads, so nobody answers the pings.
+    // Nothing reads, so nothing answers the pings.
     until(|| door.outlet.readers().mse == 0).await;
     assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
     drop(socket);

@@ -1,4 +1,4 @@
-//! What the page stands on: live and recorded playback in the browser, and pictures.
+//! What the page builds on: live and recorded playback in the browser, and pictures.
 
 #[path = "../support/barcode/mod.rs"]
 mod barcode;

@@ -204,7 +204,7 @@ fn a_decoder_that_crashes_or_hangs_costs_one_picture_and_is_told() {
     let score = std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).unwrap();
     assert_eq!(score.trim(), "500");
 
-    // Between two pictures: nobody notices.
+    // Between two pictures: the change goes unnoticed.
     send(child, Signal::SEGV);
     wait_for("it is told", QUICK, || daemon.logs().contains("signal: 11").then_some(()));
     assert_eq!(fresh(&daemon).status, 200);
@@ -250,7 +250,7 @@ fn ffmpeg_reads_mjpeg_and_every_picture_of_it_is_another() {
         .chunks(320 * 180)
         .map(|samples| Grey { width: 320, height: 180, samples: samples.to_vec() }.said());
     let said: Vec<_> = said.collect();
-    // Key frames only: ten frames stand from one to the next, more on a machine that is too busy.
+    // Key frames only: ten frames apart, more on a machine that is too busy.
     assert!(said.windows(2).all(|pair| pair[0].number + 10 <= pair[1].number), "{said:?}");
     let viewers: Vec<_> = (0..16).map(|_| ureq::get(&url).call().unwrap()).collect();
     assert_eq!(daemon.stream("demo")["readers"]["mjpeg"], 16);

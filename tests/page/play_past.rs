@@ -124,7 +124,7 @@ async fn sound(mp4: &[u8]) -> usize {
     out.stdout.len() / 2
 }
 
-/// A viewer, and all that it was told since the last order.
+/// A viewer, and all its messages since the last command.
 struct Player {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     got: Vec<Got>,
@@ -184,7 +184,7 @@ impl Player {
         self.told().into_iter().filter_map(|told| told.get(key)).collect()
     }
 
-    /// The pictures: when each is shown, and at which date by what was told.
+    /// The pictures: when each is shown, and its date according to the messages.
     fn pictures(&self) -> Vec<(f64, f64)> {
         let mut pictures = Vec::new();
         for part in self.all("part") {
@@ -363,7 +363,7 @@ async fn a_viewer_who_catches_up_goes_on_live() {
     let mut player = recorded.play(300, 8.0).await;
     player.read(true, |player| !player.all("edge").is_empty()).await;
     let (door, footage) = (&recorded.door, &recorded.footage);
-    // As a camera goes on; it is read off the disk and, where that ends, as it comes.
+    // As a camera continues; it is read off the disk and, where that ends, as it comes.
     let publish = async {
         for at in 0..100u64 {
             door.publish(footage, recorded.base, 16_000 + at * 40, 16_040 + at * 40).await;
@@ -431,7 +431,7 @@ async fn other_parameters_come_with_an_init_and_b_frames_with_their_times() {
     assert_eq!(hello.len(), 2, "{hello:?}");
     assert_ne!(hello[0]["init_id"], hello[1]["init_id"]);
     assert_eq!(sums(&player.file()).await, wanted);
-    // Each is told when it is shown, not when it is decoded.
+    // Each is reported when it is shown, not when it is decoded.
     for pair in player.pictures()[100..].windows(2) {
         assert!((pair[1].0 - pair[0].0 - 0.04).abs() < 0.001, "{pair:?}");
     }

@@ -1,4 +1,4 @@
-//! The page's way in, on a real daemon that nobody has claimed yet: `src/serve/page/e2e/unclaimed`.
+//! The page's way in, on a real, unclaimed daemon: `src/serve/page/e2e/unclaimed`.
 
 use std::path::Path;
 use std::process::Command;

@@ -167,7 +167,7 @@ fn gstreamer_does(house: &House, trial: Trial) -> Result<u32, String> {
 
 fn live555_does(house: &House, trial: Trial) -> Result<u32, String> {
     let mut command = house.program(trial, house.made.join("live555").to_str().unwrap());
-    // It learns the group from the description, which tells it to whoever asks.
+    // It learns the group from the description, which gives it to every client.
     let asks = if trial == Trial::Plays(2) { "?multicast" } else { "" };
     let url = house.url(trial, false) + asks;
     command.args([&url, "--user", "nvr", "--password", password(trial)]);

@@ -41,7 +41,7 @@ fn is_answered(socket: &mut TcpStream) -> bool {
     socket.read(&mut buffer).is_ok_and(|length| buffer[..length].starts_with(b"RTSP/1.0 200"))
 }
 
-/// Whether the connection is still open, once what was said on it is read.
+/// Whether the connection is still open, once its pending output is read.
 fn is_open(socket: &mut TcpStream) -> bool {
     socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let mut buffer = [0; 4_096];
@@ -119,7 +119,7 @@ fn strangers_that_say_options_keep_no_reader_out() {
     assert!(held.len() > 1_000, "{} strangers came", held.len());
     let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // They go on coming while somebody reads.
+        // They keep coming as long as they are read.
         scope.spawn(|| {
             for n in (0..10).cycle() {
                 if ends.load(Relaxed) {

@@ -139,8 +139,8 @@ async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
         assert!(unit.data[..] == source[begin + n][..], "audio frame {n} is another one");
         assert!(!unit.random_access());
     }
-    // Both tracks at their places: picture n stands at n/25 s, sound n at (n - 1) · 1024/48000 s
-    // (the first frame is the encoder's priming).
+    // Both tracks at their places: picture n is at n/25 s, sound n at (n - 1) · 1024/48000 s (the
+    // first frame is the encoder's priming).
     let video = of(&units, Kind::Video);
     let first = frames::of_medium("h264.mp4");
     let place = frames::assert_unbroken("h264", &decoded(&video[..25], "h264")[..1], &first);
@@ -169,7 +169,7 @@ async fn b_frames_come_through_with_decoding_times() {
     let units =
         assert_pictures_come_through("bframes", "bframes.mp4", "h264", PullTransport::Tcp).await;
     assert!(units.iter().any(|unit| unit.present.ticks > unit.decode.ticks));
-    // Every picture keeps its own time: sorted, they stand one frame apart.
+    // Every picture keeps its own time: sorted, they are one frame apart.
     let mut present: Vec<_> = units.iter().map(|unit| unit.present.ticks).collect();
     present.sort_unstable();
     present.truncate(present.len() - 4);

@@ -132,7 +132,7 @@ fn h265_b_frames_and_g711_are_taken_as_well() {
     }
 }
 
-/// GStreamer's `rtspclientsink` fed by `elements`, until it is told to end.
+/// GStreamer's `rtspclientsink` fed by `elements`, until it is asked to end.
 fn gstreamer(url: &str, protocol: &str, elements: &str) -> Running {
     crate::harness::need("gst-launch-1.0", "gstreamer1.0-tools");
     let mut probe = Command::new("gst-inspect-1.0");
@@ -163,7 +163,7 @@ fn what_gstreamer_pushes_comes_out_whole() {
         wait_for("all of it came", Duration::from_secs(60), || {
             (daemon.stream("gate")["totals"]["units"] == 250).then_some(())
         });
-        // At the end of its file it goes on to report, without ever ending.
+        // At the end of its file it keeps reporting, without ever ending.
         encoder.kill();
         daemon.wait_state("gate", "offline", Duration::from_secs(25));
         assert_nothing_lost(&daemon, "gate");
@@ -204,7 +204,7 @@ fn opus_is_taken_recorded_and_served() {
     }
 }
 
-/// An encoder of our own, which says exactly what it is told to.
+/// An encoder of our own, which sends exactly what it is given.
 struct Encoder {
     socket: BufReader<TcpStream>,
     url: String,

@@ -1,7 +1,7 @@
 //! What RTSP readers get first, and what slow ones cost the others.
 //!
 //! The stream is made here: pictures of known sizes, a key frame each second, sound beside them.
-//! Nothing decodes them; what counts is what stands in the packets.
+//! Nothing decodes them; only the content of the packets counts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -296,7 +296,7 @@ async fn a_reader_over_udp_begins_where_it_is_told_with_a_whole_key_frame() {
     let mut tracks = [Vec::new(), Vec::new()];
     let mut buffer = [0; 2_000];
     for (track, wanted) in [(0, 100), (1, 3)] {
-        // Reports travel beside the packets: that one is there is all that can be told.
+        // Reports travel beside the packets: only their presence can be checked.
         let report = tokio::time::timeout(PATIENCE, sockets[track * 2 + 1].recv(&mut buffer)).await;
         assert!(report.unwrap().unwrap() >= 28 && buffer[1] == 200, "a sender report");
         tracks[track].push(None);

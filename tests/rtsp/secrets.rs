@@ -1,5 +1,5 @@
-//! What a camera, or a reader, says of passwords is told nowhere: whatever is given in any place
-//! where a secret may stand, no output of the box repeats it.
+//! Passwords in a camera's or a reader's messages appear nowhere: whatever is given in any place
+//! where a secret may be, no output of the box repeats it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::harness::daemon::Daemon;
 use crate::harness::{run, wait_for};
 
-/// Stands in every secret.
+/// Part of every secret.
 const CANARY: &str = "c4n4ry";
 /// `viewer:c4n4ry-password` and `reader:c4n4ry-basic` as Basic credentials.
 const BASIC: [&str; 2] = ["dmlld2VyOmM0bjRyeS1wYXNzd29yZA==", "cmVhZGVyOmM0bjRyeS1iYXNpYw=="];

@@ -134,7 +134,7 @@ fn checksums(framemd5: &[u8]) -> Vec<String> {
 }
 
 impl Clip {
-    /// Fifty pictures of `size` with noise that stands still: key frames are much larger than the
+    /// Fifty pictures of `size` with noise that does not move: key frames are much larger than the
     /// others. The smaller `crf`, the larger they are.
     async fn make(size: &str, crf: &str) -> Self {
         Self::coded(&H264, size, crf).await
@@ -219,8 +219,8 @@ impl Clip {
     }
 }
 
-/// One test at a time: a reader that the machine keeps from its UDP socket loses packets, whoever
-/// sends them.
+/// One test at a time: a reader that a busy machine keeps from its UDP socket loses packets,
+/// whichever server sends them.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A door with one stream, `gate`.

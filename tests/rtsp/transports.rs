@@ -163,7 +163,7 @@ fn a_certificate_of_the_configuration_is_shown_and_exchanged_without_a_restart()
     make("second.example");
     daemon.reload();
     shows("second.example");
-    // A key that does not fit: the one in use goes on.
+    // A key that does not fit: the one in use stays.
     std::fs::copy(dir.join("state/tls/box.pem"), dir.join("key.pem")).unwrap();
     daemon.reload();
     wait_for("the fault is told", PATIENCE, || {
@@ -248,7 +248,7 @@ fn a_tunnel_survives_requests_in_pieces_and_posts_in_turn() {
         up.write_all(b"\r\n").unwrap();
     }
     assert!(head(&mut down).contains("\r\nPublic: "));
-    // The POST ends in the middle of a group of four characters; the next one goes on there.
+    // The POST ends in the middle of a group of four characters; the next one continues there.
     let options = request(&daemon, "OPTIONS", "");
     let (begin, rest) = options.split_at(options.len() / 8 * 4 + 3);
     up.write_all(begin.as_bytes()).unwrap();
@@ -268,7 +268,7 @@ fn a_tunnel_survives_requests_in_pieces_and_posts_in_turn() {
     for _ in 0..2 {
         assert!(head(&mut down).starts_with("RTSP/1.0 200 OK\r\n"));
     }
-    // What plays goes on without any POST.
+    // Playback continues without any POST.
     drop(up);
     let mut first = [0; 2];
     down.read_exact(&mut first).unwrap();
@@ -310,7 +310,7 @@ fn rude_clients_of_the_tunnel_are_let_go_and_nobody_else_notices() {
     let mut word = connect(daemon.rtsp_port);
     word.write_all(b"PO").unwrap();
     ffmpeg_reads(&["-rtsp_transport", "http", "-i", &daemon.rtsp("demo")]);
-    // What is no base64 ends its own tunnel.
+    // Invalid base64 ends its own tunnel.
     up.write_all(b"####").unwrap();
     assert_eq!(to_the_end(&mut down), "");
     for mut socket in [lonely, slow, word] {
@@ -422,7 +422,7 @@ fn a_tls_reader_that_takes_nothing_is_cut() {
     let mut client = Command::new("openssl");
     let address = format!("127.0.0.1:{}", daemon.rtsps_port);
     client.args(["s_client", "-quiet", "-connect", &address]);
-    // Nobody reads its output, so that it stops reading from us.
+    // Its output is not read, so that it stops reading from us.
     client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut client = Running::start(&mut client);
     let url = rtsps(&daemon);

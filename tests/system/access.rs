@@ -127,7 +127,7 @@ fn get(daemon: &Daemon, path: &str, cookie: &str) -> Answer {
     send(daemon, "GET", path, &format!("Cookie: {cookie}\r\n"), "")
 }
 
-/// Asks as the page does, for somebody who is signed in.
+/// Asks as the page does, for a signed-in account.
 fn ask(daemon: &Daemon, method: &str, path: &str, cookie: &str, body: &Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let headers = format!("Cookie: {cookie}\r\n{}", own_page(daemon));
@@ -256,7 +256,7 @@ fn who_signs_out_loses_the_open_socket_too() {
     assert_eq!(get(&daemon, "/api/v1/session", &cookie).status, 401);
 }
 
-/// Waits until the streams are live, as somebody who may see them.
+/// Waits until the streams are live, as an account that may see them.
 fn daemon_is_live(daemon: &Daemon, cookie: &str) {
     wait_for("both streams are live", PATIENCE, || {
         let streams = get(daemon, "/api/v1/streams", cookie).json();

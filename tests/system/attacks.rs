@@ -1,4 +1,4 @@
-//! What a hostile client, or a hostile page in somebody's browser, gets: nothing.
+//! What a hostile client, or a hostile page in a user's browser, gets: nothing.
 
 use std::time::Duration;
 

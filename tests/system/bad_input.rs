@@ -1,4 +1,5 @@
-//! Bad surroundings, against the real binary: each gets a clear error, and what is sound goes on.
+//! Bad surroundings, against the real binary: each gets a clear error, and the healthy rest
+//! continues.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -209,7 +210,7 @@ fn a_door_without_files_to_open_pauses_and_goes_on() {
         daemon.logs().contains("lost=1").then_some(())
     });
     std::thread::sleep(Duration::from_secs(3));
-    // Every power of two is told. A door that does not pause fails many thousand times.
+    // Every power of two is logged. A server that does not pause fails many thousand times.
     let logs = daemon.logs();
     assert!((9..24).all(|power| !logs.contains(&format!("lost={}", 1 << power))), "{logs}");
     drop(crowd);

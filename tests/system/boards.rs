@@ -1,5 +1,5 @@
-//! The facts of every board below `board/`: complete, told the same everywhere, and true of what is
-//! detected. Who adds a board is told here what is missing.
+//! The facts of every board below `board/`: complete, the same everywhere, and true of what is
+//! detected. For a new board it reports what is missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ fn directories() -> BTreeSet<String> {
     families.iter().flat_map(models).collect()
 }
 
-/// A device tree that says so.
+/// A device tree that matches.
 fn device_tree(seen: &DeviceTreeId) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("proc/device-tree");

@@ -67,7 +67,7 @@ impl Feed {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A program that does what it shall comes to it within this on a busy machine.
+/// A well-behaved program gets there within this time on a busy machine.
 const TIME_ENOUGH: Duration = Duration::from_secs(10);
 
 /// ffmpeg with a test picture of 25 frames per second, `mark`ed so that its process can be found.
@@ -81,7 +81,7 @@ fn ffmpeg<'a>(mark: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     command
 }
 
-/// Whether a process runs in whose command line `mark` stands.
+/// Whether a process runs whose command line contains `mark`.
 fn runs(mark: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes.map(|process| process.path().join("cmdline")).any(|path| has(&path, mark))

@@ -22,7 +22,7 @@ struct Told {
     body: Value,
 }
 
-/// Asks the API; `tag` is what the change is meant for.
+/// Calls the API; `tag` names the text that the change applies to.
 fn ask(daemon: &Daemon, method: &str, path: &str, tag: Option<&str>, body: Option<&Value>) -> Told {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
@@ -185,7 +185,7 @@ fn what_would_be_wrong_is_refused_and_changes_nothing() {
     assert_eq!((told.status, &told.body["accepted"]), (200, &json!(true)), "{}", told.body);
     assert_eq!(text(&daemon), before);
 
-    // A hand in the file meanwhile: told, not overwritten.
+    // A change by hand meanwhile: reported, not overwritten.
     std::fs::write(daemon.config(), format!("{before}# by hand\n")).unwrap();
     let told = ask(&daemon, "PATCH", streams, Some(&now), Some(&json!({"title": "x"})));
     assert_eq!(told.status, 412, "{}", told.body);
@@ -257,7 +257,7 @@ fn a_camera_is_tried_added_and_live() {
 #[test]
 fn what_is_no_camera_is_refused_in_our_own_words() {
     let daemon = open_box();
-    // Something that says a secret to whoever comes.
+    // A server that sends a secret to every client.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

@@ -117,7 +117,7 @@ async fn the_api_tells_of_streams_and_health() {
     assert_eq!(gate["totals"]["units"], 38);
     assert_eq!(gate["urls"]["rtsp"], "rtsp://box.test:8554/gate");
     assert!(gate["last_frame_age_ms"].is_u64() && gate["recording"].is_null());
-    // It answers before its ring is open, and says so.
+    // It answers before its ring is open, and reports that.
     let mut health = door.get("/api/v1/health").await;
     for _ in 0..2_000 {
         if !health.text().contains("being opened") {
@@ -222,7 +222,7 @@ async fn the_page_is_served_with_its_headers() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
-/// What stands between these two in `text`.
+/// The text between these two in `text`.
 fn between<'a>(text: &'a str, before: &str, behind: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
     rest.split(behind).next().unwrap()
@@ -259,7 +259,7 @@ async fn text_is_compressed_when_asked_and_media_is_not() {
         let plain = door.get(path).await;
         assert_eq!(plain.header("content-encoding"), "", "{path}: nobody asked");
     }
-    // What somebody else makes of it is the same.
+    // Another reader makes the same of it.
     let url = format!("http://{}{script}", door.addr);
     let mut curl = tokio::process::Command::new("curl");
     let read = curl.args(["-sS", "--compressed", &url]).output().await;

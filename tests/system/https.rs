@@ -144,7 +144,7 @@ fn a_new_address_is_in_the_certificate_without_a_restart_and_readers_stay() {
     let mut ip = daemon.beside("ip");
     run_well(ip.args(["addr", "add", "127.9.8.7/32", "dev", "lo"]), PATIENCE);
     assert_eq!(curl("127.9.8.7", "/", &[]).status.code(), Some(60), "not in it yet");
-    // One that began before goes on through the exchange.
+    // One that began before continues through the exchange.
     let mut reader = daemon.beside("curl");
     reader.args(["--silent", "--http2", "--cacert"]).arg(&ca);
     reader.arg(format!("https://127.0.0.1:{port}/live/demo/mjpeg"));

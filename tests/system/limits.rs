@@ -106,7 +106,7 @@ fn play(port: u16, start: &str) -> Option<TcpStream> {
     text.contains("\"hello\"").then_some(socket)
 }
 
-/// What `/metrics` at `port` says of those who read recordings.
+/// What `/metrics` at `port` reports of readers of recordings.
 fn figures(port: u16) -> Vec<String> {
     let request = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     let text = answer(&connect(port), request, &["# EOF"]);

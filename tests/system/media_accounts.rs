@@ -1,4 +1,4 @@
-//! Stream accounts over HTTP on a claimed box: players that others wrote, and what nobody gets.
+//! Stream accounts over HTTP on a claimed box: third-party players, and what is refused.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

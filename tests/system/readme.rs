@@ -73,8 +73,8 @@ fn every_command_of_the_readme_can_be_pasted() {
     });
 }
 
-/// `make install` without the build, which made the tests' own program: it goes where the page says,
-/// and a shell that does not find it there is told what to do.
+/// `make install` without the build, which made the tests' own program: it goes where the page
+/// says, and the page says what to do if a shell does not find it there.
 fn install(home: &Path) {
     let program = env!("CARGO_BIN_EXE_holdfast");
     let mut make = Command::new("make");
@@ -134,7 +134,7 @@ fn of_a_row(line: &str) -> Option<String> {
     Some(tried.replace("\\|", "|")).filter(|tried| tried.contains("127.0.0.1"))
 }
 
-/// The commands of a block, with the lines that they go on in.
+/// The commands of a block, with their continuation lines.
 fn of_a_block(block: &str) -> Vec<String> {
     let block = block.split("\n```").next().unwrap_or_default().replace("\\\n", " ");
     block.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
@@ -165,7 +165,7 @@ fn paste(daemon: &Daemon, dir: &Path, command: &str) -> Result<(), String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let player = command.starts_with("ffplay") || command.starts_with("xdg-open");
     let came = player || !output.stdout.is_empty() || files() > before;
-    // How a player ends says nothing of what it showed.
+    // How a player ends does not show what it displayed.
     if if player { said.trim().is_empty() } else { output.status.success() && came } {
         return Ok(());
     }

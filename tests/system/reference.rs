@@ -56,7 +56,7 @@ fn routes(dir: &Path, found: &mut BTreeSet<String>) {
 }
 
 /// Where `answer` has other fields than `example`. Null says nothing of what could be there, and an
-/// empty list nothing of what it lists.
+/// empty list nothing of its elements.
 fn differences(at: &str, example: &Value, answer: &Value, found: &mut Vec<String>) {
     match (example, answer) {
         (Value::Object(example), Value::Object(answer)) => {

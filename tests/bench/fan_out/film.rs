@@ -16,8 +16,8 @@ use crate::harness::{ffmpeg, media, run_well};
 pub const RATE: u32 = 25;
 /// Marks our SEI message: `user_data_unregistered`, ITU-T H.264 §D.1.7.
 pub const UUID: &[u8; 16] = b"holdfast-fan-out";
-/// Behind the UUID: a number of 8 and a moment of 16 hexadecimal digits. Text, so that no start
-/// code can come to be in it.
+/// Behind the UUID: a number of 8 and a moment of 16 hexadecimal digits. Text, so that it cannot
+/// contain a start code.
 pub const STAMP_BYTES: usize = 24;
 
 /// Pictures without parameter sets and delimiters.

@@ -29,7 +29,7 @@ pub struct Leg {
     pub servers: &'static [Server],
 }
 
-/// What one window told.
+/// The report of one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     /// Milliseconds of the server's processor per reader and second.

@@ -3,7 +3,7 @@
 use crate::film::read_stamp;
 
 const RTP_HEADER_BYTES: usize = 12;
-/// The stamp stands in one of the first packets of its picture, near its beginning.
+/// The stamp is in one of the first packets of its picture, near its beginning.
 const STAMP_PACKETS_MAX: usize = 5;
 const STAMP_AT_MAX: usize = 160;
 

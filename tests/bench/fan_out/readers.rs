@@ -173,7 +173,7 @@ impl Readers {
 }
 
 impl Reader {
-    /// Takes what one or more reads give; whether the connection goes on.
+    /// Takes the result of one or more reads; returns whether the connection continues.
     fn read(&mut self, buffer: &mut [u8], late_micros: &mut Vec<u64>) -> bool {
         let Self { joined, rest, pictures, first, .. } = self;
         let asked = joined.asked;

@@ -19,7 +19,7 @@ pub struct Floor {
     task: PathBuf,
 }
 
-/// A connection: what was asked so far, and what is to be written.
+/// A connection: the request so far, and the pending output.
 struct Peer {
     socket: TcpStream,
     asked: Vec<u8>,
@@ -79,7 +79,7 @@ fn serve(listener: &TcpListener, files: &Files) -> ! {
 }
 
 impl Peer {
-    /// Reads and writes what it can; whether the connection goes on.
+    /// Reads and writes what it can; returns whether the connection continues.
     fn goes_on(&mut self, files: &Files) -> bool {
         let mut buffer = [0; 4_096];
         loop {

@@ -20,7 +20,7 @@ const WAIT: rustix::fs::Timespec = rustix::fs::Timespec { tv_sec: 0, tv_nsec: 2_
 pub struct Told {
     pub segments: u32,
     pub bytes: u64,
-    /// Answers that were no 200, and connections that ended.
+    /// Answers other than 200, and connections that ended.
     pub failed: usize,
     pub p50_micros: u64,
     pub p99_micros: u64,
@@ -39,7 +39,7 @@ pub struct Viewers {
 struct Viewer {
     socket: TcpStream,
     server: SocketAddr,
-    /// Where names stand.
+    /// Positions of names.
     base: &'static str,
     /// When it asks for the playlist next.
     due: Instant,
@@ -143,7 +143,7 @@ impl Viewer {
             let length = match &self.state {
                 State::Segment { left: Some(left), .. } => {
                     let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-                    // TCP throws away what it is told to truncate.
+                    // TCP discards a truncated rest.
                     let read =
                         rustix::net::recv(&self.socket, &mut buffer[..most], RecvFlags::TRUNC);
                     read.map(|(length, _)| length).map_err(std::io::Error::from)

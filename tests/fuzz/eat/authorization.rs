@@ -1,4 +1,5 @@
-//! The Authorization header: nobody gets in without a password, and no secret into a transcript.
+//! The Authorization header: no one gets in without a password, and no secret gets into a
+//! transcript.
 
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use super::input::line;
 use super::media::{accounts, authorizer};
 use super::peer::Peer;
 
-/// Feeds one input: a header's value, once as it is and once with the nonce that was told in the
-/// place of each `@`.
+/// Feeds one input: a header's value, once unchanged and once with the nonce that was sent in place
+/// of each `@`.
 pub fn eat(bytes: &[u8]) {
     let mut accounts = accounts();
-    // Nobody knows a password with this hash; the name is in what is kept.
+    // No known password has this hash; the name is in what is kept.
     accounts.remove("nvr");
     let authorizer = authorizer(accounts);
     for secure in [false, true] {

@@ -45,7 +45,7 @@ pub fn eat(bytes: &[u8]) {
     bench.packets(input.0);
 }
 
-/// A clock that goes when it is told to.
+/// A clock that moves on command.
 #[derive(Debug)]
 struct TestClock(AtomicU64);
 
@@ -100,9 +100,9 @@ impl Bench {
         })
     }
 
-    /// Hands packets over. Each stands behind a byte of flags and its length in two bytes: the
-    /// marker (1), the track (2), how the time goes on (4, 8), how the numbers do (16, 32);
-    /// 64 is a packet with its own head, 128 one of RTCP.
+    /// Hands packets over. Each follows a byte of flags and its length in two bytes: the marker
+    /// (1), the track (2), how the time continues (4, 8), how the numbers do (16, 32); 64 is a
+    /// packet with its own head, 128 one of RTCP.
     pub(crate) fn packets(&mut self, bytes: &[u8]) {
         let mut input = Input(bytes);
         while !input.is_empty() {

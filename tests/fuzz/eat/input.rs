@@ -30,7 +30,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The bytes that may stand in one line, as far as they go.
+/// The bytes allowed in one line, as far as they go.
 pub(crate) fn line(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| b"\r\n".contains(byte)).unwrap_or(bytes.len());
     &bytes[..end]

@@ -41,7 +41,7 @@ fn recording() -> Peer {
     peer
 }
 
-/// What the frames are that stand before anything else.
+/// The frames before anything else.
 fn frames(bytes: &[u8]) -> Vec<(TrackId, Medium, Vec<u8>)> {
     let (mut input, mut frames) = (Input(bytes), Vec::new());
     while let [b'$', channel, high, low, rest @ ..] = input.0 {

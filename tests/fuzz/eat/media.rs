@@ -21,8 +21,8 @@ pub(crate) fn tracks() -> Arc<Tracks> {
     Arc::clone(&TRACKS)
 }
 
-/// `nvr`, whose password is `secret`, may read and publish `gate`; `boss` may do everything, and
-/// nobody knows a password with its hash.
+/// `nvr`, whose password is `secret`, may read and publish `gate`; `boss` may do everything, and no
+/// known password has its hash.
 pub(crate) fn accounts() -> Accounts {
     let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
     // md5("nvr:holdfast:secret")

@@ -1,7 +1,7 @@
 //! One RTSP connection in virtual time, with a driver that answers what the session asks.
 //!
-//! Checks all the time what holds for every peer: the session comes to rest, says whole messages,
-//! says nothing after it closed, and what it holds is bounded.
+//! Checks continuously what holds for every peer: the session comes to rest, sends whole messages,
+//! sends nothing after it closed, and holds a bounded amount.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,7 +39,7 @@ pub(crate) struct Peer {
     /// What it said, if `keeps`.
     pub(crate) said: Vec<u8>,
     pub(crate) said_count: usize,
-    /// What it told, if `keeps`.
+    /// Its events, if `keeps`.
     pub(crate) events: Vec<Event>,
     keeps: bool,
     pub(crate) closed: bool,
@@ -89,7 +89,7 @@ impl Peer {
         }
     }
 
-    /// The same, which forgets what was said and told, so that what it holds can be told.
+    /// The same, which forgets its messages and events, so that its memory can be compared.
     pub(crate) fn forgetful(self) -> Self {
         Self { keeps: false, ..self }
     }
@@ -260,15 +260,15 @@ fn check_routes(routes: &[Routed]) {
     assert_eq!(channels.len(), count, "a channel twice");
 }
 
-/// Nobody may aim us at a system's service.
+/// No peer may aim us at a system's service.
 fn check_route(route: Route) {
     if let Route::Udp { rtp, rtcp } = route {
         assert!(rtp >= 1_024 && rtcp >= 1_024, "ports {rtp} and {rtcp}");
     }
 }
 
-/// One whole message: lines that end in CRLF, nothing in them that could be taken for an end, and
-/// a body as long as it is told to be.
+/// One whole message: lines that end in CRLF, nothing in them that could be taken for an end, and a
+/// body of the announced length.
 fn check_message(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { panic!("no end: {text}") };

@@ -4,7 +4,7 @@ use holdfast::wire::rtsp::{Command, Event};
 
 use super::peer::Peer;
 
-/// Feeds one input: what stands behind `RTSP/`.
+/// Feeds one input: everything after `RTSP/`.
 pub fn eat(bytes: &[u8]) {
     let mut peer = Peer::new(|session| session);
     peer.session.command(peer.now, Command::Redirect { url: "rtsp://10.0.0.9/gate".to_owned() });
@@ -13,7 +13,7 @@ pub fn eat(bytes: &[u8]) {
     let head = bytes.windows(3).position(|at| at.starts_with(b"\n\n") || at == b"\n\r\n");
     let first = &bytes[..head.map_or(bytes.len(), |at| at + 1)];
     peer.say(&[b"RTSP/", first, b"\r\n"].concat());
-    // Whoever answers answers could do so for ever. Only what has no known end is told so.
+    // Answering answers could last for ever. Only a message without a known end gets a reply.
     assert!(peer.said_count == 1 || peer.closed, "an answer was answered");
     let closes = |event: &Event| matches!(event, Event::Close { .. });
     assert!(peer.events.iter().all(closes), "{:?}", peer.events);

@@ -13,7 +13,7 @@ use super::input::Input;
 use super::media::{accounts, authorizer, tracks};
 use super::peer::{Peer, WALL};
 
-/// Stands before what is not said by the peer.
+/// Precedes everything that the peer does not send.
 const MARK: u8 = 0xff;
 
 const ACCOUNTS: u8 = 1;
@@ -58,7 +58,7 @@ pub fn eat(bytes: &[u8]) {
             assert_eq!(stream, "gate", "a stream that only the boss may have");
         }
     }
-    // However it went, somebody who says no more is not kept for ever.
+    // However it went, a silent peer is not kept for ever.
     peer.answers = true;
     peer.answer();
     peer.go_on();

@@ -22,7 +22,7 @@ pub struct Sample {
     pub composition: i64,
     /// It can be decoded without any before.
     pub key: bool,
-    /// Where it stands in the file.
+    /// Its position in the file.
     pub place: Range<usize>,
 }
 

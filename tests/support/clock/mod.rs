@@ -1,5 +1,5 @@
-//! The clock of a machine that has been on for long: recordings may be as old, on whatever machine the
-//! tests run.
+//! The clock of a machine that has been on for a long time: recordings may be as old, on whatever
+//! machine the tests run.
 #![allow(unreachable_pub)] // a module of each test
 
 use std::time::Duration;

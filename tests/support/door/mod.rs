@@ -31,7 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::footage::{BEGINS, Footage};
 
-/// What a box is to be like.
+/// The state of the box under test.
 pub struct Setup {
     /// The program that makes pictures.
     pub decoder: PathBuf,
@@ -143,7 +143,7 @@ impl TestBox {
     /// A box that makes no pictures and records.
     pub async fn recording() -> Self {
         let open = Self::open(PathBuf::from("/nonexistent/decoder"), true).await;
-        // Before the clock was looked at footage is dated as it was believed.
+        // Before the clock was read footage is dated as believed.
         while open.dvr.facts().clock.rows().next().is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -156,8 +156,7 @@ impl TestBox {
         self.stream.set_state(StreamState::Live, self.clock.wall());
     }
 
-    /// Publishes what of `footage` lies between two times of its own, as if it had begun at
-    /// `base`.
+    /// Publishes the part of `footage` between two times of its own, as if it had begun at `base`.
     pub async fn publish(&self, footage: &Footage, base: BootTime, from_ms: u64, to_ms: u64) {
         let run = footage.tracks.run;
         let own_ms = |unit: &AccessUnit| millis(unit.arrived.since(BEGINS));
@@ -194,7 +193,7 @@ impl TestBox {
             .await
     }
 
-    /// Sends `text` as it is and reads to the end.
+    /// Sends `text` unchanged and reads to the end.
     pub async fn ask(&self, text: &str) -> Reply {
         let mut socket = TcpStream::connect(self.addr).await.unwrap();
         socket.write_all(text.as_bytes()).await.unwrap();
@@ -250,7 +249,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The error code of an answer that is no success.
+    /// The error code of an answer other than success.
     pub fn code(&self) -> String {
         let json = self.json();
         assert!(json["error"]["message"].as_str().unwrap().len() > 10, "{json}");

@@ -33,7 +33,7 @@ const QUICK: Duration = Duration::from_secs(20);
 /// One entry of the log.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
-    /// Bytes that were written at `to` on the device and stand at `from` in the log.
+    /// Bytes that were written at `to` on the device and are at `from` in the log.
     Write { to: u64, from: u64, bytes: usize },
     /// All writes before are on the medium.
     Flush,
@@ -80,7 +80,7 @@ impl LoggedDisk {
         self.mount = Some(Mount::new(device, at, "noatime"));
     }
 
-    /// How many entries the log has: what is on the medium now is told by these alone.
+    /// How many entries the log has: they alone define what is on the medium now.
     pub fn position(&mut self) -> usize {
         self.walk.go_on();
         self.walk.entries.len()
@@ -176,7 +176,7 @@ impl Drop for Mount {
             if umount.arg(&self.0).stderr(Stdio::null()).status().is_ok_and(|done| done.success()) {
                 return;
             }
-            // Somebody who was just killed still holds a file of it.
+            // A process that was just killed still holds a file of it.
             std::thread::sleep(Duration::from_millis(100));
         }
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
@@ -187,7 +187,7 @@ impl Drop for Mount {
 #[derive(Debug)]
 struct Walk {
     log: File,
-    /// Where the next entry will stand, in bytes.
+    /// Position of the next entry, in bytes.
     at: u64,
     entries: Vec<Entry>,
 }
@@ -246,7 +246,7 @@ pub struct BlockLog {
 }
 
 impl BlockLog {
-    /// The first place from `at` on behind which a flush stands: there most writes are open.
+    /// The first place from `at` on that a flush follows: there most writes are open.
     pub fn before_flush(&self, at: usize) -> usize {
         let flush = self.entries[at..].iter().position(|entry| matches!(entry, Entry::Flush));
         flush.map_or(at, |flush| at + flush)
@@ -287,7 +287,7 @@ impl<'a> Crashes<'a> {
         Self { log, flushed: vec![0; log.bytes], touched, begin: 0 }
     }
 
-    /// Goes on to the last flush among the first `until` entries.
+    /// Continues to the last flush among the first `until` entries.
     fn advance(&mut self, until: usize) {
         let entries = &self.log.entries;
         let flush = entries[self.begin..until].iter().rposition(|e| matches!(e, Entry::Flush));
@@ -352,7 +352,7 @@ impl CrashImage {
         Self { _mount: Mount::new(Path::new(&path), at, "loop,noatime"), file }
     }
 
-    /// Copies it to `to`, for whoever wants to know why.
+    /// Copies it to `to`, for a later investigation.
     pub fn keep(&self, to: &Path) {
         let mut bytes = vec![0; usize::try_from(self.file.metadata().unwrap().len()).unwrap()];
         self.file.read_exact_at(&mut bytes, 0).unwrap();

@@ -120,7 +120,7 @@ impl Daemon {
     }
 
     /// As [`Daemon::start`], with a file system of its own for the data: a tmpfs mounted with
-    /// `options` in a mount namespace that nobody else sees.
+    /// `options` in a private mount namespace.
     pub fn start_on_tmpfs(&mut self, options: &str) {
         super::need("unshare", "util-linux");
         let data = self.data_dir();
@@ -174,7 +174,7 @@ impl Daemon {
         status
     }
 
-    /// Kills it where it stands.
+    /// Kills it without warning.
     pub fn kill(&mut self) {
         self.running.take().expect("it runs").kill();
     }

@@ -10,8 +10,8 @@ use super::{Running, free_port, wait_for};
 /// Debian puts it where only root's PATH leads.
 const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// Starts nginx on the files below `root`, and says where it listens. `package` is the Debian package
-/// that brings what is asked of it; `events`, `http` and `server` are put into these sections.
+/// Starts nginx on the files below `root`, and says where it listens. `package` is the Debian
+/// package that has the needed modules; `events`, `http` and `server` are put into these sections.
 pub fn nginx(
     root: &Path,
     package: &str,

@@ -24,7 +24,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A TCP port of 127.0.0.1 on which nobody listens now.
+/// A TCP port of 127.0.0.1 that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -101,7 +101,7 @@ impl Drop for Running {
 
 /// Runs `command` to its end, at most `most`, and hands back what it wrote.
 pub fn run(command: &mut Command, most: Duration) -> Output {
-    // Files, not pipes: nobody reads while we wait, and a full pipe would stop the program.
+    // Files, not pipes: nothing reads while we wait, and a full pipe would stop the program.
     let (out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
     let mut running = Running::start(command);

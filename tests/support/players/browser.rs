@@ -32,7 +32,7 @@ pub struct Browser {
 
 #[derive(Default)]
 struct Shared {
-    /// What is to be played, by name.
+    /// The media to play, by name.
     orders: Mutex<BTreeMap<String, Value>>,
     /// What the page said last.
     told: Mutex<Value>,
@@ -59,7 +59,7 @@ pub struct Seen {
     pub faults: Vec<String>,
     /// Parts in the list that hls.js read last.
     pub parts: u64,
-    /// Bytes of sound that were decoded, where the browser says so.
+    /// Decoded bytes of sound, where the browser reports them.
     pub sound: Option<u64>,
 }
 

@@ -169,7 +169,7 @@ fn from_jpegs(dir: &Path, list: &str) -> Vec<u8> {
     run_well(&mut command, Duration::from_secs(60))
 }
 
-/// A directory into which whoever plays may write.
+/// A directory that the player may write to.
 fn writable() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();

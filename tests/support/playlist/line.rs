@@ -46,7 +46,7 @@ fn need<'a>(told: &'a Attributes, name: &str) -> Result<&'a str, String> {
     told.get(name).map(String::as_str).ok_or(format!("no {name} in {told:?}"))
 }
 
-/// A tag as its name and what stands behind the colon.
+/// A tag: its name and the text after the colon.
 fn tag(line: &str) -> (&str, &str) {
     line.split_once(':').unwrap_or((line, ""))
 }
@@ -138,7 +138,7 @@ fn media_tag(media: &mut Media, line: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What tells of a whole segment stands before its first part (8216bis §4.4.4.9).
+/// The tags of a whole segment precede its first part (8216bis §4.4.4.9).
 fn before_parts(open: &Segment, name: &str) -> Result<(), String> {
     if open.parts.is_empty() { Ok(()) } else { Err(format!("{name} behind a part of its segment")) }
 }

@@ -41,7 +41,7 @@ pub struct Media {
     /// Segments left out of a delta update.
     pub skipped: u64,
     pub segments: Vec<Segment>,
-    /// Parts of the segment that is still in the making; its own fields are those told so far.
+    /// Parts of the segment still in the making; its own fields are those published so far.
     pub open: Segment,
     pub hints: Vec<Attributes>,
     pub reports: Vec<Attributes>,
@@ -62,7 +62,7 @@ pub struct Segment {
     pub gap: bool,
     /// The URI of the map in force.
     pub map: Option<String>,
-    /// Whether the map was told at this very segment.
+    /// Whether the map is on this very segment.
     pub map_told: bool,
     pub parts: Vec<Part>,
 }
@@ -84,7 +84,7 @@ pub struct Multivariant {
     /// The playlists of key frames.
     pub key_frames: Vec<Attributes>,
     pub tags: Vec<String>,
-    /// What stands behind a single `##`.
+    /// The text after a single `##`.
     pub comments: Vec<String>,
 }
 
@@ -105,7 +105,7 @@ impl Media {
         self.segments.iter().map(|segment| segment.uri.as_str())
     }
 
-    /// The URIs of the maps, each as often as it is told.
+    /// The URIs of the maps, each as often as it occurs.
     pub fn maps(&self) -> Vec<&str> {
         let told = self.segments.iter().filter(|segment| segment.map_told);
         told.filter_map(|segment| segment.map.as_deref()).collect()

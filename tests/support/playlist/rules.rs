@@ -12,7 +12,7 @@ const DATE_DRIFT_SECS_MAX: f64 = 0.6;
 const PARTS_DRIFT_SECS_MAX: f64 = 0.5;
 /// hls.js counts up to it from zero at every reload.
 const DISCONTINUITY_SEQUENCE_MAX: u64 = 1_000_000;
-/// Figures are told to the microsecond, each of those that are added up.
+/// Figures are given to the microsecond, each of those that are added up.
 const ROUNDING_SECS: f64 = 0.000_002;
 
 /// Of a media playlist.
@@ -119,7 +119,7 @@ fn dates_go_on(media: &Media) -> Result<(), String> {
 }
 
 fn maps_stand(media: &Media) -> Result<(), String> {
-    // A delta update may leave the map out with the segment at which it stands.
+    // A delta update may leave the map out with the segment that carries it.
     all(media.skipped > 0 || media.segments.iter().all(|it| it.map.is_some()), || {
         "a segment without a map".to_owned()
     })

@@ -106,7 +106,7 @@ impl Film {
             Packet { decode: number(1), present: number(0), key: fields[4].starts_with('K'), data }
         };
         let told = String::from_utf8(told).unwrap();
-        // Side data of a packet stand in a line of their own.
+        // Side data of a packet are on a line of their own.
         let lines = told.lines().filter(|line| line.split(',').count() >= 5);
         let packets = lines.map(packet).collect();
         let stsd = bytes.windows(4).position(|it| it == b"stsd").unwrap();

@@ -391,7 +391,7 @@ impl Got {
         self.first = self.first.or(more.first);
     }
 
-    /// The first packet is the one that RTP-Info told.
+    /// The first packet is the one in RTP-Info.
     pub fn assert_begins_as(&self, reply: &str) {
         let (sequence, stamp) = self.first.expect("a packet came");
         let told = format!("/trackID=0;seq={sequence};rtptime={stamp}");

@@ -6,16 +6,16 @@ use super::{PASSWORD, add_account, ask, claimed_box, daemon_is_live, sign_in};
 use crate::harness::daemon::Daemon;
 use crate::harness::wait_for;
 
-/// Who has to be let in.
+/// Who must be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// Also somebody who shows nothing.
+    /// Also a caller without credentials.
     All,
     /// Every account.
     Accounts,
-    /// Whoever may watch the object live.
+    /// Anyone who may watch the object live.
     Live,
-    /// Whoever may watch recordings of the object.
+    /// Anyone who may watch recordings of the object.
     Past,
     /// Operators of the object.
     Keep,
@@ -24,7 +24,7 @@ enum Who {
 }
 use Who::{Accounts, Admins, All, Keep, Live, Past};
 
-/// Method, path, and who has to be let in; `{…}` is filled with an object.
+/// Method, path, and who must be let in; `{…}` is filled with an object.
 const ROWS: &[(&str, &str, Who)] = &[
     ("GET", "/", All),
     ("GET", "/timeline", All),
@@ -97,7 +97,7 @@ const ROWS: &[(&str, &str, Who)] = &[
 /// Lists that operators have, and viewers not.
 const KEPT_LISTS: [(&str, &str); 2] = [("GET", "/api/v1/pins"), ("GET", "/api/v1/exports")];
 
-/// Somebody: name, role, whether recordings are seen. All but the administrator are limited to
+/// An account: name, role, whether recordings are seen. All but the administrator are limited to
 /// `gate`.
 const PEOPLE: [(&str, &str, bool); 4] = [
     ("anna", "admin", true),
@@ -113,7 +113,7 @@ struct Kept {
     export: String,
 }
 
-/// `path` and its body for what is kept of a stream, as somebody on the network may ask.
+/// `path` and its body for what is kept of a stream, as a client on the network may send it.
 fn filled(method: &str, path: &str, kept: &Kept) -> (String, Value) {
     let Kept { stream, pin, export } = kept;
     let id = if path.contains("/exports/") { export } else { pin };
