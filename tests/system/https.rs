@@ -118,6 +118,9 @@ fn plain_http_only_leads_to_https_where_that_is_required() {
     assert_eq!(daemon.get("/api/v1/streams")["error"]["code"], "https_required");
     let sent = said(&["--request", "POST", "--write-out", "%{http_code}", &daemon.http("/")]);
     assert!(sent.ends_with("403"), "{sent}");
+    let config = daemon.config();
+    let resumed = Daemon::holdfast(&["recovery", "resume", "--config", config.to_str().unwrap()]);
+    assert!(resumed.status.success(), "{resumed:?}");
     let head = said(&["--cacert", ca, "--head", &https(&daemon, "/")]);
     assert!(head.contains("200") && head.contains("strict-transport-security: max-age="), "{head}");
 }

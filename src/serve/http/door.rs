@@ -19,7 +19,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
-pub(super) use caller::Caller;
+pub(super) use caller::{Caller, shows_local_key};
 
 use self::caller::{Evidence, evidence};
 use super::context::HttpContext;

@@ -13,6 +13,9 @@ use crate::live::hls::HlsError;
 use crate::live::mse::MseError;
 use crate::playback::hls::SegmentError;
 
+/// After how many seconds to try again where nothing better is known.
+const UNAVAILABLE_SECS: u64 = 2;
+
 /// An answer that is not a success.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -106,14 +109,15 @@ pub(super) fn sentence(text: &str) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let more = self.more.iter().map(|more| (more.0, &more.1)).collect();
-        let retry_after = self.wait.map(|wait| wait.as_secs());
+        let unavailable =
+            (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(UNAVAILABLE_SECS);
+        let retry_after = self.wait.map(|wait| wait.as_secs().max(1)).or(unavailable);
         let inner = Inner { code: self.code, message: &self.message, retry_after, more };
         let body = Body { error: inner };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
-        if let Some(secs) = retry_after.or(unavailable) {
+        if let Some(secs) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
         for offered in self.challenges {

@@ -1,16 +1,20 @@
 //! Plain HTTP where `http.https_required` is set: it leads to HTTPS and answers nothing else.
 //!
-//! Owns: the target. What a device needs before it can trust the box, and the one word of the
-//! health check, stay available.
+//! Owns: the target. What a device needs before it can trust the box, the one word of the
+//! health check, and the box's own command line stay available.
+
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::context::HttpContext;
+use super::door::shows_local_key;
 use super::error::ApiError;
 use super::origin::{Reached, host_of};
-use super::settings::{Config, Settings};
+use super::settings::Config;
 
 /// What plain HTTP answers all the same.
 const OPEN: [&str; 2] = ["/ca.pem", "/api/v1/health"];
@@ -19,11 +23,11 @@ const ALWAYS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Lets a request through that came over TLS; leads others there, or refuses them.
 pub(super) async fn checked(
-    State(settings): State<Settings>,
+    State(context): State<Arc<HttpContext>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let config = settings.now();
+    let config = context.http.now();
     let reached = request.extensions().get::<Reached>();
     let Some(reached) = reached.filter(|_| config.https_required) else {
         return next.run(request).await;
@@ -34,7 +38,8 @@ pub(super) async fn checked(
         return response;
     }
     let path = request.uri().path();
-    if OPEN.contains(&path) {
+    // What `holdfast` itself sends stays on this machine.
+    if OPEN.contains(&path) || shows_local_key(&context, request.headers()) {
         return next.run(request).await;
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -24,6 +24,7 @@ mod error;
 mod extract;
 mod http2;
 mod https_only;
+mod json_body;
 mod layer;
 mod media;
 mod metrics;

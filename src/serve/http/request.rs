@@ -1,13 +1,10 @@
-//! What a request says: its query, dates and durations, its JSON body.
+//! What a request says: its query, dates and durations.
 //!
 //! Owns: the one form that dates have everywhere (RFC 3339, or Unix seconds with or without a
 //! fraction), and the words when a value makes no sense.
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
 use url::form_urlencoded;
 
 use super::error::ApiError;
@@ -113,26 +110,10 @@ pub(super) fn picture_width(text: Option<&str>) -> Result<Option<u16>, ApiError>
     })
 }
 
-/// The JSON body of a request.
-pub(super) fn json_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
-    let Json(body) = body.map_err(|rejection| match rejection {
-        JsonRejection::MissingJsonContentType(_) => ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "not_json",
-            "The request must say `Content-Type: application/json`.",
-        ),
-        JsonRejection::BytesRejection(rejection) => {
-            ApiError::new(rejection.status(), "bad_request", "The request could not be read.")
-        }
-        rejection => {
-            ApiError::bad_request(format!("{}.", rejection.body_text().trim_end_matches('.')))
-        }
-    })?;
-    Ok(body)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]

@@ -30,9 +30,9 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
     let routes = routes
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
-        .with_state(context);
+        .with_state(Arc::clone(&context));
     let routes = routes
-        .layer(from_fn_with_state(settings.clone(), https_only::checked))
+        .layer(from_fn_with_state(context, https_only::checked))
         .layer(from_fn_with_state(settings.clone(), origin::checked));
     layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
 }

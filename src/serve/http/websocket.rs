@@ -24,8 +24,8 @@ pub(super) fn accept(
     reached: &Reached,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<WebSocketUpgrade, ApiError> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let message = format!("This address speaks WebSocket only: {rejection}");
+    let upgrade = upgrade.map_err(|_| {
+        let message = "This address speaks WebSocket only (RFC 6455, version 13).";
         ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket_only", message)
     })?;
     if !is_own_page(headers, reached) {

@@ -1,7 +1,7 @@
 //! `/api/v1/accounts`: the accounts of people, for administrators.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use crate::access::{AccessError, Account, AccountChange, NewAccount, Role, Strea
 use crate::base::secret::Secret;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
-use crate::serve::http::request::json_body;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Serialize)]
@@ -72,9 +72,9 @@ pub(crate) async fn list(State(context): At) -> Response {
 /// or a password that is refused.
 pub(crate) async fn create(
     State(context): At,
-    body: Result<Json<AccountRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<AccountRequest>,
 ) -> Result<Response, ApiError> {
-    let AccountRequest { name, password, role, streams, past } = json_body(body)?;
+    let AccountRequest { name, password, role, streams, past } = body;
     let new = NewAccount { name, role, streams, past, password };
     let account = blocking(&context, move |access| access.add(&new)).await?;
     let place = HeaderValue::from_str(&format!("/api/v1/accounts/{}", account.name));
@@ -103,9 +103,9 @@ pub(crate) async fn one(State(context): At, name: Name) -> Result<Response, ApiE
 pub(crate) async fn alter(
     State(context): At,
     name: Name,
-    body: Result<Json<AccountPatch>, JsonRejection>,
+    JsonBody(body): JsonBody<AccountPatch>,
 ) -> Result<Response, ApiError> {
-    let AccountPatch { password, role, streams, past } = json_body(body)?;
+    let AccountPatch { password, role, streams, past } = body;
     let (name, change) = (named(name)?, AccountChange { role, streams, past, password });
     let account = blocking(&context, move |access| access.alter(&name, &change)).await?;
     Ok((NO_STORE, Json(AccountReport::from(account))).into_response())

@@ -1,7 +1,6 @@
 //! `/api/v1/claim`: how a new box gets its first account.
 
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -13,8 +12,8 @@ use crate::access::{AccessError, ClaimError, ClaimStatus};
 use crate::base::secret::Secret;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::origin::Reached;
-use crate::serve::http::request::json_body;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::http::settings::Access;
 
@@ -24,6 +23,8 @@ struct ClaimReport {
     /// Seconds until a code is looked at again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    /// Where HTTPS is served, if it is.
+    https_port: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,14 +37,16 @@ pub(crate) struct ClaimRequest {
 
 /// `GET /api/v1/claim`.
 pub(crate) async fn state(State(context): At) -> Response {
-    let (state, retry_after) = match (context.http.now().access, context.access.claim_status()) {
+    let settings = context.http.now();
+    let (state, retry_after) = match (settings.access, context.access.claim_status()) {
         (Access::OpenOnLoopback, _) => ("open", None),
         (Access::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
         (Access::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
         // An unreadable account may exist: such a box cannot be claimed.
         (Access::Accounts, ClaimStatus::Claimed | ClaimStatus::Damaged) => ("claimed", None),
     };
-    (NO_STORE, Json(ClaimReport { state, retry_after })).into_response()
+    (NO_STORE, Json(ClaimReport { state, retry_after, https_port: settings.https_port }))
+        .into_response()
 }
 
 /// `POST /api/v1/claim`: 201 and a session of the first account; 403 for a wrong code, 409 when
@@ -52,9 +55,9 @@ pub(crate) async fn state(State(context): At) -> Response {
 pub(crate) async fn claim(
     State(context): At,
     Extension(reached): Extension<Reached>,
-    body: Result<Json<ClaimRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<ClaimRequest>,
 ) -> Result<Response, ApiError> {
-    let ClaimRequest { code, name, password } = json_body(body)?;
+    let ClaimRequest { code, name, password } = body;
     if context.http.now().access == Access::OpenOnLoopback {
         return Err(AccessError::from(ClaimError::Open).into());
     }

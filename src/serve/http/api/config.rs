@@ -4,7 +4,6 @@
 //! before anything gets here.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,10 +17,9 @@ use crate::serve::config_desk::{
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
-use crate::serve::http::request::json_body;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 
-type Body<T> = Result<Json<T>, JsonRejection>;
 type Answer = Result<Response, ApiError>;
 
 /// What `check` takes: one of both.
@@ -54,9 +52,9 @@ pub(crate) async fn settings(State(context): At) -> Answer {
 pub(crate) async fn patch_settings(
     State(context): At,
     headers: HeaderMap,
-    body: Body<Value>,
+    JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    change(&context, &headers, Change::Settings(json_body(body)?)).await
+    change(&context, &headers, Change::Settings(body)).await
 }
 
 /// `GET /api/v1/config/streams/{name}`.
@@ -69,9 +67,9 @@ pub(crate) async fn put_stream(
     State(context): At,
     path: RawPathParams,
     headers: HeaderMap,
-    body: Body<Value>,
+    JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    change(&context, &headers, Change::Put(name_in(&path)?, json_body(body)?)).await
+    change(&context, &headers, Change::Put(name_in(&path)?, body)).await
 }
 
 /// `PATCH /api/v1/config/streams/{name}`.
@@ -79,9 +77,9 @@ pub(crate) async fn patch_stream(
     State(context): At,
     path: RawPathParams,
     headers: HeaderMap,
-    body: Body<Value>,
+    JsonBody(body): JsonBody<Value>,
 ) -> Answer {
-    change(&context, &headers, Change::Patch(name_in(&path)?, json_body(body)?)).await
+    change(&context, &headers, Change::Patch(name_in(&path)?, body)).await
 }
 
 /// `DELETE /api/v1/config/streams/{name}`.
@@ -94,8 +92,8 @@ pub(crate) async fn remove_stream(
 }
 
 /// `POST /api/v1/config/check`.
-pub(crate) async fn check(State(context): At, body: Body<Wanted>) -> Answer {
-    let change = match json_body(body)? {
+pub(crate) async fn check(State(context): At, JsonBody(body): JsonBody<Wanted>) -> Answer {
+    let change = match body {
         Wanted { stream: Some(name), section: Some(section), settings: None } => {
             Change::Put(parsed(&name)?, section)
         }
@@ -116,8 +114,12 @@ pub(crate) async fn history(State(context): At) -> Answer {
 }
 
 /// `POST /api/v1/config/restore`.
-pub(crate) async fn restore(State(context): At, headers: HeaderMap, body: Body<Restore>) -> Answer {
-    let Restore { id } = json_body(body)?;
+pub(crate) async fn restore(
+    State(context): At,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<Restore>,
+) -> Answer {
+    let Restore { id } = body;
     ask(&context, ConfigRequest::Restore(precondition(&headers)?, id)).await
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::base::fault::chain;
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
-use crate::serve::http::request::json_body;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::v4l2::node::{self, FrameSize, Offer, Role, VideoNode};
 use crate::v4l2::setting::{self, Setting, Value};
@@ -96,10 +96,10 @@ pub(crate) async fn devices(State(context): At) -> Result<Response, ApiError> {
 pub(crate) async fn set_controls(
     State(context): At,
     id: Result<Path<String>, PathRejection>,
-    body: Result<Json<BTreeMap<String, Value>>, JsonRejection>,
+    JsonBody(body): JsonBody<BTreeMap<String, Value>>,
 ) -> Result<Response, ApiError> {
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let wanted = json_body(body)?;
+    let wanted = body;
     let controls = context.drivers.run(move || set(&id, &wanted)).await??;
     Ok((NO_STORE, Json(Controls { controls })).into_response())
 }

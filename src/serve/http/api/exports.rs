@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -26,7 +26,8 @@ use crate::serve::http::door::{Caller, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
-use crate::serve::http::request::{date, json_body};
+use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
 /// Bytes of a file that are read, and in memory, at once.
@@ -59,9 +60,9 @@ pub(crate) async fn list(State(context): At, caller: Caller) -> impl IntoRespons
 pub(crate) async fn create(
     State(context): At,
     caller: Caller,
-    body: Result<Json<ExportRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<ExportRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json_body(body)?;
+    let asked = body;
     for stream in &asked.streams {
         caller.check(Right::Past, stream)?;
     }

@@ -3,7 +3,7 @@
 //! Owns: the shapes of the requests. An answer of success means that it is on the disk.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,8 @@ use crate::serve::http::door::{Caller, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
-use crate::serve::http::request::{date, json_body};
+use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Debug, Deserialize)]
@@ -56,9 +57,9 @@ pub(crate) async fn pins(State(context): At, caller: Caller) -> impl IntoRespons
 pub(crate) async fn pin(
     State(context): At,
     caller: Caller,
-    body: Result<Json<PinRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<PinRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json_body(body)?;
+    let asked = body;
     caller.check(Right::Past, &asked.stream)?;
     let wish = NewPin {
         stream: known_stream(&context, &asked.stream)?,
@@ -91,9 +92,9 @@ pub(crate) async fn unpin(
 pub(crate) async fn mark(
     State(context): At,
     caller: Caller,
-    body: Result<Json<MarkRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<MarkRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json_body(body)?;
+    let asked = body;
     match &asked.stream {
         Some(stream) => caller.check(Right::Live, stream)?,
         // A mark on all streams is for those who see them all.

@@ -1,7 +1,6 @@
 //! `/api/v1/session`: signing in and out, and changing your own password.
 
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -15,8 +14,8 @@ use crate::serve::http::cookie;
 use crate::serve::http::door::{Caller, closed};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::origin::Reached;
-use crate::serve::http::request::json_body;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Debug, Deserialize)]
@@ -39,9 +38,9 @@ pub(crate) async fn open(
     State(context): At,
     Extension(reached): Extension<Reached>,
     caller: Caller,
-    body: Result<Json<SignInRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<SignInRequest>,
 ) -> Result<Response, ApiError> {
-    let SignInRequest { name, password } = json_body(body)?;
+    let SignInRequest { name, password } = body;
     match context.access.claim_status() {
         ClaimStatus::Claimed => {}
         other => return Err(closed(other)),
@@ -99,9 +98,9 @@ pub(crate) async fn change_password(
     State(context): At,
     Extension(reached): Extension<Reached>,
     caller: Caller,
-    body: Result<Json<PasswordRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<PasswordRequest>,
 ) -> Result<Response, ApiError> {
-    let PasswordRequest { old, new } = json_body(body)?;
+    let PasswordRequest { old, new } = body;
     let name = caller.account_name().ok_or_else(|| {
         let message = "Nobody is signed in, so there is no password to change.";
         ApiError::new(StatusCode::CONFLICT, "no_account", message)

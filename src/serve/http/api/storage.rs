@@ -5,7 +5,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use crate::dvr::{ShrinkError, Shrunk};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
-use crate::serve::http::request::json_body;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Debug, Deserialize)]
@@ -32,9 +31,9 @@ pub(crate) async fn storage(State(context): At) -> impl IntoResponse {
 /// was issued for.
 pub(crate) async fn shrink(
     State(context): At,
-    body: Result<Json<ShrinkRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<ShrinkRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let shrunk: Shrunk = context.dvr.shrink(&json_body(body)?.token).await?;
+    let shrunk: Shrunk = context.dvr.shrink(&body.token).await?;
     Ok((NO_STORE, Json(shrunk)))
 }
 

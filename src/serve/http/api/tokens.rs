@@ -1,7 +1,7 @@
 //! `/api/v1/tokens`: what programs show in place of a person's session, for administrators.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,8 @@ use crate::base::time::WallTime;
 use crate::serve::http::door::Caller;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
-use crate::serve::http::request::{date, json_body};
+use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
 #[derive(Serialize)]
@@ -74,9 +75,9 @@ pub(crate) async fn list(State(context): At) -> Response {
 pub(crate) async fn create(
     State(context): At,
     caller: Caller,
-    body: Result<Json<TokenRequest>, JsonRejection>,
+    JsonBody(body): JsonBody<TokenRequest>,
 ) -> Result<Response, ApiError> {
-    let TokenRequest { label, role, streams, past, scope, expires } = json_body(body)?;
+    let TokenRequest { label, role, streams, past, scope, expires } = body;
     let expires = expires.map(|text| date(&text, "expires")).transpose()?;
     let new = NewToken { label, role, streams, past, scope, expires };
     let maker = caller.account_name();

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -29,7 +28,7 @@ use crate::live::thumbnail::Thumbnail;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
-use crate::serve::http::request::json_body;
+use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::http::settings::Access;
 
@@ -52,9 +51,9 @@ pub(crate) struct Wanted {
 /// `POST /api/v1/streams/try`.
 pub(crate) async fn try_camera(
     State(context): At,
-    body: Result<Json<Wanted>, JsonRejection>,
+    JsonBody(body): JsonBody<Wanted>,
 ) -> Result<Response, ApiError> {
-    let wanted = json_body(body)?;
+    let wanted = body;
     let _place = context.trials.enter().ok_or_else(|| {
         let message = "Other cameras are being tried. Try again in a few seconds.";
         ApiError::unavailable("trials_full", message)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 
 use super::{forbidden, media};
 use crate::access::{Identity, Proof, Right, Role, SessionId};
@@ -69,6 +69,13 @@ pub(super) fn evidence(
         return Ok(Evidence { identity, cookie: false });
     }
     Ok(Evidence { cookie: identity.is_some(), identity })
+}
+
+/// Whether `headers` show the key that only the box's own user and root can read.
+pub(crate) fn shows_local_key(context: &HttpContext, headers: &HeaderMap) -> bool {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(bearer);
+    shown.is_some_and(|shown| context.access.by_local_key(shown).is_some())
 }
 
 /// The key in `Bearer <key>` (RFC 6750 §2.1).
