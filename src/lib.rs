@@ -35,7 +35,7 @@
 //! | 5 | [`dvr`] · [`encode`] |
 //! | 4 | [`rtp`] |
 //! | 3 | [`wire`] · [`stream`] |
-//! | 2 | [`access`] · [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
+//! | 2 | [`access`] · [`event`] · [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
 //! | 1 | [`base`] |
 
 pub mod access;
@@ -45,6 +45,7 @@ pub mod board;
 pub mod config;
 pub mod dvr;
 pub mod encode;
+pub mod event;
 pub mod gpio;
 pub mod ingest;
 pub mod live;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -26,6 +27,7 @@ use crate::board::Machine;
 use crate::config::Config;
 use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
+use crate::event::{Kind, NewEvent, Severity};
 use crate::gpio;
 use crate::live::StreamOutputs;
 use crate::serve::config_desk::ConfigDesk;
@@ -34,7 +36,7 @@ use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
 use crate::serve::rtsp::{RtspServer, SessionRegistry};
 use crate::serve::tls::{Fingerprint, Tls};
-use crate::serve::{Foundation, Services};
+use crate::serve::{Foundation, Services, observer};
 use crate::stream::{Directory, StreamState};
 use crate::supervise::recovery::{ParkedRecording, RecoveryLog, Rung};
 use crate::supervise::{
@@ -147,6 +149,7 @@ impl Appliance {
         let stop = self.supervisor.stop_signal().clone();
         self.supervisor.spawn("tls", self.tls.clone().keep_renewed(stop));
         self.supervisor.spawn("access", sweep(Arc::clone(&self.services.access)));
+        self.supervisor.spawn("events", observer::observe(Arc::clone(&self.services)));
         Ok(())
     }
 
@@ -225,6 +228,15 @@ impl Appliance {
         let (pictures, state_dir) = (self.config.pictures, self.config.state_dir.clone());
         self.config = Config { data_dir, state_dir, ring_size, pictures, ..config };
         info!(begun, ended, "configuration applied");
+        self.services.events.publish(NewEvent::of_box(
+            Kind::CONFIG_CHANGED,
+            Severity::Info,
+            json!({
+                "restarted": applied.restarted,
+                "ended": applied.ended,
+                "after_restart": applied.after_restart,
+            }),
+        ));
         applied
     }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 pub use self::catalogue::activity::{ACTIVE_MIN, Activity, EffortSample, figures};
 pub use self::catalogue::clock::{ClockRow, ClockStep, ClockTable};
@@ -50,7 +50,7 @@ pub use self::read::tool;
 pub use self::read::tool::{FoundLap, RingReader};
 pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
 pub use self::store::size::RingSizing;
-pub use self::store::state::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
+pub use self::store::state::{Durable, DvrStatus, Noted, RecordingState, RingState, StreamStatus};
 
 use self::catalogue::activity::reach_nanos;
 use self::catalogue::continuity::{Extent, LapExtents};
@@ -281,12 +281,13 @@ impl Dvr {
         stream: Option<StreamName>,
         at: WallTime,
         text: String,
+        kind: Option<String>,
     ) -> Result<MarkView, PinError> {
         if text.is_empty() || text.len() > MARK_TEXT_BYTES_MAX {
             let text = format!("`text` must have 1 to {MARK_TEXT_BYTES_MAX} bytes.");
             return Err(PinError::Wrong(text));
         }
-        match self.ask(JournalChange::Mark { stream, at, text }).await? {
+        match self.ask(JournalChange::Mark { stream, at, text, kind }).await? {
             JournalRecord::Mark(mark) => Ok(listing::mark(&mark)),
             _ => Err(not_answered()),
         }
@@ -299,6 +300,20 @@ impl Dvr {
             Ok(Ok(done)) => done,
             _ => Err(not_answered()),
         }
+    }
+
+    /// Every marked moment from `from` on and before `until`, in the order in which they were made.
+    #[must_use]
+    pub fn marks(&self, from: WallTime, until: WallTime) -> Vec<MarkView> {
+        let facts = self.shared.facts();
+        let marks = facts.marks.iter().filter(|mark| from <= mark.at && mark.at < until);
+        marks.map(listing::mark).collect()
+    }
+
+    /// What is noted from now on: marks, protected ranges, gaps.
+    #[must_use]
+    pub fn watch_notes(&self) -> broadcast::Receiver<Noted> {
+        self.shared.watch_notes()
     }
 
     /// Every protected range.

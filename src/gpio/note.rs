@@ -15,6 +15,8 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::dvr::{Dvr, NewPin, PinError};
 
+/// The kind of the marks of inputs.
+const KIND: &str = "input";
 /// The owner of what inputs protect begins so.
 const OWNER: &str = "input ";
 
@@ -43,9 +45,11 @@ impl Notes {
             let at = self.dated(event.at);
             let text = format!("Input {}", event.input);
             info!(part = %text, "alarm input became active");
+            let mark = |stream: &Option<StreamName>| {
+                self.dvr.mark(stream.clone(), at, text.clone(), Some(KIND.to_owned()))
+            };
             for stream in &config.marks {
-                let marked =
-                    self.insist(event.at, || self.dvr.mark(stream.clone(), at, text.clone())).await;
+                let marked = self.insist(event.at, || mark(stream)).await;
                 told(&text, "mark", marked);
             }
             for wish in ranges(&event.input, config, at, self.clock.wall()) {

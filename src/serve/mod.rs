@@ -4,7 +4,9 @@
 //! `playback`, which keep it.
 
 pub mod config_desk;
+pub(crate) mod health;
 pub mod http;
+pub mod observer;
 pub mod places;
 pub mod rtsp;
 mod services;

@@ -15,6 +15,7 @@ use crate::base::time::{BootTime, SharedClock};
 use crate::board::Machine;
 use crate::dvr::Dvr;
 use crate::encode::still::{StillDecoder, StillDecoders};
+use crate::event::EventBus;
 use crate::gpio::Panel;
 use crate::live::StreamOutputs;
 use crate::playback::Playback;
@@ -50,6 +51,8 @@ pub struct Services {
     pub cors: Cors,
     /// The other settings of HTTP.
     pub http: Settings,
+    /// What happened.
+    pub events: EventBus,
     /// The ring.
     pub dvr: Dvr,
     /// Playback of recordings; all servers share its places.
@@ -134,6 +137,7 @@ impl Services {
             access,
             machine,
             panel: Panel::default(),
+            events: EventBus::new(format!("{:016x}", fastrand::u64(..)), Arc::clone(&clock)),
             dvr,
             clock,
         }

@@ -16,6 +16,7 @@ mod config_api;
 mod cross;
 mod encode;
 mod end_to_end;
+mod events;
 mod http;
 mod https;
 mod limits;

@@ -143,6 +143,9 @@ pub struct Mark {
     pub at: WallTime,
     /// What it is, for people.
     pub text: String,
+    /// Of which kind; `None`: somebody made it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 /// Why footage is missing.

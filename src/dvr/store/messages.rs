@@ -95,5 +95,5 @@ pub(crate) struct JournalRequest {
 pub(crate) enum JournalChange {
     Pin(NewPin),
     Unpin(u64),
-    Mark { stream: Option<StreamName>, at: WallTime, text: String },
+    Mark { stream: Option<StreamName>, at: WallTime, text: String, kind: Option<String> },
 }

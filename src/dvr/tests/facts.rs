@@ -131,7 +131,7 @@ fn what_cannot_be_protected_is_said() {
     assert_eq!(empty, Err(PinError::Empty { stream: gate() }));
     assert!(matches!(wait(dvr.pin(wish(5, 5))), Err(PinError::Wrong(_))));
     assert_eq!(wait(dvr.unpin(77)), Err(PinError::Unknown));
-    let long = wait(dvr.mark(None, date(1), "x".repeat(300)));
+    let long = wait(dvr.mark(None, date(1), "x".repeat(300), None));
     assert!(matches!(long, Err(PinError::Wrong(_))));
     close(dvr, writer);
 }
@@ -150,7 +150,7 @@ fn a_pin_ends_by_a_trusted_clock_only() {
     until("the step", || {
         dvr.facts().clock.newest([1; 16]).unwrap().utc > now.offset_nanos(1 << 42)
     });
-    wait(dvr.mark(Some(gate()), date(1), "still".to_owned())).unwrap();
+    wait(dvr.mark(Some(gate()), date(1), "still".to_owned(), None)).unwrap();
     assert_eq!(dvr.pins().len(), 1);
     house.clock.set(later, Trust::Ntp);
     until("the end", || dvr.pins().is_empty());
@@ -235,7 +235,7 @@ fn a_disk_that_failed_is_told_of_the_gap() {
     until("the note", || !dvr.facts().troubles.is_empty());
     // The journal's disk is the same, and it says so as well.
     until("the journal", || dvr.status().journal.is_some());
-    let refused = wait(dvr.mark(None, date(1), "lost".to_owned()));
+    let refused = wait(dvr.mark(None, date(1), "lost".to_owned(), None));
     assert!(matches!(refused, Err(PinError::NotNow(_))), "{refused:?}");
     house.disk.set(|faults| faults.write = None);
     let mut at = now + 20;
@@ -344,7 +344,7 @@ fn an_age_limit_is_honoured_while_the_clock_is_trusted() {
     append(&writer, now + 7_200..now + 7_201, 1_000);
     until("the index", || dvr.listing(&gate()).complete && durable(&writer) == 1);
     dvr.pass_age_limit();
-    wait(dvr.mark(None, date(1), "a note behind the pass".to_owned())).unwrap();
+    wait(dvr.mark(None, date(1), "a note behind the pass".to_owned(), None)).unwrap();
     assert_eq!(dvr.status().held_slots, 4);
     house.clock.set(BEGINS_UNIX_NANOS + 7_200_000_000_000, Trust::Ntp);
     until("the pass", || {

@@ -1,4 +1,4 @@
-//! `/api/v1`: the claim, sessions, accounts, streams, health, storage, recordings, pins, marks, exports, RTSP sessions, cameras, board.
+//! `/api/v1`: the claim, sessions, accounts, streams, health, storage, recordings, events, pins, marks, exports, RTSP sessions, cameras, board.
 //!
 //! Owns: the JSON shapes of streams and health.
 
@@ -7,8 +7,9 @@ pub(super) mod accounts;
 pub(super) mod claim;
 pub(super) mod config;
 pub(super) mod devices;
+pub(super) mod event_stream;
+pub(super) mod events;
 pub(super) mod exports;
-mod health;
 pub(super) mod note;
 pub(super) mod recordings;
 pub(super) mod recovery;
@@ -27,13 +28,13 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 
-use self::health::HealthReport;
 use self::stream::{DisabledReport, StreamReport};
 use super::door::Caller;
 use super::extract::At;
 use super::origin::{Reached, host_of};
 use super::response::NO_STORE;
 use crate::access::Right;
+use crate::serve::health::HealthReport;
 
 #[derive(Serialize)]
 struct Streams {

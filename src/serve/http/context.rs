@@ -6,12 +6,15 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Semaphore;
+
 use super::archive_stats::ArchiveStats;
 use super::driver_queue::DriverQueue;
 use super::peers::ConnectionLimits;
 use super::plan_cache::PlanCache;
 use super::route_entry::RouteEntry;
 use super::trial_places::TrialPlaces;
+use crate::base::limits::EVENT_READERS_MAX;
 use crate::playback::hls::FragmentCache;
 use crate::serve::Services;
 
@@ -31,6 +34,8 @@ pub struct HttpContext {
     pub(super) drivers: DriverQueue,
     /// Cameras that are tried now.
     pub(super) trials: TrialPlaces,
+    /// How many more may read the event stream.
+    pub(super) event_readers: Arc<Semaphore>,
     /// Who may use which route.
     pub(super) routes: OnceLock<Vec<RouteEntry>>,
 }
@@ -47,6 +52,7 @@ impl HttpContext {
             plans: PlanCache::default(),
             drivers: DriverQueue::default(),
             trials: TrialPlaces::default(),
+            event_readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
             routes: OnceLock::new(),
         }
     }

@@ -80,7 +80,7 @@ impl Settings {
     }
 
     /// Those in use now.
-    pub(super) fn now(&self) -> Arc<Config> {
+    pub(in crate::serve) fn now(&self) -> Arc<Config> {
         self.0.load_full()
     }
 }

@@ -76,6 +76,9 @@ const ROWS: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/pins", Keep),
     ("DELETE", "/api/v1/pins/{id}", Keep),
     ("POST", "/api/v1/marks", Keep),
+    ("GET", "/api/v1/events", Accounts),
+    ("GET", "/api/v1/events/ws", Accounts),
+    ("POST", "/api/v1/events", Keep),
     ("POST", "/api/v1/exports", Keep),
     ("GET", "/api/v1/exports/{id}", Keep),
     ("GET", "/api/v1/exports/{id}/file", Keep),
@@ -129,6 +132,7 @@ fn filled(method: &str, path: &str, kept: &Kept) -> (String, Value) {
             json!({ "stream": stream, "start": "1", "end": "2", "reason": "" })
         }
         ("POST", "/api/v1/marks") => json!({ "stream": stream, "text": "" }),
+        ("POST", "/api/v1/events") => json!({ "stream": stream, "text": "", "pre": "5s" }),
         ("POST", "/api/v1/exports") => json!({ "streams": [stream], "start": "never" }),
         ("POST" | "PUT" | "PATCH", _) => json!({ "unknown": 1 }),
         _ => Value::Null,

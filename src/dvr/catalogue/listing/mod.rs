@@ -65,6 +65,9 @@ pub struct Discontinuity {
     pub step_ms: i64,
 }
 
+/// The kind of marks of which none is known.
+const MANUAL: &str = "manual";
+
 /// A marked moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MarkView {
@@ -74,6 +77,8 @@ pub struct MarkView {
     pub at: WallTime,
     /// Of one stream, or of all.
     pub stream: Option<StreamName>,
+    /// Of which kind; `manual` where nothing was said.
+    pub kind: String,
     /// What it is.
     pub text: String,
 }
@@ -212,7 +217,8 @@ pub(crate) fn join<'a>(
 
 pub(crate) fn mark(mark: &Mark) -> MarkView {
     let (id, text) = (format!("{:016x}", mark.id), mark.text.clone());
-    MarkView { id, at: mark.at, stream: mark.stream.clone(), text }
+    let kind = mark.kind.clone().unwrap_or_else(|| MANUAL.to_owned());
+    MarkView { id, at: mark.at, stream: mark.stream.clone(), kind, text }
 }
 
 /// Tells the gap or the seam between two runs.

@@ -233,6 +233,7 @@ impl Journal {
             self.shared.share_pins();
             self.retry_at = self.shared.clock.boot();
             if self.write() {
+                self.shared.tell(&record, undo.as_ref());
                 return Ok(record);
             }
             self.undo(&record, undo);
@@ -254,8 +255,8 @@ impl Journal {
                 let pin = self.shared.facts().pins.get(&id).cloned().ok_or(PinError::Unknown)?;
                 Ok((JournalRecord::Unpin { id, expired: false }, Some(pin)))
             }
-            JournalChange::Mark { stream, at, text } => {
-                Ok((JournalRecord::Mark(Mark { id: new_id(), stream, at, text }), None))
+            JournalChange::Mark { stream, at, text, kind } => {
+                Ok((JournalRecord::Mark(Mark { id: new_id(), stream, at, text, kind }), None))
             }
         }
     }

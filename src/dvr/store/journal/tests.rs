@@ -64,6 +64,7 @@ fn records() -> Vec<JournalRecord> {
             stream: None,
             at: date(4),
             text: "ding-dong".to_owned(),
+            kind: Some("bell".to_owned()),
         }),
         trouble(10, None),
         trouble(10, Some(20)),

@@ -93,7 +93,9 @@ impl Journal {
                 look_at_disk(&log, &ring, now);
             }
             for trouble in log.news(now, last, self.boot) {
-                self.note(JournalRecord::Trouble(trouble));
+                let record = JournalRecord::Trouble(trouble);
+                self.shared.tell(&record, None);
+                self.note(record);
             }
         }
     }
@@ -135,13 +137,15 @@ impl Journal {
     }
 
     fn end_pins(&mut self, utc: WallTime) {
-        let expired: Vec<_> = {
+        let expired: Vec<pin::Pin> = {
             let facts = self.shared.facts();
             let over = |pin: &&pin::Pin| pin.expires.is_some_and(|expires| expires <= utc);
-            facts.pins.values().filter(over).map(|pin| pin.id).collect()
+            facts.pins.values().filter(over).cloned().collect()
         };
-        for &id in &expired {
-            self.note(JournalRecord::Unpin { id, expired: true });
+        for pin in &expired {
+            let record = JournalRecord::Unpin { id: pin.id, expired: true };
+            self.shared.tell(&record, Some(pin));
+            self.note(record);
         }
         if !expired.is_empty() {
             info!(units = expired.len(), "protected ranges ended");

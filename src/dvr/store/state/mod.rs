@@ -3,6 +3,7 @@
 //! Owns: the locks, the queue's byte count, and the list of streams that are recorded.
 
 mod journal_state;
+mod noted;
 mod status;
 mod stream_log;
 
@@ -14,11 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(crate) use journal_state::JournalState;
+pub use noted::Noted;
 pub use status::{Durable, DvrStatus, RecordingState, RingState, StreamStatus};
 pub(crate) use stream_log::StreamLog;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
-use crate::base::limits::{DISK_READS_MAX, FRAGMENT_BYTES_MAX};
+use crate::base::limits::{DISK_READS_MAX, FRAGMENT_BYTES_MAX, NOTED_KEPT_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, Trust, WallTime};
 use crate::dvr::catalogue::facts::RingFacts;
@@ -74,6 +76,8 @@ pub(crate) struct DvrState {
     facts: Mutex<RingFacts>,
     journal: Mutex<JournalState>,
     inbox: JournalInbox,
+    /// Tells what was noted to those who want to know.
+    noted: broadcast::Sender<Noted>,
     notices: Notices,
     /// The age limit is due for a check.
     pub(crate) age_due: AtomicBool,
@@ -99,6 +103,7 @@ impl DvrState {
             facts: Mutex::default(),
             journal: Mutex::default(),
             inbox: JournalInbox::default(),
+            noted: broadcast::Sender::new(NOTED_KEPT_MAX),
             notices: Notices::default(),
             age_due: AtomicBool::new(false),
             storage_ended: AtomicBool::new(false),

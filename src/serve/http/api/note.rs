@@ -103,8 +103,10 @@ pub(crate) async fn mark(
     }
     let stream = asked.stream.map(|name| known_stream(&context, &name)).transpose()?;
     let at = asked.at.map(|text| date(&text, "at")).transpose()?;
-    let made =
-        context.dvr.mark(stream, at.unwrap_or_else(|| context.clock.wall()), asked.text).await?;
+    let made = context
+        .dvr
+        .mark(stream, at.unwrap_or_else(|| context.clock.wall()), asked.text, None)
+        .await?;
     Ok((StatusCode::CREATED, NO_STORE, Json(made)).into_response())
 }
 

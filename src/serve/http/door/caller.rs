@@ -146,6 +146,11 @@ impl Caller {
         self.identity().is_some_and(Identity::sees_all)
     }
 
+    /// Whether they have `right` on the streams that they see.
+    pub(crate) fn sees(&self, right: Right) -> bool {
+        self.identity().is_some_and(|own| right == Right::Live || own.past)
+    }
+
     /// Whether they have `right` on `stream`, or on a stream whose sub-stream it is.
     pub(crate) fn may(&self, right: Right, stream: &str) -> bool {
         let Some(identity) = self.identity() else { return false };

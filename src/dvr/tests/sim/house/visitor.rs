@@ -60,8 +60,12 @@ impl House {
     /// A visitor marks a moment.
     fn mark(&mut self, process: &mut Process) {
         let text = format!("mark {}", self.random.u64(..));
-        let change =
-            JournalChange::Mark { stream: None, at: self.clock.wall(), text: text.clone() };
+        let change = JournalChange::Mark {
+            stream: None,
+            at: self.clock.wall(),
+            text: text.clone(),
+            kind: None,
+        };
         if let Some(Ok(_)) = self.ask(process, change) {
             self.notes.marks.push(text);
             self.tally.done.marks += 1;

@@ -10,7 +10,7 @@ use crate::base::time::{Trust, WallTime};
 use crate::board::{BoardDisk, MachineReport, Reserve};
 use crate::dvr::{Dvr, RecordingState, RingState, StreamStatus};
 use crate::live::recorder::Recorder;
-use crate::serve::http::context::HttpContext;
+use crate::serve::Services;
 use crate::serve::http::settings::Access;
 use crate::stream::{Encoding, Interrupted, StreamState};
 use crate::supervise::{TaskReport, TaskState};
@@ -21,23 +21,23 @@ const LIFE_USED_PERCENT_SHOWN: u8 = 90;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+pub(crate) enum Status {
     Ok,
     Degraded,
     Failed,
 }
 
 /// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Check {
-    name: String,
-    status: Status,
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: String,
+    pub(crate) status: Status,
     message: String,
 }
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
-pub(super) struct HealthReport {
+pub(crate) struct HealthReport {
     status: Status,
     time: WallTime,
     uptime_secs: f64,
@@ -48,13 +48,13 @@ pub(super) struct HealthReport {
 
 /// The answer for strangers.
 #[derive(Debug, Serialize)]
-pub(super) struct HealthWord {
+pub(crate) struct HealthWord {
     status: Status,
 }
 
 impl HealthReport {
     /// Looks at everything.
-    pub(super) fn new(context: &HttpContext) -> Self {
+    pub(crate) fn new(context: &Services) -> Self {
         let tasks = context.supervisor.report();
         let mut checks = vec![
             storage(context),
@@ -81,17 +81,27 @@ impl HealthReport {
     }
 
     /// The verdict alone.
-    pub(super) fn word(&self) -> HealthWord {
+    pub(crate) fn word(&self) -> HealthWord {
         HealthWord { status: self.status }
     }
 
+    /// The verdict.
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What is not as it should be.
+    pub(crate) fn problems(&self) -> Vec<Check> {
+        self.checks.iter().filter(|check| check.status != Status::Ok).cloned().collect()
+    }
+
     /// Whether something that must never stop has stopped.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.status == Status::Failed
     }
 }
 
-fn storage(context: &HttpContext) -> Check {
+fn storage(context: &Services) -> Check {
     let outlets = context.streams.all();
     let reports: Vec<StreamStatus> = outlets
         .values()
@@ -113,7 +123,7 @@ fn storage(context: &HttpContext) -> Check {
 
 /// Streams that should be recorded and of which nothing becomes durable: each with why, and since
 /// when.
-fn unrecorded(context: &HttpContext) -> Vec<Check> {
+fn unrecorded(context: &Services) -> Vec<Check> {
     let outlets = context.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
         let report = outlet.recorder.as_ref()?.status();
@@ -172,7 +182,7 @@ fn ring(dvr: &Dvr) -> Check {
 }
 
 /// The date: footage is placed by it, and age limits wait until it can be trusted.
-fn clock(context: &HttpContext) -> Check {
+fn clock(context: &Services) -> Check {
     let trust = context.clock.quality().trust;
     let (status, message) = match trust {
         Trust::Ntp => (Status::Ok, "The clock is set by a time server."),
@@ -211,7 +221,7 @@ fn is_worn(disk: &BoardDisk) -> bool {
 }
 
 /// Whom the box lets in.
-fn access(context: &HttpContext) -> Check {
+fn access(context: &Services) -> Check {
     let (status, message) = match (context.http.now().access, context.access.claim_status()) {
         (Access::OpenOnLoopback, _) => {
             (Status::Ok, "Open to this computer only (claim = \"loopback\").")
@@ -230,7 +240,7 @@ fn access(context: &HttpContext) -> Check {
 }
 
 /// Whether recording is off because the board was booted again and again.
-fn park(context: &HttpContext) -> Option<Check> {
+fn park(context: &Services) -> Option<Check> {
     let parked = context.supervisor.recovery()?.parked().borrow().clone()?;
     let message = format!(
         "Recording is off until {}: {}. `holdfast recovery resume` ends it now.",
@@ -240,7 +250,7 @@ fn park(context: &HttpContext) -> Option<Check> {
 }
 
 /// Whether another configuration runs than the one on disk.
-fn reverted(context: &HttpContext) -> Option<Check> {
+fn reverted(context: &Services) -> Option<Check> {
     let message = context.supervisor.recovery()?.reverted()?;
     Some(Check { name: "config".to_owned(), status: Status::Degraded, message })
 }
@@ -285,7 +295,7 @@ fn live(encoding: Option<&Encoding>, interrupted: Option<Interrupted>) -> (Statu
     (if is_whole { Status::Ok } else { Status::Degraded }, message)
 }
 
-fn streams(context: &HttpContext) -> Vec<Check> {
+fn streams(context: &Services) -> Vec<Check> {
     let outlets = context.streams.all();
     let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
         let (status, message) = match outlet.stream.state().0 {

@@ -1,0 +1,105 @@
+//! The kinds of events.
+//!
+//! Owns: their names, which never change.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+
+use crate::base::limits::MARK_KIND_BYTES_MAX;
+
+/// What kind of thing happened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind(Cow<'static, str>);
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        impl Kind {
+            $($(#[$doc])* pub const $name: Self = Self(Cow::Borrowed($text));)*
+            /// Every kind whose name is fixed.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+kinds! {
+    /// The daemon began.
+    BOX_STARTED = "box.started";
+    /// Another configuration runs.
+    CONFIG_CHANGED = "config.changed";
+    /// An export has its file.
+    EXPORT_FINISHED = "export.finished";
+    /// An export failed.
+    EXPORT_FAILED = "export.failed";
+    /// The verdict on the box, or what is wrong with it, changed.
+    HEALTH_CHANGED = "health.changed";
+    /// A range is protected.
+    RANGE_PROTECTED = "range.protected";
+    /// A range is protected no more.
+    RANGE_RELEASED = "range.released";
+    /// Footage is missing: the gap is over.
+    RECORDING_GAP = "recording.gap";
+    /// Footage becomes durable.
+    RECORDING_STARTED = "recording.started";
+    /// It does not any more.
+    RECORDING_STOPPED = "recording.stopped";
+    /// The box healed something.
+    RECOVERY_ACTION = "recovery.action";
+    /// A stream was configured.
+    STREAM_ADDED = "stream.added";
+    /// A stream is live.
+    STREAM_LIVE = "stream.live";
+    /// A stream lost its source.
+    STREAM_OFFLINE = "stream.offline";
+    /// A stream is configured no more.
+    STREAM_REMOVED = "stream.removed";
+    /// A stream is being connected.
+    STREAM_STARTING = "stream.starting";
+    /// A stream waits for somebody to publish it.
+    STREAM_WAITING = "stream.waiting";
+    /// Somebody asked for an event, to see whether it arrives.
+    WEBHOOK_TEST = "webhook.test";
+}
+
+impl Kind {
+    /// What the kinds of marks begin with.
+    pub const MARK: &'static str = "mark.";
+
+    /// The kind of a mark of this kind; `None` where that is no word of `a-z`, `0-9`, `_` and `-`.
+    #[must_use]
+    pub fn of_mark(kind: &str) -> Option<Self> {
+        is_word(kind).then(|| Self(Cow::Owned(format!("{}{kind}", Self::MARK))))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Whether a mark may be of this kind.
+pub(super) fn is_word(text: &str) -> bool {
+    let letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=MARK_KIND_BYTES_MAX).contains(&text.len()) && text.bytes().all(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_and_have_an_area() {
+        assert!(Kind::ALL.iter().all(|kind| kind.as_str().split('.').count() == 2));
+        assert_eq!(Kind::of_mark("door-2").unwrap().as_str(), "mark.door-2");
+        for wrong in ["", "a.b", "Door", "ü", &"x".repeat(33)] {
+            assert!(Kind::of_mark(wrong).is_none(), "{wrong}");
+        }
+    }
+}
