@@ -81,6 +81,11 @@ mkdir -p "$root/etc/systemd/system-generators"
 ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-getty-generator"
 
 "$here/initramfs.sh" "$root" "$release" >"$root/boot/initrd"
+# What boot.cmd compares, before it starts them: four bytes as U-Boot's crc32 stores them.
+for file in vmlinuz initrd; do
+    python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.crc32(sys.stdin.buffer.read()).to_bytes(4, "big"))' \
+        <"$root/boot/$file" >"$root/boot/$file.crc32"
+done
 find "$root" -newermt "@$epoch" -print0 | xargs -0 -r touch -h -d "@$epoch"
 
 # The file system, then the hash tree behind it, then the footer.
@@ -93,12 +98,8 @@ mke2fs -q -t ext4 -b 4096 -O '^has_journal,^metadata_csum_seed' -m 0 -L root -U 
     -E "hash_seed=$id,root_owner=0:0" -d "$root" "$out" "${fs}M"
 # mke2fs copies the moment at which each file was made here into its inode.
 "$here/fixed_times.sh" "$out" "$epoch"
-truncate -s "${slot}M" "$out"
-salt=$(printf %s "$id" | sha256sum | cut -c1-64)
-hash=$(veritysetup format --hash-offset=$((fs << 20)) --data-blocks=$((fs << 8)) --salt="$salt" --uuid="$id" \
-    "$out" "$out" | awk '/^Root hash/ { print $3 }')
-printf 'HFV1 %s %s\n' $((fs << 20)) "$hash" | dd of="$out" bs=1 seek=$(((slot << 20) - 4096)) conv=notrunc status=none
 used=$(du -sm --apparent-size "$root" | cut -f1)
-printf 'VERSION=%s\nCOMPATIBLE=%s\nHASH=%s\nSHA256=%s\nROOT_MIB=%s\nEPOCH=%s\n' "$version" "$COMPATIBLE" "$hash" \
-    "$(sha256sum <"$out" | cut -c1-64)" "$used" "$epoch" >"$out.facts"
-echo "$out: version $version, $used MiB of files, root hash $hash"
+printf 'VERSION=%s\nCOMPATIBLE=%s\nROOT_MIB=%s\nEPOCH=%s\n' "$version" "$COMPATIBLE" "$used" "$epoch" >"$out.facts"
+truncate -s "${slot}M" "$out"
+"$here/seal.sh" "$out" $fs
+echo "$out: version $version, $used MiB of files, root hash $(sed -n 's/^HASH=//p' "$out.facts")"

@@ -35,7 +35,7 @@
 //! | 5 | [`dvr`] · [`encode`] |
 //! | 4 | [`rtp`] |
 //! | 3 | [`wire`] · [`stream`] |
-//! | 2 | [`access`] · [`event`] · [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] |
+//! | 2 | [`access`] · [`event`] · [`supervise`] · [`media`] · [`v4l2`] · [`usb`] · [`board`] · [`update`] |
 //! | 1 | [`base`] |
 
 pub mod access;
@@ -55,6 +55,7 @@ pub mod rtp;
 pub mod serve;
 pub mod stream;
 pub mod supervise;
+pub mod update;
 pub mod usb;
 pub mod v4l2;
 pub mod wire;

@@ -67,6 +67,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Installs an update of the image (.raucb), on a box that is updated by images.
+    Update(appliance::UpdateArguments),
+    /// Does what the daemon asks for with an update; `holdfast-update.service` starts this itself.
+    #[command(hide = true)]
+    UpdateHelper {
+        /// The configuration file of the daemon.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Brings a dead USB camera back as the daemon asked; `holdfast-usb.service` starts this itself.
     #[command(hide = true)]
     UsbMend,
@@ -92,6 +101,8 @@ fn main() -> ExitCode {
         Command::DecodeStill { job, h265 } => {
             still::run_child(job, h265).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Command::Update(arguments) => appliance::update(&arguments),
+        Command::UpdateHelper { config } => appliance::update_helper(&config),
         Command::UsbMend => appliance::usb_mend(),
         Command::Recovery { command } => appliance::recovery(&command),
         Command::Health(arguments) => appliance::health(&arguments),

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,8 +20,9 @@ use super::ask::{Api, AskError};
 use crate::base::fault::chain;
 use crate::base::file;
 use crate::base::limits::HEALTH_FILE_BYTES_MAX;
+use crate::base::time::{SharedClock, SystemClock};
 use crate::config::{self, Config};
-use crate::supervise::recovery;
+use crate::supervise::recovery::{self, Rung};
 
 /// What is remembered, in the data directory.
 const NAME: &str = "health.json";
@@ -73,10 +75,21 @@ pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
         }
         if Instant::now() >= until {
             println!("{}", missing.join("\n"));
+            if arguments.wait.is_some() && recovery::image_is_on_trial() {
+                leave_reason(&config.data_dir, &missing)?;
+            }
             return Ok(ExitCode::FAILURE);
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// For the recovery log of the image that is booted instead: what was missing.
+fn leave_reason(data_dir: &Path, missing: &[String]) -> anyhow::Result<()> {
+    let what = format!("the image was not well in time: {}", missing.join(" "));
+    let clock: SharedClock = Arc::new(SystemClock);
+    recovery::leave_note(data_dir, Rung::PreviousImage, "board", &what, &clock)?;
+    Ok(())
 }
 
 /// What is missing now; adds to `seen` which local cameras are there.

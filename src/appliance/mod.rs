@@ -18,6 +18,7 @@ mod recovery;
 mod servers;
 mod streams;
 mod trial;
+mod update;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use lifecycle::Appliance;
 pub use people::{PeopleCommand, RoleName, claim_code};
 pub use recovery::{RecoveryCommand, recovery, usb_mend};
 use trial::ConfigTrial;
+pub use update::{UpdateArguments, update, update_helper};
 
 /// Exit code of a faulty configuration.
 const EXIT_CONFIG: u8 = 2;

@@ -47,6 +47,9 @@ pub enum RecoveryCommand {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// What was wrong with the image.
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// Notes how the service ended, from what systemd puts into the environment of
     /// `ExecStopPost=`; the unit runs this itself.
@@ -97,10 +100,13 @@ pub fn recovery(command: &RecoveryCommand) -> anyhow::Result<ExitCode> {
                 std::thread::sleep(wait);
             }
         }
-        RecoveryCommand::NoteFallback { config } => {
-            let what = "the image was not well in time, the one before it is booted";
+        RecoveryCommand::NoteFallback { config, why } => {
             let data_dir = config::load(config)?.data_dir;
-            recovery::leave_note(&data_dir, Rung::PreviousImage, "board", what, &clock)?;
+            let what = why.as_deref().unwrap_or("the image was not well in time");
+            // `holdfast health` may have said more already.
+            if why.is_some() || !recovery::has_note(&data_dir) {
+                recovery::leave_note(&data_dir, Rung::PreviousImage, "board", what, &clock)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

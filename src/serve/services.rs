@@ -2,7 +2,7 @@
 //!
 //! Owns: nothing of its own. A service added here is there for every handler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
@@ -25,6 +25,7 @@ use crate::playback::pictures::PastPictures;
 use crate::playback::sprite::Sprites;
 use crate::stream::{Directory, Labels};
 use crate::supervise::Supervisor;
+use crate::update::Updates;
 
 /// The services of the box.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub struct Services {
     pub machine: Machine,
     /// What is wired to its GPIO lines.
     pub panel: Panel,
+    /// The update of its image.
+    pub updates: Arc<Updates>,
 }
 
 /// What the services are built on.
@@ -133,6 +136,7 @@ impl Services {
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures.clone()),
             decoder: pictures,
             sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), sprites),
+            updates: Arc::new(Updates::open(Path::new("/"), &data_dir)),
             export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
             access,
             machine,

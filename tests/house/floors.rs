@@ -8,7 +8,7 @@ use crate::{rust_files, src};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 9] = [
     &["base"],
-    &["supervise", "media", "v4l2", "usb", "board", "access", "event"],
+    &["supervise", "media", "v4l2", "usb", "board", "update", "access", "event"],
     &["wire", "stream"],
     &["rtp"],
     &["dvr", "encode"],

@@ -18,11 +18,15 @@ import urllib.request
 TREE = pathlib.Path(__file__).resolve().parent.parent.parent
 # Emulated on a busy machine, a boot takes minutes.
 BOOT_SECONDS_MAX = 1800
-NICE = os.environ.get("BOARD_NICE", "10")
+NICE = os.environ.get("BOARD_NICE", "0")
 
 
 class Lost(Exception):
     """The board did not do what was waited for; the text ends with what its console said."""
+
+
+class Slow(Lost):
+    """Nothing answers in time."""
 
 
 def free_port():
@@ -33,19 +37,21 @@ def free_port():
 
 
 class Board:
-    """One virtual board with power. Its disk is a layer over the image, which stays clean."""
+    """One virtual board with power. Its disk is a layer over the image, which stays clean; a `disk` that is given is
+    used as it is, and kept."""
 
-    def __init__(self, image, directory="board/virtual/arm64", disk_mib=4096, loader=None):
+    def __init__(self, image, directory="board/virtual/arm64", disk_mib=4096, loader=None, disk=None):
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="board."))
-        self.disk = self.work / "disk.qcow2"
+        self.disk = disk or self.work / "disk.qcow2"
         self.write_log = None
         self.directory, self.loader = TREE / directory, loader or f"{image}.u-boot.bin"
         self.extra = []
         self.dtb = None
         # It counts in the time of this machine, so a busy one would reset a board that does nothing wrong.
         self.watchdog = False
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", pathlib.Path(image).resolve(), self.disk)
-        run("qemu-img", "resize", "-q", self.disk, f"{disk_mib}M")
+        if disk is None or not disk.exists():
+            run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", pathlib.Path(image).resolve(), self.disk)
+            run("qemu-img", "resize", "-q", self.disk, f"{disk_mib}M")
         self.http_port, self.rtsp_port = free_port(), free_port()
         self.process, self.console = None, self.work / "console"
         self.switched_on = 0.0
@@ -73,16 +79,31 @@ class Board:
         ]
         return words
 
-    def power_on(self):
-        """Switches it on; the console begins anew."""
+    def power_on(self, state=None):
+        """Switches it on, or goes on from a saved state; the console begins anew."""
         self.console.write_bytes(b"")
-        command = ["nice", "-n", NICE, "qemu-system-aarch64", *self.arguments(), "-display", "none", "-monitor", "none"]
+        command = ["nice", "-n", NICE, "qemu-system-aarch64", *self.arguments(), "-display", "none"]
+        command += ["-monitor", f"unix:{self.work}/monitor,server=on,wait=off"]
         command += ["-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console"]
         if self.directory.name == "arm64":
             command += self.virtio()
         self.switched_on = time.monotonic()
+        command += ["-loadvm", state] if state else []
         self.process = subprocess.Popen([*command, *self.extra], stdin=subprocess.DEVNULL)
         self.agent = None
+
+    def save(self, state):
+        """Keeps its memory and its disk under a name, for `power_on`; it goes on."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(f"{self.work}/monitor")
+            monitor.settimeout(300)
+            said = b""
+            # A word of our own at the end: the echo of a command holds its prompt too.
+            monitor.sendall(f"savevm {state}\ninfo snapshots\n".encode())
+            while b"VM CLOCK" not in said:
+                said += monitor.recv(65536)
+                if b"Error" in said:
+                    raise Lost(said.decode(errors="replace"))
 
     def virtio(self):
         """A network to this machine, and the port of the hands inside."""
@@ -165,11 +186,7 @@ class Board:
     def run(self, script, seconds=300, may_fail=False):
         """Runs a script in a test image and returns what it said."""
         if self.agent is None:
-            link = socket.socket(socket.AF_UNIX)
-            link.connect(f"{self.work}/agent")
-            self.agent = link
-            self.lines = b""
-            self.line(lambda line: line == "ready", BOOT_SECONDS_MAX, "the agent")
+            self.reach()
         self.asked += 1
         self.agent.sendall(f"{self.asked} {base64.b64encode(script.encode()).decode()}\n".encode())
         answer = self.line(lambda line: line.startswith(f"{self.asked} "), seconds, script).split(" ")
@@ -177,6 +194,22 @@ class Board:
         if status and not may_fail:
             raise Lost(f"exit status {status}: {script}\n{output}")
         return (status, output) if may_fail else output
+
+    def reach(self):
+        """Waits for the hands inside, which begin anew when this end does."""
+        link = socket.socket(socket.AF_UNIX)
+        self.until("the port of the hands", lambda: link.connect_ex(f"{self.work}/agent") == 0, 60)
+        self.agent, self.lines = link, b""
+        end = time.monotonic() + BOOT_SECONDS_MAX
+        while time.monotonic() < end:
+            self.asked += 1
+            link.sendall(f"{self.asked} {base64.b64encode(b'true').decode()}\n".encode())
+            try:
+                self.line(lambda line: line.startswith(f"{self.asked} "), 5, "the agent")
+                return
+            except Slow:
+                continue
+        raise Lost(f"the agent does not answer\n{self.said()[-3000:]}")
 
     def line(self, wanted, seconds, what):
         """The agent's next line that is wanted."""
@@ -193,8 +226,8 @@ class Board:
                 self.lines += self.agent.recv(65536)
             except TimeoutError:
                 if self.process.poll() is not None:
-                    break
-        raise Lost(f"the agent does not answer: {what}\n{self.said()[-3000:]}")
+                    raise Lost(f"the board went off: {what}\n{self.said()[-3000:]}") from None
+        raise Slow(f"the agent does not answer: {what}\n{self.said()[-3000:]}")
 
     def forget(self):
         """Removes what the board was made of."""

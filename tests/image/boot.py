@@ -18,9 +18,9 @@ PASSWORD = "image-test-only"
 BOOT_OFFSET = 4 << 20
 
 
-def with_drop(image):
+def with_drop(image, copy=None):
     """A copy of the image with the tests' configuration on its boot partition, as an installer puts it there."""
-    copy = pathlib.Path(tempfile.mkdtemp(prefix="image.")) / "disk.img"
+    copy = copy or pathlib.Path(tempfile.mkdtemp(prefix="image.")) / "disk.img"
     board.run("cp", "--sparse=always", image, copy)
     shutil.copy(f"{image}.u-boot.bin", f"{copy}.u-boot.bin")
     drop = pathlib.Path(__file__).parent / "holdfast.toml"

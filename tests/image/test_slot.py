@@ -93,6 +93,13 @@ class Slot(unittest.TestCase):
         self.bundle("1.3.1", "6" * 64)
         self.slot("check")
 
+    def test_an_image_that_does_not_load_is_left_at_once(self):
+        self.slot("good")
+        self.counts("B A", 2, 2)
+        self.assertIn("it could not be loaded; slot A runs again", self.slot("begin"))
+        self.assertIn("BOOT_ORDER=A\n", self.read("env"))
+        self.assertIn("BOOT_B_LEFT=0\n", self.read("env"))
+
     def test_an_image_that_was_well_before_may_be_installed_again(self):
         for footer in (B_HASH, None):
             self.write("data/image/good", f"{A_HASH} 1.2.0\n{B_HASH} 1.3.0\n")

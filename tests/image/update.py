@@ -1,9 +1,19 @@
 #!/usr/bin/env python3
-"""The long proof: tests/image/update.py DIR, with the images and bundles that .ci/test-image makes there.
+"""The long proof: tests/image/update.py DIR [PART ...], with the images and bundles that .ci/test-image makes there.
 
-One virtual board: recording on A, every bundle that must be refused, A to B, B damaged on the disk, a version that
-does not record. Footage and configuration survive all of it. Each step says how long it took."""
+One virtual board with its watchdog, recording its camera. Once it runs slot A and is well, its memory and disk are kept;
+each part goes on from there (or, `damaged`, from a B that is well), so that parts can be run alone:
 
+  refusals   every bundle that must be refused
+  well       A to B while it records; B is marked good; going back to A and to B again
+  damaged    A on the disk is damaged in its kernel, in its root, in its footer; then B too
+  unwell     a B that cannot record goes back by itself, with its reason, and is not installed again
+  panic      a B whose kernel panics
+  hang       a B that hangs before systemd: the board's watchdog resets it
+
+Footage and configuration survive each of them. Each step says how long it took."""
+
+import json
 import pathlib
 import re
 import shutil
@@ -14,10 +24,11 @@ import time
 import board
 import boot
 
-# Position of slot B's footer: boot.py's partition table, in MiB (board/<board>/partitions).
+# The size of a slot, whose last block is its footer (board/<board>/partitions).
 SLOT_MIB = 576
 DATA = "/var/lib/holdfast"
-# Bundles that must not be installed, and the messages.
+BUNDLES = ("test-b", "test-unwell", "test-panic", "test-hang")
+# What must not be installed, and what is said of it.
 REFUSED = {
     "test-other-key": "certificate|signature",
     "test-other-board": "compatible",
@@ -36,21 +47,70 @@ class Proof:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.begun = time.monotonic()
-        # How much of the console was read: it continues over reboots.
+        # How much of the console was read: it goes on over reboots.
         self.seen = 0
-        self.copy = boot.with_drop(self.directory / "test-a.img")
-        self.board = board.Board(self.copy)
+        state = self.directory / "update"
+        key = "".join((self.directory / f"{name}.slot.facts").read_text() for name in ("test-a", *BUNDLES))
+        if not (state / "key").exists() or (state / "key").read_text() != key:
+            shutil.rmtree(state, ignore_errors=True)
+        self.fresh = not state.exists()
+        state.mkdir(exist_ok=True)
+        self.image, self.stick = state / "disk.img", state / "stick.img"
+        if self.fresh:
+            boot.with_drop(self.directory / "test-a.img", self.image)
+            self.make_stick()
+        self.board = board.Board(self.image, disk=state / "disk.qcow2")
+        self.board.watchdog = True
         # What a person would put on a USB stick: a disk of bundles, read as it is.
-        self.stick = self.board.work / "stick.img"
-        self.make_stick()
         self.board.extra = ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}", "-device", "virtio-blk-pci,drive=stick"]
+        self.key = (state / "key", key)
+        self.kept_file = state / "kept.json"
+
+    def prepare(self):
+        """A box that is well on A, with some footage."""
+        if not self.fresh:
+            return
+        self.board.power_on()
+        version = self.on("A")
+        failed = self.board.run("systemctl --failed --no-legend --plain | grep -v holdfast-claim || true").strip()
+        assert not failed, failed
+        self.done(f"slot A runs {version}; every unit started")
+        self.well()
+        self.kept_file.write_text(json.dumps(self.holdings()))
+        self.board.save("well")
+        self.board.cut_power()
+        self.key[0].write_text(self.key[1])
+        self.done("the box is well, its slot has three tries")
+
+    def resume(self, state):
+        """Goes on from a kept state."""
+        if self.board.process and self.board.process.poll() is None:
+            self.board.cut_power()
+        self.board.power_on(state)
+        self.seen = 0
+        self.board.run("true")
+
+    def holdings(self):
+        """What must never be lost: the configuration, and how much footage there is since when."""
+        runs = self.board.until("the recordings", lambda: (self.board.get("/api/v1/recordings/bench") or {}).get("runs"), 300)
+        total = sum(run["fragments"] for run in runs)
+        return {"config": self.board.run("sha256sum /etc/holdfast/holdfast.toml").strip(), "since": runs[0]["start"], "fragments": total}
+
+    def kept(self):
+        """Footage and configuration are there, and more is recorded."""
+        first, now = json.loads(self.kept_file.read_text()), self.holdings()
+        assert now["config"] == first["config"], "the configuration changed"
+        assert now["since"][:18] == first["since"][:18] and now["fragments"] >= first["fragments"], (first, now)
+        before = self.board.durable_until()
+        self.board.until("more is recorded", lambda: self.board.durable_until() != before, 300)
+        self.done(f"configuration kept; {now['fragments']} fragments since {now['since']}, and it records")
 
     def make_stick(self):
         """Bundles, good and bad, on an ext4 of their own."""
-        files = self.board.work.parent / f"{self.board.work.name}.stick"
+        files = self.stick.parent / "stick"
         files.mkdir()
         good = self.directory / "test-b.raucb"
-        for name in ("test-b", "test-unwell", "test-other-key", "test-old", "test-other-board"):
+        for name in (*BUNDLES, "test-other-key", "test-old", "test-other-board"):
             shutil.copy(self.directory / f"{name}.raucb", files / f"{name}.raucb")
         whole = good.read_bytes()
         (files / "truncated.raucb").write_bytes(whole[: len(whole) // 2])
@@ -117,59 +177,111 @@ class Proof:
         self.board.run("systemd-run --quiet --on-active=2 systemctl reboot")
 
 
+    def fell_back(self, reason):
+        """Slot A runs again by itself, B is out of the order, and the log says why."""
+        self.on("A")
+        left = self.board.run("fw_printenv")
+        assert "BOOT_ORDER=A\n" in left and "BOOT_B_LEFT=0" in left, left
+        log = self.board.run(f"for i in $(seq 30); do holdfast recovery log --data-dir {DATA} | grep 'rung 6' && exit; sleep 2; done; exit 1")
+        assert re.search(reason, log), log
+        self.done(f"slot A runs again; the log: {log.splitlines()[-1]}")
+        self.well()
+        self.kept()
+
+
+def refusals(proof):
+    proof.resume("well")
+    for bundle, reason in REFUSED.items():
+        proof.refused(bundle, reason)
+    proof.kept()
+
+
+def well(proof):
+    proof.resume("well")
+    proof.install("test-b")
+    proof.done("test-b is installed while the camera is recorded")
+    proof.reboot()
+    version = proof.on("B")
+    assert version == "0.2.0", version
+    assert proof.board.run("ls /run/holdfast-on-trial").strip(), "the new image is not on trial"
+    proof.done(f"slot B runs {version}, on trial")
+    proof.well()
+    proof.done("slot B is well, it has three tries")
+    proof.kept()
+    proof.board.save("b-well")
+
+
+def damaged(proof):
+    """Slot A is the first one again, B the one before it; then A's disk loses something."""
+    for what, order in {
+        "kernel": "mkdir -p /run/a && mount -t ext4 /dev/vda2 /run/a && dd if=/dev/zero of=/run/a/boot/vmlinuz bs=1M seek=2 count=1 conv=notrunc,fsync",
+        "root": "dd if=/dev/zero of=/dev/vda2 bs=4096 count=1 conv=fsync"
+        " seek=$(debugfs -R 'bmap /usr/lib/systemd/systemd 1' /dev/vda2 2>/dev/null)",
+        "footer": f"dd if=/dev/zero of=/dev/vda2 bs=4096 seek={SLOT_MIB * 256 - 1} count=1 conv=fsync",
+    }.items():
+        proof.resume("b-well")
+        proof.board.run("rauc status mark-active other && rauc status mark-good other")
+        proof.board.run(f"{order} && sync")
+        proof.seen = len(proof.board.said())
+        proof.reboot()
+        proof.says(r"holdfast: slot A \(")
+        proof.on("B")
+        left = proof.board.run("fw_printenv")
+        assert "BOOT_ORDER=B\n" in left and "BOOT_A_LEFT=0" in left, left
+        proof.done(f"slot A's {what} is damaged: slot B runs by itself")
+        proof.well()
+        proof.kept()
+
+
+def unwell(proof):
+    proof.resume("well")
+    proof.install("test-unwell")
+    proof.reboot()
+    proof.says("holdfast: slot B \\(")
+    proof.done("slot B boots a version that cannot record")
+    proof.says("was not well within five minutes")
+    proof.done("it is given up")
+    proof.fell_back("made durable")
+    proof.refused("test-unwell", "was tried here before: it was not well within five minutes")
+
+
+def panic(proof):
+    proof.resume("well")
+    proof.install("test-panic")
+    proof.reboot()
+    for attempt in range(3):
+        proof.says("holdfast: slot B \\(")
+        proof.says("Kernel panic")
+        proof.done(f"slot B's kernel panics, {attempt + 1}")
+    proof.fell_back("three boots")
+    proof.refused("test-panic", "was tried here before: it did not get well in three boots")
+
+
+def hang(proof):
+    proof.resume("well")
+    proof.install("test-hang")
+    proof.reboot()
+    for attempt in range(3):
+        proof.says("holdfast: slot B \\(")
+        proof.says("hangs now")
+        proof.done(f"slot B hangs before systemd, {attempt + 1}")
+    proof.fell_back("three boots")
+    proof.refused("test-hang", "was tried here before: it did not get well in three boots")
+
+
+PARTS = {"refusals": refusals, "well": well, "damaged": damaged, "unwell": unwell, "panic": panic, "hang": hang}
+
+
 def main():
     proof = Proof(sys.argv[1])
-    guest = proof.board
     try:
-        guest.power_on()
-        version = proof.on("A")
-        failed = guest.run("systemctl --failed --no-legend --plain | grep -v holdfast-claim || true").strip()
-        assert not failed, failed
-        proof.done(f"slot A runs {version}; every unit started")
-        proof.well()
-        first = guest.run("ls /data/var/lib/holdfast; sha256sum /etc/holdfast/holdfast.toml")
-        proof.done("the box is well, its slot has three tries")
-
-        for bundle, reason in REFUSED.items():
-            proof.refused(bundle, reason)
-        proof.install("test-b")
-        proof.done("test-b is installed while the camera is recorded")
-
-        proof.reboot()
-        version = proof.on("B")
-        assert version == "0.2.0", version
-        assert guest.run("ls /run/holdfast-on-trial").strip(), "the new image is not on trial"
-        proof.done(f"slot B runs {version}, on trial")
-        proof.well()
-        assert guest.run("sha256sum /etc/holdfast/holdfast.toml").strip() in first, "the configuration changed"
-        proof.done("slot B is well; the configuration is the same")
-
-        guest.run(f"dd if=/dev/zero of=/dev/vda3 bs=4096 seek={SLOT_MIB * 256 - 1} count=1 conv=fsync")
-        proof.reboot()
-        proof.says("this slot does not start")
-        version = proof.on("A")
-        assert "BOOT_B_LEFT=0" in guest.run("fw_printenv"), "slot B is still tried"
-        assert "rung 6" in guest.run(f"holdfast recovery log --data-dir {DATA}"), "no reason is shown"
-        proof.done(f"slot B is damaged: slot A runs {version} again, and the log says why")
-        proof.well()
-
-        proof.install("test-unwell")
-        proof.reboot()
-        proof.says("holdfast: slot B \\(")
-        proof.done("slot B boots a version that cannot record")
-        proof.says("was not well within five minutes")
-        proof.done("it is given up")
-        proof.on("A")
-        assert "rung 6" in guest.run(f"holdfast recovery log --data-dir {DATA}")
-        proof.well()
-        proof.done("slot A is back and well")
-        proof.refused("test-unwell", "was tried here before: it was not well within five minutes")
-        guest.run("systemd-run --quiet --on-active=2 systemctl poweroff")
-        guest.process.wait(300)
+        proof.prepare()
+        for name in sys.argv[2:] or PARTS:
+            print(f"{name}:", flush=True)
+            PARTS[name](proof)
     finally:
-        print(guest.said()[-3000:] if sys.exc_info()[0] else "", end="")
-        guest.forget()
-        shutil.rmtree(proof.copy.parent)
+        print(proof.board.said()[-3000:] if sys.exc_info()[0] else "", end="")
+        proof.board.forget()
 
 
 if __name__ == "__main__":

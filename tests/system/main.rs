@@ -25,3 +25,4 @@ mod proxy;
 mod readme;
 mod reference;
 mod systemd;
+mod update;

@@ -21,6 +21,7 @@ mod stream;
 pub(super) mod system;
 pub(super) mod tokens;
 pub(super) mod try_camera;
+pub(super) mod update;
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -66,12 +66,20 @@ pub(super) struct Door {
     table: Vec<RouteEntry>,
     /// Whether the routes that are added now are media.
     is_media: bool,
+    /// Whether their handlers read the body themselves, within bounds of their own.
+    is_streamed: bool,
 }
 
 impl Door {
     /// A door without routes.
     pub(super) fn new(context: Arc<HttpContext>) -> Self {
-        Self { context, router: Router::new(), table: Vec::new(), is_media: false }
+        Self {
+            context,
+            router: Router::new(),
+            table: Vec::new(),
+            is_media: false,
+            is_streamed: false,
+        }
     }
 
     /// Adds `GET path` (and HEAD).
@@ -102,6 +110,23 @@ impl Door {
         T: 'static,
     {
         self.route(MethodFilter::POST, "POST", path, access, handler)
+    }
+
+    /// Adds `POST path`, whose handler reads the body piece by piece and bounds it itself.
+    pub(super) fn post_stream<H, T>(
+        mut self,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Arc<HttpContext>>,
+        T: 'static,
+    {
+        self.is_streamed = true;
+        let mut door = self.post(path, access, handler);
+        door.is_streamed = false;
+        door
     }
 
     /// Adds `PUT path`.
@@ -144,9 +169,10 @@ impl Door {
         T: 'static,
     {
         let guard = Guard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
-        let methods = on(filter, handler)
-            .route_layer(from_fn(layer::bounded))
-            .route_layer(from_fn_with_state(guard, guarded));
+        let methods = on(filter, handler);
+        let methods =
+            if self.is_streamed { methods } else { methods.route_layer(from_fn(layer::bounded)) };
+        let methods = methods.route_layer(from_fn_with_state(guard, guarded));
         self.router = self.router.route(path, methods);
         let (access, object) = access.words();
         self.table.push(RouteEntry { method, path, access, object });

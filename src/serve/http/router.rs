@@ -89,6 +89,10 @@ fn administration(door: Door) -> Door {
         .get("/api/v1/rtsp/failures/{id}", Access::Admin, api::rtsp::transcript)
         .get("/api/v1/devices", Access::Admin, api::devices::devices)
         .put("/api/v1/devices/{id}/controls", Access::Admin, api::devices::set_controls)
+        .get("/api/v1/update", Access::Admin, api::update::state)
+        .post_stream("/api/v1/update", Access::Admin, api::update::upload)
+        .delete("/api/v1/update", Access::Admin, api::update::discard)
+        .post("/api/v1/update/install", Access::Admin, api::update::install)
         .get("/api/v1/recovery", Access::Admin, api::recovery::recovery)
         .post("/api/v1/recovery/resume", Access::Admin, api::recovery::resume)
 }

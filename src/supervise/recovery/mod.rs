@@ -35,7 +35,7 @@ use tracing::{error, info, warn};
 pub use self::book::{RecoveryEntry, Rung};
 pub use self::file::RecoveryError;
 pub use self::outside::{
-    ServiceEnd, bear_with, image_is_on_trial, leave_note, note_end, read, wait_for_reboot,
+    ServiceEnd, bear_with, has_note, image_is_on_trial, leave_note, note_end, read, wait_for_reboot,
 };
 pub use self::park::ParkedRecording;
 

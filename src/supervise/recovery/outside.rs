@@ -92,6 +92,12 @@ pub fn leave_note(
     file::write(&data_dir.join(NOTE_NAME), &note)
 }
 
+/// Whether a note waits for the daemon's next start.
+#[must_use]
+pub fn has_note(data_dir: &Path) -> bool {
+    data_dir.join(NOTE_NAME).exists()
+}
+
 /// Takes in what others noted.
 pub(super) fn take_notes(book: &mut Book, data_dir: &Path) {
     let path = data_dir.join(NOTE_NAME);

@@ -1,0 +1,149 @@
+//! What the daemon and root's helper write for each other.
+//!
+//! Owns: both files and their format. Each side reads what the other may have forged: bounded, and
+//! nothing in it names a path or a program.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::state::UpdateState;
+use crate::base::limits::UPDATE_REPORT_BYTES_MAX;
+
+/// Where the daemon asks; `holdfast-update.path` watches it.
+pub const REQUEST_PATH: &str = "/run/holdfast/update-request";
+/// Where the helper answers.
+pub const REPORT_PATH: &str = "/run/holdfast-update/report.json";
+/// The uploaded update, in the data directory.
+pub(super) const BUNDLE: &str = "update/bundle.raucb";
+/// Longest request.
+const REQUEST_BYTES_MAX: u64 = 64;
+/// Letters of the identity of an upload.
+const ID_LETTERS: usize = 16;
+
+/// What is to be done with the uploaded update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateStep {
+    /// Look what it is.
+    Inspect,
+    /// Install it, and start the box into it.
+    Install,
+}
+
+/// What the daemon asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRequest {
+    /// What for.
+    pub step: UpdateStep,
+    /// Of which upload.
+    pub id: String,
+}
+
+/// What the helper says of an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Report {
+    /// Which one.
+    pub(super) id: String,
+    /// How far it is.
+    pub(super) state: UpdateState,
+    /// Its version, as far as it is known.
+    #[serde(default)]
+    pub(super) version: Option<String>,
+    /// How much of it is installed.
+    #[serde(default)]
+    pub(super) percent: Option<u8>,
+    /// Why it was refused.
+    #[serde(default)]
+    pub(super) message: Option<String>,
+}
+
+impl UpdateRequest {
+    /// Writes it to `path`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: there is no service that would read it.
+    pub fn send(&self, path: &Path) -> io::Result<()> {
+        let word = match self.step {
+            UpdateStep::Inspect => "inspect",
+            UpdateStep::Install => "install",
+        };
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        // Whatever the daemon's umask: the helper reads what everybody may read.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        writeln!(file, "{word} {}", self.id)
+    }
+
+    /// Reads it from `path`, which may be anything.
+    ///
+    /// # Errors
+    ///
+    /// There is no request of ours.
+    pub fn receive(path: &Path) -> io::Result<Self> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let mut text = String::new();
+        file.take(REQUEST_BYTES_MAX).read_to_string(&mut text)?;
+        Self::parse(text.trim_end()).ok_or_else(|| io::Error::other("no request"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (word, id) = text.split_once(' ')?;
+        let step = match word {
+            "inspect" => UpdateStep::Inspect,
+            "install" => UpdateStep::Install,
+            _ => return None,
+        };
+        let is_id = id.len() == ID_LETTERS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| Self { step, id: id.to_owned() })
+    }
+}
+
+impl Report {
+    /// One without particulars.
+    pub(super) fn new(id: &str, state: UpdateState) -> Self {
+        Self { id: id.to_owned(), state, version: None, percent: None, message: None }
+    }
+
+    /// Writes it to `path`, whole, for everybody.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let draft = path.with_added_extension("new");
+        fs::write(&draft, serde_json::to_vec(self)?)?;
+        fs::set_permissions(&draft, Permissions::from_mode(0o644))?;
+        fs::rename(&draft, path)
+    }
+
+    /// The one at `path`, if there is one that makes sense.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        let file = fs::File::open(path).ok()?;
+        let mut bytes = Vec::new();
+        file.take(UPDATE_REPORT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_of_known_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("request");
+        for step in [UpdateStep::Inspect, UpdateStep::Install] {
+            let sent = UpdateRequest { step, id: "0123456789abcdef".to_owned() };
+            sent.send(&path).unwrap();
+            assert_eq!(UpdateRequest::receive(&path).unwrap(), sent);
+        }
+        for text in ["", "install", "install ../../etc/passwd", "remove 0123456789abcdef"] {
+            fs::write(&path, text).unwrap();
+            assert!(UpdateRequest::receive(&path).is_err(), "{text}");
+        }
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert!(UpdateRequest::receive(&path).is_err());
+    }
+}
