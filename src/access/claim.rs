@@ -18,7 +18,7 @@ pub enum ClaimError {
     )]
     WrongCode,
     /// Too many wrong codes.
-    #[error("too many wrong codes; the next one is looked at in {} s", wait.as_secs())]
+    #[error("too many wrong codes; try again in {} s", wait.as_secs())]
     Locked {
         /// For how long still.
         wait: Duration,

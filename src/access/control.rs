@@ -158,7 +158,7 @@ impl AccessControl {
             let told = std::mem::replace(&mut self.lock().unusable, true);
             if !told {
                 let why = crate::base::fault::chain(error);
-                error!(part = "access", error = why, "accounts cannot be kept, nobody is let in");
+                error!(part = "access", error = why, "accounts cannot be kept, no one is let in");
             }
             self.lock().stored = Stored::Damaged(error.to_string());
             return false;
@@ -179,7 +179,7 @@ impl AccessControl {
     fn over(store: Store, local: LocalKey, clock: SharedClock) -> Self {
         let (stored, version) = store.read();
         if let Stored::Damaged(why) = &stored {
-            error!(part = "access", error = why, "accounts cannot be read, nobody is let in");
+            error!(part = "access", error = why, "accounts cannot be read, no one is let in");
         }
         let mut claim = Claim::default();
         if let Some(wait) = store.claim_lock(clock.wall()) {
@@ -519,7 +519,7 @@ impl AccessControl {
         let mut state = self.lock();
         let (stored, version) = self.store.read();
         if let Stored::Damaged(why) = &stored {
-            error!(part = "access", error = why, "accounts cannot be read, nobody is let in");
+            error!(part = "access", error = why, "accounts cannot be read, no one is let in");
         }
         let before = std::mem::replace(&mut state.stored, stored);
         state.version = version;

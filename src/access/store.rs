@@ -71,7 +71,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The accounts are damaged, so they are not changed.
-    #[error("the accounts in {} cannot be read: {why}; `holdfast account reset` begins anew", path.display())]
+    #[error("the accounts in {} cannot be read: {why}; `holdfast account reset` starts over", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,

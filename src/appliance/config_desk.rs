@@ -200,7 +200,7 @@ fn unusable(address: SocketAddr, error: &std::io::Error) -> String {
         AddrInUse => "something else listens there",
         AddrNotAvailable => "this box does not have that address",
         PermissionDenied => "ports below 1024 are not the daemon's to take",
-        _ => "it cannot be had",
+        _ => "it cannot be opened",
     };
     format!("The box cannot listen on {address}: {why}. Nothing was changed.")
 }

@@ -53,7 +53,7 @@ struct LastHealthy {
     cameras: BTreeSet<String>,
 }
 
-/// Says whether the box is well, and what is missing.
+/// Says whether the box is healthy, and what is missing.
 pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
     let config = config::load(&arguments.config)?;
     let memory = recall(&config.data_dir);
@@ -70,7 +70,7 @@ pub fn health(arguments: &HealthArguments) -> anyhow::Result<ExitCode> {
                     format!("{NAME} in {} cannot be written", config.data_dir.display())
                 })?;
             }
-            println!("The box is well.");
+            println!("The box is healthy.");
             return Ok(ExitCode::SUCCESS);
         }
         if Instant::now() >= until {
@@ -120,7 +120,7 @@ fn look(
     // says something of an image only while that is new.
     let judged = recovery::image_is_on_trial();
     let gone = memory.cameras.iter().filter(|name| judged && is_gone(name));
-    missing.extend(gone.map(|name| format!("The camera of the stream {name} is not there.")));
+    missing.extend(gone.map(|name| format!("The camera of stream {name} is missing.")));
     Ok(missing)
 }
 

@@ -346,7 +346,7 @@ fn shrink(
             return true;
         }
         if !std::io::stdin().is_terminal() {
-            eprintln!("There is no terminal to ask on. Use --yes to delete without asking.");
+            eprintln!("There is no terminal for a question. Use --yes to delete without asking.");
             return false;
         }
         eprint!("Delete this footage for good? Type yes to do so: ");

@@ -86,7 +86,7 @@ pub fn recovery(command: &RecoveryCommand) -> anyhow::Result<ExitCode> {
         RecoveryCommand::Resume { config } => {
             let resumed = ask::Api::of(&config::load(config)?)?.post("/api/v1/recovery/resume")?;
             let was = resumed["resumed"] == true;
-            println!("{}", if was { "Recording goes on." } else { "The box is not parked." });
+            println!("{}", if was { "Recording continues." } else { "The box is not parked." });
         }
         RecoveryCommand::AwaitReboot { config } => {
             // A faulty configuration ends the daemon too, and no reboot mends it: this fails then.

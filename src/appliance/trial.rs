@@ -65,7 +65,7 @@ impl ConfigTrial {
         let Some(good) = good else { return (trial, wanted) };
         let deaths = note.deaths;
         trial.reverted = Some(format!(
-            "The daemon died {deaths} times with the configuration that is there, so the last good \
+            "The daemon died {deaths} times with the current configuration, so the last good \
              one is used. Change the file, or `systemctl reload holdfast`, to try again."
         ));
         (trial, good)

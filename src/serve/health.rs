@@ -229,11 +229,11 @@ fn access(context: &Services) -> Check {
         (Access::Accounts, ClaimStatus::Claimed) => (Status::Ok, "Claimed: people sign in."),
         (Access::Accounts, ClaimStatus::Unclaimed | ClaimStatus::Locked(_)) => (
             Status::Ok,
-            "Not claimed yet: nobody is let in. `holdfast claim-code` prints the code.",
+            "Not claimed yet: no one is let in. `holdfast claim-code` prints the code.",
         ),
         (Access::Accounts, ClaimStatus::Damaged) => (
             Status::Degraded,
-            "The accounts cannot be read, so nobody is let in. `holdfast account reset` begins anew.",
+            "The accounts cannot be read, so no one is let in. `holdfast account reset` starts over.",
         ),
     };
     Check { name: "access".to_owned(), status, message: message.to_owned() }

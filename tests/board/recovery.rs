@@ -239,7 +239,7 @@ pub(crate) fn reboots_without_end_park_the_box(board: &mut Machine) {
     player.args(["-frames:v", "5", "-f", "null", "-"]);
     run_well(&mut player, PATIENCE);
     let resumed = board.sh("holdfast recovery resume --config /etc/holdfast/holdfast.toml");
-    assert!(resumed.contains("Recording goes on."), "{resumed}");
+    assert!(resumed.contains("Recording continues."), "{resumed}");
     board.wait_well();
     assert!(parked(board).is_null());
 }

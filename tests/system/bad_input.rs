@@ -177,7 +177,7 @@ fn hostile_cameras_cost_the_others_nothing() {
     for camera in ["silent", "slams", "floods"] {
         daemon.wait_state(camera, "offline", Duration::from_secs(20));
         let reason = daemon.stream(camera)["reason"].as_str().unwrap().to_owned();
-        let begins = if camera == "floods" { "What answers at " } else { "The camera " };
+        let begins = if camera == "floods" { "The device at " } else { "The camera " };
         assert!(reason.starts_with(begins), "{camera}: {reason}");
     }
     let peak_kib = peak_memory_kib(daemon.pid());

@@ -122,7 +122,7 @@ fn a_daemon_that_was_killed_says_so_and_one_that_was_stopped_does_not() {
         .output()
         .unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
-    assert!(printed.contains("rung 3  daemon: ended without being told to"), "{printed}");
+    assert!(printed.contains("rung 3  daemon: ended without being asked to"), "{printed}");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_parked_box_shows_pictures_records_nothing_and_says_so_until_somebody_resume
     let config = daemon.config();
     let resume = ["recovery", "resume", "--config", config.to_str().unwrap()];
     let said = Daemon::holdfast(&resume);
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "Recording goes on.\n", "{said:?}");
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "Recording continues.\n", "{said:?}");
     wait_for("footage", Duration::from_secs(60), || {
         daemon.stream("demo")["recording"]["durable_until"].is_string().then_some(())
     });

@@ -140,10 +140,10 @@ impl Ring {
         let wrong = |why: String| DvrError::RingFile { path: path.clone(), why };
         let file = RingFile::parse(&text).map_err(wrong)?;
         let identity = u128::from_str_radix(&file.ring, 16)
-            .map_err(|_| wrong("`ring` is no identity".to_owned()))?
+            .map_err(|_| wrong("`ring` is not an identity".to_owned()))?
             .to_be_bytes();
         let volume = u64::from_str_radix(&file.volume, 16)
-            .map_err(|_| wrong("`volume` is no identity".to_owned()))?;
+            .map_err(|_| wrong("`volume` is not an identity".to_owned()))?;
         if file.format != FORMAT {
             // A checksum that is right says that a newer version wrote it so.
             let what = "a newer version of this program: its ring.toml has another format";

@@ -67,7 +67,7 @@ pub enum MjpegError {
     },
     /// The answer is not pictures.
     #[error(
-        "What answers at {address} is no camera that sends JPEG pictures: {what}. Check `url` of stream '{stream}'."
+        "The device at {address} does not send JPEG pictures: {what}. Check `url` of stream '{stream}'."
     )]
     NoPictures {
         /// Host and port.

@@ -15,7 +15,7 @@ use crate::ingest::run::CaptureStamp;
 
 /// The run has ended; the capture may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody takes pictures any more")]
+#[error("the run has ended")]
 pub(crate) struct Closed;
 
 /// A raw picture. When its last holder drops it, its memory returns to the pool.

@@ -61,7 +61,7 @@ pub enum PullError {
     },
     /// Status 403.
     #[error(
-        "The camera lets this user not see the stream. Give the user of stream '{stream}' the right to view it, or use another."
+        "The camera does not let this user see the stream. Give the user of stream '{stream}' the right to view it, or use another."
     )]
     Forbidden {
         /// Which stream.
@@ -144,7 +144,7 @@ pub enum PullError {
     },
     /// No TLS where it was to be.
     #[error(
-        "What answers at {address} speaks no TLS that is known here. Set `url` of stream '{stream}' to rtsp://, or look for an update of the camera."
+        "The device at {address} speaks no known version of TLS. Set `url` of stream '{stream}' to rtsp://, or look for an update of the camera."
     )]
     NoTls {
         /// Host and port.
@@ -164,7 +164,7 @@ pub enum PullError {
     },
     /// The peer is not a camera, or a broken one.
     #[error(
-        "What answers at {address} does not speak RTSP: {what}. Check `url` of stream '{stream}'."
+        "The device at {address} does not speak RTSP: {what}. Check `url` of stream '{stream}'."
     )]
     NotRtsp {
         /// Host and port.

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum HlsError {
     /// Not enough segments yet, and waiting did not help.
-    #[error("The stream has not brought enough pictures yet to begin with. Try again in a moment.")]
+    #[error("The stream has not sent enough pictures yet. Try again in a moment.")]
     TooEarly,
     /// No camera, and what was listed is old.
     #[error("The stream is offline: {reason}")]
@@ -14,7 +14,7 @@ pub enum HlsError {
     },
     /// The segment has left the list and its grace is over.
     #[error(
-        "This segment is not there any more: it has left the list, or its footage went to newer. \
+        "This segment no longer exists: it has left the list, or newer footage replaced it. \
          Reload the playlist."
     )]
     Expired,

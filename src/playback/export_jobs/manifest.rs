@@ -143,10 +143,10 @@ pub(super) fn gaps(listing: &Listing, start: WallTime, end: WallTime) -> Vec<Gap
     let first = known.iter().map(|(from, _)| *from).min();
     let last = known.iter().map(|(_, until)| *until).max();
     let (Some(first), Some(last)) = (first, last) else {
-        return vec![unknown(start, end, "Nothing of this stream is recorded in this range.")];
+        return vec![unknown(start, end, "This stream has no recording in this range.")];
     };
-    gaps.insert(0, unknown(start, first, "Nothing older of this stream is in the ring."));
-    gaps.push(unknown(last, end, "Nothing newer of this stream was recorded until the export."));
+    gaps.insert(0, unknown(start, first, "The ring has nothing older of this stream."));
+    gaps.push(unknown(last, end, "This stream recorded nothing newer before the export."));
     gaps.retain(|gap| gap.start < gap.end);
     gaps
 }

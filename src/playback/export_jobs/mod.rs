@@ -224,7 +224,7 @@ impl Shared {
             return Err(JobError::NotNow(reason));
         }
         let not_yet =
-            "The ring is being opened, or the device key cannot be had; the log has more.";
+            "The ring is being opened, or the device key is not available; the log has more.";
         self.key().clone().ok_or_else(|| JobError::NotNow(not_yet.to_owned()))
     }
 

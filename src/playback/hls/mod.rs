@@ -38,7 +38,7 @@ pub enum PlaylistError {
     #[error("nothing is recorded there")]
     Nothing,
     /// A lap went to newer footage while it was listed.
-    #[error("the recording was written over while it was listed")]
+    #[error("the recording was overwritten while it was listed")]
     Gone,
     /// The disk that holds it cannot be read.
     #[error("the recording cannot be read: {0}")]

@@ -333,8 +333,7 @@ pub(super) fn closed(claim: ClaimStatus) -> ApiError {
 
 /// The answer when the accounts cannot be read.
 pub(super) fn accounts_damaged() -> ApiError {
-    let message = "The accounts of this box cannot be read, so nobody is let in. The log says why; \
-                   `holdfast account reset` on the box begins anew.";
+    let message = "The accounts of this box cannot be read, so no one is let in. The log says why; `holdfast account reset` on the box starts over.";
     ApiError::unavailable("accounts_damaged", message)
 }
 

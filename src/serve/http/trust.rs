@@ -14,7 +14,7 @@ const KIND: HeaderValue = HeaderValue::from_static("application/x-x509-ca-cert")
 /// `GET /ca.pem`.
 pub(super) async fn authority(State(context): At) -> Result<Response, ApiError> {
     let authority = context.tls.authority().ok_or_else(|| {
-        let message = "This box shows a certificate of somebody else's authority, or none.";
+        let message = "This box uses a certificate of another authority, or none.";
         ApiError::new(StatusCode::NOT_FOUND, "no_own_authority", message)
     })?;
     Ok((NO_STORE, [(header::CONTENT_TYPE, KIND)], authority.pem).into_response())

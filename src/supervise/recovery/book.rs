@@ -185,7 +185,7 @@ impl Book {
                 RecoveryEntry::new(
                     Rung::DaemonRestart,
                     DAEMON,
-                    "ended without being told to",
+                    "ended without being asked to",
                     boot,
                     now,
                 )

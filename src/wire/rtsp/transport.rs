@@ -95,7 +95,7 @@ pub(super) fn choose(header: &str, terms: Terms) -> Option<Asked> {
     split(header, ',').find_map(|spec| read(spec, terms))
 }
 
-/// Reads one transport; `None` when it cannot be had.
+/// Reads one transport; `None` when it cannot be granted.
 fn read(spec: &str, terms: Terms) -> Option<Asked> {
     let mut parts = split(spec, ';').map(str::trim);
     let protocol = parts.next()?.to_ascii_uppercase();

@@ -190,7 +190,7 @@ impl StreamLog {
         match waited {
             // What is on the medium counts, not what is on its way there.
             _ if is_durable && now.since(self.grown_at()) <= RECORDING_AGE_MAX => (Recording, None),
-            Some(_) => (Waiting, Some("The first of it is on its way to the disk.".to_owned())),
+            Some(_) => (Waiting, Some("The first footage is on its way to the disk.".to_owned())),
             None => (Waiting, Some("No picture arrives from this stream.".to_owned())),
         }
     }

@@ -62,8 +62,7 @@ pub(super) fn have_patience(context: &HttpContext, reached: &Reached) -> Result<
     let wait = context.rtsp.authorizer().failures().wait(now, reached.client);
     let Some(wait) = wait else { return Ok(()) };
     let wait = Duration::from_secs(wait.as_secs() + 1);
-    let message =
-        format!("Too many wrong passwords. The next one is looked at in {} s.", wait.as_secs());
+    let message = format!("Too many wrong passwords. Try again in {} s.", wait.as_secs());
     Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message).retry_after(wait))
 }
 

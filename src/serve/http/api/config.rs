@@ -168,7 +168,7 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
     }
     let mut tags = Vec::new();
     for value in values {
-        let text = value.to_str().map_err(|_| ApiError::bad_request("If-Match is no tag."))?;
+        let text = value.to_str().map_err(|_| ApiError::bad_request("If-Match is not an ETag."))?;
         for tag in text.split(',').map(str::trim) {
             if tag == "*" {
                 return Ok(Precondition::Any);
@@ -197,7 +197,7 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
         ConfigRefusal::NoPrecondition => (
             StatusCode::PRECONDITION_REQUIRED,
             "if_match_missing",
-            "Say with If-Match which configuration you change: its ETag.",
+            "Send If-Match with the ETag of the configuration that you change.",
         ),
         ConfigRefusal::Outdated { .. } => (
             StatusCode::PRECONDITION_FAILED,
@@ -205,12 +205,12 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
             "The configuration was changed meanwhile. Read it again.",
         ),
         ConfigRefusal::NotFound => {
-            (StatusCode::NOT_FOUND, "not_found", "The configuration has nothing of this name.")
+            (StatusCode::NOT_FOUND, "not_found", "The configuration has no entry of this name.")
         }
         ConfigRefusal::FileFaulty(_) => (
             StatusCode::CONFLICT,
             "config_faulty",
-            "The configuration file has faults. Mend it on the box first.",
+            "The configuration file has faults. Fix it on the box first.",
         ),
         ConfigRefusal::Faults(_) => (
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -62,7 +62,7 @@ pub(crate) async fn try_camera(
     let name = StreamName::parse("trial").map_err(|_| ApiError::not_found())?;
     let seen = trial::watch(config, name, &context.clock).await;
     let trial = seen.map_err(|error| words(&error))?.ok_or_else(|| {
-        refused("no_picture", "The camera answers, and sends no picture that can be shown.")
+        refused("no_picture", "The camera answers, but sends no picture that can be shown.")
     })?;
     let picture = picture(&context, &trial).await;
     Ok((NO_STORE, Json(report(&trial, picture))).into_response())
@@ -184,20 +184,20 @@ fn words(error: &PullError) -> ApiError {
             "The camera offers none of H.264, H.265, JPEG, AAC, G.711 and Opus. Set it to H.264.",
         ),
         PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => {
-            ("no_picture", "The camera answers, and sends no picture that can be shown.")
+            ("no_picture", "The camera answers, but sends no picture that can be shown.")
         }
         PullError::Unreachable { .. } | PullError::Silent { .. } => {
             ("unreachable", "Nothing answers at this address.")
         }
         PullError::Certificate { .. } | PullError::Authority { .. } => {
-            ("certificate", "The camera's certificate is not believed. See `tls` of its source.")
+            ("certificate", "The camera's certificate is not trusted. See `tls` of its source.")
         }
         PullError::NoTls { .. } => {
-            ("no_tls", "The camera speaks no TLS that is known here. Try its rtsp:// address.")
+            ("no_tls", "The camera speaks no known version of TLS. Try its rtsp:// address.")
         }
         PullError::Jpeg(_) => ("no_picture", "The camera's JPEG pictures cannot be encoded here."),
         PullError::Flooded { .. } => {
-            ("flooded", "The camera sends more than one may. Lower its bit rate.")
+            ("flooded", "The camera sends too much data. Lower its bit rate.")
         }
         PullError::Status { .. }
         | PullError::NotRtsp { .. }
@@ -205,7 +205,7 @@ fn words(error: &PullError) -> ApiError {
         | PullError::Closed
         | PullError::TornDown
         | PullError::Stopped => {
-            ("not_a_camera", "What answers at this address does not behave like a camera.")
+            ("not_a_camera", "The device at this address does not behave like a camera.")
         }
     };
     refused(code, message)

@@ -85,7 +85,7 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 fn wrong_key() -> ApiError {
-    let message = "The Authorization header shows no key that this box knows.";
+    let message = "The key in the Authorization header is not known to this box.";
     ApiError::new(StatusCode::UNAUTHORIZED, "wrong_key", message)
 }
 

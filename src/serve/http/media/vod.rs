@@ -134,7 +134,7 @@ fn refused(error: PlaylistError, nothing: impl FnOnce() -> ApiError) -> ApiError
         PlaylistError::Nothing => nothing(),
         PlaylistError::Gone => ApiError::unavailable(
             "footage_moving",
-            "The recording was written over while it was listed. Try again.",
+            "The recording was overwritten while it was listed. Try again.",
         ),
         PlaylistError::Disk(error) => {
             ApiError::unavailable("disk_failing", format!("The recording cannot be read: {error}."))
@@ -210,5 +210,5 @@ fn why_nothing(
     let within = |gap: &&Gap| gap.start <= start && gap.end >= end;
     let why = list.gaps.iter().find(within).map(|gap| gap.message.as_str());
     let why = why.unwrap_or("Nothing is recorded there.");
-    ("no_footage", format!("The range lies in a gap. {why} {next}"))
+    ("no_footage", format!("The range is in a gap. {why} {next}"))
 }

@@ -58,7 +58,7 @@ fn load(encoder: &mut DescriptorEncoder, report: &MachineReport) -> fmt::Result 
     let memory = &report.memory;
     for (name, help, bytes) in [
         ("board_memory_bytes", "Memory of the board", memory.total_bytes),
-        ("board_memory_available_bytes", "What could still be had", memory.available_bytes),
+        ("board_memory_available_bytes", "Memory still available", memory.available_bytes),
     ] {
         let value = bytes.map(|bytes| ([], ConstGauge::new(signed(bytes))));
         family(encoder, name, help, Gauge, value)?;
