@@ -25,7 +25,7 @@ const DATAGRAMS_AT_ONCE: usize = 64;
 /// How often what waits at the ports is looked at when a publisher takes leave.
 const DRAIN_ROUNDS_MAX: usize = 32;
 
-/// What publishing needs of a connection. Empty for readers.
+/// What publishing needs of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     publisher: Option<PushPublisher>,
@@ -112,12 +112,6 @@ impl Record {
         if let Some(mut publisher) = self.publisher.take() {
             publisher.ends(why);
         }
-    }
-
-    /// Ends it all.
-    pub(super) fn end(&mut self) {
-        self.pause(PushError::Left);
-        *self = Self::default();
     }
 
     /// Hands a packet on. An error ends the publisher.

@@ -4,9 +4,10 @@ use std::io;
 
 use super::super::play::{PacketSink, Play, PlayNext};
 use super::super::udp::UdpPair;
-use super::Connection;
+use super::input::Input;
+use super::role::Role;
 use super::setup::PendingReply;
-use super::wait::Input;
+use super::{Chosen, Connection};
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::ingest::Ingest;
@@ -37,14 +38,14 @@ impl Connection {
     }
 
     fn is_playing(&self) -> bool {
-        self.play.as_ref().is_some_and(Play::is_playing)
+        self.role.play().is_some_and(Play::is_playing)
     }
 
     fn read(&mut self, now: BootTime) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
-        match self.transport.try_read(&mut buffer) {
+        match self.peer.transport.try_read(&mut buffer) {
             // A reader over TCP may close its own direction and keep reading.
-            Ok(0) if self.udp.is_none() && self.is_playing() => self.half_closed = true,
+            Ok(0) if self.chosen.udp.is_none() && self.is_playing() => self.peer.half_closed = true,
             Ok(0) => self.end = Some("the peer closed"),
             Ok(length) => self.session.receive(now, &buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -56,11 +57,11 @@ impl Connection {
     /// Polls the session until it waits, or until enough replies wait for the socket.
     pub(super) fn settle(&mut self) {
         self.wake = None;
-        while self.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX {
+        while self.peer.out.bytes() <= RTSP_REPLY_BYTES_MAX + RTSP_BATCH_BYTES_MAX {
             let now = self.services.clock.boot();
             match self.session.poll(now) {
                 Step::Send(bytes) => {
-                    self.out.push(now, bytes);
+                    self.peer.out.push(now, bytes);
                     self.handle.see(self.services.clock.wall(), &mut self.session);
                     self.prove();
                 }
@@ -75,14 +76,14 @@ impl Connection {
 
     /// Takes a place among signed-in connections, once the peer is.
     fn prove(&mut self) {
-        if self.proven || self.session.user().is_none() {
+        if self.peer.proven || self.session.user().is_none() {
             return;
         }
-        self.proven = true;
-        if !self.place.prove() {
+        self.peer.proven = true;
+        if !self.peer.place.prove() {
             self.end = Some("too many connections of this network");
         }
-        self.transport.prove();
+        self.peer.transport.prove();
     }
 
     fn on(&mut self, now: BootTime, event: Event) {
@@ -95,7 +96,7 @@ impl Connection {
             Event::DescribePast { stream, span } => self.ask_past_tracks(now, &stream, span),
             Event::Play { stream, routes, wish } => self.play(now, &stream, &routes, &wish),
             Event::Reroute { routes } => {
-                if let Some(play) = &mut self.play {
+                if let Some(play) = self.role.play_mut() {
                     play.reroute(&routes);
                 }
             }
@@ -112,15 +113,11 @@ impl Connection {
                 self.answer(now, begun);
             }
             Event::Media { track, medium, packet } => self.publish(track, medium, packet),
-            Event::Silent => self.record.pause(PushError::Silent),
-            Event::Pause => {
-                self.pause();
-                self.record.pause(PushError::Paused);
-            }
+            Event::Silent => self.cease(PushError::Silent),
+            Event::Pause => self.pause(),
             Event::Ended => {
-                self.silence();
-                self.record.end();
-                (self.outlet, self.udp, self.described) = (None, None, None);
+                self.cease(PushError::Left);
+                (self.role, self.chosen) = (Role::Idle, Chosen::default());
             }
             Event::Close { reason } => {
                 self.end = Some(reason);
@@ -129,17 +126,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn silence(&mut self) {
-        (self.play, self.inline, self.member) = (None, None, None);
-        if let Some(udp) = &mut self.udp {
-            udp.clear();
-        }
-    }
-
     /// Continues where inline delivery got stuck.
     fn catch_up(&mut self, now: BootTime) {
         if self.takes_units()
-            && let Some(next) = self.play.as_mut().and_then(Play::try_next)
+            && let Some(next) = self.role.play_mut().and_then(Play::try_next)
         {
             self.take(now, next);
         }
@@ -156,31 +146,32 @@ impl Connection {
                 PlayNext::RangeOver => {}
                 PlayNext::Ended => self.stream_ended(now),
             }
-            let batch = self.out.bytes() < RTSP_BATCH_BYTES_MAX
-                && self.udp.as_ref().is_none_or(UdpPair::is_empty)
+            let batch = self.peer.out.bytes() < RTSP_BATCH_BYTES_MAX
+                && self.chosen.udp.as_ref().is_none_or(UdpPair::is_empty)
                 && self.end.is_none();
-            next = self.play.as_mut().filter(|_| batch).and_then(Play::try_next);
+            next = self.role.play_mut().filter(|_| batch).and_then(Play::try_next);
         }
-        if let Some(play) = &mut self.play {
-            play.part(now, PacketSink { tcp: &mut self.out, udp: self.udp.as_mut() });
+        if let Some(play) = self.role.play_mut() {
+            let (tcp, udp) = (&mut self.peer.out, self.chosen.udp.as_mut());
+            play.part(now, PacketSink { tcp, udp });
         }
     }
 
     /// Takes leave of a reader, and tells it where the stream is now if it moved.
     fn stream_ended(&mut self, now: BootTime) {
-        let name = self.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let name = self.chosen.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
         let ingest = name.and_then(|name| self.services.ingests.get(&name));
         if let Some(Ingest::Elsewhere(url)) = ingest.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });
         }
-        self.end = Some(self.play.as_ref().map_or("the stream ended", Play::ended));
+        self.end = Some(self.role.play().map_or("the stream ended", Play::ended));
     }
 
     fn send(&mut self, now: BootTime, unit: &RtpUnit) {
         if matches!(self.pending, Some(PendingReply::FirstUnit { .. })) {
             self.pending = None;
             let wall = Some(unit.captured.wall);
-            let starts = match &mut self.play {
+            let starts = match self.role.play_mut() {
                 Some(play) => play.begin_at(&unit.starts),
                 None => Vec::new(),
             };
@@ -188,8 +179,8 @@ impl Connection {
             // The reply goes out before the first packet.
             self.settle();
         }
-        let Some(play) = &mut self.play else { return };
-        let sink = PacketSink { tcp: &mut self.out, udp: self.udp.as_mut() };
+        let Some(play) = self.role.play_mut() else { return };
+        let sink = PacketSink { tcp: &mut self.peer.out, udp: self.chosen.udp.as_mut() };
         match play.send(now, unit, sink) {
             Ok(()) if play.carries(unit.track) => {
                 self.handle.stats().handed(unit.arrived, unit.packets.framed().len());

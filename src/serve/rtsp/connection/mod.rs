@@ -2,11 +2,14 @@
 //! [`Session`] says.
 //!
 //! Owns: what one peer has here. Waiting is in `wait`, deciding in `act`, requests to the
-//! stream in `setup` and `publish`. The [`Transport`] carries the bytes.
+//! stream in `setup`, `past` and `publish`; `role` says whether the peer reads or publishes. The
+//! [`Transport`] carries the bytes.
 
 mod act;
+mod input;
 mod past;
 mod publish;
+mod role;
 mod setup;
 mod wait;
 
@@ -17,10 +20,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use super::super::places::Place;
-use super::inline::InlineHandle;
 use super::multicast::{Membership, Multicast};
-use super::play::Play;
-use super::record::Record;
 use super::registry::{SessionHandle, SessionRegistry};
 use super::send_queue::SendQueue;
 use super::transport::Transport;
@@ -33,6 +33,7 @@ use crate::playback::Playback;
 use crate::stream::Directory;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
+use role::Role;
 use setup::PendingReply;
 
 /// The shared services that every connection uses.
@@ -51,34 +52,44 @@ pub(super) struct RtspServices {
 /// One RTSP connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    transport: Transport,
-    peer: SocketAddr,
-    local: IpAddr,
+    peer: Peer,
     services: RtspServices,
     session: Session,
     handle: SessionHandle,
+    /// When the session wants to be polled again.
+    wake: Option<BootTime>,
+    pending: Option<PendingReply>,
+    chosen: Chosen,
+    role: Role,
+    /// Why the connection ends once the replies are out.
+    end: Option<&'static str>,
+}
+
+/// The peer: its address, its place among the connections, and the bytes to and from it.
+#[derive(Debug)]
+struct Peer {
+    address: SocketAddr,
+    /// Our address, as the peer reached it.
+    local: IpAddr,
     place: Arc<Place>,
-    /// The peer has signed in.
+    /// It has signed in.
     proven: bool,
+    transport: Transport,
     out: SendQueue,
     /// Nothing waits between `out` and the peer's socket.
     flushed: bool,
-    /// When the session wants to be polled again.
-    wake: Option<BootTime>,
-    /// The peer has closed its direction.
+    /// It has closed its direction.
     half_closed: bool,
-    pending: Option<PendingReply>,
+}
+
+/// The stream that a reader described and set up.
+#[derive(Debug, Default)]
+struct Chosen {
     outlet: Option<Arc<StreamOutputs>>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
-    play: Option<Play>,
-    /// Where `play` goes while this task sleeps.
-    inline: Option<InlineHandle>,
-    /// Plays by multicast instead.
-    member: Option<Membership>,
+    /// Our ports, if a track goes by UDP.
     udp: Option<UdpPair>,
-    record: Record,
-    end: Option<&'static str>,
 }
 
 impl Connection {
@@ -100,34 +111,31 @@ impl Connection {
             .with_channels(Arc::clone(outlets) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4() && !transport.is_secure());
         Ok(Self {
-            local,
             session,
             handle: registry.enter(peer, transport.is_secure()),
-            place,
-            proven: false,
-            out: SendQueue::new(now),
-            flushed: true,
-            wake: None,
-            half_closed: false,
-            pending: None,
-            outlet: None,
-            described: None,
-            play: None,
-            inline: None,
-            member: None,
-            udp: None,
-            record: Record::default(),
-            end: None,
-            transport,
-            peer,
+            peer: Peer {
+                address: peer,
+                local,
+                place,
+                proven: false,
+                transport,
+                out: SendQueue::new(now),
+                flushed: true,
+                half_closed: false,
+            },
             services,
+            wake: None,
+            pending: None,
+            chosen: Chosen::default(),
+            role: Role::Idle,
+            end: None,
         })
     }
 
     /// Serves the peer, of which `first` was read already, until either side, or a request to the
     /// API, ends it.
     pub(super) async fn run(mut self, first: &[u8]) {
-        let (peer, end) = (self.peer, self.handle.end());
+        let (peer, end) = (self.peer.address, self.handle.end());
         debug!(part = "rtsp", %peer, "connected");
         self.session.receive(self.services.clock.boot(), first);
         // A task is as large as its future, twice; a connection is large.
@@ -139,28 +147,25 @@ impl Connection {
 
     async fn serve(mut self) {
         let reason = loop {
-            if let Some(heard) = self.member.as_ref().and_then(Membership::heard) {
+            if let Some(heard) = self.role.member().and_then(Membership::heard) {
                 self.session.command(heard, Command::Alive);
             }
             self.settle();
             let now = self.services.clock.boot();
             self.tick(now);
-            let written = self.out.write(now, |slices| self.transport.try_write_vectored(slices));
-            let written = written.and_then(|()| self.transport.flush());
-            match written {
-                Ok(flushed) => self.flushed = flushed,
-                Err(error) => break error.to_string(),
+            if let Err(error) = self.peer.write(now) {
+                break error.to_string();
             }
-            if let Some(udp) = &mut self.udp {
+            if let Some(udp) = &mut self.chosen.udp {
                 udp.send(now);
             }
-            if let Some(reason) = self.end.filter(|_| self.out.is_empty()) {
-                self.transport.part().await;
+            if let Some(reason) = self.end.filter(|_| self.peer.out.is_empty()) {
+                self.peer.transport.part().await;
                 break reason.to_owned();
             }
-            if self.out.deadline().is_some_and(|at| at <= now) {
+            if self.peer.out.deadline().is_some_and(|at| at <= now) {
                 let reason = "the peer takes nothing";
-                self.transport.cut();
+                self.peer.transport.cut();
                 self.session.cut(now, reason);
                 self.handle.see(self.services.clock.wall(), &mut self.session);
                 break reason.to_owned();
@@ -170,7 +175,21 @@ impl Connection {
                 break error.to_string();
             }
         };
-        let lost = self.udp.as_ref().map_or(0, UdpPair::refused);
-        debug!(part = "rtsp", peer = %self.peer, lost, error = reason, "disconnected");
+        let lost = self.chosen.udp.as_ref().map_or(0, UdpPair::refused);
+        debug!(part = "rtsp", peer = %self.peer.address, lost, error = reason, "disconnected");
+    }
+}
+
+impl Peer {
+    /// Its IP address, IPv4 also where the socket is IPv6.
+    fn ip(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    fn write(&mut self, now: BootTime) -> io::Result<()> {
+        self.out.write(now, |slices| self.transport.try_write_vectored(slices))?;
+        self.flushed = self.transport.flush()?;
+        Ok(())
     }
 }

@@ -4,24 +4,18 @@ use std::sync::Arc;
 
 use super::super::play::{Play, PlaySource};
 use super::Connection;
+use super::input::PlaybackReply;
+use super::role::Role;
 use super::setup::{PendingReply, cname};
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
+use crate::ingest::rtsp_push::PushError;
 use crate::live::StreamOutputs;
-use crate::media::Tracks;
 use crate::playback::{
     FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed, PlayStart,
     PlaybackError, PlaybackSession,
 };
 use crate::wire::rtsp::{Command, Frames, Onvif, Refusal, Route, Routed, Scale, Span, What, Wish};
-
-/// What the recordings answer.
-pub(super) enum PlaybackReply {
-    /// The tracks of a recording.
-    Described(Result<Arc<Tracks>, PlaybackError>),
-    /// The first unit is there, or none will be.
-    Ready(Result<(), PlaybackError>),
-}
 
 impl Connection {
     /// Asks the disk for the tracks that `stream` had.
@@ -44,11 +38,11 @@ impl Connection {
 
     /// Begins to play what `wish` says, or continues with it.
     pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed], wish: &Wish) {
-        let Some(outlet) = self.outlet.clone() else {
+        let Some(outlet) = self.chosen.outlet.clone() else {
             return self.refuse(now, Refusal::NoStream);
         };
         let (speed, onvif) = (speed(wish.scale), wish.onvif.map(options));
-        let past = self.play.as_mut().and_then(Play::past);
+        let past = self.role.play_mut().and_then(Play::past);
         let from = match (wish.what, past) {
             (What::Past(span), _) => PlayFrom::Date(range(span)),
             (What::Live, Some(_)) => PlayFrom::Live,
@@ -81,7 +75,7 @@ impl Connection {
     pub(super) fn past(&mut self, now: BootTime, answer: PlaybackReply) {
         match (self.pending.take(), answer) {
             (Some(PendingReply::Past { span, .. }), PlaybackReply::Described(Ok(tracks))) => {
-                self.described = Some(Arc::clone(&tracks));
+                self.chosen.described = Some(Arc::clone(&tracks));
                 self.session.command(now, Command::DescribedPast { tracks, span });
             }
             (
@@ -104,11 +98,12 @@ impl Connection {
         routes: &[Routed],
         cname: String,
     ) {
-        let Some(outlet) = self.outlet.clone() else { return };
-        // The packer has no part in what is packed for one reader.
-        self.inline = None;
-        let play = self.play.get_or_insert_with(|| Play::new(PlaySource::Nothing, routes, cname));
+        let Some(outlet) = self.chosen.outlet.clone() else { return };
+        // The packetizer has no part in what is packed for one reader.
+        let play = std::mem::take(&mut self.role).into_play();
+        let mut play = play.unwrap_or_else(|| Play::new(PlaySource::Nothing, routes, cname));
         let beginning = play.turn_to(replay, |track| outlet.rtsp.ssrc(track));
+        self.role = Role::reader(play);
         self.replaying(now, beginning);
     }
 
@@ -121,16 +116,21 @@ impl Connection {
         self.settle();
     }
 
-    /// Sends no more until the next PLAY.
+    /// Sends no more until the next PLAY, or takes no more until the next RECORD.
     pub(super) fn pause(&mut self) {
-        if let Some(replay) = self.play.as_mut().and_then(Play::past) {
-            return replay.pause();
+        match &mut self.role {
+            Role::Reader(reader) => {
+                if let Some(replay) = reader.play.past() {
+                    return replay.pause();
+                }
+                reader.inline = None;
+                reader.play.pause();
+            }
+            Role::Member(_) => self.role = Role::Idle,
+            Role::Publisher(_) => return self.cease(PushError::Paused),
+            Role::Idle | Role::Parked(_) => {}
         }
-        (self.inline, self.member) = (None, None);
-        if let Some(play) = &mut self.play {
-            play.pause();
-        }
-        if let Some(udp) = &mut self.udp {
+        if let Some(udp) = &mut self.chosen.udp {
             udp.clear();
         }
     }
@@ -147,14 +147,15 @@ impl Connection {
             let joined = self.join_group(outlet);
             return self.answer(now, joined);
         }
-        self.inline = None;
+        let paused = std::mem::take(&mut self.role).into_play();
         let reader = outlet.rtsp.join();
-        if let Some(play) = &mut self.play {
-            play.resume(reader, routes);
-        } else {
-            let source = PlaySource::Live(reader);
-            self.play = Some(Play::new(source, routes, cname(stream)));
-        }
+        self.role = Role::reader(match paused {
+            Some(mut play) => {
+                play.resume(reader, routes);
+                play
+            }
+            None => Play::new(PlaySource::Live(reader), routes, cname(stream)),
+        });
         self.pending = Some(PendingReply::FirstUnit { until: now.after(RTSP_DESCRIBE_WAIT_MAX) });
     }
 }

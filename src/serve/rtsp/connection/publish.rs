@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::record::{self, PublisherInput};
+use super::super::record::{self, PublisherInput, Record};
 use super::Connection;
+use super::role::Role;
 use crate::base::time::BootTime;
 use crate::ingest::Ingest;
 use crate::ingest::rtsp_push::{PublishPoint, PushError};
@@ -37,8 +38,10 @@ impl Connection {
         track: TrackId,
         route: Route,
     ) -> Result<Command, Refusal> {
-        let peer = self.peer.ip().to_canonical();
-        let server_port = self.record.set_up(track, route, self.local, peer)?;
+        let mut record = std::mem::take(&mut self.role).into_record();
+        let opened = record.set_up(track, route, self.peer.local, self.peer.ip());
+        self.role = Role::Publisher(record);
+        let server_port = opened?;
         Ok(Command::SetUp { track, ssrc: 0, server_port })
     }
 
@@ -49,15 +52,20 @@ impl Connection {
         routes: Vec<Routed>,
     ) -> Result<Command, Refusal> {
         let point = self.publish_point(stream)?;
-        self.record.begin(&point, offer, routes, fastrand::u64(..))?;
+        let mut record = std::mem::take(&mut self.role).into_record();
+        let begun = record.begin(&point, offer, routes, fastrand::u64(..));
+        self.role = Role::Publisher(record);
+        begun?;
         Ok(Command::Recording)
     }
 
     /// Hands a packet to the source.
     pub(super) fn publish(&mut self, track: TrackId, medium: Medium, packet: Bytes) {
         self.handle.stats().took(packet.len());
-        let taken = self.record.take(track, medium, packet);
-        self.published(taken);
+        if let Some(record) = self.role.record_mut() {
+            let taken = record.take(track, medium, packet);
+            self.published(taken);
+        }
     }
 
     /// Takes what came of a publisher by other sockets, and all that is there behind it.
@@ -66,7 +74,7 @@ impl Connection {
             PublisherInput::Displaced(why) => return self.published(Err(why)),
             PublisherInput::Datagram(track, medium, packet) => (track, medium, packet),
         };
-        let rest = self.record.try_next();
+        let rest = self.role.record_mut().map(Record::try_next).unwrap_or_default();
         for (track, medium, packet) in std::iter::once((track, medium, packet)).chain(rest) {
             let heard = match medium {
                 Medium::Rtp => Command::Heard,
@@ -79,14 +87,23 @@ impl Connection {
 
     /// Does what a publisher's time has come for.
     pub(super) fn tick(&mut self, now: BootTime) {
-        let ticked = self.record.tick(now, &mut self.out);
-        self.published(ticked);
+        if let Some(record) = self.role.record_mut() {
+            let ticked = record.tick(now, &mut self.peer.out);
+            self.published(ticked);
+        }
+    }
+
+    /// Lets no more packets of a publisher in, for this reason.
+    pub(super) fn cease(&mut self, why: PushError) {
+        if let Some(record) = self.role.record_mut() {
+            record.pause(why);
+        }
     }
 
     /// A publisher that cannot continue takes its connection with it; the stream's state says why.
     fn published(&mut self, done: Result<(), PushError>) {
         if let Err(why) = done {
-            self.record.pause(why);
+            self.cease(why);
             self.end = Some("the publisher cannot continue");
         }
     }

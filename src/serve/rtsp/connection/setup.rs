@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::super::udp::UdpPair;
 use super::Connection;
+use super::role::Role;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
@@ -52,7 +53,7 @@ impl PendingReply {
 impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str, multicast: bool) {
-        self.described = None;
+        self.chosen.described = None;
         let outlet = match self.readable(stream) {
             Ok(outlet) => outlet,
             Err(refusal) => return self.refuse(now, refusal),
@@ -79,11 +80,12 @@ impl Connection {
 
     /// Prepares what SETUP asks for.
     pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
-        let outlet = match &self.outlet {
+        let outlet = match &self.chosen.outlet {
             Some(outlet) => Arc::clone(outlet),
             None => self.readable(&target.stream)?,
         };
-        let tracks = self.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
+        let tracks =
+            self.chosen.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
         let track = match (target.track, &tracks.list[..]) {
             (Some(track), _) => tracks.get(track).ok_or(Refusal::NoTrack)?.id,
@@ -96,20 +98,20 @@ impl Connection {
             Route::Udp { .. } => Some(self.ports()?),
             Route::Multicast => {
                 let group = self.group(&outlet, track).ok_or(Refusal::NoPorts)?;
-                self.outlet = Some(outlet);
+                self.chosen.outlet = Some(outlet);
                 return Ok(Command::SetUpGroup { track, group });
             }
         };
-        self.outlet = Some(outlet);
+        self.chosen.outlet = Some(outlet);
         Ok(Command::SetUp { track, ssrc, server_port })
     }
 
     fn ports(&mut self) -> Result<(u16, u16), Refusal> {
-        if self.udp.is_none() {
-            let pair = UdpPair::open(self.local, self.peer.ip().to_canonical());
-            self.udp = Some(pair.map_err(|_| Refusal::NoPorts)?);
+        if self.chosen.udp.is_none() {
+            let pair = UdpPair::open(self.peer.local, self.peer.ip());
+            self.chosen.udp = Some(pair.map_err(|_| Refusal::NoPorts)?);
         }
-        self.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
+        self.chosen.udp.as_ref().map(UdpPair::ports).ok_or(Refusal::NoPorts)
     }
 
     /// Where `track` goes by multicast.
@@ -123,10 +125,10 @@ impl Connection {
     /// unknown here, so the answer names no numbers.
     pub(super) fn join_group(&mut self, outlet: &StreamOutputs) -> Result<Command, Refusal> {
         let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
-        let IpAddr::V4(local) = self.local else { return Err(Refusal::NoPorts) };
-        let ends = (local, self.peer.ip().to_canonical());
+        let IpAddr::V4(local) = self.peer.local else { return Err(Refusal::NoPorts) };
+        let ends = (local, self.peer.ip());
         let joined = self.services.multicast.join(outlet, group, ends, &self.services.supervisor);
-        self.member = Some(joined.map_err(|_| Refusal::NoPorts)?);
+        self.role = Role::Member(joined.map_err(|_| Refusal::NoPorts)?);
         Ok(Command::Playing { starts: Vec::new(), wall: None })
     }
 
