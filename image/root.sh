@@ -96,7 +96,7 @@ unready=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Abbrev} 
 [ -z "$unready" ] || { cat "$work/dpkg.log"; echo "image: not installed: $unready"; exit 1; }
 # dpkg's list becomes the bill of materials; on a root that only a bundle changes nothing reads it.
 cat "$work/root/var/lib/dpkg/status" - "$work/status.extra" <<<"" >"$work/status"
-# What carries the builder's name, and what is made anew at each start.
+# What carries the builder's name, and what is made again at each start.
 rm -rf "$work"/root/var/{cache,log,backups,tmp}/* "$work"/root/var/lib/{apt,dpkg} "$work"/root/{tmp,run}/*
 rm -f "$work"/root/etc/{hostname,resolv.conf,machine-id,.pwd.lock}
 tar -C "$work/root" --sort=name --numeric-owner --xattrs -cf "$work/root.tar" .

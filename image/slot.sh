@@ -59,7 +59,7 @@ FACTS
 sed -i -e '/^\(IMAGE_ID\|IMAGE_VERSION\)=/d' "$root/usr/lib/os-release"
 printf 'IMAGE_ID=%s\nIMAGE_VERSION=%s\n' "$COMPATIBLE" "$version" >>"$root/usr/lib/os-release"
 : >"$root/etc/machine-id"
-# /etc is as this image has it: no caches are made anew at each boot.
+# /etc is as this image has it: no caches are made again at each boot.
 : >"$root/etc/.updated"
 echo holdfast >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"

@@ -39,7 +39,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// How long no code is looked at.
+    /// How long no code is checked.
     pub(super) fn locked(&self, now: BootTime) -> Option<Duration> {
         let wait = self.locked_until?.since(now);
         // Whole seconds, rounded up, so that the client does not come back a moment too early.

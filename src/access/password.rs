@@ -39,7 +39,7 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// Too many passwords are being looked at.
+/// Too many passwords are being checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked right now; try again in a few seconds")]
 pub(super) struct Busy;

@@ -56,7 +56,7 @@ pub(super) enum Stored {
     Damaged(String),
 }
 
-/// Identifies a version of the file; `None` is no file.
+/// Identifies a version of the file; `None` if there is no file.
 pub(super) type Version = Option<(u64, i64, i64, u64)>;
 
 /// Why a file of `state_dir` could not be read or written.
@@ -292,7 +292,7 @@ fn own_as_parent(path: &Path) -> io::Result<()> {
     Ok(chown(path, Some(ids.0), Some(ids.1))?)
 }
 
-/// Takes the directory away from everybody else, if it is ours.
+/// Takes the directory away from everyone else, if it is ours.
 fn make_private(dir: &Path) -> io::Result<()> {
     const OWNER_ONLY: u32 = 0o700;
     if fs::metadata(dir)?.mode() & 0o777 == OWNER_ONLY {

@@ -310,7 +310,7 @@ async fn sweep(access: Arc<AccessControl>) {
     loop {
         ticks.tick().await;
         let access = Arc::clone(&access);
-        // A file is looked at, on a disk that may hang.
+        // A file is checked, on a disk that may hang.
         let _ = tokio::task::spawn_blocking(move || access.sweep()).await;
     }
 }

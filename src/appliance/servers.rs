@@ -110,7 +110,7 @@ impl Servers {
         }
     }
 
-    /// Keeps a server on `address`. An address that cannot be had is tried again for ever, so
+    /// Keeps a server on `address`. An address that cannot be opened is tried again for ever, so
     /// that one that appears later (an interface that is not up yet) is used then.
     fn start(&self, protocol: Protocol, address: SocketAddr, scope: &Supervisor) {
         let spec = TaskSpec::vital(format!("{}/{address}", protocol.as_str()), HEARTBEAT_AGE_MAX);

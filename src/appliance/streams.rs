@@ -152,7 +152,7 @@ impl RunningStreams {
         self.ingests.replace(all);
     }
 
-    /// Applies what changes without starting a stream anew.
+    /// Applies what changes without restarting a stream.
     pub(super) fn reconfigure(&self, config: &Config) {
         for (name, stream) in &self.running {
             let sub = config.streams.get(name).and_then(|stream| stream.sub.clone());

@@ -3,7 +3,7 @@
 //! Owns: `config.good`, the text that last ran for ten minutes, and `config.trial`, how often the
 //! daemon died with another one since. Both are in the data directory, readable by the daemon only:
 //! they hold cameras' passwords. The user's own file is never touched; any change of it is tried
-//! anew.
+//! again.
 
 use std::fs;
 use std::io;

@@ -128,7 +128,7 @@ impl WallTime {
         Self(secs.saturating_mul(1_000_000_000).saturating_add(frac_nanos.cast_signed()))
     }
 
-    /// From RFC 3339 with any offset; `None` when it is none.
+    /// From RFC 3339 with any offset; `None` for anything else.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let nanos = text.parse::<jiff::Timestamp>().ok()?.as_nanosecond();

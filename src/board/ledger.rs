@@ -37,7 +37,7 @@ struct Page {
     before_bytes: u64,
     /// The boot that `boot_bytes` belongs to.
     boot: String,
-    /// The kernel's own count when it was last looked at.
+    /// The kernel's own count when it was last checked.
     boot_bytes: u64,
 }
 

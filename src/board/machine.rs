@@ -62,7 +62,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// No thread can be had.
+    /// No thread can be started.
     pub fn open(root: &Path, data_dir: &Path, clock: SharedClock) -> io::Result<Self> {
         let tree = SysTree::new(root);
         let shared = Arc::new(SharedMachine {

@@ -142,7 +142,7 @@ fn remove_what_is_missing(current: &Map<String, Json>, wanted: &mut Map<String, 
                 remove_what_is_missing(current, wanted);
             }
             (_, Some(_)) => {}
-            // The password of a camera is none of another kind of source.
+            // A camera's password does not apply to another kind of source.
             (_, None) if same_kind && SECRETS.contains(&key.as_str()) => {}
             (_, None) => drop(wanted.insert(key.clone(), Json::Null)),
         }

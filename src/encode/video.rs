@@ -40,8 +40,8 @@ enum Engine {
 }
 
 impl VideoEncoder {
-    /// Opens the encoder that the settings name for pictures of `format`, or openh264 where that
-    /// one cannot be had.
+    /// Opens the encoder that the settings name for pictures of `format`, or openh264 if that one
+    /// cannot be opened.
     pub fn open(settings: EncoderSettings, format: RawFormat) -> Result<Self, EncodeError> {
         let board = match &settings.encoder {
             EncoderChoice::Openh264 => Ok(None),

@@ -1,6 +1,6 @@
 //! The mark and the protected ranges of an event, on the disk.
 //!
-//! Owns: the words, the ranges, and what becomes of an event while the ring cannot take it.
+//! Owns: the words, the ranges, and what happens to an event while the ring cannot take it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

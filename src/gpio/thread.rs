@@ -31,7 +31,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 /// Longest sleep of the thread, so that it sees its end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// Level of a button that is neither high nor low enough for less is none.
+/// A level of a button held for less than this is ignored.
 const BUTTON_DEBOUNCE: Duration = Duration::from_millis(30);
 
 /// Says how the box does. It is called once a second and must not block.
@@ -424,7 +424,7 @@ impl PanelThread {
     }
 }
 
-/// What was opened; what was not is said once and noted in `fault`.
+/// What was opened; what was not is reported once and noted in `fault`.
 fn usable<T>(
     part: &'static str,
     opened: Option<Result<T, GpioError>>,

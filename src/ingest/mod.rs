@@ -107,7 +107,7 @@ pub enum Ingest {
     Closed,
     /// It may publish there.
     Publish(Arc<rtsp_push::PublishPoint>),
-    /// Everybody is sent there.
+    /// Everyone is sent there.
     Elsewhere(url::Url),
 }
 

@@ -81,7 +81,7 @@ impl StreamOutputs {
         }
     }
 
-    /// What each part counted, the source first. Anyone who adds a sink adds its line here.
+    /// The counters of each part, the source first. A new output adds its line here.
     #[must_use]
     pub fn totals(&self) -> Vec<(&'static str, Totals)> {
         let mut totals = vec![

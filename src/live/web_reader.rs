@@ -18,8 +18,8 @@ const SOUND_WAIT_NANOS: i64 = 1_500_000_000;
 /// Units that wait for that at most.
 const SOUND_WAIT_UNITS: usize = 512;
 
-/// What becomes of sound that is announced and does not come. Sound that came and stops is
-/// silence in each case, because players give up where the number of tracks changes.
+/// What happens to sound that is announced and does not come. Sound that came and stops is silence
+/// in each case, because players give up where the number of tracks changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SoundRule {
     /// Silence: what else is listed has the track.
@@ -55,7 +55,7 @@ pub(super) struct WebReader {
 pub(super) enum WebNext {
     /// A unit as sent to browsers, and the tracks it belongs to.
     Unit(Arc<AccessUnit>, Arc<WebFormat>),
-    /// Units were passed over; the next is a place to begin.
+    /// Units were skipped; the next is a place to begin.
     Lagged(u64),
     /// The stream is gone for good.
     Ended,
@@ -154,7 +154,7 @@ impl WebReader {
 
     /// Makes `unit` ready, behind the silence that is due before it.
     fn take(&mut self, unit: Arc<AccessUnit>) {
-        // Where pictures can begin anew they do so with the sound that came.
+        // Where pictures can restart they do so with the sound that came.
         if self.sound_came && unit.random_access() {
             self.sound_came = false;
             (self.with_sound, self.format) = (Some((unit.run, true)), None);

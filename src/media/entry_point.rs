@@ -42,7 +42,7 @@ pub enum Leading {
 /// Most frames or pictures after which a gradual refresh counts as one: ten seconds at 60 a
 /// second. A larger count is taken for this one.
 const GRADUAL_MAX: u16 = 600;
-/// Octets of an SEI message that are looked at: a recovery point is a few bits.
+/// Octets of an SEI message that are checked: a recovery point is a few bits.
 const SEI_HEAD_OCTETS: usize = 16;
 /// SEI payload type `recovery_point`, H.264 §D.1.1 and H.265 §D.2.1.
 const RECOVERY_POINT: u32 = 6;

@@ -16,7 +16,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Takes the next place. One that is not behind the last begins anew.
+    /// Takes the next place. One that is not behind the last restarts.
     pub fn push(&mut self, at: i64) {
         match self.last.replace(at).and_then(|last| at.checked_sub(last)) {
             Some(step) if step > 0 => {

@@ -1,7 +1,7 @@
 //! What a player asks for: from where, which way, how fast, and which frames.
 //!
-//! Owns: the types. Anyone who speaks a protocol (RTSP's `Range`, `Scale` and `Frames`, the page's
-//! messages) translates into these.
+//! Owns: the types. A protocol (RTSP's `Range`, `Scale` and `Frames`, the page's messages)
+//! translates into these.
 
 use std::time::Duration;
 

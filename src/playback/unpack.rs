@@ -43,7 +43,7 @@ impl Unpacker {
         let has_video = tracks.video().is_some();
         let mut units = Vec::with_capacity(clip.entry.samples.min(1_024) as usize);
         for (id, samples) in read_fragment(&clip.bytes)? {
-            // A track that the init segment does not have is none of ours.
+            // A track that the init segment does not have is not ours.
             let Some(track) = tracks.get(id) else { continue };
             let rate = track.params.clock_rate;
             let is_video = track.params.kind() == crate::media::Kind::Video;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::limits::TRACKS_MAX;
 use crate::media::{AccessUnit, RunId, Shape, TrackId};
 
-/// Distances looked at; the middle half of them counts, so that a late picture changes nothing.
+/// Distances checked; the middle half of them counts, so that a late picture changes nothing.
 const DISTANCES: usize = 16;
 /// Fewer distances say nothing.
 const DISTANCES_MIN: usize = 4;

@@ -19,7 +19,7 @@ pub(super) struct Interruptions {
 pub struct Interrupted {
     /// How often within the last `within_secs`.
     pub times: usize,
-    /// The time that is looked at, in seconds.
+    /// The time that is checked, in seconds.
     pub within_secs: u64,
     /// Why it last did, for people.
     pub cause: String,

@@ -30,7 +30,7 @@ struct BitRate {
 }
 
 impl Rates {
-    /// Counts a unit that is published. Another run begins anew.
+    /// Counts a unit that is published. Another run restarts.
     pub(super) fn count(&mut self, unit: &AccessUnit) {
         if self.run != unit.run {
             *self = Self { run: unit.run, ..Self::default() };

@@ -72,7 +72,7 @@ pub enum Allowance {
 pub enum Next<T> {
     /// The next item.
     Item(Arc<T>),
-    /// So many items were passed over; what comes next is a place to begin.
+    /// So many items were skipped; what comes next is a place to begin.
     Lagged(u64),
     /// The publisher is gone for good.
     Ended,

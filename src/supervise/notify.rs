@@ -12,7 +12,7 @@ use super::recovery::Rung;
 use super::task::Supervisor;
 use super::task_board::TaskReport;
 
-/// How often the heartbeats are looked at.
+/// How often the heartbeats are checked.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// What the two logs are given to take the reason before the process is ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ const STATUS_PAUSE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// No thread can be had.
+/// No thread can be started.
 pub fn keep_watchdog_fed(
     supervisor: Supervisor,
     status: impl Fn() -> String + Send + 'static,

@@ -1,7 +1,7 @@
 //! The remedies themselves, and how the daemon asks for them.
 //!
 //! Owns: the request of one line, and what root does about it. It is written by a user whom root
-//! does not trust: only its words decide which of two things is looked at, sysfs decides the rest.
+//! does not trust: only its words decide which of two things is checked, sysfs decides the rest.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -52,7 +52,7 @@ impl UsbRequest {
             UsbStep::PowerCycle => "power",
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        // Whatever the daemon's umask: root without capabilities reads what everybody may read.
+        // Whatever the daemon's umask: root without capabilities reads what everyone may read.
         file.set_permissions(Permissions::from_mode(0o644))?;
         writeln!(file, "{word} {}", self.device.as_str())
     }

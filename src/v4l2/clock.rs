@@ -34,7 +34,7 @@ pub struct Sequence(Option<u32>);
 
 impl Sequence {
     /// Takes the next number; how many are missing before it. A number that goes back, as those of
-    /// some drivers do, begins anew without a gap.
+    /// some drivers do, restarts without a gap.
     pub fn next(&mut self, number: u32) -> u16 {
         let Some(last) = self.0.replace(number) else { return 0 };
         let step = number.wrapping_sub(last);

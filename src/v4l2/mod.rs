@@ -13,7 +13,7 @@
 //! 2. What a driver says (indices, lengths, counts, times, texts) is bounded before it is used; no
 //!    driver makes us panic, hang, or keep a mapping or buffers after the queue has gone.
 //! 3. A call that a signal interrupted is made again; any other error ends the queue, which is then
-//!    opened anew.
+//!    reopened.
 //! 4. All `unsafe` is in `device`.
 
 pub mod clock;

@@ -1,7 +1,7 @@
 //! Controls by their names, as the configuration and the API say them.
 //!
 //! Owns: the names. A control's key is the driver's name in lower case, with `_` for all that is
-//! neither letter nor digit (`power_line_frequency`), as v4l2-ctl prints it. The few that everybody
+//! neither letter nor digit (`power_line_frequency`), as v4l2-ctl prints it. The few that everyone
 //! sets also go by one key on every kernel, because drivers renamed them.
 
 use v4l::v4l_sys as sys;

@@ -88,7 +88,7 @@ pub struct HttpPictures {
     /// It is within the coded picture, where markers are found and not followed.
     in_scan: bool,
     lost: u16,
-    /// Bytes passed over since the last picture.
+    /// Bytes skipped since the last picture.
     odd: usize,
 }
 

@@ -19,7 +19,7 @@ const END: u32 = 0x0605_4b50;
 /// Version needed to extract, §4.4.3: plain, and with 64-bit forms.
 const VERSION: u16 = 20;
 const VERSION_64: u16 = 45;
-/// Made on Unix (§4.4.2), a plain file that everybody may read (§4.4.15).
+/// Made on Unix (§4.4.2), a plain file that everyone may read (§4.4.15).
 const MADE_BY: u16 = (3 << 8) | VERSION_64;
 const ATTRIBUTES: u32 = 0o100_644 << 16;
 /// The extra field with 64-bit numbers, §4.5.3.

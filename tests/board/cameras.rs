@@ -93,7 +93,7 @@ fn is_controlled(board: &Machine) {
 }
 
 /// What a bad cable and a driver in trouble bring: damaged and dropped pictures are counted, and a
-/// stream that breaks begins anew.
+/// stream that breaks restarts.
 fn survives_its_faults(board: &Machine) {
     let lost = board.total("dock", "lost");
     set(board, "inject_v4l2_buf_flag_error", "1");

@@ -25,7 +25,7 @@ const SCRIPT_TIME_MAX: Duration = Duration::from_secs(300);
 const KNOCK_PAUSE: Duration = Duration::from_secs(20);
 /// For one answer over HTTP.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long a read of the agent's port waits before its deadline is looked at.
+/// How long a read of the agent's port waits before its deadline is checked.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 /// Holds a ring of a few minutes; the file is sparse.
 const DATA_DISK: &str = "1G";

@@ -74,7 +74,7 @@ pub(crate) struct Setup {
 pub(crate) enum Asked {
     /// Its port was reset.
     Reset,
-    /// A configuration was chosen; 0 is none.
+    /// A configuration was chosen; 0 means none.
     Configured(u8),
     /// A request with what came along; answered by [`Wire::answer`].
     Control(u32, Setup, Vec<u8>),

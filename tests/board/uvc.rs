@@ -25,7 +25,7 @@ const PAYLOAD_BYTES: u32 = 32 * 64;
 const FORMAT: usize = 2;
 const JPEG: u8 = 1;
 const H264: u8 = 2;
-/// How often pictures are looked at while nothing is asked.
+/// How often pictures are checked while nothing is asked.
 const LOOK: Duration = Duration::from_millis(20);
 
 const IDENTITY: Identity = Identity {

@@ -21,7 +21,7 @@ const CAMERA: &str = "platform-4010000000.pcie-pci-0000:00:10.0-usb-0:1.1:1.0-vi
 const DEVICE: &str = "1-1.1";
 /// The daemon reads its configuration again.
 const RELOAD: &str = "systemctl kill -s HUP --kill-whom=main holdfast";
-/// Pictures of a film, after which it begins anew.
+/// Pictures of a film, after which it restarts.
 const FILM_PICTURES: usize = 12;
 /// Mean difference of grey of a picture that was encoded once more; another picture differs by tens.
 const NOISE: u64 = 5;

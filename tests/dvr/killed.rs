@@ -1,5 +1,5 @@
 //! A process that records is killed at random moments, and every time what it reported durable is
-//! there, every slot plays, and the next one goes on.
+//! there, every slot plays, and the next one continues.
 
 use std::io::{BufRead, BufReader};
 use std::num::NonZeroU32;

@@ -92,7 +92,7 @@ fn they_play_live_switch_variants_and_go_on_after_a_restart_and_with_low_latency
 }
 
 /// VLC shows so many pictures of what is live. On a machine without the time for it the test
-/// picture has gaps, at which VLC ends; then it is opened anew, as a person would.
+/// picture has gaps, at which VLC ends; then it is reopened, as a person would.
 fn vlc_plays(daemon: &Daemon, pictures: usize) {
     let has_gap = |stream: &str| {
         let text = get(&daemon.http(&format!("/live/{stream}/media.m3u8")));

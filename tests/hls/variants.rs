@@ -183,7 +183,7 @@ fn pages_of_allowed_servers_may_read_media_and_nothing_else() {
     assert_eq!((foreign.0, foreign.header("access-control-allow-origin")), (200, ""));
     assert!(foreign.header("vary").to_lowercase().contains("origin"), "{:?}", foreign.1);
 
-    // Everybody, without a restart. Never with cookies or passwords: those are for our own page.
+    // Everyone, without a restart. Never with cookies or passwords: those are for our own page.
     daemon.configure("64MiB", &streams("\"*\""));
     daemon.reload();
     let origin = [("origin", "https://other.example")];

@@ -11,7 +11,7 @@ use crate::harness::{Running, ffmpeg, need, players, run, wait_for};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Looks like a password and is none.
+/// Looks like a password but is not.
 const WRONG: &str = "WrongWrongWrong7Wrong0";
 const STREAMS: &str = "[stream.gate]\nsource = { kind = \"pattern\", width = 320, height = 240 }\n\
     record = false\n[stream.yard]\nsource = { kind = \"pattern\", width = 320, height = 240 }\n\
@@ -354,7 +354,7 @@ fn a_restart_forgives_no_guesses() {
     let right = url(&daemon, "nvr", &password, "gate");
     let told = String::from_utf8(ffmpeg_reads(&right, "tcp").stderr).unwrap();
     assert!(told.contains("503 Service"), "{told}");
-    // A guess counts for half a minute; then the next password is looked at.
+    // A guess counts for half a minute; then the next password is checked.
     wait_for("the right password is taken", Duration::from_secs(120), || {
         ffmpeg_reads(&right, "tcp").status.success().then_some(())
     });

@@ -247,7 +247,7 @@ impl Encoder {
         self.socket.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The next reply; reports between are passed over.
+    /// The next reply; reports between are skipped.
     fn reply(&mut self) -> (u16, String) {
         while self.socket.fill_buf().unwrap().first() == Some(&b'$') {
             let mut head = [0; 4];

@@ -63,7 +63,7 @@ async fn what_is_no_http_is_refused_and_the_door_goes_on() {
     assert_eq!(door.get("/api/v1/streams").await.status, 200);
 }
 
-/// In virtual time: the runtime moves the clock on when everybody waits.
+/// In virtual time: the runtime moves the clock on when everyone waits.
 #[tokio::test(start_paused = true)]
 async fn a_header_that_never_ends_is_cut_after_its_deadline() {
     let door = TestBox::plain().await;
@@ -146,7 +146,7 @@ async fn the_api_tells_of_streams_and_health() {
     assert_eq!(playlist.header("retry-after"), "2");
 }
 
-/// The answer to `path` once the board was looked at and it says `wanted`.
+/// The answer to `path` once the board was checked and it says `wanted`.
 async fn told_of_the_board(door: &TestBox, path: &str, wanted: &str) -> Reply {
     for _ in 0..2_000 {
         let reply = door.get(path).await;

@@ -1,5 +1,5 @@
-//! What systemd is told, what it is given to keep the daemon by, what a healthy daemon logs
-//! (nothing) and what a restarted one does.
+//! What systemd is told, how it keeps the daemon alive, what a healthy daemon logs (nothing) and
+//! what a restarted one does.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;

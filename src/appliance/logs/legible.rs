@@ -94,7 +94,7 @@ impl fmt::Display for FieldValue {
     }
 }
 
-/// ` key=value` of each; what `log` adds to its events is none of the event's own.
+/// ` key=value` of each; the fields that `log` adds are not the event's own.
 fn told(fields: &[(Field, FieldValue)]) -> String {
     let mut text = String::new();
     for (field, value) in fields.iter().filter(|(field, _)| !field.name().starts_with("log.")) {

@@ -28,7 +28,7 @@ pub const SESSION_LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
 /// Sessions in all; as above.
 pub const WEB_SESSIONS_MAX: usize = 64;
-/// Cookies of a session's name that are looked at in one request: two boxes behind one host name
+/// Cookies of a session's name that are checked in one request: two boxes behind one host name
 /// share their cookies.
 pub const SESSION_COOKIES_MAX: usize = 4;
 /// How often ended sessions, and changes of the accounts' file, are looked for.

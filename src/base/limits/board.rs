@@ -10,7 +10,7 @@ pub const BOARD_FILE_BYTES_MAX: u64 = 16 << 10;
 pub const BOARD_ENTRIES_MAX: usize = 256;
 /// Characters of a text that the kernel tells, such as a model; the rest is cut off.
 pub const BOARD_TEXT_CHARS_MAX: usize = 128;
-/// Entries of a device tree's `compatible` that are looked at.
+/// Entries of a device tree's `compatible` that are checked.
 pub const BOARD_COMPATIBLE_MAX: usize = 32;
 /// Temperatures reported.
 pub const BOARD_TEMPERATURES_MAX: usize = 64;
@@ -21,7 +21,7 @@ pub const BOARD_LOOK_PAUSE: Duration = Duration::from_secs(5);
 pub const WRITTEN_NOTE_PAUSE: Duration = Duration::from_secs(3_600);
 /// Disks whose writes are counted; the one seen longest ago leaves first.
 pub const WRITTEN_DISKS_MAX: usize = 8;
-/// Largest file of that count; a larger one is none of ours.
+/// Largest file of that count; a larger one is not ours.
 pub const WRITTEN_FILE_BYTES_MAX: u64 = 64 << 10;
 /// Longest name of a GPIO line; the kernel's are shorter than 32 bytes.
 pub const GPIO_LINE_CHARS_MAX: usize = 48;

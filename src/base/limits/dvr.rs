@@ -35,7 +35,7 @@ pub const RING_RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub const FAILING_PAUSE: Duration = Duration::from_secs(600);
 /// Longest pause before slots that cannot be read are tried again.
 pub const UNREAD_PAUSE_MAX: Duration = Duration::from_secs(600);
-/// Writes or syncs failing in a row after which the ring counts as failed and is opened anew.
+/// Writes or syncs failing in a row after which the ring counts as failed and is reopened.
 pub const STORAGE_FAILURES_MAX: u32 = 3;
 /// Opening the index; past it the index is given up for this start and moved aside at the next.
 pub const INDEX_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
@@ -63,9 +63,9 @@ pub const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 pub const GAP_SPAN_MAX: Duration = Duration::from_secs(70);
 /// Longest record of the journal; a longer one is not written, and is damage when it is read.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 8 << 10;
-/// Largest journal that is read; a larger one is moved aside. It is written anew long before.
+/// Largest journal that is read; a larger one is moved aside. It is rewritten long before.
 pub const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// From this size on a journal is written anew once it has doubled.
+/// From this size on a journal is rewritten once it has doubled.
 pub const JOURNAL_COMPACT_BYTES_MIN: u64 = 256 << 10;
 /// Notes waiting for the journal; past it a note is dropped and counted.
 pub const JOURNAL_QUEUE_LEN_MAX: usize = 1_024;

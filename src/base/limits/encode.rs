@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ACCESS_UNIT_BYTES_MAX, PARAMETER_SET_BYTES_MAX};
 
-/// Video nodes that are looked at for an encoder of the board's; further ones are left alone.
+/// Video nodes that are checked for an encoder of the board's; further ones are left alone.
 pub const ENCODER_NODES_MAX: usize = 64;
 /// How long an encoder of the board's may take for one picture; then openh264 takes over.
 pub const ENCODER_TIME_MAX: Duration = Duration::from_secs(2);

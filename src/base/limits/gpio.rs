@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-/// Edges of all lines that wait to be looked at; past it they are dropped, and the levels are
-/// looked at once a second anyway.
+/// Edges of all lines that wait to be checked; past it they are dropped, and the levels are checked
+/// once a second anyway.
 pub const GPIO_EDGES_MAX: usize = 64;
 
 /// Alarm inputs in one configuration; more are refused.
@@ -15,8 +15,8 @@ pub const INPUT_DEBOUNCES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(5);
 /// How far before and behind its moment an input may protect footage.
 pub const INPUT_SPAN_MAX: Duration = Duration::from_secs(600);
-/// Events of one input within [`INPUT_EVENTS_WINDOW`]; past it the input chatters, which is said
-/// once, and its events are only counted until it was silent for that long.
+/// Events of one input within [`INPUT_EVENTS_WINDOW`]; past it the input chatters, which is
+/// reported once, and its events are only counted until it was silent for that long.
 pub const INPUT_EVENTS_MAX: usize = 6;
 /// Over how long [`INPUT_EVENTS_MAX`] is counted.
 pub const INPUT_EVENTS_WINDOW: Duration = Duration::from_secs(60);

@@ -31,7 +31,7 @@ pub const TRIAL_LOOKUP_TIME_MAX: Duration = Duration::from_secs(1);
 pub const TRIAL_TIME_MAX: Duration = Duration::from_millis(6_500);
 /// How long a picture of it may take.
 pub const TRIAL_PICTURE_TIME_MAX: Duration = Duration::from_millis(1_500);
-/// How long pictures are looked at even if all is known.
+/// How long pictures are checked even if all is known.
 pub const TRIAL_WATCH_TIME_MIN: Duration = Duration::from_secs(2);
 /// Places to begin after which there is enough.
 pub const TRIAL_ENTRY_UNITS: u32 = 3;

@@ -42,13 +42,13 @@ pub const EXPORT_JOBS_LEFT_BYTES_MIN: u64 = 64 << 20;
 pub const EXPORT_JOBS_LEFT_PERCENT_MIN: u64 = 2;
 /// How long a finished export is kept, while the clock is trusted.
 pub const EXPORT_JOB_KEEP_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// How often one stream of an export is begun anew because footage turned out to be damaged or
-/// went meanwhile; then the job fails.
+/// How often one stream of an export is restarted because footage turned out to be damaged or went
+/// meanwhile; then the job fails.
 pub const EXPORT_JOB_TRIES_MAX: u32 = 3;
 /// Largest manifest of an export, and largest state file of a job; a larger one is refused.
 pub const EXPORT_JOB_MANIFEST_BYTES_MAX: u64 = 16 << 20;
-/// Bytes of an export after which they are brought to the medium and the volume's room is looked
-/// at again, so that the recorder's own syncs never wait for much of it.
+/// Bytes of an export after which they are brought to the medium and the volume's room is checked
+/// again, so that the recorder's own syncs never wait for much of it.
 pub const EXPORT_JOB_SYNC_BYTES: u64 = 8 << 20;
 /// Longest note on an export; a longer one is refused.
 pub const EXPORT_JOB_NOTE_BYTES_MAX: usize = 200;
@@ -88,7 +88,7 @@ pub const EXPORTS_MAX: usize = 16;
 pub const EXPORT_TABLE_BYTES_MAX: usize = 8 << 20;
 /// Sets of codec parameters over all tracks of one download; a range with more is refused.
 pub const EXPORT_ENTRIES_MAX: usize = 256;
-/// Fragments that are looked at for one step of a plan: between two steps it can be cancelled.
+/// Fragments that are checked for one step of a plan: between two steps it can be cancelled.
 pub const EXPORT_STEP_FRAGMENTS: usize = 512;
 /// Bytes that are read at once for a download, or one fragment if that is more; as many wait
 /// while they are sent.

@@ -87,7 +87,7 @@ pub const HTTP2_STREAMS_MAX: u32 = 32;
 pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Bytes of a request's body that an HTTP/2 client may send before they are taken.
 pub const HTTP2_WINDOW_BYTES: u32 = 64 << 10;
-/// Requests that an HTTP/2 client may take back before they were looked at; past it the connection
+/// Requests that an HTTP/2 client may take back before they were checked; past it the connection
 /// ends (CVE-2023-44487).
 pub const HTTP2_RESETS_MAX: usize = 20;
 /// How long an HTTP/2 connection may be without a request; then it ends.

@@ -116,7 +116,7 @@ fn watch(request: &Request, ended: &AtomicBool, edges: &Edges) {
         }) {
             Ok(Some(edge)) => edges.tell(edge.kind == EdgeKind::Rising),
             Ok(None) => {}
-            // Its level is still looked at now and then.
+            // Its level is still checked now and then.
             Err(_) => std::thread::sleep(REFUSED_PAUSE),
         }
     }

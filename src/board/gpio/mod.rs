@@ -76,7 +76,7 @@ pub struct InputWish {
     pub line: LineName,
     /// What holds its level while nothing drives it.
     pub bias: Bias,
-    /// A level that holds for less than this is none.
+    /// A level that holds for less than this is ignored.
     pub debounce: Duration,
 }
 
@@ -102,8 +102,8 @@ pub struct LineEdge {
     pub at: BootTime,
 }
 
-/// Where edges go. A full queue drops them: anyone who watches a line also looks at its level from
-/// time to time.
+/// Where edges go. A full queue drops them, so the watcher of a line also reads its level from time
+/// to time.
 #[derive(Clone, Debug)]
 pub struct Edges {
     queue: SyncSender<LineEdge>,
@@ -134,7 +134,7 @@ pub enum GpioError {
         /// What was tried.
         why: String,
     },
-    /// There is none of that name.
+    /// No line has that name.
     #[error("there is no line {line} on this board")]
     Unknown {
         /// The name.
@@ -198,7 +198,7 @@ impl fmt::Display for LineName {
 }
 
 /// The way to the lines of this board: rppal on a Raspberry Pi that lets it, else the kernel's
-/// character device; else why there is none.
+/// character device; else the reason for none.
 pub fn find() -> Result<Arc<dyn Gpio>, String> {
     let rppal = match rpi::Rpi::open() {
         Ok(gpio) => {
@@ -212,7 +212,7 @@ pub fn find() -> Result<Arc<dyn Gpio>, String> {
     Ok(Arc::new(gpio))
 }
 
-/// No lines, for this reason, which is said.
+/// No lines, for this reason, which is reported.
 #[must_use]
 pub fn none(why: String) -> Arc<dyn Gpio> {
     warn!(part = "gpio", error = why, "no GPIO here, continuing without it");

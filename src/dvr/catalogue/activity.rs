@@ -32,7 +32,7 @@ use crate::dvr::format::seal::{FragmentEntry, Identity};
 const REACH: Duration = Duration::from_secs(300);
 /// Fewer fragments tell nothing.
 const SAMPLES_MIN: usize = 20;
-/// The usual is formed anew after so many fragments.
+/// The usual is recomputed after so many fragments.
 const USUAL_EVERY: usize = 5;
 /// Fragments over which ratios are smoothed, so that their position in a group of pictures does not
 /// matter; and over which changes are sought.

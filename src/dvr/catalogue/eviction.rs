@@ -172,7 +172,7 @@ impl Catalogue {
         let bytes_of = |name: &StreamName| slots_of.get(name).copied().unwrap_or(0) * slot_bytes;
         let oldest = |eligible: &dyn Fn(&LapInfo) -> bool| {
             let idle: Vec<_> = idle.iter().copied().filter(|(_, held)| eligible(held)).collect();
-            // What is read is passed over, but never so far that new footage goes instead.
+            // What is read is skipped, but never so far that new footage goes instead.
             let unread = |(_, held): &&(u32, &LapInfo)| !self.leases.contains_key(&held.generation);
             let older_half = idle.iter().take(idle.len().div_ceil(2));
             let (number, _) =

@@ -84,7 +84,7 @@ pub enum PinError {
     /// Too many ranges are protected.
     #[error("{max} ranges are protected already; remove another one first", max = PINS_MAX)]
     TooMany,
-    /// There is none of that name.
+    /// No pin has that name.
     #[error("no protected range has this id")]
     Unknown,
     /// Not now: the ring is not open, its content is not known yet, or the disk does not take

@@ -26,7 +26,7 @@ pub(crate) struct Catalogue {
     pub(crate) protections: Vec<PinnedRange>,
     /// Upper bound of the cached chapters; may include those of evicted laps.
     chapters: usize,
-    /// Laps that are being read, and by how many: passed over among the older half.
+    /// Laps that are being read, and by how many: skipped among the older half.
     pub(crate) leases: BTreeMap<u64, u32>,
 }
 

@@ -26,7 +26,7 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let _call = in_device();
         let mut options = OpenOptions::new();
-        // A pipe in the place of a file is not waited on: what it is is looked at below.
+        // A pipe in the place of a file is not waited on: what it is is checked below.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         options.read(true).custom_flags(flags);
         match how {
@@ -49,7 +49,7 @@ impl Disk for RealDisk {
         let _call = in_device();
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
-            // A name that is not UTF-8 is none of ours.
+            // A name that is not UTF-8 is not ours.
             names.extend(entry?.file_name().into_string().ok());
         }
         Ok(names)

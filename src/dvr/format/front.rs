@@ -34,7 +34,7 @@ pub(crate) enum SlotFront {
     },
     /// It was never used.
     Blank,
-    /// Something else: a torn opening, damage of more than a bit, or a file that is none of ours.
+    /// Something else: a torn opening, damage of more than a bit, or a file that is not ours.
     Damaged,
 }
 

@@ -1,6 +1,6 @@
 //! What is kept of one finished slot, as octets.
 //!
-//! Owns: the form. A record that is of another version, damaged or cut short is none.
+//! Owns: the form. A record of another version, damaged or cut short, is ignored.
 
 use bytes::BufMut;
 
@@ -18,7 +18,7 @@ const OLD_ENTRY_BYTES: usize = 53;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IndexRecord {
     pub(crate) generation: u64,
-    /// Damaged stretches that were passed over.
+    /// Damaged stretches that were skipped.
     pub(crate) damaged: u32,
     pub(crate) entries: Vec<FragmentEntry>,
 }

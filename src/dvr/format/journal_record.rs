@@ -203,7 +203,7 @@ pub struct Parsed {
     pub end: usize,
     /// Number of the last good frame.
     pub number: u64,
-    /// Stretches between good frames that are none: damage, not a torn end.
+    /// Foreign bytes between good frames: damage, not a torn end.
     pub damaged: u64,
     /// Bytes behind the last good frame.
     pub torn_bytes: usize,
@@ -262,8 +262,8 @@ fn check(length: u32, number: u64, text: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc, &number.to_be_bytes()), text)
 }
 
-/// Reads a whole journal. A torn end is dropped; damage before good frames is passed over, so
-/// that a flipped bit costs one record and not all behind it.
+/// Reads a whole journal. A torn end is dropped; damage before good frames is skipped, so that a
+/// flipped bit costs one record and not all behind it.
 #[must_use]
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let mut found = Parsed::default();

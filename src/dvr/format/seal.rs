@@ -1,7 +1,7 @@
 //! The two checked boxes of a slot: its header behind `moov`, and the seal behind each fragment.
 //!
-//! Owns: their bytes, both ways. Both are `uuid` boxes (ISO/IEC 14496-12 §4.2), which players
-//! pass over. Numbers are big-endian, as everywhere in MP4. The tables are in the README.
+//! Owns: their bytes, both ways. Both are `uuid` boxes (ISO/IEC 14496-12 §4.2), which players skip.
+//! Numbers are big-endian, as everywhere in MP4. The tables are in the README.
 
 use bytes::BufMut;
 

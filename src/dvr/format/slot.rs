@@ -35,7 +35,7 @@ pub enum Tail {
 pub enum Strictness {
     /// The slot was the last one being written in its boot: the first mismatch is its end.
     Tail,
-    /// The slot was finished: a damaged fragment is passed over if a good one follows.
+    /// The slot was finished: a damaged fragment is skipped if a good one follows.
     Finished,
 }
 
@@ -55,7 +55,7 @@ pub struct SlotContents {
     pub end: u64,
     /// What is there.
     pub tail: Tail,
-    /// Stretches of bytes (from, to) that were passed over.
+    /// Stretches of bytes (from, to) that were skipped.
     pub damaged: Vec<(u64, u64)>,
 }
 

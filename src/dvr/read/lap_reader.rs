@@ -1,8 +1,9 @@
 //! One lap of the ring, opened for reading under a lease.
 //!
-//! Owns: the lease, which ends with its last reader, and the check that the slot still holds that lap.
-//! As long as a lap is leased its slot is passed over when one is needed for newer footage, if another
-//! of the older half can go. Every way of reading footage while the daemon runs comes through here.
+//! Owns: the lease, which ends with its last reader, and the check that the slot still holds that
+//! lap. As long as a lap is leased its slot is skipped when one is needed for newer footage, if
+//! another of the older half can go. Every way of reading footage while the daemon runs comes
+//! through here.
 
 use std::io;
 use std::path::PathBuf;

@@ -98,7 +98,7 @@ impl Footage {
             if slot::outline(file, header, u64::MAX, &mut entries)? {
                 return Ok(entries);
             }
-            // Damage, or a torn end: every seal is looked at.
+            // Damage, or a torn end: every seal is checked.
             slot::scan(file, header, strictness).map(|contents| contents.entries)
         })?;
         Ok(Some(segment::of_lap(&entries)))

@@ -60,7 +60,7 @@ pub(crate) struct Ring {
 pub(crate) struct Found {
     pub(crate) ring: Ring,
     pub(crate) table: Catalogue,
-    /// Files in the ring's directory that are none of its own.
+    /// Files in the ring's directory that do not belong to it.
     pub(crate) foreign: u64,
     /// The number of slots before and after: it just grew, or a shrink continues.
     pub(crate) resized: Option<(u32, u32)>,
@@ -310,8 +310,8 @@ impl Ring {
         Ok(self)
     }
 
-    /// Has `slots` slots from now on and deletes those of `leaving`. When this returns that is
-    /// on the medium, and they are none of the ring whatever comes between.
+    /// Has `slots` slots from now on and deletes those of `leaving`. When this returns that is on
+    /// the medium, and they no longer belong to the ring whatever happens.
     pub(crate) fn without(
         &self,
         disk: &dyn Disk,
@@ -516,7 +516,7 @@ mod tests {
         }
         let error = opened.unwrap_err();
         assert!(error.to_string().contains("another volume"), "{error}");
-        // A reader does not mind: the disk of another computer can be looked at.
+        // A reader does not mind: the disk of another computer can be checked.
         assert!(Ring::find(&RealDisk, dir.path()).unwrap().is_some());
     }
 

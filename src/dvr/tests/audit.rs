@@ -1,4 +1,4 @@
-//! The index is looked at now and then: a difference builds it again, recording continues.
+//! The index is checked now and then: a difference builds it again, recording continues.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! Owns: what the driver is asked to do, and in which order (Linux, "Memory-to-Memory Stateful
 //! Video Encoder Interface"). Known of bcm2835-codec (Raspberry Pi 3, 4, Zero 2; last run on one:
-//! never): controls belong to the open node, so all are set anew at each opening; lines and planes
+//! never): controls belong to the open node, so all are set again at each opening; lines and planes
 //! are padded as the returned format says; repeating the parameter sets makes it fail after some
 //! 20,000 pictures, so it is not asked to, and they are kept here; the first pictures get few bits.
 //!

@@ -115,7 +115,7 @@ fn header<'a>(
     Some(pps)
 }
 
-/// The order of output, which begins anew.
+/// The order of output, which restarts.
 fn order(
     from: &mut ParameterReader<'_>,
     to: &mut ParameterWriter,

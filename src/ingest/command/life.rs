@@ -41,7 +41,7 @@ pub(super) struct CommandRun {
     chatter: Chatter,
 }
 
-/// What becomes of the bytes.
+/// What happens to the bytes.
 struct Pictures {
     splitter: Splitter,
     times: CommandTimes,

@@ -46,7 +46,7 @@ impl CommandTimes {
         let error = arrived - due;
         let gap = (self.distance * i64::from(GAP_PICTURES)).max(nanos(GAP_MIN));
         let placed = if error.abs() > gap {
-            // The measuring begins anew, with the distance that is known.
+            // The measuring restarts, with the distance that is known.
             (self.first, self.seen) = (arrived, 0);
             arrived.max(last + 1)
         } else {

@@ -1,7 +1,7 @@
 //! Pulls a camera that sends JPEG pictures over HTTP.
 //!
 //! Owns: one connection, its deadlines and its log-in. Does not own: what is a picture (see
-//! `wire::mjpeg`), what becomes of pictures (see `ingest::jpeg`), when the next connection begins.
+//! `wire::mjpeg`), what happens to pictures (see `ingest::jpeg`), when the next connection begins.
 //!
 //! Invariants:
 //! 1. One call of [`run`] is one connection; it ends by an error, never silently.

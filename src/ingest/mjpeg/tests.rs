@@ -50,7 +50,7 @@ async fn camera(
     Url::parse(&format!("http://127.0.0.1:{port}/video?key=hidden")).unwrap()
 }
 
-/// What becomes of a stream of the camera at `url`: its first unit, or why there is none.
+/// What happens to a stream of the camera at `url`: its first unit, or why there is none.
 async fn pulled(url: Url, password: Option<&str>) -> Result<Arc<AccessUnit>, String> {
     let credentials = password.map(|password| ("viewer".to_owned(), Secret::new(password)));
     let config = MjpegConfig { url, credentials, encode: EncoderSettings::default() };

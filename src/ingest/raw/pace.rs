@@ -12,7 +12,7 @@ use crate::base::time::BootTime;
 /// One picture in so many is the lowest rate; past it pictures are thrown away.
 pub(super) const DIVISOR_MAX: u32 = 10;
 
-/// How long is looked at before anything is decided.
+/// How long is checked before anything is decided.
 const WINDOW: Duration = Duration::from_secs(2);
 /// Pictures thrown away among so many pictures taken lower the rate even where the work just fits.
 const MISSED_ONE_IN: u32 = 12;

@@ -1,7 +1,7 @@
 //! Where a sub-stream takes the raw pictures of its main stream.
 //!
 //! Owns: which stream has such a place. Both ends look it up by the main stream's name, in any
-//! order, and either may be started anew alone.
+//! order, and either may be restarted alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};

@@ -115,7 +115,7 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
     let house = House::new();
     let mut main = house.main.bus().subscribe(Allowance::Window);
     let mut sub = house.sub.bus().subscribe(Allowance::Window);
-    // The sub-stream is there before its main stream, and is begun anew while that continues.
+    // The sub-stream is there before its main stream, and is restarted while that continues.
     let first = house.keep_sub();
     house.keep_main(30);
     let early = units(&mut sub, 5).await;

@@ -148,7 +148,7 @@ impl Depacketizer {
                 codec.unpacked(packet, ticks, loss, knows_params)
             }
             CodecDepacketizer::Aac(codec) => codec.unpacked(packet, ticks, lost > 0 || was_broken),
-            // A sample that is cut is none.
+            // A truncated sample is ignored.
             CodecDepacketizer::G711(octets) if !packet.payload.len().is_multiple_of(*octets) => {
                 (Vec::new(), false)
             }

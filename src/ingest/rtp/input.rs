@@ -79,7 +79,7 @@ pub(crate) struct Flooded;
 /// What did not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
-    /// A first frame: what there is none of.
+    /// A first frame: the one still missing.
     First(&'static str),
     /// The next frame, for so long.
     Next(Duration),

@@ -187,7 +187,8 @@ fn what_is_missing_or_broken_costs_its_picture_and_is_counted() {
     bench.sequence = bench.sequence.wrapping_add(1);
     bench.send(3_600, true, &[0x7c, 0x41, 3]);
     bench.picture(7_200);
-    // A FU that never began, a STAP that ends in a length, one whose length lies, a forbidden bit.
+    // A FU that never began, a STAP that ends in a length, one with a false length, a forbidden
+    // bit.
     let broken: [&[u8]; 4] =
         [&[0x7c, 0x41, 3], &[0x78, 0, 9, 0x41], &[0x78, 0xff, 0xff, 1], &[0xc1, 0x9a]];
     for (at, payload) in (1u32..).zip(broken) {
@@ -456,7 +457,7 @@ fn the_senders_clock_is_believed_and_its_packets_are_reported_on() {
     report.extend_from_slice(&3_600u32.to_be_bytes());
     report.extend_from_slice(&[0; 8]);
     bench.give(TrackId(0), TrackPacket::Rtcp(report.into()));
-    // A lie about the length, a clock that is none, a goodbye that lies.
+    // A false length, an invalid clock, a false goodbye.
     for lie in [
         &b"\x80\xc8\xff\xff\0\0\0\x07"[..],
         b"\x80\xcb\0\x09\0\0\0\x07",

@@ -164,7 +164,7 @@ impl<D: Driver> OpenCamera<D> {
         }
     }
 
-    /// Makes the buffers and starts; also stops and starts anew, with new buffers.
+    /// Makes the buffers and starts; also stops and restarts, with new buffers.
     pub(super) fn start(&mut self) -> Result<(), CameraError> {
         // The old buffers first: there is one set of them.
         self.queue = None;

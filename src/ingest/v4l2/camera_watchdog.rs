@@ -1,4 +1,4 @@
-//! Signs of life of one camera, over all of its runs, and who hears of it when there are none.
+//! Signs of life of one camera, over all of its runs, and the recovery to call when there are none.
 //!
 //! Owns: when its newest picture came and whether its thread still turns; the task that tells
 //! [`UsbRecovery`] once a second. That task depends on no run: a camera is dead as well while its source

@@ -1,7 +1,7 @@
 //! Picture after picture out of one camera, with its time and what is known to be lost before it.
 //!
 //! Owns: what is a usable picture, and when there have been none for too long: the queue is then
-//! rebuilt once, because some cameras fall silent until their stream is started anew.
+//! rebuilt once, because some cameras fall silent until their stream is restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::v4l2::clock::{Sequence, monotonic, taken_at};
 /// How long one wait lasts, and so how soon a stop is seen.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// What became of a picture that was shown.
+/// What happened to a picture that was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameFate {
     /// It was taken.
@@ -66,7 +66,7 @@ impl<D: Driver> Capture<D> {
     }
 
     /// Waits a moment for a picture and shows its planes to `read`, whose error means that it is
-    /// none. Damaged pictures are not shown.
+    /// damaged. Damaged pictures are not shown.
     pub(super) fn turn(
         &mut self,
         read: impl FnOnce(&[&[u8]], CaptureStamp) -> Result<FrameFate, ConvertError>,

@@ -38,7 +38,7 @@ pub(super) struct MemoryCutter {
     newest: BootTime,
     step: Duration,
     /// What is before this on the stream's timeline is listed; until a place to begin behind it
-    /// comes, units are passed over. `None` once it came.
+    /// comes, units are skipped. `None` once it came.
     from_nanos: Option<i64>,
     stream: Arc<Stream>,
     shared: Arc<HlsShared>,

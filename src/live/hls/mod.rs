@@ -126,7 +126,7 @@ impl Hls {
         Self { stream, clock, supervisor, told: Mutex::default(), shared }
     }
 
-    /// Units and bytes put into segments in memory, and units passed over there.
+    /// Units and bytes put into segments in memory, and units skipped there.
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.shared.meter

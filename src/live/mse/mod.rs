@@ -81,7 +81,7 @@ impl Mse {
         self.0.watched().viewers
     }
 
-    /// Fragments and bytes built, units that viewers were passed over.
+    /// Fragments and bytes built, units that viewers were skipped.
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.0.meter

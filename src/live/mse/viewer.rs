@@ -12,11 +12,11 @@ use crate::wire::web::WebFormat;
 /// The next message for a viewer.
 #[derive(Debug)]
 pub enum ViewerEvent {
-    /// From here on other tracks, or another run: begin anew with this init segment.
+    /// From here on other tracks, or another run: restart with this init segment.
     Format(Arc<Part>),
     /// The next part.
     Part(Arc<Part>),
-    /// So many parts were passed over; the next is a key frame.
+    /// So many parts were skipped; the next is a key frame.
     Dropped(u64),
     /// The stream is gone for good.
     Ended,

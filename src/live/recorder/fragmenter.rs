@@ -43,7 +43,7 @@ pub(super) struct Fragmenter {
     loss_before: bool,
     /// How far apart each track's units are.
     intervals: Vec<Interval>,
-    /// Units are passed over until one comes at which a reader can begin.
+    /// Units are skipped until one comes at which a reader can begin.
     begun: bool,
 }
 
@@ -74,8 +74,8 @@ impl Fragmenter {
 
     /// Takes the next unit; `tracks` are the stream's current ones.
     ///
-    /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters,
-    /// ends it whatever it is; then units are passed over until one at which a reader can begin.
+    /// Returns the fragment that the unit ends. A unit of a new run, or with new parameters, ends
+    /// it whatever it is; then units are skipped until one at which a reader can begin.
     pub(super) fn push(
         &mut self,
         unit: Arc<AccessUnit>,
@@ -112,7 +112,7 @@ impl Fragmenter {
         cut
     }
 
-    /// So many units were passed over: what comes next begins at a key frame.
+    /// So many units were skipped: what comes next begins at a key frame.
     pub(super) fn lose(&mut self) -> Option<CutFragment> {
         let cut = self.flush(None);
         (self.loss_before, self.begun) = (true, false);
@@ -138,7 +138,7 @@ impl Fragmenter {
         Some(CutFragment { init: self.init.clone(), fragment, run_start, loss_before })
     }
 
-    /// Whether units are passed over until one comes at which a reader can begin.
+    /// Whether units are skipped until one comes at which a reader can begin.
     pub(super) fn waits_for_key(&self) -> bool {
         !self.begun
     }

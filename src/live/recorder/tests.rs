@@ -153,7 +153,7 @@ fn sound_comes_along_and_does_not_end_a_fragment() {
         assert!(cutter.push(unit(1, 0, &video, at * 40, at == 0), Some(&tracks)).is_none());
         assert!(cutter.push(unit(1, 1, &audio, at * 40 + 20, false), Some(&tracks)).is_none());
     }
-    // The unit of sound before the first key frame is passed over.
+    // The unit of sound before the first key frame is skipped.
     assert_eq!(cutter.flush(None).unwrap().fragment.samples, 20);
 }
 

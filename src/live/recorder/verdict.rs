@@ -19,7 +19,7 @@ const DURABLE_TIME_MAX: Duration = Duration::from_secs(3);
 pub(super) struct Sight {
     /// Since when the stream is live, in nanoseconds since boot; 0 while it is not.
     live_since_nanos: AtomicU64,
-    /// Pictures are passed over, because none of them is a key frame.
+    /// Pictures are skipped, because none of them is a key frame.
     keyless: AtomicBool,
 }
 
@@ -29,7 +29,7 @@ impl Sight {
         self.live_since_nanos.store(now.map_or(0, BootTime::as_nanos), Relaxed);
     }
 
-    /// Whether pictures are passed over for want of a key frame.
+    /// Whether pictures are skipped for want of a key frame.
     pub(super) fn keyless(&self, keyless: bool) {
         self.keyless.store(keyless, Relaxed);
     }

@@ -159,7 +159,7 @@ pub struct PacketReader {
 }
 
 impl PacketReader {
-    /// Waits for the next unit; counts it, and what was passed over. Cancel safe.
+    /// Waits for the next unit; counts it, and what was skipped. Cancel safe.
     pub async fn next(&mut self) -> Next<RtpUnit> {
         let next = self.units.next().await;
         self.count(&next);

@@ -30,7 +30,7 @@ const RATES: [u32; 13] = [
 ];
 /// Channels by channelConfiguration, table 1.19; 0 is a program_config_element.
 const CHANNELS: [u16; 15] = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8];
-/// Where the extensions that older decoders pass over begin, §1.6.5.3.
+/// Where the extensions that older decoders skip begin, §1.6.5.3.
 const SYNC_SBR: u32 = 0x2b7;
 const SYNC_PS: u32 = 0x548;
 

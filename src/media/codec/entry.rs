@@ -69,7 +69,7 @@ impl CodecParams {
 fn audio_config(esds: &[u8]) -> Option<&[u8]> {
     let es = descriptor(esds.get(4..)?, ES)?;
     let flags = *es.get(2)?;
-    // A stream that depends on another, has a URL or a clock of its own is none of ours.
+    // A stream that depends on another, has a URL or a clock of its own is not ours.
     if flags & 0xe0 != 0 {
         return None;
     }

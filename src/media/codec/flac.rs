@@ -18,8 +18,8 @@ const SAMPLE_BITS: u32 = 16;
 const BLOCK_SAMPLES_MAX: usize = 65_535;
 /// Smallest block that STREAMINFO may tell (§8.2).
 const BLOCK_SAMPLES_MIN: u16 = 16;
-/// The sample number of a frame has 36 bits (§9.1.5): 99 days at 8 kHz, then it begins anew, which
-/// no player minds because the container tells the time.
+/// The sample number of a frame has 36 bits (§9.1.5): 99 days at 8 kHz, then it restarts, which no
+/// player minds because the container tells the time.
 const SAMPLE_NUMBER_MASK: u64 = (1 << 36) - 1;
 
 impl CodecParams {

@@ -38,7 +38,7 @@ pub struct ExportPlan {
 pub(super) enum FrontPart {
     /// These bytes.
     Bytes(Bytes),
-    /// So many bytes of a table, which are written anew: track and table.
+    /// So many bytes of a table, which are rewritten: track and table.
     Rows(usize, Table, u64),
 }
 

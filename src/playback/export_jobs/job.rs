@@ -211,7 +211,7 @@ pub struct JobView {
     pub state: JobState,
     /// Why it failed, for people.
     pub reason: Option<String>,
-    /// How much of it is done; grows, but begins anew after a restart. 100 when the file is there.
+    /// How much of it is done; grows, but restarts after a restart. 100 when the file is there.
     pub percent: u64,
     /// Bytes of footage written so far.
     pub written_bytes: u64,

@@ -156,7 +156,7 @@ fn unknown(start: WallTime, end: WallTime, message: &str) -> Gap {
     Gap { start, end, reason, message: message.clone(), reasons: vec![Reason { reason, message }] }
 }
 
-/// What anyone who checks an export reads of its manifest.
+/// What a check of an export reads of its manifest.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claim {
     pub(super) format: String,

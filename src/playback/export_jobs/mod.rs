@@ -84,7 +84,7 @@ pub enum JobError {
     /// Its footage cannot be protected.
     #[error("the footage of the export cannot be protected: {0}; or export less at once")]
     Pin(#[from] PinError),
-    /// There is none of this name.
+    /// No job has this name.
     #[error("no export has this id; GET /api/v1/exports lists them")]
     Unknown,
     /// It has no file yet, or never will.
@@ -111,7 +111,7 @@ struct Shared {
     key: Mutex<Option<Arc<DeviceKey>>>,
     /// There is something to do.
     wake: Notify,
-    /// Held by anyone who changes files or the list, so that both stay the same.
+    /// Held while files or the list change, so that both stay the same.
     turn: tokio::sync::Mutex<()>,
 }
 

@@ -151,8 +151,8 @@ impl Packer {
         }
     }
 
-    /// Writes the file of a stream; begins it anew, as it can be had then, when footage turns out
-    /// to be damaged.
+    /// Writes the file of a stream; restarts it with what footage there is when some turns out to
+    /// be damaged.
     async fn write(
         &self,
         exports: &Exports,

@@ -1,8 +1,8 @@
 //! Checks an export without the box that made it: `holdfast verify-export`.
 //!
-//! Owns: what is looked at, in which order, and the words for what is wrong. Everything is named
-//! that is wrong, not only the first. The archive's own bytes are written again from what it
-//! says and compared, so that no bit of it is left unlooked at.
+//! Owns: what is checked, in which order, and the words for what is wrong. Everything is named that
+//! is wrong, not only the first. The archive's own bytes are written again from what it says and
+//! compared, so that no bit of it is left unlooked at.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::wire::zip::{self, Member, Stamp};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
-/// Largest key and signature that are looked at.
+/// Largest key and signature that are checked.
 const SMALL_BYTES_MAX: u64 = 4 << 10;
 /// Largest directory of an archive that is read: each line has 46 bytes, a name, and 28 more.
 const DIRECTORY_BYTES_MAX: u64 = ((STREAMS_MAX + 8) * (46 + 28 + ZIP_NAME_BYTES_MAX)) as u64;

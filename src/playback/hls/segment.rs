@@ -20,7 +20,7 @@ use crate::dvr::{DvrError, Footage, LapLease, LapReader};
 use crate::wire::hls::{StoredRange, key_frame};
 use crate::wire::web::{Coverage, Shown};
 
-/// Why a segment cannot be had.
+/// Why there is no such segment.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// Its footage was overwritten.

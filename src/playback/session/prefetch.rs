@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::base::time::WallTime;
 use crate::dvr::{Direction, DvrError, FragmentRead, RecordingCursor};
 
-/// Pause before the end of the recording is looked at again.
+/// Pause before the end of the recording is checked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What came off the prefetcher.

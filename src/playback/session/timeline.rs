@@ -1,6 +1,6 @@
 //! When a unit of the past is played: recorded time to the time of the receiver.
 //!
-//! Owns: the mapping, which begins anew at every seam, so that a gap takes no time. Pure.
+//! Owns: the mapping, which restarts at every seam, so that a gap takes no time. Pure.
 
 use crate::base::time::MediaTime;
 

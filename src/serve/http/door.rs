@@ -34,7 +34,7 @@ use crate::access::{ClaimStatus, Identity, Proof, Right, Role};
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Everybody, on a box without accounts too.
+    /// Everyone, on a box without accounts too.
     Public,
     /// Any account.
     Account,

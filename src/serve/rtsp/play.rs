@@ -44,7 +44,7 @@ pub(super) struct Play {
 pub(super) enum PlayNext {
     /// A unit to send.
     Unit(Arc<RtpUnit>),
-    /// So many units were passed over; what follows is a place to begin.
+    /// So many units were skipped; what follows is a place to begin.
     Lagged(u64),
     /// The range that was asked for is over; see [`Play::part`].
     RangeOver,
@@ -78,7 +78,7 @@ struct TrackOut {
     routed: Routed,
     sent: Sent,
     format: Option<Format>,
-    /// The run of the unit that was sent last: at another one media time begins anew.
+    /// The run of the unit that was sent last: at another one media time restarts.
     run: Option<RunId>,
     /// Number of the packet that comes next.
     sequence: Option<u16>,

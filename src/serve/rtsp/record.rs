@@ -1,7 +1,7 @@
 //! One peer that publishes: its place as the stream's publisher, and the ports it sends to.
 //!
-//! Owns: the way of packets from the sockets to the source, and of receiver reports back. Does
-//! not own: what becomes of the packets (`source::rtsp_push`).
+//! Owns: the way of packets from the sockets to the source, and of receiver reports back. Does not
+//! own: what happens to the packets (`source::rtsp_push`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::wire::rtsp::{Medium, Refusal, Route, Routed, SessionDescription};
 /// Datagrams taken at once, before anything else gets its turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
 
-/// How often what waits at the ports is looked at when a publisher takes leave.
+/// How often what waits at the ports is checked when a publisher takes leave.
 const DRAIN_ROUNDS_MAX: usize = 32;
 
 /// What publishing needs of a connection.

@@ -27,7 +27,7 @@ impl SendQueue {
         Self { queue: VecDeque::new(), bytes: 0, progress: now }
     }
 
-    /// Adds bytes. Anyone who adds looks at [`Self::bytes`] before.
+    /// Adds bytes. Check [`Self::bytes`] first.
     pub(super) fn push(&mut self, now: BootTime, bytes: Bytes) {
         if self.queue.is_empty() {
             self.progress = now;

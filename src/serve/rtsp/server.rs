@@ -60,7 +60,7 @@ impl Fault for ServerError {
 }
 
 impl RtspServer {
-    /// Serves `outlets` to everybody; its connections live in `supervisor`.
+    /// Serves `outlets` to everyone; its connections live in `supervisor`.
     #[must_use]
     pub fn new(outlets: Arc<Directory<StreamOutputs>>, supervisor: Supervisor) -> Self {
         Self {

@@ -34,7 +34,7 @@ const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 pub(super) const DATAGRAM_BYTES_MAX: usize = 65_536;
 /// When a socket that took nothing is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
-/// Longest report read; what is longer is cut, and only its head is looked at.
+/// Longest report read; what is longer is cut, and only its head is checked.
 const REPORT_BYTES_MAX: usize = 1_500;
 /// Packets of one long datagram: what the pace lets through at once (the kernel takes 64).
 const RUN_PACKETS_MAX: usize = UDP_BURST_PACKETS_MAX as usize + 1;
@@ -131,7 +131,7 @@ impl UdpPair {
         self.queue.push_back(Queued::Report { bytes, port });
     }
 
-    /// Adds the packets of a unit for `port`, `gap` apart. Anyone who adds waits until the queue
+    /// Adds the packets of a unit for `port`, `gap` apart. A caller waits until the queue
     /// [`is_empty`](Self::is_empty) before the next unit, so it never holds more than what was
     /// taken at once.
     pub(super) fn push(&mut self, packets: Packets, port: u16, gap: Duration) {
@@ -263,8 +263,8 @@ impl UdpPair {
         None
     }
 
-    /// One datagram; `None` for a stranger's, or for an echo of one that could not be
-    /// delivered. An error: there is none.
+    /// One datagram; `None` for a stranger's, or for an echo of one that could not be delivered. An
+    /// error: nothing is there.
     fn receive(&self, socket: &UdpSocket, buffer: &mut [u8]) -> Result<Option<Bytes>, ()> {
         match socket.try_recv_from(buffer) {
             Ok((length, from)) if from.ip().to_canonical() == self.peer => {

@@ -55,7 +55,7 @@ pub(super) struct Today {
 }
 
 impl Today {
-    /// A date before this program was built is none.
+    /// A date before this program was built is invalid.
     pub(super) fn new(now: WallTime, trust: Trust) -> Self {
         let day = now.as_unix_nanos().div_euclid(1_000_000_000 * DAY_SECS);
         Self { day, trusted: trust != Trust::None && day >= built_day() }

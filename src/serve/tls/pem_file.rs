@@ -1,6 +1,6 @@
 //! A private key, its certificate and a line about them in one file, so that they cannot part.
 //!
-//! Owns: the form. The line is JSON behind a `#`; readers of PEM pass over it (RFC 7468 §2).
+//! Owns: the form. The line is JSON behind a `#`; readers of PEM skip it (RFC 7468 §2).
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -37,7 +37,7 @@ pub(super) fn read<A: DeserializeOwned>(path: &Path) -> Result<Option<PemFile<A>
         Ok(text) => Ok(parse(&text)),
         Err(error) if is_absent(error.kind()) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        // It is there: another one would surprise everybody who trusts it.
+        // It is there: another one would surprise everyone who trusts it.
         Err(source) => Err(TlsError::Read { path: path.to_owned(), source }),
     }
 }

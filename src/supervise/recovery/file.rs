@@ -13,7 +13,7 @@ use crate::base::limits::RECOVERY_FILE_BYTES_MAX;
 /// `bootstatus` bit of a board that its watchdog reset, `WDIOF_CARDRESET` of linux/watchdog.h.
 const CARD_RESET: u32 = 0x0020;
 
-/// Why the log cannot be had.
+/// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// The medium.

@@ -94,7 +94,7 @@ impl RecoveryLog {
     ///
     /// # Errors
     ///
-    /// No thread can be had.
+    /// No thread can be started.
     pub fn open(data_dir: &Path, clock: SharedClock) -> Result<Self, RecoveryError> {
         let path = data_dir.join(NAME);
         let mut book = file::read(&path).unwrap_or_else(|error| {

@@ -38,8 +38,8 @@ pub struct ServiceEnd {
     pub status: String,
 }
 
-/// Notes how the service ended, for a daemon that is not running; an end that was asked for is
-/// none of the ladder's.
+/// Notes how the service ended, for a daemon that is not running; a requested end does not concern
+/// the ladder.
 ///
 /// # Errors
 ///

@@ -3,7 +3,7 @@
 //! Owns: which reboots count, when it parks, when that is over. Pure: the moment comes in.
 //!
 //! Reboots count within an hour and since the last boot that lasted an hour, so that a clock that
-//! begins anew at every boot does not park a box that is reset once a week. Those that the box did
+//! restarts at every boot does not park a box that is reset once a week. Those that the box did
 //! itself (five deaths, its watchdog) count twice what an unexplained reset counts: most boards do
 //! not tell a watchdog from the power, and power that flickers must not end the recording at once.
 //! An image that is on trial is not parked: its boot loader goes back to the one before it.

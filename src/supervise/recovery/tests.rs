@@ -237,7 +237,7 @@ fn reboots_that_lie_apart_do_not_park() {
         start(&ended_by(true, book, times * 1_900), 20, times * 1_900 + 60)
     });
     assert!(apart.parked.is_none());
-    // A clock that begins anew at every boot: the boots themselves tell.
+    // A clock that restarts at every boot: the boots themselves tell.
     let lasting = (1..9).fold(Book::default(), |book, _| {
         let begun = start(&ended_by(true, book, 0), 20, 30);
         start(&Book { life: None, ..begun }, 3_700, 3_700)

@@ -69,7 +69,7 @@ impl Gather {
         cut
     }
 
-    /// Ends the open segment because nothing more comes for now; the next begins anew.
+    /// Ends the open segment because nothing more comes for now; the next restarts.
     pub fn interrupt(&mut self, span_max: Duration) -> Option<FinishedSegment> {
         self.interrupted(span_max)
     }

@@ -31,7 +31,7 @@
 //! What players are known to do (each was seen in `tests/hls/foreign_players.rs`, 2026-11):
 //! - VLC 3.0.24 reads the first `EXT-X-MAP` of a playlist only, and at `EXT-X-DISCONTINUITY` begins
 //!   a new demuxer without it: "no moov before mdat". It ends at every gap and at other parameters
-//!   and has to be opened anew. Hence no discontinuity is published where nothing is missing.
+//!   and has to be reopened. Hence no discontinuity is published where nothing is missing.
 //! - hls.js 1.7.4 has an array with a place for each discontinuity sequence number, and walks it
 //!   from zero at every reload: at 67 million, as ours once were, that was half a core.
 //! - hls.js and Shaka Player 5.2.12 skip a variant whose sound they cannot play. G.711 is published

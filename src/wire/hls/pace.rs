@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Parts;
 use crate::base::limits::HLS_PART_SPAN;
 
-/// Distances looked at.
+/// Distances checked.
 const LOOKED_AT: usize = 12;
 /// What comes more seldom gets no parts: they would be as long as segments.
 const FRAME_SPAN_MAX: Duration = Duration::from_secs(1);

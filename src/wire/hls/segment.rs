@@ -45,8 +45,8 @@ pub struct StoredRange {
 }
 
 impl StoredRange {
-    /// What it is called in a playlist: by its place, so that the name means the same bytes for
-    /// as long as they are there, anyone who listed it when.
+    /// Its name in a playlist: by its place, so that the name means the same bytes for as long as
+    /// they exist, whenever it was listed.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}-{}.m4s", self.lap, self.from, self.until)

@@ -90,7 +90,7 @@ impl Segmenter {
 
     /// Adds a unit of a track that `format` carries and returns the segment that it ended.
     ///
-    /// A segment begins with a unit of the leading track; others before it are passed over.
+    /// A segment begins with a unit of the leading track; others before it are skipped.
     pub fn push(
         &mut self,
         unit: &Arc<AccessUnit>,
@@ -154,7 +154,7 @@ impl Segmenter {
         }
     }
 
-    /// Ends the open segment because the stream broke off; the next one begins anew.
+    /// Ends the open segment because the stream broke off; the next one restarts.
     pub fn interrupt(&mut self) -> Option<FinishedSegment> {
         let cut = self.close(None);
         // A stream that has not begun has nothing to break with.

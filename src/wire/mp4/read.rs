@@ -21,7 +21,7 @@ const TRUN_SIZE: u32 = 0x200;
 const TRUN_FLAGS: u32 = 0x400;
 const TRUN_COMPOSITION: u32 = 0x800;
 
-/// Why bytes are none of ours.
+/// Why bytes are not ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A box is missing or ends early.

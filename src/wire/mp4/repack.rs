@@ -36,8 +36,8 @@ struct Run {
 }
 
 /// The `moof` and `mdat` of `fragment`, in pieces, with each sample of `track` replaced by what
-/// `make` makes of its decoding time in ticks and its bytes. What is behind them, such as a
-/// seal, is left out. `None` when the fragment is none of ours, or `make` makes nothing.
+/// `make` makes of its decoding time in ticks and its bytes. What is behind them, such as a seal,
+/// is left out. `None` when the fragment is not ours, or `make` makes nothing.
 pub fn repack(
     fragment: &Bytes,
     track: TrackId,

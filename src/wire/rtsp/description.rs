@@ -57,7 +57,7 @@ pub enum DescriptionError {
     /// It has more `m=` lines than are read.
     #[error("the description names more than {SDP_MEDIA_MAX} media")]
     TooMany,
-    /// An `m=` line is none.
+    /// An invalid `m=` line.
     #[error("line {line} of the description cannot be read")]
     Unreadable {
         /// Its number, from 1.

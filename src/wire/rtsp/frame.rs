@@ -164,9 +164,9 @@ pub(super) struct Framer {
     searched: usize,
     /// Longest body that is taken.
     body_max: usize,
-    /// What is not a message is passed over; else it ends the connection.
+    /// What is not a message is skipped; else it ends the connection.
     skips: bool,
-    /// Bytes passed over since the last message.
+    /// Bytes skipped since the last message.
     skipped: usize,
 }
 
@@ -178,7 +178,7 @@ impl Default for Framer {
 }
 
 impl Framer {
-    /// For what a camera says: longer bodies, and odd bytes between messages are passed over.
+    /// For what a camera says: longer bodies, and odd bytes between messages are skipped.
     pub(super) fn of_camera() -> Self {
         Self { body_max: RTSP_DESCRIPTION_BYTES_MAX, skips: true, ..Self::default() }
     }

@@ -59,7 +59,7 @@ impl Live {
         !self.playing || !self.routes.iter().all(tcp)
     }
 
-    /// Whether it reads what everybody reads.
+    /// Whether it reads what everyone reads.
     pub(super) fn is_multicast(&self) -> bool {
         self.routes.iter().any(|routed| routed.route == Route::Multicast)
     }

@@ -215,7 +215,7 @@ pub(super) enum Pending {
     Record(Ask),
 }
 
-/// What became of a request.
+/// What happened to a request.
 pub(super) enum Outcome {
     /// It is answered.
     Done(Reply),

@@ -25,7 +25,7 @@ pub struct Unreadable;
 /// Why a Range header cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RangeError {
-    /// It is none (457).
+    /// It is invalid (457).
     Unreadable,
     /// Its unit is not known here, such as `smpte` (501, RFC 2326 §12.29).
     UnknownUnit,
@@ -70,7 +70,7 @@ pub(super) enum Range {
 impl Range {
     /// Reads a header's value; an empty one counts as no header.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, RangeError> {
-        // `;time=` says when to begin; everybody means at once.
+        // `;time=` says when to begin; everyone means at once.
         let text = text.split(';').next().unwrap_or_default().trim();
         if text.is_empty() {
             return Ok(None);

@@ -58,7 +58,7 @@ impl Flow {
     }
 }
 
-/// What a peer asks for, reduced to what can be had.
+/// What a peer asks for, reduced to what can be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Tcp { channels: Option<(u8, u8)> },
@@ -90,7 +90,7 @@ impl Terms {
     }
 }
 
-/// The first transport of the list `header` that can be had.
+/// The first transport of the list `header` that can be granted.
 pub(super) fn choose(header: &str, terms: Terms) -> Option<Asked> {
     split(header, ',').find_map(|spec| read(spec, terms))
 }

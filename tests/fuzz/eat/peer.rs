@@ -195,7 +195,7 @@ impl Peer {
     }
 }
 
-/// What the driver says to a question; `None` when it is none.
+/// What the driver says to a question; `None` when it is not a question.
 fn answer(event: &Event) -> Option<Command> {
     let start = |routed: &Routed| Start { track: routed.track, sequence: 65_535, timestamp: 9 };
     Some(match event {

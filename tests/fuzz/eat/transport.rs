@@ -9,7 +9,7 @@ const SECURE: u8 = 1;
 const MULTICAST: u8 = 2;
 const PUBLISHES: u8 = 4;
 
-/// Feeds one input: a byte that says what can be had, then one header for each track.
+/// Feeds one input: a byte for the transports allowed, then one header for each track.
 pub fn eat(bytes: &[u8]) {
     let mut input = Input(bytes);
     let terms = input.byte();

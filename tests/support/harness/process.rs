@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at while waiting for it.
+/// How often a condition is checked while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Fails unless `program` is there, naming the package that brings it.

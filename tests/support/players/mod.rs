@@ -73,7 +73,7 @@ impl Program {
         command.args(["-q", "uridecodebin3", &format!("uri={url}"), "!", "videoconvert", "!"]);
         command.args(["videoscale", "method=nearest-neighbour", "!"]);
         command.arg(format!("video/x-raw,format=GRAY8,width={WIDTH},height={HEIGHT}"));
-        // A sink of files would begin anew with each flush.
+        // A sink of files would restart with each flush.
         command.args(["!", "fdsink", "fd=1"]);
         Self::start(command, dir, Leaves::Grey)
     }

@@ -148,7 +148,7 @@ fn type_fits(media: &Media) -> Result<(), String> {
     match media.playlist_type.as_deref() {
         None => Ok(()),
         Some("VOD") => all(media.ended, || "VOD without an end".to_owned()),
-        // It may never drop a segment, so it is none of ours.
+        // It may never drop a segment, so it is not ours.
         Some(other) => Err(other.to_owned()),
     }
 }

@@ -48,8 +48,8 @@ pub enum Depth {
     Media,
 }
 
-/// As long as these live the laps are passed over when a slot is needed for newer footage, if
-/// another of the older half can go.
+/// As long as these live the laps are skipped when a slot is needed for newer footage, if another
+/// of the older half can go.
 #[derive(Debug)]
 pub struct Leases {
     _laps: Vec<Lease>,
@@ -140,7 +140,7 @@ impl RecordingCursor {
         };
         match front.map_err(failed)? {
             SlotFront::Held { header: now, .. } if now == *header => {
-                // Every seal of the lap is looked at from now on.
+                // Every seal of the lap is checked from now on.
                 if let Some(held) = self.shared.table().lap_mut(place.slot, place.generation) {
                     held.damaged = held.damaged.max(u64::from(entry.length));
                 }

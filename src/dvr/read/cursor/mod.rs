@@ -452,7 +452,7 @@ impl CursorLap {
             if !self.complete {
                 let whole = !self.is_damaged && self.outline(u64::MAX)?;
                 if !whole {
-                    // Damage, or a torn end: every seal is looked at.
+                    // Damage, or a torn end: every seal is checked.
                     let found =
                         slot::scan(self.reader.file(), self.reader.header(), Strictness::Finished)?;
                     self.entries = found.entries;

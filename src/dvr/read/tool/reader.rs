@@ -130,7 +130,7 @@ impl RingReader {
         &self.bad
     }
 
-    /// Files beside the slots that are none of the ring's.
+    /// Files beside the slots that do not belong to the ring.
     #[must_use]
     pub fn foreign(&self) -> u64 {
         self.foreign

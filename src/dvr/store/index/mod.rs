@@ -1,6 +1,6 @@
 //! The index: what is in each finished slot, so that a start need not read them all.
 //!
-//! Owns: the store's thread, and what becomes of a store that fails. A cache and nothing more: sled
+//! Owns: the store's thread, and what happens to a store that fails. A cache and nothing more: sled
 //! 0.34.7 may lose records silently, hang or panic, so every record is checked against its slot's
 //! header, and a store that misbehaves is moved aside and filled again from the slots.
 

@@ -27,12 +27,12 @@ use crate::dvr::store::ring::Ring;
 /// Between two slots that are read to build the index again.
 const BUILD_PAUSE: Duration = Duration::from_millis(200);
 
-/// What is looked at next, and when.
+/// What is checked next, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
     look_at: BootTime,
     size_at: BootTime,
-    /// The slot that was looked at last.
+    /// The slot that was checked last.
     slot: u32,
     /// Laps whose records are to be rebuilt.
     pub(crate) to_build: VecDeque<SlotScan>,
@@ -134,7 +134,7 @@ impl Indexer {
         }
         let Ok(Some((contents, _))) = self.scan(ring, check) else { return SlotVerdict::Unknown };
         match () {
-            // It was taken for newer footage while it was looked at.
+            // It was taken for newer footage while it was checked.
             () if !self.is_idle(check) => SlotVerdict::Unknown,
             () if contents.damaged.len() > record.damaged as usize => SlotVerdict::SlotDamaged,
             // Damage at its very end shows as a shorter lap.

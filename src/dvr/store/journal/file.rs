@@ -1,7 +1,7 @@
 //! The journal as a file: appended to, rewritten whole, read at the start.
 //!
-//! Owns: where the next frame goes, and when the file is written anew. Nothing is appended
-//! behind a failure: the file is rewritten from what is known, which is the only repair.
+//! Owns: where the next frame goes, and when the file is rewritten. Nothing is appended behind a
+//! failure: the file is rewritten from what is known, which is the only repair.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) struct JournalFile {
     file: Arc<dyn DiskFile>,
     end: u64,
     number: u64,
-    /// From here on it is written anew.
+    /// From here on it is rewritten.
     compact_at: u64,
 }
 
@@ -63,7 +63,7 @@ impl JournalFile {
         self.number
     }
 
-    /// Whether it has grown so far that it should be written anew.
+    /// Whether it has grown so far that it should be rewritten.
     pub(crate) fn is_long(&self) -> bool {
         self.end >= self.compact_at
     }

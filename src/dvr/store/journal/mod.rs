@@ -1,8 +1,8 @@
 //! Facts that footage cannot carry, kept in `journal.log` beside the ring.
 //!
-//! Owns: the thread that writes them, what it looks at once a second, and what becomes of a
-//! note when the disk does not take it. The facts in memory are the truth while the process
-//! lives; a journal that could not be appended to is written anew from them.
+//! Owns: the thread that writes them, what it looks at once a second, and what happens to a note
+//! when the disk does not take it. The facts in memory are the truth while the process lives; a
+//! journal that could not be appended to is rewritten from them.
 
 mod file;
 #[cfg(test)]
@@ -35,7 +35,7 @@ use crate::dvr::store::messages::WriterCommand;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::DvrState;
 
-/// How often clock, troubles and pins are looked at.
+/// How often clock, troubles and pins are checked.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep of the thread, so that it sees the end.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
@@ -79,7 +79,7 @@ fn load(disk: &dyn Disk, data_dir: &Path) -> (RingFacts, u64) {
     (RingFacts::of(parsed.records), number)
 }
 
-/// What the journal in `data_dir` says, for anyone who only reads.
+/// The journal of `data_dir`, for read-only use.
 pub(crate) fn read_facts(
     disk: &dyn Disk,
     data_dir: &Path,
@@ -331,7 +331,7 @@ impl Journal {
                 true
             }
             Err(error) => {
-                // They are in the facts, from which the file is written anew.
+                // They are in the facts, from which the file is rewritten.
                 self.pending.clear();
                 self.file = None;
                 self.retry_at = now.after(JOURNAL_RETRY_PAUSE);

@@ -1,4 +1,4 @@
-//! The journal's bytes and what they add up to: every prefix, every bit, written anew.
+//! The journal's bytes and what they add up to: every prefix, every bit, rewritten.
 
 use crate::base::name::StreamName;
 use crate::base::time::{ClockQuality, Trust};

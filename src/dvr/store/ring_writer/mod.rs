@@ -101,7 +101,7 @@ impl RingWriter {
         }
     }
 
-    /// Runs until asked to close. A panic costs the open slots, which are opened anew.
+    /// Runs until asked to close. A panic costs the open slots, which are reopened.
     pub(crate) fn run(mut self) {
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.adopt_thread();
@@ -178,7 +178,7 @@ impl RingWriter {
             }
             WriterCommand::Repair { slot, generation, end } => self.repair(slot, generation, end),
             WriterCommand::Expire { slot, generation } => self.expire(slot, generation),
-            // Anyone who agreed and went would not know that it was done.
+            // A person who agreed and left would not know that it was done.
             WriterCommand::Shrink { reply, .. } if reply.is_closed() => {}
             WriterCommand::Shrink { token, reply } => {
                 let _ = reply.send(self.shrink(token));

@@ -278,7 +278,7 @@ impl DvrState {
         StreamStatus { bytes, ..self.standing(log) }
     }
 
-    /// As [`DvrState::stream_status`] without its bytes, for which every slot is looked at.
+    /// As [`DvrState::stream_status`] without its bytes, for which every slot is checked.
     pub(crate) fn standing(&self, log: &StreamLog) -> StreamStatus {
         let now = self.clock.boot();
         let (state, reason) = log.state(&self.ring_state(), now);

@@ -77,11 +77,11 @@ pub struct DvrStatus {
     pub untaken_bytes: u64,
     /// Size of one slot.
     pub slot_bytes: u64,
-    /// Files in the ring's directory that are none of its own.
+    /// Files in the ring's directory that do not belong to it.
     pub foreign_files: u64,
     /// Slots that cannot be used: unreadable, failed, or of another ring.
     pub bad_slots: u64,
-    /// Damaged stretches of bytes that were passed over in finished slots.
+    /// Damaged stretches of bytes that were skipped in finished slots.
     pub damaged: u64,
     /// Damage to the ring that a person should know of, in sentences; empty when there is none.
     pub damage: Vec<String>,

@@ -1,6 +1,6 @@
 //! What claim, sessions and accounts have in common: their errors, and who waits for whom.
 //!
-//! Owns: the statuses and codes of refusals, and that every password that is looked at costs its
+//! Owns: the statuses and codes of refusals, and that every password that is checked costs its
 //! sender patience first.
 
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use crate::serve::http::settings::Access;
 #[derive(Serialize)]
 struct ClaimReport {
     state: &'static str,
-    /// Seconds until a code is looked at again.
+    /// Seconds until a code is checked again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     /// Where HTTPS is served, if it is.

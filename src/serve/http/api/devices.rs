@@ -92,7 +92,7 @@ pub(crate) async fn devices(State(context): At) -> Result<Response, ApiError> {
 
 /// `PUT /api/v1/devices/{id}/controls`: 200 with the controls as they are then. They are set one by
 /// one in the order of their names; the first that is refused ends it. A camera keeps them until it
-/// loses power or is opened anew with others in the configuration.
+/// loses power or is reopened with others in the configuration.
 pub(crate) async fn set_controls(
     State(context): At,
     id: Result<Path<String>, PathRejection>,

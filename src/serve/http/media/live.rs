@@ -73,7 +73,7 @@ pub(crate) async fn multivariant(
     Ok(response)
 }
 
-/// The media playlist of another stream, relative to one's own.
+/// The media playlist of another stream, relative to your own.
 fn beside(other: &StreamOutputs) -> String {
     format!("../{}/{MEDIA}", other.stream.name())
 }
@@ -113,7 +113,7 @@ fn siblings(
     names.map(|(_, other)| Arc::clone(other)).collect::<Vec<_>>().into_iter()
 }
 
-/// The directives of 8216bis §6.2.5 in a query; whatever else is in it is none of ours.
+/// The directives of 8216bis §6.2.5 in a query; whatever else is in it is not ours.
 fn directives(query: &str) -> Result<Directives, ApiError> {
     let number = |value: &str| {
         whole(value).map(Some).ok_or_else(|| {

@@ -1,4 +1,4 @@
-// The page for everybody: axe's rules (WCAG 2.2 AA and good practice), narrow screens, keyboard.
+// The page for everyone: axe's rules (WCAG 2.2 AA and good practice), narrow screens, keyboard.
 
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';

@@ -13,7 +13,7 @@ use crate::base::limits::TRACKS_MAX;
 use crate::wire::rtp::rtcp::is_rtcp;
 use crate::wire::rtsp::Group;
 
-/// Longest report read; what is longer is cut, and only its head is looked at.
+/// Longest report read; what is longer is cut, and only its head is checked.
 const REPORT_BYTES_MAX: usize = 1_500;
 
 /// One socket per track, on its RTCP port of the group.
@@ -25,8 +25,8 @@ pub(super) struct RtcpReceivers {
 }
 
 impl RtcpReceivers {
-    /// Listens to `group`, that of the first track, on the interface of `local`. A port that
-    /// cannot be had stays unheard: RTSP keeps its members alive too.
+    /// Listens to `group`, that of the first track, on the interface of `local`. A port that cannot
+    /// be opened stays unheard: RTSP keeps its members alive too.
     pub(super) fn open(local: Ipv4Addr, group: Group, own_port: u16) -> Self {
         let ports = (group.port..).skip(1).step_by(2).take(TRACKS_MAX);
         let sockets = ports.filter_map(|port| listen(local, group.address, port).ok()).collect();

@@ -148,7 +148,7 @@ impl SessionRegistry {
 }
 
 impl Default for SessionRegistry {
-    /// Lets everybody in; for tests.
+    /// Lets everyone in; for tests.
     fn default() -> Self {
         Self::new(Authorizer::open())
     }

@@ -52,8 +52,8 @@ impl Transport {
         }
     }
 
-    /// A second handle on the socket, for anyone who writes while the connection sleeps; none when
-    /// bytes do not go out as they are.
+    /// A second handle on the socket, for writing while the connection sleeps; none when bytes do
+    /// not go out unchanged.
     pub(super) fn writer(&self) -> Option<socket2::Socket> {
         match self {
             Self::Direct(socket) => socket.writer(),

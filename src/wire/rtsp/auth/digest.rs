@@ -54,7 +54,7 @@ impl Algorithm {
         Secret::new(self.hash(&[username, realm, password.reveal()]))
     }
 
-    /// An HA1 from its hexadecimal digits, in either case; `None` when it is none.
+    /// An HA1 from its hexadecimal digits, in either case; `None` for anything else.
     #[must_use]
     pub fn ha1_from_hex(self, text: &str) -> Option<Secret> {
         let plausible =

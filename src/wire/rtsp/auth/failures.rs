@@ -24,7 +24,7 @@ pub struct Failures {
     all: Debt,
     /// Wrong passwords since the start.
     count: u64,
-    /// Tries that were not even looked at, since the start.
+    /// Tries that were not even checked, since the start.
     refused: u64,
     /// Where the last of either came from.
     last: Option<IpAddr>,
@@ -74,7 +74,7 @@ struct SavedSource {
 }
 
 impl Failures {
-    /// How long `peer` has to wait before a password of its is looked at; `None`: not at all.
+    /// How long `peer` has to wait before a password of its is checked; `None`: not at all.
     pub fn wait(&mut self, now: BootTime, peer: IpAddr) -> Option<Duration> {
         let source = self.sources.get(&network_of(peer)).copied().unwrap_or_default();
         let own = source.debt.wait(now, AUTH_FAILURE_TIME, AUTH_FAILURES_MAX);
@@ -103,13 +103,13 @@ impl Failures {
         self.changes += u64::from(!known);
     }
 
-    /// Wrong passwords, and tries that were not looked at, since the start.
+    /// Wrong passwords, and tries that were not checked, since the start.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.count, self.refused)
     }
 
-    /// Where the last wrong password, or try that was not looked at, came from.
+    /// Where the last wrong password, or try that was not checked, came from.
     #[must_use]
     pub fn last(&self) -> Option<IpAddr> {
         self.last

@@ -62,7 +62,7 @@ pub(crate) enum MediaLack {
     Secrecy,
     /// Too many wrong passwords came.
     Patience {
-        /// Seconds until the next one is looked at.
+        /// Seconds until the next one is checked.
         secs: u64,
     },
 }

@@ -11,8 +11,8 @@
 //!    is not there takes as long as a wrong password.
 //! 3. A nonce is good on its own connection only: 60 s until its first use, then for as long as the
 //!    connection lasts. A right proof with another nonce gets `stale=true`.
-//! 4. A password is looked at only while few wrong ones came, from its address and in all.
-//!    Addresses that were right before do not wait for what others do.
+//! 4. A password is checked only while few wrong ones came, from its address and in all. Addresses
+//!    that were right before do not wait for what others do.
 //! 5. A refusal says the same whether or not there is such a stream or such an account.
 
 mod account;
@@ -125,7 +125,7 @@ impl Authorizer {
         }
     }
 
-    /// Lets everybody in.
+    /// Lets everyone in.
     #[must_use]
     pub fn open() -> Self {
         Self::new(&[0; 32], Rules { access: Access::Everybody, basic: false })

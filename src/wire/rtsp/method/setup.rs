@@ -40,7 +40,7 @@ pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
         None => &[],
     };
     let header = ask.request.header(&headers::TRANSPORT).map(rtsp_types::HeaderValue::as_str);
-    // All tracks of a session go to everybody, or none does.
+    // All tracks of a session go to everyone, or none does.
     let multicast = session.multicast && routes.iter().all(|r| r.route == Route::Multicast);
     let terms = Terms { peer: session.peer, secure: session.secure, flow, multicast };
     let asked = transport::choose(header.unwrap_or_default(), terms);

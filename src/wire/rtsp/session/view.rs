@@ -42,7 +42,7 @@ pub enum Flowing {
 }
 
 impl Session {
-    /// The same with a authorizer; without one everybody is let in.
+    /// The same with an authorizer; without one everyone is let in.
     #[must_use]
     pub fn authorized_by(self, authorizer: Arc<Authorizer>) -> Self {
         Self { auth: self.auth.authorized_by(authorizer), ..self }
@@ -118,7 +118,7 @@ impl Session {
         self.transcript.flowed
     }
 
-    /// Lets `ask` through, or says what it lacks. A session of another account is none.
+    /// Lets `ask` through, or says what it lacks. A session of another account does not count.
     pub(super) fn admit(&mut self, now: BootTime, ask: &Ask) -> Result<(), Box<Reply>> {
         let (method, header) = (ask.request.method(), ask.request.header(&headers::AUTHORIZATION));
         let announced = self.state.announced.as_ref().map(|announced| &announced.stream[..]);

@@ -1,6 +1,6 @@
 //! What the machine believes of the date, and what the date is.
 //!
-//! A time server never lies here, a battery clock is off by less than half a second, and all
+//! A time server is always right here, a battery clock is off by less than half a second, and all
 //! else is anything.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const NOTED_WITHIN: Duration = Duration::from_secs(5);
 /// How far footage may be from its date, and seem older than it is.
 const DATE_ERROR_NANOS_MAX: i64 = SEC;
 
-/// The right clock, and what became of the machine's.
+/// The right clock, and what happened to the machine's.
 #[derive(Debug, Default)]
 pub(crate) struct Dates {
     /// The date minus the time since boot, of every boot.

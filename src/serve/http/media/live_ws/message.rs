@@ -84,7 +84,7 @@ pub(super) fn clock(part: &Part, now: WallTime) -> Message {
     text(&Text::Clock(Clock::new(part, now)))
 }
 
-/// So many units were passed over.
+/// So many units were skipped.
 pub(super) fn drop(units: u64) -> Message {
     text(&Text::Drop(units))
 }

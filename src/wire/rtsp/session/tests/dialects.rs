@@ -103,7 +103,7 @@ impl Recorder {
         lines
     }
 
-    /// Holds the conversation of `text`; what it says of answers is written anew.
+    /// Holds the conversation of `text`; what it says of answers is rewritten.
     fn hold(&mut self, text: &str) -> String {
         let (mut told, mut request) = (String::new(), String::new());
         for line in text.lines().filter(|line| !line.starts_with(['<', '!'])) {
