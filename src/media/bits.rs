@@ -30,24 +30,30 @@ impl<'a> Bits<'a> {
         Some(self.current >> self.left & 1 == 1)
     }
 
-    /// Passes over `count` bits.
+    /// Skips `count` bits.
     pub(crate) fn skip(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.bit().map(|_| ()))
     }
 
     /// An Exp-Golomb code, ITU-T H.264 §9.1; `None` past 31 leading zeros.
     pub(crate) fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0u32;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        let mut value = 1u64;
-        for _ in 0..zeros {
-            value = value << 1 | u64::from(self.bit()?);
-        }
-        u32::try_from(value - 1).ok()
+        exp_golomb(|| self.bit())
     }
+}
+
+/// The Exp-Golomb code of the bits that `bit` returns, ITU-T H.264 §9.1; `None` past 31 leading
+/// zeros.
+pub(crate) fn exp_golomb(mut bit: impl FnMut() -> Option<bool>) -> Option<u32> {
+    let mut zeros = 0u32;
+    while !bit()? {
+        zeros += 1;
+        if zeros > 31 {
+            return None;
+        }
+    }
+    let mut value = 1u64;
+    for _ in 0..zeros {
+        value = value << 1 | u64::from(bit()?);
+    }
+    u32::try_from(value - 1).ok()
 }

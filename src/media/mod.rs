@@ -3,7 +3,7 @@
 //! Owns: [`AccessUnit`], [`Entry`], [`Tracks`] and [`CodecParams`]. Does no I/O; knows no RTP or MP4 framing
 //! beyond the sample entry, which is the codec's own description of itself.
 
-mod bits;
+pub(crate) mod bits;
 pub mod codec;
 pub mod duration;
 mod entry_point;

@@ -9,6 +9,7 @@ use h264_reader::nal::pps::{PicParamSetId, PicParameterSet};
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
 
+use crate::media::bits::exp_golomb;
 use crate::media::nal::{Nals, length_prefixed};
 
 /// `nals` (behind lengths, with their parameter sets) with the slices of an I picture turned into
@@ -220,18 +221,7 @@ impl ParameterReader<'_> {
     }
 
     fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        let mut value = 1u64;
-        for _ in 0..zeros {
-            value = value << 1 | u64::from(self.bit()?);
-        }
-        u32::try_from(value - 1).ok()
+        exp_golomb(|| self.bit())
     }
 
     /// Position of the stop bit, §7.3.2.11.

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use bytes::{BufMut, Bytes};
 
+use super::boxes::audio_entry;
 use super::{Codec, CodecParams, ParamsError, Shape, bounded};
 
 const DAMAGED: ParamsError = ParamsError::Damaged { record: "AudioSpecificConfig" };
@@ -174,16 +175,7 @@ fn sample_entry(config: &[u8], rate: u32, channels: u16) -> Result<Bytes, Params
     let decoder = 13 + 2 + content;
     let stream = 3 + 2 + decoder + 3;
     let esds = 8 + 4 + 2 + u32::from(stream);
-    let mut entry = Vec::with_capacity(128);
-    entry.put_u32(36 + esds);
-    entry.put_slice(b"mp4a");
-    entry.put_bytes(0, 6); // reserved
-    entry.put_u16(1); // data_reference_index
-    entry.put_bytes(0, 8); // reserved
-    entry.put_u16(channels);
-    entry.put_u16(16); // samplesize
-    entry.put_u32(0); // pre_defined, reserved
-    entry.put_u32(u16::try_from(rate).map_or(0, |rate| u32::from(rate) << 16));
+    let mut entry = audio_entry(*b"mp4a", rate, channels, esds);
     entry.put_u32(esds);
     entry.put_slice(b"esds");
     entry.put_u32(0); // version and flags
@@ -198,7 +190,7 @@ fn sample_entry(config: &[u8], rate: u32, channels: u16) -> Result<Bytes, Params
     entry.put_slice(&[5, content]);
     entry.put_slice(config);
     entry.put_slice(&[6, 1, 2]); // SLConfigDescriptor: as in MP4 files
-    Ok(entry.into())
+    Ok(entry.freeze())
 }
 
 /// Bits from the front, the highest first.

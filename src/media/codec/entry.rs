@@ -6,12 +6,10 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
-use super::boxes::{VISUAL_BYTES, boxes};
+use super::boxes::{AUDIO_BYTES, VISUAL_BYTES, boxes};
 use super::h26x::{h264_sets, h265_codecs, h265_record, h265_sets};
 use super::{CodecParams, Law, ParamsError, SampleAspect, Shape};
 
-/// Bytes of an AudioSampleEntry in front of its boxes, ISO/IEC 14496-12 §12.2.3.
-const AUDIO_BYTES: usize = 36;
 /// Descriptor tags, ISO/IEC 14496-1 §7.2.2.1.
 const ES: u8 = 3;
 const DECODER_CONFIG: u8 = 4;

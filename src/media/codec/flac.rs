@@ -7,8 +7,9 @@
 
 use std::num::NonZeroU32;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
+use super::boxes::audio_entry;
 use super::g711::Law;
 use super::{Codec, CodecParams, Shape};
 
@@ -39,17 +40,7 @@ impl CodecParams {
 
 /// An AudioSampleEntry with `dfLa`.
 fn sample_entry(sample_rate: NonZeroU32, channels: u16) -> Bytes {
-    let mut entry = BytesMut::with_capacity(86);
-    entry.put_u32(86);
-    entry.put_slice(b"fLaC");
-    entry.put_bytes(0, 6); // reserved
-    entry.put_u16(1); // data_reference_index
-    entry.put_bytes(0, 8); // reserved
-    entry.put_u16(channels);
-    entry.put_u16(16); // samplesize
-    entry.put_u32(0); // pre_defined, reserved
-    // 16.16 fixed point; a rate that does not fit is zero here and given by STREAMINFO.
-    entry.put_u32(u16::try_from(sample_rate.get()).map_or(0, |hz| u32::from(hz) << 16));
+    let mut entry = audio_entry(*b"fLaC", sample_rate.get(), channels, 50);
     entry.put_u32(50);
     entry.put_slice(b"dfLa");
     entry.put_u32(0); // version and flags

@@ -4,8 +4,9 @@
 
 use std::num::NonZeroU32;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::boxes::audio_entry;
 use super::{Codec, CodecParams, Shape};
 
 /// Which companding law.
@@ -64,21 +65,11 @@ impl CodecParams {
 
 /// An AudioSampleEntry, ISO/IEC 14496-12 §12.2.3.
 fn sample_entry(law: Law, sample_rate: NonZeroU32, channels: u16) -> Bytes {
-    let mut entry = BytesMut::with_capacity(36);
-    entry.put_u32(36);
-    entry.put_slice(match law {
-        Law::A => b"alaw",
-        Law::Mu => b"ulaw",
-    });
-    entry.put_bytes(0, 6); // reserved
-    entry.put_u16(1); // data_reference_index
-    entry.put_bytes(0, 8); // reserved
-    entry.put_u16(channels);
-    entry.put_u16(16); // samplesize: what the decoder gives
-    entry.put_u32(0); // pre_defined, reserved
-    // 16.16 fixed point; a rate that does not fit is written as zero, which means "see stts".
-    entry.put_u32(u16::try_from(sample_rate.get()).map_or(0, |hz| u32::from(hz) << 16));
-    entry.freeze()
+    let kind = match law {
+        Law::A => *b"alaw",
+        Law::Mu => *b"ulaw",
+    };
+    audio_entry(kind, sample_rate.get(), channels, 0).freeze()
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 
 use std::num::NonZeroU32;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
+use super::boxes::audio_entry;
 use super::{Codec, CodecParams, Shape};
 
 /// Ticks per second of all Opus (RFC 7587 §4.1).
@@ -48,16 +49,7 @@ pub fn packet_ticks(packet: &[u8]) -> Option<u32> {
 
 /// An AudioSampleEntry with `dOps`.
 fn sample_entry(channels: u16) -> Bytes {
-    let mut entry = BytesMut::with_capacity(55);
-    entry.put_u32(55);
-    entry.put_slice(b"Opus");
-    entry.put_bytes(0, 6); // reserved
-    entry.put_u16(1); // data_reference_index
-    entry.put_bytes(0, 8); // reserved
-    entry.put_u16(channels);
-    entry.put_u16(16); // samplesize
-    entry.put_u32(0); // pre_defined, reserved
-    entry.put_u32(CLOCK_RATE.get() << 16);
+    let mut entry = audio_entry(*b"Opus", CLOCK_RATE.get(), channels, 19);
     entry.put_u32(19);
     entry.put_slice(b"dOps");
     entry.put_u8(0); // Version
