@@ -1,11 +1,11 @@
 // The claim view: who holds the box's code makes the first account.
 
 import { useState } from 'preact/hooks';
-import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
+import { passwordFault } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
 import { claim, door, locked_secs } from '../../state/session';
 import { claimCode } from '../../state/route';
-import { Field, PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
+import { Field, NewPassword, Refused, Submit, useCountdown, useFirstField } from './field';
 import { Secure } from './secure';
 
 export function Claim() {
@@ -36,7 +36,6 @@ export function Claim() {
     setRefusal(refused);
     if (refused.code === 'wrong_code') focusOn(form.current, 'code');
   };
-  const short = own !== null && password.length < PASSWORD_CHARS_MIN;
   return (
     <section class="door" aria-labelledby="door-name">
       <h1 id="door-name">Claim this box</h1>
@@ -77,22 +76,14 @@ export function Claim() {
             required: true,
           }}
         />
-        <PasswordField
+        <NewPassword
           label="Password"
-          name="new"
           value={password}
           onValue={setPassword}
-          autocomplete="new-password"
-          fault={short ? own : faultOf(refusal, 'password', 'password_weak')}
-          hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
-        />
-        <PasswordField
-          label="Password again"
-          name="repeat"
-          value={repeated}
-          onValue={setRepeated}
-          autocomplete="new-password"
-          fault={short ? null : own}
+          repeated={repeated}
+          onRepeated={setRepeated}
+          own={own}
+          refused={faultOf(refusal, 'password', 'password_weak')}
         />
         <Refused
           refusal={refusal}

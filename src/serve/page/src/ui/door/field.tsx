@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { PASSWORD_CHARS_MIN } from '../../logic/access';
 import type { Refusal } from '../../logic/refusal';
 import { Icon } from '../icon';
 import { Prose } from '../prose';
@@ -95,6 +96,45 @@ export function PasswordField({ autocomplete, optional = false, ...field }: Pass
         </button>
       }
     />
+  );
+}
+
+interface NewPasswordProps {
+  /** "Password", or "New password". */
+  readonly label: string;
+  readonly value: string;
+  readonly onValue: (value: string) => void;
+  readonly repeated: string;
+  readonly onRepeated: (value: string) => void;
+  /** What is wrong with the two once they were sent; null when nothing is. */
+  readonly own: string | null;
+  /** What the box finds wrong with it. */
+  readonly refused: string | null;
+}
+
+/** A new password and its repetition; the fault is at the input that has it. */
+export function NewPassword({ label, own, refused, ...fields }: NewPasswordProps) {
+  const short = own !== null && fields.value.length < PASSWORD_CHARS_MIN;
+  return (
+    <>
+      <PasswordField
+        label={label}
+        name="new"
+        value={fields.value}
+        onValue={fields.onValue}
+        autocomplete="new-password"
+        fault={short ? own : refused}
+        hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
+      />
+      <PasswordField
+        label={`${label} again`}
+        name="repeat"
+        value={fields.repeated}
+        onValue={fields.onRepeated}
+        autocomplete="new-password"
+        fault={short ? null : own}
+      />
+    </>
   );
 }
 

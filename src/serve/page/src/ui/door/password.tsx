@@ -1,12 +1,12 @@
 // Changing your own password.
 
 import { useState } from 'preact/hooks';
-import { passwordFault, PASSWORD_CHARS_MIN } from '../../logic/access';
+import { passwordFault } from '../../logic/access';
 import { faultOf, type Refusal } from '../../logic/refusal';
 import { account, changePassword } from '../../state/session';
 import { homeAddress } from '../../state/route';
 import { Secure } from './secure';
-import { PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
+import { NewPassword, PasswordField, Refused, Submit, useCountdown, useFirstField } from './field';
 
 export function Password() {
   const [before, setBefore] = useState('');
@@ -20,7 +20,6 @@ export function Password() {
   const form = useFirstField();
   const own = tried ? passwordFault(after, repeated) : null;
   const mistyped = refusal?.code === 'wrong_password';
-  const short = own !== null && after.length < PASSWORD_CHARS_MIN;
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     setTried(true);
@@ -58,22 +57,14 @@ export function Password() {
             autocomplete="current-password"
             fault={mistyped ? 'This is not your present password.' : null}
           />
-          <PasswordField
+          <NewPassword
             label="New password"
-            name="new"
             value={after}
             onValue={setAfter}
-            autocomplete="new-password"
-            fault={short ? own : faultOf(refusal, 'new', 'password_weak')}
-            hint={short ? null : `At least ${PASSWORD_CHARS_MIN} characters.`}
-          />
-          <PasswordField
-            label="New password again"
-            name="repeat"
-            value={repeated}
-            onValue={setRepeated}
-            autocomplete="new-password"
-            fault={short ? null : own}
+            repeated={repeated}
+            onRepeated={setRepeated}
+            own={own}
+            refused={faultOf(refusal, 'new', 'password_weak')}
           />
           <Refused refusal={mistyped ? null : refusal} />
           <div class="buttons">
