@@ -185,20 +185,8 @@ mod tests {
 
     /// A fragment of `samples` units that begins at `at` and lasts for `span`, in milliseconds.
     fn fragment(at: u64, span: u64, samples: u32) -> FragmentEntry {
-        FragmentEntry {
-            offset: 0,
-            length: 500,
-            sequence: 1,
-            boot_time: BootTime::from_millis(at),
-            wall: WallTime::from_unix_nanos(i64::try_from(at).unwrap() * 1_000_000),
-            decode_nanos: i64::try_from(at).unwrap() * 1_000_000,
-            span_nanos: span * 1_000_000,
-            samples,
-            starts_with_key: true,
-            loss_before: false,
-            run_start: false,
-            effort: crate::dvr::format::effort::Effort::default(),
-        }
+        let at = i64::try_from(at).unwrap();
+        FragmentEntry { samples, ..FragmentEntry::example(at, span) }
     }
 
     const MS: i64 = 1_000_000;

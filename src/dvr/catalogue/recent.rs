@@ -70,24 +70,15 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::BootTime;
     use crate::base::time::WallTime;
     use crate::dvr::catalogue::recent::Recent;
 
     fn stored(lap: u64, sequence: u64, at_secs: u64) -> DurableFragment {
         let entry = FragmentEntry {
-            offset: 0,
-            length: 10,
             sequence,
-            boot_time: BootTime::from_millis(at_secs * 1_000),
             wall: WallTime::default(),
-            decode_nanos: 0,
-            span_nanos: 1_000_000_000,
-            samples: 1,
-            starts_with_key: true,
-            loss_before: false,
             run_start: true,
-            effort: crate::dvr::format::effort::Effort::default(),
+            ..FragmentEntry::example(i64::try_from(at_secs).unwrap() * 1_000, 1_000)
         };
         DurableFragment { lap, boot: [0; 16], init: Bytes::new(), entry }
     }

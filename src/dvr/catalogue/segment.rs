@@ -182,13 +182,9 @@ mod tests {
                 sequence: self.entries.len() as u64 + 1,
                 boot_time: BootTime::from_millis(millis),
                 wall: WallTime::from_unix_nanos((self.at_ms + self.clock_ms) * 1_000_000),
-                decode_nanos: self.at_ms * 1_000_000,
-                span_nanos: span_ms * 1_000_000,
                 samples: 25,
                 starts_with_key: key,
-                loss_before: false,
-                run_start: false,
-                effort: crate::dvr::format::effort::Effort::default(),
+                ..FragmentEntry::example(self.at_ms, span_ms)
             };
             self.offset = place_end(&entry);
             self.at_ms += i64::try_from(span_ms).unwrap();

@@ -226,8 +226,6 @@ impl Catalogue {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::base::time::BootTime;
-    use crate::base::time::WallTime;
     use crate::dvr::format::seal::FragmentEntry;
     use std::sync::Arc;
 
@@ -263,18 +261,8 @@ pub(crate) mod tests {
 
     pub(crate) fn footage(generation: u64, at_secs: u64) -> SlotView {
         let entry = FragmentEntry {
-            offset: 0,
-            length: 10,
-            sequence: 1,
-            boot_time: BootTime::from_millis(at_secs * 1_000),
-            wall: WallTime::from_unix_nanos(i64::try_from(at_secs).unwrap() * 1_000_000_000),
-            decode_nanos: 0,
-            span_nanos: 1_000_000_000,
-            samples: 1,
-            starts_with_key: true,
-            loss_before: false,
             run_start: true,
-            effort: crate::dvr::format::effort::Effort::default(),
+            ..FragmentEntry::example(i64::try_from(at_secs).unwrap() * 1_000, 1_000)
         };
         let SlotView::Held(mut held) = held("a", generation, false) else { unreachable!() };
         held.learn(&[entry], 0);

@@ -80,6 +80,27 @@ pub struct FragmentEntry {
     pub effort: Effort,
 }
 
+#[cfg(test)]
+impl FragmentEntry {
+    /// One that begins at `at_ms` on every clock, lasts for `span_ms`, and can be begun with.
+    pub(crate) fn example(at_ms: i64, span_ms: u64) -> Self {
+        Self {
+            offset: 0,
+            length: 10,
+            sequence: 1,
+            boot_time: BootTime::from_millis(at_ms.unsigned_abs()),
+            wall: WallTime::from_unix_nanos(at_ms * 1_000_000),
+            decode_nanos: at_ms * 1_000_000,
+            span_nanos: span_ms * 1_000_000,
+            samples: 1,
+            starts_with_key: true,
+            loss_before: false,
+            run_start: false,
+            effort: Effort::default(),
+        }
+    }
+}
+
 /// The seal of one fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {

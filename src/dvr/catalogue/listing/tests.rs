@@ -7,20 +7,7 @@ use crate::dvr::format::journal_record::{JournalRecord, LossRecord, ProcessRun};
 use crate::dvr::format::seal::FragmentEntry;
 
 fn entry(at_ms: i64, span_ms: u64) -> FragmentEntry {
-    FragmentEntry {
-        offset: 0,
-        length: 10,
-        sequence: 1,
-        boot_time: BootTime::from_millis(at_ms.unsigned_abs()),
-        wall: WallTime::from_unix_nanos(at_ms * 1_000_000),
-        decode_nanos: at_ms * 1_000_000,
-        span_nanos: span_ms * 1_000_000,
-        samples: 1,
-        starts_with_key: true,
-        loss_before: false,
-        run_start: false,
-        effort: crate::dvr::format::effort::Effort::default(),
-    }
+    FragmentEntry::example(at_ms, span_ms)
 }
 
 fn listed(entries: &[FragmentEntry]) -> (usize, usize) {
