@@ -229,31 +229,11 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         }
         ring.finish(faults);
     }
-    if let Some(mut rtsp) = root.section("rtsp", faults) {
-        check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
-        check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
-        config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
-        if let Some(timeout) = rtsp.parsed("session_timeout", unit::session_timeout, faults) {
-            config.rtsp_session_timeout = timeout;
-        }
-        if let Some(groups) = rtsp.section("multicast", faults) {
-            config.multicast = check_multicast(groups, faults);
-        }
-        rtsp.finish(faults);
+    if let Some(rtsp) = root.section("rtsp", faults) {
+        check_rtsp(rtsp, &mut config, faults);
     }
-    if let Some(mut http) = root.section("http", faults) {
-        check_listen(&mut http, "listen", &mut config.http_listen, faults);
-        check_listen(&mut http, "listen_tls", &mut config.https_listen, faults);
-        if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
-            config.http_cors = origins;
-        }
-        check_http(&mut http, &mut config.http, faults);
-        if config.http.https_required && config.https_listen.is_empty() {
-            let right = "an address in `listen_tls`, or false".to_owned();
-            let wrong = "HTTPS is not served".to_owned();
-            faults.push(http.fault(Some("https_required"), wrong, right));
-        }
-        http.finish(faults);
+    if let Some(http) = root.section("http", faults) {
+        check_http(http, &mut config, faults);
     }
     config.http.https_port = config.https_listen.first().map(SocketAddr::port);
     if let Some(mut hls) = root.section("hls", faults) {
@@ -317,7 +297,36 @@ fn check_listen(
     }
 }
 
-fn check_http(section: &mut Section, config: &mut http::Config, faults: &mut Vec<KeyFault>) {
+fn check_rtsp(mut rtsp: Section, config: &mut Config, faults: &mut Vec<KeyFault>) {
+    check_listen(&mut rtsp, "listen", &mut config.rtsp_listen, faults);
+    check_listen(&mut rtsp, "listen_tls", &mut config.rtsps_listen, faults);
+    config.rtsp_basic = rtsp.flag("basic", faults).unwrap_or_default();
+    if let Some(timeout) = rtsp.parsed("session_timeout", unit::session_timeout, faults) {
+        config.rtsp_session_timeout = timeout;
+    }
+    if let Some(groups) = rtsp.section("multicast", faults) {
+        config.multicast = check_multicast(groups, faults);
+    }
+    rtsp.finish(faults);
+}
+
+fn check_http(mut http: Section, config: &mut Config, faults: &mut Vec<KeyFault>) {
+    check_listen(&mut http, "listen", &mut config.http_listen, faults);
+    check_listen(&mut http, "listen_tls", &mut config.https_listen, faults);
+    if let Some(origins) = http.parsed_list("cors", unit::origin, faults) {
+        config.http_cors = origins;
+    }
+    check_pages(&mut http, &mut config.http, faults);
+    if config.http.https_required && config.https_listen.is_empty() {
+        let right = "an address in `listen_tls`, or false".to_owned();
+        let wrong = "HTTPS is not served".to_owned();
+        faults.push(http.fault(Some("https_required"), wrong, right));
+    }
+    http.finish(faults);
+}
+
+/// By which names, proxies and pages the HTTP server is used.
+fn check_pages(section: &mut Section, config: &mut http::Config, faults: &mut Vec<KeyFault>) {
     config.https_required = section.flag("https_required", faults).unwrap_or_default();
     if let Some(hosts) = section.parsed_list("hosts", unit::host, faults) {
         config.hosts = hosts;

@@ -176,33 +176,27 @@ fn keep(daemon: &Daemon, cookie: &str, stream: &'static str) -> Kept {
     Kept { stream, pin: id(&pin.json()), export: id(&export.json()) }
 }
 
-#[test]
-fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
-    let daemon = claimed_box();
+/// Role, whether recordings are seen, and the session's cookie.
+type SignedIn = (Option<&'static str>, bool, String);
+
+/// Makes the accounts of [`PEOPLE`] and signs each in, the administrator first.
+fn everyone_signed_in(daemon: &Daemon) -> Vec<SignedIn> {
     for (name, role, past) in &PEOPLE[1..] {
         let limits = ["--name", name, "--role", role, "--streams", "gate"];
         let live_only: &[&str] = if *past { &[] } else { &["--live-only"] };
-        add_account(&daemon, &[&limits[..], live_only].concat());
+        add_account(daemon, &[&limits[..], live_only].concat());
     }
-    let sessions: Vec<(Option<&str>, bool, String)> =
-        wait_for("all accounts", super::PATIENCE, || {
-            let cookie = |name: &str| {
-                let answer = sign_in(&daemon, name, PASSWORD);
-                (answer.status == 200).then(|| answer.cookie())
-            };
-            PEOPLE
-                .iter()
-                .map(|(name, role, past)| Some((Some(*role), *past, cookie(name)?)))
-                .collect()
-        });
-    let admin = sessions[0].2.clone();
-    daemon_is_live(&daemon, &admin);
-    let objects = ["gate", "yard"].map(|stream| keep(&daemon, &admin, stream));
-    let mut objects = Vec::from(objects);
-    let absent = || "0123456789abcdef".to_owned();
-    objects.push(Kept { stream: "cellar", pin: absent(), export: absent() });
+    wait_for("all accounts", super::PATIENCE, || {
+        let cookie = |name: &str| {
+            let answer = sign_in(daemon, name, PASSWORD);
+            (answer.status == 200).then(|| answer.cookie())
+        };
+        PEOPLE.iter().map(|(name, role, past)| Some((Some(*role), *past, cookie(name)?))).collect()
+    })
+}
 
-    let table = ask(&daemon, "GET", "/api/v1/routes", &admin, &Value::Null).json();
+fn assert_every_route_has_a_row(daemon: &Daemon, admin: &str) {
+    let table = ask(daemon, "GET", "/api/v1/routes", admin, &Value::Null).json();
     let table = table["routes"].as_array().expect("a table").clone();
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     let mut routes: Vec<_> =
@@ -212,6 +206,19 @@ fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
     routes.sort();
     rows.sort();
     assert_eq!(routes, rows, "every route has a row, and every row a route");
+}
+
+#[test]
+fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
+    let daemon = claimed_box();
+    let sessions = everyone_signed_in(&daemon);
+    let admin = sessions[0].2.clone();
+    daemon_is_live(&daemon, &admin);
+    let objects = ["gate", "yard"].map(|stream| keep(&daemon, &admin, stream));
+    let mut objects = Vec::from(objects);
+    let absent = || "0123456789abcdef".to_owned();
+    objects.push(Kept { stream: "cellar", pin: absent(), export: absent() });
+    assert_every_route_has_a_row(&daemon, &admin);
 
     let mut wrong = Vec::new();
     for (method, path) in KEPT_LISTS {
