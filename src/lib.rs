@@ -31,7 +31,7 @@
 //! | 9 | [`appliance`] |
 //! | 8 | [`config`] |
 //! | 7 | [`serve`] |
-//! | 6 | [`ingest`] · [`live`] · [`playback`] · [`gpio`] |
+//! | 6 | [`ingest`] · [`live`] · [`playback`] · [`gpio`] · [`webhook`] |
 //! | 5 | [`dvr`] · [`encode`] |
 //! | 4 | [`rtp`] |
 //! | 3 | [`wire`] · [`stream`] |
@@ -58,6 +58,7 @@ pub mod supervise;
 pub mod update;
 pub mod usb;
 pub mod v4l2;
+pub mod webhook;
 pub mod wire;
 
 /// Counts what retina holds while a camera sends, see [`base::held`].

@@ -92,6 +92,12 @@ struct Turn {
 }
 
 impl Store {
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The store in `dir`, which is made where it is missing, for its owner alone.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = Self::at(dir);

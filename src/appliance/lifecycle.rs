@@ -261,6 +261,8 @@ impl Appliance {
         self.streams.publish_entrances(&[]);
         self.streams.reconfigure(config);
         self.reconfigure_panel(changes.panel).await;
+        let webhooks = &self.services.webhooks;
+        webhooks.reconfigure(&config.webhooks, config.is_open(), &self.supervisor).await;
         for (protocol, listening) in [
             (Protocol::Rtsp, changes.rtsp),
             (Protocol::Rtsps, changes.rtsps),

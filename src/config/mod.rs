@@ -15,6 +15,7 @@ mod reader;
 pub mod resource;
 mod stream;
 mod unit;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,6 +76,8 @@ pub struct Config {
     pub rtsp_session_timeout: Duration,
     /// What hangs on the board's lines.
     pub panel: crate::gpio::Config,
+    /// Who is told of events.
+    pub webhooks: crate::webhook::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
 }
@@ -99,6 +102,7 @@ impl Default for Config {
             rtsp_basic: false,
             rtsp_session_timeout: RTSP_SESSION_TIMEOUT,
             panel: crate::gpio::Config::default(),
+            webhooks: crate::webhook::Config::new(),
             streams: BTreeMap::new(),
         }
     }
@@ -252,6 +256,9 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     if let Some(streams) = root.section("stream", faults) {
         config.streams = check_streams(streams, faults);
         stream::check_subs(&config.streams, faults);
+    }
+    if let Some(webhooks) = root.section("webhook", faults) {
+        config.webhooks = webhook::check(webhooks, faults);
     }
     config.panel = gpio::check(&mut root, &config.streams, faults);
     let before = faults.len();

@@ -12,9 +12,10 @@ use super::reader::KeyFault;
 use crate::base::name::StreamName;
 
 /// Keys whose values are never shown.
-const SECRETS: [&str; 4] = ["password", "ha1", "ha1_sha256", "command"];
+const SECRETS: [&str; 6] = ["password", "ha1", "ha1_sha256", "command", "secret", "former_secret"];
 /// Sections that the API changes as a whole.
-const SETTINGS: [&str; 8] = ["ring", "rtsp", "http", "hls", "pictures", "led", "button", "input"];
+const SETTINGS: [&str; 9] =
+    ["ring", "rtsp", "http", "hls", "pictures", "led", "button", "input", "webhook"];
 /// Keys in them that it does not.
 const FILE_ONLY: [&[&str]; 1] = [&["http", "trusted_proxies"]];
 
@@ -128,6 +129,10 @@ pub fn patch_settings(mut patch: Json) -> Result<Json, Vec<KeyFault>> {
         if path.iter().try_fold(&patch, |value, key| value.get(key)).is_some() {
             faults.push(file_only(&path.join(".")));
         }
+    }
+    if let Some(Json::Object(webhooks)) = patch.get("webhook") {
+        let named = webhooks.iter().filter(|(_, webhook)| webhook.get("ca").is_some());
+        faults.extend(named.map(|(name, _)| file_only(&format!("webhook.{name}.ca"))));
     }
     if faults.is_empty() { Ok(patch) } else { Err(faults) }
 }
@@ -341,6 +346,8 @@ mod tests {
         let proxies = json!({"http": {"trusted_proxies": ["0.0.0.0/0"]}});
         assert_eq!(paths(patch_settings(proxies)), ["http.trusted_proxies"]);
         assert!(patch_settings(json!([])).is_err() && patch_settings(json!({"http": 7})).is_err());
+        let ca = json!({"webhook": {"ha": {"ca": "/etc/shadow"}}});
+        assert_eq!(paths(patch_settings(ca)), ["webhook.ha.ca"]);
         patch_settings(json!({"http": {"hosts": []}, "led": null})).unwrap();
     }
 }

@@ -104,6 +104,13 @@ impl EventBus {
         EventReader { bus: self.clone(), next, news, resumed_in_vain: false }
     }
 
+    /// A reader of what is kept and of what comes.
+    #[must_use]
+    pub fn read_from_oldest(&self) -> EventReader {
+        let next = self.range().0;
+        EventReader { next, ..self.read() }
+    }
+
     /// A reader of what came after the event `id`. One of another life of the daemon, or that cannot
     /// be read, is told that it lost something and gets what is kept.
     #[must_use]

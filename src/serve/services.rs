@@ -26,6 +26,7 @@ use crate::playback::sprite::Sprites;
 use crate::stream::{Directory, Labels};
 use crate::supervise::Supervisor;
 use crate::update::Updates;
+use crate::webhook::Webhooks;
 
 /// The services of the box.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Services {
     pub http: Settings,
     /// What happened.
     pub events: EventBus,
+    /// Who else is told of it.
+    pub webhooks: Webhooks,
     /// The ring.
     pub dvr: Dvr,
     /// Playback of recordings; all servers share its places.
@@ -119,6 +122,9 @@ impl Services {
             config,
             access,
         } = foundation;
+        let events = EventBus::new(format!("{:016x}", fastrand::u64(..)), Arc::clone(&clock));
+        let outbox = access.store().dir().join("webhooks");
+        let webhooks = Webhooks::new(outbox, events.clone(), Arc::clone(&clock));
         let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
         Self {
             streams: Arc::default(),
@@ -141,7 +147,8 @@ impl Services {
             access,
             machine,
             panel: Panel::default(),
-            events: EventBus::new(format!("{:016x}", fastrand::u64(..)), Arc::clone(&clock)),
+            webhooks,
+            events,
             dvr,
             clock,
         }

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 9] = [
     &["wire", "stream"],
     &["rtp"],
     &["dvr", "encode"],
-    &["ingest", "live", "playback", "gpio"],
+    &["ingest", "live", "playback", "gpio", "webhook"],
     &["serve"],
     &["config"],
     &["appliance"],

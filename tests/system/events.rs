@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use crate::harness::daemon::Daemon;
 use crate::harness::{need, run, wait_for};
 
-const STREAMS: &str = "[stream.gate]\nsource = { kind = \"pattern\", width = 320, height = 180, \
+pub(crate) const STREAMS: &str = "[stream.gate]\nsource = { kind = \"pattern\", width = 320, height = 180, \
                        fps = 10, bitrate_bps = 50000 }\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -89,7 +89,7 @@ impl Follower {
 }
 
 /// Posts `body` as a program does.
-fn post(daemon: &Daemon, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) fn post(daemon: &Daemon, path: &str, body: &Value) -> (u16, Value) {
     let mut curl = Command::new("curl");
     curl.args(["-sS", "-w", "\n%{http_code}", "-H", "Content-Type: application/json"]);
     curl.args(["-d", &body.to_string(), &daemon.http(path)]);
@@ -98,7 +98,7 @@ fn post(daemon: &Daemon, path: &str, body: &Value) -> (u16, Value) {
     (status.parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
 }
 
-fn wait_for_footage(daemon: &Daemon) {
+pub(crate) fn wait_for_footage(daemon: &Daemon) {
     wait_for("footage", PATIENCE, || {
         let list = daemon.get("/api/v1/recordings/gate");
         (list["runs"][0]["fragments"].as_u64()? >= 3).then_some(())

@@ -26,3 +26,4 @@ mod readme;
 mod reference;
 mod systemd;
 mod update;
+mod webhooks;

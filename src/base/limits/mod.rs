@@ -19,6 +19,7 @@ mod supervise;
 mod update;
 mod usb;
 mod v4l2;
+mod webhook;
 mod wire;
 
 pub use access::*;
@@ -37,4 +38,5 @@ pub use supervise::*;
 pub use update::*;
 pub use usb::*;
 pub use v4l2::*;
+pub use webhook::*;
 pub use wire::*;

@@ -22,6 +22,7 @@ pub(super) mod system;
 pub(super) mod tokens;
 pub(super) mod try_camera;
 pub(super) mod update;
+pub(super) mod webhooks;
 
 use axum::extract::State;
 use axum::http::StatusCode;

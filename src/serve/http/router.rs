@@ -93,6 +93,11 @@ fn administration(door: Door) -> Door {
         .post_stream("/api/v1/update", Access::Admin, api::update::upload)
         .delete("/api/v1/update", Access::Admin, api::update::discard)
         .post("/api/v1/update/install", Access::Admin, api::update::install)
+        .get("/api/v1/webhooks", Access::Admin, api::webhooks::list)
+        .get("/api/v1/webhooks/{name}/dead", Access::Admin, api::webhooks::dead)
+        .delete("/api/v1/webhooks/{name}/dead", Access::Admin, api::webhooks::forget)
+        .post("/api/v1/webhooks/{name}/resend", Access::Admin, api::webhooks::resend)
+        .post("/api/v1/webhooks/{name}/test", Access::Admin, api::webhooks::test)
         .get("/api/v1/recovery", Access::Admin, api::recovery::recovery)
         .post("/api/v1/recovery/resume", Access::Admin, api::recovery::resume)
 }

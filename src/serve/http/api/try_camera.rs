@@ -4,7 +4,7 @@
 //! connected to, so that no name can lead anywhere else a moment later; this computer, what is on its
 //! links alone and doors that no camera has are refused; and nothing that the peer said is repeated.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::base::limits::{TRIAL_LOOKUP_TIME_MAX, TRIAL_PICTURE_TIME_MAX, TRIAL_PICTURE_WIDTH};
 use crate::base::name::StreamName;
+use crate::base::network::{is_door_of_others, may_be_reached};
 use crate::base::secret::Secret;
 use crate::ingest::rtsp_pull::{PullConfig, PullError, PullTransport};
 use crate::ingest::trial::{self, Trial};
@@ -31,12 +32,6 @@ use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::http::settings::Access;
-
-/// Doors behind which something else answers that a request might disturb.
-const DOORS_OF_OTHERS: [u16; 24] = [
-    21, 22, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 993, 995, 1433, 2049, 2375,
-    3306, 3389, 5432, 6379, 11211,
-];
 
 /// The request.
 #[derive(Deserialize)]
@@ -77,7 +72,7 @@ async fn checked(context: &HttpContext, wanted: Wanted) -> Result<PullConfig, Ap
     let host = url.host_str().ok_or_else(wrong)?;
     let ip = look_up(host.trim_matches(['[', ']']), port).await?;
     let open = context.http.now().access == Access::OpenOnLoopback;
-    if DOORS_OF_OTHERS.contains(&port) || !may_be_tried(ip, open) {
+    if is_door_of_others(port) || !may_be_reached(ip, open) {
         return Err(refused("forbidden_address", "No camera can be at this address."));
     }
     url.set_ip_host(ip).map_err(|()| wrong())?;
@@ -99,30 +94,6 @@ async fn look_up(host: &str, port: u16) -> Result<IpAddr, ApiError> {
     let found = timeout(TRIAL_LOOKUP_TIME_MAX, tokio::net::lookup_host((host, port))).await;
     let mut found = found.map_err(|_| unknown())?.map_err(|_| unknown())?;
     found.next().map(|at| at.ip().to_canonical()).ok_or_else(unknown)
-}
-
-/// Whether a camera may be at `ip`; on this computer only where everything is `open` to it.
-fn may_be_tried(ip: IpAddr, open: bool) -> bool {
-    if ip.is_loopback() {
-        return open;
-    }
-    let on_the_link = match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !on_the_link && !ip.is_multicast() && !ip.is_unspecified() && !is_own(ip)
-}
-
-/// Whether `ip` is one of this computer's: what goes there leaves from there.
-fn is_own(ip: IpAddr) -> bool {
-    let any: IpAddr =
-        if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from([0; 16]) };
-    let from = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
-        // Nothing is sent: the kernel only chooses the way.
-        socket.connect(SocketAddr::new(ip, 9))?;
-        socket.local_addr()
-    });
-    from.is_ok_and(|from| from.ip() == ip)
 }
 
 /// A picture of it as a data URL; `None` where none can be made.
@@ -213,34 +184,4 @@ fn words(error: &PullError) -> ApiError {
 
 fn refused(code: &'static str, message: &str) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_box_is_sent_to_no_place_but_a_cameras() {
-        let may = |ip: &str, open| may_be_tried(ip.parse().unwrap(), open);
-        for ip in [
-            "127.0.0.1",
-            "127.9.9.9",
-            "::1",
-            "169.254.169.254",
-            "fe80::1",
-            "0.0.0.0",
-            "0.1.2.3",
-            "::",
-            "224.0.0.1",
-            "255.255.255.255",
-            "ff02::1",
-        ] {
-            assert!(!may(ip, false), "{ip}");
-        }
-        assert!(may("127.0.0.1", true) && may("::1", true));
-        assert!(!may("169.254.169.254", true));
-        assert!(may("192.0.2.7", false) || is_own("192.0.2.7".parse().unwrap()));
-        assert!(is_own("127.0.0.1".parse().unwrap()));
-        assert!(DOORS_OF_OTHERS.contains(&22) && !DOORS_OF_OTHERS.contains(&554));
-    }
 }
