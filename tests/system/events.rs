@@ -146,32 +146,35 @@ fn a_change_is_told_once_and_a_reader_comes_back_behind_it() {
 
 #[test]
 fn marks_are_listed_by_stream_kind_and_time_and_refused_whole() {
-    let daemon = Daemon::start_new("64MiB", STREAMS);
+    let mut daemon = Daemon::start_new("64MiB", STREAMS);
     wait_for_footage(&daemon);
     let mut bells = Follower::open(daemon.http_port, "kinds=mark.bell&streams=gate", "");
-    let event = |more: Value| {
+    let event_at = |daemon: &Daemon, more: Value| {
         let mut event = json!({ "stream": "gate", "text": "x" });
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        post(&daemon, "/api/v1/events", &event)
+        post(daemon, "/api/v1/events", &event)
     };
     for (kind, time) in [("bell", "1000"), ("door", "2000"), ("bell", "3000")] {
-        assert_eq!(event(json!({ "kind": kind, "time": time })).0, 201);
+        assert_eq!(event_at(&daemon, json!({ "kind": kind, "time": time })).0, 201);
     }
     let (status, of_all) = post(&daemon, "/api/v1/events", &json!({ "text": "all", "post": "1s" }));
     assert_eq!((status, of_all["events"][0]["ranges"].as_array().unwrap().len()), (201, 1));
-    let texts = |query: &str| -> Vec<String> {
+    let texts = |daemon: &Daemon, query: &str| -> Vec<String> {
         let list = daemon.get(&format!("/api/v1/events{query}"));
         let events = list["events"].as_array().unwrap().iter();
         events.map(|mark| format!("{} {}", mark["kind"], mark["at"]).replace('"', "")).collect()
     };
     let bell = |at: &str| format!("bell 1970-01-01T00:{at}.000Z");
-    assert_eq!(texts("?kind=bell"), [bell("16:40"), bell("50:00")]);
-    assert_eq!(texts("?kind=bell&start=1001&end=4000"), [bell("50:00")]);
-    assert_eq!(texts("?stream=gate").len(), 4);
-    assert_eq!(texts("?stream=gate&end=500"), [] as [String; 0]);
+    assert_eq!(texts(&daemon, "?kind=bell"), [bell("16:40"), bell("50:00")]);
+    assert_eq!(texts(&daemon, "?kind=bell&start=1001&end=4000"), [bell("50:00")]);
+    assert_eq!(texts(&daemon, "?stream=gate").len(), 4);
+    assert_eq!(texts(&daemon, "?stream=gate&end=500"), [] as [String; 0]);
     for _ in 0..2 {
         assert_eq!(bells.event()["kind"], "mark.bell");
     }
+    daemon.stop();
+    daemon.start();
+    assert_eq!(texts(&daemon, "?kind=bell"), [bell("16:40"), bell("50:00")], "after a restart");
 
     for wrong in [
         json!({ "kind": "Door Bell" }),
@@ -182,12 +185,12 @@ fn marks_are_listed_by_stream_kind_and_time_and_refused_whole() {
         json!({ "text": "" }),
         json!({ "sound": true }),
     ] {
-        assert_eq!(event(wrong.clone()).0, 400, "{wrong}");
+        assert_eq!(event_at(&daemon, wrong.clone()).0, 400, "{wrong}");
     }
-    assert_eq!(event(json!({ "stream": "cellar" })).0, 404);
+    assert_eq!(event_at(&daemon, json!({ "stream": "cellar" })).0, 404);
     let pins = daemon.get("/api/v1/pins")["pins"].as_array().unwrap().len();
     let long = "x".repeat(300);
-    assert_eq!(event(json!({ "text": long, "post": "9s" })).0, 400);
+    assert_eq!(event_at(&daemon, json!({ "text": long, "post": "9s" })).0, 400);
     assert_eq!(daemon.get("/api/v1/pins")["pins"].as_array().unwrap().len(), pins);
 }
 

@@ -144,7 +144,7 @@ pub struct Mark {
     /// What it is, for people.
     pub text: String,
     /// Of which kind; `None`: somebody made it by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "mark_kind", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
 
