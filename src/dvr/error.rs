@@ -84,10 +84,10 @@ pub enum DvrError {
     /// Every slot is being written, or failed.
     #[error("no slot is left to write to; the ring is too small, or the disk is failing")]
     NoSlot,
-    /// The ring is a share of its volume, and the rest belongs to others.
+    /// What is free of the volume is left to others.
     #[error(
-        "the disk has {free_bytes} bytes free, and {left_bytes} (2 % of it, at least 64 MiB) are reserved \
-         for others; use a larger disk, or give the size in bytes"
+        "the disk has {free_bytes} bytes free, and {left_bytes} of them are left to others (2 % of the \
+         disk, at least 64 MiB and one minute of recording); free some space, or use a larger disk"
     )]
     NoRoom {
         /// Free.

@@ -100,9 +100,25 @@ fn every_slot_decodes(dir: &Path) -> usize {
             crate::footage::decodes(&path)
                 .unwrap_or_else(|said| panic!("{}: {said}", path.display()));
             frames += crate::footage::count_frames(&path);
+            assert_begins_at_zero(&path);
         }
     }
     frames
+}
+
+/// A slot is a film of its own: players begin at zero, show its length, and know its date.
+fn assert_begins_at_zero(path: &Path) {
+    let mut probe = std::process::Command::new("ffprobe");
+    probe.args(["-v", "error", "-of", "default=nw=1:nk=1", "-show_entries"]);
+    probe.arg("format=start_time,duration:format_tags=creation_time").arg(path);
+    let told = String::from_utf8(probe.output().unwrap().stdout).unwrap();
+    let [start, duration, created] = told.lines().collect::<Vec<_>>()[..] else {
+        panic!("{}: {told}", path.display())
+    };
+    let (start, duration): (f64, f64) = (start.parse().unwrap(), duration.parse().unwrap());
+    // Two rounds and what is between them at most; times since boot are far larger.
+    assert!(start < 0.2 && duration < 40.0, "{}: {told}", path.display());
+    assert!(created.starts_with("20"), "{}: {created}", path.display());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

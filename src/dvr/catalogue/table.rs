@@ -135,6 +135,16 @@ impl Catalogue {
         }
     }
 
+    /// Slots under a wrong number whose lap is in its own slot as well, with that slot and the lap.
+    pub(crate) fn copies(&self) -> Vec<(u32, u32, u64)> {
+        let own = self.held().filter(|(_, held)| !held.is_front_damaged);
+        let own: BTreeMap<u64, u32> = own.map(|(slot, held)| (held.generation, slot)).collect();
+        let copies = self.held().filter(|(_, held)| held.is_front_damaged && !held.active);
+        copies
+            .filter_map(|(slot, held)| Some((slot, *own.get(&held.generation)?, held.generation)))
+            .collect()
+    }
+
     /// Slots of which the stream is known, by the newest lap first: any of them can say what a lap of the
     /// same stream needs to be played.
     pub(crate) fn known_streams(&self) -> Vec<(u32, StreamName)> {
@@ -153,6 +163,10 @@ impl Catalogue {
             )),
             SlotView::Damaged => Some(format!(
                 "The front of slot {number:06} is lost. It is being searched for footage."
+            )),
+            SlotView::Unreadable => Some(format!(
+                "Slot {number:06} cannot be read; it is left alone and tried again. Look whether it is a \
+                 file, and whether the disk is failing."
             )),
             SlotView::Nameless { fragments } => Some(format!(
                 "The front of slot {number:06} is lost. It holds {fragments} fragments of a stream \

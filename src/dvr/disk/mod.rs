@@ -44,6 +44,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
     /// Names of what is in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// As [`Disk::list`], each with the number of its file, which stays when it is renamed; 0 where
+    /// files have none.
+    fn files(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
+        Ok(self.list(dir)?.into_iter().map(|name| (name, 0)).collect())
+    }
     /// Makes a directory and those above it; one that is there already is fine.
     fn make_dir(&self, dir: &Path) -> io::Result<()>;
     /// Renames; what had the new name is replaced.

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,6 +53,17 @@ impl Disk for RealDisk {
             names.extend(entry?.file_name().into_string().ok());
         }
         Ok(names)
+    }
+
+    fn files(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
+        let _call = in_device();
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let number = entry.ino();
+            files.extend(entry.file_name().into_string().ok().map(|name| (name, number)));
+        }
+        Ok(files)
     }
 
     fn make_dir(&self, dir: &Path) -> io::Result<()> {

@@ -12,6 +12,7 @@ use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
 use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{HEADER_BYTES, HEADER_TYPE, SlotHeader};
 use crate::dvr::format::slot::{BOX_HEADER_BYTES, box_head, to_usize};
+use crate::wire::mp4::set_dates;
 
 /// Read at once at the front of a slot; what most init segments and the header need.
 const FRONT_BYTES: u64 = 4 << 10;
@@ -38,8 +39,20 @@ pub(crate) enum SlotFront {
     Damaged,
 }
 
-/// Reads the front of a slot of `slot_bytes`.
+/// Reads the front of a slot of `slot_bytes`. Its init segment comes without the dates that only
+/// people with the bare file need, so that it is the same in all slots of a stream.
 pub(crate) fn read_front(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<SlotFront> {
+    Ok(match read_dated(file, slot_bytes)? {
+        SlotFront::Held { header, init, is_damaged } => {
+            let mut init = init.to_vec();
+            set_dates(&mut init, None);
+            SlotFront::Held { header, init: init.into(), is_damaged }
+        }
+        other => other,
+    })
+}
+
+fn read_dated(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<SlotFront> {
     let length = file.length()?;
     let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
@@ -197,6 +210,7 @@ mod tests {
             opened: BootTime::from_millis(1_234),
             opened_wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000),
             init_bytes: u32::try_from(init.len()).unwrap(),
+            epoch: crate::dvr::format::epoch::SlotEpoch::new(1_234, init),
         };
         let mut bytes = opening(&header, init);
         bytes.extend(free_box(bytes.len() as u64, SLOT_BYTES));

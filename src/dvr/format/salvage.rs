@@ -8,21 +8,31 @@ use std::io;
 
 use crate::base::name::StreamName;
 use crate::dvr::disk::DiskFile;
+use crate::dvr::format::epoch::SlotEpoch;
 use crate::dvr::format::seal::{HEADER_BYTES, Identity, SEAL_BYTES, Seal, SlotHeader};
 use crate::dvr::format::slot::{SEARCH_BYTES, seals, to_usize};
+use crate::wire::mp4::decode_times;
 
 /// A lap as reconstructed from its seals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remains {
     /// Its first fragment that is whole.
     pub(crate) first: Seal,
+    /// Its decoding times, as they are in the slot: `track_ID` and ticks.
+    times: Vec<(u32, u64)>,
     /// How many are.
     pub(crate) fragments: u64,
 }
 
 impl Remains {
-    /// A header that leads a scan to these fragments.
-    pub(crate) fn header(&self, slot: u32, slot_bytes: u64, stream: StreamName) -> SlotHeader {
+    /// A header that leads a scan to these fragments, of `stream`, whose tracks `init` describes.
+    pub(crate) fn header(
+        &self,
+        slot: u32,
+        slot_bytes: u64,
+        stream: StreamName,
+        init: &[u8],
+    ) -> SlotHeader {
         let header_bytes = u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX);
         SlotHeader {
             ring: self.first.ring,
@@ -34,6 +44,7 @@ impl Remains {
             opened: self.first.entry.boot_time,
             opened_wall: self.first.entry.wall,
             init_bytes: self.first.entry.offset.saturating_sub(header_bytes),
+            epoch: SlotEpoch::of_times(init, self.first.entry.decode_nanos, &self.times),
         }
     }
 }
@@ -68,8 +79,8 @@ pub(crate) fn remains(
             media.resize(seal.entry.length as usize, 0);
             file.read_at(offset, &mut media)?;
             let Some(seal) = Seal::parse(crc32c::crc32c(&media), box_bytes) else { continue };
-            let begun = Remains { first: seal, fragments: 0 };
-            laps.entry(seal.generation).or_insert(begun).fragments += 1;
+            let begun = || Remains { first: seal, times: decode_times(&media), fragments: 0 };
+            laps.entry(seal.generation).or_insert_with(begun).fragments += 1;
         }
         at += SEARCH_BYTES;
     }

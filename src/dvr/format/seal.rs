@@ -8,6 +8,7 @@ use bytes::BufMut;
 use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Trust, WallTime};
 use crate::dvr::format::effort::Effort;
+use crate::dvr::format::epoch::SlotEpoch;
 use crate::media::ClockSource;
 
 /// Bytes of a slot's header box.
@@ -49,6 +50,8 @@ pub struct SlotHeader {
     pub opened_wall: WallTime,
     /// Bytes of `ftyp` and `moov` in front of the header.
     pub init_bytes: u32,
+    /// What the media times in the slot count from.
+    pub epoch: SlotEpoch,
 }
 
 /// One fragment: its place and its times.
@@ -140,7 +143,9 @@ impl SlotHeader {
     /// The box, sealed together with `init`, the bytes in front of it.
     pub fn encode(&self, init: &[u8]) -> Vec<u8> {
         let mut out = begin(HEADER_BYTES, &HEADER_TYPE);
-        out.put_slice(&[VERSION, 0, 0, 0]);
+        let epoch = self.epoch.millis().to_be_bytes();
+        out.put_u8(VERSION);
+        out.put_slice(&epoch[2..5]);
         out.put_slice(&self.ring);
         out.put_u32(self.slot);
         out.put_u64(self.slot_bytes);
@@ -153,7 +158,8 @@ impl SlotHeader {
         // A name has at most 32 bytes, so its length fits and so does it.
         out.put_u8(u8::try_from(name.len()).unwrap_or(0));
         out.put_slice(name);
-        out.resize(140, 0);
+        out.resize(137, 0);
+        out.put_slice(&epoch[5..]);
         out.put_u32(self.init_bytes);
         let crc = crc32c::crc32c_append(crc32c::crc32c(init), &out);
         out.put_u32(crc);
@@ -163,6 +169,7 @@ impl SlotHeader {
     /// Reads the box that follows `init`; `None` when anything about it is wrong.
     pub fn parse(init: &[u8], bytes: &[u8]) -> Option<Self> {
         let checked = whole(bytes, HEADER_BYTES, &HEADER_TYPE, crc32c::crc32c(init))?;
+        let [high @ .., _] = *checked.get(25..29)?.first_chunk::<4>()?;
         let mut fields = Fields(&checked[28..]);
         let ring = fields.take()?;
         let slot = u32::from_be_bytes(fields.take()?);
@@ -176,7 +183,8 @@ impl SlotHeader {
         let name: [u8; 32] = fields.take()?;
         let name = std::str::from_utf8(name.get(..usize::from(length))?).ok()?;
         let stream = StreamName::parse(name).ok()?;
-        let _: [u8; 3] = fields.take()?;
+        let low: [u8; 3] = fields.take()?;
+        let millis = [high, low].concat().iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet));
         let init_bytes = u32::from_be_bytes(fields.take()?);
         let fits = usize::try_from(init_bytes) == Ok(init.len());
         (fits && stream_identity(&stream) == identity).then_some(Self {
@@ -189,6 +197,7 @@ impl SlotHeader {
             opened,
             opened_wall,
             init_bytes,
+            epoch: SlotEpoch::new(millis, init),
         })
     }
 
@@ -336,6 +345,7 @@ mod tests {
             opened: BootTime::from_millis(1_234),
             opened_wall: WallTime::from_unix_nanos(-5),
             init_bytes: 9,
+            epoch: SlotEpoch::new(0x0102_0304_0506, b"ftyp+moov"),
         }
     }
 
@@ -370,6 +380,7 @@ mod tests {
     fn a_header_comes_back_as_it_was() {
         let bytes = header().encode(b"ftyp+moov");
         assert_eq!(bytes.len(), HEADER_BYTES);
+        assert_eq!((&bytes[25..28], &bytes[137..140]), (&[1, 2, 3][..], &[4, 5, 6][..]));
         assert_eq!(SlotHeader::parse(b"ftyp+moov", &bytes), Some(header()));
         assert!(header().owns(&seal()));
     }

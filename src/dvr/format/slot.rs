@@ -11,6 +11,7 @@ use crate::dvr::disk::DiskFile;
 use crate::dvr::format::seal::{
     FragmentEntry, HEADER_BYTES, SEAL_BYTES, SEAL_TYPE, Seal, SlotHeader,
 };
+use crate::wire::mp4::set_dates;
 
 /// Bytes of a box header, and so of the smallest `free` box.
 pub(crate) const BOX_HEADER_BYTES: u64 = 8;
@@ -59,11 +60,14 @@ pub struct SlotContents {
     pub damaged: Vec<(u64, u64)>,
 }
 
-/// The bytes at the front of a slot's lap, without the `free` box behind them.
+/// The bytes at the front of a slot's lap, without the `free` box behind them. The init segment in
+/// them carries the date of opening, for people who have nothing but the file.
 pub(crate) fn opening(header: &SlotHeader, init: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(init.len() + HEADER_BYTES);
     out.extend_from_slice(init);
-    out.extend_from_slice(&header.encode(init));
+    set_dates(&mut out, Some(header.opened_wall.as_unix_millis() / 1_000));
+    let header = header.encode(&out);
+    out.extend_from_slice(&header);
     out
 }
 
@@ -224,12 +228,17 @@ pub(crate) fn read_fragment(
     }
     let mut bytes = walk.buffer;
     bytes.truncate(entry.length as usize);
+    header.epoch.leave(&mut bytes);
     Ok(Some(bytes.into()))
 }
 
 /// Reads the `moof` of the fragment that `entry` names, without checking anything but that it is
 /// one. `None` when it is not there any more.
-pub(crate) fn read_movie(file: &dyn DiskFile, entry: &FragmentEntry) -> io::Result<Option<Bytes>> {
+pub(crate) fn read_movie(
+    file: &dyn DiskFile,
+    header: &SlotHeader,
+    entry: &FragmentEntry,
+) -> io::Result<Option<Bytes>> {
     let mut bytes = vec![0; (entry.length as usize).min(MOVIE_BYTES)];
     file.read_at(u64::from(entry.offset), &mut bytes)?;
     let Some((length, b"moof")) = box_head(&bytes).as_ref().map(|(l, k)| (*l, k)) else {
@@ -243,6 +252,7 @@ pub(crate) fn read_movie(file: &dyn DiskFile, entry: &FragmentEntry) -> io::Resu
     if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
         file.read_at(u64::from(entry.offset) + read as u64, rest)?;
     }
+    header.epoch.leave(&mut bytes);
     Ok(Some(bytes.into()))
 }
 
@@ -264,7 +274,11 @@ pub(crate) fn fragment_at(
     let Some(length) = length.filter(|length| at + length + SEAL_BYTES as u64 <= until) else {
         return Ok(None);
     };
-    Ok(walk.check(at, length)?.is_some().then_some(walk.buffer))
+    if walk.check(at, length)?.is_none() {
+        return Ok(None);
+    }
+    header.epoch.leave(&mut walk.buffer);
+    Ok(Some(walk.buffer))
 }
 
 enum ScanStep {

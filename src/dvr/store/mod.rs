@@ -1,6 +1,7 @@
 //! The threads that write the ring, its index and its journal, and what they share.
 
 pub(crate) mod capacity;
+mod copies;
 pub(crate) mod index;
 pub(crate) mod indexer;
 pub(crate) mod journal;

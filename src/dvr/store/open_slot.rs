@@ -137,6 +137,12 @@ impl OpenSlot {
         self.init == *init && !splits && slot::fits(self.end, fragment.len(), slot_bytes)
     }
 
+    /// Whether its file was cut or deleted by something else: what is written there is lost.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let is_short = self.file.length().is_ok_and(|length| length < self.header.slot_bytes);
+        is_short || matches!(self.file.deleted_from(), Ok(Some(_)))
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -189,11 +195,15 @@ impl OpenSlot {
             wall_trust: trust,
             entry,
         };
-        let crc = fragment.pieces().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece));
+        let mut head = fragment.head.to_vec();
+        self.header.epoch.enter(&mut head);
+        let media =
+            || std::iter::once(&head[..]).chain(fragment.data.iter().map(|piece| &piece[..]));
+        let crc = media().fold(0, crc32c::crc32c_append);
         let seal = seal.encode(crc);
         let end = slot::end(&entry);
         let free = slot::free_box(end, self.header.slot_bytes);
-        let mut pieces: Vec<&[u8]> = fragment.pieces().map(|piece| &piece[..]).collect();
+        let mut pieces: Vec<&[u8]> = media().collect();
         pieces.extend([&seal[..], &free[..]]);
         self.file.write_at(self.end, &pieces)?;
         if entry.starts_with_key

@@ -20,7 +20,7 @@ use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::config::RingConfig;
 use crate::dvr::disk;
-use crate::dvr::disk::{Disk, OpenMode};
+use crate::dvr::disk::{Disk, DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::seal::{Identity, SlotHeader};
 use crate::dvr::store::ring_file::{self, RingFile, slot_number};
@@ -62,6 +62,8 @@ pub(crate) struct Found {
     pub(crate) table: Catalogue,
     /// Files in the ring's directory that do not belong to it.
     pub(crate) foreign: u64,
+    /// Slots that hold a copy of another slot, with that slot.
+    pub(crate) copies: Vec<(u32, u32)>,
     /// The number of slots before and after: it just grew, or a shrink continues.
     pub(crate) resized: Option<(u32, u32)>,
     /// Why `ring.toml` was made again, for people.
@@ -253,8 +255,10 @@ impl Ring {
         let bytes = config.size.made_bytes(&volume);
         let slot_bytes = config.slot_bytes.unwrap_or_else(|| size::slot_bytes_for(bytes));
         size::check_slot_bytes(slot_bytes)?;
-        let slots = size::slots_for(bytes, slot_bytes)
-            .map_err(|error| config.size.no_room(&volume).unwrap_or(error))?;
+        if let Some(error) = config.size.no_room(&volume, slot_bytes) {
+            return Err(error);
+        }
+        let slots = size::slots_for(bytes, slot_bytes)?;
         let ring = Self {
             dir,
             identity: fastrand::u128(..).to_be_bytes(),
@@ -293,8 +297,34 @@ impl Ring {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         let ring = Present { slot_bytes: self.slot_bytes, slots: self.slots, files };
         self.wanted_slots = size.wanted_slots(&volume, ring);
-        self.left_bytes = size.left_bytes(&volume);
+        self.left_bytes = size::left_bytes(&volume);
         Ok(self)
+    }
+
+    /// Leaves at least `bytes` of the volume to others when slots are made.
+    pub(crate) fn leaving_at_least(mut self, bytes: u64) -> Self {
+        self.left_bytes = self.left_bytes.max(bytes);
+        self
+    }
+
+    /// The slots that have files, each with the number of its file.
+    pub(crate) fn slot_files(&self, disk: &dyn Disk) -> Result<BTreeMap<u32, u64>, DvrError> {
+        let files = disk.files(&self.dir).map_err(DvrError::disk("list", &self.dir))?;
+        let slot = |(name, file): (String, u64)| Some((self.slot_of(&name)?, file));
+        Ok(files.into_iter().filter_map(slot).collect())
+    }
+
+    /// A handle by which it can be told later whether the ring's directory was deleted.
+    pub(crate) fn witness(&self, disk: &dyn Disk) -> Option<Arc<dyn DiskFile>> {
+        disk.open(&self.dir.join(RING_FILE), OpenMode::Read).ok()
+    }
+
+    /// Whether nothing of a ring is left under `data_dir`.
+    pub(crate) fn is_deleted(disk: &dyn Disk, data_dir: &Path) -> bool {
+        match disk.list(&data_dir.join("ring")) {
+            Ok(names) => names.iter().all(|name| name != RING_FILE && slot_number(name).is_none()),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     /// Takes more slots when it should have more. Fewer are taken only after agreement, because
@@ -482,7 +512,7 @@ mod tests {
         let mut ring = Ring::open(&RealDisk, &config(dir.path(), 1 << 20), None).unwrap().ring;
         ring.left_bytes = 1 << 60;
         let error = ring.make_slot(&RealDisk, 3).unwrap_err();
-        assert!(error.is_full() && error.to_string().contains("reserved for others"), "{error}");
+        assert!(error.is_full() && error.to_string().contains("left to others"), "{error}");
         assert!(!dir.path().join("ring/000003.mp4").exists());
         ring.left_bytes = 1;
         assert!(ring.make_slot(&RealDisk, 3).is_ok());

@@ -3,7 +3,8 @@
 //! Owns: the way from a size or a share of the volume to slots. Pure: what is known of the
 //! volume comes in, and it may be wrong.
 //!
-//! A ring grows by itself and never shrinks by itself. A size in bytes counts as written. A share
+//! A ring grows by itself and never shrinks by itself. A size in bytes counts as written, as far as
+//! there is room: both kinds leave some of the volume to others (see [`left_bytes`]). A share
 //! follows the volume only upwards, from 1 % of the ring on, so that small changes of statfs
 //! between starts do not move it; a share that is smaller by as much, which needs a smaller
 //! percentage or volume, is proposed as a shrink (see `shrink`). Other files on the volume never
@@ -19,7 +20,7 @@ const SLOT_BYTES_SMALL: u64 = 4 << 20;
 const SLOT_BYTES_LARGE: u64 = 64 << 20;
 /// Slot sizes are whole multiples of this, as file systems and cards like it.
 const SLOT_BYTES_STEP: u64 = 4 << 10;
-/// Of a volume that is shared, at least these are left to others.
+/// Of a volume at least these are left to others.
 const LEFT_BYTES_MIN: u64 = 64 << 20;
 /// A share moves a ring from this part of its slots on: less than one percentage point.
 const SHARE_STEP: u32 = 100;
@@ -27,7 +28,7 @@ const SHARE_STEP: u32 = 100;
 /// How large the ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingSizing {
-    /// So many bytes.
+    /// So many bytes, as far as there is room.
     Bytes(u64),
     /// A share of the volume, 1 to 100; never more than is free, and 2 % of the volume (at
     /// least 64 MiB) are left to others.
@@ -52,20 +53,16 @@ impl RingSizing {
         }
     }
 
-    /// Why there is no room for a ring of this size: free space belongs to others too.
-    pub(crate) fn no_room(self, volume: &Volume) -> Option<DvrError> {
-        let Self::Percent(percent) = self else { return None };
+    /// Why there is no room for a ring of this size with slots of `slot_bytes`: free space belongs to
+    /// others too.
+    pub(crate) fn no_room(self, volume: &Volume, slot_bytes: u64) -> Option<DvrError> {
         let (free_bytes, left_bytes) = (volume.free_bytes, left_bytes(volume));
-        (share(volume, percent) > room(volume))
+        let is_wanted = match self {
+            Self::Bytes(bytes) => bytes >= u64::from(SLOTS_MIN) * slot_bytes,
+            Self::Percent(percent) => share(volume, percent) > room(volume),
+        };
+        (is_wanted && room(volume) < u64::from(SLOTS_MIN) * slot_bytes)
             .then_some(DvrError::NoRoom { free_bytes, left_bytes })
-    }
-
-    /// Bytes of `volume` that a ring of this size leaves to others.
-    pub(crate) fn left_bytes(self, volume: &Volume) -> u64 {
-        match self {
-            Self::Bytes(_) => 0,
-            Self::Percent(_) => left_bytes(volume),
-        }
     }
 
     /// Slots that a ring that is there should have: as many as it has unless it is to change.
@@ -104,7 +101,9 @@ fn room(volume: &Volume) -> u64 {
     volume.free_bytes.saturating_sub(left_bytes(volume))
 }
 
-fn left_bytes(volume: &Volume) -> u64 {
+/// Bytes of `volume` that no ring takes. A minute of recording counts as well, once that is known
+/// (see `Ring::leaving_at_least`).
+pub(crate) fn left_bytes(volume: &Volume) -> u64 {
     (volume.total_bytes / 50).max(LEFT_BYTES_MIN)
 }
 
@@ -178,11 +177,17 @@ mod tests {
     #[test]
     fn a_volume_without_room_beside_the_floor_is_told_with_it() {
         let volume = Volume { identity: 1, total_bytes: 64 * MIB, free_bytes: 60 * MIB };
-        let why = RingSizing::Percent(80).no_room(&volume).unwrap().to_string();
-        assert!(why.contains("62914560 bytes free") && why.contains("67108864"), "{why}");
+        for size in [RingSizing::Percent(80), RingSizing::Bytes(48 * MIB)] {
+            let why = size.no_room(&volume, MIB).unwrap().to_string();
+            assert!(why.contains("62914560 bytes free") && why.contains("67108864"), "{why}");
+            assert!(why.contains("2 %") && why.contains("64 MiB"), "{why}");
+        }
+        // Another reason: see `slots_for`.
+        assert!(RingSizing::Bytes(1).no_room(&volume, MIB).is_none());
         let volume = Volume { free_bytes: 900 * MIB, total_bytes: 1_000 * MIB, ..volume };
-        assert!(RingSizing::Percent(80).no_room(&volume).is_none());
-        assert!(RingSizing::Bytes(1).no_room(&volume).is_none());
+        for size in [RingSizing::Percent(80), RingSizing::Bytes(2_000 * MIB)] {
+            assert!(size.no_room(&volume, MIB).is_none());
+        }
     }
 
     #[test]

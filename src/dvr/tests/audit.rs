@@ -10,6 +10,7 @@ use crate::base::name::StreamName;
 use crate::base::time::Clock;
 use crate::dvr::config::{Retention, RingConfig};
 use crate::dvr::disk::model::{ModelDisk, VirtualClock};
+use crate::dvr::disk::{Disk, OpenMode};
 use crate::dvr::format::index_record::IndexRecord;
 use crate::dvr::store::index::{Index, IndexHandle};
 use crate::dvr::store::indexer::Indexer;
@@ -68,7 +69,7 @@ impl House {
     fn new() -> Self {
         let clock = Arc::new(VirtualClock::default());
         clock.reboot(1_795_000_000_000_000_000);
-        let disk = ModelDisk::new(1, Arc::clone(&clock), Path::new("/"), 64 << 20);
+        let disk = ModelDisk::new(1, Arc::clone(&clock), Path::new("/"), 1 << 30);
         let store = Store::default();
         let opened = store.clone();
         let config = RingConfig {
@@ -215,4 +216,24 @@ fn a_slot_that_was_damaged_is_not_the_fault_of_the_index() {
     let told = IndexRecord::parse(&house.records()[&slot]).unwrap();
     assert_eq!((told.damaged, told.entries.as_slice()), (1, &record.entries[1..]));
     assert_eq!(house.dvr.status().damaged, 1);
+}
+
+#[test]
+fn a_slot_in_whose_place_something_else_was_put_is_told_and_no_index_is_built_for_it() {
+    let mut house = House::new();
+    let before = house.records();
+    let (&slot, _) = before.first_key_value().unwrap();
+    let path = format!("/data/ring/{slot:06}.mp4");
+    let file = house.disk.open(Path::new(&path), OpenMode::Write).unwrap();
+    file.write_at(0, &[&crate::dvr::format::slot::free_box(0, SLOT_BYTES)]).unwrap();
+    house.pass();
+    assert_eq!(house.indexer.audit.built_again, 0);
+    let told = house.dvr.status().damage;
+    assert!(
+        told.iter().any(|one| one.contains(&format!("Slot {slot:06} was changed"))),
+        "{told:?}"
+    );
+    assert!(!house.records().contains_key(&slot));
+    house.record(4);
+    assert_eq!(house.writer.status().lost, 0);
 }

@@ -55,6 +55,9 @@ impl Disk for FaultyDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         RealDisk.list(dir)
     }
+    fn files(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
+        RealDisk.files(dir)
+    }
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
         self.write_fault()?;
         RealDisk.make_dir(dir)

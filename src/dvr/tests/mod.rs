@@ -8,6 +8,7 @@ mod range_reader;
 mod ring;
 mod shrink;
 mod sim;
+mod tampered;
 mod torn;
 mod trouble;
 mod unread;

@@ -55,7 +55,7 @@ fn gate() -> StreamName {
 fn empty_disk() -> (ModelDisk, Arc<VirtualClock>) {
     let clock = Arc::new(VirtualClock::default());
     clock.reboot(super::BEGINS_UNIX_NANOS);
-    (ModelDisk::new(7, Arc::clone(&clock), Path::new("/"), 64 << 20), clock)
+    (ModelDisk::new(7, Arc::clone(&clock), Path::new("/"), 1 << 30), clock)
 }
 
 impl Life {

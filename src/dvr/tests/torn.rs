@@ -68,6 +68,7 @@ fn lap(file: &Arc<MemoryFile>, generation: u64) -> OpenSlot {
         opened: BootTime::from_millis(5),
         opened_wall: WallTime::default(),
         init_bytes: u32::try_from(init().len()).unwrap(),
+        epoch: crate::dvr::format::epoch::SlotEpoch::default(),
     };
     let log = Arc::new(StreamLog::new(&stream));
     OpenSlot::begun(log, Arc::clone(file) as Arc<dyn DiskFile>, header, init(), false).unwrap()

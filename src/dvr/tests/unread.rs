@@ -84,7 +84,7 @@ impl House {
 fn used(seed: u64) -> (ModelDisk, Arc<VirtualClock>, u64) {
     let clock = Arc::new(VirtualClock::default());
     clock.reboot(1_795_000_000_000_000_000);
-    let disk = ModelDisk::new(seed, Arc::clone(&clock), Path::new("/"), 64 << 20);
+    let disk = ModelDisk::new(seed, Arc::clone(&clock), Path::new("/"), 1 << 30);
     let mut house = House::start(&disk, &clock, 1);
     let writer = house.dvr.writer(&gate(), Retention::default());
     house.record(&writer, 0..16);

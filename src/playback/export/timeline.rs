@@ -328,6 +328,7 @@ fn text_piece(lines: &[(i64, String)]) -> Option<SampleRunPiece> {
             bytes: u32::try_from(sample.len()).unwrap_or(0),
             composition: 0,
             is_sync: true,
+            roll: 0,
         });
         bytes.extend_from_slice(&sample);
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes};
 
 use super::boxes::{put_box, put_full_box};
-use super::{SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_SYNC, track_id};
+use super::{SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_SYNC, put_roll_description, track_id};
 use crate::base::time::{BootTime, MediaTime};
-use crate::media::{AccessUnit, Captured, Entry, Kind, RunId, TrackId};
+use crate::media::{AccessUnit, Captured, Entry, Kind, Leading, RunId, TrackId};
 
 /// `tfhd`: offsets count from the start of the `moof` (ISO/IEC 14496-12 §8.8.7.1).
 const TFHD_DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
@@ -22,6 +22,12 @@ const TRUN_DURATION: u32 = 0x100;
 const TRUN_SIZE: u32 = 0x200;
 const TRUN_FLAGS: u32 = 0x400;
 const TRUN_COMPOSITION: u32 = 0x800;
+/// `is_leading` of `sample_flags`, §8.8.3.1: shown before the entry point that it follows in the file,
+/// and not to be decoded by one who begins there, or to be decoded all the same.
+const FLAGS_LEADING_UNDECODABLE: u32 = 1 << 26;
+const FLAGS_LEADING_DECODABLE: u32 = 3 << 26;
+/// A description of the fragment's own, the first of them (§8.9.2).
+const OWN_DESCRIPTION: u32 = 0x1_0001;
 /// Length of a box header: size and type.
 const BOX_HEADER_BYTES: usize = 8;
 
@@ -296,8 +302,34 @@ fn put_track_fragment(out: &mut Vec<u8>, track: TrackId, samples: &[Sample<'_>])
         // played from zero rather than wrapped to the end of time.
         put_full_box(out, b"tfdt", 1, 0, |out| out.put_u64(u64::try_from(decode).unwrap_or(0)));
         offset_at = put_run(out, samples);
+        if let Some(Entry::Gradual(pictures @ 1..)) = samples.first().and_then(|s| s.unit.entry) {
+            put_roll(out, pictures, samples.len());
+        }
     });
     offset_at
+}
+
+/// Says that who begins at the first of `samples` has whole pictures after so many (§10.1, §8.9.2).
+fn put_roll(out: &mut Vec<u8>, pictures: u16, samples: usize) {
+    put_roll_description(out, &[pictures]);
+    put_full_box(out, b"sbgp", 0, 0, |out| {
+        out.put_slice(b"roll");
+        out.put_u32(2);
+        for (count, description) in [(1, OWN_DESCRIPTION), (samples.saturating_sub(1), 0)] {
+            out.put_u32(u32::try_from(count).unwrap_or(u32::MAX));
+            out.put_u32(description);
+        }
+    });
+}
+
+/// `sample_flags` of a picture.
+fn sample_flags(unit: &AccessUnit) -> u32 {
+    let leading = match unit.leading {
+        Some(Leading::Undecodable) => FLAGS_LEADING_UNDECODABLE,
+        Some(Leading::Decodable) => FLAGS_LEADING_DECODABLE,
+        None => 0,
+    };
+    leading | if unit.is_sync() { SAMPLE_FLAGS_SYNC } else { SAMPLE_FLAGS_DELTA }
 }
 
 /// Appends a `trun` of version 1 (§8.8.8); returns the position of its `data_offset`, to be filled
@@ -323,11 +355,7 @@ fn put_run(out: &mut Vec<u8>, samples: &[Sample<'_>]) -> usize {
             out.put_u32(sample.ticks);
             out.put_u32(u32::try_from(sample.unit.data.len()).unwrap_or(u32::MAX));
             if video {
-                out.put_u32(if sample.unit.is_sync() {
-                    SAMPLE_FLAGS_SYNC
-                } else {
-                    SAMPLE_FLAGS_DELTA
-                });
+                out.put_u32(sample_flags(sample.unit));
             }
             if reordered {
                 out.put_i32(composition(sample.unit));

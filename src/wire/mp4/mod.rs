@@ -6,7 +6,8 @@
 //! Invariants:
 //! 1. `mp4 track_ID = TrackId + 1`; a track's timescale is its clock rate.
 //! 2. A fragment depends on nothing but the init segment: `default-base-is-moof`, and `tfdt`
-//!    carries the decode time since boot, so fragments may be dropped, joined and moved.
+//!    carries the decode time since boot, so fragments may be dropped, joined and moved. On the disk
+//!    it counts from the slot's own beginning, which `dvr` adds and takes off.
 //! 3. Samples are the bytes of the access units, unchanged, grouped by track.
 
 mod boxes;
@@ -29,9 +30,23 @@ pub use progressive::{
     Content, Edit, FilmTrack, Front, MOVIE_RATE, Part, TooLong, front, text_entry, text_sample,
 };
 pub use read::{ReadError, Row, Sample, SampleRun, read_fragment, read_init, read_runs};
-pub use rebase::{Origin, with_length};
+pub use rebase::{Origin, decode_times, set_dates, shift_decode_times, timescales, with_length};
 pub use repack::repack;
 pub use tables::{Chunk, Table, TableWriter, Tally};
+
+/// Appends a `sgpd` with a description for each number of pictures after which decoding that begins at a
+/// sample of it is right (§8.9.3, §10.1).
+fn put_roll_description(out: &mut Vec<u8>, pictures: &[u16]) {
+    put_full_box(out, b"sgpd", 1, 0, |out| {
+        out.extend_from_slice(b"roll");
+        out.extend_from_slice(&2u32.to_be_bytes()); // default_length
+        out.extend_from_slice(&u32::try_from(pictures.len()).unwrap_or(0).to_be_bytes());
+        for &pictures in pictures {
+            let distance = i16::try_from(pictures).unwrap_or(i16::MAX);
+            out.extend_from_slice(&distance.to_be_bytes());
+        }
+    });
+}
 
 /// The `track_ID` of a track: they begin at one (ISO/IEC 14496-12 §8.3.2.3).
 fn track_id(track: crate::media::TrackId) -> u32 {

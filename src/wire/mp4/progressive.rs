@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 use bytes::{BufMut, Bytes};
 
 use super::init::{LANGUAGE_UNDETERMINED, put_matrix};
-use super::put_box;
 use super::tables::{Table, Tally};
+use super::{put_box, put_roll_description};
 
 /// Ticks per second of the movie header and of edit lists: those of video, so that an edit is
 /// as exact as what it cuts.
@@ -19,7 +19,7 @@ pub const MOVIE_RATE: NonZeroU32 = NonZeroU32::new(90_000).expect("not zero");
 /// Bytes of the header of the `mdat`, whose length is always written with 64 bits (§4.2).
 const MDAT_HEADER_BYTES: u64 = 16;
 /// Seconds between the beginnings of 1904, from which §8.2.2 counts, and 1970.
-const EPOCH_1904_SECS: i64 = 2_082_844_800;
+pub(super) const EPOCH_1904_SECS: i64 = 2_082_844_800;
 
 /// What a track shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,12 +289,18 @@ impl Layout {
 
     fn table(&mut self, track: &FilmTrack<'_>, index: usize, table: Table, rows: u64) {
         let bytes = rows.saturating_mul(table.row_bytes());
+        if table == Table::Rolls {
+            put_roll_description(&mut self.bytes, track.tally.rolls());
+        }
         self.full(*table.kind(), 0, 0, |layout| {
             if table == Table::Sizes {
                 layout.bytes.put_u32(0); // sample_size: they differ
                 let samples = u32::try_from(track.tally.samples()).unwrap_or(u32::MAX);
                 layout.bytes.put_u32(samples);
             } else {
+                if table == Table::Rolls {
+                    layout.bytes.put_slice(b"roll");
+                }
                 layout.bytes.put_u32(u32::try_from(rows).unwrap_or(u32::MAX));
             }
             let hole = Part::Rows { track: index, table, bytes };

@@ -105,6 +105,8 @@ pub struct Row {
     pub composition: i32,
     /// Decoding can begin here.
     pub is_sync: bool,
+    /// Decoding that begins here is right after so many pictures; zero where nothing says so.
+    pub roll: u16,
 }
 
 /// The samples of one track in a fragment, one behind the other.
@@ -160,8 +162,21 @@ fn read_track(track: &[u8]) -> Result<SampleRun, ReadError> {
         .and_then(|tfdt| i64::try_from(u64::from_be_bytes(*tfdt.get(4..)?.first_chunk()?)).ok());
     let decode_ticks = base.ok_or_else(damaged("tfdt"))?;
     let run = find(track, &[b"trun"]).ok_or_else(damaged("trun"))?;
-    let (at, rows) = read_rows(run).ok_or_else(damaged("trun"))?;
+    let (at, mut rows) = read_rows(run).ok_or_else(damaged("trun"))?;
+    if let (Some(first), Some(roll)) = (rows.first_mut(), read_roll(track)) {
+        first.roll = roll;
+    }
     Ok(SampleRun { track: TrackId(id), decode_ticks, at, rows })
+}
+
+/// After how many pictures decoding that begins with the fragment is right, where it says so.
+fn read_roll(track: &[u8]) -> Option<u16> {
+    let description = find(track, &[b"sgpd"])?;
+    if description.get(4..8)? != b"roll" {
+        return None;
+    }
+    let distance = i16::from_be_bytes(*description.get(16..)?.first_chunk()?);
+    u16::try_from(distance).ok()
 }
 
 /// Where the samples of a `trun` (§8.8.8) begin, and what it says of each.
@@ -184,6 +199,7 @@ fn read_rows(run: &[u8]) -> Option<(u32, Vec<Row>)> {
             bytes: u32_at(record, 4)?,
             composition,
             is_sync: !flagged || u32_at(record, 8)? & NOT_SYNC == 0,
+            roll: 0,
         })
     };
     let rows = records.chunks_exact(record).map(row).collect::<Option<_>>()?;

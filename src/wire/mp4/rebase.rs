@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes};
 
 use super::look::{inside, number, within};
+use super::progressive::EPOCH_1904_SECS;
 use super::{read_runs, track_id};
 use crate::base::time::MediaTime;
 use crate::media::Tracks;
@@ -13,6 +14,11 @@ use crate::media::Tracks;
 /// Where `tfhd` names its track (§8.8.7), and a `tfdt` of version 1 its time.
 const TFHD_TRACK_AT: usize = 12;
 const TFDT_TIME_AT: usize = 12;
+/// Where the `tkhd` and the `mdhd` of version 0 name the track and its ticks per second, and where these and
+/// `mvhd` have their times.
+const TKHD_TRACK_AT: usize = 20;
+const MDHD_SCALE_AT: usize = 20;
+const TIMES_AT: usize = 12;
 const BOX_HEADER_BYTES: usize = 8;
 /// Bytes of an `mehd` of version 0, and the position of the length in it.
 const MEHD_BYTES: u32 = 16;
@@ -47,20 +53,77 @@ impl Origin {
 
     /// Moves the decoding times of `fragment` there.
     pub fn rebase(&self, fragment: &mut [u8]) {
-        let mut moves = Vec::new();
-        for (_, at) in within(fragment, b"moof").filter(|(kind, _)| kind == b"traf") {
-            let header = inside(fragment, &at, &[b"tfhd"]);
-            let id = header.and_then(|header| number(fragment, &header, TFHD_TRACK_AT));
-            let origin = self.0.iter().find(|(track, _)| Some(*track) == id);
-            if let (Some(time), Some((_, origin))) = (inside(fragment, &at, &[b"tfdt"]), origin) {
-                moves.push((time.start + TFDT_TIME_AT, *origin));
-            }
+        let origin = |track| self.0.iter().find(|(known, _)| *known == track);
+        shift_decode_times(fragment, |track, time| {
+            time.saturating_sub(origin(track).map_or(0, |(_, ticks)| *ticks))
+        });
+    }
+}
+
+/// Gives each track of the `moof` that `fragment` begins with the decoding time that `shifted` makes of
+/// its `track_ID` and the time that it has.
+pub fn shift_decode_times(fragment: &mut [u8], shifted: impl Fn(u32, u64) -> u64) {
+    let tracks: Vec<_> = times(fragment).collect();
+    for (track, at, time) in tracks {
+        if let Some(field) = fragment.get_mut(at..at + 8) {
+            field.copy_from_slice(&shifted(track, time).to_be_bytes());
         }
-        for (at, origin) in moves {
-            if let Some(field) = fragment.get_mut(at..at + 8).and_then(|f| f.first_chunk_mut::<8>())
-            {
-                *field = u64::from_be_bytes(*field).saturating_sub(origin).to_be_bytes();
+    }
+}
+
+/// `track_ID` and decoding time of each track of the `moof` that `fragment` begins with.
+#[must_use]
+pub fn decode_times(fragment: &[u8]) -> Vec<(u32, u64)> {
+    times(fragment).map(|(track, _, time)| (track, time)).collect()
+}
+
+/// As [`decode_times`], with the place of each time.
+fn times(fragment: &[u8]) -> impl Iterator<Item = (u32, usize, u64)> + '_ {
+    within(fragment, b"moof").filter(|(kind, _)| kind == b"traf").filter_map(|(_, at)| {
+        let header = inside(fragment, &at, &[b"tfhd"])?;
+        let time = inside(fragment, &at, &[b"tfdt"])?;
+        let track = number(fragment, &header, TFHD_TRACK_AT)?;
+        let at = time.start + TFDT_TIME_AT;
+        let field = fragment.get(at..time.end)?.first_chunk::<8>()?;
+        Some((track, at, u64::from_be_bytes(*field)))
+    })
+}
+
+/// `track_ID` and ticks per second of each track of `init`.
+#[must_use]
+pub fn timescales(init: &[u8]) -> Vec<(u32, u32)> {
+    let tracks = within(init, b"moov").filter(|(kind, _)| kind == b"trak");
+    let scale = |(_, at): ([u8; 4], std::ops::Range<usize>)| {
+        let header = inside(init, &at, &[b"tkhd"])?;
+        let media = inside(init, &at, &[b"mdia", b"mdhd"])?;
+        Some((number(init, &header, TKHD_TRACK_AT)?, number(init, &media, MDHD_SCALE_AT)?))
+    };
+    tracks.filter_map(scale).collect()
+}
+
+/// Writes creation and modification time into the headers of `init` (§8.2.2, §8.3.2, §8.4.2), in
+/// seconds since 1970; `None` takes them out. What 32 bits do not hold is left out.
+pub fn set_dates(init: &mut [u8], unix_secs: Option<i64>) {
+    let secs = unix_secs.and_then(|secs| u32::try_from(secs.checked_add(EPOCH_1904_SECS)?).ok());
+    let secs = secs.unwrap_or(0).to_be_bytes();
+    let mut headers = Vec::new();
+    for (kind, at) in within(init, b"moov") {
+        match &kind {
+            b"mvhd" => headers.push(at),
+            b"trak" => {
+                headers.extend(inside(init, &at, &[b"tkhd"]));
+                headers.extend(inside(init, &at, &[b"mdia", b"mdhd"]));
             }
+            _ => {}
+        }
+    }
+    for at in headers {
+        // Of version 0, which is what is written here.
+        let is_short = init.get(at.start + BOX_HEADER_BYTES) == Some(&0);
+        let field = init.get_mut(at.start + TIMES_AT..at.end).and_then(|rest| rest.get_mut(..8));
+        if let Some(field) = field.filter(|_| is_short) {
+            field[..4].copy_from_slice(&secs);
+            field[4..].copy_from_slice(&secs);
         }
     }
 }
@@ -115,6 +178,21 @@ mod tests {
             assert!(moved_by.abs() < 1_000_000, "{moved_by} ns");
         }
         assert_eq!(moved.len(), bytes.len());
+    }
+
+    #[test]
+    fn dates_are_written_and_taken_out_again() {
+        let init = init_segment(&tracks());
+        let mut dated = init.to_vec();
+        set_dates(&mut dated, Some(1_795_000_000));
+        let secs = 3_877_844_800u32.to_be_bytes();
+        let count = dated.windows(4).filter(|four| *four == secs).count();
+        // Both times of the movie, and of two tracks and their media.
+        assert_eq!(count, 10);
+        assert_eq!(read_init(&dated).unwrap(), read_init(&init).unwrap());
+        set_dates(&mut dated, None);
+        assert_eq!(dated, init);
+        assert_eq!(timescales(&init), [(1, 90_000), (2, 8_000)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The sample tables of a progressive file, written row by row as its chunks pass.
 //!
-//! Owns: the rows of `stts`, `ctts`, `stss`, `stsc`, `stsz` and `co64` (ISO/IEC 14496-12 §8.6,
-//! §8.7). A table holds no more of the past than one row, so that a file of any length passes
+//! Owns: the rows of `stts`, `ctts`, `stss`, `stsc`, `stsz`, `co64` and `sbgp` (ISO/IEC 14496-12 §8.6,
+//! §8.7, §8.9.2). A table holds no more of the past than one row, so that a file of any length passes
 //! through it; what it wrote is taken out of it from time to time.
 
 use bytes::BufMut;
@@ -36,19 +36,28 @@ pub enum Table {
     Sizes,
     /// `co64`: where the chunks begin in the file.
     Offsets,
+    /// `sbgp` of the type `roll`: after how many pictures decoding that begins at a sample is right.
+    Rolls,
 }
 
 impl Table {
     /// All tables, in the order in which they are written.
-    pub const ALL: [Self; 6] =
-        [Self::Times, Self::Compositions, Self::Syncs, Self::Chunks, Self::Sizes, Self::Offsets];
+    pub const ALL: [Self; 7] = [
+        Self::Times,
+        Self::Compositions,
+        Self::Syncs,
+        Self::Chunks,
+        Self::Sizes,
+        Self::Offsets,
+        Self::Rolls,
+    ];
 
     /// Bytes of one row.
     #[must_use]
     pub fn row_bytes(self) -> u64 {
         match self {
             Self::Syncs | Self::Sizes => 4,
-            Self::Times | Self::Compositions | Self::Offsets => 8,
+            Self::Times | Self::Compositions | Self::Offsets | Self::Rolls => 8,
             Self::Chunks => 12,
         }
     }
@@ -62,9 +71,13 @@ impl Table {
             Self::Chunks => b"stsc",
             Self::Sizes => b"stsz",
             Self::Offsets => b"co64",
+            Self::Rolls => b"sbgp",
         }
     }
 }
+
+/// Descriptions of a `sgpd` at most; a camera's refresh takes the same number of pictures each time.
+const ROLLS_MAX: usize = 64;
 
 /// A table in the making. Feed it every chunk of its track in order, then [`TableWriter::finish`]
 /// it; [`TableWriter::take`] returns the rows written so far.
@@ -83,6 +96,8 @@ pub struct TableWriter {
     last: Option<(i64, u32)>,
     /// As of the last row of `stsc`.
     chunk_shape: Option<(u32, u32)>,
+    /// What `sbgp` tells apart, in the order in which it came.
+    rolls: Vec<u16>,
 }
 
 impl TableWriter {
@@ -99,6 +114,7 @@ impl TableWriter {
             run: None,
             last: None,
             chunk_shape: None,
+            rolls: Vec::new(),
         }
     }
 
@@ -141,7 +157,31 @@ impl TableWriter {
                 self.out.put_u64(self.mdat_at + chunk.at);
                 self.rows += 1;
             }
+            Table::Rolls => {
+                for row in chunk.rows {
+                    let description = self.roll_description(row.roll);
+                    self.count(description);
+                }
+            }
         }
+    }
+
+    /// The number of a description in `sgpd`, from one; zero for none. Where there are too many, one that
+    /// promises no less stands in.
+    fn roll_description(&mut self, pictures: u16) -> u32 {
+        if pictures == 0 {
+            return 0;
+        }
+        let known = self.rolls.iter().position(|&known| known == pictures);
+        let at = known.unwrap_or_else(|| {
+            if self.rolls.len() < ROLLS_MAX {
+                self.rolls.push(pictures);
+                return self.rolls.len() - 1;
+            }
+            let enough = self.rolls.iter().enumerate().filter(|(_, known)| **known >= pictures);
+            enough.min_by_key(|(_, known)| **known).map_or(0, |(at, _)| at)
+        });
+        u32::try_from(at + 1).unwrap_or(0)
     }
 
     /// Ends it: nothing more comes.
@@ -213,7 +253,7 @@ impl TableWriter {
 /// All tables of one track on the first pass, which tells how long they are.
 #[derive(Debug)]
 pub struct Tally {
-    writers: [TableWriter; 6],
+    writers: [TableWriter; 7],
     /// Rows are kept as long as the file is short.
     keeps: bool,
     samples: u64,
@@ -319,10 +359,17 @@ impl Tally {
         let needed = |table: &Table| match table {
             Table::Compositions => self.reordered,
             Table::Syncs => self.has_delta,
+            Table::Rolls => !self.rolls().is_empty(),
             _ => true,
         };
         let tables = Table::ALL.into_iter().zip(&self.writers);
         tables.filter(move |(table, _)| needed(table)).map(|(table, writer)| (table, writer.rows()))
+    }
+
+    /// What `sgpd` describes: after how many pictures decoding is right.
+    pub(super) fn rolls(&self) -> &[u16] {
+        let writer = self.writers.iter().find(|writer| writer.table == Table::Rolls);
+        writer.map_or(&[], |writer| &writer.rolls)
     }
 
     /// The rows of a table that were kept, for a file whose `mdat` begins at `mdat_at`.
@@ -344,7 +391,7 @@ mod tests {
     use super::*;
 
     fn row(ticks: u32, bytes: u32, composition: i32, is_sync: bool) -> Row {
-        Row { ticks, bytes, composition, is_sync }
+        Row { ticks, bytes, composition, is_sync, roll: 0 }
     }
 
     fn rows(table: Table, chunks: &[(i64, u32, Vec<Row>)]) -> Vec<u32> {
@@ -381,6 +428,20 @@ mod tests {
         assert_eq!(rows(Table::Chunks, &film()), [1, 3, 1, 3, 3, 2]);
         assert_eq!(rows(Table::Offsets, &film()), [0, 1_000, 0, 1_015, 0, 1_030, 0, 1_045]);
         assert_eq!(rows(Table::Compositions, &film())[..8], [1, 40, 1, 80, 1, 0, 1, 40]);
+    }
+
+    #[test]
+    fn what_becomes_whole_after_some_pictures_is_told_of_each_sample_that_begins_so() {
+        let refresh = |roll| vec![Row { roll, ..row(40, 3, 0, false) }, row(40, 3, 0, false)];
+        let film = [(0, 0, refresh(18)), (80, 0, refresh(18)), (160, 0, refresh(9))];
+        assert_eq!(rows(Table::Rolls, &film), [1, 1, 1, 0, 1, 1, 1, 0, 1, 2, 1, 0]);
+        let mut tally = Tally::default();
+        for (decode_ticks, entry, rows) in &film {
+            tally.push(&Chunk { at: 0, entry: *entry, decode_ticks: *decode_ticks, rows });
+        }
+        tally.finish();
+        assert_eq!(tally.rolls(), [18, 9]);
+        assert!(tally.tables().any(|(table, rows)| table == Table::Rolls && rows == 6));
     }
 
     #[test]

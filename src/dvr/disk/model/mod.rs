@@ -251,6 +251,22 @@ impl ModelDisk {
         world.inodes[inode].medium[at] ^= mask;
     }
 
+    /// Writes over the beginning of a file, on the medium too.
+    pub(crate) fn scribble(&self, path: &Path, bytes: &[u8]) {
+        let mut world = self.world();
+        let Some(&ModelNode::File(inode)) = world.names.get(path) else { panic!("no {path:?}") };
+        world.inodes[inode].cache[..bytes.len()].copy_from_slice(bytes);
+        world.inodes[inode].medium[..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// A file is gone, on the medium too.
+    pub(crate) fn lose_file(&self, path: &Path) {
+        let mut world = self.world();
+        world.names.remove(path);
+        world.durable.remove(path);
+        world.changes.retain(|change| change.path != path);
+    }
+
     pub(crate) fn take_events(&self) -> Vec<DiskEvent> {
         std::mem::take(&mut self.world().events)
     }

@@ -125,7 +125,7 @@ impl RecordingCursor {
         let reader = lap.reader.clone();
         let (file, header, init) = (reader.file(), reader.header(), reader.init().clone());
         let read = match depth {
-            Depth::Head => slot::read_movie(file, entry),
+            Depth::Head => slot::read_movie(file, header, entry),
             Depth::Media => slot::read_fragment(file, header, entry),
         };
         let front = match read {

@@ -18,7 +18,7 @@ use crate::dvr::catalogue::continuity::{self, Extent};
 use crate::dvr::format::seal::{FragmentEntry, Identity, SlotHeader};
 use crate::dvr::read::tool::error::ToolError;
 use crate::dvr::read::tool::reader::RingReader;
-use crate::wire::mp4::{Origin, read_init, with_length};
+use crate::wire::mp4::{Origin, read_init, set_dates, with_length};
 
 /// The range to copy.
 #[derive(Clone, Debug)]
@@ -177,10 +177,11 @@ impl Copy<'_> {
         let mut file = file.map_err(failed(&path))?;
         let tracks = read_init(init).ok();
         let origin = tracks.and_then(|tracks| Origin::of(&tracks, bytes));
-        let (front, length_at) = match with_length(init) {
+        let (mut front, length_at) = match with_length(init) {
             Some((front, at)) => (front, Some(at)),
             None => (init.to_vec(), None),
         };
+        set_dates(&mut front, Some(start.as_unix_millis() / 1_000));
         file.write_all(&front).map_err(failed(&path))?;
         let part = ExtractedPart { path, start, end: start, samples: 0, fragments: 0 };
         let first_nanos = entry.decode_nanos;

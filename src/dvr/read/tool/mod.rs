@@ -161,6 +161,7 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<VerifyReport, Tool
     for (slots, what) in [
         (reader.damaged(), "its front is lost"),
         (reader.damaged_fronts(), "its front is damaged; what it holds can be read"),
+        (reader.copies(), "it is a copy of another slot"),
         (reader.bad(), "it cannot be read, or belongs to another ring"),
     ] {
         for slot in slots {

@@ -31,6 +31,7 @@ pub struct RingReader {
     blank: u64,
     damaged: Vec<u32>,
     damaged_fronts: Vec<u32>,
+    copies: Vec<u32>,
     bad: Vec<u32>,
     foreign: u64,
 }
@@ -75,10 +76,11 @@ impl RingReader {
             of_kind.map(|(&slot, _)| slot).collect::<Vec<_>>()
         };
         Ok(Self {
-            blank: of(|view| matches!(view, SlotView::Blank)).len() as u64,
+            blank: (of(|view| matches!(view, SlotView::Blank)).len() - found.copies.len()) as u64,
             damaged: of(|view| matches!(view, SlotView::Damaged | SlotView::Nameless { .. })),
             damaged_fronts: of(|view| matches!(view, SlotView::Held(lap) if lap.is_front_damaged)),
             bad: of(|view| matches!(view, SlotView::Foreign | SlotView::Unreadable)),
+            copies: found.copies.iter().map(|&(slot, _)| slot).collect(),
             disk,
             ring: found.ring,
             facts,
@@ -122,6 +124,12 @@ impl RingReader {
     #[must_use]
     pub fn damaged_fronts(&self) -> &[u32] {
         &self.damaged_fronts
+    }
+
+    /// Slots that hold what another slot holds.
+    #[must_use]
+    pub fn copies(&self) -> &[u32] {
+        &self.copies
     }
 
     /// Slots that cannot be read or belong to another ring.

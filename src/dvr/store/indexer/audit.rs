@@ -13,12 +13,14 @@ use crate::base::limits::{
     INDEX_BYTES_MAX, INDEX_BYTES_PER_RECORD_BYTE_MAX, INDEX_LOOK_PAUSE, INDEX_SIZE_PAUSE,
 };
 use crate::base::time::BootTime;
+use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk::OpenMode;
 use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::index_record::IndexRecord;
 use crate::dvr::format::seal::FragmentEntry;
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::Strictness;
+use crate::dvr::store::copies::free_copies;
 use crate::dvr::store::index::{IndexHandle, Looked};
 use crate::dvr::store::indexer::Indexer;
 use crate::dvr::store::messages::SlotScan;
@@ -34,6 +36,9 @@ pub(crate) struct Audit {
     size_at: BootTime,
     /// The slot that was checked last.
     slot: u32,
+    /// A slot that held another lap than it should at the last look. A slot that is being taken for
+    /// newer footage looks like that for a moment, so it is checked twice.
+    suspect: Option<(u32, u64)>,
     /// Laps whose records are to be rebuilt.
     pub(crate) to_build: VecDeque<SlotScan>,
     /// How often the index was built again.
@@ -50,6 +55,8 @@ enum SlotVerdict {
     SlotDamaged,
     /// The record is not what was put, or not what the slot says.
     Differs,
+    /// Something else was put in the slot's place.
+    Replaced,
 }
 
 impl Indexer {
@@ -100,7 +107,8 @@ impl Indexer {
                 return Some("it has grown too large");
             }
         }
-        let (slot, generation) = index.next_kept(self.audit.slot)?;
+        let suspect = self.audit.suspect.take();
+        let (slot, generation) = suspect.or_else(|| index.next_kept(self.audit.slot))?;
         self.audit.slot = slot;
         let check =
             SlotScan { slot, generation, strictness: Strictness::Finished, is_newest: false };
@@ -109,6 +117,15 @@ impl Indexer {
             SlotVerdict::SlotDamaged => {
                 warn!(seq = slot, "a slot was damaged since it was written");
                 self.read_again(ring, &check, index);
+                None
+            }
+            SlotVerdict::Replaced if suspect.is_none() => {
+                self.audit.suspect = Some((slot, generation));
+                None
+            }
+            SlotVerdict::Replaced => {
+                self.adopt(ring, slot);
+                index.remove(slot);
                 None
             }
             SlotVerdict::Differs => Some("it does not say what the slots say"),
@@ -129,6 +146,7 @@ impl Indexer {
         }
         match self.holds(ring, check, &record.entries) {
             Some(true) => return SlotVerdict::Same,
+            None if self.is_replaced(ring, check) => return SlotVerdict::Replaced,
             None => return SlotVerdict::Unknown,
             Some(false) => {}
         }
@@ -158,6 +176,29 @@ impl Indexer {
             }
             _ => None,
         }
+    }
+
+    /// Whether the slot can be read and holds another lap, or none, though nobody writes it.
+    fn is_replaced(&self, ring: &Ring, check: &SlotScan) -> bool {
+        let is_other = match ring.read_view(&*self.shared.disk, check.slot) {
+            Ok(SlotView::Held(lap)) => lap.generation != check.generation,
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        is_other && self.is_idle(check)
+    }
+
+    /// Takes over what stands in a slot now; it is read like one that could not be read before.
+    fn adopt(&self, ring: &Ring, slot: u32) {
+        let why = format!("Slot {slot:06} was changed by something else while the program ran.");
+        warn!(seq = slot, reason = why, "slots are not what they were");
+        self.shared.note_damage(why);
+        let view = ring.read_view(&*self.shared.disk, slot).unwrap_or(SlotView::Unreadable);
+        let mut table = self.shared.table();
+        table.slots.insert(slot, SlotView::Unreadable);
+        table.found(slot, view);
+        drop(table);
+        free_copies(&self.shared, ring);
     }
 
     /// What a damaged slot still holds is all that is known of it from now on.

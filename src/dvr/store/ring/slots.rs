@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::padded::Padded;
 use super::{Found, RING_FILE, Ring};
 use crate::base::name::StreamName;
@@ -29,12 +31,12 @@ impl Ring {
                 Some(number) => {
                     let view = self.read_view(disk, number);
                     if matches!(&view, Ok(SlotView::Held(lap)) if lap.is_front_damaged) {
-                        tracing::warn!(
+                        warn!(
                             seq = number,
                             "the front of a slot is damaged; what it holds is kept"
                         );
                     } else if matches!(&view, Ok(SlotView::Damaged)) {
-                        tracing::warn!(
+                        warn!(
                             seq = number,
                             "the front of a slot is lost; it is searched for footage"
                         );
@@ -45,11 +47,17 @@ impl Ring {
                 None => foreign += 1,
             }
         }
+        // All of them were read just now.
+        let copies: Vec<_> = table.copies().iter().map(|&(slot, own, _)| (slot, own)).collect();
+        for &(slot, own) in &copies {
+            warn!(seq = slot, reason = format!("slot {own:06}"), "a slot is a copy of another one");
+            table.slots.insert(slot, SlotView::Blank);
+        }
         table.next_generation = table.newest_generation() + GENERATIONS_SKIPPED;
         if foreign > 0 {
-            tracing::warn!(units = foreign, "foreign files in the ring's directory are ignored");
+            warn!(units = foreign, "foreign files in the ring's directory are ignored");
         }
-        Ok(Found { ring: self, table, foreign, resized: None, recovered: None })
+        Ok(Found { ring: self, table, foreign, copies, resized: None, recovered: None })
     }
 
     /// The number of the slot in the file `name`, if it is one of this ring.
@@ -123,7 +131,7 @@ impl Ring {
             else {
                 continue;
             };
-            let header = remains.header(number, self.slot_bytes, stream.clone());
+            let header = remains.header(number, self.slot_bytes, stream.clone(), &init);
             let view = SlotView::unread(header.clone(), &init, true);
             lock(&self.salvaged).insert(number, (header, init));
             return Ok(view);

@@ -10,6 +10,7 @@ use crate::dvr::catalogue::eviction::NextSlot;
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk::OpenMode;
 use crate::dvr::error::DvrError;
+use crate::dvr::format::epoch::SlotEpoch;
 use crate::dvr::format::front::SlotFront;
 use crate::dvr::format::seal::SlotHeader;
 use crate::dvr::format::slot;
@@ -96,7 +97,7 @@ impl RingWriter {
         let disk = Arc::clone(&self.shared.disk);
         let (NextSlot::Make(number) | NextSlot::Reuse(number)) = choice;
         let file = match choice {
-            NextSlot::Make(_) => ring.make_slot(&*disk, number)?,
+            NextSlot::Make(_) => self.make_slot(ring, number)?,
             NextSlot::Reuse(_) => match ring.open_slot(&*disk, number, OpenMode::Write) {
                 Ok(file) => file,
                 Err(error) => return Err(self.set_bad(number, error)),
@@ -112,6 +113,7 @@ impl RingWriter {
             opened: self.shared.clock.boot(),
             opened_wall: self.shared.clock.wall(),
             init_bytes: u32::try_from(append.init.len()).unwrap_or(u32::MAX),
+            epoch: SlotEpoch::of_first(&append.init, &append.fragment.head),
         };
         // From here on what the slot held is gone, whether the write works or not.
         self.notify_index(IndexEvent::LapBegan(number));

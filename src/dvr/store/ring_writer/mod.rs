@@ -4,7 +4,9 @@
 //! fragments over through a bounded queue and never wait.
 
 mod allocate;
+mod ingest_rate;
 mod open;
+mod place;
 
 use crate::dvr::store::messages::Append;
 use crate::dvr::store::messages::WriterCommand;
@@ -31,6 +33,7 @@ use crate::dvr::format::slot;
 use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::ring::Ring;
+use crate::dvr::store::ring_writer::ingest_rate::IngestRate;
 use crate::dvr::store::state::{Durable, DvrState};
 use crate::supervise::Heartbeat;
 
@@ -68,6 +71,12 @@ pub(crate) struct RingWriter {
     pub(crate) retry_at: BootTime,
     pub(crate) growth_at: BootTime,
     pub(crate) place_at: BootTime,
+    /// The slots' files as they were found when it was last looked.
+    pub(crate) files: BTreeMap<u32, u64>,
+    /// `ring.toml` as it was last found: tells whether the ring was deleted or moved.
+    pub(crate) witness: Option<Arc<dyn DiskFile>>,
+    /// What was recorded in the last minute.
+    pub(crate) ingest_rate: IngestRate,
     /// How many of the slots that leave the ring have no file any more.
     pub(crate) deleted: usize,
 }
@@ -97,6 +106,9 @@ impl RingWriter {
             retry_at: BootTime::default(),
             growth_at: BootTime::default(),
             place_at: BootTime::default(),
+            files: BTreeMap::new(),
+            witness: None,
+            ingest_rate: IngestRate::default(),
             deleted: 0,
         }
     }
@@ -173,6 +185,7 @@ impl RingWriter {
         match command {
             WriterCommand::Append(append) => {
                 let bytes = append.fragment.len();
+                self.ingest_rate.count(self.shared.clock.boot(), bytes);
                 self.append(&append);
                 self.shared.queue_bytes.fetch_sub(bytes, Relaxed);
             }

@@ -1,4 +1,4 @@
-//! Opens the ring, takes its space, and gives it up when its place is lost.
+//! Opens the ring, takes its space, and gives it up.
 //!
 //! Owns: what happens between a directory and a ring that takes footage. Part of the storage
 //! thread.
@@ -11,9 +11,10 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::base::fault::{Fault, chain};
-use crate::base::limits::{FRAGMENT_BYTES_MAX, PLACE_CHECK_PAUSE, RING_RETRY_PAUSE};
+use crate::base::limits::{FRAGMENT_BYTES_MAX, RING_RETRY_PAUSE};
 use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::disk;
+use crate::dvr::disk::DiskFile;
 use crate::dvr::error::{DvrError, sentence};
 use crate::dvr::store::journal;
 use crate::dvr::store::messages::IndexEvent;
@@ -51,6 +52,10 @@ impl RingWriter {
                 self.growth_at = self.shared.clock.boot();
                 self.notify_index(IndexEvent::RingOpened(ring.clone(), checks));
                 self.shared.set_ring(RingState::Ready, Some(ring.geometry(found.foreign)));
+                for (slot, of) in found.copies {
+                    let why = format!("Slot {slot:06} was a copy of slot {of:06} and is free now.");
+                    self.shared.note_damage(why);
+                }
                 if let Some(why) = found.recovered {
                     warn!(reason = why, "ring.toml was made again");
                     self.shared.note_damage(why);
@@ -58,31 +63,13 @@ impl RingWriter {
                 if let Some((from, to)) = found.resized {
                     self.shared.note_resize(&ring, from, to);
                 }
+                self.witness = ring.witness(&*self.shared.disk);
+                // As they are now: what is in them was just read.
+                self.files = ring.slot_files(&*self.shared.disk).unwrap_or_default();
                 (self.ring, self.failures, self.deleted) = (Some(ring), 0, 0);
             }
             Err(error) => self.fail_ring(&error),
         }
-    }
-
-    /// When the data directory was deleted, and its volume is there, a new ring is made. A volume
-    /// that went away and a directory that was moved leave the lock its name: what they hold may
-    /// come back.
-    fn forget_deleted(&mut self) {
-        let (disk, dir) = (&self.shared.disk, &self.config.data_dir);
-        let Some(Ok(Some(device))) = self.lock.as_ref().map(|lock| lock.deleted_from()) else {
-            return;
-        };
-        let nearest = dir.ancestors().find_map(|dir| disk.device(dir).ok());
-        if nearest != Some(device) {
-            return;
-        }
-        let why = format!(
-            "{} was deleted while the program ran, with all that was recorded. A new ring was made.",
-            dir.display()
-        );
-        warn!(reason = why, "the data directory was deleted");
-        self.shared.note_damage(why);
-        (self.lock, self.expected) = (None, None);
     }
 
     fn lock_directory(&mut self) -> Result<(), DvrError> {
@@ -121,13 +108,23 @@ impl RingWriter {
         let Some(ring) = self.ring.clone().filter(|_| now >= self.growth_at) else { return };
         let Some(number) = self.shared.table().missing(ring.slots_to_make()) else { return };
         let disk = Arc::clone(&self.shared.disk);
-        match ring.is_still_there(&*disk).and_then(|()| ring.make_slot(&*disk, number)) {
+        match ring.is_still_there(&*disk).and_then(|()| self.make_slot(&ring, number)) {
             Ok(_) => {
                 self.shared.set_short(None);
                 self.shared.table().slots.insert(number, SlotView::Blank);
             }
             Err(error) => self.stop_growing(&error),
         }
+    }
+
+    /// Makes the file of a slot, as far as others are left their room.
+    pub(crate) fn make_slot(
+        &self,
+        ring: &Ring,
+        number: u32,
+    ) -> Result<Arc<dyn DiskFile>, DvrError> {
+        let minute = self.ingest_rate.minute_bytes();
+        ring.clone().leaving_at_least(minute).make_slot(&*self.shared.disk, number)
     }
 
     pub(crate) fn stop_growing(&mut self, error: &DvrError) {
@@ -141,19 +138,5 @@ impl RingWriter {
     /// Keeps the number of slots for a while.
     pub(crate) fn rest_from_growing(&mut self) {
         self.growth_at = self.shared.clock.boot().after(GROWTH_PAUSE);
-    }
-
-    /// Checks now and then whether the ring is still in its place, so that a disk that went away is
-    /// reported and left alone before the next slot is needed.
-    pub(crate) fn check_place(&mut self) {
-        let now = self.shared.clock.boot();
-        let Some(ring) = self.ring.as_ref().filter(|_| now >= self.place_at) else { return };
-        let place = ring.is_still_there(&*self.shared.disk);
-        self.place_at = now.after(PLACE_CHECK_PAUSE);
-        if let Err(error) = place {
-            let reason = sentence(&error);
-            error!(error = reason, "the ring is not to be used any more, trying again");
-            self.close_ring(reason);
-        }
     }
 }

@@ -202,7 +202,8 @@ impl Ledger {
         let hit = |found: &&Found| {
             let (from, end) =
                 (u64::from(found.entry.offset), crate::dvr::format::slot::end(&found.entry));
-            // The front names all of them; the tail of the newest slot ends at a mismatch.
+            // The front names all of them, and may have a wrong bit already; the tail of the newest
+            // slot ends at a mismatch.
             (from..end).contains(&at) || at < u64::from(found.header.init_bytes) + 148
         };
         let slot = format!("{}", path.display());
@@ -211,6 +212,13 @@ impl Ledger {
         for found in
             in_slot().filter(|found| Some(found.entry.sequence) >= first && first.is_some())
         {
+            self.fragments.get_mut(&found.id).unwrap().state = State::Excused;
+        }
+    }
+
+    /// What is in `slot` is not asked for any more.
+    pub(crate) fn excuse_slot(&mut self, found: &[Found], slot: u32) {
+        for found in found.iter().filter(|found| found.slot == slot) {
             self.fragments.get_mut(&found.id).unwrap().state = State::Excused;
         }
     }

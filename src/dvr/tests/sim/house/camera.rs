@@ -22,6 +22,10 @@ pub(crate) struct Camera {
     pub(crate) bytes_min: usize,
     pub(crate) bytes_max: usize,
     pub(crate) keys_every: u64,
+    /// What its entry points are.
+    pub(crate) entry: Entry,
+    /// Its parameters are others at every so many fragments.
+    pub(crate) flips_every: Option<u64>,
     pub(crate) keep: Retention,
     pub(crate) due: BootTime,
     pub(crate) begun: BootTime,
@@ -48,6 +52,8 @@ impl Camera {
             bytes_min: if random.bool() { bytes_max } else { 40 },
             bytes_max,
             keys_every: random.u64(1..4),
+            entry: [Entry::Closed, Entry::Open, Entry::Gradual(18), Entry::Bare][random.usize(..4)],
+            flips_every: (random.u8(0..6) == 0).then(|| random.u64(1..6)),
             keep: Retention {
                 min_bytes: random.u64(0..3) * SLOT_BYTES,
                 max_bytes: (random.u8(0..4) == 0).then(|| random.u64(3..6) * SLOT_BYTES),
@@ -71,6 +77,12 @@ impl House {
         let now = self.clock.boot();
         let true_end = self.truth() + now.as_nanos().cast_signed();
         let camera = &mut self.cameras[at];
+        let kind = camera.entry;
+        if camera.flips_every.is_some_and(|every| camera.count.is_multiple_of(every)) {
+            camera.wide = !camera.wide;
+            self.tally.done.param_flips += 1;
+        }
+        self.tally.done.weak_entries += u64::from(kind != Entry::Closed);
         let (id, wall) = (self.ledger.next_id(), self.clock.wall());
         let bytes = self.random.usize(camera.bytes_min..=camera.bytes_max);
         let key = camera.count.is_multiple_of(camera.keys_every);
@@ -84,7 +96,7 @@ impl House {
             present: decode,
             arrived: begun,
             captured: Captured { wall: wall.offset_nanos(-span), source: ClockSource::Arrival },
-            entry: Entry::key_frame(key),
+            entry: key.then_some(kind),
             leading: None,
             lost_before: 0,
             params: params(),

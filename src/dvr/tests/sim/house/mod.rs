@@ -2,6 +2,7 @@
 
 mod camera;
 mod date;
+mod harm;
 mod recording;
 mod recovery;
 mod tally;
@@ -93,7 +94,7 @@ impl House {
         clock.reboot(1_795_000_000_000_000_000);
         let slots = random.u64(8..=10);
         let root = Path::new("/");
-        let disk = ModelDisk::new(random.u64(..), Arc::clone(&clock), root, 64 << 20);
+        let disk = ModelDisk::new(random.u64(..), Arc::clone(&clock), root, 1 << 30);
         disk.set_pace(Duration::from_millis(random.u64(0..=SYNC_MILLIS_MAX)));
         let count = random.usize(1..=3);
         let names = ["gate", "yard", "door"];
@@ -146,6 +147,7 @@ impl House {
         house.slots = 8;
         let camera = &mut house.cameras[0];
         (camera.period, camera.keys_every) = (Duration::from_millis(700), 1);
+        camera.flips_every = None;
         (camera.bytes_min, camera.bytes_max) = (40, 2_000);
         camera.keep = Retention::default();
         house.disk.cut_at(nth, CutKind::Power);

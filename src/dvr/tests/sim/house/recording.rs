@@ -60,6 +60,7 @@ impl House {
         drop(process);
         self.end(cut);
         self.maybe_flip();
+        self.maybe_harm();
     }
 
     pub(crate) fn close(&mut self, mut process: Process) {

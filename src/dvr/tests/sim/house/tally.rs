@@ -42,6 +42,11 @@ pub(crate) struct Done {
     /// Fragments read during recording, and slots that went under a reader.
     pub(crate) read: u64,
     pub(crate) reused: u64,
+    /// Lost or damaged `ring.toml`s and fronts that cost nothing.
+    pub(crate) harmed: u64,
+    /// Entry points of weak classes, and changes of parameters that came with every key frame.
+    pub(crate) weak_entries: u64,
+    pub(crate) param_flips: u64,
 }
 
 impl Tally {
@@ -85,6 +90,9 @@ impl AddAssign for Done {
         self.expired += other.expired;
         self.read += other.read;
         self.reused += other.reused;
+        self.harmed += other.harmed;
+        self.weak_entries += other.weak_entries;
+        self.param_flips += other.param_flips;
     }
 }
 
@@ -102,6 +110,9 @@ impl Done {
             self.expired,
             self.read,
             self.reused,
+            self.harmed,
+            self.weak_entries,
+            self.param_flips,
         ];
         all.into_iter().min().unwrap_or(0)
     }
