@@ -10,10 +10,12 @@ mod entry_point;
 pub(crate) mod hevc_sps;
 mod interval;
 pub mod nal;
+mod open_start;
 pub(crate) mod parameter_sets;
 mod unit;
 
 pub use codec::{Codec, CodecParams, Kind, Shape};
 pub use entry_point::{Entry, Leading};
 pub use interval::Interval;
+pub use open_start::OpenStart;
 pub use unit::{AccessUnit, Captured, ClockSource, RunId, Track, TrackId, Tracks};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::base::time::{MediaTime, WallTime};
 use crate::dvr::FragmentRead;
-use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, Entry, Leading, RunId, Tracks};
 use crate::wire::mp4::{ReadError, read_fragment, read_init};
 
 /// Turns fragments into access units.
@@ -47,15 +47,23 @@ impl Unpacker {
             let Some(track) = tracks.get(id) else { continue };
             let rate = track.params.clock_rate;
             let is_video = track.params.kind() == crate::media::Kind::Video;
-            units.extend(samples.into_iter().map(|sample| AccessUnit {
+            let codec = &track.params.codec;
+            let may_begin = clip.entry.starts_with_key && is_video;
+            units.extend(samples.into_iter().enumerate().map(|(at, sample)| AccessUnit {
                 track: id,
                 run: RunId::default(),
                 decode: MediaTime { ticks: sample.decode_ticks, rate },
                 present: MediaTime { ticks: sample.present_ticks, rate },
                 arrived: clip.entry.boot_time,
                 captured: Captured { wall: clip.start, source: ClockSource::Sender },
-                entry: Entry::key_frame(sample.is_sync && is_video == has_video),
-                leading: None,
+                entry: match is_video {
+                    true if sample.is_sync || may_begin && at == 0 => {
+                        Entry::of(codec, &sample.data).or(Some(Entry::Blind))
+                    }
+                    true => None,
+                    false => Entry::key_frame(sample.is_sync && !has_video),
+                },
+                leading: Leading::of(codec, &sample.data),
                 lost_before: 0,
                 params: Arc::clone(&track.params),
                 data: sample.data,

@@ -188,6 +188,8 @@ pub struct Shown {
     hidden: Vec<u32>,
     /// The sound that becomes FLAC.
     sound: Option<Track>,
+    /// The picture, where places to begin may have to be marked.
+    marked: Option<Track>,
     /// The picture, and the sound beside it was recorded, if its silence is known.
     fillable: Option<(Track, Track)>,
 }
@@ -221,7 +223,10 @@ impl Shown {
         let shown = || tracks.iter().flat_map(|tracks| &tracks.list).filter(is_shown);
         let of_kind = |kind| shown().find(|track| track.params.kind() == kind).cloned();
         let sound = of_kind(Kind::Audio).filter(|sound| sound.params.silence(1).is_some());
-        let fillable = of_kind(Kind::Video).zip(sound);
+        let picture = of_kind(Kind::Video);
+        let is_h264 = |track: &Track| matches!(track.params.codec, Codec::H264 { .. });
+        let marked = picture.clone().filter(is_h264);
+        let fillable = picture.zip(sound);
         if let Some(sound) = sounds.find(is_g711).cloned()
             && let Some(all) = &tracks
         {
@@ -231,7 +236,7 @@ impl Shown {
             };
             let list = all.list.iter().filter(is_shown).map(flac).collect();
             let init = mp4::init_segment(&Tracks { run: all.run, list });
-            return Self { init, hidden, sound: Some(sound), fillable };
+            return Self { init, hidden, sound: Some(sound), marked, fillable };
         }
         let mut bytes = init.clone();
         if !hidden.is_empty() {
@@ -239,7 +244,7 @@ impl Shown {
             mp4::hide(&mut shown, &hidden);
             bytes = shown.into();
         }
-        Self { init: bytes, hidden, sound: None, fillable }
+        Self { init: bytes, hidden, sound: None, marked, fillable }
     }
 
     /// Whether what is shown has the length of what is recorded.
@@ -276,7 +281,7 @@ impl Shown {
     #[must_use]
     pub fn fragment(&self, mut fragment: Vec<u8>) -> Vec<Bytes> {
         mp4::hide(&mut fragment, &self.hidden);
-        let fragment = Bytes::from(fragment);
+        let fragment = self.with_mark(fragment.into());
         let Some(sound) = &self.sound else { return vec![fragment] };
         let Codec::G711(law) = sound.params.codec else { return vec![fragment] };
         let flac = |ticks: i64, octets: &[u8]| flac_frame(law, octets, sound.params.shape, ticks);
@@ -287,6 +292,45 @@ impl Shown {
             vec![silent.into()]
         })
     }
+}
+
+impl Shown {
+    /// `fragment`, as long as it was, with a recovery point before its first picture where that is a
+    /// place to begin that H.264 does not mark. What is behind the media, a seal, makes room for it.
+    fn with_mark(&self, fragment: Bytes) -> Bytes {
+        let Some(picture) = &self.marked else { return fragment };
+        let is_weak = |first: &[u8]| {
+            matches!(Entry::of(&picture.params.codec, first), Some(Entry::Gradual(_) | Entry::Bare))
+        };
+        if !first_sample(&fragment, picture.id).is_some_and(is_weak) {
+            return fragment;
+        }
+        let mut is_first = true;
+        let mark = |_: i64, sample: &[u8]| {
+            if !std::mem::take(&mut is_first) {
+                return Some(Bytes::copy_from_slice(sample));
+            }
+            let (front, rest) = sample.split_at(picture.params.delimiter_bytes(sample));
+            Some([front, &nal::length_prefixed([RECOVERY_POINT]), rest].concat().into())
+        };
+        let Some(pieces) = mp4::repack(&fragment, picture.id, mark) else { return fragment };
+        let mut marked = pieces.concat();
+        let room = fragment.len().checked_sub(marked.len()).filter(|room| *room >= 8);
+        let Some(room) = room.and_then(|room| u32::try_from(room).ok()) else { return fragment };
+        marked.extend_from_slice(&room.to_be_bytes());
+        marked.extend_from_slice(b"free");
+        marked.resize(fragment.len(), 0);
+        marked.into()
+    }
+}
+
+/// The first sample of a track in a fragment.
+fn first_sample(fragment: &Bytes, track: TrackId) -> Option<&[u8]> {
+    let runs = mp4::read_runs(fragment).ok()?;
+    let run = runs.iter().find(|run| run.track == track)?;
+    let at = usize::try_from(run.at).ok()?;
+    let bytes = usize::try_from(run.rows.first()?.bytes).ok()?;
+    fragment.get(at..at.checked_add(bytes)?)
 }
 
 /// `unit` with a recovery point in front, where it is a place to begin that H.264 does not mark: Chromium
@@ -326,6 +370,51 @@ mod tests {
 
     const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
     const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
+
+    #[test]
+    fn a_weak_place_to_begin_is_marked_in_what_was_recorded_and_no_length_changes() {
+        let params = Arc::new(CodecParams::from_h264_sets(SPS, PPS).unwrap());
+        let tracks = Tracks::new(RunId(1), [Arc::clone(&params)]);
+        let shown = Shown::of(&mp4::init_segment(&tracks));
+        let unit = |ticks: i64, entry, data: Vec<u8>| {
+            let time = MediaTime { ticks, rate: params.clock_rate };
+            let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
+            Arc::new(AccessUnit {
+                track: TrackId(0),
+                run: RunId(1),
+                decode: time,
+                present: time,
+                arrived: BootTime::default(),
+                captured,
+                entry,
+                leading: None,
+                lost_before: 0,
+                params: Arc::clone(&params),
+                data: data.into(),
+            })
+        };
+        // A picture of I slices alone, and one of P slices.
+        let bare = nal::length_prefixed([&[9u8, 0x10][..], &[0x41, 0b1000_1000, 0x80]]);
+        let plain = nal::length_prefixed([&[0x41u8, 0b1001_1010, 0x80][..]]);
+        for (first, entry, is_marked) in [(&bare, Some(Entry::Bare), true), (&plain, None, false)] {
+            let mut builder = mp4::FragmentBuilder::new(1);
+            builder.push(unit(90_000, entry, first.to_vec()));
+            builder.push(unit(93_600, None, plain.to_vec()));
+            let recorded = [&builder.build(None).to_bytes()[..], &[0; 140]].concat();
+            let copy = Bytes::from(shown.fragment(recorded.clone()).concat());
+            assert_eq!(copy.len(), recorded.len());
+            let (_, samples) = mp4::read_fragment(&copy).unwrap().remove(0);
+            let mark = nal::length_prefixed([RECOVERY_POINT]);
+            // Behind the delimiter, which is first wherever it is.
+            let wanted =
+                if is_marked { [&first[..6], &mark, &first[6..]].concat() } else { first.to_vec() };
+            assert_eq!(samples[0].data, wanted);
+            assert_eq!(
+                (samples[1].data.to_vec(), samples[1].decode_ticks),
+                (plain.to_vec(), 93_600)
+            );
+        }
+    }
 
     #[test]
     fn a_weak_place_to_begin_is_marked_for_browsers() {

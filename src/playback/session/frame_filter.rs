@@ -5,7 +5,7 @@
 use super::super::request::FrameSelection;
 use crate::base::time::WallTime;
 use crate::dvr::FragmentRead;
-use crate::media::{AccessUnit, Codec, Kind, TrackId, nal};
+use crate::media::{AccessUnit, Codec, Kind, OpenStart, TrackId, nal};
 
 /// A unit on its way out.
 #[derive(Clone, Debug)]
@@ -60,11 +60,19 @@ pub(crate) struct FrameFilter {
     held: Vec<SelectedUnit>,
     /// Time of the last key frame, where they are to be some time apart.
     key_nanos: Option<i64>,
+    open_start: OpenStart,
 }
 
 impl FrameFilter {
     pub(crate) fn new(frames: FrameSelection, sound: bool, until: Option<WallTime>) -> Self {
-        Self { frames, sound, until, held: Vec::new(), key_nanos: None }
+        Self {
+            frames,
+            sound,
+            until,
+            held: Vec::new(),
+            key_nanos: None,
+            open_start: OpenStart::default(),
+        }
     }
 
     /// Only key frames are wanted.
@@ -79,7 +87,13 @@ impl FrameFilter {
         units: Vec<AccessUnit>,
     ) -> (Vec<SelectedUnit>, bool) {
         let (mut selection, mut finished) = (Vec::new(), false);
+        if clip.seam {
+            self.open_start = OpenStart::default();
+        }
         for unit in units {
+            if self.open_start.leaves_out(&unit) {
+                continue;
+            }
             let selected = SelectedUnit::of(unit);
             let Some(until) = self.until else {
                 selection.push(selected);
@@ -120,7 +134,9 @@ impl FrameFilter {
     ) -> (Vec<SelectedUnit>, bool) {
         let Some(first) = clips.first() else { return (Vec::new(), false) };
         let finished = self.until.is_some_and(|until| first.start <= until);
-        let mut selection: Vec<_> = units.into_iter().map(SelectedUnit::of).collect();
+        let mut open_start = OpenStart::default();
+        let kept = units.into_iter().filter(|unit| !open_start.leaves_out(unit));
+        let mut selection: Vec<_> = kept.map(SelectedUnit::of).collect();
         selection.retain(|selected| self.is_wanted(&selected.unit));
         let shown_last = selection.iter().map(|selected| selected.unit.present.as_nanos()).max();
         for selected in &mut selection {

@@ -1,0 +1,91 @@
+//! Where reading begins at an open entry point of H.265: what cannot be decoded there is left out.
+//!
+//! Owns: which pictures these are (ITU-T H.265 §8.1.3): the RASL pictures that follow the CRA or BLA picture
+//! with which reading begins. Those of H.264 say nothing of themselves, and decoders bear them.
+
+use super::codec::{Codec, Kind};
+use super::entry_point::{Entry, Leading};
+use super::unit::AccessUnit;
+
+/// One reader's beginning. A new one for each place at which it begins, or goes on behind a hole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenStart {
+    /// The first picture came, and whether those that lead it cannot be decoded.
+    is_open: Option<bool>,
+}
+
+impl OpenStart {
+    /// Whether `unit`, the next of its reader, is left out.
+    pub fn leaves_out(&mut self, unit: &AccessUnit) -> bool {
+        if unit.params.kind() != Kind::Video {
+            return false;
+        }
+        let is_h265 = matches!(unit.params.codec, Codec::H265 { .. });
+        match self.is_open {
+            None => {
+                self.is_open = Some(is_h265 && unit.entry == Some(Entry::Open));
+                false
+            }
+            Some(true) if unit.leading == Some(Leading::Undecodable) => true,
+            // RADL pictures may stand among them; behind the first one that does not lead none comes.
+            Some(true) if unit.leading == Some(Leading::Decodable) => false,
+            Some(_) => {
+                self.is_open = Some(false);
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::base::time::{BootTime, MediaTime, WallTime};
+    use crate::media::codec::{Law, SampleAspect, Shape};
+    use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId};
+
+    fn unit(entry: Option<Entry>, leading: Option<Leading>) -> AccessUnit {
+        let rate = NonZeroU32::new(90_000).unwrap();
+        let phone = CodecParams::g711(Law::A, rate, 1);
+        let set = Bytes::new();
+        let codec = Codec::H265 { vps: set.clone(), sps: set.clone(), pps: set, more: Vec::new() };
+        let shape =
+            Shape::Video { width: 64, height: 64, aspect: SampleAspect::SQUARE, frame_secs: None };
+        let params = Arc::new(CodecParams { codec, shape, ..phone });
+        let time = MediaTime { ticks: 0, rate };
+        let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
+        AccessUnit {
+            track: TrackId(0),
+            run: RunId(1),
+            decode: time,
+            present: time,
+            arrived: BootTime::default(),
+            captured,
+            entry,
+            leading,
+            lost_before: 0,
+            params,
+            data: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_leads_the_first_picture_and_cannot_be_decoded_is_left_out() {
+        let (rasl, radl) = (Some(Leading::Undecodable), Some(Leading::Decodable));
+        let group = [unit(Some(Entry::Open), None), unit(None, rasl), unit(None, radl)];
+        let rest = [unit(None, rasl), unit(None, None), unit(None, rasl)];
+        let mut start = OpenStart::default();
+        let left: Vec<_> =
+            group.iter().chain(&rest).chain(&group).map(|unit| start.leaves_out(unit)).collect();
+        assert_eq!(left[..6], [false, true, false, true, false, false]);
+        assert_eq!(left[6..], [false; 3]);
+        let mut start = OpenStart::default();
+        assert!(!start.leaves_out(&unit(Some(Entry::Closed), None)));
+        assert!(!start.leaves_out(&unit(None, rasl)));
+    }
+}
