@@ -158,22 +158,56 @@ impl Thumbnail {
         unit: &AccessUnit,
         width: Option<u16>,
     ) -> Result<DecodedStill, ThumbnailError> {
+        if matches!(unit.entry, Some(Entry::Gradual(_))) {
+            return self.decode_refresh(unit, width).await;
+        }
         if !unit.is_sync() {
-            let words = format!(
-                "stream '{}' sends no key pictures (entry: {}): set the camera to send I-frames",
-                self.stream.name(),
-                unit.entry.map_or("none", Entry::as_str),
-            );
-            return Err(ThumbnailError::Decode(StillError::NoDecoder { words }));
+            return Err(self.no_key_pictures(unit));
         }
         let frame = KeyFrame::new(&unit.params, unit.data.clone());
-        let no_video = || ThumbnailError::NoKeyFrame {
-            stream: self.stream.name().to_string(),
-            why: "it has no video".to_owned(),
-        };
+        let no_video = || self.no_key_frame("it has no video");
         let still = self.decoder.still(frame.ok_or_else(no_video)?, Form::Jpeg { width }).await?;
         let (arrived, captured) = (unit.arrived, unit.captured.wall);
         Ok(DecodedStill { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
+    }
+
+    /// Draws the newest picture of a stream without key pictures, once a whole refresh is in the window.
+    async fn decode_refresh(
+        &self,
+        unit: &AccessUnit,
+        width: Option<u16>,
+    ) -> Result<DecodedStill, ThumbnailError> {
+        let mut units = self.stream.bus().since_start();
+        units.retain(|one| one.track == unit.track);
+        let pictures = || units.iter().map(|one| one.data.clone());
+        let (Some(first), Some(last)) = (units.first(), units.last()) else {
+            return Err(self.no_key_frame("it has no video"));
+        };
+        let is_whole =
+            matches!(first.entry, Some(Entry::Gradual(n)) if units.len() > usize::from(n));
+        if !is_whole {
+            return Err(self.no_key_frame("a whole refresh of the picture is awaited"));
+        }
+        let Some(frame) = KeyFrame::of_refresh(&first.params, pictures()) else {
+            return Err(self.no_key_pictures(unit));
+        };
+        let still = self.decoder.still(frame, Form::Jpeg { width }).await?;
+        let (arrived, captured) = (last.arrived, last.captured.wall);
+        Ok(DecodedStill { width, jpeg: still.bytes, arrived, captured, made: self.clock.boot() })
+    }
+
+    fn no_key_frame(&self, why: &str) -> ThumbnailError {
+        let (stream, why) = (self.stream.name().to_string(), why.to_owned());
+        ThumbnailError::NoKeyFrame { stream, why }
+    }
+
+    fn no_key_pictures(&self, unit: &AccessUnit) -> ThumbnailError {
+        let words = format!(
+            "stream '{}' sends no key pictures (entry: {}): set the camera to send I-frames",
+            self.stream.name(),
+            unit.entry.map_or("none", Entry::as_str),
+        );
+        ThumbnailError::Decode(StillError::NoDecoder { words })
     }
 
     /// Current viewers of motion JPEG.

@@ -131,7 +131,7 @@ impl PastPictures {
             KeyFrameAt::Key(clip) => clip,
             KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
-        let (frame, captured) = key_frame(&clip).ok_or(PastError::Damaged { at })?;
+        let (frame, captured) = key_frame(&clip, at)?;
         let key = (stream.clone(), clip.boot, clip.entry.decode_nanos, width);
         let mut made = self.made.take(&key).await;
         let jpeg = if let Some(jpeg) = &*made {
@@ -155,9 +155,18 @@ impl PastPictures {
     }
 }
 
-/// The key frame that `clip` begins with, and its date.
-pub(crate) fn key_frame(clip: &FragmentRead) -> Option<(KeyFrame, WallTime)> {
-    let units = Unpacker::default().units(clip).ok()?;
-    let unit = units.into_iter().find(AccessUnit::random_access)?;
-    Some((KeyFrame::new(&unit.params, unit.data)?, unit.captured.wall))
+/// The key frame that `clip` begins with, and its date; it is what was on the screen at `at`.
+pub(crate) fn key_frame(
+    clip: &FragmentRead,
+    at: WallTime,
+) -> Result<(KeyFrame, WallTime), PastError> {
+    let damaged = || PastError::Damaged { at };
+    let units = Unpacker::default().units(clip).map_err(|_| damaged())?;
+    let unit = units.into_iter().find(AccessUnit::random_access).ok_or_else(damaged)?;
+    if !unit.is_sync() {
+        let words = "the recording has no key pictures there: set the camera to send I-frames";
+        return Err(PastError::Decode(StillError::NoDecoder { words: words.to_owned() }));
+    }
+    let frame = KeyFrame::new(&unit.params, unit.data).ok_or_else(damaged)?;
+    Ok((frame, unit.captured.wall))
 }

@@ -24,6 +24,10 @@ pub trait Item: Send + Sync + 'static {
     fn random_access(&self) -> bool;
     /// When it came to be.
     fn arrived(&self) -> BootTime;
+    /// After how many further items what begins here is whole.
+    fn settles_after(&self) -> u64 {
+        0
+    }
 }
 
 impl Item for crate::media::AccessUnit {
@@ -35,6 +39,12 @@ impl Item for crate::media::AccessUnit {
     }
     fn arrived(&self) -> BootTime {
         self.arrived
+    }
+    fn settles_after(&self) -> u64 {
+        match self.entry {
+            Some(crate::media::Entry::Gradual(pictures)) => pictures.into(),
+            _ => 0,
+        }
     }
 }
 
@@ -182,6 +192,14 @@ impl<T: Item> Bus<T> {
         window.get(at).cloned()
     }
 
+    /// What a reader that begins now gets at once.
+    #[must_use]
+    pub fn since_start(&self) -> Vec<Arc<T>> {
+        let window = self.0.lock();
+        let from = window.start().unwrap_or(window.end());
+        (from..window.end()).filter_map(|at| window.get(at).cloned()).collect()
+    }
+
     /// The newest item.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<T>> {
@@ -211,10 +229,18 @@ impl<T: Item> Window<T> {
         self.items.get(index)
     }
 
-    /// Where a joiner begins.
+    /// Where a joiner begins: at the newest place, or the one before it while what begins at the newest
+    /// is not whole yet.
     fn start(&self) -> Option<u64> {
         let oldest = (self.start_lost && !self.items.is_empty()).then_some(self.first);
-        self.starts.back().copied().or(oldest)
+        self.settled_start().or(oldest)
+    }
+
+    fn settled_start(&self) -> Option<u64> {
+        let settled =
+            |&&at: &&u64| self.get(at).is_some_and(|item| self.end() - at > item.settles_after());
+        let newest = self.starts.back();
+        self.starts.iter().rev().take(2).find(settled).or(newest).copied()
     }
 
     fn end(&self) -> u64 {
@@ -240,7 +266,7 @@ impl<T: Item> Window<T> {
     /// unless it is about to be moved on anyway, and always the newest item.
     fn needed_from(&self, bounds: &Bounds) -> u64 {
         let last = self.end().saturating_sub(1);
-        let start = self.starts.back().copied().unwrap_or(last);
+        let start = self.settled_start().unwrap_or(last);
         let wanted = self.readers.values().filter(|cursor| !self.is_too_far_behind(cursor, bounds));
         // One that has fallen out already is moved on at its next look.
         let wanted = wanted.filter_map(|cursor| cursor.next).filter(|&next| next >= self.first);

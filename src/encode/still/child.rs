@@ -13,7 +13,7 @@ use super::hevc::{Hevc, HevcError};
 use super::idr;
 use super::message::{ChildReply, ChildRequest, Coded, DecodeOutcome, Form};
 use super::pixels::{DecodedPicture, PicturePlane};
-use super::{DecoderJob, sandbox};
+use super::{DecoderJob, refresh, sandbox};
 use crate::media::codec::SampleAspect;
 use crate::media::nal;
 
@@ -105,6 +105,27 @@ fn warm_up(hevc: &Result<Hevc, String>) -> std::io::Result<()> {
 }
 
 fn answer(request: &ChildRequest, hevc: &Result<Hevc, String>) -> ChildReply {
+    let film = match request.coded {
+        Coded::H264 => refresh::as_film(&request.nals),
+        Coded::H265 => None,
+    };
+    let drawn = film.map_or_else(|| one_picture(request, hevc), |film| last_of(&film, request));
+    drawn.unwrap_or_else(|reply| reply)
+}
+
+/// The last picture of a film.
+fn last_of(film: &[Vec<u8>], request: &ChildRequest) -> Result<ChildReply, ChildReply> {
+    h264_film(film, request).map_err(|error| told(&error))
+}
+
+fn told(error: &ChildError) -> ChildReply {
+    ChildReply::words(DecodeOutcome::Undecodable, &crate::base::fault::chain(error))
+}
+
+fn one_picture(
+    request: &ChildRequest,
+    hevc: &Result<Hevc, String>,
+) -> Result<ChildReply, ChildReply> {
     let turned = match request.coded {
         Coded::H264 => idr::as_idr(&request.nals),
         Coded::H265 => None,
@@ -116,11 +137,30 @@ fn answer(request: &ChildRequest, hevc: &Result<Hevc, String>) -> ChildReply {
             .decode(&annex_b, |picture| picture.render(request.form, request.aspect))
             .map_err(ChildError::from)
             .flatten(),
-        (Coded::H265, Err(why)) => return ChildReply::words(DecodeOutcome::NoDecoder, why),
+        (Coded::H265, Err(why)) => return Err(ChildReply::words(DecodeOutcome::NoDecoder, why)),
     };
-    made.unwrap_or_else(|error| {
-        ChildReply::words(DecodeOutcome::Undecodable, &crate::base::fault::chain(&error))
-    })
+    made.map_err(|error| told(&error))
+}
+
+/// Decodes one picture after the other and draws the last; what is wrong with one before does not matter.
+fn h264_film(film: &[Vec<u8>], request: &ChildRequest) -> Result<ChildReply, ChildError> {
+    let mut decoder = Decoder::new()?;
+    let (last, before) = film.split_last().ok_or(ChildError::NoPicture)?;
+    for unit in before {
+        let _ = decoder.decode(&nal::to_annex_b(unit));
+    }
+    let told = CodedColours::of_h264(&nal::to_annex_b(&film[0]));
+    let annex_b = nal::to_annex_b(last);
+    let drawn = match decoder.decode(&annex_b)? {
+        Some(picture) => Some(decoded(&picture, told)?.render(request.form, request.aspect)?),
+        None => None,
+    };
+    // Those that are decoded and not shown yet come behind it.
+    let rest = decoder.flush_remaining()?;
+    match rest.last() {
+        Some(picture) => decoded(picture, told)?.render(request.form, request.aspect),
+        None => drawn.ok_or(ChildError::NoPicture),
+    }
 }
 
 /// Every picture gets a fresh decoder: nothing of one camera is left for the next.

@@ -187,7 +187,7 @@ fn rest_of_header(
 }
 
 /// A NAL unit with emulation prevention, §7.4.1.
-fn escaped(header: u8, rbsp: &[u8]) -> Vec<u8> {
+pub(super) fn escaped(header: u8, rbsp: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(rbsp.len() + rbsp.len() / 64 + 1);
     out.push(header);
     let mut zeros = 0;
@@ -202,10 +202,11 @@ fn escaped(header: u8, rbsp: &[u8]) -> Vec<u8> {
     out
 }
 
-struct ParameterReader<'a> {
-    octets: &'a [u8],
+/// Reads the bits of a parameter set or slice header.
+pub(super) struct ParameterReader<'a> {
+    pub(super) octets: &'a [u8],
     /// In bits.
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl ParameterReader<'_> {
@@ -220,7 +221,12 @@ impl ParameterReader<'_> {
         (0..bits).try_for_each(|_| self.bit().map(|_| ()))
     }
 
-    fn ue(&mut self) -> Option<u32> {
+    /// So many bits as a number, at most 32.
+    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
+        (0..count).try_fold(0, |sum, _| Some(sum << 1 | u32::from(self.bit()?)))
+    }
+
+    pub(super) fn ue(&mut self) -> Option<u32> {
         exp_golomb(|| self.bit())
     }
 
@@ -232,14 +238,15 @@ impl ParameterReader<'_> {
     }
 }
 
+/// Writes such bits.
 #[derive(Default)]
-struct ParameterWriter {
-    octets: Vec<u8>,
+pub(super) struct ParameterWriter {
+    pub(super) octets: Vec<u8>,
     used: u8,
 }
 
 impl ParameterWriter {
-    fn bit(&mut self, bit: bool) {
+    pub(super) fn bit(&mut self, bit: bool) {
         if self.used == 0 {
             self.octets.push(0);
             self.used = 8;
@@ -250,13 +257,13 @@ impl ParameterWriter {
         }
     }
 
-    fn bits(&mut self, value: u32, count: u32) {
+    pub(super) fn bits(&mut self, value: u32, count: u32) {
         for at in (0..count).rev() {
             self.bit(value >> at & 1 == 1);
         }
     }
 
-    fn ue(&mut self, value: u32) {
+    pub(super) fn ue(&mut self, value: u32) {
         let code = u64::from(value) + 1;
         let length = 64 - code.leading_zeros();
         for _ in 1..length {
@@ -267,7 +274,7 @@ impl ParameterWriter {
         }
     }
 
-    fn align(&mut self, with: bool) {
+    pub(super) fn align(&mut self, with: bool) {
         while self.used > 0 {
             self.bit(with);
         }
@@ -275,12 +282,12 @@ impl ParameterWriter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use openh264::formats::YUVSource as _;
 
     /// The units of a clip of x264: `options` in its own words.
-    fn clip(options: &str) -> Vec<Vec<u8>> {
+    pub(in super::super) fn clip(options: &str) -> Vec<Vec<u8>> {
         let made = std::process::Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=176x144:r=25:d=1"])
             .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-x264-params", options])

@@ -16,6 +16,9 @@ use crate::media::{Codec, CodecParams, Shape};
 /// Bytes before what a request or reply carries.
 pub(super) const HEAD_BYTES: usize = 14;
 
+/// An access unit delimiter behind its length (ITU-T H.264 §7.3.2.4).
+const DELIMITER: &[u8] = &[0, 0, 0, 2, 9, 0xf0];
+
 /// Which decoder a key frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coded {
@@ -72,6 +75,21 @@ impl KeyFrame {
         };
         let undrawable = params.undrawable();
         Some(Self { coded, aspect, undrawable, pieces: vec![sets, data] })
+    }
+
+    /// The last of `pictures`, in decoding order, of a track that has no key pictures: whole when a
+    /// whole refresh is among them. `None` where no decoder here draws such.
+    #[must_use]
+    pub fn of_refresh(
+        params: &CodecParams,
+        pictures: impl IntoIterator<Item = Bytes>,
+    ) -> Option<Self> {
+        let mut frame =
+            Self::new(params, Bytes::new()).filter(|frame| frame.coded == Coded::H264)?;
+        for picture in pictures {
+            frame.pieces.extend([Bytes::from_static(DELIMITER), picture]);
+        }
+        Some(frame)
     }
 
     /// Which decoder it needs.

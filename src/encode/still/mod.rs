@@ -14,6 +14,7 @@ mod hevc;
 mod idr;
 mod message;
 mod pixels;
+mod refresh;
 mod sandbox;
 
 use std::path::PathBuf;
