@@ -156,7 +156,7 @@ impl Aac {
 }
 
 /// Octets written in base 16 (RFC 3640 §4.1, `config`).
-fn hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_matches('"').as_bytes();
     let digit = |digit: u8| char::from(digit).to_digit(16);
     let octet = |pair: &[u8]| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok();

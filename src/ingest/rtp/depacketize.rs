@@ -1,7 +1,7 @@
 //! Frames out of the packets of one track, for H.264, H.265, JPEG, AAC, G.711 and Opus.
 //!
-//! Owns: the choice of the depacketizer. H.264, H.265 (`h26x`), JPEG (`jpeg`) and AAC (`aac`) have
-//! one of their own; Opus and G.711 are a packet per frame.
+//! Owns: the choice of the depacketizer. H.264, H.265 (`h26x`), JPEG (`jpeg`) and AAC (`aac`, `latm`)
+//! have one of their own; Opus and G.711 are a packet per frame.
 //!
 //! Memory: past [`ACCESS_UNIT_BYTES_MAX`] the frame in the making is given up and the rest of it
 //! is not taken.
@@ -15,6 +15,7 @@ use super::clock::RtpStamp;
 use super::frame::{RtpFrame, Unpacked};
 use super::h26x::H26x;
 use super::jpeg::{JpegPictures, Pushed};
+use super::latm::Latm;
 use super::run::TrackSpec;
 use super::units::Syntax;
 use crate::base::limits::ACCESS_UNIT_BYTES_MAX;
@@ -41,6 +42,7 @@ pub(crate) struct Depacketizer {
 enum CodecDepacketizer {
     H26x(Box<H26x>),
     Aac(Aac),
+    Latm(Latm),
     /// Octets of one sample in all channels.
     G711(usize),
     Jpeg(JpegPictures),
@@ -79,6 +81,10 @@ impl Depacketizer {
             (Kind::Audio, "mpeg4-generic") => {
                 let (codec, params) = Aac::open(medium)?;
                 (CodecDepacketizer::Aac(codec), Some(params))
+            }
+            (Kind::Audio, "mp4a-latm") => {
+                let (codec, params) = Latm::open(medium)?;
+                (CodecDepacketizer::Latm(codec), Some(params))
             }
             (Kind::Audio, "pcma") => g711(Law::A, medium)?,
             (Kind::Audio, "pcmu") => g711(Law::Mu, medium)?,
@@ -148,6 +154,7 @@ impl Depacketizer {
                 codec.unpacked(packet, ticks, loss, knows_params)
             }
             CodecDepacketizer::Aac(codec) => codec.unpacked(packet, ticks, lost > 0 || was_broken),
+            CodecDepacketizer::Latm(codec) => codec.unpacked(packet, ticks, lost > 0 || was_broken),
             // A truncated sample is ignored.
             CodecDepacketizer::G711(octets) if !packet.payload.len().is_multiple_of(*octets) => {
                 (Vec::new(), false)
@@ -185,6 +192,7 @@ impl Depacketizer {
         match &mut self.codec {
             CodecDepacketizer::H26x(codec) => codec.reset(),
             CodecDepacketizer::Aac(codec) => codec.reset(),
+            CodecDepacketizer::Latm(codec) => codec.reset(),
             CodecDepacketizer::Jpeg(pictures) => pictures.reset(),
             CodecDepacketizer::G711(_) | CodecDepacketizer::Opus => {}
         }

@@ -19,6 +19,7 @@ mod frame;
 mod h26x;
 mod input;
 mod jpeg;
+mod latm;
 mod picture_order;
 mod run;
 mod stamps;

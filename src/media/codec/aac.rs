@@ -55,6 +55,11 @@ pub(super) struct AacConfig {
 impl AacConfig {
     /// Reads `raw`; `None` when it ends early or says what the standard reserves.
     pub(super) fn parse(raw: &[u8]) -> Option<Self> {
+        Self::parse_core(raw).map(|(config, _)| config)
+    }
+
+    /// As [`AacConfig::parse`], with where the configuration of the core ends, in bits.
+    fn parse_core(raw: &[u8]) -> Option<(Self, usize)> {
         let mut bits = Reader { bytes: raw, at: 0 };
         let mut core = bits.object_type()?;
         let core_rate = bits.rate()?;
@@ -87,13 +92,14 @@ impl AacConfig {
         if RESILIENT.contains(&core) && core != ELD {
             bits.number(2)?;
         }
+        let core_bits = bits.at;
         let mut config =
             Self { core, extension, core_rate, extension_rate, channels, frame_samples };
         if extension.is_none() && GENERAL.contains(&core) {
             config.compatible(bits);
         }
         config.channels = config.channels.max(1);
-        Some(config)
+        Some((config, core_bits))
     }
 
     /// SBR and PS behind the configuration of the core, where older decoders do not look.
@@ -135,6 +141,14 @@ impl AacConfig {
         let rate = u64::from(self.core_rate.max(1));
         u32::try_from((ticks + rate / 2) / rate).unwrap_or(u32::MAX).max(1)
     }
+}
+
+/// Bits of the AudioSpecificConfig that `bytes` begin with, extensions behind it apart; `None` for
+/// object types whose configuration is not read to its end.
+#[must_use]
+pub fn config_bits(bytes: &[u8]) -> Option<usize> {
+    let (config, bits) = AacConfig::parse_core(bytes)?;
+    GENERAL.contains(&config.core).then_some(bits)
 }
 
 impl CodecParams {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use aac::config_bits as aac_config_bits;
 pub use aspect::SampleAspect;
 pub use boxes::boxes;
 pub use flac::frame as flac_frame;
