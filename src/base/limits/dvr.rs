@@ -13,6 +13,9 @@ pub const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 /// Fragments waiting for the storage thread, in bytes over all streams; past it the newest fragment
 /// is refused, and the recorder counts and reports it as lost.
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
+/// A stream whose pictures need another decoder, as those of another size do, gets another slot no more
+/// often than this; pictures in between carry their parameter sets themselves.
+pub const DECODER_CHANGE_PAUSE: Duration = Duration::from_secs(60);
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
 /// What was written is made durable when its first unit arrived this long ago. With the time

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::limits::FRAGMENT_SPAN_MAX;
+use crate::base::limits::{DECODER_CHANGE_PAUSE, FRAGMENT_SPAN_MAX};
+use crate::base::time::BootTime;
 use crate::media::nal::{Nals, length_prefixed};
 use crate::media::{AccessUnit, CodecParams, Interval, Kind, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
@@ -33,6 +34,8 @@ pub(super) struct Fragmenter {
     tracks: Vec<Arc<CodecParams>>,
     /// The parameters that `init` describes, which may be older ones of the same decoder.
     described: Vec<Arc<CodecParams>>,
+    /// When that last became another decoder's; `None` before it did.
+    described_at: Option<BootTime>,
     /// Sets came that `init` does not have: each entry point carries its own from then on.
     outdated: bool,
     init: Bytes,
@@ -53,6 +56,7 @@ impl Default for Fragmenter {
             bytes_max: usize::MAX,
             tracks: Vec::new(),
             described: Vec::new(),
+            described_at: None,
             outdated: false,
             init: Bytes::new(),
             run: None,
@@ -90,7 +94,7 @@ impl Fragmenter {
             self.tracks.clear();
             self.intervals.clear();
         }
-        if self.changes_params(&unit) {
+        if self.changes_params(&unit) || self.is_misdescribed(&unit) {
             cut = cut.or_else(|| self.flush(None));
             self.adopt(&unit, tracks);
             self.begun = false;
@@ -169,6 +173,33 @@ impl Fragmenter {
             .is_none_or(|known| !Arc::ptr_eq(known, &unit.params) && **known != *unit.params)
     }
 
+    /// Whether the init segment describes another decoder, and may be changed by now.
+    fn is_misdescribed(&self, unit: &AccessUnit) -> bool {
+        unit.random_access() && !self.is_described(&self.tracks) && !self.is_settling(unit)
+    }
+
+    fn is_described(&self, params: &[Arc<CodecParams>]) -> bool {
+        params.len() == self.described.len()
+            && params.iter().zip(&self.described).all(|(new, old)| new.is_alike(old))
+    }
+
+    /// Whether the decoder changed just now, as it does again and again where a camera's picture size
+    /// flips: another init segment would take another slot each time.
+    fn is_settling(&self, unit: &AccessUnit) -> bool {
+        self.described_at.is_some_and(|at| unit.arrived.since(at) < DECODER_CHANGE_PAUSE)
+    }
+
+    /// Whether the samples themselves can say what the init segment does not: pictures of the same
+    /// codecs carry their sets, and the sound stays.
+    fn is_carried(&self, params: &[Arc<CodecParams>]) -> bool {
+        let same = |(new, old): (&Arc<CodecParams>, &Arc<CodecParams>)| {
+            let is_picture = new.kind() == Kind::Video && new.clock_rate == old.clock_rate;
+            let is_codec = std::mem::discriminant(&new.codec) == std::mem::discriminant(&old.codec);
+            new.is_alike(old) || is_picture && is_codec
+        };
+        params.len() == self.described.len() && params.iter().zip(&self.described).all(same)
+    }
+
     /// Takes over the parameters of `unit`, and those of the other tracks as the stream has
     /// them now.
     fn adopt(&mut self, unit: &AccessUnit, tracks: Option<&Tracks>) {
@@ -188,10 +219,14 @@ impl Fragmenter {
         }
         // What differs in the content of parameter sets alone is carried by the samples, so that
         // a camera whose sets change with every key frame does not take a slot for each.
-        let is_alike = params.len() == self.described.len()
-            && params.iter().zip(&self.described).all(|(new, old)| new.is_alike(old));
+        let is_alike =
+            self.is_described(&params) || self.is_settling(unit) && self.is_carried(&params);
         if !is_alike {
             self.init = init_segment(&Tracks::new(unit.run, params.iter().cloned()));
+            // The first description is no change.
+            if !self.described.is_empty() {
+                self.described_at = Some(unit.arrived);
+            }
             self.described.clone_from(&params);
         }
         self.outdated = is_alike && (self.outdated || params != self.described);

@@ -13,7 +13,9 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::dvr::{RecordingState, RingSizing};
 use crate::media::codec::Law;
+use crate::media::nal::Nals;
 use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
+use crate::wire::mp4::init_segment;
 
 const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
 
@@ -129,6 +131,28 @@ fn sets_that_change_with_every_key_frame_are_carried_by_the_samples() {
         let wanted: &[&[u8]] = if at == 0 { &[&[0x65]] } else { &[&sps, pps, &[0x65]] };
         assert_eq!(nals, wanted, "what the init segment does not say any more goes in front");
     }
+}
+
+#[test]
+fn a_decoder_that_changes_with_every_key_frame_takes_a_slot_a_minute_at_most() {
+    let mut cutter = Fragmenter::default();
+    let kinds = [video(0x33), other_profile()];
+    let mut cuts: Vec<CutFragment> = Vec::new();
+    // One of either a second for a minute and a half, then one kind alone.
+    for second in 0..200u64 {
+        let kind = if second < 90 { second % 2 } else { 1 };
+        let params = &kinds[usize::try_from(kind).unwrap()];
+        cuts.extend(cutter.push(unit(1, 0, params, second * 1_000, true), None));
+    }
+    cuts.extend(cutter.flush(None));
+    assert_eq!(cuts.len(), 200);
+    let seams: Vec<usize> = (1..200).filter(|&at| cuts[at].init != cuts[at - 1].init).collect();
+    assert_eq!(seams.len(), 3, "{seams:?}");
+    assert!(seams.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{seams:?}");
+    // Whatever the init segment says, each picture begins with its own sets.
+    let sets = Nals::new(&cuts[50].fragment.data[0]).count();
+    assert_eq!(sets, 3, "SPS, PPS and the picture");
+    assert_eq!(cuts[199].init, init_segment(&Tracks::new(RunId(1), [Arc::clone(&kinds[1])])));
 }
 
 #[test]
