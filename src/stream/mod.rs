@@ -21,5 +21,6 @@ mod window;
 
 pub use interruptions::Interrupted;
 pub use label::{Label, Labels};
+pub use pace::{ParamChanges, SoundState};
 pub use state::{Directory, Encoding, Stream, StreamState};
 pub use window::{Allowance, Bounds, Bus, Item, Next, Publisher, Subscriber};

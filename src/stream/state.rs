@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::frame_rate::FrameRates;
 use super::interruptions::{Interrupted, Interruptions};
-use super::pace::PicturePace;
+use super::pace::{ParamChanges, PicturePace, SoundState};
 use super::rate::Rates;
 use super::window::{Bounds, Bus, Publisher};
 use crate::base::meter::Meter;
 use crate::base::name::StreamName;
 use crate::base::sync::lock;
 use crate::base::time::{BootTime, WallTime};
-use crate::media::{AccessUnit, Entry, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, ClockSource, Entry, RunId, TrackId, Tracks};
 
 /// How a stream is doing, in words that a person can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +180,9 @@ impl Stream {
         }
         self.measured().count(&unit);
         self.paced().count(&unit);
-        lock(&self.pace).count(&unit);
+        if lock(&self.pace).count(&unit) {
+            warn!(stream = %self.name, "the pictures changed their size or profile while they ran");
+        }
         self.publisher.publish(Arc::new(unit));
     }
 
@@ -200,6 +203,25 @@ impl Stream {
     #[must_use]
     pub fn picture_interval(&self) -> Option<Duration> {
         lock(&self.pace).interval()
+    }
+
+    /// How the sound does; `None` when the stream has none.
+    #[must_use]
+    pub fn sound(&self) -> Option<SoundState> {
+        let tracks = self.tracks.borrow().clone();
+        tracks.filter(|tracks| tracks.audio().is_some()).map(|_| lock(&self.pace).sound())
+    }
+
+    /// How often its parameters changed.
+    #[must_use]
+    pub fn param_changes(&self) -> ParamChanges {
+        lock(&self.pace).changes
+    }
+
+    /// Who dates its pictures: the camera's reports, or their arrival.
+    #[must_use]
+    pub fn dated_by(&self) -> Option<ClockSource> {
+        lock(&self.pace).dated_by
     }
 
     /// The time from one place to begin to the next, as learned in the run that is on.

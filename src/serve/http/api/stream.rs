@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use crate::base::meter::Totals;
 use crate::base::name::StreamName;
-use crate::base::time::WallTime;
+use crate::base::time::{BootTime, WallTime};
 use crate::dvr::StreamStatus;
 use crate::live::recorder::Recorder;
 use crate::live::{Readers, StreamOutputs};
-use crate::media::{Entry, Kind, Shape, Track};
+use crate::media::{ClockSource, Entry, Kind, Shape, Track};
 use crate::serve::http::context::HttpContext;
-use crate::stream::{Encoding, Interrupted, Labels};
+use crate::stream::{Encoding, Interrupted, Labels, SoundState};
 
 /// One stream.
 #[derive(Debug, Serialize)]
@@ -33,6 +33,13 @@ pub(super) struct StreamReport {
     entry: Option<&'static str>,
     /// From one such place to the next.
     entry_interval_ms: Option<u64>,
+    /// How the announced sound does.
+    audio: Option<SoundReport>,
+    /// How often the content of parameter sets changed, and what a decoder must know before.
+    params_changes: u64,
+    shape_changes: u64,
+    /// Who dates the pictures.
+    clock: Option<&'static str>,
     /// SHA-256 of the camera's certificate; `None` without TLS.
     certificate: Option<Arc<String>>,
     /// How often it broke off lately; `None` while that is no more than may happen.
@@ -105,6 +112,28 @@ enum ShapeReport {
     },
 }
 
+/// How the sound does.
+#[derive(Debug, Serialize)]
+struct SoundReport {
+    state: &'static str,
+    /// Since when nothing comes, where something came before.
+    since: Option<WallTime>,
+}
+
+impl SoundReport {
+    fn new(sound: SoundState, context: &HttpContext) -> Self {
+        let ago = |at: BootTime| {
+            let nanos = context.clock.boot().since(at).as_nanos();
+            context.clock.wall().offset_nanos(-i64::try_from(nanos).unwrap_or(i64::MAX))
+        };
+        match sound {
+            SoundState::Playing => Self { state: "playing", since: None },
+            SoundState::Silent => Self { state: "silent", since: None },
+            SoundState::Stopped(at) => Self { state: "stopped", since: Some(ago(at)) },
+        }
+    }
+}
+
 /// Where to find it.
 #[derive(Debug, Serialize)]
 struct Urls {
@@ -138,6 +167,13 @@ impl StreamReport {
             entry_interval_ms: stream
                 .entry_interval()
                 .map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)),
+            audio: stream.sound().map(|sound| SoundReport::new(sound, context)),
+            params_changes: stream.param_changes().params,
+            shape_changes: stream.param_changes().shape,
+            clock: stream.dated_by().map(|source| match source {
+                ClockSource::Sender => "sender",
+                ClockSource::Arrival => "arrival",
+            }),
             certificate: stream.certificate(),
             interrupted: stream.interrupted(now),
             recording: outlet.recorder.as_ref().map(Recorder::status),
