@@ -125,7 +125,9 @@ impl Services {
         let events = EventBus::new(format!("{:016x}", fastrand::u64(..)), Arc::clone(&clock));
         let outbox = access.store().dir().join("webhooks");
         let webhooks = Webhooks::new(outbox, events.clone(), Arc::clone(&clock));
-        let (pictures, sprites) = (decoders.pictures.clone(), decoders.sprites.clone());
+        let pictures = decoders.pictures.clone();
+        let sprites = Sprites::new(dvr.clone(), Arc::clone(&clock), decoders.sprites.clone());
+        supervisor.spawn("sprites", sprites.clone().draw_ahead());
         Self {
             streams: Arc::default(),
             supervisor: supervisor.clone(),
@@ -141,7 +143,7 @@ impl Services {
             exports: Exports::new(dvr.clone()),
             past: PastPictures::new(dvr.clone(), Arc::clone(&clock), pictures.clone()),
             decoder: pictures,
-            sprites: Sprites::new(dvr.clone(), Arc::clone(&clock), sprites),
+            sprites,
             updates: Arc::new(Updates::open(Path::new("/"), &data_dir)),
             export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
             access,

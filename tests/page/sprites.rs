@@ -170,6 +170,31 @@ async fn every_tile_of_the_map_shows_the_frame_of_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sheet_that_was_drawn_while_it_was_recorded_needs_no_picture_any_more() {
+    let mut bench = Bench::open().await;
+    bench.record(3_000, 3_600).await;
+    let now = WallTime::from_unix_nanos((bench.boundary + 3_630) * NANOS);
+    let gate = StreamName::parse("gate").unwrap();
+    bench.door.sprites.draw_until(&gate, now).await.unwrap();
+    // Nothing can be read of the footage from here on.
+    for entry in std::fs::read_dir(bench.door.disk.path().join("ring")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "mp4") {
+            std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+        }
+    }
+    let begun = std::time::Instant::now();
+    let reply = bench.door.get(&format!("/sprites/gate/{}.jpg", bench.boundary + 3_000)).await;
+    println!("a sheet of ten minutes that was drawn ahead came in {:?}", begun.elapsed());
+    assert_eq!(reply.status, 200);
+    let sheet = decode(&reply.body);
+    for tile in 0..60usize {
+        let said = sheet.said_in([tile % 10 * 160, tile / 10 * 90, 160, 90]);
+        assert_eq!(said.number, 4_000 + 10 * u64::try_from(tile).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sheet_grows_with_its_footage_and_goes_with_it() {
     let mut bench = Bench::open().await;
     bench.record(0, 25).await;

@@ -4,6 +4,7 @@
 //! that makes them. A sheet is made on request, at idle priority, one at a time, and shows exactly
 //! the footage that the ring holds at that moment: what leaves the ring leaves its sheet.
 
+mod ahead;
 mod plan;
 
 use std::sync::Arc;
@@ -210,7 +211,7 @@ impl Sprites {
             KeyFrameAt::Key(clip) => clip,
             KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
-        let (frame, _) = key_frame(&clip).ok_or(PastError::Damaged { at })?;
+        let (frame, _) = key_frame(&clip, at)?;
         let (width, height) = TILE;
         Ok(self.decoder.still(frame, Form::Tile { width, height }).await?.bytes)
     }

@@ -19,6 +19,7 @@ use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::StreamOutputs;
 use holdfast::live::recorder::Recorder;
 use holdfast::media::AccessUnit;
+use holdfast::playback::sprite::Sprites;
 use holdfast::serve::config_desk::ConfigDesk;
 use holdfast::serve::http::{self, HttpContext};
 use holdfast::serve::rtsp::SessionRegistry;
@@ -78,6 +79,7 @@ pub struct TestBox {
     pub clock: SharedClock,
     pub dvr: Dvr,
     pub disk: tempfile::TempDir,
+    pub sprites: Sprites,
     /// What the kernel of its board tells.
     pub tree: tempfile::TempDir,
 }
@@ -126,13 +128,14 @@ impl TestBox {
         let hosts = vec!["box.test".to_owned(), "box.t".to_owned()];
         let access = http::Access::OpenOnLoopback;
         services.http.change(http::Config { access, hosts, ..http::Config::default() });
+        let sprites = services.sprites.clone();
         let http = Arc::new(HttpContext::new(services));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let addr = listener.local_addr().unwrap();
         supervisor.keep(TaskSpec::new("http"), move |context| {
             http::run(Arc::clone(&listener), Arc::clone(&http), None, context)
         });
-        Self { addr, stream, outlet, supervisor, clock, dvr, disk, tree }
+        Self { addr, stream, outlet, supervisor, clock, dvr, disk, sprites, tree }
     }
 
     /// A box that makes no pictures and records nothing.
