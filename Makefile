@@ -13,7 +13,8 @@
 # make dist  the source tarball with vendored crates and the built page, in target/dist; what yocto/ builds from
 # make lint-yocto   the Yocto layer, without bitbake
 # make lint-image   the image's scripts, and the files for Raspberry Pi Imager
-# make soak   property tests, simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard
+# make soak   property tests, simulated crashes, real kills and power cuts until stopped; MINUTES and SEED are heard,
+#             with CUTS=5000 KILLS=1000 that many power cuts and kills, once
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:

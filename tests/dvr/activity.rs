@@ -98,3 +98,24 @@ fn a_moving_block_is_found_among_noise_wind_and_nightfall() {
         assert!(precision >= 0.75 && recall >= 0.75, "{quality:?} {capped:?}");
     }
 }
+
+/// What it costs, printed: the figures of a day, and what is noted of each fragment of a day.
+#[test]
+fn a_day_of_activity_is_worked_out_from_a_sample_a_second() {
+    let second = |at: i64| EffortSample {
+        at: WallTime::from_unix_nanos(at * 1_000_000_000),
+        effort: Effort::of(2_000 + at.unsigned_abs() * 7_919 % 900, 40_000),
+    };
+    let begun = std::time::Instant::now();
+    let day: Vec<_> = (0..86_400).map(second).collect();
+    let noted = begun.elapsed();
+    let (start, end) = (day[0].at, WallTime::from_unix_nanos(86_400_000_000_000));
+    let begun = std::time::Instant::now();
+    let told = holdfast::dvr::Activity::of(&day, start, end, Duration::from_secs(60));
+    println!(
+        "a day's figures took {:?}, noting a day's 86,400 fragments {noted:?} of CPU time",
+        begun.elapsed()
+    );
+    assert_eq!(told.values.len(), 1_440);
+    assert!(told.values.iter().all(|value| value.is_some_and(|value| value < ACTIVE_MIN)));
+}

@@ -172,14 +172,17 @@ fn sixty_kills_cost_at_most_one_fragment_each() {
     println!("{}", house.daemon.ring_ls());
 }
 
-/// In a ring small enough to turn, until stopped or for `MINUTES`.
+/// In a ring small enough to turn, until stopped, for `MINUTES`, or until `KILLS` were made.
 #[test]
 #[ignore = "runs until stopped; make soak"]
 fn soak() {
     let (begun, limit) = (Instant::now(), number("MINUTES").map(|m| m * 60.0));
     let mut house = House::new("8MiB", seed());
     let mut told = 0;
-    while limit.is_none_or(|limit| begun.elapsed().as_secs_f64() < limit) {
+    let most = number("KILLS");
+    while limit.is_none_or(|limit| begun.elapsed().as_secs_f64() < limit)
+        && most.is_none_or(|most| f64::from(house.seen.kills) < most)
+    {
         house.kill();
         let minutes = begun.elapsed().as_secs() / 60;
         if minutes > told {

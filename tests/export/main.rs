@@ -14,6 +14,7 @@ mod footage;
 mod harness;
 
 mod breaks;
+mod entries;
 mod jobs;
 mod mp4_reads;
 mod ranges;

@@ -173,6 +173,39 @@ fn what_gstreamer_pushes_comes_out_whole() {
 }
 
 #[test]
+fn aac_in_latm_is_taken_and_recorded_as_aac() {
+    let daemon = daemon(&["gate"], "");
+    let mut sender = ffmpeg();
+    sender.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=10"]);
+    sender.args(["-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", "8"]);
+    sender.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-c:a", "aac", "-ac", "2"]);
+    sender.args(["-rtpflags", "latm", "-rtsp_transport", "tcp", "-f", "rtsp"]);
+    run_well(sender.arg(daemon.rtsp("gate")), Duration::from_secs(60));
+    let out = daemon.data_dir().with_extension("latm.mp4");
+    let mut extract = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    let now = holdfast::base::time::SystemClock;
+    let date =
+        |nanos: i64| holdfast::base::time::Clock::wall(&now).offset_nanos(nanos).to_rfc3339();
+    extract.args(["ring", "extract", "--stream", "gate", "--data-dir"]).arg(daemon.data_dir());
+    extract.args(["--from", &date(-60_000_000_000), "--to", &date(0)]).arg(&out);
+    wait_for("it is on the medium", Duration::from_secs(20), || {
+        let _ = std::fs::remove_file(&out);
+        let done = extract.output().unwrap();
+        let mut probe = Command::new("ffprobe");
+        probe.args(["-v", "error", "-select_streams", "a", "-show_entries"]);
+        probe.args(["stream=codec_name,profile,sample_rate,duration", "-of", "csv=p=0"]).arg(&out);
+        let told = String::from_utf8(probe.output().unwrap().stdout).unwrap();
+        let fields: Vec<&str> = told.trim().split(',').collect();
+        let [codec, profile, rate, secs] = fields[..] else { return None };
+        let secs: f64 = secs.parse().ok()?;
+        assert!(done.status.success());
+        (codec == "aac" && profile == "LC" && rate == "48000" && (7.0..9.0).contains(&secs))
+            .then_some(())
+    });
+    let _ = std::fs::remove_file(&out);
+}
+
+#[test]
 fn opus_is_taken_recorded_and_served() {
     let _alone = crate::harness::alone();
     let mut daemon = daemon(&["radio"], "");

@@ -1,0 +1,117 @@
+//! Streams whose key frames are no IDR pictures, pushed by ffmpeg: each can be joined by RTSP and HLS
+//! within its first entry point, gives a picture of now, and exports what was asked for and little more.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::harness::daemon::Daemon;
+use crate::harness::{Running, ffmpeg, run_well, wait_for};
+use holdfast::base::time::{Clock, SystemClock};
+
+/// Pictures a second, and from one entry point to the next.
+const RATE: usize = 10;
+const GROUP: usize = 10;
+const MOST: Duration = Duration::from_secs(60);
+
+/// Name, what the API calls its entry points, and how ffmpeg makes it.
+const KINDS: [(&str, &str, &[&str]); 5] = [
+    ("closed", "closed", &["-c:v", "libx264", "-x264-params", "keyint=10:scenecut=0"]),
+    (
+        "open",
+        "open",
+        &["-c:v", "libx264", "-x264-params", "keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0"],
+    ),
+    (
+        "bare",
+        "intra",
+        &[
+            "-c:v",
+            "libx264",
+            "-x264-params",
+            "keyint=10:open-gop=1:bframes=0:scenecut=0",
+            "-bsf:v",
+            "filter_units=remove_types=6",
+        ],
+    ),
+    (
+        "refresh",
+        "gradual",
+        &["-c:v", "libx264", "-x264-params", "intra-refresh=1:keyint=10:bframes=0"],
+    ),
+    (
+        "cra",
+        "open",
+        &[
+            "-c:v",
+            "libx265",
+            "-x265-params",
+            "keyint=10:min-keyint=10:open-gop=1:bframes=2:b-adapt=0:log-level=none",
+        ],
+    ),
+];
+
+fn push(daemon: &Daemon, name: &str, coder: &[&str]) -> Running {
+    let mut command = ffmpeg();
+    command.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10", "-pix_fmt", "yuv420p"]);
+    command.args(["-preset", "ultrafast"]).args(coder);
+    command.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(daemon.rtsp(name));
+    Running::start(command.stdin(Stdio::null()))
+}
+
+/// Pictures in a file or at an address, as ffprobe counts them.
+fn pictures(source: &str, more: &[&str]) -> usize {
+    let mut probe = Command::new("ffprobe");
+    probe.args(["-v", "error"]).args(more).args(["-select_streams", "v", "-count_packets"]);
+    probe.args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", source]);
+    let told = String::from_utf8(run_well(&mut probe, MOST)).unwrap();
+    told.trim().trim_end_matches(',').parse().unwrap_or_else(|_| panic!("{source}: {told}"))
+}
+
+fn fetch(daemon: &Daemon, path: &str) -> (u16, Vec<u8>) {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut reply = agent.get(daemon.http(path)).call().unwrap();
+    let body = reply.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
+    (reply.status().as_u16(), body)
+}
+
+#[test]
+fn a_stream_of_every_kind_of_entry_point_is_joined_shown_and_exported() {
+    let stream = |name: &str| format!("[stream.{name}]\nsource = {{ kind = \"rtsp_push\" }}\n");
+    let streams: Vec<String> = KINDS.iter().map(|(name, ..)| stream(name)).collect();
+    let daemon = Daemon::start_new("128MiB", &streams.concat());
+    let pushed: Vec<Running> =
+        KINDS.iter().map(|(name, _, coder)| push(&daemon, name, coder)).collect();
+    for (name, entry, _) in KINDS {
+        wait_for(&format!("{name} is known as {entry}"), MOST, || {
+            (daemon.stream(name)["entry"] == entry).then_some(())
+        });
+    }
+    // The first IDR picture is long past.
+    std::thread::sleep(Duration::from_secs(8));
+    for (name, ..) in KINDS {
+        let (status, picture) = fetch(&daemon, &format!("/snap/{name}.jpg"));
+        let words = String::from_utf8_lossy(&picture).into_owned();
+        assert_eq!(status, 200, "{name}: {words}");
+        assert!(picture.starts_with(&[0xff, 0xd8]), "{name} is no JPEG");
+        let live =
+            pictures(&daemon.rtsp(name), &["-rtsp_transport", "tcp", "-read_intervals", "%+2"]);
+        assert!((RATE..6 * RATE).contains(&live), "{name}: {live} pictures by RTSP");
+        let hls = daemon.http(&format!("/live/{name}/index.m3u8"));
+        let live = pictures(&hls, &["-read_intervals", "%+3"]);
+        assert!(live >= RATE, "{name}: {live} pictures by HLS");
+        let now = SystemClock.wall();
+        let date = |secs: i64| now.offset_nanos(secs * 1_000_000_000).to_rfc3339();
+        let path = format!("/export/{name}.mp4?start={}&end={}", date(-6), date(-4));
+        let (status, film) = fetch(&daemon, &path);
+        assert_eq!(status, 200, "{name}: {}", String::from_utf8_lossy(&film));
+        let file = daemon.data_dir().with_extension(format!("{name}.mp4"));
+        std::fs::write(&file, &film).unwrap();
+        let count = pictures(file.to_str().unwrap(), &[]);
+        // Two seconds, and at most the two groups before them: a refresh is whole after one.
+        assert!((2 * RATE - 2..=2 * RATE + 2 * GROUP + 3).contains(&count), "{name}: {count}");
+        let has_rolls = film.windows(4).any(|word| word == b"sgpd");
+        assert_eq!(has_rolls, name == "refresh", "{name}: a recovery distance in the file");
+        let _ = std::fs::remove_file(file);
+    }
+    drop(pushed);
+}
