@@ -1,130 +1,29 @@
 //! Stretches of the recording as MP4 files, read by players that we did not write.
 
+mod large;
+
+mod reading;
+
 use std::process::Command;
 use std::time::Duration;
+
+use holdfast::base::time::WallTime;
+use holdfast::media::codec::Law;
+use mp4_atom::{Any, Decode};
 
 use crate::capture::{Film, Place, Ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::nginx::nginx;
-use crate::harness::{ffmpeg, frames, need, run, run_well};
-use holdfast::base::name::StreamName;
-use holdfast::base::time::WallTime;
-use holdfast::dvr::DvrError;
-use holdfast::media::codec::Law;
-use holdfast::playback::export::{ExportError, ExportPlan, ExportRequest, Exports};
-use mp4_atom::{Any, Decode};
+use crate::harness::{ffmpeg, run_well};
+use reading::{
+    ask, assert_begins, assert_clean, assert_same, duration, export, fetch, header, probe, serve,
+    shown, shown_as, shown_by_gstreamer,
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const OTHER: &str = "[stream.yard]\n\
      source = { kind = \"pattern\", width = 160, height = 120, fps = 5 }\n";
 const MIB: u64 = 1 << 20;
-
-/// A daemon on a ring that `fill` has filled.
-fn serve(fill: impl FnOnce(&mut Ring)) -> Daemon {
-    let mut daemon = Daemon::new("64MiB", OTHER);
-    let mut ring = Ring::make(&daemon.data_dir(), 64 * MIB, MIB);
-    fill(&mut ring);
-    ring.close();
-    daemon.start();
-    crate::harness::wait_for("the ring is open", PATIENCE, || {
-        (daemon.get("/api/v1/recordings/gate")["complete"] == true).then_some(())
-    });
-    daemon
-}
-
-fn export(daemon: &Daemon, from: WallTime, until: WallTime) -> String {
-    let (from, until) = (from.to_rfc3339(), until.to_rfc3339());
-    daemon.http(&format!("/export/gate.mp4?start={from}&end={until}"))
-}
-
-/// A file with what is at `url`.
-fn fetch(url: &str) -> tempfile::NamedTempFile {
-    need("curl", "curl");
-    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
-    let mut curl = Command::new("curl");
-    run_well(curl.args(["-sSf", "-o"]).arg(file.path()).arg(url), PATIENCE);
-    file
-}
-
-/// Status and headers of an answer, and its body.
-fn ask(url: &str, more: &[&str]) -> (u16, String, Vec<u8>) {
-    need("curl", "curl");
-    let head = tempfile::NamedTempFile::new().unwrap();
-    let mut curl = Command::new("curl");
-    curl.args(["-sS", "-D"]).arg(head.path()).args(more).arg(url);
-    let body = run_well(&mut curl, PATIENCE);
-    let head = std::fs::read_to_string(head.path()).unwrap().to_lowercase();
-    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-    (status, head, body)
-}
-
-fn header<'a>(head: &'a str, name: &str) -> &'a str {
-    let mut values = head.lines().filter_map(|line| line.split_once(": "));
-    values.find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} in {head}")).1.trim()
-}
-
-/// Checksums of the pictures of `input` that ffmpeg shows, in the size of each.
-fn shown(input: &str, track: usize) -> Vec<String> {
-    shown_as(&["-xerror", "-err_detect", "explode"], input, track)
-}
-
-fn shown_as(how: &[&str], input: &str, track: usize) -> Vec<String> {
-    let mut command = ffmpeg();
-    command.args(how).args(["-i", input]);
-    command.args(["-map", &format!("0:v:{track}"), "-autoscale", "0", "-fps_mode", "passthrough"]);
-    // In the file's own ticks, not in those of a frame rate guessed over gaps.
-    command.args(["-enc_time_base", "-1"]);
-    frames::parse(&run_well(command.args(["-f", "framemd5", "-"]), PATIENCE))
-}
-
-/// The same with GStreamer.
-fn shown_by_gstreamer(file: &str) -> Vec<String> {
-    need("gst-launch-1.0", "gstreamer1.0-tools");
-    let mut command = Command::new("gst-launch-1.0");
-    let line = format!(
-        "-q filesrc location={file} ! qtdemux name=d d.video_0 ! queue ! h264parse ! avdec_h264 \
-         ! videoconvert ! video/x-raw,format=I420 ! checksumsink hash=md5 sync=false"
-    );
-    let told = run_well(command.args(line.split_whitespace()), PATIENCE);
-    let told = String::from_utf8(told).unwrap();
-    told.lines().filter_map(|line| Some(line.rsplit_once(' ')?.1.to_owned())).collect()
-}
-
-/// Fails with the numbers of the pictures rather than with their checksums.
-fn assert_same(seen: &[String], wanted: &[String], what: &str) {
-    let number = |sum: &String| wanted.iter().position(|wanted| wanted == sum);
-    let seen: Vec<_> = seen.iter().map(number).collect();
-    let wanted: Vec<_> = (0..wanted.len()).map(Some).collect();
-    assert_eq!(seen, wanted, "{what}");
-}
-
-/// As before, but the end may be missing.
-fn assert_begins(seen: &[String], wanted: &[String], what: &str) {
-    let number = |sum: &String| wanted.iter().position(|wanted| wanted == sum);
-    let seen: Vec<_> = seen.iter().map(number).collect();
-    assert_eq!(seen, (0..seen.len()).map(Some).collect::<Vec<_>>(), "{what}");
-}
-
-/// What ffprobe says of `entries`.
-fn probe(input: &str, entries: &str) -> String {
-    need("ffprobe", "ffmpeg");
-    let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-show_entries", entries, "-of", "csv=p=0", input]);
-    let output = run(&mut command, PATIENCE);
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// Fails if ffprobe has anything to say of it.
-fn assert_clean(input: &str) {
-    let mut command = Command::new("ffprobe");
-    let output = run(command.args(["-v", "warning", "-show_format", input]), PATIENCE);
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-}
-
-fn duration(input: &str) -> f64 {
-    probe(input, "format=duration").parse().unwrap()
-}
 
 #[test]
 fn exactly_the_pictures_asked_for_are_shown_over_b_frames_and_gaps() {
@@ -511,135 +410,4 @@ fn a_clip_is_cut_as_nginx_cuts_it() {
         );
     }
     assert_eq!(ask(&format!("{clip}?start=99"), &[]).0, 404);
-}
-
-async fn read_all(exports: &Exports, film: &std::sync::Arc<ExportPlan>) -> Vec<u8> {
-    let mut reading = exports.read(film, 0..film.len()).unwrap();
-    let mut all = Vec::new();
-    while let Some(bytes) = reading.next().await.unwrap() {
-        all.extend_from_slice(&bytes);
-    }
-    assert_eq!(all.len() as u64, film.len());
-    all
-}
-
-/// A ring of 16 MiB with some seconds of large pictures over and over, of `rounds`.
-fn large(dir: &std::path::Path, film: &Film, rounds: i64) -> (Ring, Place) {
-    let place = Place::ago(3_600);
-    let mut ring = Ring::make(dir, 16 * MIB, MIB);
-    for round in 0..rounds {
-        ring.record(&[film], 0..8, place.later(round * 8_000), round == 0);
-    }
-    ring.settle();
-    (ring, place)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_that_are_not_kept_are_the_same_ones_and_any_part_is_of_the_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let film = Film::reordered("320x240", 8);
-    let (ring, place) = large(dir.path(), &film, 3);
-    let exports = Exports::new(ring.dvr.clone());
-    let request =
-        ExportRequest::new(StreamName::parse("gate").unwrap(), place.at(2.3), place.at(21.7));
-    let kept = exports.plan(&request).await.unwrap();
-    let whole = read_all(&exports, &kept).await;
-    let frugal = exports.clone().with_table_bytes_max(0);
-    let again = frugal.plan(&request).await.unwrap();
-    assert_eq!((again.tag(), again.len()), (kept.tag(), kept.len()));
-    assert!(read_all(&frugal, &again).await == whole, "the same file");
-    let step = whole.len() / 40;
-    for film in [&kept, &again] {
-        for from in (0..whole.len()).step_by(step).chain([30, 700, 2_000]) {
-            let until = (from + 777).min(whole.len());
-            let mut reading = frugal.read(film, from as u64..until as u64).unwrap();
-            let mut part = Vec::new();
-            while let Some(bytes) = reading.next().await.unwrap() {
-                part.extend_from_slice(&bytes);
-            }
-            assert!(part == whole[from..until], "{from}..{until}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn footage_that_goes_under_a_slow_reader_ends_the_file_with_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let film = Film::plain("640x360", 8);
-    let bytes: usize = film.packets.iter().map(|packet| packet.data.len()).sum();
-    let rounds = i64::try_from(11 * (1 << 20) / bytes).unwrap().max(2);
-    let (mut ring, place) = large(dir.path(), &film, rounds);
-    let exports = Exports::new(ring.dvr.clone());
-    let end = place.later(rounds * 8_000).date;
-    let request = ExportRequest::new(StreamName::parse("gate").unwrap(), place.date, end);
-    let planned = exports.plan(&request).await.unwrap();
-    let whole = read_all(&exports, &planned).await;
-    let mut reading = exports.read(&planned, 0..planned.len()).unwrap();
-    let mut got = Vec::new();
-    while got.len() < 1 << 20 {
-        got.extend_from_slice(&reading.next().await.unwrap().unwrap());
-    }
-    // Twice the ring, so that no lease helps.
-    for round in rounds..rounds * 4 {
-        ring.record(&[&film], 0..8, place.later(round * 8_000), false);
-    }
-    ring.settle();
-    let error = loop {
-        match reading.next().await {
-            Ok(Some(bytes)) => got.extend_from_slice(&bytes),
-            Ok(None) => panic!("the file ends as if nothing had happened"),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, ExportError::Dvr(DvrError::Reused { .. })), "{error:?}");
-    assert!(got.len() < whole.len() && got == whole[..got.len()], "never other footage");
-}
-
-/// What the kernel says a process holds in memory at most, in KiB.
-fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
-}
-
-#[test]
-fn thirty_days_are_sent_in_flat_memory_and_can_be_cancelled() {
-    const PIECES: i64 = 1_200;
-    const APART_MS: i64 = 2_160_000;
-    let film = Film::plain("160x120", 1);
-    let mut daemon = Daemon::new("64MiB", OTHER);
-    let place = Place::ago(30 * 86_400 + 3_600);
-    let mut ring = Ring::make(&daemon.data_dir(), 64 * MIB, MIB);
-    for piece in 0..PIECES {
-        ring.record(&[&film], 0..1, place.later(piece * APART_MS), true);
-    }
-    ring.close();
-    daemon.start();
-    crate::harness::wait_for("the ring is read", PATIENCE, || {
-        let told = daemon.get("/api/v1/recordings/gate");
-        (told["complete"] == true && !told["runs"].as_array()?.is_empty()).then_some(())
-    });
-    let days = 30.0 * 86_400.0;
-    let url = export(&daemon, place.at(-1.0), place.at(days));
-    let before = peak_kib(daemon.pid());
-    // More than may run at once: a client that leaves frees its place.
-    for tenths in 0..20 {
-        let seconds = format!("{}.{:02}", tenths / 20, 1 + tenths * 2);
-        let mut curl = Command::new("curl");
-        let file = tempfile::NamedTempFile::new().unwrap();
-        curl.args(["-sS", "--limit-rate", "2M", "--max-time", &seconds, "-o"]).arg(file.path());
-        run(curl.arg(&url), PATIENCE);
-    }
-    let (status, head, _) = ask(&url, &["--head"]);
-    assert_eq!((status, header(&head, "x-footage-gaps")), (200, "1199"));
-    let file = fetch(&url);
-    let path = file.path().to_str().unwrap();
-    let wanted = f64::from(i32::try_from((PIECES - 1) * APART_MS / 1_000).unwrap()) + 1.0;
-    assert!((duration(path) - wanted).abs() < 0.01, "{}", duration(path));
-    let grown = peak_kib(daemon.pid()) - before;
-    assert!(
-        grown < 48 << 10,
-        "{grown} KiB more for {} bytes",
-        file.path().metadata().unwrap().len()
-    );
 }

@@ -2,176 +2,37 @@
 //! B-frames, parameter changes, restarts and the end of a lap. And without the daemon, in a ring
 //! with a clock of its own: a day, and a clock that is set later.
 
-use std::num::NonZeroU32;
+mod ring;
+
+mod client;
+
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use holdfast::base::time::{Clock, SystemClock, WallTime};
+use holdfast::dvr;
+use holdfast::playback::hls::{PlaylistError, RecordedPlaylist};
 
 use crate::harness::camera::{aac_frames, raw_aac};
 use crate::harness::daemon::Daemon;
 use crate::harness::frames::{self, Sums};
-use crate::harness::{ffmpeg, media, need, run_well, wait_for};
+use crate::harness::{ffmpeg, need, run_well, wait_for};
 use crate::playlist::{Media, Segment};
-use holdfast::base::name::StreamName;
-use holdfast::base::time::{
-    BootTime, Clock, ClockQuality, MediaTime, SharedClock, SystemClock, Trust, WallTime,
+use client::{
+    ask, date, get, later, list, named, pictures, push, push_all, range_path, recorded, sections,
+    since, sums,
 };
-use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
-use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
-};
-use holdfast::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
-use holdfast::wire::mp4::{FragmentBuilder, init_segment};
+use ring::{BOOT_SECS, RIGHT_SECS, Ring, TestClock};
 
 /// Pictures per second of the test media.
 const RATE: usize = 25;
 const PATTERN: &str =
     "[stream.gate]\nsource = { kind = \"pattern\", width = 640, height = 360, fps = 10 }\n";
 const PUSHED: &str = "[stream.gate]\nsource = { kind = \"rtsp_push\" }\n";
-
-/// What was answered.
-struct Answer {
-    status: u16,
-    headers: ureq::http::HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// Status and code of an error, which says what to do in words.
-    fn error(&self) -> (u16, String, String) {
-        let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
-        let field = |name: &str| json["error"][name].as_str().unwrap().to_owned();
-        (self.status, field("code"), field("message"))
-    }
-}
-
-fn ask(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(30)))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = agent.get(&daemon.http(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let mut answer = request.call().unwrap();
-    let body = answer.body_mut().read_to_vec().unwrap();
-    Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body }
-}
-
-fn get(daemon: &Daemon, path: &str) -> Answer {
-    ask(daemon, path, &[])
-}
-
-/// The playlist of a range, by the path at which it is.
-fn range_path(from: WallTime, until: WallTime) -> String {
-    format!("/vod/gate/index.m3u8?start={}&end={}", from.to_rfc3339(), until.to_rfc3339())
-}
-
-fn list(daemon: &Daemon, path: &str) -> Media {
-    let answer = get(daemon, path);
-    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-    assert_eq!(answer.header("content-type"), "application/vnd.apple.mpegurl");
-    crate::playlist::media(answer.text())
-}
-
-fn date(segment: &Segment) -> WallTime {
-    WallTime::from_unix_nanos(segment.date.unwrap().try_into().unwrap())
-}
-
-fn later(at: WallTime, secs: f64) -> WallTime {
-    #[allow(clippy::cast_possible_truncation)] // seconds of a test
-    at.offset_nanos((secs * 1e9) as i64)
-}
-
-/// Seconds from one date to a later one.
-fn since(from: WallTime, until: WallTime) -> f64 {
-    let nanos = until.as_unix_nanos() - from.as_unix_nanos();
-    Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64() * if nanos < 0 { -1.0 } else { 1.0 }
-}
-
-/// The pictures of so many seconds.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn pictures(secs: f64) -> usize {
-    // Seconds of a test.
-    (secs * RATE as f64).round() as usize
-}
-
-/// What a playlist in `/vod/gate/` or `/live/gate/` names.
-fn named(daemon: &Daemon, uri: &str) -> Answer {
-    let uri = uri.strip_prefix("../../live/gate/").unwrap_or(uri);
-    get(daemon, &format!("/live/gate/{uri}"))
-}
-
-/// The sections of a list, each as one file that plays: its map and its segments.
-fn sections(daemon: &Daemon, told: &Media) -> Vec<Vec<u8>> {
-    let fetch = |uri: &str| {
-        let answer = named(daemon, uri);
-        assert_eq!(answer.status, 200, "{uri}");
-        assert_eq!(answer.header("content-type"), "video/mp4");
-        answer.body
-    };
-    let mut sections: Vec<Vec<u8>> = Vec::new();
-    let mut before: Option<&Segment> = None;
-    for segment in &told.segments {
-        // A date that the encoder corrects is a discontinuity in which nothing is missing.
-        let joins = before.is_some_and(|before| {
-            let hole = since(later(date(before), before.secs), date(segment));
-            !segment.discontinuity || before.map == segment.map && hole.abs() < 1.5
-        });
-        if !joins {
-            sections.push(fetch(segment.map.as_deref().unwrap()));
-        }
-        sections.last_mut().unwrap().extend(fetch(&segment.uri));
-        before = Some(segment);
-    }
-    sections
-}
-
-/// Checksums of the pictures of a file in memory; a single error fails.
-fn sums(file: &[u8]) -> Sums {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("part.mp4");
-    std::fs::write(&path, file).unwrap();
-    frames::of_file(path)
-}
-
-/// ffmpeg pushes the first `secs` of the medium `file` as fast as it plays.
-fn push(daemon: &Daemon, file: &str, secs: usize) -> crate::harness::Running {
-    let mut command = ffmpeg();
-    command.args(["-re", "-i"]).arg(media().join(file));
-    command.args(["-t", &secs.to_string(), "-frames:v", &(secs * RATE).to_string(), "-c", "copy"]);
-    command.args(["-f", "rtsp", "-rtsp_transport", "tcp", &daemon.rtsp("gate")]);
-    crate::harness::Running::start(&mut command)
-}
-
-fn push_all(daemon: &Daemon, file: &str, secs: usize) {
-    let mut pushing = push(daemon, file, secs);
-    assert!(pushing.ended_within(Duration::from_secs(60)).success(), "{}", daemon.logs());
-}
-
-/// Waits until the range from `from` to now holds so many seconds, and is not growing.
-fn recorded(daemon: &Daemon, from: WallTime, secs: f64) -> Media {
-    wait_for("all of it is on the medium", Duration::from_secs(20), || {
-        let answer = get(daemon, &range_path(from, SystemClock.wall()));
-        let told = (answer.status == 200).then(|| crate::playlist::media(answer.text()))?;
-        (told.secs() > secs - 0.1).then_some(told)
-    })
-}
 
 #[test]
 fn a_range_holds_exactly_its_frames_over_b_frames_and_a_gap() {
@@ -415,128 +276,6 @@ fn what_cannot_be_answered_says_why_and_what_to_ask_for() {
     let begun = Instant::now();
     assert!((0..200).all(|_| get(&daemon, &path).status == 200));
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-}
-
-/// A clock in the second day since boot, whose date can be set.
-#[derive(Debug)]
-struct TestClock {
-    began: Instant,
-    wall_minus_boot_secs: AtomicI64,
-}
-
-const BOOT_SECS: u64 = 100_000;
-/// The right date at boot.
-const RIGHT_SECS: i64 = 1_795_000_000;
-
-impl TestClock {
-    fn of(wall_minus_boot_secs: i64) -> Arc<Self> {
-        let wall_minus_boot_secs = AtomicI64::new(wall_minus_boot_secs);
-        Arc::new(Self { began: Instant::now(), wall_minus_boot_secs })
-    }
-}
-
-impl Clock for TestClock {
-    fn boot(&self) -> BootTime {
-        BootTime::from_millis(BOOT_SECS * 1_000).after(self.began.elapsed())
-    }
-
-    fn wall(&self) -> WallTime {
-        let boot = i64::try_from(self.boot().as_nanos()).unwrap();
-        WallTime::from_unix_nanos(self.wall_minus_boot_secs.load(Relaxed) * 1_000_000_000 + boot)
-    }
-
-    fn quality(&self) -> ClockQuality {
-        let is_right = self.wall_minus_boot_secs.load(Relaxed) == RIGHT_SECS;
-        let trust = if is_right { Trust::Ntp } else { Trust::None };
-        ClockQuality { trust, error_max: None }
-    }
-}
-
-/// A ring with seconds of sound, each a fragment that can be begun with.
-struct Ring {
-    dir: tempfile::TempDir,
-    clock: Arc<TestClock>,
-    dvr: Dvr,
-    writer: Writer,
-    past: RecordedHls,
-    appended: u64,
-}
-
-impl Ring {
-    fn new(dir: tempfile::TempDir, clock: Arc<TestClock>) -> Self {
-        let config = dvr::RingConfig {
-            data_dir: dir.path().to_owned(),
-            size: RingSizing::Bytes(128 << 20),
-            slot_bytes: Some(256 << 10),
-        };
-        let shared: SharedClock = clock.clone();
-        let dvr = Dvr::open(config, Arc::clone(&shared), None).unwrap();
-        let stream = StreamName::parse("gate").unwrap();
-        let writer = dvr.writer(&stream, Retention::default());
-        let past = RecordedHls::new(dvr.footage(&stream), shared);
-        Self { dir, clock, dvr, writer, past, appended: 0 }
-    }
-
-    /// Records a second that arrived so many seconds after boot.
-    fn record(&mut self, at_secs: u64, run_start: bool) {
-        let rate = NonZeroU32::new(8_000).unwrap();
-        let params = Arc::new(CodecParams::g711(Law::A, rate, 1));
-        let init = init_segment(&Tracks::new(RunId(1), [Arc::clone(&params)]));
-        let boot_nanos = i64::try_from(at_secs).unwrap() * 1_000_000_000;
-        let offset_nanos = self.clock.wall_minus_boot_secs.load(Relaxed) * 1_000_000_000;
-        let unit = |secs: i64| AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode: MediaTime::from_nanos(boot_nanos + secs * 1_000_000_000, rate),
-            present: MediaTime::from_nanos(boot_nanos + secs * 1_000_000_000, rate),
-            arrived: BootTime::from_millis(at_secs * 1_000),
-            captured: Captured {
-                wall: WallTime::from_unix_nanos(boot_nanos + offset_nanos),
-                source: ClockSource::Arrival,
-            },
-            entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&params),
-            data: Bytes::from_static(&[0xd5; 80]),
-        };
-        let mut builder = FragmentBuilder::new(1);
-        builder.push(Arc::new(unit(0)));
-        let fragment = builder.build(Some(&unit(1)));
-        while self.writer.append(&init, fragment.clone(), run_start, false).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.appended += 1;
-    }
-
-    async fn durable(&self) {
-        let mut durable = self.writer.durable();
-        let all = durable.wait_for(|now| now.is_some_and(|now| now.fragments >= self.appended));
-        tokio::time::timeout(Duration::from_secs(60), all).await.expect("it is durable").unwrap();
-    }
-
-    /// The same directory after another start.
-    async fn reopened(self) -> Self {
-        let Self { dir, clock, dvr, writer, past, .. } = self;
-        drop((writer, past));
-        assert!(dvr.close(Duration::from_secs(20)));
-        drop(dvr);
-        let ring = Self::new(dir, clock);
-        let known = async {
-            while !ring.dvr.listing(ring.writer.stream()).complete
-                || ring.dvr.listing(ring.writer.stream()).runs.is_empty()
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), known).await.expect("it is known again");
-        ring
-    }
-
-    /// The date of a time since boot by the clock that is right.
-    fn date(at_secs: u64) -> WallTime {
-        WallTime::from_unix_nanos((RIGHT_SECS + i64::try_from(at_secs).unwrap()) * 1_000_000_000)
-    }
 }
 
 /// The text of a list, which comes in pieces of bounded size.
