@@ -3,6 +3,8 @@
 //! Owns: the order of checks, and which change ends which sessions. Calls that hash a password or
 //! write a file block; run them on a thread for that.
 
+mod tokens;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,12 +19,11 @@ use super::identity::{Identity, Proof};
 use super::password::{Busy, Hasher, PasswordHash};
 use super::session::{SessionId, Sessions};
 use super::store::{Accounts, Store, StoreError, Stored, Version};
-use super::token::{ApiToken, NewToken, shown_hash};
 use crate::base::Stop;
 use crate::base::limits::{API_TOKENS_MAX, PEOPLE_MAX, TOKEN_LABEL_BYTES_MAX};
 use crate::base::random;
 use crate::base::secret::Secret;
-use crate::base::time::{SharedClock, WallTime};
+use crate::base::time::SharedClock;
 
 /// How far a box is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,74 +312,6 @@ impl AccessControl {
         self.local.is(shown).then(|| Identity::unlimited(Proof::Local))
     }
 
-    /// Who shows an API token.
-    #[must_use]
-    pub fn by_token(&self, shown: &str) -> Option<Identity> {
-        let hash = shown_hash(shown)?;
-        let mut state = self.lock();
-        let now = self.clock.wall();
-        let accounts = state.accounts()?;
-        let token = accounts.tokens.values().find(|token| token.hash == hash)?;
-        if token.is_over(now) {
-            return None;
-        }
-        let maker = token.maker.as_ref().map(|name| accounts.people.get(name));
-        // One whose maker is gone is nothing.
-        let maker = match maker {
-            Some(None) => return None,
-            Some(maker) => maker,
-            None => None,
-        };
-        let identity = Identity::of_token(token, maker, Stop::new());
-        let id = token.id.clone();
-        let ended = state.shown_tokens.entry(id).or_default().clone();
-        Some(Identity { ended, ..identity })
-    }
-
-    /// All tokens.
-    #[must_use]
-    pub fn tokens(&self) -> Vec<ApiToken> {
-        let state = self.lock();
-        state
-            .accounts()
-            .map(|accounts| accounts.tokens.values().cloned().collect())
-            .unwrap_or_default()
-    }
-
-    /// Makes a token; its text is shown once. `maker` is the account that asks for it.
-    pub fn add_token(
-        &self,
-        new: &NewToken,
-        maker: Option<&str>,
-    ) -> Result<(ApiToken, Secret), AccessError> {
-        if new.label.is_empty() || new.label.len() > TOKEN_LABEL_BYTES_MAX {
-            return Err(AccessError::TokenLabel);
-        }
-        let random = random::bytes().map_err(AccessError::Random)?;
-        let id = random::bytes().map_err(AccessError::Random)?;
-        let (token, text) = ApiToken::new(new, maker, random, id);
-        let now = self.clock.wall();
-        self.change(|accounts| {
-            if accounts.people.is_empty() {
-                return Err(AccessError::Unclaimed);
-            }
-            accounts.tokens.retain(|_, token| !token.is_over(now));
-            if accounts.tokens.len() >= API_TOKENS_MAX {
-                return Err(AccessError::TokensFull);
-            }
-            accounts.tokens.insert(token.id.clone(), token.clone());
-            Ok(())
-        })?;
-        Ok((token, text))
-    }
-
-    /// Takes a token away; whatever runs with it ends.
-    pub fn remove_token(&self, id: &str) -> Result<(), AccessError> {
-        self.change(|accounts| {
-            accounts.tokens.remove(id).map(|_| ()).ok_or(AccessError::TokenUnknown)
-        })
-    }
-
     /// Ends a session.
     pub fn sign_out(&self, session: SessionId) {
         self.lock().sessions.end(session);
@@ -540,39 +473,6 @@ impl AccessControl {
 }
 
 impl State {
-    /// Ends what runs with a token that is over.
-    fn end_old_tokens(&mut self, now: WallTime) {
-        let Stored::Accounts(accounts) = &self.stored else { return };
-        self.shown_tokens.retain(|id, ended| {
-            let stays = accounts.tokens.get(id).is_some_and(|token| !token.is_over(now));
-            if !stays {
-                ended.cancel();
-            }
-            stays
-        });
-    }
-
-    /// Ends what runs with a token that is gone, or whose maker is not what they were.
-    fn end_changed_tokens(&mut self, before: &Accounts) {
-        let nothing = Accounts::default();
-        let now = match &self.stored {
-            Stored::Accounts(accounts) => accounts,
-            Stored::Damaged(_) => &nothing,
-        };
-        self.shown_tokens.retain(|id, ended| {
-            let maker = |accounts: &Accounts| {
-                let maker = accounts.tokens.get(id)?.maker.as_ref()?;
-                let account = accounts.people.get(maker)?;
-                Some((account.role, account.streams.clone(), account.past))
-            };
-            let stays = now.tokens.contains_key(id) && maker(now) == maker(before);
-            if !stays {
-                ended.cancel();
-            }
-            stays
-        });
-    }
-
     fn accounts(&self) -> Option<&Accounts> {
         match &self.stored {
             Stored::Accounts(accounts) => Some(accounts),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::access::Right;
+use crate::access::token::NewToken;
 use crate::base::limits::{CLAIM_LOCK_TIME, CLAIM_WRONG_MAX};
 use crate::base::time::SystemClock;
 
