@@ -1,5 +1,5 @@
-//! `holdfast update`: an update of the image from a file, for whoever has a root shell; and root's helper of the
-//! daemon.
+//! `holdfast update`: an update of the image from a file, for a person with a root shell; and
+//! root's helper for the daemon.
 //!
 //! Owns: what the terminal shows.
 
@@ -13,7 +13,7 @@ use clap::Args;
 use crate::config;
 use crate::update::{self, REPORT_PATH, REQUEST_PATH, Rauc, RaucError, UpdateRequest};
 
-/// What `holdfast update` is told.
+/// The command line of `holdfast update`.
 #[derive(Debug, Args)]
 pub struct UpdateArguments {
     /// The update, a .raucb file.
@@ -43,7 +43,7 @@ pub fn update(arguments: &UpdateArguments) -> anyhow::Result<ExitCode> {
     ensure!(rustix::process::geteuid().is_root(), "Only root may install an update.");
     let mut out = std::io::stdout();
     let installed = rauc.install(&file, |percent| {
-        // On a terminal that is gone nobody looks.
+        // The terminal may be gone.
         let _ = write!(out, "\r{percent:3} %").and_then(|()| out.flush());
     });
     println!();
@@ -68,7 +68,7 @@ pub fn update_helper(config: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What RAUC said goes to the log, or to whoever looks at the terminal.
+/// RAUC's messages go to the log, or to the terminal.
 fn refused(error: RaucError) -> anyhow::Error {
     if let RaucError::Refused { said, .. } = &error {
         for line in said {

@@ -1,5 +1,5 @@
-//! Addresses: which network one belongs to, for limits that count peers; and which of them the box may be
-//! sent to by somebody on the network.
+//! Addresses: which network one belongs to, for limits that count peers; and which of them the box
+//! may be sent to by someone on the network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -28,7 +28,7 @@ pub fn is_door_of_others(port: u16) -> bool {
     DOORS_OF_OTHERS.contains(&port)
 }
 
-/// Whether the box may connect to `ip` because somebody on the network says so: no address of this
+/// Whether the box may connect to `ip` because someone on the network says so: no address of this
 /// computer (unless everything is `open` to it), of the link, or of a group.
 #[must_use]
 pub fn may_be_reached(ip: IpAddr, open: bool) -> bool {

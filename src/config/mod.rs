@@ -76,7 +76,7 @@ pub struct Config {
     pub rtsp_session_timeout: Duration,
     /// What hangs on the board's lines.
     pub panel: crate::gpio::Config,
-    /// Who is told of events.
+    /// Where events are sent.
     pub webhooks: crate::webhook::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,

@@ -1,4 +1,4 @@
-//! `[webhook.<name>]` sections: who is told of events.
+//! `[webhook.<name>]` sections: where events are sent.
 //!
 //! Owns: their keys. No fault repeats a secret, nor an address, which may hold one.
 

@@ -43,7 +43,7 @@ pub struct EventReader {
     resumed_in_vain: bool,
 }
 
-/// What a reader is told.
+/// What a reader gets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// The next event.
@@ -111,8 +111,8 @@ impl EventBus {
         EventReader { next, ..self.read() }
     }
 
-    /// A reader of what came after the event `id`. One of another life of the daemon, or that cannot
-    /// be read, is told that it lost something and gets what is kept.
+    /// A reader of everything after the event `id`. An id of another life of the daemon, or an
+    /// unreadable one, yields a loss and then what is kept.
     #[must_use]
     pub fn read_after(&self, id: &str) -> EventReader {
         let seq = id.split_once('-').filter(|(instance, _)| *instance == self.0.instance);

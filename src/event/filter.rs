@@ -1,4 +1,4 @@
-//! Which events somebody wants.
+//! Which events a reader wants.
 //!
 //! Owns: how kinds and streams are named, in a query and in the configuration.
 

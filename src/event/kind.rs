@@ -55,9 +55,9 @@ kinds! {
     STREAM_REMOVED = "stream.removed";
     /// A stream is being connected.
     STREAM_STARTING = "stream.starting";
-    /// A stream waits for somebody to publish it.
+    /// A stream waits for a publisher.
     STREAM_WAITING = "stream.waiting";
-    /// Somebody asked for an event, to see whether it arrives.
+    /// A person asked for an event, to see whether it arrives.
     WEBHOOK_TEST = "webhook.test";
 }
 
@@ -65,7 +65,7 @@ impl Kind {
     /// What the kinds of marks begin with.
     pub const MARK: &'static str = "mark.";
 
-    /// The kind of a mark of this kind; `None` where that is no word of `a-z`, `0-9`, `_` and `-`.
+    /// The kind of a mark of this kind; `None` unless it is a word of `a-z`, `0-9`, `_` and `-`.
     #[must_use]
     pub fn of_mark(kind: &str) -> Option<Self> {
         is_word(kind).then(|| Self(Cow::Owned(format!("{}{kind}", Self::MARK))))

@@ -20,14 +20,13 @@ use crate::base::time::{Trust, WallTime};
 pub enum Severity {
     /// Good to know.
     Info,
-    /// Somebody should look.
+    /// A person should look.
     Warn,
-    /// Somebody should look now.
+    /// A person should look now.
     Alarm,
 }
 
-/// What somebody must be allowed to see of the event's stream, or of all streams where it has none,
-/// to hear of it.
+/// The right that a reader needs on the event's stream, or on all streams where it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
     /// Its live pictures.
@@ -38,7 +37,7 @@ pub enum Audience {
     Admin,
 }
 
-/// Something that happened, as it is published.
+/// An event as it is published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
     /// What.

@@ -24,7 +24,7 @@ const REQUEST_BYTES_MAX: u64 = 64;
 /// Letters of the identity of an upload.
 const ID_LETTERS: usize = 16;
 
-/// What is to be done with the uploaded update.
+/// What to do with the uploaded update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateStep {
     /// Look what it is.
@@ -65,14 +65,14 @@ impl UpdateRequest {
     ///
     /// # Errors
     ///
-    /// The file cannot be written: there is no service that would read it.
+    /// The file cannot be written: the service that would read it is missing.
     pub fn send(&self, path: &Path) -> io::Result<()> {
         let word = match self.step {
             UpdateStep::Inspect => "inspect",
             UpdateStep::Install => "install",
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        // Whatever the daemon's umask: the helper reads what everybody may read.
+        // Whatever the daemon's umask: the helper reads what everyone may read.
         file.set_permissions(Permissions::from_mode(0o644))?;
         writeln!(file, "{word} {}", self.id)
     }
@@ -81,7 +81,7 @@ impl UpdateRequest {
     ///
     /// # Errors
     ///
-    /// There is no request of ours.
+    /// There is no request from us.
     pub fn receive(path: &Path) -> io::Result<Self> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -108,7 +108,7 @@ impl Report {
         Self { id: id.to_owned(), state, version: None, percent: None, message: None }
     }
 
-    /// Writes it to `path`, whole, for everybody.
+    /// Writes it to `path`, whole, for everyone.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let draft = path.with_added_extension("new");
         fs::write(&draft, serde_json::to_vec(self)?)?;

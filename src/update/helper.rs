@@ -16,8 +16,8 @@ const REFUSED: &str = "run/holdfast-image/refused";
 /// Which board this image is for.
 const IMAGE: &str = "usr/lib/holdfast/image";
 
-/// Does what `request` asks for with the update in `data_dir`, and reports to `report`. Whether it
-/// was installed, so that the box is to be started again.
+/// Does what `request` asks for with the update in `data_dir`, and reports to `report`. Returns
+/// whether it was installed, so that the box must restart.
 ///
 /// # Errors
 ///

@@ -84,11 +84,11 @@ impl Rauc {
         answer.ok_or(RaucError::Refused { why: NOT_READ, said: Vec::new() })
     }
 
-    /// Installs it into the slot that does not run; `told` hears how many percent are done.
+    /// Installs it into the slot that does not run; `told` gets the progress in percent.
     ///
     /// # Errors
     ///
-    /// It was refused; the slot that runs stays the one that is started.
+    /// It was refused; the running slot stays the one that boots.
     pub fn install(&self, bundle: &Path, mut told: impl FnMut(u8)) -> Result<(), RaucError> {
         self.run(&["install"], bundle, |line| {
             if let Some(percent) = percent(line) {

@@ -61,7 +61,7 @@ pub struct Updates {
 struct Now {
     /// Of the upload that is dealt with.
     id: Option<String>,
-    /// How many bytes are here, and how many there are to be.
+    /// How many bytes are here, and how many there will be.
     uploading: Option<(u64, Option<u64>)>,
     /// What the helper was asked for, and when.
     asked: Option<(UpdateStep, Instant)>,
@@ -142,7 +142,7 @@ impl Updates {
     ///
     /// # Errors
     ///
-    /// There is no place for it, or another one is dealt with.
+    /// The disk is too full, or another update is being processed.
     pub fn begin(self: &Arc<Self>, length: Option<u64>) -> Result<Upload, UpdateError> {
         self.supported()?;
         let mut now = self.lock();
@@ -275,7 +275,7 @@ impl Drop for Upload {
     }
 }
 
-/// What is said of an update that the helper has not mentioned yet.
+/// The report on an update that the helper has not mentioned yet.
 fn awaited(now: &Now) -> Update {
     let state = match now.asked {
         Some((UpdateStep::Install, _)) => UpdateState::Installing,

@@ -63,7 +63,7 @@ pub(super) fn authorities(ca: Option<&Path>) -> Option<Arc<ClientConfig>> {
     let files: Vec<&Path> = ca.map_or_else(|| system.collect(), |ca| vec![ca]);
     let file = files.into_iter().find(|path| path.is_file())?;
     for certificate in CertificateDer::pem_file_iter(file).ok()?.flatten() {
-        // One that is not understood vouches for nobody.
+        // An answer that is not understood proves nothing.
         let _ = roots.add(certificate);
     }
     if roots.is_empty() {

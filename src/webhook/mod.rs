@@ -100,7 +100,7 @@ impl Webhooks {
         Self(Arc::new(Shared { dir, clock, events, hooks, scope, applied }))
     }
 
-    /// Exchanges the webhooks; what waits for those that stay goes on waiting. `open` lets them send
+    /// Exchanges the webhooks; what waits for those that stay keeps waiting. `open` lets them send
     /// to this computer, for whom everything is open.
     pub async fn reconfigure(&self, config: &Config, open: bool, supervisor: &Supervisor) {
         let shared = &self.0;
@@ -123,7 +123,7 @@ impl Webhooks {
             };
             let hook = Arc::new(hook);
             hooks.insert(name.clone(), Arc::clone(&hook));
-            // At a start from its first event on; a new one is told of what is to come.
+            // At a start, from its first event on; a new webhook gets future events.
             let reader = match hook.seen() {
                 Some(id) => shared.events.read_after(&id),
                 None if before.is_some() => shared.events.read(),
@@ -177,7 +177,7 @@ impl Webhooks {
     }
 }
 
-/// What a webhook that is no more had to send is nobody's.
+/// What a removed webhook had yet to send is dropped.
 fn forget(path: &Path) {
     let _ = std::fs::remove_file(path);
 }

@@ -71,7 +71,7 @@ impl Queue {
         }
     }
 
-    /// What is to be sent at `now`: alarms first, then the oldest.
+    /// The next delivery at `now`: alarms first, then the oldest.
     pub(super) fn due(&self, now: BootTime) -> Option<&Delivery> {
         let due = || self.pending.iter().filter(|delivery| delivery.due <= now);
         due().find(|delivery| delivery.alarm).or_else(|| due().next())

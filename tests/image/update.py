@@ -28,7 +28,7 @@ import boot
 SLOT_MIB = 576
 DATA = "/var/lib/holdfast"
 BUNDLES = ("test-b", "test-unwell", "test-panic", "test-hang")
-# What must not be installed, and what is said of it.
+# Bundles that must not be installed, and the messages.
 REFUSED = {
     "test-other-key": "certificate|signature",
     "test-other-board": "compatible",
@@ -47,7 +47,7 @@ class Proof:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.begun = time.monotonic()
-        # How much of the console was read: it goes on over reboots.
+        # How much of the console was read: it continues over reboots.
         self.seen = 0
         state = self.directory / "update"
         key = "".join((self.directory / f"{name}.slot.facts").read_text() for name in ("test-a", *BUNDLES))

@@ -1,4 +1,4 @@
-//! What happens in the box, as somebody hears of it who follows: once, in order, and resumable.
+//! What happens in the box, as a subscriber sees it: once, in order, and resumable.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ pub(crate) const STREAMS: &str = "[stream.gate]\nsource = { kind = \"pattern\", 
                        fps = 10, bitrate_bps = 50000 }\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Somebody who follows the events.
+/// A subscriber to the events.
 pub(crate) struct Follower(WebSocket<TcpStream>);
 
 fn request(port: u16, query: &str, headers: &str) -> tungstenite::http::Request<()> {

@@ -123,7 +123,7 @@ fn an_update_is_inspected_before_it_may_be_installed() {
     assert_eq!(bench.serve(), UpdateStep::Inspect);
     let told = updates.update();
     assert_eq!((told.state, told.version.as_deref()), (UpdateState::Ready, Some("1.1.0")));
-    // Another life of the daemon goes on with it.
+    // Another life of the daemon continues with it.
     let updates = bench.updates();
     assert_eq!(updates.update().state, UpdateState::Ready);
     assert_eq!(updates.running().unwrap().version, "1.0.0");

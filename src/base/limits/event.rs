@@ -1,11 +1,11 @@
-//! Events, and those who are told of them.
+//! Events, and their readers.
 //!
 //! Owns: how many are kept, and what one may cost.
 
 use std::time::Duration;
 
 /// Events kept for readers that fall behind or come back; the oldest leave first, and a reader that
-/// wanted them is told how many it lost.
+/// wanted them gets the number it lost.
 pub const EVENTS_KEPT_MAX: usize = 4_096;
 /// Bytes of the data of those events; past it the oldest leave as well.
 pub const EVENTS_BYTES_MAX: usize = 4 << 20;

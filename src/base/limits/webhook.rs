@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const WEBHOOKS_MAX: usize = 8;
 /// Bytes of a webhook's secret.
 pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
-/// Deliveries of one webhook that wait to be sent; past it the oldest that is no alarm becomes a dead
-/// letter.
+/// Deliveries of one webhook that wait to be sent; past it the oldest one other than an alarm
+/// becomes a dead letter.
 pub const WEBHOOK_PENDING_MAX: usize = 256;
 /// Dead letters of one webhook; the oldest leave first.
 pub const WEBHOOK_DEAD_MAX: usize = 1_000;

@@ -143,7 +143,7 @@ pub struct Mark {
     pub at: WallTime,
     /// What it is, for people.
     pub text: String,
-    /// Of which kind; `None`: somebody made it by hand.
+    /// Of which kind; `None`: someone made it by hand.
     #[serde(rename = "mark_kind", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }

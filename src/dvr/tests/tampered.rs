@@ -1,5 +1,5 @@
-//! Slots and rings that somebody deletes, exchanges or cuts while the program records: told, healed, and
-//! never other footage in their place.
+//! Slots and rings that someone deletes, exchanges or cuts while the program records: told, healed,
+//! and never other footage in their place.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn recording_ring(house: &House) -> (Dvr, Writer) {
     until("all slots", || dvr.status().untaken_bytes == 0);
     append(&writer, 0..6, BYTES);
     until("the commit", || durable(&writer) == 6);
-    // It has looked at the slots as they are.
+    // It has checked the slots as they are.
     std::thread::sleep(Duration::from_millis(2_100));
     (dvr, writer)
 }

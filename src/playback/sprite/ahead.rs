@@ -1,5 +1,5 @@
 //! Draws the tiles of sheets while their footage is recorded, so that a sheet is there at once when
-//! somebody asks for it.
+//! someone asks for it.
 //!
 //! Owns: when that happens and for which streams. A minute of footage is six key frames of each
 //! stream, decoded at idle priority; the decoder child ends in between.

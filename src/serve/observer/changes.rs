@@ -1,7 +1,7 @@
 //! What differs between two looks at the box.
 //!
-//! Owns: which difference is an event. A stream that went and came back between two looks has both
-//! told by the moment since when it is in its state.
+//! Owns: which difference is an event. A stream that went and came back between two looks yields
+//! both events, dated by the time of its present state.
 
 use std::collections::BTreeMap;
 
@@ -175,7 +175,7 @@ fn job_changes(
             _ => (Kind::EXPORT_FINISHED, Severity::Info),
         };
         let data = json!({ "id": job.id, "streams": job.streams, "reason": job.reason });
-        // For whoever sees the recordings of all streams.
+        // For callers who may see the recordings of all streams.
         NewEvent { audience: Audience::Past, ..NewEvent::of_box(kind, severity, data) }
     };
     now.values().filter(ended).map(event).collect()

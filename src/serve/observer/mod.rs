@@ -1,7 +1,7 @@
 //! Sees what changes in the box, and publishes it as events.
 //!
-//! Owns: when it looks, and what it makes of what it is told. What a change means is in
-//! [`changes`], which compares two looks. Everything here only reads: nobody waits for it.
+//! Owns: when it looks, and the handling of reports. What a change means is in [`changes`], which
+//! compares two looks. Everything here only reads and delays nothing.
 
 mod changes;
 mod noted;
@@ -17,9 +17,9 @@ use self::changes::Look;
 use super::Services;
 use crate::event::{Kind, NewEvent, Severity};
 
-/// How often streams are looked at.
+/// How often streams are checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
-/// At every so many of these looks, everything else is looked at too.
+/// At every so many of these looks, everything else is checked too.
 const WIDE_LOOK_EVERY: u32 = 8;
 
 /// Publishes what changes, for ever.

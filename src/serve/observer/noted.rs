@@ -9,7 +9,7 @@ use crate::event::{Audience, Kind, NewEvent, Severity};
 
 /// The kind of the marks that alarm inputs make.
 const INPUT: &str = "input";
-/// The kind of marks whose own is no word.
+/// The kind of marks whose own is not a word.
 const MANUAL: &str = "manual";
 
 /// The event of something that was noted.

@@ -41,7 +41,7 @@ fn an_account_hears_of_its_streams_until_it_signs_out() {
         assert_eq!(made.status, 201, "{made:?}");
     }
     let [anna, olga, vera] = &mut followers;
-    // What somebody hears until they have heard all of `wanted`.
+    // Events that a caller gets until all of `wanted` came.
     let told = |follower: &mut Follower, wanted: &[&str]| -> Vec<String> {
         let mut told: Vec<String> = Vec::new();
         while !wanted.iter().all(|line| told.iter().any(|known| known == line)) {

@@ -178,7 +178,7 @@ impl Indexer {
         }
     }
 
-    /// Whether the slot can be read and holds another lap, or none, though nobody writes it.
+    /// Whether the slot can be read and holds another lap, or none, though it is not being written.
     fn is_replaced(&self, ring: &Ring, check: &SlotScan) -> bool {
         let is_other = match ring.read_view(&*self.shared.disk, check.slot) {
             Ok(SlotView::Held(lap)) => lap.generation != check.generation,
@@ -188,7 +188,7 @@ impl Indexer {
         is_other && self.is_idle(check)
     }
 
-    /// Takes over what stands in a slot now; it is read like one that could not be read before.
+    /// Adopts the slot's present content; it is read like one that could not be read before.
     fn adopt(&self, ring: &Ring, slot: u32) {
         let why = format!("Slot {slot:06} was changed by something else while the program ran.");
         warn!(seq = slot, reason = why, "slots are not what they were");

@@ -1,8 +1,8 @@
 //! Looks now and then whether the ring and its slots are still where they were.
 //!
-//! Owns: what becomes of slots that somebody deleted, exchanged or cut while the program runs, and of a
-//! ring that is gone. Part of the storage thread. What is changed inside a file that keeps its name,
-//! number and length is found by the index thread.
+//! Owns: what happens to slots that someone deleted, exchanged or cut while the program runs, and
+//! of a ring that is gone. Part of the storage thread. What is changed inside a file that keeps its
+//! name, number and length is found by the index thread.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,13 +44,13 @@ impl RingWriter {
         }
     }
 
-    /// When somebody deleted the ring, and its volume is there, a new one is made. A volume that went
-    /// and a directory that was moved leave their files a name: what they hold may come back.
+    /// When someone deleted the ring, and its volume is there, a new one is made. A volume that
+    /// went and a directory that was moved leave their files a name: what they hold may come back.
     pub(crate) fn forget_deleted(&mut self) {
         let (disk, dir) = (&self.shared.disk, &self.config.data_dir);
         let deleted_from = |file: &Arc<dyn DiskFile>| file.deleted_from().ok().flatten();
         let whole = self.lock.as_ref().and_then(deleted_from);
-        // A `ring.toml` that is written anew is deleted, too: so nothing of a ring may be left.
+        // A `ring.toml` that is rewritten is deleted, too: so nothing of a ring may be left.
         let ring = self.witness.as_ref().and_then(deleted_from);
         let ring = ring.filter(|_| Ring::is_deleted(&**disk, dir));
         let Some(device) = whole.or(ring) else { return };
@@ -82,7 +82,7 @@ impl RingWriter {
             self.files.get(number).is_some_and(|before| before != file) || cut.contains(number)
         };
         let others: Vec<u32> = files.iter().filter(is_other).map(|(&number, _)| number).collect();
-        // Slots that come back, or that somebody put there: one that is made here is known at once.
+        // Slots that come back, or that someone put there: one that is made here is known at once.
         let is_fresh = |number: &u32| known.binary_search(number).is_err();
         let fresh: Vec<u32> = files.keys().copied().filter(is_fresh).collect();
         self.files = files;
@@ -141,7 +141,7 @@ impl RingWriter {
     }
 }
 
-/// What somebody did to slots.
+/// What someone did to slots.
 #[derive(Clone, Copy, Debug)]
 enum SlotChange {
     Deleted,

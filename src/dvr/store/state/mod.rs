@@ -76,7 +76,7 @@ pub(crate) struct DvrState {
     facts: Mutex<RingFacts>,
     journal: Mutex<JournalState>,
     inbox: JournalInbox,
-    /// Tells what was noted to those who want to know.
+    /// Reports what was noted to the subscribers.
     noted: broadcast::Sender<Noted>,
     notices: Notices,
     /// The age limit is due for a check.

@@ -1,6 +1,6 @@
-//! What the journal's thread tells those who want to know.
+//! What the journal's thread reports to subscribers.
 //!
-//! Owns: the form of it. Nobody is waited for.
+//! Owns: the form of it. Never waits for a subscriber.
 
 use tokio::sync::broadcast;
 
@@ -41,7 +41,7 @@ impl DvrState {
         self.noted.subscribe()
     }
 
-    /// Tells of `record`; `pin` is what it ends.
+    /// Reports `record`; `pin` is the one it ends.
     pub(crate) fn tell(&self, record: &JournalRecord, pin: Option<&Pin>) {
         let noted = match record {
             JournalRecord::Mark(mark) => Some(Noted::Marked(listing::mark(mark))),
@@ -50,7 +50,7 @@ impl DvrState {
             JournalRecord::Trouble(trouble) => self.gap(trouble),
             _ => None,
         };
-        // Nobody may be there.
+        // There may be no subscriber.
         if let Some(noted) = noted {
             let _ = self.noted.send(noted);
         }

@@ -81,7 +81,7 @@ fn filter(query: &Query, caller: &Caller) -> Result<Filter, ApiError> {
     })
 }
 
-/// Whether somebody may hear of an event.
+/// Whether the caller may get an event.
 fn may_hear(caller: &Caller, event: &Event) -> bool {
     let right = match event.audience {
         Audience::Admin => return caller.is_admin(),

@@ -144,7 +144,7 @@ impl Wish {
             let message = format!("`streams` may name at most {STREAMS_MAX} streams.");
             return Err(ApiError::bad_request(message));
         }
-        // An event of all streams is for those who see all.
+        // An event without a stream is for callers who may see all streams.
         if names.is_empty() && !(caller.sees_all() && caller.sees(right)) {
             return Err(forbidden());
         }
@@ -227,8 +227,8 @@ impl Made {
         Ok(events)
     }
 
-    /// Takes back what is protected: nothing of an event that was refused stays but, where the disk
-    /// failed between two streams, marks.
+    /// Takes the protection back: a refused event leaves nothing but, where the disk failed between
+    /// two streams, marks.
     async fn undo(self, context: &HttpContext) {
         for pin in self.pins {
             let id = u64::from_str_radix(&pin.id, 16).unwrap_or_default();
@@ -237,7 +237,7 @@ impl Made {
     }
 }
 
-/// How long before or behind its moment footage is to be kept.
+/// How long before or after its moment footage is kept.
 fn roll(text: Option<&str>, name: &str) -> Result<Duration, ApiError> {
     let Some(text) = text else { return Ok(Duration::ZERO) };
     duration(text).filter(|roll| *roll <= EVENT_ROLL_MAX).ok_or_else(|| {
@@ -246,7 +246,7 @@ fn roll(text: Option<&str>, name: &str) -> Result<Duration, ApiError> {
     })
 }
 
-/// How long it is to be kept.
+/// How long it is kept.
 fn kept(text: &str) -> Result<Duration, ApiError> {
     let most = Duration::from_secs(10 * 366 * 86_400);
     let keep = duration(text).filter(|keep| !keep.is_zero() && *keep <= most);

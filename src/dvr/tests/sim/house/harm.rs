@@ -64,7 +64,7 @@ impl House {
         let path = self.data_dir.join(format!("ring/{:06}.mp4", hit.slot));
         let noise: Vec<u8> = (0..NOISE_BYTES).map(|_| self.random.u8(..)).collect();
         self.disk.scribble(&path, &noise);
-        // When the other one goes, nobody knows its name any more: it is owed only now.
+        // When the other one goes, no one knows its name any more: it is owed only now.
         self.ledger.excuse_slot(found, hit.slot);
         self.is_flipped = true;
     }
