@@ -51,15 +51,20 @@ impl Api {
 
     /// What `GET path` answers with 200.
     pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {
-        self.ask("GET", path)
+        self.ask("GET", path, &["200"])
+    }
+
+    /// The health report, of a box that failed too.
+    pub(super) fn health(&self) -> Result<Value, AskError> {
+        self.ask("GET", "/api/v1/health", &["200", "503"])
     }
 
     /// What `POST path` without a body answers with 200.
     pub(super) fn post(&self, path: &str) -> Result<Value, AskError> {
-        self.ask("POST", path)
+        self.ask("POST", path, &["200"])
     }
 
-    fn ask(&self, method: &str, path: &str) -> Result<Value, AskError> {
+    fn ask(&self, method: &str, path: &str, well: &[&str]) -> Result<Value, AskError> {
         let address = self.address;
         let path = || path.to_owned();
         let text = self.exchange(method, &path()).map_err(|source| AskError::Io {
@@ -71,7 +76,7 @@ impl Api {
         let status = head.lines().next().unwrap_or_default();
         let status = status.split_once(' ').map_or(status, |(_, rest)| rest);
         let refused = || AskError::Refused { address, path: path(), status: status.to_owned() };
-        if !status.starts_with("200") {
+        if !well.iter().any(|code| status.starts_with(code)) {
             return Err(refused());
         }
         serde_json::from_str(body).map_err(|_| refused())

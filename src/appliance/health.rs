@@ -99,7 +99,7 @@ fn look(
     seen: &mut BTreeSet<String>,
 ) -> Result<Vec<String>, AskError> {
     let api = Api::of(config)?;
-    let health = api.get("/api/v1/health")?;
+    let health = api.health()?;
     let streams = api.get("/api/v1/streams")?;
     let streams = streams["streams"].as_array().map_or(&[][..], Vec::as_slice);
     let local = local_cameras(config);
@@ -109,6 +109,9 @@ fn look(
     );
     let is_gone = |name: &str| local.contains(name) && !seen.contains(name);
     let mut missing = Vec::new();
+    let checks = health["checks"].as_array().map_or(&[][..], Vec::as_slice);
+    let failed = checks.iter().filter(|check| check["status"] == "failed");
+    missing.extend(failed.filter_map(|check| check["message"].as_str()).map(str::to_owned));
     let up_secs = health["uptime_secs"].as_f64().unwrap_or_default();
     if up_secs < UP_MIN.as_secs_f64() {
         missing.push(format!("It has run for {up_secs} of {} seconds.", UP_MIN.as_secs()));

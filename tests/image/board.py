@@ -145,9 +145,10 @@ class Board:
         """Status, JSON and headers of an answer; None while nobody answers."""
         origin = f"http://127.0.0.1:{self.http_port}"
         headers = {"Cookie": self.cookie, "Origin": origin, "X-Holdfast-CSRF": "1", "Content-Type": "application/json"}
-        request = urllib.request.Request(origin + path, None if body is None else json.dumps(body).encode(), headers)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(origin + path, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=600 if isinstance(body, bytes) else 30) as answer:
                 return answer.status, json.load(answer), answer.headers
         except urllib.error.HTTPError as refused:
             with refused:

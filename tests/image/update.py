@@ -5,6 +5,7 @@ One virtual board with its watchdog, recording its camera. Once it runs slot A a
 each part goes on from there (or, `damaged`, from a B that is well), so that parts can be run alone:
 
   refusals   every bundle that must be refused
+  api        the same over HTTP: refused with a sentence; a good one is installed and started into
   well       A to B while it records; B is marked good; going back to A and to B again
   damaged    A on the disk is damaged in its kernel, in its root, in its footer; then B too
   unwell     a B that cannot record goes back by itself, with its reason, and is not installed again
@@ -166,9 +167,28 @@ class Proof:
         self.board.run(f"rauc install /run/stick/{bundle}.raucb", seconds=1800)
         assert self.board.durable_until() != before, "recording stopped during the update"
 
-    def says(self, pattern, seconds=board.BOOT_SECONDS_MAX):
-        """Waits until the console says something new."""
-        self.seen = self.board.says(pattern, seconds, self.seen)
+    def says(self, pattern, seconds=board.BOOT_SECONDS_MAX, each=lambda: None):
+        """Waits until the console says something new; looks at something else meanwhile."""
+
+        def looked():
+            each()
+            return re.search(pattern, self.board.said()[self.seen :])
+
+        self.seen += self.board.until(f"console: {pattern}", looked, seconds).end()
+
+    def upload(self, bundle):
+        """Hands a bundle to the API."""
+        answer = self.board.ask("/api/v1/update", (self.directory / f"{bundle}.raucb").read_bytes())
+        assert answer and answer[0] == 202, answer
+
+    def follow(self, state):
+        """Waits for the update to be in a state."""
+
+        def there():
+            update = self.board.get("/api/v1/update")
+            return update if update and update["state"] == state else None
+
+        return self.board.until(f"the update is {state}", there, 300)
 
     def reboot(self):
         """Starts the board again as a person would."""
@@ -241,7 +261,7 @@ def unwell(proof):
     proof.done("slot B boots a version that cannot record")
     proof.says("was not well within five minutes")
     proof.done("it is given up")
-    proof.fell_back("made durable")
+    proof.fell_back("the image was not well in time: .*(503|durable|record)")
     proof.refused("test-unwell", "was tried here before: it was not well within five minutes")
 
 
@@ -269,7 +289,34 @@ def hang(proof):
     proof.refused("test-hang", "was tried here before: it did not get well in three boots")
 
 
-PARTS = {"refusals": refusals, "well": well, "damaged": damaged, "unwell": unwell, "panic": panic, "hang": hang}
+def api(proof):
+    proof.resume("well")
+    guest = proof.board
+    state = guest.until("who is signed in", lambda: guest.get("/api/v1/update"), 300)
+    assert state["state"] == "none" and state["running"] == {"version": "0.1.0", "slot": "A", "on_trial": False}, state
+    for bundle, reason in (("test-other-key", "not signed"), ("test-other-board", "another board"), ("test-old", "older than 0.1.0")):
+        proof.upload(bundle)
+        if bundle == "test-old":
+            proof.follow("ready")
+            guest.ask("/api/v1/update/install", {})
+        message = proof.follow("refused")["message"]
+        assert reason in message, message
+        proof.done(f"{bundle} is refused over HTTP: {message}")
+    proof.upload("test-b")
+    assert proof.follow("ready")["version"] == "0.2.0"
+    proof.done("test-b is uploaded and inspected")
+    proof.seen = len(guest.said())
+    assert guest.ask("/api/v1/update/install", {})[0] == 202
+    seen = set()
+    proof.says(r"holdfast: slot B \(", each=lambda: seen.add((guest.get("/api/v1/update") or {}).get("percent")))
+    proof.done(f"it is installed and started into by itself; percent seen: {sorted(one for one in seen if one is not None)}")
+    proof.seen -= len("holdfast: slot B (")
+    assert proof.on("B") == "0.2.0"
+    proof.well()
+    proof.kept()
+
+
+PARTS = {"refusals": refusals, "api": api, "well": well, "damaged": damaged, "unwell": unwell, "panic": panic, "hang": hang}
 
 
 def main():
