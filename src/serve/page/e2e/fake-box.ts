@@ -38,6 +38,8 @@ export class FakeBox {
   readonly cameras = new Map<string, unknown>();
   /** What the box answers to other requests of those who may ask. */
   streams: readonly { readonly name: string }[] = [];
+  /** How far its update is; null on a box that has none. */
+  update: { readonly state: string; readonly [more: string]: unknown } | null = null;
   /** Who is signed in; the page has one cookie. */
   session: string | null = null;
   asked: Asked[] = [];
@@ -91,10 +93,22 @@ export class FakeBox {
     if (who !== undefined && who.role !== 'admin')
       return refusal(403, 'forbidden', 'Your account has no right to this.');
     if (kind === 'accounts') return this.#accounts(asked, name);
+    if (kind === 'update') return this.#update(method, name);
     if (path === 'api/v1/config') return { status: 200, json: {}, headers: { etag: this.#tag() } };
     if (path === 'api/v1/streams/try') return this.#try(asked);
     if (path.startsWith('api/v1/config/streams/')) return this.#camera(asked);
     return refusal(404, 'not_found', 'There is nothing here.');
+  }
+
+  #update(method: string, step: string | undefined): Answered {
+    const running = { version: '0.1.0', slot: 'A', on_trial: false };
+    if (this.update === null)
+      return refusal(501, 'updates_unsupported', 'This system is not updated by images.');
+    if (method === 'DELETE') this.update = { state: 'none' };
+    else if (method === 'POST' && step === 'install')
+      this.update = { ...this.update, state: 'installing', percent: 40 };
+    else if (method === 'POST') this.update = { state: 'ready', version: '0.2.0' };
+    return { status: method === 'DELETE' ? 204 : 200, json: { running, ...this.update } };
   }
 
   #claimState(): Answered {

@@ -39,11 +39,16 @@ async function answerFrom(page: Page, box: FakeBox): Promise<void> {
       method: request.method(),
       path: new URL(request.url()).pathname.slice(1),
       headers: new Headers(request.headers()),
-      body: request.postDataJSON() as unknown,
+      body: isJson(request.headers()) ? (request.postDataJSON() as unknown) : null,
     });
     const body = answered.status === 204 ? '' : JSON.stringify(answered.json);
     const headers = { 'content-type': 'application/json', ...answered.headers };
     // The page may have been closed in the meantime.
     await route.fulfill({ status: answered.status, headers, body }).catch(() => undefined);
   });
+}
+
+/** Uploads are bytes. */
+function isJson(headers: Record<string, string>): boolean {
+  return headers['content-type'] === 'application/json';
 }

@@ -7,6 +7,7 @@ import { doubt } from './doubt';
 import { boxUrl } from './url';
 
 const TIMEOUT_MS = 4_000;
+const UPLOAD_TIMEOUT_MS = 3_600_000;
 /** A page of another site cannot send this header, so the box can tell our changes from theirs. */
 const CHANGE_HEADER = 'X-Holdfast-CSRF';
 const SILENT: Refusal = {
@@ -96,6 +97,13 @@ export function send(
     init.body = JSON.stringify(body);
   }
   return outcomeOf(path, init, options);
+}
+
+/** Sends a file, however long that takes; never throws. */
+export function upload(path: string, file: Blob, options: SendOptions = {}): Promise<Outcome> {
+  const headers = { [CHANGE_HEADER]: '1', 'Content-Type': 'application/octet-stream' };
+  const init: RequestInit = { method: 'POST', headers, body: file };
+  return outcomeOf(path, init, { timeout_ms: UPLOAD_TIMEOUT_MS, ...options });
 }
 
 /** Changes something on the box; null when it did, else why not, in words. */

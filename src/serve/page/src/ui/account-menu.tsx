@@ -53,6 +53,9 @@ export function AccountMenu() {
               <li>
                 <a href={viewAddress('people')}>People</a>
               </li>
+              <li>
+                <a href={viewAddress('system')}>System</a>
+              </li>
             </>
           )}
           <li>

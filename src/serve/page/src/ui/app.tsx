@@ -50,6 +50,7 @@ const VIEW_NAMES: Record<View, string> = {
   password: 'Change password',
   people: 'People',
   'add-camera': 'Add camera',
+  system: 'System',
 };
 
 /** The title of the place; null where the place sets it itself. */
@@ -122,6 +123,7 @@ function Later({ load }: { load: () => Promise<ComponentType> }) {
 
 const timeline = () => import('./timeline/timeline').then((module) => module.Timeline);
 const people = () => import('./admin/people').then((module) => module.People);
+const system = () => import('./admin/system').then((module) => module.System);
 const addCamera = () => import('./admin/add-camera').then((module) => module.AddCamera);
 
 function Recordings() {
@@ -139,6 +141,8 @@ function ViewOf({ view }: { view: View }) {
       return rights.value.admin && account.value !== null ? <Later load={people} /> : <Forbidden />;
     case 'add-camera':
       return rights.value.admin ? <Later load={addCamera} /> : <Forbidden />;
+    case 'system':
+      return rights.value.admin ? <Later load={system} /> : <Forbidden />;
   }
 }
 
