@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use super::people::{PeopleCommand, people};
-use crate::base::name::StreamName;
+use crate::base::name_pattern::NamePattern;
 use crate::base::random;
 use crate::config;
 use crate::wire::rtsp::auth::{Credential, is_account_name};
@@ -110,7 +110,10 @@ fn scope(text: &str) -> anyhow::Result<String> {
     }
     let mut names = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        names.push(format!("\"{}\"", StreamName::parse(name)?));
+        let pattern = NamePattern::parse(name);
+        let pattern =
+            pattern.with_context(|| format!("{name:?} is no stream name, and no pattern"))?;
+        names.push(format!("\"{pattern}\""));
     }
     Ok(format!("[{}]", names.join(", ")))
 }
@@ -124,7 +127,8 @@ mod tests {
         assert_eq!(scope("*").unwrap(), "\"*\"");
         assert_eq!(scope("").unwrap(), "[]");
         assert_eq!(scope("gate, yard").unwrap(), "[\"gate\", \"yard\"]");
-        assert!(scope("../x").is_err());
+        assert_eq!(scope("cam-*").unwrap(), "[\"cam-*\"]");
+        assert!(scope("../x").is_err() && scope("cam-**").is_err());
     }
 
     #[test]

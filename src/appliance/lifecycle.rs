@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::led_status;
 use super::plan::{Changes, changes};
+use super::published::{Published, vacant_since};
 use super::reconfigure::{Reconfigurable, reconfigure, rules};
 use super::servers::{Protocol, Servers};
 use super::streams::RunningStreams;
@@ -32,6 +33,7 @@ use crate::gpio;
 use crate::live::StreamOutputs;
 use crate::serve::config_desk::ConfigDesk;
 use crate::serve::http::HttpContext;
+use crate::serve::publish_desk::{PublishCall, PublishDesk};
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::rtsp::registry::{keep_failed_logins, read_failed_logins};
 use crate::serve::rtsp::{RtspServer, SessionRegistry};
@@ -67,6 +69,8 @@ pub(super) struct Appliance {
     tls: Tls,
     multicast: Multicast,
     streams: RunningStreams,
+    published: Published,
+    publish_desk: PublishDesk,
     servers: Servers,
     /// What runs the GPIO panel.
     panel_tasks: Supervisor,
@@ -90,7 +94,11 @@ impl Applied {
 
 impl Appliance {
     /// Opens the ring and starts everything that `config` names.
-    pub(super) async fn open(wanted: Config, desk: ConfigDesk) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        wanted: Config,
+        desk: ConfigDesk,
+        publish_desk: PublishDesk,
+    ) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let recovery = RecoveryLog::open(&wanted.data_dir, Arc::clone(&clock))?;
         let config = allowed(&wanted, &recovery);
@@ -120,6 +128,7 @@ impl Appliance {
             .with_entrances(streams.ingests())
             .with_archive(services.playback.clone())
             .with_registry(services.rtsp.clone())
+            .with_publish_desk(publish_desk.clone())
             .with_hosts(services.http.clone());
         let http = Arc::new(HttpContext::new(Arc::clone(&services)));
         let mut appliance = Self {
@@ -133,6 +142,8 @@ impl Appliance {
             tls,
             multicast,
             streams,
+            published: Published::default(),
+            publish_desk,
             _storage: storage,
         };
         appliance.change(changes(None, &config), &config).await;
@@ -216,7 +227,7 @@ impl Appliance {
     /// Changes over to `config`: what did not change runs on undisturbed.
     pub(super) async fn apply(&mut self, config: Config) -> Applied {
         self.wanted = config;
-        let config = allowed(&self.wanted, &self.recovery);
+        let config = self.allowed();
         let changes = changes(Some(&self.config), &config);
         for key in &changes.restart_keys {
             warn!(key, "changed key takes effect after a restart");
@@ -240,10 +251,75 @@ impl Appliance {
         applied
     }
 
+    /// What may run now, streams that publishers began among it.
+    fn allowed(&mut self) -> Config {
+        let mut config = allowed(&self.wanted, &self.recovery);
+        self.published.join(&mut config);
+        config
+    }
+
+    /// Begins a stream for its publisher, or ends one that has had none for long.
+    pub(super) async fn publisher(&mut self, call: PublishCall) {
+        match call {
+            PublishCall::Begin { name, reply } => {
+                let vacant = |name: &StreamName| vacant_since(&*self.streams.stream(name)?);
+                let now = self.services.clock.wall();
+                match self.published.enter(&name, &self.wanted, vacant, now) {
+                    Ok(_) => {
+                        self.change_published().await;
+                        self.streams.watch_published(
+                            &name,
+                            &self.config,
+                            &self.publish_desk,
+                            reply,
+                        );
+                    }
+                    // Who asked may have gone meanwhile.
+                    Err(refused) => drop(reply.send(Err(refused))),
+                }
+            }
+            PublishCall::Vacated(name) => {
+                let vacant =
+                    self.streams.stream(&name).is_some_and(|it| vacant_since(&it).is_some());
+                if vacant && self.published.leave(&name) {
+                    self.change_published().await;
+                }
+            }
+        }
+    }
+
+    /// Begins and ends streams as publishers want it; the rest is as configured.
+    async fn change_published(&mut self) {
+        let config = self.allowed();
+        let Changes { begin, end, .. } = changes(Some(&self.config), &config);
+        self.change_streams(Changes { begin, end, ..Changes::default() }, &config).await;
+        self.config.streams = config.streams;
+    }
+
     /// The one way to a configuration, at a start and at a reload.
-    async fn change(&mut self, changes: Changes, config: &Config) {
+    async fn change(&mut self, mut changes: Changes, config: &Config) {
         let Self { services, tls, multicast, .. } = self;
         reconfigure(&Reconfigurable { services, tls, multicast }, config);
+        self.publish_desk.admit(config.publish.keys().cloned().collect());
+        let panel = changes.panel.take();
+        let [rtsp, rtsps, http, https] =
+            [&mut changes.rtsp, &mut changes.rtsps, &mut changes.http, &mut changes.https]
+                .map(std::mem::take);
+        self.change_streams(changes, config).await;
+        self.reconfigure_panel(panel).await;
+        let webhooks = &self.services.webhooks;
+        webhooks.reconfigure(&config.webhooks, config.is_open(), &self.supervisor).await;
+        for (protocol, listening) in [
+            (Protocol::Rtsp, rtsp),
+            (Protocol::Rtsps, rtsps),
+            (Protocol::Http, http),
+            (Protocol::Https, https),
+        ] {
+            self.servers.listen(protocol, listening, &self.supervisor).await;
+        }
+    }
+
+    async fn change_streams(&mut self, changes: Changes, config: &Config) {
         self.streams.publish_entrances(&changes.begin);
         for name in &changes.end {
             self.streams.end(name).await;
@@ -260,17 +336,6 @@ impl Appliance {
         self.streams.publish();
         self.streams.publish_entrances(&[]);
         self.streams.reconfigure(config);
-        self.reconfigure_panel(changes.panel).await;
-        let webhooks = &self.services.webhooks;
-        webhooks.reconfigure(&config.webhooks, config.is_open(), &self.supervisor).await;
-        for (protocol, listening) in [
-            (Protocol::Rtsp, changes.rtsp),
-            (Protocol::Rtsps, changes.rtsps),
-            (Protocol::Http, changes.http),
-            (Protocol::Https, changes.https),
-        ] {
-            self.servers.listen(protocol, listening, &self.supervisor).await;
-        }
     }
 
     /// Starts the panel anew on other lines, if they changed.

@@ -13,6 +13,7 @@ mod lifecycle;
 mod logs;
 mod people;
 mod plan;
+mod published;
 mod reconfigure;
 mod recovery;
 mod servers;
@@ -39,6 +40,7 @@ use crate::config::file::ConfigFile;
 use crate::config::{self, Config, ConfigError};
 use crate::dvr;
 use crate::serve::config_desk::ConfigDesk;
+use crate::serve::publish_desk::PublishDesk;
 use crate::supervise::recovery::bear_with;
 use crate::supervise::say_pausing;
 pub use account::{AccountCommand, account};
@@ -134,7 +136,8 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
     let state_dir = config.state_dir();
     let file = ConfigFile::new(path, &state_dir);
     let (desk, mut calls) = ConfigDesk::new();
-    let mut appliance = Appliance::open(config, desk).await?;
+    let (publish_desk, mut publishers) = PublishDesk::new();
+    let mut appliance = Appliance::open(config, desk, publish_desk).await?;
     if appliance.is_unclaimed() {
         people::say_claim_code(&state_dir);
     }
@@ -165,6 +168,7 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
                     good_at = Instant::now() + trial::GOOD_AFTER;
                 }
             }
+            Some(call) = publishers.recv() => appliance.publisher(call).await,
             () = sleep_until(good_at) => {
                 trial.passed();
                 good_at += NEVER;

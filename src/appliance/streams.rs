@@ -5,14 +5,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
+use super::published;
 use crate::base::name::StreamName;
 use crate::base::time::SharedClock;
+use crate::config::publish::pattern_of;
 use crate::config::{Config, StreamConfig};
 use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
 use crate::ingest::{self, Ingest, RawTees};
 use crate::live::StreamOutputs;
 use crate::live::recorder::{self, Recorder};
+use crate::serve::publish_desk::{BeginRefused, PublishDesk};
 use crate::stream::{Directory, Stream};
 use crate::supervise::Supervisor;
 
@@ -95,6 +100,27 @@ impl RunningStreams {
         let ingest = Arc::new(config.source.ingest());
         ingest::keep(config.source, stream, &self.tees, &source);
         self.running.insert(name, Running { whole, source, recording, outlet, ingest });
+    }
+
+    /// The stream called `name`, if it runs.
+    pub(super) fn stream(&self, name: &StreamName) -> Option<Arc<Stream>> {
+        self.running.get(name).map(|running| Arc::clone(&running.outlet.stream))
+    }
+
+    /// Answers once `name`, which a publisher began, waits for it; from then on tells `desk` when
+    /// it has been without one for as long as `config` says.
+    pub(super) fn watch_published(
+        &self,
+        name: &StreamName,
+        config: &Config,
+        desk: &PublishDesk,
+        reply: oneshot::Sender<Result<(), BeginRefused>>,
+    ) {
+        let pattern = pattern_of(&config.publish, name).and_then(|it| config.publish.get(it));
+        let (Some(running), Some(pattern)) = (self.running.get(name), pattern) else { return };
+        let stream = Arc::clone(&running.outlet.stream);
+        let watching = published::watch(stream, pattern.linger, desk.clone(), reply);
+        running.whole.spawn("published", watching);
     }
 
     /// Gives `name` another source; its readers stay.

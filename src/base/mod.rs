@@ -12,6 +12,7 @@ pub mod held;
 pub mod limits;
 pub mod meter;
 pub mod name;
+pub mod name_pattern;
 pub mod network;
 pub mod random;
 pub mod secret;

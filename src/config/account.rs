@@ -11,12 +11,12 @@ use toml::Value;
 use super::Config;
 use super::reader::{KeyFault, Section};
 use crate::base::limits::ACCOUNTS_MAX;
-use crate::base::name::StreamName;
+use crate::base::name_pattern::NamePattern;
 use crate::base::secret::Secret;
 use crate::wire::rtsp::auth::{Account, Accounts, Algorithm, Scope, is_account_name};
 
 const NEW: &str = "what `holdfast account new --name NAME` prints";
-const SCOPE: &str = "\"*\", or a list of streams such as [\"gate\"]";
+const SCOPE: &str = "\"*\", or a list of streams such as [\"gate\", \"cam-*\"]";
 
 /// Reads every account.
 pub(super) fn check(mut section: Section, faults: &mut Vec<KeyFault>) -> Accounts {
@@ -75,7 +75,7 @@ fn scope(section: &mut Section, key: &str, faults: &mut Vec<KeyFault>) -> Option
         Value::Array(names) => {
             let mut streams = BTreeSet::new();
             for name in names {
-                if let Some(name) = name.as_str().and_then(|name| StreamName::parse(name).ok()) {
+                if let Some(name) = name.as_str().and_then(NamePattern::parse) {
                     streams.insert(name);
                 } else {
                     let wrong = format!("{name} is not a stream name");
@@ -98,10 +98,11 @@ pub(super) fn check_whole(config: &Config, trusted: bool, faults: &mut Vec<KeyFa
     for (name, account) in &config.accounts {
         for (key, scope) in [("read", &account.read), ("publish", &account.publish)] {
             let Scope::Only(streams) = scope else { continue };
-            for stream in streams.iter().filter(|stream| !config.streams.contains_key(*stream)) {
+            for pattern in streams.iter().filter(|pattern| !is_there(config, pattern)) {
+                let section = if pattern.has_star() { "publish" } else { "stream" };
                 faults.push(KeyFault {
                     path: format!("account.{name}.{key}"),
-                    wrong: format!("there is no [stream.{stream}]"),
+                    wrong: format!("there is no [{section}.{}]", quoted(pattern)),
                     right: SCOPE.to_owned(),
                 });
             }
@@ -122,6 +123,16 @@ pub(super) fn check_whole(config: &Config, trusted: bool, faults: &mut Vec<KeyFa
             });
         }
     }
+}
+
+/// Whether there are, or may be, streams that `pattern` means.
+fn is_there(config: &Config, pattern: &NamePattern) -> bool {
+    config.streams.keys().any(|name| pattern.matches(name.as_str()))
+        || config.publish.keys().any(|published| published.covers(pattern))
+}
+
+fn quoted(pattern: &NamePattern) -> String {
+    if pattern.has_star() { format!("\"{pattern}\"") } else { pattern.to_string() }
 }
 
 fn is_wide(address: &SocketAddr) -> bool {
@@ -151,7 +162,7 @@ mod tests {
             HA1.to_uppercase()
         );
         let config = parse(&text).unwrap();
-        let gate = StreamName::parse("gate").unwrap();
+        let gate = NamePattern::parse("gate").unwrap();
         let nvr = &config.accounts["nvr"];
         assert_eq!((&nvr.read, &nvr.publish), (&Scope::All, &Scope::none()));
         assert_eq!(nvr.ha1.reveal(), HA1);

@@ -11,6 +11,7 @@ pub mod edit;
 mod encode;
 pub mod file;
 mod gpio;
+pub mod publish;
 mod reader;
 pub mod resource;
 mod stream;
@@ -31,6 +32,7 @@ use crate::serve::rtsp::multicast::{self, PORTS_PER_STREAM};
 use crate::serve::tls;
 use crate::wire::rtsp::auth::Accounts;
 
+pub use publish::{PublishConfig, PublishPatterns};
 pub use reader::KeyFault;
 pub use stream::StreamConfig;
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub webhooks: crate::webhook::Config,
     /// The streams by name.
     pub streams: BTreeMap<StreamName, StreamConfig>,
+    /// The streams that publishers may begin.
+    pub publish: PublishPatterns,
 }
 
 impl Default for Config {
@@ -104,6 +108,7 @@ impl Default for Config {
             panel: crate::gpio::Config::default(),
             webhooks: crate::webhook::Config::new(),
             streams: BTreeMap::new(),
+            publish: PublishPatterns::new(),
         }
     }
 }
@@ -259,6 +264,9 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
     }
     if let Some(webhooks) = root.section("webhook", faults) {
         config.webhooks = webhook::check(webhooks, faults);
+    }
+    if let Some(patterns) = root.section("publish", faults) {
+        config.publish = publish::check(patterns, config.streams.len(), faults);
     }
     config.panel = gpio::check(&mut root, &config.streams, faults);
     let before = faults.len();

@@ -325,7 +325,7 @@ fn transport(text: &str) -> Result<rtsp_pull::PullTransport, (String, &'static s
     }
 }
 
-fn check_record(
+pub(super) fn check_record(
     section: &mut Section,
     default: Option<recorder::Config>,
     faults: &mut Vec<KeyFault>,

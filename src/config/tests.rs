@@ -42,13 +42,15 @@ fn every_key_in_the_example_is_known_and_every_default_true() {
             source = { kind = "v4l2" }
             [stream.door]
             source = { kind = "rtsp_push" }
+            [publish."cam-*"]
             [stream.csi]
             source = { kind = "command", command = ["rpicam-vid", "--timeout", "0", "--nopreview", "--codec", "h264", "--inline", "--width", "1280", "--height", "720", "--framerate", "25", "--intra", "25", "--bitrate", "2000000", "--flush", "--output", "-"] }
             [stream.yard]
             source = { kind = "redirect", url = "rtsp://10.0.0.8:8554/yard" }
             "#,
     );
-    assert_eq!(told.streams, bare.unwrap().streams);
+    let bare = bare.unwrap();
+    assert_eq!((told.streams, told.publish), (bare.streams, bare.publish));
 }
 
 #[test]

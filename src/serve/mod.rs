@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub mod http;
 pub mod observer;
 pub mod places;
+pub mod publish_desk;
 pub mod rtsp;
 mod services;
 pub mod tls;

@@ -378,3 +378,29 @@ fn nobody_else_is_listened_to_without_an_account() {
     let checked = Daemon::holdfast(&["check-config", file.to_str().unwrap()]);
     assert!(checked.status.success(), "{checked:?}");
 }
+
+#[test]
+fn a_right_by_pattern_lets_its_account_begin_streams_and_nobody_else() {
+    let (phone, phone_password) = account(&["--name", "phone", "--read", "", "--publish", "cam-*"]);
+    let (nvr, nvr_password) = account(&["--name", "nvr"]);
+    let pattern = "[publish.\"cam-*\"]\nrecord = false\n[publish.\"dog-*\"]\nrecord = false\n";
+    let daemon = Daemon::start_new("64MiB", &format!("{pattern}{phone}{nvr}"));
+    let pushes = |user: &str, password: &str, stream: &str| {
+        let mut command = ffmpeg();
+        command.args(["-re", "-f", "lavfi", "-i", "testsrc=s=320x240:r=10", "-t", "3"]);
+        command.args(["-c:v", "libx264", "-tune", "zerolatency", "-g", "10", "-f", "rtsp"]);
+        let url = url(&daemon, user, password, stream);
+        run(command.args(["-rtsp_transport", "tcp", &url]), PATIENCE)
+    };
+    for (user, password, stream) in
+        [("nvr", &nvr_password, "cam-1"), ("phone", &phone_password, "dog-1")]
+    {
+        assert!(!pushes(user, password, stream).status.success(), "{user} {stream}");
+    }
+    let streams = || daemon.get("/api/v1/streams")["streams"].as_array().unwrap().len();
+    assert_eq!(streams(), 0, "a stream began without the right to it");
+    let pushed = pushes("phone", &phone_password, "cam-1");
+    assert!(pushed.status.success(), "{pushed:?}");
+    assert_eq!(streams(), 1);
+    assert!(daemon.stream("cam-1")["totals"]["units"].as_u64().unwrap() > 20);
+}

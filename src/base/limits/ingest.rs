@@ -80,3 +80,16 @@ pub const MJPEG_REQUESTS_MAX: u32 = 5;
 pub const JPEG_PIXELS_MAX: u64 = 36_864 * 256;
 /// Unreadable JPEG pictures in a row before the camera is reported as faulty.
 pub const JPEGS_UNREADABLE_MAX: u32 = 50;
+
+/// Streams of one pattern that publishers may begin, unless the configuration says otherwise.
+pub const PUBLISHED_STREAMS_DEFAULT: usize = 8;
+/// How long a stream that a publisher began stays without one, unless the configuration says
+/// otherwise.
+pub const PUBLISHED_LINGER_DEFAULT: Duration = Duration::from_secs(600);
+/// How long such a stream keeps its place at least, though another one wants it: its encoder may
+/// be between ANNOUNCE and RECORD, or on its way back.
+pub const PUBLISHED_PLACE_TIME_MIN: Duration = Duration::from_secs(15);
+/// Publishers that wait for a stream to begin at once; further ones are refused.
+pub const PUBLISH_CALLS_MAX: usize = 16;
+/// How long a stream may take to begin.
+pub const PUBLISHED_BEGIN_TIME_MAX: Duration = Duration::from_secs(5);

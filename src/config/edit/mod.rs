@@ -18,7 +18,7 @@ use toml_edit::{Document, Item};
 use place::{Splice, apply_splices};
 
 /// Keys below which each key is a name with a section of its own.
-const GROUPS: [&str; 3] = ["account", "input", "stream"];
+const GROUPS: [&str; 4] = ["account", "input", "publish", "stream"];
 
 /// Why a text was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

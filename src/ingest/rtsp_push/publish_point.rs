@@ -66,9 +66,7 @@ impl PublishPoint {
     pub fn check(&self, offer: &SessionDescription) -> Result<(), PublishRefused> {
         let inner = self.lock();
         self.is_free(&inner)?;
-        let all: Vec<_> = offer.media.iter().enumerate().map(|(at, _)| track(at)).collect();
-        lanes(offer, &all.iter().map(|track| (*track, Carriage::Tcp)).collect::<Vec<_>>())
-            .map(|_| ())
+        check_offer(offer)
     }
 
     /// Takes the publish point for a publisher that brings `tracks` of `offer`, numbered as there. `seed`
@@ -146,6 +144,12 @@ impl PublishPoint {
         stream.set_state(state, clock.wall());
         info!(stream = %stream.name(), error = %why, "publisher left");
     }
+}
+
+/// Whether anything of `offer` can be carried.
+pub fn check_offer(offer: &SessionDescription) -> Result<(), PublishRefused> {
+    let all: Vec<_> = (0..offer.media.len()).map(|at| (track(at), Carriage::Tcp)).collect();
+    lanes(offer, &all).map(|_| ())
 }
 
 /// The track at this place of an offer, which holds far fewer than 256.

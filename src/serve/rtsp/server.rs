@@ -23,6 +23,7 @@ use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::playback::Playback;
 use crate::serve::http::settings::Settings;
+use crate::serve::publish_desk::PublishDesk;
 use crate::stream::Directory;
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
@@ -43,6 +44,7 @@ pub struct RtspServer {
     tunnels: TunnelRegistry,
     multicast: Multicast,
     hosts: Settings,
+    publish_desk: Option<PublishDesk>,
 }
 
 /// Why an accept loop ended.
@@ -74,7 +76,14 @@ impl RtspServer {
             tunnels: TunnelRegistry::default(),
             multicast: Multicast::default(),
             hosts: Settings::default(),
+            publish_desk: None,
         }
+    }
+
+    /// Asks `desk` for streams that begin with their publisher.
+    #[must_use]
+    pub fn with_publish_desk(self, desk: PublishDesk) -> Self {
+        Self { publish_desk: Some(desk), ..self }
     }
 
     /// Authorizes and lists sessions in `registry`.
@@ -175,6 +184,7 @@ impl RtspServer {
             supervisor: self.supervisor.clone(),
             registry: self.registry.clone(),
             archive: self.archive.clone(),
+            publish_desk: self.publish_desk.clone(),
             clock: Arc::clone(&context.clock),
         };
         let arrival = IncomingConnection {

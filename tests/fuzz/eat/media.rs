@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 
-use holdfast::base::name::StreamName;
+use holdfast::base::name_pattern::NamePattern;
 use holdfast::base::secret::Secret;
 use holdfast::media::codec::Law;
 use holdfast::media::{CodecParams, RunId, Tracks};
@@ -24,7 +24,7 @@ pub(crate) fn tracks() -> Arc<Tracks> {
 /// `nvr`, whose password is `secret`, may read and publish `gate`; `boss` may do everything, and no
 /// known password has its hash.
 pub(crate) fn accounts() -> Accounts {
-    let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
+    let gate = || Scope::Only([NamePattern::parse("gate").unwrap()].into());
     // md5("nvr:holdfast:secret")
     let nvr = Account {
         ha1: Secret::new("7a80d20f1f3584d9012f59b151b3b23e"),

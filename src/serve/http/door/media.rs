@@ -3,6 +3,7 @@
 //! Owns: when such a proof is required, and the cookie for players that show it only once, for a
 //! playlist. On a box without people's accounts none of this applies.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use super::{Caller, closed};
 use crate::access::{ClaimStatus, Identity, Proof, StreamAccess};
 use crate::base::limits::MEDIA_TICKET_TIME_MAX;
+use crate::base::name::StreamName;
+use crate::base::name_pattern::NamePattern;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::cookie;
 use crate::serve::http::error::ApiError;
@@ -24,7 +27,7 @@ pub(super) fn by_password(
     request: &Request,
 ) -> Result<Option<Identity>, ApiError> {
     match context.access.claim_status() {
-        ClaimStatus::Claimed => ask(context, request).map(|reader| Some(identity(reader))),
+        ClaimStatus::Claimed => ask(context, request).map(|reader| Some(identity(context, reader))),
         status => Err(closed(status)),
     }
 }
@@ -44,7 +47,7 @@ pub(super) fn by_ticket(
     let reader = tickets
         .next()
         .and_then(|ticket| authorizer.ticket_reader(now, ticket, path, reached.secure))?;
-    Some(identity(reader))
+    Some(identity(context, reader))
 }
 
 /// The answer to a request without proof. A browser would answer a challenge with a log-in box of
@@ -127,10 +130,24 @@ fn stream_path(request: &Request) -> Option<&str> {
     path.match_indices('/').nth(2).map(|(at, _)| &path[..=at])
 }
 
-fn identity(reader: MediaReader) -> Identity {
+fn identity(context: &HttpContext, reader: MediaReader) -> Identity {
     let streams = match reader.read {
         Scope::All => StreamAccess::All,
-        Scope::Only(names) => StreamAccess::Only(names),
+        Scope::Only(patterns) => StreamAccess::Only(meant(context, &patterns)),
     };
     Identity::of_stream_account(Arc::clone(&reader.name), streams, reader.ended)
+}
+
+/// The streams that `patterns` mean now: those that run, and those that are only recorded.
+fn meant(context: &HttpContext, patterns: &BTreeSet<NamePattern>) -> BTreeSet<StreamName> {
+    let running = context.streams.all();
+    let mut names: BTreeSet<_> = running.keys().cloned().collect();
+    if patterns.iter().any(NamePattern::has_star) {
+        names.extend(context.dvr.recorded_streams());
+    }
+    // A name without a star is meant whether anything has it or not.
+    let plain = patterns.iter().filter_map(|plain| StreamName::parse(plain.as_str()).ok());
+    names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name.as_str())));
+    names.extend(plain);
+    names
 }

@@ -28,6 +28,7 @@ impl Connection {
             Input::Unit(next) => self.take(now, next),
             Input::Tracks => self.describe(now),
             Input::Past(answer) => self.past(now, answer),
+            Input::Begun(begun) => self.begun(now, begun),
             Input::GroupEnded => self.stream_ended(now),
             Input::Report => self.session.command(now, Command::Alive),
             Input::PublisherInput(arrival) => self.arrived(now, arrival),
@@ -100,10 +101,7 @@ impl Connection {
                     play.reroute(&routes);
                 }
             }
-            Event::Announce { stream, offer } => {
-                let checked = self.announce(&stream, &offer);
-                self.answer(now, checked);
-            }
+            Event::Announce { stream, offer } => self.ask_to_announce(now, stream, offer),
             Event::SetUpRecord { track, route } => {
                 let ready = self.set_up_record(track, route);
                 self.answer(now, ready);

@@ -6,6 +6,7 @@ use super::super::play::PlayNext;
 use super::super::record::PublisherInput;
 use crate::media::Tracks;
 use crate::playback::PlaybackError;
+use crate::serve::publish_desk::BeginRefused;
 
 /// What there was to wait for.
 pub(super) enum Input {
@@ -16,6 +17,8 @@ pub(super) enum Input {
     Tracks,
     /// The recordings answered.
     Past(PlaybackReply),
+    /// A stream was asked for that begins with its publisher.
+    Begun(Result<(), BeginRefused>),
     /// The group of a member gets nothing more.
     GroupEnded,
     Report,

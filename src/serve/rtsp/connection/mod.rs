@@ -30,6 +30,7 @@ use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::media::Tracks;
 use crate::playback::Playback;
+use crate::serve::publish_desk::PublishDesk;
 use crate::stream::Directory;
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
@@ -46,6 +47,8 @@ pub(super) struct RtspServices {
     pub(super) registry: SessionRegistry,
     /// What is recorded, if it is played.
     pub(super) archive: Option<Playback>,
+    /// Where streams are asked for that begin with their publisher, if that is configured.
+    pub(super) publish_desk: Option<PublishDesk>,
     pub(super) clock: SharedClock,
 }
 

@@ -3,23 +3,65 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::super::record::{self, PublisherInput, Record};
 use super::Connection;
 use super::role::Role;
+use super::setup::PendingReply;
+use crate::base::limits::PUBLISHED_BEGIN_TIME_MAX;
 use crate::base::time::BootTime;
 use crate::ingest::Ingest;
-use crate::ingest::rtsp_push::{PublishPoint, PushError};
+use crate::ingest::rtsp_push::{PublishPoint, PushError, check_offer};
 use crate::media::TrackId;
+use crate::serve::publish_desk::BeginRefused;
 use crate::wire::rtsp::{Command, Medium, Refusal, Route, Routed, SessionDescription};
 
 impl Connection {
-    /// Whether `offer` may be published as `stream`.
-    pub(super) fn announce(
+    /// Asks whether `offer` may be published as `stream`, which may have to begin first.
+    pub(super) fn ask_to_announce(
+        &mut self,
+        now: BootTime,
+        stream: String,
+        offer: Arc<SessionDescription>,
+    ) {
+        match self.begin_stream(&stream, &offer) {
+            None => {
+                let checked = self.announce(&stream, &offer);
+                self.answer(now, checked);
+            }
+            Some(Ok(begun)) => {
+                let until = now.after(PUBLISHED_BEGIN_TIME_MAX);
+                self.pending = Some(PendingReply::Begin { begun, stream, offer, until });
+            }
+            Some(Err(refusal)) => self.refuse(now, refusal),
+        }
+    }
+
+    /// Begins `stream` if it is not there and a publisher may begin it. One whose offer cannot be
+    /// carried begins nothing.
+    fn begin_stream(
         &self,
         stream: &str,
         offer: &SessionDescription,
-    ) -> Result<Command, Refusal> {
+    ) -> Option<Result<oneshot::Receiver<Result<(), BeginRefused>>, Refusal>> {
+        let desk = self.services.publish_desk.as_ref()?;
+        let there = self.services.outlets.get(stream).is_some()
+            || self.services.ingests.get(stream).is_some();
+        let name = desk.name_of(stream).filter(|_| !there)?;
+        let carried = check_offer(offer).map_err(record::refusal);
+        Some(carried.and_then(|()| desk.begin(name).map_err(refused)))
+    }
+
+    /// Goes on with the ANNOUNCE of a stream that has begun, or not.
+    pub(super) fn begun(&mut self, now: BootTime, begun: Result<(), BeginRefused>) {
+        let Some(PendingReply::Begin { stream, offer, .. }) = self.pending.take() else { return };
+        let checked = begun.map_err(refused).and_then(|()| self.announce(&stream, &offer));
+        self.answer(now, checked);
+    }
+
+    /// Whether `offer` may be published as `stream`.
+    fn announce(&self, stream: &str, offer: &SessionDescription) -> Result<Command, Refusal> {
         self.publish_point(stream)?.check(offer).map_err(record::refusal)?;
         Ok(Command::Announced)
     }
@@ -107,4 +149,8 @@ impl Connection {
             self.end = Some("the publisher cannot continue");
         }
     }
+}
+
+fn refused(why: BeginRefused) -> Refusal {
+    Refusal::NotReady(why.to_string())
 }

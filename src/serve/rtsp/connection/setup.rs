@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::super::udp::UdpPair;
 use super::Connection;
@@ -17,8 +17,11 @@ use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
 use crate::media::{Track, TrackId, Tracks};
 use crate::playback::{PlaybackSession, TracksProbe};
+use crate::serve::publish_desk::BeginRefused;
 use crate::stream::StreamState;
-use crate::wire::rtsp::{Command, Details, Group, Refusal, Route, Routed, Span, Target};
+use crate::wire::rtsp::{
+    Command, Details, Group, Refusal, Route, Routed, SessionDescription, Span, Target,
+};
 
 /// What an answer to the session waits for.
 #[derive(Debug)]
@@ -33,6 +36,13 @@ pub(super) enum PendingReply {
     },
     /// The first unit after PLAY.
     FirstUnit { until: BootTime },
+    /// A stream that begins with its publisher.
+    Begin {
+        begun: oneshot::Receiver<Result<(), BeginRefused>>,
+        stream: String,
+        offer: Arc<SessionDescription>,
+        until: BootTime,
+    },
     /// The tracks of a recording.
     Past { described: TracksProbe, span: Span, until: BootTime },
     /// The first unit of the past.
@@ -44,6 +54,7 @@ impl PendingReply {
         match self {
             Self::Tracks { until, .. }
             | Self::FirstUnit { until }
+            | Self::Begin { until, .. }
             | Self::Past { until, .. }
             | Self::Replay { until, .. } => *until,
         }
@@ -156,6 +167,9 @@ impl Connection {
             Some(PendingReply::Past { .. } | PendingReply::Replay { .. }) => {
                 let text = "the disk did not answer in time; try again".to_owned();
                 self.refuse(now, Refusal::NotReady(text));
+            }
+            Some(PendingReply::Begin { .. }) => {
+                self.refuse(now, Refusal::NotReady(BeginRefused::Busy.to_string()));
             }
             Some(PendingReply::FirstUnit { .. }) => {
                 let answer = Command::Playing { starts: Vec::new(), wall: None };

@@ -19,6 +19,7 @@ use super::setup::PendingReply;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
 use crate::playback::PlaybackError;
+use crate::serve::publish_desk::BeginRefused;
 
 impl Connection {
     /// Waits for the next input.
@@ -142,6 +143,9 @@ async fn answer(pending: Option<&mut PendingReply>) -> Input {
             Ok(()) => Input::Tracks,
             Err(_) => std::future::pending().await,
         },
+        Some(PendingReply::Begin { begun, .. }) => {
+            Input::Begun(begun.await.unwrap_or(Err(BeginRefused::Busy)))
+        }
         Some(PendingReply::Past { described, .. }) => {
             // A reader that panicked read nothing.
             let tracks = described.await.unwrap_or(Err(PlaybackError::Unreadable));

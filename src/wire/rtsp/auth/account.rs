@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::REALM;
 use super::digest::Algorithm;
-use crate::base::name::StreamName;
+use crate::base::name_pattern::NamePattern;
 use crate::base::secret::Secret;
 
 /// Letters of a generated password: all that need no quoting in any URL, shell or form.
@@ -31,8 +31,8 @@ pub enum Right {
 pub enum Scope {
     /// Every stream, those of the future too.
     All,
-    /// These streams.
-    Only(BTreeSet<StreamName>),
+    /// These streams, and those whose names have these patterns.
+    Only(BTreeSet<NamePattern>),
 }
 
 impl Scope {
@@ -45,7 +45,7 @@ impl Scope {
     fn covers(&self, stream: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(names) => names.iter().any(|name| name.as_str() == stream),
+            Self::Only(patterns) => patterns.iter().any(|pattern| pattern.matches(stream)),
         }
     }
 }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_right_covers_its_streams_only() {
-        let gate: BTreeSet<_> = [StreamName::parse("gate").unwrap()].into();
+        let gate: BTreeSet<_> = [NamePattern::parse("gate").unwrap()].into();
         let account = Account {
             ha1: Secret::new("x"),
             ha1_sha256: None,
@@ -129,6 +129,10 @@ mod tests {
         for other in ["yard", "", "gate/", "GATE", "gate/../yard"] {
             assert!(!account.may(Right::Publish, other), "{other}");
         }
+        let publish = Scope::Only([NamePattern::parse("cam-*").unwrap()].into());
+        let account = Account { publish, ..account };
+        assert!(account.may(Right::Publish, "cam-7"));
+        assert!(!account.may(Right::Publish, "cam-") && !account.may(Right::Publish, "gate"));
     }
 
     #[test]

@@ -189,7 +189,7 @@ mod tests {
 
     use super::super::{Account, Accounts, Algorithm, REALM};
     use super::*;
-    use crate::base::name::StreamName;
+    use crate::base::name_pattern::NamePattern;
     use crate::base::secret::Secret;
     use crate::wire::rtsp::auth::digest::{Proof, Qop};
 
@@ -197,7 +197,7 @@ mod tests {
 
     fn authorizer(basic: bool) -> Authorizer {
         let ha1 = Algorithm::Md5.ha1("nvr", REALM, &Secret::new("open sesame"));
-        let read = Scope::Only(BTreeSet::from([StreamName::parse("gate").unwrap()]));
+        let read = Scope::Only(BTreeSet::from([NamePattern::parse("gate").unwrap()]));
         let account = Account { ha1, ha1_sha256: None, read, publish: Scope::none() };
         let accounts = Accounts::from([("nvr".to_owned(), account)]);
         Authorizer::new(&[7; 32], Rules::new(accounts, basic))

@@ -9,7 +9,7 @@ use rtsp_types::{Method, Url};
 use super::digest::{Proof, Qop};
 use super::*;
 use crate::base::limits::{AUTH_FAILURE_TIME, AUTH_FAILURES_MAX, RTSP_NONCE_TIME_MAX};
-use crate::base::name::StreamName;
+use crate::base::name_pattern::NamePattern;
 use crate::base::secret::Secret;
 use crate::base::time::{BootTime, WallTime};
 use crate::wire::rtsp::channel::NoChannels;
@@ -27,7 +27,7 @@ fn account(username: &str, read: Scope, publish: Scope) -> (String, Account) {
 
 /// `nvr` watches everything, `cam` watches and sends `gate`.
 fn accounts() -> Accounts {
-    let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
+    let gate = || Scope::Only([NamePattern::parse("gate").unwrap()].into());
     [account("nvr", Scope::All, Scope::none()), account("cam", gate(), gate())].into()
 }
 
@@ -277,7 +277,7 @@ fn a_right_is_needed_for_what_is_asked() {
 
 #[test]
 fn a_right_counts_for_the_session_and_not_only_for_the_url() {
-    let gate = || Scope::Only([StreamName::parse("gate").unwrap()].into());
+    let gate = || Scope::Only([NamePattern::parse("gate").unwrap()].into());
     let access = Access::Accounts([account("cam", Scope::none(), gate())].into());
     let mut bench = Bench::new(&authorizer(access), 1);
     let form = Form { method: Method::Record, ..Form::default() };

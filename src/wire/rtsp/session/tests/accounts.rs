@@ -10,14 +10,14 @@ fn as_user(name: &str) -> String {
 }
 
 fn authorized_by() -> Bench {
-    use crate::base::name::StreamName;
+    use crate::base::name_pattern::NamePattern;
     use crate::base::secret::Secret;
     use crate::wire::rtsp::auth::{Account, Algorithm, Authorizer, REALM, Rules, Scope};
     let account = |name: &str, read| {
         let ha1 = Algorithm::Md5.ha1(name, REALM, &Secret::new("x"));
         (name.to_owned(), Account { ha1, ha1_sha256: None, read, publish: Scope::none() })
     };
-    let gate = Scope::Only([StreamName::parse("gate").unwrap()].into());
+    let gate = Scope::Only([NamePattern::parse("gate").unwrap()].into());
     let all = [account("anna", Scope::All), account("bert", Scope::All), account("carl", gate)];
     let rules = Rules::new(all.into(), false);
     let mut bench = Bench::new();
