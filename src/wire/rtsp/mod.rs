@@ -15,6 +15,8 @@ mod sdp;
 mod session;
 mod state;
 mod target;
+#[cfg(test)]
+mod tests;
 mod transcript;
 mod transport;
 pub mod tunnel;

@@ -2,10 +2,14 @@
 //!
 //! One file per target, without the fuzzer, so that `tests/rtsp/fuzz_seeds.rs` feeds them the kept
 //! inputs in every test run. What several of them need is in `peer` (one RTSP connection with a
-//! driver around it), `media` (streams, accounts) and `input`.
+//! driver around it), `camera` (our client before a camera), `media` (streams, accounts) and `input`.
 
 pub mod annex_b;
 pub mod authorization;
+mod camera;
+pub mod client;
+pub mod client_response;
+pub mod client_sdp;
 pub mod depacketise;
 mod input;
 pub mod interleaved;

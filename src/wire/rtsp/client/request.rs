@@ -2,12 +2,40 @@
 //!
 //! Owns: their bytes. Headers keep the order given, CSeq first: some cameras look no further.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use crate::wire::rtsp::frame::Message;
 
 /// The name in every request; no version, which would only tell an attacker what to try.
 const USER_AGENT: &str = "Holdfast";
+
+/// `uri` as it can stand in a request line: cameras describe control URLs with blanks in them, and
+/// what would end the line must not.
+pub(super) fn sayable(uri: &str) -> Cow<'_, str> {
+    if uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return uri.into();
+    }
+    let mut said = String::with_capacity(uri.len() + 8);
+    for byte in uri.bytes() {
+        if byte.is_ascii_graphic() {
+            said.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(said, "%{byte:02X}");
+        }
+    }
+    said.into()
+}
+
+/// Adds a header; what a camera told us for it cannot end its line.
+fn push(text: &mut String, name: &str, value: &str) {
+    text.extend([name, ": "]);
+    text.extend(value.chars().filter(|c| !c.is_control()));
+    text.push_str("\r\n");
+}
 
 /// A request with its own headers behind those that all have.
 pub(super) fn request(
@@ -23,7 +51,7 @@ pub(super) fn request(
         [("User-Agent", Some(USER_AGENT)), ("Authorization", authorization), ("Session", session)];
     let common = common.into_iter().filter_map(|(name, value)| Some((name, value?)));
     for (name, value) in common.chain(own.iter().copied()) {
-        text.extend([name, ": ", value, "\r\n"]);
+        push(&mut text, name, value);
     }
     text.push_str("\r\n");
     text.into()
@@ -43,10 +71,10 @@ pub(super) fn reply(message: &Message, session: Option<&str>) -> (Bytes, CameraR
     let mut text = format!("RTSP/1.0 {status}\r\n");
     // The number as written: it is the camera's.
     if let Some(cseq) = message.headers.get("CSeq") {
-        text.extend(["CSeq: ", cseq, "\r\n"]);
+        push(&mut text, "CSeq", cseq);
     }
     if let Some(session) = session.or_else(|| message.headers.get("Session")) {
-        text.extend(["Session: ", session, "\r\n"]);
+        push(&mut text, "Session", session);
     }
     text.push_str(
         "Public: OPTIONS, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, REDIRECT, TEARDOWN\r\n",

@@ -284,6 +284,7 @@ impl ClientSession {
     /// Sends a request and says its number.
     fn say(&mut self, method: &str, uri: &str, own: &[(&'static str, String)]) -> u32 {
         self.cseq = self.cseq.wrapping_add(1);
+        let uri = &*request::sayable(uri);
         let authorization = self.authorization(method, uri);
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, &value[..])).collect();
         let session = self.plan.session.as_deref();

@@ -224,6 +224,19 @@ fn media_is_found_by_channel_or_by_payload_type() {
 }
 
 #[test]
+fn what_a_camera_says_ends_no_line_of_ours() {
+    let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
+    bench.said();
+    bench.hear("RTSP/1.0 200 OK\n\n");
+    let sdp = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track 1\u{1}?ä\r\n";
+    let said = bench.hear(&format!("RTSP/1.0 200 OK\nContent-Length: {}\n\n{sdp}", sdp.len()));
+    assert!(
+        said.starts_with("SETUP rtsp://10.0.0.7/main/track%201%01?%C3%A4 RTSP/1.0\r\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn silence_is_told_with_what_was_asked_and_goodbye_is_said() {
     let mut bench = Bench::new(config(&[ClientTransport::Tcp]));
     bench.said();

@@ -1,0 +1,191 @@
+//! Golden dialogues: one folder per kind of odd camera, in virtual time.
+//!
+//! `dialogues/<kind>/dialogue` holds what the camera says and does, and behind it what the box says
+//! and makes of it. `UPDATE_GOLDEN=1` writes the box's lines anew. Lines begin with
+//!
+//! | | |
+//! |---|---|
+//! | `#` | which cameras do this; `transports:` and `credentials` change what is configured |
+//! | `<` | the camera says this line; `Content-Length: *` is counted, `<~` ends it with LF alone |
+//! | `<<` | the camera sends a packet inside the connection: channel and octets |
+//! | `+` | so many seconds pass |
+//! | `x` | the camera closes the connection |
+//! | `>` | the box says this line |
+//! | `=` | what the box makes of it |
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use holdfast::base::secret::Secret;
+use holdfast::base::time::BootTime;
+use holdfast::wire::rtsp::client::{
+    ClientCommand, ClientConfig, ClientEvent, ClientSession, ClientStep, ClientTransport,
+};
+
+/// The box, and what was written down of it.
+struct Dialogue {
+    session: ClientSession,
+    now: BootTime,
+    written: String,
+}
+
+impl Dialogue {
+    /// Writes down what the box says and does until it rests; connections and ports are had at
+    /// once, and every track is wanted.
+    fn settle(&mut self) {
+        loop {
+            match self.session.poll(self.now) {
+                ClientStep::Wait { .. } => return,
+                ClientStep::Send(bytes) => {
+                    for line in String::from_utf8_lossy(&bytes).trim_end().lines() {
+                        writeln!(self.written, "> {line}").unwrap();
+                    }
+                }
+                ClientStep::Event(event) => self.on(&event),
+            }
+        }
+    }
+
+    fn on(&mut self, event: &ClientEvent) {
+        let (told, answer) = match event {
+            ClientEvent::Connect { port } => {
+                (format!("connects to port {port}"), Some(ClientCommand::Connected))
+            }
+            ClientEvent::Described(description) => {
+                let media = (0..description.media.len()).collect();
+                let codecs = description.media.iter().map(|medium| medium.encoding.as_str());
+                let told = format!("is described {}", codecs.collect::<Vec<_>>().join(", "));
+                (told, Some(ClientCommand::SetUp(media)))
+            }
+            ClientEvent::OpenPorts { medium } => {
+                let port = 5_000 + u16::try_from(*medium).unwrap() * 2;
+                let ports = ClientCommand::Ports(Some((port, port + 1)));
+                (format!("opens ports for track {medium}"), Some(ports))
+            }
+            ClientEvent::SetUp { medium, path } => {
+                (format!("has track {medium} by {path:?}"), None)
+            }
+            ClientEvent::NotSetUp { medium, status } => {
+                (format!("leaves track {medium} out, status {status}"), None)
+            }
+            ClientEvent::Playing => ("plays".to_owned(), None),
+            ClientEvent::Media { medium, kind, packet } => {
+                (format!("takes {kind:?} of track {medium}, {} octets", packet.len()), None)
+            }
+            ClientEvent::Ended(why) => (format!("ends: {why:?}"), None),
+        };
+        writeln!(self.written, "= {told}").unwrap();
+        if let Some(answer) = answer {
+            self.session.command(self.now, answer);
+        }
+    }
+
+    /// The camera says `lines`, from an empty one on a body.
+    fn hear(&mut self, lines: &[(String, bool)]) {
+        let at = lines.iter().position(|(line, _)| line.is_empty()).unwrap_or(lines.len());
+        let text = |lines: &[(String, bool)]| {
+            lines.iter().fold(String::new(), |text, (line, bare)| {
+                text + line + if *bare { "\n" } else { "\r\n" }
+            })
+        };
+        let body = text(lines.get(at + 1..).unwrap_or_default());
+        let mut head = text(&lines[..at]).replace("Length: *", &format!("Length: {}", body.len()));
+        head += if lines.iter().all(|(_, bare)| *bare) { "\n" } else { "\r\n" };
+        self.session.receive(head.as_bytes());
+        self.session.receive(body.as_bytes());
+        self.settle();
+    }
+
+    fn packet(&mut self, line: &str) {
+        let (channel, octets) = line.split_once(' ').unwrap();
+        let octets: Vec<u8> = (0..octets.len() / 2)
+            .map(|at| u8::from_str_radix(&octets[at * 2..at * 2 + 2], 16).unwrap())
+            .collect();
+        let length = u16::try_from(octets.len()).unwrap().to_be_bytes();
+        self.session.receive(&[b'$', channel.parse().unwrap()]);
+        self.session.receive(&length);
+        self.session.receive(&octets);
+        self.settle();
+    }
+}
+
+/// The configuration that the comments ask for.
+fn config(text: &str) -> ClientConfig {
+    let wished = text.lines().find_map(|line| line.strip_prefix("# transports: "));
+    let transports = wished.unwrap_or("tcp udp multicast").split(' ').map(|name| match name {
+        "tcp" => ClientTransport::Tcp,
+        "udp" => ClientTransport::Udp,
+        "multicast" => ClientTransport::Multicast,
+        other => panic!("no transport {other}"),
+    });
+    let signs_in = text.lines().any(|line| line == "# credentials");
+    ClientConfig {
+        url: "rtsp://10.0.0.7/main".parse().unwrap(),
+        credentials: signs_in.then(|| ("viewer".to_owned(), Secret::new("secret"))),
+        transports: transports.collect(),
+        answer_time: Duration::from_secs(10),
+        seed: 7,
+    }
+}
+
+/// Replays the camera of `text`; the whole dialogue as it went.
+fn replayed(text: &str) -> String {
+    let now = BootTime::from_millis(1_000);
+    let session = ClientSession::new(now, config(text));
+    let mut dialogue = Dialogue { session, now, written: String::new() };
+    let (mut says, mut begun) = (Vec::new(), false);
+    for line in text.lines().chain([""]) {
+        if let Some(said) = line.strip_prefix('<').filter(|rest| !rest.starts_with('<')) {
+            let bare = said.starts_with('~');
+            let said = said.trim_start_matches('~');
+            says.push((said.strip_prefix(' ').unwrap_or(said).to_owned(), bare));
+        } else if !says.is_empty() {
+            dialogue.hear(&std::mem::take(&mut says));
+        }
+        if line.starts_with('>') || line.starts_with('=') {
+            continue;
+        }
+        if !line.starts_with('#') && !std::mem::replace(&mut begun, true) {
+            dialogue.settle();
+        }
+        if line.is_empty() {
+            continue;
+        }
+        writeln!(dialogue.written, "{line}").unwrap();
+        if let Some(secs) = line.strip_prefix("+ ") {
+            for _ in 0..secs.parse().unwrap() {
+                dialogue.now = dialogue.now.after(Duration::from_secs(1));
+                dialogue.settle();
+            }
+        } else if let Some(packet) = line.strip_prefix("<< ") {
+            dialogue.packet(packet);
+        } else if line == "x" {
+            dialogue.session.command(dialogue.now, ClientCommand::Disconnected);
+            dialogue.settle();
+        }
+    }
+    dialogue.written
+}
+
+#[test]
+fn every_kind_of_camera_is_spoken_to_as_written_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtsp/dialogues");
+    let mut kinds: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
+    kinds.sort();
+    assert!(kinds.len() >= 25, "only {} kinds", kinds.len());
+    let mut other = Vec::new();
+    for kind in kinds {
+        let file = kind.join("dialogue");
+        let written = std::fs::read_to_string(&file).unwrap();
+        let now = replayed(&written);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &now).unwrap();
+        } else if now != written {
+            println!("--- {}: now it goes\n{now}", file.display());
+            other.push(kind);
+        }
+    }
+    assert!(other.is_empty(), "these went otherwise: {other:?}");
+}
