@@ -30,6 +30,7 @@ use crate::dvr::{self, Dvr};
 use crate::encode::still::{self, StillDecoders};
 use crate::event::{Kind, NewEvent, Severity};
 use crate::gpio;
+use crate::ingest::CameraCertificates;
 use crate::live::StreamOutputs;
 use crate::serve::config_desk::ConfigDesk;
 use crate::serve::http::HttpContext;
@@ -122,7 +123,9 @@ impl Appliance {
         }));
         let multicast = Multicast::default();
         let outlets = Arc::clone(&services.streams);
-        let streams = RunningStreams::new(supervisor.clone(), clock, dvr, decoders, outlets);
+        let certificates = CameraCertificates::open(&config.state_dir());
+        let streams =
+            RunningStreams::new(supervisor.clone(), clock, dvr, decoders, outlets, certificates);
         let rtsp = RtspServer::new(Arc::clone(&services.streams), supervisor.clone())
             .with_multicast(multicast.clone())
             .with_entrances(streams.ingests())
@@ -291,8 +294,8 @@ impl Appliance {
     /// Begins and ends streams as publishers want it; the rest is as configured.
     async fn change_published(&mut self) {
         let config = self.allowed();
-        let Changes { begin, end, .. } = changes(Some(&self.config), &config);
-        self.change_streams(Changes { begin, end, ..Changes::default() }, &config).await;
+        let Changes { end, begin, .. } = changes(Some(&self.config), &config);
+        self.change_streams(Changes { end, begin, ..Changes::default() }, &config).await;
         self.config.streams = config.streams;
     }
 

@@ -14,8 +14,8 @@ use crate::base::limits::{PUBLISHED_BEGIN_TIME_MAX, PUBLISHED_PLACE_TIME_MIN};
 use crate::base::name::StreamName;
 use crate::base::name_pattern::NamePattern;
 use crate::base::time::WallTime;
-use crate::config::Config;
 use crate::config::publish::pattern_of;
+use crate::config::{Config, PublishConfig};
 use crate::serve::publish_desk::{BeginRefused, PublishDesk};
 use crate::stream::{Stream, StreamState};
 
@@ -40,7 +40,7 @@ impl Published {
             config.publish.contains_key(pattern) && !config.streams.contains_key(name)
         });
         for (name, pattern) in &self.0 {
-            let published = config.publish.get(pattern).map(|pattern| pattern.stream());
+            let published = config.publish.get(pattern).map(PublishConfig::stream);
             config.streams.extend(published.map(|stream| (name.clone(), stream)));
         }
     }

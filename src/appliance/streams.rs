@@ -14,7 +14,7 @@ use crate::config::publish::pattern_of;
 use crate::config::{Config, StreamConfig};
 use crate::dvr::Dvr;
 use crate::encode::still::StillDecoders;
-use crate::ingest::{self, Ingest, RawTees};
+use crate::ingest::{self, CameraCertificates, Ingest, SharedSources};
 use crate::live::StreamOutputs;
 use crate::live::recorder::{self, Recorder};
 use crate::serve::publish_desk::{BeginRefused, PublishDesk};
@@ -47,7 +47,7 @@ pub(super) struct RunningStreams {
     clock: SharedClock,
     dvr: Dvr,
     decoders: StillDecoders,
-    tees: RawTees,
+    sources: SharedSources,
     running: BTreeMap<StreamName, Running>,
     outlets: Arc<Directory<StreamOutputs>>,
     ingests: Arc<Directory<Ingest>>,
@@ -61,13 +61,14 @@ impl RunningStreams {
         dvr: Dvr,
         decoders: StillDecoders,
         outlets: Arc<Directory<StreamOutputs>>,
+        certificates: CameraCertificates,
     ) -> Self {
         Self {
             supervisor,
             clock,
             dvr,
             decoders,
-            tees: RawTees::default(),
+            sources: SharedSources { certificates, ..SharedSources::default() },
             running: BTreeMap::new(),
             outlets,
             ingests: Arc::default(),
@@ -98,7 +99,7 @@ impl RunningStreams {
         let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let ingest = Arc::new(config.source.ingest());
-        ingest::keep(config.source, stream, &self.tees, &source);
+        ingest::keep(config.source, stream, &self.sources, &source);
         self.running.insert(name, Running { whole, source, recording, outlet, ingest });
     }
 
@@ -129,7 +130,7 @@ impl RunningStreams {
         stream.source.stop().await;
         stream.source = stream.whole.child();
         stream.ingest = Arc::new(config.ingest());
-        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.tees, &stream.source);
+        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.sources, &stream.source);
     }
 
     /// Records `name` as `config` says from now on. The source and its readers stay: other limits

@@ -3,6 +3,7 @@
 //! Owns: the keys of each kind of source and of recording.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use toml::Value;
 use url::Url;
@@ -10,11 +11,14 @@ use url::Url;
 use super::reader::{KeyFault, Section};
 use super::{camera, encode, unit};
 use crate::base::limits::{
-    COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX, STREAM_TITLE_CHARS_MAX,
+    COMMAND_ARGUMENT_BYTES_MAX, COMMAND_ARGUMENTS_MAX, ON_DEMAND_LINGER_DEFAULT,
+    STREAM_TITLE_CHARS_MAX,
 };
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
 use crate::encode::EncoderSettings;
+use crate::ingest::fingerprint::Fingerprint;
+use crate::ingest::tls::Trust;
 use crate::ingest::{self, command, mjpeg, pattern, redirect, rtsp_pull, rtsp_push, substream};
 use crate::live::recorder;
 use crate::stream::Label;
@@ -22,7 +26,8 @@ use crate::stream::Label;
 const KINDS: &str =
     "\"rtsp_pull\", \"mjpeg\", \"v4l2\", \"rtsp_push\", \"command\", \"redirect\" or \"pattern\"";
 const COMMAND: &str = "a program and its arguments, such as [\"rpicam-vid\", \"--output\", \"-\"]";
-const MJPEG_URL: &str = "an http:// URL without user info, such as \"http://10.0.0.7/video.mjpg\"";
+const MJPEG_URL: &str =
+    "an http:// or https:// URL without user info, such as \"http://10.0.0.7/video.mjpg\"";
 const PULL_URL: &str = "an rtsp:// URL without user info, such as \"rtsp://10.0.0.7:554/main\"";
 
 /// What a stream is made from and how it is kept.
@@ -57,6 +62,12 @@ pub(super) fn check(
         Some(ingest::SourceConfig::Redirect(_)) => None,
         _ => check_record(&mut section, Some(recorder::Config::default()), faults),
     };
+    if record.is_some() && source.as_ref().is_some_and(|source| source.on_demand().is_some()) {
+        let wrong = "on demand, and recorded: what is recorded is pulled all the time".to_owned();
+        let right = "`record = false` in this section, or no `on_demand`".to_owned();
+        let fault = section.fault(Some("source"), wrong, right);
+        faults.push(KeyFault { path: format!("{}.on_demand", fault.path), ..fault });
+    }
     let mut sub = section.parsed("sub", stream_name, faults);
     let made = check_made(&mut section, name, source.as_ref(), label.enabled, faults);
     if let Some((made, _)) = &made
@@ -231,34 +242,43 @@ fn check_pull(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<rtsp_
     let transport = section.parsed("transport", transport, faults).unwrap_or_default();
     let encode = encode::check(section, EncoderSettings::default(), faults);
     let trust = check_trust(section, faults);
+    let on_demand = check_on_demand(section, faults);
     let mut config = rtsp_pull::PullConfig::new(url?, username, password, transport).ok()?;
     config.encode = encode;
     config.trust = trust;
+    config.on_demand = on_demand;
     Some(config)
 }
 
+/// Takes `on_demand` and `linger`: for how long a camera is pulled after the last who watched.
+fn check_on_demand(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<Duration> {
+    let on_demand = section.flag("on_demand", faults).unwrap_or(false);
+    let linger = section.parsed("linger", unit::duration, faults);
+    on_demand.then(|| linger.unwrap_or(ON_DEMAND_LINGER_DEFAULT))
+}
+
 /// Takes `tls`: which certificate of the camera is believed.
-fn check_trust(section: &mut Section, faults: &mut Vec<KeyFault>) -> rtsp_pull::Trust {
-    let Some(mut tls) = section.section("tls", faults) else { return rtsp_pull::Trust::First };
+fn check_trust(section: &mut Section, faults: &mut Vec<KeyFault>) -> Trust {
+    let Some(mut tls) = section.section("tls", faults) else { return Trust::First };
     let fingerprint = tls.parsed("fingerprint", fingerprint, faults);
     let authority = tls.text("ca", faults).map(std::path::PathBuf::from);
     let trust = match (fingerprint, authority) {
-        (Some(fingerprint), None) => rtsp_pull::Trust::Pinned(fingerprint),
-        (None, Some(path)) => rtsp_pull::Trust::Authority(path),
-        (None, None) => rtsp_pull::Trust::First,
+        (Some(fingerprint), None) => Trust::Pinned(fingerprint),
+        (None, Some(path)) => Trust::Authority(path),
+        (None, None) => Trust::First,
         (Some(_), Some(_)) => {
             let right = "`fingerprint` or `ca`, not both".to_owned();
             faults.push(tls.fault(Some("ca"), "a second way to believe it".to_owned(), right));
-            rtsp_pull::Trust::First
+            Trust::First
         }
     };
     tls.finish(faults);
     trust
 }
 
-fn fingerprint(text: &str) -> Result<rtsp_pull::Fingerprint, (String, &'static str)> {
+fn fingerprint(text: &str) -> Result<Fingerprint, (String, &'static str)> {
     let right = "the SHA-256 of a certificate, 64 hexadecimal digits";
-    rtsp_pull::Fingerprint::parse(text).ok_or_else(|| ("no fingerprint".to_owned(), right))
+    Fingerprint::parse(text).ok_or_else(|| ("no fingerprint".to_owned(), right))
 }
 
 fn check_mjpeg(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<mjpeg::MjpegConfig> {
@@ -269,7 +289,10 @@ fn check_mjpeg(section: &mut Section, faults: &mut Vec<KeyFault>) -> Option<mjpe
     }
     let (username, password) = check_credentials(section, faults);
     let encode = encode::check(section, EncoderSettings::default(), faults);
-    Some(mjpeg::MjpegConfig { url: url?, credentials: username.zip(password), encode })
+    let trust = check_trust(section, faults);
+    let on_demand = check_on_demand(section, faults);
+    let config = mjpeg::MjpegConfig::new(url?, username.zip(password));
+    Some(mjpeg::MjpegConfig { trust, encode, on_demand, ..config })
 }
 
 fn mjpeg_url(text: &str) -> Result<Url, (String, &'static str)> {

@@ -36,6 +36,9 @@ fn every_key_in_the_example_is_known_and_every_default_true() {
             [stream.gate]
             source = { kind = "rtsp_pull", url = "rtsp://10.0.0.7:554/main", username = "viewer", password = "secret" }
             sub = "door"
+            [stream.shed]
+            source = { kind = "rtsp_pull", url = "rtsp://10.0.0.8:554/main", on_demand = true }
+            record = false
             [stream.lot]
             source = { kind = "mjpeg", url = "http://10.0.0.9/video.mjpg", username = "viewer", password = "secret" }
             [stream.dock]
@@ -51,6 +54,21 @@ fn every_key_in_the_example_is_known_and_every_default_true() {
     );
     let bare = bare.unwrap();
     assert_eq!((told.streams, told.publish), (bare.streams, bare.publish));
+}
+
+#[test]
+fn a_camera_on_demand_is_not_recorded() {
+    let of = |keys: &str| {
+        format!(
+            "[stream.gate]\nsource = {{ kind = \"rtsp_pull\", url = \"rtsp://h/\", on_demand = true }}\n{keys}"
+        )
+    };
+    let told = faults(&of(""));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].starts_with("stream.gate.source.on_demand: "), "{told:?}");
+    let config = parse(&of("record = false")).unwrap();
+    let source = &config.streams.values().next().unwrap().source;
+    assert_eq!(source.on_demand(), Some(Duration::from_secs(30)));
 }
 
 #[test]

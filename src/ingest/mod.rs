@@ -6,9 +6,12 @@
 //! Adding one: a file (or folder) here, an arm in [`SourceConfig`] and in [`keep`]; the compiler lists
 //! what is missing then, and `src/config/example.toml` documents its keys.
 
+pub mod certificates;
 pub mod command;
+pub mod fingerprint;
 pub mod jpeg;
 pub mod mjpeg;
+mod on_demand;
 pub mod pattern;
 pub mod raw;
 pub mod redirect;
@@ -17,6 +20,7 @@ pub mod rtsp_pull;
 pub mod rtsp_push;
 mod run;
 pub mod substream;
+pub mod tls;
 pub mod trial;
 pub mod usb_recovery;
 pub mod v4l2;
@@ -25,6 +29,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use certificates::CameraCertificates;
 pub use raw::RawTees;
 
 use crate::base::fault::{Fault, chain};
@@ -83,6 +88,16 @@ impl SourceConfig {
         }
     }
 
+    /// For how long it runs after the last who wanted its stream; `None`: all the time.
+    #[must_use]
+    pub fn on_demand(&self) -> Option<Duration> {
+        match self {
+            Self::RtspPull(config) => config.on_demand,
+            Self::Mjpeg(config) => config.on_demand,
+            _ => None,
+        }
+    }
+
     /// What the RTSP door has to know of it besides its pictures.
     #[must_use]
     pub fn ingest(&self) -> Ingest {
@@ -111,9 +126,25 @@ pub enum Ingest {
     Elsewhere(url::Url),
 }
 
-/// Keeps the source of `stream` running in `supervisor` until that is stopped; through `tees`
-/// sub-streams get their pictures.
-pub fn keep(config: SourceConfig, stream: Arc<Stream>, tees: &RawTees, supervisor: &Supervisor) {
+/// What all sources of the box share.
+#[derive(Clone, Debug, Default)]
+pub struct SharedSources {
+    /// Through these sub-streams get their pictures.
+    pub tees: RawTees,
+    /// What cameras showed first.
+    pub certificates: CameraCertificates,
+}
+
+/// Keeps the source of `stream` running in `supervisor` until that is stopped.
+pub fn keep(
+    config: SourceConfig,
+    stream: Arc<Stream>,
+    shared: &SharedSources,
+    supervisor: &Supervisor,
+) {
+    let SharedSources { tees, certificates } = shared;
+    let linger = config.on_demand();
+    stream.demand().set_on_demand(linger.is_some());
     match config {
         SourceConfig::Pattern(config) => {
             let tee = tees.of(stream.name());
@@ -144,14 +175,21 @@ pub fn keep(config: SourceConfig, stream: Arc<Stream>, tees: &RawTees, superviso
         SourceConfig::Command(config) => keep_lives(stream, supervisor, move |stream, context| {
             command::run(config.clone(), stream, context)
         }),
-        SourceConfig::RtspPull(config) => keep_lives(stream, supervisor, move |stream, context| {
-            let config = config.clone();
-            async move { rtsp_pull::run(&config, stream, context).await }
-        }),
-        SourceConfig::Mjpeg(config) => keep_lives(stream, supervisor, move |stream, context| {
-            let config = config.clone();
-            async move { mjpeg::run(&config, stream, context).await }
-        }),
+        SourceConfig::RtspPull(config) => {
+            let mut config = config;
+            config.known = certificates.clone();
+            keep_wanted(stream, supervisor, linger, move |stream, context| {
+                let config = config.clone();
+                async move { rtsp_pull::run(&config, stream, context).await }
+            });
+        }
+        SourceConfig::Mjpeg(config) => {
+            let config = mjpeg::MjpegConfig { known: certificates.clone(), ..config };
+            keep_wanted(stream, supervisor, linger, move |stream, context| {
+                let config = config.clone();
+                async move { mjpeg::run(&config, stream, context).await }
+            });
+        }
         SourceConfig::RtspPush(config) => keep_lives(stream, supervisor, move |stream, context| {
             let config = config.clone();
             async move { rtsp_push::run(&config, stream, context).await }
@@ -160,6 +198,23 @@ pub fn keep(config: SourceConfig, stream: Arc<Stream>, tees: &RawTees, superviso
             redirect::run(config.clone(), stream, context)
         }),
     }
+}
+
+/// Keeps a source alive that may run on demand.
+fn keep_wanted<L, F, E>(
+    stream: Arc<Stream>,
+    supervisor: &Supervisor,
+    linger: Option<Duration>,
+    life: L,
+) where
+    L: FnMut(Arc<Stream>, TaskContext) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Infallible, E>> + Send + 'static,
+    E: Fault,
+{
+    let Some(linger) = linger else { return keep_lives(stream, supervisor, life) };
+    keep_lives(stream, supervisor, move |stream, context| {
+        on_demand::run(stream, context, linger, life.clone())
+    });
 }
 
 /// Keeps one kind of source alive; between its lives the stream says why it is offline.

@@ -107,7 +107,7 @@ mod tests {
     use crate::base::Stop;
     use crate::base::name::StreamName;
     use crate::base::time::SystemClock;
-    use crate::ingest::RawTees;
+    use crate::ingest::SharedSources;
     use crate::stream::{Allowance, Next, StreamState};
     use crate::supervise::Supervisor;
 
@@ -120,7 +120,7 @@ mod tests {
         let encode = EncoderSettings { bitrate_bps: 300_000, ..EncoderSettings::default() };
         let config = PatternConfig { width: 320, height: 180, fps: 10, encode };
         let source = super::super::SourceConfig::Pattern(config);
-        super::super::keep(source, Arc::clone(&stream), &RawTees::default(), &supervisor);
+        super::super::keep(source, Arc::clone(&stream), &SharedSources::default(), &supervisor);
         let mut last = None;
         let mut since_key = 0;
         for _ in 0..25 {

@@ -3,11 +3,14 @@
 //! Owns: what is measured, and what of it a person should know. The camera is pulled by the client
 //! that would pull it for good, so that one that can be tried can be added.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::mjpeg::{self, MjpegConfig, MjpegError};
+use super::raw::RawError;
 use super::rtsp_pull::{self, PullBounds, PullConfig, PullError};
 use crate::base::Stop;
 use crate::base::limits::{
@@ -47,27 +50,77 @@ pub struct Trial {
     pub warnings: Vec<String>,
 }
 
-/// Pulls the camera of `config` for at most [`TRIAL_TIME_MAX`]. `Ok(None)`: it answers, and sends no
-/// picture that a reader could begin with in that time.
-pub async fn watch(
-    mut config: PullConfig,
-    name: StreamName,
-    clock: &SharedClock,
-) -> Result<Option<Trial>, PullError> {
-    let until = Instant::now() + TRIAL_TIME_MAX;
-    // The camera's own deadlines would be longer than anybody waits here.
+/// Which camera is tried.
+#[derive(Clone, Debug)]
+pub enum TrialCamera {
+    /// One that is pulled over RTSP.
+    Rtsp(PullConfig),
+    /// One that sends JPEG pictures over HTTP.
+    Mjpeg(MjpegConfig),
+}
+
+/// Why nothing came of it.
+#[derive(Debug)]
+pub enum TrialError {
+    /// Over RTSP.
+    Rtsp(PullError),
+    /// Over HTTP; `None`: the pictures came and could not be encoded.
+    Mjpeg(Option<MjpegError>),
+}
+
+impl TrialCamera {
+    /// The word that the configuration uses for such a source.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Rtsp(_) => "rtsp_pull",
+            Self::Mjpeg(_) => "mjpeg",
+        }
+    }
+
+    async fn run(
+        self,
+        stream: Arc<Stream>,
+        context: TaskContext,
+    ) -> Result<Infallible, TrialError> {
+        match self {
+            Self::Rtsp(config) => {
+                rtsp_pull::run(&bounded(config), stream, context).await.map_err(TrialError::Rtsp)
+            }
+            Self::Mjpeg(config) => {
+                mjpeg::run(&config, stream, context).await.map_err(|error| match error {
+                    RawError::Source(error) => TrialError::Mjpeg(Some(error)),
+                    _ => TrialError::Mjpeg(None),
+                })
+            }
+        }
+    }
+}
+
+/// The camera's own deadlines would be longer than anybody waits here.
+fn bounded(mut config: PullConfig) -> PullConfig {
     let bound = |time: Duration| time.min(TRIAL_TIME_MAX / 2);
     let bounds = config.bounds;
     config.bounds =
         PullBounds { connect: bound(bounds.connect), describe: bound(bounds.describe), ..bounds };
-    let stream = Stream::new(name, "rtsp_pull", clock.wall());
+    config
+}
+
+/// Pulls `camera` for at most [`TRIAL_TIME_MAX`]. `Ok(None)`: it answers, and sends no
+/// picture that a reader could begin with in that time.
+pub async fn watch(
+    camera: TrialCamera,
+    name: StreamName,
+    clock: &SharedClock,
+) -> Result<Option<Trial>, TrialError> {
+    let until = Instant::now() + TRIAL_TIME_MAX;
+    let stream = Stream::new(name, camera.kind(), clock.wall());
     let reader = stream.bus().subscribe(Allowance::Window);
     // On a task board of its own: a camera being tried is not a task of the box.
     let supervisor = Supervisor::new(Stop::new(), Arc::clone(clock));
     let (heartbeat, _enlisted) = supervisor.enlist(TaskSpec::new("trial"));
     let stop = supervisor.stop_signal().clone();
     let context = TaskContext { stop: stop.clone(), heartbeat, clock: Arc::clone(clock) };
-    let run = rtsp_pull::run(&config, Arc::clone(&stream), context);
+    let run = camera.run(Arc::clone(&stream), context);
     tokio::pin!(run);
     let mut seen = Seen::default();
     let ended = tokio::select! {
@@ -147,8 +200,9 @@ impl Seen {
         let bitrate = u128::try_from(nanos).ok().filter(|nanos| *nanos > 0);
         let bitrate = bitrate.map(|nanos| bits.saturating_mul(1_000_000_000) / nanos);
         let clock_offset_secs = offset_secs(&last, clock);
+        let encoded = stream.encoding().is_some();
         let mut trial = Trial {
-            codec: last.params.codec_name(),
+            codec: if encoded { "JPEG" } else { last.params.codec_name() },
             size: (width, height),
             fps: stream.frame_rate(last.track),
             gop: stream.entry_interval(),
@@ -176,6 +230,17 @@ impl Seen {
                 gop.as_secs_f64()
             )),
             Some(_) => {}
+        }
+        if trial.stream.encoding().is_some() {
+            warnings.push(
+                "Its JPEG pictures are encoded as H.264 here, which costs computing time. Set the \
+                 camera to H.264 if it can."
+                    .to_owned(),
+            );
+        }
+        let not_carried = trial.stream.not_carried();
+        if !not_carried.is_empty() {
+            warnings.push(format!("Not carried of what it offers: {}.", not_carried.join(", ")));
         }
         if hevc {
             warnings.push("Some browsers do not play H.265. H.264 plays everywhere.".to_owned());

@@ -12,12 +12,12 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::base::limits::{
     MJPEG_VIEWERS_MAX, SNAPSHOT_AGE_MAX, SNAPSHOT_AGE_MIN, SNAPSHOT_CACHE_TIME, SNAPSHOT_GRACE,
-    SNAPSHOT_WIDTHS_MAX,
+    SNAPSHOT_WAIT_MAX, SNAPSHOT_WIDTHS_MAX,
 };
 use crate::base::time::{BootTime, SharedClock, WallTime};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
 use crate::media::{AccessUnit, Entry, Kind};
-use crate::stream::{Allowance, Next, Stream, StreamState};
+use crate::stream::{Allowance, Next, Stream, StreamState, Viewing};
 
 /// The newest picture of one stream as JPEG.
 #[derive(Debug)]
@@ -98,6 +98,8 @@ impl Thumbnail {
     ///
     /// Cancel safe: a decode whose callers have gone is not begun.
     pub async fn picture(&self, width: Option<u16>) -> Result<StillPicture, ThumbnailError> {
+        let _viewing = self.stream.view();
+        self.first_key_frame().await;
         let mut newest = self.newest.lock().await;
         let unit = self.newest_key_frame()?;
         let now = self.clock.boot();
@@ -120,6 +122,23 @@ impl Thumbnail {
     /// The stream's newest key frame, if it is a live picture and was taken at `at` or before.
     pub fn key_frame_at(&self, at: WallTime) -> Option<Arc<AccessUnit>> {
         self.newest_key_frame().ok().filter(|unit| unit.captured.wall <= at)
+    }
+
+    /// Waits for the first key frame of a camera that is pulled because somebody looks.
+    async fn first_key_frame(&self) {
+        if !self.stream.demand().is_on_demand() || self.newest_key_frame().is_ok() {
+            return;
+        }
+        let mut units = self.stream.bus().subscribe(Allowance::Viewer);
+        let waiting = async {
+            while self.newest_key_frame().is_err() {
+                if let Next::Ended = units.next().await {
+                    return;
+                }
+            }
+        };
+        // When it does not come, the answer says why.
+        let _ = tokio::time::timeout(SNAPSHOT_WAIT_MAX, waiting).await;
     }
 
     fn newest_key_frame(&self) -> Result<Arc<AccessUnit>, ThumbnailError> {
@@ -222,7 +241,9 @@ impl Thumbnail {
         let stream = || self.stream.name().to_string();
         let place = place.map_err(|_| ThumbnailError::TooMany { stream: stream() })?;
         let units = self.stream.bus().subscribe(Allowance::Viewer);
-        Ok(Watcher { thumbnail: Arc::clone(self), width, units, seen: None, _place: place })
+        let viewing = self.stream.view();
+        let thumbnail = Arc::clone(self);
+        Ok(Watcher { thumbnail, width, units, seen: None, _place: place, _viewing: viewing })
     }
 }
 
@@ -234,6 +255,7 @@ pub struct Watcher {
     units: crate::stream::Subscriber<AccessUnit>,
     seen: Option<BootTime>,
     _place: OwnedSemaphorePermit,
+    _viewing: Viewing,
 }
 
 impl Watcher {

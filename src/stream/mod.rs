@@ -11,6 +11,7 @@
 //! 4. A reader that fell out of the window, or behind its own allowance, gets [`Next::Lagged`] and
 //!    resumes at the newest entry point; it never sees half a GOP.
 
+mod demand;
 mod frame_rate;
 mod interruptions;
 mod label;
@@ -19,6 +20,7 @@ mod rate;
 mod state;
 mod window;
 
+pub use demand::{Demand, Viewing};
 pub use interruptions::Interrupted;
 pub use label::{Label, Labels};
 pub use pace::{ParamChanges, SoundState};

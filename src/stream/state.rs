@@ -4,6 +4,7 @@
 //! configuration names it; runs come and go inside.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::demand::{Demand, Viewing};
 use super::frame_rate::FrameRates;
 use super::interruptions::{Interrupted, Interruptions};
 use super::pace::{ParamChanges, PicturePace, SoundState};
@@ -90,6 +92,9 @@ pub struct Stream {
     encoding: ArcSwapOption<Encoding>,
     interruptions: Mutex<Interruptions>,
     certificate: ArcSwapOption<String>,
+    not_carried: ArcSwap<Vec<String>>,
+    foreign_packets: AtomicU64,
+    demand: Demand,
     /// What the source counted.
     pub meter: Meter,
 }
@@ -113,6 +118,9 @@ impl Stream {
             encoding: ArcSwapOption::default(),
             interruptions: Mutex::default(),
             certificate: ArcSwapOption::default(),
+            not_carried: ArcSwap::default(),
+            foreign_packets: AtomicU64::default(),
+            demand: Demand::default(),
             meter: Meter::default(),
         })
     }
@@ -301,6 +309,52 @@ impl Stream {
     #[must_use]
     pub fn certificate(&self) -> Option<Arc<String>> {
         self.certificate.load_full()
+    }
+
+    /// Says which tracks the source describes that are left out.
+    pub fn set_not_carried(&self, tracks: Vec<String>) {
+        if **self.not_carried.load() != tracks {
+            self.not_carried.store(Arc::new(tracks));
+        }
+    }
+
+    /// Tracks that the source describes and that are left out, such as `audio L16`.
+    #[must_use]
+    pub fn not_carried(&self) -> Arc<Vec<String>> {
+        self.not_carried.load_full()
+    }
+
+    /// Counts packets that came with the media and belong to none of its tracks.
+    pub fn count_foreign(&self, packets: u64) {
+        self.foreign_packets.fetch_add(packets, Relaxed);
+    }
+
+    /// Packets so far that came with the media and belong to none of its tracks: other payload
+    /// types, other senders, no RTP at all. They are dropped.
+    #[must_use]
+    pub fn foreign_packets(&self) -> u64 {
+        self.foreign_packets.load(Relaxed)
+    }
+
+    /// Wants to see the stream for as long as the answer is kept. A source that rests begins.
+    pub fn view(&self) -> Viewing {
+        let viewing = self.demand.view();
+        if self.demand.wake() {
+            // Whoever looks next shall wait and not read that it rests.
+            self.state.send_modify(|state| state.0 = StreamState::Starting);
+        }
+        viewing
+    }
+
+    /// Who wants to see it.
+    #[must_use]
+    pub fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    /// Drops what the window holds, because the next unit comes much later.
+    pub fn forget(&self) {
+        self.publisher.clear();
     }
 
     /// For how long media has flowed in the run that is on, as it arrived.

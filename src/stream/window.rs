@@ -315,6 +315,15 @@ impl<T: Item> Publisher<T> {
         self.0.grown.notify_waiters();
     }
 
+    /// Drops all items; readers go on with the next one at which they can begin.
+    pub fn clear(&self) {
+        let mut window = self.0.lock();
+        while !window.items.is_empty() {
+            window.pop();
+        }
+        window.start_lost = false;
+    }
+
     /// Another reading end.
     #[must_use]
     pub fn bus(&self) -> Bus<T> {

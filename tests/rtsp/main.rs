@@ -8,8 +8,10 @@ mod harness;
 mod replay;
 
 mod accounts;
+mod dialogues;
 mod fuzz_seeds;
 mod interop;
+mod on_demand;
 mod places;
 mod pull;
 mod push;

@@ -10,9 +10,10 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::{Clock, SystemClock};
-use holdfast::encode::EncoderSettings;
-use holdfast::ingest::rtsp_pull::{Fingerprint, PullConfig, PullTransport, Trust};
-use holdfast::ingest::{self, RawTees, keep, mjpeg};
+use holdfast::ingest::fingerprint::Fingerprint;
+use holdfast::ingest::rtsp_pull::{PullConfig, PullTransport};
+use holdfast::ingest::tls::Trust;
+use holdfast::ingest::{self, CameraCertificates, SharedSources, keep, mjpeg};
 use holdfast::media::{AccessUnit, ClockSource, Kind, Shape, nal};
 use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use holdfast::supervise::Supervisor;
@@ -34,6 +35,15 @@ impl Pull {
         transport: PullTransport,
         change: impl FnOnce(&mut PullConfig),
     ) -> Self {
+        Self::start_among(url, transport, &SharedSources::default(), change)
+    }
+
+    fn start_among(
+        url: &str,
+        transport: PullTransport,
+        shared: &SharedSources,
+        change: impl FnOnce(&mut PullConfig),
+    ) -> Self {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "rtsp_pull", SystemClock.wall());
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
@@ -42,12 +52,7 @@ impl Pull {
         let mut config = PullConfig::new(url, Some(USER.into()), password, transport).unwrap();
         change(&mut config);
         let reader = stream.bus().subscribe(Allowance::Window);
-        keep(
-            ingest::SourceConfig::RtspPull(config),
-            Arc::clone(&stream),
-            &RawTees::default(),
-            &supervisor,
-        );
+        keep(ingest::SourceConfig::RtspPull(config), Arc::clone(&stream), shared, &supervisor);
         Self { stream, supervisor, reader }
     }
 
@@ -227,13 +232,85 @@ async fn a_camera_is_pulled_over_tls_and_shown_by_its_certificate() {
         pull.supervisor.stop().await;
     }
     let pull = pull_tls(&camera, Trust::Pinned(Fingerprint::parse(&other).unwrap()));
-    let mut state = pull.stream.watch_state();
-    let told = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
-    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
-    let reason = told.0.reason().unwrap().to_owned();
+    let reason = refused(&pull).await;
     let wanted = format!("set `tls = {{ fingerprint = \"{own}\" }}`");
     assert!(reason.contains("not the one expected") && reason.contains(&wanted), "{reason}");
     pull.supervisor.stop().await;
+}
+
+/// Why a camera is not pulled.
+async fn refused(pull: &Pull) -> String {
+    let mut state = pull.stream.watch_state();
+    let told = state.wait_for(|(state, _)| matches!(state, StreamState::Offline { .. }));
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap().unwrap().clone();
+    told.0.reason().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_a_camera_showed_first_is_the_only_one_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pem, _) = certificate(dir.path(), "camera");
+    let (other, _) = certificate(dir.path(), "other");
+    let camera = Camera::start_tls(&pem);
+    let url = camera.url("h264").replace("rtsp://", "rtsps://");
+    let pull = || {
+        let certificates = CameraCertificates::open(dir.path());
+        let shared = SharedSources { certificates, ..SharedSources::default() };
+        Pull::start_among(&url, PullTransport::Auto, &shared, |_| {})
+    };
+    for _ in 0..2 {
+        let mut pull = pull();
+        pull.units(Duration::from_secs(1)).await;
+        pull.supervisor.stop().await;
+    }
+    let port = camera.port();
+    camera.kill();
+    let _other = Camera::start_tls_on(port, &other);
+    let pull = pull();
+    let reason = refused(&pull).await;
+    assert!(reason.contains("not the one expected"), "{reason}");
+    assert!(reason.contains("set `tls = { fingerprint = "), "{reason}");
+    pull.supervisor.stop().await;
+}
+
+/// An authority, and a certificate for 127.0.0.1 that it signed, with its key in one file.
+fn signed(dir: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let at = |name: &str| dir.join(name).display().to_string();
+    let openssl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        crate::harness::run_well(command.args(arguments), Duration::from_secs(30));
+    };
+    let (ca, ca_key, pem, key) = (at("ca.pem"), at("ca.key"), at("signed.pem"), at("signed.key"));
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9"];
+    openssl(&[&new[..], &["-subj", "/CN=yard", "-out", &ca, "-keyout", &ca_key]].concat());
+    let named = ["-subj", "/CN=cam", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let end = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let signs = ["-CA", &ca, "-CAkey", &ca_key, "-out", &pem, "-keyout", &key];
+    openssl(&[&new[..], &named, &end, &signs].concat());
+    let both = [std::fs::read(&pem).unwrap(), std::fs::read(&key).unwrap()].concat();
+    std::fs::write(&pem, both).unwrap();
+    (ca.into(), pem.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_believed_that_the_named_authority_vouches_for_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, pem) = signed(dir.path());
+    let camera = Camera::start_tls(&pem);
+    let mut pull = pull_tls(&camera, Trust::Authority(ca.clone()));
+    pull.units(Duration::from_secs(1)).await;
+    pull.supervisor.stop().await;
+    let (own, _) = certificate(dir.path(), "camera");
+    let stranger = Camera::start_tls(&own);
+    let missing = dir.path().join("missing.pem");
+    for (camera, ca, wanted) in
+        [(&stranger, &ca, "not the one expected"), (&camera, &missing, "cannot be read")]
+    {
+        let pull = pull_tls(camera, Trust::Authority(ca.clone()));
+        let reason = refused(&pull).await;
+        assert!(reason.contains(wanted), "{reason}");
+        pull.supervisor.stop().await;
+    }
 }
 
 /// Decodes what a camera's JPEG pictures became: pictures of this size.
@@ -271,9 +348,9 @@ async fn ffmpeg_as_a_camera_that_sends_jpeg_over_http_is_encoded_here() {
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     let reader = stream.bus().subscribe(Allowance::Window);
     let url = url::Url::parse(&format!("http://127.0.0.1:{port}/video")).unwrap();
-    let config = mjpeg::MjpegConfig { url, credentials: None, encode: EncoderSettings::default() };
+    let config = mjpeg::MjpegConfig::new(url, None);
     let source = ingest::SourceConfig::Mjpeg(config);
-    keep(source, Arc::clone(&stream), &RawTees::default(), &supervisor);
+    keep(source, Arc::clone(&stream), &SharedSources::default(), &supervisor);
     let mut pull = Pull { stream, supervisor, reader };
     let units = pull.units(Duration::from_secs(3)).await;
     pull.supervisor.stop().await;
@@ -293,7 +370,7 @@ async fn a_wrong_password_is_told_in_plain_words() {
     keep(
         ingest::SourceConfig::RtspPull(config),
         Arc::clone(&stream),
-        &RawTees::default(),
+        &SharedSources::default(),
         &supervisor,
     );
     let mut state = stream.watch_state();

@@ -11,7 +11,7 @@ use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, SystemClock};
 use holdfast::ingest::command::{CommandConfig, FrameTimeouts};
-use holdfast::ingest::{self, RawTees, keep};
+use holdfast::ingest::{self, SharedSources, keep};
 use holdfast::media::codec::Shape;
 use holdfast::media::{AccessUnit, nal};
 use holdfast::stream::{Allowance, Next, Stream, StreamState, Subscriber};
@@ -35,7 +35,7 @@ impl Feed {
         let mut config = CommandConfig::new(command.iter().copied().map(str::to_owned).collect());
         config.bounds = bounds;
         let reader = stream.bus().subscribe(Allowance::Window);
-        let taps = RawTees::default();
+        let taps = SharedSources::default();
         keep(ingest::SourceConfig::Command(config), Arc::clone(&stream), &taps, &supervisor);
         Self { stream, supervisor, reader }
     }

@@ -93,3 +93,12 @@ pub const PUBLISHED_PLACE_TIME_MIN: Duration = Duration::from_secs(15);
 pub const PUBLISH_CALLS_MAX: usize = 16;
 /// How long a stream may take to begin.
 pub const PUBLISHED_BEGIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a camera that is pulled on demand is still pulled after the last who watched, unless the
+/// configuration says otherwise.
+pub const ON_DEMAND_LINGER_DEFAULT: Duration = Duration::from_secs(30);
+/// Certificates of cameras that are remembered over restarts; those of further ones are believed
+/// anew at each start.
+pub const CAMERA_CERTIFICATES_MAX: usize = 256;
+/// Largest file of them that is read.
+pub const CAMERA_CERTIFICATES_BYTES_MAX: u64 = 64 << 10;

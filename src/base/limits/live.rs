@@ -101,6 +101,8 @@ pub const EXPORT_GAPS_MAX: usize = 10_000;
 pub const SNAPSHOT_AGE_MIN: Duration = Duration::from_secs(10);
 /// See [`SNAPSHOT_AGE_MIN`].
 pub const SNAPSHOT_GRACE: Duration = Duration::from_secs(5);
+/// How long a still waits for the first key frame of a camera that is pulled on demand.
+pub const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(8);
 /// A key frame older than this is never shown as a live picture: twice the longest time between two
 /// that cameras are set to.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(125);

@@ -20,6 +20,7 @@ use crate::ingest::jpeg::{JpegError, Studio};
 use crate::ingest::raw::RawError;
 use crate::ingest::rtp::FloodGate;
 use crate::ingest::run::CaptureStamp;
+use crate::ingest::tls::{self, Refused, Socket};
 use crate::media::{Captured, ClockSource};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
@@ -31,9 +32,9 @@ type Failed = RawError<MjpegError>;
 /// A connection whose answer is the pictures.
 struct Connection<'a> {
     config: &'a MjpegConfig,
-    stream: String,
+    stream: Arc<Stream>,
     context: &'a TaskContext,
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     pictures: HttpPictures,
     buffer: Vec<u8>,
     gate: FloodGate,
@@ -45,11 +46,10 @@ pub(super) async fn run(
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, Failed> {
-    let name = stream.name().to_string();
-    let mut studio = Studio::new(config.encode.clone(), stream, context.clone());
+    let mut studio = Studio::new(config.encode.clone(), Arc::clone(&stream), context.clone());
     let mut connection = Connection {
         config,
-        stream: name,
+        stream,
         context: &context,
         socket: None,
         pictures: HttpPictures::default(),
@@ -107,7 +107,7 @@ impl Connection<'_> {
         let mut challenge: Option<Challenge> = None;
         for _ in 0..MJPEG_REQUESTS_MAX {
             let head = self.ask(&url, challenge.as_ref()).await?;
-            let stream = self.stream.clone();
+            let stream = self.stream.name().to_string();
             let wrong = match head.status {
                 200..=299 => return Ok(()),
                 401 if self.config.credentials.is_none() => {
@@ -131,7 +131,8 @@ impl Connection<'_> {
             };
             return Err(RawError::Source(wrong));
         }
-        let (address, stream) = ("an address that leads nowhere".to_owned(), self.stream.clone());
+        let (address, stream) =
+            ("an address that leads nowhere".to_owned(), self.stream.name().to_string());
         Err(RawError::Source(MjpegError::Redirected { address, stream }))
     }
 
@@ -180,17 +181,45 @@ impl Connection<'_> {
         )
     }
 
-    async fn connect(&self, url: &Url) -> Result<TcpStream, Failed> {
+    async fn connect(&self, url: &Url) -> Result<Socket, Failed> {
         let host = url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let connecting = TcpStream::connect((host, url.port_or_known_default().unwrap_or(80)));
         let detail = match timeout(PULL_CONNECT_TIME_MAX, connecting).await {
-            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Ok(socket)) if url.scheme() == "https" => return self.secured(socket, url).await,
+            Ok(Ok(socket)) => return Ok(Box::new(socket)),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".to_owned(),
         };
-        let (address, stream) = (self.config.address(), self.stream.clone());
+        let (address, stream) = (self.config.address(), self.stream.name().to_string());
         Err(RawError::Source(MjpegError::Unreachable { address, detail, stream }))
+    }
+
+    /// Speaks TLS over `socket`, if the camera's certificate is believed.
+    async fn secured(&self, socket: TcpStream, url: &Url) -> Result<Socket, Failed> {
+        let host = url.host_str().unwrap_or_default();
+        let camera = tls::Camera {
+            host: host.trim_start_matches('[').trim_end_matches(']'),
+            address: &self.config.address(),
+            trust: &self.config.trust,
+            known: &self.config.known,
+        };
+        let stream = self.stream.name().to_string();
+        let address = self.config.address();
+        match timeout(PULL_CONNECT_TIME_MAX, tls::connect(socket, camera)).await {
+            Ok(Ok((socket, shown))) => {
+                self.stream.set_certificate(shown.to_string());
+                Ok(Box::new(socket))
+            }
+            Ok(Err(Refused::Certificate(shown))) => {
+                let shown = shown.to_string();
+                Err(RawError::Source(MjpegError::Certificate { shown, stream }))
+            }
+            Ok(Err(Refused::Authority)) => Err(RawError::Source(MjpegError::Authority { stream })),
+            Ok(Err(Refused::Handshake)) | Err(_) => {
+                Err(RawError::Source(MjpegError::NoTls { address, stream }))
+            }
+        }
     }
 
     /// Reads what there is; `false` when nothing more will come.
@@ -206,14 +235,14 @@ impl Connection<'_> {
     }
 
     fn no_pictures(&self, what: NoPictures) -> Failed {
-        let (address, stream) = (self.config.address(), self.stream.clone());
+        let (address, stream) = (self.config.address(), self.stream.name().to_string());
         RawError::Source(MjpegError::NoPictures { address, what, stream })
     }
 
     /// What it means that the answer ended after so many pictures.
     fn ended(&self, pictures: u64) -> MjpegError {
         match pictures {
-            1 => MjpegError::OnePicture { stream: self.stream.clone() },
+            1 => MjpegError::OnePicture { stream: self.stream.name().to_string() },
             _ => MjpegError::Closed,
         }
     }
@@ -224,7 +253,9 @@ fn moved(from: &Url, head: &Head) -> Result<Url, String> {
     let nowhere = || "an address that leads nowhere".to_owned();
     let mut to = from.join(head.get("Location").unwrap_or_default()).map_err(|_| nowhere())?;
     let host = to.host_str().map(str::to_owned).ok_or_else(nowhere)?;
-    if to.scheme() != "http" || from.host_str() != Some(&host) {
+    // What is protected stays so.
+    let is_kept = to.scheme() == from.scheme() || (from.scheme(), to.scheme()) == ("http", "https");
+    if !is_kept || from.host_str() != Some(&host) {
         let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
         return Err(format!("{}://{host}{port}", to.scheme()));
     }

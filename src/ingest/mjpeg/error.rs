@@ -96,6 +96,34 @@ pub enum MjpegError {
         /// What is accepted.
         max_mib_per_sec: u64,
     },
+    /// The camera's certificate is not the one that is believed.
+    #[error(
+        "The camera shows a certificate that is not the one expected. If it was changed on purpose, set `tls = {{ fingerprint = \"{shown}\" }}` in the source of stream '{stream}'."
+    )]
+    Certificate {
+        /// SHA-256 of the one that it shows.
+        shown: String,
+        /// Which stream.
+        stream: String,
+    },
+    /// The authority that is to vouch for it cannot be read.
+    #[error(
+        "The file that `tls` of stream '{stream}' names as `ca` cannot be read, or holds no certificate in PEM."
+    )]
+    Authority {
+        /// Which stream.
+        stream: String,
+    },
+    /// No TLS where it was to be.
+    #[error(
+        "What answers at {address} speaks no TLS that is known here. Set `url` of stream '{stream}' to http://, or look for an update of the camera."
+    )]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// Which stream.
+        stream: String,
+    },
     /// Its pictures cannot be encoded.
     #[error(transparent)]
     Jpeg(#[from] JpegError),

@@ -15,6 +15,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -23,21 +24,42 @@ pub use error::MjpegError;
 use super::raw::RawError;
 use crate::base::secret::Secret;
 use crate::encode::EncoderSettings;
+use crate::ingest::certificates::CameraCertificates;
+use crate::ingest::tls::Trust;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 
 /// Which camera, and how its pictures are encoded.
 #[derive(Clone)]
 pub struct MjpegConfig {
-    /// `http://host[:port]/path`, without user name and password.
+    /// `http://host[:port]/path`, or https, without user name and password.
     pub url: Url,
     /// User name and password, if the camera wants any.
     pub credentials: Option<(String, Secret)>,
+    /// Which certificate is believed of a camera at an https:// address.
+    pub trust: Trust,
     /// How its pictures are encoded.
     pub encode: EncoderSettings,
+    /// For how long it is pulled after the last who watched; `None`: all the time.
+    pub on_demand: Option<Duration>,
+    /// The certificates that cameras showed first; part of no comparison.
+    pub known: CameraCertificates,
 }
 
 impl MjpegConfig {
+    /// A camera at `url`.
+    #[must_use]
+    pub fn new(url: Url, credentials: Option<(String, Secret)>) -> Self {
+        Self {
+            url,
+            credentials,
+            trust: Trust::default(),
+            encode: EncoderSettings::default(),
+            on_demand: None,
+            known: CameraCertificates::default(),
+        }
+    }
+
     /// Host and port, for people.
     #[must_use]
     pub fn address(&self) -> String {
@@ -53,8 +75,10 @@ impl MjpegConfig {
                 "user name and password do not belong into the address; set `username` and `password`",
             );
         }
-        let is_known = url.scheme() == "http" && url.host_str().is_some_and(|h| !h.is_empty());
-        (!is_known).then_some("the address of such a camera begins with http:// and its host")
+        let is_http = matches!(url.scheme(), "http" | "https");
+        let is_known = is_http && url.host_str().is_some_and(|host| !host.is_empty());
+        (!is_known)
+            .then_some("the address of such a camera begins with http:// or https:// and its host")
     }
 }
 
@@ -66,8 +90,11 @@ impl std::fmt::Debug for MjpegConfig {
 
 impl PartialEq for MjpegConfig {
     fn eq(&self, other: &Self) -> bool {
-        (&self.url, &self.credentials, &self.encode)
-            == (&other.url, &other.credentials, &other.encode)
+        fn of(config: &MjpegConfig) -> impl PartialEq {
+            let MjpegConfig { url, credentials, trust, encode, on_demand, .. } = config.clone();
+            (url, credentials, trust, encode, on_demand)
+        }
+        of(self) == of(other)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::base::name::StreamName;
 use crate::base::time::{Clock as _, SystemClock};
-use crate::ingest::{self, RawTees};
+use crate::ingest::{self, SharedSources};
 use crate::media::AccessUnit;
 use crate::stream::{Allowance, Next, StreamState};
 use crate::supervise::Supervisor;
@@ -53,14 +53,14 @@ async fn camera(
 /// What happens to a stream of the camera at `url`: its first unit, or why there is none.
 async fn pulled(url: Url, password: Option<&str>) -> Result<Arc<AccessUnit>, String> {
     let credentials = password.map(|password| ("viewer".to_owned(), Secret::new(password)));
-    let config = MjpegConfig { url, credentials, encode: EncoderSettings::default() };
+    let config = MjpegConfig::new(url, credentials);
     let name = StreamName::parse("yard").unwrap();
     let stream = Stream::new(name, "mjpeg", SystemClock.wall());
     let supervisor = Supervisor::new(crate::base::Stop::new(), Arc::new(SystemClock));
     let mut reader = stream.bus().subscribe(Allowance::Viewer);
     let mut state = stream.watch_state();
     let source = ingest::SourceConfig::Mjpeg(config);
-    ingest::keep(source, Arc::clone(&stream), &RawTees::default(), &supervisor);
+    ingest::keep(source, Arc::clone(&stream), &SharedSources::default(), &supervisor);
     let told = async {
         let offline = |(state, _): &(StreamState, _)| matches!(state, StreamState::Offline { .. });
         let told = state.wait_for(offline).await.unwrap().0.clone();

@@ -8,7 +8,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, SharedClock, SystemClock};
 use crate::encode::{Colours, Matrix};
 use crate::ingest::run::CaptureStamp;
-use crate::ingest::{self, substream};
+use crate::ingest::{self, SharedSources, substream};
 use crate::media::codec::Shape;
 use crate::media::{AccessUnit, Captured, ClockSource};
 use crate::stream::{Allowance, Next, StreamState, Subscriber};
@@ -68,7 +68,8 @@ impl House {
         };
         let scope = self.supervisor.child();
         let sub = Arc::clone(&self.sub);
-        ingest::keep(ingest::SourceConfig::Substream(config), sub, &self.tees, &scope);
+        let shared = SharedSources { tees: self.tees.clone(), ..SharedSources::default() };
+        ingest::keep(ingest::SourceConfig::Substream(config), sub, &shared, &scope);
         scope
     }
 }

@@ -35,6 +35,9 @@ const SAME_CLOCK_SECS: i64 = 10;
 /// Further ahead than anything is held back.
 const FINISH_AHEAD: Duration = Duration::from_secs(1);
 
+/// Characters of what a description says of a track that are shown.
+const MEDIUM_NAME_CHARS_MAX: usize = 24;
+
 /// One track that comes in.
 #[derive(Debug)]
 pub(crate) struct TrackInput {
@@ -66,8 +69,6 @@ pub(crate) struct RunInput {
     heard: bool,
     /// Any frame at all could be read.
     readable: bool,
-    /// Packets that belong to no track.
-    pub(crate) foreign: u64,
     /// The synchronisation source of our reports; one per track from here on.
     ssrc: u32,
 }
@@ -128,6 +129,26 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
+/// The tracks of `description` that are left out where `chosen` are taken, by their places: what
+/// they are, such as `audio L16`.
+pub(crate) fn not_carried(
+    description: &SessionDescription,
+    chosen: &[(TrackInput, TrackSpec)],
+) -> Vec<(usize, String)> {
+    let media = description.media.iter().take(SDP_MEDIA_MAX).enumerate();
+    let left = media.filter(|(place, _)| chosen.iter().all(|(track, _)| track.medium != *place));
+    left.map(|(place, medium)| (place, name_of(medium))).collect()
+}
+
+/// What people call a track. Whatever the peer wrote, it is short and can be shown.
+fn name_of(medium: &MediaDescription) -> String {
+    let shown = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_graphic).take(MEDIUM_NAME_CHARS_MAX).collect()
+    };
+    let (kind, encoding) = (shown(&medium.kind), shown(&medium.encoding).to_uppercase());
+    if encoding.is_empty() { kind } else { format!("{kind} {encoding}") }
+}
+
 impl RunInput {
     /// Begins at `now`; `ssrc` is the first of those that reports carry.
     pub(crate) fn new(
@@ -148,7 +169,6 @@ impl RunInput {
             interval: Duration::ZERO,
             heard: false,
             readable: false,
-            foreign: 0,
             ssrc,
         }
     }
@@ -172,7 +192,9 @@ impl RunInput {
             Medium::Rtp => {
                 let is_own = self.tracks[index].media(now.boot, packet);
                 self.heard |= is_own;
-                self.foreign += u64::from(!is_own);
+                if !is_own {
+                    self.run.count_foreign();
+                }
             }
             Medium::Rtcp => {
                 if let Some((ticks, ntp)) = self.tracks[index].report(now.boot, packet) {

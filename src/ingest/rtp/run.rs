@@ -92,6 +92,11 @@ impl RunBuilder {
         }
     }
 
+    /// A packet came that belongs to none of the tracks.
+    pub(crate) fn count_foreign(&self) {
+        self.stream.count_foreign(1);
+    }
+
     /// Whether anything was published.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun

@@ -13,30 +13,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::error::{PullError, Whom};
-use super::tls::{self, Refused};
 use super::udp::{self, Port};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
 use crate::ingest::jpeg::Studio;
 use crate::ingest::rtp::{
-    FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose,
+    FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose, not_carried,
 };
+use crate::ingest::tls::{self, Refused, Socket};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 use crate::wire::rtsp::Medium;
 use crate::wire::rtsp::client::{
     self, ClientCommand, ClientEvent, ClientSession, ClientStep, Path,
 };
-
-/// What is read and written: TCP, or TLS over it.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-type Socket = Box<dyn Duplex>;
 
 /// One connection on its way.
 pub(super) struct PullConnection<'a> {
@@ -221,6 +216,8 @@ impl<'a> PullConnection<'a> {
                 let media = 0..description.media.len();
                 self.chosen = choose(&description, media, true)
                     .map_err(|offers| PullError::nothing_carried(&offers))?;
+                let left = not_carried(&description, &self.chosen);
+                self.stream.set_not_carried(left.into_iter().map(|(_, what)| what).collect());
                 let media = self.chosen.iter().map(|(track, _)| track.medium).collect();
                 self.session.command(now.boot, ClientCommand::SetUp(media));
             }
@@ -335,8 +332,13 @@ impl<'a> PullConnection<'a> {
     }
 
     fn datagram(&mut self, came: udp::UdpPacket) -> Result<(), PullError> {
-        // Before PLAY nothing is set up yet; and only the camera itself is heard.
-        if self.input.is_none() || self.peer.is_none_or(|(peer, _)| peer != came.from) {
+        // Only the camera itself is heard.
+        if self.peer.is_none_or(|(peer, _)| peer != came.from) {
+            self.stream.count_foreign(1);
+            return Ok(());
+        }
+        // Before PLAY nothing is set up yet.
+        if self.input.is_none() {
             return Ok(());
         }
         let now = self.now();
@@ -374,7 +376,9 @@ async fn secured(
     }
     let host = config.url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let connecting = tls::connect(socket, host, &config.trust, &config.memory.first);
+    let camera =
+        tls::Camera { host, address: &whom.address, trust: &config.trust, known: &config.known };
+    let connecting = tls::connect(socket, camera);
     let connected = tokio::time::timeout(config.bounds.connect, connecting).await;
     let (address, name) = (whom.address.clone(), whom.stream.clone());
     match connected {

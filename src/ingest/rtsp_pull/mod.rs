@@ -23,7 +23,6 @@ mod connection;
 mod error;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod udp;
 
 use std::convert::Infallible;
@@ -33,7 +32,6 @@ use std::time::Duration;
 use url::Url;
 
 pub use error::{PullError, PullStep};
-pub use tls::{Fingerprint, Trust};
 
 use crate::base::limits::{
     PULL_CONNECT_TIME_MAX, PULL_DESCRIBE_TIME_MAX, PULL_FIRST_FRAME_TIME_MAX, PULL_IDLE_TIME_MAX,
@@ -41,7 +39,9 @@ use crate::base::limits::{
 };
 use crate::base::secret::Secret;
 use crate::encode::EncoderSettings;
+use crate::ingest::certificates::CameraCertificates;
 use crate::ingest::rtp::TimelineEnd;
+use crate::ingest::tls::Trust;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 
@@ -75,6 +75,10 @@ pub struct PullConfig {
     pub trust: Trust,
     /// How pictures are encoded of a camera that has nothing but JPEG.
     pub encode: EncoderSettings,
+    /// For how long it is pulled after the last who watched; `None`: all the time.
+    pub on_demand: Option<Duration>,
+    /// The certificates that cameras showed first; part of no comparison.
+    pub known: CameraCertificates,
     /// The bounds; tests make them shorter.
     #[doc(hidden)]
     pub bounds: PullBounds,
@@ -125,8 +129,6 @@ impl Default for PullBounds {
 #[derive(Default)]
 struct PullMemory {
     end: Arc<TimelineEnd>,
-    /// The certificate that it showed first.
-    first: Arc<tls::FirstSeen>,
 }
 
 impl PullMemory {
@@ -145,9 +147,18 @@ impl PullConfig {
     ) -> Result<Self, UrlError> {
         Self::check_url(&url)?;
         let (encode, bounds) = (EncoderSettings::default(), PullBounds::default());
-        let memory = Arc::default();
-        let trust = Trust::default();
-        Ok(Self { url, username, password, transport, trust, encode, bounds, memory })
+        Ok(Self {
+            url,
+            username,
+            password,
+            transport,
+            trust: Trust::default(),
+            encode,
+            on_demand: None,
+            known: CameraCertificates::default(),
+            bounds,
+            memory: Arc::default(),
+        })
     }
 
     /// Whether `url` can be the address of a camera.
@@ -186,9 +197,9 @@ impl std::fmt::Debug for PullConfig {
 impl PartialEq for PullConfig {
     fn eq(&self, other: &Self) -> bool {
         let of = |config: &Self| {
-            let Self { url, username, password, transport, trust, encode, bounds, .. } =
-                config.clone();
-            (url, username, password, transport, trust, encode, bounds)
+            let Self { url, username, password, transport, .. } = config.clone();
+            let Self { trust, encode, bounds, on_demand, .. } = config.clone();
+            (url, username, password, transport, trust, encode, bounds, on_demand)
         };
         of(self) == of(other)
     }

@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 pub use error::{PublishRefused, PushError};
-pub use publish_point::{PublishPoint, check_offer};
+pub use publish_point::{PublishPoint, check_offer, left_out};
 pub use publisher::{Carriage, PushPublisher, TrackPacket};
 
 use crate::stream::Stream;

@@ -12,7 +12,7 @@ use super::error::{PublishRefused, PushError};
 use super::publisher::{Carriage, PushPublisher, lanes};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
-use crate::ingest::rtp::{RunBuilder, TimelineEnd, TrackInput};
+use crate::ingest::rtp::{RunBuilder, TimelineEnd, TrackInput, choose, not_carried};
 use crate::media::TrackId;
 use crate::stream::{Stream, StreamState};
 use crate::wire::rtsp::SessionDescription;
@@ -86,6 +86,7 @@ impl PublishPoint {
         inner.count += 1;
         let number = inner.count;
         self.holder.send_replace(number);
+        stream.set_not_carried(left_out(offer).into_iter().map(|(_, what)| what).collect());
         stream.set_state(StreamState::Starting, clock.wall());
         info!(stream = %stream.name(), "publisher came");
         let run = RunBuilder::new(stream, Arc::clone(&self.end), &specs);
@@ -150,6 +151,14 @@ impl PublishPoint {
 pub fn check_offer(offer: &SessionDescription) -> Result<(), PublishRefused> {
     let all: Vec<_> = (0..offer.media.len()).map(|at| (track(at), Carriage::Tcp)).collect();
     lanes(offer, &all).map(|_| ())
+}
+
+/// The tracks of `offer` that are left out, and what each of them is, such as `audio L16`.
+#[must_use]
+pub fn left_out(offer: &SessionDescription) -> Vec<(TrackId, String)> {
+    let chosen = choose(offer, 0..offer.media.len(), false).unwrap_or_default();
+    let left = not_carried(offer, &chosen).into_iter();
+    left.map(|(place, what)| (track(place), what)).collect()
 }
 
 /// The track at this place of an offer, which holds far fewer than 256.

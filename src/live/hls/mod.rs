@@ -176,6 +176,7 @@ impl Hls {
     /// The stream as a variant whose media playlist is found at `uri`. Waits until enough
     /// segments are there for a player to begin, at most [`HLS_FIRST_ANSWER_TIME_MAX`].
     pub async fn variant(&self, uri: String) -> Result<Variant, HlsError> {
+        let _viewing = self.stream.view();
         self.ready().await?;
         let format = self.format().ok_or(HlsError::TooEarly)?;
         self.listed_variant(uri, &format).ok_or(HlsError::TooEarly)
@@ -185,6 +186,7 @@ impl Hls {
     /// load once: before there are segments its figures are those of the last time, or what the
     /// stream is known to bring. Waits for its tracks only.
     pub async fn variant_at_once(&self, uri: String) -> Result<Variant, HlsError> {
+        let _viewing = self.stream.view();
         self.feed();
         let mut tracks = self.stream.tracks();
         let wait = tokio::time::timeout(HLS_SUB_WAIT_MAX, tracks.wait_for(Option::is_some));
@@ -258,6 +260,7 @@ impl Hls {
     /// The key frames of the list, one for each segment, for scrubbing in players. Waits as
     /// [`Hls::variant`] does.
     pub async fn key_frame_list(&self) -> Result<String, HlsError> {
+        let _viewing = self.stream.view();
         self.ready().await?;
         self.shared.list().playlist.key_frame_list().ok_or(HlsError::TooEarly)
     }
@@ -271,6 +274,7 @@ impl Hls {
         asked: Directives,
         reports: impl FnOnce() -> Vec<RenditionReport>,
     ) -> Result<String, HlsError> {
+        let _viewing = self.stream.view();
         self.feed();
         let is_ready = self.shared.list().playlist.is_ready();
         if !is_ready {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Mse, Part};
 use crate::base::limits::MSE_QUEUE_BYTES_MAX;
-use crate::stream::{Allowance, Bus, Next, Subscriber};
+use crate::stream::{Allowance, Bus, Next, Subscriber, Viewing};
 use crate::wire::web::WebFormat;
 
 /// The next message for a viewer.
@@ -31,12 +31,14 @@ pub struct Viewer {
     /// Taken out of the window, not sent yet.
     held: Option<Arc<Part>>,
     mse: Mse,
+    _viewing: Viewing,
 }
 
 impl Viewer {
     pub(super) fn new(bus: Bus<Part>, mse: Mse) -> Self {
         let parts = bus.subscribe(Allowance::Viewer);
-        Self { parts, bus, format: None, held: None, mse }
+        let viewing = mse.0.stream.view();
+        Self { parts, bus, format: None, held: None, mse, _viewing: viewing }
     }
 
     /// Waits for what comes next. Cancel safe.

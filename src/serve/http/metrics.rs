@@ -125,6 +125,12 @@ impl Scrape {
         });
         let help = "Seconds since the newest unit";
         family(encoder, "stream_last_frame_age_seconds", help, MetricType::Gauge, age)?;
+        let foreign = outlets.iter().map(|outlet| {
+            let packets = ConstCounter::new(outlet.stream.foreign_packets());
+            ([("stream", outlet.stream.name().as_str())], packets)
+        });
+        let help = "Packets that came with the media and belong to none of its tracks";
+        family(encoder, "stream_foreign_packets", help, MetricType::Counter, foreign)?;
         let one_in = outlets.iter().filter_map(|outlet| {
             let one_in = i64::from(outlet.stream.encoding()?.one_in);
             Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(one_in)))

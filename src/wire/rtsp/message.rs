@@ -146,6 +146,15 @@ pub enum Command {
         /// Our RTP and RTCP ports, over UDP.
         server_port: Option<(u16, u16)>,
     },
+    /// The track of a publisher may come and is not carried.
+    SetUpLeftOut {
+        /// Which it is.
+        track: TrackId,
+        /// Our RTP and RTCP ports, over UDP.
+        server_port: Option<(u16, u16)>,
+        /// What it is, such as `audio L16`.
+        what: String,
+    },
     /// The track goes out, or will, to a group.
     SetUpGroup {
         /// Which it is.

@@ -120,6 +120,11 @@ impl Session {
                 let reply = method::setup::finish(&mut self.state, &ask, routed, ssrc, server_port);
                 self.reply(now, Some(&ask.cseq), reply);
             }
+            (Pending::SetUp(ask, route), Command::SetUpLeftOut { track, server_port, what }) => {
+                let routed = Routed { track, route };
+                let reply = method::setup::finish(&mut self.state, &ask, routed, 0, server_port);
+                self.reply(now, Some(&ask.cseq), method::setup::left_out(reply, what));
+            }
             (Pending::SetUp(ask, route), Command::SetUpGroup { track, group }) => {
                 let routed = Routed { track, route };
                 let reply = method::setup::finish_group(&mut self.state, &ask, routed, group);

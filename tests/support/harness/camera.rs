@@ -30,6 +30,11 @@ impl Camera {
         Self::start_with(0, Some(certificate))
     }
 
+    /// The same on `port`.
+    pub fn start_tls_on(port: u16, certificate: &Path) -> Self {
+        Self::start_with(port, Some(certificate))
+    }
+
     /// A camera on `port`, as one that comes back after a power cut.
     pub fn start_on(port: u16) -> Self {
         Self::start_with(port, None)

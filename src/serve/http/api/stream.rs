@@ -42,6 +42,12 @@ pub(super) struct StreamReport {
     clock: Option<&'static str>,
     /// SHA-256 of the camera's certificate; `None` without TLS.
     certificate: Option<Arc<String>>,
+    /// Whether it is pulled only while somebody watches.
+    on_demand: bool,
+    /// Tracks that the source describes and that are left out, such as `audio L16`.
+    not_carried: Arc<Vec<String>>,
+    /// Packets so far that belong to none of its tracks; they are dropped.
+    foreign_packets: u64,
     /// How often it broke off lately; `None` while that is no more than may happen.
     interrupted: Option<Interrupted>,
     recording: Option<StreamStatus>,
@@ -175,6 +181,9 @@ impl StreamReport {
                 ClockSource::Arrival => "arrival",
             }),
             certificate: stream.certificate(),
+            on_demand: stream.demand().is_on_demand(),
+            not_carried: stream.not_carried(),
+            foreign_packets: stream.foreign_packets(),
             interrupted: stream.interrupted(now),
             recording: outlet.recorder.as_ref().map(Recorder::status),
             encoding: stream.encoding(),

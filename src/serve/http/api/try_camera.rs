@@ -23,15 +23,17 @@ use crate::base::limits::{TRIAL_LOOKUP_TIME_MAX, TRIAL_PICTURE_TIME_MAX, TRIAL_P
 use crate::base::name::StreamName;
 use crate::base::network::{is_door_of_others, may_be_reached};
 use crate::base::secret::Secret;
+use crate::ingest::mjpeg::{MjpegConfig, MjpegError};
 use crate::ingest::rtsp_pull::{PullConfig, PullError, PullTransport};
-use crate::ingest::trial::{self, Trial};
+use crate::ingest::trial::{self, Trial, TrialCamera, TrialError};
 use crate::live::thumbnail::Thumbnail;
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::error::ApiError;
+use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::http::settings::Access;
+use crate::wire::rtsp::client::port_of;
 
 /// The request.
 #[derive(Deserialize)]
@@ -53,22 +55,33 @@ pub(crate) async fn try_camera(
         let message = "Other cameras are being tried. Try again in a few seconds.";
         ApiError::unavailable("trials_full", message)
     })?;
-    let config = checked(&context, wanted).await?;
+    let camera = checked(&context, wanted).await?;
     let name = StreamName::parse("trial").map_err(|_| ApiError::not_found())?;
-    let seen = trial::watch(config, name, &context.clock).await;
-    let trial = seen.map_err(|error| words(&error))?.ok_or_else(|| {
-        refused("no_picture", "The camera answers, but sends no picture that can be shown.")
-    })?;
+    let seen = trial::watch(camera, name, &context.clock).await;
+    let trial = seen.map_err(|error| words(&error))?;
+    let trial = trial.ok_or_else(|| refused(NO_PICTURE.0, NO_PICTURE.1))?;
     let picture = picture(&context, &trial).await;
     Ok((NO_STORE, Json(report(&trial, picture))).into_response())
 }
 
 /// Whom to pull, at the address that was found now.
-async fn checked(context: &HttpContext, wanted: Wanted) -> Result<PullConfig, ApiError> {
-    let wrong = || refused("address", "The address of a camera looks like rtsp://10.0.0.7/main.");
+async fn checked(context: &HttpContext, wanted: Wanted) -> Result<TrialCamera, ApiError> {
+    let wrong = || {
+        let message = "The address of a camera looks like rtsp://10.0.0.7/main, or like \
+                       http://10.0.0.7/video.mjpg.";
+        refused("address", message)
+    };
     let mut url = Url::parse(&wanted.url).map_err(|_| wrong())?;
-    PullConfig::check_url(&url).map_err(|error| refused("address", &sentence_of(&error)))?;
-    let port = url.port().unwrap_or(554);
+    let is_http = matches!(url.scheme(), "http" | "https");
+    let fault = if is_http {
+        MjpegConfig::url_fault(&url).map(sentence)
+    } else {
+        PullConfig::check_url(&url).err().map(|error| sentence(&error.to_string()))
+    };
+    if let Some(fault) = fault {
+        return Err(refused("address", &fault));
+    }
+    let port = if is_http { url.port_or_known_default().unwrap_or(80) } else { port_of(&url) };
     let host = url.host_str().ok_or_else(wrong)?;
     let ip = look_up(host.trim_matches(['[', ']']), port).await?;
     let open = context.http.now().access == Access::OpenOnLoopback;
@@ -81,12 +94,12 @@ async fn checked(context: &HttpContext, wanted: Wanted) -> Result<PullConfig, Ap
         (None, None) => (None, None),
         _ => return Err(refused("credentials", "Give user name and password, or neither.")),
     };
+    if is_http {
+        return Ok(TrialCamera::Mjpeg(MjpegConfig::new(url, username.zip(password))));
+    }
     let transport = wanted.transport.unwrap_or_default();
-    PullConfig::new(url, username, password, transport).map_err(|_| wrong())
-}
-
-fn sentence_of(error: &impl std::fmt::Display) -> String {
-    crate::serve::http::error::sentence(&error.to_string())
+    let config = PullConfig::new(url, username, password, transport).map_err(|_| wrong())?;
+    Ok(TrialCamera::Rtsp(config))
 }
 
 async fn look_up(host: &str, port: u16) -> Result<IpAddr, ApiError> {
@@ -125,8 +138,58 @@ fn report(trial: &Trial, picture: Option<String>) -> Value {
 }
 
 /// What went wrong, without a word of what the peer said.
-fn words(error: &PullError) -> ApiError {
+fn words(error: &TrialError) -> ApiError {
     let (code, message) = match error {
+        TrialError::Rtsp(error) => rtsp_words(error),
+        TrialError::Mjpeg(Some(error)) => mjpeg_words(error),
+        TrialError::Mjpeg(None) => NOT_ENCODED,
+    };
+    refused(code, message)
+}
+
+const NOT_ENCODED: (&str, &str) =
+    ("no_picture", "The camera's JPEG pictures cannot be encoded here.");
+const UNREACHABLE: (&str, &str) = ("unreachable", "Nothing answers at this address.");
+const NOT_TRUSTED: (&str, &str) =
+    ("certificate", "The camera's certificate is not trusted. See `tls` of its source.");
+const FLOODED: (&str, &str) = ("flooded", "The camera sends too much data. Lower its bit rate.");
+const NO_PICTURE: (&str, &str) =
+    ("no_picture", "The camera answers, but sends no picture that can be shown.");
+
+fn mjpeg_words(error: &MjpegError) -> (&'static str, &'static str) {
+    match error {
+        MjpegError::Refused { .. } => {
+            ("credentials", "The camera refuses the user name or password.")
+        }
+        MjpegError::CredentialsMissing { .. } => {
+            ("credentials", "The camera asks for a user name and password.")
+        }
+        MjpegError::Status { .. } => {
+            ("no_such_stream", "The camera has no such stream. Check the path of the address.")
+        }
+        MjpegError::Redirected { .. } => {
+            ("moved", "The camera says that the stream is elsewhere. Ask it for the right address.")
+        }
+        MjpegError::Unreachable { .. } => UNREACHABLE,
+        MjpegError::NoPictures { .. } => {
+            ("not_a_camera", "What answers at this address sends no JPEG pictures.")
+        }
+        MjpegError::OnePicture { .. } => (
+            "no_picture",
+            "The address gives one picture and ends. Use that of the camera's MJPEG stream.",
+        ),
+        MjpegError::Stalled { .. } | MjpegError::Closed => NO_PICTURE,
+        MjpegError::Certificate { .. } | MjpegError::Authority { .. } => NOT_TRUSTED,
+        MjpegError::NoTls { .. } => {
+            ("no_tls", "The camera speaks no known version of TLS. Try its http:// address.")
+        }
+        MjpegError::Flooded { .. } => FLOODED,
+        MjpegError::Jpeg(_) => NOT_ENCODED,
+    }
+}
+
+fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
+    match error {
         PullError::Refused { .. } => {
             ("credentials", "The camera refuses the user name or password.")
         }
@@ -154,22 +217,14 @@ fn words(error: &PullError) -> ApiError {
             "unsupported",
             "The camera offers none of H.264, H.265, JPEG, AAC, G.711 and Opus. Set it to H.264.",
         ),
-        PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => {
-            ("no_picture", "The camera answers, but sends no picture that can be shown.")
-        }
-        PullError::Unreachable { .. } | PullError::Silent { .. } => {
-            ("unreachable", "Nothing answers at this address.")
-        }
-        PullError::Certificate { .. } | PullError::Authority { .. } => {
-            ("certificate", "The camera's certificate is not trusted. See `tls` of its source.")
-        }
+        PullError::NoFirstFrame { .. } | PullError::Stalled { .. } => NO_PICTURE,
+        PullError::Unreachable { .. } | PullError::Silent { .. } => UNREACHABLE,
+        PullError::Certificate { .. } | PullError::Authority { .. } => NOT_TRUSTED,
         PullError::NoTls { .. } => {
             ("no_tls", "The camera speaks no known version of TLS. Try its rtsp:// address.")
         }
-        PullError::Jpeg(_) => ("no_picture", "The camera's JPEG pictures cannot be encoded here."),
-        PullError::Flooded { .. } => {
-            ("flooded", "The camera sends too much data. Lower its bit rate.")
-        }
+        PullError::Jpeg(_) => NOT_ENCODED,
+        PullError::Flooded { .. } => FLOODED,
         PullError::Status { .. }
         | PullError::NotRtsp { .. }
         | PullError::BadDescription { .. }
@@ -178,8 +233,7 @@ fn words(error: &PullError) -> ApiError {
         | PullError::Stopped => {
             ("not_a_camera", "The device at this address does not behave like a camera.")
         }
-    };
-    refused(code, message)
+    }
 }
 
 fn refused(code: &'static str, message: &str) -> ApiError {

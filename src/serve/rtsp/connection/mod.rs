@@ -28,10 +28,10 @@ use super::udp::UdpPair;
 use crate::base::time::{BootTime, SharedClock};
 use crate::ingest::Ingest;
 use crate::live::StreamOutputs;
-use crate::media::Tracks;
+use crate::media::{TrackId, Tracks};
 use crate::playback::Playback;
 use crate::serve::publish_desk::PublishDesk;
-use crate::stream::Directory;
+use crate::stream::{Directory, Viewing};
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
 use role::Role;
@@ -89,8 +89,12 @@ struct Peer {
 #[derive(Debug, Default)]
 struct Chosen {
     outlet: Option<Arc<StreamOutputs>>,
+    /// Keeps a camera that is pulled on demand.
+    viewing: Option<Viewing>,
     /// The tracks of a recording, as they were described.
     described: Option<Arc<Tracks>>,
+    /// Tracks that a publisher offers and that are not carried, and what they are.
+    left_out: Vec<(TrackId, String)>,
     /// Our ports, if a track goes by UDP.
     udp: Option<UdpPair>,
 }

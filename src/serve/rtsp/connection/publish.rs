@@ -12,7 +12,7 @@ use super::setup::PendingReply;
 use crate::base::limits::PUBLISHED_BEGIN_TIME_MAX;
 use crate::base::time::BootTime;
 use crate::ingest::Ingest;
-use crate::ingest::rtsp_push::{PublishPoint, PushError, check_offer};
+use crate::ingest::rtsp_push::{PublishPoint, PushError, check_offer, left_out};
 use crate::media::TrackId;
 use crate::serve::publish_desk::BeginRefused;
 use crate::wire::rtsp::{Command, Medium, Refusal, Route, Routed, SessionDescription};
@@ -61,8 +61,9 @@ impl Connection {
     }
 
     /// Whether `offer` may be published as `stream`.
-    fn announce(&self, stream: &str, offer: &SessionDescription) -> Result<Command, Refusal> {
+    fn announce(&mut self, stream: &str, offer: &SessionDescription) -> Result<Command, Refusal> {
         self.publish_point(stream)?.check(offer).map_err(record::refusal)?;
+        self.chosen.left_out = left_out(offer);
         Ok(Command::Announced)
     }
 
@@ -84,7 +85,12 @@ impl Connection {
         let opened = record.set_up(track, route, self.peer.local, self.peer.ip());
         self.role = Role::Publisher(record);
         let server_port = opened?;
-        Ok(Command::SetUp { track, ssrc: 0, server_port })
+        let left_out = self.chosen.left_out.iter().find(|(other, _)| *other == track);
+        // A publisher whose SETUP is refused gives up with all its tracks.
+        Ok(match left_out {
+            Some((_, what)) => Command::SetUpLeftOut { track, server_port, what: what.clone() },
+            None => Command::SetUp { track, ssrc: 0, server_port },
+        })
     }
 
     pub(super) fn record(

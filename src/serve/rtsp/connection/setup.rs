@@ -69,6 +69,7 @@ impl Connection {
             Ok(outlet) => outlet,
             Err(refusal) => return self.refuse(now, refusal),
         };
+        self.chosen.viewing = Some(outlet.stream.view());
         let tracks = outlet.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
         self.pending = Some(PendingReply::Tracks { outlet, tracks, multicast, until });
@@ -95,6 +96,7 @@ impl Connection {
             Some(outlet) => Arc::clone(outlet),
             None => self.readable(&target.stream)?,
         };
+        self.chosen.viewing.get_or_insert_with(|| outlet.stream.view());
         let tracks =
             self.chosen.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
         let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;

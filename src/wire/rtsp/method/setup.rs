@@ -1,6 +1,6 @@
 //! SETUP (RFC 2326 §10.4): where the packets of one track go.
 
-use rtsp_types::{StatusCode, headers};
+use rtsp_types::{HeaderName, StatusCode, headers};
 
 use super::super::live::{Live, Routed};
 use super::super::message::Outcome;
@@ -90,6 +90,14 @@ pub(in super::super) fn finish(
     let flow = if session.announced.is_some() { Flow::Record } else { Flow::Play };
     let told = transport::answer(routed.route, flow, ssrc, server_port);
     take(session, ask, routed).header(headers::TRANSPORT, told)
+}
+
+/// The same for a track of a publisher that is let go: `what` it is, such as `audio L16`.
+pub(in super::super) fn left_out(reply: Reply, what: String) -> Reply {
+    match HeaderName::from_static_str("X-Not-Carried") {
+        Ok(name) => reply.header(name, what),
+        Err(_) => reply,
+    }
 }
 
 /// Answers for a track that goes to a group.

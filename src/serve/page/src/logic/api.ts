@@ -44,6 +44,8 @@ export interface StreamInfo {
   readonly recording: RecordingStatus | null;
   /** How the box encodes it; null where it comes encoded. */
   readonly encoding: Encoding | null;
+  /** Tracks that the camera offers and the box leaves out, such as "audio L16". */
+  readonly not_carried: readonly string[];
   readonly readers: { readonly rtsp: number; readonly hls: number; readonly mse: number };
   readonly totals: {
     readonly units: number;
@@ -175,6 +177,9 @@ function stream(value: unknown): StreamInfo | null {
     last_frame_age_ms: number(fields['last_frame_age_ms']),
     recording: recording(fields['recording']),
     encoding: encoding(fields['encoding']),
+    not_carried: list(fields['not_carried'])
+      .map(string)
+      .filter((one) => one !== null),
     readers: counts(fields['readers'], ['rtsp', 'hls', 'mse']),
     totals: counts(fields['totals'], ['units', 'bytes', 'lost', 'restarts']),
     urls: {

@@ -61,7 +61,7 @@ export function nameFault(name: string, taken: readonly string[]): string | null
 export function addressFault(address: string): string | null {
   const url = parsed(address);
   if (url === null)
-    return 'An address begins with rtsp://, then comes the host: rtsp://10.0.0.7/main.';
+    return 'An address begins with rtsp:// or http://, then comes the host: rtsp://10.0.0.7/main.';
   if (url.username !== '' || url.password !== '')
     return 'Put the user name and the password into their own fields.';
   return null;
@@ -87,14 +87,16 @@ export function sectionOf({
   record,
 }: CameraForm): Record<string, unknown> {
   const credentials = username === '' ? {} : { username, password };
-  const source = { kind: 'rtsp_pull', url, ...credentials };
+  const kind = /^https?:/i.test(url) ? 'mjpeg' : 'rtsp_pull';
+  const source = { kind, url, ...credentials };
   const named = title === '' ? {} : { title };
   return record ? { ...named, source } : { ...named, source, record: false };
 }
 
 function parsed(address: string): URL | null {
   // Browsers know no host in a scheme that is not their own; http's rules are the same.
-  const http = /^rtsps?:\/\/(?=[^/])/i.test(address) ? address.replace(/^rtsps?/i, 'http') : '';
+  const known = /^(rtsp|http)s?:\/\/(?=[^/])/i.test(address);
+  const http = known ? address.replace(/^(rtsp|http)s?/i, 'http') : '';
   try {
     return new URL(http);
   } catch {

@@ -22,6 +22,9 @@ export function Facts({ stream }: { stream: StreamInfo }) {
   return (
     <div class="lines facts">
       <p>{parts.length === 0 ? 'No format known yet' : parts.join(' · ')}</p>
+      {stream.not_carried.length > 0 && (
+        <p class="quiet">Not carried: {stream.not_carried.join(', ')}</p>
+      )}
       <EncodingFacts encoding={stream.encoding} />
       <p class="quiet">
         Viewers: RTSP {rtsp} · HLS {hls} · browser {mse}

@@ -1,9 +1,9 @@
-//! TLS towards a camera.
+//! TLS towards a camera, over RTSP and HTTP alike.
 //!
 //! Owns: which certificate is believed. Cameras make their own, which no authority vouches for; so
 //! one is believed because the configuration names it, because an authority that the configuration
-//! names vouches for it, or because it is the first that this camera showed (and no other after
-//! it, as long as the source is not changed and the program runs).
+//! names vouches for it, or because it is the first that this camera showed, and no other after it
+//! ([`CameraCertificates`]).
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -16,48 +16,14 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::certificates::CameraCertificates;
+use super::fingerprint::Fingerprint;
 use crate::base::sync::lock;
-
-/// SHA-256 of a certificate.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    fn of(certificate: &CertificateDer<'_>) -> Self {
-        Self(Sha256::digest(certificate).into())
-    }
-
-    /// Reads 64 hexadecimal digits, in pairs with colons between or without.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits: String = text.chars().filter(|c| *c != ':').collect();
-        let mut bytes = [0; 32];
-        if digits.len() != 64 || !digits.is_ascii() {
-            return None;
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(digits.get(at * 2..at * 2 + 2)?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl std::fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
 
 /// Which certificate of a camera is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,8 +37,24 @@ pub enum Trust {
     Authority(PathBuf),
 }
 
-/// The first certificate that a camera showed.
-pub(super) type FirstSeen = Mutex<Option<Fingerprint>>;
+/// What is read and written: TCP, or TLS over it.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+/// A connection to a camera.
+pub(super) type Socket = Box<dyn Duplex>;
+
+/// A camera that is spoken to over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Camera<'a> {
+    /// Its name or address.
+    pub(super) host: &'a str,
+    /// Host and port.
+    pub(super) address: &'a str,
+    /// Which certificate is believed.
+    pub(super) trust: &'a Trust,
+    /// What cameras showed before.
+    pub(super) known: &'a CameraCertificates,
+}
 
 /// Why there is no TLS connection.
 #[derive(Debug)]
@@ -88,10 +70,9 @@ pub(super) enum Refused {
 /// Speaks TLS over `socket`; the certificate of the camera comes along.
 pub(super) async fn connect(
     socket: TcpStream,
-    host: &str,
-    trust: &Trust,
-    first: &Arc<FirstSeen>,
+    camera: Camera<'_>,
 ) -> Result<(TlsStream<TcpStream>, Fingerprint), Refused> {
+    let Camera { host, address, trust, known } = camera;
     let provider = Arc::new(ring::default_provider());
     let authority = match trust {
         Trust::Authority(path) => Some(authority(path, &provider).ok_or(Refused::Authority)?),
@@ -99,7 +80,8 @@ pub(super) async fn connect(
     };
     let wanted = match trust {
         Trust::Pinned(fingerprint) => Some(*fingerprint),
-        _ => *lock(first),
+        Trust::First => known.of(address),
+        Trust::Authority(_) => None,
     };
     let shown = Arc::<Mutex<Option<Fingerprint>>>::default();
     let provider_of = Arc::clone(&provider);
@@ -116,7 +98,7 @@ pub(super) async fn connect(
     match (connected, shown) {
         (Ok(stream), Some(shown)) => {
             if *trust == Trust::First {
-                *lock(first) = Some(shown);
+                known.learn(address, shown).await;
             }
             Ok((stream, shown))
         }
@@ -197,22 +179,5 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_is_read_as_people_copy_it() {
-        let plain = "ab".repeat(32);
-        let colons = vec!["AB"; 32].join(":");
-        let read = Fingerprint::parse(&plain).unwrap();
-        assert_eq!(Fingerprint::parse(&colons), Some(read));
-        assert_eq!(read.to_string(), plain);
-        for wrong in ["", "ab", &plain[1..], &"zz".repeat(32), &"ä".repeat(32)] {
-            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
-        }
     }
 }
