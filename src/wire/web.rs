@@ -277,11 +277,11 @@ impl Shown {
         silent_fragment(source, shown, stretch)
     }
 
-    /// A recorded fragment as sent to a browser, in pieces.
+    /// A recorded fragment as sent to a browser, in pieces. `begins`: a reader can begin there.
     #[must_use]
-    pub fn fragment(&self, mut fragment: Vec<u8>) -> Vec<Bytes> {
+    pub fn fragment(&self, mut fragment: Vec<u8>, begins: bool) -> Vec<Bytes> {
         mp4::hide(&mut fragment, &self.hidden);
-        let fragment = self.with_mark(fragment.into());
+        let fragment = self.with_mark(fragment.into(), begins);
         let Some(sound) = &self.sound else { return vec![fragment] };
         let Codec::G711(law) = sound.params.codec else { return vec![fragment] };
         let flac = |ticks: i64, octets: &[u8]| flac_frame(law, octets, sound.params.shape, ticks);
@@ -297,10 +297,12 @@ impl Shown {
 impl Shown {
     /// `fragment`, as long as it was, with a recovery point before its first picture where that is a
     /// place to begin that H.264 does not mark. What is behind the media, a seal, makes room for it.
-    fn with_mark(&self, fragment: Bytes) -> Bytes {
+    fn with_mark(&self, fragment: Bytes, begins: bool) -> Bytes {
         let Some(picture) = &self.marked else { return fragment };
-        let is_weak = |first: &[u8]| {
-            matches!(Entry::of(&picture.params.codec, first), Some(Entry::Gradual(_) | Entry::Bare))
+        let is_weak = |first: &[u8]| match Entry::of(&picture.params.codec, first) {
+            Some(Entry::Gradual(_) | Entry::Bare) => true,
+            Some(_) => false,
+            None => begins,
         };
         if !first_sample(&fragment, picture.id).is_some_and(is_weak) {
             return fragment;
@@ -396,18 +398,23 @@ mod tests {
         // A picture of I slices alone, and one of P slices.
         let bare = nal::length_prefixed([&[9u8, 0x10][..], &[0x41, 0b1000_1000, 0x80]]);
         let plain = nal::length_prefixed([&[0x41u8, 0b1001_1010, 0x80][..]]);
-        for (first, entry, is_marked) in [(&bare, Some(Entry::Bare), true), (&plain, None, false)] {
+        for (first, entry, begins, is_marked) in [
+            (&bare, Some(Entry::Bare), true, true),
+            (&plain, None, false, false),
+            (&plain, Some(Entry::Blind), true, true),
+        ] {
             let mut builder = mp4::FragmentBuilder::new(1);
             builder.push(unit(90_000, entry, first.to_vec()));
             builder.push(unit(93_600, None, plain.to_vec()));
             let recorded = [&builder.build(None).to_bytes()[..], &[0; 140]].concat();
-            let copy = Bytes::from(shown.fragment(recorded.clone()).concat());
+            let copy = Bytes::from(shown.fragment(recorded.clone(), begins).concat());
             assert_eq!(copy.len(), recorded.len());
             let (_, samples) = mp4::read_fragment(&copy).unwrap().remove(0);
             let mark = nal::length_prefixed([RECOVERY_POINT]);
             // Behind the delimiter, which is first wherever it is.
-            let wanted =
-                if is_marked { [&first[..6], &mark, &first[6..]].concat() } else { first.to_vec() };
+            let front = params.delimiter_bytes(first);
+            let marked = [&first[..front], &mark, &first[front..]].concat();
+            let wanted = if is_marked { marked } else { first.to_vec() };
             assert_eq!(samples[0].data, wanted);
             assert_eq!(
                 (samples[1].data.to_vec(), samples[1].decode_ticks),

@@ -17,7 +17,7 @@ use crate::dvr::catalogue::lap::LapInfo;
 use crate::dvr::disk::{DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::front::SlotFront;
-use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
+use crate::dvr::format::seal::{FragmentEntry, SEAL_BYTES, Seal, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::state::DvrState;
@@ -122,6 +122,13 @@ impl LapReader {
     ) -> Result<Vec<FragmentEntry>, DvrError> {
         let failed = DvrError::disk("read", self.0.path.clone());
         look(&*self.0.file, &self.0.header).map_err(failed)
+    }
+
+    /// Whether a reader can begin at `fragment`, which came with its seal.
+    #[must_use]
+    pub fn begins(fragment: &[u8]) -> bool {
+        let seal = fragment.len().checked_sub(SEAL_BYTES).and_then(|at| fragment.get(at..));
+        seal.and_then(Seal::peek).is_some_and(|seal| seal.entry.starts_with_key)
     }
 
     /// Reads the fragment that begins at `at`, with its seal, if it ends at `until` or before.

@@ -244,7 +244,8 @@ async fn read(
     let bytes = lap.fragment(place.from, until).await?;
     Ok(bytes.map(|bytes| {
         let (recorded_bytes, coverage) = (bytes.len() as u64, shown.coverage(&bytes));
-        let (keeps_length, pieces) = (shown.keeps_length(), shown.fragment(bytes));
+        let begins = LapReader::begins(&bytes);
+        let (keeps_length, pieces) = (shown.keeps_length(), shown.fragment(bytes, begins));
         Arc::new(CachedFragment { recorded_bytes, keeps_length, pieces, coverage })
     }))
 }
