@@ -297,7 +297,7 @@ impl Ring {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         let ring = Present { slot_bytes: self.slot_bytes, slots: self.slots, files };
         self.wanted_slots = size.wanted_slots(&volume, ring);
-        self.left_bytes = size::left_bytes(&volume);
+        self.left_bytes = size.left_bytes(&volume);
         Ok(self)
     }
 

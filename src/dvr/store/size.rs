@@ -4,7 +4,7 @@
 //! volume comes in, and it may be wrong.
 //!
 //! A ring grows by itself and never shrinks by itself. A size in bytes counts as written, as far as
-//! there is room: both kinds leave some of the volume to others (see [`left_bytes`]). A share
+//! there is room: both kinds leave some of the volume to others. A share
 //! follows the volume only upwards, from 1 % of the ring on, so that small changes of statfs
 //! between starts do not move it; a share that is smaller by as much, which needs a smaller
 //! percentage or volume, is proposed as a shrink (see `shrink`). Other files on the volume never
@@ -56,13 +56,25 @@ impl RingSizing {
     /// Why there is no room for a ring of this size with slots of `slot_bytes`: free space belongs to
     /// others too.
     pub(crate) fn no_room(self, volume: &Volume, slot_bytes: u64) -> Option<DvrError> {
-        let (free_bytes, left_bytes) = (volume.free_bytes, left_bytes(volume));
+        let (free_bytes, left_bytes) = (volume.free_bytes, self.left_bytes(volume));
+        let room = free_bytes.saturating_sub(left_bytes);
         let is_wanted = match self {
             Self::Bytes(bytes) => bytes >= u64::from(SLOTS_MIN) * slot_bytes,
-            Self::Percent(percent) => share(volume, percent) > room(volume),
+            Self::Percent(percent) => share(volume, percent) > room,
         };
-        (is_wanted && room(volume) < u64::from(SLOTS_MIN) * slot_bytes)
+        (is_wanted && room < u64::from(SLOTS_MIN) * slot_bytes)
             .then_some(DvrError::NoRoom { free_bytes, left_bytes })
+    }
+
+    /// Bytes of `volume` that a ring of this size leaves to others. A minute of recording counts as
+    /// well, once that is known (see `Ring::leaving_at_least`). A ring that is small against its volume
+    /// leaves no more than it has itself, down to the least.
+    pub(crate) fn left_bytes(self, volume: &Volume) -> u64 {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes.max(LEFT_BYTES_MIN),
+            Self::Percent(_) => u64::MAX,
+        };
+        left_bytes(volume).min(bytes)
     }
 
     /// Slots that a ring that is there should have: as many as it has unless it is to change.
@@ -101,9 +113,7 @@ fn room(volume: &Volume) -> u64 {
     volume.free_bytes.saturating_sub(left_bytes(volume))
 }
 
-/// Bytes of `volume` that no ring takes. A minute of recording counts as well, once that is known
-/// (see `Ring::leaving_at_least`).
-pub(crate) fn left_bytes(volume: &Volume) -> u64 {
+fn left_bytes(volume: &Volume) -> u64 {
     (volume.total_bytes / 50).max(LEFT_BYTES_MIN)
 }
 
@@ -188,6 +198,10 @@ mod tests {
         for size in [RingSizing::Percent(80), RingSizing::Bytes(2_000 * MIB)] {
             assert!(size.no_room(&volume, MIB).is_none());
         }
+        // A small ring on a large disk that is nearly full.
+        let volume = Volume { free_bytes: 300 * MIB, total_bytes: 100_000 * MIB, ..volume };
+        assert!(RingSizing::Bytes(128 * MIB).no_room(&volume, MIB).is_none());
+        assert!(RingSizing::Bytes(5_000 * MIB).no_room(&volume, MIB).is_some());
     }
 
     #[test]
