@@ -610,7 +610,7 @@ fn film(path: &Path, options: &[&str]) {
     for options in options {
         let mut made = ffmpeg();
         made.args(["-f", "lavfi", "-t", "1", "-i", "testsrc2=s=320x180:r=10"]);
-        made.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]);
+        made.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "38"]);
         made.args(["-x264-params", options, "-f", "h264", "-"]);
         film.extend(run_well(&mut made, Duration::from_secs(30)));
     }

@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
             "-c:v",
             "libx264",
             "-x264-params",
-            "keyint=10:open-gop=1:bframes=0:scenecut=0",
+            "keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0",
             "-bsf:v",
             "filter_units=remove_types=6",
         ],
