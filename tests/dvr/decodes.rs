@@ -116,8 +116,9 @@ fn assert_begins_at_zero(path: &Path) {
         panic!("{}: {told}", path.display())
     };
     let (start, duration): (f64, f64) = (start.parse().unwrap(), duration.parse().unwrap());
-    // Two rounds and what is between them at most; times since boot are far larger.
-    assert!(start < 0.2 && duration < 40.0, "{}: {told}", path.display());
+    // Two rounds and what is between them at most; times since boot are far larger. Reordered pictures are
+    // shown some frames behind their decoding.
+    assert!(start < 0.5 && duration < 40.0, "{}: {told}", path.display());
     assert!(created.starts_with("20"), "{}: {created}", path.display());
 }
 

@@ -64,7 +64,9 @@ fn pictures(source: &str, more: &[&str]) -> usize {
     probe.args(["-v", "error"]).args(more).args(["-select_streams", "v", "-count_packets"]);
     probe.args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", source]);
     let told = String::from_utf8(run_well(&mut probe, MOST)).unwrap();
-    told.trim().trim_end_matches(',').parse().unwrap_or_else(|_| panic!("{source}: {told}"))
+    // Of a playlist it tells programs, too.
+    let count = told.lines().map(|line| line.trim_end_matches(',')).find(|line| !line.is_empty());
+    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{source}: {told}"))
 }
 
 fn fetch(daemon: &Daemon, path: &str) -> (u16, Vec<u8>) {
