@@ -10,12 +10,13 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::harness::block_log::{BlockLog, Crashes, Cut, Entry as BlockEntry, LoggedDisk};
 use crate::harness::daemon::{Daemon, assert_slots_decode};
-use crate::harness::{ffmpeg, run_well, wait_for};
+use crate::harness::{Running, ffmpeg, run_well, wait_for};
 use fastrand::Rng;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
@@ -32,6 +33,9 @@ const CUTS: usize = 200;
 const DEVICE_BYTES: usize = 96 << 20;
 /// Two test pictures; open groups of pictures; parameter sets that differ from one key frame to the next.
 const STREAMS: [&str; 4] = ["gate", "yard", "door", "lift"];
+/// How films are made small enough for slots of 64 KiB.
+const X264: [&str; 8] =
+    ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "38"];
 /// Those whose slots play from their first picture on without an error.
 const CLOSED: [&str; 2] = ["gate", "yard"];
 /// The log is read at so many places to learn what was ever in it; slots live longer than the
@@ -576,14 +580,14 @@ impl DiskFile for NoSyncFile {
 fn recorded_by_the_daemon(secs: u64) -> Recording {
     let mut disk = LoggedDisk::new(DEVICE_BYTES);
     let films = tempfile::tempdir().unwrap();
-    let (open, flips) = (films.path().join("open.h264"), films.path().join("flips.h264"));
-    film(&open, &["keyint=10:min-keyint=10:scenecut=0:open-gop=1:bframes=2:b-adapt=0"]);
-    film(&flips, &["keyint=10:ref=1:bframes=0", "keyint=10:ref=2:bframes=0"]);
+    let flips = films.path().join("flips.h264");
+    film(&flips, secs + 15);
     let stream = |(at, name): (usize, &&str)| {
         let (width, height) = [(320, 180), (640, 360)][at % 2];
         let source = match at {
             0 | 1 => format!("kind = \"pattern\", width = {width}, height = {height}, fps = 10"),
-            _ => command(if at == 2 { &open } else { &flips }),
+            2 => "kind = \"rtsp_push\"".to_owned(),
+            _ => command(&flips),
         };
         format!("[stream.{name}]\nsource = {{ {source} }}\n")
     };
@@ -594,6 +598,7 @@ fn recorded_by_the_daemon(secs: u64) -> Recording {
     let begin = disk.position();
     let mut told = Told::default();
     daemon.start();
+    let _pushed = push_open(&daemon);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(secs) {
         let durable = durable_of(&daemon);
@@ -604,25 +609,34 @@ fn recorded_by_the_daemon(secs: u64) -> Recording {
     Recording::new(disk, begin, told)
 }
 
-/// Makes an H.264 film of a second for each of `options`, in the words of x264, in turns.
-fn film(path: &Path, options: &[&str]) {
-    let mut film = Vec::new();
-    for options in options {
+/// Makes an H.264 film whose parameter sets are others in every other second.
+fn film(path: &Path, secs: u64) {
+    let second = |options: &str| {
         let mut made = ffmpeg();
-        made.args(["-f", "lavfi", "-t", "1", "-i", "testsrc2=s=320x180:r=10"]);
-        made.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "38"]);
+        made.args(["-f", "lavfi", "-t", "1", "-i", "testsrc2=s=320x180:r=10"]).args(X264);
         made.args(["-x264-params", options, "-f", "h264", "-"]);
-        film.extend(run_well(&mut made, Duration::from_secs(30)));
-    }
-    std::fs::write(path, film).unwrap();
+        run_well(&mut made, Duration::from_secs(30))
+    };
+    let (one, other) = (second("keyint=10:ref=1:bframes=0"), second("keyint=10:ref=2:bframes=0"));
+    let turns = usize::try_from(secs / 2 + 1).unwrap();
+    std::fs::write(path, [one, other].concat().repeat(turns)).unwrap();
 }
 
-/// A source that plays `film` again and again.
+/// Pushes open groups of pictures into the stream `door` until it is dropped.
+fn push_open(daemon: &Daemon) -> Running {
+    let mut push = ffmpeg();
+    push.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=10"]).args(X264);
+    let options = "keyint=10:min-keyint=10:scenecut=0:open-gop=1:bframes=2:b-adapt=0";
+    push.args(["-x264-params", options, "-f", "rtsp", "-rtsp_transport", "tcp"]);
+    Running::start(push.arg(daemon.rtsp("door")).stdin(Stdio::null()))
+}
+
+/// A source that plays `film`.
 fn command(film: &Path) -> String {
     let film = film.display();
     format!(
         "kind = \"command\", command = [\"ffmpeg\", \"-nostdin\", \"-v\", \"error\", \"-re\", \"-r\", \
-         \"10\", \"-stream_loop\", \"-1\", \"-i\", \"{film}\", \"-c\", \"copy\", \"-f\", \"h264\", \"-\"]"
+         \"10\", \"-i\", \"{film}\", \"-c\", \"copy\", \"-f\", \"h264\", \"-\"]"
     )
 }
 
