@@ -23,6 +23,8 @@ mod leg;
 mod picture;
 #[path = "fan_out/readers.rs"]
 mod readers;
+#[path = "../support/rtsp_door/mod.rs"]
+mod rtsp_door;
 #[path = "fan_out/servers.rs"]
 mod servers;
 

@@ -6,6 +6,8 @@ mod clock;
 mod harness;
 #[path = "../support/replay/mod.rs"]
 mod replay;
+#[path = "../support/rtsp_door/mod.rs"]
+mod rtsp_door;
 
 mod accounts;
 mod dialogues;

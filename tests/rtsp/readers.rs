@@ -3,7 +3,6 @@
 //! The stream is made here: pictures of known sizes, a key frame each second, sound beside them.
 //! Nothing decodes them; only the content of the packets counts.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,20 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::Stop;
 use holdfast::base::limits::RTSP_LAG_BYTES_MAX;
-use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::StreamOutputs;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
 };
-use holdfast::serve::rtsp::RtspServer;
-use holdfast::stream::{Directory, Stream};
+use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 const FRAME: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,15 +44,8 @@ impl Bench {
     /// A door with one stream, `gate`, that films with key frames of `key_bytes`.
     async fn open(key_bytes: usize, picture_bytes: usize) -> Self {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let name = StreamName::parse("gate").unwrap();
-        let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-        let outlet = Arc::new(StreamOutputs::new(&stream, None, &decoder, &supervisor));
-        let directory = Arc::new(Directory::default());
-        directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        RtspServer::new(directory, supervisor.child()).keep(listener);
+        let (address, outlet) = crate::rtsp_door::serve(&supervisor).await;
+        let stream = Arc::clone(&outlet.stream);
         supervisor.spawn("camera", film(stream, key_bytes, picture_bytes));
         Self { address, outlet, supervisor }
     }

@@ -13,7 +13,9 @@ use holdfast::media::{RunId, Tracks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use bench::{Bench, Clip, H265, checksums, end_of, run};
+use bench::{Bench, Clip, H265};
+
+use crate::replay::{checksums, end_of, run};
 
 const FRAME: Duration = Duration::from_millis(40);
 const TCP: &str = "Transport: RTP/AVP/TCP;unicast;interleaved=8-9\r\n";

@@ -1,18 +1,12 @@
 //! What serves the film, each in a process of its own: our RTSP door, and the floor.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use holdfast::base::Stop;
-use holdfast::base::name::StreamName;
-use holdfast::base::time::{Clock, SystemClock};
-use holdfast::encode::still::{HevcLibrary, StillDecoders};
-use holdfast::live::StreamOutputs;
+use holdfast::base::time::SystemClock;
 use holdfast::media::{RunId, TrackId, Tracks};
-use holdfast::serve::rtsp::RtspServer;
-use holdfast::stream::{Directory, Stream};
 use holdfast::supervise::Supervisor;
 use holdfast::wire::rtp::Packetizer;
 
@@ -25,16 +19,9 @@ pub fn ours() -> ! {
     let runtime = runtime.worker_threads(cores).enable_all().build().unwrap();
     let entered = runtime.enter();
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    let name = StreamName::parse("gate").unwrap();
-    let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-    let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-    let outlet = Arc::new(StreamOutputs::new(&stream, None, &decoder, &supervisor));
-    let directory = Arc::new(Directory::default());
-    directory.replace(BTreeMap::from([(name, outlet)]));
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    RtspServer::new(directory, supervisor).keep(listener);
     drop(entered);
+    let (address, outputs) = runtime.block_on(crate::rtsp_door::serve(&supervisor));
+    let (port, stream) = (address.port(), Arc::clone(&outputs.stream));
     let film = Film::load();
     let run = stream.begin_run();
     stream.set_tracks(Arc::new(Tracks::new(run, [Arc::clone(&film.params)])));

@@ -1,29 +1,25 @@
 //! A camera of one clip behind an RTSP server, and the foreign programs that read it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::base::Stop;
-use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock};
-use holdfast::encode::still::{HevcLibrary, StillDecoders};
 use holdfast::live::StreamOutputs;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::{annex_b, length_prefixed};
 use holdfast::media::{
     AccessUnit, Captured, ClockSource, Codec, CodecParams, Entry, Shape, TrackId, Tracks,
 };
-use holdfast::serve::rtsp::RtspServer;
-use holdfast::stream::{Directory, Stream};
+use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::{FRAME, PATIENCE};
+use crate::replay::{checksums, run};
 
 /// A clip, played round and round.
 pub(super) struct Clip {
@@ -70,33 +66,6 @@ pub(super) const H265: Kinds = Kinds {
     keys: 16..=21,
 };
 
-/// Runs a foreign program to its end; panics when it is missing, fails or takes too long.
-pub(super) async fn run(program: &str, args: &[&str], input: Vec<u8>) -> (Vec<u8>, String) {
-    let output = end_of(program, args, input).await;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {args:?}: {told}");
-    (output.stdout, told)
-}
-
-/// Runs a foreign program to its end, whatever that is.
-pub(super) async fn end_of(program: &str, args: &[&str], input: Vec<u8>) -> Output {
-    let mut child = tokio::process::Command::new(program)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program} cannot be started, is it installed? {error}"));
-    let mut stdin = child.stdin.take().unwrap();
-    let feed = async move {
-        let _ = stdin.write_all(&input).await;
-    };
-    let both = async { tokio::join!(feed, child.wait_with_output()).1.unwrap() };
-    let output = tokio::time::timeout(PATIENCE, both).await;
-    output.unwrap_or_else(|_| panic!("{program} {args:?} does not end"))
-}
-
 /// The parameters that H.264 (two) or H.265 (three) parameter sets describe.
 pub(super) fn video(sets: &[&[u8]]) -> CodecParams {
     let copy = |set: &[u8]| Bytes::copy_from_slice(set);
@@ -116,14 +85,6 @@ pub(super) fn video(sets: &[&[u8]]) -> CodecParams {
         },
         _ => panic!("{} parameter sets", sets.len()),
     }
-}
-
-pub(super) fn checksums(framemd5: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(framemd5)
-        .lines()
-        .filter(|line| line.starts_with("0,"))
-        .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
-        .collect()
 }
 
 impl Clip {
@@ -246,15 +207,7 @@ impl Bench {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let clip = Arc::new(clip);
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let name = StreamName::parse("gate").unwrap();
-        let stream = Stream::new(name.clone(), "pattern", SystemClock.wall());
-        let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-        let outlet = Arc::new(StreamOutputs::new(&stream, None, &decoder, &supervisor));
-        let directory = Arc::new(Directory::default());
-        directory.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        RtspServer::new(directory, supervisor.child()).keep(listener);
+        let (address, outlet) = crate::rtsp_door::serve(&supervisor).await;
         Self { _turn: turn, clip, address, outlet, supervisor }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +52,16 @@ pub fn clock(from: WallTime, until: Option<WallTime>) -> String {
     format!("clock={}-{}", text(from), until.map(text).unwrap_or_default())
 }
 
-/// Runs a foreign program to its end.
+/// Runs a foreign program to its end; panics when it is missing, fails or takes too long.
 pub async fn run(program: &str, args: &[&str], input: Vec<u8>) -> (Vec<u8>, String) {
+    let output = end_of(program, args, input).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args:?}: {told}");
+    (output.stdout, told)
+}
+
+/// Runs a foreign program to its end, whatever that is.
+pub async fn end_of(program: &str, args: &[&str], input: Vec<u8>) -> Output {
     let mut child = tokio::process::Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
@@ -68,13 +76,10 @@ pub async fn run(program: &str, args: &[&str], input: Vec<u8>) -> (Vec<u8>, Stri
     };
     let both = async { tokio::join!(feed, child.wait_with_output()).1.unwrap() };
     let output = tokio::time::timeout(PATIENCE, both).await;
-    let output = output.unwrap_or_else(|_| panic!("{program} {args:?} does not end"));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {args:?}: {told}");
-    (output.stdout, told)
+    output.unwrap_or_else(|_| panic!("{program} {args:?} does not end"))
 }
 
-fn checksums(framemd5: &[u8]) -> Vec<String> {
+pub fn checksums(framemd5: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(framemd5);
     let lines = text.lines().filter(|line| line.starts_with("0,"));
     lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
