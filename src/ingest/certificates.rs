@@ -1,7 +1,7 @@
 //! The certificates that cameras showed first, kept over restarts.
 //!
 //! Owns: one small file, written as a whole when a camera is seen for the first time. A damaged one
-//! counts as none, and is said once: cameras are then believed anew.
+//! counts as none, and is reported once: cameras are then believed anew.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,7 +1,7 @@
-//! A source that runs only while somebody wants its stream.
+//! A source that runs only while its stream is in demand.
 //!
-//! Owns: when it begins and when it stops. A life that fails while somebody watches is begun anew by
-//! `supervise`, as with every source.
+//! Owns: when it begins and when it stops. `supervise` restarts a life that fails while there are
+//! viewers, as with every source.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,11 +12,10 @@ use tracing::info;
 use crate::stream::{Stream, StreamState};
 use crate::supervise::TaskContext;
 
-/// What the stream says while nobody wants it.
+/// The stream's status without viewers.
 const IDLE: &str = "On demand, idle: it is pulled when somebody watches.";
 
-/// Runs `life` whenever somebody wants `stream`, and for `linger` behind the last who did, until one
-/// fails.
+/// Runs `life` while `stream` is in demand, and for `linger` after, until one fails.
 pub(super) async fn run<E, F>(
     stream: Arc<Stream>,
     context: TaskContext,
@@ -49,10 +48,10 @@ where
     }
 }
 
-/// Waits until somebody wants `stream`, or the source is to end.
+/// Waits until `stream` is in demand, or the source is to end.
 async fn rest(stream: &Stream, context: &TaskContext) {
     let (demand, clock) = (stream.demand(), &context.clock);
-    // What is old by the time somebody comes must not be shown as live.
+    // Old pictures must not be shown as live to a new viewer.
     stream.forget();
     stream.set_state(StreamState::Waiting { reason: IDLE.to_owned() }, clock.wall());
     demand.rest();

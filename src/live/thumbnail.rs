@@ -124,7 +124,7 @@ impl Thumbnail {
         self.newest_key_frame().ok().filter(|unit| unit.captured.wall <= at)
     }
 
-    /// Waits for the first key frame of a camera that is pulled because somebody looks.
+    /// Waits for the first key frame of a camera that is pulled on demand.
     async fn first_key_frame(&self) {
         if !self.stream.demand().is_on_demand() || self.newest_key_frame().is_ok() {
             return;

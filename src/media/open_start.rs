@@ -7,7 +7,7 @@ use super::codec::{Codec, Kind};
 use super::entry_point::{Entry, Leading};
 use super::unit::AccessUnit;
 
-/// One reader's beginning. A new one for each place at which it begins, or goes on behind a hole.
+/// One reader's beginning. A new one for each place at which it begins, or resumes after a hole.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenStart {
     /// The first picture came, and whether those that lead it cannot be decoded.
@@ -27,7 +27,7 @@ impl OpenStart {
                 false
             }
             Some(true) if unit.leading == Some(Leading::Undecodable) => true,
-            // RADL pictures may stand among them; behind the first one that does not lead none comes.
+            // RADL pictures may be among them; none comes after the first one that does not lead.
             Some(true) if unit.leading == Some(Leading::Decodable) => false,
             Some(_) => {
                 self.is_open = Some(false);

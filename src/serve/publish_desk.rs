@@ -26,7 +26,7 @@ pub enum PublishCall {
     Begin {
         /// The stream.
         name: StreamName,
-        /// Told once the stream waits for its publisher.
+        /// Resolved once the stream waits for its publisher.
         reply: oneshot::Sender<Result<(), BeginRefused>>,
     },
     /// This stream has had no publisher for as long as it may.
@@ -46,7 +46,7 @@ pub enum BeginRefused {
         /// So many.
         max: usize,
     },
-    /// Nobody begins it now.
+    /// It will not begin now.
     #[error("the box is busy; try again")]
     Busy,
 }
@@ -84,7 +84,7 @@ impl PublishDesk {
 
     /// Says that `name` is vacant. Waits while others are served.
     pub async fn vacated(&self, name: StreamName) {
-        // When nobody takes calls any more, everything ends.
+        // When calls are no longer taken, everything ends.
         let _ = self.calls.send(PublishCall::Vacated(name)).await;
     }
 }

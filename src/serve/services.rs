@@ -55,7 +55,7 @@ pub struct Services {
     pub http: Settings,
     /// What happened.
     pub events: EventBus,
-    /// Who else is told of it.
+    /// Where they are sent.
     pub webhooks: Webhooks,
     /// The ring.
     pub dvr: Dvr,

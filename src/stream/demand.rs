@@ -1,6 +1,6 @@
-//! Whether somebody wants to see a stream, for sources that run on demand.
+//! Whether a stream is in demand, for sources that run only then.
 //!
-//! Owns: the count of those who do. Reads no clock: how long a source goes on without any is its own
+//! Owns: the count of viewers. Reads no clock: how long a source lingers without any is its own
 //! matter.
 
 use std::sync::Arc;
@@ -23,11 +23,11 @@ struct SharedDemand {
 #[derive(Clone, Copy, Debug, Default)]
 struct Wanted {
     viewers: usize,
-    /// So far; tells of those who came and went between two looks.
+    /// So far; reveals viewers that came and went between two looks.
     ever: u64,
 }
 
-/// Somebody who wants to see a stream; dropping it ends that.
+/// Demand for a stream; dropping it ends that.
 #[derive(Debug)]
 pub struct Viewing(Demand);
 
@@ -41,19 +41,19 @@ impl Demand {
         Viewing(self.clone())
     }
 
-    /// Says whether the source runs only while somebody wants the stream.
+    /// Sets whether the source runs only on demand.
     pub fn set_on_demand(&self, on_demand: bool) {
         self.0.on_demand.store(on_demand, Relaxed);
         self.0.idle.store(false, Relaxed);
     }
 
-    /// Whether the source runs only while somebody wants the stream.
+    /// Whether the source runs only on demand.
     #[must_use]
     pub fn is_on_demand(&self) -> bool {
         self.0.on_demand.load(Relaxed)
     }
 
-    /// Says that the source rests until somebody wants the stream.
+    /// Marks the source as resting until there is demand.
     pub fn rest(&self) {
         self.0.idle.store(true, Relaxed);
     }
@@ -63,13 +63,13 @@ impl Demand {
         self.0.idle.swap(false, Relaxed)
     }
 
-    /// Whether somebody wants the stream now.
+    /// Whether the stream is in demand now.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.0.wanted.borrow().viewers > 0
     }
 
-    /// Waits until somebody wants the stream. Cancel safe.
+    /// Waits until the stream is in demand. Cancel safe.
     pub async fn wanted(&self) {
         let mut wanted = self.0.wanted.subscribe();
         let before = wanted.borrow_and_update().ever;
@@ -77,7 +77,7 @@ impl Demand {
         let _ = wanted.wait_for(|now| now.viewers > 0 || now.ever != before).await;
     }
 
-    /// Waits until nobody has wanted the stream for `grace`. Cancel safe.
+    /// Waits until the stream was out of demand for `grace`. Cancel safe.
     pub async fn unwanted(&self, grace: Duration) {
         let mut wanted = self.0.wanted.subscribe();
         loop {

@@ -340,7 +340,7 @@ impl Stream {
     pub fn view(&self) -> Viewing {
         let viewing = self.demand.view();
         if self.demand.wake() {
-            // Whoever looks next shall wait and not read that it rests.
+            // The next look shall wait and not read that it rests.
             self.state.send_modify(|state| state.0 = StreamState::Starting);
         }
         viewing

@@ -315,7 +315,7 @@ impl<T: Item> Publisher<T> {
         self.0.grown.notify_waiters();
     }
 
-    /// Drops all items; readers go on with the next one at which they can begin.
+    /// Drops all items; readers resume at the next entry point.
     pub fn clear(&self) {
         let mut window = self.0.lock();
         while !window.items.is_empty() {

@@ -27,7 +27,7 @@ fn pulling(camera: &Daemon) -> usize {
     camera.get("/api/v1/rtsp/sessions")["sessions"].as_array().unwrap().len()
 }
 
-/// Waits until nobody pulls, and checks that the box takes this for well.
+/// Waits until no one pulls, and checks that the box takes this for well.
 fn wait_idle(camera: &Daemon, daemon: &Daemon) {
     wait_for("the camera's rest", PATIENCE, || (pulling(camera) == 0).then_some(()));
     wait_for("the stream's rest", PATIENCE, || {

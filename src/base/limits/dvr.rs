@@ -86,8 +86,7 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(500);
 /// A capture that is dated further than this from its arrival is placed by its arrival: its
 /// date comes from another clock than ours.
 pub const CAPTURE_SKEW_MAX: Duration = Duration::from_secs(12);
-/// Notes of the journal that wait for someone who wants to be told of them; one who is slower is
-/// told how many it lost.
+/// Notes of the journal that wait for a subscriber; a slower one gets the number it lost.
 pub const NOTED_KEPT_MAX: usize = 256;
 /// Marked moments; the oldest leave first.
 pub const MARKS_MAX: usize = 10_000;

@@ -41,7 +41,7 @@ pub struct Pin {
     pub laps: Option<(u64, u64)>,
 }
 
-/// What is asked for.
+/// The range and its terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPin {
     /// The stream.

@@ -1,8 +1,8 @@
 //! What the media times in a slot count from.
 //!
-//! Owns: the way from the stream's timeline, which counts from boot, to that of a slot and back. A slot is
-//! a film of its own that begins at zero, so that players show its length; whoever reads fragments
-//! through this module gets them as they were handed over.
+//! Owns: the way from the stream's timeline, which counts from boot, to that of a slot and back. A
+//! slot is a film of its own that begins at zero, so that players show its length; fragments read
+//! through this module come back as they were handed over.
 
 use crate::wire::mp4::{decode_times, shift_decode_times, timescales};
 
@@ -13,8 +13,8 @@ const MILLIS_MAX: u64 = (1 << 48) - 1;
 
 /// A time since boot, and what it is in the ticks of each track.
 ///
-/// Whole milliseconds, so that it can be told from any fragment and its seal, however a track's ticks
-/// are rounded. Zero in slots of older versions, whose times count from boot.
+/// Whole milliseconds, so that it can be computed from any fragment and its seal, however a track's
+/// ticks are rounded. Zero in slots of older versions, whose times count from boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotEpoch {
     millis: u64,

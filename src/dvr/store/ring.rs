@@ -314,7 +314,7 @@ impl Ring {
         Ok(files.into_iter().filter_map(slot).collect())
     }
 
-    /// A handle by which it can be told later whether the ring's directory was deleted.
+    /// A handle that later shows whether the ring's directory was deleted.
     pub(crate) fn witness(&self, disk: &dyn Disk) -> Option<Arc<dyn DiskFile>> {
         disk.open(&self.dir.join(RING_FILE), OpenMode::Read).ok()
     }

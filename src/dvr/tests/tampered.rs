@@ -1,4 +1,4 @@
-//! Slots and rings that someone deletes, exchanges or cuts while the program records: told, healed,
+//! Slots and rings that are deleted, exchanged or cut while the program records: reported, healed,
 //! and never other footage in their place.
 
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ fn a_pipe_or_a_directory_in_the_place_of_other_files_is_told() {
                     _ => String::new(),
                 };
                 let told = [ring, status.journal.unwrap_or_default()].concat();
-                // What can be put aside is, and recording goes on.
+                // Everything that can be put aside is, and recording continues.
                 told.contains(name)
                     || name == "journal.log" && house.path().join("journal.bad").exists()
             });

@@ -1,9 +1,9 @@
 //! Makes a film that begins with an IDR picture of H.264 pictures without any, as cameras with gradual
 //! decoder refresh send them, for a decoder that begins nowhere else.
 //!
-//! Owns: a grey IDR picture and pictures that repeat it, which stand in for those before (ITU-T H.264
-//! §7.3.3, §7.3.5), and the numbers of the pictures behind them. When a whole refresh has passed nothing
-//! of the grey is left.
+//! Owns: a grey IDR picture and pictures that repeat it, which replace those before (ITU-T H.264
+//! §7.3.3, §7.3.5), and the numbers of the pictures behind them. When a whole refresh has passed
+//! nothing of the grey is left.
 
 use h264_reader::nal::pps::{PicParamSetId, PicParameterSet};
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
@@ -20,7 +20,7 @@ const HIGH: u8 = 3 << 5;
 /// Slice types that hold for all slices of a picture, table 7-6.
 const ALL_P: u32 = 5;
 const ALL_I: u32 = 7;
-/// Pictures that stand in for what was before at most (§A.3.1: `max_num_ref_frames`).
+/// Most pictures that replace earlier ones (§A.3.1: `max_num_ref_frames`).
 const STAND_INS_MAX: u32 = 16;
 /// Largest picture that is drawn grey, in macroblocks.
 const MACROBLOCKS_MAX: u32 = 139_264;
@@ -84,7 +84,7 @@ fn learn(nal: &[u8], context: &mut h264_reader::Context, ids: &mut Vec<u32>) {
     }
 }
 
-/// Where in a slice its frame number stands, and what numbers it has.
+/// Position of the frame number in a slice, and the numbers it has.
 fn numbers<'a>(rbsp: &[u8], context: &'a h264_reader::Context) -> Option<(usize, Numbers<'a>)> {
     let mut reader = ParameterReader { octets: rbsp, at: 0 };
     reader.ue()?; // first_mb_in_slice

@@ -94,7 +94,7 @@ impl Recorder {
         self.sight.judge(self.writer.status(), &self.stream, self.clock.boot())
     }
 
-    /// The same without counting its bytes, for who asks often; they are told as 0.
+    /// The same without counting its bytes, for frequent callers; they are reported as 0.
     #[must_use]
     pub fn standing(&self) -> StreamStatus {
         self.sight.judge(self.writer.standing(), &self.stream, self.clock.boot())

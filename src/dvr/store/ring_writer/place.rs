@@ -23,8 +23,8 @@ use crate::dvr::store::ring_writer::RingWriter;
 const NAMED_MAX: usize = 8;
 
 impl RingWriter {
-    /// Looks now and then whether the ring is still in its place, so that a disk that went away
-    /// is told and left alone before the next slot is needed, and whether all slots are.
+    /// Checks now and then whether the ring is still in its place, so that a disk that went away is
+    /// reported and left alone before the next slot is needed, and whether all slots are.
     pub(crate) fn check_place(&mut self) {
         let now = self.shared.clock.boot();
         let Some(ring) = self.ring.clone().filter(|_| now >= self.place_at) else { return };

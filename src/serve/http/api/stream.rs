@@ -42,7 +42,7 @@ pub(super) struct StreamReport {
     clock: Option<&'static str>,
     /// SHA-256 of the camera's certificate; `None` without TLS.
     certificate: Option<Arc<String>>,
-    /// Whether it is pulled only while somebody watches.
+    /// Whether it is pulled only on demand.
     on_demand: bool,
     /// Tracks that the source describes and that are left out, such as `audio L16`.
     not_carried: Arc<Vec<String>>,

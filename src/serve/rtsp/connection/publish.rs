@@ -53,7 +53,7 @@ impl Connection {
         Some(carried.and_then(|()| desk.begin(name).map_err(refused)))
     }
 
-    /// Goes on with the ANNOUNCE of a stream that has begun, or not.
+    /// Continues the ANNOUNCE of a stream that has begun, or not.
     pub(super) fn begun(&mut self, now: BootTime, begun: Result<(), BeginRefused>) {
         let Some(PendingReply::Begin { stream, offer, .. }) = self.pending.take() else { return };
         let checked = begun.map_err(refused).and_then(|()| self.announce(&stream, &offer));
