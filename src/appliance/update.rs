@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use crate::config;
-use crate::update::{self, REPORT_PATH, REQUEST_PATH, Rauc, RaucError, UpdateRequest};
+use crate::update::{self, REPORT_PATH, Rauc, RaucError, TAKEN_REQUEST_PATH, UpdateRequest};
 
 /// The command line of `holdfast update`.
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ pub fn update(arguments: &UpdateArguments) -> anyhow::Result<ExitCode> {
 
 /// Does what the daemon asked for; needs root.
 pub fn update_helper(config: &Path) -> anyhow::Result<ExitCode> {
-    let request = UpdateRequest::receive(Path::new(REQUEST_PATH)).context("no request")?;
+    let request = UpdateRequest::receive(Path::new(TAKEN_REQUEST_PATH)).context("no request")?;
     let data_dir = config::load(config)?.data_dir;
     let (root, report) = (Path::new("/"), Path::new(REPORT_PATH));
     if update::serve(root, &Rauc::default(), &data_dir, &request, report)? {

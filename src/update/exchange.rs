@@ -15,6 +15,8 @@ use crate::base::limits::UPDATE_REPORT_BYTES_MAX;
 
 /// Where the daemon asks; `holdfast-update.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/update-request";
+/// Where its unit has put the request when the helper runs.
+pub const TAKEN_REQUEST_PATH: &str = "/run/holdfast-update/request";
 /// Where the helper answers.
 pub const REPORT_PATH: &str = "/run/holdfast-update/report.json";
 /// The uploaded update, in the data directory.
@@ -71,10 +73,13 @@ impl UpdateRequest {
             UpdateStep::Inspect => "inspect",
             UpdateStep::Install => "install",
         };
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        // Whole when it appears, because the helper is started by that.
+        let draft = path.with_added_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
         // Whatever the daemon's umask: the helper reads what everyone may read.
         file.set_permissions(Permissions::from_mode(0o644))?;
-        writeln!(file, "{word} {}", self.id)
+        writeln!(file, "{word} {}", self.id)?;
+        fs::rename(&draft, path)
     }
 
     /// Reads it from `path`, which may be anything.

@@ -19,7 +19,7 @@ mod rauc;
 mod state;
 mod store;
 
-pub use exchange::{REPORT_PATH, REQUEST_PATH, UpdateRequest, UpdateStep};
+pub use exchange::{REPORT_PATH, REQUEST_PATH, TAKEN_REQUEST_PATH, UpdateRequest, UpdateStep};
 pub use helper::serve;
 pub use rauc::{BundleFacts, Rauc, RaucError};
 pub use state::{Running, Update, UpdateState};
