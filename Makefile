@@ -48,7 +48,7 @@ export KEYS
 
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
-.PHONY: run install install-program test test-board board board-tests board-image bench soak dist lint-yocto cross \
+.PHONY: run install install-program api-fuzzer test test-board board board-tests board-image bench soak dist lint-yocto cross \
 	deb deb-arm64 page players image bundle test-image lint-image deny \
 	packages-build packages-test packages-cross packages-board packages-image check-tools clean
 
@@ -68,7 +68,7 @@ install-program:
 		echo "Your PATH does not name its directory yet:"; \
 		echo '    export PATH="$(PREFIX)/bin:$$PATH"';; esac
 
-test: packages-build packages-test page players lint-yocto lint-image
+test: packages-build packages-test page players api-fuzzer lint-yocto lint-image
 	cd $(PAGE) && npm run --silent typecheck && npm test && npm run --silent size
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -107,7 +107,7 @@ deny: check-tools
 bench: packages-build packages-test page
 	cargo bench --locked
 
-soak: packages-build packages-test page
+soak: packages-build packages-test page api-fuzzer
 	@.ci/soak
 
 dist: page
@@ -131,6 +131,9 @@ deb: deb-arm64 packages-build
 page: $(PAGE)/node_modules/.built
 
 players: $(PLAYERS)/node_modules/.package-lock.json
+
+api-fuzzer: packages-test
+	@.ci/schemathesis
 
 $(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package.json $(PLAYERS)/package-lock.json | check-tools
 	cd $(PLAYERS) && npm ci --ignore-scripts --no-audit --no-fund

@@ -33,7 +33,19 @@ const COMMON: [&str; 12] = [
 ];
 
 /// What an account may do; each role may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Default,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Watch.
@@ -78,6 +90,19 @@ impl TryFrom<StreamList> for StreamAccess {
         };
         let parse = |name: String| StreamName::parse(&name).map_err(|error| error.to_string());
         names.into_iter().map(parse).collect::<Result<_, _>>().map(Self::Only)
+    }
+}
+
+impl schemars::JsonSchema for StreamAccess {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "StreamAccess".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [
+            { "const": "*" },
+            { "type": "array", "items": { "type": "string" }, "maxItems": ACCOUNT_STREAMS_MAX },
+        ] })
     }
 }
 

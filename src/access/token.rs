@@ -15,7 +15,9 @@ const PREFIX: &str = "hft_";
 const ID_BYTES: usize = 8;
 
 /// What a token is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenScope {
     /// Whatever its role may do.

@@ -14,7 +14,7 @@ pub struct Meter {
 }
 
 /// The counts at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Totals {
     /// Access units handled.
     pub units: u64,

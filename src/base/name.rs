@@ -59,6 +59,16 @@ impl std::fmt::Display for StreamName {
     }
 }
 
+impl schemars::JsonSchema for StreamName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "StreamName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
 impl serde::Serialize for StreamName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 /// A password or key. It cannot be serialised, and printing it prints stars.
-#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Deserialize, PartialEq, Eq, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
 

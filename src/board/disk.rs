@@ -15,7 +15,7 @@ const SECTOR_BYTES: u64 = 512;
 const LAYERS_MAX: usize = 4;
 
 /// What kind of disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskKind {
     /// An SD card.
@@ -35,7 +35,7 @@ pub enum DiskKind {
 }
 
 /// What an eMMC says of its spare blocks (JEDEC JESD84-B51 `PRE_EOL_INFO`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reserve {
     /// Enough.
@@ -47,7 +47,7 @@ pub enum Reserve {
 }
 
 /// A disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct BoardDisk {
     /// The kernel's name, such as `mmcblk0`.
     pub device: String,

@@ -13,7 +13,7 @@ use super::tree::SysTree;
 const MILLIDEGREES: std::ops::RangeInclusive<i32> = -60_000..=200_000;
 
 /// One sensor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Temperature {
     /// What the kernel calls it.
     pub sensor: String,
@@ -24,7 +24,7 @@ pub struct Temperature {
 }
 
 /// What heat and power supply do to the board; what it does not tell is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Power {
     /// The supply gives too little now.
     pub under_voltage: Option<bool>,

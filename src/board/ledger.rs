@@ -20,7 +20,7 @@ use crate::base::time::{BootTime, WallTime};
 const FILE: &str = "disk-written.json";
 
 /// What was written to a disk as long as the box has known it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WrittenTotal {
     /// Bytes.
     pub bytes: u64,
@@ -29,7 +29,7 @@ pub struct WrittenTotal {
 }
 
 /// One disk's page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 struct Page {
     disk: String,
     since: String,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::tree::{SysTree, printable};
 
 /// The operating system.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Os {
     /// Its name and version for people (`PRETTY_NAME`).
     pub name: Option<String>,
@@ -22,7 +22,7 @@ pub struct Os {
 }
 
 /// The processor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Cpu {
     /// Cores that are there.
     pub cores: Option<usize>,
@@ -33,7 +33,7 @@ pub struct Cpu {
 }
 
 /// The memory, in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct MemoryUse {
     /// All of it.
     pub total_bytes: Option<u64>,

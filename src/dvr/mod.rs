@@ -48,7 +48,9 @@ pub use self::read::lap_reader::LapReader;
 pub use self::read::past::{LapSegments, PastLap};
 pub use self::read::tool;
 pub use self::read::tool::{FoundLap, RingReader};
-pub use self::store::capacity::{ClockView, Forecast, Holding, IndexProgress, Protected};
+pub use self::store::capacity::{
+    ClockView, Forecast, Holding, IndexProgress, Protected, StorageReport,
+};
 pub use self::store::size::RingSizing;
 pub use self::store::state::{Durable, DvrStatus, Noted, RecordingState, RingState, StreamStatus};
 

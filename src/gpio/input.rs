@@ -59,7 +59,7 @@ pub struct InputConfig {
 }
 
 /// What is wrong with an input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Manner {
     /// Nothing.

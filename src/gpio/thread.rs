@@ -55,7 +55,7 @@ impl fmt::Debug for Panel {
 }
 
 /// The panel's state, as the API reports it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct PanelView {
     /// What reaches the lines; `None` while none is configured.
     pub gpio: Option<LineDriver>,
@@ -68,7 +68,7 @@ pub struct PanelView {
 }
 
 /// The published state of an input.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct InputView {
     /// Its name.
     pub name: String,

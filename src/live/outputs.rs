@@ -37,7 +37,7 @@ pub struct StreamOutputs {
 }
 
 /// How many read a stream, by door.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct Readers {
     /// RTSP sessions that play.
     pub rtsp: usize,

@@ -19,7 +19,7 @@ use crate::supervise::{TaskReport, TaskState};
 const LIFE_USED_PERCENT_SHOWN: u8 = 90;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     Ok,
@@ -28,7 +28,7 @@ pub(crate) enum Status {
 }
 
 /// One thing that was checked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) status: Status,
@@ -36,7 +36,7 @@ pub(crate) struct Check {
 }
 
 /// The whole answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct HealthReport {
     status: Status,
     time: WallTime,
@@ -47,7 +47,7 @@ pub(crate) struct HealthReport {
 }
 
 /// The answer for strangers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct HealthWord {
     status: Status,
 }

@@ -15,7 +15,7 @@ pub(super) struct Interruptions {
 }
 
 /// A stream that breaks off too often to be called well.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Interrupted {
     /// How often within the last `within_secs`.
     pub times: usize,

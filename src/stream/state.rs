@@ -65,7 +65,7 @@ impl StreamState {
 }
 
 /// How it goes with pictures that are encoded here.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Encoding {
     /// What encodes them.
     pub encoder: &'static str,

@@ -23,7 +23,7 @@ use crate::base::sync::lock;
 use crate::base::time::{BootTime, SharedClock};
 
 /// What a task is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
     /// It runs.
@@ -67,7 +67,7 @@ pub(super) struct TaskEntry {
 }
 
 /// What is known of one task.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct TaskReport {
     /// Its name, such as `gate/source`.
     pub name: String,

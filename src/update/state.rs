@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How far an update is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateState {
     /// There is none.
@@ -26,7 +28,7 @@ pub enum UpdateState {
 }
 
 /// An update, as far as it is known.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Update {
     /// How far it is.
     pub state: UpdateState,
@@ -39,7 +41,7 @@ pub struct Update {
 }
 
 /// The image that runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Running {
     /// Its version.
     pub version: String,

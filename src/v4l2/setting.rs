@@ -24,7 +24,7 @@ const KNOWN: [(&str, u32); 9] = [
 ];
 
 /// What a control is set to.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// Off or on.

@@ -39,7 +39,7 @@ pub struct WebhookConfig {
 pub type Config = BTreeMap<String, WebhookConfig>;
 
 /// How a webhook does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct WebhookView {
     /// Its name.
     pub name: String,
@@ -64,7 +64,7 @@ pub struct WebhookView {
 }
 
 /// How a webhook does, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WebhookState {
     /// The last attempt arrived, or there was none.

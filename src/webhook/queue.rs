@@ -34,7 +34,7 @@ pub(super) struct Delivery {
 }
 
 /// A delivery that was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct DeadLetter {
     /// The event.
     pub id: String,

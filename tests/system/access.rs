@@ -29,7 +29,7 @@ fn new_box() -> Daemon {
 }
 
 /// A box that `anna` has claimed from its command line, before its first start.
-fn claimed_box() -> Daemon {
+pub(super) fn claimed_box() -> Daemon {
     let mut daemon = new_box();
     add_account(&daemon, &["--name", "anna", "--role", "admin"]);
     daemon.start();
@@ -104,7 +104,7 @@ fn send(daemon: &Daemon, method: &str, path: &str, headers: &str, body: &str) ->
     };
     let head = String::from_utf8_lossy(&read[..head_end]).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0).min(64 << 10);
+    let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0).min(1 << 20);
     while read.len() < head_end + 4 + length {
         match socket.read(&mut buffer) {
             Ok(length @ 1..) => read.extend_from_slice(&buffer[..length]),

@@ -8,6 +8,7 @@ mod footage;
 mod harness;
 
 mod access;
+mod api_fuzz;
 mod attacks;
 mod bad_input;
 mod boards;

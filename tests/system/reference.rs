@@ -146,6 +146,32 @@ fn the_reference_says_what_the_daemon_answers() {
     assert!(found.is_empty(), "the reference differs:\n{}", found.join("\n"));
 }
 
+/// The document of the API, at the time of this build. `UPDATE_GOLDEN=1` writes it anew.
+const DOCUMENT: &str = "docs/reference/openapi.json";
+
+#[test]
+fn the_document_of_the_api_is_the_one_that_is_kept() {
+    let daemon = Daemon::start_new(
+        "64MiB",
+        "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 180, fps = 10 }",
+    );
+    let document = daemon.get("/api/v1/openapi.json");
+    assert_eq!(document["openapi"], "3.1.0");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
+    let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&kept, &text).unwrap();
+    }
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(kept).unwrap()).unwrap();
+    let mut found = Vec::new();
+    differences("", &kept, &document, &mut found);
+    assert!(
+        kept == document,
+        "{DOCUMENT} differs; UPDATE_GOLDEN=1 writes it:\n{}",
+        found.join("\n")
+    );
+}
+
 #[test]
 fn every_route_has_a_section() {
     let mut routed = BTreeSet::new();

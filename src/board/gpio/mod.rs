@@ -44,7 +44,7 @@ pub trait Output: Send + fmt::Debug {
 }
 
 /// What reaches the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LineDriver {
     /// Registers of a Raspberry Pi.

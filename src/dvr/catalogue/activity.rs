@@ -84,7 +84,7 @@ pub struct EffortSample {
 }
 
 /// Activity of a stream over a range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Activity {
     /// Where the first step begins.
     pub start: WallTime,

@@ -15,7 +15,7 @@ use crate::dvr::catalogue::listing::{Listing, Recording};
 const DAYS_PER_RUN_MAX: usize = 4_000;
 
 /// What is recorded of one day.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Day {
     /// The date, such as `2026-11-22`.
     pub day: String,

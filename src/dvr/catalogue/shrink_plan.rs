@@ -13,7 +13,7 @@ use crate::dvr::catalogue::table::Catalogue;
 use crate::dvr::config::Retention;
 
 /// What shrinking the ring to its configured size would delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Proposal {
     /// Agrees to exactly this; `None` while there is nothing to agree to.
     pub token: Option<String>,
@@ -34,7 +34,7 @@ pub struct Proposal {
 }
 
 /// What would be deleted of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Loss {
     /// Slots.
     pub slots: u64,
@@ -47,7 +47,7 @@ pub struct Loss {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Shrunk {
     /// Bytes that the ring has now.
     pub size_bytes: u64,

@@ -21,7 +21,7 @@ const MEASURED_SECS: f64 = 3_600.0;
 const MEASURED_SECS_MIN: f64 = 10.0;
 
 /// Everything about the storage in one answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StorageReport {
     /// The ring, and how each stream's recording goes.
     #[serde(flatten)]
@@ -41,7 +41,7 @@ pub struct StorageReport {
 }
 
 /// How far the content of the slots is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct IndexProgress {
     /// Slots whose content is known.
     pub known_slots: u64,
@@ -52,7 +52,7 @@ pub struct IndexProgress {
 }
 
 /// What is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Protected {
     /// Ranges.
     pub ranges: usize,
@@ -63,7 +63,7 @@ pub struct Protected {
 }
 
 /// What the ring will hold.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Forecast {
     /// Measured bit rate of all streams that are recorded; those without footage count nothing.
     pub bitrate_bps: u64,
@@ -72,7 +72,7 @@ pub struct Forecast {
 }
 
 /// What the ring holds of one stream.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Holding {
     /// Slots.
     pub slots: u64,
@@ -91,7 +91,7 @@ pub struct Holding {
 }
 
 /// How far the date is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ClockView {
     /// Who vouches for it.
     pub trust: Trust,

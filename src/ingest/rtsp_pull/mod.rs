@@ -46,7 +46,7 @@ use crate::stream::Stream;
 use crate::supervise::TaskContext;
 
 /// How media travels from the camera.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PullTransport {
     /// What the camera offers: TCP, else UDP, else multicast.

@@ -29,7 +29,7 @@ pub use h26x::VIDEO_CLOCK_RATE;
 pub use opus::packet_ticks as opus_packet_ticks;
 
 /// Video or audio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Pictures.

@@ -53,7 +53,7 @@ impl ExportJobRequest {
 }
 
 /// How a job does, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// It waits for its turn.
@@ -203,7 +203,7 @@ impl Job {
 }
 
 /// A job as published.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct JobView {
     /// Its name for programs.
     pub id: String,

@@ -31,18 +31,38 @@ use axum::{Extension, Json};
 use serde::Serialize;
 
 use self::stream::{DisabledReport, StreamReport};
-use super::door::Caller;
+use super::door::{Access, Caller, Door, Object};
 use super::extract::At;
 use super::origin::{Reached, host_of};
 use super::response::NO_STORE;
 use crate::access::Right;
-use crate::serve::health::HealthReport;
+use crate::serve::health::{HealthReport, HealthWord};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Streams {
     streams: Vec<StreamReport>,
     /// Those that are switched off.
     disabled: Vec<DisabledReport>,
+}
+
+/// What `health` answers: everything to administrators, a word to others.
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)] // a form, for the document of the API
+enum Health {
+    Everything(HealthReport),
+    Word(HealthWord),
+}
+
+/// The routes of streams and health.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/streams", Access::Viewer(Object::LookedUp), streams)
+        .says("The streams that the caller may see.")
+        .answers::<Streams>(200)
+        .get("/api/v1/health", Access::Public, health)
+        .says("Whether the box does its work; 503 when it does not.")
+        .answers::<Health>(200)
+        .answers::<Health>(503)
 }
 
 /// `GET /api/v1/streams`.

@@ -18,6 +18,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use schemars::JsonSchema;
 
 pub(super) use caller::{Caller, shows_local_key};
 
@@ -25,6 +26,7 @@ use self::caller::{Evidence, evidence};
 use super::context::HttpContext;
 use super::error::ApiError;
 use super::layer;
+use super::operation::{Content, Operation, Parameter, describe};
 use super::origin::Reached;
 use super::peers::Peer;
 use super::route_entry::RouteEntry;
@@ -83,7 +85,7 @@ impl Door {
     }
 
     /// Adds `GET path` (and HEAD).
-    pub(super) fn get<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn get<H, T>(self, path: &'static str, access: Access, handler: H) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -92,19 +94,24 @@ impl Door {
     }
 
     /// Adds `GET path` (and HEAD) to media, which stream accounts may read as well.
-    pub(super) fn get_media<H, T>(mut self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn get_media<H, T>(
+        mut self,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
     {
         self.is_media = true;
-        let mut door = self.get(path, access, handler);
+        let Undescribed(mut door) = self.get(path, access, handler);
         door.is_media = false;
-        door
+        Undescribed(door)
     }
 
     /// Adds `POST path`.
-    pub(super) fn post<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn post<H, T>(self, path: &'static str, access: Access, handler: H) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -118,19 +125,19 @@ impl Door {
         path: &'static str,
         access: Access,
         handler: H,
-    ) -> Self
+    ) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
     {
         self.is_streamed = true;
-        let mut door = self.post(path, access, handler);
+        let Undescribed(mut door) = self.post(path, access, handler);
         door.is_streamed = false;
-        door
+        Undescribed(door)
     }
 
     /// Adds `PUT path`.
-    pub(super) fn put<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn put<H, T>(self, path: &'static str, access: Access, handler: H) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -139,7 +146,7 @@ impl Door {
     }
 
     /// Adds `PATCH path`.
-    pub(super) fn patch<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn patch<H, T>(self, path: &'static str, access: Access, handler: H) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -148,7 +155,7 @@ impl Door {
     }
 
     /// Adds `DELETE path`.
-    pub(super) fn delete<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub(super) fn delete<H, T>(self, path: &'static str, access: Access, handler: H) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -163,7 +170,7 @@ impl Door {
         path: &'static str,
         access: Access,
         handler: H,
-    ) -> Self
+    ) -> Undescribed
     where
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
@@ -175,13 +182,68 @@ impl Door {
         let methods = methods.route_layer(from_fn_with_state(guard, guarded));
         self.router = self.router.route(path, methods);
         let (access, object) = access.words();
-        self.table.push(RouteEntry { method, path, access, object });
+        let (is_media, operation) = (self.is_media, Operation::default());
+        self.table.push(RouteEntry { method, path, access, object, is_media, operation });
+        Undescribed(self)
+    }
+
+    /// What is said of the newest route.
+    fn newest(mut self, say: impl FnOnce(&mut Operation)) -> Self {
+        if let Some(row) = self.table.last_mut() {
+            say(&mut row.operation);
+        }
         self
+    }
+
+    /// The newest route needs a JSON body of the form `T`.
+    pub(super) fn takes<T: JsonSchema>(self) -> Self {
+        self.newest(|operation| operation.body = Some(Content::Json(describe::<T>())))
+    }
+
+    /// It needs a body of one of these media types.
+    pub(super) fn takes_media(self, kinds: &'static [&'static str]) -> Self {
+        self.newest(|operation| operation.body = Some(Content::Media(kinds)))
+    }
+
+    /// It answers `status` with JSON of the form `T`.
+    pub(super) fn answers<T: JsonSchema>(self, status: u16) -> Self {
+        self.newest(|operation| operation.answer(status, Content::Json(describe::<T>())))
+    }
+
+    /// It answers `status` with nothing more.
+    pub(super) fn answers_empty(self, status: u16) -> Self {
+        self.newest(|operation| operation.answer(status, Content::Empty))
+    }
+
+    /// It answers `status` with something of these media types.
+    pub(super) fn answers_media(self, status: u16, kinds: &'static [&'static str]) -> Self {
+        self.newest(|operation| operation.answer(status, Content::Media(kinds)))
+    }
+
+    /// It hears this parameter.
+    pub(super) fn hears(self, parameter: Parameter) -> Self {
+        self.newest(|operation| operation.parameters.push(parameter))
+    }
+
+    /// It may refuse with these statuses besides those of its class.
+    pub(super) fn refuses(self, statuses: &[u16]) -> Self {
+        self.newest(|operation| operation.refuse(statuses))
     }
 
     /// The routes, and the table of them.
     pub(super) fn finish(self) -> (Router<Arc<HttpContext>>, Vec<RouteEntry>) {
         (self.router, self.table)
+    }
+}
+
+/// A door whose newest route has no words yet: none can be left out of the document of the API.
+#[must_use]
+pub(super) struct Undescribed(Door);
+
+impl Undescribed {
+    /// What the route is for, in one line.
+    pub(super) fn says(self, summary: &'static str) -> Door {
+        self.0.newest(|operation| operation.summary = summary)
     }
 }
 

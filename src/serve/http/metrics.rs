@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 use super::archive_stats::Outcome;
 use super::context::HttpContext;
+use super::door::{Access, Door};
 use super::error::ApiError;
 use super::extract::At;
 use crate::base::meter::Totals;
@@ -39,6 +40,13 @@ const COUNTS: [Count; 4] = [
     ("lost", "Access units lost", |totals| totals.lost),
     ("restarts", "Restarts of the part", |totals| totals.restarts),
 ];
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/metrics", Access::Metrics, text)
+        .says("Figures for Prometheus.")
+        .answers_media(200, &["text/plain", "application/openmetrics-text"])
+}
 
 /// `GET /metrics`.
 pub(super) async fn text(State(context): At) -> Result<Response, ApiError> {

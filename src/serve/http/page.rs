@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::door::{Access, Door};
 use super::error::ApiError;
 use super::origin::Reached;
 
@@ -24,6 +25,18 @@ const HASHED_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3153
 /// Others are asked for anew each time.
 const OTHER_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const INDEX_CACHE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/", Access::Public, index)
+        .says("The page.")
+        .answers_media(200, &["text/html"])
+        .answers_empty(304)
+        .get("/timeline", Access::Public, index)
+        .says("The page, at its timeline.")
+        .answers_media(200, &["text/html"])
+        .answers_empty(304)
+}
 
 /// `GET /`. The page finds everything relative to its base, which is where the client sees the box.
 pub(super) async fn index(Extension(reached): Extension<Reached>) -> Result<Response, ApiError> {

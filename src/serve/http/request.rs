@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::form_urlencoded;
 
 use super::error::ApiError;
+use super::operation::Parameter;
 use crate::base::limits::PICTURE_WIDTHS;
 use crate::base::time::WallTime;
 
@@ -97,6 +98,12 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         return None;
     }
     number.parse::<u64>().ok()?.checked_mul(secs).map(Duration::from_secs)
+}
+
+/// The parameter of [`picture_width`].
+pub(super) fn width() -> Parameter {
+    let (least, most) = PICTURE_WIDTHS.into_inner();
+    Parameter::number("width", "Pixels.", (least.into(), most.into()))
 }
 
 /// The picture's width as a request says it.

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-/// A route and who may use it.
-#[derive(Clone, Copy, Debug, Serialize)]
+use super::operation::Operation;
+
+/// A route, who may use it, and what it takes and answers.
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub(super) struct RouteEntry {
     /// In capitals.
     pub(super) method: &'static str,
@@ -13,4 +15,10 @@ pub(super) struct RouteEntry {
     pub(super) access: &'static str,
     /// The right on the object: `live`, `past`, or `each` where the handler looks it up.
     pub(super) object: Option<&'static str>,
+    /// Whether stream accounts may read it.
+    #[serde(skip)]
+    pub(super) is_media: bool,
+    /// For the document of the API.
+    #[serde(skip)]
+    pub(super) operation: Operation,
 }

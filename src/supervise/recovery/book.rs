@@ -28,7 +28,7 @@ const UNEXPLAINED: &str = "power was lost or the board was reset; the hardware d
 pub(super) const FIVE_DEATHS: &str = "five deaths of the daemon within ten minutes";
 
 /// A rung of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// One part was started again.
@@ -69,7 +69,7 @@ impl Rung {
 }
 
 /// Something that the box did to heal itself, and how often in a row for the same reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoveryEntry {
     /// The rung that was needed.
     #[serde(rename = "action")]
@@ -114,7 +114,7 @@ impl RecoveryEntry {
 }
 
 /// A run of the daemon that has no recorded end yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(super) struct DaemonLife {
     pub(super) boot: String,
     pub(super) since: String,
@@ -133,7 +133,7 @@ pub(super) enum Reset {
 }
 
 /// The log as stored in the file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(super) struct Book {
     /// Oldest first.
     pub(super) entries: Vec<RecoveryEntry>,

@@ -25,7 +25,7 @@ const WEIGHT_MAX: u32 = 6;
 const REBOOTS_MAX: usize = 6;
 
 /// A reboot that the box may have caused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(super) struct Reboot {
     /// When it was seen, RFC 3339.
     pub(super) at: String,
@@ -34,7 +34,7 @@ pub(super) struct Reboot {
 }
 
 /// Recording is off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ParkedRecording {
     /// Since when, RFC 3339.
     pub since: String,

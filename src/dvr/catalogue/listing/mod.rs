@@ -19,7 +19,7 @@ use crate::dvr::format::seal::Identity;
 const REASONS_MAX: usize = 8;
 
 /// An uninterrupted stretch of a stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Recording {
     /// Date of its first unit.
     pub start: WallTime,
@@ -32,7 +32,7 @@ pub struct Recording {
 }
 
 /// A stretch of time without footage, between two runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Gap {
     /// Where the run before ends.
     pub start: WallTime,
@@ -47,7 +47,7 @@ pub struct Gap {
 }
 
 /// One reason of a gap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reason {
     /// For programs.
     pub reason: Cause,
@@ -56,7 +56,7 @@ pub struct Reason {
 }
 
 /// A moment at which the date leapt during recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Discontinuity {
     /// The date behind it.
     pub at: WallTime,
@@ -69,7 +69,7 @@ pub struct Discontinuity {
 const MANUAL: &str = "manual";
 
 /// A marked moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct MarkView {
     /// Its name for programs.
     pub id: String,
@@ -84,7 +84,7 @@ pub struct MarkView {
 }
 
 /// A protected range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PinView {
     /// Its name for programs.
     pub id: String,
@@ -120,7 +120,7 @@ impl From<&Pin> for PinView {
 }
 
 /// What is recorded of one stream, in the order in which it was recorded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Listing {
     /// The uninterrupted stretches.
     pub runs: Vec<Recording>,

@@ -21,7 +21,7 @@ pub struct Durable {
 }
 
 /// How recording goes, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingState {
     /// Fragments become durable.
@@ -33,7 +33,7 @@ pub enum RecordingState {
 }
 
 /// How the recording of one stream goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct StreamStatus {
     /// In one word.
     pub state: RecordingState,
@@ -50,7 +50,7 @@ pub struct StreamStatus {
 }
 
 /// How the ring does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum RingState {
     /// It is being opened.
@@ -65,7 +65,7 @@ pub enum RingState {
 }
 
 /// How everything does.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct DvrStatus {
     /// The ring.
     pub ring: RingState,

@@ -23,7 +23,7 @@ use crate::serve::http::origin::Reached;
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// Who is signed in.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct WhoReport {
     name: Option<String>,
     role: Role,

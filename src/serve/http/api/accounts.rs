@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::access::blocking;
 use crate::access::{AccessError, Account, AccountChange, NewAccount, Role, StreamAccess};
 use crate::base::secret::Secret;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct AccountReport {
     name: String,
     role: Role,
@@ -23,12 +24,12 @@ struct AccountReport {
     past: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Accounts {
     accounts: Vec<AccountReport>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountRequest {
     name: String,
@@ -46,7 +47,7 @@ fn yes() -> bool {
 }
 
 /// Fields left out stay unchanged.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountPatch {
     password: Option<Secret>,
@@ -60,6 +61,30 @@ impl From<Account> for AccountReport {
         let Account { name, role, streams, past, .. } = account;
         Self { name, role, streams, past }
     }
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/accounts", Access::Admin, list)
+        .says("The accounts of people.")
+        .answers::<Accounts>(200)
+        .post("/api/v1/accounts", Access::Admin, create)
+        .says("Makes an account.")
+        .takes::<AccountRequest>()
+        .answers::<AccountReport>(201)
+        .refuses(&[409, 422, 429])
+        .get("/api/v1/accounts/{name}", Access::Admin, one)
+        .says("One account.")
+        .answers::<AccountReport>(200)
+        .patch("/api/v1/accounts/{name}", Access::Admin, alter)
+        .says("Changes an account and ends its sessions.")
+        .takes::<AccountPatch>()
+        .answers::<AccountReport>(200)
+        .refuses(&[409, 422, 429])
+        .delete("/api/v1/accounts/{name}", Access::Admin, remove)
+        .says("Deletes an account and ends its sessions.")
+        .answers_empty(204)
+        .refuses(&[409])
 }
 
 /// `GET /api/v1/accounts`.

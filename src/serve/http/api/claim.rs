@@ -6,18 +6,19 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
-use super::access::blocking;
+use super::access::{WhoReport, blocking};
 use super::session::with_session;
 use crate::access::{AccessError, ClaimError, ClaimStatus};
 use crate::base::secret::Secret;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::response::NO_STORE;
-use crate::serve::http::settings::Access;
+use crate::serve::http::settings::Access as Openness;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ClaimReport {
     state: &'static str,
     /// Seconds until a code is checked again.
@@ -27,7 +28,7 @@ struct ClaimReport {
     https_port: Option<u16>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClaimRequest {
     code: String,
@@ -35,15 +36,27 @@ pub(crate) struct ClaimRequest {
     password: Secret,
 }
 
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/claim", Access::Public, state)
+        .says("How far the box is claimed.")
+        .answers::<ClaimReport>(200)
+        .post("/api/v1/claim", Access::Public, claim)
+        .says("Makes the first account, an administrator's.")
+        .takes::<ClaimRequest>()
+        .answers::<WhoReport>(201)
+        .refuses(&[409, 422, 429])
+}
+
 /// `GET /api/v1/claim`.
 pub(crate) async fn state(State(context): At) -> Response {
     let settings = context.http.now();
     let (state, retry_after) = match (settings.access, context.access.claim_status()) {
-        (Access::OpenOnLoopback, _) => ("open", None),
-        (Access::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
-        (Access::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
+        (Openness::OpenOnLoopback, _) => ("open", None),
+        (Openness::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
+        (Openness::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
         // An unreadable account may exist: such a box cannot be claimed.
-        (Access::Accounts, ClaimStatus::Claimed | ClaimStatus::Damaged) => ("claimed", None),
+        (Openness::Accounts, ClaimStatus::Claimed | ClaimStatus::Damaged) => ("claimed", None),
     };
     (NO_STORE, Json(ClaimReport { state, retry_after, https_port: settings.https_port }))
         .into_response()
@@ -58,7 +71,7 @@ pub(crate) async fn claim(
     JsonBody(body): JsonBody<ClaimRequest>,
 ) -> Result<Response, ApiError> {
     let ClaimRequest { code, name, password } = body;
-    if context.http.now().access == Access::OpenOnLoopback {
+    if context.http.now().access == Openness::OpenOnLoopback {
         return Err(AccessError::from(ClaimError::Open).into());
     }
     let secure = reached.secure;

@@ -15,15 +15,17 @@ use crate::serve::config_desk::{
     Change, ConfigAnswer, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
 };
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::response::NO_STORE;
 
 type Answer = Result<Response, ApiError>;
 
 /// What `check` takes: one of both.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     stream: Option<String>,
@@ -32,10 +34,71 @@ pub(crate) struct Wanted {
 }
 
 /// What `restore` takes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restore {
     id: u64,
+}
+
+/// A JSON object whose keys are those of the configuration file.
+type Object = serde_json::Map<String, Value>;
+
+/// How a change may be refused.
+const CHANGE: [u16; 6] = [404, 409, 412, 422, 428, 507];
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/config", Access::Admin, status)
+        .says("Whether the daemon runs with the configuration file as it is.")
+        .answers::<Object>(200)
+        .refuses(&[409])
+        .get("/api/v1/config/settings", Access::Admin, settings)
+        .says("The sections that are not streams; secrets as `{\"set\": true}`.")
+        .answers::<Object>(200)
+        .refuses(&[409])
+        .patch("/api/v1/config/settings", Access::Admin, patch_settings)
+        .says("Changes settings (RFC 7396).")
+        .hears(Parameter::if_match())
+        .takes::<Object>()
+        .answers::<Object>(200)
+        .refuses(&CHANGE)
+        .get("/api/v1/config/streams/{name}", Access::Admin, stream)
+        .says("The section of a stream.")
+        .answers::<Object>(200)
+        .refuses(&[409, 422])
+        .put("/api/v1/config/streams/{name}", Access::Admin, put_stream)
+        .says("Adds a stream, or replaces its section.")
+        .hears(Parameter::if_match())
+        .takes::<Object>()
+        .answers::<Object>(200)
+        .answers::<Object>(201)
+        .refuses(&CHANGE)
+        .patch("/api/v1/config/streams/{name}", Access::Admin, patch_stream)
+        .says("Changes keys of a stream (RFC 7396).")
+        .hears(Parameter::if_match())
+        .takes::<Object>()
+        .answers::<Object>(200)
+        .refuses(&CHANGE)
+        .delete("/api/v1/config/streams/{name}", Access::Admin, remove_stream)
+        .says("Removes a stream.")
+        .hears(Parameter::if_match())
+        .answers::<Object>(200)
+        .refuses(&CHANGE)
+        .post("/api/v1/config/check", Access::Admin, check)
+        .says("Whether a change would be accepted.")
+        .takes::<Wanted>()
+        .answers::<Object>(200)
+        .refuses(&CHANGE)
+        .get("/api/v1/config/history", Access::Admin, history)
+        .says("The former texts of the configuration.")
+        .answers::<Object>(200)
+        .refuses(&[409])
+        .post("/api/v1/config/restore", Access::Admin, restore)
+        .says("Takes a former text back.")
+        .hears(Parameter::if_match())
+        .takes::<Restore>()
+        .answers::<Object>(200)
+        .refuses(&CHANGE)
 }
 
 /// `GET /api/v1/config`.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::base::fault::chain;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
@@ -20,12 +21,12 @@ use crate::v4l2::node::{self, FrameSize, Offer, Role, VideoNode};
 use crate::v4l2::setting::{self, Setting, Value};
 use crate::v4l2::{ControlError, ControlType, VideoDevice};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Devices {
     devices: Vec<DeviceReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct DeviceReport {
     id: String,
     /// What `device` is set to.
@@ -38,13 +39,13 @@ struct DeviceReport {
     controls: Vec<ControlReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct OfferReport {
     code: String,
     sizes: Vec<SizeReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct SizeReport {
     width: u32,
     height: u32,
@@ -54,12 +55,12 @@ struct SizeReport {
     fps: Vec<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Controls {
     controls: Vec<ControlReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ControlReport {
     key: String,
     name: String,
@@ -78,10 +79,22 @@ struct ControlReport {
     items: Vec<ItemReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ItemReport {
     value: i32,
     name: String,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/devices", Access::Admin, devices)
+        .says("The cameras of this machine.")
+        .answers::<Devices>(200)
+        .put("/api/v1/devices/{id}/controls", Access::Admin, set_controls)
+        .says("Sets controls of a camera.")
+        .takes::<BTreeMap<String, Value>>()
+        .answers::<Controls>(200)
+        .refuses(&[409])
 }
 
 /// `GET /api/v1/devices`: the cameras there are.

@@ -23,9 +23,10 @@ use crate::base::limits::{EVENT_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::name::StreamName;
 use crate::event::{Audience, Event, EventReader, Filter, Heard};
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::Caller;
+use crate::serve::http::door::{Access, Caller, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
 use crate::serve::http::request::Query;
@@ -33,6 +34,17 @@ use crate::serve::http::websocket::{MessageRate, accept};
 
 /// Events that are sent before the socket is listened to again.
 const BATCH: usize = 64;
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/events/ws", Access::Viewer(Object::LookedUp), upgrade)
+        .says("WebSocket: what happens, as it happens.")
+        .hears(Parameter::text("after", "Goes on behind the event of this id."))
+        .hears(Parameter::text("kinds", "Of these kinds alone, with commas between."))
+        .hears(Parameter::text("streams", "Of these streams alone, with commas between."))
+        .answers_empty(101)
+        .refuses(&[404, 426])
+}
 
 /// `GET /api/v1/events/ws?after=&kinds=&streams=`.
 pub(crate) async fn upgrade(

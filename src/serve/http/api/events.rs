@@ -18,17 +18,18 @@ use crate::base::time::WallTime;
 use crate::dvr::{MarkView, NewPin, PinError, PinView};
 use crate::event::Kind;
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::{Caller, forbidden};
+use crate::serve::http::door::{Access, Caller, Door, Object, forbidden};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, known_stream};
 use crate::serve::http::json_body::JsonBody;
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::request::{Query, date, duration};
 use crate::serve::http::response::NO_STORE;
 
 /// The kind of marks of which none is said.
 const MANUAL: &str = "manual";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventRequest {
     text: String,
@@ -55,7 +56,7 @@ struct Wish {
     owner: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Noted {
     #[serde(flatten)]
     mark: MarkView,
@@ -63,16 +64,33 @@ struct Noted {
     ranges: Vec<PinView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Events<T> {
     events: Vec<T>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Listed {
     events: Vec<MarkView>,
     /// Whether there are older ones than an answer can hold.
     more: bool,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/events", Access::Viewer(Object::LookedUp), list)
+        .says("Marks, in the order of their moments.")
+        .hears(Parameter::text("stream", "Of this stream alone."))
+        .hears(Parameter::text("kind", "Of this kind alone."))
+        .hears(Parameter::date("start", "From when."))
+        .hears(Parameter::date("end", "To when."))
+        .answers::<Listed>(200)
+        .refuses(&[404])
+        .post("/api/v1/events", Access::Operator(Object::LookedUp), create)
+        .says("Marks a moment, and protects the footage around it.")
+        .takes::<EventRequest>()
+        .answers::<Events<Noted>>(201)
+        .refuses(&[404, 409])
 }
 
 /// `GET /api/v1/events?stream=&kind=&start=&end=`: marks in the order of their moments.

@@ -22,7 +22,7 @@ use crate::base::name::StreamName;
 use crate::playback::export_jobs::{ExportJobRequest, JobError, JobView};
 use crate::serve::http::byte_range;
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::{Caller, forbidden};
+use crate::serve::http::door::{Access, Caller, Door, Object, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
@@ -33,7 +33,7 @@ use crate::serve::http::response::NO_STORE;
 /// Bytes of a file that are read, and in memory, at once.
 const READ_BYTES: u64 = 256 << 10;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportRequest {
     streams: Vec<String>,
@@ -43,9 +43,37 @@ pub(crate) struct ExportRequest {
     note: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Exports {
     exports: Vec<JobView>,
+}
+
+/// Keeping footage is for operators of its stream, which the handler looks up.
+const KEEP: Access = Access::Operator(Object::LookedUp);
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/exports", KEEP, list)
+        .says("The exports, the oldest first.")
+        .answers::<Exports>(200)
+        .post("/api/v1/exports", KEEP, create)
+        .says("Begins an export.")
+        .takes::<ExportRequest>()
+        .answers::<JobView>(202)
+        .refuses(&[404, 409, 507])
+        .get("/api/v1/exports/{id}", KEEP, one)
+        .says("One export.")
+        .answers::<JobView>(200)
+        .delete("/api/v1/exports/{id}", KEEP, remove)
+        .says("Ends an export, or removes its file.")
+        .answers_empty(204)
+        .get("/api/v1/exports/{id}/file", KEEP, file)
+        .says("The archive of an export, also in ranges.")
+        .answers_media(200, &["application/zip"])
+        .answers_media(206, &["application/zip"])
+        .answers_empty(304)
+        .answers_empty(416)
+        .refuses(&[409])
 }
 
 /// `GET /api/v1/exports`: the oldest first.

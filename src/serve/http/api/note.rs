@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Right;
-use crate::dvr::{NewPin, PinError, PinView};
-use crate::serve::http::door::{Caller, forbidden};
+use crate::dvr::{MarkView, NewPin, PinError, PinView};
+use crate::serve::http::door::{Access, Caller, Door, Object, forbidden};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::extract::known_stream;
@@ -19,7 +19,7 @@ use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PinRequest {
     stream: String,
@@ -33,7 +33,7 @@ pub(crate) struct PinRequest {
     expires: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MarkRequest {
     text: String,
@@ -41,9 +41,32 @@ pub(crate) struct MarkRequest {
     at: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Pins {
     pins: Vec<PinView>,
+}
+
+/// Keeping footage is for operators of its stream, which the handler looks up.
+const KEEP: Access = Access::Operator(Object::LookedUp);
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/pins", KEEP, pins)
+        .says("The protected ranges.")
+        .answers::<Pins>(200)
+        .post("/api/v1/pins", KEEP, pin)
+        .says("Protects a range from being overwritten.")
+        .takes::<PinRequest>()
+        .answers::<PinView>(201)
+        .refuses(&[404, 409])
+        .delete("/api/v1/pins/{id}", KEEP, unpin)
+        .says("Ends a protection.")
+        .answers_empty(204)
+        .post("/api/v1/marks", KEEP, mark)
+        .says("Marks a moment.")
+        .takes::<MarkRequest>()
+        .answers::<MarkView>(201)
+        .refuses(&[404, 409])
 }
 
 /// `GET /api/v1/pins`.

@@ -12,18 +12,21 @@ use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Right;
 use crate::base::limits::{ACTIVITY_STEPS_DEFAULT, ACTIVITY_STEPS_MAX};
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Activity, Day, Listing, days};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
 /// The query parameters; `from` and `to` are the older names.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Range {
     #[serde(alias = "from")]
@@ -33,20 +36,44 @@ pub(crate) struct Range {
     zone: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Recorded {
     stream: StreamName,
     #[serde(flatten)]
     list: Listing,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 #[allow(clippy::struct_field_names)] // the names are the API's
 struct Days {
     stream: StreamName,
     zone: String,
     days: Vec<Day>,
     complete: bool,
+}
+
+/// Recordings are seen with a right of their own.
+const PAST: Access = Access::Viewer(Object::Stream(Right::Past));
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/recordings/{stream}", PAST, listing)
+        .says("What is recorded of a stream, and why not.")
+        .hears(Parameter::date("start", "Only what overlaps the range from here."))
+        .hears(Parameter::date("end", "To here."))
+        .answers::<Recorded>(200)
+        .get("/api/v1/recordings/{stream}/activity", PAST, activity)
+        .says("How much goes on in the recorded picture.")
+        .hears(Parameter::date("start", "From when; else from the oldest footage."))
+        .hears(Parameter::date("end", "To when; else to the newest footage."))
+        .hears(Parameter::number("step", "Seconds of one step.", (1, u64::MAX)))
+        .answers::<ActivityReport>(200)
+        .get("/api/v1/recordings/{stream}/days", PAST, by_day)
+        .says("What is recorded of a stream, by calendar day.")
+        .hears(Parameter::date("start", "Only what overlaps the range from here."))
+        .hears(Parameter::date("end", "To here."))
+        .hears(Parameter::text("zone", "A time zone, such as Europe/Berlin."))
+        .answers::<Days>(200)
 }
 
 /// `GET /api/v1/recordings/{stream}`: also for streams that the configuration no longer names.
@@ -83,7 +110,7 @@ pub(crate) async fn by_day(
 }
 
 /// The query of activity.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Steps {
     start: Option<String>,
@@ -91,7 +118,7 @@ pub(crate) struct Steps {
     step: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct ActivityReport {
     stream: StreamName,
     #[serde(flatten)]

@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
 use crate::supervise::recovery::{ParkedRecording, RecoveryEntry, RecoveryLog};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Recovery {
     /// Why recording is off, while it is.
     parked: Option<ParkedRecording>,
@@ -19,18 +20,28 @@ struct Recovery {
     entries: Vec<Rung>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Resumed {
     /// Whether there was a park to end.
     resumed: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Rung {
     /// Its number on the ladder.
     rung: u8,
     #[serde(flatten)]
     entry: RecoveryEntry,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/recovery", Access::Admin, recovery)
+        .says("What the box did to heal itself, the newest first.")
+        .answers::<Recovery>(200)
+        .post("/api/v1/recovery/resume", Access::Admin, resume)
+        .says("Lets a parked box record again.")
+        .answers::<Resumed>(200)
 }
 
 /// `GET /api/v1/recovery`: the recovery log, newest entry first.

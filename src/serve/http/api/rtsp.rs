@@ -9,19 +9,36 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::rtsp::registry::{FailureReport, SessionReport};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Sessions {
     sessions: Vec<SessionReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Failures {
     failures: Vec<FailureReport>,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/rtsp/sessions", Access::Admin, sessions)
+        .says("Who is connected over RTSP.")
+        .answers::<Sessions>(200)
+        .delete("/api/v1/rtsp/sessions/{id}", Access::Admin, end_session)
+        .says("Ends an RTSP session.")
+        .answers_empty(204)
+        .get("/api/v1/rtsp/failures", Access::Admin, failures)
+        .says("The last RTSP clients that failed, the newest first.")
+        .answers::<Failures>(200)
+        .get("/api/v1/rtsp/failures/{id}", Access::Admin, transcript)
+        .says("What was said with a client that failed.")
+        .answers_media(200, &["text/plain"])
 }
 
 /// `GET /api/v1/rtsp/sessions`.

@@ -11,25 +11,45 @@ use crate::access::{AccessError, ClaimStatus, SessionKey};
 use crate::base::secret::Secret;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::cookie;
-use crate::serve::http::door::{Caller, closed};
+use crate::serve::http::door::{Access, Caller, Door, closed};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignInRequest {
     name: String,
     password: Secret,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordRequest {
     old: Secret,
     new: Secret,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.post("/api/v1/session", Access::Public, open)
+        .says("Signs in.")
+        .takes::<SignInRequest>()
+        .answers::<WhoReport>(200)
+        .refuses(&[401, 429])
+        .get("/api/v1/session", Access::Account, who)
+        .says("Who is signed in.")
+        .answers::<Option<WhoReport>>(200)
+        .delete("/api/v1/session", Access::Account, close)
+        .says("Signs out.")
+        .answers_empty(204)
+        .put("/api/v1/session/password", Access::Account, change_password)
+        .says("Changes the password of whoever is signed in.")
+        .takes::<PasswordRequest>()
+        .answers_empty(204)
+        .refuses(&[409, 422, 429])
 }
 
 /// `POST /api/v1/session`: 200 and a session's cookie; 401 for a wrong name or password, 429 after

@@ -9,16 +9,29 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
-use crate::dvr::{ShrinkError, Shrunk};
+use crate::dvr::{ShrinkError, Shrunk, StorageReport};
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ShrinkRequest {
     token: String,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/storage", Access::Admin, storage)
+        .says("The ring: what it holds, for how long, and what shrinking it would delete.")
+        .answers::<StorageReport>(200)
+        .post("/api/v1/storage/shrink", Access::Admin, shrink)
+        .says("Makes the ring smaller, as was announced with the token.")
+        .takes::<ShrinkRequest>()
+        .answers::<Shrunk>(200)
+        .refuses(&[409])
 }
 
 /// `GET /api/v1/storage`: the ring, what it holds and for how long, and in `shrink` what shrinking

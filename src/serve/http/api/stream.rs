@@ -16,7 +16,7 @@ use crate::serve::http::context::HttpContext;
 use crate::stream::{Encoding, Interrupted, Labels, SoundState};
 
 /// One stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(super) struct StreamReport {
     name: StreamName,
     /// What people call it; `None`: by its name.
@@ -59,7 +59,7 @@ pub(super) struct StreamReport {
 }
 
 /// A stream that is switched off.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(super) struct DisabledReport {
     name: StreamName,
     title: Option<String>,
@@ -86,7 +86,7 @@ impl DisabledReport {
 }
 
 /// One of its tracks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct TrackReport {
     id: u8,
     kind: Kind,
@@ -97,7 +97,7 @@ struct TrackReport {
     shape: ShapeReport,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum ShapeReport {
     Video {
@@ -141,7 +141,7 @@ impl SoundReport {
 }
 
 /// Where to find it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Urls {
     rtsp: String,
     hls: String,

@@ -15,10 +15,12 @@ use crate::base::time::BootTime;
 use crate::board::{
     Board, BoardDisk, Cpu, MachineReport, MemoryUse, Os, Power, Temperature, WrittenTotal,
 };
+use crate::gpio::PanelView;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct System<'a> {
     version: &'static str,
     device: Option<Device>,
@@ -37,13 +39,13 @@ struct System<'a> {
     disk: Option<DiskView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Device {
     key_sha256: String,
     public_key: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct BoardView<'a> {
     /// As in the project's `board/` directory; null for a board that is not known there.
     id: Option<&'a str>,
@@ -52,12 +54,22 @@ struct BoardView<'a> {
     compatible: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct DiskView<'a> {
     #[serde(flatten)]
     disk: &'a BoardDisk,
     /// Summed over boots.
     written: Option<&'a WrittenTotal>,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/system", Access::Admin, system)
+        .says("Which box this is, and how its board does.")
+        .answers::<System<'static>>(200)
+        .get("/api/v1/inputs", Access::Admin, inputs)
+        .says("LED, button and alarm inputs, as far as they are configured.")
+        .answers::<PanelView>(200)
 }
 
 /// `GET /api/v1/system`. `device` is null until the ring was opened for the first time.

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::access::blocking;
 use crate::access::{AccessError, ApiToken, NewToken, Role, StreamAccess, TokenScope};
 use crate::base::time::WallTime;
-use crate::serve::http::door::Caller;
+use crate::serve::http::door::{Access, Caller, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::request::date;
 use crate::serve::http::response::NO_STORE;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct TokenReport {
     id: String,
     label: String,
@@ -32,12 +32,12 @@ struct TokenReport {
     token: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Tokens {
     tokens: Vec<TokenReport>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenRequest {
     label: String,
@@ -63,6 +63,21 @@ impl From<ApiToken> for TokenReport {
         let ApiToken { id, label, maker, role, streams, past, scope, .. } = token;
         Self { id, label, maker, role, streams, past, scope, expires, token: None }
     }
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/tokens", Access::Admin, list)
+        .says("The API tokens, without their text.")
+        .answers::<Tokens>(200)
+        .post("/api/v1/tokens", Access::Admin, create)
+        .says("Makes a token; its text is in this answer and nowhere else.")
+        .takes::<TokenRequest>()
+        .answers::<TokenReport>(201)
+        .refuses(&[409, 422])
+        .delete("/api/v1/tokens/{id}", Access::Admin, remove)
+        .says("Revokes a token.")
+        .answers_empty(204)
 }
 
 /// `GET /api/v1/tokens`.

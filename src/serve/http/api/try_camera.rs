@@ -28,27 +28,37 @@ use crate::ingest::rtsp_pull::{PullConfig, PullError, PullTransport};
 use crate::ingest::trial::{self, Trial, TrialCamera, TrialError};
 use crate::live::thumbnail::Thumbnail;
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
-use crate::serve::http::settings::Access;
+use crate::serve::http::settings::Access as Openness;
 use crate::wire::rtsp::client::port_of;
 
 /// The request.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
+pub(crate) struct CameraRequest {
     url: String,
     username: Option<String>,
     password: Option<Secret>,
     transport: Option<PullTransport>,
 }
 
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.post("/api/v1/streams/try", Access::Admin, try_camera)
+        .says("What a camera sends, before it is added.")
+        .takes::<CameraRequest>()
+        .answers::<serde_json::Map<String, Value>>(200)
+        .refuses(&[422])
+}
+
 /// `POST /api/v1/streams/try`.
 pub(crate) async fn try_camera(
     State(context): At,
-    JsonBody(body): JsonBody<Wanted>,
+    JsonBody(body): JsonBody<CameraRequest>,
 ) -> Result<Response, ApiError> {
     let wanted = body;
     let _place = context.trials.enter().ok_or_else(|| {
@@ -65,7 +75,7 @@ pub(crate) async fn try_camera(
 }
 
 /// Whom to pull, at the address that was found now.
-async fn checked(context: &HttpContext, wanted: Wanted) -> Result<TrialCamera, ApiError> {
+async fn checked(context: &HttpContext, wanted: CameraRequest) -> Result<TrialCamera, ApiError> {
     let wrong = || {
         let message = "The address of a camera looks like rtsp://10.0.0.7/main, or like \
                        http://10.0.0.7/video.mjpg.";
@@ -84,7 +94,7 @@ async fn checked(context: &HttpContext, wanted: Wanted) -> Result<TrialCamera, A
     let port = if is_http { url.port_or_known_default().unwrap_or(80) } else { port_of(&url) };
     let host = url.host_str().ok_or_else(wrong)?;
     let ip = look_up(host.trim_matches(['[', ']']), port).await?;
-    let open = context.http.now().access == Access::OpenOnLoopback;
+    let open = context.http.now().access == Openness::OpenOnLoopback;
     if is_door_of_others(port) || !may_be_reached(ip, open) {
         return Err(refused("forbidden_address", "No camera can be at this address."));
     }

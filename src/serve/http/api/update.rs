@@ -15,12 +15,13 @@ use tokio::time::timeout;
 
 use crate::base::fault::chain;
 use crate::base::limits::{UPDATE_SILENCE_MAX, UPDATE_UPLOAD_TIME_MAX};
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::response::NO_STORE;
 use crate::update::{Running, Update, UpdateError, Updates, Upload};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Answer {
     /// The image that runs.
     running: Option<Running>,
@@ -32,6 +33,27 @@ impl Answer {
     fn of(updates: &Updates) -> Self {
         Self { running: updates.running(), update: updates.update() }
     }
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/update", Access::Admin, state)
+        .says("How far the update is, and which image runs.")
+        .answers::<Answer>(200)
+        .refuses(&[501])
+        .post_stream("/api/v1/update", Access::Admin, upload)
+        .says("Uploads an update; the body is the bundle.")
+        .takes_media(&["application/octet-stream"])
+        .answers::<Answer>(202)
+        .refuses(&[408, 409, 413, 501, 507])
+        .delete("/api/v1/update", Access::Admin, discard)
+        .says("Forgets the uploaded update.")
+        .answers_empty(204)
+        .refuses(&[409, 501])
+        .post("/api/v1/update/install", Access::Admin, install)
+        .says("Installs the uploaded update and starts the box into it.")
+        .answers::<Answer>(202)
+        .refuses(&[409, 501])
 }
 
 /// `GET /api/v1/update`: how far the update is, and which image runs.

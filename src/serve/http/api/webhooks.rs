@@ -8,23 +8,24 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::serve::http::door::{Access, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::webhook::{DeadLetter, WebhookView};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct WebhookList {
     webhooks: Vec<WebhookView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct DeadLetters {
     dead: Vec<DeadLetter>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResendRequest {
     ids: Option<Vec<String>>,
@@ -39,6 +40,26 @@ fn named(name: Name) -> Result<String, ApiError> {
 fn unknown() -> ApiError {
     let message = "There is no webhook of this name. GET /api/v1/webhooks lists them.";
     ApiError::new(StatusCode::NOT_FOUND, "webhook_unknown", message)
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get("/api/v1/webhooks", Access::Admin, list)
+        .says("The webhooks, and how they do.")
+        .answers::<WebhookList>(200)
+        .get("/api/v1/webhooks/{name}/dead", Access::Admin, dead)
+        .says("What could not be delivered, the oldest first.")
+        .answers::<DeadLetters>(200)
+        .delete("/api/v1/webhooks/{name}/dead", Access::Admin, forget)
+        .says("Forgets what could not be delivered.")
+        .answers_empty(204)
+        .post("/api/v1/webhooks/{name}/resend", Access::Admin, resend)
+        .says("Sends what could not be delivered again.")
+        .takes::<ResendRequest>()
+        .answers::<serde_json::Map<String, serde_json::Value>>(202)
+        .post("/api/v1/webhooks/{name}/test", Access::Admin, test)
+        .says("Sends an event that says nothing.")
+        .answers::<serde_json::Map<String, serde_json::Value>>(202)
 }
 
 /// `GET /api/v1/webhooks`.

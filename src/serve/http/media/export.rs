@@ -23,10 +23,11 @@ use crate::dvr::PinView;
 use crate::playback::export::{ExportError, ExportPlan, ExportRequest, LastPicture};
 use crate::serve::http::byte_range::{self, ByteRange};
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::Caller;
+use crate::serve::http::door::{Access, Caller, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::error::sentence;
 use crate::serve::http::extract::{At, FileName, known_stream};
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::plan_cache::may_grow;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
@@ -36,6 +37,29 @@ const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
 const START: HeaderName = HeaderName::from_static("x-footage-start");
 const END: HeaderName = HeaderName::from_static("x-footage-end");
 const GAPS: HeaderName = HeaderName::from_static("x-footage-gaps");
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let export_of = Access::Operator(Object::File(Right::Past));
+    door.get("/export/{file}", export_of, export)
+        .says("A range of the recording as one MP4 file.")
+        .hears(Parameter::date("start", "From when.").required())
+        .hears(Parameter::date("end", "To when; else now."))
+        .answers_media(200, &["video/mp4"])
+        .answers_media(206, &["video/mp4"])
+        .answers_empty(304)
+        .answers_empty(416)
+        .refuses(&[409, 410, 413])
+        .get("/clip/{file}", Access::Operator(Object::LookedUp), clip)
+        .says("A protected range as an MP4 file.")
+        .hears(Parameter::text("start", "Seconds from its beginning."))
+        .hears(Parameter::text("end", "Seconds from its beginning."))
+        .answers_media(200, &["video/mp4"])
+        .answers_media(206, &["video/mp4"])
+        .answers_empty(304)
+        .answers_empty(416)
+        .refuses(&[409, 410, 413])
+}
 
 /// `GET /export/{stream}.mp4?start=&end=`.
 pub(crate) async fn export(

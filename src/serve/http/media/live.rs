@@ -17,9 +17,10 @@ use crate::live::hls::{Directives, Hls, HlsError};
 use crate::playback::hls::{StoredSegment, init_by_fingerprint, init_of_lap};
 use crate::serve::http::byte_range;
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::Caller;
+use crate::serve::http::door::{Access, Caller, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, FileName, Named, StreamPath};
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::response::PLAYLIST_TYPE;
 use crate::wire::hls::{
@@ -36,6 +37,35 @@ const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("max-age=1");
 const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600, immutable");
 /// Says why a stream's sound is left out.
 const AUDIO_DROPPED: HeaderName = HeaderName::from_static("x-audio-dropped");
+
+/// What playlists are.
+const PLAYLIST: &[&str] = &["application/vnd.apple.mpegurl"];
+const LIVE: Access = Access::Viewer(Object::Stream(Right::Live));
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get_media("/live/{stream}/index.m3u8", LIVE, multivariant)
+        .says("HLS: the variants of a stream.")
+        .answers_media(200, PLAYLIST)
+        .refuses(&[410])
+        .get_media("/live/{stream}/media.m3u8", LIVE, media)
+        .says("HLS: the live list.")
+        .hears(Parameter::text("_HLS_msn", "Waits until this segment is listed."))
+        .hears(Parameter::text("_HLS_part", "Or this part of it."))
+        .hears(Parameter::text("_HLS_skip", "What the player has may be left out."))
+        .answers_media(200, PLAYLIST)
+        .refuses(&[410])
+        .get_media("/live/{stream}/iframes.m3u8", LIVE, key_frames)
+        .says("HLS: the key frames of the live list.")
+        .answers_media(200, PLAYLIST)
+        .refuses(&[410])
+        .get_media("/live/{stream}/{file}", Access::Viewer(Object::LookedUp), file)
+        .says("HLS: a segment, a part, or an init section.")
+        .answers_media(200, &["video/mp4"])
+        .answers_media(206, &["video/mp4"])
+        .answers_empty(416)
+        .refuses(&[410])
+}
 
 /// `GET index.m3u8`: the multivariant playlist, of the stream and of its sub-stream.
 pub(crate) async fn multivariant(

@@ -20,17 +20,28 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval};
 use tracing::debug;
 
+use crate::access::Right;
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
 use crate::base::time::WallTime;
 use crate::live::StreamOutputs;
 use crate::live::mse::{Part, Viewer, ViewerEvent};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
 use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
 use crate::serve::http::websocket::{MessageRate, accept};
 use crate::stream::StreamState;
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let live = Access::Viewer(Object::Stream(Right::Live));
+    door.get("/live/{stream}/ws", live, upgrade)
+        .says("WebSocket: fMP4 of a live stream.")
+        .answers_empty(101)
+        .refuses(&[426])
+}
 
 /// `GET /live/{stream}/ws`.
 pub(crate) async fn upgrade(

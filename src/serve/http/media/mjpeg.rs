@@ -13,16 +13,27 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::access::Right;
 use crate::live::thumbnail::{StillPicture, Watcher};
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::Named;
 use crate::serve::http::peers::Peer;
-use crate::serve::http::request::{Query, picture_width};
+use crate::serve::http::request::{Query, picture_width, width};
 
 const TYPE: HeaderValue = HeaderValue::from_static("multipart/x-mixed-replace; boundary=frame");
 const FIRST_BOUNDARY: &[u8] = b"--frame\r\n";
 /// Behind every picture, so that a client shows it at once and not when the next one comes.
 const BOUNDARY: &[u8] = b"\r\n--frame\r\n";
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let live = Access::Viewer(Object::Stream(Right::Live));
+    door.get_media("/live/{stream}/mjpeg", live, pictures)
+        .says("Motion JPEG: a picture about every second.")
+        .hears(width())
+        .answers_media(200, &["multipart/x-mixed-replace"])
+}
 
 /// `GET /live/{stream}/mjpeg`.
 pub(crate) async fn pictures(

@@ -27,13 +27,16 @@ use tracing::debug;
 
 use self::request::{MessageError, PlayerMessage, Speed};
 use self::window::{Sent, Window};
+use crate::access::Right;
 use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX, PLAY_MESSAGES_PER_SEC_MAX};
 use crate::base::time::WallTime;
 use crate::live::StreamOutputs;
 use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::peers::Peer;
 use crate::serve::http::request::Query;
@@ -52,6 +55,17 @@ const GAPS_TOLD_MAX: usize = 8;
 const NOTHING_THERE: ws::CloseCode = 4404;
 const OVERWRITTEN: ws::CloseCode = 4410;
 const TOO_MANY: ws::CloseCode = 4429;
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let past = Access::Viewer(Object::Stream(Right::Past));
+    door.get("/play/{stream}/ws", past, upgrade)
+        .says("WebSocket: fMP4 of a recording, played and sought.")
+        .hears(Parameter::date("start", "Where to begin.").required())
+        .hears(Parameter::text("speed", "From 0.25 to 16, or from -0.25 to -16."))
+        .answers_empty(101)
+        .refuses(&[426])
+}
 
 /// `GET /play/{stream}/ws?start=&speed=`.
 pub(crate) async fn upgrade(

@@ -19,11 +19,12 @@ use crate::encode::still::StillError;
 use crate::live::thumbnail::ThumbnailError;
 use crate::playback::pictures::PastError;
 use crate::serve::http::context::HttpContext;
-use crate::serve::http::door::Caller;
+use crate::serve::http::door::{Access, Caller, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::error::sentence;
 use crate::serve::http::extract::{At, FileName};
-use crate::serve::http::request::{Query, picture_width};
+use crate::serve::http::operation::Parameter;
+use crate::serve::http::request::{Query, picture_width, width};
 use crate::serve::http::response::http_date;
 
 /// Seconds since the picture arrived, with three decimals.
@@ -47,6 +48,17 @@ struct Shown {
     /// How long ago it arrived; only for a live picture.
     age: Option<Duration>,
     cache: HeaderValue,
+}
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    door.get_media("/snap/{file}", Access::Viewer(Object::LookedUp), picture)
+        .says("The newest picture, or the one of a moment.")
+        .hears(Parameter::date("at", "The moment; else now."))
+        .hears(width())
+        .answers_media(200, &["image/jpeg"])
+        .answers_empty(304)
+        .refuses(&[415])
 }
 
 /// `GET /snap/<stream>.jpg`.

@@ -7,13 +7,16 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::access::Right;
 use crate::base::limits::SPRITE_RANGE_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::playback::sprite::{Sheet, SheetStart, SpriteError};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, known_stream};
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::request::Query;
 
 /// The map.
@@ -25,6 +28,17 @@ const FINISHED_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=8
 const GROWING_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=5");
 /// How far back a map reaches that does not say.
 const DEFAULT_RANGE_NANOS: i64 = 3_600 * 1_000_000_000;
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let past = Access::Viewer(Object::Stream(Right::Past));
+    door.get_media("/sprites/{stream}/{file}", past, file)
+        .says("Sheets of small pictures, and `index.vtt`, the map of them.")
+        .hears(Parameter::date("start", "Of the map: from when."))
+        .hears(Parameter::date("end", "Of the map: to when; else now."))
+        .answers_media(200, &["image/jpeg", "text/vtt"])
+        .answers_empty(304)
+}
 
 /// `GET /sprites/<stream>/index.vtt` and `/sprites/<stream>/<seconds since 1970>.jpg`: also for
 /// streams that the configuration no longer names.

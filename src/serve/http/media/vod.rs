@@ -12,14 +12,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::access::Right;
 use crate::base::limits::HLS_WINDOW_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
 use crate::dvr::{Gap, Listing};
 use crate::playback::hls::{PlaylistError, RecordedHls, RecordedPlaylist};
 use crate::serve::http::context::HttpContext;
+use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named, StreamPath};
+use crate::serve::http::operation::Parameter;
 use crate::serve::http::origin::Reached;
 use crate::serve::http::request::{Query, duration};
 use crate::serve::http::response::{PLAYLIST_TYPE, http_date};
@@ -32,6 +35,26 @@ const CLOSED_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=60"
 const OPEN_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// How far a window reaches back that does not say.
 const WINDOW_DEFAULT: Duration = HLS_WINDOW_MAX;
+
+/// Its routes.
+pub(in crate::serve::http) fn routes(door: Door) -> Door {
+    let past = Access::Viewer(Object::Stream(Right::Past));
+    let playlist: &[&str] = &["application/vnd.apple.mpegurl"];
+    door.get_media("/live/{stream}/dvr.m3u8", past, window)
+        .says("HLS: from now back, without end.")
+        .hears(Parameter::text("window", "How far back, such as 30m; at most 24h."))
+        .hears(Parameter::text("_HLS_skip", "What the player has may be left out."))
+        .answers_media(200, playlist)
+        .answers_empty(304)
+        .refuses(&[410])
+        .get_media("/vod/{stream}/index.m3u8", past, range)
+        .says("HLS: a range of the recording.")
+        .hears(Parameter::date("start", "From when.").required())
+        .hears(Parameter::date("end", "To when; else now."))
+        .answers_media(200, playlist)
+        .answers_empty(304)
+        .refuses(&[410])
+}
 
 /// `GET /live/{stream}/dvr.m3u8?window=24h`: from now back, without end.
 pub(crate) async fn window(

@@ -50,7 +50,7 @@ struct Facts {
 }
 
 /// A session, as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct SessionReport {
     /// Its id in the API, which differs from the one in RTSP.
     pub id: String,

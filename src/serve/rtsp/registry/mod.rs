@@ -35,7 +35,7 @@ struct Shared {
 }
 
 /// A client that failed, as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct FailureReport {
     /// Names it in the API.
     pub id: String,

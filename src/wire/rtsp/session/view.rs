@@ -29,7 +29,7 @@ pub struct View<'a> {
 }
 
 /// Whether media flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Flowing {
     /// Not now.
