@@ -13,6 +13,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::account::{Account, AccountError, Role, StreamAccess, check};
+use super::audit::AuditLog;
 use super::claim::{Claim, ClaimError};
 use super::credential::{LocalKey, SessionKey};
 use super::identity::{Identity, Proof};
@@ -123,6 +124,7 @@ impl From<Busy> for AccessError {
 #[derive(Debug)]
 pub struct AccessControl {
     store: Store,
+    audit: AuditLog,
     clock: SharedClock,
     hasher: Hasher,
     local: LocalKey,
@@ -194,13 +196,20 @@ impl AccessControl {
             unusable: false,
             shown_tokens: HashMap::new(),
         };
-        Self { store, clock, hasher: Hasher::default(), local, state: Mutex::new(state) }
+        let audit = AuditLog::at(store.dir());
+        Self { store, audit, clock, hasher: Hasher::default(), local, state: Mutex::new(state) }
     }
 
     /// The files.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The log of who did what.
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

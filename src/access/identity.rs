@@ -27,6 +27,21 @@ pub enum Proof {
     MetricsToken,
 }
 
+impl Proof {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Local => "local",
+            Self::Session(_) => "session",
+            Self::Token => "token",
+            Self::StreamAccount => "stream account",
+            Self::MetricsToken => "metrics token",
+        }
+    }
+}
+
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -91,6 +106,16 @@ impl Identity {
     pub fn of_stream_account(name: Arc<str>, streams: StreamAccess, ended: Stop) -> Self {
         let proof = Proof::StreamAccount;
         Self { name, role: Role::Viewer, streams, past: true, proof, ended, _held: None }
+    }
+
+    /// The name, or what stands for one.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        match self.proof {
+            Proof::Open => "this computer".to_owned(),
+            Proof::Local => "command line".to_owned(),
+            _ => self.name.to_string(),
+        }
     }
 
     /// Whether they have `right` on `stream`.

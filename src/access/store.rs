@@ -288,7 +288,7 @@ fn read_bounded(path: &Path, most: u64) -> io::Result<Option<String>> {
 }
 
 /// Gives what root made to the owner of the directory, who is the daemon.
-fn own_as_parent(path: &Path) -> io::Result<()> {
+pub(super) fn own_as_parent(path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }

@@ -16,9 +16,10 @@ use crate::playback::export_jobs::verify::{Report, verify};
 /// A public key is no longer than this as a file.
 const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
 
-/// Prints the public key of the box whose data directory this is.
-pub fn device_key(data_dir: &Path) -> anyhow::Result<ExitCode> {
-    let key = DeviceKey::find(data_dir)?.public();
+/// Prints the public key of the box whose `data_dir`, or `state_dir`, this is.
+pub fn device_key(dir: &Path) -> anyhow::Result<ExitCode> {
+    let below = DeviceKey::find(&dir.join("state"));
+    let key = below.or_else(|_| DeviceKey::find(dir))?.public();
     println!("{}SHA-256 {}", key.to_pem(), key.fingerprint());
     Ok(ExitCode::SUCCESS)
 }

@@ -113,6 +113,7 @@ impl Appliance {
             supervisor: &supervisor,
             clock: Arc::clone(&clock),
             data_dir: config.data_dir.clone(),
+            state_dir: config.state_dir(),
             dvr: dvr.clone(),
             decoders: &decoders,
             machine: Machine::open(Path::new("/"), &config.data_dir, Arc::clone(&clock))?,

@@ -14,8 +14,8 @@ use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 
 use crate::access::{
-    AccessControl, AccountChange, ClaimStatus, NewAccount, NewToken, Role, Store, StreamAccess,
-    TokenScope,
+    AccessControl, AccountChange, Act, ClaimStatus, NewAccount, NewToken, Role, Store,
+    StreamAccess, TokenScope,
 };
 use crate::base::limits::PASSWORD_CHARACTERS;
 use crate::base::name::StreamName;
@@ -149,6 +149,21 @@ fn open(config: &Path) -> anyhow::Result<AccessControl> {
     Ok(AccessControl::beside(&dir, Arc::new(SystemClock))?)
 }
 
+/// Notes what was done in the audit log; what is done stays done where that cannot be written.
+fn note(access: &AccessControl, what: String) {
+    let act = Act {
+        who: "command line".to_owned(),
+        proof: "local",
+        scheme: "local",
+        address: None,
+        act: what,
+        result: 0,
+    };
+    if let Err(error) = access.audit().append(SystemClock.wall(), &act) {
+        eprintln!("The audit log cannot be written: {error}");
+    }
+}
+
 /// Does it.
 pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -166,6 +181,7 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
                 bail!("the first account must be an administrator's: --role admin");
             }
             access.add(&new)?;
+            note(&access, format!("account add {name}"));
             println!("Made the account {name}.");
         }
         PeopleCommand::List { config } => {
@@ -179,11 +195,15 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
         PeopleCommand::Password { config, name, password_stdin: _ } => {
             let password = Some(read_password(&mut std::io::stdin())?);
             let change = AccountChange { password, ..AccountChange::default() };
-            open(config)?.alter(name, &change)?;
+            let access = open(config)?;
+            access.alter(name, &change)?;
+            note(&access, format!("account password {name}"));
             println!("Changed the password of {name}.");
         }
         PeopleCommand::Remove { config, name } => {
-            open(config)?.remove(name)?;
+            let access = open(config)?;
+            access.remove(name)?;
+            note(&access, format!("account remove {name}"));
             println!("Deleted the account {name}.");
         }
         PeopleCommand::Token { config, label, role, streams, live_only, metrics, expires } => {
@@ -198,7 +218,10 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
                 scope,
                 expires: expires.as_ref().map(|life| now.offset_nanos(nanos(life))),
             };
-            println!("{}", open(config)?.add_token(&new, None)?.1.reveal());
+            let access = open(config)?;
+            let (token, text) = access.add_token(&new, None)?;
+            note(&access, format!("account token {}", token.id));
+            println!("{}", text.reveal());
         }
         PeopleCommand::Tokens { config } => {
             for token in open(config)?.tokens() {
@@ -207,12 +230,15 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
             }
         }
         PeopleCommand::Revoke { config, id } => {
-            open(config)?.remove_token(id)?;
+            let access = open(config)?;
+            access.remove_token(id)?;
+            note(&access, format!("account revoke {id}"));
             println!("Deleted the token {id}.");
         }
         PeopleCommand::Reset { config } => {
             let access = open(config)?;
             access.store().reset()?;
+            note(&access, "account reset".to_owned());
             println!("Deleted all accounts of people. The claim code is now:");
             println!("{}", access.store().claim_code()?.shown());
         }

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ struct Note {
 /// The configuration that runs, until it is known to be good.
 #[derive(Debug)]
 pub(super) struct ConfigTrial {
-    data_dir: PathBuf,
+    state_dir: PathBuf,
     text: String,
     /// Why the daemon does not run with the file that is there.
     pub(super) reverted: Option<String>,
@@ -47,8 +48,8 @@ impl ConfigTrial {
     /// Decides with which configuration to start: `wanted`, whose text is `text`, or the last
     /// good one when the daemon died with it again and again.
     pub(super) fn begin(text: String, wanted: Config) -> (Self, Config) {
-        let data_dir = wanted.data_dir.clone();
-        let mut trial = Self { data_dir, text, reverted: None };
+        let state_dir = prepared(&wanted);
+        let mut trial = Self { state_dir, text, reverted: None };
         let good = trial.read(GOOD);
         if good.as_ref() == Some(&trial.text) {
             trial.forget();
@@ -78,8 +79,8 @@ impl ConfigTrial {
 
     /// A person wants `text` to run from now on.
     pub(super) fn restart(&mut self, text: String) {
-        let data_dir = self.data_dir.clone();
-        *self = Self { data_dir, text, reverted: None };
+        let state_dir = self.state_dir.clone();
+        *self = Self { state_dir, text, reverted: None };
         let running_in = Some(this_boot());
         self.write(&Note { text: digest(&self.text), deaths: 0, running_in });
     }
@@ -89,7 +90,7 @@ impl ConfigTrial {
         if self.reverted.is_some() || self.read(GOOD).as_ref() == Some(&self.text) {
             return;
         }
-        let kept = file::replace(&self.data_dir.join(GOOD), self.text.as_bytes());
+        let kept = file::replace(&self.state_dir.join(GOOD), self.text.as_bytes());
         tell(kept);
         self.forget();
     }
@@ -112,19 +113,30 @@ impl ConfigTrial {
 
     fn write(&self, note: &Note) {
         let text = serde_json::to_vec(note).map_err(io::Error::from);
-        let kept = text.and_then(|text| file::replace(&self.data_dir.join(TRIAL), &text));
+        let kept = text.and_then(|text| file::replace(&self.state_dir.join(TRIAL), &text));
         tell(kept);
     }
 
     fn forget(&self) {
-        let _ = fs::remove_file(self.data_dir.join(TRIAL));
+        let _ = fs::remove_file(self.state_dir.join(TRIAL));
     }
 
     fn read(&self, name: &str) -> Option<String> {
-        let path = self.data_dir.join(name);
+        let path = self.state_dir.join(name);
         let small = fs::metadata(&path).is_ok_and(|file| file.len() <= CONFIG_BYTES_MAX);
         small.then(|| fs::read_to_string(path).ok()).flatten()
     }
+}
+
+/// The directory of both files. What a version of before kept with the footage moves there.
+fn prepared(wanted: &Config) -> PathBuf {
+    let state_dir = wanted.state_dir();
+    // Not its parents: they may be a disk that is to come.
+    let _ = fs::DirBuilder::new().mode(0o700).create(&state_dir);
+    for name in [GOOD, TRIAL] {
+        tell(file::adopt(&wanted.data_dir.join(name), &state_dir.join(name)));
+    }
+    state_dir
 }
 
 fn tell(kept: io::Result<()>) {
@@ -206,8 +218,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         start(dir.path(), 5).0.passed();
-        let mode = fs::metadata(dir.path().join(GOOD)).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("state").join(GOOD)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(!dir.path().join(TRIAL).exists());
+        assert!(!dir.path().join("state").join(TRIAL).exists());
+    }
+
+    #[test]
+    fn what_lay_with_the_footage_moves_to_the_state() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(GOOD), text(dir.path(), 5)).unwrap();
+        assert!((0..3).all(|_| start(dir.path(), 7).1));
+        let (trial, wanted) = start(dir.path(), 7);
+        assert!(!wanted && trial.reverted.is_some(), "it is still the good one");
+        assert!(!dir.path().join(GOOD).exists());
     }
 }

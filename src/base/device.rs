@@ -1,4 +1,4 @@
-//! The key that says which box it was: made once, kept beside the recordings, never shown.
+//! The key that says which box it was: made once, kept in `state_dir`, never shown.
 //!
 //! Owns: its file, its public half in the forms that people compare, signing and checking
 //! (Ed25519, RFC 8032). A key that is there and cannot be used is kept as `device.key.bad`.
@@ -17,7 +17,7 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
 use super::{file, random};
 
-/// The file in the data directory.
+/// The file.
 const FILE: &str = "device.key";
 const DAMAGED: &str = "device.key.bad";
 /// What is before the 32 bytes of a private key in PKCS #8 (RFC 8410 §7).
@@ -73,6 +73,16 @@ impl fmt::Debug for DeviceKey {
 }
 
 impl DeviceKey {
+    /// Moves the key from `old`, where versions of before kept it with the recordings, to `new`.
+    pub fn adopt(old: &Path, new: &Path) -> Result<(), DeviceKeyError> {
+        let path = old.join(FILE);
+        file::adopt(&path, &new.join(FILE)).map_err(|source| DeviceKeyError::File {
+            doing: "move",
+            path,
+            source,
+        })
+    }
+
     /// The key in `dir`, made if there is none. Says whether it was made.
     pub fn find_or_make(dir: &Path) -> Result<(Self, bool), DeviceKeyError> {
         match Self::find(dir) {

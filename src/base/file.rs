@@ -9,6 +9,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// A file that is moved has no more bytes than this.
+const ADOPTED_BYTES_MAX: u64 = 4 << 20;
+
 /// Puts `bytes` in the place of `path`, readable by its owner only. First they are written to `path`
 /// with `.new` behind it, so one at a time may do so; what a killed process left there is removed.
 ///
@@ -29,6 +32,26 @@ pub fn replace_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
     by_way_of(&draft, path, bytes)
 }
 
+/// Moves the small file `old` to `new`, which may be on another medium. Where both are there, `new`
+/// stays: the old one is of before it was moved.
+///
+/// # Errors
+///
+/// Either cannot be read or written, or `old` is larger than a small file. Nothing is lost then.
+pub fn adopt(old: &Path, new: &Path) -> io::Result<()> {
+    let bytes = match fs::metadata(old) {
+        Ok(file) if file.len() <= ADOPTED_BYTES_MAX => fs::read(old)?,
+        Ok(_) => return Err(io::Error::other("it is no small file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !new.try_exists()? {
+        replace(new, &bytes)?;
+    }
+    fs::remove_file(old)?;
+    File::open(old.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
 fn by_way_of(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Err(error) = fs::remove_file(draft)
         && error.kind() != io::ErrorKind::NotFound
@@ -47,6 +70,21 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_moves_is_in_one_place_and_its_owners_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.key"), dir.path().join("new.key"));
+        adopt(&old, &new).unwrap();
+        assert!(!new.exists(), "there was none");
+        fs::write(&old, "key").unwrap();
+        adopt(&old, &new).unwrap();
+        assert_eq!(fs::read(&new).unwrap(), b"key");
+        assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&old, "of before").unwrap();
+        adopt(&old, &new).unwrap();
+        assert!(!old.exists() && fs::read(&new).unwrap() == b"key");
+    }
 
     #[test]
     fn a_file_is_there_whole_and_its_owners_only() {

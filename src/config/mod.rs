@@ -14,6 +14,7 @@ mod gpio;
 pub mod publish;
 mod reader;
 pub mod resource;
+mod secret;
 mod stream;
 mod unit;
 mod webhook;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::secret;
+use crate::base::secret::Secret;
 use toml::{Table, Value};
 
 /// One thing wrong with the configuration.
@@ -104,6 +106,17 @@ impl Section {
         let path = self.path_of(key);
         let value = self.take(key)?;
         parse_at(path, &value, parse).map_err(|fault| faults.push(fault)).ok()
+    }
+
+    /// The secret under `key`: its text, or where it is.
+    pub(super) fn secret(&mut self, key: &str, faults: &mut Vec<KeyFault>) -> Option<Secret> {
+        match secret::read(&self.take(key)?) {
+            Ok(secret) => Some(secret),
+            Err(wrong) => {
+                faults.push(self.fault(Some(key), wrong, secret::RIGHT.to_owned()));
+                None
+            }
+        }
     }
 
     /// The list of texts under `key`, each through `parse`.

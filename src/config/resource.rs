@@ -98,6 +98,9 @@ pub fn patch_stream(
         let key = if names_program { "source.command" } else { "source" };
         return Err(vec![file_only(&format!("stream.{name}.{key}"))]);
     }
+    if let Some(path) = secret_by_place(&patch) {
+        return Err(vec![file_only(&format!("stream.{name}.{path}"))]);
+    }
     if let Some(fault) = foreign_password(table, name, &patch) {
         return Err(vec![fault]);
     }
@@ -198,6 +201,17 @@ fn current_stream<'a>(table: &'a Table, name: &StreamName) -> Option<&'a Value> 
 
 fn kind_of<'a>(table: &'a Table, name: &StreamName) -> Option<&'a str> {
     current_stream(table, name)?.get("source")?.get("kind")?.as_str()
+}
+
+/// Where `patch` names a file, or a credential, in the place of a secret: over the network nobody
+/// chooses what the daemon reads.
+fn secret_by_place(patch: &Json) -> Option<String> {
+    patch.as_object()?.iter().find_map(|(key, value)| {
+        if SECRETS.contains(&key.as_str()) && value.is_object() {
+            return Some(key.clone());
+        }
+        secret_by_place(value).map(|path| format!("{key}.{path}"))
+    })
 }
 
 /// A password that would go to another host than the one for which it was given.
@@ -340,6 +354,9 @@ mod tests {
         let title = json!({"title": "CSI", "source": shown["source"]});
         assert!(put_stream(&table(), &name("csi"), title).is_err(), "its kind cannot be said anew");
         patch_stream(&table(), &name("csi"), json!({"title": "CSI"})).unwrap();
+        let place = json!({"source": {"password": {"file": "/etc/shadow"}}});
+        let told = paths(patch_stream(&table(), &name("gate"), place));
+        assert_eq!(told, ["stream.gate.source.password"]);
         for key in ["data_dir", "state_dir", "claim", "tls", "account", "stream", "nonsense"] {
             assert_eq!(paths(patch_settings(json!({(key): {}}))), [key]);
         }

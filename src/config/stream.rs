@@ -310,7 +310,7 @@ fn check_credentials(
     faults: &mut Vec<KeyFault>,
 ) -> (Option<String>, Option<Secret>) {
     let username = section.text("username", faults);
-    let password = section.text("password", faults).map(Secret::new);
+    let password = section.secret("password", faults);
     if username.is_some() != password.is_some() {
         let key = if username.is_some() { "password" } else { "username" };
         let right = "`username` and `password` together, or neither".to_owned();

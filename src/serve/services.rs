@@ -88,8 +88,10 @@ pub struct Foundation<'a> {
     pub supervisor: &'a Supervisor,
     /// The clock.
     pub clock: SharedClock,
-    /// Where everything that lasts is kept.
+    /// Where footage is kept.
     pub data_dir: PathBuf,
+    /// Where keys are kept.
+    pub state_dir: PathBuf,
     /// The ring.
     pub dvr: Dvr,
     /// What makes pictures.
@@ -114,6 +116,7 @@ impl Services {
             supervisor,
             clock,
             data_dir,
+            state_dir,
             dvr,
             decoders,
             machine,
@@ -145,7 +148,7 @@ impl Services {
             decoder: pictures,
             sprites,
             updates: Arc::new(Updates::open(Path::new("/"), &data_dir)),
-            export_jobs: ExportJobs::open(dvr.clone(), data_dir, supervisor),
+            export_jobs: ExportJobs::open(dvr.clone(), data_dir, state_dir, supervisor),
             access,
             machine,
             panel: Panel::default(),

@@ -319,7 +319,7 @@ fn fastrand_seed() -> u64 {
 }
 
 fn no_secret_leaks(daemon: &Daemon, zip: &Path) {
-    let path = daemon.data_dir().join("device.key");
+    let path = daemon.data_dir().join("state/device.key");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let pem = std::fs::read_to_string(&path).unwrap();
     let secret = pem.lines().nth(1).unwrap();

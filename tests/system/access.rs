@@ -370,3 +370,43 @@ fn a_token_does_what_its_role_may_until_it_is_revoked() {
     assert_eq!(status(&viewer, "/api/v1/streams"), 401);
     assert!(!daemon.logs().contains("hft_"), "{}", daemon.logs());
 }
+
+#[test]
+fn what_was_done_is_noted_with_who_and_from_where_and_outlives_a_restart() {
+    let mut daemon = claimed_box();
+    let wrong = sign_in(&daemon, "anna", "not the password at all");
+    assert_eq!(wrong.status, 401);
+    // A password that was typed into the wrong field.
+    assert_eq!(sign_in(&daemon, "hunter2-hunter2", PASSWORD).status, 401);
+    let cookie = sign_in(&daemon, "anna", PASSWORD).cookie();
+    let token = json!({ "label": "hunter3" });
+    ask(&daemon, "POST", "/api/v1/tokens", &cookie, &token);
+    daemon.kill();
+    daemon.start();
+    let cookie = sign_in(&daemon, "anna", PASSWORD).cookie();
+    let told = ask(&daemon, "GET", "/api/v1/audit", &cookie, &Value::Null);
+    assert!(!told.body.contains("hunter") && !told.body.contains(PASSWORD), "{}", told.body);
+    let told = told.json();
+    assert_eq!(told["whole"], true, "{told}");
+    let entries = told["entries"].as_array().unwrap();
+    let line = |entry: &Value| {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {} {}", text("who"), text("proof"), text("act"), entry["result"])
+    };
+    let lines: Vec<_> = entries.iter().rev().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "command line local account add anna 0",
+            "anna none POST /api/v1/session 401",
+            "unknown none POST /api/v1/session 401",
+            "anna none POST /api/v1/session 200",
+            "anna session POST /api/v1/tokens 201",
+            "anna none POST /api/v1/session 200",
+        ]
+    );
+    assert_eq!(entries[0]["address"], "127.0.0.1");
+    let few = ask(&daemon, "GET", "/api/v1/audit?limit=2", &cookie, &Value::Null).json();
+    assert_eq!(few["entries"].as_array().map(Vec::len), Some(2));
+    assert_eq!(ask(&daemon, "GET", "/api/v1/audit?limit=0", &cookie, &Value::Null).status, 400);
+}

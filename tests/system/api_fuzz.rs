@@ -120,7 +120,7 @@ fn every_role(each: u32, most: Duration) -> u64 {
     let keys = [None, Some(tokens[0].as_str()), Some(tokens[1].as_str()), Some(local)];
     let cases = keys.into_iter().map(|key| sent(&daemon, &path, key, each, most)).sum();
     let health = get(&daemon, "/api/v1/health", local);
-    assert_eq!(health["tasks"].as_array().map(|tasks| tasks.is_empty()), Some(false), "{health}");
+    assert_eq!(health["tasks"].as_array().map(Vec::is_empty), Some(false), "{health}");
     assert!(!daemon.logs().contains("panicked"), "{}", daemon.logs());
     cases
 }

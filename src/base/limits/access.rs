@@ -41,3 +41,12 @@ pub const MEDIA_TICKET_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 pub const CLAIM_WRONG_MAX: u32 = 5;
 /// How long the claim is locked then.
 pub const CLAIM_LOCK_TIME: Duration = Duration::from_secs(900);
+
+/// Bytes of one file of the audit log; the older of two goes when the newer one is full.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Characters of a text in the audit log; what is longer is cut.
+pub const AUDIT_TEXT_CHARS_MAX: usize = 200;
+/// Entries of the audit log in one answer.
+pub const AUDIT_LISTED_MAX: usize = 1_000;
+/// Bytes of a file that holds a secret of the configuration.
+pub const SECRET_BYTES_MAX: u64 = 4 << 10;

@@ -103,6 +103,8 @@ pub struct ExportJobs(Arc<Shared>);
 struct Shared {
     dvr: Dvr,
     data_dir: PathBuf,
+    /// Where the device key is.
+    state_dir: PathBuf,
     store: Store,
     clock: SharedClock,
     /// In the order in which they were made.
@@ -119,11 +121,12 @@ impl ExportJobs {
     /// The jobs below `data_dir`, which are carried out by a task of `supervisor`. They are read
     /// when the ring is in its place.
     #[must_use]
-    pub fn open(dvr: Dvr, data_dir: PathBuf, supervisor: &Supervisor) -> Self {
+    pub fn open(dvr: Dvr, data_dir: PathBuf, state_dir: PathBuf, supervisor: &Supervisor) -> Self {
         let exports = Self(Arc::new(Shared {
             dvr,
             store: Store::new(data_dir.join("exports")),
             data_dir,
+            state_dir,
             clock: Arc::clone(supervisor.clock()),
             jobs: Mutex::default(),
             key: Mutex::default(),

@@ -74,8 +74,12 @@ pub(super) async fn run(
 impl Shared {
     /// Reads what a former life left, and the device key; makes it at the first start.
     async fn read(&self) -> Result<(), WorkerError> {
-        let dir = self.data_dir.clone();
-        let found = tokio::task::spawn_blocking(move || DeviceKey::find_or_make(&dir)).await;
+        let (data_dir, state_dir) = (self.data_dir.clone(), self.state_dir.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            DeviceKey::adopt(&data_dir, &state_dir)?;
+            DeviceKey::find_or_make(&state_dir)
+        });
+        let found = found.await;
         let (key, made) = found.map_err(io::Error::other).map_err(WorkerError::Read)??;
         if made {
             info!(part = "exports", sha256 = key.public().fingerprint(), "device key made");

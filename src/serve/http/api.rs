@@ -4,6 +4,7 @@
 
 mod access;
 pub(super) mod accounts;
+pub(super) mod audit;
 pub(super) mod claim;
 pub(super) mod config;
 pub(super) mod devices;

@@ -4,6 +4,7 @@
 //! do such things, may they with this stream, does the request come from their own page. Which
 //! stream a pin or an export is of, only its handler can say: it asks [`Caller`].
 
+mod audit;
 mod caller;
 mod media;
 mod revoked;
@@ -20,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use schemars::JsonSchema;
 
+pub(super) use audit::ActedAs;
 pub(super) use caller::{Caller, shows_local_key};
 
 use self::caller::{Evidence, evidence};
@@ -302,9 +304,11 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
         request.extensions_mut().insert(Arc::new(peer));
     }
     let ticket = media::ticket(&guard.context, &caller, &request);
+    let act = audit::begin(guard.access, &caller, &request);
     let held = caller.clone();
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
+    audit::finish(&guard.context, act, &mut response).await;
     if let Some(ticket) = ticket.filter(|_| response.status().is_success()) {
         response.headers_mut().append(header::SET_COOKIE, ticket);
     }

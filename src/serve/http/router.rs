@@ -31,8 +31,13 @@ type Routes = fn(Door) -> Door;
 
 /// The routes of every handler; each says who may use it.
 fn all(door: Door) -> Door {
-    let people =
-        [api::claim::routes, api::session::routes, api::accounts::routes, api::tokens::routes];
+    let people = [
+        api::claim::routes,
+        api::session::routes,
+        api::accounts::routes,
+        api::tokens::routes,
+        api::audit::routes,
+    ];
     let streams = [api::routes, api::recordings::routes, api::note::routes, api::exports::routes];
     let machine =
         [api::routes::routes, api::storage::routes, api::system::routes, api::rtsp::routes];

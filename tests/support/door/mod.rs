@@ -113,6 +113,7 @@ impl TestBox {
             supervisor: &supervisor,
             clock: Arc::clone(&clock),
             data_dir: disk.path().to_owned(),
+            state_dir: disk.path().join("state"),
             dvr: dvr.clone(),
             decoders: &decoders,
             machine: Machine::open(tree.path(), disk.path(), Arc::clone(&clock)).unwrap(),

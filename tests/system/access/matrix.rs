@@ -52,6 +52,7 @@ const ROWS: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/accounts/{name}", Admins),
     ("PATCH", "/api/v1/accounts/{name}", Admins),
     ("DELETE", "/api/v1/accounts/{name}", Admins),
+    ("GET", "/api/v1/audit", Admins),
     ("GET", "/api/v1/tokens", Admins),
     ("POST", "/api/v1/tokens", Admins),
     ("DELETE", "/api/v1/tokens/{id}", Admins),

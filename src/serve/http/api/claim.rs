@@ -10,7 +10,7 @@ use super::access::{WhoReport, blocking};
 use super::session::with_session;
 use crate::access::{AccessError, ClaimError, ClaimStatus};
 use crate::base::secret::Secret;
-use crate::serve::http::door::{Access, Door};
+use crate::serve::http::door::{Access, ActedAs, Door};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
@@ -79,8 +79,14 @@ pub(crate) async fn claim(
         access.claim(&code, &name, &password)?;
         access.open_session(&name, secure)
     });
-    let key = key.await?;
-    let mut response = with_session(&context, &reached, &key)?;
-    *response.status_mut() = StatusCode::CREATED;
+    let mut response = match key.await {
+        Ok(key) => with_session(&context, &reached, &key)?,
+        Err(error) if error.code == "wrong_code" => error.into_response(),
+        Err(error) => return Err(error),
+    };
+    if response.status().is_success() {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    response.extensions_mut().insert(ActedAs("whoever claims".to_owned()));
     Ok(response)
 }

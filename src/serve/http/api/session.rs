@@ -1,5 +1,7 @@
 //! `/api/v1/session`: signing in and out, and changing your own password.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +13,7 @@ use crate::access::{AccessError, ClaimStatus, SessionKey};
 use crate::base::secret::Secret;
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::cookie;
-use crate::serve::http::door::{Access, Caller, Door, closed};
+use crate::serve::http::door::{Access, ActedAs, Caller, Door, closed};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
@@ -59,22 +61,39 @@ pub(crate) async fn open(
     Extension(reached): Extension<Reached>,
     caller: Caller,
     JsonBody(body): JsonBody<SignInRequest>,
-) -> Result<Response, ApiError> {
+) -> Response {
     let SignInRequest { name, password } = body;
+    let acted = ActedAs::known(&context, &name);
+    let told = signed_in(&context, &reached, &caller, name, password).await;
+    let looked_at = told.as_ref().map_or_else(|error| error.code == "wrong_password", |_| true);
+    let mut response = told.into_response();
+    if looked_at {
+        response.extensions_mut().insert(acted);
+    }
+    response
+}
+
+async fn signed_in(
+    context: &Arc<HttpContext>,
+    reached: &Reached,
+    caller: &Caller,
+    name: String,
+    password: Secret,
+) -> Result<Response, ApiError> {
     match context.access.claim_status() {
         ClaimStatus::Claimed => {}
         other => return Err(closed(other)),
     }
-    have_patience(&context, &reached)?;
+    have_patience(context, reached)?;
     let secure = reached.secure;
-    let key = blocking(&context, move |access| access.sign_in(&name, &password, secure)).await;
-    note(&context, &reached, &key);
+    let key = blocking(context, move |access| access.sign_in(&name, &password, secure)).await;
+    note(context, reached, &key);
     let key = key?;
     // Signing in again ends the old session.
     if let Some(before) = caller.session() {
         context.access.sign_out(before);
     }
-    with_session(&context, &reached, &key)
+    with_session(context, reached, &key)
 }
 
 /// 200 with who they are now, and the cookie of their session.

@@ -119,7 +119,7 @@ enum ShapeReport {
 }
 
 /// How the sound does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct SoundReport {
     state: &'static str,
     /// Since when nothing comes, where something came before.
