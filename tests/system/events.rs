@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -55,7 +55,9 @@ impl Follower {
 
     /// The next message; `None` when the box closed the socket.
     pub(crate) fn message(&mut self) -> Option<Value> {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < PATIENCE, "nothing but pings");
             match self.0.read() {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
                 Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return None,
@@ -174,7 +176,9 @@ fn marks_are_listed_by_stream_kind_and_time_and_refused_whole() {
     }
     daemon.stop();
     daemon.start();
-    assert_eq!(texts(&daemon, "?kind=bell"), [bell("16:40"), bell("50:00")], "after a restart");
+    wait_for("the journal is read", PATIENCE, || {
+        (texts(&daemon, "?kind=bell") == [bell("16:40"), bell("50:00")]).then_some(())
+    });
 
     for wrong in [
         json!({ "kind": "Door Bell" }),

@@ -51,10 +51,12 @@ fn an_account_hears_of_its_streams_until_it_signs_out() {
         }
         told
     };
-    let all = ["- box.started", "yard stream.live", "yard mark.bell", "gate recording.started"];
-    told(anna, &all);
-    let by_olga = told(olga, &["gate mark.bell", "gate recording.started"]);
-    let by_vera = told(vera, &["gate stream.live"]);
+    let (_, yard) = super::STREAMS.split_once("[stream.yard]").unwrap();
+    daemon.configure("64MiB", &format!("[stream.yard]{yard}"));
+    daemon.reload();
+    told(anna, &["- box.started", "yard mark.bell", "- config.changed"]);
+    let by_olga = told(olga, &["gate mark.bell", "gate stream.removed"]);
+    let by_vera = told(vera, &["gate stream.removed"]);
     assert!(by_olga.iter().all(|line| line.starts_with("gate ")), "{by_olga:?}");
     assert!(by_vera.iter().all(|line| line.starts_with("gate stream.")), "{by_vera:?}");
 
