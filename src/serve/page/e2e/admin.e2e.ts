@@ -104,7 +104,7 @@ test('the last admin stays one', async () => {
 test('a camera is tried, seen, and saved', async () => {
   const box = household();
   const page = await openOn(box, '#add-camera');
-  await field(page, 'Address of the camera').fill('http://10.0.0.7/');
+  await field(page, 'Address of the camera').fill('ftp://10.0.0.7/');
   await button(page, 'Try').click();
   await page.getByText('An address begins with rtsp://').waitFor();
   await field(page, 'Address of the camera').fill('rtsp://10.9.9.9/main');
