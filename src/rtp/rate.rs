@@ -1,17 +1,16 @@
 //! How many packets a track makes on average, and the pace over UDP that follows from it.
 //!
-//! Owns: the average, and the time from one unit to the next. A key frame of 300 packets sent at once
-//! overflows a receiver whose socket buffer of 208 KiB holds about 90. It leaves at twice the average
-//! rate of the stream, or faster where that would take longer than [`SHARE_PERCENT`] of the time to
-//! the next unit: then it is spread over that, so that no unit waits for the one before it.
+//! Owns: the average. A key frame of 300 packets sent at once, or within one frame interval,
+//! overflows a receiver that looks away for 10 ms: its socket buffer of 208 KiB holds about 90
+//! packets, or 180 where it asked for twice as much. At twice the average rate of the stream a
+//! key frame takes a few intervals, live still catches up, and the receiver may look away for
+//! as long as its buffer holds an average stream.
 
 use std::time::Duration;
 
 use crate::base::limits::UDP_PACKET_GAP_MAX;
 use crate::base::time::MediaTime;
 
-/// Shortest time between two units that counts; parts of one picture may have the same time.
-const STEP_NANOS_MIN: u64 = 8_000_000;
 /// What is assumed to have gone before: silence, so that the key frame that a stream begins with
 /// is not taken for its average.
 const PRIOR_NANOS: u64 = 400_000_000;
@@ -22,24 +21,17 @@ const STEP_NANOS_MAX: u64 = 1_000_000_000;
 /// Assumed length of the first unit.
 const STEP_NANOS: u64 = 40_000_000;
 
-/// Part of the time to the next unit that a unit may take to leave.
-const SHARE_PERCENT: u64 = 80;
-
 /// The average of one track.
 #[derive(Debug)]
 pub struct Rate {
     packets: u64,
     nanos: u64,
-    /// From one unit to the next, as it was of late.
-    step_nanos: u64,
-    /// Packets of the unit that was counted last.
-    newest: u64,
     last: Option<MediaTime>,
 }
 
 impl Default for Rate {
     fn default() -> Self {
-        Self { packets: 0, nanos: PRIOR_NANOS, step_nanos: STEP_NANOS, newest: 0, last: None }
+        Self { packets: 0, nanos: PRIOR_NANOS, last: None }
     }
 }
 
@@ -51,25 +43,17 @@ impl Rate {
         });
         self.packets += packets as u64;
         self.nanos += step;
-        self.newest = packets as u64;
-        // A shorter step is believed at once: it is the next unit that must not wait.
-        self.step_nanos = if step < self.step_nanos {
-            step.max(STEP_NANOS_MIN)
-        } else {
-            self.step_nanos + (step - self.step_nanos) / 8
-        };
         if self.nanos > WINDOW_NANOS {
             self.packets /= 2;
             self.nanos /= 2;
         }
     }
 
-    /// The time from packet to packet of the unit that was counted last, at most
+    /// The time from packet to packet at twice the average rate, at most
     /// [`UDP_PACKET_GAP_MAX`].
     pub fn gap(&self) -> Duration {
-        let average = self.nanos / 2 / self.packets.max(1);
-        let within = self.step_nanos * SHARE_PERCENT / 100 / self.newest.max(1);
-        Duration::from_nanos(average.min(within)).min(UDP_PACKET_GAP_MAX)
+        let nanos = self.nanos / 2 / self.packets.max(1);
+        Duration::from_nanos(nanos).min(UDP_PACKET_GAP_MAX)
     }
 }
 
@@ -93,31 +77,20 @@ mod tests {
     }
 
     #[test]
-    fn a_large_key_frame_is_spread_over_its_interval_and_the_next_does_not_wait() {
+    fn a_large_key_frame_is_spread_over_several_intervals() {
         // 300 packets, then 24 times 10: on average 540 per second.
         let takes = takes((0..1_000).map(|n| if n % 25 == 0 { 300 } else { 10 }));
         let keys: Vec<u128> = takes.iter().step_by(25).copied().collect();
-        assert!(keys.iter().all(|ms| (28..=32).contains(ms)), "{keys:?}");
-        assert!(takes.iter().all(|ms| *ms <= 32), "{takes:?}");
-    }
-
-    #[test]
-    fn pictures_that_come_twice_as_fast_are_given_half_the_time_at_once() {
-        let rate = NonZeroU32::new(1_000).unwrap();
-        let mut average = Rate::default();
-        let mut at = 0;
-        for step in [100, 100, 100, 50, 50] {
-            at += step;
-            average.count(300, MediaTime { ticks: at, rate });
-        }
-        assert!(average.gap() * 300 <= Duration::from_millis(50));
+        assert!(keys.iter().all(|ms| (200..=300).contains(ms)), "{keys:?}");
     }
 
     #[test]
     fn a_stream_of_equal_pictures_takes_half_of_its_time() {
         let takes = takes(std::iter::repeat_n(300, 1_000));
         assert!(takes[100..].iter().all(|ms| (18..=22).contains(ms)), "{takes:?}");
-        assert!(takes.iter().all(|ms| *ms <= 32), "{takes:?}");
+        // Until the average is known it lags behind, by less than a second in all.
+        let late: u128 = takes.iter().map(|ms| ms.saturating_sub(40)).sum();
+        assert!(late < 1_000, "{late}");
     }
 
     #[test]
