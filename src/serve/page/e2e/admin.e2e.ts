@@ -106,7 +106,7 @@ test('a camera is tried, seen, and saved', async () => {
   const page = await openOn(box, '#add-camera');
   await field(page, 'Address of the camera').fill('ftp://10.0.0.7/');
   await button(page, 'Try').click();
-  await page.getByText('An address begins with rtsp://').waitFor();
+  await page.getByText('An address begins with rtsp:// or http://').waitFor();
   await field(page, 'Address of the camera').fill('rtsp://10.9.9.9/main');
   await button(page, 'Try').click();
   await page.getByText('Nothing answers at this address.').waitFor();
