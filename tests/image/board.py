@@ -204,11 +204,12 @@ class Board:
         end = time.monotonic() + BOOT_SECONDS_MAX
         while time.monotonic() < end:
             self.asked += 1
-            link.sendall(f"{self.asked} {base64.b64encode(b'true').decode()}\n".encode())
             try:
+                # While nobody reads inside, the port takes no more at some point.
+                link.sendall(f"{self.asked} {base64.b64encode(b'true').decode()}\n".encode())
                 self.line(lambda line: line.startswith(f"{self.asked} "), 5, "the agent")
                 return
-            except Slow:
+            except (Slow, TimeoutError):
                 continue
         raise Lost(f"the agent does not answer\n{self.said()[-3000:]}")
 
