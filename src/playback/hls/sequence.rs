@@ -74,19 +74,21 @@ impl LapStart {
 }
 
 impl SequenceNumbers {
-    /// Forgets laps in front that are not `present` any more, and everything when the newest one is
-    /// not: then it is unknown how many were between.
+    /// Forgets every lap up to the last that is not `present` any more, and everything when the
+    /// newest one is not: then it is unknown how many were between. A protected lap, or one that is
+    /// being read, outlives those behind it; the list begins after them, because a list with a hole
+    /// would give the segments behind it other numbers.
     pub(super) fn follow(&mut self, present: &[u64]) {
         let is_present = |lap: &CountedLap| present.binary_search(&lap.generation).is_ok();
         if !self.laps.back().is_some_and(is_present) {
             *self = Self::default();
         }
-        while let Some(oldest) = self.laps.front().filter(|lap| !is_present(lap)) {
+        let gone = self.laps.iter().rposition(|lap| !is_present(lap)).map_or(0, |at| at + 1);
+        for lap in self.laps.drain(..gone) {
             if let Some(base) = &mut self.base {
-                base.number += oldest.segments;
-                base.discontinuities += oldest.discontinuities;
+                base.number += lap.segments;
+                base.discontinuities += lap.discontinuities;
             }
-            self.laps.pop_front();
         }
     }
 
@@ -183,6 +185,19 @@ mod tests {
         announced.push(&lap(20, 5));
         announced.settle(None, 21);
         assert!(numbers(&announced)[0] > base + 60);
+    }
+
+    #[test]
+    fn a_lap_that_outlives_those_behind_it_leaves_with_them() {
+        let mut announced = SequenceNumbers::default();
+        for (generation, segments) in [(3, 10), (5, 20), (6, 30), (7, 40)] {
+            announced.push(&lap(generation, segments));
+        }
+        announced.settle(None, 9);
+        let base = 3 << 16;
+        announced.follow(&[3, 6, 7, 9]);
+        assert_eq!(numbers(&announced), [base + 30, base + 60, base + 100]);
+        assert_eq!(announced.next(&[3, 6, 7, 9]).unwrap().0, 9);
     }
 
     #[test]
