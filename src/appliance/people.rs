@@ -184,14 +184,7 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
             note(&access, format!("account add {name}"));
             println!("Made the account {name}.");
         }
-        PeopleCommand::List { config } => {
-            for account in open(config)?.accounts() {
-                let streams = serde_json::to_string(&account.streams)?.replace('"', "");
-                let role = format!("{:?}", account.role).to_lowercase();
-                let past = if account.past { "" } else { ", live only" };
-                println!("{}  {role}, streams {streams}{past}", account.name);
-            }
-        }
+        PeopleCommand::List { config } => list_accounts(&open(config)?)?,
         PeopleCommand::Password { config, name, password_stdin: _ } => {
             let password = Some(read_password(&mut std::io::stdin())?);
             let change = AccountChange { password, ..AccountChange::default() };
@@ -223,12 +216,7 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
             note(&access, format!("account token {}", token.id));
             println!("{}", text.reveal());
         }
-        PeopleCommand::Tokens { config } => {
-            for token in open(config)?.tokens() {
-                let role = format!("{:?}", token.role).to_lowercase();
-                println!("{}  {role}, {}", token.id, token.label);
-            }
-        }
+        PeopleCommand::Tokens { config } => list_tokens(&open(config)?),
         PeopleCommand::Revoke { config, id } => {
             let access = open(config)?;
             access.remove_token(id)?;
@@ -244,6 +232,25 @@ pub(super) fn people(command: &PeopleCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints each account with its rights.
+fn list_accounts(access: &AccessControl) -> anyhow::Result<()> {
+    for account in access.accounts() {
+        let streams = serde_json::to_string(&account.streams)?.replace('"', "");
+        let role = format!("{:?}", account.role).to_lowercase();
+        let past = if account.past { "" } else { ", live only" };
+        println!("{}  {role}, streams {streams}{past}", account.name);
+    }
+    Ok(())
+}
+
+/// Prints each token, never its secret.
+fn list_tokens(access: &AccessControl) {
+    for token in access.tokens() {
+        let role = format!("{:?}", token.role).to_lowercase();
+        println!("{}  {role}, {}", token.id, token.label);
+    }
 }
 
 /// Prints the claim code of the box of `config`.
