@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::code::ClaimCode;
-use crate::base::limits::{CLAIM_LOCK_TIME, CLAIM_WRONG_MAX};
+use crate::base::limits::{CLAIM_LOCK_TIME, CLAIM_WINDOW_TIME, CLAIM_WRONG_MAX};
 use crate::base::time::BootTime;
 
 /// Why a claim is refused.
@@ -36,6 +36,7 @@ pub enum ClaimError {
 pub(super) struct Claim {
     wrong: u32,
     locked_until: Option<BootTime>,
+    window_until: Option<BootTime>,
 }
 
 impl Claim {
@@ -44,6 +45,18 @@ impl Claim {
         let wait = self.locked_until?.since(now);
         // Whole seconds, rounded up, so that the client does not come back a moment too early.
         (!wait.is_zero()).then(|| Duration::from_secs(wait.as_secs() + 1))
+    }
+
+    /// For how long no code is needed.
+    pub(super) fn window(&self, now: BootTime) -> Option<Duration> {
+        let left = self.window_until?.since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Somebody held the box's button: whoever claims it next needs no code. That ends a lock too.
+    pub(super) fn open_window(&mut self, now: BootTime) {
+        (self.wrong, self.locked_until) = (0, None);
+        self.window_until = Some(now.after(CLAIM_WINDOW_TIME));
     }
 
     /// Locks it for `wait`, as before a restart.
@@ -61,12 +74,15 @@ impl Claim {
         if let Some(wait) = self.locked(now) {
             return Err(ClaimError::Locked { wait });
         }
+        if self.window(now).is_some() && typed.is_empty() {
+            return Ok(());
+        }
         if ClaimCode::parse(typed).is_some_and(|typed| typed.is(code)) {
             return Ok(());
         }
         self.wrong += 1;
         if self.wrong >= CLAIM_WRONG_MAX {
-            self.wrong = 0;
+            (self.wrong, self.window_until) = (0, None);
             self.lock(now, CLAIM_LOCK_TIME);
         }
         Err(ClaimError::WrongCode)
@@ -76,6 +92,24 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_button_opens_a_window_without_a_code_and_ends_a_lock() {
+        let (mut claim, code) = (Claim::default(), ClaimCode::new([3; 8]));
+        let now = BootTime::from_millis(5_000);
+        assert_eq!(claim.check(now, &code, ""), Err(ClaimError::WrongCode));
+        claim.lock(now, CLAIM_LOCK_TIME);
+        claim.open_window(now);
+        assert_eq!(claim.check(now, &code, ""), Ok(()));
+        for _ in 0..CLAIM_WRONG_MAX {
+            assert_eq!(claim.check(now, &code, "guess"), Err(ClaimError::WrongCode));
+        }
+        assert!(matches!(claim.check(now, &code, ""), Err(ClaimError::Locked { .. })));
+        claim.open_window(now);
+        let over = now.after(CLAIM_WINDOW_TIME);
+        assert_eq!(claim.window(over), None);
+        assert_eq!(claim.check(over, &code, ""), Err(ClaimError::WrongCode));
+    }
 
     #[test]
     fn five_wrong_codes_lock_the_claim_for_a_while_even_for_the_right_one() {

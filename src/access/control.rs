@@ -21,10 +21,10 @@ use super::password::{Busy, Hasher, PasswordHash};
 use super::session::{SessionId, Sessions};
 use super::store::{Accounts, Store, StoreError, Stored, Version};
 use crate::base::Stop;
-use crate::base::limits::{API_TOKENS_MAX, PEOPLE_MAX, TOKEN_LABEL_BYTES_MAX};
+use crate::base::limits::{API_TOKENS_MAX, CLAIM_BUTTON_TIME, PEOPLE_MAX, TOKEN_LABEL_BYTES_MAX};
 use crate::base::random;
 use crate::base::secret::Secret;
-use crate::base::time::SharedClock;
+use crate::base::time::{BootTime, SharedClock};
 
 /// How far a box is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +228,30 @@ impl AccessControl {
                 .locked(self.clock.boot())
                 .map_or(ClaimStatus::Unclaimed, ClaimStatus::Locked),
         }
+    }
+
+    /// For how long the box can be claimed without its code, because somebody held its button.
+    #[must_use]
+    pub fn claim_window(&self) -> Option<Duration> {
+        let unclaimed =
+            matches!(self.claim_status(), ClaimStatus::Unclaimed | ClaimStatus::Locked(_));
+        self.lock().claim.window(self.clock.boot()).filter(|_| unclaimed)
+    }
+
+    /// Somebody held the box's button: soon after power-on that opens a window in which a box without
+    /// an account is claimed without its code. Whether it did.
+    pub fn open_claim_window(&self) -> bool {
+        let now = self.clock.boot();
+        let late = now.since(BootTime::default()) > CLAIM_BUTTON_TIME;
+        if late || matches!(self.claim_status(), ClaimStatus::Claimed | ClaimStatus::Damaged) {
+            return false;
+        }
+        self.lock().claim.open_window(now);
+        if let Err(error) = self.store.lock_claim(self.clock.wall()) {
+            warn!(part = "access", %error, "the lock of the claim is not taken off the disk");
+        }
+        info!(part = "access", "the button was held: the box can be claimed without its code");
+        true
     }
 
     /// Makes the first account, an administrator's, for a person who knows the claim code.

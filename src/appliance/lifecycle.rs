@@ -133,6 +133,7 @@ impl Appliance {
             .with_archive(services.playback.clone())
             .with_registry(services.rtsp.clone())
             .with_publish_desk(publish_desk.clone())
+            .with_places(services.places.clone())
             .with_hosts(services.http.clone());
         let http = Arc::new(HttpContext::new(Arc::clone(&services)));
         let mut appliance = Self {
@@ -352,7 +353,17 @@ impl Appliance {
             led_status::of(&services.streams, &services.dvr, &services.machine, &*services.clock)
         };
         let Services { panel, dvr, .. } = &*self.services;
-        gpio::keep(panel, config, dvr, Arc::new(status), &self.panel_tasks);
+        let access = Arc::clone(&self.services.access);
+        let on_claim = move || {
+            if !access.open_claim_window() {
+                warn!(
+                    part = "button",
+                    "held for the claim, too late or after it: nothing is opened"
+                );
+            }
+        };
+        let calls: (gpio::ReadStatus, gpio::OnClaim) = (Arc::new(status), Arc::new(on_claim));
+        gpio::keep(panel, config, dvr, calls, &self.panel_tasks);
     }
 
     /// Stops everything: servers and sources first, then what they wrote is flushed.

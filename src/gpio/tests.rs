@@ -262,6 +262,7 @@ struct Bench {
     panel: Panel,
     events: mpsc::Receiver<InputEvent>,
     status: Arc<Mutex<LedStatus>>,
+    claims: Arc<std::sync::atomic::AtomicU32>,
 }
 
 impl Bench {
@@ -274,6 +275,8 @@ impl Bench {
         let (sender, events) = mpsc::channel(4);
         let status = Arc::new(Mutex::new(all_well()));
         let told = Arc::clone(&status);
+        let claims = Arc::<std::sync::atomic::AtomicU32>::default();
+        let counted = Arc::clone(&claims);
         let hand = Arc::new(Hand::default());
         let wanted = ThreadSetup {
             panel: panel.clone(),
@@ -281,10 +284,13 @@ impl Bench {
             status: Arc::new(move || told.lock().unwrap().clone()),
             events: sender,
             begun: at(0),
+            on_claim: Arc::new(move || {
+                counted.fetch_add(1, Relaxed);
+            }),
         };
         let clock: Arc<Hand> = Arc::clone(&hand);
         let thread = PanelThread::open(wanted, clock);
-        Self { thread, lines, hand, panel, events, status }
+        Self { thread, lines, hand, panel, events, status, claims }
     }
 
     /// Lets `millis` pass in steps of 50, as the thread would.
@@ -294,6 +300,19 @@ impl Bench {
             self.thread.work_off();
             self.thread.turn(self.hand.boot());
         }
+    }
+}
+
+#[test]
+fn a_button_that_is_held_for_the_claim_opens_it_once() {
+    let mut bench = Bench::new(rgb());
+    bench.pass(1_000);
+    for (millis, claims) in [(1_000, 0), (4_000, 1), (12_000, 1), (3_000, 2)] {
+        bench.lines.move_to("KEY", false);
+        bench.pass(millis + 100);
+        bench.lines.move_to("KEY", true);
+        bench.pass(500);
+        assert_eq!(bench.claims.load(Relaxed), claims, "held for {millis} ms");
     }
 }
 

@@ -37,6 +37,9 @@ const BUTTON_DEBOUNCE: Duration = Duration::from_millis(30);
 /// Says how the box does. It is called once a second and must not block.
 pub type ReadStatus = Arc<dyn Fn() -> LedStatus + Send + Sync>;
 
+/// Called when somebody held the button for the claim. It must not block for long.
+pub type OnClaim = Arc<dyn Fn() + Send + Sync>;
+
 /// A handle to the panel and its current state. Clones share it.
 #[derive(Clone, Default)]
 pub struct Panel(Arc<SharedPanel>);
@@ -132,7 +135,13 @@ impl Fault for PanelError {
 }
 
 /// Keeps what `config` names alive in `scope`, which is stopped to change it.
-pub fn keep(panel: &Panel, config: Config, dvr: &Dvr, status: ReadStatus, scope: &Supervisor) {
+pub fn keep(
+    panel: &Panel,
+    config: Config,
+    dvr: &Dvr,
+    (status, on_claim): (ReadStatus, OnClaim),
+    scope: &Supervisor,
+) {
     *panel.lock() = PanelView::default();
     if config.is_empty() {
         return;
@@ -156,6 +165,7 @@ pub fn keep(panel: &Panel, config: Config, dvr: &Dvr, status: ReadStatus, scope:
             panel: panel.clone(),
             config: config.clone(),
             status: Arc::clone(&status),
+            on_claim: Arc::clone(&on_claim),
             events: events.clone(),
             begun,
         };
@@ -184,6 +194,7 @@ pub(super) struct ThreadSetup {
     pub(super) panel: Panel,
     pub(super) config: Config,
     pub(super) status: ReadStatus,
+    pub(super) on_claim: OnClaim,
     pub(super) events: mpsc::Sender<InputEvent>,
     pub(super) begun: BootTime,
 }
@@ -397,6 +408,10 @@ impl PanelThread {
             Some(PressStage::Tap) => {
                 info!(part = "button", "pressed: this box shows itself");
                 self.here_until = Some(at.after(IDENTIFY_TIME));
+            }
+            Some(PressStage::Claim) => {
+                info!(part = "button", what = PressStage::Claim.as_str(), "held");
+                (self.wanted.on_claim)();
             }
             Some(stage) => {
                 info!(part = "button", what = stage.as_str(), "held for what is not built yet");

@@ -1,8 +1,10 @@
 //! Places for connections, counted per box and per network.
 //!
-//! A connection is *unproven* until its peer has signed in (or needs no account). Unproven places
-//! are few, short-lived and taken from the network that holds most of them, so that a flood of
-//! strangers costs only strangers. Proven places come out of what the unproven ones can never fill.
+//! A connection is *unproven* until its peer has signed in. Unproven places are few, short-lived and
+//! taken from the network that holds most of them, so that a flood of strangers costs only strangers.
+//! Proven places come out of what the unproven ones can never fill; the last are for administrators.
+//! Where nobody has to sign in a place is proven at once, but *firm* only after the first request that
+//! asks for something: until then it is as short-lived, and as easily lost, as a stranger's.
 //!
 //! Owns: the counts, and who is evicted. Does not own: sockets. A connection holds a [`Place`] and
 //! closes when [`Place::lost`] returns. Every server that should share the limits takes a clone of
@@ -11,7 +13,7 @@
 //! ```text
 //! let place = places.enter(peer.ip(), proven)?;      // `None`: close the connection
 //! select! { lost = place.lost() => …close…, () = serve() => … }
-//! place.prove();                                     // once the peer has signed in
+//! place.prove(who);                                  // once the peer has signed in
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,8 +24,9 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::base::Stop;
 use crate::base::limits::{
-    DESCRIPTORS_RESERVED, PLACES_MAX, PLACES_PROVEN_PER_NETWORK_MAX, PLACES_UNPROVEN_MAX,
-    PLACES_UNPROVEN_PER_NETWORK_MAX, PROOF_TIME_MAX,
+    DESCRIPTORS_RESERVED, PLACES_ADMINS, PLACES_MAX, PLACES_PER_ACCOUNT_MAX,
+    PLACES_PROVEN_PER_NETWORK_MAX, PLACES_UNPROVEN_MAX, PLACES_UNPROVEN_PER_NETWORK_MAX,
+    PROOF_TIME_MAX,
 };
 use crate::base::network::network_of;
 use crate::base::sync::lock;
@@ -53,6 +56,7 @@ struct State {
     next: u64,
     places: BTreeMap<u64, Taken>,
     networks: HashMap<IpAddr, Counts>,
+    accounts: HashMap<Arc<str>, usize>,
     total: Counts,
 }
 
@@ -66,6 +70,9 @@ struct Counts {
 struct Taken {
     network: IpAddr,
     proven: bool,
+    /// It is not evicted any more.
+    firm: bool,
+    account: Option<Arc<str>>,
     /// It belongs to another connection, and ends with that one.
     attached: bool,
     evicted: Stop,
@@ -79,13 +86,22 @@ pub struct Place {
     evicted: Stop,
 }
 
+/// Who has signed in on a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The account; `None` where nobody needs one.
+    pub account: Option<Arc<str>>,
+    /// Whether the places that are kept for administrators are theirs too.
+    pub admin: bool,
+}
+
 /// Why a connection has to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceLost {
     /// A newcomer needed the place.
     #[error("closed to make room: too many connections that have not signed in")]
     Evicted,
-    /// The peer has not signed in within [`PROOF_TIME_MAX`].
+    /// The peer has not signed in, or asked for nothing, within [`PROOF_TIME_MAX`].
     #[error("closed: no sign-in in time")]
     NotProven,
 }
@@ -133,23 +149,24 @@ impl Places {
         lock(&self.0.state)
     }
 
-    /// Takes a place for a connection from `peer`; `proven` when it needs no account. An unproven
-    /// one may evict an older unproven one: of its own network when that has its share, else of the
-    /// network that holds most. `None` when there is no place left.
+    /// Takes a place for a connection from `peer`; `proven` when it needs no account. It may evict an
+    /// older one of the same kind that has asked for nothing yet: of its own network when that has its
+    /// share, else of the network that holds most. `None` when there is no place left.
     #[must_use]
     pub fn enter(&self, peer: IpAddr, proven: bool) -> Option<Place> {
         let network = network_of(peer);
         let mut state = self.lock();
-        if proven {
-            if !state.has_proven_place(network, self.0.limits) {
-                return None;
-            }
-        } else {
-            state.make_room(network, self.0.limits)?;
-        }
+        state.make_room(network, proven, self.0.limits)?;
         let (number, evicted) = (state.next, Stop::new());
         state.next += 1;
-        let taken = Taken { network, proven, attached: false, evicted: evicted.clone() };
+        let taken = Taken {
+            network,
+            proven,
+            firm: false,
+            account: None,
+            attached: false,
+            evicted: evicted.clone(),
+        };
         state.places.insert(number, taken);
         state.count(network, proven, 1);
         drop(state);
@@ -158,23 +175,29 @@ impl Places {
 }
 
 impl Place {
-    /// The peer has signed in. `false` when its network has its share of proven places, or all
-    /// are taken: then the connection has to close.
+    /// The peer has signed in as `holder`, or needs no account and asks for something. `false` when its
+    /// network or account has its share of proven places, or all are taken: then the connection has to
+    /// close.
     #[must_use]
-    pub fn prove(&self) -> bool {
+    pub fn prove(&self, holder: &Holder) -> bool {
         let mut state = self.places.lock();
         let Some(taken) = state.places.get(&self.number) else { return false };
-        if taken.proven {
+        if taken.firm {
             return true;
         }
-        let network = taken.network;
-        if !state.has_proven_place(network, self.places.0.limits) {
+        let (network, proven) = (taken.network, taken.proven);
+        if !proven && !state.has_proven_place(network, holder.admin, self.places.0.limits) {
             return false;
         }
-        state.count(network, false, -1);
-        state.count(network, true, 1);
+        if !state.count_account(holder.account.as_ref()) {
+            return false;
+        }
+        if !proven {
+            state.count(network, false, -1);
+            state.count(network, true, 1);
+        }
         if let Some(taken) = state.places.get_mut(&self.number) {
-            taken.proven = true;
+            (taken.proven, taken.firm, taken.account) = (true, true, holder.account.clone());
         }
         true
     }
@@ -191,7 +214,7 @@ impl Place {
     pub async fn lost(&self) -> PlaceLost {
         let unproven = async {
             tokio::time::sleep(PROOF_TIME_MAX).await;
-            if self.is_proven() {
+            if self.is_firm() {
                 std::future::pending::<()>().await;
             }
         };
@@ -202,8 +225,25 @@ impl Place {
         }
     }
 
-    fn is_proven(&self) -> bool {
-        self.places.lock().places.get(&self.number).is_some_and(|taken| taken.proven)
+    fn is_firm(&self) -> bool {
+        self.places
+            .lock()
+            .places
+            .get(&self.number)
+            .is_some_and(|taken| taken.firm || taken.attached)
+    }
+}
+
+impl Counts {
+    fn of(&self, proven: bool) -> usize {
+        if proven { self.proven } else { self.unproven }
+    }
+}
+
+impl Taken {
+    /// Whether it may be evicted for another of its kind.
+    fn is_loose(&self, proven: bool) -> bool {
+        self.proven == proven && !self.firm && !self.attached
     }
 }
 
@@ -214,40 +254,69 @@ impl Drop for Place {
 }
 
 impl State {
-    fn has_proven_place(&self, network: IpAddr, limits: PlaceLimits) -> bool {
+    fn has_proven_place(&self, network: IpAddr, admin: bool, limits: PlaceLimits) -> bool {
         let own = self.networks.get(&network).map_or(0, |counts| counts.proven);
         let most = limits.total - limits.unproven;
-        own < PLACES_PROVEN_PER_NETWORK_MAX && self.total.proven < most
+        let kept = if admin { 0 } else { PLACES_ADMINS.min(most / 4) };
+        (admin || own < PLACES_PROVEN_PER_NETWORK_MAX) && self.total.proven < most - kept
     }
 
-    /// Sees to it that `network` can have another unproven place.
-    fn make_room(&mut self, network: IpAddr, limits: PlaceLimits) -> Option<()> {
-        let own = self.networks.get(&network).map_or(0, |counts| counts.unproven);
-        let crowded = if own >= PLACES_UNPROVEN_PER_NETWORK_MAX {
-            network
-        } else if self.total.unproven >= limits.unproven {
-            self.most_crowded()?
+    /// Counts one more place of `account`, unless it has its share.
+    fn count_account(&mut self, account: Option<&Arc<str>>) -> bool {
+        let Some(account) = account else { return true };
+        let count = self.accounts.entry(Arc::clone(account)).or_default();
+        if *count >= PLACES_PER_ACCOUNT_MAX {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    /// Sees to it that `network` can have another place of its kind.
+    fn make_room(&mut self, network: IpAddr, proven: bool, limits: PlaceLimits) -> Option<()> {
+        let own = self.networks.get(&network).map_or(0, |counts| counts.of(proven));
+        let (share, fits) = if proven {
+            let fits = self.has_proven_place(network, false, limits);
+            (PLACES_PROVEN_PER_NETWORK_MAX, fits)
         } else {
-            return Some(());
+            let share = PLACES_UNPROVEN_PER_NETWORK_MAX;
+            (share, own < share && self.total.unproven < limits.unproven)
         };
+        if fits {
+            return Some(());
+        }
+        let crowded = if own >= share { network } else { self.most_crowded(proven)? };
         let candidates = self.places.iter();
-        let mut candidates = candidates
-            .filter(|(_, taken)| taken.network == crowded && !taken.proven && !taken.attached);
+        let mut candidates =
+            candidates.filter(|(_, taken)| taken.network == crowded && taken.is_loose(proven));
         let (&oldest, taken) = candidates.next()?;
         taken.evicted.cancel();
         self.remove(oldest);
         Some(())
     }
 
-    /// The network with the most unproven places; among equals one that has no proven place.
-    fn most_crowded(&self) -> Option<IpAddr> {
-        let rank = |counts: &Counts| (counts.unproven, counts.proven == 0);
-        self.networks.iter().max_by_key(|(_, counts)| rank(counts)).map(|(network, _)| *network)
+    /// The network with the most places of a kind that can be evicted; among equals one in which
+    /// nobody has signed in.
+    fn most_crowded(&self, proven: bool) -> Option<IpAddr> {
+        let mut loose: HashMap<IpAddr, usize> = HashMap::new();
+        for taken in self.places.values().filter(|taken| taken.is_loose(proven)) {
+            *loose.entry(taken.network).or_default() += 1;
+        }
+        let unknown =
+            |network: &IpAddr| self.networks.get(network).is_none_or(|counts| counts.proven == 0);
+        let ranked = loose.into_iter().max_by_key(|(network, count)| (*count, unknown(network)));
+        ranked.map(|(network, _)| network)
     }
 
     fn remove(&mut self, number: u64) {
-        if let Some(taken) = self.places.remove(&number) {
-            self.count(taken.network, taken.proven, -1);
+        let Some(taken) = self.places.remove(&number) else { return };
+        self.count(taken.network, taken.proven, -1);
+        let Some(account) = taken.account else { return };
+        if let Some(count) = self.accounts.get_mut(&account) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.accounts.remove(&account);
+            }
         }
     }
 
@@ -289,7 +358,7 @@ mod tests {
         let newcomer = places.enter(ip(99), false).unwrap();
         strangers(128);
         assert!(!is_evicted(&newcomer));
-        assert!(newcomer.prove());
+        assert!(newcomer.prove(&Holder::default()));
         let held = places.lock().total;
         assert_eq!(held.unproven, 10 * PLACES_UNPROVEN_PER_NETWORK_MAX);
     }
@@ -307,16 +376,52 @@ mod tests {
         assert!(places.lock().networks.is_empty() && places.lock().places.is_empty());
     }
 
+    /// Places of peers who need no account and have asked for something.
+    fn firm(places: &Places, peer: IpAddr) -> Option<Place> {
+        places.enter(peer, true).filter(|place| place.prove(&Holder::default()))
+    }
+
     #[test]
     fn strangers_leave_room_for_those_who_sign_in_whose_share_is_bounded_too() {
         let places = Places::default();
         let strangers: Vec<Place> = (0..5_000).filter_map(|n| places.enter(ip(n), false)).collect();
         assert_eq!(places.lock().total.unproven, PLACES_UNPROVEN_MAX);
-        let own: Vec<Place> = std::iter::from_fn(|| places.enter(ip(9_999), true)).collect();
+        let own: Vec<Place> = std::iter::from_fn(|| firm(&places, ip(9_999))).collect();
         assert_eq!(own.len(), PLACES_PROVEN_PER_NETWORK_MAX);
-        let more: Vec<Place> = (10_000..20_000).filter_map(|n| places.enter(ip(n), true)).collect();
-        assert_eq!(own.len() + more.len(), PLACES_MAX - PLACES_UNPROVEN_MAX);
-        assert!(!strangers.last().unwrap().prove(), "all proven places are taken");
+        let more: Vec<Place> = (10_000..20_000).filter_map(|n| firm(&places, ip(n))).collect();
+        assert_eq!(own.len() + more.len(), PLACES_MAX - PLACES_UNPROVEN_MAX - PLACES_ADMINS);
+        let last = strangers.last().unwrap();
+        assert!(!last.prove(&Holder::default()), "all proven places are taken");
+        let admin = Holder { account: Some("anna".into()), admin: true };
+        assert!(last.prove(&admin), "but those of administrators");
+    }
+
+    #[test]
+    fn one_account_cannot_take_all_places_from_wherever_it_comes() {
+        let places = Places::default();
+        let holder = Holder { account: Some("wall".into()), admin: false };
+        let mut held: Vec<Place> =
+            (0..2 * PLACES_PER_ACCOUNT_MAX).filter_map(|n| places.enter(ip(n), false)).collect();
+        held.retain(|place| place.prove(&holder));
+        assert_eq!(held.len(), PLACES_PER_ACCOUNT_MAX);
+        held.pop();
+        let next = places.enter(ip(7), false).unwrap();
+        assert!(next.prove(&holder), "one that leaves makes room");
+        drop((held, next));
+        assert!(places.lock().accounts.is_empty());
+    }
+
+    #[test]
+    fn where_nobody_signs_in_the_silent_make_room_for_those_who_ask() {
+        let places = Places::default();
+        let silent: Vec<Place> =
+            (0..3_000).filter_map(|n| places.enter(ip(n % 20), true)).collect();
+        assert_eq!(silent.len(), 3_000, "each took the place of an older one");
+        let asks = places.enter(ip(99), true).unwrap();
+        assert!(asks.prove(&Holder::default()));
+        let flood: Vec<Place> = (0..3_000).filter_map(|n| places.enter(ip(n % 20), true)).collect();
+        assert!(!is_evicted(&asks) && !flood.is_empty());
+        assert!(places.lock().total.proven <= PLACES_MAX - PLACES_UNPROVEN_MAX);
     }
 
     #[test]
@@ -336,7 +441,7 @@ mod tests {
         let places = Places::default();
         let (silent, good) = (places.enter(ip(1), false).unwrap(), places.enter(ip(2), false));
         let good = good.unwrap();
-        assert!(good.prove() && good.prove());
+        assert!(good.prove(&Holder::default()) && good.prove(&Holder::default()));
         let begun = tokio::time::Instant::now();
         assert_eq!(silent.lost().await, PlaceLost::NotProven);
         assert_eq!(begun.elapsed().as_secs(), PROOF_TIME_MAX.as_secs());

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU16;
 
 use super::config_desk::ConfigDesk;
 use super::http::{Cors, Settings};
+use super::places::{PlaceLimits, Places};
 use super::rtsp::SessionRegistry;
 use super::tls::Tls;
 use crate::access::AccessControl;
@@ -73,6 +74,8 @@ pub struct Services {
     pub export_jobs: ExportJobs,
     /// Who may use the box.
     pub access: Arc<AccessControl>,
+    /// The places of all connections, whatever they speak.
+    pub places: Places,
     /// The machine this runs on.
     pub machine: Machine,
     /// What is wired to its GPIO lines.
@@ -150,6 +153,7 @@ impl Services {
             updates: Arc::new(Updates::open(Path::new("/"), &data_dir)),
             export_jobs: ExportJobs::open(dvr.clone(), data_dir, state_dir, supervisor),
             access,
+            places: Places::new(PlaceLimits::of_this_process()),
             machine,
             panel: Panel::default(),
             webhooks,

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STREAM: &str = "[stream.gate]\nrecord = false\n\
     source = { kind = \"pattern\", width = 320, height = 240 }\n";
 const OPTIONS: &[u8] = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n";
+/// Something that a peer asks for; from then on its place is its own.
+const DESCRIBE: &[u8] = b"DESCRIBE rtsp://127.0.0.1/gate RTSP/1.0\r\nCSeq: 1\r\n\r\n";
 
 /// A test holds more connections than a process may at first.
 fn raise_descriptors() {
@@ -26,16 +28,21 @@ fn raise_descriptors() {
 
 /// A connection from `from` that has said OPTIONS.
 fn stranger(from: Ipv4Addr, port: u16) -> Option<TcpStream> {
+    peer(from, port, OPTIONS)
+}
+
+/// A connection from `from` that has sent `request`.
+fn peer(from: Ipv4Addr, port: u16, request: &[u8]) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddrV4::new(from, 0).into()).unwrap();
     socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()).ok()?;
     let mut socket = TcpStream::from(socket);
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.write_all(OPTIONS).ok()?;
+    socket.write_all(request).ok()?;
     Some(socket)
 }
 
-/// Whether OPTIONS was answered, and not by closing.
+/// Whether the request was answered, and not by closing.
 fn is_answered(socket: &mut TcpStream) -> bool {
     let mut buffer = [0; 1_024];
     socket.read(&mut buffer).is_ok_and(|length| buffer[..length].starts_with(b"RTSP/1.0 200"))
@@ -84,7 +91,8 @@ fn a_peer_has_so_many_connections_in_all_and_not_to_each_address() {
     let mut open: Vec<TcpStream> = Vec::new();
     for port in [daemon.rtsp_port, second.port()] {
         for _ in 0..most / 2 + 12 {
-            let Some(mut socket) = stranger(Ipv4Addr::LOCALHOST, port) else { continue };
+            let found = peer(Ipv4Addr::LOCALHOST, port, DESCRIBE);
+            let Some(mut socket) = found else { continue };
             if is_answered(&mut socket) {
                 open.push(socket);
             }

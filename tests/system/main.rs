@@ -18,6 +18,7 @@ mod cross;
 mod encode;
 mod end_to_end;
 mod events;
+mod floods;
 mod http;
 mod https;
 mod limits;

@@ -39,6 +39,10 @@ pub const MEDIA_TICKET_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Wrong claim codes before the claim is locked.
 pub const CLAIM_WRONG_MAX: u32 = 5;
+/// How long a box can be claimed without its code after its button was held.
+pub const CLAIM_WINDOW_TIME: Duration = Duration::from_secs(300);
+/// How long after power-on the button opens that window.
+pub const CLAIM_BUTTON_TIME: Duration = Duration::from_secs(600);
 /// How long the claim is locked then.
 pub const CLAIM_LOCK_TIME: Duration = Duration::from_secs(900);
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{FRAGMENT_BYTES_MAX, HTTP_CONNECTIONS_MAX};
+use super::{FRAGMENT_BYTES_MAX, PLACES_MAX};
 
 /// Bytes of media that may wait for one RTSP reader besides those in its socket; past it the reader
 /// is moved on to the newest key frame. They are shared with the other readers.
@@ -77,7 +77,7 @@ pub const HLS_FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long segments are still cut in memory, where nothing is recorded, after the last request.
 pub const HLS_LINGER_TIME: Duration = Duration::from_secs(60);
 /// Addresses counted as HLS readers of one stream; further ones are served but not counted.
-pub const HLS_READERS_COUNTED_MAX: usize = HTTP_CONNECTIONS_MAX;
+pub const HLS_READERS_COUNTED_MAX: usize = PLACES_MAX;
 /// Bytes of one stream's fMP4 window, which exists only while there are viewers; the oldest leave
 /// first.
 pub const MSE_WINDOW_BYTES_MAX: usize = 16 << 20;

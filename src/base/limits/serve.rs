@@ -22,7 +22,11 @@ pub const PLACES_UNPROVEN_MAX: usize = 512;
 pub const PLACES_UNPROVEN_PER_NETWORK_MAX: usize = 32;
 /// Connections of one network that have signed in, or need not; a further one is closed.
 pub const PLACES_PROVEN_PER_NETWORK_MAX: usize = 256;
-/// From a connection to its first request with a right password, whatever else is asked on it;
+/// Of the places of those who have signed in, those that only administrators get.
+pub const PLACES_ADMINS: usize = 32;
+/// Connections of one account, from wherever they come; a further one is closed.
+pub const PLACES_PER_ACCOUNT_MAX: usize = 256;
+/// From a connection to its first request of somebody who has signed in, whatever else is asked on it;
 /// then it is closed.
 pub const PROOF_TIME_MAX: Duration = Duration::from_secs(30);
 /// Descriptors that connections never get: the recorder, its cameras and the disk need them.
@@ -77,9 +81,6 @@ pub const AUTH_FAILURES_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Multicast groups that can be configured; one per stream is used.
 pub const MULTICAST_GROUPS_MAX: usize = 1_024;
 
-/// HTTP connections at once; a further one waits in the listener's queue. Room for 500 HLS players,
-/// of which some have two. Each is a descriptor, of the 65,536 that the service's unit allows.
-pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
 /// Requests open at once on one HTTP/2 connection; a further one is refused. A page with 16 cameras
 /// asks for a playlist and a segment of each.
 pub const HTTP2_STREAMS_MAX: u32 = 32;
@@ -138,9 +139,6 @@ pub const MSE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Longest request line plus headers; a longer one gets 431 and the connection ends.
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
-/// HTTP connections from one address at once; a further one is closed at once. A proxy with its
-/// viewers gets by with an eighth of all, and no seven addresses can shut out the others.
-pub const HTTP_CONNECTIONS_PER_PEER_MAX: usize = 128;
 /// How long open requests may continue after the server was asked to stop.
 pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Downloads whose plans are kept, so that a player that jumps about gets bytes of one version;

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 
 use super::archive_stats::ArchiveStats;
 use super::driver_queue::DriverQueue;
-use super::peers::ConnectionLimits;
 use super::plan_cache::PlanCache;
 use super::route_entry::RouteEntry;
 use super::trial_places::TrialPlaces;
@@ -22,8 +21,6 @@ use crate::serve::Services;
 #[derive(Debug)]
 pub struct HttpContext {
     services: Arc<Services>,
-    /// How many connections there are, and from where.
-    pub(super) limits: ConnectionLimits,
     /// Fragments of the ring that players ask for.
     pub(super) fragments: FragmentCache,
     /// Current readers of recordings, and how downloads ended.
@@ -46,7 +43,6 @@ impl HttpContext {
     pub fn new(services: Arc<Services>) -> Self {
         Self {
             services,
-            limits: ConnectionLimits::default(),
             fragments: FragmentCache::default(),
             stats: ArchiveStats::default(),
             plans: PlanCache::default(),

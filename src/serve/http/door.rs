@@ -178,7 +178,7 @@ impl Door {
         T: 'static,
     {
         let guard = Guard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
-        let methods = on(filter, handler);
+        let methods = on(filter, handler).route_layer(from_fn(proved));
         let methods =
             if self.is_streamed { methods } else { methods.route_layer(from_fn(layer::bounded)) };
         let methods = methods.route_layer(from_fn_with_state(guard, guarded));
@@ -290,6 +290,18 @@ struct Guard {
     access: Access,
     is_media: bool,
     context: Arc<HttpContext>,
+}
+
+/// Notes that the caller has signed in: their connection keeps its place. By then the request is here as a
+/// whole, so that a body that trickles in holds a place as little as a head that does.
+async fn proved(request: Request, next: Next) -> Response {
+    let (caller, peer) =
+        (request.extensions().get::<Caller>(), request.extensions().get::<Arc<Peer>>());
+    let proved = match (caller.and_then(Caller::identity), peer) {
+        (Some(own), Some(peer)) => Peer::prove(peer, own),
+        _ => true,
+    };
+    if proved { next.run(request).await } else { crowded().into_response() }
 }
 
 /// Lets a request through to its handler, or says what it lacks.
@@ -406,6 +418,12 @@ pub(super) fn accounts_damaged() -> ApiError {
 /// The answer to a caller without the right: the same whether or not there is such an object.
 pub(super) fn forbidden() -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
+}
+
+/// The answer where those who have signed in have all places that they may have.
+fn crowded() -> ApiError {
+    let message = "Too many connections of this account or network are open. Close some of them.";
+    ApiError::unavailable("connections_full", message)
 }
 
 /// What a browser sends along by itself proves nothing about the page that asks: whatever changes

@@ -217,29 +217,28 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::peers::{ConnectionLimits, Held};
+    use super::super::peers::Held;
     use super::*;
     use crate::base::Stop;
     use crate::base::time::SystemClock;
+    use crate::serve::places::{Place, Places};
     use crate::supervise::Supervisor;
 
-    fn peer(place: super::super::peers::ConnectionPlace) -> Arc<Peer> {
+    fn peer(place: Place) -> Arc<Peer> {
         let (open, _) = tokio::sync::mpsc::channel(1);
         Arc::new(Peer {
             address: SocketAddr::from(([127, 0, 0, 1], 7)),
             secure: true,
             closing: Stop::new(),
             tasks: Supervisor::new(Stop::new(), Arc::new(SystemClock)),
-            held: Arc::new(Held { _open: open, _place: place }),
+            held: Arc::new(Held { _open: open, place }),
             revoked: None,
         })
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_shuts_its_window_is_cut() {
-        let limits = ConnectionLimits::default();
-        let address = SocketAddr::from(([127, 0, 0, 1], 7));
-        let place = limits.enter(address, limits.free().await.unwrap()).unwrap();
+        let place = Places::default().enter([127, 0, 0, 1].into(), true).unwrap();
         let (mut client, server) = tokio::io::duplex(64 << 10);
         let router = Router::new().route("/", get(|| async { vec![b'x'; 200_000] }));
         let serving = serve(server, peer(place), router);

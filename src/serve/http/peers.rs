@@ -1,32 +1,14 @@
-//! Who is connected: one place per connection, counted for the box and per address.
+//! The connection that a request came on.
 //!
-//! Owns: the counts. All listening addresses share them.
+//! Owns: what holds its place, for as long as anything runs on it.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use crate::access::{Identity, Proof, Role};
 use crate::base::Stop;
-use crate::base::limits::{HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PER_PEER_MAX};
-use crate::base::sync::lock;
+use crate::serve::places::{Holder, Place};
 use crate::supervise::Supervisor;
-
-/// The limits on HTTP connections of all listeners. Clones share the counts.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectionLimits {
-    places: Arc<Semaphore>,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A connection's place; dropping it frees the place.
-#[derive(Debug)]
-pub(super) struct ConnectionPlace {
-    limits: ConnectionLimits,
-    ip: IpAddr,
-    _permit: OwnedSemaphorePermit,
-}
 
 /// The connection that a request came on. Handlers that outlast their request keep a clone, which
 /// keeps the place.
@@ -50,7 +32,7 @@ pub(super) struct Peer {
 pub(super) struct Held {
     /// For as long as the server waits for the connection to end.
     pub(super) _open: tokio::sync::mpsc::Sender<()>,
-    pub(super) _place: ConnectionPlace,
+    pub(super) place: Place,
 }
 
 impl Peer {
@@ -66,6 +48,14 @@ impl Peer {
         }
     }
 
+    /// Notes who has signed in on the connection; `false` when there is no place for them.
+    pub(super) fn prove(&self, identity: &Identity) -> bool {
+        // Nobody has an account where everything is open, and the box's own programs need none.
+        let named = !matches!(identity.proof, Proof::Open | Proof::Local);
+        let account = named.then(|| Arc::clone(&identity.name));
+        self.held.place.prove(&Holder { account, admin: identity.role == Role::Admin })
+    }
+
     /// Waits until whatever runs on the connection has to finish. Cancel safe.
     pub(super) async fn closed(&self) {
         match &self.revoked {
@@ -75,73 +65,5 @@ impl Peer {
             },
             None => self.closing.cancelled().await,
         }
-    }
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
-        Self { places, by_address: Arc::default() }
-    }
-}
-
-impl ConnectionLimits {
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        lock(&self.by_address)
-    }
-
-    /// Waits until one more connection may be accepted. Cancel safe.
-    pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).acquire_owned().await.ok()
-    }
-
-    /// A place for a connection from `address`, unless that address has all that it may have.
-    pub(super) fn enter(
-        &self,
-        address: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) -> Option<ConnectionPlace> {
-        let ip = address.ip().to_canonical();
-        let mut counts = self.lock();
-        let count = counts.entry(ip).or_default();
-        if *count >= HTTP_CONNECTIONS_PER_PEER_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(ConnectionPlace { limits: self.clone(), ip, _permit: permit })
-    }
-}
-
-impl Drop for ConnectionPlace {
-    fn drop(&mut self) {
-        let mut counts = self.limits.lock();
-        if let Some(count) = counts.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.ip);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn one_address_cannot_take_all_places_and_leaving_frees_them() {
-        let limits = ConnectionLimits::default();
-        let address = SocketAddr::from(([10, 0, 0, 1], 7));
-        let mut places = Vec::new();
-        while let Some(place) = limits.enter(address, limits.free().await.unwrap()) {
-            places.push(place);
-        }
-        assert_eq!(places.len(), HTTP_CONNECTIONS_PER_PEER_MAX);
-        let mapped = "[::ffff:10.0.0.1]:7".parse().unwrap();
-        assert!(limits.enter(mapped, limits.free().await.unwrap()).is_none(), "the same host");
-        let other = SocketAddr::from(([10, 0, 0, 2], 7));
-        assert!(limits.enter(other, limits.free().await.unwrap()).is_some());
-        places.pop();
-        assert!(limits.enter(address, limits.free().await.unwrap()).is_some());
     }
 }

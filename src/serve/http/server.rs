@@ -17,21 +17,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::context::HttpContext;
 use super::http2;
-use super::peers::{ConnectionLimits, Held, Peer};
+use super::peers::{Held, Peer};
 use super::router;
+use super::settings::Access;
 use super::stall::Stalling;
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{
     HTTP_DRAIN_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADER_TIME_MAX, HTTP_WRITE_STALL_MAX,
 };
+use crate::serve::places::PlaceLost;
 use crate::serve::tls::{Tls, is_http2};
 use crate::supervise::{Supervisor, TaskContext};
 
@@ -75,7 +77,7 @@ pub async fn run(
     let mut server = Server {
         router: router::router(Arc::clone(&context)),
         tls,
-        limits: context.limits.clone(),
+        context: Arc::clone(&context),
         connections: Supervisor::new(hard_stop, Arc::clone(&context.clock)),
         closing: Stop::new(),
         open,
@@ -87,28 +89,18 @@ pub async fn run(
             biased;
             () = task.stop.cancelled() => break,
             _ = idle.tick() => task.heartbeat.beat(),
-            accepted = accept(&listener, &context.limits) => server.take(accepted).await?,
+            accepted = listener.accept() => server.take(accepted).await?,
         }
     }
     server.drain(all_closed).await;
     Err(HttpError::Stopped)
 }
 
-/// Waits for a free place and then for a connection. Cancel safe.
-async fn accept(
-    listener: &TcpListener,
-    limits: &ConnectionLimits,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = limits.free().await.ok_or_else(|| io::Error::other("no places"))?;
-    let (socket, peer) = listener.accept().await?;
-    Ok((socket, peer, permit))
-}
-
 /// One accept loop and its connections.
 struct Server {
     router: Router,
     tls: Option<Tls>,
-    limits: ConnectionLimits,
+    context: Arc<HttpContext>,
     /// Where the connections' tasks live.
     connections: Supervisor,
     /// Asks the connections to finish.
@@ -121,32 +113,35 @@ struct Server {
 impl Server {
     async fn take(
         &mut self,
-        accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
     ) -> Result<(), HttpError> {
         match accepted {
-            Ok((socket, address, permit)) => {
+            Ok((socket, address)) => {
                 self.failures = 0;
-                self.serve(socket, address, permit);
+                self.serve(socket, address);
                 Ok(())
             }
             Err(error) => self.failed(error).await,
         }
     }
 
-    fn serve(&self, socket: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let Some(place) = self.limits.enter(address, permit) else {
+    fn serve(&self, socket: TcpStream, address: SocketAddr) {
+        let ip = address.ip().to_canonical();
+        let open = self.context.http.now().access == Access::OpenOnLoopback;
+        let Some(place) = self.context.places.enter(ip, open && ip.is_loopback()) else {
             debug!(part = "http", peer = %address, "too many connections from this address");
             return;
         };
         let peer = Arc::new(Peer {
             address,
             secure: self.tls.is_some(),
-            closing: self.closing.clone(),
+            closing: self.closing.child_token(),
             tasks: self.connections.clone(),
-            held: Arc::new(Held { _open: self.open.clone(), _place: place }),
+            held: Arc::new(Held { _open: self.open.clone(), place }),
             revoked: None,
         });
-        self.connections.spawn("http", serve(socket, peer, self.router.clone(), self.tls.clone()));
+        let serving = serve(socket, Arc::clone(&peer), self.router.clone(), self.tls.clone());
+        self.connections.spawn("http", while_held(peer, serving));
     }
 
     async fn failed(&mut self, error: io::Error) -> Result<(), HttpError> {
@@ -174,6 +169,22 @@ impl Server {
             debug!(part = "http", "cutting the connections that are still open");
         }
         connections.stop().await;
+    }
+}
+
+/// Serves a connection for as long as it may keep its place. One that is evicted ends at once; one on
+/// which nobody signs in may finish the answer that it is at.
+async fn while_held(peer: Arc<Peer>, serving: impl Future<Output = ()>) {
+    tokio::pin!(serving);
+    let lost = tokio::select! {
+        biased;
+        lost = peer.held.place.lost() => lost,
+        () = serving.as_mut() => return,
+    };
+    debug!(part = "http", peer = %peer.address, "{lost}");
+    if lost == PlaceLost::NotProven {
+        peer.closing.cancel();
+        let _ = timeout(HTTP_WRITE_STALL_MAX, serving).await;
     }
 }
 

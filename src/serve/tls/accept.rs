@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
 
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Tls;
@@ -79,12 +81,19 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let line = self.0.turns.of(peer);
         let shaking = async {
-            let closed = |_| io::Error::other("no handshakes");
-            let _own = line.acquire().await.map_err(closed)?;
-            let _turn = self.0.turns.all.acquire().await.map_err(closed)?;
-            TlsAcceptor::from(settings).accept(socket).await
+            // A peer that says nothing takes no turn.
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+            let mut shaking = Box::pin(hello.into_stream(settings));
+            let line = self.0.turns.of(peer);
+            let turn = (line.acquire().await, self.0.turns.all.acquire().await);
+            // The costly part is done in one go; waiting for the peer's answer costs nothing.
+            let done = futures::poll!(shaking.as_mut());
+            drop(turn);
+            match done {
+                Poll::Ready(done) => done,
+                Poll::Pending => shaking.await,
+            }
         };
         timeout(TLS_HANDSHAKE_TIME_MAX, shaking).await.map_err(|_| io::ErrorKind::TimedOut)?
     }

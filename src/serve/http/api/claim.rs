@@ -31,6 +31,8 @@ struct ClaimReport {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClaimRequest {
+    /// Empty while the button's window is open.
+    #[serde(default)]
     code: String,
     name: String,
     password: Secret,
@@ -51,8 +53,10 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 /// `GET /api/v1/claim`.
 pub(crate) async fn state(State(context): At) -> Response {
     let settings = context.http.now();
+    let window = context.access.claim_window().is_some();
     let (state, retry_after) = match (settings.access, context.access.claim_status()) {
         (Openness::OpenOnLoopback, _) => ("open", None),
+        (Openness::Accounts, ClaimStatus::Unclaimed) if window => ("window", None),
         (Openness::Accounts, ClaimStatus::Unclaimed) => ("unclaimed", None),
         (Openness::Accounts, ClaimStatus::Locked(wait)) => ("locked", Some(wait.as_secs())),
         // An unreadable account may exist: such a box cannot be claimed.

@@ -1,7 +1,9 @@
 //! What a connection does with what came: the session decides, this obeys.
 
 use std::io;
+use std::sync::Arc;
 
+use super::super::super::places::Holder;
 use super::super::play::{PacketSink, Play, PlayNext};
 use super::super::udp::UdpPair;
 use super::input::Input;
@@ -77,17 +79,31 @@ impl Connection {
 
     /// Takes a place among signed-in connections, once the peer is.
     fn prove(&mut self) {
-        if self.peer.proven || self.session.user().is_none() {
+        if self.peer.proven {
             return;
         }
+        let Some(user) = self.session.user() else { return };
+        let holder = Holder { account: Some(Arc::clone(user)), admin: false };
         self.peer.proven = true;
-        if !self.peer.place.prove() {
+        if !self.peer.place.prove(&holder) {
             self.end = Some("too many connections of this network");
         }
         self.peer.transport.prove();
     }
 
+    /// Keeps the place of a peer that needs no account, once it asks for media.
+    fn keep_place(&mut self) {
+        let ip = self.peer.address.ip().to_canonical();
+        if self.peer.proven || self.services.registry.authorizer().needs_account(ip) {
+            return;
+        }
+        self.peer.proven = true;
+        let _ = self.peer.place.prove(&Holder::default());
+        self.peer.transport.prove();
+    }
+
     fn on(&mut self, now: BootTime, event: Event) {
+        self.keep_place();
         match event {
             Event::Describe { stream, multicast } => self.ask_tracks(now, &stream, multicast),
             Event::SetUp { target, route } => {

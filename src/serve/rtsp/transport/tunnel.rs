@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 use tokio::io::Interest;
 
+use super::super::super::places::Holder;
 use super::super::tunnels::{Post, TunnelEntry};
 use super::Socket;
 use crate::wire::rtsp::tunnel::Uplink;
@@ -42,7 +43,7 @@ impl Tunnel {
         self.proven = true;
         for post in self.up.iter().chain(&self.next) {
             // One that gets no better place keeps the one it has.
-            let _ = post.place.prove();
+            let _ = post.place.prove(&Holder::default());
         }
     }
 
@@ -119,7 +120,7 @@ impl Tunnel {
             () = readable(self.up.as_ref()), if reads => true,
             post = self.entry.next_post(), if reads => {
                 if self.proven {
-                    let _ = post.place.prove();
+                    let _ = post.place.prove(&Holder::default());
                 }
                 self.next = Some(post);
                 true

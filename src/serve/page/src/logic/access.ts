@@ -6,7 +6,7 @@
 import { list, number, oneOf, record, string } from './json';
 
 /** Whether the box has an owner: `open` is the demo, which asks nobody who they are. */
-export type ClaimState = 'unclaimed' | 'locked' | 'claimed' | 'open';
+export type ClaimState = 'unclaimed' | 'window' | 'locked' | 'claimed' | 'open';
 
 export interface Claim {
   readonly state: ClaimState;
@@ -50,7 +50,8 @@ const NOTHING: Rights = { admin: false, exports: false, past: false };
 /** Reads `GET /api/v1/claim`; null when the answer is something else. */
 export function readClaim(value: unknown): Claim | null {
   const fields = record(value);
-  const state = oneOf(fields?.['state'], ['unclaimed', 'locked', 'claimed', 'open'] as const);
+  const states = ['unclaimed', 'window', 'locked', 'claimed', 'open'] as const;
+  const state = oneOf(fields?.['state'], states);
   return state && { state, retry_secs: number(fields?.['retry_after']) };
 }
 

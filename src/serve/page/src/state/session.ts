@@ -10,10 +10,11 @@ import { onDoubt } from '../net/doubt';
 import { AnswerError, get, send } from '../net/request';
 
 /**
- * `asking`: not known yet; `open`: nobody is asked who they are; `unclaimed` and `locked`: the box
- * has no owner; else whether somebody is signed in.
+ * `asking`: not known yet; `open`: nobody is asked who they are; `unclaimed`, `window` (its button
+ * was held: no code is needed) and `locked`: the box has no owner; else whether somebody is signed in.
  */
-export type Door = 'asking' | 'open' | 'unclaimed' | 'locked' | 'signed-out' | 'signed-in';
+export type Door =
+  'asking' | 'open' | 'unclaimed' | 'window' | 'locked' | 'signed-out' | 'signed-in';
 
 const CLAIM = 'api/v1/claim';
 const SESSION = 'api/v1/session';

@@ -100,6 +100,7 @@ function Place({ name }: { name: string | null }) {
     case 'asking':
       return <Waiting lost={outage.value !== null} />;
     case 'unclaimed':
+    case 'window':
     case 'locked':
       return <Claim />;
     case 'signed-out':

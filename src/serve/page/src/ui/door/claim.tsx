@@ -41,27 +41,31 @@ export function Claim() {
       <h1 id="door-name">Claim this box</h1>
       <p>Nobody owns this box yet. It shows nothing until somebody claims it.</p>
       <form ref={form} onSubmit={(event) => void submit(event)}>
-        <Field
-          label="Code of the box"
-          name="code"
-          value={code}
-          onValue={setCode}
-          fault={refusal?.code === 'wrong_code' ? 'This is not the code of this box.' : null}
-          hint={
-            <>
-              It proves that the box is yours. You find it on the label and on the console of the
-              box; on a computer, <code>holdfast claim-code</code> prints it.
-            </>
-          }
-          input={{
-            autocomplete: 'off',
-            autocapitalize: 'characters',
-            spellcheck: false,
-            required: true,
-            maxLength: 32,
-            class: 'code',
-          }}
-        />
+        {door.value === 'window' ? (
+          <p>The button of the box was held: for a few minutes no code is needed.</p>
+        ) : (
+          <Field
+            label="Code of the box"
+            name="code"
+            value={code}
+            onValue={setCode}
+            fault={refusal?.code === 'wrong_code' ? 'This is not the code of this box.' : null}
+            hint={
+              <>
+                It proves that the box is yours. You find it on the label and on the console of the
+                box; on a computer, <code>holdfast claim-code</code> prints it.
+              </>
+            }
+            input={{
+              autocomplete: 'off',
+              autocapitalize: 'characters',
+              spellcheck: false,
+              required: true,
+              maxLength: 32,
+              class: 'code',
+            }}
+          />
+        )}
         <Field
           label="Your name"
           name="username"

@@ -1,0 +1,139 @@
+//! Floods of what a protocol allows: frames of HTTP/2 that cost the sender nothing, requests whose
+//! answers nobody reads, heads and bodies without an end. Each costs its own connection.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::daemon::Daemon;
+use crate::harness::{need, run, wait_for};
+
+const STREAM: &str = "[stream.demo]\nsource = { kind = \"pattern\", width = 320, height = 180, \
+                      fps = 10, bitrate_bps = 50000 }\n";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends one flood for three seconds, or until the box has had enough; reads nothing. Says whether the
+/// box closed the connection, and how much it took.
+const FLOODER: &str = r#"
+import select, socket, ssl, struct, sys, time
+kind, http, https, rtsp = sys.argv[1], *map(int, sys.argv[2:5])
+def plain(port):
+    return socket.create_connection(("127.0.0.1", port))
+def secure():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    sock = context.wrap_socket(plain(https))
+    assert sock.selected_alpn_protocol() == "h2"
+    sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+    return sock
+def frame(kind, flags, stream, body=b""):
+    return struct.pack(">I", len(body))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + body
+HEAD = b"\x82\x87\x84\x41\x09127.0.0.1"
+def resets():
+    for stream in range(1, 400_000, 2):
+        yield frame(1, 5, stream, HEAD) + frame(3, 0, stream, struct.pack(">I", 8))
+def forever(first, piece):
+    yield first
+    while True:
+        yield piece
+pad = b"\x00\x7f\x81\xf3\x07" + b"x" * 1_000 + b"\x01y"
+floods = {
+    "resets": (secure, resets),
+    "pings": (secure, lambda: forever(b"", frame(6, 0, 0, b"12345678") * 64)),
+    "settings": (secure, lambda: forever(b"", frame(4, 0, 0) * 64)),
+    "continuations": (secure, lambda: forever(frame(1, 1, 1, HEAD), frame(9, 0, 1, pad * 8))),
+    "updates": (secure, lambda: forever(b"", frame(2, 0, 1, b"\0\0\0\0\x10") * 64)),
+    "pipelined": (lambda: plain(http), lambda: forever(b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 64)),
+    "head": (lambda: plain(http), lambda: forever(b"GET / HTTP/1.1\r\nX: ", b"a" * 4096)),
+    "chunks": (lambda: plain(http), lambda: forever(
+        b"POST /api/v1/marks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"a" * 4096 + b"\r\n")),
+    "rtsp-head": (lambda: plain(rtsp), lambda: forever(b"OPTIONS * RTSP/1.0\r\nX: ", b"a" * 4096)),
+    "rtsp-pipelined": (lambda: plain(rtsp), lambda: forever(b"", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" * 64)),
+    "tunnel": (lambda: plain(rtsp), lambda: forever(
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nx-sessioncookie: abc\r\n"
+        b"Content-Type: application/x-rtsp-tunnelled\r\nContent-Length: 2000000000\r\n\r\n", b"QUFB" * 1024)),
+}
+opened, pieces = floods[kind]
+if kind == "tunnel":
+    down = plain(rtsp)
+    down.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx-sessioncookie: abc\r\n"
+                 b"Accept: application/x-rtsp-tunnelled\r\n\r\n")
+    time.sleep(0.3)
+sock = opened()
+sock.settimeout(0.5)
+until, sent, ended = time.monotonic() + 3, 0, "open"
+try:
+    for piece in pieces():
+        sock.sendall(piece)
+        sent += len(piece)
+        if time.monotonic() > until:
+            break
+except TimeoutError:
+    ended = "waits"
+except OSError:
+    ended = "closed"
+print(kind, ended, sent)
+"#;
+
+const FLOODS: [&str; 11] = [
+    "resets",
+    "pings",
+    "settings",
+    "continuations",
+    "updates",
+    "pipelined",
+    "head",
+    "chunks",
+    "rtsp-head",
+    "rtsp-pipelined",
+    "tunnel",
+];
+
+fn peak_kib(daemon: &Daemon) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_flood_costs_its_own_connection_and_no_memory() {
+    need("python3", "python3");
+    let daemon = Daemon::start_new("64MiB", STREAM);
+    wait_for("footage", PATIENCE, || {
+        let list = daemon.get("/api/v1/recordings/demo");
+        (list["runs"][0]["fragments"].as_u64()? >= 2).then_some(())
+    });
+    let before = peak_kib(&daemon);
+    let ports =
+        [daemon.http_port, daemon.https_port, daemon.rtsp_port].map(|port| port.to_string());
+    // What HTTP/2 never needs so much of is refused. A head or body without an end, and requests whose
+    // answers nobody reads, are not read any further.
+    let refused = ["resets", "continuations"];
+    let told: Vec<String> = std::thread::scope(|scope| {
+        let flood = |kind: &'static str| {
+            let ports = &ports;
+            scope.spawn(move || {
+                let mut python = Command::new("python3");
+                let out = run(python.args(["-c", FLOODER, kind]).args(ports), PATIENCE);
+                let said = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+                assert!(out.status.success(), "{kind}: {}", String::from_utf8_lossy(&out.stderr));
+                said
+            })
+        };
+        let all: Vec<_> = FLOODS.into_iter().flat_map(|kind| [flood(kind), flood(kind)]).collect();
+        all.into_iter().map(|flood| flood.join().unwrap()).collect()
+    });
+    let peak = peak_kib(&daemon);
+    println!("{}\npeak of memory {peak} KiB, {before} before", told.join("\n"));
+    for kind in refused {
+        let ended = told.iter().filter(|line| line.starts_with(&format!("{kind} closed")));
+        assert_eq!(ended.count(), 2, "{kind}: {told:?}");
+    }
+    for kind in ["pipelined", "head", "chunks", "rtsp-head", "rtsp-pipelined", "tunnel"] {
+        assert!(!told.iter().any(|line| line.starts_with(&format!("{kind} open"))), "{told:?}");
+    }
+    assert!(peak < before + (48 << 10), "{before} KiB grew to {peak} KiB");
+    let list = daemon.get("/api/v1/recordings/demo");
+    assert_eq!(list["gaps"], serde_json::json!([]), "{list}");
+}
