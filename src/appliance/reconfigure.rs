@@ -10,9 +10,9 @@ use tracing::error;
 
 use crate::base::fault::chain;
 use crate::config::Config;
-use crate::serve::Services;
 use crate::serve::rtsp::multicast::Multicast;
 use crate::serve::tls::Tls;
+use crate::serve::{Services, mdns};
 use crate::wire::rtsp::auth::Rules;
 
 /// What can take over settings.
@@ -26,7 +26,7 @@ pub(super) struct Reconfigurable<'a> {
 type Apply = fn(&Reconfigurable<'_>, &Config);
 
 /// In this order.
-const SETTINGS: [Apply; 8] = [
+const SETTINGS: [Apply; 9] = [
     |live, config| {
         let port = config.rtsp_listen.first().map_or(0, SocketAddr::port);
         live.services.rtsp_port.store(port, Relaxed);
@@ -45,6 +45,11 @@ const SETTINGS: [Apply; 8] = [
         live.services.labels.replace(labels.collect());
     },
     certificate,
+    |live, config| {
+        let Config { http_listen, https_listen, rtsp_listen, .. } = config;
+        let offers = mdns::offers(http_listen, https_listen, rtsp_listen);
+        live.services.announcer.announce(if config.announce { offers } else { Vec::new() });
+    },
 ];
 
 /// Applies every live setting of `config`.

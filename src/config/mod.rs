@@ -67,6 +67,8 @@ pub struct Config {
     pub http_cors: Vec<String>,
     /// Host names, proxies and frames.
     pub http: http::Config,
+    /// Whether the box is announced on the local network.
+    pub announce: bool,
     /// Whether live HLS tells parts.
     pub hls_low_latency: bool,
     /// How pictures are made.
@@ -101,6 +103,7 @@ impl Default for Config {
             https_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
             http_cors: Vec::new(),
             http: http::Config { https_port: Some(8443), ..http::Config::default() },
+            announce: true,
             hls_low_latency: false,
             pictures: still::StillConfig::default(),
             accounts: Accounts::new(),
@@ -246,6 +249,10 @@ fn check(mut root: Section, faults: &mut Vec<KeyFault>) -> Config {
         check_http(http, &mut config, faults);
     }
     config.http.https_port = config.https_listen.first().map(SocketAddr::port);
+    if let Some(mut mdns) = root.section("mdns", faults) {
+        config.announce = mdns.flag("announce", faults).unwrap_or(true);
+        mdns.finish(faults);
+    }
     if let Some(mut hls) = root.section("hls", faults) {
         config.hls_low_latency = hls.flag("low_latency", faults).unwrap_or_default();
         hls.finish(faults);

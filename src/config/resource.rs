@@ -14,8 +14,8 @@ use crate::base::name::StreamName;
 /// Keys whose values are never shown.
 const SECRETS: [&str; 6] = ["password", "ha1", "ha1_sha256", "command", "secret", "former_secret"];
 /// Sections that the API changes as a whole.
-const SETTINGS: [&str; 9] =
-    ["ring", "rtsp", "http", "hls", "pictures", "led", "button", "input", "webhook"];
+const SETTINGS: [&str; 10] =
+    ["ring", "rtsp", "http", "mdns", "hls", "pictures", "led", "button", "input", "webhook"];
 /// Keys in them that it does not.
 const FILE_ONLY: [&[&str]; 1] = [&["http", "trusted_proxies"]];
 

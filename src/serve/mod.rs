@@ -6,6 +6,7 @@
 pub mod config_desk;
 pub(crate) mod health;
 pub mod http;
+pub mod mdns;
 pub mod observer;
 pub mod places;
 pub mod publish_desk;

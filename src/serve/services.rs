@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU16;
 
 use super::config_desk::ConfigDesk;
 use super::http::{Cors, Settings};
+use super::mdns::Announcer;
 use super::places::{PlaceLimits, Places};
 use super::rtsp::SessionRegistry;
 use super::tls::Tls;
@@ -80,6 +81,8 @@ pub struct Services {
     pub machine: Machine,
     /// What is wired to its GPIO lines.
     pub panel: Panel,
+    /// Announces it on the local network.
+    pub announcer: Announcer,
     /// The update of its image.
     pub updates: Arc<Updates>,
 }
@@ -156,6 +159,7 @@ impl Services {
             places: Places::new(PlaceLimits::of_this_process()),
             machine,
             panel: Panel::default(),
+            announcer: Announcer::new(supervisor),
             webhooks,
             events,
             dvr,

@@ -22,6 +22,7 @@ mod floods;
 mod http;
 mod https;
 mod limits;
+mod mdns;
 mod media_accounts;
 mod proxy;
 mod readme;

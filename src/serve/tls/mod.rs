@@ -32,6 +32,7 @@ use accept::Turns;
 pub use accept::is_http2;
 use authority::Authority;
 use leaf::{Leaf, Today};
+pub(super) use names::host_name;
 
 use crate::base::Stop;
 use crate::base::fault::{Class, Fault, chain as causes};

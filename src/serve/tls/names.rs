@@ -75,7 +75,8 @@ pub(super) fn own_name() -> Option<String> {
     })
 }
 
-fn host_name() -> Option<String> {
+/// What this machine is called, if that can be part of a name in the DNS.
+pub(in crate::serve) fn host_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim().to_ascii_lowercase();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';

@@ -148,14 +148,43 @@ impl Daemon {
         self.spawn(&mut command);
     }
 
+    /// Starts it on a machine that is called `name`, as 10.77.0.7 of a network that
+    /// [`Daemon::neighbour`] may join.
+    pub fn start_on_lan(&mut self, name: &str) {
+        super::need("unshare", "util-linux");
+        super::need("ip", "iproute2");
+        let script = "hostname \"$3\" && ip link set lo up && ip link add lan type veth peer name wire && \
+                      ip address add 10.77.0.7/24 dev lan && ip link set lan up && \
+                      exec \"$1\" run --config \"$2\"";
+        let mut command = Command::new("unshare");
+        let root = rustix::process::geteuid().is_root();
+        let own = ["--map-root-user", "--net", "--uts"];
+        command.args(if root { &own[1..] } else { &own });
+        command.args(["sh", "-c", script, "sh", BINARY]).arg(self.config()).arg(name);
+        self.spawn(&mut command);
+    }
+
     /// `program` on the network of a daemon that was started on an island.
     pub fn beside(&self, program: &str) -> Command {
-        super::need("nsenter", "util-linux");
-        let mut command = Command::new("nsenter");
-        let root = rustix::process::geteuid().is_root();
-        let user: &[&str] = if root { &[] } else { &["--user", "--preserve-credentials"] };
-        command.args(["--target", &self.pid().to_string(), "--net"]).args(user).arg(program);
-        command
+        on_network_of(self.pid(), program)
+    }
+
+    /// Another machine, 10.77.0.99, on the network of a daemon that was started on a LAN.
+    pub fn neighbour(&self) -> Neighbour {
+        // Its end of the cable comes from the daemon's network as soon as it has one of its own.
+        let script = "before=$(readlink /proc/self/ns/net) me=$$; \
+                      (until [ \"$(readlink /proc/$me/ns/net)\" != \"$before\" ]; do sleep 0.05; done; \
+                       ip link set wire netns $me) & \
+                      exec unshare --net sh -c 'until ip link set wire up 2>/dev/null; do sleep 0.05; done; \
+                       ip link set lo up && ip address add 10.77.0.99/24 dev wire && exec sleep infinity'";
+        let machine = Neighbour(Running::start(self.beside("sh").args(["-c", script])));
+        super::wait_for("the network carries", Duration::from_secs(20), || {
+            let mut ping = machine.command("curl");
+            let most = Duration::from_secs(5);
+            let asked = super::run(ping.args(["-s", "-o", "/dev/null", "http://10.77.0.7"]), most);
+            asked.status.success().then_some(())
+        });
+        machine
     }
 
     /// Whether it ended by itself; then it counts as not started.
@@ -299,4 +328,24 @@ pub fn assert_slots_decode(slots: &[PathBuf]) {
         let (name, status) = (slot.display(), output.status);
         assert!(status.success() && told.is_empty(), "{name}: {status}\n{told}");
     }
+}
+
+/// A machine on the network of a daemon.
+#[derive(Debug)]
+pub struct Neighbour(Running);
+
+impl Neighbour {
+    /// `program` on it.
+    pub fn command(&self, program: &str) -> Command {
+        on_network_of(self.0.pid(), program)
+    }
+}
+
+fn on_network_of(pid: u32, program: &str) -> Command {
+    super::need("nsenter", "util-linux");
+    let mut command = Command::new("nsenter");
+    let root = rustix::process::geteuid().is_root();
+    let user: &[&str] = if root { &[] } else { &["--user", "--preserve-credentials"] };
+    command.args(["--target", &pid.to_string(), "--net"]).args(user).arg(program);
+    command
 }
