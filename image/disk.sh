@@ -4,13 +4,14 @@
 # else; the boot loader's sector at 1 MiB; then the partitions of board/<board>/partitions. Slot B is empty, and
 # the sector says so, so that no boot is tried on it.
 #   DROP   a holdfast.toml for the boot partition, applied at the first boot
+#   ROOT   what to use in place of root.sh's directory: for tests alone
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
 . image/board.sh
 board_facts "$1"
 slot=$2 out=$3
-root_made=$(image/root.sh)
+root_made=${ROOT:-$(image/root.sh)}
 epoch=$(sed -n 's/^EPOCH=//p' "$slot.facts")
 export SOURCE_DATE_EPOCH=$epoch E2FSPROGS_FAKE_TIME=$epoch MKE2FS_DETERMINISTIC=1 PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d "${TMPDIR:-/tmp}/disk.XXXXXX")
@@ -28,6 +29,8 @@ if [[ $IMAGE == raspberrypi* ]]; then
     for dtb in $DTB; do cp "$root_made"/kernel/usr/lib/linux-image-*/broadcom/"$dtb.dtb" "$work/boot/"; done
 fi
 cp image/boot-partition.txt "$work/boot/README.txt"
+# What an installer begins with: a file of their own replaces all of this one, ports included.
+cp image/root/etc/holdfast/holdfast.toml "$work/boot/holdfast.toml.example"
 [ -z "${DROP:-}" ] || cp "$DROP" "$work/boot/holdfast.toml"
 find "$work/boot" -exec touch -d "@$epoch" {} +
 
