@@ -9,6 +9,7 @@
 # make image BOARD=qemu-arm64   what is flashed, in target/image; also raspberrypi3, raspberrypi4 (root)
 # make bundle BOARD=qemu-arm64  the signed update of the same version; KEYS is the directory of its keys
 # make test-image   boots the image of the virtual board, updates it, damages it; long
+# make test-image-short  a thousand flipped bits of an update, and the fallback from a damaged slot; minutes; CI runs it
 # make deny   licences, sources and known faults of every dependency
 # make dist  the source tarball with vendored crates and the built page, in target/dist; what yocto/ builds from
 # make lint-yocto   the Yocto layer, without bitbake
@@ -40,7 +41,7 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
 # What makes an image and an update, and what reads its scripts.
 IMAGE_PACKAGES := genimage dosfstools mtools u-boot-tools u-boot-qemu bmap-tools xz-utils cryptsetup-bin \
-	fdisk cpio binutils rauc squashfs-tools python3-zeroconf
+	fdisk cpio binutils rauc squashfs-tools
 LINT_PACKAGES := shellcheck python3
 BOARD ?= qemu-arm64
 KEYS ?= target/image/keys
@@ -49,7 +50,7 @@ export KEYS
 ARM64 := target/cross/aarch64-unknown-linux-gnu/release/holdfast
 
 .PHONY: run install install-program api-fuzzer test test-board board board-tests board-image bench soak dist lint-yocto cross \
-	deb deb-arm64 page players image bundle test-image lint-image deny \
+	deb deb-arm64 page players image bundle test-image test-image-short lint-image deny \
 	packages-build packages-test packages-cross packages-board packages-image check-tools clean
 
 run: packages-build page
@@ -96,6 +97,9 @@ bundle: packages-image
 
 test-image: deb-arm64 packages-image
 	@.ci/test-image
+
+test-image-short: deb-arm64 packages-image
+	@.ci/test-image short
 
 lint-image:
 	@.ci/packages $(LINT_PACKAGES)

@@ -7,13 +7,14 @@
 #   MINIMUM  the oldest version that may be installed from it (VERSION's first release, 0.1.0)
 #   KEYS     the directory of the certificate that bundles are checked with (target/image/keys)
 #   EXTRA    a directory laid over the root: for tests alone
+#   ROOT     what to use in place of root.sh's directory: for tests alone
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
 . image/board.sh
 board_facts "$1"
 out=$2
-root_made=$(image/root.sh)
+root_made=${ROOT:-$(image/root.sh)}
 deb=${DEB:-$(find target/deb -name 'holdfast_*_arm64.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)}
 [ -e "$deb" ] || { echo "image: no package in target/deb; make deb-arm64 makes it" >&2; exit 1; }
 version=${VERSION:-$(dpkg-deb -f "$deb" Version)}

@@ -5,6 +5,7 @@ One virtual board with its watchdog, recording its camera. Once it runs slot A a
 each part goes on from there (or, `damaged`, from a B that is well), so that parts can be run alone:
 
   refusals   every bundle that must be refused
+  flips      fifty bits of a small bundle, flipped on the box one at a time: none installs another image
   api        the same over HTTP: refused with a sentence; a good one is installed and started into
   well       A to B while it records; B is marked good; going back to A and to B again
   damaged    A on the disk is damaged in its kernel, in its root, in its footer; then B too
@@ -16,6 +17,7 @@ Footage and configuration survive each of them. Each step says how long it took.
 
 import json
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -24,6 +26,7 @@ import time
 
 import board
 import boot
+import flips as bits
 
 # The size of a slot, whose last block is its footer (board/<board>/partitions).
 SLOT_MIB = 576
@@ -111,7 +114,7 @@ class Proof:
         files = self.stick.parent / "stick"
         files.mkdir()
         good = self.directory / "test-b.raucb"
-        for name in (*BUNDLES, "test-other-key", "test-old", "test-other-board"):
+        for name in (*BUNDLES, "test-other-key", "test-old", "test-other-board", "test-small"):
             shutil.copy(self.directory / f"{name}.raucb", files / f"{name}.raucb")
         whole = good.read_bytes()
         (files / "truncated.raucb").write_bytes(whole[: len(whole) // 2])
@@ -216,6 +219,37 @@ def refusals(proof):
     proof.kept()
 
 
+# For each "OFFSET OCTAL" on standard input: flips it in a copy of the small bundle, installs that, and says how it went.
+FLIP = """
+size=$(stat -c %s /run/small.slot) good=$(sha256sum </run/small.slot)
+while read -r at flipped; do
+    cp /run/stick/test-small.raucb /run/flipped.raucb
+    printf "\\\\$flipped" | dd of=/run/flipped.raucb bs=1 seek=$at conv=notrunc 2>/dev/null
+    dd if=/dev/zero of=/dev/vda3 bs=1M count=1 conv=fsync 2>/dev/null
+    if ! rauc install /run/flipped.raucb </dev/null >/dev/null 2>&1; then echo refused $at
+    elif [ "$(head -c $size /dev/vda3 | sha256sum)" = "$good" ]; then echo same $at
+    else echo OTHER $at; fi
+done
+"""
+
+
+def flips(proof):
+    proof.resume("well")
+    whole = (proof.directory / "test-small.raucb").read_bytes()
+    chosen = list(bits.Bundle(whole).places(40, random.Random(1)))
+    proof.board.run("rauc install /run/stick/test-small.raucb && head -c 1M /dev/vda3 >/run/small.slot", seconds=600)
+    proof.done("the small bundle itself is installed")
+    places = "".join(f"{bit // 8} {whole[bit // 8] ^ 1 << bit % 8:03o}\n" for _, bit in chosen)
+    said = proof.board.run(f"{{ {FLIP} }} <<'PLACES'\n{places}PLACES\n", seconds=1800)
+    results = [line.split()[0] for line in said.splitlines()]
+    assert len(results) == len(chosen) and "OTHER" not in results, said
+    for part in dict(chosen):
+        mine = [result for (its, _), result in zip(chosen, results) if its == part]
+        proof.done(f"{part}: {mine.count('refused')} of {len(mine)} flipped bits refused, {mine.count('same')} install the same image")
+        assert part in ("signature", "image") or "same" not in mine, (part, mine)
+    proof.kept()
+
+
 def well(proof):
     proof.resume("well")
     proof.install("test-b")
@@ -316,7 +350,7 @@ def api(proof):
     proof.kept()
 
 
-PARTS = {"refusals": refusals, "api": api, "well": well, "damaged": damaged, "unwell": unwell, "panic": panic, "hang": hang}
+PARTS = {"refusals": refusals, "flips": flips, "api": api, "well": well, "damaged": damaged, "unwell": unwell, "panic": panic, "hang": hang}
 
 
 def main():
