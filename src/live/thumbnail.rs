@@ -119,9 +119,11 @@ impl Thumbnail {
         Ok(StillPicture { jpeg, captured, arrived, age: self.clock.boot().since(arrived) })
     }
 
-    /// The stream's newest key frame, if it is a live picture and was taken at `at` or before.
+    /// The stream's newest key frame, if it is a live picture and was taken at `at` or before. Entry
+    /// points that are no whole pictures are none.
     pub fn key_frame_at(&self, at: WallTime) -> Option<Arc<AccessUnit>> {
-        self.newest_key_frame().ok().filter(|unit| unit.captured.wall <= at)
+        let newest = self.newest_key_frame().ok();
+        newest.filter(|unit| unit.is_sync() && unit.captured.wall <= at)
     }
 
     /// Waits for the first key frame of a camera that is pulled on demand.

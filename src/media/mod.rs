@@ -17,5 +17,5 @@ mod unit;
 pub use codec::{Codec, CodecParams, Kind, Shape};
 pub use entry_point::{Entry, Leading};
 pub use interval::Interval;
-pub use open_start::OpenStart;
+pub use open_start::{OpenRole, OpenStart};
 pub use unit::{AccessUnit, Captured, ClockSource, RunId, Track, TrackId, Tracks};

@@ -7,6 +7,35 @@ use super::codec::{Codec, Kind};
 use super::entry_point::{Entry, Leading};
 use super::unit::AccessUnit;
 
+/// What a unit is to a reader that begins at an open entry point of H.265.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenRole {
+    /// No picture, which is never left out.
+    Sound,
+    /// A CRA or BLA picture: those that lead it may refer to pictures before it.
+    Open,
+    /// A picture that leads such a one.
+    Leading(Leading),
+    /// Any other picture.
+    Picture,
+}
+
+impl OpenRole {
+    /// The role of `unit`.
+    #[must_use]
+    pub fn of(unit: &AccessUnit) -> Self {
+        if unit.params.kind() != Kind::Video {
+            return Self::Sound;
+        }
+        let is_h265 = matches!(unit.params.codec, Codec::H265 { .. });
+        match unit.leading {
+            Some(leading) if is_h265 => Self::Leading(leading),
+            _ if is_h265 && unit.entry == Some(Entry::Open) => Self::Open,
+            _ => Self::Picture,
+        }
+    }
+}
+
 /// One reader's beginning. A new one for each place at which it begins, or resumes after a hole.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenStart {
@@ -17,19 +46,20 @@ pub struct OpenStart {
 impl OpenStart {
     /// Whether `unit`, the next of its reader, is left out.
     pub fn leaves_out(&mut self, unit: &AccessUnit) -> bool {
-        if unit.params.kind() != Kind::Video {
-            return false;
-        }
-        let is_h265 = matches!(unit.params.codec, Codec::H265 { .. });
-        match self.is_open {
-            None => {
-                self.is_open = Some(is_h265 && unit.entry == Some(Entry::Open));
+        self.skips(OpenRole::of(unit))
+    }
+
+    /// The same of a unit of which the role is known.
+    pub fn skips(&mut self, role: OpenRole) -> bool {
+        match (self.is_open, role) {
+            (_, OpenRole::Sound) => false,
+            (None, _) => {
+                self.is_open = Some(role == OpenRole::Open);
                 false
             }
-            Some(true) if unit.leading == Some(Leading::Undecodable) => true,
+            (Some(true), OpenRole::Leading(leading)) => leading == Leading::Undecodable,
             // RADL pictures may be among them; none comes after the first one that does not lead.
-            Some(true) if unit.leading == Some(Leading::Decodable) => false,
-            Some(_) => {
+            (Some(_), _) => {
                 self.is_open = Some(false);
                 false
             }

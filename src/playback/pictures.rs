@@ -13,7 +13,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{SharedClock, WallTime};
 use crate::dvr::{Dvr, DvrError, FragmentRead, Identity, KeyFrameAt};
 use crate::encode::still::{Form, KeyFrame, StillDecoder, StillError};
-use crate::media::AccessUnit;
+use crate::media::{AccessUnit, Entry, Kind};
 use crate::playback::unpack::Unpacker;
 
 /// Which picture: of a stream, the boot and time of its fragment, and how wide.
@@ -126,13 +126,20 @@ impl PastPictures {
         }
         let turn = tokio::time::timeout(PICTURE_WAIT_MAX, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| PastError::Busy)?.map_err(|_| PastError::Busy)?;
-        let moment = self.dvr.key_frame_lookup(stream).at(at).await.map_err(PastError::disk(at))?;
-        let clip = match moment {
+        let mut moments = self.dvr.key_frame_lookup(stream);
+        let clip = match moments.at(at).await.map_err(PastError::disk(at))? {
             KeyFrameAt::Key(clip) => clip,
             KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
-        let (frame, captured) = key_frame(&clip, at)?;
-        let key = (stream.clone(), clip.boot, clip.entry.decode_nanos, width);
+        let entry = entry_unit(&clip, at)?;
+        let (frame, captured, decode_nanos) = if matches!(entry.entry, Some(Entry::Gradual(_))) {
+            let clips = moments.groups_up_to(at).await.map_err(PastError::disk(at))?;
+            refreshed(&clips, at)?
+        } else {
+            let (frame, captured) = still_of(entry, at)?;
+            (frame, captured, clip.entry.decode_nanos)
+        };
+        let key = (stream.clone(), clip.boot, decode_nanos, width);
         let mut made = self.made.take(&key).await;
         let jpeg = if let Some(jpeg) = &*made {
             jpeg.clone()
@@ -160,13 +167,53 @@ pub(crate) fn key_frame(
     clip: &FragmentRead,
     at: WallTime,
 ) -> Result<(KeyFrame, WallTime), PastError> {
+    still_of(entry_unit(clip, at)?, at)
+}
+
+/// The entry point that `clip` begins with.
+fn entry_unit(clip: &FragmentRead, at: WallTime) -> Result<AccessUnit, PastError> {
     let damaged = || PastError::Damaged { at };
     let units = Unpacker::default().units(clip).map_err(|_| damaged())?;
-    let unit = units.into_iter().find(AccessUnit::random_access).ok_or_else(damaged)?;
+    units.into_iter().find(AccessUnit::random_access).ok_or_else(damaged)
+}
+
+/// An entry point as a picture, and its date.
+fn still_of(unit: AccessUnit, at: WallTime) -> Result<(KeyFrame, WallTime), PastError> {
     if !unit.is_sync() {
-        let words = "the recording has no key pictures there: set the camera to send I-frames";
-        return Err(PastError::Decode(StillError::NoDecoder { words: words.to_owned() }));
+        return Err(undrawable("the recording has no key pictures there"));
     }
-    let frame = KeyFrame::new(&unit.params, unit.data).ok_or_else(damaged)?;
-    Ok((frame, unit.captured.wall))
+    let frame = KeyFrame::new(&unit.params, unit.data);
+    Ok((frame.ok_or(PastError::Damaged { at })?, unit.captured.wall))
+}
+
+/// The newest picture of `clips` at or before `at`, which a whole refresh precedes, its date, and when
+/// it is decoded.
+fn refreshed(clips: &[FragmentRead], at: WallTime) -> Result<(KeyFrame, WallTime, i64), PastError> {
+    let mut unpacker = Unpacker::default();
+    let mut pictures: Vec<AccessUnit> = Vec::new();
+    for clip in clips {
+        let units = unpacker.units(clip).map_err(|_| PastError::Damaged { at })?;
+        let shown = units.into_iter().filter(|unit| unit.params.kind() == Kind::Video);
+        pictures.extend(shown.filter(|unit| unit.captured.wall <= at));
+    }
+    let begins = |&from: &usize| {
+        let ahead = pictures.len() - from;
+        matches!(pictures[from].entry, Some(Entry::Gradual(n)) if ahead > usize::from(n))
+    };
+    // The later it begins, the less has to be decoded.
+    let from = (0..pictures.len()).rev().find(begins);
+    let (Some(from), Some(last)) = (from, pictures.last()) else {
+        return Err(undrawable("the picture was not refreshed as a whole there yet"));
+    };
+    let film = pictures[from..].iter().map(|unit| unit.data.clone());
+    let frame = KeyFrame::of_refresh(&last.params, film).ok_or_else(|| {
+        undrawable("the recording is H.265 with gradual refresh, which no decoder here draws")
+    })?;
+    Ok((frame, last.captured.wall, last.decode.as_nanos()))
+}
+
+/// No decoder makes a picture of it, now or later.
+fn undrawable(why: &str) -> PastError {
+    let words = format!("{why}: set the camera to send I-frames");
+    PastError::Decode(StillError::NoDecoder { words })
 }

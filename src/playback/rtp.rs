@@ -3,7 +3,7 @@
 //! Owns: one packetizer per track, and the way from play time to RTP time stamps.
 
 use crate::base::time::MediaTime;
-use crate::media::{AccessUnit, TrackId};
+use crate::media::{AccessUnit, OpenRole, TrackId};
 use crate::rtp::{Format, Rate, RtpUnit};
 use crate::wire::rtp::{Packetizer, ReplayExtension};
 use crate::wire::rtsp::Start;
@@ -90,6 +90,7 @@ impl RtpTracks {
             gap: rtp_track.rate.gap(),
             format: Format::of(&unit.params),
             starts: Vec::new(),
+            role: OpenRole::of(unit),
             packets,
         })
     }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::base::time::{BootTime, MediaTime};
-use crate::media::{Captured, CodecParams, RunId, TrackId};
+use crate::media::{Captured, CodecParams, OpenRole, RunId, TrackId};
 use crate::stream::Item;
 use crate::wire::rtp::Packets;
 use crate::wire::rtsp::Start;
@@ -47,6 +47,8 @@ pub struct RtpUnit {
     pub format: Format,
     /// Where each track begins for a reader that begins here; empty where none can.
     pub starts: Vec<Start>,
+    /// What it is to a reader that has just begun.
+    pub role: OpenRole,
     /// The packets, framed for channel `2 * track`.
     pub packets: Packets,
 }

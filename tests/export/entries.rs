@@ -5,12 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::daemon::Daemon;
-use crate::harness::{Running, ffmpeg, run_well, wait_for};
-use holdfast::base::time::{Clock, SystemClock};
+use crate::harness::{Running, ffmpeg, run, run_well, wait_for};
+use holdfast::base::time::{Clock, SystemClock, WallTime};
+use holdfast::media::nal::annex_b;
 
-/// Pictures a second, and from one entry point to the next.
+/// Pictures a second, and at most from one entry point to the next: in open groups two lead each.
 const RATE: usize = 10;
-const GROUP: usize = 10;
+const GROUP: usize = 12;
 const MOST: Duration = Duration::from_secs(60);
 
 /// Name, what the API calls its entry points, and how ffmpeg makes it.
@@ -19,7 +20,7 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
     (
         "open",
         "open",
-        &["-c:v", "libx264", "-x264-params", "keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0"],
+        &["-c:v", "libx264", "-x264-params", "keyint=12:open-gop=1:bframes=2:b-adapt=0:scenecut=0"],
     ),
     (
         "bare",
@@ -28,7 +29,7 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
             "-c:v",
             "libx264",
             "-x264-params",
-            "keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0",
+            "keyint=12:open-gop=1:bframes=2:b-adapt=0:scenecut=0",
             "-bsf:v",
             "filter_units=remove_types=6",
         ],
@@ -45,7 +46,7 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
             "-c:v",
             "libx265",
             "-x265-params",
-            "keyint=10:min-keyint=10:open-gop=1:bframes=2:b-adapt=0:log-level=none",
+            "keyint=12:min-keyint=12:open-gop=1:bframes=2:b-adapt=0:log-level=none",
         ],
     ),
 ];
@@ -90,6 +91,7 @@ fn a_stream_of_every_kind_of_entry_point_is_joined_shown_and_exported() {
     }
     // The first IDR picture is long past.
     std::thread::sleep(Duration::from_secs(8));
+    assert_joined_without_undecodable_pictures(&daemon, "cra");
     for (name, ..) in KINDS {
         let (status, picture) = fetch(&daemon, &format!("/snap/{name}.jpg"));
         let words = String::from_utf8_lossy(&picture).into_owned();
@@ -111,9 +113,58 @@ fn a_stream_of_every_kind_of_entry_point_is_joined_shown_and_exported() {
         let count = pictures(file.to_str().unwrap(), &[]);
         // Two seconds, and at most the two groups before them: a refresh is whole after one.
         assert!((2 * RATE - 2..=2 * RATE + 2 * GROUP + 3).contains(&count), "{name}: {count}");
+        assert_past_picture(&daemon, name, &date(-5));
         let has_rolls = film.windows(4).any(|word| word == b"sgpd");
         assert_eq!(has_rolls, name == "refresh", "{name}: a recovery distance in the file");
         let _ = std::fs::remove_file(file);
     }
     drop(pushed);
+}
+
+/// The picture of a moment of the past is the one that an export of that moment begins with.
+fn assert_past_picture(daemon: &Daemon, name: &str, at: &str) {
+    let reply = ureq::get(daemon.http(&format!("/snap/{name}.jpg?at={at}"))).call();
+    let mut reply = reply.unwrap_or_else(|error| panic!("{name} at {at}: {error}"));
+    let shown = reply.headers()["x-frame-time"].to_str().unwrap().to_owned();
+    let date = |text: &str| WallTime::parse_rfc3339(text).unwrap();
+    let ahead = date(at).as_unix_millis() - date(&shown).as_unix_millis();
+    assert!((0..2_000).contains(&ahead), "{name}: {shown} for {at}");
+    let picture = reply.body_mut().read_to_vec().unwrap();
+    let until = date(&shown).offset_nanos(1_000_000_000).to_rfc3339();
+    let (status, film) = fetch(daemon, &format!("/export/{name}.mp4?start={shown}&end={until}"));
+    assert_eq!(status, 200, "{name}");
+    let grey = |bytes: &[u8], kind: &str| {
+        let file = daemon.data_dir().with_extension(format!("{name}.{kind}"));
+        std::fs::write(&file, bytes).unwrap();
+        let mut decode = ffmpeg();
+        decode.arg("-i").arg(&file).args(["-frames:v", "1", "-f", "rawvideo"]);
+        let grey = run_well(decode.args(["-pix_fmt", "gray", "-"]), MOST);
+        std::fs::remove_file(file).unwrap();
+        grey
+    };
+    let (still, first) = (grey(&picture, "jpg"), grey(&film, "first.mp4"));
+    assert_eq!((still.len(), first.len()), (160 * 90, 160 * 90), "{name}");
+    let away: u64 = still.iter().zip(&first).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let mean = away / still.len() as u64;
+    // An export that begins within a refresh shows its first pictures in parts alone.
+    assert!(mean < 12 || name == "refresh", "{name}: the picture differs by {mean} on average");
+}
+
+/// A reader of an open group of H.265 gets none of the pictures that lead the first one and refer to
+/// pictures before it (RASL), gets those of later groups, and sees no hole where they were.
+fn assert_joined_without_undecodable_pictures(daemon: &Daemon, name: &str) {
+    let mut reader = ffmpeg();
+    reader.args(["-v", "warning", "-rtsp_transport", "tcp", "-i"]).arg(daemon.rtsp(name));
+    reader.args(["-t", "3", "-c", "copy", "-f", "hevc", "-"]);
+    let read = run(&mut reader, MOST);
+    let words = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success() && !words.contains("missed"), "{words}");
+    let kinds: Vec<u8> =
+        annex_b(&read.stdout).map(|nal| nal[0] >> 1 & 0x3f).filter(|kind| *kind < 32).collect();
+    let cra = kinds.iter().position(|kind| *kind == 21).expect("a CRA picture");
+    let is_rasl = |kind: &u8| matches!(kind, 8 | 9);
+    let behind = kinds[cra + 1..].iter().position(|kind| *kind < 6).expect("a picture behind it");
+    let (first, later) = kinds.split_at(cra + 1 + behind);
+    assert!(!first.iter().any(is_rasl), "{kinds:?}");
+    assert!(later.iter().any(is_rasl), "the stream has such pictures: {kinds:?}");
 }

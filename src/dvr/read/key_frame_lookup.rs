@@ -65,6 +65,38 @@ impl KeyFrameLookup {
     }
 }
 
+impl KeyFrameLookup {
+    /// The fragments that lead up to `at`, without a hole between them: the group that holds it, and
+    /// the group before. Each begins with an entry point; empty when there is none.
+    pub async fn groups_up_to(&mut self, at: WallTime) -> Result<Vec<FragmentRead>, DvrError> {
+        let tape = match self.tape.take() {
+            Some(tape) => tape,
+            None => self.dvr.recording_cursor(&self.stream)?,
+        };
+        let shared = Arc::clone(&self.dvr.shared);
+        let (tape, clips) = blocking_read(&shared, move || two_groups(tape, at)).await?;
+        self.tape = Some(tape);
+        Ok(clips)
+    }
+}
+
+/// The group that holds `at`, and the one before where it continues that.
+fn two_groups(
+    mut tape: RecordingCursor,
+    at: WallTime,
+) -> Result<(RecordingCursor, Vec<FragmentRead>), DvrError> {
+    let mut clips = Vec::new();
+    if tape.seek(at, Direction::Backward)? {
+        let newer = tape.backward(false)?.unwrap_or_default();
+        let older = tape.backward(false)?.unwrap_or_default();
+        if older.first().is_some_and(|first| !first.seam) {
+            clips = older;
+        }
+        clips.extend(newer);
+    }
+    Ok((tape, clips))
+}
+
 /// The key frame at or before `at`, however far back.
 fn key_at(
     mut tape: RecordingCursor,

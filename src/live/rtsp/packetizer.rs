@@ -11,7 +11,7 @@ use super::inline::DeliveryRounds;
 use super::{PacketPublisher, SharedRtpOutput};
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{RTP_LINGER_TIME, TRACKS_MAX};
-use crate::media::{AccessUnit, TrackId, Tracks};
+use crate::media::{AccessUnit, OpenRole, TrackId, Tracks};
 use crate::rtp::{Format, Rate, RtpUnit};
 use crate::stream::{Allowance, Next};
 use crate::supervise::TaskContext;
@@ -98,6 +98,7 @@ impl StreamPacketizer {
             gap: state.rate.gap(),
             format: Format::of(&unit.params),
             starts,
+            role: OpenRole::of(unit),
             packets,
         })
     }

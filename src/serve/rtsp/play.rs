@@ -12,7 +12,7 @@ use super::send_queue::SendQueue;
 use super::udp::UdpPair;
 use crate::base::time::{BootTime, WallTime};
 use crate::live::rtsp::PacketReader;
-use crate::media::{RunId, TrackId};
+use crate::media::{OpenStart, RunId, TrackId};
 use crate::playback::{PlayStart, PlaybackNext, PlaybackSession, RtpTracks};
 use crate::rtp::{Format, RtpUnit};
 use crate::stream::Next;
@@ -37,6 +37,8 @@ pub(super) struct Play {
     resumes: bool,
     /// Added to live media times, so that they do not step back after a pause.
     shift_nanos: i64,
+    /// Its beginning in a run, behind which pictures that cannot be decoded are left out.
+    start: (Option<RunId>, OpenStart),
 }
 
 /// What comes next for a reader.
@@ -112,6 +114,7 @@ impl Play {
             cname,
             resumes: false,
             shift_nanos: 0,
+            start: <_>::default(),
         }
     }
 
@@ -136,7 +139,7 @@ impl Play {
         };
         self.tracks = routes.iter().map(track).collect();
         (self.source, self.ntp) = (PlaySource::Live(reader), NtpBase::default());
-        (self.resumes, self.shift_nanos) = (true, 0);
+        (self.resumes, self.shift_nanos, self.start) = (true, 0, <_>::default());
     }
 
     /// Where each track begins for this reader, when it does where `starts` says.
@@ -220,27 +223,63 @@ impl Play {
 
     /// Waits for the next unit. Cancel safe.
     pub(super) async fn next(&mut self) -> PlayNext {
-        match &mut self.source {
-            PlaySource::Live(reader) => reader.next().await.into(),
-            PlaySource::Past(replay) => match replay.next().await {
-                PlaybackNext::Unit(unit) => PlayNext::Unit(unit),
-                PlaybackNext::Over => PlayNext::RangeOver,
-                PlaybackNext::Ended(reason) => {
-                    self.ended = reason;
-                    PlayNext::Ended
-                }
-            },
-            PlaySource::Nothing => std::future::pending().await,
+        loop {
+            let next = match &mut self.source {
+                PlaySource::Live(reader) => reader.next().await.into(),
+                PlaySource::Past(replay) => match replay.next().await {
+                    PlaybackNext::Unit(unit) => PlayNext::Unit(unit),
+                    PlaybackNext::Over => PlayNext::RangeOver,
+                    PlaybackNext::Ended(reason) => {
+                        self.ended = reason;
+                        PlayNext::Ended
+                    }
+                },
+                PlaySource::Nothing => std::future::pending().await,
+            };
+            if let Some(next) = self.admit(next) {
+                return next;
+            }
         }
     }
 
     /// The next unit if there is one now.
     pub(super) fn try_next(&mut self) -> Option<PlayNext> {
-        match &mut self.source {
-            PlaySource::Live(reader) => reader.try_next().map(PlayNext::from),
-            PlaySource::Past(replay) => replay.try_next().map(PlayNext::Unit),
-            PlaySource::Nothing => None,
+        loop {
+            let next = match &mut self.source {
+                PlaySource::Live(reader) => reader.try_next().map(PlayNext::from),
+                PlaySource::Past(replay) => replay.try_next().map(PlayNext::Unit),
+                PlaySource::Nothing => None,
+            };
+            if let Some(next) = self.admit(next?) {
+                return Some(next);
+            }
         }
+    }
+
+    /// `next`, unless it is a picture that cannot be decoded by one who begins where this reader did.
+    /// The numbers of what follows close up, so that it does not look like a loss.
+    fn admit(&mut self, next: PlayNext) -> Option<PlayNext> {
+        let unit = match &next {
+            PlayNext::Unit(unit) if self.shared().is_some() => unit,
+            PlayNext::Lagged(_) => {
+                self.start = <_>::default();
+                return Some(next);
+            }
+            // The past is chosen before it is packed.
+            PlayNext::Unit(_) | PlayNext::RangeOver | PlayNext::Ended => return Some(next),
+        };
+        if self.start.0 != Some(unit.run) {
+            self.start = (Some(unit.run), OpenStart::default());
+        }
+        if !self.start.1.skips(unit.role) {
+            return Some(next);
+        }
+        if let Some(out) = self.tracks.iter_mut().find(|out| out.routed.track == unit.track) {
+            #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
+            let packets = unit.packets.len() as u16;
+            out.sequence_shift = out.sequence_shift.wrapping_sub(packets);
+        }
+        None
     }
 
     /// Says once that nothing more comes, when nothing does: the range was closed and is over.
