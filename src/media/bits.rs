@@ -35,6 +35,18 @@ impl<'a> Bits<'a> {
         (0..count).try_for_each(|_| self.bit().map(|_| ()))
     }
 
+    /// So many bits as a number, at most 32.
+    pub(crate) fn bits(&mut self, count: u32) -> Option<u32> {
+        (0..count).try_fold(0, |sum, _| Some(sum << 1 | u32::from(self.bit()?)))
+    }
+
+    /// A signed Exp-Golomb code, §9.1.1.
+    pub(crate) fn se(&mut self) -> Option<i32> {
+        let code = self.ue()?;
+        let half = i32::try_from(code.div_ceil(2)).ok()?;
+        Some(if code % 2 == 1 { half } else { -half })
+    }
+
     /// An Exp-Golomb code, ITU-T H.264 §9.1; `None` past 31 leading zeros.
     pub(crate) fn ue(&mut self) -> Option<u32> {
         exp_golomb(|| self.bit())

@@ -5,7 +5,7 @@
 use super::bits::Bits;
 
 /// Octets of a NAL unit header, §7.3.1.2.
-const HEADER_BYTES: usize = 2;
+pub(super) const HEADER_BYTES: usize = 2;
 
 /// `chroma_format_idc` of the SPS `nal`: 0 is 4:0:0, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4 (§6.2).
 pub(crate) fn chroma_format(nal: &[u8]) -> Option<u32> {

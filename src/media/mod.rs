@@ -5,6 +5,7 @@
 
 pub(crate) mod bits;
 pub mod codec;
+mod cost;
 pub mod duration;
 mod entry_point;
 pub(crate) mod hevc_sps;
@@ -12,10 +13,13 @@ mod interval;
 pub mod nal;
 mod open_start;
 pub(crate) mod parameter_sets;
+mod slice_qp;
 mod unit;
 
 pub use codec::{Codec, CodecParams, Kind, Shape};
+pub use cost::{CostMeter, PictureCost};
 pub use entry_point::{Entry, Leading};
 pub use interval::Interval;
 pub use open_start::{OpenRole, OpenStart};
+pub use slice_qp::SliceQp;
 pub use unit::{AccessUnit, Captured, ClockSource, RunId, Track, TrackId, Tracks};

@@ -1,12 +1,16 @@
 //! Activity without decoding, judged on a film whose movement is known: a block crosses the picture in
 //! some minutes; noise is always there, gets stronger as by wind, and the light goes.
 
-use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::harness::{ffmpeg, run_well};
-use holdfast::base::time::WallTime;
+use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{ACTIVE_MIN, Effort, EffortSample, figures};
+use holdfast::media::nal::{annex_b, length_prefixed};
+use holdfast::media::{
+    AccessUnit, Captured, ClockSource, CodecParams, CostMeter, Entry, RunId, TrackId,
+};
 
 /// Minutes of the film, and those in which the block moves.
 const MINUTES: usize = 16;
@@ -32,38 +36,65 @@ fn film(dir: &std::path::Path, name: &str, rate: &[&str]) -> Vec<EffortSample> {
         wind + 120,
     );
     let secs = (MINUTES * 60).to_string();
-    let path = dir.join(format!("{name}.mp4"));
+    let path = dir.join(format!("{name}.264"));
     let mut command = ffmpeg();
     command
         .args(["-f", "lavfi", "-t", &secs, "-i", &format!("smptehdbars=s=160x90:r={FPS}")])
         .args(["-f", "lavfi", "-t", &secs, "-i", &format!("testsrc=s=32x32:r={FPS}")])
         .args(["-filter_complex", &graph, "-pix_fmt", "yuv420p"])
         .args(["-c:v", "libx264", "-preset", "ultrafast", "-g", &(FPS * 2).to_string()])
-        .args(["-bf", "0", "-sc_threshold", "0"])
+        .args(["-bf", "0", "-sc_threshold", "0", "-bsf:v", "h264_metadata=aud=insert"])
         .args(rate)
         .arg(&path);
     run_well(&mut command, LONG);
-    let mut probe = Command::new("ffprobe");
-    probe.args(["-v", "error", "-show_entries", "packet=pts_time,size,flags", "-of", "csv=p=0"]);
-    let told = String::from_utf8(run_well(probe.arg(&path), LONG)).unwrap();
-    let mut spent = vec![(0, 0, 0); MINUTES * 60];
-    for line in told.lines() {
-        let fields: Vec<&str> = line.split(',').collect();
-        let at: f64 = fields[0].parse().unwrap();
-        let bytes: u64 = fields[1].parse().unwrap();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the film
-        let Some(second) = spent.get_mut(at as usize) else { continue };
-        if fields[2].starts_with('K') {
-            second.2 = bytes;
-        } else {
-            (second.0, second.1) = (second.0 + bytes, second.1 + 1);
+    let pictures = pictures(&std::fs::read(&path).unwrap());
+    assert_eq!(pictures.len(), MINUTES * 60 * FPS);
+    let (mut meter, begun) = (CostMeter::default(), Instant::now());
+    let sample = |(second, shown): (i64, &[AccessUnit])| {
+        for unit in shown {
+            meter.push(unit);
+        }
+        let cost = meter.take();
+        EffortSample {
+            at: WallTime::from_unix_nanos(second * 1_000_000_000),
+            effort: Effort::of(cost.predicted_bytes, cost.entry_bytes),
+        }
+    };
+    let samples = (0..).zip(pictures.chunks(FPS)).map(sample).collect();
+    let each = begun.elapsed() / u32::try_from(pictures.len()).unwrap();
+    println!("activity, {name}: measuring a picture took {each:?}");
+    samples
+}
+
+/// The pictures of a byte stream in which a delimiter precedes each.
+fn pictures(film: &[u8]) -> Vec<AccessUnit> {
+    let (mut pictures, mut sets): (Vec<Vec<&[u8]>>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+    for nal in annex_b(film) {
+        match nal[0] & 0x1f {
+            9 => pictures.push(Vec::new()),
+            7 | 8 => sets.push(nal),
+            _ => pictures.last_mut().unwrap().push(nal),
         }
     }
-    let sample = |(second, (bytes, count, entry)): (i64, (u64, u64, u64))| EffortSample {
-        at: WallTime::from_unix_nanos(second * 1_000_000_000),
-        effort: Effort::of(bytes.checked_div(count).unwrap_or(0), entry),
+    let params = Arc::new(CodecParams::from_h264_sets(sets[0], sets[1]).unwrap());
+    let unit = |nals: Vec<&[u8]>| {
+        let data = length_prefixed(nals);
+        let time = MediaTime { ticks: 0, rate: params.clock_rate };
+        AccessUnit {
+            track: TrackId(0),
+            run: RunId(0),
+            decode: time,
+            present: time,
+            arrived: BootTime::default(),
+            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
+            entry: Entry::of(&params.codec, &data),
+            leading: None,
+            lost_before: 0,
+            params: Arc::clone(&params),
+            data,
+        }
     };
-    (0..).zip(spent).map(sample).collect()
+    pictures.into_iter().map(unit).collect()
 }
 
 /// Precision and recall by minutes: an active quarter makes a minute active.
@@ -88,15 +119,20 @@ fn judge(name: &str, samples: &[EffortSample]) -> (f64, f64) {
 #[test]
 fn a_moving_block_is_found_among_noise_wind_and_nightfall() {
     let dir = tempfile::tempdir().unwrap();
-    let quality = judge("constant quality", &film(dir.path(), "quality", &["-crf", "28"]));
-    let cap = ["-crf", "28", "-maxrate", "100k", "-bufsize", "200k"];
-    let capped = judge("quality with a limit", &film(dir.path(), "capped", &cap));
-    // Noise fills the budget, so this one is only printed: see what the module says it cannot see.
-    let rate = ["-b:v", "60k", "-maxrate", "60k", "-bufsize", "60k"];
-    judge("constant bit rate", &film(dir.path(), "rate", &rate));
-    for (precision, recall) in [quality, capped] {
-        assert!(precision >= 0.75 && recall >= 0.75, "{quality:?} {capped:?}");
+    let found = |name: &str, rate: &[&str]| judge(name, &film(dir.path(), name, rate));
+    let constant = |bits: &'static str| ["-b:v", bits, "-maxrate", bits, "-bufsize", bits];
+    let kinds = [
+        found("constant quality", &["-crf", "28"]),
+        found("quality with a limit", &["-crf", "28", "-maxrate", "100k", "-bufsize", "200k"]),
+        // Bytes stay the same whatever happens: the quantiser says it.
+        found("constant bit rate", &constant("30k")),
+    ];
+    for (precision, recall) in kinds {
+        assert!(precision >= 0.75 && recall >= 0.75, "{kinds:?}");
     }
+    // Half of its pictures' noise fits into this one, and movement costs little more. Printed alone:
+    // see what the module says it cannot see.
+    found("a generous constant bit rate", &constant("60k"));
 }
 
 /// What it costs, printed: the figures of a day, and what is noted of each fragment of a day.

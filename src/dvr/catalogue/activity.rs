@@ -2,22 +2,25 @@
 //!
 //! Owns: the figure, and what of it is kept per lap. Pure.
 //!
-//! An encoder spends bytes on what it could not predict. The figure of a fragment compares what its
-//! predicted pictures took with what the entry point before them took, both on a logarithmic scale, and
-//! levels that over five fragments. It is measured against what is usual in the five minutes before and
-//! behind, and against how much it usually changes within five fragments, so that a camera that always
-//! sees leaves or noise has a high threshold of its own.
+//! An encoder spends bytes on what it could not predict, and where it must hold a bit rate it makes
+//! the quantiser coarser instead, which counts like bytes (`media::cost`). The figure of a fragment
+//! compares what its predicted pictures took with what the entry point before them took, both on a
+//! logarithmic scale, and levels that over five fragments. It is measured against what is usual in the
+//! five minutes before and behind, and against how much it usually changes within five fragments, so
+//! that a camera that always sees leaves or noise has a high threshold of its own.
 //!
-//! It sees: something that begins to move, and ends, within some minutes, where the encoder holds a
-//! quality, with or without a limit of the bit rate. A lasting change of light (day, night, infrared)
-//! becomes the usual and shows for about a minute.
+//! It sees: something that begins to move, and ends, within some minutes, whether the encoder holds a
+//! quality, with or without a limit of the bit rate, or a bit rate. A lasting change of light (day,
+//! night, infrared) becomes the usual and shows for about a minute.
 //!
 //! It does not see: what moves for longer than half of the ten minutes; what is so small that the
-//! encoder spends less than 40 % more on it; where in the picture it is, or what. Under a constant bit
-//! rate that noise fills already, nothing is left to spend on movement, and none shows. Gusts, rain that
-//! begins, headlights on a wall and a camera that pans are activity to it. A stream of entry points alone
-//! is measured by their size, which says less. The newest five minutes may still change a little,
-//! because what follows them is not known yet.
+//! encoder spends less than 40 % more on it; where in the picture it is, or what. Where a constant bit
+//! rate is so generous that nearly all noise fits into it, movement costs little more than the noise
+//! that it covers, and half of it or less shows; the same goes for strong noise at a constant quality.
+//! Of an encoder that changes its quantiser within a picture alone, the first slice does not say it.
+//! Gusts, rain that begins, headlights on a wall and a camera that pans are activity to it. A stream of
+//! entry points alone is measured by their size, which says less. The newest five minutes may still
+//! change a little, because what follows them is not known yet.
 
 use std::time::Duration;
 
@@ -130,7 +133,8 @@ pub fn figures(samples: &[EffortSample]) -> Vec<Option<u8>> {
         let before = ratios[at.checked_sub(LEVELLED)?]?;
         Some(ratios[at]?.abs_diff(before))
     };
-    let (mut levels, mut changes) = (Counts::new(), Counts::new());
+    // Activity only raises it, so the usual is looked for below the middle.
+    let (mut levels, mut changes) = (Counts::new(40), Counts::new(50));
     let (mut first, mut last) = (0, 0);
     let mut usual = None;
     let figure = |(at, ratio): (usize, &Option<usize>)| {
@@ -148,8 +152,7 @@ pub fn figures(samples: &[EffortSample]) -> Vec<Option<u8>> {
                 changes.remove(change(first));
                 first += 1;
             }
-            // Activity only raises it, so the usual is looked for below the middle.
-            usual = levels.quantile(40).map(|level| (level, changes.quantile(50).unwrap_or(0)));
+            usual = levels.quantile().map(|level| (level, changes.quantile().unwrap_or(0)));
         }
         let (level, change) = usual?;
         let rise = (*ratio)?.saturating_sub(level);
@@ -171,62 +174,72 @@ fn levelled(ratios: &[Option<usize>]) -> Vec<Option<usize>> {
     (0..ratios.len()).map(around).collect()
 }
 
-/// What predicted pictures took against the entry point before them, from 0 to [`BINS`] - 1.
+/// What predicted pictures took against the entry point before them, from 0 to [`BINS`] - 1; where there
+/// are only the one or only the other, what these took.
 fn ratios(samples: &[EffortSample]) -> Vec<Option<usize>> {
-    let is_predicted = samples.iter().any(|sample| sample.effort.predicted > 0);
+    let has = |figure: fn(&Effort) -> u8| samples.iter().any(|sample| figure(&sample.effort) > 0);
+    let kinds = (has(|effort| effort.predicted), has(|effort| effort.entry));
     let mut entry = 0;
     let ratio = |sample: &EffortSample| {
         let effort = sample.effort;
         if effort.entry > 0 {
             entry = effort.entry;
         }
-        let known = entry > 0 && (effort.predicted > 0 || !is_predicted);
-        let ratio = if is_predicted {
-            255 + usize::from(effort.predicted) - usize::from(entry)
-        } else {
-            usize::from(effort.entry)
-        };
-        known.then_some(ratio)
+        match kinds {
+            (true, true) if entry == 0 || effort.predicted == 0 => None,
+            (true, true) => Some(255 + usize::from(effort.predicted) - usize::from(entry)),
+            (true, false) => Some(usize::from(effort.predicted)).filter(|&size| size > 0),
+            (false, _) => Some(usize::from(entry)).filter(|&size| size > 0),
+        }
     };
     samples.iter().map(ratio).collect()
 }
 
-/// How often each number came within reach.
+/// How often each number came within reach, and the one that a share of them does not exceed. It
+/// moves little from one look to the next.
 struct Counts {
-    counts: Vec<u32>,
+    each: Vec<u32>,
     total: usize,
+    percent: usize,
+    /// Where it was at the last look, and how many numbers are below.
+    at: usize,
+    below: usize,
 }
 
 impl Counts {
-    fn new() -> Self {
-        Self { counts: vec![0; BINS], total: 0 }
+    fn new(percent: usize) -> Self {
+        Self { each: vec![0; BINS], total: 0, percent, at: 0, below: 0 }
     }
 
     fn add(&mut self, number: Option<usize>) {
-        if let Some(count) = number.and_then(|number| self.counts.get_mut(number)) {
-            *count += 1;
-            self.total += 1;
-        }
+        let Some(number) = number.filter(|&number| number < BINS) else { return };
+        self.each[number] += 1;
+        self.total += 1;
+        self.below += usize::from(number < self.at);
     }
 
     fn remove(&mut self, number: Option<usize>) {
-        if let Some(count) = number.and_then(|number| self.counts.get_mut(number)) {
-            *count -= 1;
-            self.total -= 1;
-        }
+        let Some(number) = number.filter(|&number| number < BINS) else { return };
+        self.each[number] -= 1;
+        self.total -= 1;
+        self.below -= usize::from(number < self.at);
     }
 
-    /// The number that `percent` of them do not exceed; `None` of too few.
-    fn quantile(&self, percent: usize) -> Option<usize> {
+    /// The number that the share of them does not exceed; `None` of too few.
+    fn quantile(&mut self) -> Option<usize> {
         if self.total < SAMPLES_MIN {
             return None;
         }
-        let wanted = self.total * percent / 100;
-        let mut seen = 0;
-        self.counts.iter().position(|&count| {
-            seen += count as usize;
-            seen > wanted
-        })
+        let wanted = self.total * self.percent / 100;
+        while self.below > wanted {
+            self.at -= 1;
+            self.below -= self.each[self.at] as usize;
+        }
+        while self.below + self.each[self.at] as usize <= wanted {
+            self.below += self.each[self.at] as usize;
+            self.at += 1;
+        }
+        Some(self.at)
     }
 }
 
@@ -305,6 +318,31 @@ mod tests {
             })
             .collect();
         assert_about(&active(&all), (200, 220));
+    }
+
+    #[test]
+    fn a_stream_of_gradual_refresh_is_measured_by_its_predicted_pictures() {
+        let bytes = |second: u64| if (300..360).contains(&second) { 900 } else { 400 };
+        let all = film((0..900).map(|second| (bytes(second), 0)));
+        assert_about(&active(&all), (300, 360));
+    }
+
+    #[test]
+    fn the_share_is_found_whichever_way_it_moves() {
+        let mut counts = Counts::new(40);
+        let mut held = std::collections::VecDeque::new();
+        for step in 0..2_000_usize {
+            let number = (step / 500 * 100 + step * 7_919 % 61) % BINS;
+            counts.add(Some(number));
+            held.push_back(number);
+            if held.len() > 100 {
+                counts.remove(held.pop_front());
+            }
+            let mut sorted: Vec<usize> = held.iter().copied().collect();
+            sorted.sort_unstable();
+            let wanted = (sorted.len() >= SAMPLES_MIN).then(|| sorted[sorted.len() * 40 / 100]);
+            assert_eq!(counts.quantile(), wanted, "step {step}");
+        }
     }
 
     proptest::proptest! {

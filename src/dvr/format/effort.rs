@@ -9,7 +9,8 @@ const STEPS: f64 = 10.0;
 /// What was spent on the pictures of a fragment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
-    /// Bytes of one predicted picture on average, on the scale; 0: there is none.
+    /// Bytes of one predicted picture on average, at a quantiser of 26, on the scale; 0: there is
+    /// none.
     pub predicted: u8,
     /// Bytes of the entry point, on the scale; 0: there is none.
     pub entry: u8,

@@ -182,7 +182,7 @@ impl OpenSlot {
             starts_with_key: fragment.starts_with_key,
             loss_before: loss_before || fragment.lost > 0,
             run_start,
-            effort: Effort::of(fragment.predicted_bytes, fragment.entry_bytes),
+            effort: Effort::of(fragment.cost.predicted_bytes, fragment.cost.entry_bytes),
         };
         let seal = Seal {
             ring: self.header.ring,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::base::limits::{DECODER_CHANGE_PAUSE, FRAGMENT_SPAN_MAX};
 use crate::base::time::BootTime;
 use crate::media::nal::{Nals, length_prefixed};
-use crate::media::{AccessUnit, CodecParams, Interval, Kind, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, CodecParams, CostMeter, Interval, Kind, RunId, TrackId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// A finished fragment with what the ring is to know of it.
@@ -46,6 +46,7 @@ pub(super) struct Fragmenter {
     loss_before: bool,
     /// How far apart each track's units are.
     intervals: Vec<Interval>,
+    cost: CostMeter,
     /// Units are skipped until one comes at which a reader can begin.
     begun: bool,
 }
@@ -65,6 +66,7 @@ impl Default for Fragmenter {
             run_start: false,
             loss_before: false,
             intervals: Vec::new(),
+            cost: CostMeter::default(),
             begun: false,
         }
     }
@@ -112,6 +114,7 @@ impl Fragmenter {
             self.intervals.resize_with(track + 1, Interval::default);
         }
         self.intervals[track].push(unit.decode.ticks);
+        self.cost.push(&unit);
         self.builder.push(unit);
         cut
     }
@@ -135,6 +138,7 @@ impl Fragmenter {
                 self.builder.set_interval(TrackId(track), ticks);
             }
         }
+        self.builder.set_cost(self.cost.take());
         let fresh = FragmentBuilder::new(self.sequence);
         let fragment = std::mem::replace(&mut self.builder, fresh).build(next);
         let run_start = std::mem::take(&mut self.run_start);

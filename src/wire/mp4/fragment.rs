@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes};
 use super::boxes::{put_box, put_full_box};
 use super::{SAMPLE_FLAGS_DELTA, SAMPLE_FLAGS_SYNC, put_roll_description, track_id};
 use crate::base::time::{BootTime, MediaTime};
-use crate::media::{AccessUnit, Captured, Entry, Kind, Leading, RunId, TrackId};
+use crate::media::{AccessUnit, Captured, Entry, Kind, Leading, PictureCost, RunId, TrackId};
 
 /// `tfhd`: offsets count from the start of the `moof` (ISO/IEC 14496-12 §8.8.7.1).
 const TFHD_DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
@@ -39,6 +39,7 @@ pub struct FragmentBuilder {
     bytes: usize,
     /// How far apart a track's units are, in its ticks, where that is known.
     learned: BTreeMap<TrackId, u32>,
+    cost: PictureCost,
 }
 
 /// The times of a fragment's first unit.
@@ -80,10 +81,8 @@ pub struct Fragment {
     pub lost: u32,
     /// `mfhd` sequence number.
     pub sequence: u32,
-    /// Bytes of one predicted picture on average; 0 when there is none.
-    pub predicted_bytes: u64,
-    /// Bytes of its largest entry point; 0 when there is none.
-    pub entry_bytes: u64,
+    /// What its pictures took, where that was measured.
+    pub cost: PictureCost,
 }
 
 /// One sample of a track: its duration in ticks, and the unit.
@@ -96,7 +95,13 @@ impl FragmentBuilder {
     /// Begins fragment number `sequence` (§8.8.5; counts from one within a file, and may wrap).
     #[must_use]
     pub fn new(sequence: u32) -> Self {
-        Self { sequence, units: Vec::with_capacity(96), bytes: 0, learned: BTreeMap::new() }
+        Self {
+            sequence,
+            units: Vec::with_capacity(96),
+            bytes: 0,
+            learned: BTreeMap::new(),
+            cost: PictureCost::default(),
+        }
     }
 
     /// Adds `unit`, which is not before the last one of its track.
@@ -109,6 +114,11 @@ impl FragmentBuilder {
     /// nothing else tells.
     pub fn set_interval(&mut self, track: TrackId, ticks: u32) {
         self.learned.insert(track, ticks);
+    }
+
+    /// Says what its pictures took, which only a recording keeps.
+    pub fn set_cost(&mut self, cost: PictureCost) {
+        self.cost = cost;
     }
 
     /// Whether nothing was pushed.
@@ -149,7 +159,6 @@ impl FragmentBuilder {
         let tracks = by_track(&self.units, next, &self.learned);
         let head = head(self.sequence, &tracks, self.bytes);
         let samples = || tracks.values().flatten();
-        let (predicted_bytes, entry_bytes) = picture_bytes(&tracks);
         Fragment {
             head,
             data: samples().map(|sample| sample.unit.data.clone()).collect(),
@@ -167,8 +176,7 @@ impl FragmentBuilder {
             span: tracks.values().map(|track| span(track)).max().unwrap_or_default(),
             lost: samples().map(|sample| u32::from(sample.unit.lost_before)).sum(),
             sequence: self.sequence,
-            predicted_bytes,
-            entry_bytes,
+            cost: self.cost,
         }
     }
 }
@@ -228,21 +236,6 @@ fn by_track<'a>(
         }
     }
     tracks
-}
-
-/// Bytes of a predicted picture on average, and of the largest entry point.
-fn picture_bytes(tracks: &BTreeMap<TrackId, Vec<Sample<'_>>>) -> (u64, u64) {
-    let pictures = tracks.values().find(|samples| kind(samples) == Some(Kind::Video));
-    let (mut bytes, mut count, mut entry) = (0, 0, 0);
-    for Sample { unit, .. } in pictures.into_iter().flatten() {
-        let length = unit.data.len() as u64;
-        if unit.is_sync() {
-            entry = length.max(entry);
-        } else {
-            (bytes, count) = (bytes + length, count + 1);
-        }
-    }
-    (bytes.checked_div(count).unwrap_or(0), entry)
 }
 
 /// At least one tick, because decode times grow strictly (§8.6.1.2.1).
