@@ -18,6 +18,8 @@ use crate::wire::mp4::set_dates;
 const FRONT_BYTES: u64 = 4 << 10;
 /// Longest front that there can be.
 const FRONT_BYTES_MAX: u64 = (INIT_BYTES_MAX + HEADER_BYTES) as u64;
+/// Samples of a slot that are looked at behind a front of zeros.
+const WIPED_SAMPLES: u64 = 32;
 /// CRC-32C, reflected: its generator (RFC 3720 §B.4).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
@@ -56,9 +58,10 @@ fn read_dated(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<SlotFront> {
     let length = file.length()?;
     let mut front = vec![0; to_usize(length.min(slot_bytes).min(FRONT_BYTES))];
     file.read_at(0, &mut front)?;
-    if front.iter().all(|&byte| byte == 0) {
+    if is_zero(&front) {
         // Among these are files whose making was cut short: empty ones, or without their space.
-        return Ok(SlotFront::Blank);
+        let is_wiped = is_wiped(file, length.min(slot_bytes))?;
+        return Ok(if is_wiped { SlotFront::Damaged } else { SlotFront::Blank });
     }
     if slot_bytes > SLOT_BYTES_MAX {
         return Ok(SlotFront::Damaged);
@@ -87,6 +90,27 @@ fn read_dated(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<SlotFront> {
         Some((header, init)) => SlotFront::Held { header, init, is_damaged: true },
         None => SlotFront::Damaged,
     })
+}
+
+/// Whether a file whose front is zeros was more than that: one whose making was cut short is zeros
+/// everywhere. Reads samples.
+fn is_wiped(file: &dyn DiskFile, length: u64) -> io::Result<bool> {
+    let step = (length / WIPED_SAMPLES).max(FRONT_BYTES);
+    let mut sample = vec![0; to_usize(FRONT_BYTES)];
+    let mut at = FRONT_BYTES;
+    while at + FRONT_BYTES <= length {
+        file.read_at(at, &mut sample)?;
+        if !is_zero(&sample) {
+            return Ok(true);
+        }
+        // Footage begins near the front.
+        at += if at < FRONT_BYTES_MAX { FRONT_BYTES } else { step };
+    }
+    Ok(false)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
 }
 
 /// Bytes of the `ftyp` and `moov` that `front` begins with.
@@ -238,6 +262,20 @@ mod tests {
                 assert_eq!(found, mended, "bit {bit} of {} bytes", init.len());
             }
         }
+    }
+
+    #[test]
+    fn a_front_of_zeros_is_blank_only_where_the_whole_file_is() {
+        let (_, mut bytes) = slot(&init(700));
+        let zeros = vec![0; bytes.len()];
+        assert_eq!(read_front(&Memory(zeros), SLOT_BYTES).unwrap(), SlotFront::Blank);
+        bytes[60_000] = 1;
+        for wiped in [4 << 10, 32 << 10] {
+            bytes[..wiped].fill(0);
+            let found = read_front(&Memory(bytes.clone()), SLOT_BYTES).unwrap();
+            assert_eq!(found, SlotFront::Damaged, "{wiped} bytes of zeros");
+        }
+        assert_eq!(read_front(&Memory(Vec::new()), SLOT_BYTES).unwrap(), SlotFront::Blank);
     }
 
     #[test]

@@ -66,11 +66,20 @@ pub(crate) struct Found {
     pub(crate) copies: Vec<(u32, u32)>,
     /// The number of slots before and after: it just grew, or a shrink continues.
     pub(crate) resized: Option<(u32, u32)>,
-    /// Why `ring.toml` was made again, for people.
+    /// What was wrong with `ring.toml`, which was made again, for people.
     pub(crate) recovered: Option<String>,
 }
 
 impl Found {
+    /// Slots that were deleted: one is made only when all with lower numbers are there. After a shrink
+    /// there are holes that are none.
+    pub(crate) fn missing(&self) -> Vec<u32> {
+        let highest = self.table.slots.keys().next_back().copied();
+        let is_whole = self.ring.numbers == self.ring.slots && self.ring.leaving.is_empty();
+        let below = 0..highest.filter(|_| is_whole).unwrap_or(0);
+        below.filter(|number| !self.table.slots.contains_key(number)).collect()
+    }
+
     /// Searches the slots whose fronts are damaged for footage. Reads all of each.
     pub(crate) fn search_damaged(&mut self, disk: &dyn Disk) -> Result<(), DvrError> {
         let damaged = |(&number, view): (&u32, &SlotView)| {
@@ -208,7 +217,7 @@ impl Ring {
             left_bytes: 0,
             salvaged: Arc::default(),
         };
-        Ok(Some((ring, Some(format!("ring.toml {why}; it was made again from the slots.")))))
+        Ok(Some((ring, Some(format!("ring.toml {why}")))))
     }
 
     /// Whether there are slots with footage and none of them is this ring's, or one has a number that

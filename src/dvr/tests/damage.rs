@@ -3,8 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::ring::{House, append, close, durable, fragments, gate, until, verified, writer};
+use super::ring::{
+    House, append, close, copy_tree, durable, fragments, gate, until, verified, writer,
+};
+use crate::base::name::StreamName;
+use crate::dvr::config::Retention;
 use crate::dvr::disk::RealDisk;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::{Dvr, RingReader, RingState, tool};
@@ -112,15 +117,36 @@ fn a_slot_whose_front_has_a_wrong_bit_is_played_told_and_overwritten_last() {
     close(dvr, writer);
 }
 
-/// Flips every `step`th bit of the front of each slot, one at a time: all fragments are still found, and
-/// the slot is named.
-fn flip_fronts(house: &House, fragments: u64, step: usize) {
+/// A ring of three slots at rest, each with a stream of its own of two small fragments.
+fn three_streams() -> House {
+    let house = House::new();
+    let dvr = house.open();
+    until("opening", || dvr.status().ring == RingState::Ready);
+    let writers = ["a", "gate-of-the-long-drive", "yard"].map(|name| {
+        let writer = dvr.writer(&StreamName::parse(name).unwrap(), Retention::default());
+        append(&writer, 0..2, 300);
+        writer
+    });
+    until("the commits", || writers.iter().all(|writer| durable(writer) == 2));
+    until("all slots", || dvr.status().untaken_bytes == 0);
+    let [last, ..] = writers;
+    close(dvr, last);
+    for blank in 3..8 {
+        std::fs::remove_file(slot_in(house.path(), blank)).unwrap();
+    }
+    house
+}
+
+/// Flips every `step`th bit of the front of each slot, one at a time: its fragments are still found, and
+/// it is named.
+fn flip_fronts(house: &House, step: usize) {
     use std::os::unix::fs::FileExt;
     let whole = RingReader::open(house.path()).unwrap();
-    assert!(whole.damaged_fronts().is_empty());
+    assert!(whole.damaged_fronts().is_empty() && whole.laps().len() == 3);
     for &lap in whole.laps() {
-        let (header, _) = whole.contents(lap).unwrap().unwrap();
-        let path = house.path().join(format!("ring/{:06}.mp4", header.slot));
+        let (header, contents) = whole.contents(lap).unwrap().unwrap();
+        assert_eq!(contents.entries.len(), 2);
+        let path = slot_in(house.path(), header.slot);
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let mut front =
             vec![0; header.init_bytes as usize + crate::dvr::format::seal::HEADER_BYTES];
@@ -129,11 +155,10 @@ fn flip_fronts(house: &House, fragments: u64, step: usize) {
             let (at, right) = (bit / 8, front[bit / 8]);
             file.write_all_at(&[right ^ 1 << (bit % 8)], at as u64).unwrap();
             let reader = RingReader::open(house.path()).unwrap();
-            let found =
-                |lap: &_| reader.contents(*lap).unwrap().map_or(0, |(_, held)| held.entries.len());
-            let found: usize = reader.laps().iter().map(found).sum();
-            assert_eq!(found as u64, fragments, "slot {} bit {bit}", header.slot);
+            assert_eq!(reader.laps(), whole.laps(), "slot {} bit {bit}", header.slot);
             assert_eq!(reader.damaged_fronts(), &[header.slot][..], "bit {bit}");
+            let found = reader.contents(lap).unwrap().unwrap();
+            assert_eq!(found, (header.clone(), contents.clone()), "bit {bit}");
             file.write_all_at(&[right], at as u64).unwrap();
         }
     }
@@ -141,21 +166,30 @@ fn flip_fronts(house: &House, fragments: u64, step: usize) {
 
 #[test]
 fn a_wrong_bit_anywhere_in_a_front_loses_nothing_and_is_told() {
-    flip_fronts(&recorded(6), 6, 31);
+    flip_fronts(&three_streams(), 31);
 }
 
-/// Three fronts at a time, until 200 or for `MINUTES`: part of `make soak`.
+/// Three fronts at a time, on several threads, or for `MINUTES`: part of `make soak`.
 #[test]
-#[ignore = "runs for an hour; make soak"]
+#[ignore = "runs for minutes; make soak"]
 fn every_wrong_bit_of_two_hundred_fronts_loses_nothing() {
+    const RINGS: usize = 67;
+    const THREADS: usize = 4;
     let minutes = std::env::var("MINUTES").ok().and_then(|text| text.parse::<u64>().ok());
     let begun = std::time::Instant::now();
-    for _ in 0..67 {
-        flip_fronts(&recorded(6), 6, 1);
-        if minutes.is_some_and(|minutes| begun.elapsed().as_secs() >= minutes * 60) {
-            break;
+    let is_over = || minutes.is_some_and(|minutes| begun.elapsed().as_secs() >= minutes * 60);
+    let left = std::sync::atomic::AtomicUsize::new(RINGS);
+    let take =
+        || !is_over() && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+    std::thread::scope(|threads| {
+        for _ in 0..THREADS {
+            threads.spawn(|| {
+                while take() {
+                    flip_fronts(&three_streams(), 1);
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
@@ -196,6 +230,155 @@ fn slots_that_are_cut_swapped_or_gone_cost_what_is_missing_and_are_told() {
     for number in 0..3 {
         assert!(told.iter().any(|one| one.contains(&format!("{number:06}"))), "{told:?}");
     }
+    close(dvr, writer);
+}
+
+/// A damage that is planted in a ring of four slots, two fragments each.
+type Plant = fn(&Path);
+
+fn slot_in(dir: &Path, number: u32) -> std::path::PathBuf {
+    dir.join(format!("ring/{number:06}.mp4"))
+}
+
+/// Changes `bytes` octets of slot 1 from `at` on.
+fn spoil(dir: &Path, at: usize, bytes: usize, with: impl Fn(u8) -> u8) {
+    let path = slot_in(dir, 1);
+    let mut content = std::fs::read(&path).unwrap();
+    content[at..at + bytes].iter_mut().for_each(|byte| *byte = with(*byte));
+    std::fs::write(path, content).unwrap();
+}
+
+/// Where the first fragment of slot 1 begins, and where its seal does.
+fn places(dir: &Path) -> (usize, usize) {
+    let reader = RingReader::open(dir).unwrap();
+    let lap = *reader.laps().iter().find(|lap| lap.slot == 1).unwrap();
+    let (_, contents) = reader.contents(lap).unwrap().unwrap();
+    let entry = contents.entries[0];
+    (entry.offset as usize, (entry.offset + entry.length) as usize)
+}
+
+/// What is planted, what `verify` says of it, and how many faults and whole fragments it counts.
+const PLANTS: [(&str, Plant, &str, u64, u64); 16] = [
+    ("a front", |dir| spoil(dir, 40, 1, |b| b ^ 4), "slot 000001: its front is damaged", 1, 8),
+    ("noise", |dir| spoil(dir, 0, 512, |b| b ^ 0x5a), "slot 000001: its front is damaged", 1, 8),
+    ("a page of zeros", |dir| spoil(dir, 0, 4_096, |_| 0), "slot 000001: its front is", 1, 7),
+    ("a seal", |dir| spoil(dir, places(dir).1 + 60, 1, |b| b ^ 1), "slot 000001: bytes ", 1, 7),
+    ("media", |dir| spoil(dir, places(dir).0 + 900, 1, |b| b ^ 1), "slot 000001: bytes ", 1, 7),
+    (
+        "a cut end",
+        |dir| {
+            let slot = std::fs::OpenOptions::new().write(true).open(slot_in(dir, 1)).unwrap();
+            slot.set_len(30_000).unwrap();
+        },
+        "slot 000001: its front is damaged",
+        1,
+        7,
+    ),
+    (
+        "swapped slots",
+        |dir| {
+            std::fs::rename(slot_in(dir, 1), dir.join("aside")).unwrap();
+            std::fs::rename(slot_in(dir, 2), slot_in(dir, 1)).unwrap();
+            std::fs::rename(dir.join("aside"), slot_in(dir, 2)).unwrap();
+        },
+        "slot 000001: it is slot 000002 under another name",
+        2,
+        8,
+    ),
+    (
+        "a copy",
+        |dir| {
+            std::fs::copy(slot_in(dir, 0), slot_in(dir, 1)).unwrap();
+        },
+        "slot 000001: it is a copy of another slot",
+        1,
+        6,
+    ),
+    ("zeros alone", |dir| spoil(dir, 0, 64 << 10, |_| 0), "slot 000001: nothing but zeros", 0, 6),
+    (
+        "a missing slot",
+        |dir| std::fs::remove_file(slot_in(dir, 1)).unwrap(),
+        "slot 000001: it is missing",
+        1,
+        6,
+    ),
+    (
+        "a directory",
+        |dir| {
+            std::fs::remove_file(slot_in(dir, 1)).unwrap();
+            std::fs::create_dir(slot_in(dir, 1)).unwrap();
+        },
+        "slot 000001: it cannot be read",
+        1,
+        6,
+    ),
+    (
+        "no ring.toml",
+        |dir| std::fs::remove_file(dir.join("ring/ring.toml")).unwrap(),
+        "ring.toml was missing",
+        1,
+        8,
+    ),
+    (
+        "a wrong ring.toml",
+        |dir| std::fs::write(dir.join("ring/ring.toml"), "format = 1\n").unwrap(),
+        "ring.toml was damaged",
+        1,
+        8,
+    ),
+    (
+        "a foreign file",
+        |dir| std::fs::write(dir.join("ring/notes.txt"), "mine").unwrap(),
+        "notes.txt: not a file of this ring",
+        0,
+        8,
+    ),
+    (
+        "a journal",
+        |dir| {
+            let path = dir.join("journal.log");
+            let mut journal = std::fs::read(&path).unwrap();
+            journal[20] ^= 1;
+            std::fs::write(path, journal).unwrap();
+        },
+        "journal: 1 damaged stretches",
+        1,
+        8,
+    ),
+    ("nothing", |_| (), "8 fragments with", 0, 8),
+];
+
+#[test]
+fn verify_names_every_damage_that_was_planted() {
+    let whole = recorded(8);
+    for (what, plant, words, faults, fragments) in PLANTS {
+        let dir = tempfile::tempdir().unwrap();
+        copy_tree(whole.path(), dir.path());
+        plant(dir.path());
+        let mut said = Vec::new();
+        let verdict = tool::verify(dir.path(), &mut said).unwrap();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(words), "{what}: {said}");
+        assert_eq!((verdict.damaged, verdict.fragments), (faults, fragments), "{what}: {said}");
+    }
+}
+
+#[test]
+fn a_slot_whose_front_is_zeros_is_found_by_its_seals_and_one_that_is_missing_is_told() {
+    let house = recorded(8);
+    spoil(house.path(), 0, 4_096, |_| 0);
+    std::fs::remove_file(slot_in(house.path(), 2)).unwrap();
+    let bytes = std::fs::read(slot_in(house.path(), 1)).unwrap();
+    let dvr = house.open();
+    let writer = writer(&dvr);
+    let told = |words: &str| dvr.status().damage.iter().any(|one| one.contains(words));
+    until("the missing slot is told", || told("000002 was deleted while the program was stopped"));
+    append(&writer, 8..10, BYTES);
+    until("the commit", || durable(&writer) == 2);
+    // The first fragment of the slot lost its beginning with the front.
+    until("the search", || fragments(&dvr.listing(&gate())) == 8 - 1 - 2 + 2);
+    until("the front is told", || told("front of slot 000001 is damaged"));
+    assert!(std::fs::read(slot_in(house.path(), 1)).unwrap() == bytes, "it was written to");
     close(dvr, writer);
 }
 

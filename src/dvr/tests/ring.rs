@@ -89,7 +89,7 @@ pub(crate) fn verified(dir: &Path) -> tool::VerifyReport {
     verdict
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -78,7 +78,7 @@ pub fn status(data_dir: &Path, out: &mut dyn Write) -> Result<(), ToolError> {
         reader.blank(),
         reader.damaged().len(),
         reader.bad().len(),
-        reader.foreign()
+        reader.foreign().len()
     )?;
     for (stream, listing) in listings(&reader)? {
         let bytes: u64 = listing.runs.iter().map(|run| run.bytes).sum();
@@ -158,17 +158,7 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<VerifyReport, Tool
     for &lap in reader.laps() {
         verify_lap(&reader, lap, &mut verdict, out)?;
     }
-    for (slots, what) in [
-        (reader.damaged(), "its front is lost"),
-        (reader.damaged_fronts(), "its front is damaged; what it holds can be read"),
-        (reader.copies(), "it is a copy of another slot"),
-        (reader.bad(), "it cannot be read, or belongs to another ring"),
-    ] {
-        for slot in slots {
-            verdict.damaged += 1;
-            writeln!(out, "slot {slot:06}: {what}")?;
-        }
-    }
+    verify_slots(&reader, &mut verdict, out)?;
     let journal = reader.journal();
     if journal.damaged > 0 {
         verdict.damaged += journal.damaged;
@@ -188,9 +178,48 @@ pub fn verify(data_dir: &Path, out: &mut dyn Write) -> Result<VerifyReport, Tool
         verdict.bytes,
         verdict.torn_tails,
         verdict.damaged,
-        reader.foreign(),
+        reader.foreign().len(),
     )?;
     Ok(verdict)
+}
+
+/// Names what is wrong with whole slots, and with the files beside them.
+fn verify_slots(
+    reader: &RingReader,
+    verdict: &mut VerifyReport,
+    out: &mut dyn Write,
+) -> Result<(), ToolError> {
+    if let Some(why) = reader.recovered() {
+        verdict.damaged += 1;
+        writeln!(out, "{why}; the next start makes it again from the slots")?;
+    }
+    for (slots, what) in [
+        (reader.damaged(), "its front is lost"),
+        (reader.damaged_fronts(), "its front is damaged; what it holds can be read"),
+        (reader.copies(), "it is a copy of another slot"),
+        (reader.bad(), "it cannot be read, or belongs to another ring"),
+        (reader.missing(), "it is missing, with what it held"),
+    ] {
+        for slot in slots {
+            verdict.damaged += 1;
+            writeln!(out, "slot {slot:06}: {what}")?;
+        }
+    }
+    for (slot, own) in reader.swapped() {
+        verdict.damaged += 1;
+        writeln!(out, "slot {slot:06}: it is slot {own:06} under another name; it can be read")?;
+    }
+    for slot in reader.wiped() {
+        writeln!(
+            out,
+            "slot {slot:06}: nothing but zeros, as a power cut leaves one that was being made; \
+             footage that was in it is gone"
+        )?;
+    }
+    for name in reader.foreign() {
+        writeln!(out, "{name}: not a file of this ring; it is left alone")?;
+    }
+    Ok(())
 }
 
 fn verify_lap(

@@ -33,7 +33,11 @@ pub struct RingReader {
     damaged_fronts: Vec<u32>,
     copies: Vec<u32>,
     bad: Vec<u32>,
-    foreign: u64,
+    swapped: Vec<(u32, u32)>,
+    missing: Vec<u32>,
+    wiped: Vec<u32>,
+    foreign: Vec<String>,
+    recovered: Option<String>,
 }
 
 /// A slot that holds footage.
@@ -56,7 +60,7 @@ impl RingReader {
     /// As [`RingReader::open`], on any disk.
     pub fn open_on(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, DvrError> {
         let gone = || DvrError::Gone { path: data_dir.join("ring/ring.toml") };
-        let (ring, _) = Ring::find_or_recover(&*disk, data_dir)?.ok_or_else(gone)?;
+        let (ring, recovered) = Ring::find_or_recover(&*disk, data_dir)?.ok_or_else(gone)?;
         let mut found = ring.read_fronts(&*disk)?;
         found.search_damaged(&*disk)?;
         let (facts, journal) = journal::read_facts(&*disk, data_dir)?;
@@ -75,10 +79,20 @@ impl RingReader {
             let of_kind = found.table.slots.iter().filter(|(_, view)| kind(view));
             of_kind.map(|(&slot, _)| slot).collect::<Vec<_>>()
         };
+        let damaged_fronts = of(|view| matches!(view, SlotView::Held(lap) if lap.is_front_damaged));
+        let own = |slot: &u32| Some((*slot, found.ring.number_inside(&*disk, *slot)?));
+        let swapped: Vec<_> = damaged_fronts.iter().filter_map(own).collect();
+        let is_swapped = |slot: &u32| swapped.iter().any(|(one, _)| one == slot);
+        let blank = of(|view| matches!(view, SlotView::Blank));
+        let is_wiped = |slot: &u32| found.ring.begins_with_zeros(&*disk, *slot);
         Ok(Self {
-            blank: (of(|view| matches!(view, SlotView::Blank)).len() - found.copies.len()) as u64,
+            missing: found.missing(),
+            wiped: blank.iter().copied().filter(is_wiped).collect(),
+            foreign: found.ring.foreign_files(&*disk)?,
+            recovered,
+            blank: (blank.len() - found.copies.len()) as u64,
             damaged: of(|view| matches!(view, SlotView::Damaged | SlotView::Nameless { .. })),
-            damaged_fronts: of(|view| matches!(view, SlotView::Held(lap) if lap.is_front_damaged)),
+            damaged_fronts: damaged_fronts.into_iter().filter(|slot| !is_swapped(slot)).collect(),
             bad: of(|view| matches!(view, SlotView::Foreign | SlotView::Unreadable)),
             copies: found.copies.iter().map(|&(slot, _)| slot).collect(),
             disk,
@@ -86,7 +100,7 @@ impl RingReader {
             facts,
             journal,
             laps,
-            foreign: found.foreign,
+            swapped,
         })
     }
 
@@ -138,10 +152,34 @@ impl RingReader {
         &self.bad
     }
 
-    /// Files beside the slots that do not belong to the ring.
+    /// Slots that hold the footage of another slot, with that slot.
     #[must_use]
-    pub fn foreign(&self) -> u64 {
-        self.foreign
+    pub fn swapped(&self) -> &[(u32, u32)] {
+        &self.swapped
+    }
+
+    /// Slots that are not there though those behind them are.
+    #[must_use]
+    pub fn missing(&self) -> &[u32] {
+        &self.missing
+    }
+
+    /// Slots that are nothing but zeros, which a ring makes only for a moment.
+    #[must_use]
+    pub fn wiped(&self) -> &[u32] {
+        &self.wiped
+    }
+
+    /// Names of files beside the slots that do not belong to the ring.
+    #[must_use]
+    pub fn foreign(&self) -> &[String] {
+        &self.foreign
+    }
+
+    /// Why the ring is not what `ring.toml` says; `None` when it is.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&str> {
+        self.recovered.as_deref()
     }
 
     /// Size of a slot and number of slots.

@@ -60,6 +60,31 @@ impl Ring {
         Ok(Found { ring: self, table, foreign, copies, resized: None, recovered: None })
     }
 
+    /// Files in its directory that do not belong to it.
+    pub(crate) fn foreign_files(&self, disk: &dyn Disk) -> Result<Vec<String>, DvrError> {
+        let names = disk.list(&self.dir).map_err(DvrError::disk("list", &self.dir))?;
+        let is_foreign = |name: &String| {
+            self.slot_of(name).is_none() && name != RING_FILE && !self.is_leaving(name)
+        };
+        Ok(names.into_iter().filter(is_foreign).collect())
+    }
+
+    /// The slot whose lap is in the file of slot `number`, if that is another one.
+    pub(crate) fn number_inside(&self, disk: &dyn Disk, number: u32) -> Option<u32> {
+        let file = self.open_slot(disk, number, OpenMode::Read).ok()?;
+        match front::read_front(&*file, self.slot_bytes).ok()? {
+            SlotFront::Held { header, .. } => Some(header.slot).filter(|&own| own != number),
+            SlotFront::Blank | SlotFront::Damaged => None,
+        }
+    }
+
+    /// Whether not even the head of a box is at the front of slot `number`.
+    pub(crate) fn begins_with_zeros(&self, disk: &dyn Disk, number: u32) -> bool {
+        let mut head = [1; 8];
+        let file = self.open_slot(disk, number, OpenMode::Read);
+        file.is_ok_and(|file| file.read_at(0, &mut head).is_ok()) && head == [0; 8]
+    }
+
     /// The number of the slot in the file `name`, if it is one of this ring.
     pub(super) fn slot_of(&self, name: &str) -> Option<u32> {
         slot_number(name).filter(|&number| number < self.numbers && !self.is_leaving(name))

@@ -20,6 +20,7 @@ use crate::dvr::store::journal;
 use crate::dvr::store::messages::IndexEvent;
 use crate::dvr::store::ring::Ring;
 use crate::dvr::store::ring_writer::RingWriter;
+use crate::dvr::store::ring_writer::place::SlotChange;
 use crate::dvr::store::state::RingState;
 
 /// Pause before the ring tries again to take space that was not there, or to delete slots.
@@ -36,6 +37,7 @@ impl RingWriter {
             .and_then(|()| Ring::open(&*self.shared.disk, &self.config, self.expected));
         match opened {
             Ok(found) => {
+                let missing = found.missing();
                 let ring = found.ring;
                 self.expected = Some(ring.identity);
                 let largest = ring.slot_bytes / FRAGMENTS_PER_SLOT_MIN;
@@ -56,7 +58,11 @@ impl RingWriter {
                     let why = format!("Slot {slot:06} was a copy of slot {of:06} and is free now.");
                     self.shared.note_damage(why);
                 }
+                if !missing.is_empty() {
+                    self.report_slots(&missing, SlotChange::Missing);
+                }
                 if let Some(why) = found.recovered {
+                    let why = format!("{why}; it was made again from the slots.");
                     warn!(reason = why, "ring.toml was made again");
                     self.shared.note_damage(why);
                 }

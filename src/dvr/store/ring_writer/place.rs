@@ -90,7 +90,7 @@ impl RingWriter {
             self.lose_slots(&gone);
         }
         if !others.is_empty() {
-            self.tell_of(&others, SlotChange::Changed);
+            self.report_slots(&others, SlotChange::Changed);
         }
         let is_news = !others.is_empty() || !fresh.is_empty();
         for number in others.into_iter().chain(fresh) {
@@ -108,7 +108,7 @@ impl RingWriter {
             self.shared.table().slots.remove(&number);
             self.notify_index(IndexEvent::LapBegan(number));
         }
-        self.tell_of(gone, SlotChange::Deleted);
+        self.report_slots(gone, SlotChange::Deleted);
         self.growth_at = self.shared.clock.boot();
     }
 
@@ -134,7 +134,7 @@ impl RingWriter {
         self.may_resume = false;
     }
 
-    fn tell_of(&self, slots: &[u32], change: SlotChange) {
+    pub(super) fn report_slots(&self, slots: &[u32], change: SlotChange) {
         let why = change.sentence(slots);
         warn!(units = slots.len(), reason = why, "slots are not what they were");
         self.shared.note_damage(why);
@@ -143,8 +143,9 @@ impl RingWriter {
 
 /// What someone did to slots.
 #[derive(Clone, Copy, Debug)]
-enum SlotChange {
+pub(super) enum SlotChange {
     Deleted,
+    Missing,
     Changed,
 }
 
@@ -158,6 +159,7 @@ impl SlotChange {
         let (slots, were) = if slots.len() == 1 { ("Slot", "was") } else { ("Slots", "were") };
         let what = match self {
             Self::Deleted => "deleted while the program ran",
+            Self::Missing => "deleted while the program was stopped",
             Self::Changed => "changed by something else while the program ran",
         };
         format!("{slots} {}{more} {were} {what}.", named.join(", "))
