@@ -146,8 +146,7 @@ fn assert_past_picture(daemon: &Daemon, name: &str, at: &str) {
     assert_eq!((still.len(), first.len()), (160 * 90, 160 * 90), "{name}");
     let away: u64 = still.iter().zip(&first).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     let mean = away / still.len() as u64;
-    // An export that begins within a refresh shows its first pictures in parts alone.
-    assert!(mean < 12 || name == "refresh", "{name}: the picture differs by {mean} on average");
+    assert!(mean < 12, "{name}: the picture differs by {mean} on average");
 }
 
 /// A reader of an open group of H.265 gets none of the pictures that lead the first one and refer to

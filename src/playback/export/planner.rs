@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::fragment_walk::{FragmentWalk, LapMark};
 use super::plan::{ExportPlan, FrontPart};
 use super::timeline::{ExportRange, PlannedFragment, nanos_between, ticks_of};
-use super::tracks::TEXT;
+use super::tracks::{ExportTracks, TEXT};
 use super::{ExportError, ExportRequest, LastPicture};
 use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS};
 use crate::base::time::{MediaTime, WallTime};
@@ -19,7 +19,7 @@ use crate::dvr::{Depth, Direction, FragmentMeta, FragmentPlace, RecordingCursor}
 use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
 
 /// Of the bytes that are written: another version of the same footage is another file.
-const FORMAT_VERSION: u8 = 3;
+const FORMAT_VERSION: u8 = 4;
 
 /// A plan in the making.
 #[derive(Debug)]
@@ -48,6 +48,31 @@ struct ExportStart {
     on_show: bool,
     /// The last fragment from which that can be decoded.
     from: FragmentPlace,
+}
+
+/// A fragment with which a file can begin.
+struct KeyPlace {
+    begins_nanos: i64,
+    /// When its own picture is shown: those that lead it cannot be decoded from here.
+    shown_nanos: i64,
+    place: FragmentPlace,
+    /// Pictures that have passed before what it leads to is whole, and those that have by the start.
+    roll: u16,
+    pictures: u32,
+}
+
+impl KeyPlace {
+    fn of(fragment: &PlannedFragment, place: FragmentPlace, tracks: &ExportTracks) -> Self {
+        let begins_nanos = fragment.begins_nanos;
+        let run = fragment.pieces.iter().find(|piece| Some(piece.track) == tracks.lead());
+        let roll = run.and_then(|run| run.rows.first()).map_or(0, |row| row.roll);
+        let shown = run.and_then(|run| {
+            let ticks = run.shown_ticks().next()?;
+            Some(MediaTime { ticks, rate: tracks.rate(run.track) }.as_nanos())
+        });
+        let shown_nanos = shown.unwrap_or(begins_nanos);
+        Self { begins_nanos, shown_nanos, place, roll, pictures: 0 }
+    }
 }
 
 impl ExportPlanner {
@@ -234,19 +259,19 @@ fn beginning(
     start: WallTime,
 ) -> Result<Option<ExportStart>, ExportError> {
     let (mut on_show, mut first, mut zero) = (None, None, None);
-    let mut keys: Vec<(i64, FragmentPlace)> = Vec::new();
+    let mut keys: Vec<KeyPlace> = Vec::new();
     while let Some((head, fragment)) = walk.next(Depth::Head, range)? {
         if *zero.get_or_insert(fragment.zero) != fragment.zero || fragment.gap.is_some() {
             break;
         }
         let start_nanos = nanos_between(fragment.zero, start);
         if head.entry.starts_with_key {
-            // Of those before the start only the last one matters, and of a start in the middle
-            // of a picture the one before.
-            if keys.len() > 1 && fragment.begins_nanos <= start_nanos {
+            // Of those before the start only the last one matters, of a start in the middle of a
+            // picture the one before, and of one within a gradual refresh that before it.
+            if keys.len() > 2 && fragment.begins_nanos <= start_nanos {
                 keys.remove(0);
             }
-            keys.push((fragment.begins_nanos, head.place));
+            keys.push(KeyPlace::of(&fragment, head.place, &walk.tracks));
         }
         let lead = walk.tracks.lead();
         for piece in fragment.pieces.iter().filter(|piece| Some(piece.track) == lead) {
@@ -255,6 +280,9 @@ fn beginning(
                 let nanos = MediaTime { ticks, rate }.as_nanos();
                 if ticks <= ticks_of(start_nanos, rate) {
                     on_show = on_show.max(Some(nanos));
+                    for key in &mut keys {
+                        key.pictures += 1;
+                    }
                 }
                 first = Some(first.map_or(nanos, |first: i64| first.min(nanos)));
             }
@@ -265,8 +293,10 @@ fn beginning(
     }
     let Some((nanos, zero)) = on_show.or(first).zip(zero) else { return Ok(None) };
     let date = zero.offset_nanos(nanos);
-    let key = keys.iter().rev().find(|(begins_nanos, _)| *begins_nanos <= nanos);
-    let Some(&(begins_nanos, from)) = key.or(keys.first()) else { return Ok(None) };
+    let mut before = keys.iter().rev().filter(|key| key.shown_nanos <= nanos);
+    let whole = before.clone().find(|key| key.pictures > u32::from(key.roll));
+    let key = whole.or_else(|| before.next()).or(keys.first());
+    let Some(&KeyPlace { begins_nanos, place: from, .. }) = key else { return Ok(None) };
     // The file begins there.
     let nanos = nanos - begins_nanos;
     Ok(Some(ExportStart { nanos, date, on_show: on_show.is_some(), from }))

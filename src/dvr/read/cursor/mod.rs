@@ -6,6 +6,7 @@
 //! newer footage meanwhile is an error, never another lap's bytes.
 
 mod heads;
+mod refresh;
 
 use std::sync::Arc;
 
@@ -143,7 +144,8 @@ impl RecordingCursor {
 
     /// Goes to where playing from `at` begins; returns whether there is such a place.
     ///
-    /// Inside footage that is the key frame at or before `at`; in a gap, the next section in this
+    /// Inside footage that is the key frame at or before `at`, or the one before that where a gradual
+    /// refresh begins there; in a gap, the next section in this
     /// direction. A place without an earlier key frame is skipped forwards.
     pub fn seek(&mut self, at: WallTime, way: Direction) -> Result<bool, DvrError> {
         (self.next, self.last, self.seam, self.needs_key) = (None, None, true, true);
@@ -171,6 +173,7 @@ impl RecordingCursor {
                 let inside =
                     way == Direction::Forward && self.dates(&header, &entries[index]).0 <= at;
                 let key = if inside { self.key_before(place)? } else { None };
+                let key = key.map(|key| self.before_refresh(key)).transpose()?;
                 self.next = Some(key.unwrap_or(place));
                 return Ok(true);
             }
