@@ -15,9 +15,13 @@ export PATH=$PATH:/usr/sbin:/sbin
 debugfs -R "rdump / $root" "$boards/root.ext4" >/dev/null 2>&1
 
 read -ra packages < <(sed 's/#.*//' image/packages | xargs)
-apt-get install -q -y --no-install-recommends --download-only -o Dir::State::status="$root/var/lib/dpkg/status" \
-    -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::Cache::archives="$work/debs" \
-    -o Debug::NoLocking=1 "${packages[@]}" >"$work/apt.log" || { cat "$work/apt.log"; exit 1; }
+# The builder's own lists of arm64, which may be old: refreshed when something is not there any more.
+download() {
+    apt-get install -q -y --no-install-recommends --download-only -o Dir::State::status="$root/var/lib/dpkg/status" \
+        -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::Cache::archives="$work/debs" \
+        -o Debug::NoLocking=1 -o APT::Sandbox::User=root "${packages[@]}" >"$work/apt.log" 2>&1
+}
+download || { apt-get update -q >/dev/null 2>&1 && download; } || { cat "$work/apt.log" >&2; exit 1; }
 for package in "$work"/debs/*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -C "$root" --keep-directory-symlink -xf -
 done
