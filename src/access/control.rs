@@ -128,11 +128,11 @@ pub struct AccessControl {
     clock: SharedClock,
     hasher: Hasher,
     local: LocalKey,
-    state: Mutex<State>,
+    state: Mutex<AccessState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AccessState {
     stored: Stored,
     version: Version,
     sessions: Sessions,
@@ -188,7 +188,7 @@ impl AccessControl {
         if let Some(wait) = store.claim_lock(clock.wall()) {
             claim.lock(clock.boot(), wait);
         }
-        let state = State {
+        let state = AccessState {
             stored,
             version,
             sessions: Sessions::default(),
@@ -212,7 +212,7 @@ impl AccessControl {
         &self.audit
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AccessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -505,7 +505,7 @@ impl AccessControl {
     }
 }
 
-impl State {
+impl AccessState {
     fn accounts(&self) -> Option<&Accounts> {
         match &self.stored {
             Stored::Accounts(accounts) => Some(accounts),

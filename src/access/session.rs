@@ -38,7 +38,7 @@ struct Session {
 
 /// A session that was found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundSession {
     pub(super) id: SessionId,
     pub(super) account: String,
     pub(super) ended: Stop,
@@ -96,7 +96,7 @@ impl Sessions {
     }
 
     /// The session of `key`, which this use keeps from becoming idle.
-    pub(super) fn find(&mut self, now: BootTime, key: &str, secure: bool) -> Option<Found> {
+    pub(super) fn find(&mut self, now: BootTime, key: &str, secure: bool) -> Option<FoundSession> {
         let key = hash(key);
         let session = self.all.get_mut(&key).filter(|session| session.secure == secure)?;
         if session.is_over(now) {
@@ -104,7 +104,7 @@ impl Sessions {
             return None;
         }
         session.used = now;
-        Some(Found {
+        Some(FoundSession {
             id: session.id,
             account: session.account.clone(),
             ended: session.ended.clone(),

@@ -11,20 +11,20 @@ use crate::stream::{Directory, StreamState};
 
 /// Looks at everything; blocks on nothing but locks.
 pub(super) fn of(
-    outlets: &Directory<StreamOutputs>,
+    streams: &Directory<StreamOutputs>,
     dvr: &Dvr,
     machine: &Machine,
     clock: &dyn Clock,
 ) -> LedStatus {
-    let outlets = outlets.all();
-    let recorders = outlets.values().filter_map(|outlet| outlet.recorder.as_ref());
+    let streams = streams.all();
+    let recorders = streams.values().filter_map(|outputs| outputs.recorder.as_ref());
     let states: Vec<_> = recorders.map(|recorder| recorder.status().state).collect();
     let count = |wanted| states.iter().filter(|state| **state == wanted).count();
     let ring = dvr.status();
     let power = machine.report().power.clone();
-    let offline = outlets
+    let offline = streams
         .values()
-        .any(|outlet| matches!(outlet.stream.state().0, StreamState::Offline { .. }));
+        .any(|outputs| matches!(outputs.stream.state().0, StreamState::Offline { .. }));
     let has_room = matches!(ring.ring, RingState::Ready) && ring.short.is_none();
     let storage = !has_room || ring.bad_slots > 0 || count(RecordingState::Failed) > 0;
     let board = power.under_voltage == Some(true) || power.throttled == Some(true);

@@ -123,10 +123,10 @@ impl Appliance {
             access: Arc::new(AccessControl::open(&config.state_dir(), Arc::clone(&clock))?),
         }));
         let multicast = Multicast::default();
-        let outlets = Arc::clone(&services.streams);
+        let streams = Arc::clone(&services.streams);
         let certificates = CameraCertificates::open(&config.state_dir());
         let streams =
-            RunningStreams::new(supervisor.clone(), clock, dvr, decoders, outlets, certificates);
+            RunningStreams::new(supervisor.clone(), clock, dvr, decoders, streams, certificates);
         let rtsp = RtspServer::new(Arc::clone(&services.streams), supervisor.clone())
             .with_multicast(multicast.clone())
             .with_entrances(streams.ingests())
@@ -158,8 +158,8 @@ impl Appliance {
 
     /// Starts what watches over the rest.
     fn keep_alive(&self) -> anyhow::Result<()> {
-        let outlets = Arc::clone(&self.services.streams);
-        keep_watchdog_fed(self.supervisor.clone(), move || status(&outlets))?;
+        let streams = Arc::clone(&self.services.streams);
+        keep_watchdog_fed(self.supervisor.clone(), move || status(&streams))?;
         begin_drill(&self.supervisor);
         self.supervisor.spawn("park", self.recovery.clone().watch_park());
         let stop = self.supervisor.stop_signal().clone();
@@ -438,8 +438,8 @@ fn allowed(wanted: &Config, recovery: &RecoveryLog) -> Config {
 }
 
 /// The line that `systemctl status` shows.
-fn status(outlets: &Directory<StreamOutputs>) -> String {
-    let all = outlets.all();
-    let live = all.values().filter(|outlet| outlet.stream.state().0 == StreamState::Live).count();
+fn status(streams: &Directory<StreamOutputs>) -> String {
+    let all = streams.all();
+    let live = all.values().filter(|outputs| outputs.stream.state().0 == StreamState::Live).count();
     format!("{live} of {} streams live", all.len())
 }

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use crate::base::name::StreamName;
 use crate::config::{Config, StreamConfig};
+use crate::dvr::Retention;
 use crate::gpio;
 use crate::ingest;
-use crate::live::recorder;
 
 /// What has to happen, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +20,7 @@ pub(super) struct Changes {
     /// Streams whose source alone is exchanged; their readers stay.
     pub(super) resource: Vec<(StreamName, ingest::SourceConfig)>,
     /// Streams of which only recording changes; source and readers stay.
-    pub(super) record: Vec<(StreamName, Option<recorder::Config>)>,
+    pub(super) record: Vec<(StreamName, Option<Retention>)>,
     /// Addresses where the RTSP server stops, and where it starts.
     pub(super) rtsp: Listening,
     /// The same with TLS.

@@ -12,11 +12,11 @@ use crate::base::name::StreamName;
 use crate::base::time::SharedClock;
 use crate::config::publish::pattern_of;
 use crate::config::{Config, StreamConfig};
-use crate::dvr::Dvr;
+use crate::dvr::{Dvr, Retention};
 use crate::encode::still::StillDecoders;
 use crate::ingest::{self, CameraCertificates, Ingest, SharedSources};
 use crate::live::StreamOutputs;
-use crate::live::recorder::{self, Recorder};
+use crate::live::recorder::Recorder;
 use crate::serve::publish_desk::{BeginRefused, PublishDesk};
 use crate::stream::{Directory, Stream};
 use crate::supervise::Supervisor;
@@ -28,7 +28,7 @@ struct Running {
     source: Supervisor,
     /// The recorder alone.
     recording: Supervisor,
-    outlet: Arc<StreamOutputs>,
+    outputs: Arc<StreamOutputs>,
     ingest: Arc<Ingest>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct RunningStreams {
     decoders: StillDecoders,
     sources: SharedSources,
     running: BTreeMap<StreamName, Running>,
-    outlets: Arc<Directory<StreamOutputs>>,
+    streams: Arc<Directory<StreamOutputs>>,
     ingests: Arc<Directory<Ingest>>,
 }
 
@@ -60,7 +60,7 @@ impl RunningStreams {
         clock: SharedClock,
         dvr: Dvr,
         decoders: StillDecoders,
-        outlets: Arc<Directory<StreamOutputs>>,
+        streams: Arc<Directory<StreamOutputs>>,
         certificates: CameraCertificates,
     ) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl RunningStreams {
             decoders,
             sources: SharedSources { certificates, ..SharedSources::default() },
             running: BTreeMap::new(),
-            outlets,
+            streams,
             ingests: Arc::default(),
         }
     }
@@ -96,16 +96,16 @@ impl RunningStreams {
         let recorder = config
             .record
             .map(|record| Recorder::keep(Arc::clone(&stream), &self.dvr, &recording, record));
-        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &self.decoders, &whole));
+        let outputs = Arc::new(StreamOutputs::new(&stream, recorder, &self.decoders, &whole));
         let source = whole.child();
         let ingest = Arc::new(config.source.ingest());
         ingest::keep(config.source, stream, &self.sources, &source);
-        self.running.insert(name, Running { whole, source, recording, outlet, ingest });
+        self.running.insert(name, Running { whole, source, recording, outputs, ingest });
     }
 
     /// The stream called `name`, if it runs.
     pub(super) fn stream(&self, name: &StreamName) -> Option<Arc<Stream>> {
-        self.running.get(name).map(|running| Arc::clone(&running.outlet.stream))
+        self.running.get(name).map(|running| Arc::clone(&running.outputs.stream))
     }
 
     /// Answers once `name`, which a publisher began, waits for it; from then on tells `desk` when
@@ -119,7 +119,7 @@ impl RunningStreams {
     ) {
         let pattern = pattern_of(&config.publish, name).and_then(|it| config.publish.get(it));
         let (Some(running), Some(pattern)) = (self.running.get(name), pattern) else { return };
-        let stream = Arc::clone(&running.outlet.stream);
+        let stream = Arc::clone(&running.outputs.stream);
         let watching = published::watch(stream, pattern.linger, desk.clone(), reply);
         running.whole.spawn("published", watching);
     }
@@ -130,19 +130,15 @@ impl RunningStreams {
         stream.source.stop().await;
         stream.source = stream.whole.child();
         stream.ingest = Arc::new(config.ingest());
-        ingest::keep(config, Arc::clone(&stream.outlet.stream), &self.sources, &stream.source);
+        ingest::keep(config, Arc::clone(&stream.outputs.stream), &self.sources, &stream.source);
     }
 
     /// Records `name` as `config` says from now on. The source and its readers stay: other limits
     /// are taken over by the recorder that runs, and a recorder comes or goes with outputs of its
     /// own beside those that have readers.
-    pub(super) async fn change_recording(
-        &mut self,
-        name: &StreamName,
-        config: Option<recorder::Config>,
-    ) {
+    pub(super) async fn change_recording(&mut self, name: &StreamName, config: Option<Retention>) {
         let Some(stream) = self.running.get_mut(name) else { return };
-        match (config, &stream.outlet.recorder) {
+        match (config, &stream.outputs.recorder) {
             (Some(config), Some(_)) => return self.dvr.set_retention(name, config),
             (None, Some(_)) => {
                 stream.recording.stop().await;
@@ -151,18 +147,18 @@ impl RunningStreams {
             _ => {}
         }
         stream.recording = stream.whole.child();
-        let source = &stream.outlet.stream;
+        let source = &stream.outputs.stream;
         let recorder = config
             .map(|config| Recorder::keep(Arc::clone(source), &self.dvr, &stream.recording, config));
-        stream.outlet =
+        stream.outputs =
             Arc::new(StreamOutputs::new(source, recorder, &self.decoders, &stream.whole));
     }
 
     /// Lets servers find the streams that run now.
     pub(super) fn publish(&self) {
         let entries =
-            self.running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.outlet)));
-        self.outlets.replace(entries.collect());
+            self.running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.outputs)));
+        self.streams.replace(entries.collect());
     }
 
     /// Lets RTSP servers find the streams that run now, and those of `begin` that will be
@@ -183,8 +179,8 @@ impl RunningStreams {
     pub(super) fn reconfigure(&self, config: &Config) {
         for (name, stream) in &self.running {
             let sub = config.streams.get(name).and_then(|stream| stream.sub.clone());
-            stream.outlet.sub.store(sub.map(Arc::new));
-            stream.outlet.hls.set_low_latency(config.hls_low_latency);
+            stream.outputs.sub.store(sub.map(Arc::new));
+            stream.outputs.hls.set_low_latency(config.hls_low_latency);
         }
     }
 

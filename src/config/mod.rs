@@ -56,9 +56,9 @@ pub struct Config {
     /// Where the RTSP door listens for TLS.
     pub rtsps_listen: Vec<SocketAddr>,
     /// The groups of readers by multicast, if there are any.
-    pub multicast: Option<multicast::Config>,
+    pub multicast: Option<multicast::MulticastGroups>,
     /// The certificate that it shows; without one the box makes its own.
-    pub tls: Option<tls::Config>,
+    pub tls: Option<tls::CertificateFiles>,
     /// Where the HTTP door listens.
     pub http_listen: Vec<SocketAddr>,
     /// Where the HTTP door listens for TLS.
@@ -66,7 +66,7 @@ pub struct Config {
     /// Origins whose pages may read media; `*`: all of them.
     pub http_cors: Vec<String>,
     /// Host names, proxies and frames.
-    pub http: http::Config,
+    pub http: http::HttpSettings,
     /// Whether the box is announced on the local network.
     pub announce: bool,
     /// Whether live HLS tells parts.
@@ -102,7 +102,7 @@ impl Default for Config {
             http_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             https_listen: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
             http_cors: Vec::new(),
-            http: http::Config { https_port: Some(8443), ..http::Config::default() },
+            http: http::HttpSettings { https_port: Some(8443), ..http::HttpSettings::default() },
             announce: true,
             hls_low_latency: false,
             pictures: still::StillConfig::default(),
@@ -349,7 +349,7 @@ fn check_http(mut http: Section, config: &mut Config, faults: &mut Vec<KeyFault>
 }
 
 /// By which names, proxies and pages the HTTP server is used.
-fn check_pages(section: &mut Section, config: &mut http::Config, faults: &mut Vec<KeyFault>) {
+fn check_pages(section: &mut Section, config: &mut http::HttpSettings, faults: &mut Vec<KeyFault>) {
     config.https_required = section.flag("https_required", faults).unwrap_or_default();
     if let Some(hosts) = section.parsed_list("hosts", unit::host, faults) {
         config.hosts = hosts;
@@ -366,7 +366,10 @@ fn check_pages(section: &mut Section, config: &mut http::Config, faults: &mut Ve
     }
 }
 
-fn check_multicast(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<multicast::Config> {
+fn check_multicast(
+    mut section: Section,
+    faults: &mut Vec<KeyFault>,
+) -> Option<multicast::MulticastGroups> {
     let before = faults.len();
     let groups = section.parsed("groups", unit::groups, faults);
     if groups.is_none() && faults.len() == before {
@@ -384,11 +387,11 @@ fn check_multicast(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<m
     }
     section.finish(faults);
     let (port, ttl) = (u16::try_from(port).ok()?, u8::try_from(ttl).ok()?);
-    (faults.len() == before).then_some(multicast::Config { base, count, port, ttl })
+    (faults.len() == before).then_some(multicast::MulticastGroups { base, count, port, ttl })
 }
 
 /// Certificate and key go together.
-fn check_tls(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<tls::Config> {
+fn check_tls(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<tls::CertificateFiles> {
     let [cert, key] = ["cert", "key"].map(|key| section.text(key, faults).map(PathBuf::from));
     let missing = match (&cert, &key) {
         (Some(_), None) => Some("key"),
@@ -400,7 +403,7 @@ fn check_tls(mut section: Section, faults: &mut Vec<KeyFault>) -> Option<tls::Co
         faults.push(section.fault(Some(missing), "missing".to_owned(), right));
     }
     section.finish(faults);
-    Some(tls::Config { cert: cert?, key: key? })
+    Some(tls::CertificateFiles { cert: cert?, key: key? })
 }
 
 fn check_streams(

@@ -11,8 +11,8 @@ use super::unit;
 use crate::base::limits::{PUBLISHED_LINGER_DEFAULT, PUBLISHED_STREAMS_DEFAULT, STREAMS_MAX};
 use crate::base::name::StreamName;
 use crate::base::name_pattern::NamePattern;
+use crate::dvr::Retention;
 use crate::ingest::{SourceConfig, rtsp_push};
-use crate::live::recorder;
 use crate::stream::Label;
 
 const PATTERN: &str = "a stream name with one `*` in it, such as \"cam-*\"";
@@ -30,7 +30,7 @@ pub struct PublishConfig {
     /// Whether a second publisher of one replaces the first.
     pub take_over: bool,
     /// How they are recorded; `None`: not at all.
-    pub record: Option<recorder::Config>,
+    pub record: Option<Retention>,
 }
 
 impl PublishConfig {
@@ -95,7 +95,7 @@ fn check_one(mut section: Section, faults: &mut Vec<KeyFault>) -> PublishConfig 
             .parsed("linger", unit::duration, faults)
             .unwrap_or(PUBLISHED_LINGER_DEFAULT),
         take_over: section.flag("take_over", faults).unwrap_or(false),
-        record: check_record(&mut section, Some(recorder::Config::default()), faults),
+        record: check_record(&mut section, Some(Retention::default()), faults),
     };
     section.finish(faults);
     config

@@ -16,11 +16,11 @@ use crate::base::limits::{
 };
 use crate::base::name::StreamName;
 use crate::base::secret::Secret;
+use crate::dvr::Retention;
 use crate::encode::EncoderSettings;
 use crate::ingest::fingerprint::Fingerprint;
 use crate::ingest::tls::Trust;
 use crate::ingest::{self, command, mjpeg, pattern, redirect, rtsp_pull, rtsp_push, substream};
-use crate::live::recorder;
 use crate::stream::Label;
 
 const KINDS: &str =
@@ -36,7 +36,7 @@ pub struct StreamConfig {
     /// Where it comes from.
     pub source: ingest::SourceConfig,
     /// How it is recorded; `None`: not at all.
-    pub record: Option<recorder::Config>,
+    pub record: Option<Retention>,
     /// The stream that is the same picture made smaller, if there is one.
     pub sub: Option<StreamName>,
     /// What people call it, and whether it is on.
@@ -60,7 +60,7 @@ pub(super) fn check(
     let record = match source {
         // There is nothing to record of what is elsewhere.
         Some(ingest::SourceConfig::Redirect(_)) => None,
-        _ => check_record(&mut section, Some(recorder::Config::default()), faults),
+        _ => check_record(&mut section, Some(Retention::default()), faults),
     };
     if record.is_some() && source.as_ref().is_some_and(|source| source.on_demand().is_some()) {
         let wrong = "on demand, and recorded: what is recorded is pulled all the time".to_owned();
@@ -350,13 +350,13 @@ fn transport(text: &str) -> Result<rtsp_pull::PullTransport, (String, &'static s
 
 pub(super) fn check_record(
     section: &mut Section,
-    default: Option<recorder::Config>,
+    default: Option<Retention>,
     faults: &mut Vec<KeyFault>,
-) -> Option<recorder::Config> {
+) -> Option<Retention> {
     // `record = false` switches recording off; a table changes how it is done.
     let mut record = match section.take("record") {
         None => return default,
-        Some(Value::Boolean(true)) => return Some(recorder::Config::default()),
+        Some(Value::Boolean(true)) => return Some(Retention::default()),
         Some(Value::Boolean(false)) => return None,
         Some(Value::Table(table)) => section.inner("record", table),
         Some(other) => {
@@ -365,7 +365,7 @@ pub(super) fn check_record(
             return None;
         }
     };
-    let config = recorder::Config {
+    let config = Retention {
         min_bytes: record.parsed("keep_min", unit::size, faults).unwrap_or(0),
         max_bytes: record.parsed("keep_max", unit::size, faults),
         max_age: record.parsed("max_age", unit::duration, faults),

@@ -35,7 +35,8 @@ pub use self::disk::{Disk, DiskFile, OpenMode, RealDisk, Volume, yield_to_others
 pub use self::error::DvrError;
 pub use self::format::effort::Effort;
 pub use self::format::journal_record::{
-    Cause, JournalRecord, LossRecord, Mark, Parsed, ProcessRun, Rebuild, Resize, SegmentNumber,
+    Cause, JournalContent, JournalRecord, LossRecord, Mark, ProcessRun, Rebuild, Resize,
+    SegmentNumber,
 };
 pub use self::format::seal::{FragmentEntry, Identity, SlotHeader};
 pub use self::format::slot::{SlotContents, Strictness, Tail};

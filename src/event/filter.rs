@@ -11,14 +11,14 @@ use crate::base::name::StreamName;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Empty: all.
-    kinds: Vec<Wanted>,
+    kinds: Vec<Pattern>,
     /// Empty: all, and what has no stream.
     streams: Vec<StreamName>,
 }
 
 /// A kind, or an area of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+enum Pattern {
     Kind(String),
     /// With the dot behind it.
     Area(String),
@@ -43,7 +43,7 @@ impl Filter {
         streams: Vec<StreamName>,
     ) -> Result<Self, FilterError> {
         let kinds: Vec<_> =
-            kinds.take(EVENT_FILTER_LEN_MAX).map(wanted).collect::<Result<_, _>>()?;
+            kinds.take(EVENT_FILTER_LEN_MAX).map(pattern).collect::<Result<_, _>>()?;
         Ok(Self { kinds, streams })
     }
 
@@ -52,9 +52,9 @@ impl Filter {
     pub fn wants(&self, event: &Event) -> bool {
         let name = event.kind.as_str();
         let kind = self.kinds.is_empty()
-            || self.kinds.iter().any(|wanted| match wanted {
-                Wanted::Kind(kind) => kind == name,
-                Wanted::Area(area) => name.starts_with(area),
+            || self.kinds.iter().any(|pattern| match pattern {
+                Pattern::Kind(kind) => kind == name,
+                Pattern::Area(area) => name.starts_with(area),
             });
         let stream = self.streams.is_empty()
             || event.stream.as_ref().is_some_and(|stream| self.streams.contains(stream));
@@ -70,24 +70,24 @@ impl Filter {
     /// The kinds as they were given.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
-        let text = |wanted: &Wanted| match wanted {
-            Wanted::Kind(kind) => kind.clone(),
-            Wanted::Area(area) => format!("{area}*"),
+        let text = |pattern: &Pattern| match pattern {
+            Pattern::Kind(kind) => kind.clone(),
+            Pattern::Area(area) => format!("{area}*"),
         };
         self.kinds.iter().map(text).collect()
     }
 }
 
-fn wanted(text: &str) -> Result<Wanted, FilterError> {
+fn pattern(text: &str) -> Result<Pattern, FilterError> {
     let unknown = || FilterError { text: text.chars().take(64).collect() };
     if let Some(area) = text.strip_suffix('*') {
         let known = Kind::ALL.iter().any(|kind| kind.as_str().starts_with(area));
         let named = area.ends_with('.') && (known || area == Kind::MARK);
-        return named.then(|| Wanted::Area(area.to_owned())).ok_or_else(unknown);
+        return named.then(|| Pattern::Area(area.to_owned())).ok_or_else(unknown);
     }
     let known = Kind::ALL.iter().any(|kind| kind.as_str() == text)
         || text.strip_prefix(Kind::MARK).is_some_and(is_word);
-    known.then(|| Wanted::Kind(text.to_owned())).ok_or_else(unknown)
+    known.then(|| Pattern::Kind(text.to_owned())).ok_or_else(unknown)
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ const NAME: &str = "camera-certificates.json";
 
 /// The certificate that each camera showed first, by the camera's host and port. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct CameraCertificates(Arc<Shared>);
+pub struct CameraCertificates(Arc<KnownCertificates>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct KnownCertificates {
     /// `None`: they are forgotten with the process.
     path: Option<PathBuf>,
     known: Mutex<BTreeMap<String, Fingerprint>>,
@@ -39,7 +39,7 @@ impl CameraCertificates {
             warn!(part = "tls", %error, "certificates of cameras not read, the next ones are believed");
             BTreeMap::new()
         });
-        Self(Arc::new(Shared { path: Some(path), known: Mutex::new(known) }))
+        Self(Arc::new(KnownCertificates { path: Some(path), known: Mutex::new(known) }))
     }
 
     /// The one that the camera at `address` showed first.

@@ -86,7 +86,7 @@ pub enum ThumbnailError {
 }
 
 impl Thumbnail {
-    /// Makes the outlet of `stream`.
+    /// Makes the outputs of `stream`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, clock: SharedClock, decoder: StillDecoder) -> Self {
         let viewers = Arc::new(Semaphore::new(MJPEG_VIEWERS_MAX));

@@ -102,10 +102,10 @@ impl HealthReport {
 }
 
 fn storage(context: &Services) -> Check {
-    let outlets = context.streams.all();
-    let reports: Vec<StreamStatus> = outlets
+    let streams = context.streams.all();
+    let reports: Vec<StreamStatus> = streams
         .values()
-        .filter_map(|outlet| outlet.recorder.as_ref().map(Recorder::status))
+        .filter_map(|outputs| outputs.recorder.as_ref().map(Recorder::status))
         .collect();
     let recording =
         reports.iter().filter(|report| report.state == RecordingState::Recording).count();
@@ -124,14 +124,14 @@ fn storage(context: &Services) -> Check {
 /// Streams that should be recorded and of which nothing becomes durable: each with why, and since
 /// when.
 fn unrecorded(context: &Services) -> Vec<Check> {
-    let outlets = context.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
-        let report = outlet.recorder.as_ref()?.status();
+    let streams = context.streams.all();
+    let check = |(name, outputs): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
+        let report = outputs.recorder.as_ref()?.status();
         let status = match report.state {
             RecordingState::Recording => return None,
             // Push source: idle is normal.
             RecordingState::Waiting
-                if matches!(outlet.stream.state().0, StreamState::Waiting { .. }) =>
+                if matches!(outputs.stream.state().0, StreamState::Waiting { .. }) =>
             {
                 return None;
             }
@@ -143,7 +143,7 @@ fn unrecorded(context: &Services) -> Vec<Check> {
         let message = format!("Nothing is recorded since {since}. {why}");
         Some(Check { name: format!("recording/{name}"), status, message })
     };
-    outlets.iter().filter_map(check).collect()
+    streams.iter().filter_map(check).collect()
 }
 
 /// The ring itself: also when there is nothing to record, so that a disk that went away is reported
@@ -296,12 +296,12 @@ fn live(encoding: Option<&Encoding>, interrupted: Option<Interrupted>) -> (Statu
 }
 
 fn streams(context: &Services) -> Vec<Check> {
-    let outlets = context.streams.all();
-    let check = |(name, outlet): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
-        let (status, message) = match outlet.stream.state().0 {
+    let streams = context.streams.all();
+    let check = |(name, outputs): (&_, &std::sync::Arc<crate::live::StreamOutputs>)| {
+        let (status, message) = match outputs.stream.state().0 {
             StreamState::Live => live(
-                outlet.stream.encoding().as_deref(),
-                outlet.stream.interrupted(context.clock.boot()),
+                outputs.stream.encoding().as_deref(),
+                outputs.stream.interrupted(context.clock.boot()),
             ),
             StreamState::Starting => {
                 (Status::Degraded, "Waiting for the first picture.".to_owned())
@@ -311,7 +311,7 @@ fn streams(context: &Services) -> Vec<Check> {
         };
         Check { name: format!("stream/{name}"), status, message }
     };
-    outlets.iter().map(check).collect()
+    streams.iter().map(check).collect()
 }
 
 #[cfg(test)]

@@ -17,11 +17,11 @@ pub struct Demand(Arc<SharedDemand>);
 struct SharedDemand {
     on_demand: AtomicBool,
     idle: AtomicBool,
-    wanted: watch::Sender<Wanted>,
+    wanted: watch::Sender<ViewerCount>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Wanted {
+struct ViewerCount {
     viewers: usize,
     /// So far; reveals viewers that came and went between two looks.
     ever: u64,

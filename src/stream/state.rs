@@ -384,7 +384,7 @@ impl Stream {
 }
 
 /// All streams, replaced as a whole when the configuration changes. `T` is what the reader
-/// needs of a stream: the stream itself, or its outlets.
+/// needs of a stream: the stream itself, or its streams.
 #[derive(Debug)]
 pub struct Directory<T>(ArcSwap<BTreeMap<StreamName, Arc<T>>>);
 

@@ -62,7 +62,7 @@ pub struct FrameSize {
 
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum NodeRole {
     /// Gives pictures: a camera. The kind of its queue.
     Camera(BufferType),
     /// Takes pictures and gives others: an encoder, a decoder or a scaler. Multi-planar?
@@ -77,11 +77,11 @@ pub enum Role {
 impl Capability {
     /// What the node is for.
     #[must_use]
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> NodeRole {
         let has = |flag| self.flags & flag != 0;
-        let converter = |multi| Role::Converter { multi };
+        let converter = |multi| NodeRole::Converter { multi };
         if !has(sys::V4L2_CAP_STREAMING) {
-            return Role::Other;
+            return NodeRole::Other;
         }
         let multi =
             has(sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) && has(sys::V4L2_CAP_VIDEO_OUTPUT_MPLANE);
@@ -91,11 +91,11 @@ impl Capability {
         } else if has(sys::V4L2_CAP_VIDEO_M2M) || single {
             converter(false)
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE) {
-            Role::Camera(BufferType::Capture)
+            NodeRole::Camera(BufferType::Capture)
         } else if has(sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-            Role::Camera(BufferType::CaptureMulti)
+            NodeRole::Camera(BufferType::CaptureMulti)
         } else {
-            Role::Other
+            NodeRole::Other
         }
     }
 }
@@ -210,14 +210,20 @@ mod tests {
     fn a_node_that_takes_and_gives_is_no_camera() {
         let role = |flags| Capability { flags, ..Capability::default() }.role();
         let stream = sys::V4L2_CAP_STREAMING;
-        assert_eq!(role(stream | sys::V4L2_CAP_VIDEO_CAPTURE), Role::Camera(BufferType::Capture));
+        assert_eq!(
+            role(stream | sys::V4L2_CAP_VIDEO_CAPTURE),
+            NodeRole::Camera(BufferType::Capture)
+        );
         assert_eq!(
             role(stream | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE),
-            Role::Camera(BufferType::CaptureMulti)
+            NodeRole::Camera(BufferType::CaptureMulti)
         );
-        assert_eq!(role(stream | sys::V4L2_CAP_VIDEO_M2M_MPLANE), Role::Converter { multi: true });
-        assert_eq!(role(stream | sys::V4L2_CAP_META_CAPTURE), Role::Other);
-        assert_eq!(role(sys::V4L2_CAP_VIDEO_CAPTURE), Role::Other);
+        assert_eq!(
+            role(stream | sys::V4L2_CAP_VIDEO_M2M_MPLANE),
+            NodeRole::Converter { multi: true }
+        );
+        assert_eq!(role(stream | sys::V4L2_CAP_META_CAPTURE), NodeRole::Other);
+        assert_eq!(role(sys::V4L2_CAP_VIDEO_CAPTURE), NodeRole::Other);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Head {
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum MjpegItem {
     /// The head of the answer; what follows is asked for with the next items.
     Head(Head),
     /// A whole picture, and how many before it were not.
@@ -82,7 +82,7 @@ pub enum NoPictures {
 pub struct HttpPictures {
     raw: BytesMut,
     body: BytesMut,
-    part: Part,
+    part: BodyState,
     /// Where the walk through the picture at the front of `body` is.
     at: usize,
     /// It is within the coded picture, where markers are found and not followed.
@@ -94,7 +94,7 @@ pub struct HttpPictures {
 
 /// What is to come of the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Part {
+enum BodyState {
     #[default]
     Head,
     /// The body without a transfer coding.
@@ -107,22 +107,22 @@ impl HttpPictures {
     /// Takes bytes that arrived.
     pub fn receive(&mut self, bytes: &[u8]) {
         match self.part {
-            Part::Plain => self.body.extend_from_slice(bytes),
-            Part::Head | Part::Chunk(_) => self.raw.extend_from_slice(bytes),
+            BodyState::Plain => self.body.extend_from_slice(bytes),
+            BodyState::Head | BodyState::Chunk(_) => self.raw.extend_from_slice(bytes),
         }
     }
 
     /// The next item, if there is a whole one.
-    pub fn next_item(&mut self) -> Result<Option<Item>, NoPictures> {
-        if self.part == Part::Head {
+    pub fn next_item(&mut self) -> Result<Option<MjpegItem>, NoPictures> {
+        if self.part == BodyState::Head {
             let Some(head) = self.head()? else { return Ok(None) };
             let is_chunked = head
                 .all("Transfer-Encoding")
                 .any(|coding| coding.to_ascii_lowercase().contains("chunked"));
-            self.part = if is_chunked { Part::Chunk(0) } else { Part::Plain };
+            self.part = if is_chunked { BodyState::Chunk(0) } else { BodyState::Plain };
             let rest = self.raw.split();
             self.receive(&rest);
-            return Ok(Some(Item::Head(head)));
+            return Ok(Some(MjpegItem::Head(head)));
         }
         self.unchunk()?;
         self.picture()
@@ -146,11 +146,11 @@ impl HttpPictures {
 
     /// Moves what is whole of chunks into the body (RFC 9112 §7.1).
     fn unchunk(&mut self) -> Result<(), NoPictures> {
-        while let Part::Chunk(left) = self.part {
+        while let BodyState::Chunk(left) = self.part {
             if left > 0 {
                 let taken = left.min(self.raw.len());
                 self.body.extend_from_slice(&self.raw.split_to(taken));
-                self.part = Part::Chunk(left - taken);
+                self.part = BodyState::Chunk(left - taken);
                 if taken < left {
                     return Ok(());
                 }
@@ -168,14 +168,14 @@ impl HttpPictures {
             }
             match usize::from_str_radix(size, 16) {
                 Ok(0) => return Ok(()),
-                Ok(size) => self.part = Part::Chunk(size),
+                Ok(size) => self.part = BodyState::Chunk(size),
                 Err(_) => return Err(NoPictures::NoHttp),
             }
         }
         Ok(())
     }
 
-    fn picture(&mut self) -> Result<Option<Item>, NoPictures> {
+    fn picture(&mut self) -> Result<Option<MjpegItem>, NoPictures> {
         loop {
             if self.at == 0 && !self.seek()? {
                 return Ok(None);
@@ -185,7 +185,7 @@ impl HttpPictures {
                     let jpeg = self.body.split_to(end).freeze();
                     (self.at, self.in_scan, self.odd) = (0, false, 0);
                     let lost = std::mem::take(&mut self.lost);
-                    return Ok(Some(Item::Picture { jpeg, lost }));
+                    return Ok(Some(MjpegItem::Picture { jpeg, lost }));
                 }
                 Walk::More if self.body.len() > ACCESS_UNIT_BYTES_MAX => {
                     return Err(NoPictures::TooLarge);
@@ -276,7 +276,7 @@ mod tests {
     const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x0a\xff\xd8\xff\xd9ABCD\xff\xda\0\x03x\
         ab\xff\0cd\xff\xd3ef\xff\xff\xd9";
 
-    fn read(chunks: &[&[u8]]) -> Result<Vec<Item>, NoPictures> {
+    fn read(chunks: &[&[u8]]) -> Result<Vec<MjpegItem>, NoPictures> {
         let mut pictures = HttpPictures::default();
         let mut items = Vec::new();
         for chunk in chunks {
@@ -292,9 +292,9 @@ mod tests {
         let answer = [b"HTTP/1.0 200 OK\r\n\r\n", body].concat();
         let told = |step: usize| {
             let items = read(&answer.chunks(step).collect::<Vec<_>>()).unwrap();
-            let picture = |item: &Item| match item {
-                Item::Picture { jpeg, lost } => Some((jpeg.len(), *lost)),
-                Item::Head(_) => None,
+            let picture = |item: &MjpegItem| match item {
+                MjpegItem::Picture { jpeg, lost } => Some((jpeg.len(), *lost)),
+                MjpegItem::Head(_) => None,
             };
             items.iter().filter_map(picture).collect::<Vec<_>>()
         };
@@ -341,9 +341,9 @@ mod tests {
         for step in [1, 2, 5, answer.len()] {
             let items = read(&answer.chunks(step).collect::<Vec<_>>()).unwrap();
             assert_eq!(items.len(), 3, "in steps of {step}");
-            let all_whole = items[1..]
-                .iter()
-                .all(|item| matches!(item, Item::Picture { jpeg, lost: 0 } if jpeg[..] == *JPEG));
+            let all_whole = items[1..].iter().all(
+                |item| matches!(item, MjpegItem::Picture { jpeg, lost: 0 } if jpeg[..] == *JPEG),
+            );
             assert!(all_whole);
         }
     }
@@ -353,7 +353,7 @@ mod tests {
         let answer =
             b"HTTP/1.1 401 No\nWWW-Authenticate: Digest realm=\"a\"\nwww-authenticate: Basic\n\n";
         let items = read(&[answer]).unwrap();
-        let [Item::Head(head)] = &items[..] else { panic!("{items:?}") };
+        let [MjpegItem::Head(head)] = &items[..] else { panic!("{items:?}") };
         assert_eq!(head.status, 401);
         assert_eq!(head.all("WWW-Authenticate").count(), 2);
     }

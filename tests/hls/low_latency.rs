@@ -16,7 +16,7 @@ const HEAD_START_MS: u64 = 9_000;
 
 async fn begin(recorded: bool, footage: Footage) -> Arc<TestBox> {
     let door = Arc::new(if recorded { TestBox::recording().await } else { TestBox::plain().await });
-    door.outlet.hls.set_low_latency(true);
+    door.outputs.hls.set_low_latency(true);
     door.go_live(&footage);
     let footage = dated(footage, door.clock.wall());
     let begin = Instant::now();
@@ -110,7 +110,7 @@ async fn there_and_back(gop: u32) {
     let mut told = with_parts(&door).await;
     let first = told.clone();
     for low_latency in [true, false, true] {
-        door.outlet.hls.set_low_latency(low_latency);
+        door.outputs.hls.set_low_latency(low_latency);
         let until = told.next().0 + 3;
         while told.next().0 < until {
             tokio::time::sleep(Duration::from_millis(200)).await;

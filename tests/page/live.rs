@@ -92,8 +92,8 @@ async fn ffmpeg_reads_hls_without_losing_or_damaging_a_picture() {
     let read = pictures(&url, Some(200)).await;
     assert_eq!(read.len(), 200);
     assert!(stands_in(&read, &originals));
-    assert_eq!(door.outlet.readers().hls, 1);
-    assert_eq!(door.outlet.hls.meter().totals().units, 0, "nothing was cut in memory");
+    assert_eq!(door.outputs.readers().hls, 1);
+    assert_eq!(door.outputs.hls.meter().totals().units, 0, "nothing was cut in memory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,12 +103,12 @@ async fn a_stream_that_is_not_recorded_is_cut_in_memory_while_somebody_watches()
     let door = Arc::new(TestBox::plain().await);
     feed(&door, footage).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(door.outlet.hls.meter().totals().units, 0, "nobody watches");
+    assert_eq!(door.outputs.hls.meter().totals().units, 0, "nobody watches");
     let url = format!("http://{}/live/gate/index.m3u8", door.addr);
     let read = pictures(&url, Some(150)).await;
     assert_eq!(read.len(), 150);
     assert!(stands_in(&read, &originals));
-    assert!(door.outlet.hls.meter().totals().units > 0);
+    assert!(door.outputs.hls.meter().totals().units > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -349,7 +349,7 @@ async fn a_viewer_gets_hello_init_the_gop_and_then_every_unit() {
     file.extend(binary(&mut socket, 50).await);
     let read = decoded(&file).await;
     assert_eq!(read, originals[50..125]);
-    assert_eq!(door.outlet.readers().mse, 1);
+    assert_eq!(door.outputs.readers().mse, 1);
 }
 
 #[tokio::test]
@@ -379,7 +379,7 @@ async fn a_new_run_and_a_lost_camera_are_told() {
     assert_eq!(&init[4..8], b"ftyp");
     binary(&mut socket, 10).await;
     socket.close(None).await.unwrap();
-    until(|| door.outlet.readers().mse == 0).await;
+    until(|| door.outputs.readers().mse == 0).await;
 }
 
 #[tokio::test]
@@ -400,7 +400,7 @@ async fn a_viewer_that_stops_reading_is_passed_over_to_a_key_frame() {
     assert!(json(&mut socket).await["hello"].is_object());
     binary(&mut socket, 2).await;
     door.publish(&footage, base, 40, 4_000).await;
-    until(|| door.outlet.mse.meter().totals().units == 100).await;
+    until(|| door.outputs.mse.meter().totals().units == 100).await;
     let mut parts = 1;
     let dropped = loop {
         match next(&mut socket).await {
@@ -437,9 +437,9 @@ async fn a_viewer_that_vanished_is_let_go() {
     door.go_live(&footage);
     let begun = Instant::now();
     let socket = view(&door).await;
-    until(|| door.outlet.readers().mse == 1).await;
+    until(|| door.outputs.readers().mse == 1).await;
     // Nothing reads, so nothing answers the pings.
-    until(|| door.outlet.readers().mse == 0).await;
+    until(|| door.outputs.readers().mse == 0).await;
     assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
     drop(socket);
 }
@@ -450,7 +450,7 @@ async fn what_a_viewer_sends_is_bounded() {
     let mut socket = view(&door).await;
     // The answer may be a reset before all of it is sent.
     let _ = socket.send(Message::binary(vec![0; 1 << 20])).await;
-    until(|| door.outlet.readers().mse == 0).await;
+    until(|| door.outputs.readers().mse == 0).await;
 }
 
 async fn until(holds: impl Fn() -> bool) {

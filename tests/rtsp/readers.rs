@@ -36,7 +36,7 @@ const SLACK_BYTES: usize = 2 * KEY_BYTES;
 
 struct Bench {
     address: SocketAddr,
-    outlet: Arc<StreamOutputs>,
+    outputs: Arc<StreamOutputs>,
     supervisor: Supervisor,
 }
 
@@ -44,19 +44,19 @@ impl Bench {
     /// A door with one stream, `gate`, that films with key frames of `key_bytes`.
     async fn open(key_bytes: usize, picture_bytes: usize) -> Self {
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let (address, outlet) = crate::rtsp_door::serve(&supervisor).await;
-        let stream = Arc::clone(&outlet.stream);
+        let (address, outputs) = crate::rtsp_door::serve(&supervisor).await;
+        let stream = Arc::clone(&outputs.stream);
         supervisor.spawn("camera", film(stream, key_bytes, picture_bytes));
-        Self { address, outlet, supervisor }
+        Self { address, outputs, supervisor }
     }
 
     async fn readers_become(&self, count: usize) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while self.outlet.rtsp.readers() != count {
+            while self.outputs.rtsp.readers() != count {
                 tokio::time::sleep(FRAME).await;
             }
         });
-        assert!(waited.await.is_ok(), "{} readers", self.outlet.rtsp.readers());
+        assert!(waited.await.is_ok(), "{} readers", self.outputs.rtsp.readers());
     }
 
     async fn connect(&self) -> Client {
@@ -328,11 +328,11 @@ async fn stalled_readers_cost_the_others_nothing_and_are_cut() {
     let watched = async {
         let (mut held_max, mut cut) = (0, false);
         for _ in 0..15 * 25 {
-            held_max = held_max.max(bench.outlet.rtsp.held_bytes());
-            cut |= bench.outlet.rtsp.readers() == EACH;
+            held_max = held_max.max(bench.outputs.rtsp.held_bytes());
+            cut |= bench.outputs.rtsp.readers() == EACH;
             tokio::time::sleep(FRAME).await;
         }
-        assert!(cut, "{} readers are left", bench.outlet.rtsp.readers());
+        assert!(cut, "{} readers are left", bench.outputs.rtsp.readers());
         held_max
     };
     let (held_max, _) = tokio::join!(watched, futures::future::join_all(healthy));
@@ -340,7 +340,7 @@ async fn stalled_readers_cost_the_others_nothing_and_are_cut() {
     let limit = usize::try_from(RTSP_LAG_BYTES_MAX).unwrap() + SLACK_BYTES;
     assert!((KEY_BYTES..limit).contains(&held_max), "{held_max} bytes");
     bench.readers_become(0).await;
-    assert_eq!(bench.outlet.rtsp.totals().lost, 0, "the healthy ones lost nothing");
+    assert_eq!(bench.outputs.rtsp.totals().lost, 0, "the healthy ones lost nothing");
     bench.supervisor.stop().await;
 }
 
@@ -367,7 +367,7 @@ async fn a_reader_that_pauses_goes_on_at_a_key_frame_and_is_counted() {
         next = Some(sequence(&packet).wrapping_add(1));
     }
     assert_eq!(types_at_seam[..4], [7, 8, 6, 5], "it goes on at a key frame");
-    let lost = bench.outlet.rtsp.totals().lost;
+    let lost = bench.outputs.rtsp.totals().lost;
     assert!(lost >= 50, "only {lost} units are counted");
     drop(client);
     bench.readers_become(0).await;

@@ -178,7 +178,7 @@ async fn describe_and_play_wait_for_the_camera_and_not_for_ever() {
     let (in_time, ()) = tokio::join!(bench.ask(&mut second, "DESCRIBE", "", ""), async {
         tokio::time::sleep(FRAME * 10).await;
         let tracks = [&bench.clip.params, &bench.clip.audio].map(Arc::clone);
-        bench.outlet.stream.set_tracks(Arc::new(Tracks::new(RunId(0), tracks)));
+        bench.outputs.stream.set_tracks(Arc::new(Tracks::new(RunId(0), tracks)));
     });
     assert!(in_time.starts_with("RTSP/1.0 200 "), "{in_time}");
     // The tracks are known, and nothing comes: PLAY is answered without numbers.
@@ -279,5 +279,5 @@ async fn forty_readers_get_the_same_bytes() {
     let readers = futures::future::join_all((0..40).map(|_| read()));
     tokio::time::timeout(PATIENCE, readers).await.unwrap();
     bench.readers_become(0).await;
-    assert_eq!(bench.outlet.rtsp.totals().lost, 0);
+    assert_eq!(bench.outputs.rtsp.totals().lost, 0);
 }

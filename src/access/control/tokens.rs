@@ -2,7 +2,7 @@
 //!
 //! Owns: what ends when a token is over, gone, or its maker is not what they were.
 
-use super::{AccessControl, AccessError, State};
+use super::{AccessControl, AccessError, AccessState};
 use crate::access::identity::Identity;
 use crate::access::store::{Accounts, Stored};
 use crate::access::token::{ApiToken, NewToken, shown_hash};
@@ -82,7 +82,7 @@ impl AccessControl {
     }
 }
 
-impl State {
+impl AccessState {
     /// Ends what runs with a token that is over.
     pub(super) fn end_old_tokens(&mut self, now: WallTime) {
         let Stored::Accounts(accounts) = &self.stored else { return };

@@ -142,20 +142,20 @@ pub const DISK_READS_MAX: usize = 8;
 pub const DISK_READ_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Slots of one ring; a larger ring takes larger slots.
 pub const SLOTS_MAX: u32 = 100_000;
-/// A chapter, which becomes a segment of a long playlist, ends at the first key frame after this;
+/// A segment of the ring, which becomes one of a long playlist, ends at the first key frame after this;
 /// a little under four seconds, so that a camera's jitter does not make five seconds of four.
-pub const CHAPTER_SPAN_MIN: Duration = Duration::from_millis(3_900);
-/// Longest chapter; it is cut without a key frame rather than grow past it, but for a single
+pub const RECORDED_SEGMENT_SPAN_MIN: Duration = Duration::from_millis(3_900);
+/// Longest segment; it is cut without a key frame rather than grow past it, but for a single
 /// fragment that is longer.
-pub const CHAPTER_SPAN_MAX: Duration = Duration::from_secs(10);
-/// A chapter ends when nothing came for so long, longer than a disk may take that does not fail.
-pub const CHAPTER_SILENCE_MAX: Duration = Duration::from_secs(12);
+pub const RECORDED_SEGMENT_SPAN_MAX: Duration = Duration::from_secs(10);
+/// A segment ends when nothing came for so long, longer than a disk may take that does not fail.
+pub const RECORDED_SEGMENT_SILENCE_MAX: Duration = Duration::from_secs(12);
 /// Streams of which the journal keeps how the segments of their playlists are numbered; those
 /// noted longest ago leave, and begin with other numbers.
 pub const NUMBERED_STREAMS_MAX: usize = 1_024;
-/// Chapters cached over all streams, some 40 bytes each: three weeks of one stream. Those of the
+/// Segments cached over all streams, some 40 bytes each: three weeks of one stream. Those of the
 /// oldest laps leave, and are read from the disk when needed again.
-pub const CHAPTERS_MAX: usize = 400_000;
+pub const CACHED_SEGMENTS_MAX: usize = 400_000;
 
 /// How far behind the end of a continuing recording a moment still counts as recorded: the newest
 /// media have yet to become durable.

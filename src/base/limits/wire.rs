@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::CHAPTER_SPAN_MAX;
+use super::RECORDED_SEGMENT_SPAN_MAX;
 
 /// Longest RTSP start line plus headers; a longer message gets 400 and the connection ends.
 pub const RTSP_HEAD_BYTES_MAX: usize = 16 << 10;
@@ -101,6 +101,6 @@ pub const HLS_SEGMENT_BYTES_MAX: usize = 16 << 20;
 /// most three seconds apart has the smallest.
 pub const HLS_PAST_TARGET_MIN: Duration = Duration::from_secs(6);
 /// See [`HLS_PAST_TARGET_MIN`].
-pub const HLS_PAST_TARGET_MAX: Duration = CHAPTER_SPAN_MAX;
+pub const HLS_PAST_TARGET_MAX: Duration = RECORDED_SEGMENT_SPAN_MAX;
 /// About how long a part of low-latency HLS is: so many whole pictures as fit.
 pub const HLS_PART_SPAN: Duration = Duration::from_millis(500);

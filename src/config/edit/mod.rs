@@ -94,13 +94,13 @@ fn change(mut text: String, path: &mut Vec<String>, patch: &Json) -> Result<Stri
     let doc = Document::parse(text.as_str()).map_err(|_| EditError::Mismatch)?;
     match place::find(&doc, path) {
         // Inside a value: the value is changed as a whole.
-        place::Found::Inside { outer, rest } => {
+        place::Located::Inside { outer, rest } => {
             let span = outer.span().ok_or(EditError::Mismatch)?;
             let changed = value::change(&text[span.clone()], rest, patch)?;
             text.replace_range(span, &changed);
             Ok(text)
         }
-        place::Found::Item(Item::Value(old)) => {
+        place::Located::Item(Item::Value(old)) => {
             let span = old.span().ok_or(EditError::Mismatch)?;
             if patch.is_null() {
                 let line = place::lines_of(&text, span);
@@ -111,7 +111,7 @@ fn change(mut text: String, path: &mut Vec<String>, patch: &Json) -> Result<Stri
             text.replace_range(span, &changed);
             Ok(text)
         }
-        place::Found::Item(item) => {
+        place::Located::Item(item) => {
             if let Json::Object(keys) = patch {
                 drop(doc);
                 for (key, value) in keys {
@@ -125,16 +125,16 @@ fn change(mut text: String, path: &mut Vec<String>, patch: &Json) -> Result<Stri
             text = apply_splices(text, splices);
             if patch.is_null() { Ok(text) } else { add(&text, path, patch) }
         }
-        place::Found::Nothing if patch.is_null() => Ok(text),
+        place::Located::Nothing if patch.is_null() => Ok(text),
         // Each of them is a section of its own.
-        place::Found::Nothing if is_group(path) && patch.is_object() => {
+        place::Located::Nothing if is_group(path) && patch.is_object() => {
             let keys = patch.as_object().into_iter().flatten();
             for (key, value) in keys.filter(|(_, value)| !value.is_null()) {
                 text = add(&text, &[path[0].clone(), key.clone()], value)?;
             }
             Ok(text)
         }
-        place::Found::Nothing => add(&text, path, patch),
+        place::Located::Nothing => add(&text, path, patch),
     }
 }
 

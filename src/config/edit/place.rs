@@ -16,7 +16,7 @@ pub(super) struct Splice {
 }
 
 /// What is at a path.
-pub(super) enum Found<'a> {
+pub(super) enum Located<'a> {
     Nothing,
     Item(&'a Item),
     /// It is, or would be, inside of the value `outer`, at the last part of the path.
@@ -27,19 +27,19 @@ pub(super) enum Found<'a> {
 }
 
 /// Looks for `path`.
-pub(super) fn find<'a>(doc: &'a Document<&str>, path: &'a [String]) -> Found<'a> {
+pub(super) fn find<'a>(doc: &'a Document<&str>, path: &'a [String]) -> Located<'a> {
     let mut table = doc.as_table();
     for (at, key) in path.iter().enumerate() {
-        let Some(item) = table.get(key) else { return Found::Nothing };
+        let Some(item) = table.get(key) else { return Located::Nothing };
         let rest = &path[at + 1..];
         match item {
-            _ if rest.is_empty() => return Found::Item(item),
+            _ if rest.is_empty() => return Located::Item(item),
             Item::Table(inner) => table = inner,
-            Item::Value(outer @ Value::InlineTable(_)) => return Found::Inside { outer, rest },
-            _ => return Found::Nothing,
+            Item::Value(outer @ Value::InlineTable(_)) => return Located::Inside { outer, rest },
+            _ => return Located::Nothing,
         }
     }
-    Found::Nothing
+    Located::Nothing
 }
 
 /// The whole lines that `span` touches, their end included.

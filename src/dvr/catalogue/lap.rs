@@ -52,8 +52,8 @@ pub(crate) struct LapInfo {
     pub(crate) is_front_damaged: bool,
     pub(crate) stretches: Vec<Extent>,
     /// As `stretches`, in pieces of some seconds; `None` where they are not cached.
-    pub(crate) chapters: Option<Arc<Vec<RecordedSegment>>>,
-    /// What was spent on the pictures of each fragment; kept as long as `chapters`.
+    pub(crate) segments: Option<Arc<Vec<RecordedSegment>>>,
+    /// What was spent on the pictures of each fragment; kept as long as `segments`.
     pub(crate) efforts: EffortSeries,
     /// The newest good fragment.
     pub(crate) last: Option<FragmentEntry>,
@@ -72,7 +72,7 @@ impl SlotView {
             damaged: 0,
             is_front_damaged,
             stretches: Vec::new(),
-            chapters: None,
+            segments: None,
             efforts: EffortSeries::default(),
             last: None,
         }))
@@ -83,24 +83,24 @@ impl LapInfo {
     /// Takes note of one more good fragment.
     pub(crate) fn add(&mut self, entry: &FragmentEntry) {
         self.bytes += u64::from(entry.length);
-        if let Some(chapters) = &mut self.chapters {
-            segment::absorb(Arc::make_mut(chapters), self.last.as_ref(), entry);
+        if let Some(segments) = &mut self.segments {
+            segment::absorb(Arc::make_mut(segments), self.last.as_ref(), entry);
             self.efforts.push(entry);
         }
         self.last = Some(*entry);
         absorb(&mut self.stretches, Extent::of(entry), true);
     }
 
-    /// Forgets its chapters, and what was spent on them.
-    pub(crate) fn forget_chapters(&mut self) {
-        (self.chapters, self.efforts) = (None, EffortSeries::default());
+    /// Forgets its segments, and what was spent on them.
+    pub(crate) fn forget_segments(&mut self) {
+        (self.segments, self.efforts) = (None, EffortSeries::default());
     }
 
     /// Takes note of all good fragments at once.
     pub(crate) fn learn(&mut self, entries: &[FragmentEntry], damaged: u64) {
         (self.bytes, self.damaged, self.known, self.last) = (0, damaged, true, None);
         self.stretches.clear();
-        (self.chapters, self.efforts) = (Some(Arc::default()), EffortSeries::default());
+        (self.segments, self.efforts) = (Some(Arc::default()), EffortSeries::default());
         for entry in entries {
             self.add(entry);
         }

@@ -1,12 +1,14 @@
 //! What a lap holds in stretches of some seconds, so that a playlist of a day costs no reading.
 //!
-//! Owns: where a chapter ends. Pure, and the same whether the fragments come one by one while they
-//! are recorded or all at once from the index or the slot: a chapter never changes once it was
+//! Owns: where a segment ends. Pure, and the same whether the fragments come one by one while they
+//! are recorded or all at once from the index or the slot: a segment never changes once it was
 //! listed.
 
 use std::time::Duration;
 
-use crate::base::limits::{CHAPTER_SILENCE_MAX, CHAPTER_SPAN_MAX, CHAPTER_SPAN_MIN};
+use crate::base::limits::{
+    RECORDED_SEGMENT_SILENCE_MAX, RECORDED_SEGMENT_SPAN_MAX, RECORDED_SEGMENT_SPAN_MIN,
+};
 use crate::base::time::{BootTime, WallTime};
 use crate::dvr::catalogue::continuity::{self, Extent, Pace, date_leaps, is_joined};
 use crate::dvr::format::seal::FragmentEntry;
@@ -21,7 +23,7 @@ pub struct RecordedSegment {
     pub until: u32,
     /// Where it begins on the stream's timeline, in nanoseconds since boot.
     pub decode_nanos: i64,
-    /// Playing time; up to the next chapter if that continues this one.
+    /// Playing time; up to the next segment if that continues this one.
     pub span_nanos: u64,
     /// Arrival of its first unit.
     pub boot_time: BootTime,
@@ -67,14 +69,14 @@ impl RecordedSegment {
         !self.apart && is_joined(hole_nanos, self.loss_before, pace)
     }
 
-    /// Whether `next`, which continues where `last` of this chapter ends, begins another one: at a
+    /// Whether `next`, which continues where `last` of this segment ends, begins another one: at a
     /// key frame once this is long enough, or where the date leaps; rather than grow too long; and
     /// after a silence, during which this was already listed.
     fn ends_before(&self, last: &FragmentEntry, next: &FragmentEntry) -> bool {
         let elapsed = span_of(self.decode_nanos, next.decode_nanos);
-        let is_long = elapsed >= CHAPTER_SPAN_MIN || !self.starts_with_key;
+        let is_long = elapsed >= RECORDED_SEGMENT_SPAN_MIN || !self.starts_with_key;
         next.starts_with_key && (is_long || leaps(last, next))
-            || elapsed + Duration::from_nanos(next.span_nanos) > CHAPTER_SPAN_MAX
+            || elapsed + Duration::from_nanos(next.span_nanos) > RECORDED_SEGMENT_SPAN_MAX
             || is_silent(last, next.boot_time)
     }
 
@@ -86,53 +88,54 @@ impl RecordedSegment {
     }
 }
 
-/// Puts `next` behind the chapters of a lap whose newest fragment is `last`.
+/// Puts `next` behind the segments of a lap whose newest fragment is `last`.
 ///
-/// Behind a break nothing can be decoded before a key frame, so a chapter begins with one; only
+/// Behind a break nothing can be decoded before a key frame, so a segment begins with one; only
 /// the first of a lap need not, because the lap before may lead up to it.
 pub(crate) fn absorb(
-    chapters: &mut Vec<RecordedSegment>,
+    segments: &mut Vec<RecordedSegment>,
     last: Option<&FragmentEntry>,
     next: &FragmentEntry,
 ) {
     let Some(last) = last else {
         if next.starts_with_key || !next.run_start && !next.loss_before {
-            chapters.push(RecordedSegment::begin(next, next.run_start));
+            segments.push(RecordedSegment::begin(next, next.run_start));
         }
         return;
     };
-    let open = chapters.last_mut().filter(|chapter| chapter.until == place_end(last));
+    let open = segments.last_mut().filter(|segment| segment.until == place_end(last));
     let goes_on = place_end(last) == next.offset
         && next.decode_nanos > last.decode_nanos
         && continuity::continues(last, next);
     match open {
-        Some(chapter) if goes_on => {
-            if chapter.ends_before(last, next) {
-                chapter.span_nanos = nanos(span_of(chapter.decode_nanos, next.decode_nanos));
-                chapters.push(RecordedSegment::begin(next, false));
+        Some(segment) if goes_on => {
+            if segment.ends_before(last, next) {
+                segment.span_nanos = nanos(span_of(segment.decode_nanos, next.decode_nanos));
+                segments.push(RecordedSegment::begin(next, false));
             } else {
-                chapter.take(next);
+                segment.take(next);
             }
         }
-        _ if next.starts_with_key => chapters.push(RecordedSegment::begin(next, true)),
+        _ if next.starts_with_key => segments.push(RecordedSegment::begin(next, true)),
         _ => {}
     }
 }
 
-/// All chapters of a lap.
+/// All segments of a lap.
 pub(crate) fn of_lap(entries: &[FragmentEntry]) -> Vec<RecordedSegment> {
-    let mut chapters = Vec::new();
+    let mut segments = Vec::new();
     let mut last = None;
     for entry in entries {
-        absorb(&mut chapters, last, entry);
+        absorb(&mut segments, last, entry);
         last = Some(entry);
     }
-    chapters
+    segments
 }
 
-/// Whether nothing came behind `last` for so long by `now` that its chapter has ended.
+/// Whether nothing came behind `last` for so long by `now` that its segment has ended.
 pub(crate) fn is_silent(last: &FragmentEntry, now: BootTime) -> bool {
-    let silence = Duration::from_nanos(last.span_nanos).saturating_add(CHAPTER_SILENCE_MAX);
+    let silence =
+        Duration::from_nanos(last.span_nanos).saturating_add(RECORDED_SEGMENT_SILENCE_MAX);
     now.since(last.boot_time) > silence
 }
 
@@ -195,27 +198,27 @@ mod tests {
         /// Start in seconds after the first fragment, length in seconds, and whether each continues
         /// the one before.
         fn told(&self) -> Vec<(f64, f64, bool)> {
-            let chapters = of_lap(&self.entries);
+            let segments = of_lap(&self.entries);
             let first = self.entries[0].decode_nanos;
             let secs = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
-            let told = |(at, chapter): (usize, &RecordedSegment)| {
-                let follows = at > 0 && chapter.follows(&chapters[at - 1]);
-                let span = i64::try_from(chapter.span_nanos).unwrap();
-                (secs(chapter.decode_nanos - first), secs(span), follows)
+            let told = |(at, segment): (usize, &RecordedSegment)| {
+                let follows = at > 0 && segment.follows(&segments[at - 1]);
+                let span = i64::try_from(segment.span_nanos).unwrap();
+                (secs(segment.decode_nanos - first), secs(span), follows)
             };
-            chapters.iter().enumerate().map(told).collect()
+            segments.iter().enumerate().map(told).collect()
         }
     }
 
     #[test]
-    fn a_chapter_reaches_from_key_frame_to_key_frame() {
+    fn a_segment_reaches_from_key_frame_to_key_frame() {
         let mut lap = Lap::new();
         for n in 0..11 {
             lap.push(1_000, n % 2 == 0);
         }
         assert_eq!(lap.told(), [(0.0, 4.0, false), (4.0, 4.0, true), (8.0, 3.0, true)]);
-        let chapters = of_lap(&lap.entries);
-        assert!(chapters.windows(2).all(|pair| pair[0].until == pair[1].from));
+        let segments = of_lap(&lap.entries);
+        assert!(segments.windows(2).all(|pair| pair[0].until == pair[1].from));
         let mut grown = Vec::new();
         for (at, entry) in lap.entries.iter().enumerate() {
             absorb(&mut grown, at.checked_sub(1).map(|at| &lap.entries[at]), entry);
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_break_the_next_chapter_begins_with_a_key_frame() {
+    fn behind_a_break_the_next_segment_begins_with_a_key_frame() {
         let mut lap = Lap::new();
         lap.push(1_000, true);
         lap.push(1_000, false).loss_before = true;
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_and_a_leap_of_the_date_end_a_chapter() {
+    fn a_silence_and_a_leap_of_the_date_end_a_segment() {
         let mut lap = Lap::new();
         lap.push(1_000, true);
         lap.push(1_000, true).boot_time = BootTime::from_millis(90_000);

@@ -9,7 +9,7 @@ use crate::dvr::catalogue::lap::PinnedRange;
 use crate::dvr::catalogue::lap::SlotView;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::limits::CHAPTERS_MAX;
+use crate::base::limits::CACHED_SEGMENTS_MAX;
 use crate::base::name::StreamName;
 
 /// How far lap numbers are advanced at each start, so that the number of a lap whose header a power
@@ -24,8 +24,8 @@ pub(crate) struct Catalogue {
     pub(crate) next_generation: u64,
     /// What is protected.
     pub(crate) protections: Vec<PinnedRange>,
-    /// Upper bound of the cached chapters; may include those of evicted laps.
-    chapters: usize,
+    /// Upper bound of the cached segments; may include those of evicted laps.
+    segments: usize,
     /// Laps that are being read, and by how many: skipped among the older half.
     pub(crate) leases: BTreeMap<u64, u32>,
 }
@@ -44,11 +44,11 @@ impl Catalogue {
         let next_generation = self.next_generation.max(read.next_generation);
         let protections = std::mem::take(&mut self.protections);
         let leases = std::mem::take(&mut self.leases);
-        let chapters = self.chapters;
+        let segments = self.segments;
         let old = std::mem::replace(self, read);
         (self.next_generation, self.protections, self.leases) =
             (next_generation, protections, leases);
-        self.chapters = chapters;
+        self.segments = segments;
         for (number, known) in old.held().filter(|(_, held)| held.known) {
             if let Some(held) = self.lap_mut(number, known.generation) {
                 let is_front_damaged = held.is_front_damaged;
@@ -65,36 +65,36 @@ impl Catalogue {
         }
     }
 
-    /// Stores a lap's content, caching its chapters if there is room. Laps are indexed from the
+    /// Stores a lap's content, caching its segments if there is room. Laps are indexed from the
     /// newest on, so what finds no room is the oldest.
-    pub(crate) fn count_chapters(&mut self, number: u32, generation: u64) {
-        let room = CHAPTERS_MAX.saturating_sub(self.chapters);
+    pub(crate) fn count_segments(&mut self, number: u32, generation: u64) {
+        let room = CACHED_SEGMENTS_MAX.saturating_sub(self.segments);
         let Some(held) = self.lap_mut(number, generation) else { return };
-        let count = held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+        let count = held.segments.as_ref().map_or(0, |segments| segments.len());
         if count > room {
-            held.forget_chapters();
+            held.forget_segments();
         } else {
-            self.chapters += count;
+            self.segments += count;
         }
     }
 
-    /// Forgets the chapters of the oldest laps that are too many. Called when a lap begins.
-    pub(crate) fn bound_chapters(&mut self, most: usize) {
-        let kept = |held: &LapInfo| held.chapters.as_ref().map_or(0, |chapters| chapters.len());
+    /// Forgets the segments of the oldest laps that are too many. Called when a lap begins.
+    pub(crate) fn bound_segments(&mut self, most: usize) {
+        let kept = |held: &LapInfo| held.segments.as_ref().map_or(0, |segments| segments.len());
         let mut laps: Vec<_> =
             self.held().map(|(slot, held)| (held.generation, slot, kept(held))).collect();
-        self.chapters = laps.iter().map(|(_, _, count)| count).sum();
-        if self.chapters <= most {
+        self.segments = laps.iter().map(|(_, _, count)| count).sum();
+        if self.segments <= most {
             return;
         }
         laps.sort_unstable();
         for (generation, slot, count) in laps {
-            if self.chapters <= most {
+            if self.segments <= most {
                 break;
             }
             if let Some(held) = self.lap_mut(slot, generation).filter(|held| !held.active) {
-                held.forget_chapters();
-                self.chapters -= count;
+                held.forget_segments();
+                self.segments -= count;
             }
         }
     }
@@ -259,7 +259,7 @@ pub(crate) mod tests {
             damaged: 0,
             is_front_damaged: false,
             stretches: Vec::new(),
-            chapters: None,
+            segments: None,
             efforts: crate::dvr::catalogue::activity::EffortSeries::default(),
             last: None,
         }))
@@ -306,19 +306,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_chapters_of_the_oldest_laps_are_forgotten_when_there_are_too_many() {
+    fn the_segments_of_the_oldest_laps_are_forgotten_when_there_are_too_many() {
         let mut table = table((0..10).map(|at| footage(at + 1, at * 100)));
         let kept = |table: &Catalogue| {
-            let kept = table.held().filter(|(_, held)| held.chapters.is_some());
+            let kept = table.held().filter(|(_, held)| held.segments.is_some());
             kept.map(|(_, held)| held.generation).collect::<Vec<_>>()
         };
         table.lap_mut(0, 1).unwrap().active = true;
-        table.bound_chapters(10);
+        table.bound_segments(10);
         assert_eq!(kept(&table).len(), 10);
-        table.bound_chapters(4);
+        table.bound_segments(4);
         assert_eq!(kept(&table), [1, 8, 9, 10]);
-        table.lap_mut(4, 5).unwrap().chapters = Some(Arc::default());
-        table.count_chapters(4, 5);
+        table.lap_mut(4, 5).unwrap().segments = Some(Arc::default());
+        table.count_segments(4, 5);
         assert_eq!(kept(&table), [1, 5, 8, 9, 10]);
     }
 }

@@ -198,7 +198,7 @@ pub struct LossRecord {
 
 /// What is in a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parsed {
+pub struct JournalContent {
     /// The good records, in order.
     pub records: Vec<JournalRecord>,
     /// Where the last good frame ends.
@@ -267,8 +267,8 @@ fn check(length: u32, number: u64, text: &[u8]) -> u32 {
 /// Reads a whole journal. A torn end is dropped; damage before good frames is skipped, so that a
 /// flipped bit costs one record and not all behind it.
 #[must_use]
-pub(crate) fn parse(bytes: &[u8]) -> Parsed {
-    let mut found = Parsed::default();
+pub(crate) fn parse(bytes: &[u8]) -> JournalContent {
+    let mut found = JournalContent::default();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let Some((number, text)) = frame(rest).filter(|&(number, _)| number > found.number) else {
@@ -286,7 +286,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     found
 }
 
-impl Parsed {
+impl JournalContent {
     /// Takes the records of a good frame.
     fn take(&mut self, text: &[u8]) {
         let records = match serde_json::from_slice(text) {

@@ -1,7 +1,7 @@
 //! What a stream has on the medium lap by lap, for who lists hours of it.
 //!
-//! Owns: the scan over the laps, and their chapters: from memory, or from the seals of a lap whose
-//! chapters are not cached.
+//! Owns: the scan over the laps, and their segments: from memory, or from the seals of a lap whose
+//! segments are not cached.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub struct PastLap {
     pub dates: Option<(WallTime, WallTime)>,
 }
 
-/// The chapters of a lap, oldest first.
+/// The segments of a lap, oldest first.
 #[derive(Clone, Debug)]
 pub struct LapSegments {
     /// All of them.
@@ -67,29 +67,29 @@ impl Footage {
         laps
     }
 
-    /// The chapters of a lap. `None` when the ring does not hold that lap of this stream.
-    pub async fn chapters(&self, lap: &PastLap) -> Result<Option<LapSegments>, DvrError> {
+    /// The segments of a lap. `None` when the ring does not hold that lap of this stream.
+    pub async fn segments(&self, lap: &PastLap) -> Result<Option<LapSegments>, DvrError> {
         let now = self.shared.clock.boot();
-        if let Some(known) = self.chapters_in_mind(lap, now) {
+        if let Some(known) = self.cached_segments(lap, now) {
             return Ok(Some(known));
         }
         let (of, generation) = (self.clone(), lap.generation);
-        let list = blocking_read(&self.shared, move || of.read_chapters(generation)).await?;
+        let list = blocking_read(&self.shared, move || of.read_segments(generation)).await?;
         Ok(list.map(|list| LapSegments { list: Arc::new(list), is_open: false }))
     }
 
-    fn chapters_in_mind(&self, lap: &PastLap, now: BootTime) -> Option<LapSegments> {
+    fn cached_segments(&self, lap: &PastLap, now: BootTime) -> Option<LapSegments> {
         let is_failing = self.is_failing();
         let mut table = self.shared.table();
         let held = table.lap_mut(lap.slot, lap.generation).filter(|held| held.known)?;
-        let list = held.chapters.as_ref()?;
-        // What waits for a disk that hangs may continue where the chapter ends.
+        let list = held.segments.as_ref()?;
+        // What waits for a disk that hangs may continue where the segment ends.
         let rests = |last| segment::is_silent(last, now) && !is_failing;
         let is_open = held.active && !held.last.as_ref().is_some_and(rests);
         Some(LapSegments { list: Arc::clone(list), is_open })
     }
 
-    fn read_chapters(&self, generation: u64) -> Result<Option<Vec<RecordedSegment>>, DvrError> {
+    fn read_segments(&self, generation: u64) -> Result<Option<Vec<RecordedSegment>>, DvrError> {
         let Some(lap) = self.open_now(generation)? else { return Ok(None) };
         let is_last = self.shared.table().last_of_boots().contains(&generation);
         let strictness = Strictness::of_lap(is_last);
@@ -104,12 +104,12 @@ impl Footage {
         Ok(Some(segment::of_lap(&entries)))
     }
 
-    /// Dates of a boot's chapters by what is known of the clock now.
+    /// Dates of a boot's segments by what is known of the clock now.
     #[must_use]
-    pub fn dates(&self, boot: Identity, chapters: &[RecordedSegment]) -> Vec<WallTime> {
+    pub fn dates(&self, boot: Identity, segments: &[RecordedSegment]) -> Vec<WallTime> {
         let facts = self.shared.facts();
         let place = |one: &RecordedSegment| facts.clock.place(boot, one.boot_time, one.wall);
-        chapters.iter().map(place).collect()
+        segments.iter().map(place).collect()
     }
 
     /// The newest lap of the stream with an init segment of this fingerprint.

@@ -24,7 +24,7 @@ use crate::ingest::tls::{self, Refused, Socket};
 use crate::media::{Captured, ClockSource};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
-use crate::wire::mjpeg::{Head, HttpPictures, Item, NoPictures};
+use crate::wire::mjpeg::{Head, HttpPictures, MjpegItem, NoPictures};
 use crate::wire::rtsp::auth::Challenge;
 
 type Failed = RawError<MjpegError>;
@@ -74,7 +74,7 @@ impl Connection<'_> {
         loop {
             self.context.heartbeat.beat();
             let found = self.pictures.next_item().map_err(|what| self.no_pictures(what))?;
-            let Some(Item::Picture { jpeg, lost: broken }) = found else {
+            let Some(MjpegItem::Picture { jpeg, lost: broken }) = found else {
                 let most = if count == 0 { PULL_FIRST_FRAME_TIME_MAX } else { PULL_IDLE_TIME_MAX };
                 let stalled = || RawError::Source(MjpegError::Stalled { waited: most });
                 let left = heard.after(most).since(self.context.clock.boot());
@@ -145,7 +145,7 @@ impl Connection<'_> {
             self.pictures = HttpPictures::default();
             loop {
                 match self.pictures.next_item() {
-                    Ok(Some(Item::Head(head))) => return Some(Ok(head)),
+                    Ok(Some(MjpegItem::Head(head))) => return Some(Ok(head)),
                     Err(what) => return Some(Err(self.no_pictures(what))),
                     Ok(_) if !matches!(self.read().await, Ok(true)) => return None,
                     Ok(_) => {}

@@ -29,7 +29,7 @@ pub(super) struct EncoderRun {
 
 /// What is made for pictures of one size in the same colours.
 struct Bench {
-    kind: Kind,
+    kind: PictureShape,
     scaler: Option<Scaler>,
     encoder: VideoEncoder,
     /// When the first of them was taken.
@@ -37,9 +37,9 @@ struct Bench {
 }
 
 /// Pixels across and down, and how they are meant.
-type Kind = (usize, usize, Colours);
+type PictureShape = (usize, usize, Colours);
 
-fn kind(picture: &Picture) -> Kind {
+fn kind(picture: &Picture) -> PictureShape {
     (picture.width(), picture.height(), picture.colours())
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct RunBuilder {
     stream: Arc<Stream>,
     end: Arc<TimelineEnd>,
     id: RunId,
-    lanes: Vec<RunTrack>,
+    tracks: Vec<RunTrack>,
     clock: RunClock,
     /// An entry point was published, or a unit of a stream without video.
     begun: bool,
@@ -82,7 +82,10 @@ impl RunBuilder {
         let floor = *end.lock();
         Self {
             id: stream.begin_run(),
-            lanes: (0u8..).zip(tracks).map(|(id, track)| RunTrack::new(id, track, floor)).collect(),
+            tracks: (0u8..)
+                .zip(tracks)
+                .map(|(id, track)| RunTrack::new(id, track, floor))
+                .collect(),
             clock: RunClock::new(floor, tracks.iter().map(|track| track.clock_rate)),
             begun: false,
             entries: EntryPolicy::default(),
@@ -104,22 +107,22 @@ impl RunBuilder {
 
     /// Whether the parameters of track `index` are still unknown.
     pub(crate) fn lacks_params(&self, index: usize) -> bool {
-        self.lanes[index].params.is_none()
+        self.tracks[index].params.is_none()
     }
 
     /// Whether sound alone is carried: then every frame of it is one to begin at.
     pub(crate) fn is_audio_only(&self) -> bool {
-        self.lanes[0].kind == Kind::Audio
+        self.tracks[0].kind == Kind::Audio
     }
 
     /// Takes over new parameters of track `index`.
     pub(crate) fn reshape(&mut self, index: usize, params: CodecParams) {
-        let lane = &mut self.lanes[index];
-        if lane.params.as_deref() == Some(&params) {
+        let track = &mut self.tracks[index];
+        if track.params.as_deref() == Some(&params) {
             return;
         }
-        lane.times.reshape(picture_order::depth(&params), picture_order::frame_ticks(&params));
-        lane.params = Some(Arc::new(params));
+        track.times.reshape(picture_order::depth(&params), picture_order::frame_ticks(&params));
+        track.params = Some(Arc::new(params));
         if self.begun {
             self.tell_tracks();
         }
@@ -127,7 +130,7 @@ impl RunBuilder {
 
     /// Says what the tracks are, if all are known.
     fn tell_tracks(&self) -> bool {
-        let params: Option<Vec<_>> = self.lanes.iter().map(|lane| lane.params.clone()).collect();
+        let params: Option<Vec<_>> = self.tracks.iter().map(|track| track.params.clone()).collect();
         let Some(params) = params else { return false };
         self.stream.set_tracks(Arc::new(Tracks::new(self.id, params)));
         true
@@ -136,13 +139,13 @@ impl RunBuilder {
     /// Publishes a frame of track `index`, or counts it as lost when it is not whole or too
     /// large.
     pub(crate) fn place(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
-        let lane = &mut self.lanes[index];
-        lane.lost = lane.lost.saturating_add(frame.loss);
-        if lane.is_jpeg {
+        let track = &mut self.tracks[index];
+        track.lost = track.lost.saturating_add(frame.loss);
+        if track.is_jpeg {
             return self.picture(index, frame, now);
         }
-        if !frame.is_usable(lane.kind) {
-            lane.lost = lane.lost.saturating_add(1);
+        if !frame.is_usable(track.kind) {
+            track.lost = track.lost.saturating_add(1);
             return FrameProgress::Other;
         }
         let entry = self.entry(index, &frame, now);
@@ -156,11 +159,11 @@ impl RunBuilder {
     /// Queues a JPEG picture with its time; the owner of the run fetches it.
     fn picture(&mut self, index: usize, frame: RtpFrame, now: Now) -> FrameProgress {
         let placed = self.place_on_clock(index, frame.stamp, now);
-        let lane = &mut self.lanes[index];
-        let at = MediaTime { ticks: placed.present, rate: lane.clock_rate };
+        let track = &mut self.tracks[index];
+        let at = MediaTime { ticks: placed.present, rate: track.clock_rate };
         let at = BootTime::from_nanos(at.as_nanos().max(0).unsigned_abs());
-        let lost_before = if self.begun { std::mem::take(&mut lane.lost) } else { 0 };
-        (self.begun, lane.lost) = (true, 0);
+        let lost_before = if self.begun { std::mem::take(&mut track.lost) } else { 0 };
+        (self.begun, track.lost) = (true, 0);
         self.pictures
             .push((frame.data, CaptureStamp { at, captured: placed.captured, lost_before }));
         let mut last = self.end.lock();
@@ -179,8 +182,9 @@ impl RunBuilder {
         if self.is_audio_only() {
             return Some(Entry::Closed);
         }
-        let lane = self.lanes.get(index).filter(|lane| lane.kind == Kind::Video && index == 0)?;
-        let found = Entry::of(&lane.params.as_deref()?.codec, &frame.data);
+        let track =
+            self.tracks.get(index).filter(|track| track.kind == Kind::Video && index == 0)?;
+        let found = Entry::of(&track.params.as_deref()?.codec, &frame.data);
         self.entries.decide(found, now.boot)
     }
 
@@ -190,8 +194,8 @@ impl RunBuilder {
             return false;
         }
         self.begun = true;
-        for lane in &mut self.lanes {
-            lane.lost = 0; // what was lost before the beginning is no loss of this run
+        for track in &mut self.tracks {
+            track.lost = 0; // what was lost before the beginning is no loss of this run
         }
         self.stream.set_state(StreamState::Live, now.wall);
         info!(stream = %self.stream.name(), run = self.id.0, "stream is live");
@@ -200,17 +204,17 @@ impl RunBuilder {
 
     fn publish(&mut self, index: usize, frame: RtpFrame, entry: Option<Entry>, now: Now) {
         let placed = self.place_on_clock(index, frame.stamp, now);
-        let lane = &mut self.lanes[index];
-        let Some(params) = lane.params.clone() else { return };
+        let track = &mut self.tracks[index];
+        let Some(params) = track.params.clone() else { return };
         if placed.leapt {
-            lane.times.leap();
+            track.times.leap();
         }
-        let times = lane.times.place(placed.present);
-        let leading = lane.leading(entry, &params, &frame.data, times.present);
+        let times = track.times.place(placed.present);
+        let leading = track.leading(entry, &params, &frame.data, times.present);
         let rate = params.clock_rate;
         let decode = MediaTime { ticks: times.decode, rate };
         self.stream.publish(AccessUnit {
-            track: lane.id,
+            track: track.id,
             run: self.id,
             decode,
             present: MediaTime { ticks: times.present, rate },
@@ -218,7 +222,7 @@ impl RunBuilder {
             captured: placed.captured,
             entry,
             leading,
-            lost_before: std::mem::take(&mut lane.lost),
+            lost_before: std::mem::take(&mut track.lost),
             params,
             data: frame.data,
         });

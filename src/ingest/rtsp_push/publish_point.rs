@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::error::{PublishRefused, PushError};
-use super::publisher::{Carriage, PushPublisher, lanes};
+use super::publisher::{Carriage, PushPublisher, track_inputs};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 use crate::ingest::rtp::{RunBuilder, TimelineEnd, TrackInput, choose, not_carried};
@@ -79,7 +79,8 @@ impl PublishPoint {
     ) -> Result<PushPublisher, PublishRefused> {
         let mut inner = self.lock();
         self.is_free(&inner)?;
-        let (lanes, specs): (Vec<TrackInput>, Vec<_>) = lanes(offer, tracks)?.into_iter().unzip();
+        let (inputs, specs): (Vec<TrackInput>, Vec<_>) =
+            track_inputs(offer, tracks)?.into_iter().unzip();
         let Some((stream, clock)) = inner.stream.clone() else {
             return Err(PublishRefused::Closed);
         };
@@ -91,7 +92,7 @@ impl PublishPoint {
         info!(stream = %stream.name(), "publisher came");
         let run = RunBuilder::new(stream, Arc::clone(&self.end), &specs);
         let holder = self.holder.subscribe();
-        Ok(PushPublisher::new(Arc::clone(self), number, holder, run, lanes, clock, seed))
+        Ok(PushPublisher::new(Arc::clone(self), number, holder, run, inputs, clock, seed))
     }
 
     fn is_free(&self, inner: &PointState) -> Result<(), PublishRefused> {
@@ -150,7 +151,7 @@ impl PublishPoint {
 /// Whether anything of `offer` can be carried.
 pub fn check_offer(offer: &SessionDescription) -> Result<(), PublishRefused> {
     let all: Vec<_> = (0..offer.media.len()).map(|at| (track(at), Carriage::Tcp)).collect();
-    lanes(offer, &all).map(|_| ())
+    track_inputs(offer, &all).map(|_| ())
 }
 
 /// The tracks of `offer` that are left out, and what each of them is, such as `audio L16`.

@@ -141,7 +141,7 @@ impl PushPublisher {
 }
 
 /// The tracks of `offer` that are carried, of those that came to be `tracks`.
-pub(super) fn lanes(
+pub(super) fn track_inputs(
     offer: &SessionDescription,
     tracks: &[(TrackId, Carriage)],
 ) -> Result<Vec<(TrackInput, TrackSpec)>, PublishRefused> {

@@ -15,7 +15,7 @@ use super::format::{BufferLayout, FormatChoice};
 use super::{CaptureWish, V4l2Config};
 use crate::base::fault::chain;
 use crate::base::limits::{CAMERA_BUFFERS, PICTURE_SIDE_PIXELS_MAX, V4L2_FORMATS_MAX};
-use crate::v4l2::node::Role;
+use crate::v4l2::node::NodeRole;
 use crate::v4l2::{
     BufferType, ControlId, Driver, FourCc, FrameInterval, PixelFormat, Queue, VideoDevice,
     VideoFrame, control, setting,
@@ -69,7 +69,7 @@ impl<D: Driver> OpenCamera<D> {
     ) -> Result<Self, CameraError> {
         let who = driver.capability();
         let who = who.map_err(|error| CameraError::of_call(&device, "VIDIOC_QUERYCAP", &error))?;
-        let Role::Camera(kind) = who.role() else {
+        let NodeRole::Camera(kind) = who.role() else {
             return Err(CameraError::NotACamera { device, card: who.card });
         };
         let offers: Vec<FourCc> =

@@ -54,7 +54,7 @@ use crate::encode::EncoderSettings;
 use crate::stream::{Stream, StreamState};
 use crate::supervise::TaskContext;
 use crate::v4l2::VideoDevice;
-use crate::v4l2::node::{self, Role, VideoNode};
+use crate::v4l2::node::{self, NodeRole, VideoNode};
 use crate::v4l2::setting::Value;
 use camera::OpenCamera;
 pub(super) use camera_watchdog::CameraWatchdog;
@@ -188,7 +188,7 @@ impl V4l2Config {
 
 /// Blocks for as long as the driver does.
 fn is_camera(path: &Path) -> bool {
-    node::capability(path).is_ok_and(|who| matches!(who.role(), Role::Camera(_)))
+    node::capability(path).is_ok_and(|who| matches!(who.role(), NodeRole::Camera(_)))
 }
 
 fn listed<'a>(nodes: impl IntoIterator<Item = &'a VideoNode>) -> String {

@@ -108,7 +108,7 @@ impl HlsShared {
 }
 
 impl Hls {
-    /// Makes the outlet of `stream`, of which `footage` is recorded.
+    /// Makes the outputs of `stream`, of which `footage` is recorded.
     #[must_use]
     pub fn new(stream: Arc<Stream>, footage: Option<Footage>, supervisor: Supervisor) -> Self {
         let clock = Arc::clone(supervisor.clock());

@@ -64,7 +64,7 @@ impl SharedMse {
 }
 
 impl Mse {
-    /// Makes the outlet of `stream`; its tasks live in `supervisor`.
+    /// Makes the outputs of `stream`; its tasks live in `supervisor`.
     #[must_use]
     pub fn new(stream: Arc<Stream>, supervisor: Supervisor) -> Self {
         Self(Arc::new(SharedMse {

@@ -36,9 +36,6 @@ use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 /// against the age at which a fragment is made durable.
 const REST: Duration = Duration::from_millis(100);
 
-/// What a stream is granted of the ring.
-pub type Config = Retention;
-
 /// The recorder of one stream.
 #[derive(Debug)]
 pub struct Recorder {
@@ -66,7 +63,12 @@ impl Fault for RecorderError {
 impl Recorder {
     /// Records `stream` into `dvr` until `supervisor` stops.
     #[must_use]
-    pub fn keep(stream: Arc<Stream>, dvr: &Dvr, supervisor: &Supervisor, config: Config) -> Self {
+    pub fn keep(
+        stream: Arc<Stream>,
+        dvr: &Dvr,
+        supervisor: &Supervisor,
+        config: Retention,
+    ) -> Self {
         let writer = Arc::new(dvr.writer(stream.name(), config));
         let meter = Arc::new(Meter::default());
         let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);

@@ -219,7 +219,7 @@ async fn a_slow_timeline_does_not_hold_footage_back() {
     let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     until("subscribing", || stream.bus().readers() == 1).await;
     let params = video(0x33);
     stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
@@ -249,7 +249,7 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
     let name = StreamName::parse("gate").unwrap();
     let stream = Stream::new(name.clone(), "test", WallTime::default());
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
     until("subscribing", || stream.bus().readers() == 1).await;
     let params = video(0x33);
     stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
@@ -286,7 +286,7 @@ async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
         let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
         let stream = Stream::new(name.clone(), "test", WallTime::default());
-        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Config::default());
+        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
         until("subscribing", || stream.bus().readers() == 1).await;
         if camera_is_there {
             stream.set_tracks(Arc::new(Tracks::new(RunId(1), params.iter().map(Arc::clone))));

@@ -16,7 +16,7 @@ use super::{ExportError, ExportRequest, LastPicture};
 use crate::base::limits::{EXPORT_GAPS_MAX, EXPORT_STEP_FRAGMENTS};
 use crate::base::time::{MediaTime, WallTime};
 use crate::dvr::{Depth, Direction, FragmentMeta, FragmentPlace, RecordingCursor};
-use crate::wire::mp4::{Edit, FilmTrack, MOVIE_RATE, Part, Tally, TooLong, front};
+use crate::wire::mp4::{Edit, FilmTrack, HeaderPart, MOVIE_RATE, Tally, TooLong, front};
 
 /// Of the bytes that are written: another version of the same footage is another file.
 const FORMAT_VERSION: u8 = 4;
@@ -221,15 +221,17 @@ impl ExportPlanner {
         let mut parts = Vec::with_capacity(front.parts.len());
         for part in front.parts {
             parts.push(match part {
-                Part::Bytes(bytes) => {
+                HeaderPart::Bytes(bytes) => {
                     self.hash.update(&bytes);
                     FrontPart::Bytes(bytes)
                 }
-                Part::Rows { track, table, .. } if self.keeps_rows => {
+                HeaderPart::Rows { track, table, .. } if self.keeps_rows => {
                     let rows = self.tallies[order[track]].kept(table, front.bytes);
                     FrontPart::Bytes(rows.into())
                 }
-                Part::Rows { track, table, bytes } => FrontPart::Rows(order[track], table, bytes),
+                HeaderPart::Rows { track, table, bytes } => {
+                    FrontPart::Rows(order[track], table, bytes)
+                }
             });
         }
         let digest = self.hash.finalize();

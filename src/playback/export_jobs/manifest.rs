@@ -31,7 +31,7 @@ pub(super) struct Manifest {
     pub(super) note: String,
     pub(super) software: Software,
     pub(super) device: Device,
-    pub(super) range: Range,
+    pub(super) range: ManifestRange,
     pub(super) clock: Clock,
     pub(super) streams: Vec<Contents>,
     pub(super) files: Vec<Listed>,
@@ -52,7 +52,7 @@ pub(super) struct Device {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Range {
+pub(super) struct ManifestRange {
     pub(super) start: String,
     pub(super) end: String,
 }
@@ -163,7 +163,7 @@ pub(super) struct Claim {
     pub(super) made: String,
     pub(super) note: String,
     pub(super) device: Device,
-    pub(super) range: Range,
+    pub(super) range: ManifestRange,
     pub(super) streams: Vec<ClaimedStream>,
     pub(super) files: Vec<Listed>,
 }

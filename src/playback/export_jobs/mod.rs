@@ -97,10 +97,10 @@ pub enum JobError {
 
 /// The export jobs. Clones are handles to the same.
 #[derive(Clone, Debug)]
-pub struct ExportJobs(Arc<Shared>);
+pub struct ExportJobs(Arc<JobsState>);
 
 #[derive(Debug)]
-struct Shared {
+struct JobsState {
     dvr: Dvr,
     data_dir: PathBuf,
     /// Where the device key is.
@@ -122,7 +122,7 @@ impl ExportJobs {
     /// when the ring is in its place.
     #[must_use]
     pub fn open(dvr: Dvr, data_dir: PathBuf, state_dir: PathBuf, supervisor: &Supervisor) -> Self {
-        let exports = Self(Arc::new(Shared {
+        let exports = Self(Arc::new(JobsState {
             dvr,
             store: Store::new(data_dir.join("exports")),
             data_dir,
@@ -212,7 +212,7 @@ fn new_id() -> Result<String, JobError> {
     bytes.map(|bytes| hex(&bytes)).map_err(|error| JobError::NotNow(error.to_string()))
 }
 
-impl Shared {
+impl JobsState {
     fn jobs(&self) -> MutexGuard<'_, Vec<Job>> {
         lock(&self.jobs)
     }

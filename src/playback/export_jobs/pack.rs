@@ -14,8 +14,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::archive::{Open, Written, ZipArchive};
 use super::job::{Kept, Progress};
-use super::manifest::{self, Clock, Contents, Device, Listed, Manifest, Range, Software};
-use super::{Shared, store};
+use super::manifest::{self, Clock, Contents, Device, Listed, Manifest, ManifestRange, Software};
+use super::{JobsState, store};
 use crate::base::device::{DeviceKey, hex};
 use crate::base::limits::{
     EXPORT_JOB_MANIFEST_BYTES_MAX, EXPORT_JOB_TAIL_TIME_MAX, EXPORT_JOB_TRIES_MAX,
@@ -62,7 +62,7 @@ pub(super) enum PackError {
 
 /// A job and all that it needs.
 pub(super) struct Packer {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<JobsState>,
     pub(super) kept: Kept,
     pub(super) progress: Arc<Progress>,
     pub(super) key: Arc<DeviceKey>,
@@ -264,7 +264,10 @@ impl Packer {
             note: request.note.clone(),
             software: Software { program: "holdfast", version: env!("CARGO_PKG_VERSION") },
             device: Device::new(&public),
-            range: Range { start: request.start.to_rfc3339(), end: request.end.to_rfc3339() },
+            range: ManifestRange {
+                start: request.start.to_rfc3339(),
+                end: request.end.to_rfc3339(),
+            },
             clock: Clock::new(self.shared.clock.quality(), rows),
             streams,
             files,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::Shared;
+use super::JobsState;
 use super::job::{Job, JobState, Kept, Progress};
 use super::pack::{PackError, Packer};
 use crate::base::device::{DeviceKey, DeviceKeyError};
@@ -46,7 +46,7 @@ impl Fault for WorkerError {
 
 /// One life of the task.
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    shared: Arc<JobsState>,
     context: TaskContext,
 ) -> Result<Infallible, WorkerError> {
     loop {
@@ -71,7 +71,7 @@ pub(super) async fn run(
     }
 }
 
-impl Shared {
+impl JobsState {
     /// Reads what a former life left, and the device key; makes it at the first start.
     async fn read(&self) -> Result<(), WorkerError> {
         let (data_dir, state_dir) = (self.data_dir.clone(), self.state_dir.clone());

@@ -1,10 +1,10 @@
 //! The recorded hours of one stream as playlists: a window from now back, and ranges of dates.
 //!
-//! Owns: which chapters of the ring are listed, and under which numbers, and the bytes of what is
-//! listed (`segment`), for the live list too. The DVR caches chapters, so that a list of a day reads
+//! Owns: which segments of the ring are listed, and under which numbers, and the bytes of what is
+//! listed (`segment`), for the live list too. The DVR caches segments, so that a list of a day reads
 //! nothing.
 
-mod chapter;
+mod listed_segment;
 mod plan;
 mod range;
 mod segment;

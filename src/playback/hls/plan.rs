@@ -1,6 +1,6 @@
-//! Which chapters a playlist lists, and its final text.
+//! Which segments a playlist lists, and its final text.
 //!
-//! Owns: the reading of chapters while the text is written: those of one lap are in memory at a
+//! Owns: the reading of segments while the text is written: those of one lap are in memory at a
 //! time, however long the playlist is.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::Stream;
 
 use super::PlaylistError;
-use super::chapter::ListedChapter;
+use super::listed_segment::ListedSegment;
 use crate::base::time::WallTime;
 use crate::dvr::{Footage, PastLap};
 use crate::wire::hls::{PastKind, PastWriter};
@@ -20,12 +20,12 @@ use crate::wire::hls::{PastKind, PastWriter};
 /// Text that is sent at once.
 const PIECE_BYTES: usize = 32 << 10;
 
-/// Chapters of laps, in the order in which they are announced.
+/// Segments of laps, in the order in which they are announced.
 #[derive(Debug)]
 pub(super) struct PlaylistPlan {
     pub(super) parts: VecDeque<(PastLap, Range<usize>)>,
-    /// The chapter before the first one.
-    pub(super) before: Option<ListedChapter>,
+    /// The segment before the first one.
+    pub(super) before: Option<ListedSegment>,
 }
 
 /// What must be known of a whole plan before its first line is written.
@@ -46,40 +46,40 @@ impl PlanSurvey {
     }
 }
 
-/// The chapters of a lap, and whether the last one may still grow.
-pub(super) async fn read_chapters(
+/// The segments of a lap, and whether the last one may still grow.
+pub(super) async fn read_segments(
     footage: &Footage,
     lap: &PastLap,
-) -> Result<(Vec<ListedChapter>, bool), PlaylistError> {
-    let chapters = footage.chapters(lap).await?.ok_or(PlaylistError::Gone)?;
-    let dates = footage.dates(lap.boot, &chapters.list);
-    Ok((ListedChapter::of_lap(lap, &chapters.list, dates), chapters.is_open))
+) -> Result<(Vec<ListedSegment>, bool), PlaylistError> {
+    let listed = footage.segments(lap).await?.ok_or(PlaylistError::Gone)?;
+    let dates = footage.dates(lap.boot, &listed.list);
+    Ok((ListedSegment::of_lap(lap, &listed.list, dates), listed.is_open))
 }
 
 impl PlaylistPlan {
-    /// Looks at every chapter once; `None` when there is none.
+    /// Looks at every segment once; `None` when there is none.
     pub(super) async fn survey(
         &self,
         footage: &Footage,
     ) -> Result<Option<PlanSurvey>, PlaylistError> {
         let mut found: Option<PlanSurvey> = None;
         for (lap, range) in &self.parts {
-            let (chapters, _) = read_chapters(footage, lap).await?;
-            for chapter in chapters.get(range.clone()).unwrap_or_default() {
+            let (listed, _) = read_segments(footage, lap).await?;
+            for segment in listed.get(range.clone()).unwrap_or_default() {
                 let survey = found.get_or_insert_with(|| PlanSurvey {
                     segments: 0,
                     longest: Duration::ZERO,
                     independent: true,
-                    first: chapter.wall,
-                    end: chapter.end(),
+                    first: segment.wall,
+                    end: segment.end(),
                     digest: DefaultHasher::new(),
                 });
                 survey.segments += 1;
-                survey.longest = survey.longest.max(chapter.span());
-                survey.independent &= chapter.chapter.starts_with_key;
-                survey.end = survey.end.max(chapter.end());
-                let place = (lap.generation, chapter.chapter.from, chapter.chapter.until);
-                (place, chapter.wall, chapter.chapter.span_nanos).hash(&mut survey.digest);
+                survey.longest = survey.longest.max(segment.span());
+                survey.independent &= segment.recorded.starts_with_key;
+                survey.end = survey.end.max(segment.end());
+                let place = (lap.generation, segment.recorded.from, segment.recorded.until);
+                (place, segment.wall, segment.recorded.span_nanos).hash(&mut survey.digest);
             }
         }
         Ok(found)
@@ -126,11 +126,11 @@ impl PlaylistText {
                 }
                 break;
             };
-            let (chapters, _) = read_chapters(&self.footage, &lap).await?;
-            for chapter in chapters.get(range).unwrap_or_default() {
-                let segment = chapter.segment(self.plan.before.as_ref(), self.target);
+            let (listed, _) = read_segments(&self.footage, &lap).await?;
+            for entry in listed.get(range).unwrap_or_default() {
+                let segment = entry.segment(self.plan.before.as_ref(), self.target);
                 self.writer.tell(&segment, &mut self.text);
-                self.plan.before = Some(*chapter);
+                self.plan.before = Some(*entry);
             }
         }
         Ok(std::mem::take(&mut self.text))

@@ -1,12 +1,12 @@
 //! The playlist of a range of dates.
 //!
-//! Owns: which chapters a range holds, and where it begins to decode.
+//! Owns: which segments a range holds, and where it begins to decode.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::plan::{PlaylistPlan, read_chapters};
+use super::plan::{PlaylistPlan, read_segments};
 use super::{PlaylistError, RecordedHls, RecordedPlaylist, tag};
 use crate::base::limits::HLS_PAST_TARGET_MAX;
 use crate::base::time::WallTime;
@@ -55,11 +55,11 @@ impl RecordedHls {
         let meets = |start: WallTime, end: WallTime| start < until && end > from;
         for lap in laps.iter().filter(|lap| lap.dates.is_none_or(|(start, end)| meets(start, end)))
         {
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            let (listed, _) = read_segments(&self.footage, lap).await?;
             let mut open: Option<Range<usize>> = None;
-            for (index, chapter) in chapters.iter().enumerate() {
+            for (index, segment) in listed.iter().enumerate() {
                 match &mut open {
-                    _ if !meets(chapter.wall, chapter.end()) => {
+                    _ if !meets(segment.wall, segment.end()) => {
                         parts.extend(open.take().map(|range| (*lap, range)));
                     }
                     Some(range) => range.end = index + 1,
@@ -78,22 +78,22 @@ impl RecordedHls {
         plan: &mut PlaylistPlan,
     ) -> Result<(), PlaylistError> {
         let Some((lap, range)) = plan.parts.front().cloned() else { return Ok(()) };
-        let (own, _) = read_chapters(&self.footage, &lap).await?;
+        let (own, _) = read_segments(&self.footage, &lap).await?;
         let mut at = laps.iter().position(|one| one.generation == lap.generation).unwrap_or(0);
         let (mut list, mut index) = (own, range.start);
         let mut lead = VecDeque::new();
-        while let Some(chapter) = list.get(index).copied() {
-            if chapter.chapter.starts_with_key {
+        while let Some(segment) = list.get(index).copied() {
+            if segment.recorded.starts_with_key {
                 break;
             }
             while index == 0 {
                 let Some(before) = at.checked_sub(1) else { return self.pass(plan).await };
                 at = before;
-                list = read_chapters(&self.footage, &laps[at]).await?.0;
+                list = read_segments(&self.footage, &laps[at]).await?.0;
                 index = list.len();
             }
             index -= 1;
-            if chapter.breaks(&list[index], HLS_PAST_TARGET_MAX) {
+            if segment.breaks(&list[index], HLS_PAST_TARGET_MAX) {
                 return self.pass(plan).await;
             }
             lead.push_front((laps[at], index..index + 1));
@@ -106,9 +106,9 @@ impl RecordedHls {
     /// Leaves out what nothing leads up to.
     async fn pass(&self, plan: &mut PlaylistPlan) -> Result<(), PlaylistError> {
         while let Some((lap, range)) = plan.parts.front_mut() {
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            let (listed, _) = read_segments(&self.footage, lap).await?;
             let key = |&index: &usize| {
-                chapters.get(index).is_some_and(|chapter| chapter.chapter.starts_with_key)
+                listed.get(index).is_some_and(|segment| segment.recorded.starts_with_key)
             };
             if let Some(first) = range.clone().find(key) {
                 range.start = first;

@@ -1,12 +1,12 @@
 //! Media sequence numbers of the segments of a stream's laps.
 //!
-//! Owns: the count. A lap has the same chapters each time, so one lap whose number is known gives
+//! Owns: the count. A lap has the same segments each time, so one lap whose number is known gives
 //! those of all others: the numbers are the same for every window, and continue after a restart
 //! from the journal's note on one lap. Pure.
 
 use std::collections::VecDeque;
 
-use super::chapter::ListedChapter;
+use super::listed_segment::ListedSegment;
 use crate::dvr::SegmentNumber;
 
 /// SequenceNumbers that a lap gets where nothing is known of those before it: more than it can have
@@ -42,10 +42,10 @@ pub(super) struct CountedLap {
     pub(super) discontinuities: u64,
     /// Whether each begins with a key frame.
     pub(super) independent: bool,
-    /// The last chapter before it.
-    pub(super) before: Option<ListedChapter>,
-    /// The last chapter up to its end.
-    pub(super) last: Option<ListedChapter>,
+    /// The last segment before it.
+    pub(super) before: Option<ListedSegment>,
+    /// The last segment up to its end.
+    pub(super) last: Option<ListedSegment>,
 }
 
 /// Where a lap is in the playlist.
@@ -57,8 +57,8 @@ pub(super) struct LapStart {
     pub(super) segments: u64,
     /// Whether each of its segments begins with a key frame, as far as it was counted.
     pub(super) independent: bool,
-    /// The last chapter before it.
-    pub(super) before: Option<ListedChapter>,
+    /// The last segment before it.
+    pub(super) before: Option<ListedSegment>,
 }
 
 impl LapStart {
@@ -92,8 +92,8 @@ impl SequenceNumbers {
         }
     }
 
-    /// The first of the `closed` laps yet to be counted, and the chapter before it.
-    pub(super) fn next(&self, closed: &[u64]) -> Option<(u64, Option<ListedChapter>)> {
+    /// The first of the `closed` laps yet to be counted, and the segment before it.
+    pub(super) fn next(&self, closed: &[u64]) -> Option<(u64, Option<ListedSegment>)> {
         let newest = self.laps.back();
         let behind = newest.map_or(0, |lap| lap.generation);
         let next = closed.iter().copied().find(|&generation| generation > behind)?;

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::chapter::ListedChapter;
-use super::plan::{PlaylistPlan, read_chapters};
+use super::listed_segment::ListedSegment;
+use super::plan::{PlaylistPlan, read_segments};
 use super::sequence::{CountedLap, LapStart, SequenceBase};
 use super::{PlaylistError, RecordedHls, RecordedPlaylist, tag};
 use crate::base::limits::HLS_WINDOW_MAX;
@@ -57,8 +57,8 @@ impl RecordedHls {
         while let Some(index) = first.checked_sub(1) {
             let end = match laps[index].dates {
                 Some((_, end)) => Some(end),
-                None => match read_chapters(&self.footage, &laps[index]).await {
-                    Ok((chapters, _)) => chapters.iter().map(ListedChapter::end).max(),
+                None => match read_segments(&self.footage, &laps[index]).await {
+                    Ok((listed, _)) => listed.iter().map(ListedSegment::end).max(),
                     Err(PlaylistError::Gone) => break,
                     Err(error) => return Err(error),
                 },
@@ -78,9 +78,9 @@ impl RecordedHls {
         }
         let mut longest = Duration::ZERO;
         for lap in laps {
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            let (listed, _) = read_segments(&self.footage, lap).await?;
             longest =
-                chapters.iter().map(ListedChapter::span).chain([longest]).max().unwrap_or(longest);
+                listed.iter().map(ListedSegment::span).chain([longest]).max().unwrap_or(longest);
         }
         Ok(*self.announced().target.get_or_insert(past_target(longest)))
     }
@@ -95,16 +95,16 @@ impl RecordedHls {
                 break;
             };
             let Some(lap) = closed.iter().find(|lap| lap.generation == generation) else { break };
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            let (listed, _) = read_segments(&self.footage, lap).await?;
             let mut last = before;
             let mut discontinuities = 0;
-            for chapter in &chapters {
+            for segment in &listed {
                 discontinuities +=
-                    u64::from(last.is_some_and(|last| chapter.breaks(&last, target)));
-                last = Some(*chapter);
+                    u64::from(last.is_some_and(|last| segment.breaks(&last, target)));
+                last = Some(*segment);
             }
-            let independent = chapters.iter().all(|chapter| chapter.chapter.starts_with_key);
-            let segments = chapters.len() as u64;
+            let independent = listed.iter().all(|segment| segment.recorded.starts_with_key);
+            let segments = listed.len() as u64;
             let counted =
                 CountedLap { generation, segments, discontinuities, independent, before, last };
             self.announced().numbers.push(&counted);
@@ -136,11 +136,11 @@ impl RecordedHls {
     /// more.
     async fn starts(&self, laps: &[PastLap]) -> Result<Vec<(PastLap, LapStart)>, PlaylistError> {
         let Some(newest) = laps.last() else { return Ok(Vec::new()) };
-        let (chapters, is_open) = read_chapters(&self.footage, newest).await?;
-        let closed = chapters.len().saturating_sub(usize::from(is_open));
+        let (listed, is_open) = read_segments(&self.footage, newest).await?;
+        let closed = listed.len().saturating_sub(usize::from(is_open));
         let start = |(generation, start): (Option<u64>, LapStart)| {
             let Some(generation) = generation else {
-                let independent = chapters.iter().all(|chapter| chapter.chapter.starts_with_key);
+                let independent = listed.iter().all(|segment| segment.recorded.starts_with_key);
                 return Some((*newest, LapStart { segments: closed as u64, independent, ..start }));
             };
             let index = laps.binary_search_by_key(&generation, |lap| lap.generation).ok()?;
@@ -161,29 +161,29 @@ impl RecordedHls {
             if start.behind() <= least || lap.dates.is_some_and(|(_, end)| end <= from) {
                 continue;
             }
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
+            let (listed, _) = read_segments(&self.footage, lap).await?;
             let (mut base, mut before) = (start.base, start.before);
-            for chapter in chapters.iter().take(start.count()) {
-                let is_due = chapter.end() > from && base.number >= least;
-                if is_due && chapter.chapter.starts_with_key {
+            for segment in listed.iter().take(start.count()) {
+                let is_due = segment.end() > from && base.number >= least;
+                if is_due && segment.recorded.starts_with_key {
                     self.announced().begins(window, base.number);
                     return Ok(base);
                 }
                 base.number += 1;
-                let breaks = before.is_some_and(|before| chapter.breaks(&before, target));
+                let breaks = before.is_some_and(|before| segment.breaks(&before, target));
                 base.discontinuities += u64::from(breaks);
-                before = Some(*chapter);
+                before = Some(*segment);
             }
         }
         Err(PlaylistError::Nothing)
     }
 
-    /// Date at which the newest listed chapter ends.
+    /// Date at which the newest listed segment ends.
     async fn end(&self, starts: &[(PastLap, LapStart)]) -> Result<Option<WallTime>, PlaylistError> {
         let Some((lap, start)) = starts.last() else { return Ok(None) };
-        let (chapters, _) = read_chapters(&self.footage, lap).await?;
-        let newest = start.count().checked_sub(1).and_then(|index| chapters.get(index));
-        Ok(newest.or(start.before.as_ref()).map(ListedChapter::end))
+        let (listed, _) = read_segments(&self.footage, lap).await?;
+        let newest = start.count().checked_sub(1).and_then(|index| listed.get(index));
+        Ok(newest.or(start.before.as_ref()).map(ListedSegment::end))
     }
 
     /// The number up to which a client may leave out what it has.
@@ -194,12 +194,12 @@ impl RecordedHls {
     ) -> Result<u64, PlaylistError> {
         let mut kept = Duration::ZERO;
         for (lap, start) in starts.iter().rev() {
-            let (chapters, _) = read_chapters(&self.footage, lap).await?;
-            for (index, chapter) in chapters.iter().enumerate().take(start.count()).rev() {
+            let (listed, _) = read_segments(&self.footage, lap).await?;
+            for (index, segment) in listed.iter().enumerate().take(start.count()).rev() {
                 if kept >= skip_until(target) {
                     return Ok(start.base.number + index as u64 + 1);
                 }
-                kept += chapter.span();
+                kept += segment.span();
             }
         }
         Ok(0)
@@ -222,7 +222,7 @@ impl RecordedHls {
         let before = match first {
             None => None,
             Some((lap, start)) => match within(start, numbers.start).checked_sub(1) {
-                Some(index) => read_chapters(&self.footage, lap).await?.0.get(index).copied(),
+                Some(index) => read_segments(&self.footage, lap).await?.0.get(index).copied(),
                 None => start.before,
             },
         };

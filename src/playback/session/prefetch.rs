@@ -27,13 +27,13 @@ pub(super) enum Prefetched {
     End,
 }
 
-type Answer = (RecordingCursor, Result<Prefetched, DvrError>);
+type ReadResult = (RecordingCursor, Result<Prefetched, DvrError>);
 
 /// A tape with one reading ahead.
 #[derive(Debug)]
 pub(super) struct Prefetcher {
     tape: Option<RecordingCursor>,
-    reading: Option<JoinHandle<Answer>>,
+    reading: Option<JoinHandle<ReadResult>>,
     /// Where it is to begin, until it has.
     begin: Option<WallTime>,
     way: Direction,

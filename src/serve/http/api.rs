@@ -73,9 +73,9 @@ pub(super) async fn streams(
     caller: Caller,
 ) -> impl IntoResponse {
     let host = host_of(&reached.authority);
-    let outlets = context.streams.all();
-    let seen = outlets.iter().filter(|(name, _)| caller.may(Right::Live, name.as_str()));
-    let streams = seen.map(|(_, outlet)| StreamReport::new(&context, outlet, host)).collect();
+    let streams = context.streams.all();
+    let seen = streams.iter().filter(|(name, _)| caller.may(Right::Live, name.as_str()));
+    let streams = seen.map(|(_, outputs)| StreamReport::new(&context, outputs, host)).collect();
     let mut disabled = DisabledReport::all(&context.labels);
     disabled.retain(|stream| caller.may(Right::Live, stream.name()));
     (NO_STORE, Json(Streams { streams, disabled }))

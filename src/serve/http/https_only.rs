@@ -14,7 +14,7 @@ use super::context::HttpContext;
 use super::door::shows_local_key;
 use super::error::ApiError;
 use super::origin::{Reached, host_of};
-use super::settings::Config;
+use super::settings::HttpSettings;
 
 /// What plain HTTP answers all the same.
 const OPEN: [&str; 2] = ["/ca.pem", "/api/v1/health"];
@@ -57,14 +57,14 @@ pub(super) async fn checked(
     }
 }
 
-fn refused(config: &Config) -> ApiError {
+fn refused(config: &HttpSettings) -> ApiError {
     let port = config.https_port.map_or_else(String::new, |port| format!(", port {port}"));
     let message = format!("This box answers over HTTPS only{port}.");
     ApiError::new(StatusCode::FORBIDDEN, "https_required", message)
 }
 
 /// The same address over HTTPS.
-fn secure_url(config: &Config, reached: &Reached, request: &Request) -> Option<HeaderValue> {
+fn secure_url(config: &HttpSettings, reached: &Reached, request: &Request) -> Option<HeaderValue> {
     let host = host_of(&reached.host);
     let port = match config.https_port? {
         443 => String::new(),

@@ -1,7 +1,7 @@
 //! `/metrics`: what the parts count, for Prometheus (OpenMetrics text).
 //!
 //! Owns: names and labels; one label value per stream, door or task, never per client. Nothing
-//! is kept: each scrape walks the outlets, whose parts all count the same four.
+//! is kept: each scrape walks the streams, whose parts all count the same four.
 
 mod board;
 
@@ -69,10 +69,10 @@ struct Scrape(Arc<HttpContext>);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let outlets = self.0.streams.all();
-        let outlets: Vec<&StreamOutputs> = outlets.values().map(AsRef::as_ref).collect();
-        counts(&mut encoder, &outlets)?;
-        self.streams(&mut encoder, &outlets)?;
+        let streams = self.0.streams.all();
+        let streams: Vec<&StreamOutputs> = streams.values().map(AsRef::as_ref).collect();
+        counts(&mut encoder, &streams)?;
+        self.streams(&mut encoder, &streams)?;
         self.past(&mut encoder)?;
         self.passwords(&mut encoder)?;
         self.tasks(&mut encoder)?;
@@ -81,9 +81,9 @@ impl Collector for Scrape {
 }
 
 /// The four of each part of each stream.
-fn counts(encoder: &mut DescriptorEncoder, outlets: &[&StreamOutputs]) -> fmt::Result {
+fn counts(encoder: &mut DescriptorEncoder, streams: &[&StreamOutputs]) -> fmt::Result {
     let all: Vec<_> =
-        outlets.iter().map(|outlet| (outlet.stream.name().as_str(), outlet.totals())).collect();
+        streams.iter().map(|outputs| (outputs.stream.name().as_str(), outputs.totals())).collect();
     let mut parts: Vec<&'static str> = Vec::new();
     for (part, _) in all.iter().flat_map(|(_, totals)| totals) {
         if !parts.contains(part) {
@@ -105,53 +105,53 @@ fn counts(encoder: &mut DescriptorEncoder, outlets: &[&StreamOutputs]) -> fmt::R
 }
 
 impl Scrape {
-    fn streams(&self, encoder: &mut DescriptorEncoder, outlets: &[&StreamOutputs]) -> fmt::Result {
-        let live = outlets.iter().map(|outlet| {
-            let live = outlet.stream.state().0 == StreamState::Live;
-            ([("stream", outlet.stream.name().as_str())], ConstGauge::new(i64::from(live)))
+    fn streams(&self, encoder: &mut DescriptorEncoder, streams: &[&StreamOutputs]) -> fmt::Result {
+        let live = streams.iter().map(|outputs| {
+            let live = outputs.stream.state().0 == StreamState::Live;
+            ([("stream", outputs.stream.name().as_str())], ConstGauge::new(i64::from(live)))
         });
         let help = "Whether units arrive";
         family(encoder, "stream_live", help, MetricType::Gauge, live)?;
-        let recording = outlets.iter().filter_map(|outlet| {
-            let recording = outlet.recorder.as_ref()?.status().state == RecordingState::Recording;
-            let name = outlet.stream.name().as_str();
+        let recording = streams.iter().filter_map(|outputs| {
+            let recording = outputs.recorder.as_ref()?.status().state == RecordingState::Recording;
+            let name = outputs.stream.name().as_str();
             Some(([("stream", name)], ConstGauge::new(i64::from(recording))))
         });
         let help = "Whether footage reaches the disk, for streams that are configured to record";
         family(encoder, "stream_recording", help, MetricType::Gauge, recording)?;
         let now = self.0.clock.boot();
-        let durable = outlets.iter().filter_map(|outlet| {
-            let durable = (*outlet.recorder.as_ref()?.durable().borrow())?;
+        let durable = streams.iter().filter_map(|outputs| {
+            let durable = (*outputs.recorder.as_ref()?.durable().borrow())?;
             let age = ConstGauge::new(now.since(durable.since).as_secs_f64());
-            Some(([("stream", outlet.stream.name().as_str())], age))
+            Some(([("stream", outputs.stream.name().as_str())], age))
         });
         let help = "Seconds since footage last became durable";
         family(encoder, "stream_durable_age_seconds", help, MetricType::Gauge, durable)?;
-        let age = outlets.iter().filter_map(|outlet| {
-            let age = now.since(outlet.stream.newest_arrival()?).as_secs_f64();
-            Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(age)))
+        let age = streams.iter().filter_map(|outputs| {
+            let age = now.since(outputs.stream.newest_arrival()?).as_secs_f64();
+            Some(([("stream", outputs.stream.name().as_str())], ConstGauge::new(age)))
         });
         let help = "Seconds since the newest unit";
         family(encoder, "stream_last_frame_age_seconds", help, MetricType::Gauge, age)?;
-        let foreign = outlets.iter().map(|outlet| {
-            let packets = ConstCounter::new(outlet.stream.foreign_packets());
-            ([("stream", outlet.stream.name().as_str())], packets)
+        let foreign = streams.iter().map(|outputs| {
+            let packets = ConstCounter::new(outputs.stream.foreign_packets());
+            ([("stream", outputs.stream.name().as_str())], packets)
         });
         let help = "Packets that came with the media and belong to none of its tracks";
         family(encoder, "stream_foreign_packets", help, MetricType::Counter, foreign)?;
-        let one_in = outlets.iter().filter_map(|outlet| {
-            let one_in = i64::from(outlet.stream.encoding()?.one_in);
-            Some(([("stream", outlet.stream.name().as_str())], ConstGauge::new(one_in)))
+        let one_in = streams.iter().filter_map(|outputs| {
+            let one_in = i64::from(outputs.stream.encoding()?.one_in);
+            Some(([("stream", outputs.stream.name().as_str())], ConstGauge::new(one_in)))
         });
         let help =
             "One picture in this many is encoded; more than one when the machine cannot keep up";
         family(encoder, "stream_encoded_one_in", help, MetricType::Gauge, one_in)?;
-        let readers = outlets.iter().flat_map(|outlet| {
-            let readers = outlet.readers();
+        let readers = streams.iter().flat_map(|outputs| {
+            let readers = outputs.readers();
             [("rtsp", readers.rtsp), ("hls", readers.hls), ("mse", readers.mse)].map(
                 |(door, count)| {
                     let count = i64::try_from(count).unwrap_or(i64::MAX);
-                    let name = outlet.stream.name().as_str();
+                    let name = outputs.stream.name().as_str();
                     ([("stream", name), ("door", door)], ConstGauge::new(count))
                 },
             )

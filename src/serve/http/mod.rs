@@ -49,4 +49,4 @@ pub use context::HttpContext;
 pub use cors::Cors;
 pub use origin::prefix_base;
 pub use server::{HttpError, run};
-pub use settings::{Access, Config, ExternalUrl, Network, Settings};
+pub use settings::{Access, ExternalUrl, HttpSettings, Network, Settings};

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::peers::Peer;
-use super::settings::{Config, Settings};
+use super::settings::{HttpSettings, Settings};
 use crate::base::limits::{HTTP_BASE_PARTS_MAX, HTTP_HOST_BYTES_MAX};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -71,13 +71,13 @@ impl Settings {
     }
 }
 
-fn is_own(config: &Config, authority: &str) -> bool {
+fn is_own(config: &HttpSettings, authority: &str) -> bool {
     config.external_url.as_ref().is_some_and(|url| url.authority == authority)
         || is_allowed(config, host_of(authority))
 }
 
 fn reached(
-    config: &Config,
+    config: &HttpSettings,
     request: &Request,
     (peer, secure): (IpAddr, bool),
 ) -> Result<Reached, ApiError> {
@@ -144,7 +144,7 @@ pub(super) fn host_of(authority: &str) -> &str {
 
 /// Whether the box answers to `host`: to an address, which no DNS can point elsewhere; to a name
 /// that cannot be registered; and to those that the configuration names.
-fn is_allowed(config: &Config, host: &str) -> bool {
+fn is_allowed(config: &HttpSettings, host: &str) -> bool {
     let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     let in_zone = |zone: &&str| host.strip_suffix(*zone).is_some_and(|rest| rest.ends_with('.'));
     is_address
@@ -171,7 +171,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The path of the external URL, for a request that came by its name.
-fn base(config: &Config, authority: &str) -> String {
+fn base(config: &HttpSettings, authority: &str) -> String {
     let url = config.external_url.as_ref().filter(|url| url.authority == authority);
     url.map_or_else(|| "/".to_owned(), |url| url.base.clone())
 }
@@ -266,11 +266,11 @@ mod tests {
     const STRANGER: [u8; 4] = [10, 0, 0, 9];
     const PROXY: [u8; 4] = [127, 0, 0, 1];
 
-    fn config() -> Config {
+    fn config() -> HttpSettings {
         let external_url =
             ExternalUrl { authority: "nvr.example:8443".to_owned(), base: "/cam/".to_owned() };
         let hosts = vec!["box.test".to_owned()];
-        Config { hosts, external_url: Some(external_url), ..Config::default() }
+        HttpSettings { hosts, external_url: Some(external_url), ..HttpSettings::default() }
     }
 
     fn request(method: Method, headers: &[(&str, &str)]) -> Request {

@@ -35,7 +35,7 @@ pub enum Access {
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct HttpSettings {
     /// Whom HTTP lets in.
     pub access: Access,
     /// The port of HTTPS, if it is served.
@@ -54,7 +54,7 @@ pub struct Config {
     pub metrics_allow: Vec<Network>,
 }
 
-impl Default for Config {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             access: Access::default(),
@@ -71,16 +71,16 @@ impl Default for Config {
 
 /// The settings in use. Clones are handles to the same.
 #[derive(Clone, Debug, Default)]
-pub struct Settings(Arc<ArcSwap<Config>>);
+pub struct Settings(Arc<ArcSwap<HttpSettings>>);
 
 impl Settings {
     /// Replaces them, for requests to come.
-    pub fn change(&self, config: Config) {
+    pub fn change(&self, config: HttpSettings) {
         self.0.store(Arc::new(config));
     }
 
     /// Those in use now.
-    pub(in crate::serve) fn now(&self) -> Arc<Config> {
+    pub(in crate::serve) fn now(&self) -> Arc<HttpSettings> {
         self.0.load_full()
     }
 }

@@ -86,10 +86,10 @@ fn streams(services: &Services) -> BTreeMap<StreamName, StreamLook> {
         let status = recorder.standing();
         (status.state, status.reason)
     };
-    let outlets = services.streams.all();
-    let each = outlets.iter().map(|(name, outlet)| {
-        let recording = outlet.recorder.as_ref().map(look);
-        (name.clone(), StreamLook { state: outlet.stream.state(), recording })
+    let streams = services.streams.all();
+    let each = streams.iter().map(|(name, outputs)| {
+        let recording = outputs.recorder.as_ref().map(look);
+        (name.clone(), StreamLook { state: outputs.stream.state(), recording })
     });
     each.collect()
 }

@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// clone it for each listening address.
 #[derive(Clone, Debug)]
 pub struct RtspServer {
-    outlets: Arc<Directory<StreamOutputs>>,
+    streams: Arc<Directory<StreamOutputs>>,
     supervisor: Supervisor,
     places: Places,
     archive: Option<Playback>,
@@ -62,11 +62,11 @@ impl Fault for ServerError {
 }
 
 impl RtspServer {
-    /// Serves `outlets` to everyone; its connections live in `supervisor`.
+    /// Serves `streams` to everyone; its connections live in `supervisor`.
     #[must_use]
-    pub fn new(outlets: Arc<Directory<StreamOutputs>>, supervisor: Supervisor) -> Self {
+    pub fn new(streams: Arc<Directory<StreamOutputs>>, supervisor: Supervisor) -> Self {
         Self {
-            outlets,
+            streams,
             supervisor,
             places: Places::new(PlaceLimits::of_this_process()),
             ingests: Arc::default(),
@@ -178,7 +178,7 @@ impl RtspServer {
             return;
         };
         let services = RtspServices {
-            outlets: Arc::clone(&self.outlets),
+            streams: Arc::clone(&self.streams),
             ingests: Arc::clone(&self.ingests),
             multicast: self.multicast.clone(),
             supervisor: self.supervisor.clone(),

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use super::authority::Authority;
 use super::pem_file::{self, PemFile};
-use super::{Identity, TlsError, names};
+use super::{CertificateAndKey, TlsError, names};
 use crate::base::time::{Trust, WallTime};
 
 /// Private key and certificate.
@@ -101,7 +101,7 @@ impl About {
 /// A certificate with what is known of it.
 #[derive(Debug)]
 pub(super) struct Leaf {
-    pub(super) identity: Identity,
+    pub(super) identity: CertificateAndKey,
     about: About,
 }
 
@@ -151,7 +151,7 @@ impl Leaf {
 
     fn parse(file: &PemFile<About>) -> Option<Self> {
         let key = PrivateKeyDer::from_pem_slice(file.key.as_bytes()).ok()?;
-        let identity = Identity { chain: file.chain()?, key };
+        let identity = CertificateAndKey { chain: file.chain()?, key };
         Some(Self { identity, about: file.about.clone() })
     }
 }

@@ -45,7 +45,7 @@ const HTTP_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The configured certificate, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct CertificateFiles {
     /// The certificate, and those between it and its authority behind it.
     pub cert: PathBuf,
     /// Its private key.
@@ -114,21 +114,21 @@ impl Fingerprint {
 
 /// The TLS settings in use; clones share them.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<TlsState>);
 
 #[derive(Debug)]
-struct Shared {
+struct TlsState {
     /// Where our own authority and certificate are kept.
     dir: PathBuf,
     clock: SharedClock,
-    wanted: Mutex<Wanted>,
+    wanted: Mutex<TlsSettings>,
     current: ArcSwapOption<Current>,
     turns: Turns,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Wanted {
-    config: Option<Config>,
+struct TlsSettings {
+    config: Option<CertificateFiles>,
     hosts: Vec<String>,
 }
 
@@ -148,20 +148,20 @@ struct Own {
 }
 
 /// A certificate with those behind it, and its key.
-struct Identity {
+struct CertificateAndKey {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-impl Clone for Identity {
+impl Clone for CertificateAndKey {
     fn clone(&self) -> Self {
         Self { chain: self.chain.clone(), key: self.key.clone_key() }
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for CertificateAndKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity of {} certificates", self.chain.len())
+        write!(f, "Certificate and key, {} in the chain", self.chain.len())
     }
 }
 
@@ -179,16 +179,16 @@ impl Tls {
     #[must_use]
     pub fn new(dir: PathBuf, clock: SharedClock) -> Self {
         let (wanted, current) = (Mutex::default(), ArcSwapOption::empty());
-        Self(Arc::new(Shared { dir, clock, wanted, current, turns: Turns::default() }))
+        Self(Arc::new(TlsState { dir, clock, wanted, current, turns: Turns::default() }))
     }
 
     /// Chooses the certificate of the next [`load`](Self::load): that of the configuration, or
     /// our own, which is good for `hosts` too.
-    pub fn want(&self, config: Option<Config>, hosts: Vec<String>) {
-        *lock(&self.0.wanted) = Wanted { config, hosts };
+    pub fn want(&self, config: Option<CertificateFiles>, hosts: Vec<String>) {
+        *lock(&self.0.wanted) = TlsSettings { config, hosts };
     }
 
-    fn wanted(&self) -> Wanted {
+    fn wanted(&self) -> TlsSettings {
         lock(&self.0.wanted).clone()
     }
 
@@ -287,21 +287,21 @@ impl Tls {
 
 /// TLS 1.2 and 1.3 without client certificates. The provider is named here, so that it does not
 /// matter which others are linked.
-fn settings(identity: Identity) -> Result<ServerConfig, rustls::Error> {
+fn settings(identity: CertificateAndKey) -> Result<ServerConfig, rustls::Error> {
     ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(identity.chain, identity.key)
 }
 
-fn read(config: &Config) -> Result<Identity, TlsError> {
+fn read(config: &CertificateFiles) -> Result<CertificateAndKey, TlsError> {
     let bytes = |path: &PathBuf| {
         std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
     };
     let missing = |path: &PathBuf, what| TlsError::Pem { path: path.clone(), what };
     let chain = chain(&bytes(&config.cert)?);
     let key = PrivateKeyDer::from_pem_slice(&bytes(&config.key)?);
-    Ok(Identity {
+    Ok(CertificateAndKey {
         chain: chain.ok_or_else(|| missing(&config.cert, "certificate"))?,
         key: key.map_err(|_| missing(&config.key, "private key"))?,
     })

@@ -14,10 +14,10 @@ fn tls(dir: &Path) -> Tls {
     Tls::new(dir.to_owned(), Arc::new(SystemClock))
 }
 
-fn given(dir: &Path) -> Config {
+fn given(dir: &Path) -> CertificateFiles {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["gate.example".to_owned()]).unwrap();
-    let config = Config { cert: dir.join("cert.pem"), key: dir.join("key.pem") };
+    let config = CertificateFiles { cert: dir.join("cert.pem"), key: dir.join("key.pem") };
     std::fs::write(&config.cert, params.self_signed(&key).unwrap().pem()).unwrap();
     std::fs::write(&config.key, key.serialize_pem()).unwrap();
     config

@@ -2,7 +2,7 @@
 //!
 //! Owns: where a segment ends, what a playlist says and for how long a segment stays downloadable.
 //! Does not own: requests and their times. Playlists of recorded hours (`past`) are written from
-//! chapters of the ring; the invariants below are those of the live list.
+//! segments of the ring; the invariants below are those of the live list.
 //!
 //! Invariants:
 //! 1. `EXT-X-TARGETDURATION` never changes once published: it is the longest of the first segments

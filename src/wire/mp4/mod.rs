@@ -27,7 +27,8 @@ pub use fragment::{Fragment, FragmentBuilder, FragmentTimes};
 pub use init::init_segment;
 pub use look::{hidden_tracks, hide, samples};
 pub use progressive::{
-    Content, Edit, FilmTrack, Front, MOVIE_RATE, Part, TooLong, front, text_entry, text_sample,
+    Content, Edit, FilmTrack, Front, HeaderPart, MOVIE_RATE, TooLong, front, text_entry,
+    text_sample,
 };
 pub use read::{ReadError, Row, Sample, SampleRun, read_fragment, read_init, read_runs};
 pub use rebase::{Origin, decode_times, set_dates, shift_decode_times, timescales, with_length};

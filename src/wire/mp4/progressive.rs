@@ -58,7 +58,7 @@ pub struct FilmTrack<'a> {
 
 /// A piece of the front.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum HeaderPart {
     /// These bytes.
     Bytes(Bytes),
     /// The rows of a table of the track of this index in the list that was given.
@@ -76,7 +76,7 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub struct Front {
     /// Its pieces.
-    pub parts: Vec<Part>,
+    pub parts: Vec<HeaderPart>,
     /// Bytes of all of them: where the media begin.
     pub bytes: u64,
 }
@@ -120,7 +120,7 @@ pub fn front(
 struct Layout {
     bytes: Vec<u8>,
     /// Each is behind so many of `bytes`.
-    holes: Vec<(usize, Part)>,
+    holes: Vec<(usize, HeaderPart)>,
     hole_bytes: u64,
     longest: u64,
     /// When the recording began, in seconds since 1904 (§8.2.2): creation and modification time.
@@ -155,11 +155,11 @@ impl Layout {
         let bytes = Bytes::from(self.bytes);
         let (mut parts, mut from) = (Vec::new(), 0);
         for (at, hole) in self.holes {
-            parts.push(Part::Bytes(bytes.slice(from..at)));
+            parts.push(HeaderPart::Bytes(bytes.slice(from..at)));
             parts.push(hole);
             from = at;
         }
-        parts.push(Part::Bytes(bytes.slice(from..)));
+        parts.push(HeaderPart::Bytes(bytes.slice(from..)));
         Ok(Front { parts, bytes: all })
     }
 
@@ -303,7 +303,7 @@ impl Layout {
                 }
                 layout.bytes.put_u32(u32::try_from(rows).unwrap_or(u32::MAX));
             }
-            let hole = Part::Rows { track: index, table, bytes };
+            let hole = HeaderPart::Rows { track: index, table, bytes };
             layout.holes.push((layout.bytes.len(), hole));
             layout.hole_bytes += bytes;
         });

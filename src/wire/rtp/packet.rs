@@ -35,7 +35,7 @@ impl Packets {
     /// Packets of `sizes`, headers included, that differ in what they hold.
     #[cfg(test)]
     pub(crate) fn of_sizes(sizes: &[usize]) -> Self {
-        let head = Head { channel: 0, payload_type: 96, ssrc: 7, timestamp: 9 };
+        let head = PacketHead { channel: 0, payload_type: 96, ssrc: 7, timestamp: 9 };
         let mut writer = PacketWriter::new(head, 0, sizes.iter().sum());
         for (fill, size) in (0u8..).zip(sizes) {
             writer.packet(&[&vec![fill; size - HEADER_BYTES]], 0);
@@ -136,7 +136,7 @@ pub fn interleaved(channel: u8, packet: &[u8]) -> Bytes {
 
 /// What is the same in all packets of one access unit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
+pub(super) struct PacketHead {
     pub(super) channel: u8,
     pub(super) payload_type: u8,
     pub(super) ssrc: u32,
@@ -146,7 +146,7 @@ pub(super) struct Head {
 /// Packets in the making.
 #[derive(Debug)]
 pub(super) struct PacketWriter {
-    head: Head,
+    head: PacketHead,
     /// Number of the next packet.
     sequence: u16,
     out: BytesMut,
@@ -158,7 +158,7 @@ pub(super) struct PacketWriter {
 
 impl PacketWriter {
     /// Starts with `sequence` for a unit of about `unit_bytes`.
-    pub(super) fn new(head: Head, sequence: u16, unit_bytes: usize) -> Self {
+    pub(super) fn new(head: PacketHead, sequence: u16, unit_bytes: usize) -> Self {
         let packets = unit_bytes / PAYLOAD_BYTES_MAX + 2;
         let room = unit_bytes + packets * (FRAME_HEAD_BYTES + HEADER_BYTES + 4);
         Self {
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn three() -> Packets {
-        let head = Head { channel: 2, payload_type: 96, ssrc: 7, timestamp: u32::MAX };
+        let head = PacketHead { channel: 2, payload_type: 96, ssrc: 7, timestamp: u32::MAX };
         let mut writer = PacketWriter::new(head, u16::MAX, 10);
         writer.packet(&[b"ab", b"c"], 0);
         writer.packet(&[b"d"], 1);

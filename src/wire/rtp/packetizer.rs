@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::extension::ReplayExtension;
-use super::packet::{Head, PacketWriter, Packets};
+use super::packet::{PacketHead, PacketWriter, Packets};
 use super::payload;
 use crate::base::time::MediaTime;
 use crate::media::{AccessUnit, CodecParams, TrackId};
@@ -84,7 +84,7 @@ impl Packetizer {
         extension: Option<ReplayExtension>,
     ) -> Packets {
         let changed = !self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &unit.params));
-        let head = Head {
+        let head = PacketHead {
             channel: self.channel,
             payload_type: payload::payload_type(&unit.params, self.track),
             ssrc: self.ssrc,

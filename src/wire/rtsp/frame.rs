@@ -242,14 +242,14 @@ impl Framer {
 
     fn message(&mut self) -> Result<Option<Frame>, Fault> {
         let Some(head_bytes) = self.find_head_end()? else { return Ok(None) };
-        let head = Head::read(&self.buffer[..head_bytes], self.body_max)?;
+        let head = MessageHead::read(&self.buffer[..head_bytes], self.body_max)?;
         let whole = head_bytes + head.body_bytes;
         if self.buffer.len() < whole {
             return Ok(None);
         }
         let body = self.buffer.split_to(whole).freeze().slice(head_bytes..);
         self.searched = 0;
-        let Head { start, headers, .. } = head;
+        let MessageHead { start, headers, .. } = head;
         Ok(Some(Frame::Message(Box::new(Message { start, headers, body }))))
     }
 
@@ -283,13 +283,13 @@ fn too_long(buffer: &[u8]) -> Fault {
 
 /// What has to be known of a head to delimit and answer its message.
 #[derive(Debug)]
-struct Head {
+struct MessageHead {
     start: String,
     headers: Headers,
     body_bytes: usize,
 }
 
-impl Head {
+impl MessageHead {
     fn read(head: &[u8], body_max: usize) -> Result<Self, Fault> {
         let bad = |text| Fault::new(StatusCode::BadRequest, text);
         // A return that ends no line would end one for the reader of a message that quotes it.

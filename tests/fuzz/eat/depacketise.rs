@@ -67,7 +67,7 @@ pub(crate) struct Bench {
     publisher: PushPublisher,
     payload_types: Vec<u8>,
     /// Sequence number and time of each track.
-    lanes: [(u16, u32); 2],
+    positions: [(u16, u32); 2],
     /// Decoding time of the last unit of each track, in nanoseconds.
     last: [Option<i64>; 2],
     began: bool,
@@ -94,7 +94,7 @@ impl Bench {
             stream,
             reader,
             payload_types: offer.media.iter().map(|medium| medium.payload_type).collect(),
-            lanes: [(65_530, 4_294_960_000); 2],
+            positions: [(65_530, 4_294_960_000); 2],
             last: [None; 2],
             began: false,
         })
@@ -127,7 +127,7 @@ impl Bench {
     }
 
     fn packet(&mut self, track: usize, flags: u8, payload: &[u8]) -> Bytes {
-        let (sequence, time) = &mut self.lanes[track];
+        let (sequence, time) = &mut self.positions[track];
         *time = time.wrapping_add([0, 3_600, 1, 0x7000_0000][usize::from(flags >> 2 & 3)]);
         *sequence = sequence.wrapping_add([1, 0, 3, 500][usize::from(flags >> 4 & 3)]);
         if flags & 4 != 0 {

@@ -182,7 +182,7 @@ pub(super) struct Bench {
     pub(super) _turn: tokio::sync::MutexGuard<'static, ()>,
     pub(super) clip: Arc<Clip>,
     pub(super) address: SocketAddr,
-    pub(super) outlet: Arc<StreamOutputs>,
+    pub(super) outputs: Arc<StreamOutputs>,
     pub(super) supervisor: Supervisor,
 }
 
@@ -195,7 +195,7 @@ impl Bench {
     }
 
     pub(super) fn film(&self) {
-        let (stream, clip) = (Arc::clone(&self.outlet.stream), Arc::clone(&self.clip));
+        let (stream, clip) = (Arc::clone(&self.outputs.stream), Arc::clone(&self.clip));
         self.supervisor.spawn("camera", film(stream, clip));
     }
 
@@ -207,8 +207,8 @@ impl Bench {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let clip = Arc::new(clip);
         let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let (address, outlet) = crate::rtsp_door::serve(&supervisor).await;
-        Self { _turn: turn, clip, address, outlet, supervisor }
+        let (address, outputs) = crate::rtsp_door::serve(&supervisor).await;
+        Self { _turn: turn, clip, address, outputs, supervisor }
     }
 
     pub(super) fn url(&self) -> String {
@@ -244,11 +244,11 @@ impl Bench {
 
     pub(super) async fn readers_become(&self, count: usize) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while self.outlet.rtsp.readers() != count {
+            while self.outputs.rtsp.readers() != count {
                 tokio::time::sleep(FRAME).await;
             }
         });
-        assert!(waited.await.is_ok(), "{} readers", self.outlet.rtsp.readers());
+        assert!(waited.await.is_ok(), "{} readers", self.outputs.rtsp.readers());
     }
 
     /// A client that plays the pictures over `transport` and reads no further than the reply.

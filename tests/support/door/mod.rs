@@ -74,7 +74,7 @@ fn raspberry_pi() -> tempfile::TempDir {
 pub struct TestBox {
     pub addr: SocketAddr,
     pub stream: Arc<Stream>,
-    pub outlet: Arc<StreamOutputs>,
+    pub outputs: Arc<StreamOutputs>,
     pub supervisor: Supervisor,
     pub clock: SharedClock,
     pub dvr: Dvr,
@@ -108,7 +108,7 @@ impl TestBox {
             Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, dvr::Retention::default())
         });
         let decoders = StillDecoders::keep(&decoder, h265, &supervisor);
-        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &decoders, &supervisor));
+        let outputs = Arc::new(StreamOutputs::new(&stream, recorder, &decoders, &supervisor));
         let services = Arc::new(Services::new(Foundation {
             supervisor: &supervisor,
             clock: Arc::clone(&clock),
@@ -124,11 +124,11 @@ impl TestBox {
                 AccessControl::open(&disk.path().join("state"), Arc::clone(&clock)).unwrap(),
             ),
         }));
-        services.streams.replace(BTreeMap::from([(name, Arc::clone(&outlet))]));
+        services.streams.replace(BTreeMap::from([(name, Arc::clone(&outputs))]));
         services.rtsp_port.store(8554, Relaxed);
         let hosts = vec!["box.test".to_owned(), "box.t".to_owned()];
         let access = http::Access::OpenOnLoopback;
-        services.http.change(http::Config { access, hosts, ..http::Config::default() });
+        services.http.change(http::HttpSettings { access, hosts, ..http::HttpSettings::default() });
         let sprites = services.sprites.clone();
         let http = Arc::new(HttpContext::new(services));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -136,7 +136,7 @@ impl TestBox {
         supervisor.keep(TaskSpec::new("http"), move |context| {
             http::run(Arc::clone(&listener), Arc::clone(&http), None, context)
         });
-        Self { addr, stream, outlet, supervisor, clock, dvr, disk, sprites, tree }
+        Self { addr, stream, outputs, supervisor, clock, dvr, disk, sprites, tree }
     }
 
     /// A box that makes no pictures and records nothing.
@@ -170,7 +170,7 @@ impl TestBox {
             }
             // Footage comes faster than from a camera; who waits for the first key frame would
             // begin at the last one.
-            while self.outlet.recorder.as_ref().is_some_and(|it| it.totals().units == 0) {
+            while self.outputs.recorder.as_ref().is_some_and(|it| it.totals().units == 0) {
                 tokio::task::yield_now().await;
             }
         }

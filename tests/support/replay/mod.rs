@@ -240,9 +240,9 @@ impl Bench {
             recorded.then(|| Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, keep));
         let writer = (!recorded).then(|| dvr.writer(&name, keep));
         let decoder = StillDecoders::keep("/nonexistent".as_ref(), HevcLibrary::Off, &supervisor);
-        let outlet = Arc::new(StreamOutputs::new(&stream, recorder, &decoder, &supervisor));
+        let outputs = Arc::new(StreamOutputs::new(&stream, recorder, &decoder, &supervisor));
         let directory = Arc::new(Directory::default());
-        directory.replace(BTreeMap::from([(name, outlet)]));
+        directory.replace(BTreeMap::from([(name, outputs)]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let archive = Playback::new(dvr.clone());

@@ -13,7 +13,7 @@ use crate::dvr::catalogue::lap::{LapInfo, SlotView};
 use crate::dvr::disk::{Disk, OpenMode, RealDisk};
 use crate::dvr::error::DvrError;
 use crate::dvr::format::front::SlotFront;
-use crate::dvr::format::journal_record::Parsed;
+use crate::dvr::format::journal_record::JournalContent;
 use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
 use crate::dvr::format::slot;
 use crate::dvr::format::slot::{SlotContents, Strictness};
@@ -26,7 +26,7 @@ pub struct RingReader {
     disk: Arc<dyn Disk>,
     ring: Ring,
     facts: RingFacts,
-    journal: Parsed,
+    journal: JournalContent,
     laps: Vec<FoundLap>,
     blank: u64,
     damaged: Vec<u32>,
@@ -112,7 +112,7 @@ impl RingReader {
 
     /// How the journal was found. Its records are in [`RingReader::facts`].
     #[must_use]
-    pub fn journal(&self) -> &Parsed {
+    pub fn journal(&self) -> &JournalContent {
         &self.journal
     }
 

@@ -207,7 +207,7 @@ impl Indexer {
             && !held.known
         {
             held.learn(&record.entries, u64::from(record.damaged));
-            table.count_chapters(check.slot, check.generation);
+            table.count_segments(check.slot, check.generation);
         }
     }
 

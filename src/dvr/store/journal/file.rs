@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::base::limits::{JOURNAL_BYTES_MAX, JOURNAL_COMPACT_BYTES_MIN};
 use crate::dvr::disk;
 use crate::dvr::disk::{Disk, DiskFile, OpenMode};
-use crate::dvr::format::journal_record::{JournalRecord, Parsed, parse};
+use crate::dvr::format::journal_record::{JournalContent, JournalRecord, parse};
 
 /// The journal's name in the data directory.
 pub(crate) const JOURNAL_FILE: &str = "journal.log";
@@ -70,10 +70,10 @@ impl JournalFile {
 }
 
 /// Reads the journal in `data_dir`; an absent one is empty.
-pub(crate) fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<Parsed> {
+pub(crate) fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<JournalContent> {
     match disk::read_small(disk, &path(data_dir), JOURNAL_BYTES_MAX) {
         Ok(bytes) => Ok(parse(&bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Parsed::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JournalContent::default()),
         Err(error) => Err(error),
     }
 }

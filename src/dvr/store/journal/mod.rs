@@ -29,7 +29,7 @@ use crate::dvr::catalogue::pin;
 use crate::dvr::catalogue::pin::{NewPin, Pin, PinError};
 use crate::dvr::disk::Disk;
 use crate::dvr::error::DvrError;
-use crate::dvr::format::journal_record::{JournalRecord, Mark, Parsed, ProcessRun};
+use crate::dvr::format::journal_record::{JournalContent, JournalRecord, Mark, ProcessRun};
 use crate::dvr::format::seal::Identity;
 use crate::dvr::store::messages::WriterCommand;
 use crate::dvr::store::ring::Ring;
@@ -66,7 +66,7 @@ fn load(disk: &dyn Disk, data_dir: &Path) -> (RingFacts, u64) {
             if let Err(error) = file::move_aside(disk, data_dir) {
                 warn!(error = %error, "the journal cannot be moved aside");
             }
-            Parsed::default()
+            JournalContent::default()
         }
     };
     if parsed.damaged > 0 {
@@ -83,7 +83,7 @@ fn load(disk: &dyn Disk, data_dir: &Path) -> (RingFacts, u64) {
 pub(crate) fn read_facts(
     disk: &dyn Disk,
     data_dir: &Path,
-) -> Result<(RingFacts, Parsed), DvrError> {
+) -> Result<(RingFacts, JournalContent), DvrError> {
     let path = data_dir.join(file::JOURNAL_FILE);
     let mut parsed = file::read(disk, data_dir).map_err(DvrError::disk("read", path))?;
     let facts = RingFacts::of(std::mem::take(&mut parsed.records));

@@ -211,7 +211,7 @@ fn lists_are_bounded_and_the_oldest_leave_first() {
 #[test]
 fn a_file_is_appended_to_read_and_written_anew() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(file::read(&RealDisk, dir.path()).unwrap(), Parsed::default());
+    assert_eq!(file::read(&RealDisk, dir.path()).unwrap(), JournalContent::default());
     let mut journal = JournalFile::rewrite(&RealDisk, dir.path(), &records()[..2], 0).unwrap();
     journal.append(&records()[2..5]).unwrap();
     journal.append(&records()[5..]).unwrap();

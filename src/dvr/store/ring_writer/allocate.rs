@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::base::limits::CHAPTERS_MAX;
+use crate::base::limits::CACHED_SEGMENTS_MAX;
 use crate::base::name::StreamName;
 use crate::dvr::catalogue::eviction::NextSlot;
 use crate::dvr::catalogue::lap::SlotView;
@@ -125,11 +125,11 @@ impl RingWriter {
         let mut view = SlotView::unread(header, &append.init, false);
         if let SlotView::Held(held) = &mut view {
             (held.active, held.known) = (true, true);
-            held.chapters = Some(Arc::default());
+            held.segments = Some(Arc::default());
         }
         let mut table = self.shared.table();
         let gone = table.slots.insert(number, view);
-        table.bound_chapters(CHAPTERS_MAX);
+        table.bound_segments(CACHED_SEGMENTS_MAX);
         drop(table);
         self.shared.count_evicted(gone);
         Ok(open)

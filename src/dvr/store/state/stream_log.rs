@@ -39,7 +39,7 @@ pub(crate) struct StreamLog {
     recent: Mutex<Recent>,
     trouble: Mutex<Disturbance>,
     /// What kept it from being recorded, by cause: the last stretch of each.
-    noted: Mutex<BTreeMap<Cause, Noted>>,
+    noted: Mutex<BTreeMap<Cause, Outage>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ struct Disturbance {
 
 /// A stretch of time in which something kept a stream from being recorded.
 #[derive(Debug)]
-struct Noted {
+struct Outage {
     from: BootTime,
     until: Option<BootTime>,
     text: String,
@@ -132,7 +132,7 @@ impl StreamLog {
                 (known.until, known.is_news) = (None, true);
             }
             _ => {
-                let fresh = Noted { from: now, until: None, text, is_news: true, told_at: None };
+                let fresh = Outage { from: now, until: None, text, is_news: true, told_at: None };
                 noted.insert(cause, fresh);
             }
         }

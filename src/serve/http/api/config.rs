@@ -22,7 +22,7 @@ use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::operation::Parameter;
 use crate::serve::http::response::NO_STORE;
 
-type Answer = Result<Response, ApiError>;
+type ApiResult = Result<Response, ApiError>;
 
 /// What `check` takes: one of both.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -102,12 +102,12 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 }
 
 /// `GET /api/v1/config`.
-pub(crate) async fn status(State(context): At) -> Answer {
+pub(crate) async fn status(State(context): At) -> ApiResult {
     ask(&context, ConfigRequest::Status).await
 }
 
 /// `GET /api/v1/config/settings`.
-pub(crate) async fn settings(State(context): At) -> Answer {
+pub(crate) async fn settings(State(context): At) -> ApiResult {
     ask(&context, ConfigRequest::Settings).await
 }
 
@@ -116,12 +116,12 @@ pub(crate) async fn patch_settings(
     State(context): At,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
-) -> Answer {
+) -> ApiResult {
     change(&context, &headers, Change::Settings(body)).await
 }
 
 /// `GET /api/v1/config/streams/{name}`.
-pub(crate) async fn stream(State(context): At, path: RawPathParams) -> Answer {
+pub(crate) async fn stream(State(context): At, path: RawPathParams) -> ApiResult {
     ask(&context, ConfigRequest::Stream(name_in(&path)?)).await
 }
 
@@ -131,7 +131,7 @@ pub(crate) async fn put_stream(
     path: RawPathParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
-) -> Answer {
+) -> ApiResult {
     change(&context, &headers, Change::Put(name_in(&path)?, body)).await
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn patch_stream(
     path: RawPathParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
-) -> Answer {
+) -> ApiResult {
     change(&context, &headers, Change::Patch(name_in(&path)?, body)).await
 }
 
@@ -150,12 +150,12 @@ pub(crate) async fn remove_stream(
     State(context): At,
     path: RawPathParams,
     headers: HeaderMap,
-) -> Answer {
+) -> ApiResult {
     change(&context, &headers, Change::Remove(name_in(&path)?)).await
 }
 
 /// `POST /api/v1/config/check`.
-pub(crate) async fn check(State(context): At, JsonBody(body): JsonBody<Wanted>) -> Answer {
+pub(crate) async fn check(State(context): At, JsonBody(body): JsonBody<Wanted>) -> ApiResult {
     let change = match body {
         Wanted { stream: Some(name), section: Some(section), settings: None } => {
             Change::Put(parsed(&name)?, section)
@@ -172,7 +172,7 @@ pub(crate) async fn check(State(context): At, JsonBody(body): JsonBody<Wanted>) 
 }
 
 /// `GET /api/v1/config/history`.
-pub(crate) async fn history(State(context): At) -> Answer {
+pub(crate) async fn history(State(context): At) -> ApiResult {
     ask(&context, ConfigRequest::History).await
 }
 
@@ -181,16 +181,16 @@ pub(crate) async fn restore(
     State(context): At,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Restore>,
-) -> Answer {
+) -> ApiResult {
     let Restore { id } = body;
     ask(&context, ConfigRequest::Restore(precondition(&headers)?, id)).await
 }
 
-async fn change(context: &HttpContext, headers: &HeaderMap, change: Change) -> Answer {
+async fn change(context: &HttpContext, headers: &HeaderMap, change: Change) -> ApiResult {
     ask(context, ConfigRequest::Change(precondition(headers)?, change)).await
 }
 
-async fn ask(context: &HttpContext, request: ConfigRequest) -> Answer {
+async fn ask(context: &HttpContext, request: ConfigRequest) -> ApiResult {
     match context.config.ask(request).await {
         Ok(answer) => Ok(told(answer)),
         Err(refusal) => Err(refused(refusal)),

@@ -17,7 +17,7 @@ use crate::serve::http::error::{ApiError, sentence};
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
-use crate::v4l2::node::{self, FrameSize, Offer, Role, VideoNode};
+use crate::v4l2::node::{self, FrameSize, NodeRole, Offer, VideoNode};
 use crate::v4l2::setting::{self, Setting, Value};
 use crate::v4l2::{ControlError, ControlType, VideoDevice};
 
@@ -120,7 +120,7 @@ pub(crate) async fn set_controls(
 /// What is known of a node; `None` when it is not a camera or has just gone.
 fn report(node: &VideoNode) -> Option<DeviceReport> {
     let who = node::capability(&node.path).ok()?;
-    let Role::Camera(_) = who.role() else { return None };
+    let NodeRole::Camera(_) = who.role() else { return None };
     let device = VideoDevice::open(&node.path).ok()?;
     Some(DeviceReport {
         id: node.key(),
@@ -146,7 +146,7 @@ fn set(id: &str, wanted: &BTreeMap<String, Value>) -> Result<Vec<ControlReport>,
     };
     let node = node::nodes().into_iter().find(|node| node.key() == id).ok_or_else(unknown)?;
     let who = node::capability(&node.path).map_err(|_| unknown())?;
-    let Role::Camera(_) = who.role() else { return Err(unknown()) };
+    let NodeRole::Camera(_) = who.role() else { return Err(unknown()) };
     let device = VideoDevice::open(&node.path).map_err(|_| unknown())?;
     let set = wanted.iter().map(|(key, value)| {
         let set = setting::set(&device, key, value);

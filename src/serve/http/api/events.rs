@@ -206,8 +206,8 @@ impl Made {
     async fn protect(&mut self, context: &HttpContext, wish: &Wish) -> Result<(), PinError> {
         let Some((from, until)) = wish.range else { return Ok(()) };
         let all = || {
-            let outlets = context.streams.all();
-            let recorded = outlets.iter().filter(|(_, outlet)| outlet.recorder.is_some());
+            let streams = context.streams.all();
+            let recorded = streams.iter().filter(|(_, outputs)| outputs.recorder.is_some());
             recorded.map(|(name, _)| name.clone()).collect()
         };
         let streams = if wish.streams.is_empty() { all() } else { wish.streams.clone() };

@@ -170,7 +170,7 @@ fn listed(
     let list = context.dvr.listing(&stream);
     match context.streams.get(&name) {
         None if list.runs.is_empty() => Err(ApiError::stream_unknown(&name)),
-        Some(outlet) if list.runs.is_empty() && outlet.recorder.is_none() => Err(ApiError::new(
+        Some(outputs) if list.runs.is_empty() && outputs.recorder.is_none() => Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "not_recorded",
             format!("Stream '{name}' is not recorded."),

@@ -151,8 +151,8 @@ struct Urls {
 
 impl StreamReport {
     /// What is known now; `host` is the one by which the client reached us.
-    pub(super) fn new(context: &HttpContext, outlet: &StreamOutputs, host: &str) -> Self {
-        let stream = &outlet.stream;
+    pub(super) fn new(context: &HttpContext, outputs: &StreamOutputs, host: &str) -> Self {
+        let stream = &outputs.stream;
         let (state, since) = stream.state();
         let tracks = stream.tracks().borrow().clone();
         let now = context.clock.boot();
@@ -185,9 +185,9 @@ impl StreamReport {
             not_carried: stream.not_carried(),
             foreign_packets: stream.foreign_packets(),
             interrupted: stream.interrupted(now),
-            recording: outlet.recorder.as_ref().map(Recorder::status),
+            recording: outputs.recorder.as_ref().map(Recorder::status),
             encoding: stream.encoding(),
-            readers: outlet.readers(),
+            readers: outputs.readers(),
             totals: stream.meter.totals(),
             urls: Urls::new(stream.name(), host, context.rtsp_port.load(Relaxed)),
         }

@@ -93,9 +93,9 @@ impl Caller {
     /// The sender, with what the configuration says of their streams.
     pub(super) fn new(context: &HttpContext, identity: Option<Identity>) -> Self {
         let streams = identity.as_ref().filter(|own| !own.sees_all()).map(|own| {
-            let outlets = context.streams.all();
-            let covered = outlets.iter().filter(|(name, _)| own.streams.covers(name.as_str()));
-            let subs = covered.filter_map(|(_, outlet)| Some((*outlet.sub.load_full()?).clone()));
+            let streams = context.streams.all();
+            let covered = streams.iter().filter(|(name, _)| own.streams.covers(name.as_str()));
+            let subs = covered.filter_map(|(_, outputs)| Some((*outputs.sub.load_full()?).clone()));
             subs.collect()
         });
         Self(Arc::new(Inner { identity, streams }))

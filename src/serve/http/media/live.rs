@@ -70,26 +70,26 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 /// `GET index.m3u8`: the multivariant playlist, of the stream and of its sub-stream.
 pub(crate) async fn multivariant(
     State(context): At,
-    Named(outlet): Named,
+    Named(outputs): Named,
 ) -> Result<Response, ApiError> {
-    let sub_outlet = outlet.sub.load_full().and_then(|name| context.streams.get(name.as_str()));
-    if let Some(sub) = &sub_outlet {
-        outlet.hls.prefer_target(sub.hls.target());
+    let sub_outputs = outputs.sub.load_full().and_then(|name| context.streams.get(name.as_str()));
+    if let Some(sub) = &sub_outputs {
+        outputs.hls.prefer_target(sub.hls.target());
     }
-    let main = outlet.hls.variant(MEDIA.to_owned());
+    let main = outputs.hls.variant(MEDIA.to_owned());
     let sub = async {
-        let sub = sub_outlet.as_ref()?;
-        sub.hls.prefer_target(outlet.hls.target());
+        let sub = sub_outputs.as_ref()?;
+        sub.hls.prefer_target(outputs.hls.target());
         sub.hls.variant_at_once(beside(sub)).await.ok()
     };
     let (main, first) = tokio::join!(main, sub);
-    let sub = match (&sub_outlet, first) {
+    let sub = match (&sub_outputs, first) {
         // What was not known when this began may be by now.
         (Some(sub), None) if main.is_ok() => sub.hls.variant_at_once(beside(sub)).await.ok(),
         (_, known) => known,
     };
-    if let Some(sub) = &sub_outlet {
-        sub.hls.prefer_target(outlet.hls.target());
+    if let Some(sub) = &sub_outputs {
+        sub.hls.prefer_target(outputs.hls.target());
     }
     let variants: Vec<Variant> = match (main, sub) {
         (Err(error), None) => return Err(error.into()),
@@ -111,31 +111,31 @@ fn beside(other: &StreamOutputs) -> String {
 /// `GET media.m3u8`: the live list.
 pub(crate) async fn media(
     State(context): At,
-    Named(outlet): Named,
+    Named(outputs): Named,
     RawQuery(query): RawQuery,
     Extension(reached): Extension<Reached>,
 ) -> Result<Response, ApiError> {
     let asked = directives(query.as_deref().unwrap_or_default())?;
     let reports =
-        || siblings(&context, &outlet).filter_map(|it| it.hls.report(beside(&it))).collect();
-    Ok(playlist(outlet.hls.media(reached.client, asked, reports).await?))
+        || siblings(&context, &outputs).filter_map(|it| it.hls.report(beside(&it))).collect();
+    Ok(playlist(outputs.hls.media(reached.client, asked, reports).await?))
 }
 
 /// `GET iframes.m3u8`: the key frames of the live list by themselves.
 pub(crate) async fn key_frames(
-    Named(outlet): Named,
+    Named(outputs): Named,
     Extension(reached): Extension<Reached>,
 ) -> Result<Response, ApiError> {
-    outlet.hls.count_reader(reached.client);
-    Ok(playlist(outlet.hls.key_frame_list().await?))
+    outputs.hls.count_reader(reached.client);
+    Ok(playlist(outputs.hls.key_frame_list().await?))
 }
 
 /// The other variants of the stream: its sub-stream, or those whose sub-stream it is.
 fn siblings(
     context: &HttpContext,
-    outlet: &StreamOutputs,
+    outputs: &StreamOutputs,
 ) -> impl Iterator<Item = Arc<StreamOutputs>> {
-    let (own, sub) = (outlet.stream.name().clone(), outlet.sub.load_full());
+    let (own, sub) = (outputs.stream.name().clone(), outputs.sub.load_full());
     let all = context.streams.all();
     let names = all.iter().filter(|(name, other)| {
         sub.as_deref() == Some(*name) || other.sub.load().as_deref() == Some(&own)
@@ -259,9 +259,9 @@ pub(crate) async fn file(
     let unknown = || ApiError::stream_unknown(&stream);
     let named = StreamName::parse(&stream).map_err(|_| unknown())?;
     let footage = context.dvr.footage(&named);
-    let outlet = context.streams.get(&stream);
+    let outputs = context.streams.get(&stream);
     // The ring may hold a stream that the configuration no longer names.
-    if outlet.is_none() && footage.laps().is_empty() {
+    if outputs.is_none() && footage.laps().is_empty() {
         return Err(unknown());
     }
     let mut response = match asked {
@@ -275,7 +275,7 @@ pub(crate) async fn file(
             init(&request, segment.key_frame().await?)
         }
         MediaFile::StoredInit(lap) => {
-            let listed = outlet.and_then(|outlet| outlet.hls.listed_init(lap));
+            let listed = outputs.and_then(|outputs| outputs.hls.listed_init(lap));
             let bytes = match listed {
                 Some(bytes) => bytes,
                 None => init_of_lap(&footage, lap).await?,
@@ -283,7 +283,7 @@ pub(crate) async fn file(
             init(&request, bytes)
         }
         MediaFile::PastInit(print) => init(&request, init_by_fingerprint(&footage, print).await?),
-        live => held(&request, &live, &outlet.ok_or_else(unknown)?.hls).await?,
+        live => held(&request, &live, &outputs.ok_or_else(unknown)?.hls).await?,
     };
     if response.status().is_success() {
         let headers = response.headers_mut();

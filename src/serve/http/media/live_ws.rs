@@ -46,18 +46,18 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 /// `GET /live/{stream}/ws`.
 pub(crate) async fn upgrade(
     State(context): At,
-    Named(outlet): Named,
+    Named(outputs): Named,
     Extension(peer): Extension<Arc<Peer>>,
     Extension(reached): Extension<Reached>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = accept(&headers, &reached, upgrade)?;
-    let viewer = outlet.mse.view()?;
+    let viewer = outputs.mse.view()?;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let tasks = peer.tasks.clone();
         let address = peer.address;
-        let session = LiveSocket::new(socket, viewer, &outlet, context, peer);
+        let session = LiveSocket::new(socket, viewer, &outputs, context, peer);
         tasks.spawn("ws", async move {
             let ended = session.run().await;
             debug!(part = "ws", peer = %address, ended, "viewer left");
@@ -101,11 +101,11 @@ impl LiveSocket {
     fn new(
         socket: WebSocket,
         viewer: Viewer,
-        outlet: &StreamOutputs,
+        outputs: &StreamOutputs,
         context: Arc<HttpContext>,
         peer: Arc<Peer>,
     ) -> Self {
-        let mut state = outlet.stream.watch_state();
+        let mut state = outputs.stream.watch_state();
         // A viewer of a stream that is not live gets an answer at once.
         if state.borrow_and_update().0 != StreamState::Live {
             state.mark_changed();

@@ -37,16 +37,16 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 
 /// `GET /live/{stream}/mjpeg`.
 pub(crate) async fn pictures(
-    Named(outlet): Named,
+    Named(outputs): Named,
     Extension(peer): Extension<Arc<Peer>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(query.as_deref()).only(&["width"], &[])?;
     let width = picture_width(query.get("width"))?;
-    let watcher = outlet.thumbnail.watch(width)?;
+    let watcher = outputs.thumbnail.watch(width)?;
     // A viewer whose first picture fails gets the reason, while there still is a status to say it
     // with.
-    outlet.thumbnail.picture(width).await?;
+    outputs.thumbnail.picture(width).await?;
     let show = Show { watcher, peer, begun: false };
     let body = futures::stream::unfold(show, |mut show| async move {
         let part = show.next().await?;

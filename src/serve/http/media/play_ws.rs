@@ -70,7 +70,7 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 /// `GET /play/{stream}/ws?start=&speed=`.
 pub(crate) async fn upgrade(
     State(context): At,
-    Named(outlet): Named,
+    Named(outputs): Named,
     RawQuery(query): RawQuery,
     Extension(peer): Extension<Arc<Peer>>,
     Extension(reached): Extension<Reached>,
@@ -82,15 +82,15 @@ pub(crate) async fn upgrade(
     let start = query.date("start")?.ok_or_else(|| ApiError::bad_request("`start` is missing."))?;
     let speed = query.get("speed").map_or(Ok(Speed::ONE), Speed::parse);
     let speed = speed.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    if outlet.recorder.is_none() && context.dvr.listing(outlet.stream.name()).runs.is_empty() {
-        let message = format!("Stream '{}' is not recorded.", outlet.stream.name());
+    if outputs.recorder.is_none() && context.dvr.listing(outputs.stream.name()).runs.is_empty() {
+        let message = format!("Stream '{}' is not recorded.", outputs.stream.name());
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_recorded", message));
     }
     Ok(upgrade.on_upgrade(move |socket| async move {
         let tasks = peer.tasks.clone();
         let address = peer.address;
-        let counted = context.stats.browser(outlet.stream.name());
-        let session = PlaySocket::new(socket, outlet, context, peer, speed);
+        let counted = context.stats.browser(outputs.stream.name());
+        let session = PlaySocket::new(socket, outputs, context, peer, speed);
         tasks.spawn("play", async move {
             let _counted = counted;
             let ended = session.run(start).await;
@@ -102,7 +102,7 @@ pub(crate) async fn upgrade(
 /// One viewer's socket.
 struct PlaySocket {
     socket: WebSocket,
-    outlet: Arc<StreamOutputs>,
+    outputs: Arc<StreamOutputs>,
     context: Arc<HttpContext>,
     /// The connection, whose place is held for as long as the socket lives.
     peer: Arc<Peer>,
@@ -171,7 +171,7 @@ impl From<PlaybackError> for Ended {
 impl PlaySocket {
     fn new(
         socket: WebSocket,
-        outlet: Arc<StreamOutputs>,
+        outputs: Arc<StreamOutputs>,
         context: Arc<HttpContext>,
         peer: Arc<Peer>,
         speed: Speed,
@@ -179,7 +179,7 @@ impl PlaySocket {
         let (first, now) = (Instant::now() + MSE_PING_INTERVAL, context.clock.boot());
         Self {
             socket,
-            outlet,
+            outputs,
             ticks: tokio::time::interval_at(first, MSE_PING_INTERVAL),
             heard: Instant::now(),
             rate: MessageRate::new(PLAY_MESSAGES_PER_SEC_MAX * 10, COUNT_TIME, now),
@@ -271,7 +271,7 @@ impl PlaySocket {
             }
             PlaybackEvent::Chunk(scene) => self.send(&scene),
             PlaybackEvent::Seam(from, until) => {
-                let gaps = self.context.dvr.listing(self.outlet.stream.name());
+                let gaps = self.context.dvr.listing(self.outputs.stream.name());
                 let gaps = gaps.between(from, until).gaps;
                 self.out.extend(gaps.iter().take(GAPS_TOLD_MAX).map(message::gap));
             }
@@ -377,7 +377,7 @@ impl PlaySocket {
         let program = PlaybackParams { start, way, keys, base_nanos: self.base_nanos };
         let clock = &self.context.clock;
         let screening =
-            self.context.playback.open_for_browser(&self.outlet.stream, clock, program)?;
+            self.context.playback.open_for_browser(&self.outputs.stream, clock, program)?;
         #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
         let base_secs = self.base_nanos as f64 / 1e9;
         self.window = Window::new(base_secs);

@@ -92,8 +92,8 @@ fn end_of_milli(at: WallTime) -> WallTime {
 }
 
 async fn live(context: &HttpContext, name: &str, width: Option<u16>) -> Result<Shown, ApiError> {
-    let outlet = context.streams.get(name).ok_or_else(|| ApiError::stream_unknown(name))?;
-    let picture = outlet.thumbnail.picture(width).await?;
+    let outputs = context.streams.get(name).ok_or_else(|| ApiError::stream_unknown(name))?;
+    let picture = outputs.thumbnail.picture(width).await?;
     let (jpeg, captured, age) = (picture.jpeg, picture.captured, Some(picture.age));
     Ok(Shown { jpeg, captured, width, age, cache: LIVE_CACHE })
 }
@@ -106,10 +106,10 @@ async fn past(
 ) -> Result<Shown, Response> {
     let unknown = || ApiError::stream_unknown(name).into_response();
     let stream = StreamName::parse(name).map_err(|_| unknown())?;
-    let outlet = context.streams.get(name);
-    let live = outlet.as_ref().and_then(|outlet| outlet.thumbnail.key_frame_at(at));
+    let outputs = context.streams.get(name);
+    let live = outputs.as_ref().and_then(|outputs| outputs.thumbnail.key_frame_at(at));
     let picture = context.past.at(&stream, live, at, width).await.map_err(|error| match error {
-        PastError::Gap { before: None, next: None, .. } if outlet.is_none() => unknown(),
+        PastError::Gap { before: None, next: None, .. } if outputs.is_none() => unknown(),
         error => refusal(error),
     })?;
     let ago = context.clock.wall().as_unix_nanos().saturating_sub(at.as_unix_nanos());

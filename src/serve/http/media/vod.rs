@@ -59,7 +59,7 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 /// `GET /live/{stream}/dvr.m3u8?window=24h`: from now back, without end.
 pub(crate) async fn window(
     State(context): At,
-    Named(outlet): Named,
+    Named(outputs): Named,
     Extension(reached): Extension<Reached>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
@@ -67,13 +67,13 @@ pub(crate) async fn window(
     let query = Query::parse(query.as_deref());
     let window = match query.get("window") {
         None => WINDOW_DEFAULT,
-        Some(text) => window_of(text, outlet.stream.name())?,
+        Some(text) => window_of(text, outputs.stream.name())?,
     };
     // `v2` may leave out date ranges too, of which there are none.
     let delta = matches!(query.get("_HLS_skip"), Some("YES" | "v2"));
-    let name = outlet.stream.name();
-    outlet.hls.count_reader(reached.client);
-    if outlet.recorder.is_none() {
+    let name = outputs.stream.name();
+    outputs.hls.count_reader(reached.client);
+    if outputs.recorder.is_none() {
         return Err(nothing(&context, name, None));
     }
     let list = context.playback.hls(name, &context.clock).window(window, delta).await;
@@ -172,11 +172,11 @@ fn nothing(
     range: Option<(WallTime, WallTime)>,
 ) -> ApiError {
     let list = context.dvr.listing(stream);
-    let outlet = context.streams.get(stream.as_str());
+    let outputs = context.streams.get(stream.as_str());
     if list.runs.is_empty() {
-        return match outlet {
+        return match outputs {
             None => ApiError::stream_unknown(stream.as_str()),
-            Some(outlet) if outlet.recorder.is_none() => ApiError::new(
+            Some(outputs) if outputs.recorder.is_none() => ApiError::new(
                 StatusCode::NOT_FOUND,
                 "not_recorded",
                 format!(

@@ -7,7 +7,7 @@ use super::super::super::places::Holder;
 use super::super::play::{PacketSink, Play, PlayNext};
 use super::super::udp::UdpPair;
 use super::input::Input;
-use super::role::Role;
+use super::role::ConnectionRole;
 use super::setup::PendingReply;
 use super::{Chosen, Connection};
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
@@ -131,7 +131,7 @@ impl Connection {
             Event::Pause => self.pause(),
             Event::Ended => {
                 self.cease(PushError::Left);
-                (self.role, self.chosen) = (Role::Idle, Chosen::default());
+                (self.role, self.chosen) = (ConnectionRole::Idle, Chosen::default());
             }
             Event::Close { reason } => {
                 self.end = Some(reason);
@@ -173,7 +173,7 @@ impl Connection {
 
     /// Takes leave of a reader, and tells it where the stream is now if it moved.
     fn stream_ended(&mut self, now: BootTime) {
-        let name = self.chosen.outlet.as_ref().map(|outlet| outlet.stream.name().to_string());
+        let name = self.chosen.outputs.as_ref().map(|outputs| outputs.stream.name().to_string());
         let ingest = name.and_then(|name| self.services.ingests.get(&name));
         if let Some(Ingest::Elsewhere(url)) = ingest.as_deref() {
             self.session.command(now, Command::Redirect { url: url.to_string() });

@@ -34,13 +34,13 @@ use crate::serve::publish_desk::PublishDesk;
 use crate::stream::{Directory, Viewing};
 use crate::supervise::Supervisor;
 use crate::wire::rtsp::{Channels, Command, Session};
-use role::Role;
+use role::ConnectionRole;
 use setup::PendingReply;
 
 /// The shared services that every connection uses.
 #[derive(Clone, Debug)]
 pub(super) struct RtspServices {
-    pub(super) outlets: Arc<Directory<StreamOutputs>>,
+    pub(super) streams: Arc<Directory<StreamOutputs>>,
     pub(super) ingests: Arc<Directory<Ingest>>,
     pub(super) multicast: Multicast,
     pub(super) supervisor: Supervisor,
@@ -63,7 +63,7 @@ pub(super) struct Connection {
     wake: Option<BootTime>,
     pending: Option<PendingReply>,
     chosen: Chosen,
-    role: Role,
+    role: ConnectionRole,
     /// Why the connection ends once the replies are out.
     end: Option<&'static str>,
 }
@@ -88,7 +88,7 @@ struct Peer {
 /// The stream that a reader described and set up.
 #[derive(Debug, Default)]
 struct Chosen {
-    outlet: Option<Arc<StreamOutputs>>,
+    outputs: Option<Arc<StreamOutputs>>,
     /// Keeps a camera that is pulled on demand.
     viewing: Option<Viewing>,
     /// The tracks of a recording, as they were described.
@@ -107,7 +107,7 @@ impl Connection {
         services: RtspServices,
         place: Arc<Place>,
     ) -> io::Result<Self> {
-        let RtspServices { outlets, multicast, registry, clock, .. } = &services;
+        let RtspServices { streams, multicast, registry, clock, .. } = &services;
         let local = transport.local_ip()?;
         let (now, wall) = (clock.boot(), clock.wall());
         let ip = peer.ip().to_canonical();
@@ -115,7 +115,7 @@ impl Connection {
             .secured(transport.is_secure())
             .authorized_by(Arc::clone(registry.authorizer()))
             .with_timeout(registry.session_timeout())
-            .with_channels(Arc::clone(outlets) as Arc<dyn Channels>)
+            .with_channels(Arc::clone(streams) as Arc<dyn Channels>)
             .with_multicast(multicast.is_on() && local.is_ipv4() && !transport.is_secure());
         Ok(Self {
             session,
@@ -134,7 +134,7 @@ impl Connection {
             wake: None,
             pending: None,
             chosen: Chosen::default(),
-            role: Role::Idle,
+            role: ConnectionRole::Idle,
             end: None,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::play::{Play, PlaySource};
 use super::Connection;
 use super::input::PlaybackReply;
-use super::role::Role;
+use super::role::ConnectionRole;
 use super::setup::{PendingReply, cname};
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::time::BootTime;
@@ -20,14 +20,14 @@ use crate::wire::rtsp::{Command, Frames, Onvif, Refusal, Route, Routed, Scale, S
 impl Connection {
     /// Asks the disk for the tracks that `stream` had.
     pub(super) fn ask_past_tracks(&mut self, now: BootTime, stream: &str, span: Span) {
-        let outlet = match self.readable(stream) {
-            Ok(outlet) => outlet,
+        let outputs = match self.readable(stream) {
+            Ok(outputs) => outputs,
             Err(refusal) => return self.refuse(now, refusal),
         };
         let Some(archive) = &self.services.archive else {
             return self.refuse(now, no_recordings());
         };
-        match archive.describe(outlet.stream.name(), range(span)) {
+        match archive.describe(outputs.stream.name(), range(span)) {
             Ok(described) => {
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
                 self.pending = Some(PendingReply::Past { described, span, until });
@@ -38,7 +38,7 @@ impl Connection {
 
     /// Begins to play what `wish` says, or continues with it.
     pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed], wish: &Wish) {
-        let Some(outlet) = self.chosen.outlet.clone() else {
+        let Some(outputs) = self.chosen.outputs.clone() else {
             return self.refuse(now, Refusal::NoStream);
         };
         let (speed, onvif) = (speed(wish.scale), wish.onvif.map(options));
@@ -46,7 +46,9 @@ impl Connection {
         let from = match (wish.what, past) {
             (What::Past(span), _) => PlayFrom::Date(range(span)),
             (What::Live, Some(_)) => PlayFrom::Live,
-            (What::Live | What::GoOn, None) => return self.play_live(now, &outlet, stream, routes),
+            (What::Live | What::GoOn, None) => {
+                return self.play_live(now, &outputs, stream, routes);
+            }
             (What::GoOn, Some(session)) if session.plays_as(speed, onvif) => {
                 let start = session.resume();
                 return self.replaying(now, start);
@@ -61,7 +63,7 @@ impl Connection {
             return self.refuse(now, no_recordings());
         };
         let request = PlayRequest { from, speed, onvif };
-        match archive.open(&outlet.stream, &self.services.clock, &request) {
+        match archive.open(&outputs.stream, &self.services.clock, &request) {
             Ok(replay) => {
                 let (replay, routes, cname) = (Box::new(replay), routes.to_vec(), cname(stream));
                 let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
@@ -98,12 +100,12 @@ impl Connection {
         routes: &[Routed],
         cname: String,
     ) {
-        let Some(outlet) = self.chosen.outlet.clone() else { return };
+        let Some(outputs) = self.chosen.outputs.clone() else { return };
         // The packetizer has no part in what is packed for one reader.
         let play = std::mem::take(&mut self.role).into_play();
         let mut play = play.unwrap_or_else(|| Play::new(PlaySource::Nothing, routes, cname));
-        let beginning = play.turn_to(replay, |track| outlet.rtsp.ssrc(track));
-        self.role = Role::reader(play);
+        let beginning = play.turn_to(replay, |track| outputs.rtsp.ssrc(track));
+        self.role = ConnectionRole::reader(play);
         self.replaying(now, beginning);
     }
 
@@ -119,16 +121,16 @@ impl Connection {
     /// Sends no more until the next PLAY, or takes no more until the next RECORD.
     pub(super) fn pause(&mut self) {
         match &mut self.role {
-            Role::Reader(reader) => {
+            ConnectionRole::Reader(reader) => {
                 if let Some(replay) = reader.play.past() {
                     return replay.pause();
                 }
                 reader.inline = None;
                 reader.play.pause();
             }
-            Role::Member(_) => self.role = Role::Idle,
-            Role::Publisher(_) => return self.cease(PushError::Paused),
-            Role::Idle | Role::Parked(_) => {}
+            ConnectionRole::Member(_) => self.role = ConnectionRole::Idle,
+            ConnectionRole::Publisher(_) => return self.cease(PushError::Paused),
+            ConnectionRole::Idle | ConnectionRole::Parked(_) => {}
         }
         if let Some(udp) = &mut self.chosen.udp {
             udp.clear();
@@ -139,17 +141,17 @@ impl Connection {
     fn play_live(
         &mut self,
         now: BootTime,
-        outlet: &StreamOutputs,
+        outputs: &StreamOutputs,
         stream: &str,
         routes: &[Routed],
     ) {
         if goes_by_multicast(routes) {
-            let joined = self.join_group(outlet);
+            let joined = self.join_group(outputs);
             return self.answer(now, joined);
         }
         let paused = std::mem::take(&mut self.role).into_play();
-        let reader = outlet.rtsp.join();
-        self.role = Role::reader(match paused {
+        let reader = outputs.rtsp.join();
+        self.role = ConnectionRole::reader(match paused {
             Some(mut play) => {
                 play.resume(reader, routes);
                 play

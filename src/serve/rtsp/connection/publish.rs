@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::super::record::{self, PublisherInput, Record};
 use super::Connection;
-use super::role::Role;
+use super::role::ConnectionRole;
 use super::setup::PendingReply;
 use crate::base::limits::PUBLISHED_BEGIN_TIME_MAX;
 use crate::base::time::BootTime;
@@ -46,7 +46,7 @@ impl Connection {
         offer: &SessionDescription,
     ) -> Option<Result<oneshot::Receiver<Result<(), BeginRefused>>, Refusal>> {
         let desk = self.services.publish_desk.as_ref()?;
-        let there = self.services.outlets.get(stream).is_some()
+        let there = self.services.streams.get(stream).is_some()
             || self.services.ingests.get(stream).is_some();
         let name = desk.name_of(stream).filter(|_| !there)?;
         let carried = check_offer(offer).map_err(record::refusal);
@@ -83,7 +83,7 @@ impl Connection {
     ) -> Result<Command, Refusal> {
         let mut record = std::mem::take(&mut self.role).into_record();
         let opened = record.set_up(track, route, self.peer.local, self.peer.ip());
-        self.role = Role::Publisher(record);
+        self.role = ConnectionRole::Publisher(record);
         let server_port = opened?;
         let left_out = self.chosen.left_out.iter().find(|(other, _)| *other == track);
         // A publisher whose SETUP is refused gives up with all its tracks.
@@ -102,7 +102,7 @@ impl Connection {
         let point = self.publish_point(stream)?;
         let mut record = std::mem::take(&mut self.role).into_record();
         let begun = record.begin(&point, offer, routes, fastrand::u64(..));
-        self.role = Role::Publisher(record);
+        self.role = ConnectionRole::Publisher(record);
         begun?;
         Ok(Command::Recording)
     }

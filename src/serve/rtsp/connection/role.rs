@@ -10,7 +10,7 @@ use super::input::Input;
 
 /// What a connection does for its peer besides answering.
 #[derive(Debug, Default)]
-pub(super) enum Role {
+pub(super) enum ConnectionRole {
     /// Nothing yet, or nothing any more.
     #[default]
     Idle,
@@ -32,7 +32,7 @@ pub(super) struct Reader {
     pub(super) inline: Option<InlineHandle>,
 }
 
-impl Role {
+impl ConnectionRole {
     /// The unicast playback, unless the packetizer has it.
     pub(super) fn play(&self) -> Option<&Play> {
         match self {

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::super::udp::UdpPair;
 use super::Connection;
-use super::role::Role;
+use super::role::ConnectionRole;
 use crate::base::limits::RTSP_DESCRIBE_WAIT_MAX;
 use crate::base::name::StreamName;
 use crate::base::time::BootTime;
@@ -28,7 +28,7 @@ use crate::wire::rtsp::{
 pub(super) enum PendingReply {
     /// The tracks of a stream.
     Tracks {
-        outlet: Arc<StreamOutputs>,
+        outputs: Arc<StreamOutputs>,
         tracks: watch::Receiver<Option<Arc<Tracks>>>,
         /// The groups are wanted.
         multicast: bool,
@@ -65,57 +65,58 @@ impl Connection {
     /// Asks for the tracks of `stream`, which may take a while to be known.
     pub(super) fn ask_tracks(&mut self, now: BootTime, stream: &str, multicast: bool) {
         self.chosen.described = None;
-        let outlet = match self.readable(stream) {
-            Ok(outlet) => outlet,
+        let outputs = match self.readable(stream) {
+            Ok(outputs) => outputs,
             Err(refusal) => return self.refuse(now, refusal),
         };
-        self.chosen.viewing = Some(outlet.stream.view());
-        let tracks = outlet.stream.tracks();
+        self.chosen.viewing = Some(outputs.stream.view());
+        let tracks = outputs.stream.tracks();
         let until = now.after(RTSP_DESCRIBE_WAIT_MAX);
-        self.pending = Some(PendingReply::Tracks { outlet, tracks, multicast, until });
+        self.pending = Some(PendingReply::Tracks { outputs, tracks, multicast, until });
         self.describe(now);
     }
 
     /// Answers DESCRIBE if the tracks are known by now.
     pub(super) fn describe(&mut self, now: BootTime) {
-        let Some(PendingReply::Tracks { outlet, tracks, multicast, .. }) = &mut self.pending else {
+        let Some(PendingReply::Tracks { outputs, tracks, multicast, .. }) = &mut self.pending
+        else {
             return;
         };
         let Some(tracks) = tracks.borrow_and_update().clone() else { return };
-        let (outlet, multicast) = (Arc::clone(outlet), *multicast);
+        let (outputs, multicast) = (Arc::clone(outputs), *multicast);
         self.pending = None;
-        let group = |track: &Track| Some((track.id, self.group(&outlet, track.id)?));
+        let group = |track: &Track| Some((track.id, self.group(&outputs, track.id)?));
         let groups = tracks.list.iter().filter(|_| multicast).filter_map(group).collect();
-        let details = Details { rates: outlet.stream.rates(), groups };
+        let details = Details { rates: outputs.stream.rates(), groups };
         self.session.command(now, Command::Described { tracks, details });
     }
 
     /// Prepares what SETUP asks for.
     pub(super) fn set_up(&mut self, target: &Target, route: Route) -> Result<Command, Refusal> {
-        let outlet = match &self.chosen.outlet {
-            Some(outlet) => Arc::clone(outlet),
+        let outputs = match &self.chosen.outputs {
+            Some(outputs) => Arc::clone(outputs),
             None => self.readable(&target.stream)?,
         };
-        self.chosen.viewing.get_or_insert_with(|| outlet.stream.view());
+        self.chosen.viewing.get_or_insert_with(|| outputs.stream.view());
         let tracks =
-            self.chosen.described.clone().or_else(|| outlet.stream.tracks().borrow().clone());
-        let tracks = tracks.ok_or_else(|| not_ready(&outlet))?;
+            self.chosen.described.clone().or_else(|| outputs.stream.tracks().borrow().clone());
+        let tracks = tracks.ok_or_else(|| not_ready(&outputs))?;
         let track = match (target.track, &tracks.list[..]) {
             (Some(track), _) => tracks.get(track).ok_or(Refusal::NoTrack)?.id,
             (None, [only]) => only.id,
             (None, _) => return Err(Refusal::WhichTrack),
         };
-        let ssrc = outlet.rtsp.ssrc(track).ok_or(Refusal::NoTrack)?;
+        let ssrc = outputs.rtsp.ssrc(track).ok_or(Refusal::NoTrack)?;
         let server_port = match route {
             Route::Tcp { .. } => None,
             Route::Udp { .. } => Some(self.ports()?),
             Route::Multicast => {
-                let group = self.group(&outlet, track).ok_or(Refusal::NoPorts)?;
-                self.chosen.outlet = Some(outlet);
+                let group = self.group(&outputs, track).ok_or(Refusal::NoPorts)?;
+                self.chosen.outputs = Some(outputs);
                 return Ok(Command::SetUpGroup { track, group });
             }
         };
-        self.chosen.outlet = Some(outlet);
+        self.chosen.outputs = Some(outputs);
         Ok(Command::SetUp { track, ssrc, server_port })
     }
 
@@ -128,20 +129,20 @@ impl Connection {
     }
 
     /// Where `track` goes by multicast.
-    fn group(&self, outlet: &StreamOutputs, track: TrackId) -> Option<Group> {
-        let outlets = self.services.outlets.all();
-        let names = outlets.keys().map(StreamName::as_str);
-        self.services.multicast.group(names, outlet.stream.name().as_str(), track)
+    fn group(&self, outputs: &StreamOutputs, track: TrackId) -> Option<Group> {
+        let streams = self.services.streams.all();
+        let names = streams.keys().map(StreamName::as_str);
+        self.services.multicast.group(names, outputs.stream.name().as_str(), track)
     }
 
     /// Becomes one of the stream's multicast readers. The sender's position for the others is
     /// unknown here, so the answer names no numbers.
-    pub(super) fn join_group(&mut self, outlet: &StreamOutputs) -> Result<Command, Refusal> {
-        let group = self.group(outlet, TrackId(0)).ok_or(Refusal::NoPorts)?;
+    pub(super) fn join_group(&mut self, outputs: &StreamOutputs) -> Result<Command, Refusal> {
+        let group = self.group(outputs, TrackId(0)).ok_or(Refusal::NoPorts)?;
         let IpAddr::V4(local) = self.peer.local else { return Err(Refusal::NoPorts) };
         let ends = (local, self.peer.ip());
-        let joined = self.services.multicast.join(outlet, group, ends, &self.services.supervisor);
-        self.role = Role::Member(joined.map_err(|_| Refusal::NoPorts)?);
+        let joined = self.services.multicast.join(outputs, group, ends, &self.services.supervisor);
+        self.role = ConnectionRole::Member(joined.map_err(|_| Refusal::NoPorts)?);
         Ok(Command::Playing { starts: Vec::new(), wall: None })
     }
 
@@ -150,7 +151,7 @@ impl Connection {
         if let Some(Ingest::Elsewhere(url)) = self.services.ingests.get(stream).as_deref() {
             return Err(Refusal::Elsewhere(url.to_string()));
         }
-        self.services.outlets.get(stream).ok_or(Refusal::NoStream)
+        self.services.streams.get(stream).ok_or(Refusal::NoStream)
     }
 
     pub(super) fn answer(&mut self, now: BootTime, answer: Result<Command, Refusal>) {
@@ -165,7 +166,7 @@ impl Connection {
     pub(super) fn late(&mut self, now: BootTime) {
         match self.pending.take_if(|pending| pending.until() <= now) {
             None => {}
-            Some(PendingReply::Tracks { outlet, .. }) => self.refuse(now, not_ready(&outlet)),
+            Some(PendingReply::Tracks { outputs, .. }) => self.refuse(now, not_ready(&outputs)),
             Some(PendingReply::Past { .. } | PendingReply::Replay { .. }) => {
                 let text = "the disk did not answer in time; try again".to_owned();
                 self.refuse(now, Refusal::NotReady(text));
@@ -187,8 +188,8 @@ pub(super) fn cname(stream: &str) -> String {
 }
 
 /// Why a stream cannot be described or set up now.
-fn not_ready(outlet: &StreamOutputs) -> Refusal {
-    Refusal::NotReady(match outlet.stream.state().0 {
+fn not_ready(outputs: &StreamOutputs) -> Refusal {
+    Refusal::NotReady(match outputs.stream.state().0 {
         StreamState::Offline { reason } | StreamState::Waiting { reason } => {
             format!("the stream is offline: {reason}")
         }

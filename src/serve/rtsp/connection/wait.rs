@@ -14,7 +14,7 @@ use super::super::transport::Transport;
 use super::super::udp::{Reports, UdpPair};
 use super::Connection;
 use super::input::{Input, PlaybackReply};
-use super::role::{Reader, Role};
+use super::role::{ConnectionRole, Reader};
 use super::setup::PendingReply;
 use crate::base::limits::{RTSP_BATCH_BYTES_MAX, RTSP_REPLY_BYTES_MAX};
 use crate::base::time::BootTime;
@@ -73,7 +73,7 @@ impl Connection {
     /// Hands over what sending takes; when it has to be served again before the next unit.
     fn park(&mut self, now: BootTime) -> Option<BootTime> {
         let (play, inline) = match std::mem::take(&mut self.role) {
-            Role::Reader(Reader { play, inline }) => (play, inline),
+            ConnectionRole::Reader(Reader { play, inline }) => (play, inline),
             other => {
                 self.role = other;
                 return None;
@@ -82,24 +82,24 @@ impl Connection {
         let (transport, stats) = (&self.peer.transport, self.handle.stats());
         let new = |reader| InlineHandle::new(reader, transport.writer(), Arc::clone(stats));
         let Some(inline) = inline.or_else(|| play.shared().map(new)) else {
-            self.role = Role::reader(play);
+            self.role = ConnectionRole::reader(play);
             return None;
         };
         let out = std::mem::replace(&mut self.peer.out, SendQueue::new(now));
         let parked = Parked { play, out, udp: self.chosen.udp.take(), end: None };
         let until = inline.park(now, parked);
-        self.role = Role::Parked(inline);
+        self.role = ConnectionRole::Parked(inline);
         until
     }
 
     fn unpark(&mut self) {
         let inline = match std::mem::take(&mut self.role) {
-            Role::Parked(inline) => inline,
+            ConnectionRole::Parked(inline) => inline,
             other => return self.role = other,
         };
         let Some(parked) = inline.unpark() else { return };
         (self.peer.out, self.chosen.udp) = (parked.out, parked.udp);
-        self.role = Role::Reader(Reader { play: parked.play, inline: Some(inline) });
+        self.role = ConnectionRole::Reader(Reader { play: parked.play, inline: Some(inline) });
         self.end = self.end.or(parked.end);
     }
 

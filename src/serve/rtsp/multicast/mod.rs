@@ -35,7 +35,7 @@ const _: () = assert!(PORTS_PER_STREAM as usize == 2 * TRACKS_MAX);
 
 /// Which groups there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct MulticastGroups {
     /// The first group.
     pub base: Ipv4Addr,
     /// How many there are, one behind the other, at most [`MULTICAST_GROUPS_MAX`].
@@ -48,11 +48,11 @@ pub struct Config {
 
 /// The multicast side of the RTSP doors; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Multicast(Arc<Shared>);
+pub struct Multicast(Arc<MulticastState>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    config: ArcSwapOption<Config>,
+struct MulticastState {
+    config: ArcSwapOption<MulticastGroups>,
     senders: Mutex<HashMap<GroupKey, ActiveSender>>,
 }
 
@@ -81,7 +81,7 @@ struct Member {
 /// One reader's part in a sender; dropping the last one ends the sender.
 #[derive(Debug)]
 pub(super) struct Membership {
-    shared: Arc<Shared>,
+    shared: Arc<MulticastState>,
     key: GroupKey,
     peer: IpAddr,
     ended: Stop,
@@ -89,7 +89,7 @@ pub(super) struct Membership {
 
 impl Multicast {
     /// Takes groups into use, or none. Who plays continues as it began.
-    pub fn configure(&self, config: Option<Config>) {
+    pub fn configure(&self, config: Option<MulticastGroups>) {
         self.0.config.store(config.map(Arc::new));
     }
 
@@ -114,23 +114,23 @@ impl Multicast {
         Some(Group { address, port, ttl: config.ttl })
     }
 
-    /// Makes `peer` a member of what `outlet` sends to `group`, that of its first track, through
+    /// Makes `peer` a member of what `outputs` sends to `group`, that of its first track, through
     /// the interface of `local`. The first member starts the sender.
     pub(super) fn join(
         &self,
-        outlet: &StreamOutputs,
+        outputs: &StreamOutputs,
         group: Group,
         (local, peer): (Ipv4Addr, IpAddr),
         supervisor: &Supervisor,
     ) -> io::Result<Membership> {
         let clock = supervisor.clock();
-        let key = GroupKey { stream: outlet.stream.name().to_string(), local };
+        let key = GroupKey { stream: outputs.stream.name().to_string(), local };
         let mut senders = self.0.lock();
         if senders.get(&key).is_none_or(|entry| entry.ended.is_cancelled()) {
             let ended = Stop::new();
             let shared = Arc::clone(&self.0);
             let sender =
-                GroupSender::open(outlet, group, (key.clone(), shared), Arc::clone(clock))?;
+                GroupSender::open(outputs, group, (key.clone(), shared), Arc::clone(clock))?;
             supervisor.spawn("multicast", sender.run(ended.clone(), ended.clone().drop_guard()));
             senders.insert(key.clone(), ActiveSender { members: HashMap::new(), ended });
         }
@@ -143,7 +143,7 @@ impl Multicast {
     }
 }
 
-impl Shared {
+impl MulticastState {
     fn lock(&self) -> MutexGuard<'_, HashMap<GroupKey, ActiveSender>> {
         lock(&self.senders)
     }
@@ -221,8 +221,8 @@ fn hash(name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    const CONFIG: Config =
-        Config { base: Ipv4Addr::new(239, 9, 9, 0), count: 64, port: 20_000, ttl: 1 };
+    const CONFIG: MulticastGroups =
+        MulticastGroups { base: Ipv4Addr::new(239, 9, 9, 0), count: 64, port: 20_000, ttl: 1 };
 
     #[test]
     fn every_stream_has_a_group_and_ports_of_its_own() {

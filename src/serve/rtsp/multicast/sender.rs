@@ -13,7 +13,7 @@ use super::super::play::{PacketSink, Play, PlayNext, PlaySource};
 use super::super::send_queue::SendQueue;
 use super::super::udp::UdpPair;
 use super::rtcp_receivers::RtcpReceivers;
-use super::{GroupKey, Shared};
+use super::{GroupKey, MulticastState};
 use crate::base::Stop;
 use crate::base::limits::TRACKS_MAX;
 use crate::base::time::SharedClock;
@@ -28,16 +28,16 @@ pub(super) struct GroupSender {
     udp: UdpPair,
     receivers: RtcpReceivers,
     key: GroupKey,
-    shared: Arc<Shared>,
+    shared: Arc<MulticastState>,
     clock: SharedClock,
 }
 
 impl GroupSender {
     /// Opens the sockets; all tracks go out, each to its own ports from `group.port` on.
     pub(super) fn open(
-        outlet: &StreamOutputs,
+        outputs: &StreamOutputs,
         group: Group,
-        (key, shared): (GroupKey, Arc<Shared>),
+        (key, shared): (GroupKey, Arc<MulticastState>),
         clock: SharedClock,
     ) -> io::Result<Self> {
         let udp = UdpPair::open_multicast(key.local, group.address, group.ttl)?;
@@ -48,8 +48,8 @@ impl GroupSender {
         };
         let ports = (group.port..).step_by(2);
         let routes: Vec<Routed> = (0u8..).zip(ports).take(TRACKS_MAX).map(routed).collect();
-        let cname = format!("{}@holdfast", outlet.stream.name());
-        let play = Play::new(PlaySource::Live(outlet.rtsp.join()), &routes, cname);
+        let cname = format!("{}@holdfast", outputs.stream.name());
+        let play = Play::new(PlaySource::Live(outputs.rtsp.join()), &routes, cname);
         Ok(Self { play, udp, receivers, key, shared, clock })
     }
 

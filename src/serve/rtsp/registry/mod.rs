@@ -24,10 +24,10 @@ use crate::wire::rtsp::auth::{Authorizer, Right};
 
 /// The RTSP sessions of all listeners. Clones share it.
 #[derive(Clone, Debug)]
-pub struct SessionRegistry(Arc<Shared>);
+pub struct SessionRegistry(Arc<RegistryState>);
 
 #[derive(Debug)]
-struct Shared {
+struct RegistryState {
     authorizer: Arc<Authorizer>,
     session_timeout: Mutex<Duration>,
     sessions: Mutex<BTreeMap<u64, Arc<SessionStats>>>,
@@ -58,7 +58,7 @@ impl SessionRegistry {
     /// A registry whose sessions `authorizer` authorizes.
     #[must_use]
     pub fn new(authorizer: Authorizer) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(RegistryState {
             authorizer: Arc::new(authorizer),
             session_timeout: Mutex::new(RTSP_SESSION_TIMEOUT),
             sessions: Mutex::default(),

@@ -8,7 +8,7 @@ use super::super::ledger::Gone;
 use super::{House, Process};
 use crate::base::time::{Clock, Trust};
 use crate::dvr::catalogue::facts::RingFacts;
-use crate::dvr::format::journal_record::Parsed;
+use crate::dvr::format::journal_record::JournalContent;
 use crate::dvr::store::journal::read_facts;
 use crate::dvr::store::messages::{JournalChange, JournalRequest};
 use crate::dvr::tests::range_reader::RangeReader;
@@ -192,7 +192,7 @@ impl House {
         Some(facts)
     }
 
-    fn check_notes(&mut self, facts: &RingFacts, parsed: &Parsed) {
+    fn check_notes(&mut self, facts: &RingFacts, parsed: &JournalContent) {
         assert_eq!(parsed.damaged, 0, "the journal is damaged");
         for text in &self.notes.marks {
             let is_there = facts.marks.iter().any(|mark| mark.text == *text);

@@ -1,4 +1,4 @@
-//! A chapter of the ring in its place, and what it is announced as behind another.
+//! A segment of the ring in its place, and what it is announced as behind another.
 //!
 //! Owns: where the media break. Pure.
 
@@ -8,33 +8,33 @@ use crate::base::time::WallTime;
 use crate::dvr::{PastLap, RecordedSegment, date_leaps};
 use crate::wire::hls::{PastSegment, StoredRange};
 
-/// A chapter, its lap and its date.
+/// A segment, its lap and its date.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ListedChapter {
+pub(super) struct ListedSegment {
     lap: PastLap,
-    pub(super) chapter: RecordedSegment,
+    pub(super) recorded: RecordedSegment,
     pub(super) wall: WallTime,
 }
 
-impl ListedChapter {
-    /// The chapters of a lap with their dates.
+impl ListedSegment {
+    /// The segments of a lap with their dates.
     pub(super) fn of_lap(
         lap: &PastLap,
-        chapters: &[RecordedSegment],
+        recorded: &[RecordedSegment],
         dates: impl IntoIterator<Item = WallTime>,
     ) -> Vec<Self> {
-        let chapter = |(&chapter, wall)| Self { lap: *lap, chapter, wall };
-        chapters.iter().zip(dates).map(chapter).collect()
+        let segment = |(&recorded, wall)| Self { lap: *lap, recorded, wall };
+        recorded.iter().zip(dates).map(segment).collect()
     }
 
     /// How long it plays.
     pub(super) fn span(&self) -> Duration {
-        Duration::from_nanos(self.chapter.span_nanos)
+        Duration::from_nanos(self.recorded.span_nanos)
     }
 
     /// Date at which it ends.
     pub(super) fn end(&self) -> WallTime {
-        self.wall.offset_nanos(i64::try_from(self.chapter.span_nanos).unwrap_or(i64::MAX))
+        self.wall.offset_nanos(i64::try_from(self.recorded.span_nanos).unwrap_or(i64::MAX))
     }
 
     /// Whether it does not continue `before`: it is of another run, boot or format, the date
@@ -42,20 +42,20 @@ impl ListedChapter {
     pub(super) fn breaks(&self, before: &Self, target: Duration) -> bool {
         self.lap.boot != before.lap.boot
             || self.lap.init != before.lap.init
-            || !self.chapter.follows(&before.chapter)
+            || !self.recorded.follows(&before.recorded)
             || before.span() > target
             || self.leaps(before)
     }
 
     fn leaps(&self, before: &Self) -> bool {
-        let media = self.chapter.decode_nanos.saturating_sub(before.chapter.decode_nanos);
+        let media = self.recorded.decode_nanos.saturating_sub(before.recorded.decode_nanos);
         let date = self.wall.as_unix_nanos().saturating_sub(before.wall.as_unix_nanos());
         date_leaps(media, date)
     }
 
     /// What it is announced as behind `before`.
     pub(super) fn segment(&self, before: Option<&Self>, target: Duration) -> PastSegment {
-        let (from, until) = (self.chapter.from.into(), self.chapter.until.into());
+        let (from, until) = (self.recorded.from.into(), self.recorded.until.into());
         PastSegment {
             place: StoredRange { lap: self.lap.generation, from, until },
             init: self.lap.init,
