@@ -1,4 +1,6 @@
-//! Reads the bits of a NAL unit (ITU-T H.264 §7.2, §9.1; the same in H.265).
+//! Reads bits, the highest of each octet first: those of a NAL unit (ITU-T H.264 §7.2, §9.1; the
+//! same in H.265) and those of audio configurations (ISO/IEC 14496-3), which know no emulation
+//! prevention.
 
 /// Reads bits of a NAL unit's payload, past its emulation prevention octets.
 #[derive(Clone, Debug)]
@@ -68,4 +70,66 @@ pub(crate) fn exp_golomb(mut bit: impl FnMut() -> Option<bool>) -> Option<u32> {
         value = value << 1 | u64::from(bit()?);
     }
     u32::try_from(value - 1).ok()
+}
+
+/// Reads the bits of octets as they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainBits<'a> {
+    octets: &'a [u8],
+    position: usize,
+}
+
+impl<'a> PlainBits<'a> {
+    /// Reads `octets` from their first bit on.
+    pub(crate) fn new(octets: &'a [u8]) -> Self {
+        Self { octets, position: 0 }
+    }
+
+    /// How many bits were read.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The number of `count` bits, at most 32.
+    pub(crate) fn number(&mut self, count: usize) -> Option<u32> {
+        let mut number = 0;
+        for _ in 0..count {
+            let octet = *self.octets.get(self.position / 8)?;
+            number = number << 1 | u32::from(octet >> (7 - self.position % 8) & 1);
+            self.position += 1;
+        }
+        Some(number)
+    }
+
+    /// Passes over `count` bits; past the end nothing can be read any more.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.position = self.position.saturating_add(count);
+    }
+
+    /// Passes over what is left of the current octet.
+    pub(crate) fn align(&mut self) {
+        self.position = self.position.next_multiple_of(8);
+    }
+
+    /// `count` bits as octets, the last one filled up with zeros.
+    pub(crate) fn take(&mut self, count: usize) -> Option<Vec<u8>> {
+        if self.position.checked_add(count)? > self.octets.len() * 8 {
+            return None;
+        }
+        let mut octets = Vec::with_capacity(count.div_ceil(8));
+        let mut left = count;
+        while left > 0 {
+            let some = left.min(8);
+            let octet = self.number(some)? << (8 - some);
+            octets.push(u8::try_from(octet).ok()?);
+            left -= some;
+        }
+        Some(octets)
+    }
+
+    /// All that is left, without reading it.
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        let left = (self.octets.len() * 8).saturating_sub(self.position);
+        { *self }.take(left).unwrap_or_default()
+    }
 }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::frame::Unpacked;
 use crate::base::limits::{AAC_FRAMES_PER_PACKET_MAX, ACCESS_UNIT_BYTES_MAX};
 use crate::media::CodecParams;
+use crate::media::bits::PlainBits;
 use crate::media::codec::aac_config_bits;
 use crate::wire::rtp::RtpPacket;
 use crate::wire::rtsp::MediaDescription;
@@ -51,7 +52,7 @@ impl Latm {
             named.next().map(|(_, value)| value.trim())
         };
         let config = super::aac::hex(value("config")?)?;
-        let layout = MuxLayout::read(&mut BitReader { bytes: &config, at: 0 })?;
+        let layout = MuxLayout::read(&mut PlainBits::new(&config))?;
         let params = CodecParams::aac(&layout.config, NonZeroU32::new(medium.clock_rate)?).ok()?;
         let frame_ticks = i64::from(params.aac_frame_ticks()?);
         // One means yes, and so does nothing (RFC 6416 §7.3).
@@ -91,7 +92,7 @@ impl Latm {
     /// The frames of an AudioMuxElement (table 1.41). `exact`: it may be the rest of one, so it must end
     /// where its frames do.
     fn element(&mut self, element: &[u8], exact: bool) -> Option<Vec<Bytes>> {
-        let mut bits = BitReader { bytes: element, at: 0 };
+        let mut bits = PlainBits::new(element);
         if self.is_in_band && bits.number(1)? == 0 {
             let layout = MuxLayout::read(&mut bits)?;
             // Another coder would be another track; another packing is none.
@@ -104,25 +105,25 @@ impl Latm {
         for _ in 0..self.layout.frames {
             let length = match self.layout.frame_bits {
                 Some(bits) => bits,
-                None => bits.length()?.checked_mul(8)?,
+                None => length(&mut bits)?.checked_mul(8)?,
             };
-            frames.push(bits.octets(length)?.into());
+            frames.push(bits.take(length)?.into());
         }
-        let end = bits.at.checked_add(self.layout.other_bits)?;
+        let end = bits.position().checked_add(self.layout.other_bits)?;
         let is_whole = (element.len() * 8).checked_sub(end).is_some_and(|left| left < 8);
         (is_whole || !exact).then_some(frames)
     }
 }
 
 impl MuxLayout {
-    fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+    fn read(bits: &mut PlainBits<'_>) -> Option<Self> {
         let is_second = bits.number(1)? == 1;
         // audioMuxVersionA is reserved.
         if is_second && bits.number(1)? != 0 {
             return None;
         }
         if is_second {
-            bits.value()?; // taraBufferFullness
+            value(bits)?; // taraBufferFullness
         }
         let is_same_timing = bits.number(1)? == 1;
         let frames = bits.number(6)? as usize + 1;
@@ -131,11 +132,11 @@ impl MuxLayout {
             return None;
         }
         let config_bits = if is_second {
-            usize::try_from(bits.value()?).ok()?
+            usize::try_from(value(bits)?).ok()?
         } else {
             aac_config_bits(&bits.rest())?
         };
-        let config = bits.octets(config_bits)?;
+        let config = bits.take(config_bits)?;
         let frame_bits = match bits.number(3)? {
             0 => {
                 bits.number(8)?; // latmBufferFullness
@@ -147,7 +148,7 @@ impl MuxLayout {
         let mut other_bits = 0usize;
         if bits.number(1)? == 1 {
             if is_second {
-                other_bits = usize::try_from(bits.value()?).ok()?;
+                other_bits = usize::try_from(value(bits)?).ok()?;
             } else {
                 loop {
                     let more = bits.number(1)? == 1;
@@ -165,62 +166,21 @@ impl MuxLayout {
     }
 }
 
-/// Bits from the front, the highest first.
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// LatmGetValue, table 1.43.
+fn value(bits: &mut PlainBits<'_>) -> Option<u32> {
+    let octets = bits.number(2)? + 1;
+    bits.number(octets as usize * 8)
 }
 
-impl BitReader<'_> {
-    fn number(&mut self, count: usize) -> Option<u32> {
-        let mut number = 0;
-        for _ in 0..count {
-            let octet = *self.bytes.get(self.at / 8)?;
-            number = number << 1 | u32::from(octet >> (7 - self.at % 8) & 1);
-            self.at += 1;
+/// PayloadLengthInfo of a frame that says its bytes, table 1.44.
+fn length(bits: &mut PlainBits<'_>) -> Option<usize> {
+    let mut length = 0;
+    loop {
+        let part = bits.number(8)? as usize;
+        length += part;
+        if part < 255 {
+            return Some(length);
         }
-        Some(number)
-    }
-
-    /// LatmGetValue, table 1.43.
-    fn value(&mut self) -> Option<u32> {
-        let octets = self.number(2)? + 1;
-        self.number(octets as usize * 8)
-    }
-
-    /// PayloadLengthInfo of a frame that says its bytes, table 1.44.
-    fn length(&mut self) -> Option<usize> {
-        let mut length = 0;
-        loop {
-            let part = self.number(8)? as usize;
-            length += part;
-            if part < 255 {
-                return Some(length);
-            }
-        }
-    }
-
-    /// So many bits, from the first of an octet on; the last octet is filled with zeros.
-    fn octets(&mut self, count: usize) -> Option<Vec<u8>> {
-        if self.at.checked_add(count)? > self.bytes.len() * 8 {
-            return None;
-        }
-        let mut octets = Vec::with_capacity(count.div_ceil(8));
-        let mut left = count;
-        while left > 0 {
-            let some = left.min(8);
-            let octet = self.number(some)? << (8 - some);
-            octets.push(u8::try_from(octet).ok()?);
-            left -= some;
-        }
-        Some(octets)
-    }
-
-    /// All that is left, without going there.
-    fn rest(&self) -> Vec<u8> {
-        let mut ahead = BitReader { bytes: self.bytes, at: self.at };
-        let left = (self.bytes.len() * 8).saturating_sub(self.at);
-        ahead.octets(left).unwrap_or_default()
     }
 }
 
@@ -314,7 +274,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_make_it_panic(config: Vec<u8>, payload: Vec<u8>, in_band: bool) {
-            let _ = MuxLayout::read(&mut BitReader { bytes: &config, at: 0 });
+            let _ = MuxLayout::read(&mut PlainBits::new(&config));
             let cpresent = u8::from(in_band);
             let (mut latm, _) = open(48_000, &format!("cpresent={cpresent};config={LC}")).unwrap();
             let _ = latm.unpacked(&packet(true, &payload), 5, false);

@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes};
 
 use super::boxes::audio_entry;
 use super::{Codec, CodecParams, ParamsError, Shape, bounded};
+use crate::media::bits::PlainBits;
 
 const DAMAGED: ParamsError = ParamsError::Damaged { record: "AudioSpecificConfig" };
 /// Audio object types, ISO/IEC 14496-3 table 1.17.
@@ -60,7 +61,7 @@ impl AacConfig {
 
     /// As [`AacConfig::parse`], with where the configuration of the core ends, in bits.
     fn parse_core(raw: &[u8]) -> Option<(Self, usize)> {
-        let mut bits = Reader { bytes: raw, at: 0 };
+        let mut bits = Reader(PlainBits::new(raw));
         let mut core = bits.object_type()?;
         let core_rate = bits.rate()?;
         let configuration = bits.number(4)?;
@@ -92,7 +93,7 @@ impl AacConfig {
         if RESILIENT.contains(&core) && core != ELD {
             bits.number(2)?;
         }
-        let core_bits = bits.at;
+        let core_bits = bits.0.position();
         let mut config =
             Self { core, extension, core_rate, extension_rate, channels, frame_samples };
         if extension.is_none() && GENERAL.contains(&core) {
@@ -207,22 +208,13 @@ fn sample_entry(config: &[u8], rate: u32, channels: u16) -> Result<Bytes, Params
     Ok(entry.freeze())
 }
 
-/// Bits from the front, the highest first.
+/// Reads the fields of a configuration.
 #[derive(Clone, Copy)]
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
+struct Reader<'a>(PlainBits<'a>);
 
 impl Reader<'_> {
     fn number(&mut self, count: usize) -> Option<u32> {
-        let mut number = 0;
-        for _ in 0..count {
-            let octet = *self.bytes.get(self.at / 8)?;
-            number = number << 1 | u32::from(octet >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(number)
+        self.0.number(count)
     }
 
     /// GetAudioObjectType, table 1.16.
@@ -291,10 +283,10 @@ impl Reader<'_> {
             channels += 1 + self.number(1)?;
             self.number(4)?;
         }
-        self.number(((low + data) * 4 + coupling * 5) as usize)?;
-        self.at = self.at.next_multiple_of(8);
+        self.0.skip(((low + data) * 4 + coupling * 5) as usize);
+        self.0.align();
         let comment = self.number(8)? as usize;
-        self.at += comment * 8;
+        self.0.skip(comment * 8);
         u16::try_from(channels).ok()
     }
 }
