@@ -15,6 +15,7 @@ pub mod name;
 pub mod name_pattern;
 pub mod network;
 pub mod random;
+pub(crate) mod request_file;
 pub mod secret;
 pub mod sync;
 pub mod time;

@@ -3,15 +3,16 @@
 //! Owns: both files and their format. Each side reads what the other may have forged: bounded, and
 //! nothing in it names a path or a program.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::state::UpdateState;
 use crate::base::limits::UPDATE_REPORT_BYTES_MAX;
+use crate::base::request_file;
 
 /// Where the daemon asks; `holdfast-update.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/update-request";
@@ -21,8 +22,6 @@ pub const TAKEN_REQUEST_PATH: &str = "/run/holdfast-update/request";
 pub const REPORT_PATH: &str = "/run/holdfast-update/report.json";
 /// The uploaded update, in the data directory.
 pub(super) const BUNDLE: &str = "update/bundle.raucb";
-/// Longest request.
-const REQUEST_BYTES_MAX: u64 = 64;
 /// Letters of the identity of an upload.
 const ID_LETTERS: usize = 16;
 
@@ -73,13 +72,7 @@ impl UpdateRequest {
             UpdateStep::Inspect => "inspect",
             UpdateStep::Install => "install",
         };
-        // Whole when it appears, because the helper is started by that.
-        let draft = path.with_added_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
-        // Whatever the daemon's umask: the helper reads what everyone may read.
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        writeln!(file, "{word} {}", self.id)?;
-        fs::rename(&draft, path)
+        request_file::send(path, &format!("{word} {}", self.id))
     }
 
     /// Reads it from `path`, which may be anything.
@@ -88,11 +81,7 @@ impl UpdateRequest {
     ///
     /// There is no request from us.
     pub fn receive(path: &Path) -> io::Result<Self> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-        let mut text = String::new();
-        file.take(REQUEST_BYTES_MAX).read_to_string(&mut text)?;
-        Self::parse(text.trim_end()).ok_or_else(|| io::Error::other("no request"))
+        Self::parse(&request_file::receive(path)?).ok_or_else(|| io::Error::other("no request"))
     }
 
     fn parse(text: &str) -> Option<Self> {

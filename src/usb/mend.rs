@@ -4,20 +4,18 @@
 //! does not trust: only its words decide which of two things is checked, sysfs decides the rest.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::ladder::UsbStep;
 use super::tree::{UsbDevice, UsbError, UsbTree, write};
+use crate::base::request_file;
 
 /// Where the daemon asks; `holdfast-usb.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/usb-request";
-/// Longest request.
-const REQUEST_BYTES_MAX: u64 = 64;
 
 /// What the daemon asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +49,7 @@ impl UsbRequest {
             UsbStep::Reset => "reset",
             UsbStep::PowerCycle => "power",
         };
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        // Whatever the daemon's umask: root without capabilities reads what everyone may read.
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        writeln!(file, "{word} {}", self.device.as_str())
+        request_file::send(path, &format!("{word} {}", self.device.as_str()))
     }
 
     /// Reads it from `path`, which may be anything.
@@ -63,11 +58,7 @@ impl UsbRequest {
     ///
     /// There is no request from us.
     pub fn receive(path: &Path) -> io::Result<Self> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-        let mut text = String::new();
-        file.take(REQUEST_BYTES_MAX).read_to_string(&mut text)?;
-        Self::parse(text.trim_end()).ok_or_else(|| io::Error::other("no request"))
+        Self::parse(&request_file::receive(path)?).ok_or_else(|| io::Error::other("no request"))
     }
 
     fn parse(text: &str) -> Option<Self> {
