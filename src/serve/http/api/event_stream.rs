@@ -6,20 +6,14 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::Message;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
-use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Interval};
-use tracing::debug;
 
 use crate::access::Right;
-use crate::base::limits::{EVENT_PING_INTERVAL, MSE_SILENCE_MAX};
+use crate::base::limits::EVENT_PING_INTERVAL;
 use crate::base::name::StreamName;
 use crate::event::{Audience, Event, EventReader, Filter, Heard};
 use crate::serve::http::context::HttpContext;
@@ -27,10 +21,10 @@ use crate::serve::http::door::{Access, Caller, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::operation::Parameter;
-use crate::serve::http::origin::Reached;
-use crate::serve::http::peers::Peer;
 use crate::serve::http::request::Query;
-use crate::serve::http::websocket::{MessageRate, accept};
+use crate::serve::http::websocket::{
+    ClientSocket, Ended, FLOODS, Incoming, MessageRate, Upgrade, ping,
+};
 
 /// Events that are sent before the socket is listened to again.
 const BATCH: usize = 64;
@@ -51,12 +45,8 @@ pub(crate) async fn upgrade(
     State(context): At,
     caller: Caller,
     RawQuery(query): RawQuery,
-    Extension(peer): Extension<Arc<Peer>>,
-    Extension(reached): Extension<Reached>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let upgrade = accept(&headers, &reached, upgrade)?;
     let query = Query::parse(query.as_deref()).only(&["after", "kinds", "streams"], &[])?;
     let filter = filter(&query, &caller)?;
     let place = Arc::clone(&context.event_readers).try_acquire_owned().map_err(|_| {
@@ -66,13 +56,9 @@ pub(crate) async fn upgrade(
         Some(id) => context.events.read_after(id),
         None => context.events.read(),
     };
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let (tasks, address) = (peer.tasks.clone(), peer.address);
-        let session = EventSocket::new(socket, reader, filter, caller, context, peer, place);
-        tasks.spawn("events", async move {
-            let ended = session.run().await;
-            debug!(part = "events", peer = %address, ended, "reader left");
-        });
+    Ok(upgrade.serve("events", EVENT_PING_INTERVAL, move |socket| {
+        let rate = MessageRate::of_control_frames(context.clock.boot());
+        EventSession { socket, reader, filter, caller, context, rate, _place: place }.run()
     }))
 }
 
@@ -106,104 +92,53 @@ fn may_hear(caller: &Caller, event: &Event) -> bool {
     }
 }
 
-/// One reader's socket.
-struct EventSocket {
-    socket: WebSocket,
+/// One reader.
+struct EventSession {
+    socket: ClientSocket,
     reader: EventReader,
     filter: Filter,
     caller: Caller,
     context: Arc<HttpContext>,
-    /// The connection, whose place is held for as long as the socket lives.
-    peer: Arc<Peer>,
-    ticks: Interval,
-    heard: Instant,
     rate: MessageRate,
     _place: OwnedSemaphorePermit,
 }
 
 /// What the session waited for.
-enum Waited {
-    Closing,
-    Heard(Option<Result<Message, axum::Error>>),
-    Tick,
+enum Wake {
+    Socket(Incoming),
     News(Heard),
 }
 
-/// Why a session ended, for the log.
-type Ended = &'static str;
-const LEFT: Ended = "left";
-const SILENT: Ended = "silent";
-const CLOSED: Ended = "closed by us";
-const FLOODS: Ended = "too many messages";
-const UNREACHABLE: Ended = "reads nothing";
-
-impl EventSocket {
-    fn new(
-        socket: WebSocket,
-        reader: EventReader,
-        filter: Filter,
-        caller: Caller,
-        context: Arc<HttpContext>,
-        peer: Arc<Peer>,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        let first = Instant::now() + EVENT_PING_INTERVAL;
-        let ticks = tokio::time::interval_at(first, EVENT_PING_INTERVAL);
-        let rate = MessageRate::of_control_frames(context.clock.boot());
-        let heard = Instant::now();
-        Self { socket, reader, filter, caller, context, peer, ticks, heard, rate, _place: place }
-    }
-
+impl EventSession {
     async fn run(mut self) -> Ended {
-        let hello = self.hello();
-        if self.socket.send(hello).await.is_err() {
-            return UNREACHABLE;
-        }
+        let mut answer = Ok(vec![self.hello()]);
         loop {
-            let waited = self.next().await;
-            let messages = match self.answer(waited) {
-                Ok(messages) => messages,
-                Err(ended) => {
-                    let policy = CloseFrame { code: close_code::POLICY, reason: ended.into() };
-                    // Whether the farewell arrives does not matter.
-                    let _ =
-                        self.socket.send(Message::Close((ended == FLOODS).then_some(policy))).await;
-                    return ended;
-                }
-            };
-            for message in messages {
-                if self.socket.send(message).await.is_err() {
-                    return UNREACHABLE;
-                }
+            if let Err(ended) = self.socket.deliver(answer).await {
+                return ended;
             }
+            let wake = self.next().await;
+            answer = self.answer(wake);
         }
     }
 
-    async fn next(&mut self) -> Waited {
+    async fn next(&mut self) -> Wake {
         tokio::select! {
             biased;
-            () = self.peer.closed() => Waited::Closing,
-            heard = self.socket.recv() => Waited::Heard(heard),
-            _ = self.ticks.tick() => Waited::Tick,
-            news = self.reader.next() => Waited::News(news),
+            incoming = self.socket.next() => Wake::Socket(incoming),
+            news = self.reader.next() => Wake::News(news),
         }
     }
 
-    /// What to send after `waited`, or why the session ends.
-    fn answer(&mut self, waited: Waited) -> Result<Vec<Message>, Ended> {
-        match waited {
-            Waited::Closing => Err(CLOSED),
-            Waited::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(LEFT),
-            Waited::Heard(Some(Ok(_))) if !self.rate.allows(self.context.clock.boot()) => {
-                Err(FLOODS)
+    /// What to send after `wake`, or why the session ends.
+    fn answer(&mut self, wake: Wake) -> Result<Vec<Message>, Ended> {
+        match wake {
+            Wake::Socket(Incoming::Ended(ended)) => Err(ended),
+            Wake::Socket(Incoming::Message(_)) => {
+                let is_allowed = self.rate.allows(self.context.clock.boot());
+                if is_allowed { Ok(Vec::new()) } else { Err(FLOODS) }
             }
-            Waited::Heard(Some(Ok(_))) => {
-                self.heard = Instant::now();
-                Ok(Vec::new())
-            }
-            Waited::Tick if self.heard.elapsed() > MSE_SILENCE_MAX => Err(SILENT),
-            Waited::Tick => Ok(vec![Message::Ping(Bytes::new())]),
-            Waited::News(first) => {
+            Wake::Socket(Incoming::PingDue) => Ok(vec![ping()]),
+            Wake::News(first) => {
                 let more = std::iter::from_fn(|| self.reader.poll());
                 let all: Vec<_> = std::iter::once(first).chain(more.take(BATCH)).collect();
                 Ok(all.into_iter().filter_map(|heard| self.message(heard)).collect())

@@ -9,19 +9,13 @@ mod message;
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::HeaderMap;
+use axum::extract::ws::Message;
 use axum::response::Response;
-use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval};
-use tracing::debug;
 
 use crate::access::Right;
-use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX};
+use crate::base::limits::MSE_PING_INTERVAL;
 use crate::base::time::WallTime;
 use crate::live::StreamOutputs;
 use crate::live::mse::{Part, Viewer, ViewerEvent};
@@ -29,9 +23,9 @@ use crate::serve::http::context::HttpContext;
 use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
-use crate::serve::http::origin::Reached;
-use crate::serve::http::peers::Peer;
-use crate::serve::http::websocket::{MessageRate, accept};
+use crate::serve::http::websocket::{
+    ClientSocket, Ended, FLOODS, Incoming, MessageRate, Upgrade, ping,
+};
 use crate::stream::StreamState;
 
 /// Its routes.
@@ -47,141 +41,96 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
 pub(crate) async fn upgrade(
     State(context): At,
     Named(outputs): Named,
-    Extension(peer): Extension<Arc<Peer>>,
-    Extension(reached): Extension<Reached>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let upgrade = accept(&headers, &reached, upgrade)?;
     let viewer = outputs.mse.view()?;
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let tasks = peer.tasks.clone();
-        let address = peer.address;
-        let session = LiveSocket::new(socket, viewer, &outputs, context, peer);
-        tasks.spawn("ws", async move {
-            let ended = session.run().await;
-            debug!(part = "ws", peer = %address, ended, "viewer left");
-        });
+    Ok(upgrade.serve("ws", MSE_PING_INTERVAL, move |socket| {
+        LiveSession::new(socket, viewer, &outputs, context).run()
     }))
 }
 
-/// One viewer's socket.
-struct LiveSocket {
-    socket: WebSocket,
+/// One viewer.
+struct LiveSession {
+    socket: ClientSocket,
     viewer: Viewer,
     state: watch::Receiver<(StreamState, WallTime)>,
     context: Arc<HttpContext>,
-    /// The connection, whose place is held for as long as the socket lives.
-    peer: Arc<Peer>,
-    ticks: Interval,
-    heard: Instant,
     rate: MessageRate,
     newest: Option<Arc<Part>>,
 }
 
 /// What the session waited for.
-enum Event {
-    Closing,
-    Heard(Option<Result<Message, axum::Error>>),
+enum Wake {
+    Socket(Incoming),
     State,
-    Tick,
-    Told(ViewerEvent),
+    Viewer(ViewerEvent),
 }
 
-/// Why a session ended, for the log.
-type Ended = &'static str;
-const LEFT: Ended = "left";
-const SILENT: Ended = "silent";
-const CLOSED: Ended = "closed by us";
 const GONE: Ended = "stream gone";
-const FLOODS: Ended = "too many messages";
-const UNREACHABLE: Ended = "reads nothing";
 
-impl LiveSocket {
+impl LiveSession {
     fn new(
-        socket: WebSocket,
+        socket: ClientSocket,
         viewer: Viewer,
         outputs: &StreamOutputs,
         context: Arc<HttpContext>,
-        peer: Arc<Peer>,
     ) -> Self {
         let mut state = outputs.stream.watch_state();
         // A viewer of a stream that is not live gets an answer at once.
         if state.borrow_and_update().0 != StreamState::Live {
             state.mark_changed();
         }
-        let first = Instant::now() + MSE_PING_INTERVAL;
-        let ticks = tokio::time::interval_at(first, MSE_PING_INTERVAL);
         let rate = MessageRate::of_control_frames(context.clock.boot());
-        let heard = Instant::now();
-        Self { socket, viewer, state, context, peer, ticks, heard, rate, newest: None }
+        Self { socket, viewer, state, context, rate, newest: None }
     }
 
     async fn run(mut self) -> Ended {
         loop {
-            let event = self.next().await;
-            let messages = match self.answer(event) {
-                Ok(messages) => messages,
-                Err(ended) => {
-                    let policy = CloseFrame { code: close_code::POLICY, reason: ended.into() };
-                    // Whether the farewell arrives does not matter.
-                    let close = Message::Close((ended == FLOODS).then_some(policy));
-                    let _ = self.socket.send(close).await;
-                    return ended;
-                }
-            };
-            for message in messages {
-                if self.socket.send(message).await.is_err() {
-                    return UNREACHABLE;
-                }
+            let wake = self.next().await;
+            let answer = self.answer(wake);
+            if let Err(ended) = self.socket.deliver(answer).await {
+                return ended;
             }
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Wake {
         tokio::select! {
             biased;
-            () = self.peer.closed() => Event::Closing,
-            heard = self.socket.recv() => Event::Heard(heard),
-            changed = self.state.changed() => {
-                if changed.is_ok() { Event::State } else { Event::Closing }
-            }
-            _ = self.ticks.tick() => Event::Tick,
-            told = self.viewer.next() => Event::Told(told),
+            incoming = self.socket.next() => Wake::Socket(incoming),
+            changed = self.state.changed() => match changed {
+                Ok(()) => Wake::State,
+                Err(_) => Wake::Viewer(ViewerEvent::Ended),
+            },
+            event = self.viewer.next() => Wake::Viewer(event),
         }
     }
 
-    /// What to send after `event`, or why the session ends.
-    fn answer(&mut self, event: Event) -> Result<Vec<Message>, Ended> {
+    /// What to send after `wake`, or why the session ends.
+    fn answer(&mut self, wake: Wake) -> Result<Vec<Message>, Ended> {
         let now = self.context.clock.wall();
-        match event {
-            Event::Closing => Err(CLOSED),
-            Event::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(LEFT),
-            Event::Heard(Some(Ok(_))) if !self.rate.allows(self.context.clock.boot()) => {
-                Err(FLOODS)
+        match wake {
+            Wake::Socket(Incoming::Ended(ended)) => Err(ended),
+            Wake::Socket(Incoming::Message(_)) => {
+                let is_allowed = self.rate.allows(self.context.clock.boot());
+                if is_allowed { Ok(Vec::new()) } else { Err(FLOODS) }
             }
-            Event::Heard(Some(Ok(_))) => {
-                self.heard = Instant::now();
-                Ok(Vec::new())
+            Wake::Socket(Incoming::PingDue) => {
+                let clock = self.newest.as_ref().map(|part| message::clock(part, now));
+                Ok([ping()].into_iter().chain(clock).collect())
             }
-            Event::State => Ok(vec![message::state(&self.state.borrow_and_update().0)]),
-            Event::Tick if self.heard.elapsed() > MSE_SILENCE_MAX => Err(SILENT),
-            Event::Tick => {
-                let mut messages = vec![Message::Ping(Bytes::new())];
-                messages.extend(self.newest.as_ref().map(|part| message::clock(part, now)));
-                Ok(messages)
-            }
-            Event::Told(ViewerEvent::Format(part)) => {
+            Wake::State => Ok(vec![message::state(&self.state.borrow_and_update().0)]),
+            Wake::Viewer(ViewerEvent::Format(part)) => {
                 let init = part.format.init.clone();
                 Ok(vec![message::hello(&part, now), Message::Binary(init)])
             }
-            Event::Told(ViewerEvent::Part(part)) => {
+            Wake::Viewer(ViewerEvent::Part(part)) => {
                 let bytes = part.bytes.clone();
                 self.newest = Some(part);
                 Ok(vec![Message::Binary(bytes)])
             }
-            Event::Told(ViewerEvent::Dropped(units)) => Ok(vec![message::drop(units)]),
-            Event::Told(ViewerEvent::Ended) => Err(GONE),
+            Wake::Viewer(ViewerEvent::Dropped(units)) => Ok(vec![message::drop(units)]),
+            Wake::Viewer(ViewerEvent::Ended) => Err(GONE),
         }
     }
 }

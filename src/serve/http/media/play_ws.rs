@@ -14,21 +14,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{RawQuery, ws};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::ws::{CloseFrame, Message, close_code};
+use axum::extract::{RawQuery, State, ws};
+use axum::http::StatusCode;
 use axum::response::Response;
-use bytes::Bytes;
-use tokio::time::{Instant, Interval};
-use tracing::debug;
 
 use self::request::{MessageError, PlayerMessage, Speed};
 use self::window::{Sent, Window};
 use crate::access::Right;
-use crate::base::limits::{MSE_PING_INTERVAL, MSE_SILENCE_MAX, PLAY_MESSAGES_PER_SEC_MAX};
+use crate::base::limits::{MSE_PING_INTERVAL, PLAY_MESSAGES_PER_SEC_MAX};
 use crate::base::time::WallTime;
 use crate::live::StreamOutputs;
 use crate::playback::{BrowserPlayback, MediaChunk, PlaybackError, PlaybackEvent, PlaybackParams};
@@ -37,10 +31,8 @@ use crate::serve::http::door::{Access, Door, Object};
 use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::{At, Named};
 use crate::serve::http::operation::Parameter;
-use crate::serve::http::origin::Reached;
-use crate::serve::http::peers::Peer;
 use crate::serve::http::request::Query;
-use crate::serve::http::websocket::{MessageRate, accept};
+use crate::serve::http::websocket::{CLOSED, ClientSocket, Incoming, MessageRate, Upgrade, ping};
 
 /// Where the media timeline begins, and how far the next seek is from what was sent.
 const STEP_NANOS: i64 = 1_000_000_000;
@@ -72,12 +64,8 @@ pub(crate) async fn upgrade(
     State(context): At,
     Named(outputs): Named,
     RawQuery(query): RawQuery,
-    Extension(peer): Extension<Arc<Peer>>,
-    Extension(reached): Extension<Reached>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let upgrade = accept(&headers, &reached, upgrade)?;
     let query = Query::parse(query.as_deref()).only(&["start", "speed"], &[])?;
     let start = query.date("start")?.ok_or_else(|| ApiError::bad_request("`start` is missing."))?;
     let speed = query.get("speed").map_or(Ok(Speed::ONE), Speed::parse);
@@ -86,28 +74,17 @@ pub(crate) async fn upgrade(
         let message = format!("Stream '{}' is not recorded.", outputs.stream.name());
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_recorded", message));
     }
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let tasks = peer.tasks.clone();
-        let address = peer.address;
-        let counted = context.stats.browser(outputs.stream.name());
-        let session = PlaySocket::new(socket, outputs, context, peer, speed);
-        tasks.spawn("play", async move {
-            let _counted = counted;
-            let ended = session.run(start).await;
-            debug!(part = "play", peer = %address, ended, "viewer left");
-        });
+    Ok(upgrade.serve("play", MSE_PING_INTERVAL, move |socket| async move {
+        let _counted = context.stats.browser(outputs.stream.name());
+        PlaySession::new(socket, outputs, context, speed).run(start).await
     }))
 }
 
-/// One viewer's socket.
-struct PlaySocket {
-    socket: WebSocket,
+/// One viewer.
+struct PlaySession {
+    socket: ClientSocket,
     outputs: Arc<StreamOutputs>,
     context: Arc<HttpContext>,
-    /// The connection, whose place is held for as long as the socket lives.
-    peer: Arc<Peer>,
-    ticks: Interval,
-    heard: Instant,
     rate: MessageRate,
     control_rate: MessageRate,
     screening: Option<BrowserPlayback>,
@@ -124,10 +101,8 @@ struct PlaySocket {
 }
 
 /// What the session waited for.
-enum Event {
-    Closing,
-    Heard(Option<Result<Message, axum::Error>>),
-    Tick,
+enum Wake {
+    Socket(Incoming),
     Playback(PlaybackEvent),
 }
 
@@ -168,24 +143,20 @@ impl From<PlaybackError> for Ended {
     }
 }
 
-impl PlaySocket {
+impl PlaySession {
     fn new(
-        socket: WebSocket,
+        socket: ClientSocket,
         outputs: Arc<StreamOutputs>,
         context: Arc<HttpContext>,
-        peer: Arc<Peer>,
         speed: Speed,
     ) -> Self {
-        let (first, now) = (Instant::now() + MSE_PING_INTERVAL, context.clock.boot());
+        let now = context.clock.boot();
         Self {
             socket,
             outputs,
-            ticks: tokio::time::interval_at(first, MSE_PING_INTERVAL),
-            heard: Instant::now(),
             rate: MessageRate::new(PLAY_MESSAGES_PER_SEC_MAX * 10, COUNT_TIME, now),
             control_rate: MessageRate::of_control_frames(now),
             context,
-            peer,
             screening: None,
             window: Window::default(),
             speed,
@@ -201,10 +172,8 @@ impl PlaySocket {
     async fn run(mut self, start: WallTime) -> &'static str {
         let ended = self.serve(start).await;
         // Whether the farewell arrives does not matter.
-        if let Some(told) = ended.told {
-            let _ = self.socket.send(told).await;
-        }
-        let _ = self.socket.send(Message::Close(ended.close)).await;
+        let _ = self.socket.send(ended.told).await;
+        self.socket.close(ended.close).await;
         ended.why
     }
 
@@ -213,19 +182,17 @@ impl PlaySocket {
             return ended;
         }
         loop {
-            let event = self.next().await;
-            if let Err(ended) = self.answer(event) {
+            let wake = self.next().await;
+            if let Err(ended) = self.answer(wake) {
                 return ended;
             }
-            while let Some(message) = self.out.pop_front() {
-                if self.socket.send(message).await.is_err() {
-                    return Ended::quiet("takes nothing");
-                }
+            if let Err(why) = self.socket.send(self.out.drain(..)).await {
+                return Ended::quiet(why);
             }
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Wake {
         self.start_or_stop();
         let sends = !self.stopped;
         let shown = async {
@@ -236,30 +203,24 @@ impl PlaySocket {
         };
         tokio::select! {
             biased;
-            () = self.peer.closed() => Event::Closing,
-            heard = self.socket.recv() => Event::Heard(heard),
-            _ = self.ticks.tick() => Event::Tick,
-            shown = shown => Event::Playback(shown),
+            incoming = self.socket.next() => Wake::Socket(incoming),
+            shown = shown => Wake::Playback(shown),
         }
     }
 
-    fn answer(&mut self, event: Event) -> Result<(), Ended> {
-        match event {
-            Event::Closing => Err(Ended {
-                close: Some(CloseFrame { code: close_code::AWAY, reason: "".into() }),
-                ..Ended::quiet("closed by us")
+    fn answer(&mut self, wake: Wake) -> Result<(), Ended> {
+        match wake {
+            Wake::Socket(Incoming::Ended(why)) => Err(Ended {
+                close: (why == CLOSED)
+                    .then(|| CloseFrame { code: close_code::AWAY, reason: "".into() }),
+                ..Ended::quiet(why)
             }),
-            Event::Heard(None | Some(Err(_) | Ok(Message::Close(_)))) => Err(Ended::quiet("left")),
-            Event::Heard(Some(Ok(message))) => {
-                self.heard = Instant::now();
-                self.hear(&message)
-            }
-            Event::Tick if self.heard.elapsed() > MSE_SILENCE_MAX => Err(Ended::quiet("silent")),
-            Event::Tick => {
-                self.out.push_back(Message::Ping(Bytes::new()));
+            Wake::Socket(Incoming::Message(message)) => self.hear(&message),
+            Wake::Socket(Incoming::PingDue) => {
+                self.out.push_back(ping());
                 Ok(())
             }
-            Event::Playback(shown) => self.show(shown),
+            Wake::Playback(shown) => self.show(shown),
         }
     }
 
