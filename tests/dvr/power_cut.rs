@@ -7,26 +7,26 @@
 //! `SEED` replays the choice of the cuts, not the recording, whose timing is the machine's. The
 //! image of a cut that fails is kept and named. `CUTS` sets how many are made.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+mod daemon;
+mod found;
+mod harm;
+mod recorder;
+
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::harness::block_log::{BlockLog, Crashes, Cut, Entry as BlockEntry, LoggedDisk};
-use crate::harness::daemon::{Daemon, assert_slots_decode};
-use crate::harness::{Running, ffmpeg, run_well, wait_for};
 use fastrand::Rng;
-use holdfast::base::name::StreamName;
-use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
-use holdfast::dvr::{
-    Disk, DiskFile, Dvr, DvrError, FragmentEntry, OpenMode, RealDisk, Retention, RingConfig,
-    RingReader, RingSizing, RingState, Volume, Writer, tool,
-};
-use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
-use holdfast::wire::mp4::{FragmentBuilder, init_segment};
+use holdfast::base::time::BootTime;
+use holdfast::dvr::{RealDisk, tool};
+
+use self::daemon::recorded_by_the_daemon;
+use self::found::{Found, Known, Told};
+use self::harm::Harm;
+use self::recorder::{NoSync, Recorder, recorded_here};
+use crate::harness::block_log::{BlockLog, Crashes, Cut, Entry as BlockEntry, LoggedDisk};
+use crate::harness::daemon::assert_slots_decode;
+use crate::harness::wait_for;
 
 const CUTS: usize = 200;
 /// So large that the ring leaves to others what it has to.
@@ -51,93 +51,6 @@ const LOSS_MAX: Duration = Duration::from_secs(2);
 const STALL_SEEN_WITHIN: Duration = Duration::from_secs(4);
 /// Another boot than the one that recorded.
 const NEXT_BOOT: [u8; 16] = [7; 16];
-
-/// A fragment that was on the medium at some time.
-#[derive(Clone, Debug, PartialEq)]
-struct Known {
-    stream: StreamName,
-    slot: u32,
-    entry: FragmentEntry,
-}
-
-impl Known {
-    fn end_ms(&self) -> i64 {
-        let nanos = i64::try_from(self.entry.span_nanos).unwrap();
-        self.entry.wall.offset_nanos(nanos).as_unix_millis()
-    }
-
-    /// When the last of it had arrived at the recorder: what the source itself is late with, as
-    /// an encoder on a busy machine, no power cut took.
-    fn arrived_until(&self) -> BootTime {
-        self.entry.boot_time.after(Duration::from_nanos(self.entry.span_nanos))
-    }
-}
-
-/// What the slots of an image hold.
-#[derive(Default)]
-struct Found {
-    /// By generation and sequence.
-    fragments: BTreeMap<(u64, u64), Known>,
-    /// Slot and time of opening, by generation.
-    laps: BTreeMap<u64, (u32, BootTime)>,
-}
-
-impl Found {
-    /// Reads them; `None` where there is no ring yet.
-    fn read(data: &Path) -> Result<Option<Self>, String> {
-        let reader = match RingReader::open(data) {
-            Ok(reader) => reader,
-            Err(DvrError::Gone { .. }) => return Ok(None),
-            Err(error) => return Err(format!("the ring cannot be opened: {error}")),
-        };
-        let mut found = Self::default();
-        for &lap in reader.laps() {
-            let contents = reader.contents(lap).map_err(|error| error.to_string())?;
-            let (header, contents) = contents.ok_or("a slot changed by itself")?;
-            found.laps.insert(lap.generation, (lap.slot, header.opened));
-            for entry in contents.entries {
-                let known = Known { stream: header.stream.clone(), slot: lap.slot, entry };
-                found.fragments.insert((lap.generation, known.entry.sequence), known);
-            }
-        }
-        Ok(Some(found))
-    }
-}
-
-/// What was reported durable during the recording, and at which place of the log.
-#[derive(Default)]
-struct Told {
-    /// Place in the log, and until when the stream was durable, in Unix milliseconds.
-    durable: BTreeMap<StreamName, Vec<(usize, i64)>>,
-    /// Place in the log, and when it was reached at the latest.
-    times: Vec<(usize, BootTime)>,
-}
-
-impl Told {
-    /// Notes what was reported until now. The place is looked up afterwards, so that every flush on
-    /// which it rests comes before it.
-    fn note(&mut self, disk: &mut LoggedDisk, told: Vec<(StreamName, i64)>) {
-        let position = disk.position();
-        self.times.push((position, SystemClock.boot()));
-        for (stream, until_ms) in told {
-            let list = self.durable.entry(stream).or_default();
-            if list.last().is_none_or(|&(_, before)| before < until_ms) {
-                list.push((position, until_ms));
-            }
-        }
-    }
-
-    /// Until when `stream` was reported durable before entry `at`.
-    fn until_ms(&self, stream: &StreamName, at: usize) -> Option<i64> {
-        let list = self.durable.get(stream)?;
-        list.iter().take_while(|&&(position, _)| position <= at).last().map(|&(_, until)| until)
-    }
-
-    fn time(&self, at: usize) -> BootTime {
-        let reached = self.times.iter().find(|(position, _)| *position >= at);
-        reached.or(self.times.last()).unwrap().1
-    }
-}
 
 /// A recording with all its facts.
 struct Recording {
@@ -369,69 +282,6 @@ impl Recording {
     }
 }
 
-/// What else may be wrong when the power comes back.
-#[derive(Clone, Copy, Debug)]
-enum Harm {
-    /// `ring.toml` is gone.
-    NoRingFile,
-    /// A bit of `ring.toml` is wrong.
-    RingFile,
-    /// A bit in the front of a slot is wrong.
-    Front(u32),
-}
-
-impl Harm {
-    /// Harms what is there in half of all cases, if there is footage.
-    fn draw(data: &Path, random: &mut Rng) -> Option<Self> {
-        let path = data.join("ring/ring.toml");
-        let found = Found::read(data).ok()??;
-        let slots: Vec<u32> = found.fragments.values().map(|known| known.slot).collect();
-        if slots.is_empty() || random.bool() {
-            return None;
-        }
-        Some(match random.u8(0..3) {
-            0 => {
-                std::fs::remove_file(&path).unwrap();
-                Self::NoRingFile
-            }
-            1 => {
-                // In the digits of the identity.
-                let at = std::fs::read_to_string(&path).unwrap().find("ring = \"").unwrap() + 12;
-                flip(&path, at as u64, 1);
-                Self::RingFile
-            }
-            _ => {
-                let slot = slots[random.usize(..slots.len())];
-                let path = data.join(format!("ring/{slot:06}.mp4"));
-                flip(&path, random.u64(..400), random.u8(0..8));
-                Self::Front(slot)
-            }
-        })
-    }
-
-    /// What `verify` counts of it once the recorder has started.
-    fn faults(self) -> u64 {
-        u64::from(matches!(self, Self::Front(_)))
-    }
-
-    /// What is told of it.
-    fn words(self) -> String {
-        match self {
-            Self::NoRingFile => "ring.toml was missing".to_owned(),
-            Self::RingFile => "ring.toml was damaged".to_owned(),
-            Self::Front(slot) => format!("The front of slot {slot:06} is damaged"),
-        }
-    }
-}
-
-fn flip(path: &Path, at: u64, bit: u8) {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 1 << bit], at).unwrap();
-}
-
 /// Decodes two slots: of those that play on their own, as one without a key frame does not.
 fn decode_some(data: &Path, random: &mut Rng) -> Result<(), String> {
     let found = Found::read(data)?.unwrap_or_default();
@@ -447,231 +297,6 @@ fn decode_some(data: &Path, random: &mut Rng) -> Result<(), String> {
         assert_slots_decode(&slots);
     }
     Ok(())
-}
-
-/// The recorder alone, in this process.
-struct Recorder {
-    dvr: Dvr,
-    writers: Vec<Writer>,
-    params: Arc<CodecParams>,
-}
-
-impl Recorder {
-    /// Opens the ring under `data`, or makes one of 16 slots.
-    fn open(disk: Arc<dyn Disk>, data: &Path) -> Self {
-        const SLOT_BYTES: u64 = 64 << 10;
-        let size = RingSizing::Bytes(16 * SLOT_BYTES);
-        let config = RingConfig { data_dir: data.to_owned(), size, slot_bytes: Some(SLOT_BYTES) };
-        let dvr = Dvr::open_on(disk, NEXT_BOOT, config, Arc::new(SystemClock), None).unwrap();
-        wait_for("the ring is ready", Duration::from_secs(5), || {
-            (dvr.status().ring == RingState::Ready).then_some(())
-        });
-        let writer =
-            |name: &&str| dvr.writer(&StreamName::parse(name).unwrap(), Retention::default());
-        let writers = STREAMS.iter().map(writer).collect();
-        let params = Arc::new(CodecParams::g711(Law::A, NonZeroU32::new(8_000).unwrap(), 1));
-        Self { dvr, writers, params }
-    }
-
-    /// Hands over a fragment of 50 ms and 4 kB to each stream.
-    fn append(&self, sequence: u32) {
-        let init = init_segment(&Tracks::new(RunId(1), [Arc::clone(&self.params)]));
-        let (now, wall) = (SystemClock.boot(), SystemClock.wall());
-        for writer in &self.writers {
-            let mut builder = FragmentBuilder::new(sequence);
-            for at in 0..10 {
-                builder.push(Arc::new(self.unit(now, wall, at * 5_000_000)));
-            }
-            writer.append(&init, builder.build(None), sequence == 1, false).unwrap();
-        }
-    }
-
-    fn unit(&self, now: BootTime, wall: WallTime, nanos: i64) -> AccessUnit {
-        let begun = i64::try_from(now.as_nanos()).unwrap();
-        let decode = MediaTime::from_nanos(begun + nanos, self.params.clock_rate);
-        AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
-            arrived: now,
-            captured: Captured { wall: wall.offset_nanos(nanos), source: ClockSource::Arrival },
-            entry: holdfast::media::Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&self.params),
-            data: vec![0x55; 400].into(),
-        }
-    }
-
-    fn durable(&self) -> Vec<(StreamName, i64)> {
-        let told = self.writers.iter().filter_map(|writer| {
-            let durable = *writer.durable().borrow();
-            Some((writer.stream().clone(), durable?.until.as_unix_millis()))
-        });
-        told.collect()
-    }
-
-    fn record_until_durable(&self) {
-        self.append(1);
-        wait_for("what is recorded is durable", Duration::from_secs(5), || {
-            (self.durable().len() == self.writers.len()).then_some(())
-        });
-    }
-}
-
-/// The disk of this machine, but what is written to a slot is never synced.
-#[derive(Debug)]
-struct NoSync;
-
-#[derive(Debug)]
-struct NoSyncFile {
-    file: Arc<dyn DiskFile>,
-    is_slot: bool,
-}
-
-impl Disk for NoSync {
-    fn open(&self, path: &Path, how: OpenMode) -> std::io::Result<Arc<dyn DiskFile>> {
-        let is_slot = path.extension().is_some_and(|extension| extension == "mp4");
-        Ok(Arc::new(NoSyncFile { file: RealDisk.open(path, how)?, is_slot }))
-    }
-    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
-        RealDisk.list(dir)
-    }
-    fn make_dir(&self, dir: &Path) -> std::io::Result<()> {
-        RealDisk.make_dir(dir)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> std::io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn volume(&self, dir: &Path) -> std::io::Result<Volume> {
-        RealDisk.volume(dir)
-    }
-}
-
-impl DiskFile for NoSyncFile {
-    fn length(&self) -> std::io::Result<u64> {
-        self.file.length()
-    }
-    fn read_at(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        self.file.read_at(at, buffer)
-    }
-    fn write_at(&self, at: u64, pieces: &[&[u8]]) -> std::io::Result<()> {
-        self.file.write_at(at, pieces)
-    }
-    fn allocate(&self, bytes: u64) -> std::io::Result<()> {
-        self.file.allocate(bytes)
-    }
-    fn try_lock(&self) -> std::io::Result<bool> {
-        self.file.try_lock()
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        if self.is_slot { Ok(()) } else { self.file.sync_data() }
-    }
-}
-
-/// Lets the real daemon record four test pictures.
-fn recorded_by_the_daemon(secs: u64) -> Recording {
-    let mut disk = LoggedDisk::new(DEVICE_BYTES);
-    let films = tempfile::tempdir().unwrap();
-    let flips = films.path().join("flips.h264");
-    film(&flips, secs + 15);
-    let stream = |(at, name): (usize, &&str)| {
-        let (width, height) = [(320, 180), (640, 360)][at % 2];
-        let source = match at {
-            0 | 1 => format!("kind = \"pattern\", width = {width}, height = {height}, fps = 10"),
-            2 => "kind = \"rtsp_push\"".to_owned(),
-            _ => command(&flips),
-        };
-        format!("[stream.{name}]\nsource = {{ {source} }}\n")
-    };
-    let streams: String = STREAMS.iter().enumerate().map(stream).collect();
-    // Small enough to turn.
-    let mut daemon = Daemon::new("1MiB", &streams);
-    disk.mount(&daemon.data_dir());
-    let begin = disk.position();
-    let mut told = Told::default();
-    daemon.start();
-    let _pushed = push_open(&daemon);
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(secs) {
-        let durable = durable_of(&daemon);
-        told.note(&mut disk, durable);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    daemon.kill();
-    Recording::new(disk, begin, told)
-}
-
-/// Makes an H.264 film whose parameter sets are others in every other second.
-fn film(path: &Path, secs: u64) {
-    let second = |options: &str| {
-        let mut made = ffmpeg();
-        made.args(["-f", "lavfi", "-t", "1", "-i", "testsrc2=s=320x180:r=10"]).args(X264);
-        made.args(["-x264-params", options, "-f", "h264", "-"]);
-        run_well(&mut made, Duration::from_secs(30))
-    };
-    let (one, other) = (second("keyint=10:ref=1:bframes=0"), second("keyint=10:ref=2:bframes=0"));
-    let turns = usize::try_from(secs / 2 + 1).unwrap();
-    std::fs::write(path, [one, other].concat().repeat(turns)).unwrap();
-}
-
-/// Pushes open groups of pictures into the stream `door` until it is dropped.
-fn push_open(daemon: &Daemon) -> Running {
-    let mut push = ffmpeg();
-    push.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=10"]).args(X264);
-    let options = "keyint=10:min-keyint=10:scenecut=0:open-gop=1:bframes=2:b-adapt=0";
-    push.args(["-x264-params", options, "-f", "rtsp", "-rtsp_transport", "tcp"]);
-    Running::start(push.arg(daemon.rtsp("door")).stdin(Stdio::null()))
-}
-
-/// A source that plays `film`.
-fn command(film: &Path) -> String {
-    let film = film.display();
-    format!(
-        "kind = \"command\", command = [\"ffmpeg\", \"-nostdin\", \"-v\", \"error\", \"-re\", \"-r\", \
-         \"10\", \"-i\", \"{film}\", \"-c\", \"copy\", \"-f\", \"h264\", \"-\"]"
-    )
-}
-
-/// Until when each stream is durable, as the API tells.
-fn durable_of(daemon: &Daemon) -> Vec<(StreamName, i64)> {
-    let all = daemon.get("/api/v1/streams");
-    let list = all["streams"].as_array().unwrap_or_else(|| panic!("no streams in {all}"));
-    let told = list.iter().filter_map(|stream| {
-        let until = WallTime::parse_rfc3339(stream["recording"]["durable_until"].as_str()?)?;
-        Some((StreamName::parse(stream["name"].as_str()?).unwrap(), until.as_unix_millis()))
-    });
-    told.collect()
-}
-
-/// Records in this process, on `on`.
-fn recorded_here(on: Arc<dyn Disk>, secs: u64) -> Recording {
-    let mut disk = LoggedDisk::new(DEVICE_BYTES);
-    let at = tempfile::tempdir().unwrap();
-    disk.mount(at.path());
-    let begin = disk.position();
-    let mut told = Told::default();
-    let recorder = Recorder::open(on, at.path());
-    let begun = Instant::now();
-    for sequence in 1u32.. {
-        recorder.append(sequence);
-        let durable = recorder.durable();
-        told.note(&mut disk, durable);
-        if begun.elapsed() >= Duration::from_secs(secs) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(40));
-    }
-    assert!(recorder.dvr.close(Duration::from_secs(5)), "the recorder does not end");
-    drop(recorder);
-    Recording::new(disk, begin, told)
 }
 
 fn number(variable: &str) -> Option<u64> {
