@@ -1,15 +1,18 @@
 //! The source `rtsp_push` with real encoders: every frame that is pushed comes out again, by RTSP
 //! and out of the ring.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, UdpSocket};
+mod encoder;
+mod pattern;
+
+use std::io::Read;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use self::encoder::{Encoder, PHONE, pictures};
 use crate::harness::camera::{aac_frames, alaw_octets, raw_aac};
 use crate::harness::daemon::{Daemon, assert_slots_decode};
 use crate::harness::{Running, ffmpeg, frames, media, run, run_well, wait_for};
-use holdfast::media::nal;
 
 /// Pictures per second of the test media.
 const RATE: usize = 25;
@@ -237,156 +240,6 @@ fn opus_is_taken_recorded_and_served() {
     }
 }
 
-/// An encoder of our own, which sends exactly what it is given.
-struct Encoder {
-    socket: BufReader<TcpStream>,
-    url: String,
-    cseq: u32,
-    session: String,
-    sequence: u16,
-}
-
-/// What phones announce: nothing that RFC 8866 demands but the medium, and no parameter sets.
-const PHONE: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=0\r\n";
-
-impl Encoder {
-    fn new(daemon: &Daemon, path: &str) -> Self {
-        let url = daemon.rtsp(path);
-        let port = url.split(['/', ':']).nth(4).unwrap();
-        let socket = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.set_nodelay(true).unwrap();
-        let (socket, session) = (BufReader::new(socket), String::new());
-        Self { socket, url, cseq: 0, session, sequence: 65_500 }
-    }
-
-    /// Sends a request; its status and its headers.
-    fn ask(&mut self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
-        self.cseq += 1;
-        let (url, cseq, length) = (&self.url, self.cseq, body.len());
-        let mut request = format!("{method} {url}{path} RTSP/1.0\r\nCSeq: {cseq}\r\n{headers}");
-        if !self.session.is_empty() {
-            request = format!("{request}Session: {}\r\n", self.session);
-        }
-        if !body.is_empty() {
-            let kind = "Content-Type: application/sdp";
-            request = format!("{request}{kind}\r\nContent-Length: {length}\r\n");
-        }
-        self.send(format!("{request}\r\n{body}").as_bytes());
-        self.reply()
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.socket.get_mut().write_all(bytes).unwrap();
-    }
-
-    /// The next reply; reports between are skipped.
-    fn reply(&mut self) -> (u16, String) {
-        while self.socket.fill_buf().unwrap().first() == Some(&b'$') {
-            let mut head = [0; 4];
-            self.socket.read_exact(&mut head).unwrap();
-            let mut rest = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
-            self.socket.read_exact(&mut rest).unwrap();
-        }
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(self.socket.read_line(&mut head).unwrap() > 0, "the box hung up: {head:?}");
-        }
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.socket.read_exact(&mut body).unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head)
-    }
-
-    fn announce(&mut self) -> u16 {
-        self.ask("ANNOUNCE", "", "", PHONE).0
-    }
-
-    /// All the way to RECORD, with this Transport; the headers of SETUP.
-    fn publish(&mut self, transport: &str) -> String {
-        assert_eq!(self.announce(), 200);
-        let transport = format!("Transport: {transport};mode=record\r\n");
-        let (status, headers) = self.ask("SETUP", "/trackID=0", &transport, "");
-        assert_eq!(status, 200, "{headers}");
-        let session = headers.lines().find_map(|line| line.strip_prefix("Session: ")).unwrap();
-        session.split(';').next().unwrap().clone_into(&mut self.session);
-        assert_eq!(self.ask("RECORD", "", "Range: npt=0.000-\r\n", "").0, 200);
-        headers
-    }
-
-    /// The RTP packets of one picture.
-    fn packets(&mut self, unit: &[Vec<u8>], time: u32) -> Vec<Vec<u8>> {
-        let mut payloads: Vec<Vec<u8>> = Vec::new();
-        for nal in unit {
-            if nal.len() <= 1_200 {
-                payloads.push(nal.clone());
-                continue;
-            }
-            // FU-A, RFC 6184 §5.8.
-            let pieces: Vec<&[u8]> = nal[1..].chunks(1_200).collect();
-            for (at, piece) in pieces.iter().enumerate() {
-                let start = if at == 0 { 0x80 } else { 0 };
-                let end = if at + 1 == pieces.len() { 0x40 } else { 0 };
-                let head = [nal[0] & 0xe0 | 0x1c, start | end | nal[0] & 0x1f];
-                payloads.push([&head[..], piece].concat());
-            }
-        }
-        let last = payloads.len() - 1;
-        payloads
-            .iter()
-            .enumerate()
-            .map(|(at, payload)| {
-                let mut packet = vec![0x80, if at == last { 0xe0 } else { 0x60 }];
-                packet.extend_from_slice(&self.sequence.to_be_bytes());
-                packet.extend_from_slice(&time.to_be_bytes());
-                packet.extend_from_slice(&[0, 0, 0, 7]);
-                packet.extend_from_slice(payload);
-                self.sequence = self.sequence.wrapping_add(1);
-                packet
-            })
-            .collect()
-    }
-
-    /// Sends pictures inside the connection, 40 ms apart.
-    fn play(&mut self, units: &[Vec<Vec<u8>>]) {
-        let begun = Instant::now();
-        for (at, unit) in (0u32..).zip(units) {
-            let packets = self.packets(unit, at.wrapping_mul(3_600).wrapping_sub(9_000));
-            let framed: Vec<u8> = packets
-                .iter()
-                .flat_map(|packet| {
-                    let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
-                    [&[b'$', 0][..], &length, packet].concat()
-                })
-                .collect();
-            self.send(&framed);
-            let due = Duration::from_millis(40) * (at + 1);
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
-        }
-    }
-}
-
-/// The first `count` pictures of the H.264 medium, each as its NAL units, parameter sets before
-/// the key frames.
-fn pictures(count: usize) -> Vec<Vec<Vec<u8>>> {
-    let mut command = ffmpeg();
-    command.arg("-i").arg(media().join("h264.mp4"));
-    command.args(["-map", "0:v", "-frames:v", &count.to_string(), "-c", "copy"]);
-    command.args(["-bsf:v", "h264_mp4toannexb", "-f", "h264", "-"]);
-    let stream = run_well(&mut command, Duration::from_secs(60));
-    let mut units = Vec::new();
-    let mut unit: Vec<Vec<u8>> = Vec::new();
-    for nal in nal::annex_b(&stream) {
-        unit.push(nal.to_vec());
-        // One slice per picture: the medium is made so.
-        if matches!(nal[0] & 0x1f, 1 | 5) {
-            units.push(std::mem::take(&mut unit));
-        }
-    }
-    assert_eq!(units.len(), count);
-    units
-}
-
 #[test]
 fn a_phone_without_an_origin_line_is_taken_and_may_pause() {
     let _alone = crate::harness::alone();
@@ -563,81 +416,4 @@ fn readers_of_a_stream_that_moves_are_told_where_it_is() {
     let request =
         &text[text.find("REDIRECT rtsp://10.0.0.9/gate RTSP/1.0\r\n").expect("REDIRECT")..];
     assert!(request.contains("Location: rtsp://10.0.0.9/gate\r\n"), "{request}");
-}
-
-/// A daemon with streams that publishers may begin, of which the names are `cam-*`.
-fn with_pattern(keys: &str) -> Daemon {
-    Daemon::start_new("512MiB", &format!("[publish.\"cam-*\"]\n{keys}\n"))
-}
-
-fn wait_begun(daemon: &Daemon, name: &str) {
-    wait_for("the stream's beginning", Duration::from_secs(20), || {
-        stream_names(daemon).iter().any(|there| there == name).then_some(())
-    });
-    daemon.wait_state(name, "live", Duration::from_secs(20));
-}
-
-fn stream_names(daemon: &Daemon) -> Vec<String> {
-    let told = daemon.get("/api/v1/streams");
-    let streams = told["streams"].as_array().unwrap().iter();
-    streams.map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn a_stream_begins_with_its_first_publisher_and_ends_when_none_comes_back() {
-    let _alone = crate::harness::alone();
-    let medium = frames::of_medium("h264.mp4");
-    let mut daemon = with_pattern("streams_max = 2\nlinger = \"3s\"");
-    assert!(stream_names(&daemon).is_empty());
-    // The path that some apps impose leads there too.
-    let url = daemon.rtsp("live/cam-north");
-    let mut encoder = Running::start(&mut pushing("h264.mp4", 6, "tcp", &url));
-    wait_begun(&daemon, "cam-north");
-    let mut reader = ffmpeg();
-    reader.args(["-rtsp_transport", "tcp", "-i", &daemon.rtsp("cam-north"), "-t", "2"]);
-    let seen = frames::parse(&run_well(reader.args(frames::SUMS), Duration::from_secs(40)));
-    frames::assert_unbroken("what was read", &seen, &medium);
-    assert!(encoder.ended_within(Duration::from_secs(60)).success());
-    wait_for("the stream's end", Duration::from_secs(20), || {
-        stream_names(&daemon).is_empty().then_some(())
-    });
-    // What was recorded of it stays, and a reload does not bring it back.
-    daemon.reload();
-    let told = daemon.get("/api/v1/recordings/cam-north").to_string();
-    assert!(told.contains("fragments"), "{told}");
-    assert!(stream_names(&daemon).is_empty());
-    assert!(daemon.stop().success());
-    assert_recorded(&daemon, &medium, 6 * RATE);
-}
-
-#[test]
-fn no_more_streams_begin_than_may_and_a_reload_leaves_them_alone() {
-    let _alone = crate::harness::alone();
-    let daemon = with_pattern("streams_max = 2\nrecord = false");
-    let mut encoders = ["cam-1", "cam-2"]
-        .map(|name| Running::start(&mut pushing("h264.mp4", 30, "tcp", &daemon.rtsp(name))));
-    for name in ["cam-1", "cam-2"] {
-        wait_begun(&daemon, name);
-    }
-    for (name, status) in [("cam-3", "503"), ("dog-1", "404"), ("cam-", "404")] {
-        let refused =
-            run(&mut pushing("h264.mp4", 3, "tcp", &daemon.rtsp(name)), Duration::from_secs(20));
-        assert!(!refused.status.success(), "{name}");
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(said.contains(status), "{name}: {said}");
-    }
-    let failed = daemon.get("/api/v1/rtsp/failures").to_string();
-    assert!(failed.contains("raise `streams_max`"), "{failed}");
-    daemon.reload();
-    std::thread::sleep(Duration::from_secs(1));
-    for name in ["cam-1", "cam-2"] {
-        assert_eq!(daemon.stream(name)["state"], "live");
-        assert_nothing_lost_live(&daemon, name);
-    }
-    assert!(encoders.iter_mut().all(|encoder| encoder.child().try_wait().unwrap().is_none()));
-}
-
-fn assert_nothing_lost_live(daemon: &Daemon, stream: &str) {
-    let told = daemon.stream(stream);
-    assert_eq!((&told["totals"]["lost"], &told["totals"]["restarts"]), (&0.into(), &0.into()));
 }
