@@ -112,7 +112,7 @@ fn scope(text: &str) -> anyhow::Result<String> {
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let pattern = NamePattern::parse(name);
         let pattern =
-            pattern.with_context(|| format!("{name:?} is no stream name, and no pattern"))?;
+            pattern.with_context(|| format!("{name:?} is neither a stream name nor a pattern"))?;
         names.push(format!("\"{pattern}\""));
     }
     Ok(format!("[{}]", names.join(", ")))

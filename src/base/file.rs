@@ -41,7 +41,7 @@ pub fn replace_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn adopt(old: &Path, new: &Path) -> io::Result<()> {
     let bytes = match fs::metadata(old) {
         Ok(file) if file.len() <= ADOPTED_BYTES_MAX => fs::read(old)?,
-        Ok(_) => return Err(io::Error::other("it is no small file")),
+        Ok(_) => return Err(io::Error::other("the file is larger than allowed")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };

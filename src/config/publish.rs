@@ -69,7 +69,7 @@ pub(super) fn check(
             None => {
                 faults.push(section.fault(
                     None,
-                    "this is no pattern".to_owned(),
+                    "this is not a pattern".to_owned(),
                     PATTERN.to_owned(),
                 ));
             }

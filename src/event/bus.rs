@@ -1,6 +1,6 @@
-//! The list of events, and readers of it.
+//! The list of events and its readers.
 //!
-//! Owns: the numbers, and what is kept.
+//! Owns: the numbering, and how many events are kept.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use crate::base::limits::{EVENTS_BYTES_MAX, EVENTS_KEPT_MAX};
 use crate::base::sync::lock;
 use crate::base::time::SharedClock;
 
-/// The events of this life of the daemon. Clones share them.
+/// The events since the daemon started. Clones share them.
 #[derive(Clone, Debug)]
 pub struct EventBus(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     clock: SharedClock,
-    /// Tells this life of the daemon from others.
+    /// Distinguishes this run of the daemon from others.
     instance: String,
     kept: Mutex<Kept>,
     /// The number of the next event.
@@ -28,7 +28,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// In order, without holes; each with the bytes of its data.
+    /// In order, without gaps; each with the size of its data in bytes.
     events: VecDeque<(Arc<Event>, usize)>,
     bytes: usize,
 }
@@ -39,21 +39,21 @@ pub struct EventReader {
     bus: EventBus,
     next: u64,
     news: watch::Receiver<u64>,
-    /// Lost before the first event, as far as that is known.
+    /// Events lost before the first one, as far as known.
     resumed_in_vain: bool,
 }
 
-/// What a reader gets.
+/// What a reader receives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// The next event.
     Event(Arc<Event>),
-    /// So many events are gone, or an unknown number of an earlier life of the daemon.
+    /// This many events are gone; `None` for an unknown number from an earlier run of the daemon.
     Lost(Option<u64>),
 }
 
 impl EventBus {
-    /// An empty list; `instance` tells this life of the daemon from others.
+    /// An empty list; `instance` distinguishes this run of the daemon from others.
     #[must_use]
     pub fn new(instance: String, clock: SharedClock) -> Self {
         let next = watch::Sender::new(1);
@@ -78,17 +78,17 @@ impl EventBus {
             data: new.data,
         };
         kept.add(Arc::new(event), bytes);
-        // Before the lock is free: readers see numbers and events together.
+        // Before the lock is released, so that readers see numbers and events together.
         shared.next.send_replace(seq + 1);
     }
 
-    /// What tells this life of the daemon from others.
+    /// What distinguishes this run of the daemon from others.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.0.instance
     }
 
-    /// Numbers of the oldest event that is kept and of the next to come.
+    /// Numbers of the oldest kept event and of the next one.
     #[must_use]
     pub fn range(&self) -> (u64, u64) {
         let kept = lock(&self.0.kept);
@@ -96,7 +96,7 @@ impl EventBus {
         (kept.events.front().map_or(next, |(event, _)| event.seq), next)
     }
 
-    /// A reader of what comes from now on.
+    /// A reader that starts with the next event.
     #[must_use]
     pub fn read(&self) -> EventReader {
         let news = self.0.next.subscribe();
@@ -104,15 +104,15 @@ impl EventBus {
         EventReader { bus: self.clone(), next, news, resumed_in_vain: false }
     }
 
-    /// A reader of what is kept and of what comes.
+    /// A reader that starts with the oldest kept event.
     #[must_use]
     pub fn read_from_oldest(&self) -> EventReader {
         let next = self.range().0;
         EventReader { next, ..self.read() }
     }
 
-    /// A reader of everything after the event `id`. An id of another life of the daemon, or an
-    /// unreadable one, yields a loss and then what is kept.
+    /// A reader that starts after the event `id`. An id from another run of the daemon, or an
+    /// unreadable one, yields a loss first and then every kept event.
     #[must_use]
     pub fn read_after(&self, id: &str) -> EventReader {
         let seq = id.split_once('-').filter(|(instance, _)| *instance == self.0.instance);

@@ -10,9 +10,9 @@ use crate::base::name::StreamName;
 /// Which kinds of which streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Empty: all.
+    /// Empty means all.
     kinds: Vec<Pattern>,
-    /// Empty: all, and what has no stream.
+    /// Empty means all, and events without a stream.
     streams: Vec<StreamName>,
 }
 
@@ -20,20 +20,20 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Kind(String),
-    /// With the dot behind it.
+    /// With its trailing dot.
     Area(String),
 }
 
-/// Why a text names no kind.
+/// Why a text does not name a kind of event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no kind of event")]
+#[error("{text:?} is not a kind of event")]
 pub struct FilterError {
     /// The text.
     pub text: String,
 }
 
 impl Filter {
-    /// What would be right where a [`FilterError`] is.
+    /// What is expected where a [`FilterError`] is reported.
     pub const EXPECTED: &'static str =
         "a kind such as \"stream.offline\", or an area such as \"stream.*\"";
 
@@ -61,7 +61,7 @@ impl Filter {
         kind && stream
     }
 
-    /// The streams that it is limited to; empty: it is not.
+    /// The streams it is limited to; empty if it is not limited.
     #[must_use]
     pub fn streams(&self) -> &[StreamName] {
         &self.streams

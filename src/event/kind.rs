@@ -23,46 +23,46 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The daemon began.
+    /// The daemon started.
     BOX_STARTED = "box.started";
-    /// Another configuration runs.
+    /// A new configuration is in force.
     CONFIG_CHANGED = "config.changed";
-    /// An export has its file.
+    /// An export is finished.
     EXPORT_FINISHED = "export.finished";
     /// An export failed.
     EXPORT_FAILED = "export.failed";
-    /// The verdict on the box, or what is wrong with it, changed.
+    /// The box's health, or what is wrong with it, changed.
     HEALTH_CHANGED = "health.changed";
     /// A range is protected.
     RANGE_PROTECTED = "range.protected";
-    /// A range is protected no more.
+    /// A range is no longer protected.
     RANGE_RELEASED = "range.released";
-    /// Footage is missing: the gap is over.
+    /// Footage is missing; sent when the gap ends.
     RECORDING_GAP = "recording.gap";
-    /// Footage becomes durable.
+    /// Footage is being stored.
     RECORDING_STARTED = "recording.started";
-    /// It does not any more.
+    /// Footage is no longer being stored.
     RECORDING_STOPPED = "recording.stopped";
-    /// The box healed something.
+    /// The box repaired something.
     RECOVERY_ACTION = "recovery.action";
-    /// A stream was configured.
+    /// A stream was added to the configuration.
     STREAM_ADDED = "stream.added";
     /// A stream is live.
     STREAM_LIVE = "stream.live";
     /// A stream lost its source.
     STREAM_OFFLINE = "stream.offline";
-    /// A stream is configured no more.
+    /// A stream was removed from the configuration.
     STREAM_REMOVED = "stream.removed";
     /// A stream is being connected.
     STREAM_STARTING = "stream.starting";
     /// A stream waits for a publisher.
     STREAM_WAITING = "stream.waiting";
-    /// A person asked for an event, to see whether it arrives.
+    /// A test event that a person asked for.
     WEBHOOK_TEST = "webhook.test";
 }
 
 impl Kind {
-    /// What the kinds of marks begin with.
+    /// Prefix of the kinds of marks.
     pub const MARK: &'static str = "mark.";
 
     /// The kind of a mark of this kind; `None` unless it is a word of `a-z`, `0-9`, `_` and `-`.

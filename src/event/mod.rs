@@ -14,7 +14,7 @@ pub use kind::Kind;
 use crate::base::name::StreamName;
 use crate::base::time::{Trust, WallTime};
 
-/// How much an event matters to a person.
+/// How urgent an event is for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -26,7 +26,7 @@ pub enum Severity {
     Alarm,
 }
 
-/// The right that a reader needs on the event's stream, or on all streams where it has none.
+/// The right a reader needs on the event's stream, or on every stream if the event has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
     /// Its live pictures.
@@ -40,44 +40,44 @@ pub enum Audience {
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
-    /// What.
+    /// What happened.
     pub kind: Kind,
-    /// To which stream; `None`: to the box, or to all of them.
+    /// The stream it concerns; `None` for the box or all streams.
     pub stream: Option<StreamName>,
-    /// How much it matters.
+    /// How urgent it is.
     pub severity: Severity,
-    /// Who may hear of it.
+    /// Who may receive it.
     pub audience: Audience,
-    /// More of it, by its kind.
+    /// Details, which depend on the kind.
     pub data: Json,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// Its name over all lives of the daemon: instance and number.
+    /// Its name across all runs of the daemon: instance and number.
     pub id: String,
-    /// Its number in this life of the daemon.
+    /// Its number in this run of the daemon.
     pub seq: u64,
-    /// What.
+    /// What happened.
     pub kind: Kind,
-    /// When, as the box believed.
+    /// When it happened, by the box's clock.
     pub time: WallTime,
-    /// Who vouched for that date.
+    /// How far that date can be trusted.
     pub clock: Trust,
-    /// To which stream.
+    /// The stream it concerns.
     pub stream: Option<StreamName>,
-    /// How much it matters.
+    /// How urgent it is.
     pub severity: Severity,
-    /// Who may hear of it.
+    /// Who may receive it.
     #[serde(skip)]
     pub audience: Audience,
-    /// More of it.
+    /// Details.
     pub data: Json,
 }
 
 impl NewEvent {
-    /// An event of the box that administrators hear of.
+    /// An event of the box, for administrators.
     #[must_use]
     pub fn of_box(kind: Kind, severity: Severity, data: Json) -> Self {
         Self { kind, stream: None, severity, audience: Audience::Admin, data }

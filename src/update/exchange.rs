@@ -1,6 +1,6 @@
-//! What the daemon and root's helper write for each other.
+//! The files through which the daemon and root's helper talk.
 //!
-//! Owns: both files and their format. Each side reads what the other may have forged: bounded, and
+//! Owns: both files and their format. Each side reads what the other may have forged: it is bounded, and
 //! nothing in it names a path or a program.
 
 use std::fs::{self, Permissions};
@@ -14,43 +14,43 @@ use super::state::UpdateState;
 use crate::base::limits::UPDATE_REPORT_BYTES_MAX;
 use crate::base::request_file;
 
-/// Where the daemon asks; `holdfast-update.path` watches it.
+/// The daemon's request; `holdfast-update.path` watches it.
 pub const REQUEST_PATH: &str = "/run/holdfast/update-request";
-/// Where its unit has put the request when the helper runs.
+/// Where the unit moves the request before the helper runs.
 pub const TAKEN_REQUEST_PATH: &str = "/run/holdfast-update/request";
-/// Where the helper answers.
+/// The helper's report.
 pub const REPORT_PATH: &str = "/run/holdfast-update/report.json";
 /// The uploaded update, in the data directory.
 pub(super) const BUNDLE: &str = "update/bundle.raucb";
-/// Letters of the identity of an upload.
+/// Length of an upload's id.
 const ID_LETTERS: usize = 16;
 
 /// What to do with the uploaded update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateStep {
-    /// Look what it is.
+    /// Read its description.
     Inspect,
-    /// Install it, and start the box into it.
+    /// Install it and restart the box into it.
     Install,
 }
 
-/// What the daemon asks for.
+/// A request of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdateRequest {
-    /// What for.
+    /// What to do.
     pub step: UpdateStep,
-    /// Of which upload.
+    /// The upload's id.
     pub id: String,
 }
 
-/// What the helper says of an upload.
+/// The helper's report on an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
-    /// Which one.
+    /// The upload's id.
     pub(super) id: String,
     /// How far it is.
     pub(super) state: UpdateState,
-    /// Its version, as far as it is known.
+    /// Its version, if known.
     #[serde(default)]
     pub(super) version: Option<String>,
     /// How much of it is installed.
@@ -75,11 +75,11 @@ impl UpdateRequest {
         request_file::send(path, &format!("{word} {}", self.id))
     }
 
-    /// Reads it from `path`, which may be anything.
+    /// Reads it from `path`, which may hold anything.
     ///
     /// # Errors
     ///
-    /// There is no request from us.
+    /// It is not a request of the daemon.
     pub fn receive(path: &Path) -> io::Result<Self> {
         Self::parse(&request_file::receive(path)?).ok_or_else(|| io::Error::other("no request"))
     }
@@ -97,12 +97,12 @@ impl UpdateRequest {
 }
 
 impl Report {
-    /// One without particulars.
+    /// A report without details.
     pub(super) fn new(id: &str, state: UpdateState) -> Self {
         Self { id: id.to_owned(), state, version: None, percent: None, message: None }
     }
 
-    /// Writes it to `path`, whole, for everyone.
+    /// Writes it to `path` atomically, readable for everyone.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let draft = path.with_added_extension("new");
         fs::write(&draft, serde_json::to_vec(self)?)?;
@@ -110,7 +110,7 @@ impl Report {
         fs::rename(&draft, path)
     }
 
-    /// The one at `path`, if there is one that makes sense.
+    /// The report at `path`, if there is a valid one.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let file = fs::File::open(path).ok()?;
         let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
-//! Root's side: does what the daemon asks for, and reports.
+//! Root's side: carries out the daemon's requests and reports.
 //!
-//! Owns: which step says what. `holdfast-update.service` runs it once for each request.
+//! Owns: what each step reports. `holdfast-update.service` runs it once per request.
 
 use std::fs;
 use std::io::{self, Read};

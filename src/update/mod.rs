@@ -1,6 +1,6 @@
-//! Updates of the whole image, on boxes that RAUC updates: one that was uploaded is inspected, then installed.
+//! Updates of the whole image, on boxes that RAUC updates: an uploaded one is inspected, then installed.
 //!
-//! Owns: the upload, the request to root's helper and its report, and what RAUC's words mean. Does
+//! Owns: the upload, the request to root's helper and its report, and what RAUC's output means. Does
 //! not own: what may be installed (RAUC and the image's own check), and which image runs in the end
 //! (the boot loader, and whether the box is well).
 //!

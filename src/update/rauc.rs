@@ -18,25 +18,25 @@ pub struct Rauc {
     configuration: PathBuf,
 }
 
-/// What an update says of itself, and its signature holds.
+/// The signed description of an update.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BundleFacts {
-    /// For which board.
+    /// The board it is for.
     pub compatible: String,
-    /// Which version.
+    /// Its version.
     pub version: String,
 }
 
-/// Why RAUC does not take an update.
+/// Why RAUC refuses an update.
 #[derive(Debug, thiserror::Error)]
 pub enum RaucError {
-    /// It cannot be started.
+    /// RAUC cannot be started.
     #[error("RAUC cannot be started")]
     Start(#[source] io::Error),
     /// It refuses the update.
     #[error("{why}")]
     Refused {
-        /// For people.
+        /// The reason, for people.
         why: &'static str,
         /// What RAUC said, for the log.
         said: Vec<String>,
@@ -50,7 +50,7 @@ impl Default for Rauc {
 }
 
 impl Rauc {
-    /// That of the system below `root`.
+    /// RAUC of the system below `root`.
     #[must_use]
     pub fn below(root: &Path) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Rauc {
         }
     }
 
-    /// The program that is found by its name, with a configuration of its own.
+    /// The program found by its name, with its own configuration.
     #[must_use]
     pub fn with_configuration(configuration: &Path) -> Self {
         Self { program: PathBuf::from("rauc"), configuration: configuration.to_owned() }
@@ -71,11 +71,11 @@ impl Rauc {
         self.program.exists() && self.configuration.exists()
     }
 
-    /// What an update is, when it is signed with a key that this box trusts.
+    /// Describes an update that is signed with a key this box trusts.
     ///
     /// # Errors
     ///
-    /// It is not, or it is damaged.
+    /// It is not signed so, or it is damaged.
     pub fn inspect(&self, bundle: &Path) -> Result<BundleFacts, RaucError> {
         let mut answer = None;
         self.run(&["info", "--output-format=json"], bundle, |line| {
@@ -84,11 +84,11 @@ impl Rauc {
         answer.ok_or(RaucError::Refused { why: NOT_READ, said: Vec::new() })
     }
 
-    /// Installs it into the slot that does not run; `told` gets the progress in percent.
+    /// Installs it into the inactive slot; `told` receives the progress in percent.
     ///
     /// # Errors
     ///
-    /// It was refused; the running slot stays the one that boots.
+    /// It was refused; the running slot stays the one to boot.
     pub fn install(&self, bundle: &Path, mut told: impl FnMut(u8)) -> Result<(), RaucError> {
         self.run(&["install"], bundle, |line| {
             if let Some(percent) = percent(line) {
@@ -97,7 +97,7 @@ impl Rauc {
         })
     }
 
-    /// Runs it on an update, with each line that it says.
+    /// Runs RAUC and passes on each line it prints.
     fn run(
         &self,
         what: &[&str],
@@ -111,7 +111,7 @@ impl Rauc {
         command.stdin(Stdio::null());
         command.stdout(writer.try_clone().map_err(RaucError::Start)?).stderr(writer);
         let mut child = command.spawn().map_err(RaucError::Start)?;
-        // The command holds the writing end, and with it this loop.
+        // The command holds the writing end, which keeps this loop alive.
         drop(command);
         let mut said = VecDeque::new();
         let mut lines = BufReader::new(reader);
@@ -130,7 +130,7 @@ impl Rauc {
     }
 }
 
-/// The next line, cut to what is kept of it; nothing at the end.
+/// The next line, shortened to the kept length; `None` at the end.
 fn next_line(lines: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     let most = u64::try_from(UPDATE_LINE_BYTES_MAX).unwrap_or(u64::MAX);
@@ -144,10 +144,10 @@ fn percent(line: &str) -> Option<u8> {
     number.trim().parse().ok().filter(|percent| *percent <= 100)
 }
 
-const NOT_READ: &str = "The file is no update for this box, or it is damaged.";
+const NOT_READ: &str = "The file is not an update for this box, or it is damaged.";
 const NOT_SIGNED: &str = "The update is damaged, or not signed with a key that this box trusts.";
 
-/// What the words of RAUC come down to.
+/// What RAUC's output means, for people.
 fn why(said: &[String]) -> &'static str {
     let has = |part: &str| said.iter().any(|line| line.contains(part));
     if has("ompatible") {

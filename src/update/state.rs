@@ -1,40 +1,40 @@
-//! How far an update is, and what runs.
+//! The state of an update, and the running image.
 //!
 //! Owns: their form in the API and in the helper's report.
 
 use serde::{Deserialize, Serialize};
 
-/// How far an update is.
+/// The state of an update.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateState {
-    /// There is none.
+    /// There is no update.
     #[default]
     None,
-    /// It is on its way.
+    /// It is being uploaded.
     Uploading,
-    /// It is inspected.
+    /// It is being inspected.
     Checking,
-    /// It can be installed.
+    /// It is ready to be installed.
     Ready,
-    /// It is written into the other slot.
+    /// It is being written into the other slot.
     Installing,
-    /// The box starts into it.
+    /// The box is restarting into it.
     Installed,
     /// It cannot be installed.
     Refused,
 }
 
-/// An update, as far as it is known.
+/// What is known of an update.
 #[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Update {
     /// How far it is.
     pub state: UpdateState,
     /// Its version.
     pub version: Option<String>,
-    /// How much of it is uploaded, or installed.
+    /// Progress of the upload or the installation, in percent.
     pub percent: Option<u8>,
     /// Why it was refused.
     pub message: Option<String>,
@@ -47,6 +47,6 @@ pub struct Running {
     pub version: String,
     /// Its slot.
     pub slot: String,
-    /// Whether it has yet to be found well.
+    /// Whether it is still on trial: its health is not confirmed yet.
     pub on_trial: bool,
 }

@@ -1,6 +1,6 @@
-//! The daemon's side: the upload, and how far its update is.
+//! The daemon's side: the upload and the state of its update.
 //!
-//! Owns: the file of the upload, its identity, and that one update is dealt with at a time.
+//! Owns: the uploaded file, its id, and that only one update is processed at a time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,15 +15,15 @@ use super::state::{Running, Update, UpdateState};
 use crate::base::limits::{UPDATE_ANSWER_TIME_MAX, UPDATE_BYTES_MAX, UPDATE_FREE_BYTES_MIN};
 use crate::base::random;
 
-/// Why an update is not taken.
+/// Why an update is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// There is no RAUC.
+    /// This box is not updated by RAUC.
     #[error(
         "this system is not updated by images; update the package `holdfast` with its package manager"
     )]
     Unsupported,
-    /// Another one is being dealt with.
+    /// Another update is being processed.
     #[error("another update is being uploaded, inspected or installed; wait for its end")]
     Busy,
     /// Nothing was uploaded, or it was refused.
@@ -34,16 +34,16 @@ pub enum UpdateError {
         "this version was started for the first time; try again when it was found well, within five minutes"
     )]
     OnTrial,
-    /// It is larger than any update.
+    /// It is larger than an update may be.
     #[error("an update has {max_bytes} bytes at most")]
     TooLarge {
         /// The bound.
         max_bytes: u64,
     },
-    /// It does not fit.
+    /// There is not enough room for it.
     #[error("the data partition has no room for it; put it on a USB stick labelled CONFIG instead")]
     NoRoom,
-    /// The medium, or the helper's directory.
+    /// The disk, or the helper's directory, cannot be written.
     #[error("the update cannot be written")]
     Io(#[from] io::Error),
 }
@@ -59,17 +59,17 @@ pub struct Updates {
 
 #[derive(Debug, Default)]
 struct Now {
-    /// Of the upload that is dealt with.
+    /// Id of the upload that is being processed.
     id: Option<String>,
-    /// How many bytes are here, and how many there will be.
+    /// Bytes received, and bytes expected.
     uploading: Option<(u64, Option<u64>)>,
-    /// What the helper was asked for, and when.
+    /// The last request to the helper, and when it was made.
     asked: Option<(UpdateStep, Instant)>,
 }
 
 impl Updates {
-    /// Those of the system below `root`. What an earlier life of the daemon uploaded is taken over
-    /// while the helper's report knows it, and removed otherwise.
+    /// The updates of the system below `root`. An upload of an earlier run of the daemon is kept
+    /// if the helper's report names it, and removed otherwise.
     #[must_use]
     pub fn open(root: &Path, data_dir: &Path) -> Self {
         let rauc = Rauc::below(root);
@@ -85,7 +85,7 @@ impl Updates {
         Self { root: root.to_owned(), data_dir: data_dir.to_owned(), rauc, now: Mutex::new(now) }
     }
 
-    /// The image that runs; nothing on a system that is not updated by images.
+    /// The running image; `None` on a system that is not updated by images.
     #[must_use]
     pub fn running(&self) -> Option<Running> {
         let value = |file: &str, key: &str| {
@@ -126,7 +126,7 @@ impl Updates {
         }
         let Some(id) = &now.id else { return Update::default() };
         let report = Report::read(&below(&self.root, REPORT_PATH)).filter(|it| it.id == *id);
-        // The helper's last word may be of the step before.
+        // The helper's report may still be of the step before.
         let stale = |state| {
             state == UpdateState::Ready && matches!(now.asked, Some((UpdateStep::Install, _)))
         };
@@ -180,11 +180,11 @@ impl Updates {
         })
     }
 
-    /// Has the update installed that is ready.
+    /// Requests the installation of the update that is ready.
     ///
     /// # Errors
     ///
-    /// None is.
+    /// No update is ready.
     pub fn install(&self) -> Result<(), UpdateError> {
         self.supported()?;
         let mut now = self.lock();
@@ -196,11 +196,11 @@ impl Updates {
         self.ask(&mut now, UpdateStep::Install, id.ok_or(UpdateError::NotReady)?)
     }
 
-    /// Forgets the update that was uploaded.
+    /// Removes the uploaded update.
     ///
     /// # Errors
     ///
-    /// It is being dealt with.
+    /// It is being processed.
     pub fn discard(&self) -> Result<(), UpdateError> {
         self.supported()?;
         let mut now = self.lock();
@@ -225,7 +225,7 @@ impl Updates {
     }
 }
 
-/// An update on its way. Dropped before its end it is gone.
+/// An upload in progress. Dropped before its end, it is removed.
 #[derive(Debug)]
 pub struct Upload {
     updates: Arc<Updates>,
@@ -241,7 +241,7 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// There are more than were announced, or the medium refuses them.
+    /// There are more than announced, or the disk cannot take them.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
         self.here += bytes.len() as u64;
         if self.here > self.most {
@@ -254,11 +254,11 @@ impl Upload {
         Ok(())
     }
 
-    /// All of it is here: it is inspected next.
+    /// Ends the upload; the update is inspected next.
     ///
     /// # Errors
     ///
-    /// The medium, or the helper's directory.
+    /// The disk, or the helper's directory, cannot be written.
     pub fn finish(self) -> Result<(), UpdateError> {
         self.file.sync_all()?;
         fs::rename(&self.draft, self.updates.data_dir.join(BUNDLE))?;
@@ -275,7 +275,7 @@ impl Drop for Upload {
     }
 }
 
-/// The report on an update that the helper has not mentioned yet.
+/// The report on an update the helper has not reported on yet.
 fn awaited(now: &Now) -> Update {
     let state = match now.asked {
         Some((UpdateStep::Install, _)) => UpdateState::Installing,

@@ -1,6 +1,6 @@
 //! One attempt: a POST to the receiver, and the status of its answer.
 //!
-//! Owns: where the connection may go. Speaks HTTP/1.1 with a body of known length; one request for each
+//! Owns: where the connection may go. Speaks HTTP/1.1 with a body of known length: one request per
 //! connection, no redirect, no proxy, and nothing of the answer but its status.
 
 use std::io;
@@ -21,7 +21,7 @@ use url::Url;
 use crate::base::limits::{WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIME_MAX};
 use crate::base::network::{is_door_of_others, may_be_reached};
 
-/// Where systems keep the authorities that they believe.
+/// Where Linux distributions keep the authorities they trust.
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
@@ -39,16 +39,16 @@ pub(super) enum SendError {
     /// No connection.
     #[error("The receiver cannot be reached.")]
     Unreachable,
-    /// Its certificate.
+    /// Its certificate is not trusted.
     #[error("The receiver's certificate is not believed. Set `ca`, and look at the box's clock.")]
     Certificate,
-    /// No authority is known here.
+    /// This system trusts no authority.
     #[error("No authority for https is known here. Set `ca` to a PEM file.")]
     NoAuthority,
-    /// It speaks something else.
+    /// It does not speak HTTP.
     #[error("The receiver does not answer in HTTP.")]
     NotHttp,
-    /// Too slow.
+    /// It took too long.
     #[error("The receiver did not answer within {} s.", WEBHOOK_TIME_MAX.as_secs())]
     Slow,
     /// Its answer.
@@ -63,7 +63,7 @@ pub(super) fn authorities(ca: Option<&Path>) -> Option<Arc<ClientConfig>> {
     let files: Vec<&Path> = ca.map_or_else(|| system.collect(), |ca| vec![ca]);
     let file = files.into_iter().find(|path| path.is_file())?;
     for certificate in CertificateDer::pem_file_iter(file).ok()?.flatten() {
-        // An answer that is not understood proves nothing.
+        // An unreadable answer does not prove that the event arrived.
         let _ = roots.add(certificate);
     }
     if roots.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn authorities(ca: Option<&Path>) -> Option<Arc<ClientConfig>> {
     Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Posts `body` with `headers` to `url`, on this computer only if it is `open` to it.
+/// Posts `body` with `headers` to `url`, which may be on this computer only if `open`.
 pub(super) async fn post(
     url: &Url,
     tls: Option<Arc<ClientConfig>>,
@@ -99,7 +99,7 @@ pub(super) async fn post(
     if (200..300).contains(&status) { Ok(()) } else { Err(SendError::Status(status)) }
 }
 
-/// The host, and the one address at which it is asked.
+/// The host, and the address the connection goes to.
 async fn find(url: &Url, open: bool) -> Result<(String, SocketAddr), SendError> {
     let host = url.host_str().ok_or(SendError::Unknown)?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().ok_or(SendError::Unknown)?;
@@ -156,7 +156,7 @@ where
     }
 }
 
-/// The status of the final answer that begins `text` (RFC 9112 §4), once its line is there.
+/// The status of the final answer in `text` (RFC 9112 §4), once its status line is complete.
 fn status(text: &[u8]) -> Option<u16> {
     let line = text.split(|byte| *byte == b'\n').next().filter(|line| line.len() < text.len())?;
     let line = std::str::from_utf8(line).ok()?;

@@ -1,6 +1,6 @@
 //! One webhook: its task, its queue and its file.
 //!
-//! Owns: when something is sent, and when the queue is on the medium.
+//! Owns: when something is sent, and when the queue is written to disk.
 
 use std::convert::Infallible;
 use std::fs;
@@ -30,7 +30,7 @@ use crate::base::time::{SharedClock, WallTime};
 use crate::event::{Event, EventReader, Heard, Kind, Severity};
 use crate::supervise::TaskContext;
 
-/// The longest sleep, so that a clock that leaps is followed.
+/// The longest sleep, so that a clock that jumps is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Why the task ended.
@@ -49,7 +49,7 @@ impl Fault for Stopped {
 pub(super) struct Hook {
     name: String,
     config: WebhookConfig,
-    /// Whether it may send to this computer.
+    /// Whether the receiver may be on this computer.
     open: bool,
     path: PathBuf,
     state: Arc<Mutex<State>>,
@@ -61,7 +61,7 @@ pub(super) struct Hook {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
-    /// The last event that was taken.
+    /// Id of the last event taken.
     seen: Option<String>,
     error: Option<String>,
     delivered_at: Option<WallTime>,
@@ -70,11 +70,11 @@ struct State {
     written: Vec<u8>,
 }
 
-/// An attempt that is under way: which, and how it ended.
+/// The attempt under way: its id, and its result.
 type Attempt = Pin<Box<dyn Future<Output = (String, Result<(), SendError>)> + Send>>;
 
 impl Hook {
-    /// The webhook `name`, with what it had to send when the daemon ended.
+    /// The webhook `name`, with the deliveries that waited when the daemon ended.
     pub(super) fn open(
         name: &str,
         config: WebhookConfig,
@@ -96,7 +96,7 @@ impl Hook {
         }
     }
 
-    /// The same with another configuration.
+    /// This webhook with another configuration.
     pub(super) fn with(&self, config: WebhookConfig, open: bool) -> Self {
         self.lock().gone = false;
         Self {
@@ -115,12 +115,12 @@ impl Hook {
         lock(&self.state)
     }
 
-    /// The last event that it took.
+    /// Id of the last event it took.
     pub(super) fn seen(&self) -> Option<String> {
         self.lock().seen.clone()
     }
 
-    /// Takes events and sends them until it is stopped.
+    /// Takes events and delivers them until it is stopped.
     pub(super) async fn run(
         &self,
         events: &mut EventReader,
@@ -156,7 +156,7 @@ impl Hook {
                 }
                 () = sleep_until(wait) => {}
             }
-            // What arrives before that is never written.
+            // What arrives before then is never written.
             save_at = save_at.or_else(|| {
                 let soon = Instant::now() + WEBHOOK_SAVE_PAUSE;
                 Some(saved_at.map_or(soon, |at| soon.max(at + WEBHOOK_SAVE_INTERVAL)))
@@ -164,7 +164,7 @@ impl Hook {
         }
     }
 
-    /// Until when nothing is due.
+    /// Sleeps until something is due.
     fn wait(&self, busy: bool) -> Instant {
         let state = self.lock();
         let due = state.queue.next_due().filter(|_| !busy && !state.gone);
@@ -172,7 +172,7 @@ impl Hook {
         Instant::now() + pause.clamp(Duration::from_millis(50), SLEEP_MAX)
     }
 
-    /// Takes note of an event, if it is wanted.
+    /// Queues an event if the filter wants it.
     fn take(&self, heard: Heard) {
         match heard {
             Heard::Event(event) => {
@@ -207,7 +207,7 @@ impl Hook {
         }
     }
 
-    /// The attempt that is due now.
+    /// Starts the attempt that is due now.
     fn next_attempt(&self, tls: Option<Arc<ClientConfig>>) -> Option<Attempt> {
         let state = self.lock();
         if state.gone {
@@ -232,7 +232,7 @@ impl Hook {
         }))
     }
 
-    /// An attempt ended.
+    /// Records how an attempt ended.
     fn ended(&self, id: &str, ended: Result<(), SendError>) {
         let mut state = self.lock();
         let Err(error) = ended else {
@@ -254,7 +254,7 @@ impl Hook {
         }
     }
 
-    /// Writes what waits, if that is news.
+    /// Writes the queue to disk if it changed.
     async fn save(&self) {
         let bytes = serde_json::to_vec(&self.lock().queue).unwrap_or_default();
         let empty = serde_json::to_vec(&Queue::default()).unwrap_or_default();
@@ -273,7 +273,7 @@ impl Hook {
         }
     }
 
-    /// How it does.
+    /// Its status.
     pub(super) fn view(&self) -> WebhookView {
         let state = self.lock();
         let (pending, dead) = state.queue.counts();
@@ -321,7 +321,7 @@ impl Hook {
         self.wake.notify_one();
     }
 
-    /// Sends an event that says nothing.
+    /// Sends a test event.
     pub(super) fn test(&self, clock: &SharedClock) -> String {
         let id = format!("test-{:016x}", fastrand::u64(..));
         let event = Event {
@@ -346,7 +346,7 @@ impl Hook {
     }
 }
 
-/// The attempt under way, or nothing for ever.
+/// Waits for the attempt under way; for ever if there is none.
 async fn pending_or(attempt: &mut Option<Attempt>) -> (String, Result<(), SendError>) {
     match attempt {
         Some(attempt) => attempt.await,

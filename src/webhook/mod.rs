@@ -23,39 +23,39 @@ use crate::supervise::{Supervisor, TaskSpec};
 /// One webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookConfig {
-    /// Where it is sent: http or https, without user name and password.
+    /// The receiver's URL: http or https, without user name and password.
     pub url: Url,
-    /// What signs it.
+    /// The secret that signs deliveries.
     pub secret: Secret,
-    /// What signed it before: receivers that do not know the new one yet find its signature too.
+    /// The previous secret, which signs as well so that receivers can change over.
     pub former_secret: Option<Secret>,
-    /// What is sent.
+    /// The body to send.
     pub filter: Filter,
-    /// A PEM file of the authorities that vouch for the receiver; without it those of the system.
+    /// A PEM file of the authorities trusted for the receiver; the system's if absent.
     pub ca: Option<PathBuf>,
 }
 
 /// The webhooks by name.
 pub type Config = BTreeMap<String, WebhookConfig>;
 
-/// How a webhook does.
+/// The status of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct WebhookView {
     /// Its name.
     pub name: String,
     /// Scheme and host of its address; the path may be a secret.
     pub host: String,
-    /// Kinds that it wants; empty: all.
+    /// The kinds it wants; empty means all.
     pub kinds: Vec<String>,
-    /// Streams that it wants; empty: all.
+    /// The streams it wants; empty means all.
     pub streams: Vec<crate::base::name::StreamName>,
-    /// In one word.
+    /// Its state in one word.
     pub state: WebhookState,
     /// Deliveries that wait.
     pub pending: usize,
     /// Dead letters.
     pub dead: usize,
-    /// Deliveries that arrived since the daemon began.
+    /// Deliveries since the daemon started.
     pub delivered: u64,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
@@ -63,15 +63,15 @@ pub struct WebhookView {
     pub delivered_at: Option<WallTime>,
 }
 
-/// How a webhook does, in one word.
+/// The state of a webhook, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WebhookState {
-    /// The last attempt arrived, or there was none.
+    /// The last attempt succeeded, or there was none.
     Ok,
     /// The last attempt failed.
     Failing,
-    /// The receiver said that it is gone; nothing is sent until the configuration changes.
+    /// The receiver answered 410 Gone; nothing is sent until the configuration changes.
     Gone,
 }
 
@@ -85,14 +85,14 @@ struct Shared {
     clock: SharedClock,
     events: EventBus,
     hooks: Mutex<BTreeMap<String, Arc<Hook>>>,
-    /// Where their tasks live.
+    /// Their tasks run here.
     scope: Mutex<Option<Supervisor>>,
-    /// What was applied last.
+    /// The configuration applied last.
     applied: Mutex<Option<(Config, bool)>>,
 }
 
 impl Webhooks {
-    /// No webhooks yet; what they have to send is kept in `dir`.
+    /// No webhooks yet; their queues are kept in `dir`.
     #[must_use]
     pub fn new(dir: PathBuf, events: EventBus, clock: SharedClock) -> Self {
         let (hooks, scope) = (Mutex::default(), Mutex::default());
@@ -100,8 +100,8 @@ impl Webhooks {
         Self(Arc::new(Shared { dir, clock, events, hooks, scope, applied }))
     }
 
-    /// Exchanges the webhooks; what waits for those that stay keeps waiting. `open` lets them send
-    /// to this computer, for whom everything is open.
+    /// Replaces the webhooks; deliveries of those that stay keep waiting. `open` lets them send
+    /// to this computer, because the box is open to it.
     pub async fn reconfigure(&self, config: &Config, open: bool, supervisor: &Supervisor) {
         let shared = &self.0;
         let before = lock(&shared.applied).replace((config.clone(), open));
@@ -123,7 +123,7 @@ impl Webhooks {
             };
             let hook = Arc::new(hook);
             hooks.insert(name.clone(), Arc::clone(&hook));
-            // At a start, from its first event on; a new webhook gets future events.
+            // At a start it gets events from the first one on; a webhook added later gets future events.
             let reader = match hook.seen() {
                 Some(id) => shared.events.read_after(&id),
                 None if before.is_some() => shared.events.read(),
@@ -142,7 +142,7 @@ impl Webhooks {
         *lock(&shared.scope) = Some(scope);
     }
 
-    /// How they do, by name.
+    /// The status of each, by name.
     #[must_use]
     pub fn list(&self) -> Vec<WebhookView> {
         lock(&self.0.hooks).values().map(|hook| hook.view()).collect()
@@ -154,7 +154,7 @@ impl Webhooks {
         self.hook(name).map(|hook| hook.dead())
     }
 
-    /// Sends dead letters once more: those of `ids`, or all. How many there were.
+    /// Sends dead letters again: those of `ids`, or all. Returns how many.
     #[must_use]
     pub fn resend(&self, name: &str, ids: Option<&[String]>) -> Option<usize> {
         self.hook(name).map(|hook| hook.resend(ids))
@@ -166,7 +166,7 @@ impl Webhooks {
         self.hook(name).map(|hook| hook.forget_dead())
     }
 
-    /// Sends an event that says nothing; its id.
+    /// Sends a test event; returns its id.
     #[must_use]
     pub fn test(&self, name: &str) -> Option<String> {
         self.hook(name).map(|hook| hook.test(&self.0.clock))
@@ -177,7 +177,7 @@ impl Webhooks {
     }
 }
 
-/// What a removed webhook had yet to send is dropped.
+/// Drops the deliveries of webhooks that were removed.
 fn forget(path: &Path) {
     let _ = std::fs::remove_file(path);
 }

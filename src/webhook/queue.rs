@@ -1,6 +1,6 @@
-//! What a webhook has to send, and what could not be sent.
+//! The deliveries of a webhook: waiting, and given up.
 //!
-//! Owns: the order, the pauses and the bounds. Pure: moments and chance come in.
+//! Owns: the order, the pauses and the bounds. Pure: the time and the random number are passed in.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,28 +12,28 @@ use crate::base::limits::{
 };
 use crate::base::time::BootTime;
 
-/// One event on its way.
+/// One event to be delivered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Delivery {
-    /// That of the event.
+    /// The event's id.
     pub(super) id: String,
     pub(super) kind: String,
     pub(super) stream: Option<String>,
     pub(super) alarm: bool,
-    /// When the event was, RFC 3339.
+    /// When the event happened, RFC 3339.
     pub(super) time: String,
-    /// What is sent.
+    /// The body to send.
     pub(super) body: String,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub(super) attempts: u32,
     /// Why the last one failed.
     pub(super) error: Option<String>,
-    /// When it is tried; at once after a start.
+    /// When it is due; at once after a start.
     #[serde(skip)]
     pub(super) due: BootTime,
 }
 
-/// A delivery that was given up.
+/// A delivery that was given up: a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct DeadLetter {
     /// The event.
@@ -42,9 +42,9 @@ pub struct DeadLetter {
     pub kind: String,
     /// Its stream.
     pub stream: Option<String>,
-    /// When it was.
+    /// When it happened.
     pub time: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
     /// Why the last attempt failed.
     pub error: Option<String>,
@@ -71,23 +71,23 @@ impl Queue {
         }
     }
 
-    /// The next delivery at `now`: alarms first, then the oldest.
+    /// The delivery to send at `now`: alarms first, then the oldest.
     pub(super) fn due(&self, now: BootTime) -> Option<&Delivery> {
         let due = || self.pending.iter().filter(|delivery| delivery.due <= now);
         due().find(|delivery| delivery.alarm).or_else(|| due().next())
     }
 
-    /// When the next is due.
+    /// When the next one is due.
     pub(super) fn next_due(&self) -> Option<BootTime> {
         self.pending.iter().map(|delivery| delivery.due).min()
     }
 
-    /// `id` arrived.
+    /// Removes `id`, which arrived.
     pub(super) fn delivered(&mut self, id: &str) {
         self.pending.retain(|delivery| delivery.id != id);
     }
 
-    /// `id` did not arrive. `chance` (0 to 1) spreads the next attempt.
+    /// Reschedules `id`, which did not arrive. `chance` (0 to 1) spreads the next attempt.
     pub(super) fn failed(&mut self, id: &str, now: BootTime, error: &str, chance: f64) {
         let Some(at) = self.pending.iter().position(|delivery| delivery.id == id) else { return };
         let delivery = &mut self.pending[at];
@@ -112,7 +112,7 @@ impl Queue {
         }
     }
 
-    /// Puts dead letters back: those of `ids`, or all, as many as have room. How many.
+    /// Queues dead letters again: those of `ids`, or all, as many as fit. Returns how many.
     pub(super) fn resend(&mut self, ids: Option<&[String]>, now: BootTime) -> usize {
         let mut room = WEBHOOK_PENDING_MAX.saturating_sub(self.pending.len());
         let mut resent = 0;
@@ -147,13 +147,13 @@ impl Queue {
         self.dead.iter().map(letter).collect()
     }
 
-    /// How many wait, and how many are dead.
+    /// How many deliveries wait, and how many are dead letters.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.pending.len(), self.dead.len())
     }
 }
 
-/// A fifth more or less.
+/// `pause`, a fifth longer or shorter.
 fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
 }

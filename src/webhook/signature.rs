@@ -1,4 +1,4 @@
-//! The signature of a delivery, as Standard Webhooks has it.
+//! The signature of a delivery, as Standard Webhooks defines it.
 //!
 //! Owns: what is signed, and the two forms of a secret.
 
@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::base::secret::Secret;
 
-/// What a secret in Base64 begins with.
+/// Prefix of a secret in Base64.
 const PREFIX: &str = "whsec_";
 
 /// The value of `webhook-signature`: one signature for each secret.
@@ -38,7 +38,7 @@ fn sign(secret: &Secret, id: &str, timestamp: &str, body: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The example of the specification's own libraries.
+    /// The example in the specification's own libraries.
     #[test]
     fn the_signature_is_that_of_standard_webhooks() {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");

@@ -154,7 +154,7 @@ fn what_is_not_ours_is_refused_with_its_reason() {
     let at = good.len() - 300;
     flipped[at] ^= 1;
     let not_signed = "The update is damaged, or not signed with a key that this box trusts.";
-    let not_read = "The file is no update for this box, or it is damaged.";
+    let not_read = "The file is not an update for this box, or it is damaged.";
     for (bytes, reason) in [
         (bench.bundle("other", BOARD), not_signed),
         (flipped, not_signed),
