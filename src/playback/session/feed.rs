@@ -57,7 +57,9 @@ impl PlaybackSession {
                     return Err(self.nothing(extent));
                 }
                 // Nothing is recorded behind it yet: what comes live comes at once.
-                self.paced &= self.has_begun();
+                if !self.has_begun() {
+                    self.queue.stop_pacing();
+                }
                 self.end_tape()?;
             }
             SourceEvent::Recorded(Ok(Prefetched::End)) => self.end_tape()?,
@@ -77,10 +79,10 @@ impl PlaybackSession {
                 }
                 _ => self.take_live(&unit),
             },
-            SourceEvent::Live(Next::Lagged(_)) => self.lagged = true,
+            SourceEvent::Live(Next::Lagged(_)) => self.handover.lagged = true,
             SourceEvent::Live(Next::Ended) => return Err(PlaybackError::StreamEnded),
             SourceEvent::Late => {
-                self.lagged = true;
+                self.handover.lagged = true;
                 self.go_live_if(|_, _| true);
             }
         }
@@ -168,7 +170,7 @@ impl PlaybackSession {
 
     /// Whether `unit` is of what was taken already.
     fn has_taken(&self, unit: &AccessUnit) -> bool {
-        let taken = self.taken.get(usize::from(unit.track.0)).copied().flatten();
+        let taken = self.handover.taken.get(usize::from(unit.track.0)).copied().flatten();
         taken.is_some_and(|taken| taken >= unit.decode.ticks)
     }
 
@@ -195,7 +197,7 @@ impl PlaybackSession {
     }
 
     fn take_live(&mut self, unit: &AccessUnit) {
-        let run = self.live_run.replace(unit.run);
+        let run = self.handover.run.replace(unit.run);
         if self.has_taken(unit) || !self.filter.is_wanted(unit) {
             return;
         }
@@ -204,7 +206,7 @@ impl PlaybackSession {
         let captured = &mut selected.unit.captured;
         captured.wall = self.dvr.date(unit.arrived, captured.wall);
         // Media time continues over runs; a section begins only where some of it is missing.
-        selected.continuity = match std::mem::take(&mut self.lagged) {
+        selected.continuity = match std::mem::take(&mut self.handover.lagged) {
             true => Continuity::Begins,
             false if run.is_some_and(|run| run != unit.run) => Continuity::Jumps,
             false => Continuity::Follows,
@@ -232,14 +234,15 @@ impl PlaybackSession {
             }
         }
         unit.run = self.run;
-        if let Some(taken) = self.taken.get_mut(usize::from(unit.track.0)).filter(|_| this_boot) {
+        if let Some(taken) =
+            self.handover.taken.get_mut(usize::from(unit.track.0)).filter(|_| this_boot)
+        {
             *taken = Some(unit.decode.ticks);
         }
         let ticks = self.timeline.play_ticks(unit.present);
         let due_nanos = self.timeline.play_nanos(selected.due_nanos);
-        self.queue_bytes += unit.data.len();
         let live = matches!(self.source, SessionSource::Live(_));
         let tracks = if live { None } else { self.unpacker.known() };
-        self.queue.push_back(TimedUnit { selected, ticks, due_nanos, tracks });
+        self.queue.push(TimedUnit { selected, ticks, due_nanos, tracks });
     }
 }

@@ -3,18 +3,19 @@
 //! Owns: the position of the session. Everything that waits can be cancelled and loses nothing.
 //! `feed` describes where its units come from.
 
+mod due_queue;
 mod feed;
 mod frame_filter;
 mod prefetch;
 mod timeline;
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::due_queue::DueQueue;
 pub(super) use self::frame_filter::{Continuity, FrameFilter};
 use self::frame_filter::{Ending, SelectedUnit};
 use self::prefetch::Prefetcher;
@@ -23,7 +24,7 @@ use super::error::PlaybackError;
 use super::request::{FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed};
 use super::rtp::RtpTracks;
 use super::unpack::Unpacker;
-use crate::base::limits::{REPLAY_LEAD, TRACKS_MAX};
+use crate::base::limits::TRACKS_MAX;
 use crate::base::time::{BootTime, MediaTime, SharedClock, WallTime};
 use crate::dvr::{Direction, Dvr, RecordingCursor};
 use crate::media::{AccessUnit, Kind, RunId, TrackId, Tracks};
@@ -36,13 +37,6 @@ use crate::wire::rtsp::Start;
 const SCALE_ALL_MAX: f64 = 4.0;
 /// Play time between two sections.
 const STEP_NANOS: i64 = 40_000_000;
-/// Units that may wait for their time while more is read.
-const AHEAD_UNITS_MAX: usize = 1_024;
-/// Bytes of them.
-const AHEAD_BYTES_MAX: usize = 8 << 20;
-/// Play time of them.
-const AHEAD_NANOS_MAX: i64 = 1_500_000_000;
-
 /// How playback begins, for the reply to PLAY.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlayStart {
@@ -80,25 +74,26 @@ pub struct PlaybackSession {
     unpacker: Unpacker,
     filter: FrameFilter,
     timeline: PlayTimeline,
-    queue: VecDeque<TimedUnit>,
-    queue_bytes: usize,
+    queue: DueQueue,
     rtp_tracks: RtpTracks,
     /// Play time that the session had before.
     offset_nanos: i64,
-    /// Units wait for their time.
-    paced: bool,
-    /// A moment, and the play time that was due at it.
-    pace: Option<(BootTime, i64)>,
     run: RunId,
-    /// Newest decoding time of each track that was taken, in this boot.
-    taken: [Option<i64>; TRACKS_MAX],
+    handover: Handover,
     /// Date of the unit that was sent last.
     sent: Option<WallTime>,
     stage: SessionStage,
+}
+
+/// What was taken, so that live continues the recording without a unit twice.
+#[derive(Debug, Default)]
+struct Handover {
+    /// Newest decoding time of each track, in this boot.
+    taken: [Option<i64>; TRACKS_MAX],
     /// Something is missing before what comes next.
     lagged: bool,
     /// The run of the newest unit that came live.
-    live_run: Option<RunId>,
+    run: Option<RunId>,
 }
 
 /// What it is doing.
@@ -193,18 +188,13 @@ impl PlaybackSession {
             unpacker: Unpacker::default(),
             filter,
             timeline: PlayTimeline::new(speed.factor()),
-            queue: VecDeque::new(),
-            queue_bytes: 0,
+            queue: DueQueue::new(!unpaced && matches!(request.from, PlayFrom::Date(_))),
             rtp_tracks: RtpTracks::new([]),
             offset_nanos: 0,
-            paced: !unpaced && matches!(request.from, PlayFrom::Date(_)),
-            pace: None,
             run: RunId(0),
-            taken: [None; TRACKS_MAX],
+            handover: Handover::default(),
             sent: None,
             stage: SessionStage::Playing,
-            lagged: false,
-            live_run: None,
             stream,
             clock,
             dvr,
@@ -281,7 +271,8 @@ impl PlaybackSession {
 
     /// Continues exactly where it was paused.
     pub fn resume(&mut self) -> PlayStart {
-        (self.stage, self.pace) = (SessionStage::Playing, None);
+        self.stage = SessionStage::Playing;
+        self.queue.restart_pace();
         self.beginning()
     }
 
@@ -338,8 +329,8 @@ impl PlaybackSession {
             if self.is_over() && self.stage == SessionStage::Playing {
                 return DueUnit::Over;
             }
-            let wait = self.due_in();
-            let hungry = self.is_hungry();
+            let wait = self.queue.due_in(self.clock.boot());
+            let hungry = self.queue.is_hungry();
             if self.stage == SessionStage::Paused {
                 return std::future::pending().await;
             }
@@ -365,12 +356,11 @@ impl PlaybackSession {
 
     /// As [`try_next`](Self::try_next), before it is made into packets.
     pub(super) fn try_due(&mut self) -> Option<TimedUnit> {
-        if self.stage != SessionStage::Playing || !self.due_in()?.is_zero() {
+        if self.stage != SessionStage::Playing || !self.queue.due_in(self.clock.boot())?.is_zero() {
             return None;
         }
-        let timed = self.queue.pop_front()?;
+        let timed = self.queue.pop()?;
         self.sent = Some(timed.selected.unit.captured.wall);
-        self.queue_bytes -= timed.selected.unit.data.len();
         Some(timed)
     }
 
@@ -387,7 +377,8 @@ impl PlaybackSession {
     /// packing.
     pub(super) fn unpaced(mut self, filter: FrameFilter) -> Self {
         self.prefetcher.keys(filter.keys_only());
-        (self.filter, self.paced) = (filter, false);
+        self.filter = filter;
+        self.queue.stop_pacing();
         self
     }
 
@@ -409,28 +400,6 @@ impl PlaybackSession {
     #[must_use]
     pub fn ssrc(&self, track: TrackId) -> Option<u32> {
         self.rtp_tracks.ssrc(track)
-    }
-
-    /// Until the next unit is due; `None` when there is none.
-    fn due_in(&mut self) -> Option<Duration> {
-        let due_nanos = self.queue.front()?.due_nanos;
-        if !self.paced {
-            return Some(Duration::ZERO);
-        }
-        let now = self.clock.boot();
-        let (at, nanos) = *self.pace.get_or_insert((now, due_nanos));
-        let after = u64::try_from(due_nanos.saturating_sub(nanos)).unwrap_or(0);
-        Some(at.after(Duration::from_nanos(after)).before(REPLAY_LEAD).since(now))
-    }
-
-    fn is_hungry(&self) -> bool {
-        let span_nanos = match (self.queue.front(), self.queue.back()) {
-            (Some(front), Some(back)) => back.due_nanos.saturating_sub(front.due_nanos),
-            _ => 0,
-        };
-        self.queue.len() < AHEAD_UNITS_MAX
-            && self.queue_bytes < AHEAD_BYTES_MAX
-            && span_nanos < AHEAD_NANOS_MAX
     }
 
     fn pack(&mut self, timed: &TimedUnit) -> Option<RtpUnit> {
