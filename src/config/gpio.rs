@@ -192,7 +192,7 @@ fn stream_name(text: &str) -> Parsed<StreamName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigError, parse};
+    use crate::config::parse;
 
     const STREAMS: &str = "[stream.gate]\nsource = { kind = \"pattern\" }\n\
         [stream.live]\nsource = { kind = \"pattern\" }\nrecord = false\n";
@@ -202,11 +202,7 @@ mod tests {
     }
 
     fn faults(text: &str) -> Vec<String> {
-        match parse(&format!("{STREAMS}{text}")) {
-            Ok(config) => panic!("accepted: {config:?}"),
-            Err(ConfigError::Faults { faults }) => faults.iter().map(ToString::to_string).collect(),
-            Err(other) => panic!("{other}"),
-        }
+        super::super::tests::faults(&format!("{STREAMS}{text}"))
     }
 
     #[test]

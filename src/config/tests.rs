@@ -2,7 +2,8 @@
 
 use super::*;
 
-fn faults(text: &str) -> Vec<String> {
+/// What is wrong with `text`, as it is reported.
+pub(super) fn faults(text: &str) -> Vec<String> {
     match parse(text) {
         Ok(config) => panic!("accepted: {config:?}"),
         Err(ConfigError::Faults { faults }) => faults.iter().map(ToString::to_string).collect(),

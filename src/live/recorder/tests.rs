@@ -207,20 +207,36 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A stream that is recorded into a small ring.
+struct RecorderBench {
+    dvr: Dvr,
+    supervisor: Supervisor,
+    stream: Arc<Stream>,
+    recorder: Recorder,
+}
+
+impl RecorderBench {
+    /// Opens the ring below `dir`, and waits until the recorder listens.
+    async fn open(dir: &std::path::Path) -> Self {
+        let config = crate::dvr::RingConfig {
+            data_dir: dir.to_owned(),
+            size: RingSizing::Bytes(1 << 20),
+            slot_bytes: Some(64 << 10),
+        };
+        let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
+        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
+        let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
+        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
+        until("subscribing", || stream.bus().readers() == 1).await;
+        Self { dvr, supervisor, stream, recorder }
+    }
+}
+
 /// A camera that counts its ticks too slowly never fills a second by its own timeline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_timeline_does_not_hold_footage_back() {
     let dir = tempfile::tempdir().unwrap();
-    let config = crate::dvr::RingConfig {
-        data_dir: dir.path().to_owned(),
-        size: RingSizing::Bytes(1 << 20),
-        slot_bytes: Some(64 << 10),
-    };
-    let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
-    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
-    until("subscribing", || stream.bus().readers() == 1).await;
+    let RecorderBench { dvr, supervisor, stream, recorder } = RecorderBench::open(dir.path()).await;
     let params = video(0x33);
     stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
     let mut ms = 0;
@@ -240,17 +256,7 @@ async fn a_slow_timeline_does_not_hold_footage_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_second_of_a_dead_camera_becomes_durable() {
     let dir = tempfile::tempdir().unwrap();
-    let config = crate::dvr::RingConfig {
-        data_dir: dir.path().to_owned(),
-        size: RingSizing::Bytes(1 << 20),
-        slot_bytes: Some(64 << 10),
-    };
-    let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
-    let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-    let name = StreamName::parse("gate").unwrap();
-    let stream = Stream::new(name.clone(), "test", WallTime::default());
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
-    until("subscribing", || stream.bus().readers() == 1).await;
+    let RecorderBench { dvr, supervisor, stream, recorder } = RecorderBench::open(dir.path()).await;
     let params = video(0x33);
     stream.set_tracks(Arc::new(Tracks::new(RunId(1), [Arc::clone(&params)])));
     for at in 0..5 {
@@ -265,7 +271,7 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
     assert_eq!(dvr.facts().troubles[0].cause, Cause::CameraUnreachable);
     assert!(dvr.facts().troubles[0].text.contains("refused"));
     assert_eq!(recorder.status().state, RecordingState::Recording);
-    assert_eq!(dvr.listing(&name).runs.len(), 1);
+    assert_eq!(dvr.listing(stream.name()).runs.len(), 1);
     assert_eq!(recorder.totals().lost, 0);
     supervisor.stop().await;
     drop(recorder);
@@ -275,19 +281,10 @@ async fn the_last_second_of_a_dead_camera_becomes_durable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_stream_was_is_known_before_its_camera_comes_back() {
     let dir = tempfile::tempdir().unwrap();
-    let name = StreamName::parse("gate").unwrap();
     let params = [video(0x33), audio()];
     for camera_is_there in [true, false] {
-        let config = crate::dvr::RingConfig {
-            data_dir: dir.path().to_owned(),
-            size: RingSizing::Bytes(1 << 20),
-            slot_bytes: Some(64 << 10),
-        };
-        let dvr = Dvr::open(config, Arc::new(SystemClock), None).unwrap();
-        let supervisor = Supervisor::new(Stop::new(), Arc::new(SystemClock));
-        let stream = Stream::new(name.clone(), "test", WallTime::default());
-        let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
-        until("subscribing", || stream.bus().readers() == 1).await;
+        let RecorderBench { dvr, supervisor, stream, recorder } =
+            RecorderBench::open(dir.path()).await;
         if camera_is_there {
             stream.set_tracks(Arc::new(Tracks::new(RunId(1), params.iter().map(Arc::clone))));
             for at in 0..5 {
