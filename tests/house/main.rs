@@ -1,7 +1,8 @@
-//! The source text itself: who may name whom. It names no crate, so `rustc --test` alone builds it in a second.
+//! The source text itself: who may name whom, and that the proofs which documents name exist. It names no crate, so `rustc --test` alone builds it in a second.
 
 mod circles;
 mod floors;
+mod promises;
 
 use std::fs;
 use std::path::{Path, PathBuf};
