@@ -1,7 +1,7 @@
 //! The past of a stream as fMP4 for a player in a browser, as fast as that takes it.
 //!
 //! Owns: one timeline that only grows, whatever was recorded when and whichever way it is shown:
-//! sections abut, a gap takes no time, and shown backwards time still runs forward. Of each scene
+//! sections abut, a gap takes no time, and shown backwards time still runs forward. Of each chunk
 //! it says at which date it was. Does not own: how far ahead it is read; that is the door's.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ use crate::wire::mp4::FragmentBuilder;
 use crate::wire::silence::SilenceFill;
 use crate::wire::web::WebFormat;
 
-/// How long a scene waits for the one behind it, to know how long it lasts itself.
+/// How long a chunk waits for the one behind it, to know how long it lasts itself.
 const WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// What is shown.
@@ -88,7 +88,7 @@ pub struct BrowserPlayback {
     tracks: Option<Arc<Tracks>>,
     durations: Durations,
     fill: SilenceFill,
-    scene: Vec<TimedUnit>,
+    chunk: Vec<TimedUnit>,
     /// Date of the newest picture reported.
     newest: WallTime,
     number: u32,
@@ -118,7 +118,7 @@ impl Playback {
             tracks: None,
             durations: Durations::default(),
             fill: SilenceFill::default(),
-            scene: Vec::new(),
+            chunk: Vec::new(),
             newest: params.start,
             number: 0,
             place: PlayPosition::Past,
@@ -196,7 +196,7 @@ impl BrowserPlayback {
         if !self.adapt(&timed) {
             return;
         }
-        self.scene.push(timed);
+        self.chunk.push(timed);
         // What comes live cannot wait for its successor.
         if self.session.place() == PlayPosition::Live {
             self.close(None);
@@ -206,8 +206,8 @@ impl BrowserPlayback {
     /// Whether what was gathered so far ends before `timed`.
     fn begins_scene(&self, timed: &TimedUnit) -> bool {
         let unit = &timed.selected.unit;
-        let bytes: usize = self.scene.iter().map(|timed| timed.selected.unit.data.len()).sum();
-        let first = self.scene.first();
+        let bytes: usize = self.chunk.iter().map(|timed| timed.selected.unit.data.len()).sum();
+        let first = self.chunk.first();
         first.is_some_and(|first| first.tracks.is_some() != timed.tracks.is_some())
             || timed.selected.continuity != Continuity::Follows
             || unit.random_access() && self.is_lead(unit) && self.has_lead()
@@ -216,7 +216,7 @@ impl BrowserPlayback {
 
     /// Whether pictures are gathered, not only the sound that came before them.
     fn has_lead(&self) -> bool {
-        self.scene.iter().any(|timed| self.is_lead(&timed.selected.unit))
+        self.chunk.iter().any(|timed| self.is_lead(&timed.selected.unit))
     }
 
     fn is_lead(&self, unit: &AccessUnit) -> bool {
@@ -259,12 +259,12 @@ impl BrowserPlayback {
         Some(Arc::new(tracks))
     }
 
-    /// Ends the scene; it lasts until `next`, over gaps too.
+    /// Ends the chunk; it lasts until `next`, over gaps too.
     fn close(&mut self, next: Option<&TimedUnit>) {
-        let scene = std::mem::take(&mut self.scene);
+        let chunk = std::mem::take(&mut self.chunk);
         let Some(format) = self.format.clone() else { return };
-        let mut units = Vec::with_capacity(scene.len());
-        for timed in &scene {
+        let mut units = Vec::with_capacity(chunk.len());
+        for timed in &chunk {
             let unit = self.place_unit(timed);
             if self.is_lead(&unit) {
                 units.extend(self.fill.due(&unit));
@@ -298,8 +298,8 @@ impl BrowserPlayback {
             return;
         }
         let bytes = builder.build(end.as_ref()).to_bytes();
-        if let Some(scene) = self.describe(&units, end.as_ref(), bytes) {
-            self.told.push_back(PlaybackEvent::Chunk(scene));
+        if let Some(chunk) = self.describe(&units, end.as_ref(), bytes) {
+            self.told.push_back(PlaybackEvent::Chunk(chunk));
         }
     }
 

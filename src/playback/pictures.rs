@@ -127,19 +127,19 @@ impl PastPictures {
         let turn = tokio::time::timeout(PICTURE_WAIT_MAX, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| PastError::Busy)?.map_err(|_| PastError::Busy)?;
         let mut moments = self.dvr.key_frame_lookup(stream);
-        let clip = match moments.at(at).await.map_err(PastError::disk(at))? {
-            KeyFrameAt::Key(clip) => clip,
+        let fragment = match moments.at(at).await.map_err(PastError::disk(at))? {
+            KeyFrameAt::Key(fragment) => fragment,
             KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
-        let entry = entry_unit(&clip, at)?;
+        let entry = entry_unit(&fragment, at)?;
         let (frame, captured, decode_nanos) = if matches!(entry.entry, Some(Entry::Gradual(_))) {
-            let clips = moments.groups_up_to(at).await.map_err(PastError::disk(at))?;
-            refreshed(&clips, at)?
+            let fragments = moments.groups_up_to(at).await.map_err(PastError::disk(at))?;
+            refreshed(&fragments, at)?
         } else {
             let (frame, captured) = still_of(entry, at)?;
-            (frame, captured, clip.entry.decode_nanos)
+            (frame, captured, fragment.entry.decode_nanos)
         };
-        let key = (stream.clone(), clip.boot, decode_nanos, width);
+        let key = (stream.clone(), fragment.boot, decode_nanos, width);
         let mut made = self.made.take(&key).await;
         let jpeg = if let Some(jpeg) = &*made {
             jpeg.clone()
@@ -162,18 +162,18 @@ impl PastPictures {
     }
 }
 
-/// The key frame that `clip` begins with, and its date; it is what was on the screen at `at`.
+/// The key frame that `fragment` begins with, and its date; it is what was on the screen at `at`.
 pub(crate) fn key_frame(
-    clip: &FragmentRead,
+    fragment: &FragmentRead,
     at: WallTime,
 ) -> Result<(KeyFrame, WallTime), PastError> {
-    still_of(entry_unit(clip, at)?, at)
+    still_of(entry_unit(fragment, at)?, at)
 }
 
-/// The entry point that `clip` begins with.
-fn entry_unit(clip: &FragmentRead, at: WallTime) -> Result<AccessUnit, PastError> {
+/// The entry point that `fragment` begins with.
+fn entry_unit(fragment: &FragmentRead, at: WallTime) -> Result<AccessUnit, PastError> {
     let damaged = || PastError::Damaged { at };
-    let units = Unpacker::default().units(clip).map_err(|_| damaged())?;
+    let units = Unpacker::default().units(fragment).map_err(|_| damaged())?;
     units.into_iter().find(AccessUnit::random_access).ok_or_else(damaged)
 }
 
@@ -186,13 +186,16 @@ fn still_of(unit: AccessUnit, at: WallTime) -> Result<(KeyFrame, WallTime), Past
     Ok((frame.ok_or(PastError::Damaged { at })?, unit.captured.wall))
 }
 
-/// The newest picture of `clips` at or before `at`, which a whole refresh precedes, its date, and when
+/// The newest picture of `fragments` at or before `at`, which a whole refresh precedes, its date, and when
 /// it is decoded.
-fn refreshed(clips: &[FragmentRead], at: WallTime) -> Result<(KeyFrame, WallTime, i64), PastError> {
+fn refreshed(
+    fragments: &[FragmentRead],
+    at: WallTime,
+) -> Result<(KeyFrame, WallTime, i64), PastError> {
     let mut unpacker = Unpacker::default();
     let mut pictures: Vec<AccessUnit> = Vec::new();
-    for clip in clips {
-        let units = unpacker.units(clip).map_err(|_| PastError::Damaged { at })?;
+    for fragment in fragments {
+        let units = unpacker.units(fragment).map_err(|_| PastError::Damaged { at })?;
         let shown = units.into_iter().filter(|unit| unit.params.kind() == Kind::Video);
         pictures.extend(shown.filter(|unit| unit.captured.wall <= at));
     }

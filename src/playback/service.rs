@@ -62,10 +62,10 @@ impl Playback {
         request: &PlayRequest,
     ) -> Result<PlaybackSession, PlaybackError> {
         let place = self.place()?;
-        let tape =
+        let cursor =
             self.dvr.recording_cursor(stream.name()).map_err(|_| PlaybackError::Unreadable)?;
         let (stream, clock) = (Arc::clone(stream), Arc::clone(clock));
-        Ok(PlaybackSession::new(stream, clock, (self.dvr.clone(), tape), request, place))
+        Ok(PlaybackSession::new(stream, clock, (self.dvr.clone(), cursor), request, place))
     }
 
     /// Reads the tracks that `stream` had at the beginning of `range`.
@@ -75,18 +75,21 @@ impl Playback {
         range: PlayRange,
     ) -> Result<TracksProbe, PlaybackError> {
         let place = self.place()?;
-        let mut tape = self.dvr.recording_cursor(stream).map_err(|_| PlaybackError::Unreadable)?;
+        let mut cursor =
+            self.dvr.recording_cursor(stream).map_err(|_| PlaybackError::Unreadable)?;
         Ok(tokio::task::spawn_blocking(move || {
             let _place = place;
-            let found =
-                tape.seek(range.from, Direction::Forward).map_err(|_| PlaybackError::Unreadable)?;
-            let clip = if found { tape.forward(false) } else { Ok(None) };
-            let clip = clip.map_err(|_| PlaybackError::Unreadable)?;
-            let clip = clip.filter(|clip| range.until.is_none_or(|until| clip.start < until));
+            let found = cursor
+                .seek(range.from, Direction::Forward)
+                .map_err(|_| PlaybackError::Unreadable)?;
+            let fragment = if found { cursor.forward(false) } else { Ok(None) };
+            let fragment = fragment.map_err(|_| PlaybackError::Unreadable)?;
+            let fragment =
+                fragment.filter(|fragment| range.until.is_none_or(|until| fragment.start < until));
             let nothing =
-                || PlaybackError::NothingThere { from: range.from, extent: tape.extent() };
-            let clip = clip.ok_or_else(nothing)?;
-            Unpacker::default().tracks(&clip).map_err(|_| PlaybackError::Unreadable)
+                || PlaybackError::NothingThere { from: range.from, extent: cursor.extent() };
+            let fragment = fragment.ok_or_else(nothing)?;
+            Unpacker::default().tracks(&fragment).map_err(|_| PlaybackError::Unreadable)
         }))
     }
 }

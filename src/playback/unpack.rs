@@ -24,38 +24,38 @@ impl Unpacker {
         self.tracks.clone()
     }
 
-    /// The tracks of `clip`.
-    pub(super) fn tracks(&mut self, clip: &FragmentRead) -> Result<Arc<Tracks>, ReadError> {
+    /// The tracks of `fragment`.
+    pub(super) fn tracks(&mut self, fragment: &FragmentRead) -> Result<Arc<Tracks>, ReadError> {
         match &self.tracks {
-            Some(tracks) if self.init == clip.init => Ok(Arc::clone(tracks)),
+            Some(tracks) if self.init == fragment.init => Ok(Arc::clone(tracks)),
             _ => {
-                let tracks = Arc::new(read_init(&clip.init)?);
-                (self.init, self.tracks) = (clip.init.clone(), Some(Arc::clone(&tracks)));
+                let tracks = Arc::new(read_init(&fragment.init)?);
+                (self.init, self.tracks) = (fragment.init.clone(), Some(Arc::clone(&tracks)));
                 Ok(tracks)
             }
         }
     }
 
-    /// The units of `clip` over all tracks in decoding order, each with its own date: that of the
+    /// The units of `fragment` over all tracks in decoding order, each with its own date: that of the
     /// fragment, which is its first unit's, plus the distance between.
-    pub(crate) fn units(&mut self, clip: &FragmentRead) -> Result<Vec<AccessUnit>, ReadError> {
-        let tracks = self.tracks(clip)?;
+    pub(crate) fn units(&mut self, fragment: &FragmentRead) -> Result<Vec<AccessUnit>, ReadError> {
+        let tracks = self.tracks(fragment)?;
         let has_video = tracks.video().is_some();
-        let mut units = Vec::with_capacity(clip.entry.samples.min(1_024) as usize);
-        for (id, samples) in read_fragment(&clip.bytes)? {
+        let mut units = Vec::with_capacity(fragment.entry.samples.min(1_024) as usize);
+        for (id, samples) in read_fragment(&fragment.bytes)? {
             // A track that the init segment does not have is not ours.
             let Some(track) = tracks.get(id) else { continue };
             let rate = track.params.clock_rate;
             let is_video = track.params.kind() == crate::media::Kind::Video;
             let codec = &track.params.codec;
-            let may_begin = clip.entry.starts_with_key && is_video;
+            let may_begin = fragment.entry.starts_with_key && is_video;
             units.extend(samples.into_iter().enumerate().map(|(at, sample)| AccessUnit {
                 track: id,
                 run: RunId::default(),
                 decode: MediaTime { ticks: sample.decode_ticks, rate },
                 present: MediaTime { ticks: sample.present_ticks, rate },
-                arrived: clip.entry.boot_time,
-                captured: Captured { wall: clip.start, source: ClockSource::Sender },
+                arrived: fragment.entry.boot_time,
+                captured: Captured { wall: fragment.start, source: ClockSource::Sender },
                 entry: match is_video {
                     true if sample.is_sync || may_begin && at == 0 => {
                         Entry::of(codec, &sample.data).or(Some(Entry::Blind))
@@ -71,10 +71,11 @@ impl Unpacker {
         }
         // Stable: of units at the same instant the first track's come first.
         units.sort_by_key(|unit| unit.decode.as_nanos());
-        let first = units.iter().find(|unit| unit.decode.as_nanos() == clip.entry.decode_nanos);
-        let zero_nanos = first.map_or(clip.entry.decode_nanos, |first| first.present.as_nanos());
+        let first = units.iter().find(|unit| unit.decode.as_nanos() == fragment.entry.decode_nanos);
+        let zero_nanos =
+            first.map_or(fragment.entry.decode_nanos, |first| first.present.as_nanos());
         for unit in &mut units {
-            unit.captured.wall = date(clip.start, unit.present.as_nanos(), zero_nanos);
+            unit.captured.wall = date(fragment.start, unit.present.as_nanos(), zero_nanos);
         }
         Ok(units)
     }

@@ -34,14 +34,14 @@ pub struct KeyFrameLookup {
     dvr: Dvr,
     stream: StreamName,
     /// `None` while it is being read, and after a read that did not come back.
-    tape: Option<RecordingCursor>,
+    cursor: Option<RecordingCursor>,
 }
 
 impl Dvr {
     /// A way to look moments of `stream` up; blocks on nothing but locks.
     #[must_use]
     pub fn key_frame_lookup(&self, stream: &StreamName) -> KeyFrameLookup {
-        KeyFrameLookup { dvr: self.clone(), stream: stream.clone(), tape: None }
+        KeyFrameLookup { dvr: self.clone(), stream: stream.clone(), cursor: None }
     }
 }
 
@@ -52,16 +52,16 @@ impl KeyFrameLookup {
     pub async fn at(&mut self, at: WallTime) -> Result<KeyFrameAt, DvrError> {
         let runs = self.dvr.listing(&self.stream).runs;
         let Some(first) = beginning(&runs, at) else { return Ok(gap(&runs, at)) };
-        let tape = match self.tape.take() {
-            Some(tape) => tape,
+        let cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
             None => self.dvr.recording_cursor(&self.stream)?,
         };
         let shared = Arc::clone(&self.dvr.shared);
-        let (tape, clip) = blocking_read(&shared, move || key_at(tape, at)).await?;
-        self.tape = Some(tape);
+        let (cursor, fragment) = blocking_read(&shared, move || key_at(cursor, at)).await?;
+        self.cursor = Some(cursor);
         // A key frame of another run was not on the screen any more.
-        let clip = clip.filter(|clip| clip.start >= first);
-        Ok(clip.map_or_else(|| gap(&runs, at), KeyFrameAt::Key))
+        let fragment = fragment.filter(|fragment| fragment.start >= first);
+        Ok(fragment.map_or_else(|| gap(&runs, at), KeyFrameAt::Key))
     }
 }
 
@@ -69,43 +69,43 @@ impl KeyFrameLookup {
     /// The fragments that lead up to `at`, without a hole between them: the group that holds it, and
     /// the group before. Each begins with an entry point; empty when there is none.
     pub async fn groups_up_to(&mut self, at: WallTime) -> Result<Vec<FragmentRead>, DvrError> {
-        let tape = match self.tape.take() {
-            Some(tape) => tape,
+        let cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
             None => self.dvr.recording_cursor(&self.stream)?,
         };
         let shared = Arc::clone(&self.dvr.shared);
-        let (tape, clips) = blocking_read(&shared, move || two_groups(tape, at)).await?;
-        self.tape = Some(tape);
-        Ok(clips)
+        let (cursor, fragments) = blocking_read(&shared, move || two_groups(cursor, at)).await?;
+        self.cursor = Some(cursor);
+        Ok(fragments)
     }
 }
 
 /// The group that holds `at`, and the one before where it continues that.
 fn two_groups(
-    mut tape: RecordingCursor,
+    mut cursor: RecordingCursor,
     at: WallTime,
 ) -> Result<(RecordingCursor, Vec<FragmentRead>), DvrError> {
-    let mut clips = Vec::new();
-    if tape.seek(at, Direction::Backward)? {
-        let newer = tape.backward(false)?.unwrap_or_default();
-        let older = tape.backward(false)?.unwrap_or_default();
+    let mut fragments = Vec::new();
+    if cursor.seek(at, Direction::Backward)? {
+        let newer = cursor.backward(false)?.unwrap_or_default();
+        let older = cursor.backward(false)?.unwrap_or_default();
         if older.first().is_some_and(|first| !first.seam) {
-            clips = older;
+            fragments = older;
         }
-        clips.extend(newer);
+        fragments.extend(newer);
     }
-    Ok((tape, clips))
+    Ok((cursor, fragments))
 }
 
 /// The key frame at or before `at`, however far back.
 fn key_at(
-    mut tape: RecordingCursor,
+    mut cursor: RecordingCursor,
     at: WallTime,
 ) -> Result<(RecordingCursor, Option<FragmentRead>), DvrError> {
-    let found = tape.seek(at, Direction::Backward)?;
-    let group = if found { tape.backward(true)? } else { None };
-    let clip = group.and_then(|clips| clips.into_iter().next());
-    Ok((tape, clip))
+    let found = cursor.seek(at, Direction::Backward)?;
+    let group = if found { cursor.backward(true)? } else { None };
+    let fragment = group.and_then(|fragments| fragments.into_iter().next());
+    Ok((cursor, fragment))
 }
 
 /// Where the run begins that holds `at`; the newest of several, which there are where the date

@@ -109,10 +109,10 @@ fn a_slot_whose_front_has_a_wrong_bit_is_played_told_and_overwritten_last() {
     until("the commit", || durable(&writer) == 44);
     assert_eq!(known(&dvr), 8 * 2);
     assert!(std::fs::read(&slot).unwrap() == bytes, "the damaged slot was written to");
-    let mut tape = dvr.recording_cursor(&gate()).unwrap();
+    let mut cursor = dvr.recording_cursor(&gate()).unwrap();
     let begin = dvr.listing(&gate()).runs[0].start;
-    assert!(tape.seek(begin, crate::dvr::Direction::Forward).unwrap());
-    let first = tape.forward(false).unwrap().unwrap();
+    assert!(cursor.seek(begin, crate::dvr::Direction::Forward).unwrap());
+    let first = cursor.forward(false).unwrap().unwrap();
     assert_eq!(first.bytes, super::fragment(0, BYTES).to_bytes());
     close(dvr, writer);
 }

@@ -304,11 +304,11 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
     let all = (WallTime::from_unix_nanos(0), house.clock.wall().offset_nanos(1 << 50));
     let mut replay = RangeReader::open(&house.dvr, &gate(), all.0, all.1).unwrap();
     assert!(replay.next_piece().unwrap().is_some());
-    let mut tape = house.dvr.recording_cursor(&gate()).unwrap();
-    assert!(tape.seek(all.0, Direction::Forward).unwrap());
-    assert!(tape.forward(false).unwrap().is_some());
+    let mut cursor = house.dvr.recording_cursor(&gate()).unwrap();
+    assert!(cursor.seek(all.0, Direction::Forward).unwrap());
+    assert!(cursor.forward(false).unwrap().is_some());
     // Into the lap that is not protected.
-    assert!((0..3).all(|_| tape.forward(false).unwrap().is_some()));
+    assert!((0..3).all(|_| cursor.forward(false).unwrap().is_some()));
     let token = house.token().unwrap();
     house.agree(&token).unwrap();
     let error = replay.next_piece().unwrap_err();
@@ -322,11 +322,11 @@ fn a_reader_of_a_slot_that_went_is_told_so() {
             Err(error) => assert!(matches!(error, DvrError::Removed { .. }), "{error}"),
         }
     }
-    let error = tape.forward(false).unwrap_err();
+    let error = cursor.forward(false).unwrap_err();
     assert!(matches!(error, DvrError::Removed { .. }), "{error}");
-    assert!(tape.seek(all.0, Direction::Forward).unwrap());
+    assert!(cursor.seek(all.0, Direction::Forward).unwrap());
     let seconds = |clip: FragmentRead| clip.entry.boot_time.as_nanos() / 1_000_000_000;
-    let first = tape.forward(false).unwrap().map(seconds);
+    let first = cursor.forward(false).unwrap().map(seconds);
     assert_eq!(first, house.laps().values().flatten().min().copied());
     let left: usize = house.laps().values().map(Vec::len).sum();
     assert_eq!(pieces, left);

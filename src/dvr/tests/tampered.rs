@@ -67,11 +67,11 @@ fn slots_that_are_exchanged_keep_their_footage_and_are_told() {
     told(&dvr, "Slots 000000, 000002 were changed by something else");
     told(&dvr, "The front of slot 000002 is damaged");
     assert_eq!(recorded_on(&dvr, &writer, 6..8), 8);
-    let mut tape = dvr.recording_cursor(&gate()).unwrap();
+    let mut cursor = dvr.recording_cursor(&gate()).unwrap();
     let begin = dvr.listing(&gate()).runs[0].start;
-    assert!(tape.seek(begin, crate::dvr::Direction::Forward).unwrap());
+    assert!(cursor.seek(begin, crate::dvr::Direction::Forward).unwrap());
     for at in 0..8 {
-        let read = tape.forward(false).unwrap().unwrap();
+        let read = cursor.forward(false).unwrap().unwrap();
         assert_eq!(read.bytes, super::fragment(at, BYTES).to_bytes(), "fragment {at}");
     }
     close(dvr, writer);

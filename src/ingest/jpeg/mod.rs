@@ -57,14 +57,14 @@ impl Fault for JpegError {
 
 /// A JPEG, and when it was taken.
 #[derive(Debug)]
-struct Shot {
+struct JpegFrame {
     jpeg: Bytes,
     taken: CaptureStamp,
 }
 
 /// Where the pictures of one connection are read and encoded.
 #[derive(Debug)]
-pub(super) struct Studio {
+pub(super) struct JpegEncoder {
     settings: EncoderSettings,
     stream: Arc<Stream>,
     context: TaskContext,
@@ -75,14 +75,14 @@ pub(super) struct Studio {
 /// The encoder's run, once the pace is known.
 #[derive(Debug)]
 struct Work {
-    shots: SyncSender<Shot>,
+    frames: SyncSender<JpegFrame>,
     run: JoinHandle<RawError<JpegError>>,
     stop: Stop,
     /// Pictures skipped for lack of time since the last one put in.
     lost: u16,
 }
 
-impl Studio {
+impl JpegEncoder {
     /// For pictures of `stream`, which are encoded by `settings`.
     pub(super) fn new(
         settings: EncoderSettings,
@@ -108,9 +108,9 @@ impl Studio {
             return Err((&mut work.run).await.unwrap_or(RawError::Ended("takes")));
         }
         let lost_before = taken.lost_before.saturating_add(work.lost);
-        let shot = Shot { jpeg, taken: CaptureStamp { lost_before, ..taken } };
+        let frame = JpegFrame { jpeg, taken: CaptureStamp { lost_before, ..taken } };
         // The one being read and one behind it: the delay cannot grow.
-        work.lost = match work.shots.try_send(shot) {
+        work.lost = match work.frames.try_send(frame) {
             Ok(()) => 0,
             Err(_) => lost_before.saturating_add(1),
         };
@@ -118,35 +118,38 @@ impl Studio {
     }
 
     fn begin(&self, fps: f32) -> Work {
-        let (shots, taken) = sync_channel(1);
+        let (frames, taken) = sync_channel(1);
         let stop = self.context.stop.child_token();
         let context = TaskContext { stop: stop.clone(), ..self.context.clone() };
         let job = EncodeJob { settings: self.settings.clone(), fps, width: None };
         let stream = Arc::clone(&self.stream);
         let run = tokio::spawn(async move {
-            let take = move |feed: &EncoderQueue| develop(&taken, feed);
+            let take = move |feed: &EncoderQueue| read_pictures(&taken, feed);
             let Err(error) = raw::run(job, Arc::<RawTee>::default(), stream, context, take).await;
             error
         });
-        Work { shots, run, stop, lost: 0 }
+        Work { frames, run, stop, lost: 0 }
     }
 
     /// Ends the run; nothing more of it is published.
     pub(super) async fn close(self) {
         let Some(work) = self.work else { return };
         work.stop.cancel();
-        drop(work.shots);
+        drop(work.frames);
         let _ = work.run.await;
     }
 }
 
 /// Reads pictures until the queue closes.
-fn develop(shots: &Receiver<Shot>, feed: &EncoderQueue) -> Result<Infallible, JpegError> {
+fn read_pictures(
+    frames: &Receiver<JpegFrame>,
+    feed: &EncoderQueue,
+) -> Result<Infallible, JpegError> {
     let mut reader = JpegReader::default();
     let (mut lost, mut unreadable) = (0_u16, 0);
     while !feed.is_closed() {
-        let Shot { jpeg, taken } = match shots.recv_timeout(WAIT) {
-            Ok(shot) => shot,
+        let JpegFrame { jpeg, taken } = match frames.recv_timeout(WAIT) {
+            Ok(frame) => frame,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };

@@ -16,7 +16,7 @@ use crate::base::limits::{
     PULL_IDLE_TIME_MAX, PULL_READ_BYTES, SOURCE_BYTES_PER_SEC_MAX, SOURCE_RATE_WINDOW,
 };
 use crate::base::time::BootTime;
-use crate::ingest::jpeg::{JpegError, Studio};
+use crate::ingest::jpeg::{JpegEncoder, JpegError};
 use crate::ingest::raw::RawError;
 use crate::ingest::rtp::FloodGate;
 use crate::ingest::run::CaptureStamp;
@@ -46,7 +46,7 @@ pub(super) async fn run(
     stream: Arc<Stream>,
     context: TaskContext,
 ) -> Result<Infallible, Failed> {
-    let mut studio = Studio::new(config.encode.clone(), Arc::clone(&stream), context.clone());
+    let mut encoder = JpegEncoder::new(config.encode.clone(), Arc::clone(&stream), context.clone());
     let mut connection = Connection {
         config,
         stream,
@@ -60,14 +60,14 @@ pub(super) async fn run(
     let ended = tokio::select! {
         biased;
         () = stop.cancelled() => Err(RawError::Stopped),
-        ended = connection.go_on(&mut studio) => ended,
+        ended = connection.go_on(&mut encoder) => ended,
     };
-    studio.close().await;
+    encoder.close().await;
     ended
 }
 
 impl Connection<'_> {
-    async fn go_on(&mut self, studio: &mut Studio) -> Result<Infallible, Failed> {
+    async fn go_on(&mut self, encoder: &mut JpegEncoder) -> Result<Infallible, Failed> {
         self.open().await?;
         let (mut count, mut lost) = (0_u64, 0_u16);
         let mut heard = self.context.clock.boot();
@@ -91,7 +91,7 @@ impl Connection<'_> {
             heard = self.context.clock.boot();
             (count, lost) = (count + 1, lost.saturating_add(broken));
             let taken = self.taken(heard, std::mem::take(&mut lost));
-            studio.put(jpeg, taken).await.map_err(from_jpeg)?;
+            encoder.put(jpeg, taken).await.map_err(from_jpeg)?;
         }
     }
 

@@ -181,7 +181,7 @@ mod tests {
     const SECOND_MS: u64 = 1_000;
 
     /// A camera of 25 pictures per second and an encoder of which one picture may wait.
-    struct Studio {
+    struct PaceBench {
         pace: EncodePace,
         now_ms: u64,
         busy_until_us: u64,
@@ -191,7 +191,7 @@ mod tests {
         changes: Vec<(u64, u32)>,
     }
 
-    impl Studio {
+    impl PaceBench {
         fn new() -> Self {
             Self {
                 pace: EncodePace::new(Duration::from_millis(40)),
@@ -236,60 +236,60 @@ mod tests {
 
     #[test]
     fn who_keeps_up_is_left_alone() {
-        let mut studio = Studio::new();
-        studio.run(120 * SECOND_MS, 36_000);
-        assert_eq!(studio.changes, []);
+        let mut bench = PaceBench::new();
+        bench.run(120 * SECOND_MS, 36_000);
+        assert_eq!(bench.changes, []);
     }
 
     #[test]
     fn the_rate_goes_down_at_once_to_where_it_fits() {
-        let mut studio = Studio::new();
-        studio.run(3 * SECOND_MS, 100_000);
-        assert_eq!(studio.changes, [(2_040, 3)]);
-        studio.run(60 * SECOND_MS, 100_000);
-        assert_eq!(studio.changes.len(), 1, "{:?}", studio.changes);
+        let mut bench = PaceBench::new();
+        bench.run(3 * SECOND_MS, 100_000);
+        assert_eq!(bench.changes, [(2_040, 3)]);
+        bench.run(60 * SECOND_MS, 100_000);
+        assert_eq!(bench.changes.len(), 1, "{:?}", bench.changes);
     }
 
     #[test]
     fn the_rate_comes_back_step_by_step() {
-        let mut studio = Studio::new();
-        studio.run(10 * SECOND_MS, 100_000);
-        studio.run(40 * SECOND_MS, 5_000);
-        let steps: Vec<_> = studio.changes.iter().map(|change| change.1).collect();
+        let mut bench = PaceBench::new();
+        bench.run(10 * SECOND_MS, 100_000);
+        bench.run(40 * SECOND_MS, 5_000);
+        let steps: Vec<_> = bench.changes.iter().map(|change| change.1).collect();
         assert_eq!(steps, [3, 2, 1]);
-        let calm_ms = studio.changes[2].0 - studio.changes[1].0;
-        assert!(calm_ms >= 10_000, "{:?}", studio.changes);
+        let calm_ms = bench.changes[2].0 - bench.changes[1].0;
+        assert!(calm_ms >= 10_000, "{:?}", bench.changes);
     }
 
     #[test]
     fn a_step_up_that_fails_makes_the_next_try_wait_longer() {
         // Alone the work would fit; as soon as every picture is taken something else slows it down.
-        let mut studio = Studio::new();
-        studio.run(4 * SECOND_MS, 50_000);
-        assert_eq!(studio.pace.divisor(), 2);
+        let mut bench = PaceBench::new();
+        bench.run(4 * SECOND_MS, 50_000);
+        assert_eq!(bench.pace.divisor(), 2);
         for _ in 0..40 * 60 {
-            let work_us = if studio.pace.divisor() == 1 { 60_000 } else { 20_000 };
-            studio.run(SECOND_MS / 2, work_us);
+            let work_us = if bench.pace.divisor() == 1 { 60_000 } else { 20_000 };
+            bench.run(SECOND_MS / 2, work_us);
         }
-        let ups: Vec<_> = studio.changes.iter().filter(|change| change.1 == 1).collect();
-        assert!((3..=8).contains(&ups.len()), "{:?}", studio.changes);
+        let ups: Vec<_> = bench.changes.iter().filter(|change| change.1 == 1).collect();
+        assert!((3..=8).contains(&ups.len()), "{:?}", bench.changes);
     }
 
     #[test]
     fn what_the_camera_loses_lowers_nothing() {
-        let mut studio = Studio::new();
+        let mut bench = PaceBench::new();
         for _ in 0..60 {
-            studio.pace.missed(10);
-            studio.run(SECOND_MS, 5_000);
+            bench.pace.missed(10);
+            bench.run(SECOND_MS, 5_000);
         }
-        assert_eq!(studio.changes, []);
+        assert_eq!(bench.changes, []);
     }
 
     #[test]
     fn what_fits_no_rate_ends_at_the_lowest() {
-        let mut studio = Studio::new();
-        studio.run(20 * SECOND_MS, 2_000_000);
-        assert_eq!(studio.pace.divisor(), DIVISOR_MAX);
+        let mut bench = PaceBench::new();
+        bench.run(20 * SECOND_MS, 2_000_000);
+        assert_eq!(bench.pace.divisor(), DIVISOR_MAX);
     }
 
     proptest! {
@@ -297,25 +297,25 @@ mod tests {
         fn steady_work_finds_its_rate_and_keeps_it(work_us in 1_000u64..380_000) {
             // A little more than what fits costs a picture now and then, which may come late.
             prop_assume!(work_us % 40_000 > 1_000);
-            let mut studio = Studio::new();
-            studio.run(30 * SECOND_MS, work_us);
-            let settled = (studio.pace.divisor(), studio.changes.len());
-            studio.run(300 * SECOND_MS, work_us);
-            prop_assert_eq!((studio.pace.divisor(), studio.changes.len()), settled);
-            let divisor = u64::from(studio.pace.divisor());
+            let mut bench = PaceBench::new();
+            bench.run(30 * SECOND_MS, work_us);
+            let settled = (bench.pace.divisor(), bench.changes.len());
+            bench.run(300 * SECOND_MS, work_us);
+            prop_assert_eq!((bench.pace.divisor(), bench.changes.len()), settled);
+            let divisor = u64::from(bench.pace.divisor());
             prop_assert!(work_us <= divisor * 40_000, "{work_us} at 1/{divisor}");
             prop_assert!(work_us > (divisor - 1) * 30_000, "{work_us} at 1/{divisor}");
         }
 
         #[test]
         fn no_work_makes_the_delay_grow(work in proptest::collection::vec(0u64..400_000, 1..50)) {
-            let mut studio = Studio::new();
+            let mut bench = PaceBench::new();
             let most = work.iter().copied().max().unwrap_or(0);
             for work_us in work {
-                studio.run(SECOND_MS * 4, work_us);
-                prop_assert!((1..=DIVISOR_MAX).contains(&studio.pace.divisor()));
+                bench.run(SECOND_MS * 4, work_us);
+                prop_assert!((1..=DIVISOR_MAX).contains(&bench.pace.divisor()));
             }
-            prop_assert!(studio.delay_us_max <= most, "{}", studio.delay_us_max);
+            prop_assert!(bench.delay_us_max <= most, "{}", bench.delay_us_max);
         }
     }
 }

@@ -21,7 +21,7 @@ use super::udp::{self, Port};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
-use crate::ingest::jpeg::Studio;
+use crate::ingest::jpeg::JpegEncoder;
 use crate::ingest::rtp::{
     FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose, not_carried,
 };
@@ -51,7 +51,7 @@ pub(super) struct PullConnection<'a> {
     channels: Vec<(usize, u8)>,
     input: Option<RunInput>,
     /// Where pictures of JPEG are encoded.
-    studio: Option<Studio>,
+    encoder: Option<JpegEncoder>,
     out: Vec<u8>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> PullConnection<'a> {
             set_up: Vec::new(),
             channels: Vec::new(),
             input: None,
-            studio: None,
+            encoder: None,
             out: Vec::new(),
         }
     }
@@ -114,8 +114,8 @@ impl<'a> PullConnection<'a> {
             () = stop.cancelled() => Err(PullError::Stopped),
             ended = self.go_on() => ended,
         };
-        if let Some(studio) = self.studio.take() {
-            studio.close().await;
+        if let Some(encoder) = self.encoder.take() {
+            encoder.close().await;
         }
         let now = self.now();
         if let Some(input) = &mut self.input {
@@ -170,9 +170,9 @@ impl<'a> PullConnection<'a> {
         };
         self.flush().await?;
         let due = self.media_time()?;
-        if let (Some(studio), Some(input)) = (&mut self.studio, &mut self.input) {
+        if let (Some(encoder), Some(input)) = (&mut self.encoder, &mut self.input) {
             for (jpeg, taken) in input.take_pictures() {
-                studio.put(jpeg, taken).await?;
+                encoder.put(jpeg, taken).await?;
             }
         }
         self.flush().await?;
@@ -307,7 +307,7 @@ impl<'a> PullConnection<'a> {
             std::mem::take(&mut self.set_up).into_iter().unzip();
         if specs.iter().any(|spec: &TrackSpec| spec.is_jpeg) {
             let (stream, context) = (Arc::clone(self.stream), self.context.clone());
-            self.studio = Some(Studio::new(self.config.encode.clone(), stream, context));
+            self.encoder = Some(JpegEncoder::new(self.config.encode.clone(), stream, context));
         }
         let bounds = self.config.bounds;
         let gate = FloodGate::new(bounds.bytes_per_sec, bounds.rate_window);

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use self::fragmenter::{CutFragment, Fragmenter};
 use self::silence::Silence;
-use self::verdict::Sight;
+use self::verdict::RecordingHealth;
 use crate::base::fault::{Class, Fault};
 use crate::base::limits::{FRAGMENT_AGE_MAX, HEARTBEAT_AGE_MAX};
 use crate::base::meter::{Meter, Totals};
@@ -42,7 +42,7 @@ pub struct Recorder {
     stream: Arc<Stream>,
     writer: Arc<Writer>,
     meter: Arc<Meter>,
-    sight: Arc<Sight>,
+    sight: Arc<RecordingHealth>,
     clock: SharedClock,
 }
 
@@ -73,7 +73,7 @@ impl Recorder {
         let meter = Arc::new(Meter::default());
         let spec = TaskSpec::vital(format!("{}/recorder", stream.name()), HEARTBEAT_AGE_MAX);
         let (kept, counted) = (Arc::clone(&writer), Arc::clone(&meter));
-        let (sight, clock) = (Arc::<Sight>::default(), Arc::clone(supervisor.clock()));
+        let (sight, clock) = (Arc::<RecordingHealth>::default(), Arc::clone(supervisor.clock()));
         let (recorded, seen) = (Arc::clone(&stream), Arc::clone(&sight));
         supervisor.spawn("recall", recall::recall(Arc::clone(&stream), dvr.clone()));
         let mut lives = 0u64;
@@ -133,7 +133,7 @@ struct RecorderRun {
     taken_until: BootTime,
     /// Whether the last fragment was refused: logged once per stretch.
     refusing: bool,
-    sight: Arc<Sight>,
+    sight: Arc<RecordingHealth>,
     /// It was informed that the stream is not recorded.
     told_idle: bool,
     silence: Silence,
@@ -155,7 +155,7 @@ impl RecorderRun {
         stream: Arc<Stream>,
         writer: Arc<Writer>,
         meter: Arc<Meter>,
-        sight: Arc<Sight>,
+        sight: Arc<RecordingHealth>,
         after: bool,
     ) -> Self {
         let mut cutter = Fragmenter::default();

@@ -43,11 +43,11 @@ pub(super) async fn recall(stream: Arc<Stream>, dvr: Dvr) {
 
 /// The tracks of the newest footage of `name`; blocks on the disk.
 fn newest(dvr: &Dvr, name: &StreamName) -> Result<Option<Tracks>, DvrError> {
-    let mut tape = dvr.recording_cursor(name)?;
-    if !tape.seek(WallTime::from_unix_nanos(i64::MAX), Direction::Backward)? {
+    let mut cursor = dvr.recording_cursor(name)?;
+    if !cursor.seek(WallTime::from_unix_nanos(i64::MAX), Direction::Backward)? {
         return Ok(None);
     }
-    let clip = tape.backward(true)?.and_then(|clips| clips.into_iter().next());
+    let fragment = cursor.backward(true)?.and_then(|fragments| fragments.into_iter().next());
     // An init segment that does not read back is of no use to anybody else either.
-    Ok(clip.and_then(|clip| read_init(&clip.init).ok()))
+    Ok(fragment.and_then(|fragment| read_init(&fragment.init).ok()))
 }

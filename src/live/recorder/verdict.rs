@@ -16,14 +16,14 @@ const DURABLE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What the recorder's task sees.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct RecordingHealth {
     /// Since when the stream is live, in nanoseconds since boot; 0 while it is not.
     live_since_nanos: AtomicU64,
     /// Pictures are skipped, because none of them is a key frame.
     keyless: AtomicBool,
 }
 
-impl Sight {
+impl RecordingHealth {
     /// The stream became live at `now`, or is not.
     pub(super) fn live(&self, now: Option<BootTime>) {
         self.live_since_nanos.store(now.map_or(0, BootTime::as_nanos), Relaxed);
@@ -98,7 +98,7 @@ mod tests {
         let picture =
             super::super::tests::arrived(BEGUN.after(std::time::Duration::from_millis(picture_ms)));
         stream.publish(Arc::unwrap_or_clone(picture));
-        let sight = Sight::default();
+        let sight = RecordingHealth::default();
         sight.live(Some(BEGUN));
         sight.keyless(keyless);
         let now = BEGUN.after(std::time::Duration::from_millis(ms));
@@ -130,7 +130,8 @@ mod tests {
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
         let reason = "connection refused".to_owned();
         stream.set_state(StreamState::Offline { reason }, WallTime::default());
-        let judged = Sight::default().judge(waiting(), &stream, BootTime::from_millis(99_000));
+        let judged =
+            RecordingHealth::default().judge(waiting(), &stream, BootTime::from_millis(99_000));
         assert_eq!(judged.state, RecordingState::Waiting);
         assert_eq!(judged.reason.unwrap(), "No picture arrives: connection refused");
     }
@@ -139,7 +140,7 @@ mod tests {
     fn what_becomes_durable_is_believed() {
         let stream = Stream::new(StreamName::parse("gate").unwrap(), "test", WallTime::default());
         let status = StreamStatus { state: RecordingState::Recording, reason: None, ..waiting() };
-        let judged = Sight::default().judge(status.clone(), &stream, BEGUN);
+        let judged = RecordingHealth::default().judge(status.clone(), &stream, BEGUN);
         assert_eq!(judged, status);
     }
 }

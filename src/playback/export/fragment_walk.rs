@@ -19,7 +19,7 @@ pub(super) struct LapMark {
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct FragmentWalk {
-    pub(super) tape: RecordingCursor,
+    pub(super) cursor: RecordingCursor,
     pub(super) timeline: ExportTimeline,
     pub(super) tracks: ExportTracks,
     /// Bytes of media that were passed.
@@ -30,24 +30,24 @@ pub(super) struct FragmentWalk {
 }
 
 impl FragmentWalk {
-    /// From where `tape` was sought to, for a plan.
-    pub(super) fn first(tape: RecordingCursor) -> Self {
+    /// From where `cursor` was sought to, for a plan.
+    pub(super) fn first(cursor: RecordingCursor) -> Self {
         let (timeline, tracks) = (ExportTimeline::default(), ExportTracks::default());
-        Self { tape, timeline, tracks, media_at: 0, until: None, ended: false }
+        Self { cursor, timeline, tracks, media_at: 0, until: None, ended: false }
     }
 
     /// Once more, from the first of `marks` on, up to the fragment at `until`.
     pub(super) fn again(
-        mut tape: RecordingCursor,
+        mut cursor: RecordingCursor,
         marks: &[LapMark],
         until: FragmentPlace,
         tracks: ExportTracks,
     ) -> Self {
         let places: Vec<FragmentPlace> = marks.iter().map(|mark| mark.place).collect();
-        tape.go_to(&places);
+        cursor.go_to(&places);
         let first = marks.first();
         Self {
-            tape,
+            cursor,
             timeline: first.map(|mark| mark.timeline.clone()).unwrap_or_default(),
             tracks,
             media_at: first.map_or(0, |mark| mark.media_at),
@@ -65,7 +65,7 @@ impl FragmentWalk {
         if self.ended {
             return Ok(None);
         }
-        let Some(head) = self.tape.head(depth)? else {
+        let Some(head) = self.cursor.head(depth)? else {
             return if self.until.is_some() { Err(ExportError::Changed) } else { Ok(None) };
         };
         let Some(fragment) = self.timeline.place(&head, &mut self.tracks, range)? else {

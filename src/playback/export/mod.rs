@@ -203,9 +203,10 @@ impl Exports {
         request: &ExportRequest,
         place: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Box<ExportPlanner>, ExportError> {
-        let tape = self.dvr.recording_cursor(&request.stream)?;
+        let cursor = self.dvr.recording_cursor(&request.stream)?;
         let (request, zone, keep) = (request.clone(), self.zone.clone(), self.table_bytes_max);
-        blocking(place, move || ExportPlanner::begin(tape, request, zone, keep).map(Box::new)).await
+        blocking(place, move || ExportPlanner::begin(cursor, request, zone, keep).map(Box::new))
+            .await
     }
 
     /// The date of the first picture that a plan of `request` shows.
@@ -221,8 +222,8 @@ impl Exports {
         range: Range<u64>,
     ) -> Result<ExportReader, ExportError> {
         let place = Arc::new(self.place()?);
-        let tape = self.dvr.recording_cursor(plan.stream())?;
-        Ok(ExportReader::new(Arc::clone(plan), tape, range, place))
+        let cursor = self.dvr.recording_cursor(plan.stream())?;
+        Ok(ExportReader::new(Arc::clone(plan), cursor, range, place))
     }
 }
 

@@ -78,44 +78,45 @@ impl KeyPlace {
 impl ExportPlanner {
     /// Finds the beginning.
     pub(super) fn begin(
-        mut tape: RecordingCursor,
+        mut cursor: RecordingCursor,
         mut request: ExportRequest,
         zone: TimeZone,
         table_bytes_max: usize,
     ) -> Result<Self, ExportError> {
-        let nothing = |tape: &RecordingCursor| ExportError::NothingThere { extent: tape.extent() };
+        let nothing =
+            |cursor: &RecordingCursor| ExportError::NothingThere { extent: cursor.extent() };
         let mut range = ExportRange {
             start_nanos: 0,
             end: request.end,
             last: LastPicture::Begun,
             zone,
-            clock: tape.clock(),
+            clock: cursor.clock(),
         };
-        if !tape.seek(request.start, Direction::Forward)? {
-            return Err(nothing(&tape));
+        if !cursor.seek(request.start, Direction::Forward)? {
+            return Err(nothing(&cursor));
         }
-        let mut walk = FragmentWalk::first(tape);
+        let mut walk = FragmentWalk::first(cursor);
         let Some(begin) = beginning(&mut walk, &range, request.start)? else {
-            return Err(nothing(&walk.tape));
+            return Err(nothing(&walk.cursor));
         };
         if begin.on_show && request.keeps_length {
             request.end = begin.date.offset_nanos(nanos_between(request.start, request.end));
         }
         if begin.date >= request.end {
-            return Err(nothing(&walk.tape));
+            return Err(nothing(&walk.cursor));
         }
         (range.start_nanos, range.end, range.last) = (begin.nanos, request.end, request.last);
-        let mut tape = walk.tape;
-        tape.go_to(&[begin.from]);
+        let mut cursor = walk.cursor;
+        cursor.go_to(&[begin.from]);
         let mut hash = Sha256::new();
         hash.update([FORMAT_VERSION]);
-        hash.update(tape.ring());
+        hash.update(cursor.ring());
         hash.update(request.stream.as_str());
         hash.update(range.zone.iana_name().unwrap_or_default());
         Ok(Self {
             request,
             range,
-            walk: FragmentWalk::first(tape),
+            walk: FragmentWalk::first(cursor),
             start: (begin.nanos, begin.date),
             tallies: Vec::new(),
             keeps_rows: true,
@@ -187,7 +188,7 @@ impl ExportPlanner {
 
     /// The plan, when all was taken.
     pub(super) fn plan(mut self) -> Result<ExportPlan, ExportError> {
-        let nothing = ExportError::NothingThere { extent: self.walk.tape.extent() };
+        let nothing = ExportError::NothingThere { extent: self.walk.cursor.extent() };
         let Some(last) = self.last else { return Err(nothing) };
         // Less than one whole picture may have been asked for.
         let lead = self.walk.tracks.lead();

@@ -35,15 +35,15 @@ pub struct ExportReader {
 impl ExportReader {
     pub(super) fn new(
         plan: Arc<ExportPlan>,
-        tape: RecordingCursor,
+        cursor: RecordingCursor,
         range: Range<u64>,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
-        let leases = tape.lease(plan.marks.iter().map(|mark| mark.place));
+        let leases = cursor.lease(plan.marks.iter().map(|mark| mark.place));
         let until = range.end.min(plan.len());
-        let (tape, at) = (Some(tape), range.start);
+        let (cursor, at) = (Some(cursor), range.start);
         let reader =
-            ExportFileReader { plan, tape, at, until, doing: Doing::Nothing, _leases: leases };
+            ExportFileReader { plan, cursor, at, until, doing: Doing::Nothing, _leases: leases };
         Self { reader: Some(Box::new(reader)), ahead: None, ready: Vec::new(), place }
     }
 
@@ -97,7 +97,7 @@ impl ExportReader {
 struct ExportFileReader {
     plan: Arc<ExportPlan>,
     /// Here while nothing walks.
-    tape: Option<RecordingCursor>,
+    cursor: Option<RecordingCursor>,
     at: u64,
     until: u64,
     doing: Doing,
@@ -153,12 +153,12 @@ impl ExportFileReader {
         Ok(batch)
     }
 
-    fn tape(&mut self) -> Result<RecordingCursor, ExportError> {
+    fn cursor(&mut self) -> Result<RecordingCursor, ExportError> {
         let walk = match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Nothing => None,
-            Doing::Table { walk, .. } | Doing::Media { walk, .. } => Some(walk.tape),
+            Doing::Table { walk, .. } | Doing::Media { walk, .. } => Some(walk.cursor),
         };
-        walk.or_else(|| self.tape.take()).ok_or(ExportError::Changed)
+        walk.or_else(|| self.cursor.take()).ok_or(ExportError::Changed)
     }
 
     /// Bytes of the front from this position.
@@ -194,7 +194,7 @@ impl ExportFileReader {
             if *part == index && *passed <= within);
         if !goes_on {
             let walk =
-                FragmentWalk::again(self.tape()?, &plan.marks, plan.last, plan.tracks.clone());
+                FragmentWalk::again(self.cursor()?, &plan.marks, plan.last, plan.tracks.clone());
             let writer = TableWriter::new(table, plan.front_bytes);
             self.doing = Doing::Table { part: index, walk, writer, passed: 0, finished: false };
         }
@@ -231,9 +231,9 @@ impl ExportFileReader {
     fn media(&mut self, plan: &ExportPlan) -> Result<Vec<Bytes>, ExportError> {
         let media_at = self.at - plan.front_bytes;
         if !matches!(&self.doing, Doing::Media { at, .. } if *at <= media_at) {
-            let tape = self.tape()?;
+            let cursor = self.cursor()?;
             let marks = &plan.marks[plan.mark_before(media_at)..];
-            let walk = FragmentWalk::again(tape, marks, plan.last, plan.tracks.clone());
+            let walk = FragmentWalk::again(cursor, marks, plan.last, plan.tracks.clone());
             self.doing = Doing::Media { at: walk.media_at, walk };
         }
         let Doing::Media { walk, at } = &mut self.doing else { return Err(ExportError::Changed) };
@@ -249,7 +249,7 @@ impl ExportFileReader {
                 continue;
             }
             if depth == Depth::Head {
-                head.bytes = walk.tape.media(&head)?;
+                head.bytes = walk.cursor.media(&head)?;
             }
             if plan.media_bytes < *at {
                 return Err(ExportError::Changed);

@@ -104,18 +104,18 @@ impl Packer {
         for stream in &self.kept.request.streams {
             planned.push((stream, runtime.block_on(self.plan(&exports, stream))?));
         }
-        let bytes = planned.iter().filter_map(|(_, film)| film.as_ref()).map(|film| film.len());
+        let bytes = planned.iter().filter_map(|(_, plan)| plan.as_ref()).map(|plan| plan.len());
         self.progress.plan(bytes.sum());
         self.look_for_room()?;
         let mut streams = Vec::new();
-        for (stream, film) in planned {
-            let film = match film {
-                Some(film) => {
-                    Some(runtime.block_on(self.write(&exports, stream, film, &mut packing))?)
+        for (stream, plan) in planned {
+            let plan = match plan {
+                Some(plan) => {
+                    Some(runtime.block_on(self.write(&exports, stream, plan, &mut packing))?)
                 }
                 None => None,
             };
-            streams.push(self.contents(stream, film.as_deref()));
+            streams.push(self.contents(stream, plan.as_deref()));
         }
         if packing.files.is_empty() {
             return Err(PackError::Nothing);
@@ -145,7 +145,7 @@ impl Packer {
         }
         let request = ExportRequest::new(stream.clone(), request.start, request.end);
         match self.unless_cancelled(exports.plan(&request)).await? {
-            Ok(film) => Ok(Some(film)),
+            Ok(plan) => Ok(Some(plan)),
             Err(ExportError::NothingThere { .. }) => Ok(None),
             Err(source) => Err(PackError::Footage { stream: stream.clone(), source }),
         }
@@ -157,25 +157,25 @@ impl Packer {
         &self,
         exports: &Exports,
         stream: &StreamName,
-        mut film: Arc<ExportPlan>,
+        mut plan: Arc<ExportPlan>,
         packing: &mut Packing,
     ) -> Result<Arc<ExportPlan>, PackError> {
         let mut tries = 1;
         loop {
-            let mut open = packing.archive.begin(&format!("{stream}.mp4"), film.len())?;
-            match self.copy(exports, &film, &mut open, packing).await {
+            let mut open = packing.archive.begin(&format!("{stream}.mp4"), plan.len())?;
+            match self.copy(exports, &plan, &mut open, packing).await {
                 Ok(()) => {
                     let written: Written = packing.archive.end(open)?;
                     packing.bytes += written.bytes;
                     packing.files.push(written.into());
-                    return Ok(film);
+                    return Ok(plan);
                 }
                 Err(PackError::Footage { source: ExportError::Dvr(error), .. })
                     if error.is_gone() && tries < EXPORT_JOB_TRIES_MAX =>
                 {
                     packing.archive.abandon(open)?;
                     tries += 1;
-                    film = self.plan(exports, stream).await?.ok_or(PackError::Nothing)?;
+                    plan = self.plan(exports, stream).await?.ok_or(PackError::Nothing)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -185,12 +185,12 @@ impl Packer {
     async fn copy(
         &self,
         exports: &Exports,
-        film: &Arc<ExportPlan>,
+        plan: &Arc<ExportPlan>,
         open: &mut Open,
         packing: &mut Packing,
     ) -> Result<(), PackError> {
-        let failed = |source| PackError::Footage { stream: film.stream().clone(), source };
-        let mut reading = exports.read(film, 0..film.len()).map_err(failed)?;
+        let failed = |source| PackError::Footage { stream: plan.stream().clone(), source };
+        let mut reading = exports.read(plan, 0..plan.len()).map_err(failed)?;
         let mut bytes = packing.bytes;
         while let Some(chunk) = self.unless_cancelled(reading.next()).await?.map_err(failed)? {
             let due = packing.archive.write(open, &chunk)?;
@@ -225,14 +225,14 @@ impl Packer {
         if self.shared.room(volume).is_short(left) { Err(PackError::NoRoom) } else { Ok(()) }
     }
 
-    fn contents(&self, stream: &StreamName, film: Option<&ExportPlan>) -> Contents {
+    fn contents(&self, stream: &StreamName, plan: Option<&ExportPlan>) -> Contents {
         let (start, end) = (self.kept.request.start, self.kept.request.end);
         let listing = self.shared.dvr.listing(stream).between(start, end);
         Contents {
             stream: stream.clone(),
-            file: film.map(|_| format!("{stream}.mp4")),
-            start: film.map(ExportPlan::start),
-            end: film.map(ExportPlan::end),
+            file: plan.map(|_| format!("{stream}.mp4")),
+            start: plan.map(ExportPlan::start),
+            end: plan.map(ExportPlan::end),
             boots: self.boots(stream).iter().map(|boot| hex(boot)).collect(),
             gaps: manifest::gaps(&listing, start, end),
             seams: listing.seams,

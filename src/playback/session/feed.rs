@@ -49,7 +49,9 @@ impl PlaybackSession {
 
     pub(super) fn absorb(&mut self, fed: SourceEvent) -> Result<(), PlaybackError> {
         match fed {
-            SourceEvent::Recorded(Ok(Prefetched::Clips(clips))) => self.take_clips(&clips)?,
+            SourceEvent::Recorded(Ok(Prefetched::Fragments(fragments))) => {
+                self.take_fragments(&fragments)?;
+            }
             SourceEvent::Recorded(Ok(Prefetched::Nowhere(extent))) => {
                 let now = self.clock.wall();
                 let ahead = self.way == Direction::Backward || self.range.until.is_some();
@@ -60,9 +62,9 @@ impl PlaybackSession {
                 if !self.has_begun() {
                     self.queue.stop_pacing();
                 }
-                self.end_tape()?;
+                self.end_recording()?;
             }
-            SourceEvent::Recorded(Ok(Prefetched::End)) => self.end_tape()?,
+            SourceEvent::Recorded(Ok(Prefetched::End)) => self.end_recording()?,
             SourceEvent::Recorded(Err(DvrError::Reused { .. })) => {
                 return Err(PlaybackError::Reused);
             }
@@ -89,20 +91,21 @@ impl PlaybackSession {
         Ok(())
     }
 
-    fn take_clips(&mut self, clips: &[FragmentRead]) -> Result<(), PlaybackError> {
+    fn take_fragments(&mut self, fragments: &[FragmentRead]) -> Result<(), PlaybackError> {
         // The recording has reached the beginning of live: a fragment begins with its key frame.
-        if let Some(clip) =
-            clips.first().filter(|clip| clip.this_boot && self.way == Direction::Forward)
+        if let Some(fragment) = fragments
+            .first()
+            .filter(|fragment| fragment.this_boot && self.way == Direction::Forward)
         {
-            let begins = clip.entry.decode_nanos;
+            let begins = fragment.entry.decode_nanos;
             self.go_live_if(|_, first| begins >= first.decode.as_nanos());
             if matches!(self.source, SessionSource::Live(_)) {
                 return Ok(());
             }
         }
         let mut units = Vec::new();
-        for clip in clips {
-            match self.unpacker.units(clip) {
+        for fragment in fragments {
+            match self.unpacker.units(fragment) {
                 Ok(more) => units.extend(more),
                 Err(error) => {
                     let (stream, error) = (self.stream.name(), chain(&error));
@@ -111,17 +114,18 @@ impl PlaybackSession {
                 }
             }
         }
-        let Some(clip) = clips.first() else { return Ok(()) };
+        let Some(fragment) = fragments.first() else { return Ok(()) };
         let (selected, finished) = match self.way {
-            Direction::Forward => self.filter.forward(clip, units),
-            Direction::Backward => self.filter.backward(clips, units),
+            Direction::Forward => self.filter.forward(fragment, units),
+            Direction::Backward => self.filter.backward(fragments, units),
         };
         for selected in selected {
             // What was taken out of live before it was paused comes again.
-            let again =
-                clip.this_boot && self.way == Direction::Forward && self.has_taken(&selected.unit);
+            let again = fragment.this_boot
+                && self.way == Direction::Forward
+                && self.has_taken(&selected.unit);
             if !again {
-                self.push(selected, clip.this_boot);
+                self.push(selected, fragment.this_boot);
             }
         }
         if finished {
@@ -131,7 +135,7 @@ impl PlaybackSession {
     }
 
     /// The recording has ended, for now or for good.
-    fn end_tape(&mut self) -> Result<(), PlaybackError> {
+    fn end_recording(&mut self) -> Result<(), PlaybackError> {
         let now = self.clock.boot();
         match (self.way, self.range.until) {
             (Direction::Backward, _) => self.finish(),

@@ -80,14 +80,14 @@ impl FrameFilter {
         matches!(self.frames, FrameSelection::Key { .. })
     }
 
-    /// The units of `clip` that are sent, in order, and whether all of the range was.
+    /// The units of `fragment` that are sent, in order, and whether all of the range was.
     pub(crate) fn forward(
         &mut self,
-        clip: &FragmentRead,
+        fragment: &FragmentRead,
         units: Vec<AccessUnit>,
     ) -> (Vec<SelectedUnit>, bool) {
         let (mut selection, mut finished) = (Vec::new(), false);
-        if clip.seam {
+        if fragment.seam {
             self.open_start = OpenStart::default();
         }
         for unit in units {
@@ -115,24 +115,25 @@ impl FrameFilter {
                 break;
             }
         }
-        finished |= self.until.is_some_and(|until| clip.next_start.is_some_and(|at| at >= until));
+        finished |=
+            self.until.is_some_and(|until| fragment.next_start.is_some_and(|at| at >= until));
         selection.retain(|selected| self.is_wanted(&selected.unit));
-        if clip.seam
+        if fragment.seam
             && let Some(first) = selection.first_mut()
         {
             first.continuity = Continuity::Begins;
         }
-        mark_last(&mut selection, clip.ends_section, finished);
+        mark_last(&mut selection, fragment.ends_section, finished);
         (selection, finished)
     }
 
     /// The units of a group of pictures, which is sent as a whole, and whether it is the last.
     pub(crate) fn backward(
         &mut self,
-        clips: &[FragmentRead],
+        fragments: &[FragmentRead],
         units: Vec<AccessUnit>,
     ) -> (Vec<SelectedUnit>, bool) {
-        let Some(first) = clips.first() else { return (Vec::new(), false) };
+        let Some(first) = fragments.first() else { return (Vec::new(), false) };
         let finished = self.until.is_some_and(|until| first.start <= until);
         let mut open_start = OpenStart::default();
         let kept = units.into_iter().filter(|unit| !open_start.leaves_out(unit));
@@ -255,7 +256,7 @@ mod tests {
         units
     }
 
-    fn clip(seam: bool, next: Option<i64>, ends_section: bool) -> FragmentRead {
+    fn fragment(seam: bool, next: Option<i64>, ends_section: bool) -> FragmentRead {
         let entry = FragmentEntry {
             offset: 0,
             length: 0,
@@ -300,7 +301,7 @@ mod tests {
             (1, &[0]),
         ] {
             let mut filter = FrameFilter::new(FrameSelection::All, true, Some(wall(until)));
-            let (selection, finished) = filter.forward(&clip(true, Some(7), false), pictures());
+            let (selection, finished) = filter.forward(&fragment(true, Some(7), false), pictures());
             assert_eq!(shown(&selection, 0), wanted, "until {until}");
             assert_eq!(shown(&selection, 1), (0..until).collect::<Vec<_>>(), "until {until}");
             assert!(finished, "until {until}");
@@ -309,7 +310,7 @@ mod tests {
             assert_eq!(ends, 2, "the last of each track");
         }
         let mut open = FrameFilter::new(FrameSelection::All, false, None);
-        let (selection, finished) = open.forward(&clip(false, Some(7), true), pictures());
+        let (selection, finished) = open.forward(&fragment(false, Some(7), true), pictures());
         assert!(!finished && shown(&selection, 1).is_empty());
         let marks: Vec<_> =
             selection.iter().map(|selected| (selected.continuity, selected.ending)).collect();
@@ -320,7 +321,9 @@ mod tests {
     #[test]
     fn frames_are_left_out_that_are_not_wanted() {
         let selection = |frames| {
-            FrameFilter::new(frames, true, None).forward(&clip(false, None, false), pictures()).0
+            FrameFilter::new(frames, true, None)
+                .forward(&fragment(false, None, false), pictures())
+                .0
         };
         let predicted = selection(FrameSelection::Reference);
         assert_eq!(shown(&predicted, 0), [0, 3, 1, 6, 4]);
@@ -330,18 +333,18 @@ mod tests {
         let apart = std::time::Duration::from_millis(400);
         let mut sparse = FrameFilter::new(FrameSelection::Key { apart }, false, None);
         let keys = (0..30).map(|at| unit(0, at, at, 0x65)).collect();
-        assert_eq!(shown(&sparse.forward(&clip(false, None, false), keys).0, 0), [0, 10, 20]);
+        assert_eq!(shown(&sparse.forward(&fragment(false, None, false), keys).0, 0), [0, 10, 20]);
     }
 
     #[test]
     fn a_group_that_is_sent_backwards_is_whole_and_due_with_its_end() {
         let mut filter = FrameFilter::new(FrameSelection::All, false, Some(wall(-1)));
-        let (selection, finished) = filter.backward(&[clip(true, None, false)], pictures());
+        let (selection, finished) = filter.backward(&[fragment(true, None, false)], pictures());
         assert_eq!(shown(&selection, 0), [0, 3, 1, 2, 6, 4, 5]);
         assert!(!finished && selection.iter().all(|selected| selected.due_nanos == 240_000_000));
-        let (selection, finished) = filter.backward(&[clip(false, None, false)], pictures());
+        let (selection, finished) = filter.backward(&[fragment(false, None, false)], pictures());
         assert!(!finished && selection[0].continuity == Continuity::Jumps);
         let mut last = FrameFilter::new(FrameSelection::All, false, Some(wall(0)));
-        assert!(last.backward(&[clip(false, None, false)], pictures()).1);
+        assert!(last.backward(&[fragment(false, None, false)], pictures()).1);
     }
 }

@@ -159,7 +159,7 @@ impl PlaybackSession {
     pub(super) fn new(
         stream: Arc<Stream>,
         clock: SharedClock,
-        (dvr, tape): (Dvr, RecordingCursor),
+        (dvr, cursor): (Dvr, RecordingCursor),
         request: &PlayRequest,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -171,7 +171,7 @@ impl PlaybackSession {
         let filter = filter(request, range.until);
         let keys = filter.keys_only();
         let unpaced = request.onvif.is_some_and(|onvif| onvif.unpaced);
-        let prefetcher = Prefetcher::new(tape, range.from, way, keys, Arc::new(place));
+        let prefetcher = Prefetcher::new(cursor, range.from, way, keys, Arc::new(place));
         let (source, speed) = match request.from {
             PlayFrom::Date(_) => (SessionSource::Recording, request.speed),
             PlayFrom::Live => {

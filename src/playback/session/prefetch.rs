@@ -1,6 +1,6 @@
 //! Reads the ring ahead of a player, off the threads that must not wait.
 //!
-//! Owns: the tape, which is away while a thread reads. At most one thread reads for one player,
+//! Owns: the cursor, which is away while a thread reads. At most one thread reads for one player,
 //! and players are counted: that bounds the threads a disk that hangs can hold.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Prefetched {
     /// A fragment, or backwards a group of pictures.
-    Clips(Vec<FragmentRead>),
+    Fragments(Vec<FragmentRead>),
     /// Nothing where playing was to begin; what there is, if anything.
     Nowhere(Option<(WallTime, WallTime)>),
     /// Nothing more, for now.
@@ -29,10 +29,10 @@ pub(super) enum Prefetched {
 
 type ReadResult = (RecordingCursor, Result<Prefetched, DvrError>);
 
-/// A tape with one reading ahead.
+/// A cursor with one reading ahead.
 #[derive(Debug)]
 pub(super) struct Prefetcher {
-    tape: Option<RecordingCursor>,
+    cursor: Option<RecordingCursor>,
     reading: Option<JoinHandle<ReadResult>>,
     /// Where it is to begin, until it has.
     begin: Option<WallTime>,
@@ -45,14 +45,14 @@ pub(super) struct Prefetcher {
 impl Prefetcher {
     /// Reads from `begin` on; with `keys` only fragments with key frames.
     pub(super) fn new(
-        tape: RecordingCursor,
+        cursor: RecordingCursor,
         begin: WallTime,
         way: Direction,
         keys: bool,
         place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
-        let (tape, begin) = (Some(tape), Some(begin));
-        Self { tape, reading: None, begin, way, keys, look_at: None, place }
+        let (cursor, begin) = (Some(cursor), Some(begin));
+        Self { cursor, reading: None, begin, way, keys, look_at: None, place }
     }
 
     /// Lets it read only fragments with key frames, or all.
@@ -70,13 +70,13 @@ impl Prefetcher {
         if self.look_at.is_some() {
             return;
         }
-        let Some(mut tape) = self.tape.take() else { return };
+        let Some(mut cursor) = self.cursor.take() else { return };
         let (begin, way, keys) = (self.begin, self.way, self.keys);
         let place = Arc::clone(&self.place);
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let read = wind(&mut tape, begin, way, keys);
+            let read = wind(&mut cursor, begin, way, keys);
             drop(place);
-            (tape, read)
+            (cursor, read)
         }));
     }
 
@@ -90,13 +90,13 @@ impl Prefetcher {
         let Some(reading) = &mut self.reading else { return Ok(Prefetched::End) };
         let answer = reading.await;
         self.reading = None;
-        // A reader that panicked took the tape with it.
-        let Ok((tape, read)) = answer else { return Ok(Prefetched::End) };
-        self.tape = Some(tape);
+        // A reader that panicked took the cursor with it.
+        let Ok((cursor, read)) = answer else { return Ok(Prefetched::End) };
+        self.cursor = Some(cursor);
         if !matches!(read, Ok(Prefetched::Nowhere(_))) {
             self.begin = None;
         }
-        if !matches!(read, Ok(Prefetched::Clips(_))) {
+        if !matches!(read, Ok(Prefetched::Fragments(_))) {
             self.look_at = Some(Instant::now() + LOOK_PAUSE);
         }
         read
@@ -104,19 +104,19 @@ impl Prefetcher {
 }
 
 fn wind(
-    tape: &mut RecordingCursor,
+    cursor: &mut RecordingCursor,
     begin: Option<WallTime>,
     way: Direction,
     keys: bool,
 ) -> Result<Prefetched, DvrError> {
     if let Some(begin) = begin
-        && !tape.seek(begin, way)?
+        && !cursor.seek(begin, way)?
     {
-        return Ok(Prefetched::Nowhere(tape.extent()));
+        return Ok(Prefetched::Nowhere(cursor.extent()));
     }
-    let clips = match way {
-        Direction::Forward => tape.forward(keys)?.map(|clip| vec![clip]),
-        Direction::Backward => tape.backward(keys)?,
+    let fragments = match way {
+        Direction::Forward => cursor.forward(keys)?.map(|fragment| vec![fragment]),
+        Direction::Backward => cursor.backward(keys)?,
     };
-    Ok(clips.map_or(Prefetched::End, Prefetched::Clips))
+    Ok(fragments.map_or(Prefetched::End, Prefetched::Fragments))
 }

@@ -207,11 +207,11 @@ impl Sprites {
     }
 
     async fn tile(&self, moments: &mut KeyFrameLookup, at: WallTime) -> Result<Bytes, PastError> {
-        let clip = match moments.at(at).await.map_err(PastError::disk(at))? {
-            KeyFrameAt::Key(clip) => clip,
+        let fragment = match moments.at(at).await.map_err(PastError::disk(at))? {
+            KeyFrameAt::Key(fragment) => fragment,
             KeyFrameAt::Gap { before, next } => return Err(PastError::Gap { at, before, next }),
         };
-        let (frame, _) = key_frame(&clip, at)?;
+        let (frame, _) = key_frame(&fragment, at)?;
         let (width, height) = TILE;
         Ok(self.decoder.still(frame, Form::Tile { width, height }).await?.bytes)
     }

@@ -177,7 +177,8 @@ impl Door {
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
     {
-        let guard = Guard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
+        let guard =
+            RouteGuard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
         let methods = on(filter, handler).route_layer(from_fn(proved));
         let methods =
             if self.is_streamed { methods } else { methods.route_layer(from_fn(layer::bounded)) };
@@ -286,7 +287,7 @@ impl Access {
 
 /// The checks before one handler.
 #[derive(Clone, Debug)]
-struct Guard {
+struct RouteGuard {
     access: Access,
     is_media: bool,
     context: Arc<HttpContext>,
@@ -305,7 +306,7 @@ async fn proved(request: Request, next: Next) -> Response {
 }
 
 /// Lets a request through to its handler, or says what it lacks.
-async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Next) -> Response {
     let caller = match guard.admit(&mut request).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
@@ -330,7 +331,7 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
     }
 }
 
-impl Guard {
+impl RouteGuard {
     /// The caller, if permitted.
     async fn admit(&self, request: &mut Request) -> Result<Caller, ApiError> {
         let context = &self.context;

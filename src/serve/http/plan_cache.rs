@@ -20,21 +20,21 @@ const GROWS_FOR: Duration = Duration::from_secs(15);
 pub(super) struct PlanCache(Mutex<Vec<(String, Arc<ExportPlan>, BootTime)>>);
 
 impl PlanCache {
-    /// The film that the same request was answered with last.
+    /// The plan that the same request was answered with last.
     pub(super) fn get(&self, key: &str, now: BootTime) -> Option<Arc<ExportPlan>> {
         let mut kept = lock(&self.0);
         kept.retain(|(.., used)| now.since(*used) <= EXPORT_PLAN_KEEP_TIME);
-        kept.iter().find(|(known, ..)| known == key).map(|(_, film, _)| Arc::clone(film))
+        kept.iter().find(|(known, ..)| known == key).map(|(_, plan, _)| Arc::clone(plan))
     }
 
     /// Keeps it for a while.
-    pub(super) fn put(&self, key: String, film: &Arc<ExportPlan>, now: BootTime) {
+    pub(super) fn put(&self, key: String, plan: &Arc<ExportPlan>, now: BootTime) {
         let mut kept = lock(&self.0);
         kept.retain(|(known, ..)| *known != key);
         if kept.len() >= EXPORT_PLANS_KEPT_MAX {
             kept.remove(0);
         }
-        kept.push((key, Arc::clone(film), now));
+        kept.push((key, Arc::clone(plan), now));
     }
 }
 

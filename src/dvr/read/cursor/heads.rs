@@ -1,4 +1,4 @@
-//! The tape read a second way: what fragments say of their samples, without the media or with
+//! The cursor read a second way: what fragments say of their samples, without the media or with
 //! them, and the same ones again from any place that was passed before.
 //!
 //! Owns: places that a walk can return to, and the leases of a whole range. A file generated while

@@ -60,7 +60,7 @@ pub struct RecordingCursor {
     needs_key: bool,
 }
 
-/// A fragment as it comes off the tape.
+/// A fragment as it comes off the cursor.
 #[derive(Clone, Debug)]
 pub struct FragmentRead {
     /// The `ftyp` and `moov` that it needs.

@@ -129,18 +129,18 @@ async fn answer(
     // A client that resumes continues in the same file that it began.
     let known = byte_range::continues(request).then(|| context.plans.get(&key, now)).flatten();
     let is_new = known.is_none();
-    let film = match known {
-        Some(film) => film,
+    let plan = match known {
+        Some(plan) => plan,
         None => context.exports.plan(&wish).await?,
     };
-    context.plans.put(key, &film, now);
-    let tag = format!("\"{}\"", film.tag());
+    context.plans.put(key, &plan, now);
+    let tag = format!("\"{}\"", plan.tag());
     if byte_range::is_known(request, &tag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        tell(&mut response, &film, &tag);
+        tell(&mut response, &plan, &tag);
         return Ok(response);
     }
-    let asked = match byte_range::requested(request, film.len(), Some(&tag)) {
+    let asked = match byte_range::requested(request, plan.len(), Some(&tag)) {
         // Without the tag it is unknown whether the first part was of this version.
         ByteRange::Part(part)
             if is_new
@@ -153,46 +153,46 @@ async fn answer(
         asked => asked,
     };
     let mut response = match asked {
-        ByteRange::Outside => return Ok(byte_range::outside(film.len())),
-        ByteRange::All => body(context, &film, 0..film.len())?,
+        ByteRange::Outside => return Ok(byte_range::outside(plan.len())),
+        ByteRange::All => body(context, &plan, 0..plan.len())?,
         ByteRange::Part(part) => {
-            let mut response = body(context, &film, part.clone())?;
+            let mut response = body(context, &plan, part.clone())?;
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            let told = format!("bytes {}-{}/{}", part.start, part.end - 1, film.len());
+            let told = format!("bytes {}-{}/{}", part.start, part.end - 1, plan.len());
             put(&mut response, header::CONTENT_RANGE, &told);
             response
         }
     };
-    tell(&mut response, &film, &tag);
+    tell(&mut response, &plan, &tag);
     Ok(response)
 }
 
 fn body(
     context: &HttpContext,
-    film: &Arc<ExportPlan>,
+    plan: &Arc<ExportPlan>,
     range: std::ops::Range<u64>,
 ) -> Result<Response, ApiError> {
     let range_bytes = range.end - range.start;
-    let reading = context.exports.read(film, range)?;
-    let mut download = context.stats.download(film.stream(), range_bytes);
+    let reading = context.exports.read(plan, range)?;
+    let mut download = context.stats.download(plan.stream(), range_bytes);
     let pieces = reading.stream().inspect(move |piece| download.sends(piece));
     let mut response = Body::from_stream(pieces).into_response();
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(range_bytes));
-    debug!(part = "http", stream = %film.stream(), bytes = film.len(), "download begins");
+    debug!(part = "http", stream = %plan.stream(), bytes = plan.len(), "download begins");
     Ok(response)
 }
 
 /// Says what the file is.
-fn tell(response: &mut Response, film: &ExportPlan, tag: &str) {
+fn tell(response: &mut Response, plan: &ExportPlan, tag: &str) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     headers.insert(header::CACHE_CONTROL, CACHE);
     headers.insert(header::ACCEPT_RANGES, byte_range::BYTES);
-    headers.insert(GAPS, HeaderValue::from(film.gaps_total()));
+    headers.insert(GAPS, HeaderValue::from(plan.gaps_total()));
     put(response, header::ETAG, tag);
-    put(response, START, &film.start().to_rfc3339());
-    put(response, END, &film.end().to_rfc3339());
-    let name = format!("attachment; filename=\"{}\"", film.file_name());
+    put(response, START, &plan.start().to_rfc3339());
+    put(response, END, &plan.end().to_rfc3339());
+    let name = format!("attachment; filename=\"{}\"", plan.file_name());
     put(response, header::CONTENT_DISPOSITION, &name);
 }
 

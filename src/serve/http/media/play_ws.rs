@@ -87,7 +87,7 @@ struct PlaySession {
     context: Arc<HttpContext>,
     rate: MessageRate,
     control_rate: MessageRate,
-    screening: Option<BrowserPlayback>,
+    playback: Option<BrowserPlayback>,
     window: Window,
     speed: Speed,
     serial: u32,
@@ -95,7 +95,7 @@ struct PlaySession {
     /// Nothing is read for it now.
     stopped: bool,
     live: bool,
-    /// Where the next program's timeline begins.
+    /// Where the next params's timeline begins.
     base_nanos: i64,
     out: VecDeque<Message>,
 }
@@ -157,7 +157,7 @@ impl PlaySession {
             rate: MessageRate::new(PLAY_MESSAGES_PER_SEC_MAX * 10, COUNT_TIME, now),
             control_rate: MessageRate::of_control_frames(now),
             context,
-            screening: None,
+            playback: None,
             window: Window::default(),
             speed,
             serial: 0,
@@ -196,8 +196,8 @@ impl PlaySession {
         self.start_or_stop();
         let sends = !self.stopped;
         let shown = async {
-            match &mut self.screening {
-                Some(screening) if sends => screening.next().await,
+            match &mut self.playback {
+                Some(playback) if sends => playback.next().await,
                 _ => std::future::pending().await,
             }
         };
@@ -230,7 +230,7 @@ impl PlaySession {
                 self.out.push_back(message::hello(&format, self.serial, self.speed));
                 self.out.push_back(Message::Binary(format.init.clone()));
             }
-            PlaybackEvent::Chunk(scene) => self.send(&scene),
+            PlaybackEvent::Chunk(chunk) => self.send(&chunk),
             PlaybackEvent::Seam(from, until) => {
                 let gaps = self.context.dvr.listing(self.outputs.stream.name());
                 let gaps = gaps.between(from, until).gaps;
@@ -242,7 +242,7 @@ impl PlaySession {
                 self.out.push_back(message::live());
             }
             PlaybackEvent::Over => {
-                self.screening = None;
+                self.playback = None;
                 self.out.push_back(message::over());
             }
             PlaybackEvent::Refused(refused) => return Err(refused.into()),
@@ -250,17 +250,17 @@ impl PlaySession {
         Ok(())
     }
 
-    fn send(&mut self, scene: &MediaChunk) {
-        self.out.push_back(message::part(scene, self.serial));
-        self.out.push_back(Message::Binary(scene.bytes.clone()));
-        if let Some(&first) = scene.pictures.first() {
-            self.base_nanos = self.base_nanos.max(scene.end_nanos() + STEP_NANOS);
+    fn send(&mut self, chunk: &MediaChunk) {
+        self.out.push_back(message::part(chunk, self.serial));
+        self.out.push_back(Message::Binary(chunk.bytes.clone()));
+        if let Some(&first) = chunk.pictures.first() {
+            self.base_nanos = self.base_nanos.max(chunk.end_nanos() + STEP_NANOS);
             self.window.send(Sent {
-                begin_secs: scene.secs(first),
-                end_secs: scene.secs(scene.end),
-                bytes: scene.bytes.len(),
-                wall: scene.wall,
-                way: scene.way,
+                begin_secs: chunk.secs(first),
+                end_secs: chunk.secs(chunk.end),
+                bytes: chunk.bytes.len(),
+                wall: chunk.wall,
+                way: chunk.way,
             });
         }
     }
@@ -299,13 +299,13 @@ impl PlaySession {
     /// Reads on, or not, as the window is open. What comes live meanwhile is read later.
     fn start_or_stop(&mut self) {
         let stops = self.paused || !self.window.is_open(self.speed.factor());
-        let Some(screening) = &mut self.screening else { return };
+        let Some(playback) = &mut self.playback else { return };
         match (std::mem::replace(&mut self.stopped, stops), stops) {
             (false, true) => {
-                screening.pause();
+                playback.pause();
                 self.live = false;
             }
-            (true, false) => screening.resume(),
+            (true, false) => playback.resume(),
             _ => {}
         }
     }
@@ -331,19 +331,19 @@ impl PlaySession {
     /// Plays from `start` on, as fast and in the way that is wanted now.
     fn begin(&mut self, start: WallTime) -> Result<(), Ended> {
         // Its place is released before another is taken.
-        self.screening = None;
+        self.playback = None;
         (self.live, self.stopped) = (false, false);
         let way = self.speed.way();
         let keys = self.speed.is_keys();
-        let program = PlaybackParams { start, way, keys, base_nanos: self.base_nanos };
+        let params = PlaybackParams { start, way, keys, base_nanos: self.base_nanos };
         let clock = &self.context.clock;
-        let screening =
-            self.context.playback.open_for_browser(&self.outputs.stream, clock, program)?;
+        let playback =
+            self.context.playback.open_for_browser(&self.outputs.stream, clock, params)?;
         #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
         let base_secs = self.base_nanos as f64 / 1e9;
         self.window = Window::new(base_secs);
         self.base_nanos += STEP_NANOS;
-        self.screening = Some(screening);
+        self.playback = Some(playback);
         Ok(())
     }
 }

@@ -78,13 +78,13 @@ pub(super) fn hello(format: &WebFormat, serial: u32, speed: Speed) -> Message {
 }
 
 /// What the next binary message holds.
-pub(super) fn part(scene: &MediaChunk, serial: u32) -> Message {
-    let pictures: Vec<_> = scene.pictures.iter().map(|&ticks| scene.secs(ticks)).collect();
-    let end_secs = scene.secs(scene.end);
+pub(super) fn part(chunk: &MediaChunk, serial: u32) -> Message {
+    let pictures: Vec<_> = chunk.pictures.iter().map(|&ticks| chunk.secs(ticks)).collect();
+    let end_secs = chunk.secs(chunk.end);
     #[allow(clippy::cast_precision_loss)] // to the microsecond for centuries
-    let wall_ms = scene.wall.as_unix_nanos() as f64 / 1e6;
+    let wall_ms = chunk.wall.as_unix_nanos() as f64 / 1e6;
     let media_secs = pictures.first().copied().unwrap_or(end_secs);
-    let way = if scene.way == Direction::Backward { -1 } else { 1 };
+    let way = if chunk.way == Direction::Backward { -1 } else { 1 };
     text(&Text::Part(Part { serial, media_secs, end_secs, wall_ms, way, pictures }))
 }
 
