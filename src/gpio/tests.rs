@@ -255,7 +255,7 @@ fn input(name: &str) -> InputConfig {
 }
 
 /// A panel on fake lines, with its time.
-struct Bench {
+struct PanelBench {
     thread: PanelThread,
     lines: Fake,
     hand: Arc<Hand>,
@@ -265,7 +265,7 @@ struct Bench {
     claims: Arc<std::sync::atomic::AtomicU32>,
 }
 
-impl Bench {
+impl PanelBench {
     fn new(config: Config) -> Self {
         Self::on(Fake::default(), config)
     }
@@ -305,7 +305,7 @@ impl Bench {
 
 #[test]
 fn a_button_that_is_held_for_the_claim_opens_it_once() {
-    let mut bench = Bench::new(rgb());
+    let mut bench = PanelBench::new(rgb());
     bench.pass(1_000);
     for (millis, claims) in [(1_000, 0), (4_000, 1), (12_000, 1), (3_000, 2)] {
         bench.lines.move_to("KEY", false);
@@ -332,7 +332,7 @@ fn rgb() -> Config {
 fn lines_that_come_late_are_found() {
     let lines = Fake::default();
     lines.0.lock().unwrap().absent = true;
-    let mut bench = Bench::on(lines, rgb());
+    let mut bench = PanelBench::on(lines, rgb());
     bench.pass(25_000);
     assert_eq!(bench.panel.view().gpio, Some(LineDriver::None));
     bench.lines.0.lock().unwrap().absent = false;
@@ -347,8 +347,9 @@ fn lines_that_come_late_are_found() {
 
 #[test]
 fn the_led_follows_the_box_and_the_button() {
-    let mut bench = Bench::new(rgb());
-    let colour = |bench: &Bench| ["R", "G", "B"].map(|line| bench.lines.level(line) == Some(false));
+    let mut bench = PanelBench::new(rgb());
+    let colour =
+        |bench: &PanelBench| ["R", "G", "B"].map(|line| bench.lines.level(line) == Some(false));
     bench.pass(1_000);
     assert_eq!(colour(&bench), [false, true, false], "it records, and shines at low");
     bench.status.lock().unwrap().recording = 0;
@@ -366,7 +367,7 @@ fn the_led_follows_the_box_and_the_button() {
     bench.pass(100);
     bench.lines.move_to("KEY", true);
     bench.pass(1_000);
-    let white = |bench: &mut Bench| {
+    let white = |bench: &mut PanelBench| {
         (0..4).any(|_| {
             bench.pass(50);
             colour(bench) == [true; 3]
@@ -379,7 +380,7 @@ fn the_led_follows_the_box_and_the_button() {
 
 #[test]
 fn an_input_is_told_by_its_edge_or_found_by_looking() {
-    let mut bench = Bench::new(rgb());
+    let mut bench = PanelBench::new(rgb());
     bench.pass(2_000);
     bench.lines.move_to("DOOR", false);
     bench.pass(50);
@@ -401,7 +402,7 @@ fn an_input_is_told_by_its_edge_or_found_by_looking() {
 
 #[test]
 fn a_broken_sensor_costs_a_few_events_and_the_light_goes_on() {
-    let mut bench = Bench::new(rgb());
+    let mut bench = PanelBench::new(rgb());
     let mut events = 0;
     for _ in 0..1_200 {
         for high in [false, true] {
@@ -420,7 +421,7 @@ fn a_broken_sensor_costs_a_few_events_and_the_light_goes_on() {
 
 #[test]
 fn edges_of_lines_that_are_not_there_change_nothing() {
-    let mut bench = Bench::new(Config { led: None, button: None, ..rgb() });
+    let mut bench = PanelBench::new(Config { led: None, button: None, ..rgb() });
     for of in [2, usize::MAX] {
         bench.thread.edge(LineEdge { of, high: false, at: at(1) });
     }

@@ -24,11 +24,11 @@ pub(super) struct EncoderRun {
     run: CaptureRun,
     clock: SharedClock,
     heartbeat: Heartbeat,
-    bench: Option<Bench>,
+    bench: Option<EncoderBench>,
 }
 
 /// What is made for pictures of one size in the same colours.
-struct Bench {
+struct EncoderBench {
     kind: PictureShape,
     scaler: Option<Scaler>,
     encoder: VideoEncoder,
@@ -99,7 +99,11 @@ impl EncoderRun {
     }
 
     /// Makes what pictures of this kind need.
-    fn furnish<E: Fault>(&self, first: &Picture, begun: BootTime) -> Result<Bench, RawError<E>> {
+    fn furnish<E: Fault>(
+        &self,
+        first: &Picture,
+        begun: BootTime,
+    ) -> Result<EncoderBench, RawError<E>> {
         let kind @ (width, height, colours) = kind(first);
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         let from = (side(width), side(height));
@@ -107,7 +111,7 @@ impl EncoderRun {
         let to = small.map_or(from, |width| (width & !1, scaled_height(from, width & !1)));
         let format = RawFormat { width: to.0, height: to.1, fps: self.fps(), colours };
         let encoder = VideoEncoder::open(self.job.settings.clone(), format)?;
-        Ok(Bench { kind, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
+        Ok(EncoderBench { kind, scaler: small.map(|_| Scaler::new(from, to)), encoder, begun })
     }
 
     /// Pictures per second as they are taken now.

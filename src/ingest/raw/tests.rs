@@ -25,14 +25,14 @@ impl Fault for Broke {
 }
 
 /// A house with a main stream and its sub-stream.
-struct House {
+struct EncodingBench {
     supervisor: Supervisor,
     tees: RawTees,
     main: Arc<Stream>,
     sub: Arc<Stream>,
 }
 
-impl House {
+impl EncodingBench {
     fn new() -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let stream =
@@ -113,7 +113,7 @@ fn shape(unit: &AccessUnit) -> (u16, u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
-    let house = House::new();
+    let house = EncodingBench::new();
     let mut main = house.main.bus().subscribe(Allowance::Window);
     let mut sub = house.sub.bus().subscribe(Allowance::Window);
     // The sub-stream is there before its main stream, and is restarted while that continues.
@@ -148,7 +148,7 @@ async fn a_sub_stream_shows_the_same_pictures_smaller_over_lives_of_either() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_in_other_colours_are_told_with_a_key_frame() {
-    let house = House::new();
+    let house = EncodingBench::new();
     let mut reader = house.main.bus().subscribe(Allowance::Window);
     let (stream, tee) = (Arc::clone(&house.main), house.tees.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
@@ -206,7 +206,7 @@ fn a_picture_that_waits_too_long_gives_way_and_is_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_that_panics_ends_its_own_run_and_says_so() {
-    let house = House::new();
+    let house = EncodingBench::new();
     let (stream, tee) = (Arc::clone(&house.main), house.tees.of(house.main.name()));
     house.supervisor.keep(TaskSpec::new("main/source"), move |context| {
         let job = EncodeJob { settings: EncoderSettings::default(), fps: 25.0, width: None };

@@ -21,7 +21,7 @@ const VIDEO: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
 const SOUND: &str = "m=audio 0 RTP/AVP 8\n";
 
 /// A stream with an open publish point and a publisher in it.
-struct Bench {
+struct PublishBench {
     clock: Arc<HandClock>,
     stream: Arc<Stream>,
     reader: Subscriber<AccessUnit>,
@@ -42,7 +42,7 @@ fn opened(take_over: bool) -> (Arc<HandClock>, Arc<Stream>, Arc<PublishPoint>) {
     (clock, stream, point)
 }
 
-impl Bench {
+impl PublishBench {
     fn new(sdp: &str, carriage: Carriage) -> Self {
         let (clock, stream, point) = opened(false);
         let tracks: Vec<_> = (0..2).map(|track| (TrackId(track), carriage)).collect();
@@ -121,7 +121,7 @@ fn packet(kind: u8, sequence: u16, time: u32, ssrc: u32, marker: bool, payload: 
 
 #[test]
 fn a_run_begins_with_a_key_frame_whose_parameters_come_in_band() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.picture(0);
     assert_eq!(bench.stream.state().0, StreamState::Starting);
     bench.key_frame(u32::MAX - 1_000);
@@ -139,11 +139,11 @@ fn a_run_begins_with_a_key_frame_whose_parameters_come_in_band() {
 
 #[test]
 fn sound_beside_the_picture_and_sound_alone_are_placed() {
-    let mut bench = Bench::new(&format!("{SOUND}{VIDEO}"), Carriage::Tcp);
+    let mut bench = PublishBench::new(&format!("{SOUND}{VIDEO}"), Carriage::Tcp);
     let sound = packet(8, 1, 0, 9, true, &[0xd5; 160]);
     bench.give(TrackId(0), TrackPacket::Rtp(sound.clone()));
     assert!(bench.units().is_empty(), "a run begins with a picture");
-    let next = |bench: &mut Bench, time: u32, payload: &[u8]| {
+    let next = |bench: &mut PublishBench, time: u32, payload: &[u8]| {
         let packet = bench.packet(time, payload[0] == 0x65, payload);
         bench.give(TrackId(1), TrackPacket::Rtp(packet));
     };
@@ -159,7 +159,7 @@ fn sound_beside_the_picture_and_sound_alone_are_placed() {
         bench.units().iter().map(|unit| (unit.track.0, unit.random_access())).collect();
     assert_eq!(tracks, [(0, true), (1, false)], "video is the first track whatever came first");
 
-    let mut alone = Bench::new(SOUND, Carriage::Tcp);
+    let mut alone = PublishBench::new(SOUND, Carriage::Tcp);
     alone.give(TrackId(0), TrackPacket::Rtp(sound));
     assert!(alone.units()[0].random_access());
 }
@@ -167,7 +167,7 @@ fn sound_beside_the_picture_and_sound_alone_are_placed() {
 #[test]
 fn opus_is_a_frame_per_packet_and_what_is_no_opus_is_lost() {
     let sdp = "m=audio 0 RTP/AVP 97\na=rtpmap:97 opus/48000/2\na=fmtp:97 sprop-stereo=1\n";
-    let mut bench = Bench::new(sdp, Carriage::Tcp);
+    let mut bench = PublishBench::new(sdp, Carriage::Tcp);
     let frames: [&[u8]; 4] = [&[0xfc, 1, 2], &[0x1b, 0x3f], &[], &[0xfc, 3]];
     for (at, payload) in (0u16..).zip(frames) {
         let packet = packet(97, at, u32::from(at) * 960, 7, false, payload);
@@ -179,7 +179,7 @@ fn opus_is_a_frame_per_packet_and_what_is_no_opus_is_lost() {
 
 #[test]
 fn what_is_missing_or_broken_costs_its_picture_and_is_counted() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     // A packet in the middle of a picture is missing.
     bench.send(3_600, false, &[0x7c, 0x81, 1, 2]);
@@ -206,7 +206,7 @@ fn what_is_missing_or_broken_costs_its_picture_and_is_counted() {
 
 #[test]
 fn what_carries_nothing_costs_nothing() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     // An empty NAL in a STAP, a reserved type (RFC 6184 §5.2: ignored).
     for (at, payload) in (1u32..).zip([&[0x78u8, 0, 0][..], &[0x1f, 1]]) {
@@ -220,7 +220,7 @@ fn what_carries_nothing_costs_nothing() {
 fn units_keep_their_sets_and_all_sets_in_force_are_known() {
     /// The same as `PPS`, of id 1.
     const PPS_1: &[u8] = &[0x68, 0x5b, 0x8f, 0x2c];
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     for (at, pps) in (1u32..).zip([PPS_1, PPS, PPS_1, PPS]) {
         for (set, mark) in [(SPS, false), (pps, false), (&[0x65, 0x88, 1], true)] {
@@ -237,7 +237,7 @@ fn units_keep_their_sets_and_all_sets_in_force_are_known() {
 
 #[test]
 fn a_marker_bit_on_every_slice_ends_no_picture() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     for at in 1..=10u32 {
         bench.send(at * 3_600, true, &[0x41, 0x9a, 1]);
@@ -253,7 +253,7 @@ fn a_marker_bit_on_every_slice_ends_no_picture() {
 
 #[test]
 fn entry_points_other_than_idr_pictures_are_places_to_begin() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     bench.picture(3_600);
     // A recovery point of zero frames, and a slice of type I.
@@ -268,7 +268,7 @@ fn entry_points_other_than_idr_pictures_are_places_to_begin() {
 
 #[test]
 fn packets_of_others_and_none_change_nothing() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     let strays = [
         packet(96, 9, 0, 8, true, &[0x65, 1]),
@@ -289,7 +289,7 @@ fn packets_of_others_and_none_change_nothing() {
 
 #[test]
 fn another_source_in_the_middle_is_followed_and_time_goes_on() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     bench.picture(3_600);
     for (at, payload) in (0u16..).zip([SPS, SPS, PPS, &[0x65, 0x88, 1]]) {
@@ -307,7 +307,7 @@ fn another_source_in_the_middle_is_followed_and_time_goes_on() {
 
 #[test]
 fn new_parameters_in_the_middle_are_told_and_nonsense_is_not() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     let first = Arc::clone(&bench.units()[0].params);
     // 640x360, x264.
@@ -355,7 +355,7 @@ fn sps(wide: u32, high: u32, crop: u32) -> Vec<u8> {
 #[test]
 fn pictures_of_sizes_that_cannot_be_are_dropped() {
     let begins = |sps: &[u8]| {
-        let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+        let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
         bench.send(0, false, sps);
         bench.send(0, false, PPS);
         bench.send(0, true, &[0x65, 0x88, 1]);
@@ -369,7 +369,7 @@ fn pictures_of_sizes_that_cannot_be_are_dropped() {
 
 #[test]
 fn a_picture_without_end_is_given_up_and_the_next_one_taken() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     let piece = [&[0x7c, 0x01][..], &vec![7; 60_000]].concat();
     bench.send(3_600, false, &[0x7c, 0x81, 1]);
@@ -388,7 +388,7 @@ fn a_picture_without_end_is_given_up_and_the_next_one_taken() {
 
 #[test]
 fn a_flood_ends_the_publisher() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     let packet = Bytes::from(vec![0x80; 60_000]);
     let told = (0..10_000)
         .find_map(|_| bench.publisher.receive(TrackId(0), TrackPacket::Rtp(packet.clone())).err());
@@ -397,7 +397,7 @@ fn a_flood_ends_the_publisher() {
 
 #[test]
 fn datagrams_wait_for_those_before_them() {
-    let mut bench = Bench::new(VIDEO, Carriage::Udp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Udp);
     bench.key_frame(0);
     let first = bench.packet(3_600, true, &[0x41, 0x9a, 1]);
     let second = bench.packet(7_200, true, &[0x41, 0x9a, 2]);
@@ -416,7 +416,7 @@ fn datagrams_wait_for_those_before_them() {
 
 #[test]
 fn the_senders_clock_is_believed_and_its_packets_are_reported_on() {
-    let mut bench = Bench::new(VIDEO, Carriage::Tcp);
+    let mut bench = PublishBench::new(VIDEO, Carriage::Tcp);
     bench.key_frame(0);
     let wall = bench.clock.wall().offset_nanos(-400_000_000);
     let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 7];
@@ -459,7 +459,7 @@ proptest::proptest! {
             (8, SOUND),
             (97, "m=audio 0 RTP/AVP 97\na=rtpmap:97 opus/48000/2\n"),
         ][sdp];
-        let mut bench = Bench::new(sdp, Carriage::Udp);
+        let mut bench = PublishBench::new(sdp, Carriage::Udp);
         for (sequence, time, marker, payload) in packets {
             let packet = packet(kind, sequence, time * 3_600, 7, marker > 0, &payload);
             bench.give(TrackId(0), TrackPacket::Rtp(packet));

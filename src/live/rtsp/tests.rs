@@ -14,14 +14,14 @@ use crate::media::nal::length_prefixed;
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use crate::stream::Item;
 
-struct Bench {
+struct OutputBench {
     stream: Arc<Stream>,
     output: RtpOutput,
     supervisor: Supervisor,
     tracks: Arc<Tracks>,
 }
 
-impl Bench {
+impl OutputBench {
     fn new() -> Self {
         let name = StreamName::parse("gate").unwrap();
         let stream = Stream::new(name, "pattern", WallTime::default());
@@ -76,7 +76,7 @@ fn first_sequence(unit: &RtpUnit) -> u16 {
 
 #[tokio::test(start_paused = true)]
 async fn all_readers_share_packets_that_are_built_once() {
-    let bench = Bench::new();
+    let bench = OutputBench::new();
     (0..15).for_each(|n| bench.publish(n));
     let (mut a, mut b) = (bench.output.join(), bench.output.join());
     assert_eq!(bench.output.readers(), 2);
@@ -89,7 +89,7 @@ async fn all_readers_share_packets_that_are_built_once() {
 
 #[tokio::test(start_paused = true)]
 async fn starts_name_the_first_packet_of_every_track() {
-    let bench = Bench::new();
+    let bench = OutputBench::new();
     (0..15).for_each(|n| bench.publish(n));
     let mut reader = bench.output.join();
     let key = unit(&mut reader).await;
@@ -106,7 +106,7 @@ async fn starts_name_the_first_packet_of_every_track() {
 
 #[tokio::test(start_paused = true)]
 async fn the_packer_ends_after_the_last_reader_and_numbers_go_on() {
-    let bench = Bench::new();
+    let bench = OutputBench::new();
     bench.publish(0);
     let mut reader = bench.output.join();
     let before = unit(&mut reader).await;
@@ -126,7 +126,7 @@ async fn the_packer_ends_after_the_last_reader_and_numbers_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_lags_is_counted_and_resumes_at_a_key_frame() {
-    let bench = Bench::new();
+    let bench = OutputBench::new();
     bench.publish(0);
     let mut slow = bench.output.join();
     unit(&mut slow).await;
@@ -141,7 +141,7 @@ async fn a_reader_that_lags_is_counted_and_resumes_at_a_key_frame() {
 
 #[tokio::test(start_paused = true)]
 async fn readers_are_told_when_the_stream_is_taken_away() {
-    let bench = Bench::new();
+    let bench = OutputBench::new();
     bench.publish(0);
     let mut reader = bench.output.join();
     unit(&mut reader).await;

@@ -9,13 +9,13 @@ use rtsp_types::Request;
 
 use super::description::{Announced, SessionDescription};
 use super::live::{Medium, Routed};
+use super::play_options::{PlayOptions, Scale};
 use super::range::Span;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::sdp::Details;
 use super::target::Target;
 use super::transport::{Group, Route};
-use super::wish::{Scale, Wish};
 use crate::base::time::{BootTime, WallTime};
 use crate::media::{TrackId, Tracks};
 
@@ -66,7 +66,7 @@ pub enum Event {
         /// The tracks and where they go.
         routes: Vec<Routed>,
         /// From where, and how.
-        wish: Wish,
+        options: PlayOptions,
     },
     /// Continue with these tracks only.
     Reroute {

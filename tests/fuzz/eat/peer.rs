@@ -10,8 +10,8 @@ use holdfast::base::held::held_bytes;
 use holdfast::base::time::{BootTime, WallTime};
 use holdfast::media::TrackId;
 use holdfast::wire::rtsp::{
-    Channel, Channels, Command, Details, Event, Group, Medium, Refusal, Route, Routed, Session,
-    Start, Step, What, Wish,
+    Channel, Channels, Command, Details, Event, Group, Medium, PlayOptions, Refusal, Route, Routed,
+    Session, Start, StartPoint, Step,
 };
 
 use super::media::tracks;
@@ -225,7 +225,11 @@ fn answer(event: &Event) -> Option<Command> {
             (Some(track), _) => set_up(track, *route),
         },
         Event::SetUpRecord { track, route } => set_up(*track, *route),
-        Event::Play { routes, wish: Wish { what: What::Past(span), scale, .. }, .. } => {
+        Event::Play {
+            routes,
+            options: PlayOptions { start: StartPoint::Past(span), scale, .. },
+            ..
+        } => {
             let starts = routes.iter().map(start).collect();
             Command::Replaying { starts, span: *span, scale: *scale }
         }

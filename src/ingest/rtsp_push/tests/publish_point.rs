@@ -5,7 +5,7 @@ use crate::base::limits::{PULL_FIRST_FRAME_TIME_MAX, PUSH_IDLE_TIME_MAX};
 
 #[test]
 fn a_publisher_without_key_frame_or_frame_is_dropped_with_the_reason() {
-    let ends = |mut bench: Bench, most: Duration, mut feed: Box<dyn FnMut(&mut Bench)>| {
+    let ends = |mut bench: PublishBench, most: Duration, mut feed: Box<dyn FnMut(&mut PublishBench)>| {
         for _ in 0..most.as_secs() - 1 {
             bench.later(Duration::from_secs(1));
             feed(&mut bench);
@@ -21,15 +21,15 @@ fn a_publisher_without_key_frame_or_frame_is_dropped_with_the_reason() {
     };
     let first = PULL_FIRST_FRAME_TIME_MAX;
     let told = ends(
-        Bench::new(VIDEO, Carriage::Tcp),
+        PublishBench::new(VIDEO, Carriage::Tcp),
         first,
         Box::new(|bench| bench.send(0, true, &[0x41, 1])),
     );
     assert!(told.contains("frame"), "{told}");
     let told =
-        ends(Bench::new(VIDEO, Carriage::Tcp), first, Box::new(|bench| bench.send(0, true, &[])));
+        ends(PublishBench::new(VIDEO, Carriage::Tcp), first, Box::new(|bench| bench.send(0, true, &[])));
     assert!(told.contains("can be read"), "{told}");
-    let mut begun = Bench::new(VIDEO, Carriage::Tcp);
+    let mut begun = PublishBench::new(VIDEO, Carriage::Tcp);
     begun.key_frame(0);
     let told = ends(begun, PUSH_IDLE_TIME_MAX, Box::new(|_| {}));
     assert!(told.contains("no whole frame"), "{told}");

@@ -111,7 +111,7 @@ impl Connection {
                 self.answer(now, ready);
             }
             Event::DescribePast { stream, span } => self.ask_past_tracks(now, &stream, span),
-            Event::Play { stream, routes, wish } => self.play(now, &stream, &routes, &wish),
+            Event::Play { stream, routes, options } => self.play(now, &stream, &routes, &options),
             Event::Reroute { routes } => {
                 if let Some(play) = self.role.play_mut() {
                     play.reroute(&routes);

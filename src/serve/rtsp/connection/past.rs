@@ -15,7 +15,9 @@ use crate::playback::{
     FrameSelection, OnvifOptions, PlayFrom, PlayRange, PlayRequest, PlaySpeed, PlayStart,
     PlaybackError, PlaybackSession,
 };
-use crate::wire::rtsp::{Command, Frames, Onvif, Refusal, Route, Routed, Scale, Span, What, Wish};
+use crate::wire::rtsp::{
+    Command, Frames, Onvif, PlayOptions, Refusal, Route, Routed, Scale, Span, StartPoint,
+};
 
 impl Connection {
     /// Asks the disk for the tracks that `stream` had.
@@ -36,24 +38,30 @@ impl Connection {
         }
     }
 
-    /// Begins to play what `wish` says, or continues with it.
-    pub(super) fn play(&mut self, now: BootTime, stream: &str, routes: &[Routed], wish: &Wish) {
+    /// Begins to play what `options` says, or continues with it.
+    pub(super) fn play(
+        &mut self,
+        now: BootTime,
+        stream: &str,
+        routes: &[Routed],
+        options: &PlayOptions,
+    ) {
         let Some(outputs) = self.chosen.outputs.clone() else {
             return self.refuse(now, Refusal::NoStream);
         };
-        let (speed, onvif) = (speed(wish.scale), wish.onvif.map(options));
+        let (speed, onvif) = (speed(options.scale), options.onvif.map(onvif_options));
         let past = self.role.play_mut().and_then(Play::past);
-        let from = match (wish.what, past) {
-            (What::Past(span), _) => PlayFrom::Date(range(span)),
-            (What::Live, Some(_)) => PlayFrom::Live,
-            (What::Live | What::GoOn, None) => {
+        let from = match (options.start, past) {
+            (StartPoint::Past(span), _) => PlayFrom::Date(range(span)),
+            (StartPoint::Live, Some(_)) => PlayFrom::Live,
+            (StartPoint::Live | StartPoint::Resume, None) => {
                 return self.play_live(now, &outputs, stream, routes);
             }
-            (What::GoOn, Some(session)) if session.plays_as(speed, onvif) => {
+            (StartPoint::Resume, Some(session)) if session.plays_as(speed, onvif) => {
                 let start = session.resume();
                 return self.replaying(now, start);
             }
-            (What::GoOn, Some(session)) => PlayFrom::Date(session.rest(speed)),
+            (StartPoint::Resume, Some(session)) => PlayFrom::Date(session.rest(speed)),
         };
         if goes_by_multicast(routes) {
             let text = "recordings are not sent by multicast".to_owned();
@@ -172,7 +180,7 @@ fn speed(scale: Scale) -> PlaySpeed {
     PlaySpeed::from_millis(scale.millis()).unwrap_or(PlaySpeed::ONE)
 }
 
-fn options(onvif: Onvif) -> OnvifOptions {
+fn onvif_options(onvif: Onvif) -> OnvifOptions {
     let frames = match onvif.frames {
         Frames::All => FrameSelection::All,
         Frames::Predicted => FrameSelection::Reference,

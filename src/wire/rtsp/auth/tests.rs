@@ -36,7 +36,7 @@ fn authorizer(access: Access) -> Arc<Authorizer> {
 }
 
 /// A connection and its client.
-struct Bench {
+struct AuthBench {
     auth: AuthState,
     secure: bool,
     now: BootTime,
@@ -44,7 +44,7 @@ struct Bench {
     count: u32,
 }
 
-impl Bench {
+impl AuthBench {
     fn new(authorizer: &Arc<Authorizer>, connection: u64) -> Self {
         let now = BootTime::from_millis(100_000);
         let auth = AuthState::new(Arc::clone(authorizer), PEER, connection);
@@ -151,7 +151,7 @@ fn every_form_of_digest_opens_the_gate() {
                 "rtsp://other/gate/trackID=1",
                 "/gate/main",
             ] {
-                let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
+                let mut bench = AuthBench::new(&authorizer(Access::Accounts(accounts())), 1);
                 let form = Form { algorithm, uri, qop, ..Form::default() };
                 assert_eq!(bench.try_with("nvr", "nvr's", &form), "as nvr", "{form:?}");
                 assert!(is_challenge(&bench.try_with("nvr", "guess", &form)), "{form:?}");
@@ -164,7 +164,7 @@ fn every_form_of_digest_opens_the_gate() {
 #[test]
 fn the_challenge_is_one_line_each_the_best_first() {
     let authorizer = authorizer(Access::Accounts(accounts()));
-    let mut bench = Bench::new(&authorizer, 1);
+    let mut bench = AuthBench::new(&authorizer, 1);
     bench.secure = true;
     let reply = bench.ask(&Method::Describe, URL, None);
     let nonce = nonce_of(&reply);
@@ -189,7 +189,7 @@ fn the_challenge_is_one_line_each_the_best_first() {
 fn sha_256_is_offered_when_every_account_has_it() {
     let mut accounts = accounts();
     accounts.get_mut("cam").unwrap().ha1_sha256 = None;
-    let mut bench = Bench::new(&authorizer(Access::Accounts(accounts)), 1);
+    let mut bench = AuthBench::new(&authorizer(Access::Accounts(accounts)), 1);
     let reply = bench.ask(&Method::Describe, URL, None);
     assert_eq!(reply.matches("WWW-Authenticate").count(), 1, "{reply}");
     let form = Form { algorithm: Algorithm::Sha256, ..Form::default() };
@@ -202,7 +202,7 @@ fn a_password_is_looked_at_only_where_it_may_be_said() {
     let basic =
         |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
     let authorizer = authorizer(Access::Accounts(accounts()));
-    let mut bench = Bench::new(&authorizer, 1);
+    let mut bench = AuthBench::new(&authorizer, 1);
     let (right, wrong) = (basic("nvr:nvr's"), basic("nvr:guess"));
     assert!(is_challenge(&bench.ask(&Method::Describe, URL, Some(&right))));
     bench.secure = true;
@@ -218,7 +218,7 @@ fn a_password_is_looked_at_only_where_it_may_be_said() {
 #[test]
 fn an_old_nonce_is_stale_unless_this_connection_has_used_it() {
     let authorizer = authorizer(Access::Accounts(accounts()));
-    let (mut fast, mut slow) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
+    let (mut fast, mut slow) = (AuthBench::new(&authorizer, 1), AuthBench::new(&authorizer, 2));
     assert_eq!(fast.right(), "as nvr");
     for bench in [&mut fast, &mut slow] {
         bench.now = bench.now.after(RTSP_NONCE_TIME_MAX + Duration::from_secs(1));
@@ -234,7 +234,7 @@ fn an_old_nonce_is_stale_unless_this_connection_has_used_it() {
 #[test]
 fn what_was_sent_before_opens_nothing() {
     let authorizer = authorizer(Access::Accounts(accounts()));
-    let (mut own, mut other) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
+    let (mut own, mut other) = (AuthBench::new(&authorizer, 1), AuthBench::new(&authorizer, 2));
     let (nvr, form) = ("nvr", Form::default());
     let shown = own.proof(nvr, "nvr's", &form);
     assert_eq!(own.ask(&Method::Describe, URL, Some(&shown)), "as nvr");
@@ -248,7 +248,7 @@ fn what_was_sent_before_opens_nothing() {
 #[test]
 fn a_right_is_needed_for_what_is_asked() {
     use Method::{Announce, Describe, GetParameter, Options, Play, Record, Setup, Teardown};
-    let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
+    let mut bench = AuthBench::new(&authorizer(Access::Accounts(accounts())), 1);
     let mut told = |username: &str, method: &Method, url: &'static str| {
         let form = Form { method: method.clone(), uri: url, ..Form::default() };
         let shown = bench.proof(username, &format!("{username}'s"), &form);
@@ -279,7 +279,7 @@ fn a_right_is_needed_for_what_is_asked() {
 fn a_right_counts_for_the_session_and_not_only_for_the_url() {
     let gate = || Scope::Only([NamePattern::parse("gate").unwrap()].into());
     let access = Access::Accounts([account("cam", Scope::none(), gate())].into());
-    let mut bench = Bench::new(&authorizer(access), 1);
+    let mut bench = AuthBench::new(&authorizer(access), 1);
     let form = Form { method: Method::Record, ..Form::default() };
     let shown = bench.proof("cam", "cam's", &form);
     let target = Target::of(&Url::parse(URL).unwrap(), &NoChannels);
@@ -308,7 +308,7 @@ fn a_right_counts_for_the_session_and_not_only_for_the_url() {
 #[test]
 fn whoever_guesses_waits_and_whoever_is_in_does_not() {
     let authorizer = authorizer(Access::Accounts(accounts()));
-    let (mut known, mut bench) = (Bench::new(&authorizer, 1), Bench::new(&authorizer, 2));
+    let (mut known, mut bench) = (AuthBench::new(&authorizer, 1), AuthBench::new(&authorizer, 2));
     assert_eq!(known.right(), "as nvr");
     for _ in 0..AUTH_FAILURES_MAX {
         assert!(is_challenge(&bench.wrong()));
@@ -378,7 +378,7 @@ proptest! {
         forms in proptest::collection::vec(forms(), 1..9),
         guess in "[ -~]{0,20}",
     ) {
-        let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
+        let mut bench = AuthBench::new(&authorizer(Access::Accounts(accounts())), 1);
         for form in forms {
             assert_eq!(bench.try_with("nvr", "nvr's", &form), "as nvr", "{form:?}");
             if guess != "nvr's" {
@@ -395,7 +395,7 @@ proptest! {
         at in 0..48_usize,
         to in "[!#-+.-\\[\\]-~]",
     ) {
-        let mut bench = Bench::new(&authorizer(Access::Accounts(accounts())), 1);
+        let mut bench = AuthBench::new(&authorizer(Access::Accounts(accounts())), 1);
         let shown = bench.proof("nvr", "nvr's", &Form::default());
         let begin = shown.find(&format!(" {field}=")).unwrap() + field.len() + 2;
         let value = shown[begin..].trim_start_matches('"');

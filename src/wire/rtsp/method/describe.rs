@@ -5,11 +5,11 @@ use rtsp_types::{StatusCode, headers};
 use super::super::live::Live;
 use super::super::message::Outcome;
 use super::super::message::{Ask, Event, Pending};
+use super::super::play_options::requires_replay;
 use super::super::reply::Reply;
 use super::super::sdp::{self, Described};
 use super::super::state::State;
 use super::super::target::{asks_multicast, base_url};
-use super::super::wish::requires_replay;
 use super::DATES;
 use crate::media::Tracks;
 

@@ -18,9 +18,9 @@ use rtsp_types::{Method, StatusCode, headers};
 
 use super::live::Live;
 use super::message::{Ask, Outcome};
+use super::play_options::ONVIF_REPLAY;
 use super::reply::{PUBLIC, Reply};
 use super::state::State;
-use super::wish::ONVIF_REPLAY;
 
 /// Why dates in a URL are refused.
 const DATES: &str = "start and end are RFC 3339 or Unix seconds; an end needs a start";

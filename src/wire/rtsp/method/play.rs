@@ -6,11 +6,11 @@ use rtsp_types::{HeaderValue, StatusCode, headers};
 
 use super::super::live::Live;
 use super::super::message::{Ask, Event, Outcome, Pending, Start};
+use super::super::play_options::{Onvif, PlayOptions, Scale, StartPoint};
 use super::super::range::{Range, RangeError, Span};
 use super::super::reply::Reply;
 use super::super::state::State;
 use super::super::target::{base_url, control};
-use super::super::wish::{Onvif, Scale, What, Wish};
 use super::{DATES, names_other_stream, no_session};
 use crate::base::time::WallTime;
 
@@ -26,17 +26,18 @@ pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
         let text = "this session is of another stream";
         return Outcome::Done(Reply::refuse(StatusCode::NotFound, text));
     }
-    let wish = match wish(live, &ask) {
-        Ok(wish) => wish,
+    let options = match options(live, &ask) {
+        Ok(options) => options,
         Err((status, text)) => return Outcome::Done(Reply::refuse(status, text)),
     };
-    if live.is_multicast() && matches!(wish.what, What::Past(_)) {
+    if live.is_multicast() && matches!(options.start, StartPoint::Past(_)) {
         let text = "what goes out by multicast is live";
         return Outcome::Done(Reply::refuse(StatusCode::InvalidRange, text));
     }
     if live.playing {
-        let goes_on = wish.what == What::GoOn && ask.request.header(&headers::SCALE).is_none();
-        let stays_live = wish.what == What::Live && live.in_past == Some(false);
+        let goes_on =
+            options.start == StartPoint::Resume && ask.request.header(&headers::SCALE).is_none();
+        let stays_live = options.start == StartPoint::Live && live.in_past == Some(false);
         if goes_on || stays_live {
             let reply = Reply::ok().header(headers::SESSION, live.header());
             let range = if live.in_past == Some(true) { None } else { Some("npt=now-") };
@@ -46,11 +47,11 @@ pub(super) fn begin(session: &mut State, ask: Ask) -> Outcome {
         }
     }
     let (stream, routes) = (live.stream.clone(), live.routes.clone());
-    Outcome::Asked(Event::Play { stream, routes, wish }, Pending::Play(ask))
+    Outcome::Asked(Event::Play { stream, routes, options }, Pending::Play(ask))
 }
 
 /// What `ask` wants played.
-fn wish(live: &Live, ask: &Ask) -> Result<Wish, (StatusCode, &'static str)> {
+fn options(live: &Live, ask: &Ask) -> Result<PlayOptions, (StatusCode, &'static str)> {
     let range = ask.request.header(&headers::RANGE).map(HeaderValue::as_str);
     let range = range.map_or(Ok(None), Range::parse).map_err(RangeError::refusal)?;
     let scale = ask.request.header(&headers::SCALE).map(HeaderValue::as_str);
@@ -64,14 +65,14 @@ fn wish(live: &Live, ask: &Ask) -> Result<Wish, (StatusCode, &'static str)> {
     }
     let named = ask.target.as_ref().map_or(Ok(None), |target| target.span);
     let named = named.map_err(|_| (StatusCode::BadRequest, DATES))?.or(live.span);
-    let what = match (range, named, live.in_past) {
-        (Some(range), _, _) => range.resolve(named).map_or(What::Live, What::Past),
-        (None, Some(span), None) => What::Past(span),
-        (None, ..) => What::GoOn,
+    let start = match (range, named, live.in_past) {
+        (Some(range), _, _) => range.resolve(named).map_or(StartPoint::Live, StartPoint::Past),
+        (None, Some(span), None) => StartPoint::Past(span),
+        (None, ..) => StartPoint::Resume,
     };
     let cseq = ask.cseq.parse().unwrap_or(0);
     let onvif = Onvif::of(&ask.request, cseq);
-    Ok(Wish { what, scale: scale.unwrap_or(Scale::ONE), onvif })
+    Ok(PlayOptions { start, scale: scale.unwrap_or(Scale::ONE), onvif })
 }
 
 /// Answers with where each track begins.

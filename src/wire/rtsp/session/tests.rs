@@ -12,11 +12,11 @@ use crate::media::{CodecParams, RunId};
 use crate::media::{TrackId, Tracks};
 use crate::wire::rtsp::live::Medium;
 use crate::wire::rtsp::message::Start;
+use crate::wire::rtsp::play_options::PlayOptions;
 use crate::wire::rtsp::range::Span;
 use crate::wire::rtsp::refusal::Refusal;
 use crate::wire::rtsp::sdp::Details;
 use crate::wire::rtsp::transport::{Group, Route};
-use crate::wire::rtsp::wish::Wish;
 use bytes::Bytes;
 
 mod accounts;

@@ -1,12 +1,12 @@
 //! What a PLAY asks of the past.
 
 use super::*;
-use crate::wire::rtsp::wish::{Frames, Onvif, What};
+use crate::wire::rtsp::play_options::{Frames, Onvif, StartPoint};
 
 /// What the last PLAY asked for.
-fn wished(bench: &Bench) -> Wish {
+fn play_options(bench: &Bench) -> PlayOptions {
     let plays = bench.events.iter().rev().find_map(|event| match event {
-        Event::Play { wish, .. } => Some(wish.clone()),
+        Event::Play { options, .. } => Some(options.clone()),
         _ => None,
     });
     plays.expect("a PLAY")
@@ -34,11 +34,11 @@ fn dates_of_a_described_url_hold_for_tracks_that_do_not_repeat_them() {
     bench.ask("SETUP", "rtsp://h/gate/trackID=0", TCP);
     bench.answers = false;
     bench.ask("PLAY", "rtsp://h/gate/", "Range: npt=10-\r\nScale: 2\r\n");
-    let wish = wished(&bench);
+    let options = play_options(&bench);
     let rest = Span { from: at("2026-01-02T00:00:10Z"), until };
-    assert_eq!((wish.what, wish.onvif), (What::Past(rest), None));
+    assert_eq!((options.start, options.onvif), (StartPoint::Past(rest), None));
     let starts = vec![Start { track: TrackId(0), sequence: 7, timestamp: 8 }];
-    let replaying = Command::Replaying { starts, span: rest, scale: wish.scale };
+    let replaying = Command::Replaying { starts, span: rest, scale: options.scale };
     bench.session.command(bench.now, replaying);
     let reply = bench.drain();
     assert_eq!(header(&reply, "Range"), "npt=10.000-60.000");
@@ -47,7 +47,7 @@ fn dates_of_a_described_url_hold_for_tracks_that_do_not_repeat_them() {
     // PLAY again: nothing new is asked; with a scale something is.
     assert_eq!(status(&bench.ask("PLAY", "rtsp://h/gate/", "")), 200);
     assert_eq!(bench.ask("PLAY", "rtsp://h/gate/", "Scale: -1\r\n"), "");
-    assert_eq!(wished(&bench).what, What::GoOn);
+    assert_eq!(play_options(&bench).start, StartPoint::Resume);
     let nothing = Refusal::NothingThere("nothing there".to_owned());
     bench.session.command(bench.now, Command::Refuse(nothing));
     assert_eq!(status(&bench.drain()), 457);
@@ -67,7 +67,7 @@ fn onvif_replay_is_known_and_other_features_are_not() {
         frames: Frames::Intra { apart: Duration::from_millis(500) },
         cseq: 7,
     };
-    assert_eq!(wished(&bench).onvif, Some(wanted));
+    assert_eq!(play_options(&bench).onvif, Some(wanted));
     bench.session.command(bench.now, Command::Refuse(Refusal::TooMany));
     assert_eq!(status(&bench.drain()), 453);
     let both = "Require: onvif-replay, other\r\n";

@@ -17,9 +17,9 @@ pub(super) const ONVIF_REPLAY: &str = "onvif-replay";
 
 /// What a PLAY asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct PlayOptions {
     /// From where.
-    pub what: What,
+    pub start: StartPoint,
     /// How fast and which way.
     pub scale: Scale,
     /// The client reads ONVIF's header extension, and wants this.
@@ -28,9 +28,9 @@ pub struct Wish {
 
 /// From where playing begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum StartPoint {
     /// Where it was paused; live when it was live, or never played.
-    GoOn,
+    Resume,
     /// At what comes now.
     Live,
     /// At a date.
