@@ -75,9 +75,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::base::time::{BootTime, MediaTime, WallTime};
+    use crate::base::time::{MediaTime, WallTime};
     use crate::media::codec::{Law, SampleAspect, Shape};
-    use crate::media::{Captured, ClockSource, CodecParams, RunId, TrackId};
+    use crate::media::{Captured, ClockSource, CodecParams};
 
     fn unit(entry: Option<Entry>, leading: Option<Leading>) -> AccessUnit {
         let rate = NonZeroU32::new(90_000).unwrap();
@@ -89,19 +89,7 @@ mod tests {
         let params = Arc::new(CodecParams { codec, shape, ..phone });
         let time = MediaTime { ticks: 0, rate };
         let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
-        AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode: time,
-            present: time,
-            arrived: BootTime::default(),
-            captured,
-            entry,
-            leading,
-            lost_before: 0,
-            params,
-            data: Bytes::new(),
-        }
+        AccessUnit { captured, entry, leading, ..AccessUnit::new(params, time, Bytes::new()) }
     }
 
     #[test]

@@ -66,6 +66,25 @@ pub struct AccessUnit {
 }
 
 impl AccessUnit {
+    /// A unit of the first track of the first run, shown when it is decoded, with no entry point
+    /// and nothing lost before it. Set the fields that differ.
+    #[must_use]
+    pub fn new(params: Arc<CodecParams>, decode: MediaTime, data: Bytes) -> Self {
+        Self {
+            track: TrackId(0),
+            run: RunId(1),
+            decode,
+            present: decode,
+            arrived: BootTime::default(),
+            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
+            entry: None,
+            leading: None,
+            lost_before: 0,
+            params,
+            data,
+        }
+    }
+
     /// Whether a reader may begin here.
     #[must_use]
     pub fn random_access(&self) -> bool {

@@ -143,8 +143,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::base::time::{BootTime, MediaTime, WallTime};
-    use crate::media::{Captured, ClockSource, CodecParams};
+    use crate::base::time::MediaTime;
+    use crate::media::CodecParams;
 
     fn params(frame_secs: Option<(u32, u32)>) -> Arc<CodecParams> {
         let sps = [0x67, 0x64, 0, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -158,19 +158,7 @@ mod tests {
 
     fn picture(params: &Arc<CodecParams>, at_millis: i64) -> AccessUnit {
         let at = MediaTime { ticks: at_millis * 90, rate: params.clock_rate };
-        AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode: at,
-            present: at,
-            arrived: BootTime::default(),
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            entry: None,
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(params),
-            data: Bytes::from_static(b"x"),
-        }
+        AccessUnit::new(Arc::clone(params), at, Bytes::from_static(b"x"))
     }
 
     fn rates(params: &Arc<CodecParams>, at_millis: impl IntoIterator<Item = i64>) -> FrameRates {

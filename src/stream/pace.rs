@@ -126,8 +126,8 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::base::time::{MediaTime, WallTime};
-    use crate::media::Captured;
+    use crate::base::time::MediaTime;
+    
     use crate::media::codec::Law;
 
     const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
@@ -143,16 +143,8 @@ mod tests {
         let time = MediaTime::from_nanos(nanos, params.clock_rate);
         AccessUnit {
             track: TrackId(track),
-            run: RunId(1),
-            decode: time,
-            present: time,
             arrived,
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            entry: None,
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(params),
-            data: bytes::Bytes::new(),
+            ..AccessUnit::new(Arc::clone(params), time, bytes::Bytes::new())
         }
     }
 

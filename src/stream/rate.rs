@@ -73,9 +73,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::base::time::{BootTime, MediaTime, WallTime};
+    use crate::base::time::MediaTime;
     use crate::media::codec::Law;
-    use crate::media::{Captured, ClockSource, CodecParams};
+    use crate::media::CodecParams;
 
     fn unit(track: u8, millis: i64, bytes: usize, random_access: bool) -> AccessUnit {
         let rate = NonZeroU32::new(1_000).unwrap();
@@ -89,16 +89,8 @@ mod tests {
         };
         AccessUnit {
             track: TrackId(track),
-            run: RunId(1),
-            decode: at,
-            present: at,
-            arrived: BootTime::default(),
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
             entry: crate::media::Entry::key_frame(random_access),
-            leading: None,
-            lost_before: 0,
-            params: Arc::new(params),
-            data: Bytes::from(vec![0; bytes]),
+            ..AccessUnit::new(Arc::new(params), at, Bytes::from(vec![0; bytes]))
         }
     }
 

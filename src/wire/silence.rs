@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::mp4::FragmentBuilder;
-use crate::base::time::{BootTime, MediaTime, WallTime};
+use crate::base::time::{MediaTime, WallTime};
 use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, Track, TrackId};
 
 /// The sound may lag the picture by this, and by what it usually does, before it is filled.
@@ -174,15 +174,8 @@ pub fn silent_fragment(
         Arc::new(AccessUnit {
             track: source.id,
             run: RunId::default(),
-            decode,
-            present: decode,
-            arrived: BootTime::default(),
             captured,
-            entry: None,
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&source.params),
-            data: data.clone(),
+            ..AccessUnit::new(Arc::clone(&source.params), decode, data.clone())
         })
     };
     let mut builder = FragmentBuilder::new(1);
@@ -217,16 +210,8 @@ mod tests {
         let decode = MediaTime::from_nanos(millis * 1_000_000, params.clock_rate);
         AccessUnit {
             track: TrackId(track),
-            run: RunId(1),
-            decode,
-            present: decode,
-            arrived: BootTime::default(),
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
             entry: crate::media::Entry::key_frame(track == 0),
-            leading: None,
-            lost_before: 0,
-            params,
-            data: Bytes::from(vec![0x55; 160]),
+            ..AccessUnit::new(params, decode, Bytes::from(vec![0x55; 160]))
         }
     }
 

@@ -367,7 +367,7 @@ fn same(a: &Arc<CodecParams>, b: &Arc<CodecParams>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{BootTime, WallTime};
+    use crate::base::time::WallTime;
     use crate::media::{Captured, ClockSource, RunId};
 
     const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -382,17 +382,9 @@ mod tests {
             let time = MediaTime { ticks, rate: params.clock_rate };
             let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
             Arc::new(AccessUnit {
-                track: TrackId(0),
-                run: RunId(1),
-                decode: time,
-                present: time,
-                arrived: BootTime::default(),
                 captured,
                 entry,
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(&params),
-                data: data.into(),
+                ..AccessUnit::new(Arc::clone(&params), time, data.into())
             })
         };
         // A picture of I slices alone, and one of P slices.
@@ -432,17 +424,13 @@ mod tests {
         let shown = |entry| {
             let captured = Captured { wall: WallTime::default(), source: ClockSource::Arrival };
             let unit = Arc::new(AccessUnit {
-                track: TrackId(0),
-                run: RunId(1),
-                decode: time,
-                present: time,
-                arrived: BootTime::default(),
                 captured,
                 entry,
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(&params),
-                data: nal::length_prefixed([delimiter, slice]),
+                ..AccessUnit::new(
+                    Arc::clone(&params),
+                    time,
+                    nal::length_prefixed([delimiter, slice]),
+                )
             });
             format.shown(&unit).unwrap().data.clone()
         };

@@ -11,7 +11,7 @@ use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Disk, OpenMode, RealDisk};
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
@@ -33,17 +33,14 @@ fn units() -> Vec<Arc<AccessUnit>> {
         let decode = MediaTime::from_nanos(nanos, params.clock_rate);
         let wall = WallTime::from_unix_nanos(nanos);
         Arc::new(AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
             arrived,
             captured: Captured { wall, source: ClockSource::Arrival },
             entry: Entry::key_frame(at == 0),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&params),
-            data: Bytes::from(vec![7; if at == 0 { KEY_BYTES } else { DELTA_BYTES }]),
+            ..AccessUnit::new(
+                Arc::clone(&params),
+                decode,
+                Bytes::from(vec![7; if at == 0 { KEY_BYTES } else { DELTA_BYTES }]),
+            )
         })
     };
     (0..FRAMES).map(unit).collect()

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use holdfast::base::time::{BootTime, MediaTime, WallTime};
+use holdfast::base::time::MediaTime;
 use holdfast::media::codec::Law;
 use holdfast::media::nal::length_prefixed;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId};
+use holdfast::media::{AccessUnit, CodecParams, Entry, TrackId};
 use holdfast::wire::rtp::Packetizer;
 
 fn main() {
@@ -20,19 +20,7 @@ fn main() {
 
 fn unit(params: CodecParams, data: Bytes) -> AccessUnit {
     let time = MediaTime { ticks: 90_000, rate: params.clock_rate };
-    AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode: time,
-        present: time,
-        arrived: BootTime::default(),
-        captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-        entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: Arc::new(params),
-        data,
-    }
+    AccessUnit { entry: Entry::key_frame(true), ..AccessUnit::new(Arc::new(params), time, data) }
 }
 
 fn packetize(bencher: Bencher<'_, '_>, unit: &AccessUnit) {

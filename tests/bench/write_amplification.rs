@@ -18,7 +18,7 @@ use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Retention, RingConfig, RingSizing};
 use holdfast::live::recorder::Recorder;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
@@ -206,17 +206,15 @@ fn unit(params: &Arc<CodecParams>, run: RunId, frame: u32, mbit: f64) -> AccessU
     let nanos = i64::try_from(arrived.as_nanos()).expect("within 292 years of the boot");
     let decode = MediaTime::from_nanos(nanos, params.clock_rate);
     AccessUnit {
-        track: TrackId(0),
         run,
-        decode,
-        present: decode,
         arrived,
         captured: Captured { wall, source: ClockSource::Arrival },
         entry: Entry::key_frame(is_key),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data: vec![0x55; if is_key { delta * KEY_FRAMES_LARGER } else { delta }].into(),
+        ..AccessUnit::new(
+            Arc::clone(params),
+            decode,
+            vec![0x55; if is_key { delta * KEY_FRAMES_LARGER } else { delta }].into(),
+        )
     }
 }
 

@@ -15,7 +15,7 @@ use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Recording, Retention, RingConfig, RingReader, RingSizing, Writer, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
@@ -117,20 +117,13 @@ fn fragment(at: u32) -> Fragment {
     let nanos = i64::from(at) * 1_000_000_000;
     let decode = MediaTime::from_nanos(nanos, params.clock_rate);
     let unit = |decode, data: Vec<u8>| AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode,
-        present: decode,
         arrived: BootTime::from_nanos(nanos.unsigned_abs()),
         captured: Captured {
             wall: WallTime::from_unix_nanos(1_795_000_000_000_000_000 + nanos),
             source: ClockSource::Arrival,
         },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: params.clone(),
-        data: data.into(),
+        ..AccessUnit::new(params.clone(), decode, data.into())
     };
     let mut builder = FragmentBuilder::new(at + 1);
     builder.push(Arc::new(unit(decode, at.to_be_bytes().repeat(FRAGMENT_BYTES / 4))));

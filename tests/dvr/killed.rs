@@ -13,7 +13,7 @@ use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Retention, RingConfig, RingReader, RingSizing, RingState, tool};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
@@ -63,17 +63,10 @@ fn unit(params: &Arc<CodecParams>, now: BootTime, wall: WallTime, nanos: i64) ->
     let begun = i64::try_from(now.as_nanos()).unwrap();
     let decode = MediaTime::from_nanos(begun + nanos, params.clock_rate);
     AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode,
-        present: decode,
         arrived: now,
         captured: Captured { wall: wall.offset_nanos(nanos), source: ClockSource::Arrival },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data: vec![0x55; 1_000].into(),
+        ..AccessUnit::new(Arc::clone(params), decode, vec![0x55; 1_000].into())
     }
 }
 

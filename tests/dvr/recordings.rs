@@ -11,7 +11,7 @@ use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Retention, Writer};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::json;
@@ -30,20 +30,13 @@ fn record(door: &TestBox, writer: &Writer, count: u32, bytes: usize) -> (WallTim
         let arrived = begun.after(Duration::from_secs(u64::from(second)));
         let decode = MediaTime::from_nanos(i64::try_from(arrived.as_nanos()).unwrap(), RATE);
         Arc::new(AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
             arrived,
             captured: Captured {
                 wall: wall.offset_nanos(nanos - span),
                 source: ClockSource::Arrival,
             },
             entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&params),
-            data: Bytes::from(vec![0x55; bytes]),
+            ..AccessUnit::new(Arc::clone(&params), decode, Bytes::from(vec![0x55; bytes]))
         })
     };
     for second in 0..count {

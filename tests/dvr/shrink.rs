@@ -15,7 +15,7 @@ use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, NewPin, Retention, RingReader, RingSizing, RingState};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
@@ -34,17 +34,14 @@ fn begins() -> WallTime {
 fn unit(begins: WallTime, second: u32, bytes: usize) -> Arc<AccessUnit> {
     let nanos = i64::from(second) * 1_000_000_000;
     Arc::new(AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode: MediaTime::from_nanos(nanos, RATE),
-        present: MediaTime::from_nanos(nanos, RATE),
         arrived: BootTime::from_nanos(nanos.unsigned_abs()),
         captured: Captured { wall: begins.offset_nanos(nanos), source: ClockSource::Arrival },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: Arc::new(CodecParams::g711(Law::A, RATE, 1)),
-        data: Bytes::from(vec![0x55; bytes]),
+        ..AccessUnit::new(
+            Arc::new(CodecParams::g711(Law::A, RATE, 1)),
+            MediaTime::from_nanos(nanos, RATE),
+            Bytes::from(vec![0x55; bytes]),
+        )
     })
 }
 

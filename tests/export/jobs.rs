@@ -17,7 +17,7 @@ use holdfast::base::device::PublicKey;
 use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, Retention, RingState};
-use holdfast::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId, Tracks};
+use holdfast::media::{AccessUnit, Captured, ClockSource, Entry, RunId, Tracks};
 use holdfast::playback::export_jobs::verify::verify;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
@@ -368,17 +368,10 @@ fn fill(daemon: &Daemon, ring_bytes: u64, count: u32, bytes: usize) -> WallTime 
         let decode = MediaTime::from_nanos(nanos, key.params.clock_rate);
         let wall = start.offset_nanos(i64::from(second) * 1_000_000_000);
         Arc::new(AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
             arrived,
             captured: Captured { wall, source: ClockSource::Arrival },
             entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&key.params),
-            data: data.clone(),
+            ..AccessUnit::new(Arc::clone(&key.params), decode, data.clone())
         })
     };
     for second in 0..count {

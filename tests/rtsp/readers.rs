@@ -115,15 +115,10 @@ fn unit(
     AccessUnit {
         track: TrackId(track),
         run,
-        decode: time,
-        present: time,
         arrived: SystemClock.boot(),
         captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
         entry: Entry::key_frame(random_access),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data: data.clone(),
+        ..AccessUnit::new(Arc::clone(params), time, data.clone())
     }
 }
 

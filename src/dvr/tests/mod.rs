@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::base::time::{BootTime, Clock, ClockQuality, MediaTime, SystemClock, Trust, WallTime};
 use crate::media::codec::Law;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use crate::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// Samples per second of the sound that replaces footage: every unit is an entry point.
@@ -41,20 +41,13 @@ fn fragment(at: u32, bytes: usize) -> Fragment {
     let nanos = i64::from(at) * 1_000_000_000;
     let decode = MediaTime::from_nanos(nanos, RATE);
     let unit = |data: Bytes, decode: MediaTime| AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode,
-        present: decode,
         arrived: BootTime::from_nanos(nanos.unsigned_abs()),
         captured: Captured {
             wall: WallTime::from_unix_nanos(BEGINS_UNIX_NANOS + nanos),
             source: ClockSource::Arrival,
         },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: params(),
-        data,
+        ..AccessUnit::new(params(), decode, data)
     };
     let mut builder = FragmentBuilder::new(at + 1);
     // Bytes that no other fragment has in the same place.

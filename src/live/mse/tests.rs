@@ -10,7 +10,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::live::mse::{Viewer, ViewerEvent};
 use crate::media::codec::Law;
-use crate::media::{Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
+use crate::media::{CodecParams, Entry, RunId, TrackId, Tracks};
 use crate::stream::Stream;
 use crate::supervise::Supervisor;
 
@@ -55,15 +55,8 @@ impl Camera {
         self.stream.publish(AccessUnit {
             track: TrackId(1),
             run: self.run,
-            decode,
-            present: decode,
             arrived,
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-            entry: None,
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(params),
-            data: Bytes::from(vec![0x55; 320]),
+            ..AccessUnit::new(Arc::clone(params), decode, Bytes::from(vec![0x55; 320]))
         });
     }
 
@@ -81,17 +74,14 @@ impl Camera {
             let nanos = i64::try_from(arrived.as_nanos()).unwrap();
             let decode = MediaTime::from_nanos(nanos, self.video.clock_rate);
             self.stream.publish(AccessUnit {
-                track: TrackId(0),
                 run: self.run,
-                decode,
-                present: decode,
                 arrived,
-                captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
                 entry: Entry::key_frame(self.frame.is_multiple_of(gop)),
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(&self.video),
-                data: Bytes::from(vec![1; self.unit_bytes]),
+                ..AccessUnit::new(
+                    Arc::clone(&self.video),
+                    decode,
+                    Bytes::from(vec![1; self.unit_bytes]),
+                )
             });
             self.frame += 1;
         }
@@ -182,17 +172,8 @@ fn a_part_lasts_as_long_as_its_predecessor_and_never_over_a_hole() {
     let mut at = |ticks: i64| {
         let decode = MediaTime { ticks, rate: camera.video.clock_rate };
         let unit = AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
-            arrived: BootTime::default(),
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
             entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&camera.video),
-            data: Bytes::from_static(b"x"),
+            ..AccessUnit::new(Arc::clone(&camera.video), decode, Bytes::from_static(b"x"))
         };
         durations.successor(&unit).decode.ticks - ticks
     };

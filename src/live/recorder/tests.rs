@@ -41,15 +41,10 @@ fn unit(run: u32, track: u8, params: &Arc<CodecParams>, ms: u64, key: bool) -> A
     Arc::new(AccessUnit {
         track: TrackId(track),
         run: RunId(run),
-        decode,
-        present: decode,
         arrived,
         captured: Captured { wall: WallTime::from_unix_nanos(nanos), source: ClockSource::Arrival },
         entry: Entry::key_frame(key),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data: Bytes::from_static(&[0, 0, 0, 1, 0x65]),
+        ..AccessUnit::new(Arc::clone(params), decode, Bytes::from_static(&[0, 0, 0, 1, 0x65]))
     })
 }
 

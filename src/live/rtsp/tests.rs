@@ -11,7 +11,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use crate::media::codec::Law;
 use crate::media::nal::length_prefixed;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
+use crate::media::{AccessUnit, CodecParams, Entry, RunId, Tracks};
 use crate::stream::Item;
 
 struct OutputBench {
@@ -47,16 +47,9 @@ impl OutputBench {
                 if video { length_prefixed([&slice[..]]) } else { Bytes::from(vec![0; 320]) };
             self.stream.publish(AccessUnit {
                 track: track.id,
-                run: RunId(1),
-                decode: time,
-                present: time,
                 arrived: at,
-                captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
                 entry: Entry::key_frame(video && n % 10 == 0),
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(&track.params),
-                data,
+                ..AccessUnit::new(Arc::clone(&track.params), time, data)
             });
         }
     }

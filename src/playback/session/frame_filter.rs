@@ -229,15 +229,14 @@ mod tests {
         AccessUnit {
             track: TrackId(track),
             run: RunId(0),
-            decode: MediaTime { ticks: decode, rate },
             present: MediaTime { ticks: present, rate },
-            arrived: BootTime::default(),
             captured: Captured { wall: wall(present), source: ClockSource::Sender },
             entry: crate::media::Entry::key_frame(nal == 0x65),
-            leading: None,
-            lost_before: 0,
-            params: Arc::new(params),
-            data: Bytes::copy_from_slice(&[0, 0, 0, 1, nal]),
+            ..AccessUnit::new(
+                Arc::new(params),
+                MediaTime { ticks: decode, rate },
+                Bytes::copy_from_slice(&[0, 0, 0, 1, nal]),
+            )
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::time::{BootTime, MediaTime, WallTime};
-use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId};
+use crate::base::time::MediaTime;
+use crate::media::{AccessUnit, Entry, RunId};
 use crate::wire::mp4::{FragmentBuilder, read_fragment, read_init};
 
 /// The first key frame of `fragment`, whose tracks `init` describes, as a fragment of its own.
@@ -24,15 +24,9 @@ pub fn key_frame(init: &[u8], fragment: &Bytes) -> Option<Bytes> {
     let unit = |decode: i64, present: i64, data: Bytes| AccessUnit {
         track: video.id,
         run: RunId::default(),
-        decode: MediaTime { ticks: decode, rate },
         present: MediaTime { ticks: present, rate },
-        arrived: BootTime::default(),
-        captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(&video.params),
-        data,
+        ..AccessUnit::new(Arc::clone(&video.params), MediaTime { ticks: decode, rate }, data)
     };
     let ends = ends.max(sample.decode_ticks.saturating_add(1));
     let mut builder = FragmentBuilder::new(1);

@@ -73,17 +73,15 @@ impl Live {
         let decode = MediaTime::from_nanos(nanos, self.params.clock_rate);
         let captured = wall(self.ms).offset_nanos(self.wall_offset_ms * 1_000_000);
         let unit = Arc::new(AccessUnit {
-            track: TrackId(0),
             run: RunId(self.run),
-            decode,
-            present: decode,
             arrived,
             captured: Captured { wall: captured, source: ClockSource::Sender },
             entry: Entry::key_frame(key),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&self.params),
-            data: Bytes::from(vec![0; self.unit_bytes]),
+            ..AccessUnit::new(
+                Arc::clone(&self.params),
+                decode,
+                Bytes::from(vec![0; self.unit_bytes]),
+            )
         });
         let part = if let Parts::Told(target) = self.list.parts() { Some(target) } else { None };
         let targets = Targets { segment: self.list.target(), part };

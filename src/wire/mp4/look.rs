@@ -142,10 +142,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::base::time::{BootTime, MediaTime, WallTime};
+    use crate::base::time::MediaTime;
     use crate::media::codec::Law;
     use crate::media::{
-        AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+        AccessUnit, CodecParams, Entry, RunId, TrackId, Tracks,
     };
     use crate::wire::mp4::{FragmentBuilder, init_segment};
     use crate::wire::web::WebFormat;
@@ -169,16 +169,8 @@ mod tests {
         let decode = MediaTime::from_nanos(ms * 1_000_000, params.clock_rate);
         Arc::new(AccessUnit {
             track: TrackId(track),
-            run: RunId(1),
-            decode,
-            present: decode,
-            arrived: BootTime::default(),
-            captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
             entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params,
-            data: Bytes::from_static(&[7; 20]),
+            ..AccessUnit::new(params, decode, Bytes::from_static(&[7; 20]))
         })
     }
 

@@ -210,7 +210,7 @@ fn read_rows(run: &[u8]) -> Option<(u32, Vec<Row>)> {
 pub(super) mod tests {
     use super::super::{FragmentBuilder, init_segment};
     use super::*;
-    use crate::base::time::{BootTime, MediaTime, WallTime};
+    use crate::base::time::{MediaTime, WallTime};
     use crate::media::codec::Law;
     use crate::media::{AccessUnit, Captured, ClockSource};
 
@@ -230,15 +230,14 @@ pub(super) mod tests {
         AccessUnit {
             track: TrackId(track),
             run: RunId::default(),
-            decode: MediaTime { ticks: ticks.0, rate },
             present: MediaTime { ticks: ticks.1, rate },
-            arrived: BootTime::default(),
             captured: Captured { wall, source: ClockSource::Arrival },
             entry: crate::media::Entry::key_frame(key),
-            leading: None,
-            lost_before: 0,
-            params,
-            data: Bytes::copy_from_slice(data),
+            ..AccessUnit::new(
+                params,
+                MediaTime { ticks: ticks.0, rate },
+                Bytes::copy_from_slice(data),
+            )
         }
     }
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use mp4_atom::{Any, Decode};
 
 use super::*;
-use crate::base::time::{BootTime, MediaTime, WallTime};
+use crate::base::time::{BootTime, MediaTime};
 use crate::media::codec::Law;
-use crate::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks};
+use crate::media::{AccessUnit, CodecParams, Entry, RunId, TrackId, Tracks};
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
 const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];
@@ -28,16 +28,10 @@ fn unit(track: u8, ticks: i64, shift: i64, key: bool, bytes: usize) -> Arc<Acces
     let rate = params.clock_rate;
     Arc::new(AccessUnit {
         track: TrackId(track),
-        run: RunId(1),
-        decode: MediaTime { ticks, rate },
         present: MediaTime { ticks: ticks + shift, rate },
         arrived: BootTime::from_millis(5),
-        captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
         entry: Entry::key_frame(key),
-        leading: None,
-        lost_before: 0,
-        params,
-        data: Bytes::from(vec![track; bytes]),
+        ..AccessUnit::new(params, MediaTime { ticks, rate }, Bytes::from(vec![track; bytes]))
     })
 }
 

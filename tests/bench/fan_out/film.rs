@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock};
 use holdfast::media::nal::{annex_b, length_prefixed};
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId};
 
 use crate::harness::{ffmpeg, media, run_well};
 
@@ -72,17 +72,11 @@ impl Film {
         let rate = self.params.clock_rate;
         let time = MediaTime { ticks: i64::from(number) * i64::from(rate.get() / RATE), rate };
         AccessUnit {
-            track: TrackId(0),
             run,
-            decode: time,
-            present: time,
             arrived: now,
             captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
             entry: Entry::key_frame(*key),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&self.params),
-            data: length_prefixed(nals),
+            ..AccessUnit::new(Arc::clone(&self.params), time, length_prefixed(nals))
         }
     }
 

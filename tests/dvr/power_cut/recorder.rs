@@ -12,7 +12,7 @@ use holdfast::dvr::{
     Writer,
 };
 use holdfast::media::codec::Law;
-use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, TrackId, Tracks};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, RunId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 use super::found::Told;
@@ -61,17 +61,10 @@ impl Recorder {
         let begun = i64::try_from(now.as_nanos()).unwrap();
         let decode = MediaTime::from_nanos(begun + nanos, self.params.clock_rate);
         AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode,
-            present: decode,
             arrived: now,
             captured: Captured { wall: wall.offset_nanos(nanos), source: ClockSource::Arrival },
             entry: holdfast::media::Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&self.params),
-            data: vec![0x55; 400].into(),
+            ..AccessUnit::new(Arc::clone(&self.params), decode, vec![0x55; 400].into())
         }
     }
 

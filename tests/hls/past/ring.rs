@@ -14,7 +14,7 @@ use holdfast::base::time::{
 use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
 use holdfast::media::codec::Law;
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 use holdfast::playback::hls::RecordedHls;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
@@ -87,20 +87,17 @@ impl Ring {
         let boot_nanos = i64::try_from(at_secs).unwrap() * 1_000_000_000;
         let offset_nanos = self.clock.wall_minus_boot_secs.load(Relaxed) * 1_000_000_000;
         let unit = |secs: i64| AccessUnit {
-            track: TrackId(0),
-            run: RunId(1),
-            decode: MediaTime::from_nanos(boot_nanos + secs * 1_000_000_000, rate),
-            present: MediaTime::from_nanos(boot_nanos + secs * 1_000_000_000, rate),
             arrived: BootTime::from_millis(at_secs * 1_000),
             captured: Captured {
                 wall: WallTime::from_unix_nanos(boot_nanos + offset_nanos),
                 source: ClockSource::Arrival,
             },
             entry: Entry::key_frame(true),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(&params),
-            data: Bytes::from_static(&[0xd5; 80]),
+            ..AccessUnit::new(
+                Arc::clone(&params),
+                MediaTime::from_nanos(boot_nanos + secs * 1_000_000_000, rate),
+                Bytes::from_static(&[0xd5; 80]),
+            )
         };
         let mut builder = FragmentBuilder::new(1);
         builder.push(Arc::new(unit(0)));

@@ -292,15 +292,10 @@ pub(super) async fn film(stream: Arc<Stream>, clip: Arc<Clip>) {
         stream.publish(AccessUnit {
             track: TrackId(id),
             run,
-            decode: when,
-            present: when,
             arrived: SystemClock.boot(),
             captured: Captured { wall: SystemClock.wall(), source: ClockSource::Arrival },
             entry: Entry::key_frame(key),
-            leading: None,
-            lost_before: 0,
-            params: Arc::clone(params),
-            data: data.clone(),
+            ..AccessUnit::new(Arc::clone(params), when, data.clone())
         });
     };
     let mut tick = tokio::time::interval(FRAME);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::encode::{Colours, EncoderSettings, Picture, RawFormat, VideoEncoder};
 use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, TrackId, Tracks,
+    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
 };
 
 const BITS: usize = 48;
@@ -138,17 +138,10 @@ pub fn unit(
     data: Bytes,
 ) -> Arc<AccessUnit> {
     Arc::new(AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode: at,
-        present: at,
         arrived,
         captured: Captured { wall, source: ClockSource::Sender },
         entry: Entry::key_frame(true),
-        leading: None,
-        lost_before: 0,
-        params,
-        data,
+        ..AccessUnit::new(params, at, data)
     })
 }
 

@@ -207,15 +207,9 @@ fn unit(track: u8, params: &Arc<CodecParams>, ms: u64, key: bool, data: Bytes) -
     let wall = WallTime::from_unix_nanos(BEGINS_UNIX_NANOS + nanos);
     AccessUnit {
         track: TrackId(track),
-        run: RunId(1),
-        decode,
-        present: decode,
         arrived,
         captured: Captured { wall, source: ClockSource::Arrival },
         entry: Entry::key_frame(key),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data,
+        ..AccessUnit::new(Arc::clone(params), decode, data)
     }
 }

@@ -243,16 +243,11 @@ impl Place {
             let wall = self.date.offset_nanos(since(packet.present));
             AccessUnit {
                 track: TrackId(track),
-                run: RunId(1),
-                decode: at(packet.decode),
                 present: at(packet.present),
                 arrived: self.boot.after(Duration::from_nanos(arrived)),
                 captured: Captured { wall, source: ClockSource::Sender },
                 entry: Entry::key_frame(packet.key),
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(&film.params),
-                data: packet.data.clone(),
+                ..AccessUnit::new(Arc::clone(&film.params), at(packet.decode), packet.data.clone())
             }
         };
         film.packets.iter().filter(of_second).map(unit).collect()

@@ -150,8 +150,6 @@ impl Film {
             let arrived = u64::try_from(since(times.1).max(0)).unwrap();
             AccessUnit {
                 track: TrackId(track),
-                run: RunId(1),
-                decode: at(times.0),
                 present: at(times.1),
                 arrived: boot.after(Duration::from_nanos(arrived)),
                 captured: Captured {
@@ -159,10 +157,7 @@ impl Film {
                     source: ClockSource::Sender,
                 },
                 entry: Entry::key_frame(key),
-                leading: None,
-                lost_before: 0,
-                params: Arc::clone(params),
-                data,
+                ..AccessUnit::new(Arc::clone(params), at(times.0), data)
             }
         };
         let mut units = Vec::new();

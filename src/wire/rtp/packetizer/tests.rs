@@ -9,10 +9,9 @@ use retina::testutil::DepacketizeBuf;
 
 use super::*;
 use crate::base::limits::RTP_PACKET_BYTES_MAX;
-use crate::base::time::{BootTime, WallTime};
 use crate::media::codec::Law;
 use crate::media::nal::{Nals, length_prefixed};
-use crate::media::{Captured, ClockSource, Codec, Entry, RunId, Shape};
+use crate::media::{Codec, Entry, Shape};
 use crate::wire::rtp::payload::describe;
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];
@@ -34,19 +33,7 @@ fn audio(codec: Codec, rate: u32, channels: u16) -> Arc<CodecParams> {
 
 fn unit(params: &Arc<CodecParams>, ticks: i64, key: bool, data: Bytes) -> AccessUnit {
     let time = MediaTime { ticks, rate: params.clock_rate };
-    AccessUnit {
-        track: TrackId(0),
-        run: RunId(1),
-        decode: time,
-        present: time,
-        arrived: BootTime::default(),
-        captured: Captured { wall: WallTime::default(), source: ClockSource::Arrival },
-        entry: Entry::key_frame(key),
-        leading: None,
-        lost_before: 0,
-        params: Arc::clone(params),
-        data,
-    }
+    AccessUnit { entry: Entry::key_frame(key), ..AccessUnit::new(Arc::clone(params), time, data) }
 }
 
 /// A NAL of `bytes` with `head` in front and nothing in it that looks like a start code.

@@ -11,7 +11,7 @@ use crate::base::name::StreamName;
 use crate::base::time::{BootTime, Clock, MediaTime};
 use crate::dvr::config::Retention;
 use crate::dvr::tests::{RATE, params};
-use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId, TrackId};
+use crate::media::{AccessUnit, Captured, ClockSource, Entry, RunId};
 use crate::wire::mp4::{Fragment, FragmentBuilder};
 
 /// A camera and how it behaves.
@@ -90,17 +90,11 @@ impl House {
         let decode = MediaTime::from_nanos(i64::try_from(camera.begun.as_nanos()).unwrap(), RATE);
         let begun = camera.begun;
         let unit = |data: Vec<u8>, decode: MediaTime| AccessUnit {
-            track: TrackId(0),
             run: RunId(camera.run),
-            decode,
-            present: decode,
             arrived: begun,
             captured: Captured { wall: wall.offset_nanos(-span), source: ClockSource::Arrival },
             entry: key.then_some(kind),
-            leading: None,
-            lost_before: 0,
-            params: params(),
-            data: data.into(),
+            ..AccessUnit::new(params(), decode, data.into())
         };
         let mut payload = [&MARK[..], &id.to_be_bytes()].concat();
         payload.resize(bytes, u8::try_from(id % 251).unwrap());
