@@ -122,21 +122,27 @@ fn assert_begins_at_zero(path: &Path) {
     assert!(created.starts_with("20"), "{}: {created}", path.display());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ring_that_wrapped_several_times_decodes_slot_by_slot() {
-    let dir = tempfile::tempdir().unwrap();
+/// Records these rounds of ten seconds of pictures and sound, as far apart as `round`, into the ring below
+/// `dir`. Returns how many pictures are in a round.
+async fn record(dir: &Path, rounds: std::ops::Range<u32>, round: Duration) -> usize {
     let footage = crate::footage::footage(10, 25, 1_500);
     let clock = Arc::new(SystemClock);
-    let dvr = Dvr::open(config(dir.path(), 512 << 10), clock.clone(), None).unwrap();
+    let dvr = Dvr::open(config(dir, 512 << 10), clock.clone(), None).unwrap();
     let supervisor = Supervisor::new(Stop::new(), clock);
     let stream = stream();
     let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
-    // Some 1.7 MiB a round, 5 MiB of ring.
-    let round = Duration::from_secs(10);
-    publish(&stream, &recorder, &footage, 0..16, round).await;
+    publish(&stream, &recorder, &footage, rounds, round).await;
     supervisor.stop().await;
     drop(recorder);
     assert!(dvr.close(CLOSE));
+    footage.frames
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_that_wrapped_several_times_decodes_slot_by_slot() {
+    let dir = tempfile::tempdir().unwrap();
+    // Some 1.7 MiB a round, 5 MiB of ring.
+    record(dir.path(), 0..16, Duration::from_secs(10)).await;
 
     let frames = every_slot_decodes(dir.path());
     assert!(frames > 250, "{frames} frames in the ring");
@@ -203,16 +209,7 @@ fn extract(dir: &Path, from: WallTime, to: WallTime, target: &Path) -> (bool, St
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_is_copied_into_files_that_play() {
     let dir = tempfile::tempdir().unwrap();
-    let footage = crate::footage::footage(10, 25, 1_500);
-    let clock = Arc::new(SystemClock);
-    let dvr = Dvr::open(config(dir.path(), 512 << 10), clock.clone(), None).unwrap();
-    let supervisor = Supervisor::new(Stop::new(), clock);
-    let stream = stream();
-    let recorder = Recorder::keep(Arc::clone(&stream), &dvr, &supervisor, Retention::default());
-    publish(&stream, &recorder, &footage, 0..2, Duration::from_secs(16)).await;
-    supervisor.stop().await;
-    drop(recorder);
-    assert!(dvr.close(CLOSE));
+    let whole = record(dir.path(), 0..2, Duration::from_secs(16)).await;
     let reader = RingReader::open(dir.path()).unwrap();
     let runs = tool::listings(&reader).unwrap().pop_first().unwrap().1.runs;
     assert_eq!(runs.len(), 2);
@@ -232,7 +229,7 @@ async fn a_range_is_copied_into_files_that_play() {
     assert!(done && said.contains("several files"), "{said}");
     for name in ["all.mp4", "all-2.mp4"] {
         crate::footage::decodes(&file(name)).unwrap();
-        assert_eq!(crate::footage::count_frames(&file(name)), footage.frames, "{name}");
+        assert_eq!(crate::footage::count_frames(&file(name)), whole, "{name}");
     }
     // Nothing is overwritten, and nothing is made of nothing.
     let (done, said) = extract(dir.path(), at(0, 0), at(0, 2_000), &file("part.mp4"));

@@ -2,6 +2,15 @@
 
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
+/// Fails unless ffmpeg reads `file` without an error and finds so many pictures.
+fn assert_decodes(file: &[u8], frames: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("footage.mp4");
+    std::fs::write(&path, file).unwrap();
+    crate::footage::decodes(&path).unwrap();
+    assert_eq!(crate::footage::count_frames(&path), frames);
+}
+
 #[test]
 fn ffmpeg_decodes_every_frame_of_init_and_fragments() {
     let footage = crate::footage::footage(5, 25, 400);
@@ -15,11 +24,7 @@ fn ffmpeg_decodes_every_frame_of_init_and_fragments() {
         assert_eq!(fragment.len(), fragment.to_bytes().len());
         file.extend_from_slice(&fragment.to_bytes());
     }
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("footage.mp4");
-    std::fs::write(&path, &file).unwrap();
-    crate::footage::decodes(&path).unwrap();
-    assert_eq!(crate::footage::count_frames(&path), footage.frames);
+    assert_decodes(&file, footage.frames);
 }
 
 #[test]
@@ -31,11 +36,7 @@ fn ffmpeg_decodes_one_fragment_per_unit() {
         fragment.push(unit.clone());
         file.extend_from_slice(&fragment.build(None).to_bytes());
     }
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("footage.mp4");
-    std::fs::write(&path, &file).unwrap();
-    crate::footage::decodes(&path).unwrap();
-    assert_eq!(crate::footage::count_frames(&path), footage.frames);
+    assert_decodes(&file, footage.frames);
 }
 
 #[test]
