@@ -165,6 +165,17 @@ fn gstreamer_does(house: &House, trial: Trial) -> Result<u32, String> {
     told(&mut command)
 }
 
+/// Adds what makes a program pause, or stay by this method.
+fn with_patience(command: &mut Command, trial: Trial) -> &mut Command {
+    match trial {
+        Trial::Pauses => command.args(["--pause-ms", "1500"]),
+        Trial::Stays(method) => {
+            command.args(["--keepalive", method, "--hold-s", &HOLD_SECS.to_string()])
+        }
+        _ => command,
+    }
+}
+
 fn live555_does(house: &House, trial: Trial) -> Result<u32, String> {
     let mut command = house.program(trial, house.made.join("live555").to_str().unwrap());
     // It learns the group from the description, which gives it to every client.
@@ -177,28 +188,14 @@ fn live555_does(house: &House, trial: Trial) -> Result<u32, String> {
         _ => "udp",
     };
     command.args(["--transport", transport, "--frames", "25"]);
-    match trial {
-        Trial::Pauses => command.args(["--pause-ms", "1500"]),
-        Trial::Stays(method) => {
-            command.args(["--keepalive", method, "--hold-s", &HOLD_SECS.to_string()])
-        }
-        _ => &mut command,
-    };
-    told(&mut command)
+    told(with_patience(&mut command, trial))
 }
 
 fn curl_does(house: &House, trial: Trial) -> Result<u32, String> {
     let mut command = Command::new(house.made.join("curl_rtsp"));
     let account = format!("nvr:{}", password(trial));
     command.args([&house.url(trial, false), "25", "--account", &account]);
-    match trial {
-        Trial::Pauses => command.args(["--pause-ms", "1500"]),
-        Trial::Stays(method) => {
-            command.args(["--keepalive", method, "--hold-s", &HOLD_SECS.to_string()])
-        }
-        _ => &mut command,
-    };
-    told(&mut command)
+    told(with_patience(&mut command, trial))
 }
 
 fn retina_does(house: &House, trial: Trial) -> Result<u32, String> {

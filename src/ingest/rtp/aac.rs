@@ -165,29 +165,14 @@ pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sound_packets::{media, packet, told};
     use super::*;
 
     const HBR: &str = "streamtype=5;profile-level-id=1;mode=AAC-hbr;SizeLength=13;IndexLength=3;\
                        IndexDeltaLength=3;";
 
     fn open(clock_rate: u32, fmtp: &str) -> Option<(Aac, CodecParams)> {
-        let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 0 RTP/AVP 97\r\n\
-             a=rtpmap:97 mpeg4-generic/{clock_rate}/2\r\na=fmtp:97 {fmtp}\r\n"
-        );
-        let media = crate::wire::rtsp::SessionDescription::parse(sdp.as_bytes()).unwrap().media;
-        Aac::open(&media[0])
-    }
-
-    fn packet(marker: bool, payload: &[u8]) -> RtpPacket {
-        let payload = Bytes::copy_from_slice(payload);
-        RtpPacket { payload_type: 97, marker, sequence: 1, timestamp: 0, ssrc: 1, payload }
-    }
-
-    /// Times and bytes of the frames, and whether the packet could be read.
-    fn told((frames, sound): (Vec<Unpacked>, bool)) -> (Vec<(i64, Vec<u8>)>, bool) {
-        let frames = frames.into_iter().map(|u| (u.frame.stamp.ticks, u.frame.data.to_vec()));
-        (frames.collect(), sound)
+        Aac::open(&media("mpeg4-generic", clock_rate, fmtp))
     }
 
     #[test]

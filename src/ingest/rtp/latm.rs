@@ -186,28 +186,14 @@ fn length(bits: &mut PlainBits<'_>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sound_packets::{media, packet, told};
     use super::*;
 
     /// What ffmpeg writes for AAC-LC at 48 kHz in stereo.
     const LC: &str = "400023203FC0";
 
     fn open(clock_rate: u32, fmtp: &str) -> Option<(Latm, CodecParams)> {
-        let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 0 RTP/AVP 97\r\n\
-             a=rtpmap:97 MP4A-LATM/{clock_rate}/2\r\na=fmtp:97 {fmtp}\r\n"
-        );
-        let media = crate::wire::rtsp::SessionDescription::parse(sdp.as_bytes()).unwrap().media;
-        Latm::open(&media[0])
-    }
-
-    fn packet(marker: bool, payload: &[u8]) -> RtpPacket {
-        let payload = Bytes::copy_from_slice(payload);
-        RtpPacket { payload_type: 97, marker, sequence: 1, timestamp: 0, ssrc: 1, payload }
-    }
-
-    fn told((frames, read): (Vec<Unpacked>, bool)) -> (Vec<(i64, Vec<u8>)>, bool) {
-        let frames = frames.into_iter().map(|u| (u.frame.stamp.ticks, u.frame.data.to_vec()));
-        (frames.collect(), read)
+        Latm::open(&media("MP4A-LATM", clock_rate, fmtp))
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod jpeg;
 mod latm;
 mod picture_order;
 mod run;
+#[cfg(test)]
+mod sound_packets;
 mod stamps;
 mod units;
 
