@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::base::time::MediaTime;
-    
+
     use crate::media::codec::Law;
 
     const PPS: &[u8] = &[0x68, 0xee, 0x3c, 0xb0];

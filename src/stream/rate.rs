@@ -74,8 +74,8 @@ mod tests {
 
     use super::*;
     use crate::base::time::MediaTime;
-    use crate::media::codec::Law;
     use crate::media::CodecParams;
+    use crate::media::codec::Law;
 
     fn unit(track: u8, millis: i64, bytes: usize, random_access: bool) -> AccessUnit {
         let rate = NonZeroU32::new(1_000).unwrap();

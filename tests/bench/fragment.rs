@@ -10,9 +10,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Disk, OpenMode, RealDisk};
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 const SPS: &[u8] = &[0x67, 0x64, 0x00, 0x33, 0xac, 0x15, 0x14, 0xa0, 0xa0, 0x2f, 0xf9, 0x50];

@@ -17,9 +17,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Retention, RingConfig, RingSizing};
 use holdfast::live::recorder::Recorder;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::stream::Stream;
 use holdfast::supervise::Supervisor;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};

@@ -14,9 +14,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Recording, Retention, RingConfig, RingReader, RingSizing, Writer, tool};
 use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::wire::mp4::{Fragment, FragmentBuilder, init_segment};
 
 /// As many as a ring of 16 GiB has, and the smallest that there are.

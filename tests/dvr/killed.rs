@@ -12,9 +12,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{Dvr, Retention, RingConfig, RingReader, RingSizing, RingState, tool};
 use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 
 const KILLS: u64 = 20;

@@ -10,9 +10,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::dvr::{Retention, Writer};
 use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::json;
 

@@ -14,9 +14,7 @@ use holdfast::base::name::StreamName;
 use holdfast::base::time::{BootTime, Clock, MediaTime, SystemClock, WallTime};
 use holdfast::dvr::{self, Dvr, NewPin, Retention, RingReader, RingSizing, RingState};
 use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 use serde_json::{Value, json};
 

@@ -5,10 +5,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// Everything below these may be read by the pages that are allowed.
 const MEDIA: [&str; 7] = ["/live/", "/vod/", "/clip/", "/export/", "/snap/", "/sprites/", "/past/"];
@@ -51,35 +49,44 @@ impl Cors {
     }
 }
 
-/// Says it on answers to media requests, and answers the browser's question before them.
-pub(super) async fn told(State(cors): State<Cors>, request: Request, next: Next) -> Response {
-    let is_media = MEDIA.iter().any(|media| request.uri().path().starts_with(media));
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let open = is_media && cors.is_open();
-    let mut response = read_by_script(cors, request, next, origin.filter(|_| is_media)).await;
-    // Without a script: an image or a video of the box in a page of another site.
-    let policy = if open { "cross-origin" } else { "same-origin" };
-    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
-    response
+/// What scripts and pages of other servers may have of one request; made before it is handled.
+pub(super) struct Sharing {
+    open: bool,
+    asked: Option<Asked>,
 }
 
-async fn read_by_script(
-    cors: Cors,
-    request: Request,
-    next: Next,
-    origin: Option<HeaderValue>,
-) -> Response {
-    let Some(origin) = origin else { return next.run(request).await };
-    let allowed = cors.answer(&origin);
-    let asks = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if asks && allowed.is_some() {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
-    tell(response.headers_mut(), allowed, asks);
-    response
+/// A script of another server asks.
+struct Asked {
+    allowed: Option<HeaderValue>,
+    /// Only whether it may ask.
+    is_preflight: bool,
+}
+
+impl Sharing {
+    pub(super) fn of(cors: &Cors, request: &Request) -> Self {
+        let headers = request.headers();
+        let is_media = MEDIA.iter().any(|media| request.uri().path().starts_with(media));
+        let is_preflight = request.method() == Method::OPTIONS
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let origin = headers.get(header::ORIGIN).filter(|_| is_media);
+        let asked = origin.map(|origin| Asked { allowed: cors.answer(origin), is_preflight });
+        Self { open: is_media && cors.is_open(), asked }
+    }
+
+    /// Whether this is a browser's question before a request, to which the answer is yes.
+    pub(super) fn is_granted_preflight(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_preflight && asked.allowed.is_some())
+    }
+
+    /// Says it in the headers of the answer.
+    pub(super) fn tell(self, headers: &mut HeaderMap) {
+        if let Some(asked) = self.asked {
+            tell(headers, asked.allowed, asked.is_preflight);
+        }
+        // Without a script: an image or a video of the box in a page of another site.
+        let policy = if self.open { "cross-origin" } else { "same-origin" };
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
+    }
 }
 
 fn tell(headers: &mut HeaderMap, allowed: Option<HeaderValue>, asks: bool) {

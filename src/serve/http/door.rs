@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::{RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use schemars::JsonSchema;
@@ -27,10 +27,10 @@ pub(super) use caller::{Caller, shows_local_key};
 use self::caller::{Evidence, evidence};
 use super::context::HttpContext;
 use super::error::ApiError;
-use super::layer;
 use super::operation::{Content, Operation, Parameter, describe};
 use super::origin::Reached;
 use super::peers::Peer;
+use super::request_body::bounded;
 use super::route_entry::RouteEntry;
 use super::settings::Access as Openness;
 use crate::access::{ClaimStatus, Identity, Proof, Right, Role};
@@ -177,15 +177,13 @@ impl Door {
         H: Handler<T, Arc<HttpContext>>,
         T: 'static,
     {
-        let guard =
-            RouteGuard { access, is_media: self.is_media, context: Arc::clone(&self.context) };
-        let methods = on(filter, handler).route_layer(from_fn(proved));
-        let methods =
-            if self.is_streamed { methods } else { methods.route_layer(from_fn(layer::bounded)) };
-        let methods = methods.route_layer(from_fn_with_state(guard, guarded));
+        let (is_media, is_streamed) = (self.is_media, self.is_streamed);
+        let context = Arc::clone(&self.context);
+        let guard = RouteGuard { access, is_media, is_streamed, context };
+        let methods = on(filter, handler).route_layer(from_fn_with_state(guard, guarded));
         self.router = self.router.route(path, methods);
         let (access, object) = access.words();
-        let (is_media, operation) = (self.is_media, Operation::default());
+        let operation = Operation::default();
         self.table.push(RouteEntry { method, path, access, object, is_media, operation });
         Undescribed(self)
     }
@@ -290,14 +288,22 @@ impl Access {
 struct RouteGuard {
     access: Access,
     is_media: bool,
+    /// The handler reads the body piece by piece.
+    is_streamed: bool,
     context: Arc<HttpContext>,
 }
 
-/// Notes that the caller has signed in: their connection keeps its place. By then the request is here as a
-/// whole, so that a body that trickles in holds a place as little as a head that does.
-async fn proved(request: Request, next: Next) -> Response {
-    let (caller, peer) =
-        (request.extensions().get::<Caller>(), request.extensions().get::<Arc<Peer>>());
+/// Reads the body, unless the handler does that itself, and notes that the caller has signed in: their
+/// connection keeps its place. By then the request is here as a whole, so that a body that trickles in holds a
+/// place as little as a head that does.
+async fn handled(guard: &RouteGuard, request: Request, next: Next) -> Response {
+    let bounded = if guard.is_streamed { Ok(request) } else { bounded(request).await };
+    let request = match bounded {
+        Ok(request) => request,
+        Err(refused) => return *refused,
+    };
+    let caller = request.extensions().get::<Caller>();
+    let peer = request.extensions().get::<Arc<Peer>>();
     let proved = match (caller.and_then(Caller::identity), peer) {
         (Some(own), Some(peer)) => Peer::prove(peer, own),
         _ => true,
@@ -320,7 +326,7 @@ async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Ne
     let act = audit::begin(guard.access, &caller, &request);
     let held = caller.clone();
     request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
+    let mut response = handled(&guard, request, next).await;
     audit::finish(&guard.context, act, &mut response).await;
     if let Some(ticket) = ticket.filter(|_| response.status().is_success()) {
         response.headers_mut().append(header::SET_COOKIE, ticket);

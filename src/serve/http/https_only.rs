@@ -3,11 +3,8 @@
 //! Owns: the target. What a device needs before it can trust the box, the one word of the
 //! health check, and the box's own command line stay available.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::context::HttpContext;
@@ -21,40 +18,33 @@ const OPEN: [&str; 2] = ["/ca.pem", "/api/v1/health"];
 /// A year: a browser that came once does not ask in clear again (RFC 6797 §6.1).
 const ALWAYS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Lets a request through that came over TLS; leads others there, or refuses them.
-pub(super) async fn checked(
-    State(context): State<Arc<HttpContext>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// What is answered to a request that may come by TLS only and did not, or says with which header the
+/// answer of one that may pass goes out.
+pub(super) fn admit(
+    context: &HttpContext,
+    request: &Request,
+) -> Result<Option<(HeaderName, HeaderValue)>, Box<Response>> {
     let config = context.http.now();
     let reached = request.extensions().get::<Reached>();
-    let Some(reached) = reached.filter(|_| config.https_required) else {
-        return next.run(request).await;
-    };
+    let Some(reached) = reached.filter(|_| config.https_required) else { return Ok(None) };
     if reached.secure {
-        let mut response = next.run(request).await;
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ALWAYS);
-        return response;
+        return Ok(Some((header::STRICT_TRANSPORT_SECURITY, ALWAYS)));
     }
     let path = request.uri().path();
     // What `holdfast` itself sends stays on this machine.
-    if OPEN.contains(&path) || shows_local_key(&context, request.headers()) {
-        return next.run(request).await;
+    if OPEN.contains(&path) || shows_local_key(context, request.headers()) {
+        return Ok(None);
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let upgrades = request.headers().contains_key(header::UPGRADE);
-    let target = if reads && !upgrades && !path.starts_with("/api/") {
-        secure_url(&config, reached, &request)
-    } else {
-        None
-    };
-    match target {
+    let leads = reads && !upgrades && !path.starts_with("/api/");
+    let target = leads.then(|| secure_url(&config, reached, request)).flatten();
+    Err(Box::new(match target {
         Some(target) => {
             (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response()
         }
         None => refused(&config).into_response(),
-    }
+    }))
 }
 
 fn refused(config: &HttpSettings) -> ApiError {

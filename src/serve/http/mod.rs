@@ -15,6 +15,7 @@
 mod api;
 mod archive_stats;
 mod byte_range;
+mod content_policy;
 mod context;
 mod cookie;
 mod cors;
@@ -35,6 +36,7 @@ mod page;
 mod peers;
 mod plan_cache;
 mod request;
+mod request_body;
 mod response;
 mod route_entry;
 mod router;

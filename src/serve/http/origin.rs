@@ -7,10 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::peers::Peer;
@@ -44,23 +42,14 @@ pub(super) struct Reached {
     pub(super) secure: bool,
 }
 
-/// Lets a request through whose name is one of the box's, and notes how it came.
-pub(super) async fn checked(
-    State(settings): State<Settings>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Lets a request through whose name is one of the box's, and notes in it how it came.
+pub(super) fn admit(settings: &Settings, request: &mut Request) -> Result<(), ApiError> {
     let peer = request.extensions().get::<Arc<Peer>>();
     let peer = peer.map_or((IpAddr::from([0; 4]), false), |peer| (peer.address.ip(), peer.secure));
-    let checked = reached(&settings.now(), &request, peer)
-        .and_then(|reached| may_change(&request, &reached).map(|()| reached));
-    match checked {
-        Ok(reached) => {
-            request.extensions_mut().insert(reached);
-            next.run(request).await
-        }
-        Err(error) => error.into_response(),
-    }
+    let reached = reached(&settings.now(), request, peer)?;
+    may_change(request, &reached)?;
+    request.extensions_mut().insert(reached);
+    Ok(())
 }
 
 impl Settings {

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 
 use super::context::HttpContext;
 use super::door::Door;
 use super::media::{export, live, live_ws, mjpeg, play_ws, snapshot, sprites, vod};
-use super::{api, cors, https_only, layer, metrics, origin, page, trust};
+use super::{api, layer, metrics, page, trust};
 
 /// All routes with everything around them.
 pub(super) fn router(context: Arc<HttpContext>) -> Router {
-    let (cors, settings) = (context.cors.clone(), context.http.clone());
     let (routes, table) = all(Door::new(Arc::clone(&context))).finish();
     // Every listening address has the same table.
     let _ = context.routes.set(table);
@@ -20,10 +18,7 @@ pub(super) fn router(context: Arc<HttpContext>) -> Router {
         .fallback(page::asset)
         .method_not_allowed_fallback(layer::method_not_allowed)
         .with_state(Arc::clone(&context));
-    let routes = routes
-        .layer(from_fn_with_state(context, https_only::checked))
-        .layer(from_fn_with_state(settings.clone(), origin::checked));
-    layer::around(routes, settings).layer(from_fn_with_state(cors, cors::told))
+    layer::around(routes, context)
 }
 
 /// What a handler adds.

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::http::HeaderValue;
+
+use super::content_policy::content_policy;
 
 /// A network: an address, and how many of its leading bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +74,49 @@ impl Default for HttpSettings {
 
 /// The settings in use. Clones are handles to the same.
 #[derive(Clone, Debug, Default)]
-pub struct Settings(Arc<ArcSwap<HttpSettings>>);
+pub struct Settings(Arc<ArcSwap<SettingsInUse>>);
+
+/// The settings with what is made of them once for all requests.
+#[derive(Debug)]
+pub(in crate::serve) struct SettingsInUse {
+    settings: HttpSettings,
+    policy: HeaderValue,
+}
+
+impl SettingsInUse {
+    fn new(settings: HttpSettings) -> Self {
+        let policy = content_policy(&settings.frame_ancestors);
+        Self { settings, policy }
+    }
+
+    /// The content security policy of every answer.
+    pub(super) fn policy(&self) -> &HeaderValue {
+        &self.policy
+    }
+}
+
+impl Default for SettingsInUse {
+    fn default() -> Self {
+        Self::new(HttpSettings::default())
+    }
+}
+
+impl std::ops::Deref for SettingsInUse {
+    type Target = HttpSettings;
+
+    fn deref(&self) -> &HttpSettings {
+        &self.settings
+    }
+}
 
 impl Settings {
     /// Replaces them, for requests to come.
     pub fn change(&self, config: HttpSettings) {
-        self.0.store(Arc::new(config));
+        self.0.store(Arc::new(SettingsInUse::new(config)));
     }
 
     /// Those in use now.
-    pub(in crate::serve) fn now(&self) -> Arc<HttpSettings> {
+    pub(in crate::serve) fn now(&self) -> Arc<SettingsInUse> {
         self.0.load_full()
     }
 }

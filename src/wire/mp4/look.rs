@@ -144,9 +144,7 @@ mod tests {
     use super::*;
     use crate::base::time::MediaTime;
     use crate::media::codec::Law;
-    use crate::media::{
-        AccessUnit, CodecParams, Entry, RunId, TrackId, Tracks,
-    };
+    use crate::media::{AccessUnit, CodecParams, Entry, RunId, TrackId, Tracks};
     use crate::wire::mp4::{FragmentBuilder, init_segment};
     use crate::wire::web::WebFormat;
 

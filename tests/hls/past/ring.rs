@@ -13,9 +13,7 @@ use holdfast::base::time::{
 };
 use holdfast::dvr::{self, Dvr, Retention, RingSizing, Writer};
 use holdfast::media::codec::Law;
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 use holdfast::playback::hls::RecordedHls;
 use holdfast::wire::mp4::{FragmentBuilder, init_segment};
 

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast::base::time::{BootTime, MediaTime, WallTime};
 use holdfast::encode::{Colours, EncoderSettings, Picture, RawFormat, VideoEncoder};
-use holdfast::media::{
-    AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks,
-};
+use holdfast::media::{AccessUnit, Captured, ClockSource, CodecParams, Entry, RunId, Tracks};
 
 const BITS: usize = 48;
 

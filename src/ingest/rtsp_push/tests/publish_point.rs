@@ -5,20 +5,21 @@ use crate::base::limits::{PULL_FIRST_FRAME_TIME_MAX, PUSH_IDLE_TIME_MAX};
 
 #[test]
 fn a_publisher_without_key_frame_or_frame_is_dropped_with_the_reason() {
-    let ends = |mut bench: PublishBench, most: Duration, mut feed: Box<dyn FnMut(&mut PublishBench)>| {
-        for _ in 0..most.as_secs() - 1 {
-            bench.later(Duration::from_secs(1));
-            feed(&mut bench);
-            bench.publisher.advance().unwrap();
-        }
-        bench.later(Duration::from_secs(2));
-        assert!(bench.publisher.deadline() <= bench.clock.boot());
-        let told = bench.publisher.advance().unwrap_err().to_string();
-        drop(bench.publisher);
-        let StreamState::Offline { reason } = bench.stream.state().0 else { panic!() };
-        assert_eq!(reason, told);
-        told
-    };
+    let ends =
+        |mut bench: PublishBench, most: Duration, mut feed: Box<dyn FnMut(&mut PublishBench)>| {
+            for _ in 0..most.as_secs() - 1 {
+                bench.later(Duration::from_secs(1));
+                feed(&mut bench);
+                bench.publisher.advance().unwrap();
+            }
+            bench.later(Duration::from_secs(2));
+            assert!(bench.publisher.deadline() <= bench.clock.boot());
+            let told = bench.publisher.advance().unwrap_err().to_string();
+            drop(bench.publisher);
+            let StreamState::Offline { reason } = bench.stream.state().0 else { panic!() };
+            assert_eq!(reason, told);
+            told
+        };
     let first = PULL_FIRST_FRAME_TIME_MAX;
     let told = ends(
         PublishBench::new(VIDEO, Carriage::Tcp),
@@ -26,8 +27,11 @@ fn a_publisher_without_key_frame_or_frame_is_dropped_with_the_reason() {
         Box::new(|bench| bench.send(0, true, &[0x41, 1])),
     );
     assert!(told.contains("frame"), "{told}");
-    let told =
-        ends(PublishBench::new(VIDEO, Carriage::Tcp), first, Box::new(|bench| bench.send(0, true, &[])));
+    let told = ends(
+        PublishBench::new(VIDEO, Carriage::Tcp),
+        first,
+        Box::new(|bench| bench.send(0, true, &[])),
+    );
     assert!(told.contains("can be read"), "{told}");
     let mut begun = PublishBench::new(VIDEO, Carriage::Tcp);
     begun.key_frame(0);
