@@ -259,6 +259,73 @@ fn h265_plays_in_firefox_gstreamer_and_ffmpeg() {
     assert!(seen.time > 3.0 && seen.sizes == ["640x360"], "{seen:?}");
 }
 
+/// Streams that have an IDR picture at their beginning alone, by name, as ffmpeg makes them.
+const WITHOUT_IDR: [(&str, [&str; 4]); 3] = [
+    (
+        "open",
+        [
+            "-c:v",
+            "libx264",
+            "-x264-params",
+            "keyint=12:open-gop=1:bframes=2:b-pyramid=none:b-adapt=0:scenecut=0",
+        ],
+    ),
+    ("refresh", ["-c:v", "libx264", "-x264-params", "intra-refresh=1:keyint=10:bframes=0"]),
+    (
+        "cra",
+        [
+            "-c:v",
+            "libx265",
+            "-x265-params",
+            "keyint=12:min-keyint=12:open-gop=1:bframes=2:b-adapt=0:log-level=none",
+        ],
+    ),
+];
+
+/// Open groups and gradual refresh, joined when the IDR picture is long past.
+#[test]
+fn streams_without_idr_pictures_play_in_browsers_and_gstreamer() {
+    let (chromium, firefox) = (Browser::open(Kind::Chromium), Browser::open(Kind::Firefox));
+    let stream = |name: &str| format!("[stream.{name}]\nsource = {{ kind = \"rtsp_push\" }}\n");
+    let streams: Vec<String> = WITHOUT_IDR.iter().map(|(name, _)| stream(name)).collect();
+    let cors = format!("cors = [\"{}\", \"{}\"]\n", chromium.origin(), firefox.origin());
+    let daemon = Daemon::start_new("128MiB", &(cors + &streams.concat()));
+    let encode = |(name, coder): (&str, [&str; 4])| {
+        let mut command = ffmpeg();
+        command.args(["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=10"]);
+        command.args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]).args(coder);
+        command.args(["-f", "rtsp", "-rtsp_transport", "tcp"]).arg(daemon.rtsp(name));
+        Running::start(&mut command)
+    };
+    let _encoders = WITHOUT_IDR.map(encode);
+    for (name, _) in WITHOUT_IDR {
+        wait_for(&format!("ten seconds of {name}"), PATIENCE, || {
+            let list = daemon.get(&format!("/api/v1/recordings/{name}"));
+            (list["runs"][0]["fragments"].as_u64()? >= 10).then_some(())
+        });
+    }
+    let url = |name: &str| daemon.http(&format!("/live/{name}/index.m3u8"));
+    let programs = WITHOUT_IDR.map(|(name, _)| (name, Program::gstreamer(&url(name))));
+    let shown = [
+        // Chromium's decoder gives up where a player begins within an open group of x264.
+        (&chromium, "refresh", "hls.js"),
+        (&chromium, "refresh", "shaka"),
+        (&firefox, "open", "hls.js"),
+        (&firefox, "cra", "hls.js"),
+    ];
+    for (browser, name, player) in shown {
+        browser.play(&format!("{name} {player}"), player, &url(name), &json!({}));
+    }
+    for (browser, name, player) in shown {
+        let seen = browser.wait(&format!("{name} {player}"), PATIENCE, |seen| seen.frames >= 30);
+        assert_eq!(seen.sizes, ["320x180"], "{name} in {player}: {seen:?}");
+    }
+    for (name, mut gstreamer) in programs {
+        let shows = gstreamer.shows(30, PATIENCE);
+        assert!(shows.is_ok(), "{name} in GStreamer: {}", shows.unwrap_err());
+    }
+}
+
 /// G.711 is carried as FLAC: Chromium plays it.
 #[test]
 fn g711_plays_in_chromium_as_flac() {
