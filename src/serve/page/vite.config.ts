@@ -22,7 +22,7 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '/api': proxied,
+      '/api': { ...proxied, ws: true, rewriteWsOrigin: true },
       '/snap': proxied,
       '/metrics': proxied,
       // The box refuses a socket that another host's page asks for.

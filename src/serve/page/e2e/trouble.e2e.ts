@@ -23,6 +23,39 @@ afterEach(() => close(opened));
 
 const MEDIA = /\/live\/[^/]+\/ws/;
 
+test('an event is seen at once, and without events the box is asked each second', async () => {
+  const routes: WebSocketRoute[] = [];
+  let lists = 0;
+  let lost = false;
+  opened = await open(browser, {
+    prepare: async (page) => {
+      await page.routeWebSocket(/\/api\/v1\/events\/ws$/, (route) => {
+        if (lost) return void route.close();
+        routes.push(route);
+        route.send(JSON.stringify({ hello: { next: 1 } }));
+      });
+      page.on('response', (response) => {
+        if (response.url().endsWith('/api/v1/streams')) lists += 1;
+      });
+    },
+  });
+  await mode(streamOf(opened.page), /^Live/);
+  const next = async (timeout: number, more = 1) => {
+    const before = lists;
+    await expect.poll(() => lists, { timeout, interval: 20 }).toBeGreaterThanOrEqual(before + more);
+  };
+  // The pause between two questions begins with an answer.
+  await next(10_000);
+  routes.at(-1)?.send(JSON.stringify({ event: { kind: 'stream.offline' } }));
+  await next(2_500);
+  const before = lists;
+  await opened.page.waitForTimeout(6_000);
+  expect(lists - before).toBeLessThanOrEqual(3);
+  lost = true;
+  await routes.at(-1)?.close();
+  await next(6_000, 4);
+});
+
 test('a hidden page has no media socket, and plays again when it is shown', async () => {
   opened = await open(browser);
   const { page, watch } = opened;
@@ -221,7 +254,8 @@ function replaceSocketMidway(): void {
       const socket = new Native(url);
       socket.binaryType = 'arraybuffer';
       socket.onmessage = (event) => {
-        if (typeof event.data === 'string' && event.data.includes('"hello"')) scope.hellos += 1;
+        const is_hello = typeof event.data === 'string' && event.data.includes('"hello"');
+        if (is_hello && url.pathname.includes('/live/')) scope.hellos += 1;
         if (socket === this.#now) this.onmessage?.(event);
       };
       return socket;

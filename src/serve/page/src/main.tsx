@@ -4,6 +4,7 @@ import { render } from 'preact';
 import { App } from './ui/app';
 import { startPolling } from './state/box';
 import { watchConfigurable } from './state/cameras';
+import { startFollowing } from './state/events';
 import './style/base.css';
 import './style/frame.css';
 import './style/card.css';
@@ -13,6 +14,7 @@ import './style/door.css';
 const root = document.getElementById('page');
 if (root !== null) {
   startPolling();
+  startFollowing();
   watchConfigurable();
   render(<App />, root);
 }

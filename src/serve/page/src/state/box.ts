@@ -1,4 +1,5 @@
-// What the box says about itself, asked once a second while the page is visible.
+// What the box says about itself, asked while the page is visible: when its events say that something
+// changed, and every few seconds for its figures; once a second where there are no events.
 //
 // Owns: the poll and the signals the components read. Does not own: media; each tile has its own.
 
@@ -8,9 +9,12 @@ import { Backoff } from '../logic/backoff';
 import { instant } from '../logic/json';
 import { Rates } from '../logic/rate';
 import { AnswerError, getJson, reason, request } from '../net/request';
+import { followed, onNews } from './events';
 import { ask as askDoor, door, inside } from './session';
 
 const PERIOD_MS = 1_000;
+/** While events say when something changed. */
+const FOLLOWED_PERIOD_MS = 3_000;
 /** A single lost answer is not worth a notice. */
 const FAILURES_SHOWN = 2;
 const STRANGE = 'This page does not understand its answer; reload the page.';
@@ -52,6 +56,9 @@ export function startPolling(): void {
   setInterval(() => (now_ms.value = performance.now() + offset_ms), 1_000);
   document.addEventListener('visibilitychange', refreshNow);
   window.addEventListener('online', refreshNow);
+  onNews((area) => area === 'box' && refreshNow());
+  // A box that is gone is noticed as soon as its socket is.
+  effect(() => void (followed.value || refreshNow()));
   effect(() => {
     // What one person saw is not left to the next.
     if (!inside.value) forget();
@@ -77,7 +84,8 @@ async function ask(): Promise<void> {
     busy = false;
     // While a person has to sign in first, nothing waits for the box.
     const waits = door.peek() === 'signed-out' && failures === 0;
-    if (!waits) timer = window.setTimeout(refreshNow, failures === 0 ? PERIOD_MS : backoff.next());
+    const pause_ms = followed.peek() ? FOLLOWED_PERIOD_MS : PERIOD_MS;
+    if (!waits) timer = window.setTimeout(refreshNow, failures === 0 ? pause_ms : backoff.next());
   }
 }
 

@@ -5,6 +5,7 @@
 import { signal } from '@preact/signals';
 import { type Job, readJobs } from '../logic/exports';
 import { change, type ChangeMethod, getJson } from '../net/request';
+import { followed, onNews } from './events';
 
 const PATH = 'api/v1/exports';
 const PERIOD_MS = 2_000;
@@ -18,8 +19,16 @@ export function pollExports(): () => void {
     if (document.visibilityState === 'visible') void refresh();
   };
   ask();
-  const timer = setInterval(ask, PERIOD_MS);
-  return () => clearInterval(timer);
+  const timer = setInterval(() => {
+    // The box says when a job ends; how far one is has to be asked.
+    const runs = jobs.peek()?.some((job) => job.state === 'queued' || job.state === 'running');
+    if (!followed.peek() || (runs ?? true)) ask();
+  }, PERIOD_MS);
+  const deaf = onNews((area) => area === 'exports' && ask());
+  return () => {
+    deaf();
+    clearInterval(timer);
+  };
 }
 
 /** Asks for an export; null when the box accepted it, else why not. */

@@ -5,6 +5,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { readRecordings, type Recordings } from '../logic/api';
 import { AnswerError, getJson } from '../net/request';
+import { onNews } from './events';
 
 const PERIOD_MS = 3_000;
 
@@ -35,7 +36,11 @@ export function useRecordings(name: string, period_ms = PERIOD_MS): RecordingsSt
     };
     ask();
     const timer = setInterval(ask, period_ms);
-    return () => clearInterval(timer);
+    const deaf = onNews((area) => area === 'recordings' && ask());
+    return () => {
+      deaf();
+      clearInterval(timer);
+    };
   }, [name, period_ms]);
   return known;
 }
