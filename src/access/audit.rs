@@ -3,7 +3,9 @@
 //! Owns: its two files in `state_dir`, of which the older one goes when the newer one is full, and
 //! the chain: each line holds the SHA-256 of the line before it, so that a line that was changed or
 //! taken out shows. Passwords, keys and values of settings are in no line. Several processes may
-//! write; they take turns.
+//! write; they take turns. How often acts are noted that anybody can repeat is in `pace`.
+
+mod pace;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,6 +21,8 @@ use super::store::own_as_parent;
 use crate::base::limits::{AUDIT_FILE_BYTES_MAX, AUDIT_TEXT_CHARS_MAX};
 use crate::base::time::WallTime;
 
+pub(super) use pace::Pace;
+
 const NEWER: &str = "audit.log";
 const OLDER: &str = "audit.1.log";
 const LOCK: &str = "audit.lock";
@@ -26,13 +30,13 @@ const LOCK: &str = "audit.lock";
 const TAIL_BYTES: u64 = 16 << 10;
 
 /// Something that somebody did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Act {
     /// The account or token; `command line` for `holdfast` itself.
     pub who: String,
     /// How they proved it.
     pub proof: &'static str,
-    /// `http`, `https` or `local`.
+    /// `http`, `https`, `rtsp`, `rtsps` or `local`.
     pub scheme: &'static str,
     /// Where they were.
     pub address: Option<IpAddr>,
@@ -40,6 +44,17 @@ pub struct Act {
     pub act: String,
     /// The status of the answer; 0 for the command line.
     pub result: u16,
+}
+
+/// What one line is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// The act.
+    pub act: Act,
+    /// How often it was done.
+    pub times: u64,
+    /// How many acts of the same kind, by others too, no line is about.
+    pub others: u64,
 }
 
 /// A line of the log.
@@ -53,7 +68,7 @@ pub struct AuditEntry {
     pub who: String,
     /// How they proved it.
     pub proof: String,
-    /// `http`, `https` or `local`.
+    /// `http`, `https`, `rtsp`, `rtsps` or `local`.
     pub scheme: String,
     /// Where they were.
     pub address: Option<IpAddr>,
@@ -61,6 +76,12 @@ pub struct AuditEntry {
     pub act: String,
     /// The status of the answer; 0 for the command line.
     pub result: u16,
+    /// How often it was done, if more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// How many acts like it were counted only, because too many came at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<u64>,
     /// SHA-256 of the line before.
     pub before: String,
 }
@@ -88,7 +109,13 @@ impl AuditLog {
     }
 
     /// Notes `act`; it is on the medium when this returns. Blocks.
-    pub fn append(&self, at: WallTime, act: &Act) -> io::Result<()> {
+    pub fn append(&self, at: WallTime, act: Act) -> io::Result<()> {
+        self.append_line(at, &AuditLine { act, times: 1, others: 0 })
+    }
+
+    /// The same with an act of which there may be more. Blocks.
+    pub fn append_line(&self, at: WallTime, line: &AuditLine) -> io::Result<()> {
+        let AuditLine { act, times, others } = line;
         let _turn = self.turn()?;
         let newer = self.dir.join(NEWER);
         let last = match last_line(&newer)? {
@@ -106,6 +133,8 @@ impl AuditLog {
             address: act.address,
             act: short(&act.act),
             result: act.result,
+            times: Some(*times).filter(|times| *times > 1),
+            others: Some(*others).filter(|others| *others > 0),
             before: hex(&hash(last.as_deref().unwrap_or_default())),
         };
         let line = serde_json::to_string(&entry)? + "\n";
@@ -210,7 +239,7 @@ mod tests {
     fn log(dir: &Path, count: usize) -> AuditLog {
         let log = AuditLog::at(dir);
         for number in 0..count {
-            log.append(WallTime::default(), &act(&format!("DELETE /{number}"))).unwrap();
+            log.append(WallTime::default(), act(&format!("DELETE /{number}"))).unwrap();
         }
         log
     }
@@ -260,7 +289,7 @@ mod tests {
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str("{\"seq\":3,\"at\":\"19");
         fs::write(&path, text).unwrap();
-        log.append(WallTime::default(), &act("PUT /")).unwrap();
+        log.append(WallTime::default(), act("PUT /")).unwrap();
         let tail = log.newest(9).unwrap();
         assert!(tail.whole && tail.entries.len() == 3 && tail.entries[0].seq == 3, "{tail:?}");
     }
@@ -273,7 +302,7 @@ mod tests {
         let line = fs::read_to_string(&path).unwrap();
         let fill = usize::try_from(AUDIT_FILE_BYTES_MAX).unwrap() - line.len() - 1;
         fs::write(&path, format!("{}\n{line}", "x".repeat(fill))).unwrap();
-        log.append(WallTime::default(), &act(&"y".repeat(9_000))).unwrap();
+        log.append(WallTime::default(), act(&"y".repeat(9_000))).unwrap();
         let newer = fs::read_to_string(&path).unwrap();
         assert_eq!(newer.lines().count(), 1);
         let entry = parse(newer.trim_end()).unwrap();

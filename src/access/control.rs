@@ -3,6 +3,7 @@
 //! Owns: the order of checks, and which change ends which sessions. Calls that hash a password or
 //! write a file block; run them on a thread for that.
 
+mod noted;
 mod tokens;
 
 use std::collections::HashMap;
@@ -125,6 +126,7 @@ impl From<Busy> for AccessError {
 pub struct AccessControl {
     store: Store,
     audit: AuditLog,
+    paces: Mutex<noted::Paces>,
     clock: SharedClock,
     hasher: Hasher,
     local: LocalKey,
@@ -197,7 +199,8 @@ impl AccessControl {
             shown_tokens: HashMap::new(),
         };
         let audit = AuditLog::at(store.dir());
-        Self { store, audit, clock, hasher: Hasher::default(), local, state: Mutex::new(state) }
+        let (paces, hasher) = (Mutex::default(), Hasher::default());
+        Self { store, audit, paces, clock, hasher, local, state: Mutex::new(state) }
     }
 
     /// The files.
@@ -460,13 +463,14 @@ impl AccessControl {
         Ok(())
     }
 
-    /// What has to be done every second: ends old sessions, and takes over what another process,
-    /// such as `holdfast account`, wrote.
+    /// What has to be done every second: ends old sessions, takes over what another process, such as
+    /// `holdfast account`, wrote, and notes in the audit log what was only counted so far.
     pub fn sweep(&self) {
         let unusable = self.lock().unusable;
         if unusable && !self.make_dir() {
             return;
         }
+        self.note_due();
         let now = self.clock.boot();
         let (wall, version) = (self.clock.wall(), self.store.version());
         let changed = {

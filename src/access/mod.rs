@@ -14,7 +14,7 @@ mod store;
 mod token;
 
 pub use account::{Account, AccountError, Role, StreamAccess, is_account_name};
-pub use audit::{Act, AuditEntry, AuditLog, AuditTail};
+pub use audit::{Act, AuditEntry, AuditLine, AuditLog, AuditTail};
 pub use claim::ClaimError;
 pub use code::ClaimCode;
 pub use control::{AccessControl, AccessError, AccountChange, ClaimStatus, NewAccount};

@@ -17,8 +17,9 @@ use super::plan::{Changes, changes};
 use super::published::{Published, vacant_since};
 use super::reconfigure::{Reconfigurable, reconfigure, rules};
 use super::servers::{Protocol, Servers};
+use super::sign_ins;
 use super::streams::RunningStreams;
-use crate::access::{AccessControl, ClaimStatus};
+use crate::access::{AccessControl, Act, ClaimStatus};
 use crate::base::Stop;
 use crate::base::limits::{ACCESS_SWEEP_INTERVAL, STOP_TIME_MAX, STORAGE_HEARTBEAT_AGE_MAX};
 use crate::base::name::StreamName;
@@ -164,7 +165,7 @@ impl Appliance {
         self.supervisor.spawn("park", self.recovery.clone().watch_park());
         let stop = self.supervisor.stop_signal().clone();
         self.supervisor.spawn("tls", self.tls.clone().keep_renewed(stop));
-        self.supervisor.spawn("access", sweep(Arc::clone(&self.services.access)));
+        self.supervisor.spawn("access", sweep(Arc::clone(&self.services)));
         self.supervisor.spawn("events", observer::observe(Arc::clone(&self.services)));
         Ok(())
     }
@@ -179,6 +180,23 @@ impl Appliance {
     pub(super) fn is_unclaimed(&self) -> bool {
         let claim = self.services.access.claim_status();
         !self.config.is_open() && matches!(claim, ClaimStatus::Unclaimed | ClaimStatus::Locked(_))
+    }
+
+    /// Notes in the audit log that the file was read again on request, and whether it was taken.
+    pub(super) async fn note_reload(&self, taken: bool) {
+        let (access, now) = (Arc::clone(&self.services.access), self.services.clock.wall());
+        let act = Act {
+            who: "this computer".to_owned(),
+            proof: "local",
+            scheme: "local",
+            address: None,
+            act: "reload of the configuration (SIGHUP)".to_owned(),
+            result: if taken { 200 } else { 422 },
+        };
+        let noted = tokio::task::spawn_blocking(move || access.audit().append(now, act)).await;
+        if let Ok(Err(error)) = noted {
+            warn!(part = "access", %error, "audit log cannot be written");
+        }
     }
 
     /// Whether recording is off, as it changes.
@@ -386,14 +404,18 @@ impl Appliance {
     }
 }
 
-/// Ends old sessions, and takes over accounts that the command line changed.
-async fn sweep(access: Arc<AccessControl>) {
+/// Ends old sessions, takes over accounts that the command line changed, and notes who signed in.
+async fn sweep(services: Arc<Services>) {
     let mut ticks = tokio::time::interval(ACCESS_SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
-        let access = Arc::clone(&access);
-        // A file is checked, on a disk that may hang.
-        let _ = tokio::task::spawn_blocking(move || access.sweep()).await;
+        let services = Arc::clone(&services);
+        // Files are read and written, on a disk that may hang.
+        let swept = tokio::task::spawn_blocking(move || {
+            sign_ins::note(&services.access, services.rtsp.authorizer(), services.clock.wall());
+            services.access.sweep();
+        });
+        let _ = swept.await;
     }
 }
 

@@ -17,6 +17,7 @@ mod published;
 mod reconfigure;
 mod recovery;
 mod servers;
+mod sign_ins;
 mod streams;
 mod trial;
 mod update;
@@ -156,7 +157,9 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                if let Some(text) = reload(&mut appliance, path).await {
+                let loaded = reload(&mut appliance, path).await;
+                appliance.note_reload(loaded.is_some()).await;
+                if let Some(text) = loaded {
                     trial.restart(text);
                     appliance.report_reverted(None);
                     good_at = Instant::now() + trial::GOOD_AFTER;

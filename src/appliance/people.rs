@@ -159,7 +159,7 @@ fn note(access: &AccessControl, what: String) {
         act: what,
         result: 0,
     };
-    if let Err(error) = access.audit().append(SystemClock.wall(), &act) {
+    if let Err(error) = access.audit().append(SystemClock.wall(), act) {
         eprintln!("The audit log cannot be written: {error}");
     }
 }

@@ -1,5 +1,6 @@
 //! Who is let in: the claim of a new box, sessions, roles on every route, and what outlives a restart.
 
+mod audit;
 mod crowd;
 mod events;
 mod matrix;

@@ -50,6 +50,17 @@ pub const CLAIM_LOCK_TIME: Duration = Duration::from_secs(900);
 pub const AUDIT_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Characters of a text in the audit log; what is longer is cut.
 pub const AUDIT_TEXT_CHARS_MAX: usize = 200;
+/// Lines of the audit log about sign-ins of players, or about what was refused, at once; then one in
+/// [`AUDIT_SIGN_IN_INTERVAL`] or [`AUDIT_REFUSAL_INTERVAL`]. What is beyond is counted.
+pub const AUDIT_BURST_MAX: u32 = 60;
+/// From one line about a sign-in of a player to the next, once the burst is used up.
+pub const AUDIT_SIGN_IN_INTERVAL: Duration = Duration::from_secs(60);
+/// The same for what was refused: a flood that never ends takes weeks to fill the log.
+pub const AUDIT_REFUSAL_INTERVAL: Duration = Duration::from_secs(300);
+/// How long the same act by the same peer is only counted after a line about it.
+pub const AUDIT_REPEAT_TIME: Duration = Duration::from_secs(600);
+/// Acts that are recognised when they come again; the oldest is forgotten first.
+pub const AUDIT_PACED_ACTS_MAX: usize = 256;
 /// Entries of the audit log in one answer.
 pub const AUDIT_LISTED_MAX: usize = 1_000;
 /// Bytes of a file that holds a secret of the configuration.

@@ -72,6 +72,8 @@ pub const RTSP_TUNNEL_POSTS_MAX: usize = 2;
 
 /// RTSP clients that failed whose transcripts are kept; the oldest leave first.
 pub const RTSP_FAILURES_MAX: usize = 32;
+/// Different sign-ins of stream accounts in a second that the audit log tells apart; more are counted.
+pub const AUTH_ATTEMPTS_MAX: usize = 64;
 /// Pause between two looks whether the ledger of wrong passwords has to be written down.
 pub const AUTH_FAILURES_PAUSE: Duration = Duration::from_secs(5);
 /// Largest ledger of wrong passwords that is read; a larger one counts as none.

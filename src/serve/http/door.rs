@@ -293,6 +293,18 @@ struct RouteGuard {
     context: Arc<HttpContext>,
 }
 
+/// Why a request goes no further, and whose it is, where that was proved.
+struct Denied {
+    error: ApiError,
+    who: Option<Identity>,
+}
+
+impl From<ApiError> for Denied {
+    fn from(error: ApiError) -> Self {
+        Self { error, who: None }
+    }
+}
+
 /// Reads the body, unless the handler does that itself, and notes that the caller has signed in: their
 /// connection keeps its place. By then the request is here as a whole, so that a body that trickles in holds a
 /// place as little as a head that does.
@@ -315,7 +327,12 @@ async fn handled(guard: &RouteGuard, request: Request, next: Next) -> Response {
 async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Next) -> Response {
     let caller = match guard.admit(&mut request).await {
         Ok(caller) => caller,
-        Err(error) => return error.into_response(),
+        Err(denied) => {
+            if let Some(act) = audit::refused(&denied, &request) {
+                audit::note_refusal(&guard.context, act).await;
+            }
+            return denied.error.into_response();
+        }
     };
     let ended = caller.ended();
     if let (Some(ended), Some(peer)) = (&ended, request.extensions().get::<Arc<Peer>>()) {
@@ -323,11 +340,11 @@ async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Ne
         request.extensions_mut().insert(Arc::new(peer));
     }
     let ticket = media::ticket(&guard.context, &caller, &request);
-    let act = audit::begin(guard.access, &caller, &request);
+    let begun = audit::begin(guard.access, &caller, &request);
     let held = caller.clone();
     request.extensions_mut().insert(caller);
     let mut response = handled(&guard, request, next).await;
-    audit::finish(&guard.context, act, &mut response).await;
+    audit::finish(&guard.context, begun, &mut response).await;
     if let Some(ticket) = ticket.filter(|_| response.status().is_success()) {
         response.headers_mut().append(header::SET_COOKIE, ticket);
     }
@@ -339,7 +356,7 @@ async fn guarded(State(guard): State<RouteGuard>, mut request: Request, next: Ne
 
 impl RouteGuard {
     /// The caller, if permitted.
-    async fn admit(&self, request: &mut Request) -> Result<Caller, ApiError> {
+    async fn admit(&self, request: &mut Request) -> Result<Caller, Denied> {
         let context = &self.context;
         let open = (context.http.now().access == Openness::OpenOnLoopback)
             .then(|| Identity::unlimited(Proof::Open));
@@ -363,14 +380,17 @@ impl RouteGuard {
             _ => identity.role >= role,
         };
         if !allowed {
-            return Err(forbidden());
+            return Err(Denied { error: forbidden(), who: Some(identity) });
         }
         let caller = Caller::new(context, Some(identity));
-        self.check_object(&caller, request).await?;
+        let mut checked = self.check_object(&caller, request).await;
         if cookie {
-            asks_from_own_page(request)?;
+            checked = checked.and_then(|()| asks_from_own_page(request));
         }
-        Ok(caller)
+        match checked {
+            Ok(()) => Ok(caller),
+            Err(error) => Err(Denied { error, who: caller.identity().cloned() }),
+        }
     }
 
     /// Whether a request comes from an address that may read the metrics.

@@ -1,18 +1,19 @@
 //! What is done through the door is noted in the audit log.
 //!
-//! Owns: which requests count. Whatever changes something, whatever takes footage away, and every
-//! password and claim code that was looked at; never a body, so that no secret can get there.
+//! Owns: which requests count. Whatever changes something, whatever takes footage away, every
+//! password and claim code that was looked at, and whatever is refused to somebody who shows a key or is
+//! signed in; never a body, so that no secret can get there.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use tracing::warn;
 
-use super::{Access, Caller};
-use crate::access::{Act, Identity};
+use super::{Access, Caller, Denied};
+use crate::access::{Act, AuditLine, Identity};
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::origin::Reached;
 
@@ -28,24 +29,32 @@ impl ActedAs {
     }
 }
 
-/// What is noted of `request`, once it is answered; `None` for what only looks.
-pub(super) fn begin(access: Access, caller: &Caller, request: &Request) -> Option<Act> {
+/// A request, until it is answered.
+pub(super) struct Begun {
+    act: Act,
+    /// It does something, and does not only look.
+    counts: bool,
+}
+
+/// What is noted of `request`, once it is answered.
+pub(super) fn begin(access: Access, caller: &Caller, request: &Request) -> Begun {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads && !takes_footage(access, request) {
-        return None;
-    }
+    let counts = !reads || takes_footage(access, request);
+    Begun { act: act(caller.identity(), request), counts }
+}
+
+fn act(identity: Option<&Identity>, request: &Request) -> Act {
     let reached = request.extensions().get::<Reached>();
     let address: Option<IpAddr> = reached.map(|reached| reached.client);
     let scheme = if reached.is_some_and(|reached| reached.secure) { "https" } else { "http" };
-    let identity = caller.identity();
-    Some(Act {
+    Act {
         who: identity.map_or_else(String::new, Identity::shown_name),
         proof: identity.map_or("none", |identity| identity.proof.word()),
         scheme,
         address,
         act: format!("{} {}", request.method(), request.uri().path()),
         result: 0,
-    })
+    }
 }
 
 /// Whether it is the beginning of a download.
@@ -58,23 +67,51 @@ fn takes_footage(access: Access, request: &Request) -> bool {
     *request.method() == Method::GET && matches!(access, Access::Operator(_)) && footage && begins
 }
 
-/// Notes `act`, which was answered by `response`.
-pub(super) async fn finish(context: &Arc<HttpContext>, act: Option<Act>, response: &mut Response) {
-    let Some(mut act) = act else { return };
+/// Notes what was begun, now that it is answered by `response`.
+pub(super) async fn finish(context: &Arc<HttpContext>, begun: Begun, response: &mut Response) {
+    let Begun { mut act, counts } = begun;
     let status = response.status();
     act.result = status.as_u16();
-    match response.extensions_mut().remove::<ActedAs>() {
+    let acted = response.extensions_mut().remove::<ActedAs>();
+    let looked_at = acted.is_some();
+    match acted {
         Some(ActedAs(name)) => act.who = name,
         // Nothing was looked at.
         None if act.who.is_empty() => return,
         None => {}
     }
-    if act.act.starts_with("GET ") && !status.is_success() {
-        return;
+    let refused = status == StatusCode::FORBIDDEN || (looked_at && !status.is_success());
+    if refused {
+        note_refusal(context, act).await;
+    } else if counts && (status.is_success() || !act.act.starts_with("GET ")) {
+        write(context, AuditLine { act, times: 1, others: 0 }).await;
     }
+}
+
+/// What is noted of `request`, which was refused: where its sender shows a key, or is signed in.
+pub(super) fn refused(denied: &Denied, request: &Request) -> Option<Act> {
+    if denied.who.is_none() && denied.error.code != "wrong_key" {
+        return None;
+    }
+    let mut act = act(denied.who.as_ref(), request);
+    act.result = denied.error.status.as_u16();
+    if denied.who.is_none() {
+        "unknown".clone_into(&mut act.who);
+    }
+    Some(act)
+}
+
+/// Notes a refusal, within bounds: anybody can be refused as often as they like.
+pub(super) async fn note_refusal(context: &Arc<HttpContext>, act: Act) {
+    if let Some(line) = context.access.admit_act(act, 1) {
+        write(context, line).await;
+    }
+}
+
+async fn write(context: &Arc<HttpContext>, line: AuditLine) {
     let (context, at) = (Arc::clone(context), context.clock.wall());
-    let noted = tokio::task::spawn_blocking(move || context.access.audit().append(at, &act)).await;
-    if let Ok(Err(error)) = noted {
+    let write = move || context.access.audit().append_line(at, &line);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
         warn!(part = "access", %error, "audit log cannot be written");
     }
 }

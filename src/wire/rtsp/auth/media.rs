@@ -15,7 +15,7 @@ use super::digest::same;
 use super::header::{self, Digest, Shown};
 use super::nonce::Holder;
 use super::state::{challenges, knows_hash, knows_password};
-use super::{Access, Authorizer, Rules};
+use super::{Access, Authorizer, Origin, Outcome, Rules};
 use crate::base::Stop;
 use crate::base::limits::MEDIA_TICKET_TIME_MAX;
 use crate::base::time::BootTime;
@@ -96,7 +96,9 @@ impl Authorizer {
         if !offered {
             return Err(challenge(false));
         }
+        let from = Origin { peer: asking.peer, secure: asking.secure, http: true };
         if let Some(wait) = self.failures().wait(now, asking.peer) {
+            self.note(&rules, username, from, Outcome::TooMany);
             return Err(MediaLack::Patience { secs: wait.as_secs() + 1 });
         }
         let account = rules.account(username);
@@ -107,6 +109,7 @@ impl Authorizer {
         };
         if !right {
             self.failures().failed(now, asking.peer);
+            self.note(&rules, username, from, Outcome::Wrong);
             return Err(challenge(false));
         }
         if let Some(Shown::Digest(digest)) = &shown {
@@ -118,6 +121,7 @@ impl Authorizer {
             }
         }
         self.failures().succeeded(now, asking.peer);
+        self.note(&rules, username, from, Outcome::Right);
         self.reader(&rules, username).ok_or(MediaLack::Accounts)
     }
 

@@ -16,6 +16,7 @@
 //! 5. A refusal says the same whether or not there is such a stream or such an account.
 
 mod account;
+mod attempts;
 mod challenge;
 mod digest;
 mod failures;
@@ -31,6 +32,7 @@ use arc_swap::ArcSwap;
 
 pub use crate::access::is_account_name;
 pub use account::{Account, Accounts, Credential, PASSWORD_SEED_BYTES, Right, Scope};
+pub use attempts::{Attempt, Attempts, Outcome};
 pub(crate) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
@@ -111,6 +113,7 @@ pub struct Authorizer {
     changed: Mutex<Stop>,
     nonces: Nonces,
     failures: Mutex<Failures>,
+    attempts: Mutex<Attempts>,
 }
 
 impl Authorizer {
@@ -122,6 +125,7 @@ impl Authorizer {
             changed: Mutex::new(Stop::new()),
             nonces: Nonces::new(key),
             failures: Mutex::default(),
+            attempts: Mutex::default(),
         }
     }
 
@@ -170,6 +174,26 @@ impl Authorizer {
     pub fn failures(&self) -> MutexGuard<'_, Failures> {
         crate::base::sync::lock(&self.failures)
     }
+
+    /// Notes that a sign-in to the account `username` was looked at.
+    fn note(&self, rules: &Rules, username: &str, from: Origin, outcome: Outcome) {
+        let account = rules.account(username).map(|_| username.into());
+        let Origin { peer, secure, http } = from;
+        self.attempts().note(Attempt { account, peer, secure, http, outcome });
+    }
+
+    /// Sign-ins since they were last taken.
+    pub fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        crate::base::sync::lock(&self.attempts)
+    }
+}
+
+/// Where a sign-in comes from.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    peer: IpAddr,
+    secure: bool,
+    http: bool,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::account::{Account, Right};
 use super::digest::{Algorithm, same};
 use super::header::{self, Digest, Shown};
 use super::nonce::Holder;
-use super::{Access, Authorizer, REALM, Rules};
+use super::{Access, Authorizer, Origin, Outcome, REALM, Rules};
 use crate::base::secret::Secret;
 use crate::base::time::BootTime;
 use crate::wire::rtsp::channel::Channels;
@@ -161,7 +161,10 @@ impl AuthState {
         })?;
         let may = |rights| rules.account(&username).is_some_and(|own| asking.is_for(own, rights));
         match need {
-            Need::Right(rights) if !may(rights) => forbidden("this account may not do that"),
+            Need::Right(wanted) if !may(wanted) => {
+                self.note(&rules, &username, asking.secure, Outcome::Forbidden);
+                forbidden("this account may not do that")
+            }
             _ => Ok(Admitted::As(Some(username))),
         }
     }
@@ -181,7 +184,9 @@ impl AuthState {
         if !offered {
             return Err(Lack::Proof { stale: false });
         }
-        self.have_patience(now, username)?;
+        self.have_patience(now, username).inspect_err(|_| {
+            self.note(rules, username, asking.secure, Outcome::TooMany);
+        })?;
         let account = rules.account(username);
         let right = match shown {
             Shown::Digest(digest) => {
@@ -191,9 +196,14 @@ impl AuthState {
         };
         if !right {
             self.authorizer.failures().failed(now, self.holder.peer);
+            self.note(rules, username, asking.secure, Outcome::Wrong);
             return Err(Lack::Proof { stale: false });
         }
+        let known = self.knows(username);
         let username = self.accept(now, shown, asking)?;
+        if !known {
+            self.note(rules, &username, asking.secure, Outcome::Right);
+        }
         self.authorizer.failures().succeeded(now, self.holder.peer);
         Ok(username)
     }
@@ -209,9 +219,19 @@ impl AuthState {
         })
     }
 
+    /// Whether `username` has signed in on this connection.
+    fn knows(&self, username: &str) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| &*accepted.username == username)
+    }
+
+    fn note(&self, rules: &Rules, username: &str, secure: bool, outcome: Outcome) {
+        let from = Origin { peer: self.holder.peer, secure, http: false };
+        self.authorizer.note(rules, username, from, outcome);
+    }
+
     /// Makes a guessing client wait. A client known on this connection is not guessing.
     fn have_patience(&self, now: BootTime, username: &str) -> Result<(), Lack> {
-        if self.accepted.as_ref().is_some_and(|accepted| &*accepted.username == username) {
+        if self.knows(username) {
             return Ok(());
         }
         match self.authorizer.failures().wait(now, self.holder.peer) {
