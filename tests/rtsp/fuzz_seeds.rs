@@ -33,5 +33,5 @@ macro_rules! targets {
 
 targets! {
     annex_b client client_response client_sdp request response transport authorization sdp interleaved rtp_rtcp depacketise server
-    config_document forwarding
+    config_document forwarding cookie token ticket proxy_headers
 }

@@ -38,7 +38,7 @@ pub(super) fn session(reached: &Reached, key: &str) -> Option<HeaderValue> {
 }
 
 /// The keys of sessions that a request shows; of those of other boxes under this name, a few.
-pub(super) fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec<&'a str> {
+pub fn session_keys<'a>(headers: &'a HeaderMap, reached: &Reached) -> Vec<&'a str> {
     values(headers, session_name(reached)).take(SESSION_COOKIES_MAX).collect()
 }
 

@@ -48,7 +48,8 @@ mod trust;
 mod websocket;
 
 pub use context::HttpContext;
+pub use cookie::session_keys;
 pub use cors::Cors;
-pub use origin::prefix_base;
+pub use origin::{Reached, prefix_base};
 pub use server::{HttpError, run};
 pub use settings::{Access, ExternalUrl, HttpSettings, Network, Settings};

@@ -29,17 +29,17 @@ const LOCAL_ZONES: [&str; 4] = ["local", "localhost", "home.arpa", "internal"];
 
 /// How a request reached the box.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reached {
+pub struct Reached {
     /// Host and port that the client asked for.
-    pub(super) authority: String,
+    pub authority: String,
     /// The same as the request itself says; a proxy may have put another one there.
-    pub(super) host: String,
+    pub host: String,
     /// The path below which the client sees the box, with a slash at both ends.
-    pub(super) base: String,
+    pub base: String,
     /// Where the client is.
-    pub(super) client: IpAddr,
+    pub client: IpAddr,
     /// Whether the path between the client and the box, or its trusted proxy, is encrypted.
-    pub(super) secure: bool,
+    pub secure: bool,
 }
 
 /// Lets a request through whose name is one of the box's, and notes in it how it came.
@@ -57,6 +57,15 @@ impl Settings {
     #[must_use]
     pub fn answers_to(&self, text: &str) -> bool {
         authority(text).is_some_and(|authority| is_own(&self.now(), &authority))
+    }
+
+    /// How a request for `/` with these headers reaches the box from the address `peer`, over TLS if
+    /// `secure`; `None` where it is refused.
+    #[must_use]
+    pub fn reached(&self, headers: &HeaderMap, peer: IpAddr, secure: bool) -> Option<Reached> {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.headers_mut() = headers.clone();
+        reached(&self.now(), &request, (peer, secure)).ok()
     }
 }
 

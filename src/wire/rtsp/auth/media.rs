@@ -42,13 +42,13 @@ pub(crate) struct MediaAsking<'a> {
 
 /// Who may read media.
 #[derive(Clone, Debug)]
-pub(crate) struct MediaReader {
+pub struct MediaReader {
     /// The stream account's name.
-    pub(crate) name: Arc<str>,
+    pub name: Arc<str>,
     /// What it may watch.
-    pub(crate) read: Scope,
+    pub read: Scope,
     /// Given when the accounts change.
-    pub(crate) ended: Stop,
+    pub ended: Stop,
 }
 
 /// What a request lacks.
@@ -132,7 +132,8 @@ impl Authorizer {
     }
 
     /// A ticket with which `name` may read everything below `path`, on this scheme only.
-    pub(crate) fn media_ticket(
+    #[must_use]
+    pub fn media_ticket(
         &self,
         now: BootTime,
         name: &str,
@@ -144,7 +145,8 @@ impl Authorizer {
     }
 
     /// The owner of `ticket`, if it is good for `path`.
-    pub(crate) fn ticket_reader(
+    #[must_use]
+    pub fn ticket_reader(
         &self,
         now: BootTime,
         ticket: &str,

@@ -37,7 +37,8 @@ pub(crate) use challenge::Challenge;
 pub use digest::Algorithm;
 pub use failures::{Failures, SavedFailures};
 pub(super) use header::masked;
-pub(crate) use media::{MediaAsking, MediaLack, MediaReader};
+pub use media::MediaReader;
+pub(crate) use media::{MediaAsking, MediaLack};
 pub(super) use state::{Admitted, Asking, AuthState};
 
 use crate::base::Stop;
