@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::lifecycle::{Appliance, Applied};
 use super::trial::ConfigTrial;
+use super::unconfirmed::{Unconfirmed, may_lock_out};
 use crate::base::fault::chain;
 use crate::base::name::StreamName;
 use crate::base::time::WallTime;
@@ -19,7 +20,7 @@ use crate::config::edit::{self, EditError};
 use crate::config::file::{ConfigFile, Snapshot, WriteError};
 use crate::config::{self, Config, ConfigError, KeyFault, resource};
 use crate::serve::config_desk::{
-    Change, ConfigAnswer, ConfigCall, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
+    Change, Changer, ConfigAnswer, ConfigCall, ConfigFault, ConfigRefusal, ConfigRequest,
 };
 
 type Answered = Result<ConfigAnswer, ConfigRefusal>;
@@ -29,12 +30,14 @@ pub(super) async fn answer(
     call: ConfigCall,
     file: &ConfigFile,
     appliance: &mut Appliance,
-    trial: &mut ConfigTrial,
+    (trial, unconfirmed): (&mut ConfigTrial, &mut Unconfirmed),
 ) -> bool {
     let ConfigCall { request, reply } = call;
-    let (answer, changed) = match decide(request, file, appliance, trial) {
+    let (answer, changed) = match decide(request, file, appliance, (trial, unconfirmed)) {
         Ok(Decision::Answer(answer)) => (Ok(answer), false),
-        Ok(Decision::Apply(planned)) => (apply(*planned, file, appliance, trial).await, true),
+        Ok(Decision::Apply(planned)) => {
+            (apply(*planned, file, appliance, (trial, unconfirmed)).await, true)
+        }
         Err(refusal) => (Err(refusal), false),
     };
     let changed = changed && answer.is_ok();
@@ -50,7 +53,13 @@ enum Decision {
 
 /// A text that is to take the place of another one.
 struct Planned {
+    changer: Changer,
     before: Snapshot,
+    plan: Plan,
+}
+
+/// What a change makes of a text.
+struct Plan {
     text: String,
     config: Config,
     /// The request, in the form of the file.
@@ -63,21 +72,34 @@ fn decide(
     request: ConfigRequest,
     file: &ConfigFile,
     appliance: &Appliance,
-    trial: &ConfigTrial,
+    (trial, unconfirmed): (&ConfigTrial, &mut Unconfirmed),
 ) -> Result<Decision, ConfigRefusal> {
     let before = file.read();
     let answer = |tag: &str, body| {
-        Ok(Decision::Answer(ConfigAnswer { tag: tag.to_owned(), body, created: false }))
+        let (tag, created, unconfirmed) = (tag.to_owned(), false, false);
+        Ok(Decision::Answer(ConfigAnswer { tag, body, created, unconfirmed }))
     };
+    let tag = before.as_ref().map(|before| before.tag.clone()).unwrap_or_default();
     if request == ConfigRequest::Status {
-        let tag = before.as_ref().map_or("", |before| before.tag.as_str());
-        return answer(tag, status(&before, appliance, trial));
+        let mut body = status(&before, appliance, trial);
+        if let Some(left) = unconfirmed.left() {
+            body["confirm_within"] = json!(left.as_secs());
+        }
+        return answer(&tag, body);
+    }
+    if let ConfigRequest::Confirm(from) = request {
+        unconfirmed.confirm(from)?;
+        info!(part = "config", "the last change was confirmed");
+        return answer(&tag, json!({"confirmed": true}));
     }
     let before = before.map_err(|error| ConfigRefusal::FileFaulty(faults_of(&error)))?;
     let faulty = || ConfigRefusal::FileFaulty(faults_of_text(&before.text));
     let table: Table = before.text.parse().map_err(|_| faulty())?;
     match request {
-        ConfigRequest::Status => unreachable!("answered above"),
+        ConfigRequest::Status | ConfigRequest::Confirm(_) => unreachable!("answered above"),
+        ConfigRequest::Change(..) | ConfigRequest::Restore(..) if unconfirmed.waits() => {
+            Err(ConfigRefusal::Unconfirmed)
+        }
         ConfigRequest::Settings => answer(&before.tag, resource::settings(&table)),
         ConfigRequest::Stream(name) => {
             let section = resource::stream(&table, &name).ok_or(ConfigRefusal::NotFound)?;
@@ -94,20 +116,26 @@ fn decide(
         }
         ConfigRequest::Check(change) => {
             config::parse_file(&before.text).map_err(|_| faulty())?;
-            let (faults, accepted) = match plan(before.clone(), &table, change, appliance) {
+            let (faults, accepted) = match plan(&before, &table, change, appliance) {
                 Ok(_) => (Vec::new(), true),
                 Err(ConfigRefusal::Faults(faults)) => (faults, false),
                 Err(other) => return Err(other),
             };
             answer(&before.tag, json!({"accepted": accepted, "faults": faults}))
         }
-        ConfigRequest::Change(precondition, change) => {
+        ConfigRequest::Change(changer, precondition, change) => {
             precondition.holds(&before.tag)?;
             config::parse_file(&before.text).map_err(|_| faulty())?;
-            Ok(Decision::Apply(Box::new(plan(before, &table, change, appliance)?)))
+            let plan = plan(&before, &table, change, appliance)?;
+            Ok(Decision::Apply(Box::new(Planned { changer, before, plan })))
         }
-        ConfigRequest::Restore(precondition, id) => {
-            restored(file, before, &precondition, id, appliance)
+        ConfigRequest::Restore(changer, precondition, id) => {
+            precondition.holds(&before.tag)?;
+            let text = file.former(id).map_err(|_| ConfigRefusal::DiskFails)?;
+            let text = text.ok_or(ConfigRefusal::NotFound)?;
+            let config = checked(&text, appliance)?;
+            let plan = Plan { text, config, paste: String::new(), stream: None };
+            Ok(Decision::Apply(Box::new(Planned { changer, before, plan })))
         }
     }
 }
@@ -143,11 +171,11 @@ fn status(
 
 /// What a change makes of the text `before`, checked.
 fn plan(
-    before: Snapshot,
+    before: &Snapshot,
     table: &Table,
     change: Change,
     appliance: &Appliance,
-) -> Result<Planned, ConfigRefusal> {
+) -> Result<Plan, ConfigRefusal> {
     let is_there = |name: &StreamName| resource::stream(table, name).is_some();
     let (patch, stream) = match change {
         Change::Put(name, section) => {
@@ -177,7 +205,7 @@ fn plan(
     })?;
     let config = checked(&text, appliance)?;
     let paste = edit::apply("", &resource::without_secrets(&patch)).unwrap_or_default();
-    Ok(Planned { before, text, config, paste, stream })
+    Ok(Plan { text, config, paste, stream })
 }
 
 /// The configuration that `text` says, if the box can take it over.
@@ -205,41 +233,38 @@ fn unusable(address: SocketAddr, error: &std::io::Error) -> String {
     format!("The box cannot listen on {address}: {why}. Nothing was changed.")
 }
 
-fn restored(
-    file: &ConfigFile,
-    before: Snapshot,
-    precondition: &Precondition,
-    id: u64,
-    appliance: &Appliance,
-) -> Result<Decision, ConfigRefusal> {
-    precondition.holds(&before.tag)?;
-    let text = file.former(id).map_err(|_| ConfigRefusal::DiskFails)?;
-    let text = text.ok_or(ConfigRefusal::NotFound)?;
-    let config = checked(&text, appliance)?;
-    let planned = Planned { before, text, config, paste: String::new(), stream: None };
-    Ok(Decision::Apply(Box::new(planned)))
-}
-
 /// Writes the text, and lets it run.
 async fn apply(
     planned: Planned,
     file: &ConfigFile,
     appliance: &mut Appliance,
-    trial: &mut ConfigTrial,
+    (trial, unconfirmed): (&mut ConfigTrial, &mut Unconfirmed),
 ) -> Answered {
-    let Planned { before, text, config, paste, stream } = planned;
+    let Planned { changer, before, plan: Plan { text, config, paste, stream } } = planned;
+    let after = Snapshot::new(text);
     // An unchanged text needs no new file, but it may not run yet.
-    if text != before.text {
-        file.write(&before, &text).map_err(|cause| written(&cause, file, paste))?;
+    if after.text != before.text {
+        if may_lock_out(appliance.wanted(), &config) {
+            unconfirmed.begin(&before, &after, changer).map_err(|error| {
+                error!(part = "config", %error, "a change that has to be confirmed cannot be noted");
+                ConfigRefusal::DiskFails
+            })?;
+        }
+        file.write(&before, &after.text).map_err(|cause| {
+            unconfirmed.forget();
+            written(&cause, file, paste)
+        })?;
     }
     let Applied { restarted, ended, after_restart } = appliance.apply(config).await;
     info!(part = "config", "configuration changed through the API");
-    let after = Snapshot::new(text);
     let mut body = json!({
         "restarted": restarted,
         "ended": ended,
         "after_restart": after_restart,
     });
+    if unconfirmed.waits() {
+        body["confirm_within"] = json!(changer.confirm_within.as_secs());
+    }
     let mut created = false;
     if let Some((name, is_new)) = stream {
         created = is_new;
@@ -249,7 +274,21 @@ async fn apply(
         body["section"] = section.unwrap_or_default();
     }
     trial.restart(after.text);
-    Ok(ConfigAnswer { tag: after.tag, body, created })
+    Ok(ConfigAnswer { tag: after.tag, body, created, unconfirmed: unconfirmed.waits() })
+}
+
+/// Takes back the change that nobody confirmed; the text that runs again.
+pub(super) async fn take_back(
+    file: &ConfigFile,
+    appliance: &mut Appliance,
+    unconfirmed: &mut Unconfirmed,
+) -> Option<String> {
+    let text = unconfirmed.take_back(file);
+    appliance.note_own("configuration taken back: not confirmed in time", text.is_some()).await;
+    let text = text?;
+    let config = config::parse_file(&text).ok()?;
+    let _ = appliance.apply(config).await;
+    Some(text)
 }
 
 fn written(cause: &WriteError, file: &ConfigFile, paste: String) -> ConfigRefusal {

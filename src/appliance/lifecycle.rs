@@ -182,16 +182,21 @@ impl Appliance {
         !self.config.is_open() && matches!(claim, ClaimStatus::Unclaimed | ClaimStatus::Locked(_))
     }
 
-    /// Notes in the audit log that the file was read again on request, and whether it was taken.
-    pub(super) async fn note_reload(&self, taken: bool) {
+    /// The configuration as the file says it.
+    pub(super) fn wanted(&self) -> &Config {
+        &self.wanted
+    }
+
+    /// Notes in the audit log what was done on the box itself, and whether it could be.
+    pub(super) async fn note_own(&self, act: &str, done: bool) {
         let (access, now) = (Arc::clone(&self.services.access), self.services.clock.wall());
         let act = Act {
             who: "this computer".to_owned(),
             proof: "local",
             scheme: "local",
             address: None,
-            act: "reload of the configuration (SIGHUP)".to_owned(),
-            result: if taken { 200 } else { 422 },
+            act: act.to_owned(),
+            result: if done { 200 } else { 422 },
         };
         let noted = tokio::task::spawn_blocking(move || access.audit().append(now, act)).await;
         if let Ok(Err(error)) = noted {

@@ -20,6 +20,7 @@ mod servers;
 mod sign_ins;
 mod streams;
 mod trial;
+mod unconfirmed;
 mod update;
 
 use std::io::IsTerminal;
@@ -51,6 +52,7 @@ use lifecycle::Appliance;
 pub use people::{PeopleCommand, RoleName, claim_code};
 pub use recovery::{RecoveryCommand, recovery, usb_mend};
 use trial::ConfigTrial;
+use unconfirmed::Unconfirmed;
 pub use update::{UpdateArguments, update, update_helper};
 
 /// Exit code of a faulty configuration.
@@ -68,6 +70,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let Some((config, text)) = load_or_say(path)? else { return Ok(ExitCode::from(EXIT_CONFIG)) };
     logs::init();
+    let (config, text) = without_unconfirmed(path, config, text);
     pause_when_parked(&config);
     let (trial, config) = ConfigTrial::begin(text, config);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -80,6 +83,15 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         .context("no runtime")?;
     runtime.block_on(live(config, trial, path))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration without a change that nobody confirmed before the daemon died.
+fn without_unconfirmed(path: &Path, config: Config, text: String) -> (Config, String) {
+    let state_dir = config.state_dir();
+    let file = ConfigFile::new(path, &state_dir);
+    let back = Unconfirmed::new(&state_dir).take_back_left(&file);
+    let before = back.and_then(|text| Some((config::parse_file(&text).ok()?, text)));
+    before.unwrap_or((config, text))
 }
 
 /// Puts the start off where starting at once would boot the board again, see `recovery`.
@@ -136,6 +148,7 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
     }
     let state_dir = config.state_dir();
     let file = ConfigFile::new(path, &state_dir);
+    let mut unconfirmed = Unconfirmed::new(&state_dir);
     let (desk, mut calls) = ConfigDesk::new();
     let (publish_desk, mut publishers) = PublishDesk::new();
     let mut appliance = Appliance::open(config, desk, publish_desk).await?;
@@ -158,16 +171,24 @@ async fn live(config: Config, mut trial: ConfigTrial, path: &Path) -> anyhow::Re
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 let loaded = reload(&mut appliance, path).await;
-                appliance.note_reload(loaded.is_some()).await;
+                appliance.note_own("reload of the configuration (SIGHUP)", loaded.is_some()).await;
                 if let Some(text) = loaded {
+                    unconfirmed.replaced_by(&text);
                     trial.restart(text);
                     appliance.report_reverted(None);
                     good_at = Instant::now() + trial::GOOD_AFTER;
                 }
             }
             Some(call) = calls.recv() => {
-                if config_desk::answer(call, &file, &mut appliance, &mut trial).await {
+                let kept = (&mut trial, &mut unconfirmed);
+                if config_desk::answer(call, &file, &mut appliance, kept).await {
                     appliance.report_reverted(None);
+                    good_at = Instant::now() + trial::GOOD_AFTER;
+                }
+            }
+            () = sleep_until(unconfirmed.until().unwrap_or(good_at + NEVER)) => {
+                if let Some(text) = config_desk::take_back(&file, &mut appliance, &mut unconfirmed).await {
+                    trial.restart(text);
                     good_at = Instant::now() + trial::GOOD_AFTER;
                 }
             }

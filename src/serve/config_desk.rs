@@ -3,6 +3,9 @@
 //! Owns: the questions and answers. Who owns the file, and applies what it says, is above: it takes
 //! one call after the other, a reload among them, so that no two changes can cross.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,11 +37,22 @@ pub enum ConfigRequest {
     /// Whether a change would be accepted.
     Check(Change),
     /// A change, of the text that has one of these tags.
-    Change(Precondition, Change),
+    Change(Changer, Precondition, Change),
     /// The former texts.
     History,
     /// A former text, to replace one that has one of these tags.
-    Restore(Precondition, u64),
+    Restore(Changer, Precondition, u64),
+    /// The last change shall stay: who asks could connect after it.
+    Confirm(SocketAddr),
+}
+
+/// Who changes the configuration, in case that the change locks them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changer {
+    /// The other end of their connection.
+    pub from: SocketAddr,
+    /// How long the change waits for its confirmation.
+    pub confirm_within: Duration,
 }
 
 /// Which text a change applies to.
@@ -74,6 +88,8 @@ pub struct ConfigAnswer {
     pub body: Json,
     /// The stream was not there before.
     pub created: bool,
+    /// The change has to be confirmed, over another connection.
+    pub unconfirmed: bool,
 }
 
 /// One thing that is wrong with a change.
@@ -107,6 +123,12 @@ pub enum ConfigRefusal {
     Form,
     /// It cannot be applied, so the old text stays.
     Unusable(String),
+    /// The last change waits for its confirmation.
+    Unconfirmed,
+    /// No change waits for one.
+    NothingToConfirm,
+    /// Who confirms has not connected anew.
+    SameConnection,
     /// The file cannot be changed from here.
     ReadOnly {
         /// The form in which a person would write it.

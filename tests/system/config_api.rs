@@ -289,3 +289,57 @@ fn what_is_no_camera_is_refused_in_our_own_words() {
         );
     }
 }
+
+#[test]
+fn a_change_that_may_lock_out_stays_only_if_confirmed_over_a_new_connection() {
+    let mut daemon = Daemon::start_new("64MiB", STREAMS);
+    let (before, settings) = (text(&daemon), "config/settings?confirm_within=5");
+    let names = |names: &[&str]| json!({"http": {"hosts": names}});
+    let told =
+        ask(&daemon, "PATCH", settings, Some("*"), Some(&names(&["a.example", "b.example"])));
+    assert_eq!((told.status, &told.body["confirm_within"]), (200, &Value::Null), "{}", told.body);
+    let wider = text(&daemon);
+
+    // Over the same connection, which the box ends anyway.
+    let patch = names(&["a.example"]).to_string();
+    let confirm = "POST /api/v1/config/confirm HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let change = format!(
+        "PATCH /api/v1/{settings} HTTP/1.1\r\nHost: 127.0.0.1\r\nIf-Match: *\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{patch}{confirm}",
+        patch.len()
+    );
+    let said = over_one_connection(&daemon, &change);
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("\"confirm_within\":5"), "{said}");
+    assert!(!said.contains("confirmed"), "{said}");
+    let other = json!({"hls": {"low_latency": true}});
+    let told = ask(&daemon, "PATCH", settings, Some("*"), Some(&other));
+    assert_eq!(told.body["error"]["code"], "config_unconfirmed", "{}", told.body);
+    wait_for("it is taken back", PATIENCE, || (text(&daemon) == wider).then_some(()));
+
+    ask(&daemon, "PATCH", settings, Some("*"), Some(&names(&["a.example"])));
+    let told = ask(&daemon, "POST", "config/confirm", None, None);
+    assert_eq!(told.status, 200, "{}", told.body);
+    let told = ask(&daemon, "POST", "config/confirm", None, None);
+    assert_eq!(told.body["error"]["code"], "nothing_to_confirm", "{}", told.body);
+    let confirmed = text(&daemon);
+    assert!(confirmed != wider && confirmed != before);
+
+    // A loss of power is no confirmation.
+    let long = "config/settings?confirm_within=600";
+    ask(&daemon, "PATCH", long, Some("*"), Some(&names(&[])));
+    assert_ne!(text(&daemon), confirmed);
+    daemon.kill();
+    daemon.start();
+    assert_eq!(text(&daemon), confirmed);
+}
+
+/// What is answered to `text` until the box ends the connection.
+fn over_one_connection(daemon: &Daemon, text: &str) -> String {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", daemon.http_port)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(text.as_bytes()).unwrap();
+    let mut said = String::new();
+    let _ = socket.read_to_string(&mut said);
+    said
+}

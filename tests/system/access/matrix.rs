@@ -41,6 +41,7 @@ const ROWS: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/config/check", Admins),
     ("GET", "/api/v1/config/history", Admins),
     ("POST", "/api/v1/config/restore", Admins),
+    ("POST", "/api/v1/config/confirm", Admins),
     ("GET", "/api/v1/claim", All),
     ("POST", "/api/v1/claim", All),
     ("POST", "/api/v1/session", All),

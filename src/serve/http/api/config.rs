@@ -3,16 +3,20 @@
 //! Owns: how requests become calls, and answers and refusals become HTTP. Secrets are taken out
 //! before anything gets here.
 
-use axum::Json;
-use axum::extract::{RawPathParams, State};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base::limits::{CONFIG_CONFIRM_SECS, CONFIG_CONFIRM_TIME};
 use crate::base::name::StreamName;
 use crate::serve::config_desk::{
-    Change, ConfigAnswer, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
+    Change, Changer, ConfigAnswer, ConfigFault, ConfigRefusal, ConfigRequest, Precondition,
 };
 use crate::serve::http::context::HttpContext;
 use crate::serve::http::door::{Access, Door};
@@ -20,6 +24,8 @@ use crate::serve::http::error::ApiError;
 use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::operation::Parameter;
+use crate::serve::http::peers::Peer;
+use crate::serve::http::request::Query;
 use crate::serve::http::response::NO_STORE;
 
 type ApiResult = Result<Response, ApiError>;
@@ -59,6 +65,7 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
         .patch("/api/v1/config/settings", Access::Admin, patch_settings)
         .says("Changes settings (RFC 7396).")
         .hears(Parameter::if_match())
+        .hears(confirm_within())
         .takes::<Object>()
         .answers::<Object>(200)
         .refuses(&CHANGE)
@@ -96,9 +103,21 @@ pub(in crate::serve::http) fn routes(door: Door) -> Door {
         .post("/api/v1/config/restore", Access::Admin, restore)
         .says("Takes a former text back.")
         .hears(Parameter::if_match())
+        .hears(confirm_within())
         .takes::<Restore>()
         .answers::<Object>(200)
         .refuses(&CHANGE)
+        .post("/api/v1/config/confirm", Access::Admin, confirm)
+        .says("Keeps a change that would be taken back: sent over another connection than the change.")
+        .answers::<Object>(200)
+        .refuses(&[409])
+}
+
+fn confirm_within() -> Parameter {
+    let (least, most) = CONFIG_CONFIRM_SECS.into_inner();
+    let text =
+        "Seconds after which a change that may lock everybody out is taken back, unless confirmed.";
+    Parameter::number("confirm_within", text, (least, most))
 }
 
 /// `GET /api/v1/config`.
@@ -114,10 +133,14 @@ pub(crate) async fn settings(State(context): At) -> ApiResult {
 /// `PATCH /api/v1/config/settings`.
 pub(crate) async fn patch_settings(
     State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
-    change(&context, &headers, Change::Settings(body)).await
+    let changer = changer(&peer, query.as_deref())?;
+    let change = Change::Settings(body);
+    ask_as(&context, &peer, ConfigRequest::Change(changer, precondition(&headers)?, change)).await
 }
 
 /// `GET /api/v1/config/streams/{name}`.
@@ -128,30 +151,33 @@ pub(crate) async fn stream(State(context): At, path: RawPathParams) -> ApiResult
 /// `PUT /api/v1/config/streams/{name}`.
 pub(crate) async fn put_stream(
     State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
     path: RawPathParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
-    change(&context, &headers, Change::Put(name_in(&path)?, body)).await
+    change(&context, &peer, &headers, Change::Put(name_in(&path)?, body)).await
 }
 
 /// `PATCH /api/v1/config/streams/{name}`.
 pub(crate) async fn patch_stream(
     State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
     path: RawPathParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
-    change(&context, &headers, Change::Patch(name_in(&path)?, body)).await
+    change(&context, &peer, &headers, Change::Patch(name_in(&path)?, body)).await
 }
 
 /// `DELETE /api/v1/config/streams/{name}`.
 pub(crate) async fn remove_stream(
     State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
     path: RawPathParams,
     headers: HeaderMap,
 ) -> ApiResult {
-    change(&context, &headers, Change::Remove(name_in(&path)?)).await
+    change(&context, &peer, &headers, Change::Remove(name_in(&path)?)).await
 }
 
 /// `POST /api/v1/config/check`.
@@ -179,15 +205,59 @@ pub(crate) async fn history(State(context): At) -> ApiResult {
 /// `POST /api/v1/config/restore`.
 pub(crate) async fn restore(
     State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Restore>,
 ) -> ApiResult {
-    let Restore { id } = body;
-    ask(&context, ConfigRequest::Restore(precondition(&headers)?, id)).await
+    let (Restore { id }, changer) = (body, changer(&peer, query.as_deref())?);
+    ask_as(&context, &peer, ConfigRequest::Restore(changer, precondition(&headers)?, id)).await
 }
 
-async fn change(context: &HttpContext, headers: &HeaderMap, change: Change) -> ApiResult {
-    ask(context, ConfigRequest::Change(precondition(headers)?, change)).await
+/// `POST /api/v1/config/confirm`.
+pub(crate) async fn confirm(
+    State(context): At,
+    Extension(peer): Extension<Arc<Peer>>,
+) -> ApiResult {
+    ask(&context, ConfigRequest::Confirm(peer.address)).await
+}
+
+/// Who makes a change, and how long it waits to be confirmed.
+fn changer(peer: &Peer, query: Option<&str>) -> Result<Changer, ApiError> {
+    let query = Query::parse(query).only(&["confirm_within"], &[])?;
+    let confirm_within = match query.get("confirm_within") {
+        None => CONFIG_CONFIRM_TIME,
+        Some(text) => {
+            let secs = text.parse().ok().filter(|secs| CONFIG_CONFIRM_SECS.contains(secs));
+            let secs = secs.filter(|_| !text.starts_with('+')).ok_or_else(|| {
+                let (least, most) = CONFIG_CONFIRM_SECS.into_inner();
+                let message = format!("`confirm_within` must be a number from {least} to {most}.");
+                ApiError::bad_request(message)
+            })?;
+            Duration::from_secs(secs)
+        }
+    };
+    Ok(Changer { from: peer.address, confirm_within })
+}
+
+async fn change(
+    context: &HttpContext,
+    peer: &Peer,
+    headers: &HeaderMap,
+    change: Change,
+) -> ApiResult {
+    let changer = Changer { from: peer.address, confirm_within: CONFIG_CONFIRM_TIME };
+    ask_as(context, peer, ConfigRequest::Change(changer, precondition(headers)?, change)).await
+}
+
+/// As [`ask`]. Behind a change that has to be confirmed the connection ends with its answer, so that
+/// the client has to connect anew.
+async fn ask_as(context: &HttpContext, peer: &Peer, request: ConfigRequest) -> ApiResult {
+    let answer = context.config.ask(request).await.map_err(refused)?;
+    if answer.unconfirmed {
+        peer.closing.cancel();
+    }
+    Ok(told(answer))
 }
 
 async fn ask(context: &HttpContext, request: ConfigRequest) -> ApiResult {
@@ -288,6 +358,19 @@ fn words(refusal: &ConfigRefusal) -> (StatusCode, &'static str, String) {
         ConfigRefusal::Unusable(why) => {
             return (StatusCode::CONFLICT, "config_unusable", why.clone());
         }
+        ConfigRefusal::Unconfirmed => (
+            StatusCode::CONFLICT,
+            "config_unconfirmed",
+            "The last change waits for its confirmation: POST /api/v1/config/confirm, or wait until it is taken back.",
+        ),
+        ConfigRefusal::NothingToConfirm => {
+            (StatusCode::CONFLICT, "nothing_to_confirm", "No change waits for a confirmation.")
+        }
+        ConfigRefusal::SameConnection => (
+            StatusCode::CONFLICT,
+            "same_connection",
+            "Connect anew to confirm: that shows that the box can still be reached.",
+        ),
         ConfigRefusal::ReadOnly { .. } => (
             StatusCode::CONFLICT,
             "config_read_only",
