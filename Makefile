@@ -36,7 +36,7 @@ TEST_PACKAGES := ffmpeg curl python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav \
 	vlc-bin vlc-plugin-base firefox-esr \
 	chromium fonts-dejavu-core libde265-0 qemu-utils e2fsprogs mount bsdutils \
-	iproute2 jq nginx-light openssl unzip libcurl4-openssl-dev python3-venv systemd rauc squashfs-tools python3-zeroconf
+	iproute2 jq nginx-light openssl nghttp2-client libnss3-tools unzip libcurl4-openssl-dev python3-venv systemd rauc squashfs-tools python3-zeroconf
 # A board in software, and the Debian 12 that it boots.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static mmdebstrap arch-test busybox-static kmod
 # What makes an image and an update, and what reads its scripts.

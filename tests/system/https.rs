@@ -1,4 +1,4 @@
-//! HTTPS beside HTTP, with curl and openssl: whom the certificate convinces, what is spoken over it,
+//! HTTPS beside HTTP, with curl, openssl, nghttp and Firefox: whom the certificate convinces, what is spoken over it,
 //! and what plain HTTP still answers when it only leads there.
 
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::harness::daemon::Daemon;
-use crate::harness::{need, run, run_well, wait_for};
+use crate::harness::firefox::firefox;
+use crate::harness::{Running, need, run, run_well, wait_for};
 
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,6 +80,44 @@ fn curl_trusts_the_box_by_its_authority_and_speaks_http2() {
     ffmpeg.args(["-ca_file", ca, "-tls_verify", "1", "-i"]);
     ffmpeg.arg(https(&daemon, "/live/demo/index.m3u8")).args(["-t", "1", "-f", "null", "-"]);
     run_well(&mut ffmpeg, PATIENCE);
+}
+
+#[test]
+fn clients_of_nghttp2_get_what_they_ask_for() {
+    need("nghttp", "nghttp2-client");
+    let daemon = Daemon::start_new("64MiB", DEMO);
+    let page = https(&daemon, "/");
+    let mut nghttp = Command::new("nghttp");
+    nghttp.args(["--no-verify-peer", "--null-out", "--get-assets", "--stat", &page]);
+    let told = String::from_utf8(run_well(&mut nghttp, PATIENCE)).unwrap();
+    let answered = |line: &&str| line.contains(" 200 ") && line.contains('/');
+    assert!(told.lines().filter(answered).count() >= 3, "the page and its parts:\n{told}");
+    let mut load = Command::new("h2load");
+    let health = https(&daemon, "/api/v1/health");
+    load.args(["--requests", "200", "--clients", "4", "--max-concurrent-streams", "8", &health]);
+    let told = String::from_utf8(run_well(&mut load, PATIENCE)).unwrap();
+    assert!(told.contains("Application protocol: h2") && told.contains(" 200 succeeded"), "{told}");
+}
+
+/// Firefox has its own list of authorities: one with the box's in it shows the page, and plays.
+#[test]
+fn firefox_trusts_the_box_by_its_authority() {
+    need("certutil", "libnss3-tools");
+    let daemon = Daemon::start_new("64MiB", DEMO);
+    daemon.wait_state("demo", "live", PATIENCE);
+    let (ca, profile) = (authority(&daemon), tempfile::tempdir().unwrap());
+    let dir = format!("sql:{}", profile.path().display());
+    for arguments in [
+        &["-N", "--empty-password", "-d", &dir][..],
+        &["-A", "-n", "box", "-t", "C,,", "-i", ca.to_str().unwrap(), "-d", &dir],
+    ] {
+        run_well(Command::new("certutil").args(arguments), PATIENCE);
+    }
+    let _running = Running::start(firefox(profile.path()).arg(https(&daemon, "/")));
+    wait_for("Firefox watches over https", PATIENCE * 2, || {
+        let readers = &daemon.stream("demo")["readers"];
+        (readers["mse"].as_u64()? > 0).then_some(())
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@
 pub mod block_log;
 pub mod camera;
 pub mod daemon;
+pub mod firefox;
 pub mod frames;
 pub mod nginx;
 pub mod players;

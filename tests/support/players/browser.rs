@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::firefox::firefox;
 use crate::harness::{Running, need, wait_for};
 
 /// A browser, and Debian's package of it.
@@ -147,35 +148,10 @@ impl Kind {
                 command.arg(format!("--user-data-dir={}", dir.display()));
                 command
             }
-            Self::Firefox => {
-                need("firefox-esr", "firefox-esr");
-                std::fs::write(dir.join("user.js"), FIREFOX).unwrap();
-                let mut command = Command::new("firefox-esr");
-                command.args(["--headless", "--no-remote", "--profile"]).arg(dir);
-                command.env("HOME", dir);
-                command
-            }
+            Self::Firefox => firefox(dir),
         }
     }
 }
-
-/// What a Firefox of the tests must not do: ask before it plays, or talk to its makers.
-const FIREFOX: &str = r#"
-user_pref("media.autoplay.default", 0);
-user_pref("app.normandy.enabled", false);
-user_pref("app.update.enabled", false);
-user_pref("browser.safebrowsing.malware.enabled", false);
-user_pref("browser.safebrowsing.phishing.enabled", false);
-user_pref("browser.shell.checkDefaultBrowser", false);
-user_pref("browser.aboutwelcome.enabled", false);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("extensions.getAddons.cache.enabled", false);
-user_pref("extensions.systemAddon.update.enabled", false);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("services.settings.server", "data:,");
-user_pref("toolkit.telemetry.enabled", false);
-"#;
 
 fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
     for socket in listener.incoming().flatten() {
