@@ -13,6 +13,9 @@ pub const RTSP_LAG_BYTES_MAX: u64 = 4 << 20;
 pub const RTP_LINGER_TIME: Duration = Duration::from_secs(10);
 /// Slowest pace to a UDP reader: one packet in this time, 11 Mbit/s.
 pub const UDP_PACKET_GAP_MAX: Duration = Duration::from_millis(1);
+/// Fastest pace of a key frame to a UDP reader, 32 Mbit/s: of what comes while the reader looks away
+/// for 20 ms, and of one burst that was late, its socket's default buffer takes everything.
+pub const UDP_PACKET_GAP_MIN: Duration = Duration::from_micros(350);
 
 /// RTSP sessions that play recordings at once; a further one gets 453. As many browsers again may
 /// play; a further one gets an error that says so.
