@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """An RTSP camera for the tests, on GStreamer's RTSP server.
 
-    camera.py --media DIR [--port N] [--user NAME --password WORD] [--certificate PEM]
+    camera.py --media DIR [--address A] [--port N] [--user NAME --password WORD] [--certificate PEM]
 
 Serves what tests/harness makes in DIR, at the speed of life, over TCP and UDP:
 /h264 (H.264 + AAC), /h265, /bframes (H.264 with B-frames), /g711 (H.264 + A-law), and a test
 picture as /jpeg. With a user
-it asks for Digest credentials. Says "ready PORT" once it listens on 127.0.0.1; ends with its
+it asks for Digest credentials. Says "ready PORT" once it listens on 127.0.0.1, or on A; ends with its
 standard input, so that it never outlives the test that started it.
 
 Each file is long enough for a test; when it ends, the camera says goodbye and a client that
@@ -78,6 +78,7 @@ def guard(server, user, password, role, certificate):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--media", required=True)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
@@ -86,7 +87,7 @@ def main():
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(str(options.port))
     role = "viewer" if options.user else None
     if role:
@@ -98,7 +99,7 @@ def main():
             mounts.add_factory(mount, factory(launch(path, video, audio), role))
     mounts.add_factory("/jpeg", factory(JPEG, role))
     if server.attach(None) == 0:
-        sys.exit(f"cannot listen on 127.0.0.1:{options.port}")
+        sys.exit(f"cannot listen on {options.address}:{options.port}")
     print(f"ready {server.get_bound_port()}", flush=True)
 
     loop = GLib.MainLoop()

@@ -35,7 +35,7 @@ struct Recorder {
 }
 
 /// Records `streams` times the camera at `url` into `dir`, until it is killed.
-pub fn run(url: &str, streams: u32, dir: &Path) {
+pub(super) fn run(url: &str, streams: u32, dir: &Path) {
     let mut recorders: Vec<Recorder> =
         (0..streams).map(|n| Recorder::begin(url, &dir.join(format!("{n}.h264")))).collect();
     let mut synced = Instant::now();
@@ -129,7 +129,8 @@ fn dial(url: &str) -> TcpStream {
     loop {
         match session.poll(now) {
             ClientStep::Send(bytes) => {
-                socket.as_mut().map(|s: &mut TcpStream| s.write_all(&bytes)).unwrap().unwrap()
+                let socket: &mut TcpStream = socket.as_mut().unwrap();
+                socket.write_all(&bytes).unwrap();
             }
             ClientStep::Event(ClientEvent::Connect { port }) => {
                 socket = Some(TcpStream::connect((host.as_str(), port)).unwrap());

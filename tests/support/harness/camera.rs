@@ -11,11 +11,14 @@ use super::{Running, media, run_well};
 pub const USER: &str = "viewer";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "hunter2";
+/// Debian's own, which has its packages, whichever Python comes first in PATH.
+const PYTHON: &str = "/usr/bin/python3";
 
 /// A running camera; dropping it is pulling its plug.
 #[derive(Debug)]
 pub struct Camera {
     running: Running,
+    address: String,
     port: u16,
 }
 
@@ -40,12 +43,21 @@ impl Camera {
         Self::start_with(port, None)
     }
 
+    /// A camera at `address` of another network, in which `enter` starts a program.
+    pub fn start_in(address: &str, enter: impl Fn(&str) -> Command) -> Self {
+        Self::check_peers();
+        Self::run(enter(PYTHON), address, 0, None)
+    }
+
     fn start_with(port: u16, certificate: Option<&Path>) -> Self {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        // The packages of Debian's own Python, whichever Python comes first in PATH.
+        Self::check_peers();
+        Self::run(Command::new(PYTHON), "127.0.0.1", port, certificate)
+    }
+
+    fn check_peers() {
         let have = "import gi; gi.require_version('GstRtspServer', '1.0'); \
                     from gi.repository import GstRtspServer";
-        let mut probe = Command::new("/usr/bin/python3");
+        let mut probe = Command::new(PYTHON);
         let there = probe.args(["-c", have]).stderr(Stdio::null()).status();
         assert!(
             there.is_ok_and(|status| status.success()),
@@ -63,8 +75,12 @@ impl Camera {
                  apt-get install gstreamer1.0-tools gstreamer1.0-plugins-{package}"
             );
         }
-        let mut command = Command::new("/usr/bin/python3");
+    }
+
+    fn run(mut command: Command, address: &str, port: u16, certificate: Option<&Path>) -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         command.arg(tests.join("camera/camera.py")).arg("--media").arg(media());
+        command.args(["--address", address]);
         command.args(["--port", &port.to_string(), "--user", USER, "--password", PASSWORD]);
         if let Some(certificate) = certificate {
             command.arg("--certificate").arg(certificate);
@@ -75,7 +91,7 @@ impl Camera {
         BufReader::new(out).read_line(&mut line).unwrap();
         let port = line.strip_prefix("ready ").and_then(|port| port.trim().parse().ok());
         let port = port.unwrap_or_else(|| panic!("the camera said {line:?}"));
-        Self { running, port }
+        Self { running, address: address.to_owned(), port }
     }
 
     /// Where it listens.
@@ -83,9 +99,9 @@ impl Camera {
         self.port
     }
 
-    /// `rtsp://127.0.0.1:port/mount`, without credentials.
+    /// `rtsp://address:port/mount`, without credentials.
     pub fn url(&self, mount: &str) -> String {
-        format!("rtsp://127.0.0.1:{}/{mount}", self.port)
+        format!("rtsp://{}:{}/{mount}", self.address, self.port)
     }
 
     /// Pulls the plug.

@@ -164,6 +164,13 @@ impl Daemon {
         self.spawn(&mut command);
     }
 
+    /// Starts it in another network, in which `enter` starts a program.
+    pub fn start_in(&mut self, enter: impl Fn(&str) -> Command) {
+        let mut command = enter(BINARY);
+        command.args(["run", "--config"]).arg(self.config());
+        self.spawn(&mut command);
+    }
+
     /// `program` on the network of a daemon that was started on an island.
     pub fn beside(&self, program: &str) -> Command {
         on_network_of(self.pid(), program)

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, unreachable_pub)] // each test file uses its own part of the harness
 
+pub mod bad_wire;
 pub mod block_log;
 pub mod camera;
 pub mod daemon;

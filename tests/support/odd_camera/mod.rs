@@ -19,6 +19,9 @@ const CLIP_SECS: &str = "40";
 /// Seconds between the beginnings of NTP's and of Unix's time (RFC 868).
 const NTP_EPOCH: u64 = 2_208_988_800;
 const DAY: u64 = 86_400;
+/// NAL unit types: the bits that hold them, and pieces of a unit (RFC 6184 §5.2).
+const NAL_KIND: u8 = 0x1f;
+const FU_A: u8 = 0x1c;
 
 /// What is filmed: pictures of several slices, none like another.
 pub struct Clip {
@@ -48,7 +51,7 @@ impl Clip {
     }
 
     fn set(&self, kind: u8) -> String {
-        let set = self.pictures[0].iter().find(|nal| nal[0] & 31 == kind).unwrap();
+        let set = self.pictures[0].iter().find(|nal| nal[0] & NAL_KIND == kind).unwrap();
         base64::engine::general_purpose::STANDARD.encode(set)
     }
 }
@@ -58,8 +61,8 @@ fn pictures(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let mut pictures: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut has_slice = true;
     for nal in annex_b(bytes) {
-        let is_slice = matches!(nal[0] & 31, 1 | 5);
-        let begins = matches!(nal[0] & 31, 6..=9) || is_slice && nal[1] & 0x80 != 0;
+        let is_slice = matches!(nal[0] & NAL_KIND, 1 | 5);
+        let begins = matches!(nal[0] & NAL_KIND, 6..=9) || is_slice && nal[1] & 0x80 != 0;
         if begins && has_slice {
             pictures.push(Vec::new());
             has_slice = false;
@@ -117,7 +120,7 @@ fn converse(mut socket: TcpStream, clip: &Clip, odd: &str) -> std::io::Result<()
                 let asked = transport.split("interleaved=").nth(1).unwrap_or("0");
                 let channel: u8 = asked.split('-').next().unwrap().parse().unwrap();
                 channels.insert(url.rsplit('/').next().unwrap().to_owned(), channel);
-                more.push_str(&format!("Transport: {transport}\r\n"));
+                more.extend(["Transport: ", transport, "\r\n"]);
             }
             _ => {}
         }
@@ -181,7 +184,7 @@ fn packed(nals: &[Vec<u8>], n: usize) -> Vec<Packet> {
         for (at, part) in parts.iter().enumerate() {
             let begin = u8::from(at == 0) << 7;
             let end = u8::from(at + 1 == parts.len()) << 6;
-            push([&[nal[0] & 0xe0 | 28, begin | end | nal[0] & 31], *part].concat());
+            push([&[nal[0] & 0xe0 | FU_A, begin | end | nal[0] & NAL_KIND], *part].concat());
         }
     }
     if let Some(last) = packets.last_mut() {
@@ -193,8 +196,8 @@ fn packed(nals: &[Vec<u8>], n: usize) -> Vec<Packet> {
 /// The same as this camera sends them.
 fn oddly(mut packets: Vec<Packet>, n: usize, odd: &str) -> Vec<Packet> {
     let group = u32::try_from(n / 25).unwrap();
-    let ends_slice = |packet: &Packet| match packet.payload[0] & 31 {
-        28 => packet.payload[1] & 0x40 != 0,
+    let ends_slice = |packet: &Packet| match packet.payload[0] & NAL_KIND {
+        FU_A => packet.payload[1] & 0x40 != 0,
         kind => kind == 1 || kind == 5,
     };
     for (at, packet) in packets.iter_mut().enumerate() {
@@ -243,7 +246,7 @@ fn film(socket: &mut TcpStream, clip: &Clip, odd: &str, channel: u8) -> std::io:
         }
         match odd {
             "sends packets twice" => {
-                framed = framed.iter().flat_map(|p| [p.clone(), p.clone()]).collect()
+                framed = framed.iter().flat_map(|p| [p.clone(), p.clone()]).collect();
             }
             "sends packets out of order" if n > 0 => framed.reverse(),
             _ => {}
