@@ -338,12 +338,13 @@ fn pull_url(text: &str) -> Result<Url, (String, &'static str)> {
 fn transport(text: &str) -> Result<rtsp_pull::PullTransport, (String, &'static str)> {
     match text {
         "auto" => Ok(rtsp_pull::PullTransport::Auto),
+        "http" => Ok(rtsp_pull::PullTransport::Http),
         "multicast" => Ok(rtsp_pull::PullTransport::Multicast),
         "tcp" => Ok(rtsp_pull::PullTransport::Tcp),
         "udp" => Ok(rtsp_pull::PullTransport::Udp),
         _ => Err((
             format!("{text:?} is not a transport"),
-            "\"auto\", \"tcp\", \"udp\" or \"multicast\"",
+            "\"auto\", \"tcp\", \"udp\", \"multicast\" or \"http\"",
         )),
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::BootTime;
 use holdfast::wire::rtsp::client::{
-    ClientCommand, ClientConfig, ClientEvent, ClientSession, ClientStep, ClientTransport,
+    Carrier, ClientCommand, ClientConfig, ClientEvent, ClientSession, ClientStep, ClientTransport,
 };
 
 /// The box, and what was written down of it.
@@ -123,6 +123,7 @@ fn config(text: &str) -> ClientConfig {
     ClientConfig {
         url: "rtsp://10.0.0.7/main".parse().unwrap(),
         credentials: signs_in.then(|| ("viewer".to_owned(), Secret::new("secret"))),
+        carrier: Carrier::Direct,
         transports: transports.collect(),
         answer_time: Duration::from_secs(10),
         seed: 7,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::harness::camera::{Camera, PASSWORD, USER, aac_frames, alaw_octets};
+use crate::harness::daemon::Daemon;
 use crate::harness::frames;
 use holdfast::base::Stop;
 use holdfast::base::name::StreamName;
@@ -162,6 +163,29 @@ async fn h264_and_aac_come_through_by_tcp_and_stay_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h264_comes_through_by_udp() {
     assert_pictures_come_through("h264", "h264.mp4", "h264", PullTransport::Udp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h264_comes_through_inside_http() {
+    assert_pictures_come_through("h264", "h264.mp4", "h264", PullTransport::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_server_is_pulled_inside_http_and_https() {
+    let demo = "[stream.demo]\nrecord = false\n\
+                source = { kind = \"pattern\", width = 320, height = 240, fps = 25 }";
+    let camera = Daemon::start_new("64MiB", demo);
+    camera.wait_state("demo", "live", Duration::from_secs(60));
+    let secure = format!("rtsps://127.0.0.1:{}/demo", camera.rtsps_port);
+    for url in [camera.rtsp("demo"), secure] {
+        let mut pull = Pull::start(&url, PullTransport::Http);
+        let video = of(&pull.units(Duration::from_secs(3)).await, Kind::Video);
+        pull.supervisor.stop().await;
+        assert!(video.len() >= 50, "only {} pictures in 3 s of {url}", video.len());
+        assert!(video.iter().all(|unit| unit.lost_before == 0));
+        let seen = decoded(&video, "h264");
+        assert!(seen.len() + 4 >= video.len(), "{} of {} pictures", seen.len(), video.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

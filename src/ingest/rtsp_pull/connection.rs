@@ -1,6 +1,6 @@
 //! One connection to a camera: sockets under the RTSP session, packets into the run.
 //!
-//! Owns: the TCP connection, the datagram sockets and their deadlines.
+//! Owns: the datagram sockets, and the deadlines of all; [`Link`] is the connection itself.
 //! [`wire::rtsp::client`](crate::wire::rtsp::client) decides what to send;
 //! [`ingest::rtp`](crate::ingest::rtp) handles the packets.
 //!
@@ -8,15 +8,13 @@
 //! all of them bounded in `base::limits`; one datagram or read is held beside them.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::error::{PullError, Whom};
+use super::link::{Dialer, Ends, Link};
 use super::udp::{self, Port};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
@@ -25,12 +23,11 @@ use crate::ingest::jpeg::JpegEncoder;
 use crate::ingest::rtp::{
     FloodGate, Now, Overdue, RunBuilder, RunInput, TrackInput, TrackSpec, choose, not_carried,
 };
-use crate::ingest::tls::{self, Refused, Socket};
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
 use crate::wire::rtsp::Medium;
 use crate::wire::rtsp::client::{
-    self, ClientCommand, ClientEvent, ClientSession, ClientStep, Path,
+    self, ClientCommand, ClientEvent, ClientSession, ClientStep, ClientTransport, Path,
 };
 
 /// One connection on its way.
@@ -40,9 +37,8 @@ pub(super) struct PullConnection<'a> {
     stream: &'a Arc<Stream>,
     context: &'a TaskContext,
     session: ClientSession,
-    socket: Option<Socket>,
-    /// The camera's address, and ours towards it.
-    peer: Option<(IpAddr, IpAddr)>,
+    link: Option<Link<'a>>,
+    ends: Ends,
     ports: Vec<Port>,
     /// What was chosen and is not set up yet.
     chosen: Vec<(TrackInput, TrackSpec)>,
@@ -62,28 +58,13 @@ impl<'a> PullConnection<'a> {
         stream: &'a Arc<Stream>,
         context: &'a TaskContext,
     ) -> Self {
-        let transports = match config.transport {
-            // Datagrams would not be protected.
-            _ if config.url.scheme() == "rtsps" => vec![client::ClientTransport::Tcp],
-            PullTransport::Auto => {
-                vec![
-                    client::ClientTransport::Tcp,
-                    client::ClientTransport::Udp,
-                    client::ClientTransport::Multicast,
-                ]
-            }
-            PullTransport::Tcp => vec![client::ClientTransport::Tcp],
-            PullTransport::Udp => vec![client::ClientTransport::Udp],
-            PullTransport::Multicast => vec![client::ClientTransport::Multicast],
-        };
-        let password =
-            || config.password.clone().unwrap_or_else(|| crate::base::secret::Secret::new(""));
         let session = ClientSession::new(
             context.clock.boot(),
             client::ClientConfig {
                 url: config.url.clone(),
-                credentials: config.username.clone().map(|name| (name, password())),
-                transports,
+                credentials: config.credentials(),
+                carrier: config.transport.carrier(),
+                transports: transports(config),
                 answer_time: config.bounds.describe,
                 seed: fastrand::u64(..),
             },
@@ -94,8 +75,8 @@ impl<'a> PullConnection<'a> {
             stream,
             context,
             session,
-            socket: None,
-            peer: None,
+            link: None,
+            ends: None,
             ports: Vec::new(),
             chosen: Vec::new(),
             set_up: Vec::new(),
@@ -127,8 +108,8 @@ impl<'a> PullConnection<'a> {
         }
         let goodbye = async {
             self.flush().await?;
-            let Some(socket) = &mut self.socket else { return Ok(()) };
-            socket.shutdown().await.map_err(|_| PullError::Closed)
+            let Some(link) = &mut self.link else { return Ok(()) };
+            link.shutdown().await.map_err(|_| PullError::Closed)
         };
         let _ = tokio::time::timeout(PULL_GOODBYE_TIME_MAX, goodbye).await;
         Err(error)
@@ -142,10 +123,10 @@ impl<'a> PullConnection<'a> {
             let wait = until.map_or(Duration::from_secs(1), |until| until.since(now));
             let reads = self.session.wants_bytes();
             tokio::select! {
-                read = read(&mut self.socket, &mut buffer), if reads => match read {
+                read = read(&mut self.link, &mut buffer), if reads => match read {
                     Ok(length) if length > 0 => self.session.receive(&buffer[..length]),
                     _ => {
-                        self.socket = None;
+                        self.link = None;
                         self.session.command(now, ClientCommand::Disconnected);
                     }
                 },
@@ -209,7 +190,10 @@ impl<'a> PullConnection<'a> {
         let now = self.now();
         match event {
             ClientEvent::Connect { port } => {
-                self.connect(port).await?;
+                self.link = None;
+                let (config, whom, stream) = (self.config, self.whom, &**self.stream);
+                let (link, ends) = Dialer { config, whom, stream }.open(port).await?;
+                (self.link, self.ends) = (Some(link), ends);
                 self.session.command(now.boot, ClientCommand::Connected);
             }
             ClientEvent::Described(description) => {
@@ -222,7 +206,7 @@ impl<'a> PullConnection<'a> {
                 self.session.command(now.boot, ClientCommand::SetUp(media));
             }
             ClientEvent::OpenPorts { medium } => {
-                let port = self.peer.and_then(|(peer, own)| Port::open(medium, peer, own).ok());
+                let port = self.ends.and_then(|(peer, own)| Port::open(medium, peer, own).ok());
                 let numbers = port.as_ref().and_then(Port::numbers);
                 self.ports.extend(port);
                 self.session.command(now.boot, ClientCommand::Ports(numbers));
@@ -246,30 +230,6 @@ impl<'a> PullConnection<'a> {
         Ok(())
     }
 
-    async fn connect(&mut self, port: u16) -> Result<(), PullError> {
-        self.socket = None;
-        let host = self.config.url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let connecting = TcpStream::connect((host, port));
-        let detail = match tokio::time::timeout(self.config.bounds.connect, connecting).await {
-            Ok(Ok(socket)) => {
-                let _ = socket.set_nodelay(true); // small requests; an error would show at once
-                self.peer = socket
-                    .peer_addr()
-                    .ok()
-                    .map(|at| at.ip().to_canonical())
-                    .zip(socket.local_addr().ok().map(|at| at.ip().to_canonical()));
-                let secured = secured(socket, self.config, self.whom, self.stream).await?;
-                self.socket = Some(secured);
-                return Ok(());
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
-        };
-        let (address, stream) = (self.whom.address.clone(), self.whom.stream.clone());
-        Err(PullError::Unreachable { address, detail, stream })
-    }
-
     /// A track is set up.
     fn take(&mut self, medium: usize, path: Path) -> Result<(), PullError> {
         match path {
@@ -285,7 +245,7 @@ impl<'a> PullConnection<'a> {
             Path::Multicast { group, port } => {
                 self.ports.retain(|port| port.medium != medium);
                 let joined =
-                    self.peer.map(|(peer, own)| Port::join(medium, peer, own, group, port));
+                    self.ends.map(|(peer, own)| Port::join(medium, peer, own, group, port));
                 match joined {
                     Some(Ok(port)) => self.ports.push(port),
                     _ => return Err(PullError::NoGroup { group: group.to_string() }),
@@ -333,7 +293,7 @@ impl<'a> PullConnection<'a> {
 
     fn datagram(&mut self, came: udp::UdpPacket) -> Result<(), PullError> {
         // Only the camera itself is heard.
-        if self.peer.is_none_or(|(peer, _)| peer != came.from) {
+        if self.ends.is_none_or(|(peer, _)| peer != came.from) {
             self.stream.count_foreign(1);
             return Ok(());
         }
@@ -352,8 +312,8 @@ impl<'a> PullConnection<'a> {
             return Ok(());
         }
         let out = std::mem::take(&mut self.out);
-        let Some(socket) = &mut self.socket else { return Ok(()) };
-        let written = tokio::time::timeout(self.config.bounds.describe, socket.write_all(&out));
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let written = tokio::time::timeout(self.config.bounds.describe, link.write(&out));
         // One that hung up is found out by reading, with what it said last.
         let _ = written.await;
         Ok(())
@@ -364,39 +324,22 @@ impl<'a> PullConnection<'a> {
     }
 }
 
-/// The connection itself, or TLS over it if the address asks for it.
-async fn secured(
-    socket: TcpStream,
-    config: &PullConfig,
-    whom: &Whom,
-    stream: &Stream,
-) -> Result<Socket, PullError> {
-    if config.url.scheme() != "rtsps" {
-        return Ok(Box::new(socket));
-    }
-    let host = config.url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let camera =
-        tls::Camera { host, address: &whom.address, trust: &config.trust, known: &config.known };
-    let connecting = tls::connect(socket, camera);
-    let connected = tokio::time::timeout(config.bounds.connect, connecting).await;
-    let (address, name) = (whom.address.clone(), whom.stream.clone());
-    match connected {
-        Ok(Ok((socket, shown))) => {
-            stream.set_certificate(shown.to_string());
-            Ok(Box::new(socket))
-        }
-        Ok(Err(Refused::Certificate(shown))) => {
-            Err(PullError::Certificate { shown: shown.to_string(), stream: name })
-        }
-        Ok(Err(Refused::Authority)) => Err(PullError::Authority { stream: name }),
-        Ok(Err(Refused::Handshake)) | Err(_) => Err(PullError::NoTls { address, stream: name }),
+/// The ways that media may take, the first choice first.
+fn transports(config: &PullConfig) -> Vec<ClientTransport> {
+    use ClientTransport::{Multicast, Tcp, Udp};
+    match config.transport {
+        // Datagrams would not be protected.
+        _ if config.url.scheme() == "rtsps" => vec![Tcp],
+        PullTransport::Auto => vec![Tcp, Udp, Multicast],
+        PullTransport::Tcp | PullTransport::Http => vec![Tcp],
+        PullTransport::Udp => vec![Udp],
+        PullTransport::Multicast => vec![Multicast],
     }
 }
 
-async fn read(socket: &mut Option<Socket>, buffer: &mut [u8]) -> std::io::Result<usize> {
-    match socket {
-        Some(socket) => socket.read(buffer).await,
+async fn read(link: &mut Option<Link<'_>>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    match link {
+        Some(link) => link.read(buffer).await,
         None => std::future::pending().await,
     }
 }

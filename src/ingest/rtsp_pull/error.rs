@@ -11,11 +11,13 @@ use std::time::Duration;
 use crate::base::fault::{Class, Fault};
 use crate::ingest::jpeg::JpegError;
 use crate::ingest::raw::RawError;
-use crate::wire::rtsp::client::{ClientRequest, SessionEnd};
+use crate::wire::rtsp::client::{ClientRequest, SessionEnd, TunnelRefusal};
 
 /// What we were waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullStep {
+    /// The GET that opens a tunnel.
+    Tunnel,
     /// OPTIONS.
     Options,
     /// DESCRIBE.
@@ -31,6 +33,7 @@ pub enum PullStep {
 impl std::fmt::Display for PullStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Tunnel => "RTSP over HTTP",
             Self::Options => "OPTIONS",
             Self::Describe => "DESCRIBE",
             Self::Setup => "SETUP",
@@ -93,6 +96,16 @@ pub enum PullError {
         "The camera offers no transport that stream '{stream}' may use. Set its `transport` to \"auto\", or allow RTP over TCP in the camera."
     )]
     NoTransport {
+        /// Which stream.
+        stream: String,
+    },
+    /// There is HTTP, and no RTSP inside it.
+    #[error(
+        "The device at {address} does not carry RTSP over HTTP. Set `transport` of stream '{stream}' to \"auto\", or name the port of its HTTP server in `url`."
+    )]
+    NoTunnel {
+        /// Host and port.
+        address: String,
         /// Which stream.
         stream: String,
     },
@@ -251,6 +264,18 @@ impl PullError {
     pub(super) fn nothing_carried(offers: &str) -> Self {
         let offers = if offers.is_empty() { "no track" } else { offers };
         Self::NothingCarried { offers: offers.chars().take(100).collect() }
+    }
+
+    /// What it means that `whom` opens no tunnel.
+    pub(super) fn from_refusal(why: TunnelRefusal, whom: &Whom) -> Self {
+        let (stream, address) = (whom.stream.clone(), whom.address.clone());
+        match why {
+            TunnelRefusal::CredentialsMissing => Self::CredentialsMissing { stream },
+            TunnelRefusal::CredentialsRefused => Self::Refused { stream },
+            TunnelRefusal::UnknownAuthentication => Self::UnknownAuthentication,
+            TunnelRefusal::Status(403) => Self::Forbidden { stream },
+            TunnelRefusal::Status(_) | TunnelRefusal::NotHttp => Self::NoTunnel { address, stream },
+        }
     }
 
     /// What the ending of a session with `whom` means.

@@ -1,10 +1,10 @@
-//! Pulls an IP camera over RTSP: H.264, H.265, JPEG, AAC, G.711 and Opus, by TCP, UDP or multicast.
+//! Pulls an IP camera over RTSP: H.264, H.265, JPEG, AAC, G.711 and Opus, by TCP, UDP, multicast or inside HTTP.
 //!
 //! Owns: one connection's sockets and deadlines. Does not own: when the next one begins (see
 //! `supervise`), the protocol (see `wire::rtsp::client`), the packets (see `ingest::rtp`).
 //!
 //! ```text
-//! connection   sockets ◄─► wire::rtsp::client (OPTIONS … PLAY, keepalives, TEARDOWN)
+//! connection   link, ports ◄─► wire::rtsp::client (OPTIONS … PLAY, keepalives, TEARDOWN)
 //!              packets ─► ingest::rtp (order, units, timeline) ─► Stream::publish
 //! ```
 //!
@@ -21,6 +21,7 @@
 
 mod connection;
 mod error;
+mod link;
 #[cfg(test)]
 mod tests;
 mod udp;
@@ -44,6 +45,7 @@ use crate::ingest::rtp::TimelineEnd;
 use crate::ingest::tls::Trust;
 use crate::stream::Stream;
 use crate::supervise::TaskContext;
+use crate::wire::rtsp::client::Carrier;
 
 /// How media travels from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
@@ -58,6 +60,16 @@ pub enum PullTransport {
     Udp,
     /// To a group that others may read too; LAN only.
     Multicast,
+    /// Inside HTTP, or HTTPS for an rtsps:// address: where a firewall lets nothing else through.
+    Http,
+}
+
+impl PullTransport {
+    /// What carries the connection.
+    #[must_use]
+    pub fn carrier(self) -> Carrier {
+        if self == Self::Http { Carrier::Http } else { Carrier::Direct }
+    }
 }
 
 /// Which camera, and how to speak to it. Equal configurations pull the same camera the same way.
@@ -179,7 +191,13 @@ impl PullConfig {
     #[must_use]
     pub fn address(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        format!("{host}:{}", crate::wire::rtsp::client::port_of(&self.url))
+        format!("{host}:{}", self.transport.carrier().port_of(&self.url))
+    }
+
+    /// User name and password, if the camera wants any.
+    fn credentials(&self) -> Option<(String, Secret)> {
+        let password = || self.password.clone().unwrap_or_else(|| Secret::new(""));
+        self.username.clone().map(|name| (name, password()))
     }
 }
 

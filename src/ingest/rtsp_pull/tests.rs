@@ -1,5 +1,7 @@
 //! Hostile and plain cameras over loopback, spoken by hand.
 
+mod tunnel;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -9,7 +9,7 @@ use rtsp_types::Url;
 
 use super::auth::{Account, Algorithm, Authorizer, REALM, Rules, Scope};
 use super::client::{
-    ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientSession, ClientStep,
+    Carrier, ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientSession, ClientStep,
     ClientTransport, Path, SessionEnd,
 };
 use super::{Command, Details, Event, Group, Medium, Refusal, Route, Session, Start, Step};
@@ -69,6 +69,7 @@ fn config(transports: &[ClientTransport], path: &str) -> ClientConfig {
     ClientConfig {
         url: Url::parse(&format!("rtsp://10.0.0.7/{path}")).unwrap(),
         credentials: Some(("nvr".to_owned(), Secret::new("seven"))),
+        carrier: Carrier::Direct,
         transports: transports.to_vec(),
         answer_time: Duration::from_secs(10),
         seed: 7,

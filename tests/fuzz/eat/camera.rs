@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast::base::secret::Secret;
 use holdfast::base::time::BootTime;
 use holdfast::wire::rtsp::client::{
-    ClientCommand, ClientConfig, ClientEvent, ClientSession, ClientStep, ClientTransport,
+    Carrier, ClientCommand, ClientConfig, ClientEvent, ClientSession, ClientStep, ClientTransport,
 };
 
 /// Steps after one input; more would be without end.
@@ -38,6 +38,7 @@ impl Client {
         let config = ClientConfig {
             url: "rtsp://10.0.0.7/main".parse().expect("it is one"),
             credentials: Some(("viewer".to_owned(), Secret::new(PASSWORD))),
+            carrier: Carrier::Direct,
             transports: vec![
                 ClientTransport::Tcp,
                 ClientTransport::Udp,

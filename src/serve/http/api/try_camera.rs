@@ -34,7 +34,6 @@ use crate::serve::http::extract::At;
 use crate::serve::http::json_body::JsonBody;
 use crate::serve::http::response::NO_STORE;
 use crate::serve::http::settings::Access as Openness;
-use crate::wire::rtsp::client::port_of;
 
 /// The request.
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -91,7 +90,12 @@ async fn checked(context: &HttpContext, wanted: CameraRequest) -> Result<TrialCa
     if let Some(fault) = fault {
         return Err(refused("address", &fault));
     }
-    let port = if is_http { url.port_or_known_default().unwrap_or(80) } else { port_of(&url) };
+    let transport = wanted.transport.unwrap_or_default();
+    let port = if is_http {
+        url.port_or_known_default().unwrap_or(80)
+    } else {
+        transport.carrier().port_of(&url)
+    };
     let host = url.host_str().ok_or_else(wrong)?;
     let ip = look_up(host.trim_matches(['[', ']']), port).await?;
     let open = context.http.now().access == Openness::OpenOnLoopback;
@@ -107,7 +111,6 @@ async fn checked(context: &HttpContext, wanted: CameraRequest) -> Result<TrialCa
     if is_http {
         return Ok(TrialCamera::Mjpeg(MjpegConfig::new(url, username.zip(password))));
     }
-    let transport = wanted.transport.unwrap_or_default();
     let config = PullConfig::new(url, username, password, transport).map_err(|_| wrong())?;
     Ok(TrialCamera::Rtsp(config))
 }
@@ -222,6 +225,11 @@ fn rtsp_words(error: &PullError) -> (&'static str, &'static str) {
         PullError::NoTransport { .. } | PullError::NoGroup { .. } => (
             "no_transport",
             "The camera offers no transport that reaches this box. Allow RTP over TCP.",
+        ),
+        PullError::NoTunnel { .. } => (
+            "no_transport",
+            "The device at this address does not carry RTSP over HTTP. Choose another transport, \
+             or name the port of its HTTP server.",
         ),
         PullError::NothingCarried { .. } => (
             "unsupported",

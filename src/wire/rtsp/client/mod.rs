@@ -13,6 +13,7 @@ mod request;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::base::secret::Secret;
 use crate::base::time::BootTime;
 
 pub use session::ClientSession;
+pub use tunnel::{HttpTunnel, TunnelAnswer, TunnelRefusal};
 
 /// Which camera, and how to speak to it.
 #[derive(Clone, Debug)]
@@ -34,12 +36,48 @@ pub struct ClientConfig {
     pub url: Url,
     /// User name and password, if it wants any.
     pub credentials: Option<(String, Secret)>,
+    /// What the connection itself goes over.
+    pub carrier: Carrier,
     /// How media may travel, the first choice first.
     pub transports: Vec<ClientTransport>,
     /// How long a camera may take to answer.
     pub answer_time: Duration,
     /// For what must not be guessed.
     pub seed: u64,
+}
+
+/// What carries the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// TCP, or TLS for an rtsps:// address.
+    #[default]
+    Direct,
+    /// HTTP, or HTTPS for an rtsps:// address ([`HttpTunnel`]).
+    Http,
+}
+
+impl Carrier {
+    /// The port that `url` names, or else the one of RTSP (RFC 2326 §3.2, RFC 7826 §22.14.1) or
+    /// of HTTP.
+    #[must_use]
+    pub fn port_of(self, url: &Url) -> u16 {
+        let default = match (self, url.scheme()) {
+            (Self::Direct, "rtsps") => 322,
+            (Self::Direct, _) => 554,
+            (Self::Http, "rtsps") => 443,
+            (Self::Http, _) => 80,
+        };
+        url.port().unwrap_or(default)
+    }
+
+    /// Where a redirect to `url` leads from a camera at `port`. Inside HTTP one that names RTSP's
+    /// own port, or none, means the stream and not the way to it.
+    fn redirected_port(self, url: &Url, port: u16) -> u16 {
+        match (self, url.port()) {
+            (Self::Http, None | Some(322 | 554)) => port,
+            _ => self.port_of(url),
+        }
+    }
 }
 
 /// How media travels.
@@ -221,10 +259,4 @@ pub enum SessionEnd {
     TornDown,
     /// We said goodbye.
     Left,
-}
-
-/// The port that `url` names, or the one of its scheme (RFC 2326 §3.2, RFC 7826 §22.14.1).
-#[must_use]
-pub fn port_of(url: &Url) -> u16 {
-    url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 })
 }

@@ -10,7 +10,16 @@ use bytes::Bytes;
 use crate::wire::rtsp::frame::Message;
 
 /// The name in every request; no version, which would only tell an attacker what to try.
-const USER_AGENT: &str = "Holdfast";
+pub(super) const USER_AGENT: &str = "Holdfast";
+
+/// Sixteen hexadecimal digits, the `count`th of `seed`: by one round of splitmix64, so not guessable
+/// if the seed is not.
+pub(super) fn unguessable(seed: u64, count: u32) -> String {
+    let mut word = seed.wrapping_add(u64::from(count) << 1 | 1);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    format!("{:016x}", word ^ (word >> 31))
+}
 
 /// `uri` as it can stand in a request line: cameras describe control URLs with blanks in them, and
 /// what would end the line must not.

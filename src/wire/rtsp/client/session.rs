@@ -12,9 +12,7 @@ use rtsp_types::Url;
 
 use super::answer;
 use super::request::{self, CameraRequest};
-use super::{
-    ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd, port_of,
-};
+use super::{ClientCommand, ClientConfig, ClientEvent, ClientRequest, ClientStep, SessionEnd};
 use crate::base::limits::{
     CLIENT_KEEPALIVE_MAX, CLIENT_OPTIONS_TIME_MAX, CLIENT_RECONNECTS_MAX, CLIENT_REDIRECTS_MAX,
 };
@@ -31,6 +29,8 @@ const KEEPALIVE_SHARE: f64 = 0.45;
 pub struct ClientSession {
     config: ClientConfig,
     url: Url,
+    /// Where the camera listens.
+    port: u16,
     framer: Framer,
     steps: VecDeque<ClientStep>,
     waiting: Option<Waiting>,
@@ -116,6 +116,7 @@ impl ClientSession {
     pub fn new(_now: BootTime, config: ClientConfig) -> Self {
         let url = config.url.clone();
         let mut session = Self {
+            port: config.carrier.port_of(&url),
             url,
             framer: Framer::of_camera(),
             steps: VecDeque::new(),
@@ -223,7 +224,7 @@ impl ClientSession {
 
     fn connect(&mut self) {
         self.framer.clear();
-        self.event(ClientEvent::Connect { port: port_of(&self.url) });
+        self.event(ClientEvent::Connect { port: self.port });
     }
 
     fn connected(&mut self, now: BootTime) {
@@ -298,11 +299,7 @@ impl ClientSession {
         let (username, password) = self.config.credentials.as_ref()?;
         let challenge = self.login.challenge.as_ref()?;
         self.login.uses += 1;
-        // One round of splitmix64: unpredictable if the seed was random.
-        let mut cnonce = self.config.seed.wrapping_add(u64::from(self.cseq) << 1 | 1);
-        cnonce = (cnonce ^ (cnonce >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        cnonce = (cnonce ^ (cnonce >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let cnonce = format!("{:016x}", cnonce ^ (cnonce >> 31));
+        let cnonce = request::unguessable(self.config.seed, self.cseq);
         let count = (self.login.uses, cnonce.as_str());
         Some(challenge.answer((username, password), (method, uri), count))
     }
@@ -369,12 +366,13 @@ impl ClientSession {
         }
         match answer::location(&self.url, told) {
             Ok(url) => {
-                let ports = (port_of(&url), port_of(&self.url));
+                let port = self.config.carrier.redirected_port(&url, self.port);
                 self.url = url;
                 self.plan = Plan::default();
-                if ports.0 == ports.1 {
+                if port == self.port {
                     return self.describe(now);
                 }
+                self.port = port;
                 self.skips_options = true;
                 self.connect();
             }

@@ -18,6 +18,7 @@ fn config(transports: &[ClientTransport]) -> ClientConfig {
     ClientConfig {
         url: Url::parse("rtsp://10.0.0.7/main").unwrap(),
         credentials: None,
+        carrier: Carrier::Direct,
         transports: transports.to_vec(),
         answer_time: Duration::from_secs(10),
         seed: 7,
@@ -171,6 +172,22 @@ fn an_address_with_tls_has_its_own_port_and_is_not_left_for_one_without() {
     assert!(said.starts_with("DESCRIBE rtsps://10.0.0.7:322/real RTSP/1.0"), "{said}");
     bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7/plain\n\n");
     assert_eq!(bench.ended(), Some(&SessionEnd::Elsewhere { address: "10.0.0.7".to_owned() }));
+}
+
+#[test]
+fn a_redirect_inside_http_stays_there() {
+    let url = Url::parse("rtsp://10.0.0.7/main").unwrap();
+    let carrier = Carrier::Http;
+    let mut bench = Bench::new(ClientConfig { url, carrier, ..config(&[ClientTransport::Tcp]) });
+    bench.said();
+    assert_eq!(bench.events, [ClientEvent::Connect { port: 80 }]);
+    bench.hear("RTSP/1.0 200 OK\n\n");
+    let said = bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7:554/real\n\n");
+    assert!(said.starts_with("DESCRIBE rtsp://10.0.0.7:554/real RTSP/1.0"), "{said}");
+    bench.hear("RTSP/1.0 302 Found\nLocation: rtsp://10.0.0.7:8080/other\n\n");
+    assert_eq!(bench.events[1..], [ClientEvent::Connect { port: 8_080 }]);
+    let secure = Url::parse("rtsps://10.0.0.7/main").unwrap();
+    assert_eq!([Carrier::Http, Carrier::Direct].map(|by| by.port_of(&secure)), [443, 322]);
 }
 
 #[test]
