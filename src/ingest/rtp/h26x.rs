@@ -3,9 +3,8 @@
 //! Owns: where a unit begins and ends, and the parameter sets in force. Units keep the sets that
 //! they carry, byte for byte: a recording whose sets change stays playable from any entry point.
 //!
-//! A unit ends with the marker bit or with another time stamp (RFC 6184 §5.1), until a sender is
-//! caught that marks every slice: from then on it ends where the next picture begins, one packet
-//! later. After a gap in the sequence numbers it resumes at the next packet that begins a picture.
+//! A unit ends with the marker bit, which `units` has put right, or with another time stamp (RFC 6184
+//! §5.1). After a gap in the sequence numbers it resumes at the next packet that begins a picture.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
@@ -52,8 +51,6 @@ pub(super) struct H26x {
     lost: bool,
     /// A unit was handed out since anything was lost.
     intact: bool,
-    /// The marker bit means nothing.
-    by_slice: bool,
 }
 
 impl H26x {
@@ -82,7 +79,6 @@ impl H26x {
             fragment: None,
             lost: false,
             intact: false,
-            by_slice: false,
         }
     }
 
@@ -140,27 +136,27 @@ impl H26x {
         if loss || ticks != self.at && self.fragment.is_some() {
             // Whatever is in the making lacks its end, or its middle.
             self.reset();
-        } else if ticks != self.at && !self.by_slice {
+        } else if ticks != self.at {
             self.end(whole);
         }
         if !self.has_slice && self.fragment.is_none() {
             self.at = ticks;
         }
-        let mut sound = self.payload(&packet.payload, ticks, whole);
-        if packet.marker && !self.by_slice {
+        let mut sound = self.payload(&packet.payload, ticks);
+        if packet.marker {
             sound &= self.fragment.take().is_none();
             self.end(whole);
         }
         sound && self.unit.len() <= ACCESS_UNIT_BYTES_MAX
     }
 
-    fn payload(&mut self, payload: &Bytes, ticks: i64, whole: &mut Vec<Whole>) -> bool {
+    fn payload(&mut self, payload: &Bytes, ticks: i64) -> bool {
         let Some(&first) = payload.first() else { return true };
         match self.standard {
             Standard::H264 => match first & 0x1f {
-                1..=23 => self.several(payload, ticks, whole),
-                24 => self.aggregate(payload.slice(1..), 0, ticks, whole), // STAP-A, §5.7.1
-                28 => self.fragment_of_h264(payload, ticks, whole),        // FU-A, §5.8
+                1..=23 => self.several(payload, ticks),
+                24 => self.aggregate(payload.slice(1..), 0, ticks), // STAP-A, §5.7.1
+                28 => self.fragment_of_h264(payload, ticks),        // FU-A, §5.8
                 // Interleaved mode is not asked for; types 0, 30 and 31 are reserved.
                 _ => true,
             },
@@ -169,17 +165,17 @@ impl H26x {
                 match first >> 1 & 0x3f {
                     0..=47 if payload.len() > 2 + don => {
                         if don == 0 {
-                            return self.several(payload, ticks, whole);
+                            return self.several(payload, ticks);
                         }
                         let nal = [&payload[..2], &payload[2 + don..]].concat();
-                        self.several(&nal, ticks, whole)
+                        self.several(&nal, ticks)
                     }
                     48 => {
                         let rest = payload.get(2 + don..).unwrap_or_default();
                         // `DOND` is one octet before each further length, §4.4.2.
-                        self.aggregate(payload.slice_ref(rest), don / 2, ticks, whole)
+                        self.aggregate(payload.slice_ref(rest), don / 2, ticks)
                     }
-                    49 => self.fragment_of_h265(payload, don, ticks, whole), // FU, §4.4.3
+                    49 => self.fragment_of_h265(payload, don, ticks), // FU, §4.4.3
                     _ => true,
                 }
             }
@@ -187,18 +183,12 @@ impl H26x {
     }
 
     /// NAL units behind 16-bit lengths, each but the first behind `gap` octets.
-    fn aggregate(
-        &mut self,
-        payload: Bytes,
-        gap: usize,
-        ticks: i64,
-        whole: &mut Vec<Whole>,
-    ) -> bool {
+    fn aggregate(&mut self, payload: Bytes, gap: usize, ticks: i64) -> bool {
         let mut rest = &payload[..];
         while let Some((length, tail)) = rest.split_first_chunk::<2>() {
             let length = usize::from(u16::from_be_bytes(*length));
             let Some((nal, tail)) = tail.split_at_checked(length) else { return false };
-            if !self.several(nal, ticks, whole) {
+            if !self.several(nal, ticks) {
                 return false;
             }
             rest = tail.get(gap..).unwrap_or_default();
@@ -206,35 +196,22 @@ impl H26x {
         true
     }
 
-    fn fragment_of_h264(&mut self, payload: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+    fn fragment_of_h264(&mut self, payload: &[u8], ticks: i64) -> bool {
         let &[indicator, header, ref piece @ ..] = payload else { return false };
         let first = [indicator & 0xe0 | header & 0x1f];
-        self.fragment(&first, header, piece, ticks, whole)
+        self.fragment(&first, header, piece, ticks)
     }
 
-    fn fragment_of_h265(
-        &mut self,
-        payload: &[u8],
-        don: usize,
-        ticks: i64,
-        whole: &mut Vec<Whole>,
-    ) -> bool {
+    fn fragment_of_h265(&mut self, payload: &[u8], don: usize, ticks: i64) -> bool {
         let &[first, second, header, ref piece @ ..] = payload else { return false };
         let first = [first & 0x81 | (header & 0x3f) << 1, second];
         // The number is in the first fragment only.
         let skip = if header & 0x80 != 0 { don } else { 0 };
-        self.fragment(&first, header, piece.get(skip..).unwrap_or_default(), ticks, whole)
+        self.fragment(&first, header, piece.get(skip..).unwrap_or_default(), ticks)
     }
 
     /// A piece of a NAL unit; `header` has the S and E bits.
-    fn fragment(
-        &mut self,
-        first: &[u8],
-        header: u8,
-        piece: &[u8],
-        ticks: i64,
-        whole: &mut Vec<Whole>,
-    ) -> bool {
+    fn fragment(&mut self, first: &[u8], header: u8, piece: &[u8], ticks: i64) -> bool {
         if header & 0x80 != 0 {
             let begun = self.fragment.take().is_none();
             let mut nal = BytesMut::with_capacity(piece.len() * 4);
@@ -256,20 +233,20 @@ impl H26x {
             return true;
         }
         let Some(nal) = self.fragment.take() else { return true };
-        self.several(&nal, ticks, whole)
+        self.several(&nal, ticks)
     }
 
     /// A NAL unit, or several with start codes between them, as some cameras send.
-    fn several(&mut self, nal: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+    fn several(&mut self, nal: &[u8], ticks: i64) -> bool {
         let Some(at) = memmem::find(nal, nal::START_CODE) else {
-            return self.one(nal, ticks, whole);
+            return self.one(nal, ticks);
         };
         let front = nal::without_trailing_zeros(&nal[..at]);
-        (front.is_empty() || self.one(front, ticks, whole))
-            && nal::annex_b(&nal[at..]).all(|nal| self.one(nal, ticks, whole))
+        (front.is_empty() || self.one(front, ticks))
+            && nal::annex_b(&nal[at..]).all(|nal| self.one(nal, ticks))
     }
 
-    fn one(&mut self, nal: &[u8], ticks: i64, whole: &mut Vec<Whole>) -> bool {
+    fn one(&mut self, nal: &[u8], ticks: i64) -> bool {
         if nal.len() <= self.standard.header_bytes() || nal[0] & 0x80 != 0 {
             return nal.len() <= self.standard.header_bytes();
         }
@@ -283,14 +260,9 @@ impl H26x {
             self.at = ticks;
         }
         if kind == NalKind::Slice && !self.has_slice && self.intact {
-            // The picture before was handed out before its end: the marker bit is of no use.
-            self.by_slice = true;
+            // The rest of a picture that was handed out before its end.
             self.reset();
             return false;
-        }
-        if self.by_slice && self.has_slice && begins {
-            self.end(whole);
-            self.at = ticks;
         }
         self.has_slice |= matches!(kind, NalKind::FirstSlice | NalKind::Slice);
         self.unit.reserve(LENGTH_BYTES + nal.len());
@@ -320,4 +292,43 @@ fn learn_told(sets: &mut ParameterSets, text: &str) {
         Some(at) => nal::length_prefixed([nal::without_trailing_zeros(&told[..at])]),
     };
     sets.learn(&nal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The units that four payloads of H.265 make; the third is a fragment that the fourth ends.
+    fn units(fmtp: &str, payloads: [&[u8]; 4]) -> Vec<Bytes> {
+        let (mut h265, mut whole) = (H26x::new(Standard::H265, Some(fmtp)), Vec::new());
+        for (n, payload) in (0u16..).zip(payloads) {
+            let (timestamp, ssrc, payload_type, marker) = (0, 1, 96, n != 2);
+            let payload = Bytes::copy_from_slice(payload);
+            let packet = RtpPacket { sequence: n, timestamp, ssrc, payload_type, marker, payload };
+            h265.push(&packet, i64::from(n.min(2)), false, &mut whole);
+        }
+        whole.into_iter().map(|unit| unit.data).collect()
+    }
+
+    #[test]
+    fn the_numbers_of_nal_units_are_read_past() {
+        // A slice alone, two slices in an aggregate, and one in two fragments (RFC 7798 §4.4).
+        let plain: [&[u8]; 4] = [
+            &[0x02, 1, 0x80, 7],
+            &[0x60, 1, 0, 4, 0x02, 1, 0x80, 8, 0, 4, 0x02, 1, 0x00, 9],
+            &[0x62, 1, 0x81, 0x80, 5],
+            &[0x62, 1, 0x41, 6],
+        ];
+        let numbered: [&[u8]; 4] = [
+            &[0x02, 1, 0, 1, 0x80, 7],
+            &[0x60, 1, 0, 2, 0, 4, 0x02, 1, 0x80, 8, 0, 0, 4, 0x02, 1, 0x00, 9],
+            &[0x62, 1, 0x81, 0, 4, 0x80, 5],
+            &[0x62, 1, 0x41, 6],
+        ];
+        let told = units("", plain);
+        assert_eq!(told.len(), 3);
+        assert_eq!(told[0], [0, 0, 0, 4, 0x02, 1, 0x80, 7][..]);
+        assert_eq!(units("sprop-max-don-diff=2", numbered), told);
+        assert_ne!(units("sprop-max-don-diff=0", numbered), told, "only where it is said");
+    }
 }

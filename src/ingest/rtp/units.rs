@@ -128,6 +128,8 @@ impl Units {
             unit => unit.insert(PendingUnit { sent, ticks: placed(stamps), pictures: 0 }),
         };
         let is_first = begin != Begin::More || unit.pictures == 0;
+        // The rest of a slice whose beginning was lost is a picture, too.
+        let has_picture = has_picture || begin == Begin::More;
         unit.pictures += u32::from(has_picture && is_first);
         cut.ticks = unit.ticks;
         self.marked = cut.packet.marker;
