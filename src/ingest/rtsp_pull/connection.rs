@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::error::{PullError, Whom};
 use super::link::{Dialer, Ends, Link};
-use super::udp::{self, Port};
+use super::udp::{self, DATAGRAM_BYTES_MAX, Port};
 use super::{PullConfig, PullTransport};
 use crate::base::limits::{PULL_GOODBYE_TIME_MAX, PULL_READ_BYTES};
 use crate::base::time::BootTime;
@@ -116,11 +117,19 @@ impl<'a> PullConnection<'a> {
     }
 
     async fn go_on(&mut self) -> Result<Infallible, PullError> {
-        let mut buffer = vec![0; PULL_READ_BYTES];
+        let (mut buffer, mut room) = (vec![0; PULL_READ_BYTES], vec![0; DATAGRAM_BYTES_MAX]);
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
         loop {
             let until = self.settle().await?;
             let now = self.context.clock.boot();
             let wait = until.map_or(Duration::from_secs(1), |until| until.since(now));
+            let due = Instant::now() + wait;
+            // One that goes off too early costs a look, which is less than setting it anew for each
+            // packet.
+            if timer.is_elapsed() || due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
             let reads = self.session.wants_bytes();
             tokio::select! {
                 read = read(&mut self.link, &mut buffer), if reads => match read {
@@ -130,8 +139,8 @@ impl<'a> PullConnection<'a> {
                         self.session.command(now, ClientCommand::Disconnected);
                     }
                 },
-                came = udp::receive(&self.ports), if !self.ports.is_empty() => self.datagram(came)?,
-                () = tokio::time::sleep(wait) => {}
+                came = udp::receive(&self.ports, &mut room), if !self.ports.is_empty() => self.datagram(came)?,
+                () = &mut timer => {}
             }
             self.context.heartbeat.beat();
         }

@@ -19,7 +19,7 @@ const PAIR_TRIES: usize = 64;
 /// What the kernel keeps for us while we are busy: a key frame of a large picture.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 /// Largest datagram.
-const DATAGRAM_BYTES_MAX: usize = 65_535;
+pub(super) const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// The two ports of a track.
 #[derive(Debug)]
@@ -110,13 +110,12 @@ fn bound(at: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// The next datagram of any port. Cancel safe.
-pub(super) async fn receive(ports: &[Port]) -> UdpPacket {
-    let mut room = vec![0; DATAGRAM_BYTES_MAX];
+/// The next datagram of any port, by way of `room` for [`DATAGRAM_BYTES_MAX`]. Cancel safe.
+pub(super) async fn receive(ports: &[Port], room: &mut [u8]) -> UdpPacket {
     std::future::poll_fn(|cx| {
         for port in ports {
             for (kind, socket) in [(Medium::Rtp, &port.rtp), (Medium::Rtcp, &port.rtcp)] {
-                let mut buffer = ReadBuf::new(&mut room);
+                let mut buffer = ReadBuf::new(room);
                 // An error is a camera's port that is closed; the next datagram may be none.
                 if let Poll::Ready(Ok(from)) = socket.poll_recv_from(cx, &mut buffer) {
                     let packet = Bytes::copy_from_slice(buffer.filled());
