@@ -1,6 +1,6 @@
 //! Which stream, which track and which time a URL names.
 //!
-//! Owns: the shape of our URLs: `rtsp://host/<stream>`, `/<stream>/main`, `/<stream>/trackID=N`,
+//! Owns: the shape of our URLs: `rtsp://host/<stream>`, `/<stream>/main`, `/<stream>/sub`, `/<stream>/trackID=N`,
 //! `?start=…&end=…` behind them, and the other makers' names of [`Channel`].
 
 use rtsp_types::Url;
@@ -39,18 +39,22 @@ impl Target {
         };
         let stream = match channel(url) {
             Some(channel) => channels.stream(channel).unwrap_or_else(|| channel.path()),
-            None => stream(path).to_owned(),
+            None => stream(path),
         };
         Self { stream, track: track.map(TrackId), span: span(url) }
     }
 }
 
-/// The stream that a path names: `gate`, `gate/main`, and `live/gate` or `app/gate`, because apps
-/// on phones demand an application before the stream. No stream's name has a slash.
-fn stream(path: &str) -> &str {
+/// The stream that a path names: `gate`, `gate/main`, `gate/sub` for `gate-sub`, and `live/gate` or
+/// `app/gate`, because apps on phones demand an application before the stream. No stream's name
+/// has a slash.
+fn stream(path: &str) -> String {
+    if let Some(main) = path.strip_suffix("/sub").filter(|main| !main.contains('/')) {
+        return format!("{main}-sub");
+    }
     let path = path.strip_suffix("/main").unwrap_or(path);
     let rest = ["live/", "app/"].iter().find_map(|app| strip_prefix_ignoring_case(path, app));
-    rest.filter(|rest| !rest.is_empty() && !rest.contains('/')).unwrap_or(path)
+    rest.filter(|rest| !rest.is_empty() && !rest.contains('/')).unwrap_or(path).to_owned()
 }
 
 /// The dates that the query names.
@@ -138,6 +142,8 @@ mod tests {
             ("rtsp://h:8554/gate", "gate None rtsp://h:8554/gate/"),
             ("rtsp://h/gate/", "gate None rtsp://h/gate/"),
             ("rtsp://h/gate/main", "gate None rtsp://h/gate/main/"),
+            ("rtsp://h/gate/sub/trackID=0", "gate-sub Some(0) rtsp://h/gate/sub/"),
+            ("rtsp://h/sub", "sub None rtsp://h/sub/"),
             ("rtsp://h/live/gate", "gate None rtsp://h/live/gate/"),
             ("rtsp://h/app/gate/trackID=1", "gate Some(1) rtsp://h/app/gate/"),
             ("rtsp://h/live", "live None rtsp://h/live/"),
