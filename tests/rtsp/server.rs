@@ -64,25 +64,31 @@ async fn a_receiver_with_a_small_buffer_may_look_away() {
     let client = bench.player(socket, &transport).await;
     let count = tokio::task::spawn_blocking(move || {
         let (mut next, mut buffer) = (None, [0; 2_000]);
-        let mut count = 0;
+        let (mut count, mut looks) = (0, 0);
         let begun = std::time::Instant::now();
+        let mut looked = begun;
         while begun.elapsed() < Duration::from_secs(4) {
             std::thread::sleep(Duration::from_millis(15));
+            // On a busy machine it is away for longer than it wished; what is lost then is not ours.
+            let is_away_as_wished = looked.elapsed() < Duration::from_millis(20);
+            looks += u32::from(is_away_as_wished);
+            looked = std::time::Instant::now();
             while let Ok(length) = receiver.recv(&mut buffer) {
                 if buffer[1] & 0x7f != 96 {
                     continue; // a sender report
                 }
                 assert!(length <= 1_400, "{length}");
                 let sequence = u16::from_be_bytes([buffer[2], buffer[3]]);
-                assert_eq!(*next.get_or_insert(sequence), sequence, "lost after {count}");
+                let is_whole = *next.get_or_insert(sequence) == sequence;
+                assert!(is_whole || !is_away_as_wished, "lost after {count}");
                 next = Some(sequence.wrapping_add(1));
                 count += 1;
             }
         }
-        count
+        (count, looks)
     });
-    let count = count.await.unwrap();
-    assert!(count > 1_500, "only {count} packets");
+    let (count, looks) = count.await.unwrap();
+    assert!(count > 1_500 && looks > 50, "only {count} packets in {looks} looks");
     drop(client);
     bench.readers_become(0).await;
 }

@@ -46,9 +46,9 @@ pub const RTSP_SEND_BUFFER_BYTES: usize = 512 << 10;
 /// Packets sent to a UDP reader in one go when the timer came late; more wait, because a
 /// receiver's socket buffer of 208 KiB holds about 90.
 pub const UDP_BURST_PACKETS_MAX: u32 = 24;
-/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: most
-/// first pictures leave at once.
-pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 60;
+/// The same for the very first packets of a UDP reader, whose socket buffer is still empty: with what
+/// follows at the pace of a key frame it takes them although it looks away for 20 ms.
+pub const UDP_FIRST_BURST_PACKETS_MAX: u32 = 32;
 /// Packets of one large picture that leave for a UDP reader together, once the burst is used up.
 pub const UDP_GROUP_PACKETS: u32 = 8;
 /// From a connection to the end of its TLS handshake; then it is closed.

@@ -82,7 +82,7 @@ mod tests {
             }
             now = now.after(gap);
         }
-        assert_eq!(told, [25, 25, 10, 1, 1, 1]);
+        assert_eq!(told, [25, 7, 1, 1, 1]);
     }
 
     #[test]
