@@ -190,3 +190,43 @@ fn every_kind_of_camera_is_spoken_to_as_written_down() {
     }
     assert!(other.is_empty(), "these went otherwise: {other:?}");
 }
+
+/// Adds the text of the Rust files below `dir`.
+fn read_sources(dir: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("node_modules") {
+            read_sources(&path, text);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_row_about_cameras_names_tests_that_exist_and_every_dialogue_has_a_row() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/reference/cameras.md")).unwrap();
+    let mut sources = String::new();
+    for dir in ["src/ingest", "src/live", "src/stream", "src/supervise", "src/wire", "tests/rtsp"] {
+        read_sources(&root.join(dir), &mut sources);
+    }
+    let dialogues = root.join("tests/rtsp/dialogues");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.contains("| Shown by |"));
+    let mut named = Vec::new();
+    for row in rows {
+        let shown = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in &names {
+            let is_test = sources.contains(&format!("fn {name}("));
+            assert!(is_test || dialogues.join(name).is_dir(), "there is no test {name}: {row}");
+        }
+        named.extend(names);
+    }
+    assert!(named.len() > 50, "only {} tests are named", named.len());
+    for dialogue in std::fs::read_dir(&dialogues).unwrap() {
+        let name = dialogue.unwrap().file_name().into_string().unwrap();
+        assert!(named.contains(&name.as_str()), "no row names the dialogue {name}");
+    }
+}

@@ -256,6 +256,9 @@ fn film(socket: &mut TcpStream, clip: &Clip, odd: &str, channel: u8) -> std::io:
         } else {
             socket.write_all(&framed.concat())?;
         }
+        if odd == "hangs up after a second" && n == 25 {
+            return Ok(());
+        }
         let due = begun + Duration::from_millis(40) * u32::try_from(n + 1).unwrap();
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
