@@ -183,6 +183,12 @@ impl Framer {
         Self { body_max: RTSP_DESCRIPTION_BYTES_MAX, skips: true, ..Self::default() }
     }
 
+    /// Whether a message may begin with this byte. Behind odd bytes it is the same wherever the
+    /// pieces end in which they came.
+    fn may_begin(&self, first: u8) -> bool {
+        if self.skipped > 0 { first.is_ascii_uppercase() } else { first.is_ascii_alphabetic() }
+    }
+
     /// Passes over bytes up to what may be a message.
     fn skip(&mut self) -> Result<Option<Frame>, Fault> {
         let starts = |&b: &u8| b == b'$' || b.is_ascii_uppercase();
@@ -221,7 +227,7 @@ impl Framer {
         match self.buffer.first() {
             None => Ok(None),
             Some(b'$') => Ok(self.interleaved()),
-            Some(first) if !first.is_ascii_alphabetic() && self.skips => self.skip(),
+            Some(&first) if self.skips && !self.may_begin(first) => self.skip(),
             Some(first) if !first.is_ascii_alphabetic() => {
                 Err(Fault::new(StatusCode::BadRequest, "this is not RTSP"))
             }
@@ -248,7 +254,7 @@ impl Framer {
             return Ok(None);
         }
         let body = self.buffer.split_to(whole).freeze().slice(head_bytes..);
-        self.searched = 0;
+        (self.searched, self.skipped) = (0, 0);
         let MessageHead { start, headers, .. } = head;
         Ok(Some(Frame::Message(Box::new(Message { start, headers, body }))))
     }

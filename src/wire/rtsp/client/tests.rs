@@ -225,6 +225,20 @@ fn the_cameras_own_requests_are_answered() {
 }
 
 #[test]
+fn odd_bytes_are_passed_over_wherever_their_pieces_end() {
+    for pieces in [1, 3, 100] {
+        let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
+        let mut said = String::new();
+        for piece in b"00/2\nas\x01t\r\nOPTIONS * RTSP/1.0\r\nCSeq: 75\r\n\r\n".chunks(pieces) {
+            bench.session.receive(piece);
+            said += &bench.said();
+        }
+        assert!(said.starts_with("RTSP/1.0 200 OK\r\nCSeq: 75\r\n"), "{pieces}: {said}");
+        assert_eq!(bench.ended(), None, "{pieces}");
+    }
+}
+
+#[test]
 fn media_is_found_by_channel_or_by_payload_type() {
     let mut bench = Bench::play(config(&[ClientTransport::Tcp]), "");
     bench.session.receive(b"$\x06\0\x02\x80\x60$\x07\0\x02\x80\xc8$\x09\0\0");
