@@ -48,9 +48,6 @@ impl Item for crate::media::AccessUnit {
     }
 }
 
-/// Part of the window's bounds that is unread when a patient reader is woken.
-const DUE_PART: usize = 16;
-
 /// The bounds of one window.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -129,8 +126,6 @@ struct SharedWindow<T> {
     window: Mutex<Window<T>>,
     bounds: Bounds,
     grown: Notify,
-    /// A place to begin came, or much is unread.
-    due: Notify,
 }
 
 impl<T> SharedWindow<T> {
@@ -172,7 +167,6 @@ impl<T: Item> Bus<T> {
             }),
             bounds,
             grown: Notify::new(),
-            due: Notify::new(),
         });
         (Publisher(Arc::clone(&shared)), Self(shared))
     }
@@ -292,24 +286,6 @@ impl<T: Item> Window<T> {
         late && self.starts.back().is_some_and(|&start| start > next)
     }
 
-    /// Whether a reader that takes many items at once should look: a place to begin is unread, or
-    /// a part of what the window can hold.
-    fn is_due(&self, cursor: &Cursor, bounds: &Bounds) -> bool {
-        if cursor.allowance == Allowance::Viewer {
-            return false;
-        }
-        // One that has not begun can do nothing with what is no place to begin.
-        let next = cursor.next.unwrap_or(self.end().saturating_sub(1));
-        if self.starts.back().is_some_and(|&start| start >= next) {
-            return true;
-        }
-        let unread = usize::try_from(self.end().saturating_sub(next)).unwrap_or(usize::MAX);
-        let before = self.held(next).map_or(self.came_bytes, |held| held.before_bytes);
-        let unread_bytes = self.came_bytes - before;
-        unread >= bounds.units_max / DUE_PART
-            || unread_bytes >= (bounds.bytes_max / DUE_PART) as u64
-    }
-
     fn is_over(&self, bounds: &Bounds, newest: BootTime) -> bool {
         let Some(oldest) = self.items.front() else { return false };
         if self.items.len() > bounds.units_max || self.bytes > bounds.bytes_max {
@@ -335,14 +311,8 @@ impl<T: Item> Window<T> {
 impl<T: Item> Publisher<T> {
     /// Adds `item` and wakes the readers. Called once per unit; never waits for a reader.
     pub fn publish(&self, item: Arc<T>) {
-        let mut window = self.0.lock();
-        window.push(item, &self.0.bounds);
-        let is_due = window.readers.values().any(|cursor| window.is_due(cursor, &self.0.bounds));
-        drop(window);
+        self.0.lock().push(item, &self.0.bounds);
         self.0.grown.notify_waiters();
-        if is_due {
-            self.0.due.notify_waiters();
-        }
     }
 
     /// Drops all items; readers resume at the next entry point.
@@ -365,7 +335,6 @@ impl<T> Drop for Publisher<T> {
     fn drop(&mut self) {
         self.0.lock().ended = true;
         self.0.grown.notify_waiters();
-        self.0.due.notify_waiters();
     }
 }
 
@@ -392,30 +361,6 @@ impl<T: Item> Subscriber<T> {
             }
             grown.await;
         }
-    }
-
-    /// Waits until it is worth while to read many items at once: a place to begin is among them, or
-    /// much is unread, or there will be no more. For readers with [`Allowance::Window`]. Cancel safe.
-    pub async fn due(&self) {
-        loop {
-            let due = self.shared.due.notified();
-            tokio::pin!(due);
-            due.as_mut().enable();
-            if self.is_due() {
-                return;
-            }
-            due.await;
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        let window = self.shared.lock();
-        let Some(cursor) = window.readers.get(&self.id) else { return true };
-        let has_due = match cursor.next {
-            None => window.start().is_some_and(|start| start >= self.seen),
-            Some(_) => window.is_due(cursor, &self.shared.bounds),
-        };
-        window.ended || has_due
     }
 
     /// The next item if there is one now.

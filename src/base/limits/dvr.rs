@@ -18,11 +18,9 @@ pub const STORAGE_QUEUE_BYTES_MAX: usize = 96 << 20;
 pub const DECODER_CHANGE_PAUSE: Duration = Duration::from_secs(60);
 /// Commands waiting for the storage thread; past it the command is refused as above.
 pub const STORAGE_QUEUE_LEN_MAX: usize = 1_024;
-/// What was written is made durable when its first unit arrived this long ago: a little less than
-/// [`FRAGMENT_SPAN_MAX`](super::FRAGMENT_SPAN_MAX), so that a whole fragment is written and made durable in one turn.
-/// With the time that a healthy disk takes for it, a power cut costs no more than two seconds of
-/// footage.
-pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(950);
+/// What was written is made durable when its first unit arrived this long ago. With the time
+/// that a healthy disk takes for it, a power cut costs no more than two seconds of footage.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_millis(1_250);
 /// Shortest pause between two commits of one stream, for fragments that come late in a crowd,
 /// as behind a stall of the disk.
 pub const COMMIT_PAUSE_MIN: Duration = Duration::from_millis(500);

@@ -32,8 +32,8 @@ use crate::media::AccessUnit;
 use crate::stream::{Allowance, Next, Stream, StreamState, Subscriber};
 use crate::supervise::{Supervisor, TaskContext, TaskSpec};
 
-/// How long the recorder does not look for units after it has taken all there were, in streams where
-/// each is one to begin at: short against the age at which a fragment is made durable.
+/// How long the recorder does not listen for units after it has taken all there were: short
+/// against the age at which a fragment is made durable.
 const REST: Duration = Duration::from_millis(100);
 
 /// The recorder of one stream.
@@ -84,8 +84,7 @@ impl Recorder {
             lives += 1;
             let (stream, writer) = (Arc::clone(&stream), Arc::clone(&kept));
             let sight = Arc::clone(&seen);
-            let (meter, clock) = (Arc::clone(&counted), Arc::clone(&context.clock));
-            let life = RecorderRun::new(stream, writer, meter, sight, clock, lives > 1);
+            let life = RecorderRun::new(stream, writer, Arc::clone(&counted), sight, lives > 1);
             life.run(context)
         });
         Self { stream: recorded, writer, meter, sight, clock }
@@ -138,7 +137,6 @@ struct RecorderRun {
     /// It was informed that the stream is not recorded.
     told_idle: bool,
     silence: Silence,
-    clock: SharedClock,
 }
 
 /// What the bus brought.
@@ -148,7 +146,7 @@ enum RecorderInput {
     Ended,
     /// The source tells how it does.
     State(StreamState),
-    /// The fragment in the making is as old as it may become.
+    /// The fragment in the making, if there is one, is as old as it may become.
     Due,
 }
 
@@ -158,7 +156,6 @@ impl RecorderRun {
         writer: Arc<Writer>,
         meter: Arc<Meter>,
         sight: Arc<RecordingHealth>,
-        clock: SharedClock,
         after: bool,
     ) -> Self {
         let mut cutter = Fragmenter::default();
@@ -178,7 +175,6 @@ impl RecorderRun {
             sight,
             told_idle: false,
             silence: Silence::default(),
-            clock,
         }
     }
 
@@ -186,34 +182,27 @@ impl RecorderRun {
         let mut units = self.stream.bus().subscribe(Allowance::Window);
         let mut state = self.stream.watch_state();
         state.mark_changed();
-        let (mut looked, mut not_before) = (Instant::now(), None);
         loop {
             context.heartbeat.beat();
-            tokio::select! {
+            let input = tokio::select! {
                 biased;
                 () = context.stop.cancelled() => {
                     self.drain(&mut units);
                     // The supervisor asked for the end and does not start another life.
-                    self.apply(RecorderInput::Ended)?;
+                    RecorderInput::Ended
                 }
                 Ok(()) = state.changed() => {
                     let (state, _) = state.borrow_and_update().clone();
-                    self.sight.live((state == StreamState::Live).then(|| self.clock.boot()));
-                    self.apply(RecorderInput::State(state))?;
+                    self.sight.live((state == StreamState::Live).then(|| context.clock.boot()));
+                    RecorderInput::State(state)
                 }
-                () = rest(&units, self.due, not_before) => {}
-            }
-            let now = Instant::now();
-            // A wait alone wakes it too, so it waits only where places to begin are close together.
-            not_before = (now < looked + REST * 3).then(|| now + REST);
-            looked = now;
+                input = next(&mut units, self.due) => input,
+            };
+            self.apply(input)?;
             while let Some(next) = units.try_next() {
                 self.apply(next.into())?;
             }
-            if self.due.is_some_and(|due| due <= looked) {
-                self.apply(RecorderInput::Due)?;
-            }
-            self.tell_standing(self.clock.boot());
+            self.tell_standing(context.clock.boot());
         }
     }
 
@@ -290,16 +279,13 @@ impl RecorderRun {
         self.meter.unit(unit.data.len());
         self.cutter.set_bytes_max(self.writer.fragment_bytes_max());
         let tracks = self.stream.tracks().borrow().clone();
-        let arrived = unit.arrived;
         let cut = self.cutter.push(unit, tracks.as_deref());
         if cut.is_some() {
             self.due = None;
         }
         self.store(cut);
         if !self.cutter.is_empty() {
-            let age = self.clock.boot().since(arrived);
-            let left = FRAGMENT_AGE_MAX.saturating_sub(age);
-            self.due.get_or_insert_with(|| Instant::now() + left);
+            self.due.get_or_insert_with(|| Instant::now() + FRAGMENT_AGE_MAX - REST);
         }
     }
 
@@ -320,19 +306,16 @@ impl RecorderRun {
     }
 }
 
-/// Waits until the fragment in the making ends, by a place to begin or because it is due; now and
-/// then also without one. Nothing is done with a unit before that, so none wakes the recorder by
-/// itself.
-async fn rest(units: &Subscriber<AccessUnit>, due: Option<Instant>, not_before: Option<Instant>) {
-    let until = due.unwrap_or_else(|| Instant::now() + FRAGMENT_AGE_MAX);
-    let due = async {
-        if let Some(at) = not_before {
-            tokio::time::sleep_until(at).await;
-        }
-        units.due().await;
-    };
-    // Whichever comes first: there is something to do.
-    let _ = tokio::time::timeout_at(until, due).await;
+/// Waits for the bus until the fragment in the making is due; now and then also without one.
+///
+/// At first it does not listen for a while, so that it is woken for some units at once: nothing
+/// is done with one before its fragment ends.
+async fn next(units: &mut Subscriber<AccessUnit>, due: Option<Instant>) -> RecorderInput {
+    let now = Instant::now();
+    let due = due.unwrap_or(now + FRAGMENT_AGE_MAX);
+    tokio::time::sleep_until(due.min(now + REST)).await;
+    let next = tokio::time::timeout_at(due, units.next()).await;
+    next.map_or(RecorderInput::Due, RecorderInput::from)
 }
 
 impl From<Next<AccessUnit>> for RecorderInput {

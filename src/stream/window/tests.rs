@@ -145,58 +145,6 @@ fn the_newest_gop_stays_however_long_it_is() {
     assert_eq!(read(&mut bus.subscribe(Allowance::Viewer)).len(), 500);
 }
 
-/// Whether a patient reader would be woken now.
-async fn is_due(reader: &Subscriber<Unit>) -> bool {
-    tokio::time::timeout(Duration::ZERO, reader.due()).await.is_ok()
-}
-
-#[tokio::test]
-async fn a_patient_reader_is_woken_by_places_to_begin_and_by_much_that_is_unread() {
-    let bounds = Bounds { bytes_max: 3_200, ..Bounds::default() };
-    let (publisher, bus) = Bus::new(bounds);
-    let mut recorder = bus.subscribe(Allowance::Window);
-    publish(&publisher, 1..9, 10);
-    assert!(!is_due(&recorder).await, "there is no place to begin");
-    publish(&publisher, 9..11, 10);
-    assert!(is_due(&recorder).await, "there is one");
-    assert_eq!(read(&mut recorder), ["10"]);
-    assert!(!is_due(&recorder).await, "it was read");
-    publish(&publisher, 11..20, 10);
-    assert!(!is_due(&recorder).await, "what follows can wait");
-    publish(&publisher, 20..21, 10);
-    assert!(is_due(&recorder).await);
-    assert_eq!(read(&mut recorder).len(), 10);
-    publish(&publisher, 21..41, 1_000);
-    assert!(is_due(&recorder).await, "a sixteenth of the window is unread");
-    assert_eq!(read(&mut recorder).len(), 20);
-    // One that lost its place and has seen all there is waits for the next place.
-    publisher.clear();
-    publish(&publisher, 41..42, 1_000);
-    let _ = read(&mut recorder);
-    assert!(!is_due(&recorder).await);
-}
-
-#[tokio::test]
-async fn a_patient_reader_that_waits_is_woken() {
-    let (publisher, bus) = Bus::new(Bounds::default());
-    let recorder = bus.subscribe(Allowance::Window);
-    let waiting = tokio::spawn(async move {
-        recorder.due().await;
-        recorder
-    });
-    tokio::task::yield_now().await;
-    publish(&publisher, 1..10, 10);
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    publish(&publisher, 10..11, 10);
-    let mut recorder = waiting.await.unwrap();
-    assert_eq!(read(&mut recorder), ["10"]);
-    let waiting = tokio::spawn(async move { recorder.due().await });
-    tokio::task::yield_now().await;
-    drop(publisher);
-    waiting.await.unwrap();
-}
-
 #[tokio::test]
 async fn a_reader_is_told_when_the_publisher_is_gone() {
     let (publisher, bus) = Bus::<Unit>::new(Bounds::default());
