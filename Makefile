@@ -9,7 +9,7 @@
 # make image BOARD=qemu-arm64   what is flashed, in target/image; also raspberrypi3, raspberrypi4 (root)
 # make bundle BOARD=qemu-arm64  the signed update of the same version; KEYS is the directory of its keys
 # make test-image   boots the image of the virtual board, updates it, damages it; long
-# make test-image-short  a thousand flipped bits of an update, and the fallback from a damaged slot; minutes; CI runs it
+# make test-image-short  a thousand flipped bits of an update, and the fallback from a damaged slot; minutes
 # make deny   licences, sources and known faults of every dependency
 # make dist  the source tarball with vendored crates and the built page, in target/dist; what yocto/ builds from
 # make lint-yocto   the Yocto layer, without bitbake
