@@ -105,15 +105,7 @@ fn decide(
             let section = resource::stream(&table, &name).ok_or(ConfigRefusal::NotFound)?;
             answer(&before.tag, json!({"name": name.as_str(), "section": section}))
         }
-        ConfigRequest::History => {
-            let former = file.history().map_err(|_| ConfigRefusal::DiskFails)?;
-            let texts = former.into_iter().map(|former| {
-                let until = i64::try_from(former.until_secs).unwrap_or(i64::MAX / 1_000_000_000);
-                let until = WallTime::from_unix_nanos(until.saturating_mul(1_000_000_000));
-                json!({"id": former.id, "until": until, "tag": former.tag})
-            });
-            answer(&before.tag, json!({"texts": texts.collect::<Vec<_>>()}))
-        }
+        ConfigRequest::History => answer(&before.tag, json!({"texts": former_texts(file)?})),
         ConfigRequest::Check(change) => {
             config::parse_file(&before.text).map_err(|_| faulty())?;
             let (faults, accepted) = match plan(&before, &table, change, appliance) {
@@ -138,6 +130,17 @@ fn decide(
             Ok(Decision::Apply(Box::new(Planned { changer, before, plan })))
         }
     }
+}
+
+/// The former texts of the file, as the API lists them.
+fn former_texts(file: &ConfigFile) -> Result<Vec<Json>, ConfigRefusal> {
+    let former = file.history().map_err(|_| ConfigRefusal::DiskFails)?;
+    let texts = former.into_iter().map(|former| {
+        let until = i64::try_from(former.until_secs).unwrap_or(i64::MAX / 1_000_000_000);
+        let until = WallTime::from_unix_nanos(until.saturating_mul(1_000_000_000));
+        json!({"id": former.id, "until": until, "tag": former.tag})
+    });
+    Ok(texts.collect())
 }
 
 /// How file and daemon compare.

@@ -52,10 +52,7 @@ impl KeyFrameLookup {
     pub async fn at(&mut self, at: WallTime) -> Result<KeyFrameAt, DvrError> {
         let runs = self.dvr.listing(&self.stream).runs;
         let Some(first) = beginning(&runs, at) else { return Ok(gap(&runs, at)) };
-        let cursor = match self.cursor.take() {
-            Some(cursor) => cursor,
-            None => self.dvr.recording_cursor(&self.stream)?,
-        };
+        let cursor = self.take_cursor()?;
         let shared = Arc::clone(&self.dvr.shared);
         let (cursor, fragment) = blocking_read(&shared, move || key_at(cursor, at)).await?;
         self.cursor = Some(cursor);
@@ -63,20 +60,23 @@ impl KeyFrameLookup {
         let fragment = fragment.filter(|fragment| fragment.start >= first);
         Ok(fragment.map_or_else(|| gap(&runs, at), KeyFrameAt::Key))
     }
-}
 
-impl KeyFrameLookup {
     /// The fragments that lead up to `at`, without a hole between them: the group that holds it, and
     /// the group before. Each begins with an entry point; empty when there is none.
     pub async fn groups_up_to(&mut self, at: WallTime) -> Result<Vec<FragmentRead>, DvrError> {
-        let cursor = match self.cursor.take() {
-            Some(cursor) => cursor,
-            None => self.dvr.recording_cursor(&self.stream)?,
-        };
+        let cursor = self.take_cursor()?;
         let shared = Arc::clone(&self.dvr.shared);
         let (cursor, fragments) = blocking_read(&shared, move || two_groups(cursor, at)).await?;
         self.cursor = Some(cursor);
         Ok(fragments)
+    }
+
+    /// The cursor of the last look, or a new one.
+    fn take_cursor(&mut self) -> Result<RecordingCursor, DvrError> {
+        match self.cursor.take() {
+            Some(cursor) => Ok(cursor),
+            None => self.dvr.recording_cursor(&self.stream),
+        }
     }
 }
 
