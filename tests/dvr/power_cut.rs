@@ -12,11 +12,13 @@ mod found;
 mod harm;
 mod recorder;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use holdfast::base::name::StreamName;
 use holdfast::base::time::BootTime;
 use holdfast::dvr::{RealDisk, tool};
 
@@ -187,9 +189,17 @@ impl Recording {
             }
         }
         let boot = self.told.time(at);
+        let owed: BTreeMap<_, _> = self
+            .told
+            .durable
+            .keys()
+            .filter_map(|stream| Some((stream, self.owed(stream, at)?)))
+            .collect();
         for (&(generation, sequence), fragment) in &self.known.fragments {
-            let until_ms = self.told.until_ms(&fragment.stream, at);
-            if until_ms.is_none_or(|until_ms| fragment.end_ms() > until_ms) {
+            let is_owed = owed.get(&fragment.stream).is_some_and(|&(until_ms, last)| {
+                fragment.end_ms() <= until_ms && (generation, sequence) <= last
+            });
+            if !is_owed {
                 continue;
             }
             if found.fragments.contains_key(&(generation, sequence)) {
@@ -216,6 +226,16 @@ impl Recording {
             }
         }
         Ok(())
+    }
+
+    /// Until when `stream` was reported durable before entry `at`, and which fragment that was. Where
+    /// pictures are sent in another order than they are shown, one that came later may end before it.
+    fn owed(&self, stream: &StreamName, at: usize) -> Option<(i64, (u64, u64))> {
+        let until_ms = self.told.until_ms(stream, at)?;
+        let is_last = |known: &Known| known.stream == *stream && known.end_ms() == until_ms;
+        let last = self.known.fragments.iter().find(|(_, known)| is_last(known));
+        // One that was never seen is no reason to ask for less.
+        Some((until_ms, last.map_or((u64::MAX, u64::MAX), |(&id, _)| id)))
     }
 
     /// The longest that no flush reached the device in the seconds before entry `at` did.

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::limits::CACHED_SEGMENTS_MAX;
 use crate::base::name::StreamName;
 
-/// How far lap numbers are advanced at each start, so that the number of a lap whose header a power
-/// cut tore off is never reused: more than one commit interval can open.
+/// How far lap numbers are advanced at each start, and once more for each slot of which the lap is not
+/// known: the number of a lap that no front tells is never reused, and none is lower than that of a lap
+/// that comes back. More than one commit interval can open.
 pub(crate) const GENERATIONS_SKIPPED: u64 = 1 << 10;
 
 /// Every slot that has a file.
@@ -138,10 +139,11 @@ impl Catalogue {
     /// Slots under a wrong number whose lap is in its own slot as well, with that slot and the lap.
     pub(crate) fn copies(&self) -> Vec<(u32, u32, u64)> {
         let own = self.held().filter(|(_, held)| !held.is_front_damaged);
-        let own: BTreeMap<u64, u32> = own.map(|(slot, held)| (held.generation, slot)).collect();
+        let lap = |held: &LapInfo| (held.generation, held.boot, held.stream.clone());
+        let own: BTreeMap<_, u32> = own.map(|(slot, held)| (lap(held), slot)).collect();
         let copies = self.held().filter(|(_, held)| held.is_front_damaged && !held.active);
         copies
-            .filter_map(|(slot, held)| Some((slot, *own.get(&held.generation)?, held.generation)))
+            .filter_map(|(slot, held)| Some((slot, *own.get(&lap(held))?, held.generation)))
             .collect()
     }
 

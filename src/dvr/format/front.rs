@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::base::limits::{INIT_BYTES_MAX, SLOT_BYTES_MAX};
 use crate::dvr::disk::DiskFile;
-use crate::dvr::format::seal::{HEADER_BYTES, HEADER_TYPE, SlotHeader};
+use crate::dvr::format::seal::{HEADER_BYTES, HEADER_TYPE, Identity, SlotHeader};
 use crate::dvr::format::slot::{BOX_HEADER_BYTES, box_head, to_usize};
 use crate::wire::mp4::set_dates;
 
@@ -129,10 +129,7 @@ fn init_bytes(front: &[u8]) -> Option<u64> {
 /// One wrong bit leaves the lengths of the boxes or the type of the header as it was, so one of the
 /// two finds the header.
 fn mended(front: &[u8], slot_bytes: u64) -> Option<(SlotHeader, Bytes)> {
-    let by_type = (to_usize(BOX_HEADER_BYTES)..front.len())
-        .filter(|&at| front[at..].starts_with(&HEADER_TYPE))
-        .map(|at| at - to_usize(BOX_HEADER_BYTES));
-    let candidates = init_bytes(front).map(to_usize).into_iter().chain(by_type);
+    let candidates = init_bytes(front).map(to_usize).into_iter().chain(headers_in(front));
     for init_bytes in candidates {
         let Some(bytes) = front.get(..init_bytes + HEADER_BYTES) else { continue };
         let Some(bytes) = with_bit_corrected(bytes) else { continue };
@@ -143,6 +140,58 @@ fn mended(front: &[u8], slot_bytes: u64) -> Option<(SlotHeader, Bytes)> {
         }
     }
     None
+}
+
+/// Where in `front` a header may begin, by its type.
+fn headers_in(front: &[u8]) -> impl Iterator<Item = usize> {
+    (to_usize(BOX_HEADER_BYTES)..front.len())
+        .filter(|&at| front[at..].starts_with(&HEADER_TYPE))
+        .map(|at| at - to_usize(BOX_HEADER_BYTES))
+}
+
+/// The lap whose front was made blank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LapBefore {
+    /// The slot was never used.
+    None,
+    /// Its header is still there.
+    Is {
+        /// Its ring.
+        ring: Identity,
+        /// Its number.
+        generation: u64,
+    },
+    /// There was one, and its header was overwritten in part.
+    Unknown,
+}
+
+/// Which lap was in the blank slot `file`. Only the first eight bytes make a slot blank, and where a
+/// process was killed before it synced them, the lap may come back whole.
+pub(crate) fn lap_before(file: &dyn DiskFile, slot_bytes: u64) -> io::Result<LapBefore> {
+    let length = file.length()?.min(slot_bytes);
+    let head = to_usize(BOX_HEADER_BYTES);
+    let mut front = vec![0; to_usize(length.min(FRONT_BYTES))];
+    file.read_at(0, &mut front)?;
+    if front.len() < head || is_zero(&front[head..]) {
+        return Ok(LapBefore::None);
+    }
+    if headers_in(&front).next().is_none_or(|at| at + HEADER_BYTES > front.len()) {
+        front.resize(to_usize(length.min(FRONT_BYTES_MAX)), 0);
+        file.read_at(0, &mut front)?;
+    }
+    let header = headers_in(&front).find_map(|init_bytes| {
+        let whole = front.get(..init_bytes + HEADER_BYTES)?;
+        let movie = whole[head..init_bytes].windows(4).position(|kind| kind == b"moov")? + 4;
+        let mut whole = whole.to_vec();
+        whole[..4].copy_from_slice(&u32::try_from(movie).ok()?.to_be_bytes());
+        whole[4..head].copy_from_slice(b"ftyp");
+        let (init, header) = whole.split_at(init_bytes);
+        SlotHeader::parse(init, header)
+    });
+    Ok(header.map_or(LapBefore::Unknown, |header| LapBefore::Is {
+        ring: header.ring,
+        generation: header.generation,
+    }))
 }
 
 /// `bytes`, which end with their CRC-32C, with the one bit turned that makes it right; `None` when no
@@ -261,6 +310,27 @@ mod tests {
                 let found = read_front(&Memory(bytes), SLOT_BYTES).unwrap();
                 assert_eq!(found, mended, "bit {bit} of {} bytes", init.len());
             }
+        }
+    }
+
+    #[test]
+    fn a_blank_front_tells_which_lap_was_behind_it() {
+        for movie_bytes in [60, 700, 5_000] {
+            let init = init(movie_bytes);
+            let (header, mut bytes) = slot(&init);
+            bytes[..8].copy_from_slice(&free_box(0, SLOT_BYTES));
+            assert_eq!(read_front(&Memory(bytes.clone()), SLOT_BYTES).unwrap(), SlotFront::Blank);
+            let (ring, generation) = (header.ring, header.generation);
+            let before = lap_before(&Memory(bytes.clone()), SLOT_BYTES).unwrap();
+            assert_eq!(before, LapBefore::Is { ring, generation }, "{} bytes", init.len());
+            bytes[init.len() + 60] ^= 1;
+            let before = lap_before(&Memory(bytes), SLOT_BYTES).unwrap();
+            assert_eq!(before, LapBefore::Unknown);
+        }
+        let mut fresh = vec![0; to_usize(SLOT_BYTES)];
+        fresh[..8].copy_from_slice(&free_box(0, SLOT_BYTES));
+        for bytes in [fresh, Vec::new()] {
+            assert_eq!(lap_before(&Memory(bytes), SLOT_BYTES).unwrap(), LapBefore::None);
         }
     }
 

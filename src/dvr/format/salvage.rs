@@ -3,7 +3,6 @@
 //! Owns: which fragments belong together. Each seal names ring, stream, lap, boot, place and length, and
 //! its checksum covers the media, so what is found is footage and nothing else.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use crate::base::name::StreamName;
@@ -49,14 +48,14 @@ impl Remains {
     }
 }
 
-/// The newest lap in a slot of which a whole fragment is left, of `ring` where that is known. Reads all
-/// of the file.
+/// The newest lap in a slot of which a whole fragment is left, of `ring` where that is known: what comes
+/// first, because a lap overwrites the one before from the front on. Reads all of the file.
 pub(crate) fn remains(
     file: &dyn DiskFile,
     slot_bytes: u64,
     ring: Option<Identity>,
 ) -> io::Result<Option<Remains>> {
-    let mut laps: BTreeMap<u64, Remains> = BTreeMap::new();
+    let mut found: Option<Remains> = None;
     let (mut window, mut media) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at + SEAL_BYTES as u64 <= slot_bytes {
@@ -80,9 +79,11 @@ pub(crate) fn remains(
             file.read_at(offset, &mut media)?;
             let Some(seal) = Seal::parse(crc32c::crc32c(&media), box_bytes) else { continue };
             let begun = || Remains { first: seal, times: decode_times(&media), fragments: 0 };
-            laps.entry(seal.generation).or_insert_with(begun).fragments += 1;
+            let remains = found.get_or_insert_with(begun);
+            let is_of_lap = (remains.first.generation, remains.first.boot);
+            remains.fragments += u64::from(is_of_lap == (seal.generation, seal.boot));
         }
         at += SEARCH_BYTES;
     }
-    Ok(laps.into_values().next_back())
+    Ok(found)
 }

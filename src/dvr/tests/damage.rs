@@ -212,6 +212,32 @@ fn a_slot_whose_front_is_noise_is_found_by_its_seals() {
     close(dvr, writer);
 }
 
+/// Laps that no front tells at a start may come back: one whose blank front a kill left in memory only
+/// does after a power cut. None that is begun meanwhile has a lower number.
+#[test]
+fn laps_are_counted_on_from_those_that_do_not_show() {
+    let house = recorded(6);
+    let (ring, _) = found(house.path());
+    let (slot, newest) = *laps(&ring).iter().max_by_key(|(_, generation)| *generation).unwrap();
+    let path = slot_in(house.path(), slot);
+    let whole = std::fs::read(&path).unwrap();
+    let next = || ring.clone().read_fronts(&RealDisk).unwrap().table.next_generation;
+    let usual = next();
+    let mut hidden = whole.clone();
+    hidden[..8].copy_from_slice(&crate::dvr::format::slot::free_box(0, 64 << 10));
+    std::fs::write(&path, &hidden).unwrap();
+    assert!(!laps(&ring).iter().any(|(_, generation)| *generation == newest));
+    assert_eq!(next(), usual);
+    // Its header is torn, or all of its front is noise.
+    let header = whole.windows(13).position(|bytes| bytes == b"holdfast-slot").unwrap();
+    hidden[header + 40] ^= 0xff;
+    std::fs::write(&path, &hidden).unwrap();
+    assert!(next() > usual, "{} after {newest}", next());
+    hidden[..512].fill(0x5a);
+    std::fs::write(&path, &hidden).unwrap();
+    assert!(next() > usual, "{} after {newest}", next());
+}
+
 #[test]
 fn slots_that_are_cut_swapped_or_gone_cost_what_is_missing_and_are_told() {
     let house = recorded(8);

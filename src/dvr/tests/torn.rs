@@ -9,8 +9,8 @@ use crate::base::time::{BootTime, WallTime};
 use crate::dvr::disk::DiskFile;
 use crate::dvr::format::front::{SlotFront, read_front};
 use crate::dvr::format::seal::{FragmentEntry, SlotHeader};
-use crate::dvr::format::slot;
 use crate::dvr::format::slot::{Strictness, Tail};
+use crate::dvr::format::{salvage, slot};
 use crate::dvr::store::open_slot::OpenSlot;
 use crate::dvr::store::state::StreamLog;
 
@@ -172,6 +172,18 @@ fn an_old_lap_behind_a_torn_tail_never_shows() {
     for strictness in [Strictness::Tail, Strictness::Finished] {
         let found = read(&torn, strictness).unwrap();
         assert_eq!((found.entries, found.tail), (fresh.entries.clone(), Tail::Torn));
+    }
+}
+
+/// Whatever their numbers: a lap overwrites the one before from the front on.
+#[test]
+fn behind_a_lost_front_the_newer_lap_is_found() {
+    for (older, newer) in [(5, 9), (9, 5)] {
+        let mut bytes = written(written(empty(), older, 6), newer, 2);
+        bytes[..256].fill(0x5a);
+        let file = MemoryFile::of(bytes);
+        let remains = salvage::remains(&*file, SLOT_BYTES, Some([7; 16])).unwrap().unwrap();
+        assert_eq!((remains.first.generation, remains.fragments), (newer, 2));
     }
 }
 

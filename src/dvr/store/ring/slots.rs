@@ -16,7 +16,7 @@ use crate::dvr::catalogue::lap::SlotView;
 use crate::dvr::catalogue::table::{Catalogue, GENERATIONS_SKIPPED};
 use crate::dvr::disk::{Disk, DiskFile, OpenMode};
 use crate::dvr::error::DvrError;
-use crate::dvr::format::front::{self, SlotFront};
+use crate::dvr::format::front::{self, LapBefore, SlotFront};
 use crate::dvr::format::seal::{SlotHeader, stream_identity};
 use crate::dvr::format::{salvage, slot};
 use crate::dvr::store::ring_file::{slot_name, slot_number};
@@ -53,11 +53,37 @@ impl Ring {
             warn!(seq = slot, reason = format!("slot {own:06}"), "a slot is a copy of another one");
             table.slots.insert(slot, SlotView::Blank);
         }
-        table.next_generation = table.newest_generation() + GENERATIONS_SKIPPED;
+        table.next_generation = self.next_generation(disk, &table);
         if foreign > 0 {
             warn!(units = foreign, "foreign files in the ring's directory are ignored");
         }
         Ok(Found { ring: self, table, foreign, copies, resized: None, recovered: None })
+    }
+
+    /// What laps are counted on from: more than every number that was given, also to laps that do not
+    /// show now. A process that was killed may have left the blank front of a slot in memory only, and a
+    /// power cut brings back what was there.
+    fn next_generation(&self, disk: &dyn Disk, table: &Catalogue) -> u64 {
+        let (mut newest, mut unknown) = (table.newest_generation(), 0);
+        for (&number, view) in &table.slots {
+            let before = match view {
+                SlotView::Blank => self
+                    .open_slot(disk, number, OpenMode::Read)
+                    .ok()
+                    .and_then(|file| front::lap_before(&*file, self.slot_bytes).ok())
+                    .unwrap_or(LapBefore::Unknown),
+                SlotView::Damaged | SlotView::Unreadable => LapBefore::Unknown,
+                _ => LapBefore::None,
+            };
+            match before {
+                LapBefore::Is { ring, generation } if ring == self.identity => {
+                    newest = newest.max(generation);
+                }
+                LapBefore::Unknown => unknown += 1,
+                LapBefore::Is { .. } | LapBefore::None => {}
+            }
+        }
+        newest + GENERATIONS_SKIPPED * (1 + unknown)
     }
 
     /// Files in its directory that do not belong to it.
